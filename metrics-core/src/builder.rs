@@ -1,0 +1,128 @@
+//! What a registry can be told when it is made.
+
+use crate::layout::Layout;
+use crate::outcome::Granularity;
+use crate::registry::Registry;
+
+/// Makes a [`Registry`] that is not the default one.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    max_series: usize,
+    significant_digits: u8,
+    error_log_capacity: usize,
+    granularity: Granularity,
+}
+
+/// A setting that is out of range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A number is too small or too large.
+    #[error("{field} is {value}; allowed: {min} to {max}")]
+    OutOfRange {
+        /// The setter that was given the number.
+        field: &'static str,
+        /// The number.
+        value: usize,
+        /// The smallest number allowed.
+        min: usize,
+        /// The largest number allowed.
+        max: usize,
+    },
+}
+
+/// What was checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) max_series: usize,
+    pub(crate) layout: Layout,
+    pub(crate) error_log_capacity: usize,
+    pub(crate) granularity: Granularity,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            max_series: 1_024,
+            significant_digits: 2,
+            error_log_capacity: 128,
+            granularity: Granularity::default(),
+        }
+    }
+}
+
+impl Builder {
+    /// The most endpoints, 1 to 65,536; default 1,024. Further ones are counted as `_other`.
+    ///
+    /// Costs 64 bytes an endpoint in each shard (4 KiB with [`Granularity::Exact`], but only once it is used).
+    pub fn max_series(mut self, endpoints: usize) -> Self {
+        self.max_series = endpoints;
+        self
+    }
+
+    /// Significant decimal digits of latencies, 1 to 3; default 2: a relative error below 6.25, 0.79 or 0.098 %.
+    ///
+    /// An octave of latencies in use costs 128 B, 1 KiB or 8 KiB for each endpoint, group of statuses and shard.
+    pub fn significant_digits(mut self, digits: u8) -> Self {
+        self.significant_digits = digits;
+        self
+    }
+
+    /// How many recent errors are kept, 1 to 65,536; default 128. Costs about 300 bytes each, twice over.
+    pub fn error_log_capacity(mut self, errors: usize) -> Self {
+        self.error_log_capacity = errors;
+        self
+    }
+
+    /// Which statuses share a latency histogram; default [`Granularity::Class`].
+    pub fn granularity(mut self, granularity: Granularity) -> Self {
+        self.granularity = granularity;
+        self
+    }
+
+    /// Makes the registry.
+    ///
+    /// # Errors
+    ///
+    /// When a number is out of its range; the error names the setter, the number and the range.
+    pub fn build(self) -> Result<Registry, BuildError> {
+        let significant_digits = usize::from(self.significant_digits);
+        check("max_series", self.max_series, 1, 1 << 16)?;
+        check("error_log_capacity", self.error_log_capacity, 1, 1 << 16)?;
+        check("significant_digits", significant_digits, 1, 3)?;
+        let layout = Layout::for_digits(self.significant_digits).unwrap_or(Layout::TWO_DIGITS);
+        Ok(Registry::with(Settings {
+            max_series: self.max_series,
+            layout,
+            error_log_capacity: self.error_log_capacity,
+            granularity: self.granularity,
+        }))
+    }
+}
+
+fn check(field: &'static str, value: usize, min: usize, max: usize) -> Result<(), BuildError> {
+    if (min..=max).contains(&value) { Ok(()) } else { Err(BuildError::OutOfRange { field, value, min, max }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_out_of_range_is_refused_by_name_with_what_is_allowed() {
+        let message = |builder: Builder| builder.build().unwrap_err().to_string();
+        let new = Builder::default;
+        assert_eq!(message(new().max_series(0)), "max_series is 0; allowed: 1 to 65536");
+        assert_eq!(message(new().max_series(65_537)), "max_series is 65537; allowed: 1 to 65536");
+        assert_eq!(message(new().significant_digits(4)), "significant_digits is 4; allowed: 1 to 3");
+        assert_eq!(message(new().error_log_capacity(0)), "error_log_capacity is 0; allowed: 1 to 65536");
+    }
+
+    #[test]
+    fn the_ends_of_every_range_are_allowed() {
+        for (series, digits, errors) in [(1, 1, 1), (65_536, 3, 65_536)] {
+            let builder = Builder::default().max_series(series).significant_digits(digits);
+            assert!(builder.error_log_capacity(errors).build().is_ok());
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Endpoints and their names: interned once, a small index ever after.
+
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use serde::{Deserialize, Serialize};
+
+/// The longest method and the longest route that are kept, in bytes each. Longer ones are cut at a character.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// Names the endpoint that stands for all those that did not fit: `_OTHER` as method, `_other` as route.
+const OVERFLOW: (&str, &str) = ("_OTHER", "_other");
+
+/// An interned (method, route) of one registry. 8 bytes, `Copy`.
+///
+/// Using it with another registry is a bug: debug builds panic, release builds count the record under that registry's
+/// `_other` endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EndpointId(
+    /// The registry's tag in the upper half; in the lower half the endpoint's first cell in a shard's table. A tag is
+    /// never 0. One exclusive-or and one bounds check thus find the cell and refuse another registry's id.
+    NonZeroU64,
+);
+
+impl EndpointId {
+    /// The bits, for a look-up that compares them with a registry's key.
+    #[inline(always)]
+    pub(crate) fn bits(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// What an endpoint is called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EndpointName {
+    /// The request method, such as `GET`.
+    pub method: Arc<str>,
+    /// The route template, such as `/items/{id}`; never a raw path.
+    pub route: Arc<str>,
+}
+
+impl EndpointName {
+    fn new(method: &str, route: &str) -> Arc<Self> {
+        Arc::new(Self { method: method.into(), route: route.into() })
+    }
+}
+
+/// All endpoints of a registry. Off the recording path: callers keep the [`EndpointId`].
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    key: u64,
+    stride: usize,
+    max_series: usize,
+    ids: DashMap<Box<str>, EndpointId, foldhash::fast::RandomState>,
+    /// In the order of their rows; the overflow endpoint is the first.
+    names: RwLock<Vec<Arc<EndpointName>>>,
+    refused: AtomicU64,
+}
+
+impl Endpoints {
+    /// No endpoints but the overflow endpoint. `stride` is the number of cells that each one has in a shard.
+    pub(crate) fn new(max_series: usize, stride: usize) -> Self {
+        static TAGS: AtomicU64 = AtomicU64::new(0);
+        // ORDERING: Relaxed; only that each tag is handed out once. The remainder keeps it in 1 ..= 2^32 - 1.
+        let tag = TAGS.fetch_add(1, Ordering::Relaxed) % u64::from(u32::MAX) + 1;
+        Self {
+            key: tag << 32,
+            stride,
+            max_series,
+            ids: DashMap::default(),
+            names: RwLock::new(vec![EndpointName::new(OVERFLOW.0, OVERFLOW.1)]),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// What an [`EndpointId`] of this registry is exclusive-or'ed with to give its row.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Cells in a shard's table: a row for each endpoint, and one for those that did not fit.
+    pub(crate) fn cells(&self) -> usize {
+        (self.max_series + 1) * self.stride
+    }
+
+    pub(crate) fn overflow(&self) -> EndpointId {
+        self.id(0)
+    }
+
+    /// Interns a name. Past `max_series` every new one is the overflow endpoint, and counted as refused.
+    pub(crate) fn intern(&self, method: &str, route: &str) -> EndpointId {
+        let (method, route) = (cut(method, MAX_NAME_BYTES), cut(route, MAX_NAME_BYTES));
+        // A method holds no blank, so the joined name is unambiguous for every method that HTTP allows.
+        let joined = [method, route].join(" ");
+        if let Some(id) = self.ids.get(joined.as_str()) {
+            return *id;
+        }
+        if self.len() > self.max_series {
+            return self.refuse();
+        }
+        match self.ids.entry(joined.into_boxed_str()) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(vacant) => {
+                let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+                if names.len() > self.max_series {
+                    return self.refuse();
+                }
+                let id = self.id(names.len());
+                names.push(EndpointName::new(method, route));
+                *vacant.insert(id)
+            }
+        }
+    }
+
+    /// The name of an id, or the overflow endpoint's if it is of another registry.
+    pub(crate) fn name(&self, id: EndpointId) -> Arc<EndpointName> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let row = usize::try_from(id.bits() ^ self.key).unwrap_or(usize::MAX);
+        Arc::clone(names.get(row / self.stride).unwrap_or(&names[0]))
+    }
+
+    /// The names in the order of their rows, from the given one on.
+    pub(crate) fn names_from(&self, first: usize) -> Vec<Arc<EndpointName>> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names[first.min(names.len())..].to_vec()
+    }
+
+    /// Times a name was asked for that did not fit.
+    pub(crate) fn refused(&self) -> u64 {
+        // ORDERING: Relaxed; a figure by itself.
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn len(&self) -> usize {
+        self.names.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn refuse(&self) -> EndpointId {
+        // ORDERING: Relaxed; a figure by itself.
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.overflow()
+    }
+
+    fn id(&self, index: usize) -> EndpointId {
+        let row = (index * self.stride) as u64;
+        EndpointId(NonZeroU64::new(self.key | row).expect("a tag is not 0"))
+    }
+}
+
+/// The longest beginning of at most `bytes` bytes that ends at a character.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_id_and_each_name_its_own() {
+        let endpoints = Endpoints::new(10, 8);
+        let get = endpoints.intern("GET", "/a");
+        assert_eq!(endpoints.intern("GET", "/a"), get);
+        assert_ne!(endpoints.intern("POST", "/a"), get);
+        assert_ne!(endpoints.intern("GET", "/b"), get);
+        assert_eq!(&*endpoints.name(get).route, "/a");
+    }
+
+    #[test]
+    fn names_that_do_not_fit_share_the_overflow_endpoint_and_are_counted() {
+        let endpoints = Endpoints::new(2, 8);
+        let kept = [endpoints.intern("GET", "/0"), endpoints.intern("GET", "/1")];
+        for i in 2..10 {
+            assert_eq!(endpoints.intern("GET", &format!("/{i}")), endpoints.overflow());
+        }
+        assert_eq!(endpoints.refused(), 8);
+        assert_eq!(endpoints.intern("GET", "/1"), kept[1]);
+        assert_eq!(&*endpoints.name(endpoints.overflow()).route, "_other");
+        assert_eq!(endpoints.names_from(0).len(), 3);
+    }
+
+    #[test]
+    fn the_name_of_another_registrys_id_is_the_overflow_endpoint() {
+        let (one, two) = (Endpoints::new(2, 8), Endpoints::new(2, 8));
+        assert_eq!(&*two.name(one.intern("GET", "/a")).route, "_other");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_at_a_character() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abé", 3), "ab");
+        assert_eq!(cut("é", 0), "");
+        let endpoints = Endpoints::new(2, 8);
+        let id = endpoints.intern("GET", &"é".repeat(200));
+        assert_eq!(endpoints.name(id).route.len(), MAX_NAME_BYTES);
+    }
+
+    #[test]
+    fn threads_that_race_for_names_never_exceed_the_cap() {
+        let endpoints = Endpoints::new(50, 8);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for i in 0..100 {
+                        endpoints.intern("GET", &format!("/{i}"));
+                    }
+                });
+            }
+        });
+        assert_eq!(endpoints.names_from(0).len(), 51);
+    }
+}

@@ -1,0 +1,171 @@
+//! How a request ended, and which endings share a histogram.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How one request ended. Each request ends in exactly one of these.
+///
+/// Serialised as text: `"200"`, `"other"`, `"aborted"`, `"panicked"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Outcome {
+    /// A response with this status, 100 ..= 599. A status outside that range counts as [`Outcome::Other`].
+    Status(u16),
+    /// A response whose status is outside 100 ..= 599.
+    Other,
+    /// The client went away before there was a response. A call, but not an error.
+    Aborted,
+    /// The service panicked before there was a response. An error.
+    Panicked,
+}
+
+impl Outcome {
+    /// Whether it counts as an error: a 4xx, a 5xx or a panic.
+    pub const fn is_error(self) -> bool {
+        matches!(self, Self::Status(400..=599) | Self::Panicked)
+    }
+
+    /// The status of the response, if there was one and it is in 100 ..= 599.
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status @ 100..=599) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+impl From<u16> for Outcome {
+    fn from(status: u16) -> Self {
+        if (100..=599).contains(&status) { Self::Status(status) } else { Self::Other }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "{status}"),
+            Self::Other => f.write_str("other"),
+            Self::Aborted => f.write_str("aborted"),
+            Self::Panicked => f.write_str("panicked"),
+        }
+    }
+}
+
+impl From<Outcome> for String {
+    fn from(outcome: Outcome) -> Self {
+        outcome.to_string()
+    }
+}
+
+/// A text that names no [`Outcome`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no outcome; allowed: a status 100 to 599, other, aborted, panicked")]
+pub struct ParseOutcomeError(String);
+
+impl FromStr for Outcome {
+    type Err = ParseOutcomeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "other" => Ok(Self::Other),
+            "aborted" => Ok(Self::Aborted),
+            "panicked" => Ok(Self::Panicked),
+            _ => match text.parse() {
+                Ok(status @ 100..=599) => Ok(Self::Status(status)),
+                _ => Err(ParseOutcomeError(text.chars().take(32).collect())),
+            },
+        }
+    }
+}
+
+impl TryFrom<String> for Outcome {
+    type Error = ParseOutcomeError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Which outcomes share a histogram, for each endpoint. Counts by status are exact whatever is chosen.
+///
+/// Failures are kept apart from successes because they are often much faster and would flatter the percentiles.
+/// Each histogram is allocated when it is first touched, so a finer choice costs memory only where it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Granularity {
+    /// Two: success (1xx to 3xx and other) and error (4xx and 5xx).
+    Outcome,
+    /// One for each of 1xx to 5xx, and one for other. The default.
+    #[default]
+    Class,
+    /// One for each status.
+    Exact,
+}
+
+/// The outcomes that share one histogram of an endpoint. Which of these occur depends on the [`Granularity`], but
+/// aborted and panicked requests always have their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusGroup {
+    /// 1xx to 3xx and other, under [`Granularity::Outcome`].
+    Success,
+    /// 4xx and 5xx, under [`Granularity::Outcome`].
+    Error,
+    /// The statuses with this first digit, 1 ..= 5, under [`Granularity::Class`].
+    Class(u8),
+    /// One status, under [`Granularity::Exact`].
+    Status(u16),
+    /// Statuses outside 100 ..= 599, under [`Granularity::Class`] and [`Granularity::Exact`].
+    Other,
+    /// Requests whose client went away before there was a response.
+    Aborted,
+    /// Requests that panicked before there was a response.
+    Panicked,
+}
+
+impl StatusGroup {
+    /// The group of an outcome.
+    pub(crate) const fn of(granularity: Granularity, outcome: Outcome) -> Self {
+        match (outcome, granularity) {
+            (Outcome::Aborted, _) => Self::Aborted,
+            (Outcome::Panicked, _) => Self::Panicked,
+            (Outcome::Status(400..=599), Granularity::Outcome) => Self::Error,
+            (_, Granularity::Outcome) => Self::Success,
+            (Outcome::Status(status @ 100..=599), Granularity::Class) => Self::Class((status / 100) as u8),
+            (Outcome::Status(status @ 100..=599), Granularity::Exact) => Self::Status(status),
+            (Outcome::Status(_) | Outcome::Other, _) => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_reads_back_from_its_text() {
+        let all =
+            (100..=599).map(Outcome::Status).chain([Outcome::Other, Outcome::Aborted, Outcome::Panicked]);
+        for outcome in all {
+            assert_eq!(outcome.to_string().parse(), Ok(outcome));
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_outcome_is_refused_with_what_is_allowed() {
+        for text in ["", "99", "600", "+200x", "Aborted", "65536"] {
+            let error = text.parse::<Outcome>().unwrap_err().to_string();
+            assert!(error.contains("allowed: a status 100 to 599"), "{error}");
+        }
+    }
+
+    #[test]
+    fn statuses_outside_the_range_are_other_and_no_error() {
+        for status in [0, 99, 600, u16::MAX] {
+            assert_eq!(Outcome::from(status), Outcome::Other);
+            assert!(!Outcome::from(status).is_error());
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The recorder: one thread's writer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::endpoint::EndpointId;
+use crate::error_log::{Budget, ErrorEvent, Message};
+use crate::outcome::Outcome;
+use crate::registry::Core;
+use crate::shard::Shard;
+
+/// Writes to a shard that nobody else writes to, for as long as it lives.
+///
+/// Recording is wait-free: no lock, no read-modify-write instruction and no system call, and after a thread's first
+/// record for an endpoint and its class of latencies no allocation. It never fails and never panics (but see
+/// [`EndpointId`] for what debug builds catch).
+///
+/// A recorder can be sent to another thread, but not shared or cloned:
+///
+/// ```compile_fail,E0277
+/// fn shared(_: impl Sync) {}
+/// shared(metrics_core::Registry::new().recorder());
+/// ```
+///
+/// ```compile_fail,E0599
+/// let recorder = metrics_core::Registry::new().recorder();
+/// let second = recorder.clone();
+/// ```
+#[derive(Debug)]
+pub struct Recorder {
+    /// Leased: given back by `drop`.
+    shard: Arc<Shard>,
+    core: Arc<Core>,
+    /// A `Cell`, which also keeps the recorder from being shared.
+    budget: Budget,
+}
+
+/// The start of a request, as [`Recorder::start`] read it off the clock. 8 bytes.
+#[derive(Debug)]
+#[must_use = "the request counts as in flight until it is given to `finish`"]
+pub struct Start(u64);
+
+impl Recorder {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { shard: core.lease(), budget: Budget::new(core.error_log().capacity()), core }
+    }
+
+    /// Records one request that was answered with `status`.
+    ///
+    /// A status outside 100 ..= 599 counts as [`Outcome::Other`]. Durations over [`MAX_NANOS`](crate::MAX_NANOS) land
+    /// in the last bucket and are counted as clamped; sum and maximum stay exact up to 2^48 ns.
+    #[inline]
+    pub fn record(&self, endpoint: EndpointId, status: u16, elapsed: Duration) {
+        self.record_nanos(endpoint, status, nanos(elapsed));
+    }
+
+    /// As [`Recorder::record`], in nanoseconds.
+    #[inline]
+    pub fn record_nanos(&self, endpoint: EndpointId, status: u16, nanos: u64) {
+        self.shard.record(endpoint, self.shard.places().of_status(status), nanos);
+    }
+
+    /// As [`Recorder::record`], for any way in which a request can end.
+    #[inline]
+    pub fn record_outcome(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration) {
+        self.shard.record(endpoint, self.shard.places().of(outcome), nanos(elapsed));
+    }
+
+    /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
+    ///
+    /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). When errors come faster than the log
+    /// could show them (its capacity at once, and that many a second for each recorder), they are counted, not logged.
+    pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
+        self.record_outcome(endpoint, outcome, elapsed);
+        self.log_error(endpoint, outcome, nanos(elapsed), message);
+    }
+
+    /// Begins a request: counts it as in flight and reads the clock.
+    #[inline]
+    pub fn start(&self) -> Start {
+        self.shard.count_started();
+        Start(self.core.clock().raw())
+    }
+
+    /// Ends a request that was begun by any recorder of this registry, and records it. Gives the time it took.
+    #[inline]
+    pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> Duration {
+        let nanos = self.core.clock().nanos(start.0, self.core.clock().raw());
+        self.shard.record(endpoint, self.shard.places().of(outcome), nanos);
+        self.shard.count_finished();
+        Duration::from_nanos(nanos)
+    }
+
+    /// As [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
+    pub fn finish_error(
+        &self,
+        start: Start,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        message: &str,
+    ) -> Duration {
+        let elapsed = self.finish(start, endpoint, outcome);
+        self.log_error(endpoint, outcome, nanos(elapsed), message);
+        elapsed
+    }
+
+    fn log_error(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, message: &str) {
+        if !self.budget.take(self.core.uptime_nanos()) {
+            self.shard.count_thinned();
+            return;
+        }
+        let message = Message::new(message);
+        self.core.error_log().push(ErrorEvent { time: SystemTime::now(), endpoint, outcome, nanos, message });
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.core.give_back(Arc::clone(&self.shard));
+    }
+}
+
+/// A duration in nanoseconds; one that does not fit is the longest that does.
+#[inline(always)]
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

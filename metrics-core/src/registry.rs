@@ -1,0 +1,246 @@
+//! The registry: the whole monitor, from the first record to the summary.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::builder::{Builder, Settings};
+use crate::clock::Clock;
+use crate::endpoint::{EndpointId, Endpoints};
+use crate::epoch::Epoch;
+use crate::error_log::{ErrorEvent, ErrorLog};
+use crate::layout::Layout;
+use crate::local;
+use crate::outcome::Outcome;
+use crate::place::Places;
+use crate::pool::Pool;
+use crate::reader::Reader;
+use crate::recorder::Recorder;
+use crate::shard::Shard;
+use crate::snapshot::{Health, Snapshot};
+use crate::summary::{RecentError, Summary};
+use crate::sync::{Mutex, lock};
+
+/// A set of endpoints and their figures. Cheap to clone; clones are the same registry.
+///
+/// Two registries never mix. Writers go through a [`Recorder`] of their own, or through [`Registry::record`], which
+/// keeps one for each thread. Readers merge what all writers wrote.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    core: Arc<Core>,
+    /// Tells threads that keep a recorder whether anybody still has the registry.
+    alive: Arc<()>,
+}
+
+/// What a registry and its recorders share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    layout: Layout,
+    places: &'static Places,
+    max_series: usize,
+    endpoints: Endpoints,
+    pool: Pool<Shard>,
+    epoch: Arc<Epoch>,
+    error_log: ErrorLog,
+    clock: Clock,
+    started_ticks: u64,
+    started: Instant,
+    started_at: SystemTime,
+    readings: Mutex<Readings>,
+}
+
+/// What readers share with each other. Writers never take its lock.
+#[derive(Debug)]
+struct Readings {
+    reader: Reader,
+    /// The state at the last reset.
+    baseline: Snapshot,
+}
+
+impl Registry {
+    /// A registry with the default settings: see [`Builder`].
+    pub fn new() -> Self {
+        Builder::default().build().expect("the default settings are in range")
+    }
+
+    /// Begins a registry with other settings.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        let Settings { max_series, layout, error_log_capacity, granularity } = settings;
+        let places = Places::by(granularity);
+        let started_at = SystemTime::now();
+        let clock = Clock::new();
+        let core = Core {
+            layout,
+            places,
+            max_series,
+            endpoints: Endpoints::new(max_series, places.stride()),
+            pool: Pool::new(),
+            epoch: Arc::new(Epoch::new()),
+            error_log: ErrorLog::new(error_log_capacity),
+            started_ticks: clock.raw(),
+            clock,
+            started: Instant::now(),
+            started_at,
+            readings: Mutex::new(Readings {
+                reader: Reader::new(layout, places),
+                baseline: Snapshot::empty(layout, granularity, started_at),
+            }),
+        };
+        Self { core: Arc::new(core), alive: Arc::new(()) }
+    }
+
+    /// The id of an endpoint, interned at the first call. `route` is the template, never a raw path.
+    ///
+    /// Off the recording path: it allocates and may wait for another thread that interns. Keep the id. Past the
+    /// registry's `max_series` it is the id of the endpoint `_other`. Names over
+    /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) are cut.
+    pub fn endpoint(&self, method: &str, route: &str) -> EndpointId {
+        self.core.endpoints.intern(method, route)
+    }
+
+    /// A writer for one thread at a time. It leases a shard and gives it back when dropped.
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.core))
+    }
+
+    /// Records one request from any thread: [`Recorder::record`] on a recorder that the thread keeps.
+    #[inline]
+    pub fn record(&self, endpoint: EndpointId, status: u16, elapsed: Duration) {
+        self.with_recorder(|recorder| recorder.record(endpoint, status, elapsed));
+    }
+
+    /// Records one request from any thread: [`Recorder::record_nanos`] on a recorder that the thread keeps.
+    #[inline]
+    pub fn record_nanos(&self, endpoint: EndpointId, status: u16, nanos: u64) {
+        self.with_recorder(|recorder| recorder.record_nanos(endpoint, status, nanos));
+    }
+
+    /// Records a failed request from any thread: [`Recorder::record_error`] on a recorder that the thread keeps.
+    pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
+        self.with_recorder(|recorder| recorder.record_error(endpoint, outcome, elapsed, message));
+    }
+
+    /// Calls `record` with the recorder that the calling thread keeps for this registry, made at its first call.
+    #[inline]
+    pub fn with_recorder<R>(&self, record: impl FnOnce(&Recorder) -> R) -> R {
+        local::with(self, record)
+    }
+
+    /// The cumulative state since the start. Not affected by resets, so its counters never go down.
+    pub fn snapshot(&self) -> Snapshot {
+        self.core.snapshot(&mut lock(&self.core.readings))
+    }
+
+    /// The state since the last reset.
+    pub fn window(&self) -> Snapshot {
+        let mut readings = lock(&self.core.readings);
+        self.core.snapshot(&mut readings).difference(&readings.baseline)
+    }
+
+    /// The figures since the last reset.
+    pub fn summary(&self) -> Summary {
+        let mut readings = lock(&self.core.readings);
+        let window = self.core.snapshot(&mut readings).difference(&readings.baseline);
+        let errors = self.core.error_log.drain();
+        Summary { recent_errors: self.core.recent_errors(errors.iter()), ..window.summary() }
+    }
+
+    /// Begins a new window, and gives the figures of the one that it closes. Each record falls into exactly one window.
+    ///
+    /// Nothing is zeroed: the state of now becomes the baseline that is subtracted from then on.
+    pub fn reset(&self) -> Summary {
+        let mut readings = lock(&self.core.readings);
+        let mut baseline = self.core.snapshot(&mut readings);
+        // After the reading, not before it: the cells of the closing window still hold its extremes then.
+        self.core.epoch.advance();
+        baseline.opens = Some(self.core.epoch.current());
+        let window = baseline.difference(&readings.baseline);
+        readings.baseline = baseline;
+        let errors = std::mem::take(&mut *self.core.error_log.drain());
+        Summary { recent_errors: self.core.recent_errors(errors.iter()), ..window.summary() }
+    }
+
+    /// Tells two registries apart.
+    pub(crate) fn key(&self) -> u64 {
+        self.core.endpoints.key()
+    }
+
+    /// Upgradable for as long as anybody has the registry.
+    pub(crate) fn alive(&self) -> Weak<()> {
+        Arc::downgrade(&self.alive)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Core {
+    pub(crate) fn lease(&self) -> Arc<Shard> {
+        self.pool.lease(|| Shard::new(self.layout, self.places, &self.endpoints, Arc::clone(&self.epoch)))
+    }
+
+    pub(crate) fn give_back(&self, shard: Arc<Shard>) {
+        self.pool.give_back(shard);
+    }
+
+    pub(crate) fn error_log(&self) -> &ErrorLog {
+        &self.error_log
+    }
+
+    #[inline(always)]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Nanoseconds since the registry was made, by the recording clock.
+    pub(crate) fn uptime_nanos(&self) -> u64 {
+        self.clock.nanos(self.started_ticks, self.clock.raw())
+    }
+
+    fn snapshot(&self, readings: &mut Readings) -> Snapshot {
+        let shards = self.pool.all();
+        // All of the finished before any of the started: see `shard`.
+        let finished = shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(shard.finished()));
+        let started = shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(shard.started()));
+        let endpoints = readings.reader.read(&shards, &self.endpoints, self.epoch.current());
+        Snapshot {
+            since: self.started_at,
+            taken: SystemTime::now(),
+            span: self.started.elapsed(),
+            significant_digits: self.layout.digits(),
+            granularity: self.places.granularity(),
+            health: Health {
+                // Without the overflow endpoint.
+                endpoints: endpoints.len() as u64 - 1,
+                max_series: self.max_series as u64,
+                endpoints_refused: self.endpoints.refused(),
+                shards: shards.len() as u64,
+                errors_evicted: self.error_log.evicted(),
+                errors_thinned: shards.iter().map(|shard| shard.thinned()).sum(),
+            },
+            endpoints,
+            in_flight: started.saturating_sub(finished),
+            opens: None,
+        }
+    }
+
+    /// Entries of the error log as people read them, newest first.
+    fn recent_errors<'a>(&self, events: impl DoubleEndedIterator<Item = &'a ErrorEvent>) -> Vec<RecentError> {
+        events
+            .rev()
+            .map(|event| RecentError {
+                time: event.time,
+                endpoint: self.endpoints.name(event.endpoint),
+                outcome: event.outcome,
+                response_time: Duration::from_nanos(event.nanos),
+                message: event.message.as_str().to_owned(),
+            })
+            .collect()
+    }
+}

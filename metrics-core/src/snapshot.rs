@@ -1,0 +1,427 @@
+//! The merged, immutable state of a registry: plain numbers that can be kept, sent, added and subtracted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::endpoint::EndpointName;
+use crate::histogram::{Histogram, MergeError, Sum};
+use crate::layout::Layout;
+use crate::outcome::{Granularity, Outcome, StatusGroup};
+
+/// All figures of a registry over a span of time: since its start, or the difference of two such states.
+///
+/// Endpoints that did not change between two snapshots are shared by them, so keeping some costs little.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct Snapshot {
+    pub(crate) since: SystemTime,
+    pub(crate) taken: SystemTime,
+    pub(crate) span: Duration,
+    pub(crate) significant_digits: u8,
+    pub(crate) granularity: Granularity,
+    /// In the order of their rows, including those that were never called.
+    pub(crate) endpoints: Vec<Arc<EndpointSnapshot>>,
+    pub(crate) in_flight: u64,
+    pub(crate) health: Health,
+    /// The epoch that the extremes of later snapshots must be of to be those since this one. Only a reset knows it.
+    #[serde(skip)]
+    pub(crate) opens: Option<u64>,
+}
+
+/// How full the registry's own tables are, and what did not fit. All cumulative but `endpoints` and `shards`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Health {
+    /// Endpoints in use, without the one that stands for those that did not fit.
+    pub endpoints: u64,
+    /// Endpoints that fit.
+    pub max_series: u64,
+    /// Times an endpoint was asked for that did not fit. Its requests are counted under `_other`.
+    pub endpoints_refused: u64,
+    /// Shards: the most recorders that lived at once.
+    pub shards: u64,
+    /// Entries that newer ones pushed out of the error log.
+    pub errors_evicted: u64,
+    /// Errors that were counted but not logged, because they came faster than the log could hold.
+    pub errors_thinned: u64,
+}
+
+/// One endpoint's figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointSnapshot {
+    pub(crate) name: Arc<EndpointName>,
+    pub(crate) groups: Vec<GroupSnapshot>,
+}
+
+/// One endpoint's figures for one group of statuses. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSnapshot {
+    pub(crate) group: StatusGroup,
+    pub(crate) counts: Vec<(Outcome, u64)>,
+    pub(crate) sum_nanos: u64,
+    pub(crate) clamped: u64,
+    pub(crate) extremes: Extremes,
+    pub(crate) histogram: Histogram,
+    /// The extremes since the last reset, and the epoch which that reset began.
+    #[serde(skip)]
+    pub(crate) current: Option<(u64, Extremes)>,
+}
+
+/// The shortest and the longest duration, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Extremes {
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+impl Extremes {
+    /// What any other extremes are wider than.
+    pub(crate) const NONE: Self = Self { min: u64::MAX, max: 0 };
+
+    pub(crate) fn widened(self, other: Self) -> Self {
+        Self { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+
+    /// Moves the extremes into the lowest and the highest bucket in use, where the true ones are.
+    ///
+    /// A record that came between the reading of the buckets and the reading of the extremes, or around a reset, can
+    /// leave them apart. Clamped durations share the last bucket, which then has no upper end.
+    pub(crate) fn fitted(self, histogram: &Histogram, clamped: u64) -> Self {
+        let Some((lowest, highest)) = histogram.ends() else { return Self::NONE };
+        let end = if clamped > 0 { u64::MAX } else { highest.highest };
+        let low_end = if lowest == highest { end } else { lowest.highest };
+        Self { min: self.min.clamp(lowest.lowest, low_end), max: self.max.clamp(highest.lowest, end) }
+    }
+}
+
+impl Snapshot {
+    /// The state before anything happened.
+    pub(crate) fn empty(layout: Layout, granularity: Granularity, at: SystemTime) -> Self {
+        Self {
+            since: at,
+            taken: at,
+            span: Duration::ZERO,
+            significant_digits: layout.digits(),
+            granularity,
+            endpoints: Vec::new(),
+            in_flight: 0,
+            health: Health::default(),
+            opens: Some(0),
+        }
+    }
+
+    /// When the span begins, by the wall clock. For display.
+    pub fn since(&self) -> SystemTime {
+        self.since
+    }
+
+    /// When the span ends, by the wall clock. For display.
+    pub fn taken(&self) -> SystemTime {
+        self.taken
+    }
+
+    /// The length of the span, by the monotonic clock.
+    pub fn span(&self) -> Duration {
+        self.span
+    }
+
+    /// How many significant digits the histograms keep: 1, 2 or 3.
+    pub fn significant_digits(&self) -> u8 {
+        self.significant_digits
+    }
+
+    /// Which statuses share a histogram.
+    pub fn granularity(&self) -> Granularity {
+        self.granularity
+    }
+
+    /// The endpoints that were called in the span, in the order in which they were first seen.
+    pub fn endpoints(&self) -> impl Iterator<Item = &EndpointSnapshot> {
+        self.endpoints.iter().map(|endpoint| &**endpoint).filter(|endpoint| !endpoint.groups.is_empty())
+    }
+
+    /// Requests that were under way at the end of the span.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// How full the registry's tables are, at the end of the span.
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
+    /// All durations, of every endpoint and outcome.
+    pub fn histogram(&self) -> Histogram {
+        let layout = self.layout();
+        merged(layout, self.endpoints().flat_map(EndpointSnapshot::groups))
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::for_digits(self.significant_digits).unwrap_or(Layout::TWO_DIGITS)
+    }
+
+    /// Adds another registry's figures, endpoint by endpoint. The span becomes the longest that both cover.
+    ///
+    /// # Errors
+    ///
+    /// When precision or granularity differ; nothing is added then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        if self.significant_digits != other.significant_digits {
+            return Err(MergeError::SignificantDigits {
+                ours: self.significant_digits,
+                theirs: other.significant_digits,
+            });
+        }
+        if self.granularity != other.granularity {
+            return Err(MergeError::Granularity { ours: self.granularity, theirs: other.granularity });
+        }
+        let mut at: HashMap<_, _> =
+            self.endpoints.iter().enumerate().map(|(i, endpoint)| (Arc::clone(&endpoint.name), i)).collect();
+        let mut endpoints = self.endpoints.clone();
+        for theirs in &other.endpoints {
+            match at.get(&theirs.name) {
+                Some(&i) => Arc::make_mut(&mut endpoints[i]).merge(theirs)?,
+                None => {
+                    at.insert(Arc::clone(&theirs.name), endpoints.len());
+                    endpoints.push(Arc::clone(theirs));
+                }
+            }
+        }
+        self.endpoints = endpoints;
+        self.since = self.since.min(other.since);
+        self.taken = self.taken.max(other.taken);
+        self.span = self.span.max(other.span);
+        self.in_flight = self.in_flight.saturating_add(other.in_flight);
+        self.health.merge(&other.health);
+        self.opens = None;
+        Ok(())
+    }
+
+    /// What came on top of an earlier snapshot of the same registry: the window between the two.
+    ///
+    /// Counts, sums and buckets are exact. Minimum and maximum are exact when `earlier` is the state of the last reset,
+    /// else they are those of the buckets in use, with the relative error of the histogram.
+    pub fn difference(&self, earlier: &Self) -> Self {
+        let mut endpoints = Vec::new();
+        for (i, ours) in self.endpoints.iter().enumerate() {
+            // Two snapshots of one registry have the same endpoints at the same places.
+            let theirs = match earlier.endpoints.get(i) {
+                Some(theirs) if theirs.name == ours.name => Some(theirs),
+                _ => earlier.endpoints.iter().find(|theirs| theirs.name == ours.name),
+            };
+            if !theirs.is_some_and(|theirs| Arc::ptr_eq(ours, theirs)) {
+                endpoints.extend(ours.difference(theirs.map(|t| &**t), earlier.opens).map(Arc::new));
+            }
+        }
+        Self {
+            since: earlier.taken,
+            taken: self.taken,
+            span: self.span.saturating_sub(earlier.span),
+            endpoints,
+            opens: None,
+            ..*self
+        }
+    }
+}
+
+impl EndpointSnapshot {
+    /// What the endpoint is called.
+    pub fn name(&self) -> &EndpointName {
+        &self.name
+    }
+
+    /// The figures by group of statuses; only groups that occurred.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupSnapshot> {
+        self.groups.iter()
+    }
+
+    /// How often which outcome occurred; only those that did.
+    pub fn outcomes(&self) -> impl Iterator<Item = (Outcome, u64)> + '_ {
+        self.groups.iter().flat_map(|group| group.counts.iter().copied())
+    }
+
+    /// Requests that ended.
+    pub fn calls(&self) -> u64 {
+        self.outcomes().fold(0, |sum, (_, count)| sum.saturating_add(count))
+    }
+
+    fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        for theirs in &other.groups {
+            match self.groups.iter_mut().find(|ours| ours.group == theirs.group) {
+                Some(ours) => ours.merge(theirs)?,
+                None => self.groups.push(GroupSnapshot { current: None, ..theirs.clone() }),
+            }
+        }
+        Ok(())
+    }
+
+    fn difference(&self, earlier: Option<&Self>, epoch: Option<u64>) -> Option<Self> {
+        let theirs = |group| earlier.and_then(|e| e.groups.iter().find(|theirs| theirs.group == group));
+        let groups: Vec<_> =
+            self.groups.iter().filter_map(|ours| ours.difference(theirs(ours.group), epoch)).collect();
+        (!groups.is_empty()).then(|| Self { name: Arc::clone(&self.name), groups })
+    }
+}
+
+impl GroupSnapshot {
+    /// Which statuses are counted here.
+    pub fn group(&self) -> StatusGroup {
+        self.group
+    }
+
+    /// How often which outcome occurred; only those that did.
+    pub fn outcomes(&self) -> &[(Outcome, u64)] {
+        &self.counts
+    }
+
+    /// Requests that ended.
+    pub fn calls(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, &(_, count)| sum.saturating_add(count))
+    }
+
+    /// The exact sum of all durations, in nanoseconds. Durations over 2^48 ns (3.3 days) count as that.
+    pub fn sum_nanos(&self) -> u64 {
+        self.sum_nanos
+    }
+
+    /// The shortest duration, in nanoseconds.
+    pub fn min_nanos(&self) -> u64 {
+        self.extremes.min
+    }
+
+    /// The longest duration, in nanoseconds.
+    pub fn max_nanos(&self) -> u64 {
+        self.extremes.max
+    }
+
+    /// Durations over [`MAX_NANOS`](crate::MAX_NANOS), which share the histogram's last bucket.
+    pub fn clamped(&self) -> u64 {
+        self.clamped
+    }
+
+    /// The durations.
+    ///
+    /// While requests are being recorded, its total can be ahead of [`GroupSnapshot::calls`] by those under way.
+    pub fn histogram(&self) -> &Histogram {
+        &self.histogram
+    }
+
+    fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        self.histogram.merge(&other.histogram)?;
+        for &(outcome, count) in &other.counts {
+            match self.counts.iter_mut().find(|(ours, _)| *ours == outcome) {
+                Some((_, ours)) => *ours = ours.saturating_add(count),
+                None => self.counts.push((outcome, count)),
+            }
+        }
+        self.sum_nanos = self.sum_nanos.saturating_add(other.sum_nanos);
+        self.clamped = self.clamped.saturating_add(other.clamped);
+        self.extremes = self.extremes.widened(other.extremes);
+        self.current = None;
+        Ok(())
+    }
+
+    fn difference(&self, earlier: Option<&Self>, epoch: Option<u64>) -> Option<Self> {
+        let before = |outcome| {
+            let counts = earlier.map_or(&[][..], |earlier| &earlier.counts);
+            counts.iter().find(|(theirs, _)| *theirs == outcome).map_or(0, |&(_, count)| count)
+        };
+        let counts: Vec<_> = self
+            .counts
+            .iter()
+            .map(|&(outcome, count)| (outcome, count.saturating_sub(before(outcome))))
+            .filter(|&(_, count)| count > 0)
+            .collect();
+        let histogram = match earlier {
+            Some(earlier) => self.histogram.difference(&earlier.histogram),
+            None => self.histogram.clone(),
+        };
+        if counts.is_empty() && histogram.total() == 0 {
+            return None;
+        }
+        let clamped = self.clamped.saturating_sub(earlier.map_or(0, |earlier| earlier.clamped));
+        let extremes = match self.current {
+            Some((current, extremes)) if Some(current) == epoch => extremes,
+            // As wide as it can be: what fits is then the outermost buckets' outer ends, and never beyond what occurred.
+            _ => match histogram.ends() {
+                Some((lowest, highest)) => Extremes {
+                    min: lowest.lowest.max(self.extremes.min),
+                    max: if clamped > 0 { self.extremes.max } else { highest.highest.min(self.extremes.max) },
+                },
+                None => self.extremes,
+            },
+        };
+        Some(Self {
+            group: self.group,
+            counts,
+            sum_nanos: self.sum_nanos.saturating_sub(earlier.map_or(0, |earlier| earlier.sum_nanos)),
+            clamped,
+            extremes: extremes.fitted(&histogram, clamped),
+            histogram,
+            current: None,
+        })
+    }
+}
+
+impl Health {
+    fn merge(&mut self, other: &Self) {
+        let add = |ours: &mut u64, theirs: u64| *ours = ours.saturating_add(theirs);
+        add(&mut self.endpoints, other.endpoints);
+        add(&mut self.max_series, other.max_series);
+        add(&mut self.endpoints_refused, other.endpoints_refused);
+        add(&mut self.shards, other.shards);
+        add(&mut self.errors_evicted, other.errors_evicted);
+        add(&mut self.errors_thinned, other.errors_thinned);
+    }
+}
+
+/// A snapshot as it was read from somewhere, before its parts were held against each other.
+#[derive(Deserialize)]
+struct Unchecked {
+    since: SystemTime,
+    taken: SystemTime,
+    span: Duration,
+    significant_digits: u8,
+    granularity: Granularity,
+    endpoints: Vec<Arc<EndpointSnapshot>>,
+    in_flight: u64,
+    health: Health,
+}
+
+impl TryFrom<Unchecked> for Snapshot {
+    type Error = MergeError;
+
+    fn try_from(unchecked: Unchecked) -> Result<Self, Self::Error> {
+        let ours = unchecked.significant_digits;
+        for group in unchecked.endpoints.iter().flat_map(|endpoint| &endpoint.groups) {
+            let theirs = group.histogram.significant_digits();
+            if theirs != ours {
+                return Err(MergeError::SignificantDigits { ours, theirs });
+            }
+        }
+        if Layout::for_digits(ours).is_none() {
+            return Err(MergeError::SignificantDigits { ours, theirs: Layout::TWO_DIGITS.digits() });
+        }
+        let Unchecked { since, taken, span, significant_digits, granularity, endpoints, in_flight, health } =
+            unchecked;
+        Ok(Self {
+            since,
+            taken,
+            span,
+            significant_digits,
+            granularity,
+            endpoints,
+            in_flight,
+            health,
+            opens: None,
+        })
+    }
+}
+
+fn merged<'a>(layout: Layout, groups: impl Iterator<Item = &'a GroupSnapshot>) -> Histogram {
+    let mut sum = Sum::new(layout);
+    groups.for_each(|group| sum.add(&group.histogram));
+    sum.take()
+}

@@ -1,0 +1,200 @@
+//! The figures that people read: derived from the window between two snapshots.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::endpoint::EndpointName;
+use crate::histogram::Sum;
+use crate::outcome::Outcome;
+use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapshot};
+
+/// Everything about one window: the figures of all requests, of each endpoint, and the recent errors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The figures of all requests.
+    pub total: Figures,
+    /// The figures of each endpoint that was called, those with the most calls first.
+    pub endpoints: Vec<EndpointSummary>,
+    /// The last errors, newest first. As many as the error log holds.
+    pub recent_errors: Vec<RecentError>,
+    /// Requests that are under way now.
+    pub in_flight: u64,
+    /// When the window began, by the wall clock. For display.
+    pub since: SystemTime,
+    /// The length of the window, by the monotonic clock.
+    pub window: Duration,
+    /// How full the registry's tables are, and what did not fit.
+    pub health: Health,
+}
+
+/// One endpoint's figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndpointSummary {
+    /// What the endpoint is called.
+    pub name: Arc<EndpointName>,
+    /// Its figures.
+    pub figures: Figures,
+}
+
+/// The figures of some requests. All zero when there were none.
+///
+/// Counts and the sum are exact. Percentiles carry the histogram's relative error (below 0.8 % at two digits), upwards;
+/// they are held between minimum and maximum, so that `min <= p50 <= p95 <= p99 <= max`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Figures {
+    /// Requests that ended, however they did.
+    pub calls: u64,
+    /// 4xx, 5xx and panics.
+    pub errors: u64,
+    /// Responses 400 to 499.
+    pub client_errors: u64,
+    /// Responses 500 to 599.
+    pub server_errors: u64,
+    /// Requests whose client went away before there was a response. They are calls, but no errors.
+    pub aborted: u64,
+    /// Requests that panicked before there was a response. They are errors.
+    pub panicked: u64,
+    /// How often which outcome occurred, by status; only those that did.
+    pub outcomes: Vec<(Outcome, u64)>,
+    /// The sum of all durations.
+    pub sum: Duration,
+    /// The shortest duration. Exact since the last reset; a reset under load can move it within its bucket.
+    pub min: Duration,
+    /// The longest duration. Exact since the last reset; a reset under load can move it within its bucket.
+    pub max: Duration,
+    /// Half of the requests took no longer.
+    pub p50: Duration,
+    /// 95 % of the requests took no longer.
+    pub p95: Duration,
+    /// 99 % of the requests took no longer.
+    pub p99: Duration,
+    /// Durations over 68.7 s, which are exact in sum and maximum but share the last bucket of the percentiles.
+    pub clamped: u64,
+}
+
+/// One entry of the error log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentError {
+    /// When the request ended, by the wall clock.
+    pub time: SystemTime,
+    /// The endpoint that failed.
+    pub endpoint: Arc<EndpointName>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub response_time: Duration,
+    /// What the service said of it; at most [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES) bytes.
+    pub message: String,
+}
+
+impl Figures {
+    /// The mean duration, to the nanosecond below; zero when there were no calls.
+    pub fn average(&self) -> Duration {
+        let nanos = u64::try_from(self.sum.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(nanos.checked_div(self.calls).unwrap_or(0))
+    }
+
+    /// Errors per hundred calls; 0 when there were no calls.
+    pub fn error_rate(&self) -> f64 {
+        self.per_cent(self.errors)
+    }
+
+    /// 4xx per hundred calls; 0 when there were no calls.
+    pub fn client_error_rate(&self) -> f64 {
+        self.per_cent(self.client_errors)
+    }
+
+    /// 5xx per hundred calls; 0 when there were no calls.
+    pub fn server_error_rate(&self) -> f64 {
+        self.per_cent(self.server_errors)
+    }
+
+    fn per_cent(&self, count: u64) -> f64 {
+        if self.calls == 0 { 0.0 } else { count as f64 * 100.0 / self.calls as f64 }
+    }
+
+    /// The figures of these groups of statuses. `sum` is scratch space, empty before and after.
+    fn of<'a>(groups: impl Iterator<Item = &'a GroupSnapshot>, sum: &mut Sum) -> Self {
+        let mut figures = Self::default();
+        let mut extremes = Extremes::NONE;
+        let mut sum_nanos = 0_u64;
+        for group in groups {
+            for &(outcome, count) in &group.counts {
+                figures.count(outcome, count);
+            }
+            sum_nanos = sum_nanos.saturating_add(group.sum_nanos);
+            figures.clamped = figures.clamped.saturating_add(group.clamped);
+            extremes = extremes.widened(group.extremes);
+            sum.add(&group.histogram);
+        }
+        figures.outcomes.sort_unstable();
+        figures.sum = Duration::from_nanos(sum_nanos);
+        let histogram = sum.take();
+        if histogram.total() > 0 {
+            let quantile = |q| {
+                let nanos = histogram.value_at_quantile(q).max(extremes.min).min(extremes.max);
+                Duration::from_nanos(nanos)
+            };
+            figures.min = Duration::from_nanos(extremes.min);
+            figures.max = Duration::from_nanos(extremes.max);
+            figures.p50 = quantile(0.50);
+            figures.p95 = quantile(0.95);
+            figures.p99 = quantile(0.99);
+        }
+        figures
+    }
+
+    fn count(&mut self, outcome: Outcome, count: u64) {
+        let add = |sum: &mut u64| *sum = sum.saturating_add(count);
+        add(&mut self.calls);
+        if outcome.is_error() {
+            add(&mut self.errors);
+        }
+        match outcome {
+            Outcome::Status(400..=499) => add(&mut self.client_errors),
+            Outcome::Status(500..=599) => add(&mut self.server_errors),
+            Outcome::Aborted => add(&mut self.aborted),
+            Outcome::Panicked => add(&mut self.panicked),
+            _ => {}
+        }
+        match self.outcomes.iter_mut().find(|(known, _)| *known == outcome) {
+            Some((_, sum)) => add(sum),
+            None => self.outcomes.push((outcome, count)),
+        }
+    }
+}
+
+impl Summary {
+    /// Calls a second over the window; 0 for a window of no length.
+    pub fn requests_per_second(&self) -> f64 {
+        if self.window.is_zero() { 0.0 } else { self.total.calls as f64 / self.window.as_secs_f64() }
+    }
+}
+
+impl Snapshot {
+    /// The figures of this span, without recent errors, which a snapshot does not hold.
+    pub fn summary(&self) -> Summary {
+        let mut sum = Sum::new(self.layout());
+        let mut endpoints: Vec<_> = self
+            .endpoints()
+            .map(|endpoint| EndpointSummary {
+                name: Arc::clone(&endpoint.name),
+                figures: Figures::of(endpoint.groups.iter(), &mut sum),
+            })
+            .collect();
+        endpoints.sort_by(|a, b| {
+            b.figures.calls.cmp(&a.figures.calls).then_with(|| a.name.route.cmp(&b.name.route))
+        });
+        Summary {
+            total: Figures::of(self.endpoints().flat_map(EndpointSnapshot::groups), &mut sum),
+            endpoints,
+            recent_errors: Vec::new(),
+            in_flight: self.in_flight,
+            since: self.since,
+            window: self.span,
+            health: self.health,
+        }
+    }
+}
