@@ -70,7 +70,6 @@ impl Layout {
     }
 
     /// The bucket of a value, unclamped: a value above [`MAX_NANOS`] gets an index past the last bucket.
-    #[inline(always)]
     pub(crate) const fn index(self, nanos: u64) -> usize {
         // Both of the first two octaves have width 1, hence the mask over two of them.
         let shift = (nanos | ((2 << self.magnitude) - 1)).ilog2() - self.magnitude;
@@ -78,15 +77,28 @@ impl Layout {
     }
 
     /// The octave of a bucket.
-    #[inline(always)]
     pub(crate) const fn octave(self, index: usize) -> usize {
         index >> self.magnitude
     }
 
     /// The place of a bucket in its octave.
-    #[inline(always)]
     pub(crate) const fn offset(self, index: usize) -> usize {
         index & (self.half() - 1)
+    }
+
+    /// Octave and place of a value, by a shorter way than [`Layout::index`]: the octave is counted from the second one
+    /// on. `None` for the values below, which are under `half` ns, and for those above [`MAX_NANOS`].
+    #[inline(always)]
+    pub(crate) const fn split(self, nanos: u64) -> Option<(usize, usize)> {
+        // `63 ^` for the index of the highest bit, and not `ilog2`, lets the compiler see that this is one `bsr`.
+        let highest_bit = 63 ^ (nanos | 1).leading_zeros() as usize;
+        // Values of the first octave wrap around, and are above every octave that way.
+        let shift = highest_bit.wrapping_sub(self.magnitude as usize);
+        if shift < self.octaves() - 1 {
+            Some((shift, (nanos >> shift) as usize & (self.half() - 1)))
+        } else {
+            None
+        }
     }
 
     /// The smallest value of a bucket, in nanoseconds.
@@ -158,6 +170,21 @@ mod tests {
         #[test]
         fn a_value_above_the_maximum_has_no_octave(layout in layouts(), nanos in MAX_NANOS + 1..) {
             prop_assert!(layout.octave(layout.index(nanos)) >= layout.octaves());
+        }
+
+        #[test]
+        fn the_short_way_leads_to_the_same_bucket(layout in layouts(), nanos in 0_u64..) {
+            let index = layout.index(nanos);
+            let inside = nanos >= layout.half() as u64 && nanos <= MAX_NANOS;
+            let long_way = inside.then(|| (layout.octave(index) - 1, layout.offset(index)));
+            prop_assert_eq!(layout.split(nanos), long_way);
+        }
+
+        #[test]
+        fn the_short_way_leads_to_the_same_bucket_in_range(layout in layouts(), nanos in nanos()) {
+            let index = layout.index(nanos);
+            let long_way = (nanos >= layout.half() as u64).then(|| (layout.octave(index) - 1, layout.offset(index)));
+            prop_assert_eq!(layout.split(nanos), long_way);
         }
 
         #[test]

@@ -46,7 +46,6 @@ mod builder;
 mod cell;
 mod clock;
 mod endpoint;
-mod epoch;
 mod error_log;
 mod histogram;
 mod layout;

@@ -91,7 +91,8 @@ impl TryFrom<String> for Outcome {
 /// Which outcomes share a histogram, for each endpoint. Counts by status are exact whatever is chosen.
 ///
 /// Failures are kept apart from successes because they are often much faster and would flatter the percentiles.
-/// Each histogram is allocated when it is first touched, so a finer choice costs memory only where it is used.
+/// Memory is allocated as statuses occur: [`Granularity::Exact`] costs more where an endpoint answers with several
+/// statuses of one class; [`Granularity::Outcome`] costs as much as [`Granularity::Class`] and gives less to export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Granularity {

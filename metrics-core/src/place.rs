@@ -1,6 +1,6 @@
 //! Where the count of an outcome stands: the table that `record` looks a status up in.
 
-use crate::outcome::{Granularity, Outcome, StatusGroup};
+use crate::outcome::{Granularity, Outcome};
 
 /// All outcomes: 500 statuses, other, aborted, panicked.
 const OUTCOMES: usize = 503;
@@ -8,105 +8,87 @@ const OTHER: usize = 500;
 const ABORTED: usize = 501;
 const PANICKED: usize = 502;
 
+/// Counts in a cell: the 100 of a class, and some more, so that a mask takes the place of a bounds check.
+pub(crate) const COUNTS: usize = 128;
+
 /// The place of an outcome's count: which cell of the endpoint, and which count in that cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Which of the endpoint's cells, below [`Places::stride`].
-    pub(crate) group: u16,
-    /// Which count in the cell, below the length of [`Places::outcomes`] of that group.
+    pub(crate) cell: u16,
+    /// Which count in the cell, below [`COUNTS`].
     pub(crate) count: u16,
 }
 
-/// The place of every outcome under one granularity; 2 KiB, made at compile time.
+/// The place of every outcome under one granularity; 4 KiB, made at compile time.
+///
+/// Two granularities share the cells of a class: a coarser one adds up histograms when they are read.
 #[derive(Debug)]
 pub(crate) struct Places {
-    granularity: Granularity,
+    stride: usize,
     places: [Place; OUTCOMES],
+    /// The places again, by status; 0 ..= 99 are those of other.
+    statuses: [Place; 600],
 }
 
-static BY_OUTCOME: Places = Places::new(Granularity::Outcome);
-static BY_CLASS: Places = Places::new(Granularity::Class);
-static BY_STATUS: Places = Places::new(Granularity::Exact);
+static BY_CLASS: Places = Places::new(8);
+static BY_STATUS: Places = Places::new(512);
 
 impl Places {
     pub(crate) fn by(granularity: Granularity) -> &'static Self {
         match granularity {
-            Granularity::Outcome => &BY_OUTCOME,
-            Granularity::Class => &BY_CLASS,
+            Granularity::Outcome | Granularity::Class => &BY_CLASS,
             Granularity::Exact => &BY_STATUS,
         }
     }
 
-    pub(crate) fn granularity(&self) -> Granularity {
-        self.granularity
-    }
-
-    /// Cells an endpoint can have: a power of two, at least the number of groups.
+    /// Cells that an endpoint can have: a power of two, so that an endpoint's first one and the place of a status can
+    /// be joined by an `or`.
     pub(crate) const fn stride(&self) -> usize {
-        match self.granularity {
-            Granularity::Outcome => 4,
-            Granularity::Class => 8,
-            Granularity::Exact => 512,
-        }
+        self.stride
     }
 
-    /// The place of a status; one outside 100 ..= 599 has that of [`Outcome::Other`].
+    /// The place of a status, unless it is above 599. One below 100 has that of [`Outcome::Other`].
     #[inline(always)]
-    pub(crate) fn of_status(&self, status: u16) -> Place {
-        let code = usize::from(status.wrapping_sub(100));
-        self.places[if code < OTHER { code } else { OTHER }]
+    pub(crate) fn of_status(&self, status: u16) -> Option<Place> {
+        self.statuses.get(usize::from(status)).copied()
     }
 
     pub(crate) fn of(&self, outcome: Outcome) -> Place {
         match outcome {
-            Outcome::Status(status) => self.of_status(status),
+            Outcome::Status(status) => self.of_status(status).unwrap_or(self.places[OTHER]),
             Outcome::Other => self.places[OTHER],
             Outcome::Aborted => self.places[ABORTED],
             Outcome::Panicked => self.places[PANICKED],
         }
     }
 
-    /// The outcomes that a cell counts, in the order of its counts; none for a group that does not occur.
-    pub(crate) fn outcomes(&self, group: usize) -> impl Iterator<Item = Outcome> + '_ {
-        (0..OUTCOMES).filter(move |&code| usize::from(self.places[code].group) == group).map(outcome)
+    /// The outcomes that a cell counts, in the order of its counts; none for a cell that does not occur.
+    pub(crate) fn outcomes(&self, cell: usize) -> impl Iterator<Item = Outcome> + '_ {
+        (0..OUTCOMES).filter(move |&code| usize::from(self.places[code].cell) == cell).map(outcome)
     }
 
-    const fn new(granularity: Granularity) -> Self {
-        let mut places = [Place { group: 0, count: 0 }; OUTCOMES];
-        let mut counted = [0_u16; OUTCOMES];
+    const fn new(stride: usize) -> Self {
+        let mut places = [Place { cell: 0, count: 0 }; OUTCOMES];
         let mut code = 0;
         while code < OUTCOMES {
-            let group = group_index(granularity, code);
-            places[code] = Place { group, count: counted[group as usize] };
-            counted[group as usize] += 1;
+            places[code] = if stride >= OUTCOMES {
+                Place { cell: code as u16, count: 0 }
+            } else if code < OTHER {
+                Place { cell: (code / 100) as u16, count: (code % 100) as u16 }
+            } else {
+                // Behind the five classes: other, aborted and panicked.
+                Place { cell: (code - OTHER + 5) as u16, count: 0 }
+            };
             code += 1;
         }
-        Self { granularity, places }
-    }
-}
-
-/// The cell of an outcome among the endpoint's cells.
-const fn group_index(granularity: Granularity, code: usize) -> u16 {
-    match StatusGroup::of(granularity, outcome(code)) {
-        StatusGroup::Success => 0,
-        StatusGroup::Error => 1,
-        StatusGroup::Class(class) => class as u16 - 1,
-        StatusGroup::Status(status) => status - 100,
-        StatusGroup::Other => match granularity {
-            Granularity::Outcome => 0,
-            Granularity::Class => 5,
-            Granularity::Exact => OTHER as u16,
-        },
-        StatusGroup::Aborted => match granularity {
-            Granularity::Outcome => 2,
-            Granularity::Class => 6,
-            Granularity::Exact => ABORTED as u16,
-        },
-        StatusGroup::Panicked => match granularity {
-            Granularity::Outcome => 3,
-            Granularity::Class => 7,
-            Granularity::Exact => PANICKED as u16,
-        },
+        let mut statuses = [places[OTHER]; 600];
+        let mut status = 100;
+        while status < 600 {
+            statuses[status] = places[status - 100];
+            status += 1;
+        }
+        Self { stride, places, statuses }
     }
 }
 
@@ -122,22 +104,24 @@ const fn outcome(code: usize) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::StatusGroup;
 
     #[test]
-    fn every_outcome_has_a_place_of_its_own_in_the_group_that_names_it() {
+    fn every_outcome_has_a_place_of_its_own_in_a_cell_of_one_group() {
         for granularity in [Granularity::Outcome, Granularity::Class, Granularity::Exact] {
             let places = Places::by(granularity);
-            assert_eq!(places.granularity(), granularity);
             let mut seen = 0;
-            for group in 0..places.stride() {
-                let mut names = std::collections::HashSet::new();
-                for (count, outcome) in places.outcomes(group).enumerate() {
+            for cell in 0..places.stride() {
+                let mut groups = std::collections::HashSet::new();
+                for (count, outcome) in places.outcomes(cell).enumerate() {
                     let place = places.of(outcome);
-                    assert_eq!((usize::from(place.group), usize::from(place.count)), (group, count));
-                    names.insert(StatusGroup::of(granularity, outcome));
+                    assert_eq!((usize::from(place.cell), usize::from(place.count)), (cell, count));
+                    assert!(count < COUNTS);
+                    assert!(outcome.status().is_none_or(|status| places.of_status(status) == Some(place)));
+                    groups.insert(StatusGroup::of(granularity, outcome));
                     seen += 1;
                 }
-                assert!(names.len() <= 1, "{granularity:?} {group} mixes {names:?}");
+                assert!(groups.len() <= 1, "{granularity:?} {cell} mixes {groups:?}");
             }
             assert_eq!(seen, OUTCOMES);
             assert!(places.stride().is_power_of_two());
@@ -148,7 +132,7 @@ mod tests {
     fn a_status_outside_the_range_has_the_place_of_other() {
         let places = Places::by(Granularity::Class);
         for status in [0, 99, 600, 601, u16::MAX] {
-            assert_eq!(places.of_status(status), places.of(Outcome::Other));
+            assert_eq!(places.of(Outcome::Status(status)), places.of(Outcome::Other));
         }
     }
 }

@@ -5,43 +5,69 @@
 
 use std::sync::Arc;
 
-use crate::cell::{Header, at_rest};
+use crate::cell::Header;
 use crate::endpoint::{EndpointName, Endpoints};
 use crate::histogram::Sum;
 use crate::layout::Layout;
-use crate::outcome::{Outcome, StatusGroup};
+use crate::outcome::{Granularity, Outcome, StatusGroup};
 use crate::place::Places;
-use crate::shard::Shard;
+use crate::shard::{ReadCell, Shard};
 use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot};
 
 /// The state that reading leaves behind for the next reading. One a registry, behind a mutex.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    /// The outcomes that a cell counts, by group.
-    outcomes: Vec<Vec<Outcome>>,
-    granularity: crate::Granularity,
+    /// Cells that an endpoint can have.
+    stride: usize,
+    groups: Vec<Group>,
     /// By row.
     endpoints: Vec<Merged>,
     header: Header,
     sum: Sum,
 }
 
+/// The cells whose histograms are added up.
+#[derive(Debug)]
+struct Group {
+    name: StatusGroup,
+    cells: Vec<CellOutcomes>,
+}
+
+/// A cell among an endpoint's, and the outcomes that it counts.
+#[derive(Debug)]
+struct CellOutcomes {
+    cell: usize,
+    outcomes: Vec<Outcome>,
+}
+
 /// An endpoint as it was last read.
 #[derive(Debug)]
 struct Merged {
-    /// The sum of the versions of all its cells. Versions only grow, so an equal sum means that no cell changed. `None`
-    /// when a cell was being written to, which the sum would not show.
+    /// The records in all of its cells. They only grow, so an equal sum means that no cell changed. `None` when a cell
+    /// was not read at one moment.
     stamp: Option<u64>,
     snapshot: Arc<EndpointSnapshot>,
 }
 
 impl Reader {
-    pub(crate) fn new(layout: Layout, places: &Places) -> Self {
+    pub(crate) fn new(layout: Layout, granularity: Granularity) -> Self {
+        let places = Places::by(granularity);
+        let mut groups: Vec<Group> = Vec::new();
+        for cell in 0..places.stride() {
+            let outcomes: Vec<_> = places.outcomes(cell).collect();
+            let Some(&first) = outcomes.first() else { continue };
+            let name = StatusGroup::of(granularity, first);
+            let cell = CellOutcomes { cell, outcomes };
+            match groups.iter_mut().find(|group| group.name == name) {
+                Some(group) => group.cells.push(cell),
+                None => groups.push(Group { name, cells: vec![cell] }),
+            }
+        }
         Self {
-            outcomes: (0..places.stride()).map(|group| places.outcomes(group).collect()).collect(),
-            granularity: places.granularity(),
+            stride: places.stride(),
+            groups,
             endpoints: Vec::new(),
-            header: Header::default(),
+            header: Header::blank(),
             sum: Sum::new(layout),
         }
     }
@@ -59,97 +85,115 @@ impl Reader {
             self.endpoints.push(Merged::empty(name));
         }
         for row in 0..self.endpoints.len() {
-            let stamp = self.stamp(shards, row);
-            if stamp.is_none() || stamp != self.endpoints[row].stamp {
+            if self.endpoints[row].stamp != Some(self.begun(shards, row)) {
                 self.merge(shards, row, epoch);
             }
         }
         self.endpoints.iter().map(|merged| Arc::clone(&merged.snapshot)).collect()
     }
 
-    fn stamp(&self, shards: &[Arc<Shard>], row: usize) -> Option<u64> {
-        let mut stamp = 0_u64;
-        for shard in shards {
-            for cell in (0..self.outcomes.len()).filter_map(|group| shard.cell(self.at(row, group))) {
-                let version = cell.version();
-                if !at_rest(version) {
-                    return None;
-                }
-                stamp = stamp.wrapping_add(version);
-            }
-        }
-        Some(stamp)
+    /// Records begun in all cells of an endpoint.
+    fn begun(&self, shards: &[Arc<Shard>], row: usize) -> u64 {
+        let row = row * self.stride..(row + 1) * self.stride;
+        let cells = shards.iter().flat_map(|shard| row.clone().filter_map(|at| shard.cell(at)));
+        cells.map(ReadCell::begun).fold(0, u64::wrapping_add)
     }
 
     fn merge(&mut self, shards: &[Arc<Shard>], row: usize, epoch: u64) {
-        let mut stamp = Some(0_u64);
-        let mut groups = Vec::new();
-        for group in 0..self.outcomes.len() {
-            if let Some(merged) = self.merge_group(shards, row, group, epoch, &mut stamp) {
-                groups.push(merged);
-            }
+        let mut stamp = Some(0);
+        let before = &self.endpoints[row].snapshot;
+        let groups = self
+            .groups
+            .iter()
+            .filter_map(|group| {
+                let cells = group.cells.iter().flat_map(|cell| {
+                    let at = row * self.stride + cell.cell;
+                    shards
+                        .iter()
+                        .filter_map(move |shard| shard.cell(at))
+                        .map(|found| (&*cell.outcomes, found))
+                });
+                let mut merge = GroupMerge::new(&mut self.header, &mut self.sum, epoch);
+                cells.for_each(|(outcomes, cell)| merge.add(outcomes, cell));
+                stamp = stamp.zip(merge.records).map(|(sum, records): (u64, u64)| sum.wrapping_add(records));
+                merge.finish(group.name, before.groups.iter().find(|before| before.group == group.name))
+            })
+            .collect();
+        let snapshot = Arc::new(EndpointSnapshot { name: Arc::clone(&before.name), groups });
+        self.endpoints[row] = Merged { stamp, snapshot };
+    }
+}
+
+/// The cells of one endpoint and one group of statuses, being added up.
+struct GroupMerge<'a> {
+    header: &'a mut Header,
+    histogram: &'a mut Sum,
+    epoch: u64,
+    /// `None` once a cell was not read at one moment.
+    records: Option<u64>,
+    counts: Vec<(Outcome, u64)>,
+    sum_nanos: u64,
+    clamped: u64,
+    lifetime: Extremes,
+    current: Extremes,
+}
+
+impl<'a> GroupMerge<'a> {
+    fn new(header: &'a mut Header, histogram: &'a mut Sum, epoch: u64) -> Self {
+        Self {
+            header,
+            histogram,
+            epoch,
+            records: Some(0),
+            counts: Vec::new(),
+            sum_nanos: 0,
+            clamped: 0,
+            lifetime: Extremes::NONE,
+            current: Extremes::NONE,
         }
-        let merged = &mut self.endpoints[row];
-        merged.snapshot = Arc::new(EndpointSnapshot { name: Arc::clone(&merged.snapshot.name), groups });
-        merged.stamp = stamp;
     }
 
-    fn merge_group(
-        &mut self,
-        shards: &[Arc<Shard>],
-        row: usize,
-        group: usize,
-        epoch: u64,
-        stamp: &mut Option<u64>,
-    ) -> Option<GroupSnapshot> {
-        let outcomes = &self.outcomes[group];
-        let mut counts = vec![0_u64; outcomes.len()];
-        let (mut sum_nanos, mut clamped) = (0_u64, 0_u64);
-        let (mut lifetime, mut current) = (Extremes::NONE, Extremes::NONE);
-        for shard in shards {
-            let Some(cell) = shard.cell(self.at(row, group)) else { continue };
-            // The header first: the buckets then hold at least what it counts.
-            cell.read_header(&mut self.header);
-            let header = &self.header;
-            *stamp = match *stamp {
-                Some(stamp) if at_rest(header.version) => Some(stamp.wrapping_add(header.version)),
-                _ => None,
-            };
-            for (sum, count) in counts.iter_mut().zip(&header.counts) {
-                *sum = sum.wrapping_add(*count);
+    fn add(&mut self, outcomes: &[Outcome], cell: &dyn ReadCell) {
+        // The header first: the buckets then hold at least what it counts.
+        let records = cell.read_header(self.header);
+        self.histogram.add_octaves(|buckets| cell.add_buckets(buckets));
+        let header = &*self.header;
+        self.records = self.records.zip(records).map(|(sum, records)| sum.wrapping_add(records));
+        for (&outcome, &count) in outcomes.iter().zip(&header.counts).filter(|&(_, &count)| count > 0) {
+            match self.counts.iter_mut().find(|(known, _)| *known == outcome) {
+                Some((_, sum)) => *sum = sum.wrapping_add(count),
+                None => self.counts.push((outcome, count)),
             }
-            sum_nanos = sum_nanos.wrapping_add(header.sum);
-            clamped += header.clamped;
-            let extremes = Extremes { min: header.min, max: header.max };
-            lifetime = lifetime.widened(extremes);
-            if header.epoch == epoch {
-                current = current.widened(extremes);
-            }
-            self.sum.add_octaves(|buckets| cell.add_buckets(buckets));
         }
-        let histogram = self.sum.take();
-        let first = *outcomes.first()?;
-        let counts: Vec<_> = outcomes.iter().copied().zip(counts).filter(|&(_, count)| count > 0).collect();
-        if counts.is_empty() && histogram.total() == 0 {
+        self.sum_nanos = self.sum_nanos.wrapping_add(header.sum);
+        self.clamped = self.clamped.wrapping_add(header.clamped);
+        // Extremes that are not of one moment are left to the buckets, and to the next reading.
+        if records.is_some_and(|records| records > 0) {
+            let extremes = Extremes { min: header.min, max: header.max };
+            self.lifetime = self.lifetime.widened(extremes);
+            if header.epoch == self.epoch {
+                self.current = self.current.widened(extremes);
+            }
+        }
+    }
+
+    /// `before` is the group as it was last read: a cell keeps the extremes of one epoch only, so those of earlier ones
+    /// are carried along.
+    fn finish(self, group: StatusGroup, before: Option<&GroupSnapshot>) -> Option<GroupSnapshot> {
+        let histogram = self.histogram.take();
+        if self.counts.is_empty() && histogram.total() == 0 {
             return None;
         }
-        let group = StatusGroup::of(self.granularity, first);
-        // A cell keeps the extremes of one epoch only, so those of earlier ones are carried along from read to read.
-        let before = self.endpoints[row].snapshot.groups.iter().find(|before| before.group == group);
-        lifetime = before.map_or(lifetime, |before| lifetime.widened(before.extremes));
+        let lifetime = before.map_or(self.lifetime, |before| self.lifetime.widened(before.extremes));
         Some(GroupSnapshot {
             group,
-            counts,
-            sum_nanos,
-            clamped,
-            extremes: lifetime.fitted(&histogram, clamped),
+            counts: self.counts,
+            sum_nanos: self.sum_nanos,
+            clamped: self.clamped,
+            extremes: lifetime.fitted(&histogram, self.clamped),
             histogram,
-            current: (current != Extremes::NONE).then_some((epoch, current)),
+            current: (self.current != Extremes::NONE).then_some((self.epoch, self.current)),
         })
-    }
-
-    fn at(&self, row: usize, group: usize) -> usize {
-        row * self.outcomes.len() + group
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::endpoint::EndpointId;
 use crate::error_log::{Budget, ErrorEvent, Message};
 use crate::outcome::Outcome;
+use crate::place::Places;
 use crate::registry::Core;
 use crate::shard::Shard;
 
@@ -30,6 +31,7 @@ use crate::shard::Shard;
 pub struct Recorder {
     /// Leased: given back by `drop`.
     shard: Arc<Shard>,
+    places: &'static Places,
     core: Arc<Core>,
     /// A `Cell`, which also keeps the recorder from being shared.
     budget: Budget,
@@ -42,28 +44,43 @@ pub struct Start(u64);
 
 impl Recorder {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { shard: core.lease(), budget: Budget::new(core.error_log().capacity()), core }
+        Self {
+            shard: core.lease(),
+            places: core.places(),
+            budget: Budget::new(core.error_log().capacity()),
+            core,
+        }
     }
 
     /// Records one request that was answered with `status`.
     ///
     /// A status outside 100 ..= 599 counts as [`Outcome::Other`]. Durations over [`MAX_NANOS`](crate::MAX_NANOS) land
     /// in the last bucket and are counted as clamped; sum and maximum stay exact up to 2^48 ns.
-    #[inline]
+    #[inline(always)]
     pub fn record(&self, endpoint: EndpointId, status: u16, elapsed: Duration) {
         self.record_nanos(endpoint, status, nanos(elapsed));
     }
 
     /// As [`Recorder::record`], in nanoseconds.
-    #[inline]
+    #[inline(always)]
     pub fn record_nanos(&self, endpoint: EndpointId, status: u16, nanos: u64) {
-        self.shard.record(endpoint, self.shard.places().of_status(status), nanos);
+        match self.places.of_status(status) {
+            Some(place) => self.shard.record(endpoint, place, nanos),
+            None => self.record_other(endpoint, nanos),
+        }
+    }
+
+    /// A status that no server sends. Out of line, so that the usual one costs a compare and a branch.
+    #[cold]
+    #[inline(never)]
+    fn record_other(&self, endpoint: EndpointId, nanos: u64) {
+        self.shard.record(endpoint, self.places.of(Outcome::Other), nanos);
     }
 
     /// As [`Recorder::record`], for any way in which a request can end.
     #[inline]
     pub fn record_outcome(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration) {
-        self.shard.record(endpoint, self.shard.places().of(outcome), nanos(elapsed));
+        self.shard.record(endpoint, self.places.of(outcome), nanos(elapsed));
     }
 
     /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
@@ -86,7 +103,7 @@ impl Recorder {
     #[inline]
     pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> Duration {
         let nanos = self.core.clock().nanos(start.0, self.core.clock().raw());
-        self.shard.record(endpoint, self.shard.places().of(outcome), nanos);
+        self.shard.record(endpoint, self.places.of(outcome), nanos);
         self.shard.count_finished();
         Duration::from_nanos(nanos)
     }

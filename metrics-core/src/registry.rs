@@ -4,13 +4,13 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::builder::{Builder, Settings};
+use crate::cell::EPOCH_STEP;
 use crate::clock::Clock;
 use crate::endpoint::{EndpointId, Endpoints};
-use crate::epoch::Epoch;
 use crate::error_log::{ErrorEvent, ErrorLog};
 use crate::layout::Layout;
 use crate::local;
-use crate::outcome::Outcome;
+use crate::outcome::{Granularity, Outcome};
 use crate::place::Places;
 use crate::pool::Pool;
 use crate::reader::Reader;
@@ -18,7 +18,7 @@ use crate::recorder::Recorder;
 use crate::shard::Shard;
 use crate::snapshot::{Health, Snapshot};
 use crate::summary::{RecentError, Summary};
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
 /// A set of endpoints and their figures. Cheap to clone; clones are the same registry.
 ///
@@ -35,11 +35,12 @@ pub struct Registry {
 #[derive(Debug)]
 pub(crate) struct Core {
     layout: Layout,
-    places: &'static Places,
     max_series: usize,
     endpoints: Endpoints,
     pool: Pool<Shard>,
-    epoch: Arc<Epoch>,
+    granularity: Granularity,
+    /// The current window's: minimum and maximum start anew in each. A multiple of [`EPOCH_STEP`].
+    epoch: AtomicU64,
     error_log: ErrorLog,
     clock: Clock,
     started_ticks: u64,
@@ -69,23 +70,22 @@ impl Registry {
 
     pub(crate) fn with(settings: Settings) -> Self {
         let Settings { max_series, layout, error_log_capacity, granularity } = settings;
-        let places = Places::by(granularity);
         let started_at = SystemTime::now();
         let clock = Clock::new();
         let core = Core {
             layout,
-            places,
             max_series,
-            endpoints: Endpoints::new(max_series, places.stride()),
+            endpoints: Endpoints::new(max_series, Places::by(granularity).stride()),
             pool: Pool::new(),
-            epoch: Arc::new(Epoch::new()),
+            granularity,
+            epoch: AtomicU64::new(0),
             error_log: ErrorLog::new(error_log_capacity),
             started_ticks: clock.raw(),
             clock,
             started: Instant::now(),
             started_at,
             readings: Mutex::new(Readings {
-                reader: Reader::new(layout, places),
+                reader: Reader::new(layout, granularity),
                 baseline: Snapshot::empty(layout, granularity, started_at),
             }),
         };
@@ -155,8 +155,7 @@ impl Registry {
         let mut readings = lock(&self.core.readings);
         let mut baseline = self.core.snapshot(&mut readings);
         // After the reading, not before it: the cells of the closing window still hold its extremes then.
-        self.core.epoch.advance();
-        baseline.opens = Some(self.core.epoch.current());
+        baseline.opens = Some(self.core.advance_epoch());
         let window = baseline.difference(&readings.baseline);
         readings.baseline = baseline;
         let errors = std::mem::take(&mut *self.core.error_log.drain());
@@ -182,11 +181,26 @@ impl Default for Registry {
 
 impl Core {
     pub(crate) fn lease(&self) -> Arc<Shard> {
-        self.pool.lease(|| Shard::new(self.layout, self.places, &self.endpoints, Arc::clone(&self.epoch)))
+        // ORDERING: Relaxed; `advance_epoch` stores it before it locks the pool, and this runs under the pool's lock. So
+        // a new shard is either among those that `advance_epoch` finds, or begins with the new epoch.
+        self.pool.lease(|| Shard::new(self.layout, &self.endpoints, self.epoch.load(Ordering::Relaxed)))
+    }
+
+    /// Begins the next epoch. Called under the lock of `readings`.
+    fn advance_epoch(&self) -> u64 {
+        // ORDERING: Relaxed; see `lease`.
+        let epoch = self.epoch.load(Ordering::Relaxed).wrapping_add(EPOCH_STEP);
+        self.epoch.store(epoch, Ordering::Relaxed);
+        self.pool.all().iter().for_each(|shard| shard.set_epoch(epoch));
+        epoch
     }
 
     pub(crate) fn give_back(&self, shard: Arc<Shard>) {
         self.pool.give_back(shard);
+    }
+
+    pub(crate) fn places(&self) -> &'static Places {
+        Places::by(self.granularity)
     }
 
     pub(crate) fn error_log(&self) -> &ErrorLog {
@@ -208,13 +222,13 @@ impl Core {
         // All of the finished before any of the started: see `shard`.
         let finished = shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(shard.finished()));
         let started = shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(shard.started()));
-        let endpoints = readings.reader.read(&shards, &self.endpoints, self.epoch.current());
+        let endpoints = readings.reader.read(&shards, &self.endpoints, self.epoch.load(Ordering::Relaxed));
         Snapshot {
             since: self.started_at,
             taken: SystemTime::now(),
             span: self.started.elapsed(),
             significant_digits: self.layout.digits(),
-            granularity: self.places.granularity(),
+            granularity: self.granularity,
             health: Health {
                 // Without the overflow endpoint.
                 endpoints: endpoints.len() as u64 - 1,

@@ -3,19 +3,17 @@
 //! # Synchronization
 //!
 //! One thread writes a shard, the one whose recorder holds its lease (see `pool`); readers only load. The cells are
-//! `cell`'s matter. `started` and `finished` only grow; `finished` is stored with Release and loaded with Acquire, so a
+//! `cell`'s matter. `epoch` is stored by resets, one at a time, and orders nothing. `started` and `finished` only grow; `finished` is stored with Release and loaded with Acquire, so a
 //! reader that loads all `finished` before all `started` never sees more requests finished than started.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
 use crate::cell::{Cell, Header};
 use crate::endpoint::{EndpointId, Endpoints};
-use crate::epoch::Epoch;
 use crate::layout::Layout;
-use crate::place::{Place, Places};
+use crate::place::Place;
 use crate::published::Published;
 use crate::sync::{AtomicU64, Ordering, add};
 
@@ -23,9 +21,12 @@ use crate::sync::{AtomicU64, Ordering, add};
 #[derive(Debug)]
 pub(crate) struct Shard {
     key: u64,
-    places: &'static Places,
-    epoch: Arc<Epoch>,
-    cells: Cells,
+    /// The current epoch: stored by a reset, read by every record.
+    epoch: AtomicU64,
+    /// The cells of all endpoints, row by row, at the default precision. Empty at another one, so that what nearly
+    /// everybody has needs no look at the precision: the bounds check fails, and `others` is tried.
+    cells: Box<[Published<Cell<128>>]>,
+    others: Others,
     counters: CachePadded<Counters>,
 }
 
@@ -36,79 +37,60 @@ struct Counters {
     thinned: AtomicU64,
 }
 
-/// The cells of all endpoints, row by row; the buckets of an octave are part of the type.
+/// The cells of all endpoints, row by row, at a precision that is not the default one.
 #[derive(Debug)]
-enum Cells {
+enum Others {
+    None,
     OneDigit(Box<[Published<Cell<16>>]>),
-    TwoDigits(Box<[Published<Cell<128>>]>),
     ThreeDigits(Box<[Published<Cell<1024>>]>),
 }
 
 impl Shard {
-    pub(crate) fn new(
-        layout: Layout,
-        places: &'static Places,
-        endpoints: &Endpoints,
-        epoch: Arc<Epoch>,
-    ) -> Self {
+    pub(crate) fn new(layout: Layout, endpoints: &Endpoints, epoch: u64) -> Self {
         let len = endpoints.cells();
         let zero = || AtomicU64::new(0);
         Self {
             key: endpoints.key(),
-            places,
-            epoch,
-            cells: match layout.digits() {
-                1 => Cells::OneDigit(Published::table(len)),
-                2 => Cells::TwoDigits(Published::table(len)),
-                _ => Cells::ThreeDigits(Published::table(len)),
+            epoch: AtomicU64::new(epoch),
+            cells: Published::table(if layout == Layout::TWO_DIGITS { len } else { 0 }),
+            others: match layout.digits() {
+                1 => Others::OneDigit(Published::table(len)),
+                2 => Others::None,
+                _ => Others::ThreeDigits(Published::table(len)),
             },
             counters: CachePadded::new(Counters { started: zero(), finished: zero(), thinned: zero() }),
         }
     }
 
-    pub(crate) fn places(&self) -> &'static Places {
-        self.places
+    /// Begins an epoch.
+    pub(crate) fn set_epoch(&self, epoch: u64) {
+        // ORDERING: Relaxed; the number orders nothing. Which of the writer's next records see it is not promised.
+        self.epoch.store(epoch, Ordering::Relaxed);
     }
 
     /// Counts one request. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn record(&self, endpoint: EndpointId, place: Place, nanos: u64) {
-        match &self.cells {
-            Cells::TwoDigits(cells) => self.record_in(cells, endpoint, place, nanos),
-            _ => self.record_other_digits(endpoint, place, nanos),
+        let at = self.at(endpoint, place);
+        match usize::try_from(at).ok().and_then(|at| self.cells.get(at)).and_then(Published::get) {
+            Some(cell) => cell.record(place.count, nanos, self.epoch()),
+            None => self.record_first(at, place, nanos),
         }
     }
 
-    /// Kept out of line: two digits are what nearly everybody has.
-    #[inline(never)]
-    fn record_other_digits(&self, endpoint: EndpointId, place: Place, nanos: u64) {
-        match &self.cells {
-            Cells::OneDigit(cells) => self.record_in(cells, endpoint, place, nanos),
-            Cells::TwoDigits(cells) => self.record_in(cells, endpoint, place, nanos),
-            Cells::ThreeDigits(cells) => self.record_in(cells, endpoint, place, nanos),
-        }
-    }
-
-    #[inline(always)]
-    fn record_in<const HALF: usize>(
-        &self,
-        cells: &[Published<Cell<HALF>>],
-        endpoint: EndpointId,
-        place: Place,
-        nanos: u64,
-    ) {
-        let at = (endpoint.bits() ^ self.key) | u64::from(place.group);
-        let cell = usize::try_from(at).ok().and_then(|at| cells.get(at)).and_then(Published::get);
-        match cell {
-            Some(cell) => cell.record(usize::from(place.count), nanos, self.epoch.current()),
-            None => self.record_first(cells, at, place, nanos),
-        }
-    }
-
-    /// The first record of a cell, and every record with another registry's endpoint.
+    /// The first record of a cell, every record at another precision than the default one, and every record with another
+    /// registry's endpoint.
     #[cold]
     #[inline(never)]
-    fn record_first<const HALF: usize>(
+    fn record_first(&self, at: u64, place: Place, nanos: u64) {
+        match &self.others {
+            Others::None => self.record_in(&self.cells, at, place, nanos),
+            Others::OneDigit(cells) => self.record_in(cells, at, place, nanos),
+            Others::ThreeDigits(cells) => self.record_in(cells, at, place, nanos),
+        }
+    }
+
+    fn record_in<const HALF: usize>(
         &self,
         cells: &[Published<Cell<HALF>>],
         at: u64,
@@ -118,12 +100,21 @@ impl Shard {
         let own = usize::try_from(at).ok().and_then(|at| cells.get(at));
         debug_assert!(own.is_some(), "an EndpointId was used with a registry that did not make it");
         // The first row is the overflow endpoint's.
-        let slot = own.unwrap_or(&cells[usize::from(place.group)]);
-        let cell = slot.get().unwrap_or_else(|| {
-            let outcomes = self.places.outcomes(usize::from(place.group)).count();
-            slot.publish(Box::new(Cell::new(outcomes)))
-        });
-        cell.record(usize::from(place.count), nanos, self.epoch.current());
+        let slot = own.unwrap_or(&cells[usize::from(place.cell)]);
+        let cell = slot.get().unwrap_or_else(|| slot.publish(Box::new(Cell::new())));
+        cell.record(place.count, nanos, self.epoch());
+    }
+
+    /// Where a count stands in the table; past its end for another registry's endpoint.
+    #[inline(always)]
+    fn at(&self, endpoint: EndpointId, place: Place) -> u64 {
+        (endpoint.bits() ^ self.key) | u64::from(place.cell)
+    }
+
+    #[inline(always)]
+    fn epoch(&self) -> u64 {
+        // ORDERING: Relaxed; see `set_epoch`.
+        self.epoch.load(Ordering::Relaxed)
     }
 
     /// Counts a request that began. Called by the lease holder only.
@@ -165,31 +156,31 @@ impl Shard {
 
     /// The cell at a place in the table, if it was ever written.
     pub(crate) fn cell(&self, at: usize) -> Option<&dyn ReadCell> {
-        match &self.cells {
-            Cells::OneDigit(cells) => cells.get(at)?.get().map(|cell| cell as &dyn ReadCell),
-            Cells::TwoDigits(cells) => cells.get(at)?.get().map(|cell| cell as &dyn ReadCell),
-            Cells::ThreeDigits(cells) => cells.get(at)?.get().map(|cell| cell as &dyn ReadCell),
+        match &self.others {
+            Others::None => self.cells.get(at)?.get().map(|cell| cell as &dyn ReadCell),
+            Others::OneDigit(cells) => cells.get(at)?.get().map(|cell| cell as &dyn ReadCell),
+            Others::ThreeDigits(cells) => cells.get(at)?.get().map(|cell| cell as &dyn ReadCell),
         }
     }
 }
 
 /// What a reader does with a cell, whatever its precision.
 pub(crate) trait ReadCell {
-    /// See [`Cell::version`].
-    fn version(&self) -> u64;
+    /// See [`Cell::begun`].
+    fn begun(&self) -> u64;
     /// See [`Cell::read_header`].
-    fn read_header(&self, header: &mut Header);
+    fn read_header(&self, header: &mut Header) -> Option<u64>;
     /// See [`Cell::add_buckets`].
     fn add_buckets(&self, buckets: &mut [u64]) -> Range<usize>;
 }
 
 impl<const HALF: usize> ReadCell for Cell<HALF> {
-    fn version(&self) -> u64 {
-        self.version()
+    fn begun(&self) -> u64 {
+        self.begun()
     }
 
-    fn read_header(&self, header: &mut Header) {
-        self.read_header(header);
+    fn read_header(&self, header: &mut Header) -> Option<u64> {
+        self.read_header(header)
     }
 
     fn add_buckets(&self, buckets: &mut [u64]) -> Range<usize> {
