@@ -1,1 +1,46 @@
-//! x
+//! Metrics for actix-web services that run hot: a middleware that measures every request, and the endpoints that show
+//! the figures.
+//!
+//! ```no_run
+//! use actix_web::{App, HttpServer, web};
+//!
+//! async fn order() -> &'static str {
+//!     "an order"
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = metrics_actix::Metrics::builder("orders").build()?;
+//! HttpServer::new(move || {
+//!     App::new()
+//!         .configure(metrics.routes("/api/metrics")) // summary, routes, errors
+//!         .route("/orders/{id}", web::get().to(order))
+//!         .wrap(metrics.middleware()) // last = outermost
+//! })
+//! # .bind("127.0.0.1:0")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | role | type |
+//! |---|---|
+//! | the monitor of a service; made once, cloned into each worker | [`Metrics`], [`Builder`] |
+//! | what `App::wrap` takes | [`Middleware`] |
+//!
+//! Every request ends in exactly one of: a response, an `Err` of an inner middleware (its status counts), aborted (the
+//! client went away before there was a response), or panicked. Its latency is the time from the middleware to the head
+//! of the response. Its route is the template that matched, such as `/orders/{id}`, without regular expressions; requests
+//! that matched nothing are `_unmatched`, and so are those that never got a response, for only the response tells what
+//! matched. Methods that HTTP does not define are `_OTHER`.
+//!
+//! All figures live in a [`metrics_core::Registry`]: see [`Metrics::registry`].
+
+#![forbid(unsafe_code)]
+
+mod builder;
+mod endpoints;
+mod middleware;
+mod route;
+mod worker;
+
+pub use builder::{BuildError, Builder, Metrics};
+pub use middleware::{MetricsService, Middleware, Recorded};

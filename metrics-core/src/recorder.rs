@@ -121,6 +121,12 @@ impl Recorder {
         elapsed
     }
 
+    /// Ends a request that is not to be counted, such as one for the figures themselves.
+    #[inline]
+    pub fn discard(&self, Start(_): Start) {
+        self.shard.count_finished();
+    }
+
     fn log_error(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, message: &str) {
         if !self.budget.take(self.core.uptime_nanos()) {
             self.shard.count_thinned();

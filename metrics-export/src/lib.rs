@@ -1,1 +1,13 @@
-//! x
+//! What `metrics-core` measured, in the formats that others read: one module and one feature each.
+//!
+//! Nothing here touches a writer: a format is a function of a [`Snapshot`](metrics_core::Snapshot) or a
+//! [`Summary`](metrics_core::Summary).
+//!
+//! | feature | module | what it gives |
+//! |---|---|---|
+//! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
+
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "json")]
+pub mod json;

@@ -1,1 +1,11 @@
-//! x
+//! What the end-to-end tests share: a real server on a free port, and real clients.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod example;
+mod server;
+
+pub use client::{Client, Reply};
+pub use example::Example;
+pub use server::Server;

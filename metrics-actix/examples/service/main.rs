@@ -1,0 +1,87 @@
+//! A demo service with metrics: `cargo run --release --example service -- --demo-traffic`.
+
+mod options;
+mod shop;
+mod traffic;
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+use actix_web::{App, HttpServer, web};
+use metrics_actix::Metrics;
+
+use crate::options::Options;
+
+/// Where the endpoints are mounted.
+const METRICS: &str = "/api/metrics";
+
+fn main() -> ExitCode {
+    let options = match Options::from_args() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{}", options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("error: {error}; try --help");
+            return ExitCode::from(2);
+        }
+    };
+    // Bound before the runtime starts, so that a port in use is one clear line.
+    let listener = match TcpListener::bind(options.addr) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("error: cannot listen on {}: {error}; choose another with --addr", options.addr);
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(&options, listener) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[actix_web::main]
+async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn std::error::Error>> {
+    let addr = listener.local_addr()?;
+    let mut builder = Metrics::builder("shop");
+    if addr.ip().is_loopback() {
+        builder = builder.reset_without_token();
+    }
+    let metrics = builder.build()?;
+    let app_metrics = metrics.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .configure(app_metrics.routes(METRICS))
+            .configure(shop::routes)
+            .default_service(web::to(shop::nothing_here))
+            .wrap(app_metrics.middleware())
+    })
+    .workers(options.workers)
+    .listen(listener)?
+    .run();
+    announce(addr, &metrics);
+    let traffic = options.demo_traffic.then(|| traffic::start(addr));
+    server.await?;
+    if let Some(traffic) = traffic {
+        traffic.stop();
+    }
+    Ok(())
+}
+
+/// Says what there is to open.
+fn announce(addr: SocketAddr, metrics: &Metrics) {
+    println!("The {} service listens on http://{addr}", metrics.service());
+    println!("  figures   http://{addr}{METRICS}/summary");
+    println!("  by route  http://{addr}{METRICS}/routes");
+    println!("  errors    http://{addr}{METRICS}/errors");
+    if addr.ip().is_loopback() {
+        println!(
+            "  reset     curl -X POST http://{addr}{METRICS}/reset   (needs no token: bound to loopback only)"
+        );
+    }
+    println!("Try http://{addr}/items/7, or start with --demo-traffic. Ctrl-C stops.");
+}

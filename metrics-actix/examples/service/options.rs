@@ -1,0 +1,58 @@
+//! The command line.
+
+use std::net::SocketAddr;
+
+pub(crate) const HELP: &str = "\
+A demo service with metrics.
+
+Usage: service [OPTIONS]
+
+      --addr ADDR      where to listen, such as 127.0.0.1:8000 (the default); port 0 takes a free one
+      --workers N      worker threads, 1 to 256 (default: one a core)
+      --demo-traffic   sends itself some requests a second, so that there are figures to see
+  -h, --help           shows this";
+
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) addr: SocketAddr,
+    pub(crate) workers: usize,
+    pub(crate) demo_traffic: bool,
+}
+
+impl Options {
+    /// The options of this process, or `None` when it is asked for help.
+    pub(crate) fn from_args() -> Result<Option<Self>, String> {
+        Self::parse(lexopt::Parser::from_env())
+    }
+
+    fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>, String> {
+        use lexopt::prelude::{Long, Short, ValueExt};
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut options = Self { addr: ([127, 0, 0, 1], 8000).into(), workers: cores, demo_traffic: false };
+        let text = |error: lexopt::Error| error.to_string();
+        while let Some(argument) = parser.next().map_err(text)? {
+            match argument {
+                Long("addr") => {
+                    let value = parser.value().and_then(|value| value.string()).map_err(text)?;
+                    options.addr = value.parse().map_err(|_| {
+                        format!(
+                            "--addr is {value:?}; allowed: an IP address and a port, such as 127.0.0.1:8000"
+                        )
+                    })?;
+                }
+                Long("workers") => {
+                    let value = parser.value().and_then(|value| value.string()).map_err(text)?;
+                    options.workers = value
+                        .parse()
+                        .ok()
+                        .filter(|workers| (1..=256).contains(workers))
+                        .ok_or_else(|| format!("--workers is {value:?}; allowed: 1 to 256"))?;
+                }
+                Long("demo-traffic") => options.demo_traffic = true,
+                Short('h') | Long("help") => return Ok(None),
+                other => return Err(text(other.unexpected())),
+            }
+        }
+        Ok(Some(options))
+    }
+}

@@ -1,0 +1,108 @@
+//! The routes of the demo: what a small shop might have.
+
+use std::time::Duration;
+
+use actix_web::rt::time::sleep;
+use actix_web::web::{self, Bytes, ServiceConfig};
+use actix_web::{HttpResponse, Responder, delete, error, get, post};
+use futures_util::stream;
+
+/// Mounts the shop.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(home)
+        .service(item)
+        .service(search)
+        .service(flaky)
+        .service(report)
+        .service(export)
+        .service(
+            web::scope("/api/v1").service(
+                web::scope("/orders")
+                    .service(place_order)
+                    .service(order)
+                    .service(order_line)
+                    .service(cancel_order),
+            ),
+        );
+}
+
+/// Answers whatever no route matched.
+pub(crate) async fn nothing_here() -> HttpResponse {
+    HttpResponse::NotFound().body("nothing here\n")
+}
+
+#[get("/")]
+async fn home() -> impl Responder {
+    "A demo shop. Its figures are under /api/metrics/summary.\n"
+}
+
+#[get("/items/{id}")]
+async fn item(id: web::Path<u32>) -> actix_web::Result<String> {
+    match id.into_inner() {
+        id @ 1..=1_000 => Ok(format!("item {id}\n")),
+        id => Err(error::ErrorNotFound(format!("there is no item {id}; there are 1 to 1000\n"))),
+    }
+}
+
+#[get("/search")]
+async fn search() -> impl Responder {
+    sleep(Duration::from_millis(5 + u64::from(dice(20)))).await;
+    "found some items\n"
+}
+
+/// Fails about once in ten times.
+#[get("/flaky")]
+async fn flaky() -> actix_web::Result<&'static str> {
+    match dice(10) {
+        0 => Err(error::ErrorInternalServerError("the stock database did not answer\n")),
+        _ => Ok("in stock\n"),
+    }
+}
+
+/// Takes 200 to 400 ms.
+#[get("/report")]
+async fn report() -> impl Responder {
+    sleep(Duration::from_millis(200 + u64::from(dice(200)))).await;
+    "a long report\n"
+}
+
+/// Streams 20 lines, one each 10 ms.
+#[get("/export")]
+async fn export() -> HttpResponse {
+    let lines = stream::unfold(0, |line| async move {
+        if line == 20 {
+            return None;
+        }
+        sleep(Duration::from_millis(10)).await;
+        Some((Ok::<_, actix_web::Error>(Bytes::from(format!("line {line}\n"))), line + 1))
+    });
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(Box::pin(lines))
+}
+
+#[post("")]
+async fn place_order() -> HttpResponse {
+    sleep(Duration::from_millis(u64::from(dice(8)))).await;
+    HttpResponse::Created().body("ordered\n")
+}
+
+#[get("/{order_id}")]
+async fn order(order_id: web::Path<u64>) -> String {
+    format!("order {order_id}\n")
+}
+
+#[get(r"/{order_id}/lines/{line:\d+}")]
+async fn order_line(path: web::Path<(u64, u32)>) -> String {
+    format!("order {}, line {}\n", path.0, path.1)
+}
+
+#[delete("/{order_id}")]
+async fn cancel_order() -> HttpResponse {
+    HttpResponse::Conflict().body("already on its way\n")
+}
+
+/// A number below `sides`, good enough for a demo.
+fn dice(sides: u32) -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    (RandomState::new().hash_one(sides) % u64::from(sides)) as u32
+}

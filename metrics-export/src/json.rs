@@ -1,0 +1,338 @@
+//! The JSON bodies of the HTTP endpoints.
+//!
+//! Durations are in seconds and rates in per cent, as floats in full precision; both are 0 when there were no calls.
+//! Times are RFC 3339 in UTC, to the millisecond. Existing clients read the first seven fields of [`SummaryBody`], so
+//! their names and their order stay.
+//!
+//! ```
+//! let registry = metrics_core::Registry::new();
+//! let body = metrics_export::json::Answer::new(metrics_export::json::SummaryBody::from(&registry.summary()));
+//! let text = serde_json::to_string(&body).unwrap();
+//! assert!(text.starts_with(r#"{"success":true,"data":{"total_calls":0,"total_errors":0,"error_rate":0.0,"#));
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use metrics_core::{EndpointSummary, Figures, RecentError, Summary};
+use serde::{Serialize, Serializer};
+
+/// What a successful call is answered with: `{"success": true, "data": ...}`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer<T> {
+    success: bool,
+    data: T,
+}
+
+impl<T> Answer<T> {
+    /// Wraps the body.
+    pub fn new(data: T) -> Self {
+        Self { success: true, data }
+    }
+}
+
+/// What a failed call is answered with: `{"success": false, "error": {"code": ..., "message": ...}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure<'a> {
+    success: bool,
+    error: Cause<'a>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Cause<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Failure<'a> {
+    /// `code` is for programs and in snake case; `message` is for people.
+    pub fn new(code: &'a str, message: &'a str) -> Self {
+        Self { success: false, error: Cause { code, message } }
+    }
+}
+
+/// The body of `GET summary`, and of `POST reset` for the window that it closed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SummaryBody {
+    #[serde(flatten)]
+    first: FirstFigures,
+    recent_errors: Vec<ErrorBody>,
+    #[serde(flatten)]
+    more: MoreFigures,
+    in_flight: u64,
+    requests_per_second: f64,
+    since: Time,
+    window_seconds: f64,
+    /// How often which outcome occurred.
+    statuses: BTreeMap<String, u64>,
+}
+
+impl From<&Summary> for SummaryBody {
+    fn from(summary: &Summary) -> Self {
+        let total = &summary.total;
+        Self {
+            first: FirstFigures::from(total),
+            recent_errors: summary.recent_errors.iter().map(ErrorBody::from).collect(),
+            more: MoreFigures::from(total),
+            in_flight: summary.in_flight,
+            requests_per_second: per_second(total.calls, summary.window),
+            since: Time(summary.since),
+            window_seconds: summary.window.as_secs_f64(),
+            statuses: statuses(total),
+        }
+    }
+}
+
+/// The body of `GET routes`: each endpoint's figures, those with the most calls first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RoutesBody {
+    routes: Vec<RouteBody>,
+    since: Time,
+    window_seconds: f64,
+}
+
+impl From<&Summary> for RoutesBody {
+    fn from(summary: &Summary) -> Self {
+        Self {
+            routes: summary.endpoints.iter().map(|route| RouteBody::new(route, summary.window)).collect(),
+            since: Time(summary.since),
+            window_seconds: summary.window.as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct RouteBody {
+    method: String,
+    route: String,
+    #[serde(flatten)]
+    first: FirstFigures,
+    #[serde(flatten)]
+    more: MoreFigures,
+    requests_per_second: f64,
+    statuses: BTreeMap<String, u64>,
+}
+
+impl RouteBody {
+    fn new(route: &EndpointSummary, window: Duration) -> Self {
+        let figures = &route.figures;
+        Self {
+            method: route.name.method.to_string(),
+            route: route.name.route.to_string(),
+            first: FirstFigures::from(figures),
+            more: MoreFigures::from(figures),
+            requests_per_second: per_second(figures.calls, window),
+            statuses: statuses(figures),
+        }
+    }
+}
+
+/// What stands before the recent errors in a summary: names that existing clients read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct FirstFigures {
+    total_calls: u64,
+    total_errors: u64,
+    error_rate: f64,
+    avg_response_time: f64,
+    min_response_time: f64,
+    max_response_time: f64,
+}
+
+impl From<&Figures> for FirstFigures {
+    fn from(figures: &Figures) -> Self {
+        Self {
+            total_calls: figures.calls,
+            total_errors: figures.errors,
+            error_rate: figures.error_rate(),
+            avg_response_time: figures.average().as_secs_f64(),
+            min_response_time: figures.min.as_secs_f64(),
+            max_response_time: figures.max.as_secs_f64(),
+        }
+    }
+}
+
+/// What stands behind them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct MoreFigures {
+    p50_response_time: f64,
+    p95_response_time: f64,
+    p99_response_time: f64,
+    client_errors: u64,
+    server_errors: u64,
+    client_error_rate: f64,
+    server_error_rate: f64,
+    aborted: u64,
+    panicked: u64,
+}
+
+impl From<&Figures> for MoreFigures {
+    fn from(figures: &Figures) -> Self {
+        Self {
+            p50_response_time: figures.p50.as_secs_f64(),
+            p95_response_time: figures.p95.as_secs_f64(),
+            p99_response_time: figures.p99.as_secs_f64(),
+            client_errors: figures.client_errors,
+            server_errors: figures.server_errors,
+            client_error_rate: figures.client_error_rate(),
+            server_error_rate: figures.server_error_rate(),
+            aborted: figures.aborted,
+            panicked: figures.panicked,
+        }
+    }
+}
+
+/// The body of `GET errors`: the last errors, newest first, and how many are not among them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ErrorsBody {
+    recent_errors: Vec<ErrorBody>,
+    /// Errors since the start that newer ones pushed out.
+    evicted: u64,
+    /// Errors since the start that came faster than the list could hold. They are counted, but were never listed.
+    thinned: u64,
+}
+
+impl From<&Summary> for ErrorsBody {
+    fn from(summary: &Summary) -> Self {
+        Self {
+            recent_errors: summary.recent_errors.iter().map(ErrorBody::from).collect(),
+            evicted: summary.health.errors_evicted,
+            thinned: summary.health.errors_thinned,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct ErrorBody {
+    time: Time,
+    method: String,
+    route: String,
+    /// `null` for a request that got no response, because it panicked.
+    status: Option<u16>,
+    response_time: f64,
+    message: String,
+}
+
+impl From<&RecentError> for ErrorBody {
+    fn from(error: &RecentError) -> Self {
+        Self {
+            time: Time(error.time),
+            method: error.endpoint.method.to_string(),
+            route: error.endpoint.route.to_string(),
+            status: error.outcome.status(),
+            response_time: error.response_time.as_secs_f64(),
+            message: error.message.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Time(SystemTime);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A clock that is set to before the year -9999 or after 9999 shows as the end of what can be written.
+        let end = if self.0 < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
+        let time = Timestamp::try_from(self.0).unwrap_or(end);
+        serializer.collect_str(&format_args!("{time:.3}"))
+    }
+}
+
+fn per_second(calls: u64, window: Duration) -> f64 {
+    if window.is_zero() { 0.0 } else { calls as f64 / window.as_secs_f64() }
+}
+
+fn statuses(figures: &Figures) -> BTreeMap<String, u64> {
+    figures.outcomes.iter().map(|(outcome, count)| (outcome.to_string(), *count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics_core::{Outcome, Registry};
+
+    fn summary() -> Summary {
+        let registry = Registry::new();
+        let item = registry.endpoint("GET", "/items/{id}");
+        registry.record(item, 200, Duration::from_millis(123));
+        registry.record(item, 404, Duration::from_millis(2));
+        registry.record_error(item, Outcome::Status(500), Duration::from_millis(12), "no \"disk\"\n");
+        registry.record_error(item, Outcome::Panicked, Duration::from_millis(1), "");
+        let mut summary = registry.summary();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_769_592_600_123);
+        summary.recent_errors.iter_mut().for_each(|error| error.time = at);
+        summary.since = at;
+        summary.window = Duration::from_secs(2);
+        summary
+    }
+
+    #[test]
+    fn the_seven_names_of_existing_clients_come_first_and_in_their_order() {
+        let text = serde_json::to_string(&Answer::new(SummaryBody::from(&summary()))).unwrap();
+        let names = [
+            "total_calls",
+            "total_errors",
+            "error_rate",
+            "avg_response_time",
+            "min_response_time",
+            "max_response_time",
+            "recent_errors",
+            "p50_response_time",
+        ];
+        let places: Vec<_> = names.iter().map(|name| text.find(&format!("\"{name}\":")).unwrap()).collect();
+        assert!(
+            text.starts_with(
+                r#"{"success":true,"data":{"total_calls":4,"total_errors":3,"error_rate":75.0,"#
+            )
+        );
+        assert!(places.is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn a_summary_reads_in_seconds_and_per_cent() {
+        let body = serde_json::to_value(SummaryBody::from(&summary())).unwrap();
+        assert_eq!(body["min_response_time"], 0.001);
+        assert_eq!(body["max_response_time"], 0.123);
+        assert_eq!(body["avg_response_time"], 0.0345);
+        assert_eq!(body["client_error_rate"], 25.0);
+        assert_eq!(body["panicked"], 1);
+        assert_eq!(body["requests_per_second"], 2.0);
+        assert_eq!(body["since"], "2026-01-28T09:30:00.123Z");
+        assert_eq!(body["statuses"]["200"], 1);
+        assert_eq!(body["statuses"]["panicked"], 1);
+    }
+
+    #[test]
+    fn recent_errors_name_the_endpoint_and_what_happened() {
+        let body = serde_json::to_value(ErrorsBody::from(&summary())).unwrap();
+        let newest = &body["recent_errors"][0];
+        assert_eq!(newest["status"], serde_json::Value::Null);
+        let failed = &body["recent_errors"][1];
+        assert_eq!(
+            *failed,
+            serde_json::json!({
+                "time": "2026-01-28T09:30:00.123Z", "method": "GET", "route": "/items/{id}", "status": 500,
+                "response_time": 0.012, "message": "no \"disk\"\n",
+            })
+        );
+        assert_eq!(body["evicted"], 0);
+    }
+
+    #[test]
+    fn a_summary_of_nothing_is_all_zero() {
+        let body = serde_json::to_value(SummaryBody::from(&Registry::new().summary())).unwrap();
+        for (name, value) in body.as_object().unwrap() {
+            let timed = ["since", "window_seconds"].contains(&name.as_str());
+            let zero = value.as_f64() == Some(0.0) || value.as_array().is_some_and(Vec::is_empty);
+            let empty = value.as_object().is_some_and(|map| map.is_empty());
+            assert!(timed || zero || empty, "{name} is {value}");
+        }
+    }
+
+    #[test]
+    fn times_outside_the_calendar_are_still_written() {
+        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+        let text = serde_json::to_string(&Time(far)).unwrap();
+        assert!(text.starts_with("\"9999-12-30T"), "{text}");
+    }
+}

@@ -1,0 +1,76 @@
+//! The demo service, as a newcomer starts it.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::Client;
+
+/// The running demo. Dropping it ends the process.
+#[derive(Debug)]
+pub struct Example {
+    process: Child,
+    client: Client,
+}
+
+impl Example {
+    /// Starts `cargo run --example service` on a free port with these further arguments, and waits until it listens.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut process = command(&[&["--addr", "127.0.0.1:0"], arguments].concat())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the demo starts");
+        let stdout = process.stdout.take().expect("its output is piped");
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let addr = lines
+            .find_map(|line| line.split_once("listens on http://").and_then(|(_, addr)| addr.parse().ok()))
+            .expect("the demo says where it listens");
+        // Read on, so that the demo never waits for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process, client: Client::new(addr) }
+    }
+
+    /// Runs the demo with arguments with which it ends by itself. Gives its exit code and what it wrote to stderr.
+    pub fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+        let output = command(arguments).output().expect("the demo starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// A client of the demo.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The demo's own binary: killing `cargo` would leave it running.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments);
+    command
+}
+
+/// Builds the demo, if it is not built, and says where it is.
+fn binary() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "metrics-actix", "--example", "service"])
+        .args(["--message-format", "json"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "the demo does not build");
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let executables =
+        messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut paths = executables.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    paths.next_back().expect("cargo says where it put the demo")
+}

@@ -1,0 +1,68 @@
+//! A real server on a free port of 127.0.0.1.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::ServiceConfig;
+use actix_web::{App, HttpServer};
+use metrics_actix::Metrics;
+
+use crate::Client;
+
+/// Where the endpoints are mounted.
+pub(crate) const METRICS: &str = "/api/metrics";
+
+/// A running server. Dropping it stops it and waits for its threads.
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts `workers` workers that serve `routes` and the endpoints of `metrics`, measured by its middleware.
+    pub fn start(workers: usize, metrics: &Metrics, routes: fn(&mut ServiceConfig)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let addr = listener.local_addr().expect("a bound listener has an address");
+        let metrics = metrics.clone();
+        let (started, starts) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let app = move || {
+                    let app = App::new().configure(metrics.routes(METRICS)).configure(routes);
+                    app.wrap(metrics.middleware())
+                };
+                let server = HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(5);
+                let server = server.listen(listener).expect("the listener can be used").run();
+                started.send(server.handle()).expect("the starting thread waits");
+                server.await.expect("the server ends in order");
+            });
+        });
+        let handle = starts.recv().expect("the server starts");
+        Self { addr, handle, thread: Some(thread) }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// A client with a connection of its own, which it keeps alive.
+    pub fn client(&self) -> Client {
+        Client::new(self.addr)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let stopped = self.handle.stop(true);
+        futures_util::FutureExt::now_or_never(stopped);
+        if let Some(thread) = self.thread.take() {
+            // A server that panicked has printed why, and its test has failed.
+            let _ = thread.join();
+        }
+    }
+}
