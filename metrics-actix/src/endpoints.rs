@@ -10,7 +10,7 @@ use metrics_export::json::{Answer, ErrorsBody, Failure, RoutesBody, SummaryBody}
 use serde::Serialize;
 
 use crate::builder::Shared;
-use crate::route::method_label;
+use crate::method::MethodLabel;
 
 /// Names our resources, so that the middleware can leave their calls out.
 const OWN_RESOURCE: &str = "metrics-actix";
@@ -60,7 +60,7 @@ fn reset_resource(prefix: &str, registry: Registry) -> Resource {
 fn resource(prefix: &str, name: &str, allow: &'static str) -> Resource {
     let refuse = move |request: HttpRequest| async move {
         // The label, so that what strangers send is not sent back.
-        let method = method_label(request.method());
+        let method = MethodLabel::of(request.method()).name();
         let message = format!("{method} is not supported here; allowed: {allow}");
         let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
         response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));

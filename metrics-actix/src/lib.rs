@@ -38,6 +38,7 @@
 
 mod builder;
 mod endpoints;
+mod method;
 mod middleware;
 mod route;
 mod worker;

@@ -12,8 +12,8 @@ use metrics_core::{Outcome, Start};
 use pin_project_lite::pin_project;
 
 use crate::builder::Shared;
-use crate::route::method_label;
-use crate::worker::{Endpoint, Worker};
+use crate::method::MethodLabel;
+use crate::worker::{AppWorker, Endpoint};
 
 /// Records every request. Made by [`Metrics::middleware`](crate::Metrics::middleware), for
 /// [`App::wrap`](actix_web::App::wrap).
@@ -39,7 +39,7 @@ where
     type Future = Ready<Result<Self::Transform, Self::InitError>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(MetricsService { service, worker: Worker::of_this_thread(&self.shared) }))
+        ready(Ok(MetricsService { service, worker: AppWorker::new(Arc::clone(&self.shared)) }))
     }
 }
 
@@ -47,7 +47,7 @@ where
 #[derive(Debug)]
 pub struct MetricsService<S> {
     service: S,
-    worker: Rc<Worker>,
+    worker: Rc<AppWorker>,
 }
 
 impl<S, B> Service<ServiceRequest> for MetricsService<S>
@@ -100,24 +100,25 @@ where
 /// A request under way. Owns its start and its place among those in flight; gives both up exactly once.
 #[derive(Debug)]
 struct Guard {
-    worker: Rc<Worker>,
-    method: &'static str,
+    worker: Rc<AppWorker>,
+    method: MethodLabel,
     /// `None` once the request was recorded.
     start: Option<Start>,
 }
 
 impl Guard {
-    fn begin(worker: &Rc<Worker>, request: &ServiceRequest) -> Self {
+    fn begin(worker: &Rc<AppWorker>, request: &ServiceRequest) -> Self {
         Self {
             worker: Rc::clone(worker),
-            method: method_label(request.method()),
+            method: MethodLabel::of(request.method()),
             start: Some(worker.recorder().start()),
         }
     }
 
     fn end_with_response<B>(&mut self, response: &ServiceResponse<B>) {
-        let endpoint = self.worker.endpoint(self.method, response.request());
-        let outcome = Outcome::from(response.status().as_u16());
+        let status = response.status();
+        let endpoint = self.worker.endpoint(self.method, response.request(), status);
+        let outcome = Outcome::from(status.as_u16());
         self.end(endpoint, outcome, response.response().error());
     }
 

@@ -1,39 +1,85 @@
-//! From a request to the name of its endpoint.
+//! Which route a request took: actix-web's answer, without its cost.
+//!
+//! [`HttpRequest::match_pattern`] gives the template, but walks the tree of resources and allocates each time. What the
+//! router leaves behind for free is `match_info`: the path, and where in it the captured parts are. The path without the
+//! captured parts, and with their names, is the route's *skeleton*: `/items/` + *id* for `/items/7`. A thread remembers
+//! which endpoint a skeleton belongs to, once `match_pattern` named the same literal parts and the same names.
+//!
+//! Where the two disagree, nothing is remembered: a path that matched nothing has no captured parts, so its skeleton is
+//! whatever the client sent. Thus clients cannot make the table grow; it holds the templates of the app and no more.
+//!
+//! A skeleton does not tell a resource from a scope that consumed the whole path and answered by its default service. Such
+//! an answer is a 404 nearly always, so a 404 is never looked up: `match_pattern` is asked. A default service that answers
+//! something else is counted under the resource that has the same skeleton, if the app has one; likewise a resource with
+//! several patterns, if one of them is that of another resource, too.
 
 use actix_web::HttpRequest;
-use actix_web::http::Method;
 
 /// The route of requests that matched nothing, or of which nobody knows what they matched.
 pub(crate) const UNMATCHED: &str = "_unmatched";
 
-/// The method of requests whose method HTTP does not define.
-const OTHER_METHOD: &str = "_OTHER";
+/// Stands before and after a captured part's name. No byte of UTF-8, so no path that a client sends can contain it.
+const MARK: u8 = 0xff;
 
-/// The method as a label. Clients can send any; only those that HTTP defines are kept apart.
-pub(crate) fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "DELETE" => "DELETE",
-        "HEAD" => "HEAD",
-        "OPTIONS" => "OPTIONS",
-        "CONNECT" => "CONNECT",
-        "PATCH" => "PATCH",
-        "TRACE" => "TRACE",
-        _ => OTHER_METHOD,
+/// The longest skeleton that is looked up, in bytes. No service has longer routes; clients send longer paths.
+const MAX_SKELETON: usize = 1_024;
+
+/// The template that a request matched, without regular expressions; `None` if it matched nothing. Right only after
+/// routing, since guards decide, too.
+pub(crate) fn matched_template(request: &HttpRequest) -> Option<String> {
+    request.match_pattern().as_deref().map(template)
+}
+
+/// Writes the request's skeleton into `skeleton`, and says whether there is one.
+pub(crate) fn write_skeleton(request: &HttpRequest, skeleton: &mut Vec<u8>) -> bool {
+    skeleton.clear();
+    let info = request.match_info();
+    let path = info.as_str().as_bytes();
+    let mut literal_from = 0;
+    for (name, value) in info.iter() {
+        // The value is a part of the path, hence its place follows from its address. A value that was put there by
+        // something else than the router is not, and its distance is out of bounds.
+        let start = (value.as_ptr() as usize).wrapping_sub(path.as_ptr() as usize);
+        let Some(literal) = path.get(literal_from..start) else { return false };
+        literal_from = start.saturating_add(value.len());
+        if skeleton.len() + literal.len() + name.len() > MAX_SKELETON {
+            return false;
+        }
+        skeleton.extend_from_slice(literal);
+        skeleton.push(MARK);
+        skeleton.extend_from_slice(name.as_bytes());
+        skeleton.push(MARK);
+    }
+    match path.get(literal_from..) {
+        Some(literal) if skeleton.len() + literal.len() <= MAX_SKELETON => {
+            skeleton.extend_from_slice(literal);
+            true
+        }
+        _ => false,
     }
 }
 
-/// The template that a request matched, as actix-web writes it. Right only after routing, since guards decide, too.
-pub(crate) fn pattern(request: &HttpRequest) -> Option<String> {
-    request.match_pattern()
+/// Whether a skeleton has the literal parts and the names of a template, in their order.
+pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
+    // What captures the tail of a path is marked with a star behind it.
+    let mut rest =
+        template.strip_suffix("}*").map_or(template, |head| &template[..head.len() + 1]).as_bytes();
+    for (i, part) in skeleton.split(|&byte| byte == MARK).enumerate() {
+        // Literal parts and names take turns.
+        let (before, after): (&[u8], &[u8]) = if i % 2 == 0 { (b"", b"") } else { (b"{", b"}") };
+        let stripped = rest.strip_prefix(before).and_then(|rest| rest.strip_prefix(part));
+        match stripped.and_then(|rest| rest.strip_prefix(after)) {
+            Some(left) => rest = left,
+            None => return false,
+        }
+    }
+    rest.is_empty()
 }
 
-/// A template without its regular expressions: `/items/{id:\d+}` becomes `/items/{id}`.
+/// A pattern without its regular expressions: `/items/{id:\d+}` becomes `/items/{id}`.
 ///
 /// Braces inside a regular expression are balanced, as actix-web itself demands.
-pub(crate) fn template(pattern: &str) -> String {
+fn template(pattern: &str) -> String {
     let mut template = String::with_capacity(pattern.len());
     let mut depth = 0_usize;
     let mut in_regex = false;
@@ -74,10 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_http_does_not_define_is_other() {
-        assert_eq!(method_label(&Method::PATCH), "PATCH");
-        for name in ["get", "BREW", "PROPFIND"] {
-            assert_eq!(method_label(&Method::from_bytes(name.as_bytes()).unwrap()), "_OTHER");
+    fn a_skeleton_agrees_with_its_own_template_only() {
+        let skeleton = b"/items/\xffid\xff/x";
+        assert!(agrees(skeleton, "/items/{id}/x"));
+        for other in ["/items/{id}", "/items/{id}/x/", "/items/{di}/x", "/items/id/x", "/item/{id}/x", ""] {
+            assert!(!agrees(skeleton, other), "{other}");
         }
+        assert!(agrees(b"/files/\xffpath\xff", "/files/{path}*"));
+        assert!(agrees(b"/", "/"));
+        assert!(!agrees(b"/items/{id}", "/items/7"));
     }
 }

@@ -4,3 +4,4 @@ mod endpoints;
 mod example;
 mod figures;
 mod outcomes;
+mod routes;

@@ -1,0 +1,60 @@
+//! Request methods as labels, from a fixed set: clients can send any.
+
+use actix_web::http::Method;
+
+/// How many labels there are.
+pub(crate) const LABELS: usize = 10;
+
+const NAMES: [&str; LABELS] =
+    ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE", "_OTHER"];
+
+/// A method that HTTP defines, or `_OTHER`. One byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MethodLabel(u8);
+
+impl MethodLabel {
+    pub(crate) fn of(method: &Method) -> Self {
+        Self(match *method {
+            Method::GET => 0,
+            Method::POST => 1,
+            Method::PUT => 2,
+            Method::DELETE => 3,
+            Method::HEAD => 4,
+            Method::OPTIONS => 5,
+            Method::CONNECT => 6,
+            Method::PATCH => 7,
+            Method::TRACE => 8,
+            _ => 9,
+        })
+    }
+
+    /// Its place among all labels, below [`LABELS`].
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        NAMES[self.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_that_http_defines_keeps_its_name() {
+        for name in NAMES.iter().take(LABELS - 1) {
+            let method = Method::from_bytes(name.as_bytes()).unwrap();
+            assert_eq!(MethodLabel::of(&method).name(), *name);
+        }
+    }
+
+    #[test]
+    fn a_method_that_http_does_not_define_is_other() {
+        for name in ["get", "BREW", "PROPFIND"] {
+            let method = Method::from_bytes(name.as_bytes()).unwrap();
+            assert_eq!(MethodLabel::of(&method).name(), "_OTHER");
+        }
+    }
+}

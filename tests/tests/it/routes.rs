@@ -1,0 +1,217 @@
+//! A request is labelled with what `match_pattern` says after routing, whatever the apps and the paths look like.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::test::{TestRequest, init_service, try_call_service};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpResponse, Resource, Scope, guard};
+use metrics_actix::Metrics;
+use metrics_core::Registry;
+
+/// Parts of a pattern, what they are called in a template, and what they match.
+const PARTS: [(&str, &str, &str); 10] = [
+    ("/a", "/a", "/a"),
+    ("/b", "/b", "/b"),
+    ("/items", "/items", "/items"),
+    ("/{id}", "/{id}", "/x%20y"),
+    (r"/{id:\d+}", "/{id}", "/42"),
+    (r"/{code:[a-z]{2}}", "/{code}", "/ab"),
+    ("/{x}-{y}", "/{x}-{y}", "/x-y"),
+    ("/{file}.json", "/{file}.json", "/k.json"),
+    ("/v{major}", "/v{major}", "/v1"),
+    ("/caf%C3%A9", "/caf%C3%A9", "/caf%C3%A9"),
+];
+
+/// What captures the rest of a path. Stands last in a pattern.
+const TAILS: [(&str, &str, &str); 3] =
+    [("/{rest:.*}", "/{rest}", "/b/c"), ("/{rest}*", "/{rest}*", "/b//c"), ("/f{rest}*", "/f{rest}*", "/f")];
+
+/// Parts of the paths that are sent.
+const SENT: [&str; 18] = [
+    "/a",
+    "/b",
+    "/items",
+    "/7",
+    "/42",
+    "/ab",
+    "/x-y",
+    "/k.json",
+    "/v1",
+    "/caf%C3%A9",
+    "/f",
+    "/",
+    "",
+    "/%7Bid%7D",
+    "/{id}",
+    "/..",
+    "/a%2Fb",
+    "/%20",
+];
+
+const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::DELETE];
+
+struct Generator {
+    random: fastrand::Rng,
+    /// What matches the scopes around the pattern at hand.
+    prefix: String,
+    /// Paths that match a route of the app at hand, guards aside.
+    samples: Vec<String>,
+}
+
+impl Generator {
+    /// A pattern, and a path that it matches.
+    fn pattern(&mut self, tail: bool) -> (String, String) {
+        let first = self.choice(&PARTS);
+        let (mut pattern, mut sample) = (first.0.to_owned(), first.2.to_owned());
+        let mut push = |part: (&str, &str, &str)| {
+            pattern.push_str(part.0);
+            sample.push_str(part.2);
+        };
+        if self.random.bool() {
+            // A pattern cannot have two parts of one name.
+            let second = self.choice(&PARTS);
+            push(if second.1 == first.1 { PARTS[1] } else { second });
+        }
+        if tail && self.random.u8(0..6) == 0 {
+            push(self.choice(&TAILS));
+        }
+        (pattern, sample)
+    }
+
+    fn choice<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.random.usize(..from.len())].clone()
+    }
+
+    /// The pattern of a resource, whose path is kept as a sample.
+    fn leaf(&mut self) -> String {
+        let (pattern, sample) = self.pattern(true);
+        self.samples.push(format!("{}{sample}", self.prefix));
+        pattern
+    }
+
+    fn resource(&mut self) -> Resource {
+        let mut resource = web::resource(self.leaf());
+        if self.random.u8(0..4) == 0 {
+            resource = resource.guard(guard::Header("x-guard", "open"));
+        }
+        for _ in 0..self.random.usize(1..=2) {
+            let answer = || async { HttpResponse::Ok().finish() };
+            resource = resource.route(web::method(self.choice(&METHODS)).to(answer));
+        }
+        resource
+    }
+
+    fn scope(&mut self, depth: usize) -> Scope {
+        let (pattern, sample) = self.pattern(false);
+        let outside = self.prefix.len();
+        self.prefix.push_str(&sample);
+        let mut scope = web::scope(&pattern);
+        if self.random.u8(0..4) == 0 {
+            scope = scope.guard(guard::Header("x-guard", "open"));
+        }
+        for _ in 0..self.random.usize(1..=3) {
+            scope = match self.random.usize(0..=depth) {
+                0 => scope.service(self.resource()),
+                _ => scope.service(self.scope(depth - 1)),
+            };
+        }
+        self.prefix.truncate(outside);
+        if self.random.bool() {
+            scope = scope.default_service(web::to(|| async { HttpResponse::NotFound().finish() }));
+        }
+        scope
+    }
+
+    fn routes(&mut self, config: &mut ServiceConfig) {
+        for _ in 0..self.random.usize(1..=6) {
+            match self.random.u8(0..3) {
+                0 => config.service(self.scope(2)),
+                1 => config.service(self.resource()),
+                _ => config.route(&self.leaf(), web::get().to(|| async { "" })),
+            };
+        }
+    }
+
+    fn request(&mut self) -> TestRequest {
+        let mut path =
+            if self.random.u8(0..4) > 0 { self.choice(&self.samples.clone()) } else { String::new() };
+        if path.is_empty() || self.random.u8(0..8) == 0 {
+            path.extend((0..self.random.usize(1..=4)).map(|_| self.choice(&SENT)));
+        }
+        let path = if path.is_empty() { "/".to_owned() } else { path };
+        let guard = if self.random.bool() { "open" } else { "shut" };
+        TestRequest::with_uri(&path).method(self.choice(&METHODS)).insert_header(("x-guard", guard))
+    }
+}
+
+/// What actix-web says, without regular expressions.
+fn oracle(request: &HttpRequest) -> String {
+    let Some(mut pattern) = request.match_pattern() else { return "_unmatched".to_owned() };
+    for (part, template, _) in PARTS.iter().chain(&TAILS) {
+        pattern = pattern.replace(part, template);
+    }
+    pattern
+}
+
+type Counts = BTreeMap<(String, String), u64>;
+
+/// Calls of generated apps with generated requests, on this thread: what was expected, and what was measured.
+async fn calls(metrics: &Metrics, apps: usize, requests: usize, seed: u64) -> Counts {
+    let expected = Rc::new(RefCell::new(Counts::new()));
+    let random = fastrand::Rng::with_seed(seed);
+    let mut generator = Generator { random, prefix: String::new(), samples: Vec::new() };
+    for _ in 0..apps {
+        let observed = Rc::clone(&expected);
+        let observe = move |request: ServiceRequest, inner: &_| {
+            let observed = Rc::clone(&observed);
+            let call = Service::<ServiceRequest>::call(inner, request);
+            async move {
+                let response: ServiceResponse<_> = call.await?;
+                let request = response.request();
+                let key = (request.method().to_string(), oracle(request));
+                *observed.borrow_mut().entry(key).or_default() += 1;
+                Ok(response)
+            }
+        };
+        generator.samples.clear();
+        let app = App::new().configure(|config| generator.routes(config));
+        let app = init_service(app.wrap_fn(observe).wrap(metrics.middleware())).await;
+        for _ in 0..requests {
+            let request = generator.request();
+            assert!(try_call_service(&app, request.to_request()).await.is_ok());
+        }
+    }
+    Rc::try_unwrap(expected).expect("the apps are gone").into_inner()
+}
+
+#[actix_web::test]
+async fn every_label_is_what_match_pattern_says_after_routing() {
+    let registry = Registry::builder().max_series(60_000).build().unwrap();
+    let metrics = Metrics::builder("test").registry(registry).build().unwrap();
+    let (apps, requests) = (150, 200);
+    let expected = calls(&metrics, apps, requests, 7).await;
+    let summary = metrics.registry().summary();
+    let measured: Counts = summary
+        .endpoints
+        .iter()
+        .map(|e| ((e.name.method.to_string(), e.name.route.to_string()), e.figures.calls))
+        .collect();
+    assert_eq!(summary.total.calls, (apps * requests) as u64);
+    let unmatched: u64 =
+        measured.iter().filter(|((_, r), _)| r == "_unmatched").map(|(_, calls)| calls).sum();
+    // Not a test of nothing: many routes, and neither all nor no requests matched.
+    assert!(measured.len() > 500, "{}", measured.len());
+    assert!(unmatched > 1_000 && unmatched < summary.total.calls - 5_000, "{unmatched}");
+    let differing: Vec<_> = expected
+        .keys()
+        .chain(measured.keys())
+        .filter(|key| expected.get(*key) != measured.get(*key))
+        .map(|key| (key, expected.get(key), measured.get(key)))
+        .take(10)
+        .collect();
+    assert!(differing.is_empty(), "expected and measured: {differing:#?}");
+}
