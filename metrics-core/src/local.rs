@@ -23,23 +23,21 @@ struct Local {
 /// A thread that is already tearing down its thread-locals, or an allocator that records while a recorder is being
 /// made, gets a recorder for this one call.
 #[inline]
-pub(crate) fn with<R>(registry: &Registry, record: impl FnOnce(&Recorder) -> R) -> R {
-    let mut record = Some(record);
+pub(crate) fn with<R>(registry: &Registry, record: impl Fn(&Recorder) -> R) -> R {
     let found = RECORDERS.try_with(|recorders| {
         let recorders = recorders.try_borrow().ok()?;
         let front = recorders.first().filter(|front| front.registry == registry.key())?;
-        record.take().map(|record| record(&front.recorder))
+        Some(record(&front.recorder))
     });
-    match (found, record) {
-        (Ok(Some(result)), _) => result,
-        (_, Some(record)) => with_searched(registry, record),
-        (_, None) => unreachable!("a call that was made gave a result"),
+    match found {
+        Ok(Some(result)) => result,
+        _ => with_searched(registry, &record),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn with_searched<R>(registry: &Registry, record: impl FnOnce(&Recorder) -> R) -> R {
+fn with_searched<R>(registry: &Registry, record: &impl Fn(&Recorder) -> R) -> R {
     let in_front = RECORDERS.try_with(|recorders| {
         let Ok(mut recorders) = recorders.try_borrow_mut() else { return false };
         recorders.retain(|local| local.alive.strong_count() > 0);

@@ -23,6 +23,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Whether it counts as an error: a 4xx, a 5xx or a panic.
+    #[inline]
     pub const fn is_error(self) -> bool {
         matches!(self, Self::Status(400..=599) | Self::Panicked)
     }
@@ -37,6 +38,7 @@ impl Outcome {
 }
 
 impl From<u16> for Outcome {
+    #[inline]
     fn from(status: u16) -> Self {
         if (100..=599).contains(&status) { Self::Status(status) } else { Self::Other }
     }

@@ -54,6 +54,7 @@ impl Places {
         self.statuses.get(usize::from(status)).copied()
     }
 
+    #[inline(always)]
     pub(crate) fn of(&self, outcome: Outcome) -> Place {
         match outcome {
             Outcome::Status(status) => self.of_status(status).unwrap_or(self.places[OTHER]),

@@ -99,26 +99,20 @@ impl Recorder {
         Start(self.core.clock().raw())
     }
 
-    /// Ends a request that was begun by any recorder of this registry, and records it. Gives the time it took.
+    /// Ends a request that was begun by any recorder of this registry, and records it. Gives the nanoseconds it took.
     #[inline]
-    pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> Duration {
+    pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> u64 {
         let nanos = self.core.clock().nanos(start.0, self.core.clock().raw());
         self.shard.record(endpoint, self.places.of(outcome), nanos);
         self.shard.count_finished();
-        Duration::from_nanos(nanos)
+        nanos
     }
 
     /// As [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
-    pub fn finish_error(
-        &self,
-        start: Start,
-        endpoint: EndpointId,
-        outcome: Outcome,
-        message: &str,
-    ) -> Duration {
-        let elapsed = self.finish(start, endpoint, outcome);
-        self.log_error(endpoint, outcome, nanos(elapsed), message);
-        elapsed
+    pub fn finish_error(&self, start: Start, endpoint: EndpointId, outcome: Outcome, message: &str) -> u64 {
+        let nanos = self.finish(start, endpoint, outcome);
+        self.log_error(endpoint, outcome, nanos, message);
+        nanos
     }
 
     /// Ends a request that is not to be counted, such as one for the figures themselves.

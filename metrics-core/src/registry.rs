@@ -125,7 +125,7 @@ impl Registry {
 
     /// Calls `record` with the recorder that the calling thread keeps for this registry, made at its first call.
     #[inline]
-    pub fn with_recorder<R>(&self, record: impl FnOnce(&Recorder) -> R) -> R {
+    pub fn with_recorder<R>(&self, record: impl Fn(&Recorder) -> R) -> R {
         local::with(self, record)
     }
 

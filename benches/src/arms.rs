@@ -1,0 +1,89 @@
+//! The arms, by name.
+
+use crate::worker::Worker;
+use crate::{Event, floors, ours, peers};
+
+/// One of the things compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Arm {
+    /// What it is called in tables, in JSON and by criterion.
+    pub name: &'static str,
+    /// Makes a worker for each thread. They share what the arm's threads would share in a service.
+    pub workers: fn(threads: usize) -> Vec<Box<dyn Worker>>,
+}
+
+pub(crate) const OURS: &str = "ours";
+pub(crate) const OURS_TIMED: &str = "ours, timed";
+pub(crate) const HDRHISTOGRAM: &str = "hdrhistogram, plain";
+pub(crate) const METRIKEN: &str = "metriken";
+pub(crate) const METRIKEN_SHARDED: &str = "metriken, sharded";
+pub(crate) const PROMETHEUS_CACHED: &str = "prometheus, handles cached";
+pub(crate) const PROMETHEUS_LABELS: &str = "prometheus, labels looked up";
+pub(crate) const METRICS_LABELS: &str = "metrics, labels looked up";
+pub(crate) const TWO_RAW_READS: &str = "floor: two raw TSC reads";
+
+/// All arms: ours, the peers, the floors.
+pub const ARMS: &[Arm] = &[
+    Arm { name: OURS, workers: ours::owned },
+    Arm { name: "ours, thread-local", workers: ours::thread_local },
+    Arm { name: OURS_TIMED, workers: ours::timed },
+    Arm { name: HDRHISTOGRAM, workers: peers::hdrhistogram },
+    Arm { name: METRIKEN, workers: peers::metriken },
+    Arm { name: METRIKEN_SHARDED, workers: peers::metriken_sharded },
+    Arm { name: PROMETHEUS_CACHED, workers: peers::prometheus_cached },
+    Arm { name: PROMETHEUS_LABELS, workers: peers::prometheus_labels },
+    Arm { name: METRICS_LABELS, workers: peers::metrics_labels },
+    Arm { name: "floor: empty loop", workers: floors::empty },
+    Arm { name: "floor: shared fetch_add", workers: floors::fetch_add },
+    Arm { name: TWO_RAW_READS, workers: floors::two_raw_reads },
+    Arm { name: "floor: two Instant::now", workers: floors::two_instants },
+];
+
+/// Keeps what one thread writes off the cache lines of its neighbour, whatever the allocator does.
+#[repr(align(128))]
+struct Padded<W>(W);
+
+impl<W: Worker> Worker for Padded<W> {
+    #[inline(always)]
+    fn record(&mut self, event: Event) {
+        self.0.record(event);
+    }
+
+    fn maintain(&mut self) {
+        self.0.maintain();
+    }
+}
+
+/// `threads` workers, each made by `worker`.
+pub(crate) fn each<W: Worker + 'static>(
+    threads: usize,
+    mut worker: impl FnMut() -> W,
+) -> Vec<Box<dyn Worker>> {
+    (0..threads).map(|_| Box::new(Padded(worker())) as Box<dyn Worker>).collect()
+}
+
+/// How many requests are in flight on a thread, in arms that read the clock.
+///
+/// One request at a time would take as long as two clock reads, some 25 ns: far below any real latency, and in buckets
+/// that no real request touches. With this many, each takes a microsecond or more.
+const IN_FLIGHT: usize = 64;
+
+/// The starts of the requests that are in flight.
+pub(crate) struct InFlight<T> {
+    starts: [T; IN_FLIGHT],
+    oldest: usize,
+}
+
+impl<T> InFlight<T> {
+    pub(crate) fn new(mut start: impl FnMut() -> T) -> Self {
+        Self { starts: std::array::from_fn(|_| start()), oldest: 0 }
+    }
+
+    /// Begins a request, and gives the start of the one to end.
+    #[inline(always)]
+    pub(crate) fn replace_oldest(&mut self, start: T) -> T {
+        let oldest = self.oldest % IN_FLIGHT;
+        self.oldest = oldest + 1;
+        std::mem::replace(&mut self.starts[oldest], start)
+    }
+}

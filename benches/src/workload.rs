@@ -1,0 +1,129 @@
+//! What is recorded: the same events for every arm and in every run.
+
+use std::f64::consts::TAU;
+
+/// The method of every event.
+pub(crate) const METHOD: &str = "GET";
+
+/// The routes, as [`Event::route`] numbers them.
+pub(crate) const ROUTES: [&str; 6] =
+    ["/", "/items", "/items/{id}", "/items/{id}/reviews", "/users/{id}", "/search"];
+
+/// The statuses that occur, and as a label.
+pub(crate) const STATUSES: [(u16, &str); 3] = [(200, "200"), (404, "404"), (500, "500")];
+
+/// 128 KiB of events: too many for a branch predictor to learn by heart, few enough for the L2 cache.
+const EVENTS: usize = 8_192;
+
+/// The median of the latencies, in nanoseconds, and the standard deviation of their logarithm.
+const MEDIAN_NANOS: f64 = 350_000.0;
+const SIGMA: f64 = 0.8;
+
+const SEED: u64 = 0x5eed;
+
+/// One answered request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// The latency, in nanoseconds.
+    pub nanos: u64,
+    /// The status of the response: 200, 404 or 500.
+    pub status: u16,
+    /// Which of the six routes.
+    pub route: u16,
+}
+
+impl Event {
+    pub(crate) fn route(self) -> usize {
+        usize::from(self.route)
+    }
+
+    pub(crate) fn seconds(self) -> f64 {
+        self.nanos as f64 / 1e9
+    }
+
+    /// The status as an index into [`STATUSES`].
+    #[inline(always)]
+    pub(crate) fn status_index(self) -> usize {
+        match self.status {
+            200 => 0,
+            404 => 1,
+            _ => 2,
+        }
+    }
+
+    /// The status as a label.
+    #[inline(always)]
+    pub(crate) fn status_text(self) -> &'static str {
+        STATUSES[self.status_index()].1
+    }
+}
+
+/// The events of one pass: 8,192 of them, 99 % with status 200, 0.6 % with 404, 0.4 % with 500, with lognormal latencies
+/// around 0.35 ms.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    events: Vec<Event>,
+}
+
+impl Workload {
+    /// Events spread evenly over six routes.
+    pub fn six_routes() -> Self {
+        let mut random = fastrand::Rng::with_seed(SEED);
+        Self { events: (0..EVENTS).map(|_| event(&mut random)).collect() }
+    }
+
+    /// The same events, all of one route.
+    pub fn one_route() -> Self {
+        let mut workload = Self::six_routes();
+        workload.events.iter_mut().for_each(|event| event.route = 0);
+        workload
+    }
+
+    /// The events, in order.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+}
+
+fn event(random: &mut fastrand::Rng) -> Event {
+    // Box-Muller; `1 - f64()` is never 0.
+    let normal = (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (TAU * random.f64()).cos();
+    let status = match random.u32(0..1_000) {
+        0..4 => 500,
+        4..10 => 404,
+        _ => 200,
+    };
+    Event {
+        nanos: (MEDIAN_NANOS * (SIGMA * normal).exp()) as u64,
+        status,
+        route: random.u16(0..ROUTES.len() as u16),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_run_has_the_same_events() {
+        assert_eq!(Workload::six_routes().events, Workload::six_routes().events);
+    }
+
+    #[test]
+    fn the_events_are_spread_as_the_docs_say() {
+        let mut nanos = Vec::new();
+        let (mut routes, mut statuses) = ([0; ROUTES.len()], [0; STATUSES.len()]);
+        for event in Workload::six_routes().events() {
+            nanos.push(event.nanos);
+            routes[event.route()] += 1;
+            statuses[event.status_index()] += 1;
+        }
+        nanos.sort_unstable();
+        let median = nanos[nanos.len() / 2];
+        assert!((330_000..370_000).contains(&median), "{median}");
+        assert!(nanos[0] > 1_000 && nanos[nanos.len() - 1] < 50_000_000, "{:?}", (nanos[0], nanos.last()));
+        assert!(routes.iter().all(|&count| (1_250..1_480).contains(&count)), "{routes:?}");
+        assert!((0.988..0.992).contains(&(f64::from(statuses[0]) / EVENTS as f64)), "{statuses:?}");
+        assert!(statuses[1] > 30 && statuses[2] > 15, "{statuses:?}");
+    }
+}

@@ -1,0 +1,154 @@
+//! What is allocated: nothing by a record, once its series was seen, and nothing for good by a registry that is gone.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+use metrics_core::{MAX_NANOS, Outcome, Registry};
+
+use crate::support::{OUTCOMES, scaled};
+
+/// The system's allocator, counting what the calling thread asks for.
+struct Counting;
+
+thread_local! {
+    /// Calls that asked for memory.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Bytes asked for and not given back by this thread.
+    static LIVE: Cell<i64> = const { Cell::new(0) };
+}
+
+fn count(allocations: u64, bytes: i64) {
+    ALLOCATIONS.set(ALLOCATIONS.get() + allocations);
+    LIVE.set(LIVE.get() + bytes);
+}
+
+// SAFETY: every call is handed on as it came; counting touches thread-locals that need neither memory nor a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size() as i64);
+        // SAFETY: the caller's promises are the ones that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size() as i64);
+        // SAFETY: as in `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(0, -(layout.size() as i64));
+        // SAFETY: as in `alloc`; `pointer` came from `System`, since all of ours do.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often `run` asks for memory.
+fn allocations(run: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    run();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn a_record_of_a_series_seen_before_allocates_nothing() {
+    let registry = Registry::new();
+    let endpoints = ["/a", "/b"].map(|route| registry.endpoint("GET", route));
+    let recorder = registry.recorder();
+    let durations = (0..=36).map(|bits| MAX_NANOS >> bits).chain([MAX_NANOS + 1, u64::MAX]);
+    let record_all = || {
+        for endpoint in endpoints {
+            for nanos in durations.clone() {
+                for outcome in OUTCOMES {
+                    recorder.record_outcome(endpoint, outcome, Duration::from_nanos(nanos));
+                }
+                recorder.record_nanos(endpoint, 0, nanos);
+                registry.record_nanos(endpoint, 200, nanos);
+            }
+        }
+    };
+    assert!(allocations(record_all) > 0, "the counting does not work");
+    assert_eq!(allocations(record_all), 0);
+    // A window that is closed and a snapshot that is taken change nothing about that.
+    registry.reset();
+    registry.snapshot();
+    assert_eq!(allocations(record_all), 0);
+}
+
+#[test]
+fn an_error_is_logged_evicted_and_thinned_out_without_an_allocation() {
+    let registry = Registry::builder().error_log_capacity(4).build().unwrap();
+    let endpoint = registry.endpoint("GET", "/");
+    let recorders = [registry.recorder(), registry.recorder(), registry.recorder()];
+    let message = "x".repeat(1_000);
+    let record = |i: usize| {
+        recorders[i % 3].record_error(endpoint, Outcome::Status(500), Duration::from_nanos(1_000), &message);
+    };
+    (0..3).for_each(record);
+    assert_eq!(allocations(|| (3..100).for_each(record)), 0);
+    let health = registry.snapshot().health();
+    assert!(health.errors_evicted > 0 && health.errors_thinned > 0, "{health:?}");
+}
+
+#[test]
+fn starting_and_finishing_a_request_allocates_nothing() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let recorder = registry.recorder();
+    for nanos in (0..=36).map(|bits| MAX_NANOS >> bits) {
+        recorder.record_nanos(endpoint, 200, nanos);
+    }
+    let request = || {
+        recorder.finish(recorder.start(), endpoint, Outcome::Status(200));
+    };
+    assert_eq!(allocations(|| (0..100).for_each(|_| request())), 0);
+}
+
+#[test]
+fn names_and_statuses_that_clients_make_up_do_not_grow_the_memory() {
+    let registry = Registry::builder().max_series(10).build().unwrap();
+    let hostile = |from: u64, to: u64| {
+        for i in from..to {
+            let endpoint = registry.endpoint("GET", &format!("/{i}"));
+            for status in [0, 99, 200, 404, 503, (i % 65_536) as u16] {
+                registry.record_nanos(endpoint, status, MAX_NANOS >> (i % 38));
+            }
+            registry.record_error(endpoint, Outcome::Status(500), Duration::ZERO, &format!("{i}"));
+        }
+    };
+    // Every one of the 10 + 1 endpoints sees every octave of every class before the count begins.
+    let warm_up = scaled(20_000, 400);
+    hostile(0, warm_up);
+    for i in 0..10 {
+        let endpoint = registry.endpoint("GET", &format!("/{i}"));
+        (0..38).for_each(|bits| {
+            [0, 100, 200, 300, 404, 503].iter().for_each(|&status| {
+                registry.record_nanos(endpoint, status, MAX_NANOS >> bits);
+            })
+        });
+    }
+    registry.summary();
+    let live = LIVE.get();
+    hostile(warm_up, 2 * warm_up);
+    assert_eq!(LIVE.get(), live);
+}
+
+#[test]
+fn registries_that_are_gone_do_not_pile_up_on_a_thread_that_recorded_to_them() {
+    let use_one = || {
+        let registry = Registry::new();
+        registry.record_nanos(registry.endpoint("GET", "/"), 200, 1_000);
+        registry.record_nanos(registry.endpoint("GET", "/"), 503, 1);
+        assert_eq!(registry.summary().total.calls, 2);
+    };
+    use_one();
+    use_one();
+    let live = LIVE.get();
+    (0..scaled(1_000, 20)).for_each(|_| use_one());
+    // The last one is kept until the thread looks for another one, or ends.
+    assert_eq!(LIVE.get(), live);
+}

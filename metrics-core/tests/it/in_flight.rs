@@ -1,0 +1,97 @@
+//! Requests under way: begun here, ended there, and never more than there are.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use metrics_core::{Outcome, Registry};
+
+use crate::support::scaled;
+
+#[test]
+fn a_request_is_in_flight_from_its_start_to_its_finish() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let recorder = registry.recorder();
+    let starts: Vec<_> = (0..5).map(|_| recorder.start()).collect();
+    assert_eq!(registry.snapshot().in_flight(), 5);
+    for (finished, start) in starts.into_iter().enumerate() {
+        let elapsed = Duration::from_nanos(recorder.finish(start, endpoint, Outcome::Status(200)));
+        assert_eq!(registry.summary().in_flight, 4 - finished as u64);
+        assert!(registry.summary().total.max >= elapsed);
+    }
+    assert_eq!(registry.summary().total.calls, 5);
+}
+
+#[test]
+fn a_request_may_begin_on_one_thread_and_end_on_another() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let requests = scaled(10_000, 20);
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        let registry = &registry;
+        scope.spawn(move || {
+            let recorder = registry.recorder();
+            (0..requests).for_each(|_| sender.send(recorder.start()).unwrap());
+        });
+        scope.spawn(move || {
+            let recorder = registry.recorder();
+            for (i, start) in receiver.into_iter().enumerate() {
+                match i % 2 {
+                    0 => recorder.finish(start, endpoint, Outcome::Status(200)),
+                    _ => recorder.finish_error(start, endpoint, Outcome::Panicked, "boom"),
+                };
+            }
+        });
+        for _ in 0..scaled(200, 5) {
+            assert!(registry.snapshot().in_flight() <= requests);
+        }
+    });
+    let summary = registry.summary();
+    assert_eq!((summary.in_flight, summary.total.calls, summary.total.panicked), (0, requests, requests / 2));
+}
+
+#[test]
+fn a_reset_leaves_the_requests_under_way_alone() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let recorder = registry.recorder();
+    let start = recorder.start();
+    assert_eq!(registry.reset().in_flight, 1);
+    assert_eq!(registry.summary().in_flight, 1);
+    recorder.finish(start, endpoint, Outcome::Status(200));
+    assert_eq!((registry.summary().in_flight, registry.reset().total.calls), (0, 1));
+}
+
+#[test]
+fn no_more_requests_are_shown_in_flight_than_there_are_threads() {
+    const THREADS: usize = 4;
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let done = AtomicBool::new(false);
+    let mut most = 0;
+    thread::scope(|scope| {
+        let writers = [(); THREADS].map(|()| {
+            scope.spawn(|| {
+                let recorder = registry.recorder();
+                for _ in 0..scaled(200_000, 100) {
+                    recorder.finish(recorder.start(), endpoint, Outcome::Status(200));
+                }
+            })
+        });
+        let reader = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(registry.snapshot().in_flight()).max(registry.summary().in_flight);
+            }
+            most
+        });
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        done.store(true, Ordering::Relaxed);
+        most = reader.join().unwrap();
+    });
+    assert!(most <= THREADS as u64, "{most} requests in flight on {THREADS} threads");
+    assert_eq!(registry.snapshot().in_flight(), 0);
+}

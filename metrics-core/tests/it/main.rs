@@ -1,0 +1,20 @@
+//! The core through its public API: many threads, whole windows, hostile input.
+//!
+//! Counts shrink under Miri (`support::scaled`); nothing here depends on how fast the machine is.
+#![cfg(not(metrics_loom))]
+
+mod allocations;
+mod error_log;
+mod exactly_once;
+mod figures;
+mod in_flight;
+mod isolation;
+mod json;
+mod merge;
+mod quantiles;
+mod readers;
+mod series;
+mod shards;
+mod support;
+mod thread_exit;
+mod windows;

@@ -1,0 +1,214 @@
+//! Readers at full speed beside writers at full speed: every reading is plausible, whenever it was taken.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use metrics_core::{EndpointId, Figures, Outcome, Registry, Snapshot, StatusGroup};
+
+use crate::support::{OUTCOMES, Rng, assert_in_order, calls, scaled};
+
+const ROUTES: [&str; 4] = ["/0", "/1", "/2", "/3"];
+const BATCH: u64 = scaled(500, 5);
+
+/// Requests that writers have begun to record, and those that they have recorded.
+#[derive(Default)]
+struct Progress {
+    started: AtomicU64,
+    acknowledged: AtomicU64,
+}
+
+#[test]
+fn readers_at_full_speed_only_ever_see_what_can_be() {
+    let registry = Registry::new();
+    let endpoints = ROUTES.map(|route| registry.endpoint("GET", route));
+    let progress = Progress::default();
+    let writers_done = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for seed in 0..2 {
+            let (registry, endpoints, progress, writers_done) =
+                (&registry, &endpoints, &progress, &writers_done);
+            scope.spawn(move || {
+                write(registry, endpoints, progress, seed);
+                writers_done.fetch_add(1, Ordering::Release);
+            });
+        }
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut seen = Seen::default();
+                // Once more when all is written.
+                let mut last = false;
+                while !last {
+                    last = writers_done.load(Ordering::Acquire) == 2;
+                    read(&registry, &progress, &mut seen);
+                }
+            });
+        }
+    });
+    assert_eq!(calls(&registry.snapshot()), progress.acknowledged.load(Ordering::Relaxed));
+    assert_eq!(registry.snapshot().histogram().total(), progress.started.load(Ordering::Relaxed));
+}
+
+fn write(registry: &Registry, endpoints: &[EndpointId; ROUTES.len()], progress: &Progress, seed: u64) {
+    let mut rng = Rng::new(seed);
+    for batch in 0..scaled(300, 10) {
+        progress.started.fetch_add(BATCH, Ordering::SeqCst);
+        // Some batches by recorders that come and go, and some of one endpoint and one duration only.
+        let recorder = registry.recorder();
+        let only = (rng.pick(endpoints), rng.log_uniform(37));
+        for _ in 0..BATCH {
+            let (endpoint, nanos) =
+                if batch % 3 == 0 { only } else { (rng.pick(endpoints), rng.log_uniform(37)) };
+            match rng.pick(&OUTCOMES) {
+                Outcome::Status(status) if batch % 2 == 0 => registry.record_nanos(endpoint, status, nanos),
+                outcome => recorder.record_outcome(endpoint, outcome, Duration::from_nanos(nanos)),
+            }
+        }
+        progress.acknowledged.fetch_add(BATCH, Ordering::SeqCst);
+    }
+}
+
+fn read(registry: &Registry, progress: &Progress, seen: &mut Seen) {
+    let acknowledged = progress.acknowledged.load(Ordering::SeqCst);
+    let snapshot = registry.snapshot();
+    let started = progress.started.load(Ordering::SeqCst);
+    let count = calls(&snapshot);
+    assert!(acknowledged <= count && count <= started, "{acknowledged} <= {count} <= {started}");
+    seen.grow_to(&snapshot);
+
+    let summary = registry.summary();
+    let window = registry.window().summary();
+    for summary in [&summary, &window, &snapshot.summary()] {
+        assert_in_order(&summary.total);
+        summary.endpoints.iter().for_each(|endpoint| assert_in_order(&endpoint.figures));
+        let of_endpoints: u64 = summary.endpoints.iter().map(|endpoint| endpoint.figures.calls).sum();
+        assert_eq!(of_endpoints, summary.total.calls);
+    }
+    // Nobody resets here, so that each reading is of the same window, and later than the one before it.
+    let figures = [&snapshot.summary().total, &summary.total, &window.total].map(|figures| figures.calls);
+    assert!(figures.is_sorted(), "{figures:?}");
+    let started = progress.started.load(Ordering::SeqCst);
+    assert!(figures.iter().all(|&calls| acknowledged <= calls && calls <= started));
+}
+
+/// What a reader has seen already: no later reading may be behind it.
+#[derive(Default)]
+struct Seen(BTreeMap<(String, StatusGroup), Group>);
+
+#[derive(Default)]
+struct Group {
+    outcomes: BTreeMap<Outcome, u64>,
+    sum: u64,
+    clamped: u64,
+    buckets: BTreeMap<u64, u64>,
+}
+
+impl Seen {
+    fn grow_to(&mut self, snapshot: &Snapshot) {
+        let mut groups = 0;
+        for endpoint in snapshot.endpoints() {
+            for group in endpoint.groups() {
+                groups += 1;
+                let total = group.histogram().total();
+                assert!(total >= group.calls(), "{} calls, {total} durations", group.calls());
+                let seen = self.0.entry((endpoint.name().route.to_string(), group.group())).or_default();
+                grow(&mut seen.outcomes, group.outcomes().iter().copied().collect());
+                grow(&mut seen.buckets, group.histogram().buckets().map(|b| (b.lowest, b.count)).collect());
+                assert!(seen.sum <= group.sum_nanos() && seen.clamped <= group.clamped());
+                (seen.sum, seen.clamped) = (group.sum_nanos(), group.clamped());
+            }
+        }
+        assert_eq!(groups, self.0.len(), "a group went away");
+    }
+}
+
+fn grow<K: Ord + Copy + std::fmt::Debug>(seen: &mut BTreeMap<K, u64>, now: BTreeMap<K, u64>) {
+    for (key, count) in &*seen {
+        assert!(
+            now.get(key).is_some_and(|now| now >= count),
+            "{key:?} was {count}, and is {:?}",
+            now.get(key)
+        );
+    }
+    *seen = now;
+}
+
+/// Reads windows while one writer records what `duration` gives, and gives the figures of every reading.
+fn figures_under_load(closing: bool, duration: impl Fn(u64) -> u64 + Sync) -> Vec<Figures> {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let mut readings = Vec::new();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let recorder = registry.recorder();
+            (0..scaled(3_000_000, 200)).for_each(|i| recorder.record_nanos(endpoint, 200, duration(i)));
+        });
+        while !writer.is_finished() && readings.len() < 2_000 {
+            let summary = if closing { registry.reset() } else { registry.summary() };
+            readings.push(summary.total);
+        }
+    });
+    readings
+}
+
+#[test]
+fn a_window_read_under_load_has_its_minimum_below_its_maximum() {
+    for closing in [false, true] {
+        // All in one bucket, which is wider than one nanosecond.
+        figures_under_load(closing, |_| 1_000_000_000).iter().for_each(assert_in_order);
+    }
+}
+
+#[test]
+fn a_window_of_durations_over_the_maximum_has_plausible_extremes_under_load() {
+    for closing in [false, true] {
+        for figures in figures_under_load(closing, |_| 100_000_000_000) {
+            assert_in_order(&figures);
+            assert!(figures.max.as_secs() <= 100, "{figures:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_shown_of_a_window_under_load_lies_between_what_was_recorded() {
+    for closing in [false, true] {
+        for figures in figures_under_load(closing, |i| if i % 2 == 0 { 1_000 } else { 1_000_000 }) {
+            assert_in_order(&figures);
+            if figures.calls > 0 {
+                // To within the buckets of the shortest and of the longest duration.
+                let bounds = Duration::from_nanos(992)..=Duration::from_nanos(1_007_000);
+                assert!(bounds.contains(&figures.min) && bounds.contains(&figures.max), "{figures:?}");
+            }
+        }
+    }
+}
+
+/// A record that is under way when the window is closed: its bucket, its sum and its count must go the same way.
+#[test]
+fn a_window_with_a_call_in_it_has_the_duration_of_a_call_in_it() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let recorder = registry.recorder();
+            let mut pause = 0;
+            while !done.load(Ordering::Relaxed) {
+                recorder.record_nanos(endpoint, 200, 1_000_000);
+                // Few records a window, so that some windows hold a single one.
+                pause = (pause + 4) % 256;
+                (0..pause).for_each(|_| std::hint::spin_loop());
+            }
+        });
+        let windows: Vec<_> = (0..scaled(100_000, 20)).map(|_| registry.reset().total).collect();
+        done.store(true, Ordering::Relaxed);
+        for figures in windows.iter().filter(|figures| figures.calls > 0) {
+            assert_in_order(figures);
+            assert!(!figures.p50.is_zero(), "{figures:?}");
+        }
+        let without_call =
+            windows.iter().find(|figures| figures.calls == 0 && **figures != Figures::default());
+        assert!(without_call.is_none(), "{without_call:?}");
+    });
+}

@@ -1,0 +1,147 @@
+//! Endpoints: one id a name, as many as fit, the rest under a name that says so.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use metrics_core::{EndpointSnapshot, MAX_NAME_BYTES, Registry};
+
+use crate::support::{calls, route_in, scaled};
+
+#[test]
+fn names_that_do_not_fit_are_counted_under_other_and_the_totals_are_exact() {
+    let registry = Registry::builder().max_series(10).build().unwrap();
+    let recorder = registry.recorder();
+    for i in 0..1_000 {
+        recorder.record_nanos(registry.endpoint("GET", &format!("/{i}")), 200, i);
+    }
+    let snapshot = registry.snapshot();
+    assert_eq!(calls(&snapshot), 1_000);
+    assert_eq!(snapshot.summary().total.sum.as_nanos(), 999 * 1_000 / 2);
+    assert_eq!(snapshot.endpoints().count(), 11);
+    let other = route_in(&snapshot, "_other").unwrap();
+    assert_eq!((&*other.name().method, other.calls()), ("_OTHER", 990));
+    for i in 0..10 {
+        assert_eq!(route_in(&snapshot, &format!("/{i}")).map(EndpointSnapshot::calls), Some(1));
+    }
+    let health = snapshot.health();
+    assert_eq!((health.endpoints, health.max_series, health.endpoints_refused), (10, 10, 990));
+}
+
+#[test]
+fn threads_that_race_for_names_share_what_fits_and_lose_no_record() {
+    let registry = Registry::builder().max_series(10).build().unwrap();
+    let names = scaled(1_000, 30);
+    thread::scope(|scope| {
+        for seed in 0..4 {
+            let registry = &registry;
+            scope.spawn(move || {
+                for i in 0..names {
+                    let route = format!("/{}", (i + seed * 7) % names);
+                    registry.record_nanos(registry.endpoint("GET", &route), 200, 1);
+                }
+            });
+        }
+    });
+    let snapshot = registry.snapshot();
+    assert_eq!(calls(&snapshot), 4 * names);
+    assert_eq!((snapshot.endpoints().count(), snapshot.health().endpoints), (11, 10));
+    let routes: HashSet<_> = snapshot.endpoints().map(|endpoint| endpoint.name()).collect();
+    assert_eq!(routes.len(), 11, "a name is shown twice");
+    // Each name that fitted was called by all four threads.
+    let in_names: u64 = 4 * 10;
+    assert_eq!(route_in(&snapshot, "_other").unwrap().calls(), 4 * names - in_names);
+}
+
+#[test]
+fn a_name_that_fitted_keeps_its_id_when_the_table_is_full() {
+    let registry = Registry::builder().max_series(2).build().unwrap();
+    let kept = ["/a", "/b"].map(|route| registry.endpoint("GET", route));
+    let overflow = registry.endpoint("GET", "/c");
+    assert_eq!(registry.endpoint("PUT", "/a"), overflow);
+    assert_eq!(["/a", "/b"].map(|route| registry.endpoint("GET", route)), kept);
+    assert!(!kept.contains(&overflow));
+    assert_eq!(registry.snapshot().health().endpoints_refused, 2);
+}
+
+#[test]
+fn names_are_cut_at_256_bytes() {
+    assert_eq!(MAX_NAME_BYTES, 256);
+    let registry = Registry::new();
+    let long = "x".repeat(10_000);
+    let id = registry.endpoint(&long, &long);
+    assert_eq!(registry.endpoint(&long[..256], &long[..256]), id);
+    assert_ne!(registry.endpoint(&long[..256], &long[..255]), id);
+    // A character that does not fit whole is left out whole.
+    let umlauts = format!("/{}", "ü".repeat(200));
+    let cut = registry.endpoint("GET", &umlauts);
+    registry.record_nanos(id, 200, 1);
+    registry.record_nanos(cut, 200, 1);
+    let snapshot = registry.snapshot();
+    let names: Vec<_> = snapshot.endpoints().map(EndpointSnapshot::name).collect();
+    assert_eq!((&*names[0].method, &*names[0].route), (&long[..256], &long[..256]));
+    assert_eq!(&*names[1].route, &umlauts[..255]);
+}
+
+#[test]
+fn endpoints_are_shown_under_the_name_they_were_asked_for_by() {
+    let registry = Registry::new();
+    let names = [("GET", "/a"), ("POST", "/a"), ("GET", "/b"), ("", ""), ("GET", ""), ("", "/a")];
+    for (calls, (method, route)) in (1..).zip(names) {
+        let endpoint = registry.endpoint(method, route);
+        (0..calls).for_each(|_| registry.record_nanos(endpoint, 200, 1));
+    }
+    let snapshot = registry.snapshot();
+    let shown: Vec<_> = snapshot
+        .endpoints()
+        .map(|endpoint| ((&*endpoint.name().method, &*endpoint.name().route), endpoint.calls()))
+        .collect();
+    assert_eq!(shown, names.into_iter().zip(1..).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_two_endpoints_are_shown_under_one_name() {
+    let registry = Registry::builder().max_series(1).build().unwrap();
+    // A name of the caller's that happens to be the one of the endpoint for those that did not fit.
+    let own = registry.endpoint("_OTHER", "_other");
+    let refused = registry.endpoint("GET", "/does/not/fit");
+    let refused_too = registry.endpoint("GET", "/does/not/fit/either");
+    for endpoint in [own, refused, refused_too] {
+        registry.record_nanos(endpoint, 200, 1);
+    }
+    let snapshot = registry.snapshot();
+    let names: HashSet<_> = snapshot.endpoints().map(EndpointSnapshot::name).collect();
+    assert_eq!(names.len(), snapshot.endpoints().count());
+    assert_eq!(calls(&snapshot), 3);
+}
+
+/// The last place goes to a name that two threads ask for at once: the one that comes second must find it there.
+#[test]
+fn threads_that_ask_for_one_name_at_once_get_one_id() {
+    for _ in 0..scaled(100, 2) {
+        let registries =
+            [(); scaled(100, 3) as usize].map(|()| Registry::builder().max_series(1).build().unwrap());
+        // How many names each thread has asked for, so that they ask for each one together.
+        let asked = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let ask = |me: usize| {
+            (1..).zip(&registries).for_each(|(turn, registry)| {
+                asked[me].store(turn, Ordering::Relaxed);
+                // Together means within nanoseconds, so this does not sleep, unless the other one has no core.
+                for spins in 0_u64.. {
+                    if asked[1 - me].load(Ordering::Relaxed) >= turn {
+                        break;
+                    }
+                    if spins % 1_000 == 999 { thread::yield_now() } else { std::hint::spin_loop() }
+                }
+                registry.endpoint("GET", "/");
+            });
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| ask(0));
+            ask(1);
+        });
+        for registry in &registries {
+            assert_eq!(registry.snapshot().health().endpoints_refused, 0, "a name that fits was refused");
+        }
+    }
+}
