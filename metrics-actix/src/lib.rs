@@ -45,3 +45,8 @@ mod worker;
 
 pub use builder::{BuildError, Builder, Metrics};
 pub use middleware::{MetricsService, Middleware, Recorded};
+
+/// The README's examples, compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
