@@ -118,7 +118,8 @@ impl Layout {
     }
 }
 
-#[cfg(test)]
+// Not under Miri: plain arithmetic without `unsafe`, on which it would spend an hour.
+#[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
     use hdrhistogram::Histogram;

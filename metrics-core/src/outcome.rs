@@ -143,7 +143,8 @@ impl StatusGroup {
     }
 }
 
-#[cfg(test)]
+// Not under Miri: tables without `unsafe`, on which it would spend minutes.
+#[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
 

@@ -258,3 +258,38 @@ impl Core {
             .collect()
     }
 }
+
+#[cfg(all(test, not(metrics_loom)))]
+mod tests {
+    use super::*;
+
+    /// Small enough for Miri, which runs it over everything that is `unsafe`.
+    #[test]
+    fn writers_that_come_and_go_lose_nothing_to_a_reader_that_resets() {
+        let registry = Registry::new();
+        let endpoint = registry.endpoint("GET", "/");
+        let (mut calls, mut errors) = (0, 0);
+        for _ in 0..2 {
+            std::thread::scope(|scope| {
+                for status in [200, 500] {
+                    let registry = &registry;
+                    scope.spawn(move || {
+                        let recorder = registry.recorder();
+                        for nanos in [0, 5, 1_000, 1 << 30, u64::MAX] {
+                            recorder.record_nanos(endpoint, status, nanos);
+                            registry.record_nanos(endpoint, status, nanos);
+                        }
+                        recorder.record_error(endpoint, Outcome::Panicked, Duration::ZERO, "a message");
+                    });
+                }
+                let closed = registry.reset();
+                calls += closed.total.calls;
+                errors += closed.recent_errors.len();
+            });
+        }
+        let tail = registry.summary();
+        assert_eq!(calls + tail.total.calls, 2 * 2 * 11);
+        assert_eq!(errors + tail.recent_errors.len(), 2 * 2);
+        assert_eq!(registry.snapshot().histogram().total(), 2 * 2 * 11);
+    }
+}
