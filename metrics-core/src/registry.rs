@@ -266,7 +266,7 @@ mod tests {
     /// Small enough for Miri, which runs it over everything that is `unsafe`.
     #[test]
     fn writers_that_come_and_go_lose_nothing_to_a_reader_that_resets() {
-        let registry = Registry::new();
+        let registry = Registry::builder().max_series(4).build().unwrap();
         let endpoint = registry.endpoint("GET", "/");
         let (mut calls, mut errors) = (0, 0);
         for _ in 0..2 {

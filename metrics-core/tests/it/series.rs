@@ -115,16 +115,15 @@ fn no_two_endpoints_are_shown_under_one_name() {
     assert_eq!(calls(&snapshot), 3);
 }
 
-/// The last place goes to a name that two threads ask for at once: the one that comes second must find it there.
-#[test]
-fn threads_that_ask_for_one_name_at_once_get_one_id() {
+/// Many registries with one place each, which two threads ask for at the same moment, each under its name.
+fn race_for_the_only_place(routes: [&str; 2], check: impl Fn(&Registry)) {
     for _ in 0..scaled(100, 2) {
         let registries =
             [(); scaled(100, 3) as usize].map(|()| Registry::builder().max_series(1).build().unwrap());
-        // How many names each thread has asked for, so that they ask for each one together.
+        // How often each thread has asked, so that they ask at once.
         let asked = [AtomicUsize::new(0), AtomicUsize::new(0)];
         let ask = |me: usize| {
-            (1..).zip(&registries).for_each(|(turn, registry)| {
+            for (turn, registry) in (1..).zip(&registries) {
                 asked[me].store(turn, Ordering::Relaxed);
                 // Together means within nanoseconds, so this does not sleep, unless the other one has no core.
                 for spins in 0_u64.. {
@@ -133,15 +132,29 @@ fn threads_that_ask_for_one_name_at_once_get_one_id() {
                     }
                     if spins % 1_000 == 999 { thread::yield_now() } else { std::hint::spin_loop() }
                 }
-                registry.endpoint("GET", "/");
-            });
+                registry.endpoint("GET", routes[me]);
+            }
         };
         thread::scope(|scope| {
             scope.spawn(|| ask(0));
             ask(1);
         });
-        for registry in &registries {
-            assert_eq!(registry.snapshot().health().endpoints_refused, 0, "a name that fits was refused");
-        }
+        registries.iter().for_each(&check);
     }
+}
+
+#[test]
+fn a_name_that_two_threads_ask_for_at_once_is_one_endpoint_and_is_not_refused() {
+    race_for_the_only_place(["/", "/"], |registry| {
+        let health = registry.snapshot().health();
+        assert_eq!((health.endpoints, health.endpoints_refused), (1, 0));
+    });
+}
+
+#[test]
+fn of_two_names_that_are_asked_for_at_once_one_gets_the_last_place() {
+    race_for_the_only_place(["/0", "/1"], |registry| {
+        let health = registry.snapshot().health();
+        assert_eq!((health.endpoints, health.endpoints_refused), (1, 1));
+    });
 }
