@@ -16,7 +16,6 @@ pub(crate) const OURS: &str = "ours";
 pub(crate) const OURS_TIMED: &str = "ours, timed";
 pub(crate) const HDRHISTOGRAM: &str = "hdrhistogram, plain";
 pub(crate) const METRIKEN: &str = "metriken";
-pub(crate) const METRIKEN_SHARDED: &str = "metriken, sharded";
 pub(crate) const PROMETHEUS_CACHED: &str = "prometheus, handles cached";
 pub(crate) const PROMETHEUS_LABELS: &str = "prometheus, labels looked up";
 pub(crate) const METRICS_LABELS: &str = "metrics, labels looked up";
@@ -29,7 +28,7 @@ pub const ARMS: &[Arm] = &[
     Arm { name: OURS_TIMED, workers: ours::timed },
     Arm { name: HDRHISTOGRAM, workers: peers::hdrhistogram },
     Arm { name: METRIKEN, workers: peers::metriken },
-    Arm { name: METRIKEN_SHARDED, workers: peers::metriken_sharded },
+    Arm { name: "metriken, sharded", workers: peers::metriken_sharded },
     Arm { name: PROMETHEUS_CACHED, workers: peers::prometheus_cached },
     Arm { name: PROMETHEUS_LABELS, workers: peers::prometheus_labels },
     Arm { name: METRICS_LABELS, workers: peers::metrics_labels },
