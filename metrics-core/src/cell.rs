@@ -339,6 +339,43 @@ mod model {
         });
     }
 
+    /// A reset keeps one reading as its baseline and steps the epoch. Whatever the writer is doing, each record is in the
+    /// closed window, the one after it or the tail, with its count and its nanoseconds together.
+    ///
+    /// Fails when the store in `count` is Relaxed, or when the second fence in `read_header` is removed (each tried).
+    #[test]
+    fn a_reset_against_a_writer_puts_each_record_into_one_window() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let cell = Arc::new(Cell::<16>::new());
+            let epoch = Arc::new(AtomicU64::new(0));
+            let writer = thread::spawn({
+                let (cell, epoch) = (Arc::clone(&cell), Arc::clone(&epoch));
+                move || {
+                    (1..=2).for_each(|nanos| cell.record_header(0, nanos, epoch.load(Ordering::Relaxed), 0))
+                }
+            });
+            let (mut closed, mut open, mut tail) = (Header::blank(), Header::blank(), Header::blank());
+            let whole = [cell.read_header(&mut closed), {
+                epoch.store(EPOCH_STEP, Ordering::Relaxed);
+                cell.read_header(&mut open)
+            }];
+            writer.join().unwrap();
+            assert_eq!(cell.read_header(&mut tail), Some(2));
+            assert!(closed.counts[0] <= open.counts[0] && open.counts[0] <= tail.counts[0]);
+            for (records, header) in whole.into_iter().zip([&closed, &open]) {
+                if let Some(records) = records {
+                    assert_eq!((header.counts[0], header.sum), (records, records * (records + 1) / 2));
+                }
+            }
+            assert_eq!(tail.sum, 3);
+            // The new epoch's extremes are those of the records that saw it, which are the last ones.
+            let seen = if tail.epoch == EPOCH_STEP { [(1, 2), (2, 2)] } else { [(1, 2); 2] };
+            assert!(seen.contains(&(tail.min, tail.max)), "{:?}", (tail.epoch, tail.min, tail.max));
+        });
+    }
+
     /// The buckets that are read after a header hold at least the records that the header counts, torn or not.
     ///
     /// Fails when the first fence in `read_header` is removed, or when the store in `count` is Relaxed (each tried).

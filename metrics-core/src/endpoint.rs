@@ -93,13 +93,13 @@ impl Endpoints {
     /// Interns a name. Past `max_series` every new one is the overflow endpoint, and counted as refused.
     pub(crate) fn intern(&self, method: &str, route: &str) -> EndpointId {
         let (method, route) = (cut(method, MAX_NAME_BYTES), cut(route, MAX_NAME_BYTES));
+        if (method, route) == OVERFLOW {
+            return self.overflow();
+        }
         // A method holds no blank, so the joined name is unambiguous for every method that HTTP allows.
         let joined = [method, route].join(" ");
         if let Some(id) = self.ids.get(joined.as_str()) {
             return *id;
-        }
-        if self.len() > self.max_series {
-            return self.refuse();
         }
         match self.ids.entry(joined.into_boxed_str()) {
             Entry::Occupied(known) => *known.get(),
@@ -132,10 +132,6 @@ impl Endpoints {
     pub(crate) fn refused(&self) -> u64 {
         // ORDERING: Relaxed; a figure by itself.
         self.refused.load(Ordering::Relaxed)
-    }
-
-    fn len(&self) -> usize {
-        self.names.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     fn refuse(&self) -> EndpointId {

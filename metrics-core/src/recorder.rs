@@ -126,6 +126,8 @@ impl Recorder {
             self.shard.count_thinned();
             return;
         }
+        // As it is counted.
+        let outcome = if let Outcome::Status(status) = outcome { Outcome::from(status) } else { outcome };
         let message = Message::new(message);
         self.core.error_log().push(ErrorEvent { time: SystemTime::now(), endpoint, outcome, nanos, message });
     }

@@ -49,6 +49,9 @@ pub(crate) struct Core {
     readings: Mutex<Readings>,
 }
 
+/// Counts of the requests in flight that were disturbed before the next one is taken as it is.
+const IN_FLIGHT_ATTEMPTS: usize = 16;
+
 /// What readers share with each other. Writers never take its lock.
 #[derive(Debug)]
 struct Readings {
@@ -143,8 +146,9 @@ impl Registry {
     /// The figures since the last reset.
     pub fn summary(&self) -> Summary {
         let mut readings = lock(&self.core.readings);
-        let window = self.core.snapshot(&mut readings).difference(&readings.baseline);
+        // Before the snapshot, which counts what the drain evicts.
         let errors = self.core.error_log.drain();
+        let window = self.core.snapshot(&mut readings).difference(&readings.baseline);
         Summary { recent_errors: self.core.recent_errors(errors.iter()), ..window.summary() }
     }
 
@@ -153,12 +157,13 @@ impl Registry {
     /// Nothing is zeroed: the state of now becomes the baseline that is subtracted from then on.
     pub fn reset(&self) -> Summary {
         let mut readings = lock(&self.core.readings);
+        // Before the snapshot, which counts what the drain evicts.
+        let errors = std::mem::take(&mut *self.core.error_log.drain());
         let mut baseline = self.core.snapshot(&mut readings);
         // After the reading, not before it: the cells of the closing window still hold its extremes then.
         baseline.opens = Some(self.core.advance_epoch());
         let window = baseline.difference(&readings.baseline);
         readings.baseline = baseline;
-        let errors = std::mem::take(&mut *self.core.error_log.drain());
         Summary { recent_errors: self.core.recent_errors(errors.iter()), ..window.summary() }
     }
 
@@ -219,9 +224,6 @@ impl Core {
 
     fn snapshot(&self, readings: &mut Readings) -> Snapshot {
         let shards = self.pool.all();
-        // All of the finished before any of the started: see `shard`.
-        let finished = shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(shard.finished()));
-        let started = shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(shard.started()));
         let endpoints = readings.reader.read(&shards, &self.endpoints, self.epoch.load(Ordering::Relaxed));
         Snapshot {
             since: self.started_at,
@@ -239,7 +241,7 @@ impl Core {
                 errors_thinned: shards.iter().map(|shard| shard.thinned()).sum(),
             },
             endpoints,
-            in_flight: started.saturating_sub(finished),
+            in_flight: in_flight(&shards),
             opens: None,
         }
     }
@@ -257,6 +259,24 @@ impl Core {
             })
             .collect()
     }
+}
+
+/// Requests under way: exact for some moment of the call, if there is one in which none ended; else not more than there
+/// were at the one in which the started ones were counted.
+fn in_flight(shards: &[Arc<Shard>]) -> u64 {
+    let sum =
+        |count: fn(&Shard) -> u64| shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(count(shard)));
+    let mut finished = sum(Shard::finished);
+    let mut seen = 0;
+    for _ in 0..IN_FLIGHT_ATTEMPTS {
+        let started = sum(Shard::started);
+        let finished_before = std::mem::replace(&mut finished, sum(Shard::finished));
+        seen = started.saturating_sub(finished);
+        if finished_before == finished {
+            break;
+        }
+    }
+    seen
 }
 
 #[cfg(all(test, not(metrics_loom)))]

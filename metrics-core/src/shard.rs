@@ -3,8 +3,8 @@
 //! # Synchronization
 //!
 //! One thread writes a shard, the one whose recorder holds its lease (see `pool`); readers only load. The cells are
-//! `cell`'s matter. `epoch` is stored by resets, one at a time, and orders nothing. `started` and `finished` only grow; `finished` is stored with Release and loaded with Acquire, so a
-//! reader that loads all `finished` before all `started` never sees more requests finished than started.
+//! `cell`'s matter. `epoch` is stored by resets, one at a time, and orders nothing. `started` and `finished` only grow;
+//! `finished` is stored with Release and loaded with Acquire, so a reader that sees a request finished sees it started.
 
 use std::ops::Range;
 
@@ -144,7 +144,7 @@ impl Shard {
 
     /// Requests that began so far.
     pub(crate) fn started(&self) -> u64 {
-        // ORDERING: Relaxed; whoever needs the pair loads `finished` first.
+        // ORDERING: Relaxed; what was finished orders it.
         self.counters.started.load(Ordering::Relaxed)
     }
 

@@ -185,7 +185,8 @@ impl Snapshot {
             })
             .collect();
         endpoints.sort_by(|a, b| {
-            b.figures.calls.cmp(&a.figures.calls).then_with(|| a.name.route.cmp(&b.name.route))
+            let by_name = || (&a.name.route, &a.name.method).cmp(&(&b.name.route, &b.name.method));
+            b.figures.calls.cmp(&a.figures.calls).then_with(by_name)
         });
         Summary {
             total: Figures::of(self.endpoints().flat_map(EndpointSnapshot::groups), &mut sum),
