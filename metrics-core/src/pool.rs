@@ -71,9 +71,6 @@ mod model {
     use loom::thread;
 
     /// A thread that ends hands its shard to the next one, which goes on from its counts; a reader never sees more.
-    ///
-    /// Fails when `give_back` pushes the shard before the last add of the thread (tried: the second thread then loads
-    /// a stale count and its store loses the first one's).
     #[test]
     fn a_shard_changes_hands_without_losing_a_count() {
         loom::model(|| {

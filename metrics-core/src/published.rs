@@ -131,8 +131,7 @@ mod model {
 
     /// A reader that sees the address sees the contents.
     ///
-    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire in `get`: the reader then finds 0
-    /// (tried, each by itself).
+    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire in `get` (each tried by itself).
     #[test]
     fn publishing_a_cell_publishes_what_is_in_it() {
         loom::model(|| {

@@ -1,7 +1,7 @@
 //! Every way in which a request can end is counted once.
 
 use std::future::{Ready, ready};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -78,11 +78,21 @@ fn troublesome(config: &mut ServiceConfig) {
     config.route("/fine", web::get().to(|| async { "" }));
 }
 
-/// Sends a request and, after a while, resets the connection without waiting for a response.
-fn send_and_leave(server: &Server, path: &str) {
+fn send(server: &Server, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.addr()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
-    std::thread::sleep(Duration::from_millis(50));
+    stream
+}
+
+/// Sends a request and, once it is under way, resets the connection without waiting for a response.
+fn send_and_leave(server: &Server, metrics: &Metrics, path: &str) {
+    let stream = send(server, path);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while metrics.registry().summary().in_flight == 0 {
+        assert!(Instant::now() < deadline, "the request never began");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     // Closing at once, with nothing to linger for, sends RST instead of FIN.
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
@@ -104,12 +114,15 @@ fn settled(metrics: &Metrics, calls: u64) {
 fn panics_and_clients_that_leave_are_counted_once_on_a_real_server() {
     let metrics = Metrics::builder("test").build().unwrap();
     let server = Server::start(2, &metrics, troublesome);
-    for _ in 0..5 {
-        send_and_leave(&server, "/slow");
-        send_and_leave(&server, "/panics");
+    for round in 1..=5 {
+        send_and_leave(&server, &metrics, "/slow");
+        settled(&metrics, 3 * round - 2);
+        // The server closes the connection without a response.
+        let mut nothing = Vec::new();
+        assert!(send(&server, "/panics").read_to_end(&mut nothing).is_err() || nothing.is_empty());
         assert_eq!(server.client().send("GET", "/fine").status, 200);
+        settled(&metrics, 3 * round);
     }
-    settled(&metrics, 15);
     let expected = [(Outcome::Status(200), 5), (Outcome::Aborted, 5), (Outcome::Panicked, 5)];
     assert_eq!(outcomes(&metrics), expected);
     let total = metrics.registry().summary().total;
