@@ -9,7 +9,7 @@ const ABORTED: usize = 501;
 const PANICKED: usize = 502;
 
 /// Counts in a cell: the 100 of a class, and some more, so that a mask takes the place of a bounds check.
-/// Loom's models use the first one only, and each is one more thing to explore.
+/// Loom's models use the first two only, and each is one more thing to explore.
 pub(crate) const COUNTS: usize = if cfg!(metrics_loom) { 2 } else { 128 };
 
 /// The place of an outcome's count: which cell of the endpoint, and which count in that cell.

@@ -67,13 +67,20 @@ mod tests {
 #[cfg(all(test, metrics_loom))]
 mod model {
     use super::*;
-    use crate::sync::{AtomicU64, Ordering, add};
+    use crate::sync::{AtomicU64, Ordering, add, model};
     use loom::thread;
 
+    fn sum(shards: Vec<Arc<AtomicU64>>) -> u64 {
+        shards.iter().map(|shard| shard.load(Ordering::Relaxed)).sum()
+    }
+
     /// A thread that ends hands its shard to the next one, which goes on from its counts; a reader never sees more.
+    ///
+    /// Fails when `lease` hands out a shard that is leased, and when the threads give their shard back before they
+    /// write to it (each tried): two threads then write to one shard.
     #[test]
     fn a_shard_changes_hands_without_losing_a_count() {
-        loom::model(|| {
+        model(|| {
             let pool = loom::sync::Arc::new(Pool::new());
             let threads: Vec<_> = (0..2)
                 .map(|_| {
@@ -85,12 +92,30 @@ mod model {
                     })
                 })
                 .collect();
-            let sum = |shards: Vec<Arc<AtomicU64>>| -> u64 {
-                shards.iter().map(|shard| shard.load(Ordering::Relaxed)).sum()
-            };
             assert!(sum(pool.all()) <= 2);
             threads.into_iter().for_each(|thread| thread.join().unwrap());
             assert_eq!(sum(pool.all()), 2);
+        });
+    }
+
+    /// A shard that is made while the epoch steps is found by whoever steps it, or begins with the new epoch.
+    ///
+    /// Fails when `lease` makes the shard outside its lock, and when the shards are listed before the epoch is stored
+    /// (each tried).
+    #[test]
+    fn a_shard_that_is_made_during_a_reset_is_in_the_new_epoch() {
+        model(|| {
+            let shared = loom::sync::Arc::new((Pool::new(), AtomicU64::new(0)));
+            let writer = thread::spawn({
+                let shared = loom::sync::Arc::clone(&shared);
+                move || drop(shared.0.lease(|| AtomicU64::new(shared.1.load(Ordering::Relaxed))))
+            });
+            // As in `registry`.
+            let (pool, epoch) = &*shared;
+            epoch.store(1, Ordering::Relaxed);
+            pool.all().iter().for_each(|shard| shard.store(1, Ordering::Relaxed));
+            writer.join().unwrap();
+            assert_eq!(sum(pool.all()), 1);
         });
     }
 }

@@ -125,16 +125,17 @@ mod tests {
 #[cfg(all(test, metrics_loom))]
 mod model {
     use super::*;
-    use crate::sync::AtomicU64;
+    use crate::sync::{AtomicU64, model};
     use loom::sync::Arc;
     use loom::thread;
 
     /// A reader that sees the address sees the contents.
     ///
-    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire in `get` (each tried by itself).
+    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire in `get` (each tried by itself): the
+    /// contents are then read without being ordered after they were made.
     #[test]
     fn publishing_a_cell_publishes_what_is_in_it() {
-        loom::model(|| {
+        model(|| {
             let slot = Arc::new(Published::<AtomicU64>::empty());
             let writer = thread::spawn({
                 let slot = Arc::clone(&slot);
@@ -148,6 +149,25 @@ mod model {
                 assert_eq!(value.load(Ordering::Relaxed), 7);
             }
             writer.join().unwrap();
+        });
+    }
+
+    /// Of two that publish, both go on with the contents of one.
+    ///
+    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire (each tried by itself).
+    #[test]
+    fn publishing_twice_gives_both_the_one_that_stays() {
+        model(|| {
+            let slot = Arc::new(Published::<AtomicU64>::empty());
+            let publish = |slot: &Published<AtomicU64>, value| {
+                slot.publish(Box::new(AtomicU64::new(value))).load(Ordering::Relaxed)
+            };
+            let other = thread::spawn({
+                let slot = Arc::clone(&slot);
+                move || publish(&slot, 1)
+            });
+            let ours = publish(&slot, 2);
+            assert_eq!(other.join().unwrap(), ours);
         });
     }
 }

@@ -15,7 +15,7 @@ use crate::endpoint::{EndpointId, Endpoints};
 use crate::layout::Layout;
 use crate::place::Place;
 use crate::published::Published;
-use crate::sync::{AtomicU64, Ordering, add};
+use crate::sync::{AtomicU64, Ordering, add, own};
 
 /// One writer's memory.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Shard {
     pub(crate) fn count_finished(&self) {
         let finished = &self.counters.finished;
         // ORDERING: Release; pairs with the Acquire in `finished`. Seeing this request finished implies seeing it started.
-        finished.store(finished.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        finished.store(own(finished).wrapping_add(1), Ordering::Release);
     }
 
     /// Counts an error that was not put into the error log. Called by the lease holder only.
@@ -185,5 +185,37 @@ impl<const HALF: usize> ReadCell for Cell<HALF> {
 
     fn add_buckets(&self, buckets: &mut [u64]) -> Range<usize> {
         self.add_buckets(buckets)
+    }
+}
+
+#[cfg(all(test, metrics_loom))]
+mod model {
+    use super::*;
+    use crate::sync::model;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// A request that begins on one shard and ends on another, in another thread, is never seen ended but not begun.
+    ///
+    /// Fails when the store in `count_finished` is Relaxed, when the load in `finished` is, when `started` is loaded
+    /// first, and when both are loaded shard by shard (each tried).
+    #[test]
+    fn a_request_that_is_seen_finished_is_seen_started() {
+        model(|| {
+            let endpoints = Endpoints::new(0, 1);
+            let new = || Shard::new(Layout::ONE_DIGIT, &endpoints, 0);
+            let shards = Arc::new([new(), new()]);
+            let first = thread::spawn({
+                let shards = Arc::clone(&shards);
+                move || {
+                    shards[0].count_started();
+                    thread::spawn(move || shards[1].count_finished())
+                }
+            });
+            let finished: u64 = shards.iter().map(Shard::finished).sum();
+            let started: u64 = shards.iter().map(Shard::started).sum();
+            assert!(finished <= started);
+            first.join().unwrap().join().unwrap();
+        });
     }
 }

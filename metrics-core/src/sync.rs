@@ -21,7 +21,23 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 /// ORDERING: Relaxed promises nothing about other memory. Whoever needs more wraps it (see `cell`).
 #[inline(always)]
 pub(crate) fn add(counter: &AtomicU64, amount: u64) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    counter.store(own(counter).wrapping_add(amount), Ordering::Relaxed);
+}
+
+/// Loads what only the calling thread stores.
+///
+/// To loom it is no load, but a check that nobody else stores. Loom holds a store against the last access to the word
+/// only: a writer's own load would hide the reader's load before it, and a model would try next to nothing.
+///
+/// ORDERING: Relaxed; the last store is this thread's, or the lease orders it before this thread's.
+#[inline(always)]
+pub(crate) fn own(word: &AtomicU64) -> u64 {
+    #[cfg(not(metrics_loom))]
+    return word.load(Ordering::Relaxed);
+    // SAFETY: loom's load without synchronisation has no precondition but that no store races with it, and loom fails
+    // the model when one does.
+    #[cfg(metrics_loom)]
+    return unsafe { word.unsync_load() };
 }
 
 /// Locks, whether or not another thread panicked while it held the lock.
@@ -29,4 +45,15 @@ pub(crate) fn add(counter: &AtomicU64, amount: u64) {
 /// Everything that stands behind our locks is changed in steps that cannot panic half-way.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Tries the executions of a model in which threads are preempted at most three times; `LOOM_MAX_PREEMPTIONS` sets
+/// another bound.
+///
+/// Unbounded, some models do not end within a minute. What the notes at the models say fails, fails within the bound.
+#[cfg(all(test, metrics_loom))]
+pub(crate) fn model(run: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(3);
+    builder.check(run);
 }
