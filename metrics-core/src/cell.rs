@@ -9,25 +9,33 @@
 //! | `begun`, `counts` | they only grow. A count is the last thing that a record stores: `counts` add up to the records done |
 //! | `sum`, `clamped` | they only grow; read while all that had begun was done, they are of one moment with the counts |
 //! | `floor`, `span`, `epoch` | extremes of the epoch that `epoch` names; a stale tag is ignored |
-//! | `blocks` | the buckets hold at least every record that is counted, since they are written first |
+//! | `blocks`, `rare` | they only grow; they hold at least every record that is counted, since they are written first |
 //!
 //! This is a sequence lock whose version is split in two: the records begun, and the records done, which need no word of
-//! their own. A record steps each half once, by a plain `add [mem]`. As long as `begun` stays, no header has changed.
+//! their own. A record steps each half once, by a plain `add [mem]`. A reader that finds as many begun as done, before
+//! and after, has read one moment; as long as `begun` stays, nothing has changed.
 //!
 //! A writer that never pauses could keep a reader from ever finding the halves equal, and a thread that is preempted in
-//! the middle of a record would leave them unequal. So a reader tries [`ATTEMPTS`] times and then takes what it reads: each
-//! figure is then right for some moment of the read, but they may be some records apart. What falls out of one window
-//! that way falls into the next, since every figure is cumulative.
+//! the middle of a record leaves them unequal. So a reader tries some times, waits a few milliseconds for a thread that
+//! is stopped in a record, and then makes do with less: see [`Moment`]. What falls out of one window that way falls into
+//! the next, since every figure is cumulative.
 
-use std::ops::Range;
+#[cfg(all(test, metrics_loom))]
+mod model;
+mod reading;
 
 use crate::layout::{Layout, MAX_NANOS, MAX_OCTAVES};
 use crate::place::COUNTS;
 use crate::published::Published;
-use crate::sync::{AtomicU64, Ordering, add, fence, own};
+use crate::sync::{AtomicU16, AtomicU64, Ordering, add, fence, own};
 
-/// Reads of a header that were disturbed before the next one is taken as it is.
-const ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 64 };
+pub(crate) use self::reading::{Moment, Patience, Reading};
+
+/// Records that a cell keeps one by one before it allocates a block for one.
+///
+/// So what occurs a few times only, such as an error or an outlier, takes no kilobyte. As many as fit beside the rest in
+/// the 640 bytes of a cell.
+const RARE: usize = if cfg!(metrics_loom) { 1 } else { 32 };
 
 /// The longest duration that sum and maximum keep exactly: 2^48 ns, about 3.3 days. A longer one is a broken clock,
 /// and would overflow the sum.
@@ -66,6 +74,8 @@ pub(crate) struct Cell<const HALF: usize> {
     blocks: [Published<Block<HALF>>; MAX_OCTAVES - 1],
     first_block: Published<Block<HALF>>,
     counts: [AtomicU64; COUNTS],
+    /// Records for which there is no block: bucket index plus 1, in the order of arrival; 0 where none is yet.
+    rare: [AtomicU16; RARE],
 }
 
 impl<const HALF: usize> Cell<HALF> {
@@ -84,6 +94,7 @@ impl<const HALF: usize> Cell<HALF> {
             blocks: std::array::from_fn(|_| Published::empty()),
             first_block: Published::empty(),
             counts: std::array::from_fn(|_| zero()),
+            rare: std::array::from_fn(|_| AtomicU16::new(0)),
         }
     }
 
@@ -93,40 +104,54 @@ impl<const HALF: usize> Cell<HALF> {
         if let Some((octave, place)) = Self::LAYOUT.split(nanos)
             && let Some(block) = self.blocks[octave].get()
         {
+            self.begin();
             add(&block.0[place], 1);
-            self.record_header(count, nanos, epoch, 0);
+            self.record_header(count, nanos, epoch);
         } else {
             self.record_outside(count, nanos, epoch);
         }
     }
 
-    /// The record that needs a new block, or is below or above what [`Layout::split`] knows.
+    /// The record that has no block yet, or is below or above what [`Layout::split`] knows.
     #[cold]
     #[inline(never)]
     fn record_outside(&self, count: u16, nanos: u64, epoch: u64) {
-        let clamped = nanos > MAX_NANOS;
-        let index = Self::LAYOUT.index(nanos.min(MAX_NANOS));
+        self.begin();
+        self.add_to_bucket(Self::LAYOUT.index(nanos.min(MAX_NANOS)));
+        if nanos > MAX_NANOS {
+            add(&self.clamped, 1);
+        }
+        self.record_header(count, nanos.min(MAX_EXACT_NANOS), epoch);
+    }
+
+    fn add_to_bucket(&self, index: usize) {
         let slot = match Self::LAYOUT.octave(index) {
             0 => &self.first_block,
             octave => &self.blocks[octave - 1],
         };
-        let block = slot
-            .get()
-            .unwrap_or_else(|| slot.publish(Box::new(Block(std::array::from_fn(|_| AtomicU64::new(0))))));
+        // ORDERING: Relaxed; this thread wrote them, and `begun` and `counts` order them for readers.
+        let free = || self.rare.iter().find(|rare| rare.load(Ordering::Relaxed) == 0);
+        let block = match slot.get() {
+            Some(block) => block,
+            None => match free() {
+                Some(rare) => return rare.store(index as u16 + 1, Ordering::Relaxed),
+                None => slot.publish(Box::new(Block(std::array::from_fn(|_| AtomicU64::new(0))))),
+            },
+        };
         add(&block.0[Self::LAYOUT.offset(index)], 1);
-        self.record_header(count, nanos.min(MAX_EXACT_NANOS), epoch, u64::from(clamped));
     }
 
     #[inline(always)]
-    fn record_header(&self, count: u16, nanos: u64, epoch: u64, clamped: u64) {
+    fn begin(&self) {
         add(&self.begun, 1);
-        // ORDERING: Release fence; pairs with the second Acquire fence in `read_header`. A reader that sees one of the
-        // stores below also sees this record begun.
+        // ORDERING: Release fence; pairs with the second Acquire fence in `read_header` and with the one in `read`. A
+        // reader that sees one of the stores below also sees this record begun.
         fence(Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn record_header(&self, count: u16, nanos: u64, epoch: u64) {
         add(&self.sum, nanos);
-        if clamped != 0 {
-            add(&self.clamped, clamped);
-        }
         // ORDERING: Relaxed, here and in `stretch`; `begun` and `counts` order them for readers, and this thread wrote
         // them last.
         let floor = own(&self.floor);
@@ -160,75 +185,6 @@ impl<const HALF: usize> Cell<HALF> {
         // seeing its bucket, and its part of the header.
         count.store(own(count).wrapping_add(1), Ordering::Release);
     }
-
-    /// Records begun so far. As long as it stays, a header that was read whole still is what the cell holds.
-    pub(crate) fn begun(&self) -> u64 {
-        // ORDERING: Relaxed; it is only compared with what `read_header` returned.
-        self.begun.load(Ordering::Relaxed)
-    }
-
-    /// Reads the header into `header`. Gives the number of records in it, or `None` if its figures are not of one moment.
-    pub(crate) fn read_header(&self, header: &mut Header) -> Option<u64> {
-        for _ in 0..ATTEMPTS {
-            let mut done = 0_u64;
-            for (copy, count) in header.counts.iter_mut().zip(&self.counts) {
-                *copy = count.load(Ordering::Relaxed);
-                done = done.wrapping_add(*copy);
-            }
-            // ORDERING: Acquire fence; pairs with the Release in `count`. What is loaded below, and the buckets that are
-            // read next, hold at least the records counted above.
-            fence(Ordering::Acquire);
-            header.sum = self.sum.load(Ordering::Relaxed);
-            header.clamped = self.clamped.load(Ordering::Relaxed);
-            header.epoch = self.epoch.load(Ordering::Relaxed);
-            header.min = self.floor.load(Ordering::Relaxed).wrapping_sub(header.epoch);
-            header.max = header.min.wrapping_add(self.span.load(Ordering::Relaxed));
-            // ORDERING: Acquire fence; pairs with the Release fence in `record_header`. If a load above saw a store of a
-            // record that was not counted, the load below sees that record begun.
-            fence(Ordering::Acquire);
-            if self.begun.load(Ordering::Relaxed) == done {
-                return Some(done);
-            }
-            std::hint::spin_loop();
-        }
-        None
-    }
-
-    /// Adds the buckets to `buckets`, which has one place for each of the layout's. Gives the span of octaves that has
-    /// any.
-    pub(crate) fn add_buckets(&self, buckets: &mut [u64]) -> Range<usize> {
-        let mut span = 0..0;
-        let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
-        for (octave, (slot, sums)) in blocks.zip(buckets.chunks_exact_mut(HALF)).enumerate() {
-            let Some(block) = slot.get() else { continue };
-            for (sum, bucket) in sums.iter_mut().zip(&block.0) {
-                // ORDERING: Relaxed; the header was read before, and the Acquire there implies the buckets of its
-                // records.
-                *sum = sum.wrapping_add(bucket.load(Ordering::Relaxed));
-            }
-            span = if span.is_empty() { octave..octave + 1 } else { span.start..octave + 1 };
-        }
-        span
-    }
-}
-
-/// What [`Cell::read_header`] read.
-#[derive(Debug, Clone)]
-pub(crate) struct Header {
-    pub(crate) counts: [u64; COUNTS],
-    pub(crate) sum: u64,
-    pub(crate) clamped: u64,
-    /// The epoch of the extremes.
-    pub(crate) epoch: u64,
-    pub(crate) min: u64,
-    pub(crate) max: u64,
-}
-
-impl Header {
-    /// A header to read into.
-    pub(crate) fn blank() -> Self {
-        Self { counts: [0; COUNTS], sum: 0, clamped: 0, epoch: 0, min: 0, max: 0 }
-    }
 }
 
 impl<const HALF: usize> std::fmt::Debug for Cell<HALF> {
@@ -239,14 +195,18 @@ impl<const HALF: usize> std::fmt::Debug for Cell<HALF> {
 
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
+    use super::reading::Header;
     use super::*;
 
+    /// The header and the buckets of a cell that nobody writes to.
     fn read(cell: &Cell<128>) -> (Header, Vec<u64>) {
-        let mut header = Header::blank();
+        let mut reading = Reading::new(Layout::TWO_DIGITS);
         let mut buckets = vec![0; Layout::TWO_DIGITS.buckets()];
-        assert_eq!(cell.read_header(&mut header), Some(header.counts.iter().sum()));
-        cell.add_buckets(&mut buckets);
-        (header, buckets)
+        let moment = cell.read(&mut reading, &mut Patience::new());
+        reading.add_buckets(&mut buckets);
+        assert_eq!(moment, Moment::One(buckets.iter().sum()));
+        assert_eq!(moment, Moment::One(reading.header.counts.iter().sum()));
+        (reading.header, buckets)
     }
 
     #[test]
@@ -301,121 +261,26 @@ mod tests {
     }
 
     #[test]
+    fn a_few_records_take_no_block_and_more_take_one() {
+        let cell = Cell::new();
+        let duration = |i: usize| [5, 1_000, 1_500, MAX_NANOS][i % 4];
+        let blocks =
+            || cell.blocks.iter().chain([&cell.first_block]).filter(|slot| slot.get().is_some()).count();
+        (0..RARE).for_each(|i| cell.record(0, duration(i), 0));
+        assert_eq!(blocks(), 0);
+        (0..RARE).for_each(|i| cell.record(0, duration(i), 0));
+        assert_eq!(blocks(), 4);
+        let (header, buckets) = read(&cell);
+        assert_eq!(header.counts[0], 2 * RARE as u64);
+        for nanos in (0..4).map(duration) {
+            assert_eq!(buckets[Layout::TWO_DIGITS.index(nanos)], RARE as u64 / 2, "{nanos}");
+        }
+    }
+
+    #[test]
     fn what_every_record_writes_is_in_the_first_cache_line() {
         assert!(std::mem::offset_of!(Cell<128>, blocks) <= 64);
         assert_eq!(std::mem::align_of::<Cell<128>>(), 64);
-    }
-}
-
-#[cfg(all(test, metrics_loom))]
-mod model {
-    use super::*;
-    use crate::sync::model;
-    use loom::sync::Arc;
-    use loom::thread;
-
-    /// A header that is not torn is of one moment: the counts, the sum and the extremes of the same records.
-    ///
-    /// Fails when any of the three fences is removed, when the store in `count` is Relaxed, when `begun` is stepped
-    /// just before the count, and when the extremes are stored after it (each tried by itself).
-    #[test]
-    fn a_header_that_is_not_torn_is_of_one_moment() {
-        model(|| {
-            let cell = Arc::new(Cell::<16>::new());
-            let writer = thread::spawn({
-                let cell = Arc::clone(&cell);
-                move || {
-                    cell.record_header(0, 1, 0, 0);
-                    cell.record_header(1, 2, 0, 0);
-                }
-            });
-            let mut header = Header::blank();
-            if let Some(records) = cell.read_header(&mut header) {
-                assert_eq!(header.counts[..2], [u64::from(records > 0), u64::from(records > 1)]);
-                assert_eq!(header.sum, records * (records + 1) / 2);
-                if records > 0 {
-                    assert_eq!((header.epoch, header.min, header.max), (0, 1, records));
-                }
-            }
-            writer.join().unwrap();
-        });
-    }
-
-    /// The buckets that are read after a header hold at least the records that the header counts, torn or not.
-    ///
-    /// Fails when the bucket is added to after the header, in `record` or in `record_outside` (each tried). Of the
-    /// orderings it needs one on either side: it fails when both fences in `read_header` are removed, and when the
-    /// store in `count` is Relaxed and the fence in `record_header` removed (tried; any one of the four may go).
-    #[test]
-    fn the_buckets_hold_at_least_what_the_header_counts() {
-        model(|| {
-            let cell = Arc::new(Cell::<16>::new());
-            cell.record(0, 16, 0);
-            let writer = thread::spawn({
-                let cell = Arc::clone(&cell);
-                move || {
-                    // Into a block that is there, and into one that is not.
-                    cell.record(0, 16, 0);
-                    cell.record(1, 3, 0);
-                }
-            });
-            let mut header = Header::blank();
-            cell.read_header(&mut header);
-            let mut buckets = vec![0; Layout::ONE_DIGIT.buckets()];
-            cell.add_buckets(&mut buckets);
-            assert!(buckets[16] >= header.counts[0] && buckets[3] >= header.counts[1]);
-            writer.join().unwrap();
-        });
-    }
-
-    /// A reset, which is a reading and then a step of the epoch, against a writer: each record falls into exactly one
-    /// window, none that saw the new epoch into the closing one, and extremes that are not torn are those of the
-    /// records of the epoch that they are tagged with.
-    ///
-    /// Fails when the epoch steps before the reading, when `stretch` goes on from the extremes of another epoch, when
-    /// the reset zeroes a count, and by each weakening that the header's model fails by (each tried by itself).
-    ///
-    /// Loom never lets a load see a store that comes later in its execution, so it cannot show a closing window with a
-    /// record that saw the step after it. The same fences rule that out: a header that shows any part of a record
-    /// synchronises with the record, which therefore loaded its epoch before the step.
-    #[test]
-    fn a_reset_puts_each_record_into_one_window() {
-        const DURATIONS: [u64; 2] = [1, 2];
-        model(|| {
-            let shared = Arc::new((Cell::<16>::new(), AtomicU64::new(0)));
-            shared.0.record_header(0, DURATIONS[0], 0, 0);
-            let writer = thread::spawn({
-                let shared = Arc::clone(&shared);
-                move || {
-                    let (cell, current) = &*shared;
-                    let epoch = current.load(Ordering::Relaxed);
-                    cell.record_header(0, DURATIONS[1], epoch, 0);
-                    epoch
-                }
-            });
-            let (cell, current) = &*shared;
-            let read = || {
-                let mut header = Header::blank();
-                (cell.read_header(&mut header), header)
-            };
-            let closing = read();
-            current.store(EPOCH_STEP, Ordering::Relaxed);
-            let opened = read();
-            let epochs = [0, writer.join().unwrap()];
-            let tail = read();
-
-            let count = |(_, header): &(_, Header)| header.counts[0];
-            assert!(count(&closing) <= count(&opened) && closing.1.sum <= opened.1.sum);
-            assert!(count(&opened) <= count(&tail) && opened.1.sum <= tail.1.sum);
-            assert_eq!((tail.0, count(&tail), tail.1.sum), (Some(2), 2, 3));
-            assert!(epochs.iter().take(count(&closing) as usize).all(|&epoch| epoch == 0));
-            for (records, header) in [closing, opened, tail] {
-                let Some(last) = records.unwrap_or(0).checked_sub(1) else { continue };
-                let of_epoch =
-                    (0..=last as usize).filter(|&i| epochs[i] == header.epoch).map(|i| DURATIONS[i]);
-                assert_eq!(header.epoch, epochs[last as usize]);
-                assert_eq!((Some(header.min), Some(header.max)), (of_epoch.clone().min(), of_epoch.max()));
-            }
-        });
+        assert_eq!(std::mem::size_of::<Cell<128>>(), 640);
     }
 }

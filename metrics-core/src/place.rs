@@ -8,9 +8,17 @@ const OTHER: usize = 500;
 const ABORTED: usize = 501;
 const PANICKED: usize = 502;
 
-/// Counts in a cell: the 100 of a class, and some more, so that a mask takes the place of a bounds check.
-/// Loom's models use the first two only, and each is one more thing to explore.
-pub(crate) const COUNTS: usize = if cfg!(metrics_loom) { 2 } else { 128 };
+/// Counts in a cell: a power of two, so that a mask takes the place of a bounds check.
+///
+/// 32 hold nearly every status that servers send: the statuses of a class from x32 on have cells of their own, which
+/// most services never touch. Loom's models use the first two only, and each is one more thing to explore.
+pub(crate) const COUNTS: usize = if cfg!(metrics_loom) { 2 } else { 32 };
+
+/// What [`COUNTS`] is outside of loom's models, which do not look at places.
+const STATUSES_A_CELL: usize = 32;
+
+/// Cells for the statuses of a class.
+const CELLS_A_CLASS: usize = 100_usize.div_ceil(STATUSES_A_CELL);
 
 /// The place of an outcome's count: which cell of the endpoint, and which count in that cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +31,8 @@ pub(crate) struct Place {
 
 /// The place of every outcome under one granularity; 4 KiB, made at compile time.
 ///
-/// Two granularities share the cells of a class: a coarser one adds up histograms when they are read.
+/// A group of statuses can have several cells, whose histograms are added up when they are read. What is common comes
+/// first in the row, so that one cache line leads to it.
 #[derive(Debug)]
 pub(crate) struct Places {
     stride: usize,
@@ -32,7 +41,7 @@ pub(crate) struct Places {
     statuses: [Place; 600],
 }
 
-static BY_CLASS: Places = Places::new(8);
+static BY_CLASS: Places = Places::new(32);
 static BY_STATUS: Places = Places::new(512);
 
 impl Places {
@@ -77,9 +86,14 @@ impl Places {
             places[code] = if stride >= OUTCOMES {
                 Place { cell: code as u16, count: 0 }
             } else if code < OTHER {
-                Place { cell: (code / 100) as u16, count: (code % 100) as u16 }
+                let (class, status) = (code / 100, code % 100);
+                let cell = match status / STATUSES_A_CELL {
+                    0 => class,
+                    // Behind the common statuses of the five classes, and other, aborted and panicked.
+                    rest => 8 + class * (CELLS_A_CLASS - 1) + rest - 1,
+                };
+                Place { cell: cell as u16, count: (status % STATUSES_A_CELL) as u16 }
             } else {
-                // Behind the five classes: other, aborted and panicked.
                 Place { cell: (code - OTHER + 5) as u16, count: 0 }
             };
             code += 1;

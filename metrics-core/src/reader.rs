@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::cell::Header;
+use crate::cell::{Moment, Patience, Reading};
 use crate::endpoint::{EndpointName, Endpoints};
 use crate::histogram::Sum;
 use crate::layout::Layout;
@@ -22,7 +22,7 @@ pub(crate) struct Reader {
     groups: Vec<Group>,
     /// By row.
     endpoints: Vec<Merged>,
-    header: Header,
+    reading: Reading,
     sum: Sum,
 }
 
@@ -67,7 +67,7 @@ impl Reader {
             stride: places.stride(),
             groups,
             endpoints: Vec::new(),
-            header: Header::blank(),
+            reading: Reading::new(layout),
             sum: Sum::new(layout),
         }
     }
@@ -84,9 +84,10 @@ impl Reader {
         for name in endpoints.names_from(self.endpoints.len()) {
             self.endpoints.push(Merged::empty(name));
         }
+        let mut patience = Patience::new();
         for row in 0..self.endpoints.len() {
             if self.endpoints[row].stamp != Some(self.begun(shards, row)) {
-                self.merge(shards, row, epoch);
+                self.merge(shards, row, epoch, &mut patience);
             }
         }
         self.endpoints.iter().map(|merged| Arc::clone(&merged.snapshot)).collect()
@@ -99,7 +100,7 @@ impl Reader {
         cells.map(ReadCell::begun).fold(0, u64::wrapping_add)
     }
 
-    fn merge(&mut self, shards: &[Arc<Shard>], row: usize, epoch: u64) {
+    fn merge(&mut self, shards: &[Arc<Shard>], row: usize, epoch: u64, patience: &mut Patience) {
         let mut stamp = Some(0);
         let before = &self.endpoints[row].snapshot;
         let groups = self
@@ -113,8 +114,8 @@ impl Reader {
                         .filter_map(move |shard| shard.cell(at))
                         .map(|found| (&*cell.outcomes, found))
                 });
-                let mut merge = GroupMerge::new(&mut self.header, &mut self.sum, epoch);
-                cells.for_each(|(outcomes, cell)| merge.add(outcomes, cell));
+                let mut merge = GroupMerge::new(&mut self.reading, &mut self.sum, epoch);
+                cells.for_each(|(outcomes, cell)| merge.add(outcomes, cell, patience));
                 stamp = stamp.zip(merge.records).map(|(sum, records): (u64, u64)| sum.wrapping_add(records));
                 merge.finish(group.name, before.groups.iter().find(|before| before.group == group.name))
             })
@@ -126,7 +127,7 @@ impl Reader {
 
 /// The cells of one endpoint and one group of statuses, being added up.
 struct GroupMerge<'a> {
-    header: &'a mut Header,
+    reading: &'a mut Reading,
     histogram: &'a mut Sum,
     epoch: u64,
     /// `None` once a cell was not read at one moment.
@@ -139,9 +140,9 @@ struct GroupMerge<'a> {
 }
 
 impl<'a> GroupMerge<'a> {
-    fn new(header: &'a mut Header, histogram: &'a mut Sum, epoch: u64) -> Self {
+    fn new(reading: &'a mut Reading, histogram: &'a mut Sum, epoch: u64) -> Self {
         Self {
-            header,
+            reading,
             histogram,
             epoch,
             records: Some(0),
@@ -153,12 +154,16 @@ impl<'a> GroupMerge<'a> {
         }
     }
 
-    fn add(&mut self, outcomes: &[Outcome], cell: &dyn ReadCell) {
-        // The header first: the buckets then hold at least what it counts.
-        let records = cell.read_header(self.header);
-        self.histogram.add_octaves(|buckets| cell.add_buckets(buckets));
-        let header = &*self.header;
-        self.records = self.records.zip(records).map(|(sum, records)| sum.wrapping_add(records));
+    fn add(&mut self, outcomes: &[Outcome], cell: &dyn ReadCell, patience: &mut Patience) {
+        let moment = cell.read(self.reading, patience);
+        self.histogram.add_octaves(|buckets| self.reading.add_buckets(buckets));
+        let header = &self.reading.header;
+        let (all, of_header) = match moment {
+            Moment::One(records) => (Some(records), records),
+            Moment::Header(records) => (None, records),
+            Moment::Several => (None, 0),
+        };
+        self.records = self.records.zip(all).map(|(sum, records)| sum.wrapping_add(records));
         for (&outcome, &count) in outcomes.iter().zip(&header.counts).filter(|&(_, &count)| count > 0) {
             match self.counts.iter_mut().find(|(known, _)| *known == outcome) {
                 Some((_, sum)) => *sum = sum.wrapping_add(count),
@@ -168,7 +173,7 @@ impl<'a> GroupMerge<'a> {
         self.sum_nanos = self.sum_nanos.wrapping_add(header.sum);
         self.clamped = self.clamped.wrapping_add(header.clamped);
         // Extremes that are not of one moment are left to the buckets, and to the next reading.
-        if records.is_some_and(|records| records > 0) {
+        if of_header > 0 {
             let extremes = Extremes { min: header.min, max: header.max };
             self.lifetime = self.lifetime.widened(extremes);
             if header.epoch == self.epoch {

@@ -6,11 +6,9 @@
 //! `cell`'s matter. `epoch` is stored by resets, one at a time, and orders nothing. `started` and `finished` only grow;
 //! `finished` is stored with Release and loaded with Acquire, so a reader that sees a request finished sees it started.
 
-use std::ops::Range;
-
 use crossbeam_utils::CachePadded;
 
-use crate::cell::{Cell, Header};
+use crate::cell::{Cell, Moment, Patience, Reading};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::layout::Layout;
 use crate::place::Place;
@@ -168,10 +166,8 @@ impl Shard {
 pub(crate) trait ReadCell {
     /// See [`Cell::begun`].
     fn begun(&self) -> u64;
-    /// See [`Cell::read_header`].
-    fn read_header(&self, header: &mut Header) -> Option<u64>;
-    /// See [`Cell::add_buckets`].
-    fn add_buckets(&self, buckets: &mut [u64]) -> Range<usize>;
+    /// See [`Cell::read`].
+    fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment;
 }
 
 impl<const HALF: usize> ReadCell for Cell<HALF> {
@@ -179,12 +175,8 @@ impl<const HALF: usize> ReadCell for Cell<HALF> {
         self.begun()
     }
 
-    fn read_header(&self, header: &mut Header) -> Option<u64> {
-        self.read_header(header)
-    }
-
-    fn add_buckets(&self, buckets: &mut [u64]) -> Range<usize> {
-        self.add_buckets(buckets)
+    fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment {
+        self.read(reading, patience)
     }
 }
 

@@ -215,8 +215,12 @@ impl Snapshot {
                 Some(theirs) if theirs.name == ours.name => Some(theirs),
                 _ => earlier.endpoints.iter().find(|theirs| theirs.name == ours.name),
             };
-            if !theirs.is_some_and(|theirs| Arc::ptr_eq(ours, theirs)) {
-                endpoints.extend(ours.difference(theirs.map(|t| &**t), earlier.opens).map(Arc::new));
+            match theirs {
+                // Unchanged.
+                Some(theirs) if Arc::ptr_eq(ours, theirs) => {}
+                Some(theirs) => endpoints.extend(ours.difference(theirs, earlier.opens).map(Arc::new)),
+                None if ours.groups.is_empty() => {}
+                None => endpoints.push(Arc::clone(ours)),
             }
         }
         Self {
@@ -261,8 +265,8 @@ impl EndpointSnapshot {
         Ok(())
     }
 
-    fn difference(&self, earlier: Option<&Self>, epoch: Option<u64>) -> Option<Self> {
-        let theirs = |group| earlier.and_then(|e| e.groups.iter().find(|theirs| theirs.group == group));
+    fn difference(&self, earlier: &Self, epoch: Option<u64>) -> Option<Self> {
+        let theirs = |group| earlier.groups.iter().find(|theirs| theirs.group == group);
         let groups: Vec<_> =
             self.groups.iter().filter_map(|ours| ours.difference(theirs(ours.group), epoch)).collect();
         (!groups.is_empty()).then(|| Self { name: Arc::clone(&self.name), groups })

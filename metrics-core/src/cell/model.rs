@@ -1,0 +1,170 @@
+//! Loom's models of a cell.
+
+use super::reading::{Buckets, Header};
+use super::*;
+use crate::sync::model;
+use loom::sync::Arc;
+use loom::thread;
+
+/// A header that is not torn is of one moment: the counts, the sum and the extremes of the same records.
+///
+/// Fails when any of the three fences is removed, when the store in `count` is Relaxed, when `begun` is stepped
+/// just before the count, and when the extremes are stored after it (each tried by itself).
+#[test]
+fn a_header_that_is_not_torn_is_of_one_moment() {
+    model(|| {
+        let cell = Arc::new(Cell::<16>::new());
+        let writer = thread::spawn({
+            let cell = Arc::clone(&cell);
+            move || {
+                record_header(&cell, 0, 1, 0);
+                record_header(&cell, 1, 2, 0);
+            }
+        });
+        let mut header = Header::blank();
+        if let Some(records) = cell.read_header(&mut header) {
+            assert_eq!(header.counts[..2], [u64::from(records > 0), u64::from(records > 1)]);
+            assert_eq!(header.sum, records * (records + 1) / 2);
+            if records > 0 {
+                assert_eq!((header.epoch, header.min, header.max), (0, 1, records));
+            }
+        }
+        writer.join().unwrap();
+    });
+}
+
+/// The buckets that are read after a header hold at least the records that the header counts, torn or not.
+///
+/// Fails when the bucket is added to after the header, in `record` or in `record_outside`, and when the store in
+/// `count` is Relaxed (each tried). Either Acquire fence in `read_header` is enough.
+#[test]
+fn the_buckets_hold_at_least_what_the_header_counts() {
+    model(|| {
+        // Into a block that is there, and into one that is not.
+        let (cell, writer) = written_to(&[(0, 16), (1, 3)]);
+        let mut header = Header::blank();
+        let mut buckets = Buckets::new(Layout::ONE_DIGIT);
+        cell.read_header(&mut header);
+        cell.read_buckets(&mut buckets);
+        let mut sums = vec![0; Layout::ONE_DIGIT.buckets()];
+        buckets.add_to(&mut sums);
+        assert!(sums[16] >= header.counts[0] && sums[3] >= header.counts[1]);
+        writer.join().unwrap();
+    });
+}
+
+/// A reading of one moment has header and buckets of the same records.
+///
+/// Fails when the bucket is added to before `begin`, when any of the fences is removed but the second one in
+/// `read_header`, when the store in `count` is Relaxed, and when `begun` is not compared after the buckets (each tried).
+#[test]
+fn a_reading_of_one_moment_has_the_durations_of_its_calls() {
+    model(|| {
+        let (cell, writer) = written_to(&[(1, 17)]);
+        let mut reading = Reading::new(Layout::ONE_DIGIT);
+        let moment = cell.read(&mut reading, &mut Patience::new());
+        let counts = reading.header.counts;
+        if let Moment::One(records) = moment {
+            let sums = sums(&reading);
+            assert_eq!(records, counts.iter().sum::<u64>());
+            assert_eq!([sums[16], sums[17]], counts);
+            assert_eq!(reading.header.sum, counts[0] * 16 + counts[1] * 17);
+        }
+        writer.join().unwrap();
+    });
+}
+
+/// A reading whose header alone is of one moment has as many durations as calls, and none fewer than an earlier one.
+///
+/// Fails when what the buckets gained is not cut down, and when it is cut down without regard to what they held before
+/// (each tried), and as the model above does.
+#[test]
+fn a_reading_around_a_header_has_as_many_durations_as_calls() {
+    model(|| {
+        let (cell, writer) = written_to(&[(1, 17)]);
+        let mut reading = Reading::new(Layout::ONE_DIGIT);
+        let moment = cell.read_between(&mut reading);
+        let calls: u64 = reading.header.counts.iter().sum();
+        let sums = sums(&reading);
+        let durations: u64 = sums.iter().sum();
+        assert_eq!(sums[16], 2);
+        match moment {
+            Moment::Header(records) => assert_eq!((calls, durations), (records, records)),
+            _ => assert!(calls <= durations),
+        }
+        writer.join().unwrap();
+    });
+}
+
+fn sums(reading: &Reading) -> Vec<u64> {
+    let mut sums = vec![0; Layout::ONE_DIGIT.buckets()];
+    reading.add_buckets(&mut sums);
+    sums
+}
+
+/// A cell with two records of 16 ns, for which there is a block by then, to which a thread adds `records`.
+fn written_to(records: &'static [(u16, u64)]) -> (Arc<Cell<16>>, thread::JoinHandle<()>) {
+    let cell = Arc::new(Cell::<16>::new());
+    cell.record(0, 16, 0);
+    cell.record(0, 16, 0);
+    let writer = thread::spawn({
+        let cell = Arc::clone(&cell);
+        move || records.iter().for_each(|&(count, nanos)| cell.record(count, nanos, 0))
+    });
+    (cell, writer)
+}
+
+fn record_header(cell: &Cell<16>, count: u16, nanos: u64, epoch: u64) {
+    cell.begin();
+    cell.record_header(count, nanos, epoch);
+}
+
+/// A reset, which is a reading and then a step of the epoch, against a writer: each record falls into exactly one
+/// window, none that saw the new epoch into the closing one, and extremes that are not torn are those of the
+/// records of the epoch that they are tagged with.
+///
+/// Fails when the epoch steps before the reading, when `stretch` goes on from the extremes of another epoch, when
+/// the reset zeroes a count, and by each weakening that the header's model fails by (each tried by itself).
+///
+/// Loom never lets a load see a store that comes later in its execution, so it cannot show a closing window with a
+/// record that saw the step after it. The same fences rule that out: a header that shows any part of a record
+/// synchronises with the record, which therefore loaded its epoch before the step.
+#[test]
+fn a_reset_puts_each_record_into_one_window() {
+    const DURATIONS: [u64; 2] = [1, 2];
+    model(|| {
+        let shared = Arc::new((Cell::<16>::new(), AtomicU64::new(0)));
+        record_header(&shared.0, 0, DURATIONS[0], 0);
+        let writer = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || {
+                let (cell, current) = &*shared;
+                let epoch = current.load(Ordering::Relaxed);
+                record_header(cell, 0, DURATIONS[1], epoch);
+                epoch
+            }
+        });
+        let (cell, current) = &*shared;
+        let read = || {
+            let mut header = Header::blank();
+            (cell.read_header(&mut header), header)
+        };
+        let closing = read();
+        current.store(EPOCH_STEP, Ordering::Relaxed);
+        let opened = read();
+        let epochs = [0, writer.join().unwrap()];
+        let tail = read();
+
+        let count = |(_, header): &(_, Header)| header.counts[0];
+        assert!(count(&closing) <= count(&opened) && closing.1.sum <= opened.1.sum);
+        assert!(count(&opened) <= count(&tail) && opened.1.sum <= tail.1.sum);
+        assert_eq!((tail.0, count(&tail), tail.1.sum), (Some(2), 2, 3));
+        assert!(epochs.iter().take(count(&closing) as usize).all(|&epoch| epoch == 0));
+        for (records, header) in [closing, opened, tail] {
+            let Some(last) = records.unwrap_or(0).checked_sub(1) else { continue };
+            let of_epoch = (0..=last as usize).filter(|&i| epochs[i] == header.epoch).map(|i| DURATIONS[i]);
+            assert_eq!(header.epoch, epochs[last as usize]);
+            assert_eq!((Some(header.min), Some(header.max)), (of_epoch.clone().min(), of_epoch.max()));
+        }
+    });
+}
