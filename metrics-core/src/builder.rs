@@ -8,6 +8,7 @@ use crate::registry::Registry;
 #[derive(Debug, Clone)]
 pub struct Builder {
     max_series: usize,
+    max_consumers: usize,
     significant_digits: u8,
     error_log_capacity: usize,
     granularity: Granularity,
@@ -35,6 +36,7 @@ pub enum BuildError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) max_series: usize,
+    pub(crate) max_consumers: usize,
     pub(crate) layout: Layout,
     pub(crate) error_log_capacity: usize,
     pub(crate) granularity: Granularity,
@@ -44,6 +46,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             max_series: 1_024,
+            max_consumers: 10_000,
             significant_digits: 2,
             error_log_capacity: 128,
             granularity: Granularity::default(),
@@ -54,9 +57,17 @@ impl Default for Builder {
 impl Builder {
     /// The most endpoints, 1 to 65,536; default 1,024. Further ones are counted as `_other`.
     ///
-    /// Costs 64 bytes an endpoint in each shard (4 KiB with [`Granularity::Exact`], but only once it is used).
+    /// Costs 272 bytes an endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once it is used.
     pub fn max_series(mut self, endpoints: usize) -> Self {
         self.max_series = endpoints;
+        self
+    }
+
+    /// The most consumers, 0 to 1,048,576; default 10,000. Further ones are counted as `_other`.
+    ///
+    /// Costs 8 bytes each in every shard that counts for consumers at all, and 64 bytes more for each that it saw.
+    pub fn max_consumers(mut self, consumers: usize) -> Self {
+        self.max_consumers = consumers;
         self
     }
 
@@ -88,11 +99,13 @@ impl Builder {
     pub fn build(self) -> Result<Registry, BuildError> {
         let significant_digits = usize::from(self.significant_digits);
         check("max_series", self.max_series, 1, 1 << 16)?;
+        check("max_consumers", self.max_consumers, 0, 1 << 20)?;
         check("error_log_capacity", self.error_log_capacity, 1, 1 << 16)?;
         check("significant_digits", significant_digits, 1, 3)?;
         let layout = Layout::for_digits(self.significant_digits).unwrap_or(Layout::TWO_DIGITS);
         Ok(Registry::with(Settings {
             max_series: self.max_series,
+            max_consumers: self.max_consumers,
             layout,
             error_log_capacity: self.error_log_capacity,
             granularity: self.granularity,

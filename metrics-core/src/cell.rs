@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `begun`, `counts` | they only grow. A count is the last thing that a record stores: `counts` add up to the records done |
 //! | `sum`, `clamped` | they only grow; read while all that had begun was done, they are of one moment with the counts |
+//! | `request_bytes`, `response_bytes`, `truncated` | they only grow, each by itself: a body can end long after its head |
 //! | `floor`, `span`, `epoch` | extremes of the epoch that `epoch` names; a stale tag is ignored |
 //! | `blocks`, `rare` | they only grow; they hold at least every record that is counted, since they are written first |
 //!
@@ -29,13 +30,13 @@ use crate::place::COUNTS;
 use crate::published::Published;
 use crate::sync::{AtomicU16, AtomicU64, Ordering, add, fence, own};
 
-pub(crate) use self::reading::{Moment, Patience, Reading};
+pub(crate) use self::reading::{Bytes, Moment, Patience, Reading};
 
 /// Records that a cell keeps one by one before it allocates a block for one.
 ///
 /// So what occurs a few times only, such as an error or an outlier, takes no kilobyte. As many as fit beside the rest in
 /// the 640 bytes of a cell.
-const RARE: usize = if cfg!(metrics_loom) { 1 } else { 32 };
+const RARE: usize = if cfg!(metrics_loom) { 1 } else { 24 };
 
 /// The longest duration that sum and maximum keep exactly: 2^48 ns, about 3.3 days. A longer one is a broken clock,
 /// and would overflow the sum.
@@ -69,7 +70,10 @@ pub(crate) struct Cell<const HALF: usize> {
     floor: AtomicU64,
     /// The maximum less the minimum.
     span: AtomicU64,
+    request_bytes: AtomicU64,
+    response_bytes: AtomicU64,
     clamped: AtomicU64,
+    truncated: AtomicU64,
     /// Octaves from the second one on.
     blocks: [Published<Block<HALF>>; MAX_OCTAVES - 1],
     first_block: Published<Block<HALF>>,
@@ -90,7 +94,10 @@ impl<const HALF: usize> Cell<HALF> {
             // One above what any duration and any epoch add up to, so that the first record is outside.
             floor: AtomicU64::new(u64::MAX),
             span: zero(),
+            request_bytes: zero(),
+            response_bytes: zero(),
             clamped: zero(),
+            truncated: zero(),
             blocks: std::array::from_fn(|_| Published::empty()),
             first_block: Published::empty(),
             counts: std::array::from_fn(|_| zero()),
@@ -110,6 +117,18 @@ impl<const HALF: usize> Cell<HALF> {
         } else {
             self.record_outside(count, nanos, epoch);
         }
+    }
+
+    /// Adds to the bytes of bodies. Called by the shard's one writer.
+    #[inline(always)]
+    pub(crate) fn add_bytes(&self, bytes: Bytes) {
+        add(&self.request_bytes, bytes.request);
+        add(&self.response_bytes, bytes.response);
+    }
+
+    /// Counts a response that did not reach its end. Called by the shard's one writer.
+    pub(crate) fn count_truncated(&self) {
+        add(&self.truncated, 1);
     }
 
     /// The record that has no block yet, or is below or above what [`Layout::split`] knows.
@@ -279,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_every_record_writes_is_in_the_first_cache_line() {
-        assert!(std::mem::offset_of!(Cell<128>, blocks) <= 64);
+        assert_eq!(std::mem::offset_of!(Cell<128>, truncated), 64);
         assert_eq!(std::mem::align_of::<Cell<128>>(), 64);
         assert_eq!(std::mem::size_of::<Cell<128>>(), 640);
     }

@@ -86,6 +86,11 @@ impl Endpoints {
         (self.max_series + 1) * self.stride
     }
 
+    /// Cells that an endpoint has in a shard's table.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
     pub(crate) fn overflow(&self) -> EndpointId {
         self.id(0)
     }

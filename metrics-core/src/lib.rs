@@ -25,6 +25,7 @@
 //! |---|---|
 //! | the monitor as a whole; made once, cloned freely | [`Registry`], [`Builder`] |
 //! | an interned (method, route) | [`EndpointId`] |
+//! | on whose behalf requests are made | [`Consumer`], [`ConsumerId`] |
 //! | a thread's writer | [`Recorder`] |
 //! | the merged state, to export, keep, add, subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
@@ -45,6 +46,7 @@
 mod builder;
 mod cell;
 mod clock;
+mod consumer;
 mod endpoint;
 mod error_log;
 mod histogram;
@@ -63,6 +65,7 @@ mod summary;
 mod sync;
 
 pub use builder::{BuildError, Builder};
+pub use consumer::{Consumer, ConsumerId};
 pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
 pub use error_log::MAX_MESSAGE_BYTES;
 pub use histogram::{Bucket, Histogram, MergeError};
@@ -70,5 +73,5 @@ pub use layout::MAX_NANOS;
 pub use outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
 pub use recorder::{Recorder, Start};
 pub use registry::Registry;
-pub use snapshot::{EndpointSnapshot, GroupSnapshot, Health, Snapshot};
+pub use snapshot::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Health, Snapshot};
 pub use summary::{EndpointSummary, Figures, RecentError, Summary};

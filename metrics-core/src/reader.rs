@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use crate::cell::{Moment, Patience, Reading};
+use crate::cell::{Bytes, Moment, Patience, Reading};
 use crate::endpoint::{EndpointName, Endpoints};
 use crate::histogram::Sum;
 use crate::layout::Layout;
 use crate::outcome::{Granularity, Outcome, StatusGroup};
 use crate::place::Places;
-use crate::shard::{ReadCell, Shard};
+use crate::shard::{Gauge, ReadCell, Shard};
 use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot};
 
 /// The state that reading leaves behind for the next reading. One a registry, behind a mutex.
@@ -43,8 +43,8 @@ struct CellOutcomes {
 /// An endpoint as it was last read.
 #[derive(Debug)]
 struct Merged {
-    /// The records in all of its cells. They only grow, so an equal sum means that no cell changed. `None` when a cell
-    /// was not read at one moment.
+    /// The sum of its cells' [`changes`](ReadCell::changes). They only grow, so an equal sum means that no cell changed.
+    /// `None` when a cell was not read at one moment.
     stamp: Option<u64>,
     snapshot: Arc<EndpointSnapshot>,
 }
@@ -86,22 +86,35 @@ impl Reader {
         }
         let mut patience = Patience::new();
         for row in 0..self.endpoints.len() {
-            if self.endpoints[row].stamp != Some(self.begun(shards, row)) {
+            if self.endpoints[row].stamp != Some(self.changes(shards, row)) {
                 self.merge(shards, row, epoch, &mut patience);
             }
         }
         self.endpoints.iter().map(|merged| Arc::clone(&merged.snapshot)).collect()
     }
 
-    /// Records begun in all cells of an endpoint.
-    fn begun(&self, shards: &[Arc<Shard>], row: usize) -> u64 {
-        let row = row * self.stride..(row + 1) * self.stride;
-        let cells = shards.iter().flat_map(|shard| row.clone().filter_map(|at| shard.cell(at)));
-        cells.map(ReadCell::begun).fold(0, u64::wrapping_add)
+    /// Grows with everything that is written for an endpoint.
+    fn changes(&self, shards: &[Arc<Shard>], row: usize) -> u64 {
+        let cells = row * self.stride..(row + 1) * self.stride;
+        let cells = shards.iter().flat_map(|shard| cells.clone().filter_map(|at| shard.cell(at)));
+        let gauges = shards.iter().filter_map(|shard| shard.at_row(row));
+        let changes =
+            cells.map(ReadCell::changes).chain(gauges.flat_map(|gauge| [gauge.ended(), gauge.begun()]));
+        changes.fold(0, u64::wrapping_add)
+    }
+
+    /// Requests under way at an endpoint, and what that adds to its [`changes`](Reader::changes).
+    fn in_flight(shards: &[Arc<Shard>], row: usize) -> (u64, u64) {
+        let gauges = || shards.iter().filter_map(|shard| shard.at_row(row));
+        // What ended first: see `Gauge::end`.
+        let ended = gauges().map(Gauge::ended).fold(0, u64::wrapping_add);
+        let begun = gauges().map(Gauge::begun).fold(0, u64::wrapping_add);
+        (begun.saturating_sub(ended), begun.wrapping_add(ended))
     }
 
     fn merge(&mut self, shards: &[Arc<Shard>], row: usize, epoch: u64, patience: &mut Patience) {
-        let mut stamp = Some(0);
+        let (in_flight, changes) = Self::in_flight(shards, row);
+        let mut stamp = Some(changes);
         let before = &self.endpoints[row].snapshot;
         let groups = self
             .groups
@@ -116,11 +129,11 @@ impl Reader {
                 });
                 let mut merge = GroupMerge::new(&mut self.reading, &mut self.sum, epoch);
                 cells.for_each(|(outcomes, cell)| merge.add(outcomes, cell, patience));
-                stamp = stamp.zip(merge.records).map(|(sum, records): (u64, u64)| sum.wrapping_add(records));
+                stamp = stamp.zip(merge.changes).map(|(sum, changes): (u64, u64)| sum.wrapping_add(changes));
                 merge.finish(group.name, before.groups.iter().find(|before| before.group == group.name))
             })
             .collect();
-        let snapshot = Arc::new(EndpointSnapshot { name: Arc::clone(&before.name), groups });
+        let snapshot = Arc::new(EndpointSnapshot { name: Arc::clone(&before.name), groups, in_flight });
         self.endpoints[row] = Merged { stamp, snapshot };
     }
 }
@@ -131,10 +144,12 @@ struct GroupMerge<'a> {
     histogram: &'a mut Sum,
     epoch: u64,
     /// `None` once a cell was not read at one moment.
-    records: Option<u64>,
+    changes: Option<u64>,
     counts: Vec<(Outcome, u64)>,
     sum_nanos: u64,
     clamped: u64,
+    bytes: Bytes,
+    truncated: u64,
     lifetime: Extremes,
     current: Extremes,
 }
@@ -145,10 +160,12 @@ impl<'a> GroupMerge<'a> {
             reading,
             histogram,
             epoch,
-            records: Some(0),
+            changes: Some(0),
             counts: Vec::new(),
             sum_nanos: 0,
             clamped: 0,
+            bytes: Bytes::default(),
+            truncated: 0,
             lifetime: Extremes::NONE,
             current: Extremes::NONE,
         }
@@ -159,11 +176,11 @@ impl<'a> GroupMerge<'a> {
         self.histogram.add_octaves(|buckets| self.reading.add_buckets(buckets));
         let header = &self.reading.header;
         let (all, of_header) = match moment {
-            Moment::One(records) => (Some(records), records),
+            Moment::One(records) => (Some(header.changes(records)), records),
             Moment::Header(records) => (None, records),
             Moment::Several => (None, 0),
         };
-        self.records = self.records.zip(all).map(|(sum, records)| sum.wrapping_add(records));
+        self.changes = self.changes.zip(all).map(|(sum, changes)| sum.wrapping_add(changes));
         for (&outcome, &count) in outcomes.iter().zip(&header.counts).filter(|&(_, &count)| count > 0) {
             match self.counts.iter_mut().find(|(known, _)| *known == outcome) {
                 Some((_, sum)) => *sum = sum.wrapping_add(count),
@@ -172,6 +189,9 @@ impl<'a> GroupMerge<'a> {
         }
         self.sum_nanos = self.sum_nanos.wrapping_add(header.sum);
         self.clamped = self.clamped.wrapping_add(header.clamped);
+        self.bytes.request = self.bytes.request.wrapping_add(header.bytes.request);
+        self.bytes.response = self.bytes.response.wrapping_add(header.bytes.response);
+        self.truncated = self.truncated.wrapping_add(header.truncated);
         // Extremes that are not of one moment are left to the buckets, and to the next reading.
         if of_header > 0 {
             let extremes = Extremes { min: header.min, max: header.max };
@@ -186,7 +206,8 @@ impl<'a> GroupMerge<'a> {
     /// are carried along.
     fn finish(self, group: StatusGroup, before: Option<&GroupSnapshot>) -> Option<GroupSnapshot> {
         let histogram = self.histogram.take();
-        if self.counts.is_empty() && histogram.total() == 0 {
+        let unused = self.counts.is_empty() && self.bytes == Bytes::default() && self.truncated == 0;
+        if unused && histogram.total() == 0 {
             return None;
         }
         let lifetime = before.map_or(self.lifetime, |before| self.lifetime.widened(before.extremes));
@@ -195,6 +216,8 @@ impl<'a> GroupMerge<'a> {
             counts: self.counts,
             sum_nanos: self.sum_nanos,
             clamped: self.clamped,
+            bytes: self.bytes,
+            truncated: self.truncated,
             extremes: lifetime.fitted(&histogram, self.clamped),
             histogram,
             current: (self.current != Extremes::NONE).then_some((self.epoch, self.current)),
@@ -204,6 +227,6 @@ impl<'a> GroupMerge<'a> {
 
 impl Merged {
     fn empty(name: Arc<EndpointName>) -> Self {
-        Self { stamp: None, snapshot: Arc::new(EndpointSnapshot { name, groups: Vec::new() }) }
+        Self { stamp: None, snapshot: Arc::new(EndpointSnapshot { name, groups: Vec::new(), in_flight: 0 }) }
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::cell::Bytes;
+use crate::consumer::Consumer;
 use crate::endpoint::EndpointId;
 use crate::error_log::{Budget, ErrorEvent, Message};
 use crate::outcome::Outcome;
@@ -96,7 +98,7 @@ impl Recorder {
     /// Begins a request: counts it as in flight and reads the clock.
     #[inline]
     pub fn start(&self) -> Start {
-        self.shard.count_started();
+        self.shard.in_flight().begin();
         Start(self.core.clock().raw())
     }
 
@@ -105,7 +107,7 @@ impl Recorder {
     pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> u64 {
         let nanos = self.core.clock().nanos(start.0, self.core.clock().raw());
         self.shard.record(endpoint, self.places.of(outcome), nanos);
-        self.shard.count_finished();
+        self.shard.in_flight().end();
         nanos
     }
 
@@ -119,7 +121,49 @@ impl Recorder {
     /// Ends a request that is not to be counted, such as one for the figures themselves.
     #[inline]
     pub fn discard(&self, Start(_): Start) {
-        self.shard.count_finished();
+        self.shard.in_flight().end();
+    }
+
+    /// Counts a request that has reached an endpoint, and is not answered yet; [`Recorder::leave`] ends that.
+    ///
+    /// Apart from [`Recorder::start`], since most services do not know the endpoint while a request is under way.
+    pub fn enter(&self, endpoint: EndpointId) {
+        self.shard.at_endpoint(endpoint).begin();
+    }
+
+    /// Ends what [`Recorder::enter`] began, on this recorder or another one of the registry.
+    pub fn leave(&self, endpoint: EndpointId) {
+        self.shard.at_endpoint(endpoint).end();
+    }
+
+    /// Adds to the bytes of bodies, without heads, of requests that end like this at the endpoint.
+    #[inline]
+    pub fn add_bytes(&self, endpoint: EndpointId, outcome: Outcome, request: u64, response: u64) {
+        self.shard.add_bytes(endpoint, self.places.of(outcome), Bytes { request, response });
+    }
+
+    /// Counts that the body of a response broke off: it failed, or the client went away. The response itself is counted
+    /// by its status, as ever.
+    pub fn count_truncated(&self, endpoint: EndpointId, outcome: Outcome) {
+        self.shard.count_truncated(endpoint, self.places.of(outcome));
+    }
+
+    /// Counts a response that stays open when its head is out, such as server-sent events or a WebSocket.
+    pub fn open_stream(&self) {
+        self.shard.open_streams().begin();
+    }
+
+    /// Ends what [`Recorder::open_stream`] began, on this recorder or another one of the registry.
+    pub fn close_stream(&self) {
+        self.shard.open_streams().end();
+    }
+
+    /// Counts a request for the consumer on whose behalf it was made. Reads the clock, for when the consumer was last
+    /// seen.
+    #[inline]
+    pub fn record_consumer(&self, consumer: Consumer, outcome: Outcome, elapsed: Duration) {
+        let now = self.core.uptime_nanos();
+        self.shard.consumers().record(consumer, outcome.is_error(), nanos(elapsed), now);
     }
 
     fn log_error(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, message: &str) {

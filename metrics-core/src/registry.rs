@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::builder::{Builder, Settings};
 use crate::cell::EPOCH_STEP;
 use crate::clock::Clock;
+use crate::consumer::{Consumer, ConsumerFigures, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::error_log::{ErrorEvent, ErrorLog};
 use crate::layout::Layout;
@@ -15,8 +16,8 @@ use crate::place::Places;
 use crate::pool::Pool;
 use crate::reader::Reader;
 use crate::recorder::Recorder;
-use crate::shard::Shard;
-use crate::snapshot::{Health, Snapshot};
+use crate::shard::{Gauge, Shard};
+use crate::snapshot::{ConsumerSnapshot, Health, Snapshot};
 use crate::summary::{RecentError, Summary};
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     layout: Layout,
     max_series: usize,
     endpoints: Endpoints,
+    consumers: Consumers,
     pool: Pool<Shard>,
     granularity: Granularity,
     /// The current window's: minimum and maximum start anew in each. A multiple of [`EPOCH_STEP`].
@@ -49,8 +51,8 @@ pub(crate) struct Core {
     readings: Mutex<Readings>,
 }
 
-/// Counts of the requests in flight that were disturbed before the next one is taken as it is.
-const IN_FLIGHT_ATTEMPTS: usize = 16;
+/// Counts of what is under way that were disturbed before the next one is taken as it is.
+const UNDER_WAY_ATTEMPTS: usize = 16;
 
 /// What readers share with each other. Writers never take its lock.
 #[derive(Debug)]
@@ -72,13 +74,15 @@ impl Registry {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        let Settings { max_series, layout, error_log_capacity, granularity } = settings;
+        let Settings { max_series, max_consumers, layout, error_log_capacity, granularity } = settings;
         let started_at = SystemTime::now();
         let clock = Clock::new();
+        let endpoints = Endpoints::new(max_series, Places::by(granularity).stride());
         let core = Core {
             layout,
             max_series,
-            endpoints: Endpoints::new(max_series, Places::by(granularity).stride()),
+            consumers: Consumers::new(max_consumers, endpoints.key()),
+            endpoints,
             pool: Pool::new(),
             granularity,
             epoch: AtomicU64::new(0),
@@ -102,6 +106,14 @@ impl Registry {
     /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) are cut.
     pub fn endpoint(&self, method: &str, route: &str) -> EndpointId {
         self.core.endpoints.intern(method, route)
+    }
+
+    /// A consumer by its name, interned at the first call. Keep it.
+    ///
+    /// When there are `max_consumers` of them, a new one is [`Consumer::Other`]. Names over
+    /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) are cut.
+    pub fn consumer(&self, name: &str) -> Consumer {
+        self.core.consumers.intern(name)
     }
 
     /// A writer for one thread at a time. It leases a shard and gives it back when dropped.
@@ -188,7 +200,9 @@ impl Core {
     pub(crate) fn lease(&self) -> Arc<Shard> {
         // ORDERING: Relaxed; `advance_epoch` stores it before it locks the pool, and this runs under the pool's lock. So
         // a new shard is either among those that `advance_epoch` finds, or begins with the new epoch.
-        self.pool.lease(|| Shard::new(self.layout, &self.endpoints, self.epoch.load(Ordering::Relaxed)))
+        self.pool.lease(|| {
+            Shard::new(self.layout, &self.endpoints, &self.consumers, self.epoch.load(Ordering::Relaxed))
+        })
     }
 
     /// Begins the next epoch. Called under the lock of `readings`.
@@ -236,14 +250,35 @@ impl Core {
                 endpoints: endpoints.len() as u64 - 1,
                 max_series: self.max_series as u64,
                 endpoints_refused: self.endpoints.refused(),
+                consumers: self.consumers.len() as u64,
+                max_consumers: self.consumers.max() as u64,
+                consumers_refused: self.consumers.refused(),
                 shards: shards.len() as u64,
                 errors_evicted: self.error_log.evicted(),
                 errors_thinned: shards.iter().map(|shard| shard.thinned()).sum(),
             },
             endpoints,
-            in_flight: in_flight(&shards),
+            consumers: self.consumers(&shards),
+            in_flight: under_way(&shards, Shard::in_flight),
+            open_streams: under_way(&shards, Shard::open_streams),
             opens: None,
         }
+    }
+
+    /// Consumers that were seen since the start.
+    fn consumers(&self, shards: &[Arc<Shard>]) -> Vec<ConsumerSnapshot> {
+        let names = self.consumers.names();
+        let mut sums = vec![ConsumerFigures::default(); names.len()];
+        shards.iter().for_each(|shard| shard.consumers().add_to(&mut sums));
+        let seen = names.into_iter().zip(sums).filter(|(_, figures)| figures.calls > 0);
+        seen.map(|(name, figures)| ConsumerSnapshot {
+            name,
+            calls: figures.calls,
+            errors: figures.errors,
+            sum_nanos: figures.nanos,
+            last_seen: self.started_at + Duration::from_nanos(figures.last_seen),
+        })
+        .collect()
     }
 
     /// Entries of the error log as people read them, newest first.
@@ -261,18 +296,19 @@ impl Core {
     }
 }
 
-/// Requests under way: exact for some moment of the call, if there is one in which none ended; else not more than there
-/// were at the one in which the started ones were counted.
-fn in_flight(shards: &[Arc<Shard>]) -> u64 {
-    let sum =
-        |count: fn(&Shard) -> u64| shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(count(shard)));
-    let mut finished = sum(Shard::finished);
+/// What is under way: exact for some moment of the call, if there is one in which none ended; else not more than there
+/// were at the one in which those begun were counted.
+fn under_way(shards: &[Arc<Shard>], gauge: fn(&Shard) -> &Gauge) -> u64 {
+    let sum = |count: fn(&Gauge) -> u64| {
+        shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(count(gauge(shard))))
+    };
+    let mut ended = sum(Gauge::ended);
     let mut seen = 0;
-    for _ in 0..IN_FLIGHT_ATTEMPTS {
-        let started = sum(Shard::started);
-        let finished_before = std::mem::replace(&mut finished, sum(Shard::finished));
-        seen = started.saturating_sub(finished);
-        if finished_before == finished {
+    for _ in 0..UNDER_WAY_ATTEMPTS {
+        let begun = sum(Gauge::begun);
+        let ended_before = std::mem::replace(&mut ended, sum(Gauge::ended));
+        seen = begun.saturating_sub(ended);
+        if ended_before == ended {
             break;
         }
     }

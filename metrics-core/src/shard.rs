@@ -3,12 +3,14 @@
 //! # Synchronization
 //!
 //! One thread writes a shard, the one whose recorder holds its lease (see `pool`); readers only load. The cells are
-//! `cell`'s matter. `epoch` is stored by resets, one at a time, and orders nothing. `started` and `finished` only grow;
-//! `finished` is stored with Release and loaded with Acquire, so a reader that sees a request finished sees it started.
+//! `cell`'s matter, consumers are `consumer`'s. `epoch` is stored by resets, one at a time, and orders nothing. The two
+//! halves of a [`Gauge`] only grow; `ended` is stored with Release and loaded with Acquire, so a reader that sees something
+//! ended sees it begun.
 
 use crossbeam_utils::CachePadded;
 
-use crate::cell::{Cell, Moment, Patience, Reading};
+use crate::cell::{Bytes, Cell, Moment, Patience, Reading};
+use crate::consumer::{ConsumerCells, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::layout::Layout;
 use crate::place::Place;
@@ -25,14 +27,53 @@ pub(crate) struct Shard {
     /// everybody has needs no look at the precision: the bounds check fails, and `others` is tried.
     cells: Box<[Published<Cell<128>>]>,
     others: Others,
+    /// Requests under way at an endpoint, by row. Empty slots where nobody says at which endpoint requests are.
+    at_endpoints: Box<[Published<Gauge>]>,
+    stride: usize,
+    consumers: ConsumerCells,
     counters: CachePadded<Counters>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Counters {
-    started: AtomicU64,
-    finished: AtomicU64,
+    in_flight: Gauge,
+    open_streams: Gauge,
     thinned: AtomicU64,
+}
+
+/// How many are under way: what began less what ended, each on the shard of the thread where it did.
+#[derive(Debug, Default)]
+#[repr(align(16))]
+pub(crate) struct Gauge {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Gauge {
+    /// Called by the lease holder only.
+    #[inline(always)]
+    pub(crate) fn begin(&self) {
+        add(&self.begun, 1);
+    }
+
+    /// Ends one that began here or on another shard. Called by the lease holder only.
+    #[inline(always)]
+    pub(crate) fn end(&self) {
+        // ORDERING: Release; pairs with the Acquire in `ended`. Seeing this one ended implies seeing it begun.
+        self.ended.store(own(&self.ended).wrapping_add(1), Ordering::Release);
+    }
+
+    /// How many ended so far.
+    pub(crate) fn ended(&self) -> u64 {
+        // ORDERING: Acquire; pairs with the Release in `end`.
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// How many began so far.
+    pub(crate) fn begun(&self) -> u64 {
+        // ORDERING: Relaxed; what ended orders it.
+        self.begun.load(Ordering::Relaxed)
+    }
 }
 
 /// The cells of all endpoints, row by row, at a precision that is not the default one.
@@ -44,9 +85,8 @@ enum Others {
 }
 
 impl Shard {
-    pub(crate) fn new(layout: Layout, endpoints: &Endpoints, epoch: u64) -> Self {
+    pub(crate) fn new(layout: Layout, endpoints: &Endpoints, consumers: &Consumers, epoch: u64) -> Self {
         let len = endpoints.cells();
-        let zero = || AtomicU64::new(0);
         Self {
             key: endpoints.key(),
             epoch: AtomicU64::new(epoch),
@@ -56,7 +96,10 @@ impl Shard {
                 2 => Others::None,
                 _ => Others::ThreeDigits(Published::table(len)),
             },
-            counters: CachePadded::new(Counters { started: zero(), finished: zero(), thinned: zero() }),
+            at_endpoints: Published::table(len / endpoints.stride()),
+            stride: endpoints.stride(),
+            consumers: ConsumerCells::new(consumers),
+            counters: CachePadded::default(),
         }
     }
 
@@ -69,38 +112,39 @@ impl Shard {
     /// Counts one request. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn record(&self, endpoint: EndpointId, place: Place, nanos: u64) {
+        self.write(endpoint, place, Record { count: place.count, nanos, epoch: self.epoch() });
+    }
+
+    /// Adds to the bytes of bodies. Called by the lease holder only.
+    #[inline(always)]
+    pub(crate) fn add_bytes(&self, endpoint: EndpointId, place: Place, bytes: Bytes) {
+        self.write(endpoint, place, bytes);
+    }
+
+    /// Counts a response that did not reach its end. Called by the lease holder only.
+    pub(crate) fn count_truncated(&self, endpoint: EndpointId, place: Place) {
+        self.write(endpoint, place, Truncated);
+    }
+
+    #[inline(always)]
+    fn write(&self, endpoint: EndpointId, place: Place, what: impl Write) {
         let at = self.at(endpoint, place);
         match usize::try_from(at).ok().and_then(|at| self.cells.get(at)).and_then(Published::get) {
-            Some(cell) => cell.record(place.count, nanos, self.epoch()),
-            None => self.record_first(at, place, nanos),
+            Some(cell) => what.write(cell),
+            None => self.write_first(at, place, what),
         }
     }
 
-    /// The first record of a cell, every record at another precision than the default one, and every record with another
+    /// What is written first to a cell, everything at another precision than the default one, and everything with another
     /// registry's endpoint.
     #[cold]
     #[inline(never)]
-    fn record_first(&self, at: u64, place: Place, nanos: u64) {
+    fn write_first(&self, at: u64, place: Place, what: impl Write) {
         match &self.others {
-            Others::None => self.record_in(&self.cells, at, place, nanos),
-            Others::OneDigit(cells) => self.record_in(cells, at, place, nanos),
-            Others::ThreeDigits(cells) => self.record_in(cells, at, place, nanos),
+            Others::None => write_in(&self.cells, at, place, what),
+            Others::OneDigit(cells) => write_in(cells, at, place, what),
+            Others::ThreeDigits(cells) => write_in(cells, at, place, what),
         }
-    }
-
-    fn record_in<const HALF: usize>(
-        &self,
-        cells: &[Published<Cell<HALF>>],
-        at: u64,
-        place: Place,
-        nanos: u64,
-    ) {
-        let own = usize::try_from(at).ok().and_then(|at| cells.get(at));
-        debug_assert!(own.is_some(), "an EndpointId was used with a registry that did not make it");
-        // The first row is the overflow endpoint's.
-        let slot = own.unwrap_or(&cells[usize::from(place.cell)]);
-        let cell = slot.get().unwrap_or_else(|| slot.publish(Box::new(Cell::new())));
-        cell.record(place.count, nanos, self.epoch());
     }
 
     /// Where a count stands in the table; past its end for another registry's endpoint.
@@ -115,35 +159,37 @@ impl Shard {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// Counts a request that began. Called by the lease holder only.
+    /// Requests under way.
     #[inline(always)]
-    pub(crate) fn count_started(&self) {
-        add(&self.counters.started, 1);
+    pub(crate) fn in_flight(&self) -> &Gauge {
+        &self.counters.in_flight
     }
 
-    /// Counts a request that ended, here or begun on another shard. Called by the lease holder only.
-    #[inline(always)]
-    pub(crate) fn count_finished(&self) {
-        let finished = &self.counters.finished;
-        // ORDERING: Release; pairs with the Acquire in `finished`. Seeing this request finished implies seeing it started.
-        finished.store(own(finished).wrapping_add(1), Ordering::Release);
+    /// Responses that stay open, such as server-sent events.
+    pub(crate) fn open_streams(&self) -> &Gauge {
+        &self.counters.open_streams
+    }
+
+    /// Requests under way at an endpoint. Called by the lease holder only.
+    pub(crate) fn at_endpoint(&self, endpoint: EndpointId) -> &Gauge {
+        let row = usize::try_from(endpoint.bits() ^ self.key).unwrap_or(usize::MAX) / self.stride;
+        // The first row is the overflow endpoint's.
+        let slot = self.at_endpoints.get(row).unwrap_or(&self.at_endpoints[0]);
+        slot.get().unwrap_or_else(|| slot.publish(Box::default()))
+    }
+
+    /// Requests under way at the endpoint of a row, if any ever were.
+    pub(crate) fn at_row(&self, row: usize) -> Option<&Gauge> {
+        self.at_endpoints.get(row)?.get()
+    }
+
+    pub(crate) fn consumers(&self) -> &ConsumerCells {
+        &self.consumers
     }
 
     /// Counts an error that was not put into the error log. Called by the lease holder only.
     pub(crate) fn count_thinned(&self) {
         add(&self.counters.thinned, 1);
-    }
-
-    /// Requests that ended so far.
-    pub(crate) fn finished(&self) -> u64 {
-        // ORDERING: Acquire; pairs with the Release in `count_finished`.
-        self.counters.finished.load(Ordering::Acquire)
-    }
-
-    /// Requests that began so far.
-    pub(crate) fn started(&self) -> u64 {
-        // ORDERING: Relaxed; what was finished orders it.
-        self.counters.started.load(Ordering::Relaxed)
     }
 
     /// Errors that were not put into the error log so far.
@@ -162,17 +208,60 @@ impl Shard {
     }
 }
 
+/// What is done to a cell, whatever its precision.
+trait Write {
+    fn write<const HALF: usize>(self, cell: &Cell<HALF>);
+}
+
+/// One request.
+struct Record {
+    count: u16,
+    nanos: u64,
+    epoch: u64,
+}
+
+impl Write for Record {
+    #[inline(always)]
+    fn write<const HALF: usize>(self, cell: &Cell<HALF>) {
+        cell.record(self.count, self.nanos, self.epoch);
+    }
+}
+
+impl Write for Bytes {
+    #[inline(always)]
+    fn write<const HALF: usize>(self, cell: &Cell<HALF>) {
+        cell.add_bytes(self);
+    }
+}
+
+/// A response that did not reach its end.
+struct Truncated;
+
+impl Write for Truncated {
+    fn write<const HALF: usize>(self, cell: &Cell<HALF>) {
+        cell.count_truncated();
+    }
+}
+
+fn write_in<const HALF: usize>(cells: &[Published<Cell<HALF>>], at: u64, place: Place, what: impl Write) {
+    let own = usize::try_from(at).ok().and_then(|at| cells.get(at));
+    debug_assert!(own.is_some(), "an EndpointId was used with a registry that did not make it");
+    // The first row is the overflow endpoint's.
+    let slot = own.unwrap_or(&cells[usize::from(place.cell)]);
+    what.write(slot.get().unwrap_or_else(|| slot.publish(Box::new(Cell::new()))));
+}
+
 /// What a reader does with a cell, whatever its precision.
 pub(crate) trait ReadCell {
-    /// See [`Cell::begun`].
-    fn begun(&self) -> u64;
+    /// See [`Cell::changes`].
+    fn changes(&self) -> u64;
     /// See [`Cell::read`].
     fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment;
 }
 
 impl<const HALF: usize> ReadCell for Cell<HALF> {
-    fn begun(&self) -> u64 {
-        self.begun()
+    fn changes(&self) -> u64 {
+        self.changes()
     }
 
     fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment {
@@ -189,24 +278,22 @@ mod model {
 
     /// A request that begins on one shard and ends on another, in another thread, is never seen ended but not begun.
     ///
-    /// Fails when the store in `count_finished` is Relaxed, when the load in `finished` is, when `started` is loaded
-    /// first, and when both are loaded shard by shard (each tried).
+    /// Fails when the store in `end` is Relaxed, when the load in `ended` is, when `begun` is loaded first, and when both
+    /// are loaded gauge by gauge (each tried).
     #[test]
-    fn a_request_that_is_seen_finished_is_seen_started() {
+    fn a_request_that_is_seen_ended_is_seen_begun() {
         model(|| {
-            let endpoints = Endpoints::new(0, 1);
-            let new = || Shard::new(Layout::ONE_DIGIT, &endpoints, 0);
-            let shards = Arc::new([new(), new()]);
+            let gauges = Arc::new([Gauge::default(), Gauge::default()]);
             let first = thread::spawn({
-                let shards = Arc::clone(&shards);
+                let gauges = Arc::clone(&gauges);
                 move || {
-                    shards[0].count_started();
-                    thread::spawn(move || shards[1].count_finished())
+                    gauges[0].begin();
+                    thread::spawn(move || gauges[1].end())
                 }
             });
-            let finished: u64 = shards.iter().map(Shard::finished).sum();
-            let started: u64 = shards.iter().map(Shard::started).sum();
-            assert!(finished <= started);
+            let ended: u64 = gauges.iter().map(Gauge::ended).sum();
+            let begun: u64 = gauges.iter().map(Gauge::begun).sum();
+            assert!(ended <= begun);
             first.join().unwrap().join().unwrap();
         });
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cell::Bytes;
 use crate::endpoint::EndpointName;
 use crate::histogram::{Histogram, MergeError, Sum};
 use crate::layout::Layout;
@@ -24,7 +25,9 @@ pub struct Snapshot {
     pub(crate) granularity: Granularity,
     /// In the order of their rows, including those that were never called.
     pub(crate) endpoints: Vec<Arc<EndpointSnapshot>>,
+    pub(crate) consumers: Vec<ConsumerSnapshot>,
     pub(crate) in_flight: u64,
+    pub(crate) open_streams: u64,
     pub(crate) health: Health,
     /// The epoch that the extremes of later snapshots must be of to be those since this one. Only a reset knows it.
     #[serde(skip)]
@@ -40,6 +43,12 @@ pub struct Health {
     pub max_series: u64,
     /// Times an endpoint was asked for that did not fit. Its requests are counted under `_other`.
     pub endpoints_refused: u64,
+    /// Consumers known by name.
+    pub consumers: u64,
+    /// Consumers that fit.
+    pub max_consumers: u64,
+    /// Times a consumer was asked for that did not fit. Its requests are counted under `_other`.
+    pub consumers_refused: u64,
     /// Shards: the most recorders that lived at once.
     pub shards: u64,
     /// Entries that newer ones pushed out of the error log.
@@ -53,6 +62,22 @@ pub struct Health {
 pub struct EndpointSnapshot {
     pub(crate) name: Arc<EndpointName>,
     pub(crate) groups: Vec<GroupSnapshot>,
+    pub(crate) in_flight: u64,
+}
+
+/// One consumer's figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerSnapshot {
+    /// What the consumer is called; what begins with `_` stands for several: see [`Consumer`](crate::Consumer).
+    pub name: Arc<str>,
+    /// Requests that ended, however they did.
+    pub calls: u64,
+    /// 4xx, 5xx and panics among them.
+    pub errors: u64,
+    /// The sum of their durations, in nanoseconds.
+    pub sum_nanos: u64,
+    /// When the last of them ended, by the wall clock at the registry's start and the monotonic clock since.
+    pub last_seen: SystemTime,
 }
 
 /// One endpoint's figures for one group of statuses. Never empty.
@@ -62,6 +87,8 @@ pub struct GroupSnapshot {
     pub(crate) counts: Vec<(Outcome, u64)>,
     pub(crate) sum_nanos: u64,
     pub(crate) clamped: u64,
+    pub(crate) bytes: Bytes,
+    pub(crate) truncated: u64,
     pub(crate) extremes: Extremes,
     pub(crate) histogram: Histogram,
     /// The extremes since the last reset, and the epoch which that reset began.
@@ -110,7 +137,9 @@ impl Snapshot {
             significant_digits: layout.digits(),
             granularity,
             endpoints: Vec::new(),
+            consumers: Vec::new(),
             in_flight: 0,
+            open_streams: 0,
             health: Health::default(),
             opens: Some(0),
         }
@@ -143,12 +172,22 @@ impl Snapshot {
 
     /// The endpoints that were called in the span, in the order in which they were first seen.
     pub fn endpoints(&self) -> impl Iterator<Item = &EndpointSnapshot> {
-        self.endpoints.iter().map(|endpoint| &**endpoint).filter(|endpoint| !endpoint.groups.is_empty())
+        self.endpoints.iter().map(|endpoint| &**endpoint).filter(|endpoint| !endpoint.is_empty())
+    }
+
+    /// The consumers that were seen in the span, in the order in which they were first seen.
+    pub fn consumers(&self) -> &[ConsumerSnapshot] {
+        &self.consumers
     }
 
     /// Requests that were under way at the end of the span.
     pub fn in_flight(&self) -> u64 {
         self.in_flight
+    }
+
+    /// Responses that were still open at the end of the span, such as server-sent events and WebSockets.
+    pub fn open_streams(&self) -> u64 {
+        self.open_streams
     }
 
     /// How full the registry's tables are, at the end of the span.
@@ -194,10 +233,12 @@ impl Snapshot {
             }
         }
         self.endpoints = endpoints;
+        merge_consumers(&mut self.consumers, &other.consumers);
         self.since = self.since.min(other.since);
         self.taken = self.taken.max(other.taken);
         self.span = self.span.max(other.span);
         self.in_flight = self.in_flight.saturating_add(other.in_flight);
+        self.open_streams = self.open_streams.saturating_add(other.open_streams);
         self.health.merge(&other.health);
         self.opens = None;
         Ok(())
@@ -217,9 +258,9 @@ impl Snapshot {
             };
             match theirs {
                 // Unchanged.
-                Some(theirs) if Arc::ptr_eq(ours, theirs) => {}
+                Some(theirs) if Arc::ptr_eq(ours, theirs) && ours.in_flight == 0 => {}
                 Some(theirs) => endpoints.extend(ours.difference(theirs, earlier.opens).map(Arc::new)),
-                None if ours.groups.is_empty() => {}
+                None if ours.is_empty() => {}
                 None => endpoints.push(Arc::clone(ours)),
             }
         }
@@ -228,6 +269,7 @@ impl Snapshot {
             taken: self.taken,
             span: self.span.saturating_sub(earlier.span),
             endpoints,
+            consumers: consumers_since(&self.consumers, &earlier.consumers),
             opens: None,
             ..*self
         }
@@ -255,7 +297,18 @@ impl EndpointSnapshot {
         self.outcomes().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
+    /// Requests under way at the endpoint at the end of the span. Known only where something says so while they are: see
+    /// [`Recorder::enter`](crate::Recorder::enter).
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.in_flight == 0
+    }
+
     fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        self.in_flight = self.in_flight.saturating_add(other.in_flight);
         for theirs in &other.groups {
             match self.groups.iter_mut().find(|ours| ours.group == theirs.group) {
                 Some(ours) => ours.merge(theirs)?,
@@ -269,14 +322,17 @@ impl EndpointSnapshot {
         let theirs = |group| earlier.groups.iter().find(|theirs| theirs.group == group);
         let groups: Vec<_> =
             self.groups.iter().filter_map(|ours| ours.difference(theirs(ours.group), epoch)).collect();
-        (!groups.is_empty()).then(|| Self { name: Arc::clone(&self.name), groups })
+        let window = Self { name: Arc::clone(&self.name), groups, in_flight: self.in_flight };
+        (!window.is_empty()).then_some(window)
     }
 }
 
 /// Equal figures, whatever the registry remembers beside them for its next window.
 impl PartialEq for GroupSnapshot {
     fn eq(&self, other: &Self) -> bool {
-        let figures = |group: &Self| (group.group, group.sum_nanos, group.clamped, group.extremes);
+        let figures = |group: &Self| {
+            (group.group, group.sum_nanos, group.clamped, group.bytes, group.truncated, group.extremes)
+        };
         figures(self) == figures(other) && self.counts == other.counts && self.histogram == other.histogram
     }
 }
@@ -319,9 +375,23 @@ impl GroupSnapshot {
         self.clamped
     }
 
-    /// The durations.
-    ///
-    /// While requests are being recorded, its total can be ahead of [`GroupSnapshot::calls`] by those under way.
+    /// Bytes of the requests' bodies, as their heads announced them.
+    pub fn request_bytes(&self) -> u64 {
+        self.bytes.request
+    }
+
+    /// Bytes of the responses' bodies: those announced by a head, and those that a stream has given out.
+    pub fn response_bytes(&self) -> u64 {
+        self.bytes.response
+    }
+
+    /// Responses whose body broke off: it failed, or the client went away. They are calls by their status, too.
+    pub fn truncated(&self) -> u64 {
+        self.truncated
+    }
+
+    /// The durations. As many as [`GroupSnapshot::calls`], unless a thread was stopped in the middle of a record for
+    /// longer than a reading waits.
     pub fn histogram(&self) -> &Histogram {
         &self.histogram
     }
@@ -336,6 +406,9 @@ impl GroupSnapshot {
         }
         self.sum_nanos = self.sum_nanos.saturating_add(other.sum_nanos);
         self.clamped = self.clamped.saturating_add(other.clamped);
+        self.bytes.request = self.bytes.request.saturating_add(other.bytes.request);
+        self.bytes.response = self.bytes.response.saturating_add(other.bytes.response);
+        self.truncated = self.truncated.saturating_add(other.truncated);
         self.extremes = self.extremes.widened(other.extremes);
         self.current = None;
         Ok(())
@@ -356,10 +429,13 @@ impl GroupSnapshot {
             Some(earlier) => self.histogram.difference(&earlier.histogram),
             None => self.histogram.clone(),
         };
-        if counts.is_empty() && histogram.total() == 0 {
+        let since = |figure: fn(&Self) -> u64| figure(self).saturating_sub(earlier.map_or(0, figure));
+        let clamped = since(Self::clamped);
+        let truncated = since(Self::truncated);
+        let bytes = Bytes { request: since(Self::request_bytes), response: since(Self::response_bytes) };
+        if counts.is_empty() && histogram.total() == 0 && bytes == Bytes::default() && truncated == 0 {
             return None;
         }
-        let clamped = self.clamped.saturating_sub(earlier.map_or(0, |earlier| earlier.clamped));
         let extremes = match self.current {
             Some((current, extremes)) if Some(current) == epoch => extremes,
             // As wide as it can be: what fits is then the outermost buckets' outer ends, and never beyond what occurred.
@@ -374,8 +450,10 @@ impl GroupSnapshot {
         Some(Self {
             group: self.group,
             counts,
-            sum_nanos: self.sum_nanos.saturating_sub(earlier.map_or(0, |earlier| earlier.sum_nanos)),
+            sum_nanos: since(Self::sum_nanos),
             clamped,
+            bytes,
+            truncated,
             extremes: extremes.fitted(&histogram, clamped),
             histogram,
             current: None,
@@ -389,10 +467,45 @@ impl Health {
         add(&mut self.endpoints, other.endpoints);
         add(&mut self.max_series, other.max_series);
         add(&mut self.endpoints_refused, other.endpoints_refused);
+        add(&mut self.consumers, other.consumers);
+        add(&mut self.max_consumers, other.max_consumers);
+        add(&mut self.consumers_refused, other.consumers_refused);
         add(&mut self.shards, other.shards);
         add(&mut self.errors_evicted, other.errors_evicted);
         add(&mut self.errors_thinned, other.errors_thinned);
     }
+}
+
+fn merge_consumers(ours: &mut Vec<ConsumerSnapshot>, theirs: &[ConsumerSnapshot]) {
+    let mut at: HashMap<_, _> =
+        ours.iter().enumerate().map(|(i, consumer)| (Arc::clone(&consumer.name), i)).collect();
+    for theirs in theirs {
+        let Some(&i) = at.get(&theirs.name) else {
+            at.insert(Arc::clone(&theirs.name), ours.len());
+            ours.push(theirs.clone());
+            continue;
+        };
+        let ours = &mut ours[i];
+        ours.calls = ours.calls.saturating_add(theirs.calls);
+        ours.errors = ours.errors.saturating_add(theirs.errors);
+        ours.sum_nanos = ours.sum_nanos.saturating_add(theirs.sum_nanos);
+        ours.last_seen = ours.last_seen.max(theirs.last_seen);
+    }
+}
+
+/// The consumers that were seen since an earlier state.
+fn consumers_since(ours: &[ConsumerSnapshot], earlier: &[ConsumerSnapshot]) -> Vec<ConsumerSnapshot> {
+    let before: HashMap<_, _> = earlier.iter().map(|consumer| (&consumer.name, consumer)).collect();
+    let windows = ours.iter().map(|ours| match before.get(&ours.name) {
+        Some(before) => ConsumerSnapshot {
+            calls: ours.calls.saturating_sub(before.calls),
+            errors: ours.errors.saturating_sub(before.errors),
+            sum_nanos: ours.sum_nanos.saturating_sub(before.sum_nanos),
+            ..ours.clone()
+        },
+        None => ours.clone(),
+    });
+    windows.filter(|window| window.calls > 0).collect()
 }
 
 /// A snapshot as it was read from somewhere, before its parts were held against each other.
@@ -404,7 +517,9 @@ struct Unchecked {
     significant_digits: u8,
     granularity: Granularity,
     endpoints: Vec<Arc<EndpointSnapshot>>,
+    consumers: Vec<ConsumerSnapshot>,
     in_flight: u64,
+    open_streams: u64,
     health: Health,
 }
 
@@ -425,17 +540,17 @@ impl TryFrom<Unchecked> for Snapshot {
         if Layout::for_digits(ours).is_none() {
             return Err(MergeError::SignificantDigits { ours, theirs: Layout::TWO_DIGITS.digits() });
         }
-        let Unchecked { since, taken, span, significant_digits, granularity, endpoints, in_flight, health } =
-            unchecked;
         Ok(Self {
-            since,
-            taken,
-            span,
-            significant_digits,
-            granularity,
-            endpoints,
-            in_flight,
-            health,
+            since: unchecked.since,
+            taken: unchecked.taken,
+            span: unchecked.span,
+            significant_digits: unchecked.significant_digits,
+            granularity: unchecked.granularity,
+            endpoints: unchecked.endpoints,
+            consumers: unchecked.consumers,
+            in_flight: unchecked.in_flight,
+            open_streams: unchecked.open_streams,
+            health: unchecked.health,
             opens: None,
         })
     }

@@ -21,6 +21,8 @@ pub struct Summary {
     pub recent_errors: Vec<RecentError>,
     /// Requests that are under way now.
     pub in_flight: u64,
+    /// Responses that are still open now, such as server-sent events and WebSockets.
+    pub open_streams: u64,
     /// When the window began, by the wall clock. For display.
     pub since: SystemTime,
     /// The length of the window, by the monotonic clock.
@@ -36,6 +38,9 @@ pub struct EndpointSummary {
     pub name: Arc<EndpointName>,
     /// Its figures.
     pub figures: Figures,
+    /// Requests that are under way there now, where something says so: see
+    /// [`Recorder::enter`](crate::Recorder::enter).
+    pub in_flight: u64,
 }
 
 /// The figures of some requests. All zero when there were none.
@@ -52,8 +57,10 @@ pub struct Figures {
     pub client_errors: u64,
     /// Responses 500 to 599.
     pub server_errors: u64,
-    /// Requests whose client went away before there was a response. They are calls, but no errors.
+    /// Requests whose client went away, or whose response broke off. They are calls, but no errors by that.
     pub aborted: u64,
+    /// Those of the aborted ones that had got the head of a response: they are counted by its status, too.
+    pub truncated: u64,
     /// Requests that panicked before there was a response. They are errors.
     pub panicked: u64,
     /// How often which outcome occurred, by status; only those that did.
@@ -72,6 +79,10 @@ pub struct Figures {
     pub p99: Duration,
     /// Durations over 68.7 s, which are exact in sum and maximum but share the last bucket of the percentiles.
     pub clamped: u64,
+    /// Bytes of the requests' bodies, as their heads announced them.
+    pub request_bytes: u64,
+    /// Bytes of the responses' bodies.
+    pub response_bytes: u64,
 }
 
 /// One entry of the error log.
@@ -126,6 +137,11 @@ impl Figures {
             }
             sum_nanos = sum_nanos.saturating_add(group.sum_nanos);
             figures.clamped = figures.clamped.saturating_add(group.clamped);
+            let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+            add(&mut figures.truncated, group.truncated);
+            add(&mut figures.aborted, group.truncated);
+            add(&mut figures.request_bytes, group.bytes.request);
+            add(&mut figures.response_bytes, group.bytes.response);
             extremes = extremes.widened(group.extremes);
             sum.add(&group.histogram);
         }
@@ -182,6 +198,7 @@ impl Snapshot {
             .map(|endpoint| EndpointSummary {
                 name: Arc::clone(&endpoint.name),
                 figures: Figures::of(endpoint.groups.iter(), &mut sum),
+                in_flight: endpoint.in_flight,
             })
             .collect();
         endpoints.sort_by(|a, b| {
@@ -193,6 +210,7 @@ impl Snapshot {
             endpoints,
             recent_errors: Vec::new(),
             in_flight: self.in_flight,
+            open_streams: self.open_streams,
             since: self.since,
             window: self.span,
             health: self.health,

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Cell, RARE};
 use crate::layout::{Layout, MAX_OCTAVES};
 use crate::place::COUNTS;
@@ -29,10 +31,19 @@ pub(crate) struct Header {
     pub(crate) counts: [u64; COUNTS],
     pub(crate) sum: u64,
     pub(crate) clamped: u64,
+    pub(crate) bytes: Bytes,
+    pub(crate) truncated: u64,
     /// The epoch of the extremes.
     pub(crate) epoch: u64,
     pub(crate) min: u64,
     pub(crate) max: u64,
+}
+
+/// Bytes of bodies, without heads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Bytes {
+    pub(crate) request: u64,
+    pub(crate) response: u64,
 }
 
 /// How well a cell could be read.
@@ -82,10 +93,28 @@ impl Reading {
 }
 
 impl<const HALF: usize> Cell<HALF> {
-    /// Records begun so far. As long as it stays, what was read at one moment still is what the cell holds.
-    pub(crate) fn begun(&self) -> u64 {
-        // ORDERING: Relaxed; fences order it where that matters.
+    /// Grows with everything that is written. As long as it stays at [`Header::changes`], what was read at one moment
+    /// still is what the cell holds.
+    pub(crate) fn changes(&self) -> u64 {
+        changes(self.begun(), self.bytes(), self.truncated())
+    }
+
+    /// Records begun so far.
+    ///
+    /// ORDERING: Relaxed, here and in the next two; fences order it where that matters.
+    fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> Bytes {
+        Bytes {
+            request: self.request_bytes.load(Ordering::Relaxed),
+            response: self.response_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    fn truncated(&self) -> u64 {
+        self.truncated.load(Ordering::Relaxed)
     }
 
     /// Reads all of the cell.
@@ -142,6 +171,8 @@ impl<const HALF: usize> Cell<HALF> {
         fence(Ordering::Acquire);
         header.sum = self.sum.load(Ordering::Relaxed);
         header.clamped = self.clamped.load(Ordering::Relaxed);
+        header.bytes = self.bytes();
+        header.truncated = self.truncated();
         header.epoch = self.epoch.load(Ordering::Relaxed);
         header.min = self.floor.load(Ordering::Relaxed).wrapping_sub(header.epoch);
         header.max = header.min.wrapping_add(self.span.load(Ordering::Relaxed));
@@ -167,8 +198,27 @@ impl<const HALF: usize> Cell<HALF> {
 impl Header {
     /// A header to read into.
     pub(super) fn blank() -> Self {
-        Self { counts: [0; COUNTS], sum: 0, clamped: 0, epoch: 0, min: 0, max: 0 }
+        Self {
+            counts: [0; COUNTS],
+            sum: 0,
+            clamped: 0,
+            bytes: Bytes::default(),
+            truncated: 0,
+            epoch: 0,
+            min: 0,
+            max: 0,
+        }
     }
+
+    /// What [`Cell::changes`] was, if this is of one moment in which `done` records were done.
+    pub(crate) fn changes(&self, done: u64) -> u64 {
+        changes(done, self.bytes, self.truncated)
+    }
+}
+
+/// The sum of what only grows.
+fn changes(begun: u64, bytes: Bytes, truncated: u64) -> u64 {
+    begun.wrapping_add(bytes.request).wrapping_add(bytes.response).wrapping_add(truncated)
 }
 
 /// A copy of a cell's buckets.

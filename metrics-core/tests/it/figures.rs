@@ -40,6 +40,7 @@ fn naive(requests: &[(Outcome, u64)]) -> Figures {
         p95: quantile(0.95),
         p99: quantile(0.99),
         clamped: requests.iter().filter(|&&(_, nanos)| nanos > MAX_NANOS).count() as u64,
+        ..Figures::default()
     }
 }
 

@@ -4,6 +4,8 @@
 #![cfg(not(metrics_loom))]
 
 mod allocations;
+mod bodies;
+mod consumers;
 mod error_log;
 mod exactly_once;
 mod figures;

@@ -36,7 +36,7 @@ fn ten_thousand_threads_that_record_through_the_registry_leave_as_many_shards_as
     run_in_groups(threads, |i| registry.record_nanos(endpoint, 200, i));
     let snapshot = registry.snapshot();
     assert_eq!(snapshot.health().shards, PEAK as u64);
-    assert_eq!((calls(&snapshot), sum_nanos(&snapshot)), (threads, threads * (threads - 1) / 2));
+    assert_eq!((calls(&snapshot), sum_nanos(&snapshot)), (threads, u128::from(threads * (threads - 1) / 2)));
 }
 
 #[test]

@@ -91,8 +91,9 @@ pub(crate) fn calls(snapshot: &Snapshot) -> u64 {
 }
 
 /// The sum of all durations of all endpoints, in nanoseconds.
-pub(crate) fn sum_nanos(snapshot: &Snapshot) -> u64 {
-    snapshot.endpoints().flat_map(EndpointSnapshot::groups).map(|group| group.sum_nanos()).sum()
+pub(crate) fn sum_nanos(snapshot: &Snapshot) -> u128 {
+    let groups = snapshot.endpoints().flat_map(EndpointSnapshot::groups);
+    groups.map(|group| u128::from(group.sum_nanos())).sum()
 }
 
 /// Holds what must be true of the figures of any window, also of one that was read under load.

@@ -98,11 +98,12 @@ fn a_thread_outlives_a_thousand_registries_that_it_recorded_to() {
         other.record_nanos(of_other, 200, i);
         registry.record_nanos(endpoint, 200, i);
         let snapshot = registry.snapshot();
-        assert_eq!((calls(&snapshot), sum_nanos(&snapshot)), (2, 2 * i));
+        assert_eq!((calls(&snapshot), sum_nanos(&snapshot)), (2, 2 * u128::from(i)));
         assert_eq!(snapshot.health().shards, 1);
     }
     let snapshot = other.snapshot();
-    assert_eq!((calls(&snapshot), sum_nanos(&snapshot)), (registries, registries * (registries - 1) / 2));
+    let sum = u128::from(registries * (registries - 1) / 2);
+    assert_eq!((calls(&snapshot), sum_nanos(&snapshot)), (registries, sum));
     assert_eq!(snapshot.health().shards, 1);
 }
 

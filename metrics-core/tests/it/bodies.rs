@@ -1,0 +1,77 @@
+//! What belongs to a request beside its record, and can come later: bytes, bodies that broke off, open streams.
+
+use std::thread;
+
+use metrics_core::{Outcome, Registry, Summary};
+
+const OK: Outcome = Outcome::Status(200);
+
+fn bytes(summary: &Summary) -> (u64, u64) {
+    (summary.total.request_bytes, summary.total.response_bytes)
+}
+
+#[test]
+fn bytes_fall_into_the_window_in_which_they_were_added_even_without_a_call() {
+    for digits in 1..=3 {
+        let registry = Registry::builder().significant_digits(digits).build().unwrap();
+        let endpoint = registry.endpoint("GET", "/");
+        let recorder = registry.recorder();
+        recorder.add_bytes(endpoint, OK, 1, 10);
+        recorder.record_nanos(endpoint, 200, 5);
+        assert_eq!(bytes(&registry.summary()), (1, 10));
+        recorder.add_bytes(endpoint, Outcome::Status(404), 0, 100);
+        assert_eq!(bytes(&registry.reset()), (1, 110));
+        recorder.add_bytes(endpoint, OK, 0, 1_000);
+        let window = registry.reset();
+        assert_eq!((bytes(&window), window.total.calls), ((0, 1_000), 0));
+        assert_eq!(bytes(&registry.snapshot().summary()), (1, 1_110));
+    }
+}
+
+#[test]
+fn a_response_that_broke_off_is_aborted_and_keeps_its_status() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let recorder = registry.recorder();
+    recorder.record_nanos(endpoint, 200, 5);
+    registry.reset();
+    recorder.count_truncated(endpoint, OK);
+    recorder.record_nanos(endpoint, 200, 7);
+    let figures = registry.reset().total;
+    assert_eq!((figures.calls, figures.aborted, figures.truncated, figures.errors), (1, 1, 1, 0));
+    assert_eq!(figures.outcomes, [(OK, 1)]);
+    assert_eq!(registry.summary().total.aborted, 0);
+}
+
+#[test]
+fn streams_are_open_until_they_are_closed_on_whichever_thread() {
+    let registry = Registry::new();
+    let recorder = registry.recorder();
+    (0..3).for_each(|_| recorder.open_stream());
+    assert_eq!(registry.summary().open_streams, 3);
+    thread::scope(|scope| {
+        scope.spawn(|| registry.with_recorder(metrics_core::Recorder::close_stream));
+    });
+    assert_eq!((registry.reset().open_streams, registry.summary().open_streams), (2, 2));
+}
+
+#[test]
+fn an_endpoint_shows_what_is_under_way_there_even_before_its_first_call() {
+    let registry = Registry::new();
+    let (slow, fast) = (registry.endpoint("GET", "/slow"), registry.endpoint("GET", "/fast"));
+    let recorder = registry.recorder();
+    let in_flight = || -> Vec<_> {
+        let endpoints = registry.summary().endpoints;
+        endpoints.iter().map(|e| (e.name.route.to_string(), e.figures.calls, e.in_flight)).collect()
+    };
+    recorder.enter(slow);
+    recorder.enter(slow);
+    recorder.record_nanos(fast, 200, 5);
+    assert_eq!(in_flight(), [("/fast".to_owned(), 1, 0), ("/slow".to_owned(), 0, 2)]);
+    registry.reset();
+    assert_eq!(in_flight(), [("/slow".to_owned(), 0, 2)]);
+    registry.with_recorder(|recorder| recorder.leave(slow));
+    assert_eq!(in_flight(), [("/slow".to_owned(), 0, 1)]);
+    recorder.leave(slow);
+    assert_eq!(in_flight(), []);
+}

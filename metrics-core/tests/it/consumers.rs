@@ -1,0 +1,106 @@
+//! Calls by consumer: exact, bounded, and each in one window.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use metrics_core::{Consumer, Outcome, Registry, Snapshot};
+
+use crate::support::scaled;
+
+const ELAPSED: Duration = Duration::from_nanos(7);
+
+fn calls(snapshot: &Snapshot) -> BTreeMap<String, u64> {
+    snapshot.consumers().iter().map(|consumer| (consumer.name.to_string(), consumer.calls)).collect()
+}
+
+#[test]
+fn a_consumer_has_its_calls_errors_durations_and_when_it_was_last_seen() {
+    let registry = Registry::new();
+    let recorder = registry.recorder();
+    let consumer = registry.consumer("abc");
+    let before = SystemTime::now();
+    recorder.record_consumer(consumer, Outcome::Status(200), ELAPSED);
+    registry.with_recorder(|recorder| recorder.record_consumer(consumer, Outcome::Status(503), ELAPSED));
+    let snapshot = registry.snapshot();
+    let [seen] = snapshot.consumers() else { panic!("{:?}", snapshot.consumers()) };
+    assert_eq!((&*seen.name, seen.calls, seen.errors, seen.sum_nanos), ("abc", 2, 1, 14));
+    // To within what the two clocks may drift apart.
+    assert!(seen.last_seen + Duration::from_secs(1) > before);
+    assert!(seen.last_seen < SystemTime::now() + Duration::from_secs(1));
+}
+
+#[test]
+fn consumers_that_do_not_fit_are_counted_together() {
+    let registry = Registry::builder().max_consumers(2).build().unwrap();
+    let recorder = registry.recorder();
+    for i in 0..scaled(10_000, 50) {
+        recorder.record_consumer(registry.consumer(&format!("{i}")), Outcome::Status(200), ELAPSED);
+    }
+    recorder.record_consumer(Consumer::Anonymous, Outcome::Aborted, ELAPSED);
+    let others = scaled(10_000, 50) - 2;
+    let expected = [("0", 1), ("1", 1), ("_anonymous", 1), ("_other", others)];
+    let snapshot = registry.snapshot();
+    assert_eq!(calls(&snapshot), expected.map(|(name, calls)| (name.to_owned(), calls)).into());
+    let health = snapshot.health();
+    assert_eq!((health.consumers, health.max_consumers, health.consumers_refused), (2, 2, others));
+}
+
+#[test]
+fn each_call_falls_into_one_window_of_its_consumer() {
+    let registry = Registry::new();
+    let names = ["a", "b", "c"];
+    let each = scaled(200_000, 50);
+    let done = AtomicBool::new(false);
+    let mut seen = BTreeMap::new();
+    let mut last = registry.snapshot();
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let recorder = registry.recorder();
+                    let consumers = names.map(|name| registry.consumer(name));
+                    for i in 0..each {
+                        let outcome = Outcome::Status(if i % 2 == 0 { 200 } else { 500 });
+                        recorder.record_consumer(consumers[i as usize % 3], outcome, ELAPSED);
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            done.store(true, Ordering::Release);
+        });
+        loop {
+            let finished = done.load(Ordering::Acquire);
+            let now = registry.snapshot();
+            for window in now.difference(&last).consumers() {
+                assert!(window.errors <= now.consumers().iter().map(|c| c.calls).sum());
+                *seen.entry(window.name.to_string()).or_insert(0) += window.calls;
+            }
+            last = now;
+            if finished {
+                break;
+            }
+        }
+    });
+    assert_eq!(seen.values().sum::<u64>(), 2 * each);
+    assert_eq!(seen, calls(&registry.snapshot()));
+}
+
+#[test]
+fn merging_adds_consumers_by_name() {
+    let registries = [Registry::new(), Registry::new()];
+    for (i, registry) in registries.iter().enumerate() {
+        let recorder = registry.recorder();
+        recorder.record_consumer(registry.consumer("both"), Outcome::Status(200), ELAPSED);
+        recorder.record_consumer(registry.consumer(&format!("only {i}")), Outcome::Status(200), ELAPSED);
+    }
+    let mut merged = registries[0].snapshot();
+    merged.merge(&registries[1].snapshot()).unwrap();
+    let expected = [("both", 2), ("only 0", 1), ("only 1", 1)];
+    assert_eq!(calls(&merged), expected.map(|(name, calls)| (name.to_owned(), calls)).into());
+    let text = serde_json::to_string(&merged).unwrap();
+    assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap().consumers(), merged.consumers());
+}
