@@ -1,15 +1,33 @@
 //! The monitor of one service, and what it can be told when it is made.
 
+use std::fmt;
+use std::hash::RandomState;
 use std::sync::Arc;
+use std::time::Duration;
 
+use actix_web::http::header::HeaderName;
 use actix_web::web::ServiceConfig;
+use actix_web::{Error, HttpRequest};
 use metrics_core::Registry;
+use regex_lite::Regex;
 
+use crate::access::Tokens;
+use crate::background::Background;
+use crate::consumer::{Alias, Consumers, Identity, Source, random_key};
 use crate::endpoints;
+use crate::exclude::Exclusions;
+use crate::marker::RouteMarker;
+use crate::message;
 use crate::middleware::Middleware;
 
 /// The longest service name, in bytes.
 const MAX_SERVICE_BYTES: usize = 128;
+
+/// The shortest token and the shortest hash key, in bytes: what a machine makes, not what a person remembers.
+const MIN_SECRET_BYTES: usize = 16;
+
+/// Tokens for one purpose that are valid at once: the old one and the new one.
+const MAX_TOKENS: usize = 2;
 
 /// The monitor of one service. Cheap to clone; clones are the same monitor.
 ///
@@ -19,23 +37,88 @@ pub struct Metrics {
     shared: Arc<Shared>,
 }
 
+/// Until when a request is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Until {
+    /// Until the head of the response is handed to the server.
+    #[default]
+    Head,
+    /// Until the last byte of the response's body is handed to the server, or the body breaks off.
+    ///
+    /// The request counts as in flight for as long. Responses without a body end with their head, and so do those that
+    /// stay open at will, which would spoil the percentiles: 101, and streams of `text/event-stream`.
+    BodyEnd,
+}
+
 /// What all workers share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) service: String,
     pub(crate) registry: Registry,
-    pub(crate) reset: bool,
+    pub(crate) measure: Until,
+    pub(crate) exclusions: Exclusions,
+    pub(crate) consumers: Option<Consumers>,
+    pub(crate) read_tokens: Tokens,
+    pub(crate) reset: Reset,
+    pub(crate) background: Arc<Background>,
+    error_message: Option<Arc<ErrorMessage>>,
+}
+
+type ErrorMessage = dyn Fn(&Error) -> String + Send + Sync;
+
+/// Who may reset.
+#[derive(Debug, Clone)]
+pub(crate) enum Reset {
+    /// Nobody: there is no such endpoint.
+    Absent,
+    /// Everybody who can reach the endpoint.
+    Open,
+    /// Who has a token.
+    WithToken(Tokens),
+}
+
+impl Shared {
+    /// What is kept of an error's text.
+    pub(crate) fn error_message(&self, error: &Error) -> String {
+        match &self.error_message {
+            Some(hook) => message::line(&hook(error)),
+            None => message::line(error),
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("service", &self.service).finish_non_exhaustive()
+    }
 }
 
 impl Metrics {
     /// Begins the monitor of a service. The name says which service the figures are of, wherever they are sent.
     pub fn builder(service: impl Into<String>) -> Builder {
-        Builder { service: service.into(), registry: None, reset: false }
+        Builder::new(service.into())
     }
 
     /// The middleware that records every request. Wrap it last, so that it is the outermost and sees what the others do.
     pub fn middleware(&self) -> Middleware {
         Middleware::new(Arc::clone(&self.shared))
+    }
+
+    /// A marker for a resource or a scope, inside the middleware: requests are counted there while they are under way.
+    ///
+    /// Without it a route's `in_flight` is 0, and requests that get no response are `_unmatched`. With it they are counted
+    /// where they were. Costs about as much again as the middleware.
+    ///
+    /// ```
+    /// # use actix_web::{App, web};
+    /// # async fn slow() -> &'static str { "" }
+    /// # let metrics = metrics_actix::Metrics::builder("orders").build().unwrap();
+    /// App::new()
+    ///     .service(web::resource("/slow").wrap(metrics.route_marker()).to(slow))
+    ///     .wrap(metrics.middleware());
+    /// ```
+    pub fn route_marker(&self) -> RouteMarker {
+        RouteMarker::new(Arc::clone(&self.shared))
     }
 
     /// The endpoints, for [`App::configure`](actix_web::App::configure), under a path such as `/api/metrics`.
@@ -45,11 +128,21 @@ impl Metrics {
     /// | `GET summary` | the figures of all requests since the last reset |
     /// | `GET routes` | the figures of each endpoint since the last reset, those with the most calls first |
     /// | `GET errors` | the last errors, newest first |
+    /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
     ///
-    /// Calls of these endpoints are not in the figures.
+    /// Calls of these endpoints are not in the figures. They are open to everybody who can reach them, unless
+    /// [`Builder::read_token`] says otherwise; they can also be mounted in an app of their own, on a private listener.
     pub fn routes(&self, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
         endpoints::configure(Arc::clone(&self.shared), prefix)
+    }
+
+    /// Ends the monitor's background work: none begins any more (the endpoints answer 503), and what is under way is
+    /// waited for, but never longer than `timeout`. Whether all of it ended in time.
+    ///
+    /// Requests are measured as before, and the registry can be read.
+    pub async fn shutdown(&self, timeout: Duration) -> bool {
+        self.shared.background.shutdown(timeout).await
     }
 
     /// The figures.
@@ -64,18 +157,149 @@ impl Metrics {
 }
 
 /// Makes [`Metrics`].
-#[derive(Debug, Clone)]
 #[must_use = "nothing is made before `build`"]
 pub struct Builder {
     service: String,
     registry: Option<Registry>,
-    reset: bool,
+    measure: Until,
+    exclusions: Exclusions,
+    patterns: Vec<String>,
+    source: Option<Result<Source, String>>,
+    alias: Option<Box<Alias>>,
+    hash_key: Option<Vec<u8>>,
+    error_message: Option<Arc<ErrorMessage>>,
+    read_tokens: Vec<String>,
+    reset_tokens: Vec<String>,
+    reset_without_token: bool,
+}
+
+impl fmt::Debug for Builder {
+    /// Without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("service", &self.service).finish_non_exhaustive()
+    }
 }
 
 impl Builder {
+    fn new(service: String) -> Self {
+        Self {
+            service,
+            registry: None,
+            measure: Until::default(),
+            exclusions: Exclusions::default(),
+            patterns: Vec::new(),
+            source: None,
+            alias: None,
+            hash_key: None,
+            error_message: None,
+            read_tokens: Vec::new(),
+            reset_tokens: Vec::new(),
+            reset_without_token: false,
+        }
+    }
+
     /// Where the figures are kept; default: a [`Registry`] of its own with the default settings.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
+        self
+    }
+
+    /// Until when a request is timed; default: [`Until::Head`].
+    pub fn measure(mut self, until: Until) -> Self {
+        self.measure = until;
+        self
+    }
+
+    /// Leaves out a route, given as its template, such as `/health`; `_unmatched` is what matched no route. Default: all
+    /// are counted, but the monitor's own endpoints.
+    ///
+    /// A request that got no response has no route, unless a [marker](Metrics::route_marker) says so; it is counted as
+    /// `_unmatched`.
+    pub fn exclude(mut self, route: impl Into<String>) -> Self {
+        self.exclusions.routes.push(route.into());
+        self
+    }
+
+    /// Leaves out the routes whose template begins like this, such as `/static/`.
+    pub fn exclude_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.exclusions.prefixes.push(prefix.into());
+        self
+    }
+
+    /// Leaves out the routes in whose template this regular expression matches, such as `^/v[0-9]+/ping$`.
+    pub fn exclude_regex(mut self, pattern: impl Into<String>) -> Self {
+        self.patterns.push(pattern.into());
+        self
+    }
+
+    /// Leaves out the responses with this status.
+    pub fn exclude_status(mut self, status: u16) -> Self {
+        self.exclusions.statuses.push(status);
+        self
+    }
+
+    /// Counts calls by the API key in this header, such as `x-api-key`; default: no consumers are counted.
+    ///
+    /// A key is neither kept nor shown. It is called by its [alias](Builder::consumer_alias), or else by 64 bits of its
+    /// HMAC-SHA256 under the [hash key](Builder::consumer_hash_key). Requests that the service refuses (401, 403) count
+    /// under `_rejected`, those without a key under `_anonymous`, those without a response under `_unanswered`, and those
+    /// past the registry's `max_consumers` under `_other`.
+    pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.source = Some(HeaderName::try_from(name.as_str()).map(Source::Header).map_err(|_| name));
+        self
+    }
+
+    /// Counts calls by what this says of a request, as [`Builder::api_key_header`] does by a header; `None` is
+    /// `_anonymous`.
+    ///
+    /// Called on the worker, after the response is made: what inner middlewares left in the request's extensions is there.
+    pub fn consumer(
+        mut self,
+        identify: impl Fn(&HttpRequest) -> Option<Identity> + Send + Sync + 'static,
+    ) -> Self {
+        self.source = Some(Ok(Source::Hook(Box::new(identify))));
+        self
+    }
+
+    /// What a key is shown as; `None`, or no alias: a keyed hash. Keys with one alias are counted together.
+    ///
+    /// Called with the key itself, when a worker sees it first.
+    pub fn consumer_alias(mut self, alias: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.alias = Some(Box::new(alias));
+        self
+    }
+
+    /// What keys are hashed with, at least 16 bytes; default: random, so that hashes change with each start. All instances
+    /// of a fleet need the same.
+    pub fn consumer_hash_key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.hash_key = Some(key.into());
+        self
+    }
+
+    /// What is shown of an error among the recent errors; default: its `Display`.
+    ///
+    /// Either is made one line, control characters escaped, and cut to 256 bytes. It is shown to whoever may read the
+    /// endpoints: leave out what they must not see.
+    pub fn error_message(mut self, message: impl Fn(&Error) -> String + Send + Sync + 'static) -> Self {
+        self.error_message = Some(Arc::new(message));
+        self
+    }
+
+    /// Asks for this token (`Authorization: Bearer <token>`) at all endpoints that read; default: they are open.
+    ///
+    /// 16 or more letters, digits and `-._~+/=`. Twice for two tokens that are valid at once, while one takes the place of the
+    /// other.
+    pub fn read_token(mut self, token: impl Into<String>) -> Self {
+        self.read_tokens.push(token.into());
+        self
+    }
+
+    /// Enables `POST reset` for those who have this token; default: there is none. As [`Builder::read_token`] otherwise.
+    ///
+    /// For development. What is exported as cumulative is not affected by a reset.
+    pub fn reset_token(mut self, token: impl Into<String>) -> Self {
+        self.reset_tokens.push(token.into());
         self
     }
 
@@ -83,7 +307,7 @@ impl Builder {
     ///
     /// For development. What is exported as cumulative is not affected by a reset.
     pub fn reset_without_token(mut self) -> Self {
-        self.reset = true;
+        self.reset_without_token = true;
         self
     }
 
@@ -98,10 +322,61 @@ impl Builder {
         if !valid {
             return Err(BuildError::Service { name: self.service });
         }
-        let registry = self.registry.unwrap_or_default();
-        let shared = Arc::new(Shared { service: self.service, registry, reset: self.reset });
+        let mut exclusions = self.exclusions;
+        for pattern in self.patterns {
+            let compiled = Regex::new(&pattern);
+            let reason =
+                |error: regex_lite::Error| BuildError::Pattern { pattern, reason: error.to_string() };
+            exclusions.patterns.push(compiled.map_err(reason)?);
+        }
+        if let Some(&status) = exclusions.statuses.iter().find(|status| !(100..=599).contains(*status)) {
+            return Err(BuildError::Status { status });
+        }
+        if self.hash_key.as_ref().is_some_and(|key| key.len() < MIN_SECRET_BYTES) {
+            return Err(BuildError::HashKey);
+        }
+        let source = self.source.transpose().map_err(|name| BuildError::Header { name })?;
+        if source.is_none() && (self.alias.is_some() || self.hash_key.is_some()) {
+            return Err(BuildError::NoConsumers);
+        }
+        let consumers = source.map(|source| Consumers {
+            source,
+            alias: self.alias,
+            hash_key: self.hash_key.unwrap_or_else(random_key),
+            fingerprints: [RandomState::new(), RandomState::new()],
+        });
+        check_tokens("read_token", &self.read_tokens)?;
+        check_tokens("reset_token", &self.reset_tokens)?;
+        let reset = match (self.reset_without_token, self.reset_tokens.as_slice()) {
+            (true, []) => Reset::Open,
+            (true, _) => return Err(BuildError::ResetTwice),
+            (false, []) => Reset::Absent,
+            (false, tokens) => Reset::WithToken(Tokens::new(tokens)),
+        };
+        let shared = Arc::new(Shared {
+            service: self.service,
+            registry: self.registry.unwrap_or_default(),
+            measure: self.measure,
+            exclusions,
+            consumers,
+            read_tokens: Tokens::new(&self.read_tokens),
+            reset,
+            background: Arc::default(),
+            error_message: self.error_message,
+        });
         Ok(Metrics { shared })
     }
+}
+
+fn check_tokens(field: &'static str, tokens: &[String]) -> Result<(), BuildError> {
+    if tokens.len() > MAX_TOKENS {
+        return Err(BuildError::TooManyTokens { field, tokens: tokens.len() });
+    }
+    let valid = |token: &String| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
+        token.len() >= MIN_SECRET_BYTES && token.chars().all(allowed)
+    };
+    if tokens.iter().all(valid) { Ok(()) } else { Err(BuildError::Token { field }) }
 }
 
 /// A setting that is out of range.
@@ -114,11 +389,60 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
+    /// A regular expression cannot be compiled.
+    #[error("exclude_regex is {pattern:?}, which is no regular expression: {reason}")]
+    Pattern {
+        /// The expression.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No response has this status.
+    #[error("exclude_status is {status}; allowed: 100 to 599")]
+    Status {
+        /// The status.
+        status: u16,
+    },
+    /// No header has this name.
+    #[error("api_key_header is {name:?}; allowed: the name of a header, such as \"x-api-key\"")]
+    Header {
+        /// The name.
+        name: String,
+    },
+    /// There is an alias or a hash key, but nothing that consumers come from.
+    #[error("consumer_alias or consumer_hash_key is set, but neither api_key_header nor consumer")]
+    NoConsumers,
+    /// The hash key is too short. It is not repeated here.
+    #[error("consumer_hash_key is too short; allowed: at least {MIN_SECRET_BYTES} bytes")]
+    HashKey,
+    /// A token is too short, or cannot be sent in a header. It is not repeated here.
+    #[error("{field} is refused; allowed: at least {MIN_SECRET_BYTES} letters, digits and -._~+/=")]
+    Token {
+        /// The setter that was given the token.
+        field: &'static str,
+    },
+    /// There are more tokens than a rotation needs.
+    #[error("{field} is set {tokens} times; allowed: at most {MAX_TOKENS}")]
+    TooManyTokens {
+        /// The setter that was given the tokens.
+        field: &'static str,
+        /// How many there are.
+        tokens: usize,
+    },
+    /// The reset is both open to everybody and closed by a token.
+    #[error("reset_token and reset_without_token are both set; allowed: one of them")]
+    ResetTwice,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn refused(builder: impl FnOnce(Builder) -> Builder) -> String {
+        builder(Metrics::builder("test")).build().unwrap_err().to_string()
+    }
 
     #[test]
     fn a_service_name_that_is_no_label_is_refused_with_what_is_allowed() {
@@ -127,5 +451,33 @@ mod tests {
             assert!(error.ends_with("allowed: 1 to 128 bytes without control characters"), "{error}");
         }
         assert_eq!(Metrics::builder("주문").build().unwrap().service(), "주문");
+    }
+
+    #[test]
+    fn every_other_setting_out_of_range_is_refused_with_what_is_allowed() {
+        assert!(refused(|b| b.exclude_regex("(")).starts_with("exclude_regex is \"(\", which is no regular"));
+        assert_eq!(refused(|b| b.exclude_status(99)), "exclude_status is 99; allowed: 100 to 599");
+        assert!(refused(|b| b.api_key_header("x api key")).ends_with("such as \"x-api-key\""));
+        assert!(refused(|b| b.consumer_alias(|_| None)).ends_with("neither api_key_header nor consumer"));
+        assert!(refused(|b| b.api_key_header("k").consumer_hash_key("short")).ends_with("at least 16 bytes"));
+        assert!(refused(|b| b.reset_token(TOKEN).reset_without_token()).ends_with("allowed: one of them"));
+    }
+
+    #[test]
+    fn a_token_that_is_refused_is_not_repeated() {
+        for token in ["hunter2", "0123456789abcde", "0123456789 abcdef", "0123456789abcdé"] {
+            let error = refused(|b| b.read_token(token));
+            assert!(error.starts_with("read_token is refused; allowed: at least 16"), "{error}");
+        }
+        let three = refused(|b| b.reset_token(TOKEN).reset_token(TOKEN).reset_token(TOKEN));
+        assert_eq!(three, "reset_token is set 3 times; allowed: at most 2");
+    }
+
+    #[test]
+    fn no_secret_shows_up_in_debug_output() {
+        let builder = Metrics::builder("test").read_token(TOKEN).reset_token(TOKEN);
+        let builder = builder.api_key_header("x-api-key").consumer_hash_key(TOKEN);
+        assert!(!format!("{builder:?}").contains(TOKEN));
+        assert!(!format!("{:?}", builder.build().unwrap()).contains(TOKEN));
     }
 }

@@ -2,22 +2,68 @@
 
 use std::sync::Arc;
 
+use actix_web::body::BoxBody;
+use actix_web::dev::{HttpServiceFactory, ServiceRequest};
 use actix_web::http::{StatusCode, header};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Resource};
-use metrics_core::{Registry, Summary};
-use metrics_export::json::{Answer, ErrorsBody, Failure, RoutesBody, SummaryBody};
-use serde::Serialize;
+use actix_web::{HttpRequest, HttpResponse, Route};
+use metrics_core::Registry;
+use metrics_export::json::{ConsumersBody, ErrorsBody, RoutesBody, SummaryBody};
+use serde::Deserialize;
 
-use crate::builder::Shared;
+use crate::access::{self, Tokens};
+use crate::answer;
+use crate::builder::{Reset, Shared};
 use crate::method::MethodLabel;
 
 /// Names our resources, so that the middleware can leave their calls out.
 const OWN_RESOURCE: &str = "metrics-actix";
 
+/// How many consumers are listed, if the request does not say.
+const DEFAULT_TOP: usize = 20;
+
+/// How many consumers a request may ask for.
+const MAX_TOP: usize = 1_000;
+
 /// Whether a request matched one of our endpoints.
 pub(crate) fn is_own(request: &HttpRequest) -> bool {
     request.match_name().is_some_and(|name| name.starts_with(OWN_RESOURCE))
+}
+
+/// What an endpoint is asked for.
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    Summary,
+    Routes,
+    Errors,
+    Consumers { top: usize },
+    Reset,
+}
+
+impl Call {
+    /// Reads the registry and writes the answer.
+    fn answer(self, registry: &Registry) -> Vec<u8> {
+        match self {
+            Self::Summary => answer::success(SummaryBody::from(&registry.summary())),
+            Self::Routes => answer::success(RoutesBody::from(&registry.summary())),
+            Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
+            Self::Consumers { top } => answer::success(ConsumersBody::new(&registry.window(), top)),
+            Self::Reset => answer::success(SummaryBody::from(&registry.reset())),
+        }
+    }
+
+    /// The call with what the request's query says of it; `None` if that is out of range.
+    fn with_query(self, request: &HttpRequest) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Query {
+            top: Option<usize>,
+        }
+        let Self::Consumers { top } = self else { return Some(self) };
+        let query = web::Query::<Query>::from_query(request.query_string()).ok()?;
+        let top = query.top.unwrap_or(top);
+        (1..=MAX_TOP).contains(&top).then_some(Self::Consumers { top })
+    }
 }
 
 /// All endpoints under `prefix`.
@@ -25,69 +71,79 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
     let path = prefix.trim_matches('/');
     let prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
     move |config| {
-        let read = |name, body| read_resource(&prefix, name, shared.registry.clone(), body);
-        config.service(read("summary", |summary| json(&Answer::new(SummaryBody::from(summary)))));
-        config.service(read("routes", |summary| json(&Answer::new(RoutesBody::from(summary)))));
-        config.service(read("errors", |summary| json(&Answer::new(ErrorsBody::from(summary)))));
-        if shared.reset {
-            config.service(reset_resource(&prefix, shared.registry.clone()));
+        let mut reads = vec![("summary", Call::Summary), ("routes", Call::Routes), ("errors", Call::Errors)];
+        if shared.consumers.is_some() {
+            reads.push(("consumers", Call::Consumers { top: DEFAULT_TOP }));
         }
+        for (name, call) in reads {
+            let routes = [web::get(), web::head()].map(|route| answering(route, &shared, call));
+            config.service(resource(&prefix, name, "GET, HEAD", routes, &shared.read_tokens));
+        }
+        let tokens = match &shared.reset {
+            Reset::Absent => return,
+            Reset::Open => &Tokens::default(),
+            Reset::WithToken(tokens) => tokens,
+        };
+        let post = answering(web::post(), &shared, Call::Reset);
+        config.service(resource(&prefix, "reset", "POST", [post], tokens));
     }
 }
 
-type Body = fn(&Summary) -> HttpResponse;
-
-fn read_resource(prefix: &str, name: &str, registry: Registry, body: Body) -> Resource {
-    let get = move || {
-        let registry = registry.clone();
-        async move { merged(move || registry.summary()).await.map_or_else(|failure| failure, |s| body(&s)) }
-    };
-    resource(prefix, name, "GET, HEAD").route(web::get().to(get.clone())).route(web::head().to(get))
-}
-
-fn reset_resource(prefix: &str, registry: Registry) -> Resource {
-    let post = move || {
-        let registry = registry.clone();
-        async move {
-            let closed = merged(move || registry.reset()).await;
-            closed.map_or_else(|failure| failure, |closed| json(&Answer::new(SummaryBody::from(&closed))))
-        }
-    };
-    resource(prefix, "reset", "POST").route(web::post().to(post))
-}
-
-/// A resource that answers every method but those of its routes with 405.
-fn resource(prefix: &str, name: &str, allow: &'static str) -> Resource {
+/// A resource that looks at the token first, and answers every method but those of its routes with 405.
+fn resource<const N: usize>(
+    prefix: &str,
+    name: &str,
+    allow: &'static str,
+    routes: [Route; N],
+    tokens: &Tokens,
+) -> impl HttpServiceFactory + use<N> {
     let refuse = move |request: HttpRequest| async move {
         // The label, so that what strangers send is not sent back.
         let method = MethodLabel::of(request.method()).name();
         let message = format!("{method} is not supported here; allowed: {allow}");
-        let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
+        let mut response = answer::failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
         response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
         response
     };
-    web::resource(format!("{prefix}/{name}"))
+    let tokens = tokens.clone();
+    let gate = move |mut request: ServiceRequest, next: Next<BoxBody>| {
+        let tokens = tokens.clone();
+        async move {
+            match access::refusal(&mut request, &tokens).await {
+                Some(refusal) => Ok(request.into_response(refusal)),
+                None => next.call(request).await,
+            }
+        }
+    };
+    let resource = web::resource(format!("{prefix}/{name}"))
         .name(&format!("{OWN_RESOURCE}:{prefix}/{name}"))
-        .default_service(web::to(refuse))
+        .default_service(web::to(refuse));
+    routes.into_iter().fold(resource, actix_web::Resource::route).wrap(from_fn(gate))
 }
 
-/// Reads on a thread of the blocking pool: merging takes up to milliseconds, in which a worker would serve nobody.
-async fn merged(read: impl FnOnce() -> Summary + Send + 'static) -> Result<Summary, HttpResponse> {
-    let message = "the server is shutting down";
-    web::block(read).await.map_err(|_| failure(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message))
-}
-
-fn json(body: &impl Serialize) -> HttpResponse {
-    respond(StatusCode::OK, body)
-}
-
-fn failure(status: StatusCode, code: &str, message: &str) -> HttpResponse {
-    respond(status, &Failure::new(code, message))
-}
-
-fn respond(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
-    response.insert_header((header::CACHE_CONTROL, "no-store"));
-    response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    response.json(body)
+/// A route that answers a call on a thread of the blocking pool: merging takes up to milliseconds, in which a worker would
+/// serve nobody.
+fn answering(route: Route, shared: &Arc<Shared>, call: Call) -> Route {
+    let shared = Arc::clone(shared);
+    route.to(move |request: HttpRequest| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let Some(call) = call.with_query(&request) else {
+                let message = format!("top is out of range; allowed: 1 to {MAX_TOP}");
+                return answer::failure(StatusCode::BAD_REQUEST, "bad_request", &message);
+            };
+            let shutting_down = || {
+                let message = "the server is shutting down";
+                answer::failure(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            };
+            let Some(running) = shared.background.begin() else { return shutting_down() };
+            let registry = shared.registry.clone();
+            let answered = web::block(move || {
+                let json = call.answer(&registry);
+                drop(running);
+                json
+            });
+            answered.await.map_or_else(|_| shutting_down(), |json| answer::respond(StatusCode::OK, json))
+        }
+    })
 }

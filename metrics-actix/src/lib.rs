@@ -36,14 +36,25 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
+mod answer;
+mod background;
+mod body;
 mod builder;
+mod consumer;
 mod endpoints;
+mod exclude;
+mod marker;
+mod message;
 mod method;
 mod middleware;
 mod route;
 mod worker;
 
-pub use builder::{BuildError, Builder, Metrics};
+pub use body::MeasuredBody;
+pub use builder::{BuildError, Builder, Metrics, Until};
+pub use consumer::Identity;
+pub use marker::{Marked, MarkedService, RouteMarker};
 pub use middleware::{MetricsService, Middleware, Recorded};
 
 /// The README's examples, compiled and run with the doc tests.

@@ -13,6 +13,14 @@ const NAMES: [&str; LABELS] =
 pub(crate) struct MethodLabel(u8);
 
 impl MethodLabel {
+    pub(crate) const HEAD: Self = Self(4);
+
+    /// Whether a body is part of what the method means; nobody looks for one otherwise.
+    pub(crate) fn may_have_body(self) -> bool {
+        const GET: MethodLabel = MethodLabel(0);
+        self != GET && self != Self::HEAD
+    }
+
     pub(crate) fn of(method: &Method) -> Self {
         Self(match *method {
             Method::GET => 0,

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::Error;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
-use metrics_core::{Outcome, Start};
+use actix_web::http::{StatusCode, header};
+use metrics_core::{Consumer, Outcome, Start};
 use pin_project_lite::pin_project;
 
-use crate::builder::Shared;
+use crate::body::{End, MeasuredBody, Watch};
+use crate::builder::{Shared, Until};
 use crate::method::MethodLabel;
-use crate::worker::{AppWorker, Endpoint};
+use crate::worker::{AppWorker, Endpoint, RequestKey};
 
 /// Records every request. Made by [`Metrics::middleware`](crate::Metrics::middleware), for
 /// [`App::wrap`](actix_web::App::wrap).
@@ -31,8 +34,9 @@ impl Middleware {
 impl<S, B> Transform<S, ServiceRequest> for Middleware
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
 {
-    type Response = ServiceResponse<B>;
+    type Response = ServiceResponse<MeasuredBody<B>>;
     type Error = Error;
     type Transform = MetricsService<S>;
     type InitError = ();
@@ -53,8 +57,9 @@ pub struct MetricsService<S> {
 impl<S, B> Service<ServiceRequest> for MetricsService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
 {
-    type Response = ServiceResponse<B>;
+    type Response = ServiceResponse<MeasuredBody<B>>;
     type Error = Error;
     type Future = Recorded<S::Future>;
 
@@ -83,78 +88,200 @@ pin_project! {
 impl<F, B> Future for Recorded<F>
 where
     F: Future<Output = Result<ServiceResponse<B>, Error>>,
+    B: MessageBody,
 {
-    type Output = F::Output;
+    type Output = Result<ServiceResponse<MeasuredBody<B>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.call.poll(cx));
-        match &result {
-            Ok(response) => this.guard.end_with_response(response),
-            Err(error) => this.guard.end_with_error(error),
-        }
-        Poll::Ready(result)
+        Poll::Ready(match ready!(this.call.poll(cx)) {
+            Ok(response) => {
+                let watch = this.guard.end_with_response(&response);
+                Ok(response.map_body(|_, body| MeasuredBody::new(body, watch)))
+            }
+            Err(error) => {
+                this.guard.end_with_error(&error);
+                Err(error)
+            }
+        })
     }
 }
 
-/// A request under way. Owns its start and its place among those in flight; gives both up exactly once.
+/// A request under way, which is ended exactly once: by a response, by an error, or by being dropped.
 #[derive(Debug)]
-struct Guard {
+struct Guard(Option<Request>);
+
+/// What is known of a request from its beginning.
+#[derive(Debug)]
+struct Request {
     worker: Rc<AppWorker>,
     method: MethodLabel,
-    /// `None` once the request was recorded.
-    start: Option<Start>,
+    key: RequestKey,
+    /// Of the body, as the head announced it.
+    bytes: u64,
+    start: Start,
 }
 
 impl Guard {
     fn begin(worker: &Rc<AppWorker>, request: &ServiceRequest) -> Self {
-        Self {
+        let method = MethodLabel::of(request.method());
+        let key = RequestKey::of(request);
+        worker.forget_note(key);
+        Self(Some(Request {
             worker: Rc::clone(worker),
-            method: MethodLabel::of(request.method()),
-            start: Some(worker.recorder().start()),
-        }
+            method,
+            key,
+            bytes: if method.may_have_body() { announced_bytes(request) } else { 0 },
+            start: worker.recorder().start(),
+        }))
     }
 
-    fn end_with_response<B>(&mut self, response: &ServiceResponse<B>) {
+    /// Gives the watch that the body needs, if it has anything to give out.
+    fn end_with_response<B: MessageBody>(&mut self, response: &ServiceResponse<B>) -> Option<Watch> {
         let status = response.status();
-        let endpoint = self.worker.endpoint(self.method, response.request(), status);
         let outcome = Outcome::from(status.as_u16());
-        self.end(endpoint, outcome, response.response().error());
-    }
-
-    /// An inner middleware gave up the request. What it had matched went with it.
-    fn end_with_error(&mut self, error: &Error) {
-        let endpoint = Endpoint::Counted(self.worker.unmatched(self.method));
-        let outcome = Outcome::from(error.as_response_error().status_code().as_u16());
-        self.end(endpoint, outcome, Some(error));
-    }
-
-    fn end(&mut self, endpoint: Endpoint, outcome: Outcome, error: Option<&Error>) {
-        // The service's own code; while it runs, the request is still this guard's to count.
-        let message = error.filter(|_| outcome.is_error()).map(Error::to_string);
-        let Some(start) = self.start.take() else { return };
-        let recorder = self.worker.recorder();
-        match endpoint {
-            Endpoint::Excluded => recorder.discard(start),
-            Endpoint::Counted(endpoint) if outcome.is_error() => {
-                recorder.finish_error(start, endpoint, outcome, message.as_deref().unwrap_or_default());
+        let request = self.0.as_ref()?;
+        request.worker.forget_note(request.key);
+        let endpoint = match request.worker.endpoint(request.method, response.request(), status) {
+            Endpoint::Counted(endpoint) if !request.worker.shared().exclusions.has_status(status) => endpoint,
+            _ => {
+                self.0.take()?.discard();
+                return None;
             }
-            Endpoint::Counted(endpoint) => {
-                recorder.finish(start, endpoint, outcome);
-            }
+        };
+        // From here to where the request is taken out, the service's own code runs; the request is still the guard's.
+        let message = request.message(outcome, response.response().error());
+        let consumer = request.worker.consumer(response.request(), status);
+        let body = Body::of(request, response);
+
+        let request = self.0.take()?;
+        let (worker, start) = (Rc::clone(&request.worker), request.start);
+        let recorder = worker.recorder();
+        if request.bytes > 0 {
+            recorder.add_bytes(endpoint, outcome, request.bytes, 0);
         }
+        let (end, size) = match body {
+            Body::Watched(size) if worker.shared().measure == Until::BodyEnd => {
+                if let Some(message) = message {
+                    recorder.log_error(endpoint, outcome, recorder.elapsed(&start), &message);
+                }
+                (End::Record { start: Some(start), consumer }, size)
+            }
+            body => {
+                let nanos = match message {
+                    Some(message) => recorder.finish_error(start, endpoint, outcome, &message),
+                    None => recorder.finish(start, endpoint, outcome),
+                };
+                worker.count_consumer(consumer, outcome, nanos);
+                match body {
+                    Body::None => return None,
+                    Body::Watched(size) => (End::Recorded, size),
+                    Body::Stream => {
+                        recorder.open_stream();
+                        (End::Stream, None)
+                    }
+                }
+            }
+        };
+        Some(Watch { worker, endpoint, outcome, end, size, given: 0, whole: false })
+    }
+
+    /// An inner middleware gave up the request. What it had matched went with it, unless a marker left word.
+    fn end_with_error(&mut self, error: &Error) {
+        let Some(request) = &self.0 else { return };
+        // The service's own code; while it runs, the request is still the guard's.
+        let status = error.as_response_error().status_code();
+        let outcome = Outcome::from(status.as_u16());
+        let message = request.message(outcome, Some(error));
+        let Some(request) = self.0.take() else { return };
+        if request.worker.shared().exclusions.has_status(status) {
+            return request.discard();
+        }
+        let rejected = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        let consumer = if rejected { Consumer::Rejected } else { Consumer::Unanswered };
+        request.end_unanswered(outcome, consumer, message.as_deref());
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let Some(start) = self.start.take() else { return };
-        let endpoint = self.worker.unmatched(self.method);
-        let recorder = self.worker.recorder();
+        let Some(request) = self.0.take() else { return };
         if std::thread::panicking() {
-            recorder.finish_error(start, endpoint, Outcome::Panicked, "");
+            request.end_unanswered(Outcome::Panicked, Consumer::Unanswered, Some(""));
         } else {
-            recorder.finish(start, endpoint, Outcome::Aborted);
+            request.end_unanswered(Outcome::Aborted, Consumer::Unanswered, None);
         }
     }
+}
+
+impl Request {
+    /// What is to be logged, if the outcome is an error.
+    fn message(&self, outcome: Outcome, error: Option<&Error>) -> Option<String> {
+        if !outcome.is_error() {
+            return None;
+        }
+        Some(error.map(|error| self.worker.shared().error_message(error)).unwrap_or_default())
+    }
+
+    /// Ends a request that has no response to tell what it matched.
+    fn end_unanswered(self, outcome: Outcome, consumer: Consumer, message: Option<&str>) {
+        let Endpoint::Counted(endpoint) = self.worker.last_seen(self.method, self.key) else {
+            return self.discard();
+        };
+        let recorder = self.worker.recorder();
+        let consumer = self.worker.shared().consumers.is_some().then_some(consumer);
+        if self.bytes > 0 {
+            recorder.add_bytes(endpoint, outcome, self.bytes, 0);
+        }
+        let nanos = match message {
+            Some(message) => recorder.finish_error(self.start, endpoint, outcome, message),
+            None => recorder.finish(self.start, endpoint, outcome),
+        };
+        self.worker.count_consumer(consumer, outcome, nanos);
+    }
+
+    fn discard(self) {
+        self.worker.recorder().discard(self.start);
+    }
+}
+
+/// What follows the head of a response.
+enum Body {
+    /// Nothing.
+    None,
+    /// A body of this many bytes, if that is known, which the client waits for.
+    Watched(Option<u64>),
+    /// What stays open for as long as both sides like: an upgraded connection, or server-sent events.
+    Stream,
+}
+
+impl Body {
+    fn of<B: MessageBody>(request: &Request, response: &ServiceResponse<B>) -> Self {
+        let size = match response.response().body().size() {
+            BodySize::None | BodySize::Sized(0) => return Self::None,
+            BodySize::Sized(size) => Some(size),
+            BodySize::Stream => None,
+        };
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Self::Stream,
+            // The server sends none, whatever is given to it.
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Self::None,
+            _ if request.method == MethodLabel::HEAD => Self::None,
+            _ if size.is_none() && is_event_stream(response) => Self::Stream,
+            _ => Self::Watched(size),
+        }
+    }
+}
+
+fn is_event_stream<B>(response: &ServiceResponse<B>) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    let name = b"text/event-stream";
+    content_type
+        .and_then(|value| value.get(..name.len()))
+        .is_some_and(|value| value.eq_ignore_ascii_case(name))
+}
+
+fn announced_bytes(request: &ServiceRequest) -> u64 {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0)
 }

@@ -1,16 +1,19 @@
 //! What one worker thread keeps: its recorder, and the routes that each of its apps has seen.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::dev::{RequestHead, ServiceRequest};
 use actix_web::http::StatusCode;
-use metrics_core::{EndpointId, Recorder};
+use metrics_core::{Consumer, EndpointId, Outcome, Recorder};
 
 use crate::builder::Shared;
+use crate::consumer::Seen;
 use crate::endpoints;
 use crate::method::{LABELS, MethodLabel};
 use crate::route::{UNMATCHED, agrees, matched_template, write_skeleton};
@@ -25,6 +28,19 @@ thread_local! {
 struct Worker {
     shared: Arc<Shared>,
     recorder: Recorder,
+    consumers: Seen,
+    /// Where the request was that a marker saw end without a response.
+    note: Cell<Option<(RequestKey, Endpoint)>>,
+}
+
+/// Tells the requests apart that a thread holds at one time: where the head is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RequestKey(*const RequestHead);
+
+impl RequestKey {
+    pub(crate) fn of(request: &ServiceRequest) -> Self {
+        Self(request.head())
+    }
 }
 
 impl Worker {
@@ -36,7 +52,8 @@ impl Worker {
             let found = known.find(|worker| Arc::ptr_eq(&worker.shared, &shared));
             found.unwrap_or_else(|| {
                 let recorder = shared.registry.recorder();
-                let worker = Rc::new(Self { shared, recorder });
+                let worker =
+                    Rc::new(Self { shared, recorder, consumers: Seen::default(), note: Cell::new(None) });
                 workers.push(Rc::downgrade(&worker));
                 worker
             })
@@ -56,7 +73,7 @@ pub(crate) struct AppWorker {
 pub(crate) enum Endpoint {
     /// Under this endpoint.
     Counted(EndpointId),
-    /// Nowhere: it is one of our own endpoints.
+    /// Nowhere: it is one of our own endpoints, or the application wants it left out.
     Excluded,
 }
 
@@ -101,9 +118,43 @@ impl AppWorker {
         routes.search(&self.worker.shared, method, request, has_skeleton)
     }
 
-    /// The endpoint of a request of which nobody knows what it matched.
-    pub(crate) fn unmatched(&self, method: MethodLabel) -> EndpointId {
-        self.worker.shared.registry.endpoint(method.name(), UNMATCHED)
+    /// The endpoint of a request that got no response: where a marker saw it, or `_unmatched`.
+    pub(crate) fn last_seen(&self, method: MethodLabel, request: RequestKey) -> Endpoint {
+        match self.worker.note.take() {
+            Some((noted, endpoint)) if noted == request => endpoint,
+            _ => self.routes.borrow_mut().by_template(&self.worker.shared, method, UNMATCHED, false),
+        }
+    }
+
+    /// Leaves word where a request was that ended without a response.
+    pub(crate) fn leave_note(&self, request: RequestKey, endpoint: Endpoint) {
+        self.worker.note.set(Some((request, endpoint)));
+    }
+
+    /// Forgets what was noted for a request, or for an earlier one whose memory this one has.
+    #[inline]
+    pub(crate) fn forget_note(&self, request: RequestKey) {
+        if self.worker.note.get().is_some_and(|(noted, _)| noted == request) {
+            self.worker.note.set(None);
+        }
+    }
+
+    /// Whom a request that was answered is counted for; `None` if nobody wants to know.
+    pub(crate) fn consumer(&self, request: &HttpRequest, status: StatusCode) -> Option<Consumer> {
+        let Worker { shared, consumers, .. } = &*self.worker;
+        Some(shared.consumers.as_ref()?.of(request, status, &shared.registry, consumers))
+    }
+
+    /// Counts a request for its consumer, if anybody wants to know.
+    #[inline]
+    pub(crate) fn count_consumer(&self, consumer: Option<Consumer>, outcome: Outcome, nanos: u64) {
+        if let Some(consumer) = consumer {
+            self.recorder().record_consumer(consumer, outcome, Duration::from_nanos(nanos));
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.worker.shared
     }
 }
 
@@ -119,20 +170,24 @@ impl Routes {
     ) -> Endpoint {
         let matched = matched_template(request);
         let template = matched.as_deref().unwrap_or(UNMATCHED);
+        let endpoint = self.by_template(shared, method, template, endpoints::is_own(request));
+        if has_skeleton && matched.is_some() && agrees(&self.skeleton, template) {
+            remember(&mut self.by_skeleton, self.skeleton.as_slice(), method, endpoint);
+        }
+        endpoint
+    }
+
+    fn by_template(&mut self, shared: &Shared, method: MethodLabel, template: &str, own: bool) -> Endpoint {
         let known = self.by_template.get(template).and_then(|methods| methods[method.index()]);
-        let endpoint = known.unwrap_or_else(|| {
-            let endpoint = if endpoints::is_own(request) {
+        known.unwrap_or_else(|| {
+            let endpoint = if own || shared.exclusions.has_route(template) {
                 Endpoint::Excluded
             } else {
                 Endpoint::Counted(shared.registry.endpoint(method.name(), template))
             };
             remember(&mut self.by_template, template, method, endpoint);
             endpoint
-        });
-        if has_skeleton && matched.is_some() && agrees(&self.skeleton, template) {
-            remember(&mut self.by_skeleton, self.skeleton.as_slice(), method, endpoint);
-        }
-        endpoint
+        })
     }
 }
 

@@ -92,7 +92,7 @@ impl Recorder {
     /// could show them (its capacity at once, and that many a second for each recorder), they are counted, not logged.
     pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
         self.record_outcome(endpoint, outcome, elapsed);
-        self.log_error(endpoint, outcome, nanos(elapsed), message);
+        self.log(endpoint, outcome, nanos(elapsed), message);
     }
 
     /// Begins a request: counts it as in flight and reads the clock.
@@ -114,8 +114,18 @@ impl Recorder {
     /// As [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
     pub fn finish_error(&self, start: Start, endpoint: EndpointId, outcome: Outcome, message: &str) -> u64 {
         let nanos = self.finish(start, endpoint, outcome);
-        self.log_error(endpoint, outcome, nanos, message);
+        self.log(endpoint, outcome, nanos, message);
         nanos
+    }
+
+    /// Logs a failed request, and leaves it to others to record it.
+    pub fn log_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
+        self.log(endpoint, outcome, nanos(elapsed), message);
+    }
+
+    /// How long a request has been under way.
+    pub fn elapsed(&self, start: &Start) -> Duration {
+        Duration::from_nanos(self.core.clock().nanos(start.0, self.core.clock().raw()))
     }
 
     /// Ends a request that is not to be counted, such as one for the figures themselves.
@@ -166,7 +176,7 @@ impl Recorder {
         self.shard.consumers().record(consumer, outcome.is_error(), nanos(elapsed), now);
     }
 
-    fn log_error(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, message: &str) {
+    fn log(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, message: &str) {
         if !self.budget.take(self.core.uptime_nanos()) {
             self.shard.count_thinned();
             return;

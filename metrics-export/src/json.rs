@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use metrics_core::{EndpointSummary, Figures, RecentError, Summary};
+use metrics_core::{ConsumerSnapshot, EndpointSummary, Figures, RecentError, Snapshot, Summary};
 use serde::{Serialize, Serializer};
 
 /// What a successful call is answered with: `{"success": true, "data": ...}`.
@@ -61,9 +61,12 @@ pub struct SummaryBody {
     #[serde(flatten)]
     more: MoreFigures,
     in_flight: u64,
+    open_streams: u64,
     requests_per_second: f64,
     since: Time,
     window_seconds: f64,
+    request_bytes: u64,
+    response_bytes: u64,
     /// How often which outcome occurred.
     statuses: BTreeMap<String, u64>,
 }
@@ -76,9 +79,12 @@ impl From<&Summary> for SummaryBody {
             recent_errors: summary.recent_errors.iter().map(ErrorBody::from).collect(),
             more: MoreFigures::from(total),
             in_flight: summary.in_flight,
+            open_streams: summary.open_streams,
             requests_per_second: per_second(total.calls, summary.window),
             since: Time(summary.since),
             window_seconds: summary.window.as_secs_f64(),
+            request_bytes: total.request_bytes,
+            response_bytes: total.response_bytes,
             statuses: statuses(total),
         }
     }
@@ -110,7 +116,11 @@ struct RouteBody {
     first: FirstFigures,
     #[serde(flatten)]
     more: MoreFigures,
+    /// Always 0 for a route that no marker marks.
+    in_flight: u64,
     requests_per_second: f64,
+    request_bytes: u64,
+    response_bytes: u64,
     statuses: BTreeMap<String, u64>,
 }
 
@@ -122,7 +132,10 @@ impl RouteBody {
             route: route.name.route.to_string(),
             first: FirstFigures::from(figures),
             more: MoreFigures::from(figures),
+            in_flight: route.in_flight,
             requests_per_second: per_second(figures.calls, window),
+            request_bytes: figures.request_bytes,
+            response_bytes: figures.response_bytes,
             statuses: statuses(figures),
         }
     }
@@ -222,6 +235,61 @@ impl From<&RecentError> for ErrorBody {
             status: error.outcome.status(),
             response_time: error.response_time.as_secs_f64(),
             message: error.message.clone(),
+        }
+    }
+}
+
+/// The body of `GET consumers`: the consumers with the most calls.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConsumersBody {
+    consumers: Vec<ConsumerBody>,
+    /// Consumers that were seen in the window, listed or not.
+    total_consumers: usize,
+    /// Calls since the start by consumers that did not fit; they are in `_other`.
+    refused: u64,
+    since: Time,
+    window_seconds: f64,
+}
+
+impl ConsumersBody {
+    /// The `top` consumers of a window.
+    pub fn new(window: &Snapshot, top: usize) -> Self {
+        let mut consumers: Vec<_> = window.consumers().iter().collect();
+        consumers.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.name.cmp(&b.name)));
+        Self {
+            consumers: consumers.iter().take(top).map(|consumer| ConsumerBody::from(*consumer)).collect(),
+            total_consumers: consumers.len(),
+            refused: window.health().consumers_refused,
+            since: Time(window.since()),
+            window_seconds: window.span().as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct ConsumerBody {
+    /// An alias, a keyed hash, or a name with `_` in front for several.
+    consumer: String,
+    calls: u64,
+    errors: u64,
+    error_rate: f64,
+    avg_response_time: f64,
+    total_response_time: f64,
+    last_seen: Time,
+}
+
+impl From<&ConsumerSnapshot> for ConsumerBody {
+    fn from(consumer: &ConsumerSnapshot) -> Self {
+        let (calls, total) = (consumer.calls as f64, Duration::from_nanos(consumer.sum_nanos).as_secs_f64());
+        Self {
+            consumer: consumer.name.to_string(),
+            calls: consumer.calls,
+            errors: consumer.errors,
+            // A consumer in a window has calls.
+            error_rate: consumer.errors as f64 * 100.0 / calls,
+            avg_response_time: total / calls,
+            total_response_time: total,
+            last_seen: Time(consumer.last_seen),
         }
     }
 }

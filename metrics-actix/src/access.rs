@@ -1,0 +1,93 @@
+//! Who may call the endpoints.
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpMessage, HttpResponse};
+use futures_core::Stream;
+use hmac_sha256::Hash;
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::answer;
+
+/// The longest body that a request to an endpoint may have, in bytes. None needs one.
+const MAX_BODY_BYTES: u64 = 1_024;
+
+/// Tokens that open an endpoint; none if it is open to everybody. Only their hashes are kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tokens(Vec<[u8; 32]>);
+
+impl Tokens {
+    pub(crate) fn new(tokens: &[String]) -> Self {
+        Self(tokens.iter().map(|token| Hash::hash(token.as_bytes())).collect())
+    }
+
+    /// Whether a request may pass. Takes as long for a wrong token as for none, and for any wrong one of its length.
+    fn admit(&self, headers: &HeaderMap) -> bool {
+        let given = bearer(headers);
+        let hash = Hash::hash(given.unwrap_or_default());
+        let equal = self.0.iter().fold(Choice::from(0), |any, known| any | known.as_slice().ct_eq(&hash));
+        self.0.is_empty() || bool::from(equal & Choice::from(u8::from(given.is_some())))
+    }
+}
+
+/// The token of the one `Authorization: Bearer` header, if there is just one.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(header::AUTHORIZATION);
+    let value = values.next()?.as_bytes();
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
+}
+
+/// Whether another site's page made the browser send this.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        // The browser says so itself, and pages cannot change it.
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    let authority = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
+    !authority.is_some_and(|authority| authority.as_bytes().eq_ignore_ascii_case(host))
+}
+
+/// Why a request is refused before anything else is looked at; `None` if it may go on.
+pub(crate) async fn refusal(request: &mut ServiceRequest, tokens: &Tokens) -> Option<HttpResponse> {
+    if !tokens.admit(request.headers()) {
+        let message = "this needs a valid token: Authorization: Bearer <token>";
+        let mut refusal = answer::failure(StatusCode::UNAUTHORIZED, "unauthorized", message);
+        let challenge = HeaderValue::from_static("Bearer realm=\"metrics\"");
+        refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        return Some(refusal);
+    }
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !safe && is_cross_site(request.headers()) {
+        let message = "this cannot be called from another site's page";
+        return Some(answer::failure(StatusCode::FORBIDDEN, "cross_site", message));
+    }
+    if !has_small_body(request).await {
+        let message = format!("the body is too long; allowed: at most {MAX_BODY_BYTES} bytes");
+        return Some(answer::failure(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", &message));
+    }
+    None
+}
+
+/// Reads the body away, up to the limit. One that breaks off is as good as none.
+async fn has_small_body(request: &mut ServiceRequest) -> bool {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse().ok()).unwrap_or(0_u64) > MAX_BODY_BYTES {
+        return false;
+    }
+    let mut payload = std::pin::pin!(request.take_payload());
+    let mut read = 0;
+    while let Some(Ok(chunk)) = std::future::poll_fn(|cx| payload.as_mut().poll_next(cx)).await {
+        read += chunk.len() as u64;
+        if read > MAX_BODY_BYTES {
+            return false;
+        }
+    }
+    true
+}

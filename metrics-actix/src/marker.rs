@@ -1,0 +1,135 @@
+//! The marker: says where a request is while it is under way, and where it was when it ends without a response.
+//!
+//! The middleware is the outermost, so it learns the route with the response only. A marker is wrapped around a resource
+//! or a scope, where the route is known. What it knows of a request that ends without a response, it leaves with the worker
+//! as it is dropped; the middleware's guard, which is dropped next, finds it there.
+
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::Error;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::StatusCode;
+use pin_project_lite::pin_project;
+
+use crate::builder::Shared;
+use crate::method::MethodLabel;
+use crate::worker::{AppWorker, Endpoint, RequestKey};
+
+/// Marks a resource or a scope, so that requests are counted there while they are under way. Made by
+/// [`Metrics::route_marker`](crate::Metrics::route_marker), for `wrap`.
+#[derive(Debug, Clone)]
+pub struct RouteMarker {
+    shared: Arc<Shared>,
+}
+
+impl RouteMarker {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for RouteMarker
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<B>;
+    type Error = Error;
+    type Transform = MarkedService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, Self::InitError>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(MarkedService { service, worker: AppWorker::new(Arc::clone(&self.shared)) }))
+    }
+}
+
+/// A service that is marked.
+#[derive(Debug)]
+pub struct MarkedService<S> {
+    service: S,
+    worker: Rc<AppWorker>,
+}
+
+impl<S, B> Service<ServiceRequest> for MarkedService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<B>;
+    type Error = Error;
+    type Future = Marked<S::Future>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let mark = Mark::begin(&self.worker, &request);
+        Marked { call: self.service.call(request), mark }
+    }
+}
+
+pin_project! {
+    /// A call that is under way at a marked service.
+    #[must_use = "futures do nothing unless polled"]
+    #[derive(Debug)]
+    pub struct Marked<F> {
+        #[pin]
+        call: F,
+        mark: Mark,
+    }
+}
+
+impl<F, B> Future for Marked<F>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.call.poll(cx));
+        this.mark.end(result.is_ok());
+        Poll::Ready(result)
+    }
+}
+
+/// A request under way at an endpoint; ends exactly once.
+#[derive(Debug)]
+struct Mark {
+    worker: Rc<AppWorker>,
+    request: RequestKey,
+    /// `None` once it has ended.
+    endpoint: Option<Endpoint>,
+}
+
+impl Mark {
+    fn begin(worker: &Rc<AppWorker>, request: &ServiceRequest) -> Self {
+        let method = MethodLabel::of(request.method());
+        // Not the status of a 404, for which the route is looked up the long way.
+        let endpoint = worker.endpoint(method, request.request(), StatusCode::OK);
+        if let Endpoint::Counted(endpoint) = endpoint {
+            worker.recorder().enter(endpoint);
+        }
+        Self { worker: Rc::clone(worker), request: RequestKey::of(request), endpoint: Some(endpoint) }
+    }
+
+    fn end(&mut self, answered: bool) {
+        let Some(endpoint) = self.endpoint.take() else { return };
+        if let Endpoint::Counted(endpoint) = endpoint {
+            self.worker.recorder().leave(endpoint);
+        }
+        if !answered {
+            self.worker.leave_note(self.request, endpoint);
+        }
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}

@@ -1,0 +1,63 @@
+//! What is kept of an error's text: a line of bounded length, without control characters.
+
+use std::fmt::{self, Display, Write};
+
+use metrics_core::MAX_MESSAGE_BYTES;
+
+/// The beginning of what `error` says of itself, with control characters escaped.
+///
+/// At most [`MAX_MESSAGE_BYTES`] bytes; a text that is longer is not even written to its end.
+pub(crate) fn line(error: &dyn Display) -> String {
+    let mut line = Line(String::new());
+    // It fails when the line is full, or when the error cannot be shown; what is there by then is what there is to keep.
+    let _ = write!(line, "{error}");
+    line.0
+}
+
+struct Line(String);
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            let mut utf8 = [0; 4];
+            let escaped = c.escape_default();
+            let room = MAX_MESSAGE_BYTES - self.0.len();
+            match c.is_control() {
+                true if escaped.len() <= room => self.0.extend(escaped),
+                false if c.len_utf8() <= room => self.0.push_str(c.encode_utf8(&mut utf8)),
+                _ => return Err(fmt::Error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_the_rest_is_kept() {
+        assert_eq!(line(&"a\nb\r\u{1b}[31m\0 é \u{85}"), r"a\nb\r\u{1b}[31m\u{0} é \u{85}");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_before_what_does_not_fit_whole() {
+        let kept = line(&format!("{}\nb", "x".repeat(MAX_MESSAGE_BYTES - 1)));
+        assert_eq!(kept, "x".repeat(MAX_MESSAGE_BYTES - 1));
+        assert_eq!(line(&"é".repeat(200)).len(), MAX_MESSAGE_BYTES);
+    }
+
+    #[test]
+    fn an_error_without_end_ends() {
+        struct Endless;
+        impl Display for Endless {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                loop {
+                    f.write_str("and so on ")?;
+                }
+            }
+        }
+        assert!(line(&Endless).starts_with("and so on and so on "));
+    }
+}
