@@ -7,7 +7,7 @@ use actix_web::dev::{HttpServiceFactory, ServiceRequest};
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Route};
+use actix_web::{HttpRequest, Route};
 use metrics_core::Registry;
 use metrics_export::json::{ConsumersBody, ErrorsBody, RoutesBody, SummaryBody};
 use serde::Deserialize;

@@ -4,8 +4,10 @@
 
 mod client;
 mod example;
+mod raw;
 mod server;
 
 pub use client::{Client, Reply};
 pub use example::Example;
-pub use server::Server;
+pub use raw::Raw;
+pub use server::{Server, settled};

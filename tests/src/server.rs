@@ -3,13 +3,15 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 use metrics_actix::Metrics;
+use metrics_core::Summary;
 
-use crate::Client;
+use crate::{Client, Raw};
 
 /// Where the endpoints are mounted.
 pub(crate) const METRICS: &str = "/api/metrics";
@@ -23,7 +25,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `workers` workers that serve `routes` and the endpoints of `metrics`, measured by its middleware.
+    /// Starts `workers` workers that serve, over HTTP/1.1 and HTTP/2, `routes` and the endpoints of `metrics`, measured by its middleware.
     pub fn start(workers: usize, metrics: &Metrics, routes: fn(&mut ServiceConfig)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let addr = listener.local_addr().expect("a bound listener has an address");
@@ -36,7 +38,7 @@ impl Server {
                     app.wrap(metrics.middleware())
                 };
                 let server = HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(5);
-                let server = server.listen(listener).expect("the listener can be used").run();
+                let server = server.listen_auto_h2c(listener).expect("the listener can be used").run();
                 started.send(server.handle()).expect("the starting thread waits");
                 server.await.expect("the server ends in order");
             });
@@ -54,6 +56,11 @@ impl Server {
     pub fn client(&self) -> Client {
         Client::new(self.addr)
     }
+
+    /// A connection to write bytes to.
+    pub fn raw(&self) -> Raw {
+        Raw::connect(self.addr)
+    }
 }
 
 impl Drop for Server {
@@ -64,5 +71,23 @@ impl Drop for Server {
             // A server that panicked has printed why, and its test has failed.
             let _ = thread.join();
         }
+    }
+}
+
+/// Waits until nothing is in flight and `calls` were counted, since a server takes a moment to see that a client is gone.
+/// Gives the figures.
+///
+/// # Panics
+///
+/// When that takes more than 20 seconds.
+pub fn settled(metrics: &Metrics, calls: u64) -> Summary {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let summary = metrics.registry().summary();
+        if summary.in_flight == 0 && summary.total.calls == calls {
+            return summary;
+        }
+        assert!(Instant::now() < deadline, "{calls} calls are not counted, or some never end: {summary:?}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,7 +1,10 @@
 //! End-to-end tests: real servers, real connections, no stand-ins.
 
+mod access;
 mod endpoints;
 mod example;
 mod figures;
+mod options;
 mod outcomes;
 mod routes;
+mod storms;

@@ -1,0 +1,235 @@
+//! Strangers get in nowhere.
+
+use std::time::Duration;
+
+use actix_web::web::ServiceConfig;
+use actix_web::{App, HttpServer};
+use metrics_actix::Metrics;
+use tests::{Raw, Server};
+
+const READ: &str = "read-0123456789abcdef";
+const NEXT: &str = "next-0123456789abcdef";
+const RESET: &str = "reset-0123456789abcdef";
+
+fn no_routes(_: &mut ServiceConfig) {}
+
+fn guarded() -> Metrics {
+    let builder = Metrics::builder("guarded").api_key_header("x-api-key");
+    builder.read_token(READ).read_token(NEXT).reset_token(RESET).build().unwrap()
+}
+
+/// Sends a request with these further lines in its head, on a connection of its own. Gives the whole reply.
+fn send(server: &Server, method: &str, target: &str, lines: &str) -> String {
+    let mut client: Raw = server.raw();
+    client.write(format!("{method} {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{lines}\r\n"));
+    client.read_while(|_| true)
+}
+
+fn status(reply: &str) -> &str {
+    reply.split(' ').nth(1).unwrap_or_else(|| panic!("{reply:?}"))
+}
+
+/// Heads that do not hold the token, but come near.
+fn without(token: &str) -> Vec<String> {
+    let (short, upper) = (&token[..token.len() - 1], token.to_uppercase());
+    let bearer = |token: &str| format!("authorization: Bearer {token}\r\n");
+    vec![
+        String::new(),
+        "authorization:\r\n".to_owned(),
+        "authorization: Bearer\r\n".to_owned(),
+        bearer(""),
+        bearer("wrong-0123456789abcdef"),
+        bearer(short),
+        bearer(&token[1..]),
+        bearer(&upper),
+        bearer(&format!("{token}x")),
+        bearer(&format!("x{token}")),
+        bearer(&format!("{token}{token}")),
+        bearer(&format!("{token} {token}")),
+        bearer(&format!("{token},")),
+        bearer(&format!("\"{token}\"")),
+        bearer(token) + &bearer(token),
+        bearer(token) + &bearer("wrong-0123456789abcdef"),
+        format!("authorization: {token}\r\n"),
+        format!("authorization: Basic {token}\r\n"),
+        format!("authorization: Bearer{token}\r\n"),
+        format!("authorization: Token {token}\r\n"),
+        format!("proxy-authorization: Bearer {token}\r\n"),
+        format!("x-authorization: Bearer {token}\r\n"),
+        format!("cookie: token={token}; authorization=Bearer {token}\r\n"),
+        format!("x-api-key: {token}\r\n"),
+    ]
+}
+
+/// Targets that name an endpoint, or come near; the query holds the token.
+fn targets(name: &str, token: &str) -> Vec<String> {
+    let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    [
+        format!("/api/metrics/{name}"),
+        format!("/api/metrics/{name}/"),
+        format!("/api/metrics//{name}"),
+        format!("//api/metrics/{name}"),
+        format!("/api/metrics/./{name}"),
+        format!("/api/x/../metrics/{name}"),
+        format!("/api/metrics/{encoded}"),
+        format!("/api/metrics%2F{name}"),
+        format!("/API/METRICS/{}", name.to_uppercase()),
+        format!("/api/metrics/{name};a=b"),
+        format!("/api/metrics/{name}%00"),
+        format!("/api/metrics/{name}?token={token}"),
+        format!("/api/metrics/{name}?access_token={token}&authorization=Bearer%20{token}"),
+        format!("http://test/api/metrics/{name}"),
+    ]
+    .into()
+}
+
+#[test]
+fn without_a_token_there_is_no_way_in() {
+    let metrics = guarded();
+    let server = Server::start(2, &metrics, no_routes);
+    let mut sent = 0;
+    for (name, token) in
+        [("summary", READ), ("routes", READ), ("errors", NEXT), ("consumers", NEXT), ("reset", RESET)]
+    {
+        for target in targets(name, token) {
+            for head in without(token) {
+                for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+                    let reply = send(&server, method, &target, &head);
+                    let refused = ["400", "401", "404"].contains(&status(&reply));
+                    assert!(refused, "{method} {target} {head:?} was let in: {reply}");
+                    assert!(!reply.contains("total_") && !reply.contains("\"success\":true"), "{reply}");
+                    if target == format!("/api/metrics/{name}") && !head.contains('\0') {
+                        assert_eq!(status(&reply), "401", "{method} {target} {head:?}");
+                        let lower = reply.to_lowercase();
+                        assert!(
+                            lower.contains("\r\nwww-authenticate: bearer realm=\"metrics\"\r\n"),
+                            "{reply}"
+                        );
+                        assert!(lower.contains("\r\ncache-control: no-store\r\n"), "{reply}");
+                        assert!(lower.contains("\r\nx-content-type-options: nosniff\r\n"), "{reply}");
+                        assert!(!reply.contains(token), "{reply}");
+                    }
+                    sent += 1;
+                }
+            }
+        }
+    }
+    println!("{sent} requests, none let in");
+}
+
+#[test]
+fn a_wrong_token_is_answered_as_a_missing_one() {
+    let metrics = guarded();
+    let server = Server::start(1, &metrics, no_routes);
+    let body = |head: &str| {
+        let reply = send(&server, "GET", "/api/metrics/summary", head);
+        let lines: Vec<_> =
+            reply.lines().filter(|line| !line.starts_with("date")).map(str::to_owned).collect();
+        lines
+    };
+    let missing = body("");
+    assert!(without(READ).iter().all(|head| body(head) == missing));
+}
+
+#[test]
+fn each_token_opens_what_it_is_for_and_nothing_else() {
+    let metrics = guarded();
+    let server = Server::start(1, &metrics, no_routes);
+    for (token, reads, resets) in [(READ, "200", "401"), (NEXT, "200", "401"), (RESET, "401", "200")] {
+        for scheme in ["Bearer", "bearer"] {
+            let head = format!("authorization: {scheme} {token}\r\n");
+            for name in ["summary", "routes", "errors", "consumers"] {
+                let target = format!("/api/metrics/{name}");
+                assert_eq!(status(&send(&server, "GET", &target, &head)), reads, "{token} {name}");
+                assert_eq!(status(&send(&server, "HEAD", &target, &head)), reads, "{token} {name}");
+            }
+            assert_eq!(status(&send(&server, "POST", "/api/metrics/reset", &head)), resets, "{token}");
+        }
+    }
+    // With the token, the method is what is wrong.
+    let head = format!("authorization: Bearer {READ}\r\n");
+    assert_eq!(status(&send(&server, "OPTIONS", "/api/metrics/summary", &head)), "405");
+}
+
+#[test]
+fn another_sites_page_cannot_reset() {
+    let metrics = Metrics::builder("open").reset_without_token().build().unwrap();
+    let server = Server::start(1, &metrics, no_routes);
+    for (head, expected) in [
+        ("", "200"),
+        ("sec-fetch-site: same-origin\r\n", "200"),
+        ("sec-fetch-site: none\r\n", "200"),
+        ("sec-fetch-site: cross-site\r\n", "403"),
+        ("sec-fetch-site: same-site\r\n", "403"),
+        ("sec-fetch-site: cross-site\r\norigin: http://test\r\n", "403"),
+        ("origin: http://test\r\n", "200"),
+        ("origin: https://TEST\r\n", "200"),
+        ("origin: http://test.evil.example\r\n", "403"),
+        ("origin: http://test:81\r\n", "403"),
+        ("origin: null\r\n", "403"),
+        ("origin:\r\n", "403"),
+    ] {
+        let reply = send(&server, "POST", "/api/metrics/reset", head);
+        assert_eq!(status(&reply), expected, "{head:?} {reply}");
+        assert_eq!(reply.contains("cross_site"), expected == "403");
+    }
+}
+
+#[test]
+fn a_body_over_a_kibibyte_is_413_however_it_is_announced() {
+    let metrics = Metrics::builder("open").reset_without_token().build().unwrap();
+    let server = Server::start(1, &metrics, no_routes);
+    let sized = |bytes: usize| format!("content-length: {bytes}\r\n\r\n{}", "x".repeat(bytes));
+    let chunked = |bytes: usize| {
+        format!("transfer-encoding: chunked\r\n\r\n{bytes:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(bytes))
+    };
+    for (bytes, expected) in [(0, "200"), (1_024, "200"), (1_025, "413"), (100_000, "413")] {
+        for body in [sized(bytes), chunked(bytes)].iter().filter(|body| bytes > 0 || body.contains("length"))
+        {
+            let mut client = server.raw();
+            client.write(format!("POST /api/metrics/reset HTTP/1.1\r\nhost: test\r\n{body}"));
+            assert_eq!(status(&client.read_until("\r\n\r\n")), expected, "{bytes}");
+        }
+    }
+}
+
+#[test]
+fn the_endpoints_can_be_on_a_private_listener_of_their_own() {
+    let metrics = Metrics::builder("two").build().unwrap();
+    let private = metrics.clone();
+    let system = actix_web::rt::System::new();
+    let (addr, handle) = system.block_on(async {
+        let app = move || App::new().configure(private.routes("/"));
+        let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+        let addr = server.addrs()[0];
+        let server = server.run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        (addr, handle)
+    });
+    let ask = std::thread::spawn(move || {
+        let reply = ureq::get(format!("http://{addr}/summary")).call().unwrap().body_mut().read_to_string();
+        reply.unwrap()
+    });
+    system.block_on(async {
+        while !ask.is_finished() {
+            actix_web::rt::time::sleep(Duration::from_millis(5)).await;
+        }
+        handle.stop(true).await;
+    });
+    assert!(ask.join().unwrap().starts_with(r#"{"success":true,"data":{"total_calls":0,"#));
+}
+
+#[test]
+fn after_a_shutdown_the_endpoints_say_so_and_requests_are_still_measured() {
+    let metrics = Metrics::builder("ends").build().unwrap();
+    let server = Server::start(1, &metrics, no_routes);
+    let client = server.client();
+    assert_eq!(client.send("GET", "/api/metrics/summary").status, 200);
+    assert!(actix_web::rt::System::new().block_on(metrics.shutdown(Duration::from_secs(10))));
+    let reply = client.send("GET", "/api/metrics/summary");
+    assert_eq!(reply.status, 503);
+    assert!(reply.body.contains(r#""code":"unavailable""#), "{}", reply.body);
+    assert_eq!(client.send("GET", "/nowhere").status, 404);
+    assert_eq!(metrics.registry().summary().total.calls, 1);
+}

@@ -1,0 +1,241 @@
+//! What the builder can be told: consumers, what is left out, what is said of errors, where requests are.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::dev::{Service, ServiceRequest};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::test::{TestRequest, call_service, init_service, try_call_service};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, HttpMessage, HttpResponse, error};
+use metrics_actix::{Identity, Metrics, Until};
+use metrics_core::Outcome;
+use tests::{Server, settled};
+
+fn consumers(metrics: &Metrics) -> BTreeMap<String, (u64, u64)> {
+    let snapshot = metrics.registry().snapshot();
+    snapshot.consumers().iter().map(|c| (c.name.to_string(), (c.calls, c.errors))).collect()
+}
+
+fn shop(config: &mut ServiceConfig) {
+    let fails = || async { Err::<&str, _>(error::ErrorInternalServerError("out of chairs\n\u{1b}[31mred")) };
+    let slow = || async {
+        actix_web::rt::time::sleep(Duration::from_secs(60)).await;
+        ""
+    };
+    config
+        .route("/items/{id}", web::get().to(|| async { "a chair" }))
+        .route("/health", web::get().to(|| async { "" }))
+        .route("/static/{file}*", web::get().to(|| async { "" }))
+        .route("/v1/ping", web::get().to(|| async { "" }))
+        .route("/fails", web::get().to(fails))
+        .route("/forbidden", web::get().to(|| async { HttpResponse::Forbidden().finish() }))
+        .route("/slow", web::get().to(slow));
+}
+
+#[test]
+fn calls_are_counted_by_key_and_no_key_is_kept_or_shown() {
+    const SECRET: &str = "sk-live-0123456789";
+    for until in [Until::Head, Until::BodyEnd] {
+        let metrics = Metrics::builder("shop")
+            .measure(until)
+            .api_key_header("X-Api-Key")
+            .consumer_alias(|key| (key == "known").then(|| "Ann".to_owned()))
+            .build()
+            .unwrap();
+        let server = Server::start(2, &metrics, shop);
+        let mut sent = 0;
+        for (key, path) in [
+            ("x-api-key: known\r\n", "/items/1"),
+            ("x-api-key: known\r\n", "/fails"),
+            ("x-api-key: known\r\n", "/forbidden"),
+            ("x-api-key: sk-live-0123456789\r\n", "/items/2"),
+            ("x-api-key: sk-live-0123456789\r\n", "/nowhere"),
+            ("x-api-key:\r\n", "/items/3"),
+            ("", "/items/4"),
+        ] {
+            let mut client = server.raw();
+            client.write(format!("GET {path} HTTP/1.1\r\nhost: test\r\n{key}connection: close\r\n\r\n"));
+            assert!(client.read_while(|_| true).starts_with("HTTP/1.1 "));
+            sent += 1;
+        }
+        let mut client = server.raw();
+        client.write("GET /slow HTTP/1.1\r\nhost: test\r\nx-api-key: known\r\n\r\n");
+        while metrics.registry().summary().in_flight == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        client.reset();
+        settled(&metrics, sent + 1);
+
+        let mut seen = consumers(&metrics);
+        assert_eq!(seen.remove("Ann"), Some((2, 1)));
+        assert_eq!(seen.remove("_rejected"), Some((1, 1)));
+        assert_eq!(seen.remove("_anonymous"), Some((2, 0)));
+        assert_eq!(seen.remove("_unanswered"), Some((1, 0)));
+        let (hash, calls) = seen.pop_first().unwrap();
+        assert_eq!((hash.len(), calls, seen.len()), (16, (2, 1), 0));
+        assert!(!format!("{:?}", metrics.registry()).contains(SECRET));
+
+        let body = server.client().metrics("GET", "consumers?top=2");
+        assert_eq!(body["consumers"].as_array().unwrap().len(), 2);
+        assert_eq!(body["total_consumers"], 5);
+        assert!(body["consumers"][0]["total_response_time"].as_f64() > Some(0.0), "{body}");
+        assert!(!body.to_string().contains(SECRET));
+    }
+}
+
+#[test]
+fn top_is_a_number_in_range() {
+    let metrics = Metrics::builder("shop").api_key_header("x-api-key").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    for (query, expected) in [
+        ("", 200),
+        ("?top=1", 200),
+        ("?top=1000", 200),
+        ("?other=1", 200),
+        ("?top=0", 400),
+        ("?top=1001", 400),
+        ("?top=", 400),
+        ("?top=-1", 400),
+        ("?top=x", 400),
+        ("?top=99999999999999999999", 400),
+        ("?top=1&top=2", 400),
+    ] {
+        let reply = server.client().send("GET", &format!("/api/metrics/consumers{query}"));
+        assert_eq!(reply.status, expected, "{query} {}", reply.body);
+        assert_eq!(reply.body.contains("allowed: 1 to 1000"), expected == 400);
+    }
+    let without = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &without, shop);
+    assert_eq!(server.client().send("GET", "/api/metrics/consumers").status, 404);
+}
+
+#[actix_web::test]
+async fn a_hook_sees_what_inner_middlewares_found_out() {
+    #[derive(Clone)]
+    struct Tenant(&'static str);
+    let metrics = Metrics::builder("shop")
+        .consumer(|request| {
+            request.extensions().get::<Tenant>().map(|tenant| Identity::Name(tenant.0.to_owned()))
+        })
+        .build()
+        .unwrap();
+    let authenticate = |request: ServiceRequest, next: Next<_>| {
+        let tenant = if request.path() == "/items/1" { "north" } else { "south" };
+        request.extensions_mut().insert(Tenant(tenant));
+        next.call(request)
+    };
+    let app = App::new().configure(shop).wrap(from_fn(authenticate)).wrap(metrics.middleware());
+    let app = init_service(app).await;
+    for path in ["/items/1", "/items/2", "/items/3"] {
+        call_service(&app, TestRequest::get().uri(path).to_request()).await;
+    }
+    let expected = [("north".to_owned(), (1, 0)), ("south".to_owned(), (2, 0))];
+    assert_eq!(consumers(&metrics), expected.into());
+}
+
+#[actix_web::test]
+async fn what_is_excluded_is_not_counted_and_not_in_flight() {
+    let metrics = Metrics::builder("shop")
+        .exclude("/health")
+        .exclude("_unmatched")
+        .exclude_prefix("/static/")
+        .exclude_regex("^/v[0-9]+/ping$")
+        .exclude_status(403)
+        .build()
+        .unwrap();
+    let app = init_service(App::new().configure(shop).wrap(metrics.middleware())).await;
+    for path in ["/health", "/nowhere", "/static/a/b.css", "/v1/ping", "/forbidden", "/items/1"] {
+        call_service(&app, TestRequest::get().uri(path).to_request()).await;
+    }
+    // Excluded as unmatched, for nobody knows that it is not.
+    let slow = app.call(TestRequest::get().uri("/slow").to_request());
+    assert!(actix_web::rt::time::timeout(Duration::from_millis(5), slow).await.is_err());
+    let summary = metrics.registry().summary();
+    let routes: Vec<_> = summary.endpoints.iter().map(|endpoint| &*endpoint.name.route).collect();
+    assert_eq!((routes, summary.total.calls, summary.in_flight), (vec!["/items/{id}"], 1, 0));
+}
+
+#[actix_web::test]
+async fn messages_are_one_line_and_what_the_hook_makes_of_them() {
+    let default = Metrics::builder("shop").build().unwrap();
+    let hooked = Metrics::builder("shop").error_message(|error| format!("<{}>\n", error.to_string().len()));
+    let hooked = hooked.build().unwrap();
+    for (metrics, expected) in [(default, r"out of chairs\n\u{1b}[31mred"), (hooked, r"<22>\n")] {
+        let app = init_service(App::new().configure(shop).wrap(metrics.middleware())).await;
+        let request =
+            TestRequest::get().uri("/fails?password=hunter2").insert_header(("x-secret", "hunter2"));
+        call_service(&app, request.to_request()).await;
+        assert_eq!(metrics.registry().summary().recent_errors[0].message, expected);
+    }
+}
+
+#[actix_web::test]
+async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_without_a_response() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let slow = || async {
+        actix_web::rt::time::sleep(Duration::from_secs(60)).await;
+        ""
+    };
+    let panics = || async {
+        if true {
+            panic!("a test panics");
+        }
+        ""
+    };
+    let refuse = |_: ServiceRequest, _: Next<actix_web::body::BoxBody>| async {
+        Err::<actix_web::dev::ServiceResponse, _>(error::ErrorForbidden("not you"))
+    };
+    let app = App::new()
+        .service(web::resource("/slow/{id}").wrap(metrics.route_marker()).to(slow))
+        .service(web::resource("/panics").wrap(metrics.route_marker()).to(panics))
+        .service(
+            web::resource("/refused").wrap(from_fn(refuse)).wrap(metrics.route_marker()).to(|| async { "" }),
+        )
+        .route("/unmarked", web::get().to(slow))
+        .wrap(metrics.middleware());
+    let app = init_service(app).await;
+    let call = |path: &str| app.call(TestRequest::get().uri(path).to_request());
+    let routes = || -> BTreeMap<String, (u64, Vec<(Outcome, u64)>)> {
+        let endpoints = metrics.registry().summary().endpoints;
+        endpoints.into_iter().map(|e| (e.name.route.to_string(), (e.in_flight, e.figures.outcomes))).collect()
+    };
+    let moment = Duration::from_millis(5);
+
+    let mut first = Box::pin(call("/slow/1"));
+    assert!(actix_web::rt::time::timeout(moment, &mut first).await.is_err());
+    assert_eq!(routes()["/slow/{id}"], (1, vec![]));
+    // One that is dropped meanwhile does not take the other's place.
+    assert!(actix_web::rt::time::timeout(moment, call("/unmarked")).await.is_err());
+    assert_eq!(routes()["_unmatched"], (0, vec![(Outcome::Aborted, 1)]));
+    drop(first);
+    assert_eq!(routes()["/slow/{id}"], (0, vec![(Outcome::Aborted, 1)]));
+
+    assert!(try_call_service(&app, TestRequest::get().uri("/refused").to_request()).await.is_err());
+    assert_eq!(routes()["/refused"], (0, vec![(Outcome::Status(403), 1)]));
+
+    let mut panics = Box::pin(call("/panics"));
+    let poll = std::panic::AssertUnwindSafe(|| {
+        // Dropped while the panic goes on, as a server does.
+        let mut panics = std::mem::replace(&mut panics, Box::pin(call("/unmarked")));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = panics.as_mut().poll(&mut cx);
+    });
+    assert!(std::panic::catch_unwind(poll).is_err());
+    assert_eq!(routes()["/panics"], (0, vec![(Outcome::Panicked, 1)]));
+}
+
+#[actix_web::test]
+async fn bytes_are_those_of_the_bodies() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let echo = |body: web::Bytes| async move { body };
+    let app = App::new().route("/echo", web::post().to(echo)).wrap(metrics.middleware());
+    let app = init_service(app).await;
+    for body in ["", "four", "eight by"] {
+        let request = TestRequest::post().uri("/echo").insert_header(("content-length", body.len()));
+        let response = call_service(&app, request.set_payload(body).to_request()).await;
+        assert_eq!(actix_web::test::read_body(response).await, body);
+    }
+    let figures = metrics.registry().summary().total;
+    assert_eq!((figures.request_bytes, figures.response_bytes, figures.aborted), (12, 12, 0));
+}

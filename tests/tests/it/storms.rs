@@ -1,0 +1,303 @@
+//! Storms of requests that end in every way there is, on a real server: each is counted once, in its own column.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::rt::time::{sleep, timeout};
+use actix_web::web::{self, Bytes, ServiceConfig};
+use actix_web::{HttpResponse, error};
+use futures_util::stream::{self, StreamExt};
+use metrics_actix::{Metrics, Until};
+use metrics_core::{Outcome, Summary};
+use tests::{Raw, Server, settled};
+
+/// Requests in a storm of each kind.
+const STORM: u64 = 40;
+
+fn routes(config: &mut ServiceConfig) {
+    let slow = || async {
+        sleep(Duration::from_secs(60)).await;
+        "never"
+    };
+    let late = || async {
+        sleep(Duration::from_millis(30)).await;
+        "late"
+    };
+    let panics = || async {
+        sleep(Duration::from_millis(1)).await;
+        if true {
+            panic!("a test panics");
+        }
+        ""
+    };
+    let refuse = |_: ServiceRequest, _: Next<BoxBody>| async {
+        Err::<ServiceResponse, _>(error::ErrorForbidden("not you"))
+    };
+    let impatient = |request: ServiceRequest, next: Next<BoxBody>| async move {
+        let answered = timeout(Duration::from_millis(5), next.call(request)).await;
+        answered.unwrap_or_else(|_| Err(error::ErrorGatewayTimeout("too slow")))
+    };
+    config
+        .route("/fine", web::get().to(|| async { "fine" }))
+        .route("/fine", web::head().to(|| async { "fine" }))
+        .route("/empty", web::get().to(|| async { HttpResponse::NoContent().finish() }))
+        .route("/slow", web::get().to(slow))
+        .route("/late", web::get().to(late))
+        .route("/panics", web::get().to(panics))
+        .route("/endless", web::get().to(|| async { HttpResponse::Ok().streaming(endless()) }))
+        .route("/large", web::get().to(large))
+        .route("/breaks", web::get().to(breaks))
+        .route("/events", web::get().to(events))
+        .route("/upgrade", web::get().to(upgrade))
+        .service(web::resource("/impatient").wrap(from_fn(impatient)).to(slow))
+        .service(web::resource("/refused").wrap(from_fn(refuse)).to(|| async { "" }));
+}
+
+fn endless() -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
+    stream::repeat(()).then(|()| async {
+        sleep(Duration::from_millis(1)).await;
+        Ok(Bytes::from_static(b"and so on "))
+    })
+}
+
+/// More than the buffers of the sockets between server and client hold.
+async fn large() -> HttpResponse {
+    let chunk = Bytes::from(vec![b'x'; 1 << 20]);
+    let chunks = stream::repeat_with(move || Ok::<_, Infallible>(chunk.clone())).take(64);
+    HttpResponse::Ok().no_chunking(64 << 20).streaming(chunks)
+}
+
+async fn breaks() -> HttpResponse {
+    let chunks = [Ok(Bytes::from_static(b"so far so good")), Err(error::ErrorInternalServerError("no more"))];
+    HttpResponse::Ok().streaming(stream::iter(chunks))
+}
+
+async fn events() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/event-stream").streaming(endless())
+}
+
+async fn upgrade() -> HttpResponse {
+    HttpResponse::SwitchingProtocols().upgrade("nonsense").streaming(endless())
+}
+
+fn count(summary: &Summary, outcome: Outcome) -> u64 {
+    let outcomes = &summary.total.outcomes;
+    outcomes.iter().find(|(known, _)| *known == outcome).map_or(0, |&(_, count)| count)
+}
+
+/// Runs a storm of one kind of request against a server of its own, for both ways to measure. `ends` sends one request
+/// and ends it, however the storm wants it; `calls` is the number of calls that make up one.
+fn storm(calls: u64, ends: impl Fn(&Server, &Metrics) + Sync, check: impl Fn(&Summary)) {
+    for until in [Until::Head, Until::BodyEnd] {
+        let metrics = Metrics::builder("storm").measure(until).build().unwrap();
+        let server = Server::start(2, &metrics, routes);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..STORM / 4).for_each(|_| ends(&server, &metrics)));
+            }
+        });
+        settled(&metrics, calls * STORM);
+        // A body can end after its call was counted.
+        drop(server);
+        let summary = metrics.registry().summary();
+        check(&summary);
+        let columns: u64 = summary.total.outcomes.iter().map(|&(_, count)| count).sum();
+        assert_eq!(columns, calls * STORM, "{until:?} {summary:?}");
+    }
+}
+
+/// What a storm of requests that all ended in one way comes to.
+fn all(outcome: Outcome, truncated: bool) -> impl Fn(&Summary) {
+    move |summary| {
+        assert_eq!(summary.total.outcomes, [(outcome, STORM)]);
+        let truncated = if truncated { STORM } else { 0 };
+        let aborted = truncated + if outcome == Outcome::Aborted { STORM } else { 0 };
+        assert_eq!((summary.total.truncated, summary.total.aborted), (truncated, aborted));
+        assert_eq!(summary.total.errors, if outcome.is_error() { STORM } else { 0 });
+        assert_eq!(summary.open_streams, 0);
+    }
+}
+
+const OK: Outcome = Outcome::Status(200);
+
+#[test]
+fn clients_that_reset_while_the_handler_runs_are_aborted() {
+    let reset = |server: &Server, metrics: &Metrics| {
+        let mut client = server.raw();
+        client.request("GET", "/slow");
+        // Until the request is under way; others may be, too.
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(metrics.registry().summary().in_flight > 0);
+        client.reset();
+    };
+    storm(1, reset, all(Outcome::Aborted, false));
+}
+
+#[test]
+fn clients_that_say_they_are_done_still_get_their_response() {
+    let finish = |server: &Server, _: &Metrics| {
+        let mut client = server.raw();
+        client.request("GET", "/fine");
+        client.finish();
+        assert!(client.read_until("\r\n\r\nfine").ends_with("fine"));
+    };
+    storm(1, finish, all(OK, false));
+}
+
+#[test]
+fn pipelined_requests_are_counted_one_by_one() {
+    let pipeline = |server: &Server, _: &Metrics| {
+        let mut client = server.raw();
+        client.write("GET /fine HTTP/1.1\r\nhost: test\r\n\r\n".repeat(10));
+        let read =
+            client.read_while(|read| String::from_utf8_lossy(read).matches("\r\n\r\nfine").count() < 10);
+        assert_eq!(read.matches("HTTP/1.1 200 OK").count(), 10);
+    };
+    storm(10, pipeline, |summary| {
+        assert_eq!(summary.total.outcomes, [(OK, 10 * STORM)]);
+        assert_eq!(summary.total.response_bytes, 10 * STORM * "fine".len() as u64);
+    });
+}
+
+#[test]
+fn responses_without_a_body_end_with_their_head() {
+    let heads = |server: &Server, _: &Metrics| {
+        let mut client = server.raw();
+        client.request("HEAD", "/fine");
+        client.read_until("\r\n\r\n");
+        client.request("GET", "/empty");
+        client.read_until("\r\n\r\n");
+    };
+    storm(2, heads, |summary| {
+        assert_eq!(summary.total.outcomes, [(OK, STORM), (Outcome::Status(204), STORM)]);
+        assert_eq!((summary.total.aborted, summary.total.response_bytes), (0, 0));
+    });
+}
+
+#[test]
+fn streams_that_clients_leave_half_way_are_aborted_with_their_status() {
+    for path in ["/endless", "/large"] {
+        let leave = |server: &Server, _: &Metrics| {
+            let mut client = server.raw();
+            client.request("GET", path);
+            client.read_until("\r\n\r\n");
+            client.reset();
+        };
+        storm(1, leave, all(OK, true));
+    }
+}
+
+#[test]
+fn streams_that_fail_half_way_are_aborted_with_their_status() {
+    let read = |server: &Server, _: &Metrics| {
+        let mut client = server.raw();
+        client.request("GET", "/breaks");
+        let read = client.read_while(|_| true);
+        assert!(!read.ends_with("0\r\n\r\n"), "{read}");
+    };
+    storm(1, read, |summary| {
+        all(OK, true)(summary);
+        assert_eq!(summary.total.response_bytes, STORM * "so far so good".len() as u64);
+    });
+}
+
+#[test]
+fn panics_are_errors_of_their_own() {
+    let panic = |server: &Server, _: &Metrics| {
+        let mut client = server.raw();
+        client.request("GET", "/panics");
+        assert_eq!(client.read_while(|_| true), "");
+    };
+    storm(1, panic, all(Outcome::Panicked, false));
+}
+
+#[test]
+fn errors_of_inner_middlewares_count_with_their_status() {
+    for (path, status) in [("/refused", StatusCode::FORBIDDEN), ("/impatient", StatusCode::GATEWAY_TIMEOUT)] {
+        let refused = |server: &Server, _: &Metrics| {
+            let mut client = server.raw();
+            client.request("GET", path);
+            assert!(client.read_until("\r\n\r\n").contains(status.as_str()));
+        };
+        storm(1, refused, all(Outcome::Status(status.as_u16()), false));
+    }
+}
+
+#[test]
+fn what_stays_open_is_counted_as_open_and_spoils_no_percentile() {
+    for (path, status) in [("/events", 200), ("/upgrade", 101)] {
+        for until in [Until::Head, Until::BodyEnd] {
+            let metrics = Metrics::builder("streams").measure(until).build().unwrap();
+            let server = Server::start(2, &metrics, routes);
+            let mut clients: Vec<Raw> = (0..5).map(|_| server.raw()).collect();
+            for client in &mut clients {
+                client.write(format!(
+                    "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: nonsense\r\n\r\n"
+                ));
+                client.read_until("and so on");
+            }
+            let summary = settled(&metrics, 5);
+            assert_eq!((summary.open_streams, count(&summary, Outcome::Status(status))), (5, 5));
+            std::thread::sleep(Duration::from_millis(200));
+            clients.into_iter().for_each(Raw::reset);
+            let closed = wait_for(&metrics, |summary| summary.open_streams == 0);
+            assert_eq!((closed.total.calls, closed.total.aborted), (5, 0));
+            assert!(closed.total.max < Duration::from_millis(150), "{closed:?}");
+            assert!(closed.total.response_bytes > 0);
+        }
+    }
+}
+
+fn wait_for(metrics: &Metrics, holds: impl Fn(&Summary) -> bool) -> Summary {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let summary = metrics.registry().summary();
+        if holds(&summary) {
+            return summary;
+        }
+        assert!(std::time::Instant::now() < deadline, "{summary:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+#[test]
+fn http_2_streams_that_are_reset_are_counted_once() {
+    for until in [Until::Head, Until::BodyEnd] {
+        let metrics = Metrics::builder("h2").measure(until).build().unwrap();
+        let server = Server::start(2, &metrics, routes);
+        let mut client = server.raw();
+        client.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        client.write(frame(4, 0, 0, &[]));
+        let get = |path: &str| {
+            // Method GET and scheme http from the static table; path and authority literally (RFC 7541).
+            let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
+            block.extend(path.bytes());
+            block.extend([0x01, 4]);
+            block.extend(b"test");
+            block
+        };
+        // Half of them while the handler runs, which actix-web lets run to its end, and half while the body is sent.
+        for i in 0..STORM {
+            let path = if i % 2 == 0 { "/late" } else { "/endless" };
+            let stream = 2 * i as u32 + 1;
+            client.write(frame(1, 0x5, stream, &get(path)));
+            wait_for(&metrics, |summary| summary.in_flight == 1 || summary.total.calls > i);
+            client.write(frame(3, 0, stream, &8_u32.to_be_bytes()));
+            wait_for(&metrics, |summary| summary.total.truncated > i);
+        }
+        all(OK, true)(&settled(&metrics, STORM));
+    }
+}
