@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
 use actix_web::{App, HttpServer, web};
-use metrics_actix::Metrics;
+use metrics_actix::{Metrics, Until};
 
 use crate::options::Options;
 
@@ -47,7 +47,12 @@ fn main() -> ExitCode {
 #[actix_web::main]
 async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn std::error::Error>> {
     let addr = listener.local_addr()?;
-    let mut builder = Metrics::builder("shop");
+    let mut builder = Metrics::builder("shop")
+        // So that `/export` takes as long as its last line, and not as its first.
+        .measure(Until::BodyEnd)
+        .api_key_header(shop::API_KEY)
+        .consumer_alias(shop::customer)
+        .exclude("/favicon.ico");
     if addr.ip().is_loopback() {
         builder = builder.reset_without_token();
     }
@@ -78,10 +83,13 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("  figures   http://{addr}{METRICS}/summary");
     println!("  by route  http://{addr}{METRICS}/routes");
     println!("  errors    http://{addr}{METRICS}/errors");
+    println!("  by key    http://{addr}{METRICS}/consumers?top=5");
     if addr.ip().is_loopback() {
         println!(
             "  reset     curl -X POST http://{addr}{METRICS}/reset   (needs no token: bound to loopback only)"
         );
     }
-    println!("Try http://{addr}/items/7, or start with --demo-traffic. Ctrl-C stops.");
+    println!(
+        "Try http://{addr}/items/7, http://{addr}/events (a stream that stays open), or start with --demo-traffic. Ctrl-C stops."
+    );
 }

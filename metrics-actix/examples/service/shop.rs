@@ -4,8 +4,20 @@ use std::time::Duration;
 
 use actix_web::rt::time::sleep;
 use actix_web::web::{self, Bytes, ServiceConfig};
-use actix_web::{HttpResponse, Responder, delete, error, get, post};
+use actix_web::{HttpRequest, HttpResponse, Responder, delete, error, get, post};
 use futures_util::stream;
+
+/// The header that says who calls.
+pub(crate) const API_KEY: &str = "x-api-key";
+
+/// Whose key it is. The others are known by a hash of theirs.
+pub(crate) fn customer(key: &str) -> Option<String> {
+    match key {
+        "demo-key-of-ann" => Some("Ann".to_owned()),
+        "demo-key-of-bob" => Some("Bob".to_owned()),
+        _ => None,
+    }
+}
 
 /// Mounts the shop.
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -16,6 +28,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(flaky)
         .service(report)
         .service(export)
+        .service(events)
         .service(
             web::scope("/api/v1").service(
                 web::scope("/orders")
@@ -80,8 +93,22 @@ async fn export() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(Box::pin(lines))
 }
 
+/// Server-sent events, one a second, for as long as the client likes.
+#[get("/events")]
+async fn events() -> HttpResponse {
+    let events = stream::unfold(0_u64, |sale| async move {
+        sleep(Duration::from_secs(1)).await;
+        Some((Ok::<_, actix_web::Error>(Bytes::from(format!("data: sale {sale}\n\n"))), sale + 1))
+    });
+    HttpResponse::Ok().content_type("text/event-stream").streaming(Box::pin(events))
+}
+
+/// Needs a key; any will do.
 #[post("")]
-async fn place_order() -> HttpResponse {
+async fn place_order(request: HttpRequest) -> HttpResponse {
+    if !request.headers().contains_key(API_KEY) {
+        return HttpResponse::Unauthorized().body("orders need an API key\n");
+    }
     sleep(Duration::from_millis(u64::from(dice(8)))).await;
     HttpResponse::Created().body("ordered\n")
 }

@@ -6,11 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::shop::API_KEY;
+
 /// Clients that send at the same time, each on a connection of its own.
 const CLIENTS: usize = 4;
 
 /// A client's pause between two requests.
 const PAUSE: Duration = Duration::from_millis(40);
+
+/// Sent by turns, in the header that says who calls.
+const KEYS: [Option<&str>; 5] =
+    [Some("demo-key-of-ann"), Some("demo-key-of-ann"), Some("demo-key-of-bob"), Some("another"), None];
 
 /// The clients, until they are stopped.
 #[derive(Debug)]
@@ -58,19 +64,25 @@ pub(crate) fn start(addr: SocketAddr) -> Traffic {
 
 /// One request of a mix: mostly reads, some writes, some mistakes.
 fn send(agent: &ureq::Agent, base: &str, turn: usize) -> Result<(), ureq::Error> {
-    let url = |path: &str| format!("{base}{path}");
-    let mut response = match turn % 20 {
-        0..=6 => agent.get(url(&format!("/items/{}", turn % 1_000 + 1))).call(),
-        7 => agent.get(url("/items/4711")).call(),
-        8..=10 => agent.get(url("/search?q=chair")).call(),
-        11 | 12 => agent.get(url("/flaky")).call(),
-        13 => agent.get(url("/report")).call(),
-        14 => agent.get(url("/export")).call(),
-        15 => agent.post(url("/api/v1/orders")).send("2 chairs"),
-        16 => agent.get(url(&format!("/api/v1/orders/{turn}"))).call(),
-        17 => agent.get(url(&format!("/api/v1/orders/{turn}/lines/3"))).call(),
-        18 => agent.delete(url(&format!("/api/v1/orders/{turn}"))).call(),
-        _ => agent.get(url(&format!("/wp-admin/{turn}"))).call(),
-    }?;
+    let (method, path) = match turn % 20 {
+        0..=6 => ("GET", format!("/items/{}", turn % 1_000 + 1)),
+        7 => ("GET", "/items/4711".to_owned()),
+        8..=10 => ("GET", "/search?q=chair".to_owned()),
+        11 | 12 => ("GET", "/flaky".to_owned()),
+        13 => ("GET", "/report".to_owned()),
+        14 => ("GET", "/export".to_owned()),
+        15 => ("POST", "/api/v1/orders".to_owned()),
+        16 => ("GET", format!("/api/v1/orders/{turn}")),
+        17 => ("GET", format!("/api/v1/orders/{turn}/lines/3")),
+        18 => ("DELETE", format!("/api/v1/orders/{turn}")),
+        _ => ("GET", format!("/wp-admin/{turn}")),
+    };
+    let mut request = ureq::http::Request::builder().method(method).uri(format!("{base}{path}"));
+    // By twenties, so that each client's key goes through the whole mix.
+    if let Some(key) = KEYS[turn / 20 % KEYS.len()] {
+        request = request.header(API_KEY, key);
+    }
+    let body = if method == "POST" { "2 chairs" } else { "" };
+    let mut response = agent.run(request.body(body)?)?;
     response.body_mut().read_to_string().map(drop)
 }

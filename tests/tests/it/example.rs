@@ -15,6 +15,8 @@ fn the_demo_shows_figures_of_its_own_traffic() {
     }
     let routes = demo.client().metrics("GET", "routes").to_string();
     assert!(routes.contains("/items/{id}") && routes.contains("/api/v1/orders/{order_id}"), "{routes}");
+    let consumers = demo.client().metrics("GET", "consumers?top=5").to_string();
+    assert!(consumers.contains("\"Ann\""), "{consumers}");
     assert!(demo.client().metrics("POST", "reset")["total_calls"].as_u64() >= Some(40));
 }
 
