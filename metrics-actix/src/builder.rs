@@ -104,10 +104,11 @@ impl Metrics {
         Middleware::new(Arc::clone(&self.shared))
     }
 
-    /// A marker for a resource or a scope, inside the middleware: requests are counted there while they are under way.
+    /// A marker for a resource, inside the middleware: requests are counted there while they are under way.
     ///
     /// Without it a route's `in_flight` is 0, and requests that get no response are `_unmatched`. With it they are counted
-    /// where they were. Costs about as much again as the middleware.
+    /// where they were. Wrap resources, not scopes: around a scope the route is not known yet, and what the path looks like
+    /// is taken for it.
     ///
     /// ```
     /// # use actix_web::{App, web};

@@ -1,7 +1,7 @@
 //! The marker: says where a request is while it is under way, and where it was when it ends without a response.
 //!
-//! The middleware is the outermost, so it learns the route with the response only. A marker is wrapped around a resource
-//! or a scope, where the route is known. What it knows of a request that ends without a response, it leaves with the worker
+//! The middleware is the outermost, so it learns the route with the response only. A marker is wrapped around a resource,
+//! where the route is known. What it knows of a request that ends without a response, it leaves with the worker
 //! as it is dropped; the middleware's guard, which is dropped next, finds it there.
 
 use std::future::{Future, Ready, ready};
@@ -19,8 +19,8 @@ use crate::builder::Shared;
 use crate::method::MethodLabel;
 use crate::worker::{AppWorker, Endpoint, RequestKey};
 
-/// Marks a resource or a scope, so that requests are counted there while they are under way. Made by
-/// [`Metrics::route_marker`](crate::Metrics::route_marker), for `wrap`.
+/// Marks a resource, so that requests are counted there while they are under way. Made by
+/// [`Metrics::route_marker`](crate::Metrics::route_marker), for [`Resource::wrap`](actix_web::Resource::wrap).
 #[derive(Debug, Clone)]
 pub struct RouteMarker {
     shared: Arc<Shared>,

@@ -8,7 +8,7 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, Resource, Scope, guard};
+use actix_web::{App, HttpRequest, HttpResponse, Resource, Scope, delete, get, guard, route};
 use metrics_actix::Metrics;
 use metrics_core::Registry;
 
@@ -214,4 +214,76 @@ async fn every_label_is_what_match_pattern_says_after_routing() {
         .take(10)
         .collect();
     assert!(differing.is_empty(), "expected and measured: {differing:#?}");
+}
+
+#[get("/macro/{id}")]
+async fn by_macro() -> &'static str {
+    ""
+}
+
+#[route("/several/{id}", method = "GET", method = "PUT")]
+async fn by_several_methods() -> &'static str {
+    ""
+}
+
+#[delete("/macro/{id}")]
+async fn by_another_method() -> &'static str {
+    ""
+}
+
+#[actix_web::test]
+async fn macros_files_and_two_apps_on_a_worker_are_labelled_by_their_templates() {
+    let metrics = Metrics::builder("test").build().unwrap();
+    let files = || actix_files::Files::new("/static", env!("CARGO_MANIFEST_DIR")).index_file("Cargo.toml");
+    let shop = init_service(
+        App::new()
+            .service(by_macro)
+            .service(by_another_method)
+            .service(web::scope("/v1").service(by_several_methods).service(files()))
+            .wrap(metrics.middleware()),
+    )
+    .await;
+    // The same paths by other names.
+    let other = init_service(
+        App::new().route("/{kind}/{name}", web::get().to(|| async { "" })).wrap(metrics.middleware()),
+    )
+    .await;
+    let requests = [
+        (Method::GET, "/macro/1", 200),
+        (Method::DELETE, "/macro/1", 200),
+        (Method::GET, "/v1/several/1", 200),
+        (Method::PUT, "/v1/several/1", 200),
+        (Method::GET, "/v1/static/Cargo.toml", 200),
+        (Method::GET, "/v1/static/src/lib.rs", 200),
+        (Method::GET, "/v1/static/", 200),
+        (Method::GET, "/v1/static/nowhere", 404),
+        (Method::GET, "/v1/static/%2e%2e/secret", 404),
+        (Method::GET, "/v1/elsewhere", 404),
+    ];
+    for _ in 0..3 {
+        for (method, path, status) in &requests {
+            let request = TestRequest::with_uri(path).method(method.clone());
+            let response = try_call_service(&shop, request.to_request()).await.unwrap();
+            assert_eq!(response.status().as_u16(), *status, "{path}");
+        }
+        let request = TestRequest::with_uri("/macro/1").to_request();
+        try_call_service(&other, request).await.unwrap();
+    }
+    let summary = metrics.registry().summary();
+    let measured: BTreeMap<_, _> = summary
+        .endpoints
+        .iter()
+        .map(|e| (format!("{} {}", e.name.method, e.name.route), e.figures.calls / 3))
+        .collect();
+    let expected = [
+        ("DELETE /macro/{id}", 1),
+        ("GET /macro/{id}", 1),
+        ("GET /v1/several/{id}", 1),
+        // As actix-files names the whole directory.
+        ("GET /v1/static", 5),
+        ("GET /{kind}/{name}", 1),
+        ("GET _unmatched", 1),
+        ("PUT /v1/several/{id}", 1),
+    ];
+    assert_eq!(measured, expected.map(|(name, calls)| (name.to_owned(), calls)).into());
 }
