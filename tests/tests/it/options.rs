@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix_web::dev::{Service, ServiceRequest};
+use actix_web::body::BoxBody;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::test::{TestRequest, call_service, init_service, try_call_service};
 use actix_web::web::{self, ServiceConfig};
@@ -183,8 +184,14 @@ async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_wi
         }
         ""
     };
-    let refuse = |_: ServiceRequest, _: Next<actix_web::body::BoxBody>| async {
-        Err::<actix_web::dev::ServiceResponse, _>(error::ErrorForbidden("not you"))
+    let refuse = |_: ServiceRequest, _: Next<BoxBody>| async {
+        Err::<ServiceResponse, _>(error::ErrorForbidden("not you"))
+    };
+    let give_up = |request: ServiceRequest, next: Next<BoxBody>| async move {
+        let answered = request.request().clone();
+        let call = next.call(request);
+        assert!(actix_web::rt::time::timeout(Duration::from_millis(5), call).await.is_err());
+        Ok::<_, actix_web::Error>(ServiceResponse::new(answered, HttpResponse::Accepted().finish()))
     };
     let app = App::new()
         .service(web::resource("/slow/{id}").wrap(metrics.route_marker()).to(slow))
@@ -192,6 +199,7 @@ async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_wi
         .service(
             web::resource("/refused").wrap(from_fn(refuse)).wrap(metrics.route_marker()).to(|| async { "" }),
         )
+        .service(web::resource("/patient").wrap(metrics.route_marker()).wrap(from_fn(give_up)).to(slow))
         .route("/unmarked", web::get().to(slow))
         .wrap(metrics.middleware());
     let app = init_service(app).await;
@@ -213,6 +221,12 @@ async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_wi
 
     assert!(try_call_service(&app, TestRequest::get().uri("/refused").to_request()).await.is_err());
     assert_eq!(routes()["/refused"], (0, vec![(Outcome::Status(403), 1)]));
+
+    // What a middleware inside of ours gave up, and answered itself, is not the next one's place.
+    call_service(&app, TestRequest::get().uri("/patient").to_request()).await;
+    assert!(actix_web::rt::time::timeout(moment, call("/unmarked")).await.is_err());
+    assert_eq!(routes()["/patient"], (0, vec![(Outcome::Status(202), 1)]));
+    assert_eq!(routes()["_unmatched"], (0, vec![(Outcome::Aborted, 2)]));
 
     let mut panics = Box::pin(call("/panics"));
     let poll = std::panic::AssertUnwindSafe(|| {
