@@ -29,7 +29,8 @@ struct Worker {
     shared: Arc<Shared>,
     recorder: Recorder,
     consumers: Seen,
-    /// Where the request was that a marker saw end without a response.
+    /// Where the request was that a marker saw end last without a response. One is enough: the guard looks at once, unless
+    /// a middleware between the two gives up the inner call and goes on by itself.
     note: Cell<Option<(RequestKey, Endpoint)>>,
 }
 
@@ -120,8 +121,11 @@ impl AppWorker {
 
     /// The endpoint of a request that got no response: where a marker saw it, or `_unmatched`.
     pub(crate) fn last_seen(&self, method: MethodLabel, request: RequestKey) -> Endpoint {
-        match self.worker.note.take() {
-            Some((noted, endpoint)) if noted == request => endpoint,
+        match self.worker.note.get() {
+            Some((noted, endpoint)) if noted == request => {
+                self.worker.note.set(None);
+                endpoint
+            }
             _ => self.routes.borrow_mut().by_template(&self.worker.shared, method, UNMATCHED, false),
         }
     }

@@ -191,6 +191,9 @@ async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_wi
         let answered = request.request().clone();
         let call = next.call(request);
         assert!(actix_web::rt::time::timeout(Duration::from_millis(5), call).await.is_err());
+        if answered.query_string() == "wait" {
+            std::future::pending::<()>().await;
+        }
         Ok::<_, actix_web::Error>(ServiceResponse::new(answered, HttpResponse::Accepted().finish()))
     };
     let app = App::new()
@@ -227,6 +230,13 @@ async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_wi
     assert!(actix_web::rt::time::timeout(moment, call("/unmarked")).await.is_err());
     assert_eq!(routes()["/patient"], (0, vec![(Outcome::Status(202), 1)]));
     assert_eq!(routes()["_unmatched"], (0, vec![(Outcome::Aborted, 2)]));
+
+    let mut waits = Box::pin(call("/patient?wait"));
+    assert!(actix_web::rt::time::timeout(4 * moment, &mut waits).await.is_err());
+    assert!(actix_web::rt::time::timeout(moment, call("/unmarked")).await.is_err());
+    assert_eq!(routes()["_unmatched"], (0, vec![(Outcome::Aborted, 3)]));
+    drop(waits);
+    assert_eq!(routes()["/patient"], (0, vec![(Outcome::Status(202), 1), (Outcome::Aborted, 1)]));
 
     let mut panics = Box::pin(call("/panics"));
     let poll = std::panic::AssertUnwindSafe(|| {

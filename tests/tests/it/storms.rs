@@ -179,6 +179,25 @@ fn responses_without_a_body_end_with_their_head() {
 }
 
 #[test]
+fn a_request_is_under_way_until_its_head_or_until_its_body_ends() {
+    for (until, calls, in_flight) in [(Until::Head, 1, 0), (Until::BodyEnd, 0, 1)] {
+        let metrics = Metrics::builder("ends").measure(until).build().unwrap();
+        let server = Server::start(1, &metrics, routes);
+        let mut client = server.raw();
+        client.request("GET", "/endless");
+        client.read_until("and so on");
+        let begun = std::time::Instant::now();
+        let summary = metrics.registry().summary();
+        assert_eq!((summary.total.calls, summary.in_flight), (calls, in_flight), "{until:?}");
+        client.read_while(|read| read.len() < 1_000);
+        let at_least = begun.elapsed();
+        client.reset();
+        let longest = settled(&metrics, 1).total.max;
+        assert!(until == Until::Head || longest >= at_least, "{longest:?} {at_least:?}");
+    }
+}
+
+#[test]
 fn streams_that_clients_leave_half_way_are_aborted_with_their_status() {
     for path in ["/endless", "/large"] {
         let leave = |server: &Server, _: &Metrics| {
