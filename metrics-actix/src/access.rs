@@ -1,8 +1,12 @@
 //! Who may call the endpoints.
 
+use std::time::Duration;
+
 use actix_web::dev::ServiceRequest;
+use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
+use actix_web::rt::time::timeout;
 use actix_web::{HttpMessage, HttpResponse};
 use futures_core::Stream;
 use hmac_sha256::Hash;
@@ -12,6 +16,9 @@ use crate::answer;
 
 /// The longest body that a request to an endpoint may have, in bytes. None needs one.
 const MAX_BODY_BYTES: u64 = 1_024;
+
+/// How long a request's body may take to come in.
+const MAX_BODY_TIME: Duration = Duration::from_secs(5);
 
 /// Tokens that open an endpoint; none if it is open to everybody. Only their hashes are kept.
 #[derive(Debug, Clone, Default)]
@@ -43,13 +50,16 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// Whether another site's page made the browser send this.
-fn is_cross_site(headers: &HeaderMap) -> bool {
+fn is_cross_site(request: &ServiceRequest) -> bool {
+    let headers = request.headers();
     if let Some(site) = headers.get("sec-fetch-site") {
         // The browser says so itself, and pages cannot change it.
         return site != "same-origin" && site != "none";
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let host = headers.get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    // HTTP/2 has the host in the target.
+    let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes).or(target).unwrap_or_default();
     let authority = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
     !authority.is_some_and(|authority| authority.as_bytes().eq_ignore_ascii_case(host))
 }
@@ -64,30 +74,38 @@ pub(crate) async fn refusal(request: &mut ServiceRequest, tokens: &Tokens) -> Op
         return Some(refusal);
     }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !safe && is_cross_site(request.headers()) {
+    if !safe && is_cross_site(request) {
         let message = "this cannot be called from another site's page";
         return Some(answer::failure(StatusCode::FORBIDDEN, "cross_site", message));
     }
-    if !has_small_body(request).await {
-        let message = format!("the body is too long; allowed: at most {MAX_BODY_BYTES} bytes");
-        return Some(answer::failure(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", &message));
-    }
-    None
+    let (status, code, message) = match timeout(MAX_BODY_TIME, read_away(request)).await {
+        Ok(Ok(true)) => return None,
+        Ok(Ok(false)) => {
+            let message = format!("the body is too long; allowed: at most {MAX_BODY_BYTES} bytes");
+            (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message)
+        }
+        Ok(Err(_)) => (StatusCode::BAD_REQUEST, "bad_request", "the body is broken".to_owned()),
+        Err(_) => {
+            let message = format!("the body is too slow; allowed: at most {} s", MAX_BODY_TIME.as_secs());
+            (StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+        }
+    };
+    Some(answer::failure(status, code, &message))
 }
 
-/// Reads the body away, up to the limit. One that breaks off is as good as none.
-async fn has_small_body(request: &mut ServiceRequest) -> bool {
+/// Reads the body away, and says whether it kept to the limit.
+async fn read_away(request: &mut ServiceRequest) -> Result<bool, PayloadError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse().ok()).unwrap_or(0_u64) > MAX_BODY_BYTES {
-        return false;
+        return Ok(false);
     }
     let mut payload = std::pin::pin!(request.take_payload());
     let mut read = 0;
-    while let Some(Ok(chunk)) = std::future::poll_fn(|cx| payload.as_mut().poll_next(cx)).await {
-        read += chunk.len() as u64;
+    while let Some(chunk) = std::future::poll_fn(|cx| payload.as_mut().poll_next(cx)).await {
+        read += chunk?.len() as u64;
         if read > MAX_BODY_BYTES {
-            return false;
+            return Ok(false);
         }
     }
-    true
+    Ok(true)
 }

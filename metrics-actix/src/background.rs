@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 
 use actix_web::rt::time::sleep;
 
+/// Pieces of work that may be under way at one time. They wait for each other, and take up threads that the application
+/// needs, too.
+const MAX_RUNNING: usize = 16;
+
 /// How long the shutdown sleeps between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -16,18 +20,30 @@ pub(crate) struct Background {
     closed: AtomicBool,
 }
 
+/// Why a piece of work may not begin.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There is as much under way as may be.
+    Busy,
+    /// The monitor is being shut down.
+    Closed,
+}
+
 /// A piece of work under way; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Running(Arc<Background>);
 
 impl Background {
-    /// Begins a piece of work, unless the monitor is being shut down.
-    pub(crate) fn begin(self: &Arc<Self>) -> Option<Running> {
+    /// Begins a piece of work.
+    pub(crate) fn begin(self: &Arc<Self>) -> Result<Running, Refused> {
         // ORDERING: SeqCst on all four accesses. This stores `running` and then loads `closed`, `shutdown` does it the other
         // way round: at least one of the two sees the other, so no work begins behind the back of a shutdown.
-        self.running.fetch_add(1, Ordering::SeqCst);
+        let others = self.running.fetch_add(1, Ordering::SeqCst);
         let running = Running(Arc::clone(self));
-        (!self.closed.load(Ordering::SeqCst)).then_some(running)
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Refused::Closed);
+        }
+        if others < MAX_RUNNING { Ok(running) } else { Err(Refused::Busy) }
     }
 
     /// Lets no work begin any more, and waits for what is under way. Whether all of it ended within the time.
@@ -62,9 +78,18 @@ mod tests {
             drop(work);
         });
         assert!(background.shutdown(Duration::from_secs(60)).await);
-        assert!(background.begin().is_none());
+        assert_eq!(background.begin().err(), Some(Refused::Closed));
         ends.await.unwrap();
         assert!(background.shutdown(Duration::ZERO).await);
+    }
+
+    #[test]
+    fn no_more_than_so_many_run_at_one_time() {
+        let background = Arc::new(Background::default());
+        let mut running: Vec<_> = (0..MAX_RUNNING).map(|_| background.begin().unwrap()).collect();
+        assert_eq!(background.begin().err(), Some(Refused::Busy));
+        running.pop();
+        assert!(background.begin().is_ok());
     }
 
     #[actix_web::test]

@@ -47,6 +47,8 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
                 }
             }
             Some(Err(_)) => *this.watch = None,
+            // One that promised more than it gave is no whole one: the server breaks the connection off.
+            None if this.watch.as_ref().is_some_and(|watch| watch.size.is_some()) => *this.watch = None,
             None => complete(this.watch),
         }
         Poll::Ready(next)
@@ -108,27 +110,23 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let recorder = self.worker.recorder();
-        let panicked = !self.whole && std::thread::panicking();
-        let mut outcome = self.outcome;
+        let (recorder, endpoint, outcome) = (self.worker.recorder(), self.endpoint, self.outcome);
         match &mut self.end {
             End::Stream => recorder.close_stream(),
             End::Recorded => {}
             End::Record { start, consumer } => {
-                if panicked {
-                    outcome = Outcome::Panicked;
-                }
                 if let Some(start) = start.take() {
-                    let nanos = recorder.finish(start, self.endpoint, outcome);
+                    let nanos = recorder.finish(start, endpoint, outcome);
                     self.worker.count_consumer(*consumer, outcome, nanos);
                 }
             }
         }
         if self.given > 0 {
-            recorder.add_bytes(self.endpoint, outcome, 0, self.given);
+            recorder.add_bytes(endpoint, outcome, 0, self.given);
         }
-        if !self.whole && !matches!(self.end, End::Stream) && outcome != Outcome::Panicked {
-            recorder.count_truncated(self.endpoint, outcome);
+        // It failed, it panicked, or nobody wants the rest of it.
+        if !self.whole && !matches!(self.end, End::Stream) {
+            recorder.count_truncated(endpoint, outcome);
         }
     }
 }

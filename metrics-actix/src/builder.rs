@@ -46,7 +46,8 @@ pub enum Until {
     Head,
     /// Until the last byte of the response's body is handed to the server, or the body breaks off.
     ///
-    /// The request counts as in flight for as long. Responses without a body end with their head, and so do those that
+    /// The request counts as in flight for as long (at a [marked](Metrics::route_marker) route, until its head). Responses
+    /// without a body end with their head, and so do those that
     /// stay open at will, which would spoil the percentiles: 101, and streams of `text/event-stream`.
     BodyEnd,
 }
@@ -99,7 +100,9 @@ impl Metrics {
         Builder::new(service.into())
     }
 
-    /// The middleware that records every request. Wrap it last, so that it is the outermost and sees what the others do.
+    /// The middleware that records every request. Wrap it last, so that it is the outermost: it sees what the others answer,
+    /// and the time they take. A middleware outside of it that puts another body into a response drops the one that was
+    /// measured, which then counts as broken off; so does a test that drops a response unread. Wrap it once, around the app: twice counts twice.
     pub fn middleware(&self) -> Middleware {
         Middleware::new(Arc::clone(&self.shared))
     }
@@ -132,7 +135,8 @@ impl Metrics {
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
     ///
-    /// Calls of these endpoints are not in the figures. They are open to everybody who can reach them, unless
+    /// Calls of these endpoints are not in the figures. Configure them before a scope that would take their path, such as
+    /// `web::scope("/api")`. They are open to everybody who can reach them, unless
     /// [`Builder::read_token`] says otherwise; they can also be mounted in an app of their own, on a private listener.
     pub fn routes(&self, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
         endpoints::configure(Arc::clone(&self.shared), prefix)
@@ -214,8 +218,8 @@ impl Builder {
     /// Leaves out a route, given as its template, such as `/health`; `_unmatched` is what matched no route. Default: all
     /// are counted, but the monitor's own endpoints.
     ///
-    /// A request that got no response has no route, unless a [marker](Metrics::route_marker) says so; it is counted as
-    /// `_unmatched`.
+    /// A request that got no response has no route, unless a [marker](Metrics::route_marker) says so. It is counted as
+    /// `_unmatched` even where that is excluded: it may have matched, and panics are not to be hidden.
     pub fn exclude(mut self, route: impl Into<String>) -> Self {
         self.exclusions.routes.push(route.into());
         self
@@ -243,8 +247,9 @@ impl Builder {
     ///
     /// A key is neither kept nor shown. It is called by its [alias](Builder::consumer_alias), or else by 64 bits of its
     /// HMAC-SHA256 under the [hash key](Builder::consumer_hash_key). Requests that the service refuses (401, 403) count
-    /// under `_rejected`, those without a key under `_anonymous`, those without a response under `_unanswered`, and those
-    /// past the registry's `max_consumers` under `_other`.
+    /// under `_rejected`, those without a key under `_anonymous`, and those that a middleware ends with an error, or that got
+    /// no response, under `_unanswered`. A key is taken in with its first success (2xx, 3xx), for nobody but the service
+    /// knows whether it is genuine; until then it counts under `_other`, as do those past the registry's `max_consumers`.
     pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.source = Some(HeaderName::try_from(name.as_str()).map(Source::Header).map_err(|_| name));
@@ -265,7 +270,7 @@ impl Builder {
 
     /// What a key is shown as; `None`, or no alias: a keyed hash. Keys with one alias are counted together.
     ///
-    /// Called with the key itself, when a worker sees it first.
+    /// Called with the key itself, unless the worker remembers the key's consumer: an alias is not asked for again then.
     pub fn consumer_alias(mut self, alias: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.alias = Some(Box::new(alias));
         self
@@ -281,7 +286,8 @@ impl Builder {
     /// What is shown of an error among the recent errors; default: its `Display`.
     ///
     /// Either is made one line, control characters escaped, and cut to 256 bytes. It is shown to whoever may read the
-    /// endpoints: leave out what they must not see.
+    /// endpoints: leave out what they must not see. (actix-web's own errors of queries and of JSON bodies can quote a value
+    /// that the client sent.)
     pub fn error_message(mut self, message: impl Fn(&Error) -> String + Send + Sync + 'static) -> Self {
         self.error_message = Some(Arc::new(message));
         self

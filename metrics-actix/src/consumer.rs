@@ -12,12 +12,22 @@ use hmac_sha256::HMAC;
 use metrics_core::{Consumer, Registry};
 
 /// How a request says on whose behalf it is made: see [`Builder::consumer`](crate::Builder::consumer).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Identity {
     /// A key that nobody may see, such as an API key: it is shown as a keyed hash, or by its alias.
     Secret(String),
     /// A name that may be shown, such as a tenant's.
     Name(String),
+}
+
+impl fmt::Debug for Identity {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(_) => f.write_str("Secret(..)"),
+            Self::Name(name) => f.debug_tuple("Name").field(name).finish(),
+        }
+    }
 }
 
 pub(crate) type Identify = dyn Fn(&HttpRequest) -> Option<Identity> + Send + Sync;
@@ -51,12 +61,13 @@ impl fmt::Debug for Consumers {
 pub(crate) struct Seen(RefCell<HashMap<u128, Consumer, foldhash::fast::RandomState>>);
 
 impl Seen {
-    fn or_insert(&self, fingerprint: u128, intern: impl FnOnce() -> Consumer) -> Consumer {
+    /// The consumer that a worker remembers, or else what `look_up` finds.
+    fn or(&self, fingerprint: u128, look_up: impl FnOnce() -> Consumer) -> Consumer {
         if let Some(&consumer) = self.0.borrow().get(&fingerprint) {
             return consumer;
         }
         // May be the application's own code, so nothing is borrowed while it runs.
-        let consumer = intern();
+        let consumer = look_up();
         if let Consumer::Known(_) = consumer {
             self.0.borrow_mut().insert(fingerprint, consumer);
         }
@@ -76,23 +87,29 @@ impl Consumers {
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Consumer::Rejected;
         }
+        // Strangers can send any number of keys to where nobody looks at them. So a new one needs a success to vouch for it.
+        let vouched = status.is_success() || status.is_redirection();
+        let look_up = |name: &str| {
+            if vouched {
+                registry.consumer(name)
+            } else {
+                registry.known_consumer(name).unwrap_or(Consumer::Other)
+            }
+        };
+        let by_key = |key: &[u8]| seen.or(self.fingerprint("key", key), || look_up(&self.name(key)));
         match &self.source {
             Source::Header(name) => match request.headers().get(name) {
-                Some(key) if !key.is_empty() => self.by_key(key.as_bytes(), registry, seen),
+                Some(key) if !key.is_empty() => by_key(key.as_bytes()),
                 _ => Consumer::Anonymous,
             },
             Source::Hook(identify) => match identify(request) {
-                Some(Identity::Secret(key)) => self.by_key(key.as_bytes(), registry, seen),
+                Some(Identity::Secret(key)) => by_key(key.as_bytes()),
                 Some(Identity::Name(name)) => {
-                    seen.or_insert(self.fingerprint("name", name.as_bytes()), || registry.consumer(&name))
+                    seen.or(self.fingerprint("name", name.as_bytes()), || look_up(&name))
                 }
                 None => Consumer::Anonymous,
             },
         }
-    }
-
-    fn by_key(&self, key: &[u8], registry: &Registry, seen: &Seen) -> Consumer {
-        seen.or_insert(self.fingerprint("key", key), || registry.consumer(&self.name(key)))
     }
 
     fn fingerprint(&self, kind: &str, text: &[u8]) -> u128 {
@@ -113,7 +130,8 @@ impl Consumers {
     }
 }
 
-/// 256 random bits, from the operating system's source by way of the standard library's hash keys.
+/// A random key of 32 bytes, as hard to guess as 128 bits: what the standard library's hash keys hold of the operating
+/// system's randomness.
 pub(crate) fn random_key() -> Vec<u8> {
     (0..4_u64).flat_map(|i| RandomState::new().hash_one(i).to_be_bytes()).collect()
 }
@@ -121,6 +139,7 @@ pub(crate) fn random_key() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::test::TestRequest;
 
     fn consumers(hash_key: &[u8]) -> Consumers {
         Consumers {
@@ -143,15 +162,27 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_remembers_only_consumers_that_have_a_row() {
+    fn a_worker_remembers_only_consumers_that_have_a_row_and_only_a_success_makes_one() {
         let registry = Registry::builder().max_consumers(1).build().unwrap();
         let (consumers, seen) = (consumers(b"one"), Seen::default());
-        let first = consumers.by_key(b"first", &registry, &seen);
+        let of = |key: &str, status| {
+            let request = TestRequest::get().insert_header(("x-api-key", key)).to_http_request();
+            consumers.of(&request, status, &registry, &seen)
+        };
+        assert_eq!(of("first", StatusCode::NOT_FOUND), Consumer::Other);
+        let first = of("first", StatusCode::OK);
+        assert!(matches!(first, Consumer::Known(_)));
         for i in 0..100 {
-            assert_eq!(consumers.by_key(format!("{i}").as_bytes(), &registry, &seen), Consumer::Other);
+            assert_eq!(of(&i.to_string(), StatusCode::OK), Consumer::Other);
         }
-        assert_eq!(consumers.by_key(b"first", &registry, &seen), first);
+        assert_eq!(of("first", StatusCode::NOT_FOUND), first);
+        assert_eq!(of("first", StatusCode::FORBIDDEN), Consumer::Rejected);
         assert_eq!(seen.0.borrow().len(), 1);
+    }
+
+    #[test]
+    fn a_secret_does_not_show_up_in_debug_output() {
+        assert_eq!(format!("{:?}", Identity::Secret("hunter2".to_owned())), "Secret(..)");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::access::{self, Tokens};
 use crate::answer;
+use crate::background::Refused;
 use crate::builder::{Reset, Shared};
 use crate::method::MethodLabel;
 
@@ -132,18 +133,23 @@ fn answering(route: Route, shared: &Arc<Shared>, call: Call) -> Route {
                 let message = format!("top is out of range; allowed: 1 to {MAX_TOP}");
                 return answer::failure(StatusCode::BAD_REQUEST, "bad_request", &message);
             };
-            let shutting_down = || {
-                let message = "the server is shutting down";
-                answer::failure(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            let unavailable =
+                |why: &str| answer::failure(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why);
+            let running = match shared.background.begin() {
+                Ok(running) => running,
+                Err(Refused::Busy) => return unavailable("too many are asking; try again"),
+                Err(Refused::Closed) => return unavailable("the server is shutting down"),
             };
-            let Some(running) = shared.background.begin() else { return shutting_down() };
             let registry = shared.registry.clone();
             let answered = web::block(move || {
                 let json = call.answer(&registry);
                 drop(running);
                 json
             });
-            answered.await.map_or_else(|_| shutting_down(), |json| answer::respond(StatusCode::OK, json))
+            match answered.await {
+                Ok(json) => answer::respond(StatusCode::OK, json),
+                Err(_) => unavailable("the server is shutting down"),
+            }
         }
     })
 }

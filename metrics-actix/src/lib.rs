@@ -12,7 +12,7 @@
 //! let metrics = metrics_actix::Metrics::builder("orders").build()?;
 //! HttpServer::new(move || {
 //!     App::new()
-//!         .configure(metrics.routes("/api/metrics")) // summary, routes, errors
+//!         .configure(metrics.routes("/api/metrics")) // summary, routes, errors, ...
 //!         .route("/orders/{id}", web::get().to(order))
 //!         .wrap(metrics.middleware()) // last = outermost
 //! })
@@ -25,12 +25,16 @@
 //! |---|---|
 //! | the monitor of a service; made once, cloned into each worker | [`Metrics`], [`Builder`] |
 //! | what `App::wrap` takes | [`Middleware`] |
+//! | what `Resource::wrap` takes, to know where requests are while they are under way | [`RouteMarker`] |
+//! | until when a request is timed | [`Until`] |
+//! | on whose behalf a request is made | [`Identity`] |
 //!
 //! Every request ends in exactly one of: a response, an `Err` of an inner middleware (its status counts), aborted (the
-//! client went away before there was a response), or panicked. Its latency is the time from the middleware to the head
-//! of the response. Its route is the template that matched, such as `/orders/{id}`, without regular expressions; requests
-//! that matched nothing are `_unmatched`, and so are those that never got a response, for only the response tells what
-//! matched. Methods that HTTP does not define are `_OTHER`.
+//! client went away before there was a response), or panicked. A response whose body breaks off counts by its status, and
+//! as aborted beside that. The latency is the time from the middleware to the head of the response, or to the end of its
+//! body. The route is the template that matched, such as `/orders/{id}`, without regular expressions; requests
+//! that matched nothing are `_unmatched`, and so are those that never got a response and that no marker saw, for only the
+//! response tells what matched. Methods that HTTP does not define are `_OTHER`.
 //!
 //! All figures live in a [`metrics_core::Registry`]: see [`Metrics::registry`].
 

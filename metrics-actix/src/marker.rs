@@ -1,8 +1,9 @@
 //! The marker: says where a request is while it is under way, and where it was when it ends without a response.
 //!
 //! The middleware is the outermost, so it learns the route with the response only. A marker is wrapped around a resource,
-//! where the route is known. What it knows of a request that ends without a response, it leaves with the worker
-//! as it is dropped; the middleware's guard, which is dropped next, finds it there.
+//! where the route is known. Where a request was, the marker notes with the worker when it ends there; the middleware's
+//! guard, which ends later, finds the note if there is no response to ask. Which request it is about, the middleware says
+//! to the worker for as long as it calls or polls what is inside of it.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use pin_project_lite::pin_project;
 
 use crate::builder::Shared;
 use crate::method::MethodLabel;
-use crate::worker::{AppWorker, Endpoint, RequestKey};
+use crate::worker::{AppWorker, Endpoint, RequestId};
 
 /// Marks a resource, so that requests are counted there while they are under way. Made by
 /// [`Metrics::route_marker`](crate::Metrics::route_marker), for [`Resource::wrap`](actix_web::Resource::wrap).
@@ -92,7 +93,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.call.poll(cx));
-        this.mark.end(result.is_ok());
+        this.mark.end();
         Poll::Ready(result)
     }
 }
@@ -101,7 +102,8 @@ where
 #[derive(Debug)]
 struct Mark {
     worker: Rc<AppWorker>,
-    request: RequestKey,
+    /// `None` where there is no middleware around.
+    request: Option<RequestId>,
     /// `None` once it has ended.
     endpoint: Option<Endpoint>,
 }
@@ -114,22 +116,22 @@ impl Mark {
         if let Endpoint::Counted(endpoint) = endpoint {
             worker.recorder().enter(endpoint);
         }
-        Self { worker: Rc::clone(worker), request: RequestKey::of(request), endpoint: Some(endpoint) }
+        Self { worker: Rc::clone(worker), request: worker.current(), endpoint: Some(endpoint) }
     }
 
-    fn end(&mut self, answered: bool) {
+    fn end(&mut self) {
         let Some(endpoint) = self.endpoint.take() else { return };
         if let Endpoint::Counted(endpoint) = endpoint {
             self.worker.recorder().leave(endpoint);
         }
-        if !answered {
-            self.worker.leave_note(self.request, endpoint);
+        if let Some(request) = self.request {
+            self.worker.leave_note(request, endpoint);
         }
     }
 }
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        self.end(false);
+        self.end();
     }
 }

@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use crate::body::{End, MeasuredBody, Watch};
 use crate::builder::{Shared, Until};
 use crate::method::MethodLabel;
-use crate::worker::{AppWorker, Endpoint, RequestKey};
+use crate::worker::{AppWorker, Endpoint, RequestId};
 
 /// Records every request. Made by [`Metrics::middleware`](crate::Metrics::middleware), for
 /// [`App::wrap`](actix_web::App::wrap).
@@ -69,8 +69,9 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         // Before the inner call, so that what it does at once, panic included, is measured, too.
-        let guard = Guard::begin(&self.worker, &request);
-        Recorded { call: self.service.call(request), guard }
+        let mut guard = Guard::begin(&self.worker, &request);
+        let call = guard.inside(|| self.service.call(request));
+        Recorded { call, guard }
     }
 }
 
@@ -94,7 +95,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        Poll::Ready(match ready!(this.call.poll(cx)) {
+        Poll::Ready(match ready!(this.guard.inside(|| this.call.poll(cx))) {
             Ok(response) => {
                 let watch = this.guard.end_with_response(&response);
                 Ok(response.map_body(|_, body| MeasuredBody::new(body, watch)))
@@ -116,7 +117,12 @@ struct Guard(Option<Request>);
 struct Request {
     worker: Rc<AppWorker>,
     method: MethodLabel,
-    key: RequestKey,
+    id: RequestId,
+    /// Whether what is inside of the middleware runs now. If the request is dropped meanwhile, that has panicked.
+    ///
+    /// Not `std::thread::panicking`: whoever catches a panic may drop the request later, and a panic of one request can
+    /// drop others.
+    inside: bool,
     /// Of the body, as the head announced it.
     bytes: u64,
     start: Start,
@@ -125,15 +131,26 @@ struct Request {
 impl Guard {
     fn begin(worker: &Rc<AppWorker>, request: &ServiceRequest) -> Self {
         let method = MethodLabel::of(request.method());
-        let key = RequestKey::of(request);
-        worker.forget_note(key);
         Self(Some(Request {
             worker: Rc::clone(worker),
             method,
-            key,
+            id: worker.next_request(),
+            inside: false,
             bytes: if method.may_have_body() { announced_bytes(request) } else { 0 },
             start: worker.recorder().start(),
         }))
+    }
+
+    /// Runs what is inside of the middleware.
+    #[inline]
+    fn inside<R>(&mut self, run: impl FnOnce() -> R) -> R {
+        let Some(request) = &mut self.0 else { return run() };
+        request.inside = true;
+        let current = request.worker.enter(request.id);
+        let result = run();
+        drop(current);
+        request.inside = false;
+        result
     }
 
     /// Gives the watch that the body needs, if it has anything to give out.
@@ -141,7 +158,7 @@ impl Guard {
         let status = response.status();
         let outcome = Outcome::from(status.as_u16());
         let request = self.0.as_ref()?;
-        request.worker.forget_note(request.key);
+        request.worker.take_note(request.id);
         let endpoint = match request.worker.endpoint(request.method, response.request(), status) {
             Endpoint::Counted(endpoint) if !request.worker.shared().exclusions.has_status(status) => endpoint,
             _ => {
@@ -195,6 +212,7 @@ impl Guard {
         let message = request.message(outcome, Some(error));
         let Some(request) = self.0.take() else { return };
         if request.worker.shared().exclusions.has_status(status) {
+            request.worker.take_note(request.id);
             return request.discard();
         }
         let rejected = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
@@ -206,7 +224,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(request) = self.0.take() else { return };
-        if std::thread::panicking() {
+        if request.inside {
             request.end_unanswered(Outcome::Panicked, Consumer::Unanswered, Some(""));
         } else {
             request.end_unanswered(Outcome::Aborted, Consumer::Unanswered, None);
@@ -225,7 +243,8 @@ impl Request {
 
     /// Ends a request that has no response to tell what it matched.
     fn end_unanswered(self, outcome: Outcome, consumer: Consumer, message: Option<&str>) {
-        let Endpoint::Counted(endpoint) = self.worker.last_seen(self.method, self.key) else {
+        let Endpoint::Counted(endpoint) = self.worker.last_seen(self.method, self.worker.take_note(self.id))
+        else {
             return self.discard();
         };
         let recorder = self.worker.recorder();
@@ -281,7 +300,11 @@ fn is_event_stream<B>(response: &ServiceResponse<B>) -> bool {
         .is_some_and(|value| value.eq_ignore_ascii_case(name))
 }
 
+/// The longest body that is believed to be on its way: 1 TiB. Anybody can announce more.
+const MAX_ANNOUNCED_BYTES: u64 = 1 << 40;
+
 fn announced_bytes(request: &ServiceRequest) -> u64 {
     let length = request.headers().get(header::CONTENT_LENGTH);
-    length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0)
+    let length: u64 = length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0);
+    length.min(MAX_ANNOUNCED_BYTES)
 }

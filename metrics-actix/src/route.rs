@@ -5,6 +5,10 @@
 //! captured parts, and with their names, is the route's *skeleton*: `/items/` + *id* for `/items/7`. A thread remembers
 //! which endpoint a skeleton belongs to, once `match_pattern` named the same literal parts and the same names.
 //!
+//! A skeleton tells neither guards nor regular expressions, but they matter only where two templates have one skeleton:
+//! `/x/{p}` and `/x/{p}*`. So the tail is looked up only where it holds a slash, and `/x/{p}` only in an app that does not
+//! have the other one.
+//!
 //! Where the two disagree, nothing is remembered: a path that matched nothing has no captured parts, so its skeleton is
 //! whatever the client sent. Thus clients cannot make the table grow; it holds the templates of the app and no more.
 //!
@@ -18,7 +22,7 @@ use actix_web::HttpRequest;
 /// The route of requests that matched nothing, or of which nobody knows what they matched.
 pub(crate) const UNMATCHED: &str = "_unmatched";
 
-/// Stands before and after a captured part's name. No byte of UTF-8, so no path that a client sends can contain it.
+/// Stands before and after a captured part's name, and once more behind the last one if its value has a slash. No byte of UTF-8, so no path that a client sends can contain it.
 const MARK: u8 = 0xff;
 
 /// The longest skeleton that is looked up, in bytes. No service has longer routes; clients send longer paths.
@@ -36,12 +40,14 @@ pub(crate) fn write_skeleton(request: &HttpRequest, skeleton: &mut Vec<u8>) -> b
     let info = request.match_info();
     let path = info.as_str().as_bytes();
     let mut literal_from = 0;
+    let mut slash = false;
     for (name, value) in info.iter() {
         // The value is a part of the path, hence its place follows from its address. A value that was put there by
         // something else than the router is not, and its distance is out of bounds.
         let start = (value.as_ptr() as usize).wrapping_sub(path.as_ptr() as usize);
         let Some(literal) = path.get(literal_from..start) else { return false };
         literal_from = start.saturating_add(value.len());
+        slash = value.contains('/');
         if skeleton.len() + literal.len() + name.len() > MAX_SKELETON {
             return false;
         }
@@ -52,6 +58,9 @@ pub(crate) fn write_skeleton(request: &HttpRequest, skeleton: &mut Vec<u8>) -> b
     }
     match path.get(literal_from..) {
         Some(literal) if skeleton.len() + literal.len() <= MAX_SKELETON => {
+            if slash {
+                skeleton.push(MARK);
+            }
             skeleton.extend_from_slice(literal);
             true
         }
@@ -60,10 +69,15 @@ pub(crate) fn write_skeleton(request: &HttpRequest, skeleton: &mut Vec<u8>) -> b
 }
 
 /// Whether a skeleton has the literal parts and the names of a template, in their order.
+///
+/// What captures the tail of a path has a star behind it, and agrees only if it has captured a slash: where it has not,
+/// `/x/{p}` can be what matched the next time.
 pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
-    // What captures the tail of a path is marked with a star behind it.
-    let mut rest =
-        template.strip_suffix("}*").map_or(template, |head| &template[..head.len() + 1]).as_bytes();
+    let (skeleton, mut rest) = match (skeleton.strip_suffix(&[MARK, MARK]), template.strip_suffix("}*")) {
+        (Some(head), Some(tail)) => (&skeleton[..head.len() + 1], &template.as_bytes()[..tail.len() + 1]),
+        (None, None) => (skeleton, template.as_bytes()),
+        _ => return false,
+    };
     for (i, part) in skeleton.split(|&byte| byte == MARK).enumerate() {
         // Literal parts and names take turns.
         let (before, after): (&[u8], &[u8]) = if i % 2 == 0 { (b"", b"") } else { (b"{", b"}") };
@@ -74,6 +88,16 @@ pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
         }
     }
     rest.is_empty()
+}
+
+/// Whether the app that a request went to also has the template with a star behind it: `/x/{p}*` beside `/x/{p}`. Which of
+/// the two matches is then up to guards and regular expressions, which a skeleton does not show.
+pub(crate) fn has_tail_twin(request: &HttpRequest, matched: &str) -> bool {
+    if !matched.ends_with('}') {
+        return false;
+    }
+    let longer = request.resource_map().match_pattern(&format!("{}/x", request.path()));
+    longer.is_some_and(|longer| template(&longer).strip_suffix('*') == Some(matched))
 }
 
 /// A pattern without its regular expressions: `/items/{id:\d+}` becomes `/items/{id}`.
@@ -126,7 +150,10 @@ mod tests {
         for other in ["/items/{id}", "/items/{id}/x/", "/items/{di}/x", "/items/id/x", "/item/{id}/x", ""] {
             assert!(!agrees(skeleton, other), "{other}");
         }
-        assert!(agrees(b"/files/\xffpath\xff", "/files/{path}*"));
+        assert!(agrees(b"/files/\xffpath\xff\xff", "/files/{path}*"));
+        assert!(agrees(b"/files/\xffpath\xff", "/files/{path}"));
+        assert!(!agrees(b"/files/\xffpath\xff", "/files/{path}*"));
+        assert!(!agrees(b"/files/\xffpath\xff\xff", "/files/{path}"));
         assert!(agrees(b"/", "/"));
         assert!(!agrees(b"/items/{id}", "/items/7"));
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::dev::{RequestHead, ServiceRequest};
 use actix_web::http::StatusCode;
 use metrics_core::{Consumer, EndpointId, Outcome, Recorder};
 
@@ -16,7 +15,7 @@ use crate::builder::Shared;
 use crate::consumer::Seen;
 use crate::endpoints;
 use crate::method::{LABELS, MethodLabel};
-use crate::route::{UNMATCHED, agrees, matched_template, write_skeleton};
+use crate::route::{UNMATCHED, agrees, has_tail_twin, matched_template, write_skeleton};
 
 thread_local! {
     /// The workers of this thread, one a monitor. Looked up when a service is built, not when it is called.
@@ -29,18 +28,30 @@ struct Worker {
     shared: Arc<Shared>,
     recorder: Recorder,
     consumers: Seen,
-    /// Where the request was that a marker saw end last without a response. One is enough: the guard looks at once, unless
-    /// a middleware between the two gives up the inner call and goes on by itself.
-    note: Cell<Option<(RequestKey, Endpoint)>>,
+    /// The request that is being called or polled, if any.
+    current: Cell<Option<RequestId>>,
+    requests: Cell<u64>,
+    /// Where requests were that markers saw, and that the middleware has not ended yet.
+    notes: RefCell<HashMap<RequestId, Endpoint, foldhash::fast::RandomState>>,
 }
 
-/// Tells the requests apart that a thread holds at one time: where the head is in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RequestKey(*const RequestHead);
+/// Notes that a worker keeps. There are more only if something inside of the middleware goes on when the request is over.
+const MAX_NOTES: usize = 4_096;
 
-impl RequestKey {
-    pub(crate) fn of(request: &ServiceRequest) -> Self {
-        Self(request.head())
+/// Tells the requests of a worker apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct RequestId(u64);
+
+/// While it lives, its request is the current one.
+#[derive(Debug)]
+pub(crate) struct Current<'a> {
+    worker: &'a Worker,
+    before: Option<RequestId>,
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        self.worker.current.set(self.before);
     }
 }
 
@@ -53,8 +64,14 @@ impl Worker {
             let found = known.find(|worker| Arc::ptr_eq(&worker.shared, &shared));
             found.unwrap_or_else(|| {
                 let recorder = shared.registry.recorder();
-                let worker =
-                    Rc::new(Self { shared, recorder, consumers: Seen::default(), note: Cell::new(None) });
+                let worker = Rc::new(Self {
+                    shared,
+                    recorder,
+                    consumers: Seen::default(),
+                    current: Cell::new(None),
+                    requests: Cell::new(0),
+                    notes: RefCell::default(),
+                });
                 workers.push(Rc::downgrade(&worker));
                 worker
             })
@@ -85,6 +102,8 @@ struct Routes {
     by_template: ByMethod<String>,
     /// The skeleton of the request at hand; kept, so that writing it does not allocate.
     skeleton: Vec<u8>,
+    /// `_unmatched`, for requests that got no response.
+    unanswered: [Option<EndpointId>; LABELS],
 }
 
 type ByMethod<K> = HashMap<K, [Option<Endpoint>; LABELS], foldhash::fast::RandomState>;
@@ -119,28 +138,48 @@ impl AppWorker {
         routes.search(&self.worker.shared, method, request, has_skeleton)
     }
 
-    /// The endpoint of a request that got no response: where a marker saw it, or `_unmatched`.
-    pub(crate) fn last_seen(&self, method: MethodLabel, request: RequestKey) -> Endpoint {
-        match self.worker.note.get() {
-            Some((noted, endpoint)) if noted == request => {
-                self.worker.note.set(None);
-                endpoint
-            }
-            _ => self.routes.borrow_mut().by_template(&self.worker.shared, method, UNMATCHED, false),
-        }
+    /// The endpoint of a request that got no response: where a marker saw it, or `_unmatched`, whether or not that is
+    /// excluded: nobody knows that it matched nothing.
+    pub(crate) fn last_seen(&self, method: MethodLabel, noted: Option<Endpoint>) -> Endpoint {
+        noted.unwrap_or_else(|| {
+            let unanswered = &mut self.routes.borrow_mut().unanswered[method.index()];
+            let intern = || self.worker.shared.registry.endpoint(method.name(), UNMATCHED);
+            Endpoint::Counted(*unanswered.get_or_insert_with(intern))
+        })
     }
 
-    /// Leaves word where a request was that ended without a response.
-    pub(crate) fn leave_note(&self, request: RequestKey, endpoint: Endpoint) {
-        self.worker.note.set(Some((request, endpoint)));
-    }
-
-    /// Forgets what was noted for a request, or for an earlier one whose memory this one has.
+    /// A number for a request that begins.
     #[inline]
-    pub(crate) fn forget_note(&self, request: RequestKey) {
-        if self.worker.note.get().is_some_and(|(noted, _)| noted == request) {
-            self.worker.note.set(None);
+    pub(crate) fn next_request(&self) -> RequestId {
+        let next = self.worker.requests.get().wrapping_add(1);
+        self.worker.requests.set(next);
+        RequestId(next)
+    }
+
+    /// Makes a request the current one, for as long as what is given back lives.
+    #[inline]
+    pub(crate) fn enter(&self, request: RequestId) -> Current<'_> {
+        Current { before: self.worker.current.replace(Some(request)), worker: &self.worker }
+    }
+
+    pub(crate) fn current(&self) -> Option<RequestId> {
+        self.worker.current.get()
+    }
+
+    /// Leaves word where a request was.
+    pub(crate) fn leave_note(&self, request: RequestId, endpoint: Endpoint) {
+        let mut notes = self.worker.notes.borrow_mut();
+        if notes.len() >= MAX_NOTES {
+            notes.clear();
         }
+        notes.insert(request, endpoint);
+    }
+
+    /// Takes the word that a marker left of a request.
+    #[inline]
+    pub(crate) fn take_note(&self, request: RequestId) -> Option<Endpoint> {
+        let mut notes = self.worker.notes.borrow_mut();
+        if notes.is_empty() { None } else { notes.remove(&request) }
     }
 
     /// Whom a request that was answered is counted for; `None` if nobody wants to know.
@@ -175,7 +214,11 @@ impl Routes {
         let matched = matched_template(request);
         let template = matched.as_deref().unwrap_or(UNMATCHED);
         let endpoint = self.by_template(shared, method, template, endpoints::is_own(request));
-        if has_skeleton && matched.is_some() && agrees(&self.skeleton, template) {
+        if has_skeleton
+            && matched.is_some()
+            && agrees(&self.skeleton, template)
+            && !has_tail_twin(request, template)
+        {
             remember(&mut self.by_skeleton, self.skeleton.as_slice(), method, endpoint);
         }
         endpoint

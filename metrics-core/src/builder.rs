@@ -57,7 +57,7 @@ impl Default for Builder {
 impl Builder {
     /// The most endpoints, 1 to 65,536; default 1,024. Further ones are counted as `_other`.
     ///
-    /// Costs 272 bytes an endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once it is used.
+    /// Costs 264 bytes an endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once it is used.
     pub fn max_series(mut self, endpoints: usize) -> Self {
         self.max_series = endpoints;
         self

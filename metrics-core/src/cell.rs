@@ -9,6 +9,7 @@
 //! | `begun`, `counts` | they only grow. A count is the last thing that a record stores: `counts` add up to the records done |
 //! | `sum`, `clamped` | they only grow; read while all that had begun was done, they are of one moment with the counts |
 //! | `request_bytes`, `response_bytes`, `truncated` | they only grow, each by itself: a body can end long after its head |
+//! | `touched` | the writes to these three; stepped after each, so a reader that loads it first sees them |
 //! | `floor`, `span`, `epoch` | extremes of the epoch that `epoch` names; a stale tag is ignored |
 //! | `blocks`, `rare` | they only grow; they hold at least every record that is counted, since they are written first |
 //!
@@ -28,7 +29,7 @@ mod reading;
 use crate::layout::{Layout, MAX_NANOS, MAX_OCTAVES};
 use crate::place::COUNTS;
 use crate::published::Published;
-use crate::sync::{AtomicU16, AtomicU64, Ordering, add, fence, own};
+use crate::sync::{AtomicU16, AtomicU64, Ordering, add, add_saturating, begin, end, own};
 
 pub(crate) use self::reading::{Bytes, Moment, Patience, Reading};
 
@@ -36,7 +37,7 @@ pub(crate) use self::reading::{Bytes, Moment, Patience, Reading};
 ///
 /// So what occurs a few times only, such as an error or an outlier, takes no kilobyte. As many as fit beside the rest in
 /// the 640 bytes of a cell.
-const RARE: usize = if cfg!(metrics_loom) { 1 } else { 24 };
+const RARE: usize = if cfg!(metrics_loom) { 1 } else { 20 };
 
 /// The longest duration that sum and maximum keep exactly: 2^48 ns, about 3.3 days. A longer one is a broken clock,
 /// and would overflow the sum.
@@ -72,6 +73,7 @@ pub(crate) struct Cell<const HALF: usize> {
     span: AtomicU64,
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
+    touched: AtomicU64,
     clamped: AtomicU64,
     truncated: AtomicU64,
     /// Octaves from the second one on.
@@ -96,6 +98,7 @@ impl<const HALF: usize> Cell<HALF> {
             span: zero(),
             request_bytes: zero(),
             response_bytes: zero(),
+            touched: zero(),
             clamped: zero(),
             truncated: zero(),
             blocks: std::array::from_fn(|_| Published::empty()),
@@ -111,7 +114,7 @@ impl<const HALF: usize> Cell<HALF> {
         if let Some((octave, place)) = Self::LAYOUT.split(nanos)
             && let Some(block) = self.blocks[octave].get()
         {
-            self.begin();
+            begin(&self.begun);
             add(&block.0[place], 1);
             self.record_header(count, nanos, epoch);
         } else {
@@ -122,20 +125,28 @@ impl<const HALF: usize> Cell<HALF> {
     /// Adds to the bytes of bodies. Called by the shard's one writer.
     #[inline(always)]
     pub(crate) fn add_bytes(&self, bytes: Bytes) {
-        add(&self.request_bytes, bytes.request);
-        add(&self.response_bytes, bytes.response);
+        add_saturating(&self.request_bytes, bytes.request);
+        add_saturating(&self.response_bytes, bytes.response);
+        self.touch();
     }
 
     /// Counts a response that did not reach its end. Called by the shard's one writer.
     pub(crate) fn count_truncated(&self) {
         add(&self.truncated, 1);
+        self.touch();
+    }
+
+    #[inline(always)]
+    fn touch(&self) {
+        // ORDERING: Release; pairs with the Acquire in `touched`. Seeing this step implies seeing what was written before it.
+        self.touched.store(own(&self.touched).wrapping_add(1), Ordering::Release);
     }
 
     /// The record that has no block yet, or is below or above what [`Layout::split`] knows.
     #[cold]
     #[inline(never)]
     fn record_outside(&self, count: u16, nanos: u64, epoch: u64) {
-        self.begin();
+        begin(&self.begun);
         self.add_to_bucket(Self::LAYOUT.index(nanos.min(MAX_NANOS)));
         if nanos > MAX_NANOS {
             add(&self.clamped, 1);
@@ -158,14 +169,6 @@ impl<const HALF: usize> Cell<HALF> {
             },
         };
         add(&block.0[Self::LAYOUT.offset(index)], 1);
-    }
-
-    #[inline(always)]
-    fn begin(&self) {
-        add(&self.begun, 1);
-        // ORDERING: Release fence; pairs with the second Acquire fence in `read_header` and with the one in `read`. A
-        // reader that sees one of the stores below also sees this record begun.
-        fence(Ordering::Release);
     }
 
     #[inline(always)]
@@ -196,13 +199,10 @@ impl<const HALF: usize> Cell<HALF> {
         self.count(count);
     }
 
-    /// Ends a record.
+    /// Ends a record. Whoever sees it counted sees its bucket, and its part of the header.
     #[inline(always)]
     fn count(&self, count: u16) {
-        let count = &self.counts[usize::from(count) % COUNTS];
-        // ORDERING: Release; pairs with the first Acquire fence in `read_header`. Seeing this record counted implies
-        // seeing its bucket, and its part of the header.
-        count.store(own(count).wrapping_add(1), Ordering::Release);
+        end(&self.counts[usize::from(count) % COUNTS]);
     }
 }
 
@@ -280,6 +280,40 @@ mod tests {
     }
 
     #[test]
+    fn bytes_stop_growing_at_what_fits_and_each_write_shows() {
+        let cell = Cell::<128>::new();
+        for _ in 0..3 {
+            let before = cell.changes();
+            cell.add_bytes(Bytes { request: u64::MAX, response: 1 << 63 });
+            cell.record(0, 1_000, 0);
+            assert_ne!(cell.changes(), before);
+        }
+        let (header, _) = read(&cell);
+        assert_eq!(header.bytes, Bytes { request: u64::MAX, response: u64::MAX });
+        assert_eq!(header.changes(3), cell.changes());
+    }
+
+    #[test]
+    fn a_record_that_stops_half_way_is_read_in_parts_and_whole_when_it_ends() {
+        let cell = Cell::<128>::new();
+        (0..100).for_each(|_| cell.record(0, 1_000, 0));
+        // What `record` does, stopped before its sum.
+        begin(&cell.begun);
+        cell.add_to_bucket(Layout::TWO_DIGITS.index(2_000));
+        let mut reading = Reading::new(Layout::TWO_DIGITS);
+        let total = |reading: &Reading| {
+            let mut buckets = vec![0; Layout::TWO_DIGITS.buckets()];
+            reading.add_buckets(&mut buckets);
+            buckets.iter().sum::<u64>()
+        };
+        assert_eq!(cell.read(&mut reading, &mut Patience::new()), Moment::Several);
+        assert_eq!((reading.header.counts[0], reading.header.sum, total(&reading)), (100, 100_000, 101));
+        cell.record_header(0, 2_000, 0);
+        let (header, buckets) = read(&cell);
+        assert_eq!((header.counts[0], header.sum, buckets.iter().sum::<u64>()), (101, 102_000, 101));
+    }
+
+    #[test]
     fn a_few_records_take_no_block_and_more_take_one() {
         let cell = Cell::new();
         let duration = |i: usize| [5, 1_000, 1_500, MAX_NANOS][i % 4];
@@ -298,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_every_record_writes_is_in_the_first_cache_line() {
-        assert_eq!(std::mem::offset_of!(Cell<128>, truncated), 64);
+        assert_eq!(std::mem::offset_of!(Cell<128>, clamped), 64);
         assert_eq!(std::mem::align_of::<Cell<128>>(), 64);
         assert_eq!(std::mem::size_of::<Cell<128>>(), 640);
     }

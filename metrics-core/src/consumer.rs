@@ -2,19 +2,23 @@
 //!
 //! # Synchronization
 //!
-//! A shard has one [`ConsumerCell`] for each consumer that its writer saw, written by that writer and read by anybody.
-//! All figures only grow but `last_seen`. `errors` is stored with Release and loaded with Acquire, so a reader that sees
-//! an error sees its call.
+//! A shard has one [`ConsumerCell`] for each consumer that its writer saw, written by that writer and read by anybody,
+//! under a sequence lock as in `cell`: `begun` is stepped first, `calls` last. All figures only grow but `last_seen`.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
+use crate::cell::MAX_EXACT_NANOS;
 use crate::endpoint::{MAX_NAME_BYTES, cut};
 use crate::published::Published;
-use crate::sync::{AtomicU64, Ordering, add, own};
+use crate::sync::{AtomicU64, Ordering, add, begin, end, fence};
+
+/// Readings of a cell that its writer disturbed before the next one is taken as it is.
+const ATTEMPTS: usize = 64;
 
 /// Whom a request is counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +31,7 @@ pub enum Consumer {
     Rejected,
     /// It got no response, so nobody knows whether it would have been refused; exported as `_unanswered`.
     Unanswered,
-    /// There were already as many as fit; exported as `_other`.
+    /// There were already as many as fit, or nobody vouches for it yet; exported as `_other`.
     Other,
 }
 
@@ -56,6 +60,8 @@ pub(crate) struct Consumers {
     /// In the order of their rows, without the reserved ones.
     names: RwLock<Vec<Arc<str>>>,
     reserved: Vec<Arc<str>>,
+    /// Of `names`, for a look without the lock.
+    len: AtomicUsize,
     refused: std::sync::atomic::AtomicU64,
 }
 
@@ -67,30 +73,39 @@ impl Consumers {
             ids: DashMap::default(),
             names: RwLock::default(),
             reserved: RESERVED.iter().map(|&(_, name)| name.into()).collect(),
+            len: AtomicUsize::new(0),
             refused: std::sync::atomic::AtomicU64::new(0),
         }
     }
 
+    /// The consumer of a name, if it is known.
+    pub(crate) fn get(&self, name: &str) -> Option<Consumer> {
+        let name = cut(name, MAX_NAME_BYTES);
+        let reserved =
+            RESERVED.iter().find(|&&(_, reserved)| reserved == name).map(|&(consumer, _)| consumer);
+        reserved.or_else(|| self.ids.get(name).map(|id| Consumer::Known(*id)))
+    }
+
     /// Interns a name. When there are as many as fit, every new one is [`Consumer::Other`], and counted as refused.
     pub(crate) fn intern(&self, name: &str) -> Consumer {
-        let name = cut(name, MAX_NAME_BYTES);
-        if let Some(&(reserved, _)) = RESERVED.iter().find(|&&(_, reserved)| reserved == name) {
-            return reserved;
+        if let Some(known) = self.get(name) {
+            return known;
         }
-        if let Some(id) = self.ids.get(name) {
-            return Consumer::Known(*id);
+        // So that strangers' names at a full table cost no lock.
+        if self.len() >= self.max {
+            return self.refuse();
         }
-        match self.ids.entry(name.into()) {
+        match self.ids.entry(cut(name, MAX_NAME_BYTES).into()) {
             Entry::Occupied(known) => Consumer::Known(*known.get()),
             Entry::Vacant(vacant) => {
                 let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
                 if names.len() >= self.max {
-                    // ORDERING: Relaxed; a figure by itself.
-                    self.refused.fetch_add(1, Ordering::Relaxed);
-                    return Consumer::Other;
+                    return self.refuse();
                 }
                 let row = (RESERVED.len() + names.len()) as u64;
                 names.push(Arc::clone(vacant.key()));
+                // ORDERING: Relaxed, as the load; whoever sees too few looks again under the lock.
+                self.len.store(names.len(), Ordering::Relaxed);
                 let id = ConsumerId(NonZeroU64::new(self.key | row).expect("a key is not 0"));
                 vacant.insert(id);
                 Consumer::Known(id)
@@ -106,7 +121,13 @@ impl Consumers {
 
     /// Consumers that are known by name.
     pub(crate) fn len(&self) -> usize {
-        self.names.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.len.load(Ordering::Relaxed)
+    }
+
+    fn refuse(&self) -> Consumer {
+        // ORDERING: Relaxed; a figure by itself.
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Consumer::Other
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -137,10 +158,11 @@ pub(crate) struct ConsumerCells {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct ConsumerCell {
-    calls: AtomicU64,
+    begun: AtomicU64,
+    errors: AtomicU64,
     nanos: AtomicU64,
     last_seen: AtomicU64,
-    errors: AtomicU64,
+    calls: AtomicU64,
 }
 
 /// What a [`ConsumerCell`] holds, or the sum of some.
@@ -165,14 +187,12 @@ impl ConsumerCells {
             self.cells.get().unwrap_or_else(|| self.cells.publish(Box::new(Published::table(self.rows))));
         let slot = &cells[self.row(consumer)];
         let cell = slot.get().unwrap_or_else(|| slot.publish(Box::default()));
-        add(&cell.calls, 1);
-        add(&cell.nanos, nanos);
-        // ORDERING: Relaxed; a figure by itself.
+        begin(&cell.begun);
+        add(&cell.errors, u64::from(error));
+        add(&cell.nanos, nanos.min(MAX_EXACT_NANOS));
+        // ORDERING: Relaxed; `begun` and `calls` order it.
         cell.last_seen.store(now, Ordering::Relaxed);
-        if error {
-            // ORDERING: Release; pairs with the Acquire in `read`. Seeing this error implies seeing its call.
-            cell.errors.store(own(&cell.errors).wrapping_add(1), Ordering::Release);
-        }
+        end(&cell.calls);
     }
 
     fn row(&self, consumer: Consumer) -> usize {
@@ -192,14 +212,34 @@ impl ConsumerCells {
     pub(crate) fn add_to(&self, sums: &mut [ConsumerFigures]) {
         let Some(cells) = self.cells.get() else { return };
         for (sum, slot) in sums.iter_mut().zip(cells) {
-            let Some(cell) = slot.get() else { continue };
-            // ORDERING: Acquire; pairs with the Release in `record`.
-            sum.errors = sum.errors.wrapping_add(cell.errors.load(Ordering::Acquire));
-            // ORDERING: Relaxed; the load above orders them as far as it matters.
-            sum.calls = sum.calls.wrapping_add(cell.calls.load(Ordering::Relaxed));
-            sum.nanos = sum.nanos.wrapping_add(cell.nanos.load(Ordering::Relaxed));
-            sum.last_seen = sum.last_seen.max(cell.last_seen.load(Ordering::Relaxed));
+            let Some(figures) = slot.get().map(ConsumerCell::read) else { continue };
+            sum.calls = sum.calls.wrapping_add(figures.calls);
+            sum.errors = sum.errors.wrapping_add(figures.errors);
+            sum.nanos = sum.nanos.wrapping_add(figures.nanos);
+            sum.last_seen = sum.last_seen.max(figures.last_seen);
         }
+    }
+}
+
+impl ConsumerCell {
+    /// The figures of one moment; when a writer never leaves time for that, each is right for some moment of the reading,
+    /// and what is missing falls into the next window.
+    fn read(&self) -> ConsumerFigures {
+        let mut figures = ConsumerFigures::default();
+        for _ in 0..ATTEMPTS {
+            figures.calls = self.calls.load(Ordering::Relaxed);
+            // ORDERING: Acquire fences; see `sync::begin`.
+            fence(Ordering::Acquire);
+            figures.errors = self.errors.load(Ordering::Relaxed);
+            figures.nanos = self.nanos.load(Ordering::Relaxed);
+            figures.last_seen = self.last_seen.load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            if self.begun.load(Ordering::Relaxed) == figures.calls {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        figures
     }
 }
 

@@ -33,7 +33,8 @@ impl EndpointId {
     }
 }
 
-/// What an endpoint is called.
+/// What an endpoint is called. A method holds no blank; one that does shares the endpoint with the name that reads the same
+/// when both parts are joined by a blank.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EndpointName {
     /// The request method, such as `GET`.

@@ -2,7 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! `queue` is crossbeam's lock-free queue: a push never waits, and evicts the oldest entry when the queue is full.
+//! `queue` is crossbeam's lock-free queue: a push evicts the oldest entry when the queue is full. It spins only if a thread
+//! was stopped half-way in the one slot that it needs, after all other slots were written over.
 //! `recent` holds what was drained; only readers lock it. An entry is in exactly one of: the queue, the list, or the
 //! count of evicted ones.
 

@@ -70,8 +70,8 @@ impl Histogram {
 
     /// The duration in nanoseconds that a share `quantile` (0 ..= 1) of all durations does not exceed; 0 when empty.
     ///
-    /// As in HdrHistogram: the largest value of the bucket in which the quantile falls, or the smallest value of the
-    /// first bucket for 0; a quantile above 1 is 1, one below 0 or not a number is 0.
+    /// As in HdrHistogram: the largest value of the bucket in which the quantile falls. Exactly 0 gives the smallest value
+    /// of the first bucket, what is below 0 or not a number its largest one; a quantile above 1 is 1.
     pub fn value_at_quantile(&self, quantile: f64) -> u64 {
         if self.counts.is_empty() {
             return 0;
@@ -143,6 +143,25 @@ impl Histogram {
         };
         let last = self.counts.len().checked_sub(1)?;
         Some((bucket(0), bucket(last)))
+    }
+
+    /// This without durations that an earlier state does not have, until no more than `total` are left, or none of these.
+    pub(crate) fn cut_down_to(self, total: u64, earlier: Option<&Self>) -> Self {
+        let mut excess = self.total.saturating_sub(total);
+        if excess == 0 {
+            return self;
+        }
+        let before = |index: usize| {
+            let at = |earlier: &Self| earlier.counts.get(index.checked_sub(earlier.first)?).copied();
+            earlier.and_then(at).unwrap_or(0)
+        };
+        let mut counts = self.counts;
+        for (index, count) in (self.first..).zip(&mut counts) {
+            let cut = count.saturating_sub(before(index)).min(excess);
+            *count -= cut;
+            excess -= cut;
+        }
+        Self::from_counts(self.layout, self.first, &counts)
     }
 
     fn end(&self) -> usize {
@@ -326,6 +345,17 @@ mod tests {
             let text = serde_json::to_string(&histogram).unwrap();
             prop_assert_eq!(serde_json::from_str::<Histogram>(&text).unwrap(), histogram);
         }
+    }
+
+    #[test]
+    fn what_is_cut_down_keeps_what_was_there_before() {
+        let layout = Layout::TWO_DIGITS;
+        let (now, before) = (of(layout, &[5, 5, 1_000, 9_000]), of(layout, &[5, 9_000]));
+        assert_eq!(now.clone().cut_down_to(4, Some(&before)), now);
+        assert_eq!(now.clone().cut_down_to(3, Some(&before)), of(layout, &[5, 1_000, 9_000]));
+        assert_eq!(now.clone().cut_down_to(2, Some(&before)), before);
+        assert_eq!(now.clone().cut_down_to(0, Some(&before)), before);
+        assert_eq!(now.cut_down_to(1, None), of(layout, &[9_000]));
     }
 
     #[test]

@@ -20,8 +20,8 @@ struct Local {
 
 /// Calls `record` with this thread's recorder of the registry; makes one at the thread's first call.
 ///
-/// A thread that is already tearing down its thread-locals, or an allocator that records while a recorder is being
-/// made, gets a recorder for this one call.
+/// A thread that is already tearing down its thread-locals gets a recorder for this one call. So does one that records to
+/// another registry inside of `record`, unless that registry is the one used last.
 #[inline]
 pub(crate) fn with<R>(registry: &Registry, record: impl Fn(&Recorder) -> R) -> R {
     let found = RECORDERS.try_with(|recorders| {

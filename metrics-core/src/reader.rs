@@ -103,17 +103,8 @@ impl Reader {
         changes.fold(0, u64::wrapping_add)
     }
 
-    /// Requests under way at an endpoint, and what that adds to its [`changes`](Reader::changes).
-    fn in_flight(shards: &[Arc<Shard>], row: usize) -> (u64, u64) {
-        let gauges = || shards.iter().filter_map(|shard| shard.at_row(row));
-        // What ended first: see `Gauge::end`.
-        let ended = gauges().map(Gauge::ended).fold(0, u64::wrapping_add);
-        let begun = gauges().map(Gauge::begun).fold(0, u64::wrapping_add);
-        (begun.saturating_sub(ended), begun.wrapping_add(ended))
-    }
-
     fn merge(&mut self, shards: &[Arc<Shard>], row: usize, epoch: u64, patience: &mut Patience) {
-        let (in_flight, changes) = Self::in_flight(shards, row);
+        let (in_flight, changes) = Gauge::under_way(|| shards.iter().filter_map(|shard| shard.at_row(row)));
         let mut stamp = Some(changes);
         let before = &self.endpoints[row].snapshot;
         let groups = self
@@ -205,12 +196,15 @@ impl<'a> GroupMerge<'a> {
     /// `before` is the group as it was last read: a cell keeps the extremes of one epoch only, so those of earlier ones
     /// are carried along.
     fn finish(self, group: StatusGroup, before: Option<&GroupSnapshot>) -> Option<GroupSnapshot> {
-        let histogram = self.histogram.take();
+        let calls = self.counts.iter().fold(0, |sum: u64, &(_, count)| sum.saturating_add(count));
+        // A record that stopped between its bucket and its count is shown in neither. Which bucket that is nobody knows, but
+        // it is one that gained since the last reading; and no later reading can show less than this.
+        let histogram = self.histogram.take().cut_down_to(calls, before.map(|before| &before.histogram));
         let unused = self.counts.is_empty() && self.bytes == Bytes::default() && self.truncated == 0;
         if unused && histogram.total() == 0 {
             return None;
         }
-        let lifetime = before.map_or(self.lifetime, |before| self.lifetime.widened(before.extremes));
+        let lifetime = before.map_or(self.lifetime, |before| self.lifetime.widened(before.as_read));
         Some(GroupSnapshot {
             group,
             counts: self.counts,
@@ -221,6 +215,7 @@ impl<'a> GroupMerge<'a> {
             extremes: lifetime.fitted(&histogram, self.clamped),
             histogram,
             current: (self.current != Extremes::NONE).then_some((self.epoch, self.current)),
+            as_read: lifetime,
         })
     }
 }

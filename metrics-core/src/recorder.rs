@@ -15,8 +15,9 @@ use crate::shard::Shard;
 /// Writes to a shard that nobody else writes to, for as long as it lives.
 ///
 /// Recording is wait-free: no lock, no read-modify-write instruction and no system call, and no allocation but for the
-/// first records of an endpoint's statuses and latencies: 640 bytes for each class of statuses that a thread sees, and
-/// 1 KiB for each octave of its latencies beyond the first 32 records. It never fails and never panics (but see
+/// first records of an endpoint's statuses and latencies: 640 bytes for each class of statuses that a thread sees (rare
+/// statuses from x32 on have some of their own), and 1 KiB for each octave of its latencies beyond its first 20 records.
+/// It never fails and never panics (but see
 /// [`EndpointId`] for what debug builds catch).
 ///
 /// A recorder can be sent to another thread, but not shared or cloned:

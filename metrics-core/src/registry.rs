@@ -51,9 +51,6 @@ pub(crate) struct Core {
     readings: Mutex<Readings>,
 }
 
-/// Counts of what is under way that were disturbed before the next one is taken as it is.
-const UNDER_WAY_ATTEMPTS: usize = 16;
-
 /// What readers share with each other. Writers never take its lock.
 #[derive(Debug)]
 struct Readings {
@@ -116,6 +113,11 @@ impl Registry {
         self.core.consumers.intern(name)
     }
 
+    /// A consumer by its name, if it was interned before.
+    pub fn known_consumer(&self, name: &str) -> Option<Consumer> {
+        self.core.consumers.get(name)
+    }
+
     /// A writer for one thread at a time. It leases a shard and gives it back when dropped.
     pub fn recorder(&self) -> Recorder {
         Recorder::new(Arc::clone(&self.core))
@@ -146,13 +148,13 @@ impl Registry {
 
     /// The cumulative state since the start. Not affected by resets, so its counters never go down.
     pub fn snapshot(&self) -> Snapshot {
-        self.core.snapshot(&mut lock(&self.core.readings))
+        self.core.snapshot(&mut lock(&self.core.readings), true)
     }
 
     /// The state since the last reset.
     pub fn window(&self) -> Snapshot {
         let mut readings = lock(&self.core.readings);
-        self.core.snapshot(&mut readings).difference(&readings.baseline)
+        self.core.snapshot(&mut readings, true).difference(&readings.baseline)
     }
 
     /// The figures since the last reset.
@@ -160,7 +162,7 @@ impl Registry {
         let mut readings = lock(&self.core.readings);
         // Before the snapshot, which counts what the drain evicts.
         let errors = self.core.error_log.drain();
-        let window = self.core.snapshot(&mut readings).difference(&readings.baseline);
+        let window = self.core.snapshot(&mut readings, false).difference(&readings.baseline);
         Summary { recent_errors: self.core.recent_errors(errors.iter()), ..window.summary() }
     }
 
@@ -171,7 +173,7 @@ impl Registry {
         let mut readings = lock(&self.core.readings);
         // Before the snapshot, which counts what the drain evicts.
         let errors = std::mem::take(&mut *self.core.error_log.drain());
-        let mut baseline = self.core.snapshot(&mut readings);
+        let mut baseline = self.core.snapshot(&mut readings, true);
         // After the reading, not before it: the cells of the closing window still hold its extremes then.
         baseline.opens = Some(self.core.advance_epoch());
         let window = baseline.difference(&readings.baseline);
@@ -236,7 +238,9 @@ impl Core {
         self.clock.nanos(self.started_ticks, self.clock.raw())
     }
 
-    fn snapshot(&self, readings: &mut Readings) -> Snapshot {
+    /// The cumulative state, with or without what was counted by consumer: there can be many of them, and a summary shows
+    /// none.
+    fn snapshot(&self, readings: &mut Readings, with_consumers: bool) -> Snapshot {
         let shards = self.pool.all();
         let endpoints = readings.reader.read(&shards, &self.endpoints, self.epoch.load(Ordering::Relaxed));
         Snapshot {
@@ -258,9 +262,9 @@ impl Core {
                 errors_thinned: shards.iter().map(|shard| shard.thinned()).sum(),
             },
             endpoints,
-            consumers: self.consumers(&shards),
-            in_flight: under_way(&shards, Shard::in_flight),
-            open_streams: under_way(&shards, Shard::open_streams),
+            consumers: if with_consumers { self.consumers(&shards) } else { Vec::new() },
+            in_flight: Gauge::under_way(|| shards.iter().map(|shard| shard.in_flight())).0,
+            open_streams: Gauge::under_way(|| shards.iter().map(|shard| shard.open_streams())).0,
             opens: None,
         }
     }
@@ -294,25 +298,6 @@ impl Core {
             })
             .collect()
     }
-}
-
-/// What is under way: exact for some moment of the call, if there is one in which none ended; else not more than there
-/// were at the one in which those begun were counted.
-fn under_way(shards: &[Arc<Shard>], gauge: fn(&Shard) -> &Gauge) -> u64 {
-    let sum = |count: fn(&Gauge) -> u64| {
-        shards.iter().fold(0_u64, |sum, shard| sum.wrapping_add(count(gauge(shard))))
-    };
-    let mut ended = sum(Gauge::ended);
-    let mut seen = 0;
-    for _ in 0..UNDER_WAY_ATTEMPTS {
-        let begun = sum(Gauge::begun);
-        let ended_before = std::mem::replace(&mut ended, sum(Gauge::ended));
-        seen = begun.saturating_sub(ended);
-        if ended_before == ended {
-            break;
-        }
-    }
-    seen
 }
 
 #[cfg(all(test, not(metrics_loom)))]

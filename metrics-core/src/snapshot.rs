@@ -94,6 +94,9 @@ pub struct GroupSnapshot {
     /// The extremes since the last reset, and the epoch which that reset began.
     #[serde(skip)]
     pub(crate) current: Option<(u64, Extremes)>,
+    /// The extremes as they were read, before they were fitted into the buckets; what the next reading goes on from.
+    #[serde(skip, default = "Extremes::none")]
+    pub(crate) as_read: Extremes,
 }
 
 /// The shortest and the longest duration, in nanoseconds.
@@ -106,6 +109,10 @@ pub(crate) struct Extremes {
 impl Extremes {
     /// What any other extremes are wider than.
     pub(crate) const NONE: Self = Self { min: u64::MAX, max: 0 };
+
+    fn none() -> Self {
+        Self::NONE
+    }
 
     pub(crate) fn widened(self, other: Self) -> Self {
         Self { min: self.min.min(other.min), max: self.max.max(other.max) }
@@ -170,7 +177,7 @@ impl Snapshot {
         self.granularity
     }
 
-    /// The endpoints that were called in the span, in the order in which they were first seen.
+    /// The endpoints of which anything was counted in the span, or where requests are under way, in the order in which they were first seen.
     pub fn endpoints(&self) -> impl Iterator<Item = &EndpointSnapshot> {
         self.endpoints.iter().map(|endpoint| &**endpoint).filter(|endpoint| !endpoint.is_empty())
     }
@@ -390,8 +397,7 @@ impl GroupSnapshot {
         self.truncated
     }
 
-    /// The durations. As many as [`GroupSnapshot::calls`], unless a thread was stopped in the middle of a record for
-    /// longer than a reading waits.
+    /// The durations. As many as [`GroupSnapshot::calls`].
     pub fn histogram(&self) -> &Histogram {
         &self.histogram
     }
@@ -433,7 +439,9 @@ impl GroupSnapshot {
         let clamped = since(Self::clamped);
         let truncated = since(Self::truncated);
         let bytes = Bytes { request: since(Self::request_bytes), response: since(Self::response_bytes) };
-        if counts.is_empty() && histogram.total() == 0 && bytes == Bytes::default() && truncated == 0 {
+        let sum_nanos = since(Self::sum_nanos);
+        let other = (bytes, sum_nanos, clamped, truncated) != (Bytes::default(), 0, 0, 0);
+        if counts.is_empty() && histogram.total() == 0 && !other {
             return None;
         }
         let extremes = match self.current {
@@ -450,13 +458,14 @@ impl GroupSnapshot {
         Some(Self {
             group: self.group,
             counts,
-            sum_nanos: since(Self::sum_nanos),
+            sum_nanos,
             clamped,
             bytes,
             truncated,
             extremes: extremes.fitted(&histogram, clamped),
             histogram,
             current: None,
+            as_read: Extremes::NONE,
         })
     }
 }
@@ -505,7 +514,7 @@ fn consumers_since(ours: &[ConsumerSnapshot], earlier: &[ConsumerSnapshot]) -> V
         },
         None => ours.clone(),
     });
-    windows.filter(|window| window.calls > 0).collect()
+    windows.filter(|window| (window.calls, window.errors, window.sum_nanos) != (0, 0, 0)).collect()
 }
 
 /// A snapshot as it was read from somewhere, before its parts were held against each other.

@@ -15,7 +15,8 @@ use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapsho
 pub struct Summary {
     /// The figures of all requests.
     pub total: Figures,
-    /// The figures of each endpoint that was called, those with the most calls first.
+    /// The figures of each endpoint of which anything was counted, or where requests are under way, those with the most
+    /// calls first.
     pub endpoints: Vec<EndpointSummary>,
     /// The last errors, newest first. As many as the error log holds.
     pub recent_errors: Vec<RecentError>,

@@ -24,6 +24,32 @@ pub(crate) fn add(counter: &AtomicU64, amount: u64) {
     counter.store(own(counter).wrapping_add(amount), Ordering::Relaxed);
 }
 
+/// As [`add`], but stops at the largest number: for amounts that others choose.
+#[inline(always)]
+pub(crate) fn add_saturating(counter: &AtomicU64, amount: u64) {
+    counter.store(own(counter).saturating_add(amount), Ordering::Relaxed);
+}
+
+/// Begins a piece of writing that readers shall see whole: the first half of a sequence lock's version.
+///
+/// A reader sums up what was [ended](end), loads the rest, and loads `begun` last, behind an Acquire fence each. If they
+/// are equal, it has read all pieces that were ended and nothing of any other.
+#[inline(always)]
+pub(crate) fn begin(begun: &AtomicU64) {
+    add(begun, 1);
+    // ORDERING: Release fence; pairs with the reader's Acquire fence before it loads `begun`. A reader that sees one of the
+    // stores that follow also sees this piece begun.
+    fence(Ordering::Release);
+}
+
+/// Ends a piece of writing: the second half of the version.
+#[inline(always)]
+pub(crate) fn end(ended: &AtomicU64) {
+    // ORDERING: Release; pairs with the reader's Acquire fence behind its load. Seeing this piece ended implies seeing all
+    // of it.
+    ended.store(own(ended).wrapping_add(1), Ordering::Release);
+}
+
 /// Loads what only the calling thread stores.
 ///
 /// To loom it is no load, but a check that nobody else stores. Loom holds a store against the last access to the word

@@ -280,14 +280,14 @@ struct ConsumerBody {
 
 impl From<&ConsumerSnapshot> for ConsumerBody {
     fn from(consumer: &ConsumerSnapshot) -> Self {
-        let (calls, total) = (consumer.calls as f64, Duration::from_nanos(consumer.sum_nanos).as_secs_f64());
+        let total = Duration::from_nanos(consumer.sum_nanos).as_secs_f64();
+        let per_call = |sum: f64| if consumer.calls == 0 { 0.0 } else { sum / consumer.calls as f64 };
         Self {
             consumer: consumer.name.to_string(),
             calls: consumer.calls,
             errors: consumer.errors,
-            // A consumer in a window has calls.
-            error_rate: consumer.errors as f64 * 100.0 / calls,
-            avg_response_time: total / calls,
+            error_rate: per_call(consumer.errors as f64 * 100.0),
+            avg_response_time: per_call(total),
             total_response_time: total,
             last_seen: Time(consumer.last_seen),
         }

@@ -115,7 +115,7 @@ fn written_to(records: &'static [(u16, u64)]) -> (Arc<Cell<16>>, thread::JoinHan
 }
 
 fn record_header(cell: &Cell<16>, count: u16, nanos: u64, epoch: u64) {
-    cell.begin();
+    begin(&cell.begun);
     cell.record_header(count, nanos, epoch);
 }
 

@@ -1,7 +1,7 @@
 //! The reader's side of a cell.
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ pub(crate) struct Header {
     pub(crate) counts: [u64; COUNTS],
     pub(crate) sum: u64,
     pub(crate) clamped: u64,
+    /// Loaded before the next two.
+    touched: u64,
     pub(crate) bytes: Bytes,
     pub(crate) truncated: u64,
     /// The epoch of the extremes.
@@ -54,29 +56,35 @@ pub(crate) enum Moment {
     /// The header is of one moment, in which this many records were done. The buckets add up to as many, but of those
     /// recorded during the reading a later one may stand for an earlier one.
     Header(u64),
-    /// Each figure is right for some moment of the reading. The buckets hold every record that is counted.
+    /// Each figure is right for some moment of the reading. The buckets hold every record that is counted, and can hold one
+    /// that is not yet.
     Several,
 }
 
 /// For how long a reading waits, in all, for writers that the scheduler stopped in the middle of a record.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Patience {
-    waits: u32,
+    /// From the first wait on.
+    ends: Option<Instant>,
 }
 
 impl Patience {
     const WAIT: Duration = Duration::from_micros(100);
 
-    /// 5 ms: more than a time slice of most schedulers.
+    /// More than a time slice of most schedulers.
+    const ALL: Duration = Duration::from_millis(if cfg!(metrics_loom) { 0 } else { 5 });
+
     pub(crate) fn new() -> Self {
-        Self { waits: if cfg!(metrics_loom) { 0 } else { 50 } }
+        Self::default()
     }
 
     fn wait(&mut self) -> bool {
-        let Some(left) = self.waits.checked_sub(1) else { return false };
-        self.waits = left;
-        std::thread::sleep(Self::WAIT);
-        true
+        let now = Instant::now();
+        let left = *self.ends.get_or_insert(now + Self::ALL) > now;
+        if left {
+            std::thread::sleep(Self::WAIT);
+        }
+        left
     }
 }
 
@@ -96,25 +104,20 @@ impl<const HALF: usize> Cell<HALF> {
     /// Grows with everything that is written. As long as it stays at [`Header::changes`], what was read at one moment
     /// still is what the cell holds.
     pub(crate) fn changes(&self) -> u64 {
-        changes(self.begun(), self.bytes(), self.truncated())
+        self.begun().wrapping_add(self.touched())
     }
 
     /// Records begun so far.
     ///
-    /// ORDERING: Relaxed, here and in the next two; fences order it where that matters.
+    /// ORDERING: Relaxed; fences order it where that matters.
     fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
     }
 
-    fn bytes(&self) -> Bytes {
-        Bytes {
-            request: self.request_bytes.load(Ordering::Relaxed),
-            response: self.response_bytes.load(Ordering::Relaxed),
-        }
-    }
-
-    fn truncated(&self) -> u64 {
-        self.truncated.load(Ordering::Relaxed)
+    /// Writes beside the records so far.
+    fn touched(&self) -> u64 {
+        // ORDERING: Acquire; pairs with the Release in `touch`. What is loaded after it holds at least these writes.
+        self.touched.load(Ordering::Acquire)
     }
 
     /// Reads all of the cell.
@@ -166,17 +169,19 @@ impl<const HALF: usize> Cell<HALF> {
             *copy = count.load(Ordering::Relaxed);
             done = done.wrapping_add(*copy);
         }
-        // ORDERING: Acquire fence; pairs with the Release in `count`. What is loaded below, and the buckets that are
+        // ORDERING: Acquire fence; pairs with the Release in `end`. What is loaded below, and the buckets that are
         // read next, hold at least the records counted above.
         fence(Ordering::Acquire);
         header.sum = self.sum.load(Ordering::Relaxed);
         header.clamped = self.clamped.load(Ordering::Relaxed);
-        header.bytes = self.bytes();
-        header.truncated = self.truncated();
+        header.touched = self.touched();
+        header.bytes.request = self.request_bytes.load(Ordering::Relaxed);
+        header.bytes.response = self.response_bytes.load(Ordering::Relaxed);
+        header.truncated = self.truncated.load(Ordering::Relaxed);
         header.epoch = self.epoch.load(Ordering::Relaxed);
         header.min = self.floor.load(Ordering::Relaxed).wrapping_sub(header.epoch);
         header.max = header.min.wrapping_add(self.span.load(Ordering::Relaxed));
-        // ORDERING: Acquire fence; pairs with the Release fence in `begin`. If a load above saw a store of a record that
+        // ORDERING: Acquire fence; pairs with the Release fence in `sync::begin`. If a load above saw a store of a record that
         // was not counted, the load below sees that record begun.
         fence(Ordering::Acquire);
         (self.begun() == done).then_some(done)
@@ -202,6 +207,7 @@ impl Header {
             counts: [0; COUNTS],
             sum: 0,
             clamped: 0,
+            touched: 0,
             bytes: Bytes::default(),
             truncated: 0,
             epoch: 0,
@@ -212,13 +218,8 @@ impl Header {
 
     /// What [`Cell::changes`] was, if this is of one moment in which `done` records were done.
     pub(crate) fn changes(&self, done: u64) -> u64 {
-        changes(done, self.bytes, self.truncated)
+        done.wrapping_add(self.touched)
     }
-}
-
-/// The sum of what only grows.
-fn changes(begun: u64, bytes: Bytes, truncated: u64) -> u64 {
-    begun.wrapping_add(bytes.request).wrapping_add(bytes.response).wrapping_add(truncated)
 }
 
 /// A copy of a cell's buckets.

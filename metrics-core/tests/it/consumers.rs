@@ -53,7 +53,7 @@ fn each_call_falls_into_one_window_of_its_consumer() {
     let names = ["a", "b", "c"];
     let each = scaled(200_000, 50);
     let done = AtomicBool::new(false);
-    let mut seen = BTreeMap::new();
+    let mut seen: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
     let mut last = registry.snapshot();
     thread::scope(|scope| {
         let writers: Vec<_> = (0..2)
@@ -76,8 +76,10 @@ fn each_call_falls_into_one_window_of_its_consumer() {
             let finished = done.load(Ordering::Acquire);
             let now = registry.snapshot();
             for window in now.difference(&last).consumers() {
-                assert!(window.errors <= now.consumers().iter().map(|c| c.calls).sum());
-                *seen.entry(window.name.to_string()).or_insert(0) += window.calls;
+                let sums = seen.entry(window.name.to_string()).or_default();
+                sums.0 += window.calls;
+                sums.1 += window.errors;
+                sums.2 += window.sum_nanos;
             }
             last = now;
             if finished {
@@ -85,8 +87,12 @@ fn each_call_falls_into_one_window_of_its_consumer() {
             }
         }
     });
-    assert_eq!(seen.values().sum::<u64>(), 2 * each);
-    assert_eq!(seen, calls(&registry.snapshot()));
+    assert_eq!(seen.values().map(|sums| sums.0).sum::<u64>(), 2 * each);
+    assert_eq!(seen.values().map(|sums| sums.1).sum::<u64>(), each);
+    let snapshot = registry.snapshot();
+    let total = snapshot.consumers().iter().map(|c| (c.name.to_string(), (c.calls, c.errors, c.sum_nanos)));
+    assert_eq!(seen, total.collect());
+    assert!(seen.values().all(|&(calls, _, nanos)| nanos == calls * ELAPSED.as_nanos() as u64));
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Seen {
             for group in endpoint.groups() {
                 groups += 1;
                 let total = group.histogram().total();
-                assert!(total >= group.calls(), "{} calls, {total} durations", group.calls());
+                assert_eq!(total, group.calls());
                 let seen = self.0.entry((endpoint.name().route.to_string(), group.group())).or_default();
                 grow(&mut seen.outcomes, group.outcomes().iter().copied().collect());
                 grow(&mut seen.buckets, group.histogram().buckets().map(|b| (b.lowest, b.count)).collect());
@@ -203,12 +203,12 @@ fn a_window_with_a_call_in_it_has_the_duration_of_a_call_in_it() {
         });
         let windows: Vec<_> = (0..scaled(100_000, 20)).map(|_| registry.reset().total).collect();
         done.store(true, Ordering::Relaxed);
-        for figures in windows.iter().filter(|figures| figures.calls > 0) {
-            assert_in_order(figures);
-            assert!(!figures.p50.is_zero(), "{figures:?}");
-        }
-        let without_call =
-            windows.iter().find(|figures| figures.calls == 0 && **figures != Figures::default());
-        assert!(without_call.is_none(), "{without_call:?}");
+        windows.iter().for_each(assert_in_order);
+        let apart = windows.iter().find(|figures| figures.p50.is_zero() != (figures.calls == 0));
+        assert!(apart.is_none(), "{apart:?}");
+        // The scheduler may stop the writer in the middle of a record for longer than a reading waits; not often, for this
+        // is a few nanoseconds of each round. Then its sum is ahead.
+        let ahead = windows.iter().filter(|figures| figures.calls == 0 && !figures.sum.is_zero()).count();
+        assert!(ahead <= windows.len() / 1_000, "{ahead} windows");
     });
 }

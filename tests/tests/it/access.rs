@@ -98,7 +98,7 @@ fn without_a_token_there_is_no_way_in() {
                     let refused = ["400", "401", "404"].contains(&status(&reply));
                     assert!(refused, "{method} {target} {head:?} was let in: {reply}");
                     assert!(!reply.contains("total_") && !reply.contains("\"success\":true"), "{reply}");
-                    if target == format!("/api/metrics/{name}") && !head.contains('\0') {
+                    if target == format!("/api/metrics/{name}") {
                         assert_eq!(status(&reply), "401", "{method} {target} {head:?}");
                         let lower = reply.to_lowercase();
                         assert!(

@@ -149,12 +149,14 @@ async fn what_is_excluded_is_not_counted_and_not_in_flight() {
     for path in ["/health", "/nowhere", "/static/a/b.css", "/v1/ping", "/forbidden", "/items/1"] {
         call_service(&app, TestRequest::get().uri(path).to_request()).await;
     }
-    // Excluded as unmatched, for nobody knows that it is not.
+    // Not excluded as unmatched, for nobody knows that it is.
     let slow = app.call(TestRequest::get().uri("/slow").to_request());
     assert!(actix_web::rt::time::timeout(Duration::from_millis(5), slow).await.is_err());
     let summary = metrics.registry().summary();
     let routes: Vec<_> = summary.endpoints.iter().map(|endpoint| &*endpoint.name.route).collect();
-    assert_eq!((routes, summary.total.calls, summary.in_flight), (vec!["/items/{id}"], 1, 0));
+    assert_eq!((routes, summary.total.calls, summary.in_flight), (vec!["/items/{id}", "_unmatched"], 2, 0));
+    // The one that was dropped before its response, and the one whose response nobody read.
+    assert_eq!((summary.total.aborted, summary.total.truncated), (2, 1));
 }
 
 #[actix_web::test]
