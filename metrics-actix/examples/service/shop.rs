@@ -54,7 +54,7 @@ async fn home() -> impl Responder {
 async fn item(id: web::Path<u32>) -> actix_web::Result<String> {
     match id.into_inner() {
         id @ 1..=1_000 => Ok(format!("item {id}\n")),
-        id => Err(error::ErrorNotFound(format!("there is no item {id}; there are 1 to 1000\n"))),
+        id => Err(error::ErrorNotFound(format!("there is no item {id}; there are 1 to 1000"))),
     }
 }
 
@@ -68,7 +68,7 @@ async fn search() -> impl Responder {
 #[get("/flaky")]
 async fn flaky() -> actix_web::Result<&'static str> {
     match dice(10) {
-        0 => Err(error::ErrorInternalServerError("the stock database did not answer\n")),
+        0 => Err(error::ErrorInternalServerError("the stock database did not answer")),
         _ => Ok("in stock\n"),
     }
 }
