@@ -18,6 +18,7 @@ pub mod figures;
 mod floors;
 pub mod machine;
 pub mod measure;
+pub mod middleware;
 mod ours;
 mod peers;
 pub mod report;
