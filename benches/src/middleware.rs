@@ -7,9 +7,11 @@ mod app;
 mod arm;
 mod calls;
 mod clock;
+mod measure;
 mod peers;
 mod shape;
 
 pub use arm::{Arm, Entry, Visitor};
 pub use calls::{Caller, Meter};
+pub use measure::{comparison, measure};
 pub use shape::Shape;

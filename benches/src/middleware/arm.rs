@@ -7,15 +7,14 @@ use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error};
 use metrics_actix::Metrics;
 
-use crate::arms::OURS;
+use crate::figures::{BARE, OURS};
 use crate::middleware::app::routes;
 use crate::middleware::clock::ReadClock;
 use crate::middleware::peers;
 
-const BARE: &str = "bare";
 pub(crate) const CLOCK: &str = "clock";
-const ACTIX_WEB_PROM: &str = "actix-web-prom";
-const OPENTELEMETRY: &str = "opentelemetry";
+pub(crate) const ACTIX_WEB_PROM: &str = "actix-web-prom";
+pub(crate) const OPENTELEMETRY: &str = "opentelemetry";
 
 /// What is around the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
