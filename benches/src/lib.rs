@@ -9,6 +9,7 @@
 //! | ratios of records, and the design's figures met or missed | `cargo run --profile bench -p benches --bin compare` |
 //! | what middlewares add to a bare app, and the figures | `cargo run --profile bench -p benches --bin compare middleware` |
 //! | processor time of whole servers under load, and the figure | `benches/load.sh` |
+//! | how often a middleware asks for memory | `cargo run --profile bench -p benches --bin allocations` |
 //! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware` |
 //! | an arm's server, to put load of one's own on it | `cargo run --profile bench -p benches --bin server -- --help` |
 //!
