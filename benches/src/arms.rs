@@ -1,5 +1,6 @@
 //! The arms, by name.
 
+use crate::figures::OURS;
 use crate::worker::Worker;
 use crate::{Event, floors, ours, peers};
 
@@ -12,7 +13,6 @@ pub struct Arm {
     pub workers: fn(threads: usize) -> Vec<Box<dyn Worker>>,
 }
 
-pub(crate) const OURS: &str = "ours";
 pub(crate) const OURS_TIMED: &str = "ours, timed";
 pub(crate) const HDRHISTOGRAM: &str = "hdrhistogram, plain";
 pub(crate) const METRIKEN: &str = "metriken";

@@ -1,12 +1,13 @@
-//! The figures that the design asks for, of those that a record decides.
+//! The figures that the design asks for, and whether they are met.
 
 use serde::Serialize;
 
-use crate::arms::{
-    HDRHISTOGRAM, METRICS_LABELS, METRIKEN, OURS, OURS_TIMED, PROMETHEUS_CACHED, PROMETHEUS_LABELS,
-    TWO_RAW_READS,
-};
-use crate::measure::Measured;
+use crate::measure::{Measured, Setting};
+use crate::stats::Spread;
+
+/// What our arm is called, and the one without any metrics, wherever there are such.
+pub(crate) const OURS: &str = "ours";
+pub(crate) const BARE: &str = "bare";
 
 /// What the design asks of a ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -18,80 +19,105 @@ pub enum Required {
     AtLeast(f64),
 }
 
-/// An arm, and on how many threads it runs.
-type Lane = (&'static str, usize);
+/// An arm, and what it was measured with.
+type Lane = (&'static str, Setting);
 
 /// The time of `over` divided by that of `under`.
-struct Ratio {
-    what: &'static str,
-    over: Lane,
-    under: Lane,
-    required: Required,
+#[derive(Debug, Clone)]
+pub struct Ratio {
+    pub(crate) what: String,
+    pub(crate) over: Lane,
+    pub(crate) under: Lane,
+    pub(crate) required: Required,
 }
 
-const RATIOS: &[Ratio] = &[
-    Ratio {
-        what: "record, against a plain `&mut hdrhistogram::Histogram`",
-        over: (OURS, 1),
-        under: (HDRHISTOGRAM, 1),
-        required: Required::AtMost(1.0),
-    },
-    Ratio {
-        what: "record, two threads against one",
-        over: (OURS, 2),
-        under: (OURS, 1),
-        required: Required::AtMost(1.15),
-    },
-    Ratio {
-        what: "`prometheus` with handles cached, against record",
-        over: (PROMETHEUS_CACHED, 1),
-        under: (OURS, 1),
-        required: Required::AtLeast(8.0),
-    },
-    Ratio {
-        what: "`prometheus` with labels looked up, against record",
-        over: (PROMETHEUS_LABELS, 1),
-        under: (OURS, 1),
-        required: Required::AtLeast(20.0),
-    },
-    Ratio {
-        what: "`metrics` with labels looked up, against record",
-        over: (METRICS_LABELS, 1),
-        under: (OURS, 1),
-        required: Required::AtLeast(20.0),
-    },
-    Ratio {
-        what: "`metriken` on two threads, against record on two threads",
-        over: (METRIKEN, 2),
-        under: (OURS, 2),
-        required: Required::AtLeast(2.0),
-    },
-    Ratio {
-        what: "clock and record together, against two raw TSC reads",
-        over: (OURS_TIMED, 1),
-        under: (TWO_RAW_READS, 1),
-        required: Required::AtMost(1.25),
-    },
-];
+/// How the arms of one kind are set against each other.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// What the times are called in the table's head.
+    pub(crate) unit: &'static str,
+    pub(crate) nanos_in_unit: f64,
+    /// Whether the time of the bare arm is taken off all times, round by round, before there are ratios.
+    pub(crate) over_bare: bool,
+    /// The arm by which the times of all arms are divided.
+    pub(crate) reference: Reference,
+    /// Those of which the design asks something.
+    pub(crate) ratios: Vec<Ratio>,
+}
+
+/// The arms that others are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reference {
+    Ours,
+    Bare,
+}
+
+impl Reference {
+    /// The arm's name.
+    pub(crate) fn arm(self) -> &'static str {
+        match self {
+            Self::Ours => OURS,
+            Self::Bare => BARE,
+        }
+    }
+}
+
+impl Comparison {
+    /// What a lane took longer than the bare arm in the same setting, if that is what is compared.
+    pub(crate) fn over_bare(&self, lane: &Measured, measured: &[Measured]) -> Option<Measured> {
+        self.over_bare.then(|| lane.over(find(measured, (BARE, lane.setting))))
+    }
+
+    /// How one lane compares with another.
+    pub(crate) fn ratio(&self, over: &Measured, under: &Measured, measured: &[Measured]) -> Spread {
+        match (self.over_bare(over, measured), self.over_bare(under, measured)) {
+            (Some(over), Some(under)) => over.ratio_of_medians(&under),
+            _ => over.ratio(under),
+        }
+    }
+
+    /// The figures that the design asks for.
+    ///
+    /// # Panics
+    ///
+    /// If an arm was not measured.
+    pub(crate) fn figures(&self, measured: &[Measured]) -> Vec<Figure> {
+        let figure = |Ratio { what, over, under, required }: &Ratio| {
+            let spread = self.ratio(find(measured, *over), find(measured, *under), measured);
+            Figure::new(what, *required, spread.median, spread.noise)
+        };
+        self.ratios.iter().map(figure).collect()
+    }
+}
+
+/// # Panics
+///
+/// If the arm was not measured.
+pub(crate) fn find(measured: &[Measured], (arm, setting): Lane) -> &Measured {
+    measured
+        .iter()
+        .find(|lane| (lane.arm, lane.setting) == (arm, setting))
+        .unwrap_or_else(|| panic!("{arm} was not measured with {setting}"))
+}
 
 /// One figure, and what was measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figure {
     /// What is compared.
-    pub what: &'static str,
+    pub what: String,
     /// What the design asks for.
     pub required: Required,
-    /// The median over the rounds of the ratio within a round.
+    /// The median over the rounds of the ratio within a round; for what is added to a bare app, the ratio of the medians.
     pub measured: f64,
-    /// Half the interquartile range of that ratio over the rounds.
+    /// Half the interquartile range of the rounds around it.
     pub noise: f64,
     /// Whether the median meets what is required.
     pub met: bool,
 }
 
 impl Figure {
-    fn new(what: &'static str, required: Required, measured: f64, noise: f64) -> Self {
-        Self { what, required, measured, noise, met: required.is_met_by(measured) }
+    fn new(what: &str, required: Required, measured: f64, noise: f64) -> Self {
+        Self { what: what.to_owned(), required, measured, noise, met: required.is_met_by(measured) }
     }
 
     /// Whether it is missed by more than the noise, or was not measured since no round counts.
@@ -111,27 +137,6 @@ impl Required {
             Self::AtLeast(limit) => ratio >= limit,
         }
     }
-}
-
-/// The figures, from the arms measured on one thread and on two.
-///
-/// # Panics
-///
-/// If an arm was not measured.
-pub fn figures(measured: &[Measured]) -> Vec<Figure> {
-    let find = |(arm, threads)| {
-        measured
-            .iter()
-            .find(|lane| (lane.arm, lane.threads) == (arm, threads))
-            .unwrap_or_else(|| panic!("{arm} was not measured on {threads} threads"))
-    };
-    RATIOS
-        .iter()
-        .map(|ratio| {
-            let spread = find(ratio.over).ratio(find(ratio.under));
-            Figure::new(ratio.what, ratio.required, spread.median, spread.noise)
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -154,9 +159,27 @@ mod tests {
     }
 
     #[test]
-    fn each_figure_compares_arms_that_exist() {
-        let workload = crate::Workload::six_routes();
-        let measured = crate::measure::measure(crate::arms::ARMS, &[1, 2], &workload.events()[..100], 1);
-        assert_eq!(figures(&measured).len(), RATIOS.len());
+    fn bare_of_the_same_setting_is_taken_off_both_sides() {
+        let lane = |arm, shape, nanos| Measured {
+            rounds: vec![Some(nanos)],
+            ..Measured::new(arm, Setting::Shape(shape))
+        };
+        let measured = [
+            lane(BARE, "b", 900.0),
+            lane(BARE, "a", 100.0),
+            lane(OURS, "a", 110.0),
+            lane("peer", "a", 180.0),
+        ];
+        let a = Setting::Shape("a");
+        let required = Required::AtLeast(6.0);
+        let ratio = Ratio { what: String::new(), over: ("peer", a), under: (OURS, a), required };
+        let comparison = Comparison {
+            unit: "ns",
+            nanos_in_unit: 1.0,
+            over_bare: true,
+            reference: Reference::Ours,
+            ratios: vec![ratio],
+        };
+        assert_eq!(comparison.figures(&measured)[0].measured, 8.0);
     }
 }

@@ -1,121 +1,135 @@
-//! All arms in turn, in shuffled order, round after round.
+//! Lanes by turns, in shuffled order, round after round, and what comes of the rounds.
 //!
-//! The machines are shared and noisy. What disturbs one arm of a round likely disturbs its neighbours, so ratios are taken
-//! within a round, and their median over the rounds is what counts.
+//! The machines are shared and noisy. What disturbs one lane of a round likely disturbs its neighbours, so differences and
+//! ratios are taken within a round, and their median over the rounds is what counts.
 
-use std::time::Duration;
+use std::fmt;
 
-use crate::Event;
-use crate::arms::Arm;
+use serde::Serialize;
+
 use crate::stats::Spread;
-use crate::worker::{Worker, run};
 
-/// How long an arm runs in a round, about: long against a clock reading and a thread's start, short against the
-/// scheduler's time slice, so that most runs are not interrupted.
-const RUN: Duration = Duration::from_micros(1_500);
-
-/// The overlap of the threads of a run that counts, and how often a run is tried until it has that much. Far below 1 where
-/// something else gets hold of one of the processors.
-const OVERLAP: f64 = 0.9;
-const TRIES: usize = 10;
-
-/// Decides the order of the arms.
+/// Decides the order of the lanes.
 const SEED: u64 = 0x0bde;
 
-/// What one arm took on so many threads.
+/// What the arms have in common that are set against each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Setting {
+    /// So many threads at the same time.
+    Threads(usize),
+    /// Requests of one shape.
+    Shape(&'static str),
+    /// A server with so many workers.
+    Workers(usize),
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Threads(1) => write!(f, "1 thread"),
+            Self::Threads(threads) => write!(f, "{threads} threads"),
+            Self::Shape(shape) => write!(f, "{shape} requests"),
+            Self::Workers(1) => write!(f, "1 worker"),
+            Self::Workers(workers) => write!(f, "{workers} workers"),
+        }
+    }
+}
+
+/// What one arm took in one setting.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// The arm's name.
     pub arm: &'static str,
-    /// How many threads ran it at the same time.
-    pub threads: usize,
-    /// Nanoseconds per event on one thread, round by round. `None` where the threads could not be brought to run side by
-    /// side: such a round does not count.
+    /// What it was measured with.
+    pub setting: Setting,
+    /// Nanoseconds, round by round. `None` where the round does not count.
     pub(crate) rounds: Vec<Option<f64>>,
 }
 
 impl Measured {
-    /// The median over the rounds: nanoseconds per event on one thread. NaN if no round counts.
+    /// Nothing yet.
+    pub(crate) fn new(arm: &'static str, setting: Setting) -> Self {
+        Self { arm, setting, rounds: Vec::new() }
+    }
+
+    /// The median over the rounds, in nanoseconds. NaN if no round counts.
     pub fn nanos(&self) -> f64 {
         Spread::of(self.rounds.iter().copied().flatten()).median
     }
 
+    /// How much longer this took than `floor`, round by round.
+    pub(crate) fn over(&self, floor: &Self) -> Self {
+        let rounds = self.rounds.iter().zip(&floor.rounds).map(|(own, floor)| Some((*own)? - (*floor)?));
+        Self { rounds: rounds.collect(), ..*self }
+    }
+
     /// How many times as long this took as `other`, round by round.
     pub(crate) fn ratio(&self, other: &Self) -> Spread {
-        Spread::of(self.rounds.iter().zip(&other.rounds).filter_map(|(own, other)| Some((*own)? / (*other)?)))
+        Spread::of(self.with(other).map(|(own, other)| own / other))
+    }
+
+    /// The ratio of the medians, and how far the rounds scatter around it. For differences: in a single round, one can be
+    /// close to 0 by accident, and then a ratio within the round says nothing.
+    pub(crate) fn ratio_of_medians(&self, other: &Self) -> Spread {
+        let median = self.nanos() / other.nanos();
+        let off = Spread::of(self.with(other).map(|(own, other)| own - median * other));
+        Spread { median, noise: off.noise / other.nanos().abs() }
+    }
+
+    /// The rounds that count for both.
+    fn with(&self, other: &Self) -> impl Iterator<Item = (f64, f64)> {
+        self.rounds.iter().zip(&other.rounds).filter_map(|(own, other)| (*own).zip(*other))
     }
 }
 
-/// An arm that is ready to run.
-struct Lane<'a> {
-    workers: Vec<Box<dyn Worker>>,
-    /// All events, or as many as a slow arm gets through in a run.
-    events: &'a [Event],
-    passes: u64,
-}
-
-impl<'a> Lane<'a> {
-    fn new(arm: &Arm, threads: usize, events: &'a [Event]) -> Self {
-        let mut workers = (arm.workers)(threads);
-        // The shortest of a few, since the first ones allocate.
-        let pass = (0..3).map(|_| run(&mut workers, events, 1).mean).min().unwrap_or_default();
-        let passes = RUN.div_duration_f64(pass.max(Duration::from_nanos(1)));
-        let part = (events.len() as f64 * passes.min(1.0)).ceil() as usize;
-        Self { workers, events: &events[..part], passes: passes.max(1.0) as u64 }
-    }
-
-    /// Nanoseconds per event on one thread.
-    fn run(&mut self) -> Option<f64> {
-        let side_by_side = (0..TRIES)
-            .map(|_| run(&mut self.workers, self.events, self.passes))
-            .find(|run| run.overlap >= OVERLAP)?;
-        Some(side_by_side.mean.as_nanos() as f64 / (self.passes as f64 * self.events.len() as f64))
-    }
-}
-
-/// Measures each arm on each number of threads.
-pub fn measure(arms: &[Arm], threads: &[usize], events: &[Event], rounds: usize) -> Vec<Measured> {
-    let combinations = || threads.iter().flat_map(|&threads| arms.iter().map(move |arm| (arm, threads)));
-    let mut lanes: Vec<Lane> = combinations().map(|(arm, threads)| Lane::new(arm, threads, events)).collect();
-    let mut measured: Vec<Measured> = combinations()
-        .map(|(arm, threads)| Measured { arm: arm.name, threads, rounds: Vec::with_capacity(rounds) })
-        .collect();
-
+/// Whose turn it is: each of the lanes once a round, in an order that is another one each time.
+pub(crate) fn turns(lanes: usize, rounds: usize) -> impl Iterator<Item = usize> {
     let mut random = fastrand::Rng::with_seed(SEED);
-    let mut order: Vec<usize> = (0..lanes.len()).collect();
-    for _ in 0..rounds {
+    let mut order: Vec<usize> = (0..lanes).collect();
+    (0..rounds).flat_map(move |_| {
         random.shuffle(&mut order);
-        for &lane in &order {
-            measured[lane].rounds.push(lanes[lane].run());
-        }
-    }
-    measured
+        order.clone()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Workload;
-    use crate::arms::ARMS;
 
-    #[test]
-    fn every_arm_runs_on_one_thread_and_on_two() {
-        let workload = Workload::six_routes();
-        let measured = measure(ARMS, &[1, 2], &workload.events()[..100], 1);
-        assert_eq!(measured.len(), 2 * ARMS.len());
-        let timed = |lane: &&Measured| lane.nanos() > 0.0;
-        assert_eq!(measured.iter().filter(|lane| lane.threads == 1).filter(timed).count(), ARMS.len());
+    fn measured(rounds: &[f64]) -> Measured {
+        let rounds = rounds.iter().map(|&nanos| (nanos > 0.0).then_some(nanos)).collect();
+        Measured { rounds, ..Measured::new("", Setting::Threads(1)) }
     }
 
     #[test]
     fn a_ratio_is_taken_within_each_round() {
-        let measured = |rounds: &[f64]| Measured {
-            arm: "",
-            threads: 1,
-            rounds: rounds.iter().map(|&nanos| (nanos > 0.0).then_some(nanos)).collect(),
-        };
         // The third round was disturbed as a whole, and the last one does not count.
         let ratio = measured(&[2.0, 4.0, 60.0, 9.0]).ratio(&measured(&[1.0, 2.0, 30.0, 0.0]));
         assert_eq!(ratio, Spread { median: 2.0, noise: 0.0 });
+    }
+
+    #[test]
+    fn a_difference_is_taken_within_each_round() {
+        let over = measured(&[3.0, 7.0, 62.0, 9.0]).over(&measured(&[1.0, 5.0, 60.0, 0.0]));
+        assert_eq!(over.rounds, [Some(2.0), Some(2.0), Some(2.0), None]);
+    }
+
+    #[test]
+    fn a_round_without_any_difference_does_not_spoil_the_ratio_of_the_medians() {
+        let own = measured(&[20.0, 21.0, 20.0, 19.0, 20.0]);
+        let ratio = own.ratio_of_medians(&measured(&[10.0, 10.5, 1e-9, 9.5, 10.0]));
+        assert_eq!(ratio, Spread { median: 2.0, noise: 0.0 });
+    }
+
+    #[test]
+    fn each_lane_has_one_turn_a_round_and_not_always_the_same() {
+        let turns: Vec<usize> = turns(5, 8).collect();
+        let mut orders: Vec<&[usize]> = turns.chunks(5).collect();
+        for order in &orders {
+            assert!((0..5).all(|lane| order.contains(&lane)), "{order:?}");
+        }
+        orders.dedup();
+        assert!(orders.len() > 1);
     }
 }

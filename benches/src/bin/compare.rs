@@ -1,29 +1,44 @@
-//! Prints what each arm takes for a record, and the design's figures met or missed.
+//! Prints what each arm takes, and the design's figures met or missed.
 
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use benches::Workload;
 use benches::arms::ARMS;
 use benches::figures::Figure;
+use benches::load::{Load, LoadError};
 use benches::machine::Machine;
-use benches::measure::measure;
 use benches::report::Report;
+use benches::{Workload, load, middleware, record};
 
 const USAGE: &str = "\
-Usage: cargo run --profile bench -p benches --bin compare -- [--rounds N] [--json PATH] [--check]
+Usage: cargo run --profile bench -p benches --bin compare -- [KIND] [OPTIONS]
 
-  --rounds N   rounds over all arms; the default is 61
-  --json PATH  write the results there, too
-  --check      exit with 1 if a figure is missed by more than the noise";
+  KIND             what is compared: record (the default), middleware, or load, for whole servers
+  --rounds N       rounds over all arms; the default is 61, for load 11
+  --json PATH      write the results there, too
+  --check          exit with 1 if a figure is missed by more than the noise
+
+Of load, which needs Linux and wrk:
+  --seconds N      seconds of load on each server in a round; the default is 4
+  --workers N      worker threads of a server; the default is 1
+  --connections N  connections that are kept busy; the default is 32";
 
 struct Options {
-    rounds: usize,
+    kind: Kind,
+    rounds: Option<usize>,
     json: Option<File>,
     check: bool,
+    load: Load,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Record,
+    Middleware,
+    Load,
 }
 
 fn main() -> ExitCode {
@@ -43,15 +58,28 @@ fn main() -> ExitCode {
 /// What the command line asks for; `None` is a call for help.
 fn options() -> Result<Option<Options>, lexopt::Error> {
     use lexopt::prelude::*;
-    let mut options = Options { rounds: 61, json: None, check: false };
+    let mut options =
+        Options { kind: Kind::Record, rounds: None, json: None, check: false, load: Load::default() };
     let mut arguments = lexopt::Parser::from_env();
+    let (mut kinds, mut of_load) = (0, None);
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("rounds") => {
-                options.rounds = arguments.value()?.parse()?;
-                if options.rounds == 0 {
-                    return Err("--rounds must be at least 1".into());
-                }
+            Value(kind) if kinds == 0 => {
+                kinds = 1;
+                options.kind = kind.parse()?;
+            }
+            Long("rounds") => options.rounds = Some(at_least_1("--rounds", &mut arguments)?),
+            Long("seconds") => {
+                options.load.seconds = at_least_1("--seconds", &mut arguments)?;
+                of_load = Some("--seconds");
+            }
+            Long("workers") => {
+                options.load.workers = at_least_1("--workers", &mut arguments)?;
+                of_load = Some("--workers");
+            }
+            Long("connections") => {
+                options.load.connections = at_least_1("--connections", &mut arguments)?;
+                of_load = Some("--connections");
             }
             Long("json") => {
                 let path = arguments.value()?;
@@ -64,18 +92,46 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             _ => return Err(argument.unexpected()),
         }
     }
-    Ok(Some(options))
+    match of_load {
+        Some(option) if options.kind != Kind::Load => Err(format!("{option} is an option of load").into()),
+        _ => Ok(Some(options)),
+    }
+}
+
+fn at_least_1(option: &str, arguments: &mut lexopt::Parser) -> Result<usize, lexopt::Error> {
+    use lexopt::ValueExt;
+    match arguments.value()?.parse()? {
+        0 => Err(format!("{option} must be at least 1").into()),
+        value => Ok(value),
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "record" => Ok(Self::Record),
+            "middleware" => Ok(Self::Middleware),
+            "load" => Ok(Self::Load),
+            _ => Err(format!("{name:?} is none of record, middleware and load")),
+        }
+    }
 }
 
 fn compare(options: Options) -> ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("compare: built without optimisation, so the figures mean nothing (use --profile bench)");
     }
-    let workload = Workload::six_routes();
-    let measured = measure(ARMS, &[1, 2], workload.events(), options.rounds);
-    let report = Report::new(Machine::this(), workload.events().len(), &measured);
+    let report = match report(&options) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     println!("{report}");
-    if let Some(Err(error)) = options.json.map(|file| write_json(file, &report)) {
+    if let Some(Err(error)) = options.json.map(|file| report.write_json(file)) {
         eprintln!("compare: cannot write the JSON: {error}");
         return ExitCode::FAILURE;
     }
@@ -85,9 +141,19 @@ fn compare(options: Options) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn write_json(file: File, report: &Report) -> std::io::Result<()> {
-    let mut file = BufWriter::new(file);
-    serde_json::to_writer_pretty(&mut file, report)?;
-    writeln!(file)?;
-    file.flush()
+fn report(options: &Options) -> Result<Report, LoadError> {
+    let machine = Machine::this();
+    let rounds = |default| options.rounds.unwrap_or(default);
+    Ok(match options.kind {
+        Kind::Record => {
+            let workload = Workload::six_routes();
+            let measured = record::measure(ARMS, &[1, 2], workload.events(), rounds(61));
+            Report::new(record::comparison(), machine, &measured).with_events(workload.events().len())
+        }
+        Kind::Middleware => Report::new(middleware::comparison(), machine, &middleware::measure(rounds(61))),
+        Kind::Load => {
+            let measured = load::measure(options.load, rounds(11))?;
+            Report::new(load::comparison(options.load), machine, &measured)
+        }
+    })
 }

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Processor time a request of whole servers under load: the same app bare, with ours, and with the peers around it.
+# Needs Linux and wrk. `benches/load.sh --help` lists the options, such as --rounds and --seconds.
+set -euo pipefail
+if ! command -v wrk >/dev/null; then
+    echo 'load.sh: wrk is not installed; on Debian or Ubuntu: apt-get install wrk' >&2
+    exit 1
+fi
+benches=(--quiet --profile bench --manifest-path "$(dirname "$0")/../Cargo.toml" -p benches)
+cargo build "${benches[@]}" --bin server
+# It ends the servers that it starts, however it ends itself.
+exec cargo run "${benches[@]}" --bin compare -- load "$@"

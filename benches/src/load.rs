@@ -1,0 +1,131 @@
+//! Whole servers: the processor time that a request takes, under load.
+//!
+//! A server is a process of its own, `wrk` is the load, and Linux counts the processor time. In each round there is a new
+//! server for each arm, so that none has a lucky layout of its memory in all rounds. They are loaded by turns, a second at
+//! a time, while the others have nothing to do: slow phases of the machine meet all arms alike.
+
+mod cpu;
+mod error;
+mod server;
+mod wrk;
+
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+
+use actix_web::rt::System;
+use actix_web::rt::signal::{ctrl_c, unix};
+use futures_util::future::{Either, select};
+
+pub use error::LoadError;
+
+use crate::figures::{BARE, Comparison, OURS, Ratio, Reference, Required};
+use crate::load::server::Server;
+use crate::load::wrk::Wrk;
+use crate::measure::{Measured, Setting, turns};
+use crate::middleware::Arm;
+
+/// The arms that somebody might run. The one that only reads the clock is none.
+const ARMS: [Arm; 4] = [Arm::Bare, Arm::Ours, Arm::ActixWebProm, Arm::OpenTelemetry];
+
+/// What is asked for, over and over.
+const PATH: &str = "/items/4711";
+
+/// How the servers are loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// The workers of the server; default: 1.
+    pub workers: usize,
+    /// The connections that are kept busy; default: 32.
+    pub connections: usize,
+    /// The seconds of load on each server in a round; default: 4. One more warms it up before.
+    pub seconds: usize,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self { workers: 1, connections: 32, seconds: 4 }
+    }
+}
+
+/// Measures the server of each arm, round after round.
+///
+/// # Errors
+///
+/// When `wrk` or the server is missing or fails, and when this process is told to end by Ctrl-C or SIGTERM: then its servers
+/// are ended, too.
+pub fn measure(load: Load, rounds: usize) -> Result<Vec<Measured>, LoadError> {
+    let program = Server::program()?;
+    System::new().block_on(async {
+        match select(pin!(measure_all(&program, load, rounds)), pin!(told_to_end())).await {
+            Either::Left((measured, _)) => measured,
+            // The servers end, since what owns them is dropped.
+            Either::Right((told, _)) => Err(told.map_or_else(LoadError::from, |()| LoadError::Interrupted)),
+        }
+    })
+}
+
+async fn told_to_end() -> io::Result<()> {
+    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    match select(pin!(ctrl_c()), pin!(terminate.recv())).await {
+        Either::Left((interrupted, _)) => interrupted,
+        Either::Right(_) => Ok(()),
+    }
+}
+
+async fn measure_all(program: &Path, load: Load, rounds: usize) -> Result<Vec<Measured>, LoadError> {
+    let wrk = Wrk::new(load.connections).await?;
+    let mut measured = ARMS.map(|arm| Measured::new(arm.name(), Setting::Workers(load.workers)));
+    let mut turns = turns(ARMS.len(), rounds * load.seconds);
+    for _ in 0..rounds {
+        let turns = turns.by_ref().take(ARMS.len() * load.seconds);
+        for (lane, nanos) in measured.iter_mut().zip(measure_round(program, load, &wrk, turns).await?) {
+            lane.rounds.push(Some(nanos));
+        }
+    }
+    Ok(measured.into())
+}
+
+/// Nanoseconds of processor time a request, for each arm.
+async fn measure_round(
+    program: &Path,
+    load: Load,
+    wrk: &Wrk,
+    turns: impl Iterator<Item = usize>,
+) -> Result<Vec<f64>, LoadError> {
+    let mut servers = Vec::with_capacity(ARMS.len());
+    for arm in ARMS {
+        let server = Server::start(program, arm, load.workers).await?;
+        let url = format!("{}{PATH}", server.url());
+        wrk.run_for_a_second(&url).await?;
+        let before = server.cpu_time()?;
+        servers.push((server, url, before, 0));
+    }
+    for lane in turns {
+        let (_, url, _, requests) = &mut servers[lane];
+        *requests += wrk.run_for_a_second(url).await?;
+    }
+    let mut nanos = Vec::with_capacity(ARMS.len());
+    for (server, _, before, requests) in servers {
+        nanos.push((server.cpu_time()? - before).as_nanos() as f64 / requests as f64);
+        server.end().await?;
+    }
+    Ok(nanos)
+}
+
+/// How servers compare: the processor time of each by that of the bare one.
+pub fn comparison(load: Load) -> Comparison {
+    let setting = Setting::Workers(load.workers);
+    Comparison {
+        unit: "µs of processor time a request",
+        nanos_in_unit: 1_000.0,
+        over_bare: false,
+        reference: Reference::Bare,
+        ratios: vec![Ratio {
+            what: "whole server under load, processor time a request, against bare".to_owned(),
+            over: (OURS, setting),
+            under: (BARE, setting),
+            required: Required::AtMost(1.015),
+        }],
+    }
+}

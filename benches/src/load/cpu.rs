@@ -1,0 +1,43 @@
+//! The processor time of a process, as Linux counts it.
+
+use std::time::Duration;
+use std::{fs, io};
+
+/// What the kernel calls `USER_HZ`: 100 on every architecture but Alpha, whatever the kernel itself ticks at.
+/// <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
+const TICK: Duration = Duration::from_millis(10);
+
+/// User and system time of all of the process's threads, since it was started.
+pub(super) fn cpu_time(pid: u32) -> io::Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path)?;
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, format!("{path} has an unknown format"));
+    Ok(TICK * ticks(&stat).ok_or_else(invalid)?)
+}
+
+fn ticks(stat: &str) -> Option<u32> {
+    // The second field is the program's name in parentheses; it may contain anything. `utime` is the 14th, `stime` the 15th.
+    let (_, from_third) = stat.rsplit_once(')')?;
+    let mut fields = from_third.split_ascii_whitespace().skip(14 - 3);
+    let [user, system]: [u32; 2] = [fields.next()?.parse().ok()?, fields.next()?.parse().ok()?];
+    user.checked_add(system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_program_does_not_shift_the_fields() {
+        let rest = "S 1 2 2 0 -1 4194304 120 0 0 0 321 45 0 0 20 0 3 0 99 1000 200";
+        assert_eq!(ticks(&format!("77 (server) {rest}")), Some(366));
+        assert_eq!(ticks(&format!("77 (a ) 1 (b) {rest}")), Some(366));
+        assert_eq!(ticks("77 (server) S 1 2"), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_has_used_some_time_or_none() {
+        assert!(cpu_time(std::process::id()).unwrap() < Duration::from_secs(3_600));
+    }
+}

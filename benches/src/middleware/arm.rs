@@ -1,0 +1,126 @@
+//! The arms: the same app, and around it nothing or one of the middlewares.
+
+use std::str::FromStr;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::{App, Error};
+use metrics_actix::Metrics;
+
+use crate::figures::{BARE, OURS};
+use crate::middleware::app::routes;
+use crate::middleware::clock::ReadClock;
+use crate::middleware::peers;
+
+pub(crate) const CLOCK: &str = "clock";
+pub(crate) const ACTIX_WEB_PROM: &str = "actix-web-prom";
+pub(crate) const OPENTELEMETRY: &str = "opentelemetry";
+
+/// What is around the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arm {
+    /// Nothing.
+    Bare,
+    /// The floor under all that measure a latency: two readings of the processor's time-stamp counter.
+    Clock,
+    /// Ours.
+    Ours,
+    /// `actix-web-prom`.
+    ActixWebProm,
+    /// `RequestMetrics` of `opentelemetry-instrumentation-actix-web`.
+    OpenTelemetry,
+}
+
+impl Arm {
+    /// All of them, the bare one first.
+    pub const ALL: [Self; 5] = [Self::Bare, Self::Clock, Self::Ours, Self::ActixWebProm, Self::OpenTelemetry];
+
+    /// What it is called in tables, in JSON, by criterion and on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bare => BARE,
+            Self::Clock => CLOCK,
+            Self::Ours => OURS,
+            Self::ActixWebProm => ACTIX_WEB_PROM,
+            Self::OpenTelemetry => OPENTELEMETRY,
+        }
+    }
+
+    /// Hands over what makes the arm's app, whose type is another one for each arm.
+    ///
+    /// The metrics behind it are made once, here; all apps share them, as the workers of a server do.
+    pub fn visit<V: Visitor>(self, visitor: V) -> V::Output {
+        let app = || App::new().configure(routes);
+        match self {
+            Self::Bare => visitor.visit(app),
+            Self::Clock => {
+                let clock = ReadClock::new();
+                visitor.visit(move || app().wrap(clock))
+            }
+            Self::Ours => {
+                let metrics = Metrics::builder("bench").build().expect("the name is valid");
+                visitor.visit(move || app().wrap(metrics.middleware()))
+            }
+            Self::ActixWebProm => {
+                let metrics = peers::actix_web_prom();
+                visitor.visit(move || app().wrap(metrics.clone()))
+            }
+            Self::OpenTelemetry => {
+                let metrics = peers::opentelemetry();
+                visitor.visit(move || app().wrap(metrics.clone()))
+            }
+        }
+    }
+}
+
+/// Does something with an arm's app.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+
+    /// Does it; `app` makes an app for each worker.
+    fn visit<T: Entry>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output;
+}
+
+/// What an app hands its requests to: the outermost middleware, or the router if there is none.
+pub trait Entry:
+    ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<Self::Body>,
+        Error = Error,
+        InitError = (),
+        Service: Service<ServiceRequest, Future: 'static> + 'static,
+        Future: 'static,
+    > + 'static
+{
+    /// The bodies of its responses.
+    type Body: MessageBody + 'static;
+}
+
+impl<T, B> Entry for T
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+            Service: Service<ServiceRequest, Future: 'static> + 'static,
+            Future: 'static,
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    type Body = B;
+}
+
+impl FromStr for Arm {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|arm| arm.name() == name)
+            .ok_or_else(|| format!("{name:?} is no arm; there are {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}

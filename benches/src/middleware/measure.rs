@@ -1,0 +1,84 @@
+//! What a request takes in each arm, for each shape.
+
+use std::rc::Rc;
+
+use actix_web::rt::System;
+
+use crate::figures::{Comparison, OURS, Ratio, Reference, Required};
+use crate::measure::{Measured, Setting, turns};
+use crate::middleware::arm::{ACTIX_WEB_PROM, CLOCK, OPENTELEMETRY};
+use crate::middleware::{Arm, Caller, Shape};
+use crate::stats::Spread;
+
+/// A round is cut into slices, in each of which every arm has a turn, and an arm's time is the median of them. What is
+/// looked for is a few per cent of what is measured: slow phases of the machine, which last for milliseconds, have to meet
+/// all arms alike.
+const SLICES: usize = 10;
+
+/// The calls of a slice, and those before them that warm up what the other arms have thrown out of the caches.
+const CALLS: usize = 256;
+const WARM_UP: usize = 64;
+
+/// Measures each arm with each shape of requests.
+pub fn measure(rounds: usize) -> Vec<Measured> {
+    let system = Rc::new(System::new());
+    // Shared by the shapes: a service has routes of all of them.
+    let mut callers = Arm::ALL.map(|arm| Caller::new(arm, &system));
+    Shape::ALL.into_iter().flat_map(|shape| measure_shape(&mut callers, shape, rounds)).collect()
+}
+
+fn measure_shape(
+    callers: &mut [Caller; Arm::ALL.len()],
+    shape: Shape,
+    rounds: usize,
+) -> [Measured; Arm::ALL.len()] {
+    let mut slices = callers.each_ref().map(|_| Vec::with_capacity(rounds * SLICES));
+    for lane in turns(callers.len(), rounds * SLICES) {
+        callers[lane].time(shape, WARM_UP);
+        let time = callers[lane].time(shape, CALLS);
+        slices[lane].push(time.as_nanos() as f64 / CALLS as f64);
+    }
+    std::array::from_fn(|lane| Measured {
+        rounds: slices[lane]
+            .chunks(SLICES)
+            .map(|round| Some(Spread::of(round.iter().copied()).median))
+            .collect(),
+        ..Measured::new(Arm::ALL[lane].name(), Setting::Shape(shape.name()))
+    })
+}
+
+/// How middlewares compare: what each adds to the bare app, by what ours adds.
+pub fn comparison() -> Comparison {
+    let ratios = Shape::ALL.into_iter().flat_map(|shape| {
+        let ratio = |what: &str, over, under, required| {
+            let setting = Setting::Shape(shape.name());
+            let what = format!("{what}, {setting}");
+            Ratio { what, over: (over, setting), under: (under, setting), required }
+        };
+        [
+            ratio("middleware over bare, against two raw TSC reads", OURS, CLOCK, Required::AtMost(2.0)),
+            ratio("`actix-web-prom` over bare, against ours", ACTIX_WEB_PROM, OURS, Required::AtLeast(6.0)),
+            ratio("OpenTelemetry over bare, against ours", OPENTELEMETRY, OURS, Required::AtLeast(20.0)),
+        ]
+    });
+    Comparison {
+        unit: "ns a request",
+        nanos_in_unit: 1.0,
+        over_bare: true,
+        reference: Reference::Ours,
+        ratios: ratios.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_arm_answers_every_shape_and_every_figure_finds_its_arms() {
+        let measured = measure(1);
+        assert_eq!(measured.len(), Arm::ALL.len() * Shape::ALL.len());
+        assert!(measured.iter().all(|lane| lane.nanos() > 0.0));
+        comparison().figures(&measured);
+    }
+}

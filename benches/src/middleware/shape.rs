@@ -1,0 +1,65 @@
+//! The shapes of requests.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use actix_http::Request;
+use actix_web::http::{StatusCode, header};
+use actix_web::test::TestRequest;
+use fastrand::Rng;
+
+/// Which kind of route a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `/health`.
+    Static,
+    /// `/items/{id}`.
+    Dynamic,
+    /// `/api/v1/orders/{id}/lines/{line}`, in scopes within scopes.
+    Nested,
+    /// None: the answer is 404.
+    Unmatched,
+}
+
+impl Shape {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Static, Self::Dynamic, Self::Nested, Self::Unmatched];
+
+    /// What it is called in tables, in JSON and by criterion.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Dynamic => "dynamic",
+            Self::Nested => "nested",
+            Self::Unmatched => "unmatched",
+        }
+    }
+
+    /// The status that the app answers with.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Static | Self::Dynamic | Self::Nested => StatusCode::OK,
+            Self::Unmatched => StatusCode::NOT_FOUND,
+        }
+    }
+
+    /// A request as a client on this machine would send it. Its ids are likely those of no other.
+    pub(crate) fn request(self, random: &mut Rng) -> Request {
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
+        TestRequest::with_uri(&self.path(random))
+            .peer_addr(client)
+            .insert_header((header::HOST, "127.0.0.1:8080"))
+            .insert_header((header::USER_AGENT, "bench"))
+            .insert_header((header::ACCEPT, "*/*"))
+            .to_request()
+    }
+
+    fn path(self, random: &mut Rng) -> String {
+        let mut id = || random.u32(1..1_000_000);
+        match self {
+            Self::Static => "/health".to_owned(),
+            Self::Dynamic => format!("/items/{}", id()),
+            Self::Nested => format!("/api/v1/orders/{}/lines/{}", id(), id() % 50),
+            Self::Unmatched => format!("/nowhere/{}", id()),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Records: every arm of [`ARMS`](crate::arms::ARMS) on the same events.
+
+use std::time::Duration;
+
+use crate::Event;
+use crate::arms::{
+    Arm, HDRHISTOGRAM, METRICS_LABELS, METRIKEN, OURS_TIMED, PROMETHEUS_CACHED, PROMETHEUS_LABELS,
+    TWO_RAW_READS,
+};
+use crate::figures::{Comparison, OURS, Ratio, Reference, Required};
+use crate::measure::{Measured, Setting, turns};
+use crate::worker::{Worker, run};
+
+/// How long an arm runs in a round, about: long against a clock reading and a thread's start, short against the
+/// scheduler's time slice, so that most runs are not interrupted.
+const RUN: Duration = Duration::from_micros(1_500);
+
+/// The overlap of the threads of a run that counts, and how often a run is tried until it has that much. Far below 1 where
+/// something else gets hold of one of the processors.
+const OVERLAP: f64 = 0.9;
+const TRIES: usize = 10;
+
+/// An arm that is ready to run.
+struct Lane<'a> {
+    workers: Vec<Box<dyn Worker>>,
+    /// All events, or as many as a slow arm gets through in a run.
+    events: &'a [Event],
+    passes: u64,
+}
+
+impl<'a> Lane<'a> {
+    fn new(arm: &Arm, threads: usize, events: &'a [Event]) -> Self {
+        let mut workers = (arm.workers)(threads);
+        // The shortest of a few, since the first ones allocate.
+        let pass = (0..3).map(|_| run(&mut workers, events, 1).mean).min().unwrap_or_default();
+        let passes = RUN.div_duration_f64(pass.max(Duration::from_nanos(1)));
+        let part = (events.len() as f64 * passes.min(1.0)).ceil() as usize;
+        Self { workers, events: &events[..part], passes: passes.max(1.0) as u64 }
+    }
+
+    /// Nanoseconds per event on one thread. `None` if the threads could not be brought to run side by side.
+    fn run(&mut self) -> Option<f64> {
+        let side_by_side = (0..TRIES)
+            .map(|_| run(&mut self.workers, self.events, self.passes))
+            .find(|run| run.overlap >= OVERLAP)?;
+        Some(side_by_side.mean.as_nanos() as f64 / (self.passes as f64 * self.events.len() as f64))
+    }
+}
+
+/// Measures each arm on each number of threads.
+pub fn measure(arms: &[Arm], threads: &[usize], events: &[Event], rounds: usize) -> Vec<Measured> {
+    let (mut lanes, mut measured) = (Vec::new(), Vec::new());
+    for &threads in threads {
+        for arm in arms {
+            lanes.push(Lane::new(arm, threads, events));
+            measured.push(Measured::new(arm.name, Setting::Threads(threads)));
+        }
+    }
+    for lane in turns(lanes.len(), rounds) {
+        measured[lane].rounds.push(lanes[lane].run());
+    }
+    measured
+}
+
+/// How records compare: the time of each by ours.
+pub fn comparison() -> Comparison {
+    let ratio = |what: &str, (over, over_threads), (under, under_threads), required| Ratio {
+        what: what.to_owned(),
+        over: (over, Setting::Threads(over_threads)),
+        under: (under, Setting::Threads(under_threads)),
+        required,
+    };
+    let ratios = vec![
+        ratio(
+            "record, against a plain `&mut hdrhistogram::Histogram`",
+            (OURS, 1),
+            (HDRHISTOGRAM, 1),
+            Required::AtMost(1.0),
+        ),
+        ratio("record, two threads against one", (OURS, 2), (OURS, 1), Required::AtMost(1.15)),
+        ratio(
+            "`prometheus` with handles cached, against record",
+            (PROMETHEUS_CACHED, 1),
+            (OURS, 1),
+            Required::AtLeast(8.0),
+        ),
+        ratio(
+            "`prometheus` with labels looked up, against record",
+            (PROMETHEUS_LABELS, 1),
+            (OURS, 1),
+            Required::AtLeast(20.0),
+        ),
+        ratio(
+            "`metrics` with labels looked up, against record",
+            (METRICS_LABELS, 1),
+            (OURS, 1),
+            Required::AtLeast(20.0),
+        ),
+        ratio(
+            "`metriken` on two threads, against record on two threads",
+            (METRIKEN, 2),
+            (OURS, 2),
+            Required::AtLeast(2.0),
+        ),
+        ratio(
+            "clock and record together, against two raw TSC reads",
+            (OURS_TIMED, 1),
+            (TWO_RAW_READS, 1),
+            Required::AtMost(1.25),
+        ),
+    ];
+    Comparison {
+        unit: "ns per event on a thread",
+        nanos_in_unit: 1.0,
+        over_bare: false,
+        reference: Reference::Ours,
+        ratios,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Workload;
+    use crate::arms::ARMS;
+
+    #[test]
+    fn every_arm_runs_on_one_thread_and_on_two_and_every_figure_finds_its_arms() {
+        let workload = Workload::six_routes();
+        let measured = measure(ARMS, &[1, 2], &workload.events()[..100], 1);
+        assert_eq!(measured.len(), 2 * ARMS.len());
+        let timed = |lane: &&Measured| lane.setting == Setting::Threads(1) && lane.nanos() > 0.0;
+        assert_eq!(measured.iter().filter(timed).count(), ARMS.len());
+        assert_eq!(comparison().figures(&measured).len(), comparison().ratios.len());
+    }
+}
