@@ -48,7 +48,7 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
             }
             Some(Err(_)) => *this.watch = None,
             // One that promised more than it gave is no whole one: the server breaks the connection off.
-            None if this.watch.as_ref().is_some_and(|watch| watch.size.is_some()) => *this.watch = None,
+            None if this.watch.as_ref().is_some_and(|watch| watch.sized) => *this.watch = None,
             None => complete(this.watch),
         }
         Poll::Ready(next)
@@ -70,29 +70,31 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
 }
 
 /// Ends the watch of a body that gave out all it had.
+#[inline]
 fn complete(watch: &mut Option<Watch>) {
     if let Some(mut watch) = watch.take() {
-        watch.whole = true;
+        watch.broken = false;
     }
 }
 
-/// A response whose body is not through yet. Adds up and counts when dropped, which happens exactly once.
+/// A response whose body is not through yet. Counts what there is to count when dropped, which happens exactly once.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    pub(crate) worker: Rc<AppWorker>,
-    pub(crate) endpoint: EndpointId,
-    pub(crate) outcome: Outcome,
-    pub(crate) end: End,
-    /// What the head of the response announced; `None` for a stream.
-    pub(crate) size: Option<u64>,
-    pub(crate) given: u64,
-    pub(crate) whole: bool,
+    worker: Rc<AppWorker>,
+    endpoint: EndpointId,
+    outcome: Outcome,
+    end: End,
+    /// Whether the head of the response announced how long the body is.
+    sized: bool,
+    /// Of a body of known size, the bytes that it has not given out yet; of another one, those that it has.
+    bytes: u64,
+    broken: bool,
 }
 
 /// What happens when the body ends.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// The request was recorded with its head; a body that breaks off is counted as truncated.
+    /// The request was recorded with its head.
     Recorded,
     /// The request is recorded now.
     Record { start: Option<Start>, consumer: Option<Consumer> },
@@ -101,19 +103,37 @@ pub(crate) enum End {
 }
 
 impl Watch {
-    /// Adds bytes that were given out, and says whether they were the last ones.
+    /// `size` is what the head announced, if it did.
+    pub(crate) fn new(
+        worker: Rc<AppWorker>,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        end: End,
+        size: Option<u64>,
+    ) -> Self {
+        let (sized, bytes) = (size.is_some(), size.unwrap_or(0));
+        Self { worker, endpoint, outcome, end, sized, bytes, broken: true }
+    }
+
+    /// Counts bytes that were given out, and says whether they were the last ones.
+    #[inline]
     fn gave(&mut self, bytes: usize) -> bool {
-        self.given = self.given.saturating_add(bytes as u64);
-        self.size.is_some_and(|size| self.given >= size)
+        if self.sized {
+            self.bytes = self.bytes.saturating_sub(bytes as u64);
+            return self.bytes == 0;
+        }
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        false
     }
 }
 
 impl Drop for Watch {
+    #[inline]
     fn drop(&mut self) {
         let (recorder, endpoint, outcome) = (self.worker.recorder(), self.endpoint, self.outcome);
         match &mut self.end {
-            End::Stream => recorder.close_stream(),
             End::Recorded => {}
+            End::Stream => recorder.close_stream(),
             End::Record { start, consumer } => {
                 if let Some(start) = start.take() {
                     let nanos = recorder.finish(start, endpoint, outcome);
@@ -121,11 +141,11 @@ impl Drop for Watch {
                 }
             }
         }
-        if self.given > 0 {
-            recorder.add_bytes(endpoint, outcome, 0, self.given);
+        if !self.sized {
+            recorder.add_bytes(endpoint, outcome, 0, self.bytes);
         }
         // It failed, it panicked, or nobody wants the rest of it.
-        if !self.whole && !matches!(self.end, End::Stream) {
+        if self.broken && !matches!(self.end, End::Stream) {
             recorder.count_truncated(endpoint, outcome);
         }
     }

@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use crate::body::{End, MeasuredBody, Watch};
 use crate::builder::{Shared, Until};
 use crate::method::MethodLabel;
-use crate::worker::{AppWorker, Endpoint, RequestId};
+use crate::worker::{AppWorker, Current, Endpoint, RequestId};
 
 /// Records every request. Made by [`Metrics::middleware`](crate::Metrics::middleware), for
 /// [`App::wrap`](actix_web::App::wrap).
@@ -70,7 +70,10 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         // Before the inner call, so that what it does at once, panic included, is measured, too.
         let mut guard = Guard::begin(&self.worker, &request);
-        let call = guard.inside(|| self.service.call(request));
+        let current = guard.enter();
+        let call = self.service.call(request);
+        drop(current);
+        guard.leave();
         Recorded { call, guard }
     }
 }
@@ -95,7 +98,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        Poll::Ready(match ready!(this.guard.inside(|| this.call.poll(cx))) {
+        let current = this.guard.enter();
+        let polled = this.call.poll(cx);
+        drop(current);
+        this.guard.leave();
+        Poll::Ready(match ready!(polled) {
             Ok(response) => {
                 let watch = this.guard.end_with_response(&response);
                 Ok(response.map_body(|_, body| MeasuredBody::new(body, watch)))
@@ -141,16 +148,20 @@ impl Guard {
         }))
     }
 
-    /// Runs what is inside of the middleware.
-    #[inline]
-    fn inside<R>(&mut self, run: impl FnOnce() -> R) -> R {
-        let Some(request) = &mut self.0 else { return run() };
+    /// What is inside of the middleware runs now, until [`Guard::leave`]. The request is the worker's current one for as long
+    /// as what is given back lives.
+    #[inline(always)]
+    fn enter(&mut self) -> Option<Current> {
+        let request = self.0.as_mut()?;
         request.inside = true;
-        let current = request.worker.enter(request.id);
-        let result = run();
-        drop(current);
-        request.inside = false;
-        result
+        Some(request.worker.enter(request.id))
+    }
+
+    #[inline(always)]
+    fn leave(&mut self) {
+        if let Some(request) = &mut self.0 {
+            request.inside = false;
+        }
     }
 
     /// Gives the watch that the body needs, if it has anything to give out.
@@ -171,36 +182,33 @@ impl Guard {
         let consumer = request.worker.consumer(response.request(), status);
         let body = Body::of(request, response);
 
-        let request = self.0.take()?;
-        let (worker, start) = (Rc::clone(&request.worker), request.start);
+        let Request { worker, start, bytes, .. } = self.0.take()?;
         let recorder = worker.recorder();
-        if request.bytes > 0 {
-            recorder.add_bytes(endpoint, outcome, request.bytes, 0);
+        let size = if let Body::Watched(size) = body { size } else { None };
+        if (bytes, size) != (0, None) {
+            recorder.add_bytes(endpoint, outcome, bytes, size.unwrap_or(0));
         }
-        let (end, size) = match body {
-            Body::Watched(size) if worker.shared().measure == Until::BodyEnd => {
-                if let Some(message) = message {
-                    recorder.log_error(endpoint, outcome, recorder.elapsed(&start), &message);
-                }
-                (End::Record { start: Some(start), consumer }, size)
+        let end = if matches!(body, Body::Watched(_)) && worker.shared().measure == Until::BodyEnd {
+            if let Some(message) = message {
+                recorder.log_error(endpoint, outcome, recorder.elapsed(&start), &message);
             }
-            body => {
-                let nanos = match message {
-                    Some(message) => recorder.finish_error(start, endpoint, outcome, &message),
-                    None => recorder.finish(start, endpoint, outcome),
-                };
-                worker.count_consumer(consumer, outcome, nanos);
-                match body {
-                    Body::None => return None,
-                    Body::Watched(size) => (End::Recorded, size),
-                    Body::Stream => {
-                        recorder.open_stream();
-                        (End::Stream, None)
-                    }
+            End::Record { start: Some(start), consumer }
+        } else {
+            let nanos = match message {
+                Some(message) => recorder.finish_error(start, endpoint, outcome, &message),
+                None => recorder.finish(start, endpoint, outcome),
+            };
+            worker.count_consumer(consumer, outcome, nanos);
+            match body {
+                Body::None => return None,
+                Body::Watched(_) => End::Recorded,
+                Body::Stream => {
+                    recorder.open_stream();
+                    End::Stream
                 }
             }
         };
-        Some(Watch { worker, endpoint, outcome, end, size, given: 0, whole: false })
+        Some(Watch::new(worker, endpoint, outcome, end, size))
     }
 
     /// An inner middleware gave up the request. What it had matched went with it, unless a marker left word.

@@ -29,7 +29,7 @@ struct Worker {
     recorder: Recorder,
     consumers: Seen,
     /// The request that is being called or polled, if any.
-    current: Cell<Option<RequestId>>,
+    current: Cell<RequestId>,
     requests: Cell<u64>,
     /// Where requests were that markers saw, and that the middleware has not ended yet.
     notes: RefCell<HashMap<RequestId, Endpoint, foldhash::fast::RandomState>>,
@@ -42,11 +42,14 @@ const MAX_NOTES: usize = 4_096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RequestId(u64);
 
+/// Is no request's.
+const NO_REQUEST: RequestId = RequestId(0);
+
 /// While it lives, its request is the current one.
 #[derive(Debug)]
 pub(crate) struct Current<'a> {
     worker: &'a Worker,
-    before: Option<RequestId>,
+    before: RequestId,
 }
 
 impl Drop for Current<'_> {
@@ -68,7 +71,7 @@ impl Worker {
                     shared,
                     recorder,
                     consumers: Seen::default(),
-                    current: Cell::new(None),
+                    current: Cell::new(NO_REQUEST),
                     requests: Cell::new(0),
                     notes: RefCell::default(),
                 });
@@ -159,11 +162,11 @@ impl AppWorker {
     /// Makes a request the current one, for as long as what is given back lives.
     #[inline]
     pub(crate) fn enter(&self, request: RequestId) -> Current<'_> {
-        Current { before: self.worker.current.replace(Some(request)), worker: &self.worker }
+        Current { before: self.worker.current.replace(request), worker: &self.worker }
     }
 
     pub(crate) fn current(&self) -> Option<RequestId> {
-        self.worker.current.get()
+        Some(self.worker.current.get()).filter(|&current| current != NO_REQUEST)
     }
 
     /// Leaves word where a request was.
@@ -213,7 +216,7 @@ impl Routes {
     ) -> Endpoint {
         let matched = matched_template(request);
         let template = matched.as_deref().unwrap_or(UNMATCHED);
-        let endpoint = self.by_template(shared, method, template, endpoints::is_own(request));
+        let endpoint = self.by_template(shared, method, template, || endpoints::is_own(request));
         if has_skeleton
             && matched.is_some()
             && agrees(&self.skeleton, template)
@@ -224,10 +227,16 @@ impl Routes {
         endpoint
     }
 
-    fn by_template(&mut self, shared: &Shared, method: MethodLabel, template: &str, own: bool) -> Endpoint {
+    fn by_template(
+        &mut self,
+        shared: &Shared,
+        method: MethodLabel,
+        template: &str,
+        is_own: impl FnOnce() -> bool,
+    ) -> Endpoint {
         let known = self.by_template.get(template).and_then(|methods| methods[method.index()]);
         known.unwrap_or_else(|| {
-            let endpoint = if own || shared.exclusions.has_route(template) {
+            let endpoint = if is_own() || shared.exclusions.has_route(template) {
                 Endpoint::Excluded
             } else {
                 Endpoint::Counted(shared.registry.endpoint(method.name(), template))

@@ -387,7 +387,7 @@ impl GroupSnapshot {
         self.bytes.request
     }
 
-    /// Bytes of the responses' bodies: those announced by a head, and those that a stream has given out.
+    /// Bytes of the responses' bodies: as their heads announced them, or else as they were given out.
     pub fn response_bytes(&self) -> u64 {
         self.bytes.response
     }

@@ -249,7 +249,9 @@ fn streams_that_fail_half_way_are_aborted_with_their_status() {
         };
         storm(1, read, |summary| {
             all(OK, true)(summary);
-            assert_eq!(summary.total.response_bytes, STORM * "so far so good".len() as u64, "{path}");
+            // What the head announced, or else what was given out.
+            let bytes = if path == "/short" { 1_000 } else { "so far so good".len() as u64 };
+            assert_eq!(summary.total.response_bytes, STORM * bytes, "{path}");
         });
     }
 }
