@@ -151,7 +151,7 @@ impl Guard {
     /// What is inside of the middleware runs now, until [`Guard::leave`]. The request is the worker's current one for as long
     /// as what is given back lives.
     #[inline(always)]
-    fn enter(&mut self) -> Option<Current> {
+    fn enter(&mut self) -> Option<Current<'_>> {
         let request = self.0.as_mut()?;
         request.inside = true;
         Some(request.worker.enter(request.id))
