@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::Error;
 use actix_web::body::{BodySize, MessageBody};
@@ -185,19 +186,18 @@ impl Guard {
         let Request { worker, start, bytes, .. } = self.0.take()?;
         let recorder = worker.recorder();
         let size = if let Body::Watched(size) = body { size } else { None };
-        if (bytes, size) != (0, None) {
+        let at_body_end = matches!(body, Body::Watched(_)) && worker.shared().measure == Until::BodyEnd;
+        let end = if at_body_end {
             recorder.add_bytes(endpoint, outcome, bytes, size.unwrap_or(0));
-        }
-        let end = if matches!(body, Body::Watched(_)) && worker.shared().measure == Until::BodyEnd {
             if let Some(message) = message {
                 recorder.log_error(endpoint, outcome, recorder.elapsed(&start), &message);
             }
             End::Record { start: Some(start), consumer }
         } else {
-            let nanos = match message {
-                Some(message) => recorder.finish_error(start, endpoint, outcome, &message),
-                None => recorder.finish(start, endpoint, outcome),
-            };
+            let nanos = recorder.finish_with_bytes(start, endpoint, outcome, bytes, size.unwrap_or(0));
+            if let Some(message) = message {
+                recorder.log_error(endpoint, outcome, Duration::from_nanos(nanos), &message);
+            }
             worker.count_consumer(consumer, outcome, nanos);
             match body {
                 Body::None => return None,
@@ -242,11 +242,14 @@ impl Drop for Guard {
 
 impl Request {
     /// What is to be logged, if the outcome is an error.
+    #[inline(always)]
     fn message(&self, outcome: Outcome, error: Option<&Error>) -> Option<String> {
-        if !outcome.is_error() {
-            return None;
-        }
-        Some(error.map(|error| self.worker.shared().error_message(error)).unwrap_or_default())
+        if outcome.is_error() { Some(self.error_message(error)) } else { None }
+    }
+
+    #[cold]
+    fn error_message(&self, error: Option<&Error>) -> String {
+        error.map(|error| self.worker.shared().error_message(error)).unwrap_or_default()
     }
 
     /// Ends a request that has no response to tell what it matched.

@@ -112,6 +112,23 @@ impl Recorder {
         nanos
     }
 
+    /// As [`Recorder::finish`], and adds to the bytes of bodies as [`Recorder::add_bytes`] does; cheaper than both by
+    /// themselves.
+    #[inline]
+    pub fn finish_with_bytes(
+        &self,
+        start: Start,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        request: u64,
+        response: u64,
+    ) -> u64 {
+        let nanos = self.core.clock().nanos(start.0, self.core.clock().raw());
+        self.shard.record_with_bytes(endpoint, self.places.of(outcome), nanos, Bytes { request, response });
+        self.shard.in_flight().end();
+        nanos
+    }
+
     /// As [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
     pub fn finish_error(&self, start: Start, endpoint: EndpointId, outcome: Outcome, message: &str) -> u64 {
         let nanos = self.finish(start, endpoint, outcome);

@@ -141,6 +141,12 @@ impl Shard {
         self.write(endpoint, place, Record { count: place.count, nanos, epoch: self.epoch() });
     }
 
+    /// Counts one request and the bytes of its bodies. Called by the lease holder only.
+    #[inline(always)]
+    pub(crate) fn record_with_bytes(&self, endpoint: EndpointId, place: Place, nanos: u64, bytes: Bytes) {
+        self.write(endpoint, place, (Record { count: place.count, nanos, epoch: self.epoch() }, bytes));
+    }
+
     /// Adds to the bytes of bodies. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn add_bytes(&self, endpoint: EndpointId, place: Place, bytes: Bytes) {
@@ -258,6 +264,15 @@ impl Write for Bytes {
     #[inline(always)]
     fn write<const HALF: usize>(self, cell: &Cell<HALF>) {
         cell.add_bytes(self);
+    }
+}
+
+/// One after the other.
+impl<A: Write, B: Write> Write for (A, B) {
+    #[inline(always)]
+    fn write<const HALF: usize>(self, cell: &Cell<HALF>) {
+        self.0.write(cell);
+        self.1.write(cell);
     }
 }
 
