@@ -15,7 +15,7 @@
 //!
 //! This is a sequence lock whose version is split in two: the records begun, and the records done, which need no word of
 //! their own. A record steps each half once, by a plain `add [mem]`. A reader that finds as many begun as done, before
-//! and after, has read one moment; as long as `begun` stays, nothing has changed.
+//! and after, has read one moment; as long as `begun` stays, no record has changed anything.
 //!
 //! A writer that never pauses could keep a reader from ever finding the halves equal, and a thread that is preempted in
 //! the middle of a record leaves them unequal. So a reader tries some times, waits a few milliseconds for a thread that
@@ -127,19 +127,13 @@ impl<const HALF: usize> Cell<HALF> {
     pub(crate) fn add_bytes(&self, bytes: Bytes) {
         add_saturating(&self.request_bytes, bytes.request);
         add_saturating(&self.response_bytes, bytes.response);
-        self.touch();
+        end(&self.touched);
     }
 
     /// Counts a response that did not reach its end. Called by the shard's one writer.
     pub(crate) fn count_truncated(&self) {
         add(&self.truncated, 1);
-        self.touch();
-    }
-
-    #[inline(always)]
-    fn touch(&self) {
-        // ORDERING: Release; pairs with the Acquire in `touched`. Seeing this step implies seeing what was written before it.
-        self.touched.store(own(&self.touched).wrapping_add(1), Ordering::Release);
+        end(&self.touched);
     }
 
     /// The record that has no block yet, or is below or above what [`Layout::split`] knows.

@@ -116,7 +116,7 @@ impl<const HALF: usize> Cell<HALF> {
 
     /// Writes beside the records so far.
     fn touched(&self) -> u64 {
-        // ORDERING: Acquire; pairs with the Release in `touch`. What is loaded after it holds at least these writes.
+        // ORDERING: Acquire; pairs with the Release in `sync::end`. What is loaded after it holds at least these writes.
         self.touched.load(Ordering::Acquire)
     }
 

@@ -293,15 +293,13 @@ fn what_stays_open_is_counted_as_open_and_spoils_no_percentile() {
             }
             let summary = settled(&metrics, 5);
             assert_eq!((summary.open_streams, count(&summary, Outcome::Status(status))), (5, 5));
-            let open_for = std::time::Instant::now();
             clients[0].read_while(|read| read.len() < 1_000);
-            let open_for = open_for.elapsed();
             clients.into_iter().for_each(Raw::reset);
             let closed = wait_for(&metrics, |summary| summary.open_streams == 0);
             assert_eq!((closed.total.calls, closed.total.aborted), (5, 0));
             // What was recorded when they were opened is all there is.
             assert_eq!((closed.total.max, closed.total.sum), (summary.total.max, summary.total.sum));
-            assert!(open_for > Duration::ZERO && closed.total.response_bytes >= 1_000);
+            assert!(closed.total.response_bytes >= 1_000);
         }
     }
 }
