@@ -18,6 +18,7 @@
 //! several patterns, if one of them is that of another resource, too.
 
 use actix_web::HttpRequest;
+use actix_web::dev::{Path, Url};
 
 /// The route of requests that matched nothing, or of which nobody knows what they matched.
 pub(crate) const UNMATCHED: &str = "_unmatched";
@@ -34,11 +35,20 @@ pub(crate) fn matched_template(request: &HttpRequest) -> Option<String> {
     request.match_pattern().as_deref().map(template)
 }
 
-/// Writes the request's skeleton into `skeleton`, and says whether there is one.
-pub(crate) fn write_skeleton(request: &HttpRequest, skeleton: &mut Vec<u8>) -> bool {
-    skeleton.clear();
+/// The request's skeleton, if there is one: the path itself where nothing was captured, or else written into `buffer`.
+#[inline]
+pub(crate) fn skeleton<'a>(request: &'a HttpRequest, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let info = request.match_info();
     let path = info.as_str().as_bytes();
+    if !info.is_empty() {
+        return write_skeleton(info, path, buffer).then_some(buffer);
+    }
+    (path.len() <= MAX_SKELETON).then_some(path)
+}
+
+/// Says whether there is a skeleton.
+fn write_skeleton(info: &Path<Url>, path: &[u8], skeleton: &mut Vec<u8>) -> bool {
+    skeleton.clear();
     let mut literal_from = 0;
     let mut slash = false;
     for (name, value) in info.iter() {

@@ -7,15 +7,15 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
+use actix_web::{Error, HttpRequest};
 use metrics_core::{Consumer, EndpointId, Outcome, Recorder};
 
 use crate::builder::Shared;
 use crate::consumer::Seen;
 use crate::endpoints;
 use crate::method::{LABELS, MethodLabel};
-use crate::route::{UNMATCHED, agrees, has_tail_twin, matched_template, write_skeleton};
+use crate::route::{UNMATCHED, agrees, has_tail_twin, matched_template, skeleton};
 
 thread_local! {
     /// The workers of this thread, one a monitor. Looked up when a service is built, not when it is called.
@@ -98,13 +98,18 @@ pub(crate) enum Endpoint {
     Excluded,
 }
 
-/// The routes that the app has seen. Bounded by its templates: see `route`.
 #[derive(Debug, Default)]
 struct Routes {
+    seen: SeenRoutes,
+    /// For the skeleton of the request at hand; kept, so that writing it does not allocate.
+    buffer: Vec<u8>,
+}
+
+/// The routes that the app has seen. Bounded by its templates: see `route`.
+#[derive(Debug, Default)]
+struct SeenRoutes {
     by_skeleton: ByMethod<Vec<u8>>,
     by_template: ByMethod<String>,
-    /// The skeleton of the request at hand; kept, so that writing it does not allocate.
-    skeleton: Vec<u8>,
     /// `_unmatched`, for requests that got no response.
     unanswered: [Option<EndpointId>; LABELS],
 }
@@ -129,23 +134,23 @@ impl AppWorker {
         request: &HttpRequest,
         status: StatusCode,
     ) -> Endpoint {
-        let routes = &mut *self.routes.borrow_mut();
-        let has_skeleton = write_skeleton(request, &mut routes.skeleton);
-        if has_skeleton
+        let Routes { seen, buffer } = &mut *self.routes.borrow_mut();
+        let skeleton = skeleton(request, buffer);
+        if let Some(skeleton) = skeleton
             && status != StatusCode::NOT_FOUND
-            && let Some(methods) = routes.by_skeleton.get(&routes.skeleton)
+            && let Some(methods) = seen.by_skeleton.get(skeleton)
             && let Some(endpoint) = methods[method.index()]
         {
             return endpoint;
         }
-        routes.search(&self.worker.shared, method, request, has_skeleton)
+        seen.search(&self.worker.shared, method, request, skeleton)
     }
 
     /// The endpoint of a request that got no response: where a marker saw it, or `_unmatched`, whether or not that is
     /// excluded: nobody knows that it matched nothing.
     pub(crate) fn last_seen(&self, method: MethodLabel, noted: Option<Endpoint>) -> Endpoint {
         noted.unwrap_or_else(|| {
-            let unanswered = &mut self.routes.borrow_mut().unanswered[method.index()];
+            let unanswered = &mut self.routes.borrow_mut().seen.unanswered[method.index()];
             let intern = || self.worker.shared.registry.endpoint(method.name(), UNMATCHED);
             Endpoint::Counted(*unanswered.get_or_insert_with(intern))
         })
@@ -199,12 +204,18 @@ impl AppWorker {
         }
     }
 
+    /// What is logged of a failed request.
+    #[cold]
+    pub(crate) fn error_message(&self, error: Option<&Error>) -> String {
+        error.map(|error| self.shared().error_message(error)).unwrap_or_default()
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.worker.shared
     }
 }
 
-impl Routes {
+impl SeenRoutes {
     /// Asks actix-web which route a request took, and remembers it if the skeleton agrees.
     #[cold]
     fn search(
@@ -212,17 +223,17 @@ impl Routes {
         shared: &Shared,
         method: MethodLabel,
         request: &HttpRequest,
-        has_skeleton: bool,
+        skeleton: Option<&[u8]>,
     ) -> Endpoint {
         let matched = matched_template(request);
         let template = matched.as_deref().unwrap_or(UNMATCHED);
         let endpoint = self.by_template(shared, method, template, || endpoints::is_own(request));
-        if has_skeleton
+        if let Some(skeleton) = skeleton
             && matched.is_some()
-            && agrees(&self.skeleton, template)
+            && agrees(skeleton, template)
             && !has_tail_twin(request, template)
         {
-            remember(&mut self.by_skeleton, self.skeleton.as_slice(), method, endpoint);
+            remember(&mut self.by_skeleton, skeleton, method, endpoint);
         }
         endpoint
     }
