@@ -181,6 +181,21 @@ impl Registry {
         Summary { recent_errors: self.core.recent_errors(errors.iter()), ..window.summary() }
     }
 
+    /// The cumulative state without consumers, of which there can be many.
+    pub(crate) fn snapshot_of_requests(&self) -> Snapshot {
+        self.core.snapshot(&mut lock(&self.core.readings), false)
+    }
+
+    /// When the current window began, by the wall clock: at the last reset, or at the start.
+    pub(crate) fn window_began(&self) -> SystemTime {
+        lock(&self.core.readings).baseline.taken
+    }
+
+    /// What the error log holds, newest first.
+    pub(crate) fn recent_errors(&self) -> Vec<RecentError> {
+        self.core.recent_errors(self.core.error_log.drain().iter())
+    }
+
     /// Tells two registries apart.
     pub(crate) fn key(&self) -> u64 {
         self.core.endpoints.key()

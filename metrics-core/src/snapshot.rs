@@ -256,21 +256,7 @@ impl Snapshot {
     /// Counts, sums and buckets are exact. Minimum and maximum are exact when `earlier` is the state of the last reset,
     /// else they are those of the buckets in use, with the relative error of the histogram.
     pub fn difference(&self, earlier: &Self) -> Self {
-        let mut endpoints = Vec::new();
-        for (i, ours) in self.endpoints.iter().enumerate() {
-            // Two snapshots of one registry have the same endpoints at the same places.
-            let theirs = match earlier.endpoints.get(i) {
-                Some(theirs) if theirs.name == ours.name => Some(theirs),
-                _ => earlier.endpoints.iter().find(|theirs| theirs.name == ours.name),
-            };
-            match theirs {
-                // Unchanged.
-                Some(theirs) if Arc::ptr_eq(ours, theirs) && ours.in_flight == 0 => {}
-                Some(theirs) => endpoints.extend(ours.difference(theirs, earlier.opens).map(Arc::new)),
-                None if ours.is_empty() => {}
-                None => endpoints.push(Arc::clone(ours)),
-            }
-        }
+        let endpoints = self.endpoints_since(earlier).map(|(_, endpoint)| endpoint).collect();
         Self {
             since: earlier.taken,
             taken: self.taken,
@@ -280,6 +266,27 @@ impl Snapshot {
             opens: None,
             ..*self
         }
+    }
+
+    /// The endpoints of which anything was counted since an earlier snapshot, and their rows in this one.
+    pub(crate) fn endpoints_since<'a>(
+        &'a self,
+        earlier: &'a Self,
+    ) -> impl Iterator<Item = (usize, Arc<EndpointSnapshot>)> + 'a {
+        self.endpoints.iter().enumerate().filter_map(|(row, ours)| {
+            // Two snapshots of one registry have the same endpoints at the same places.
+            let theirs = match earlier.endpoints.get(row) {
+                Some(theirs) if theirs.name == ours.name => Some(theirs),
+                _ => earlier.endpoints.iter().find(|theirs| theirs.name == ours.name),
+            };
+            let window = match theirs {
+                // Unchanged.
+                Some(theirs) if Arc::ptr_eq(ours, theirs) && ours.in_flight == 0 => None,
+                Some(theirs) => ours.difference(theirs, earlier.opens).map(Arc::new),
+                None => (!ours.is_empty()).then(|| Arc::clone(ours)),
+            };
+            Some((row, window?))
+        })
     }
 }
 
@@ -316,13 +323,7 @@ impl EndpointSnapshot {
 
     fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         self.in_flight = self.in_flight.saturating_add(other.in_flight);
-        for theirs in &other.groups {
-            match self.groups.iter_mut().find(|ours| ours.group == theirs.group) {
-                Some(ours) => ours.merge(theirs)?,
-                None => self.groups.push(GroupSnapshot { current: None, ..theirs.clone() }),
-            }
-        }
-        Ok(())
+        merge_groups(&mut self.groups, &other.groups)
     }
 
     fn difference(&self, earlier: &Self, epoch: Option<u64>) -> Option<Self> {
@@ -483,6 +484,20 @@ impl Health {
         add(&mut self.errors_evicted, other.errors_evicted);
         add(&mut self.errors_thinned, other.errors_thinned);
     }
+}
+
+/// Adds figures, group by group.
+pub(crate) fn merge_groups(
+    ours: &mut Vec<GroupSnapshot>,
+    theirs: &[GroupSnapshot],
+) -> Result<(), MergeError> {
+    for theirs in theirs {
+        match ours.iter_mut().find(|ours| ours.group == theirs.group) {
+            Some(ours) => ours.merge(theirs)?,
+            None => ours.push(GroupSnapshot { current: None, ..theirs.clone() }),
+        }
+    }
+    Ok(())
 }
 
 fn merge_consumers(ours: &mut Vec<ConsumerSnapshot>, theirs: &[ConsumerSnapshot]) {

@@ -47,7 +47,7 @@ pub struct EndpointSummary {
 /// The figures of some requests. All zero when there were none.
 ///
 /// Counts and the sum are exact. Percentiles carry the histogram's relative error (below 0.8 % at two digits), upwards;
-/// they are held between minimum and maximum, so that `min <= p50 <= p95 <= p99 <= max`.
+/// they are held between minimum and maximum, so that `min <= p50 <= p95 <= p99 <= p999 <= max`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Figures {
     /// Requests that ended, however they did.
@@ -78,6 +78,8 @@ pub struct Figures {
     pub p95: Duration,
     /// 99 % of the requests took no longer.
     pub p99: Duration,
+    /// 99.9 % of the requests took no longer.
+    pub p999: Duration,
     /// Durations over 68.7 s, which are exact in sum and maximum but share the last bucket of the percentiles.
     pub clamped: u64,
     /// Bytes of the requests' bodies, as their heads announced them.
@@ -128,7 +130,7 @@ impl Figures {
     }
 
     /// The figures of these groups of statuses. `sum` is scratch space, empty before and after.
-    fn of<'a>(groups: impl Iterator<Item = &'a GroupSnapshot>, sum: &mut Sum) -> Self {
+    pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a GroupSnapshot>, sum: &mut Sum) -> Self {
         let mut figures = Self::default();
         let mut extremes = Extremes::NONE;
         let mut sum_nanos = 0_u64;
@@ -159,6 +161,7 @@ impl Figures {
             figures.p50 = quantile(0.50);
             figures.p95 = quantile(0.95);
             figures.p99 = quantile(0.99);
+            figures.p999 = quantile(0.999);
         }
         figures
     }
@@ -183,6 +186,16 @@ impl Figures {
     }
 }
 
+impl EndpointSummary {
+    /// Those with the most calls first; where two have as many, by name.
+    pub(crate) fn sort(endpoints: &mut [Self]) {
+        endpoints.sort_by(|a, b| {
+            let by_name = || (&a.name.route, &a.name.method).cmp(&(&b.name.route, &b.name.method));
+            b.figures.calls.cmp(&a.figures.calls).then_with(by_name)
+        });
+    }
+}
+
 impl Summary {
     /// Calls a second over the window; 0 for a window of no length.
     pub fn requests_per_second(&self) -> f64 {
@@ -202,10 +215,7 @@ impl Snapshot {
                 in_flight: endpoint.in_flight,
             })
             .collect();
-        endpoints.sort_by(|a, b| {
-            let by_name = || (&a.name.route, &a.name.method).cmp(&(&b.name.route, &b.name.method));
-            b.figures.calls.cmp(&a.figures.calls).then_with(by_name)
-        });
+        EndpointSummary::sort(&mut endpoints);
         Summary {
             total: Figures::of(self.endpoints().flat_map(EndpointSnapshot::groups), &mut sum),
             endpoints,

@@ -39,6 +39,7 @@ fn naive(requests: &[(Outcome, u64)]) -> Figures {
         p50: quantile(0.50),
         p95: quantile(0.95),
         p99: quantile(0.99),
+        p999: quantile(0.999),
         clamped: requests.iter().filter(|&&(_, nanos)| nanos > MAX_NANOS).count() as u64,
         ..Figures::default()
     }

@@ -1,0 +1,169 @@
+//! A ring of frames that get coarser as they get older.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+/// How fine one tier is, and up to which age.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tier {
+    /// Frames that end within the same multiple of this become one.
+    pub(super) step: Duration,
+    /// The age at which a frame leaves for the next tier, or for good.
+    pub(super) keep: Duration,
+}
+
+/// What was counted in a span of time.
+#[derive(Debug, Clone)]
+pub(super) struct Frame<T> {
+    /// From here, by the registry's monotonic clock, as is `end`.
+    pub(super) start: Duration,
+    pub(super) end: Duration,
+    /// When it ended, by the wall clock. For display.
+    pub(super) taken: SystemTime,
+    pub(super) content: T,
+}
+
+/// What frames can hold.
+pub(super) trait Content {
+    /// Adds what came later.
+    fn absorb(&mut self, later: Self);
+
+    /// What it takes on the heap.
+    fn heap_bytes(&self) -> usize;
+}
+
+/// Frames in the order of their time. Each piece of time is in one frame at most: a piece in none is a gap, in which nobody
+/// looked.
+#[derive(Debug)]
+pub(super) struct Tiers<T> {
+    tiers: Vec<(Tier, VecDeque<Frame<T>>)>,
+}
+
+impl<T: Content> Tiers<T> {
+    /// The finest tier comes first.
+    pub(super) fn new(tiers: &[Tier]) -> Self {
+        Self { tiers: tiers.iter().map(|&tier| (tier, VecDeque::new())).collect() }
+    }
+
+    /// Takes the newest frame, and moves on what has grown too old for its tier.
+    pub(super) fn push(&mut self, frame: Frame<T>) {
+        let now = frame.end;
+        self.add(0, frame);
+        for i in 0..self.tiers.len() {
+            let (Tier { keep, .. }, frames) = &mut self.tiers[i];
+            let keep = *keep;
+            let old = frames.partition_point(|frame| frame.end + keep < now);
+            let old: Vec<_> = frames.drain(..old).collect();
+            old.into_iter().for_each(|frame| self.add(i + 1, frame));
+        }
+    }
+
+    fn add(&mut self, tier: usize, frame: Frame<T>) {
+        let Some((Tier { step, .. }, frames)) = self.tiers.get_mut(tier) else { return };
+        match frames.back_mut() {
+            Some(last) if slot(last.end, *step) == slot(frame.end, *step) => last.absorb(frame),
+            _ => frames.push_back(frame),
+        }
+    }
+
+    /// Those of which the greater part is not older than `since`, the oldest first.
+    pub(super) fn since(&self, since: Duration) -> impl Iterator<Item = &Frame<T>> {
+        let frames = self.tiers.iter().rev().flat_map(|(_, frames)| frames);
+        frames.filter(move |frame| frame.start + (frame.end - frame.start) / 2 >= since)
+    }
+
+    /// What all frames take on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let of = |(_, frames): &(Tier, VecDeque<Frame<T>>)| {
+            let contents: usize = frames.iter().map(|frame| frame.content.heap_bytes()).sum();
+            frames.capacity() * size_of::<Frame<T>>() + contents
+        };
+        self.tiers.iter().map(of).sum()
+    }
+}
+
+impl<T: Content> Frame<T> {
+    fn absorb(&mut self, later: Self) {
+        self.end = later.end;
+        self.taken = later.taken;
+        self.content.absorb(later.content);
+    }
+}
+
+/// Which multiple of `step` a moment is in. The end of one is in it.
+pub(super) fn slot(end: Duration, step: Duration) -> u128 {
+    end.as_nanos().div_ceil(step.as_nanos().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    impl Content for u64 {
+        fn absorb(&mut self, later: Self) {
+            *self += later;
+        }
+
+        fn heap_bytes(&self) -> usize {
+            0
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const TIERS: [Tier; 3] = [
+        Tier { step: SECOND, keep: Duration::from_secs(30) },
+        Tier { step: Duration::from_secs(10), keep: Duration::from_secs(120) },
+        Tier { step: Duration::from_secs(60), keep: Duration::from_secs(600) },
+    ];
+
+    fn frame(start: u64, end: u64, content: u64) -> Frame<u64> {
+        let (start, end) = (Duration::from_millis(start), Duration::from_millis(end));
+        Frame { start, end, taken: SystemTime::UNIX_EPOCH + end, content }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_ticks_no_count_is_lost_or_doubled_before_its_time(
+            ticks in prop::collection::vec((1_u64..3_000, 0_u64..100), 1..400)
+        ) {
+            let mut tiers = Tiers::new(&TIERS);
+            let (mut now, mut all) = (0, Vec::new());
+            for (length, count) in ticks {
+                tiers.push(frame(now, now + length, count));
+                all.push((now + length, count));
+                now += length;
+            }
+            let frames: Vec<_> = tiers.since(Duration::ZERO).collect();
+            for pair in frames.windows(2) {
+                prop_assert!(pair[0].end <= pair[1].start, "{:?}", pair);
+            }
+            let sum: u64 = frames.iter().map(|frame| frame.content).sum();
+            let oldest = frames[0].start.as_millis() as u64;
+            let kept: u64 = all.iter().filter(|(end, _)| *end > oldest).map(|(_, count)| count).sum();
+            prop_assert_eq!(sum, kept);
+            // Nothing goes before its time, and nothing stays long after it.
+            prop_assert!(oldest == 0 || now - oldest >= 600_000);
+            prop_assert!(frames.len() <= 32 + 14 + 12, "{}", frames.len());
+        }
+    }
+
+    #[test]
+    fn a_late_tick_is_one_long_frame_between_gaps_of_nothing() {
+        let mut tiers = Tiers::new(&TIERS);
+        tiers.push(frame(0, 1_000, 1));
+        tiers.push(frame(1_000, 21_500, 7));
+        tiers.push(frame(21_500, 22_000, 1));
+        let spans: Vec<_> = tiers.since(Duration::ZERO).map(|f| (f.start.as_millis(), f.content)).collect();
+        assert_eq!(spans, [(0, 1), (1_000, 8)]);
+    }
+
+    #[test]
+    fn a_frame_belongs_to_a_window_by_its_greater_part() {
+        let mut tiers = Tiers::new(&TIERS);
+        tiers.push(frame(0, 1_000, 1));
+        tiers.push(frame(1_000, 2_000, 2));
+        let since = |millis| -> u64 { tiers.since(Duration::from_millis(millis)).map(|f| f.content).sum() };
+        assert_eq!((since(0), since(400), since(600), since(1_500), since(1_501)), (3, 3, 2, 2, 0));
+    }
+}
