@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::http::header::HeaderName;
 use actix_web::web::ServiceConfig;
 use actix_web::{Error, HttpRequest};
-use metrics_core::Registry;
+use metrics_core::{History, Registry};
 use regex_lite::Regex;
 
 use crate::access::Tokens;
@@ -19,6 +19,7 @@ use crate::exclude::Exclusions;
 use crate::marker::RouteMarker;
 use crate::message;
 use crate::middleware::Middleware;
+use crate::ticker::Ticker;
 
 /// The longest service name, in bytes.
 const MAX_SERVICE_BYTES: usize = 128;
@@ -56,6 +57,8 @@ pub enum Until {
 pub(crate) struct Shared {
     pub(crate) service: String,
     pub(crate) registry: Registry,
+    pub(crate) history: Arc<History>,
+    ticker: Ticker,
     pub(crate) measure: Until,
     pub(crate) exclusions: Exclusions,
     pub(crate) consumers: Option<Consumers>,
@@ -129,8 +132,9 @@ impl Metrics {
     ///
     /// | call | gives |
     /// |---|---|
-    /// | `GET summary` | the figures of all requests since the last reset |
-    /// | `GET routes` | the figures of each endpoint since the last reset, those with the most calls first |
+    /// | `GET summary?window=5m` | the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, since the last reset, which is the default |
+    /// | `GET routes?window=5m` | the figures of each endpoint in a window, those with the most calls first |
+    /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}` |
     /// | `GET errors` | the last errors, newest first |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
@@ -147,12 +151,19 @@ impl Metrics {
     ///
     /// Requests are measured as before, and the registry can be read.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
+        self.shared.ticker.stop();
         self.shared.background.shutdown(timeout).await
     }
 
     /// The figures.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    /// What the figures were over the last 24 hours. A thread of the monitor keeps it going until the
+    /// [shutdown](Metrics::shutdown), or until the monitor's last clone is dropped.
+    pub fn history(&self) -> &History {
+        &self.shared.history
     }
 
     /// The name of the service.
@@ -360,9 +371,16 @@ impl Builder {
             (false, []) => Reset::Absent,
             (false, tokens) => Reset::WithToken(Tokens::new(tokens)),
         };
+        let registry = self.registry.unwrap_or_default();
+        let history = Arc::new(History::new(registry.clone()));
+        let ticking = Arc::clone(&history);
+        let ticker = Ticker::start(move || ticking.tick())
+            .map_err(|error| BuildError::Thread { reason: error.to_string() })?;
         let shared = Arc::new(Shared {
             service: self.service,
-            registry: self.registry.unwrap_or_default(),
+            registry,
+            history,
+            ticker,
             measure: self.measure,
             exclusions,
             consumers,
@@ -439,6 +457,12 @@ pub enum BuildError {
     /// The reset is both open to everybody and closed by a token.
     #[error("reset_token and reset_without_token are both set; allowed: one of them")]
     ResetTwice,
+    /// The system gave no thread for the history.
+    #[error("no thread for the history: {reason}")]
+    Thread {
+        /// What the system said.
+        reason: String,
+    },
 }
 
 #[cfg(test)]

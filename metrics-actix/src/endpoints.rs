@@ -8,8 +8,8 @@ use actix_web::http::{StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Route};
-use metrics_core::Registry;
-use metrics_export::json::{ConsumersBody, ErrorsBody, RoutesBody, SummaryBody};
+use metrics_core::{EndpointName, ParseWindowError, Window};
+use metrics_export::json::{ConsumersBody, ErrorsBody, HistoryBody, RoutesBody, SummaryBody};
 use serde::Deserialize;
 
 use crate::access::{self, Tokens};
@@ -33,37 +33,73 @@ pub(crate) fn is_own(request: &HttpRequest) -> bool {
 }
 
 /// What an endpoint is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Call {
-    Summary,
-    Routes,
+    Summary(Window),
+    Routes(Window),
+    History { window: Window, step: Option<String>, endpoint: Option<EndpointName> },
     Errors,
     Consumers { top: usize },
     Reset,
 }
 
+/// What the queries of all calls can hold.
+#[derive(Debug, Default, Deserialize)]
+struct Query {
+    window: Option<String>,
+    step: Option<String>,
+    method: Option<String>,
+    route: Option<String>,
+    top: Option<String>,
+}
+
 impl Call {
-    /// Reads the registry and writes the answer.
-    fn answer(self, registry: &Registry) -> Vec<u8> {
-        match self {
-            Self::Summary => answer::success(SummaryBody::from(&registry.summary())),
-            Self::Routes => answer::success(RoutesBody::from(&registry.summary())),
+    /// Reads the figures and writes the answer, or else says what is wrong with the query.
+    fn answer(self, Shared { registry, history, .. }: &Shared) -> Result<Vec<u8>, String> {
+        Ok(match self {
+            Self::Summary(window) => answer::success(SummaryBody::from(&history.summary(window))),
+            Self::Routes(window) => answer::success(RoutesBody::from(&history.endpoints(window))),
+            Self::History { window, step, endpoint } => {
+                let trend = history.trend(window, step.as_deref(), endpoint.as_ref());
+                let trend = trend.map_err(|error| error.to_string())?;
+                answer::success(HistoryBody::new(&trend, &history.resets()))
+            }
             Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
             Self::Consumers { top } => answer::success(ConsumersBody::new(&registry.window(), top)),
             Self::Reset => answer::success(SummaryBody::from(&registry.reset())),
-        }
+        })
     }
 
-    /// The call with what the request's query says of it; `None` if that is out of range.
-    fn with_query(self, request: &HttpRequest) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Query {
-            top: Option<usize>,
-        }
-        let Self::Consumers { top } = self else { return Some(self) };
-        let query = web::Query::<Query>::from_query(request.query_string()).ok()?;
-        let top = query.top.unwrap_or(top);
-        (1..=MAX_TOP).contains(&top).then_some(Self::Consumers { top })
+    /// The call with what the request's query says of it, or else what is wrong with the query.
+    fn with_query(self, request: &HttpRequest) -> Result<Self, String> {
+        let query = web::Query::<Query>::from_query(request.query_string());
+        let Query { window, step, method, route, top } =
+            query.map_err(|error| format!("{error}; allowed: each parameter once"))?.into_inner();
+        let window_or = |default: Window| match &window {
+            Some(window) => window.parse().map_err(|error: ParseWindowError| error.to_string()),
+            None => Ok(default),
+        };
+        Ok(match self {
+            Self::Summary(default) => Self::Summary(window_or(default)?),
+            Self::Routes(default) => Self::Routes(window_or(default)?),
+            Self::History { window, .. } => Self::History {
+                window: window_or(window)?,
+                step,
+                endpoint: match (method, route) {
+                    (Some(method), Some(route)) => {
+                        Some(EndpointName { method: method.into(), route: route.into() })
+                    }
+                    (None, None) => None,
+                    _ => return Err("method and route belong together; allowed: both or none".to_owned()),
+                },
+            },
+            Self::Consumers { top: default } => {
+                let top = top.map_or(Some(default), |top| top.parse().ok());
+                let top = top.filter(|top| (1..=MAX_TOP).contains(top));
+                Self::Consumers { top: top.ok_or(format!("top is out of range; allowed: 1 to {MAX_TOP}"))? }
+            }
+            Self::Errors | Self::Reset => self,
+        })
     }
 }
 
@@ -72,12 +108,18 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
     let path = prefix.trim_matches('/');
     let prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
     move |config| {
-        let mut reads = vec![("summary", Call::Summary), ("routes", Call::Routes), ("errors", Call::Errors)];
+        let history = Call::History { window: Window::OneHour, step: None, endpoint: None };
+        let mut reads = vec![
+            ("summary", Call::Summary(Window::SinceReset)),
+            ("routes", Call::Routes(Window::SinceReset)),
+            ("history", history),
+            ("errors", Call::Errors),
+        ];
         if shared.consumers.is_some() {
             reads.push(("consumers", Call::Consumers { top: DEFAULT_TOP }));
         }
         for (name, call) in reads {
-            let routes = [web::get(), web::head()].map(|route| answering(route, &shared, call));
+            let routes = [web::get(), web::head()].map(|route| answering(route, &shared, call.clone()));
             config.service(resource(&prefix, name, "GET, HEAD", routes, &shared.read_tokens));
         }
         let tokens = match &shared.reset {
@@ -127,11 +169,12 @@ fn resource<const N: usize>(
 fn answering(route: Route, shared: &Arc<Shared>, call: Call) -> Route {
     let shared = Arc::clone(shared);
     route.to(move |request: HttpRequest| {
-        let shared = Arc::clone(&shared);
+        let (shared, call) = (Arc::clone(&shared), call.clone());
         async move {
-            let Some(call) = call.with_query(&request) else {
-                let message = format!("top is out of range; allowed: 1 to {MAX_TOP}");
-                return answer::failure(StatusCode::BAD_REQUEST, "bad_request", &message);
+            let bad = |why: &str| answer::failure(StatusCode::BAD_REQUEST, "bad_request", why);
+            let call = match call.with_query(&request) {
+                Ok(call) => call,
+                Err(why) => return bad(&why),
             };
             let unavailable =
                 |why: &str| answer::failure(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why);
@@ -140,14 +183,14 @@ fn answering(route: Route, shared: &Arc<Shared>, call: Call) -> Route {
                 Err(Refused::Busy) => return unavailable("too many are asking; try again"),
                 Err(Refused::Closed) => return unavailable("the server is shutting down"),
             };
-            let registry = shared.registry.clone();
             let answered = web::block(move || {
-                let json = call.answer(&registry);
+                let json = call.answer(&shared);
                 drop(running);
                 json
             });
             match answered.await {
-                Ok(json) => answer::respond(StatusCode::OK, json),
+                Ok(Ok(json)) => answer::respond(StatusCode::OK, json),
+                Ok(Err(why)) => bad(&why),
                 Err(_) => unavailable("the server is shutting down"),
             }
         }

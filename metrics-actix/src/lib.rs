@@ -36,7 +36,8 @@
 //! that matched nothing are `_unmatched`, and so are those that never got a response and that no marker saw, for only the
 //! response tells what matched. Methods that HTTP does not define are `_OTHER`.
 //!
-//! All figures live in a [`metrics_core::Registry`]: see [`Metrics::registry`].
+//! All figures live in a [`metrics_core::Registry`]: see [`Metrics::registry`]. What they were over the last 24 hours is in a
+//! [`metrics_core::History`], which a thread of the monitor keeps going: see [`Metrics::history`].
 
 #![forbid(unsafe_code)]
 
@@ -53,6 +54,7 @@ mod message;
 mod method;
 mod middleware;
 mod route;
+mod ticker;
 mod worker;
 
 pub use body::MeasuredBody;

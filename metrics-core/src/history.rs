@@ -63,7 +63,7 @@ const MAX_POINTS: u64 = 1_500;
 /// registry.record(registry.endpoint("GET", "/"), 200, std::time::Duration::from_micros(350));
 /// history.tick(); // once a second
 /// assert_eq!(history.summary(Window::FiveMinutes).total.calls, 1);
-/// assert_eq!(history.trend(Window::OneHour, None, None).unwrap().len(), 1);
+/// assert_eq!(history.trend(Window::OneHour, None, None).unwrap().points.len(), 1);
 /// ```
 #[derive(Debug)]
 pub struct History {
@@ -86,6 +86,18 @@ struct Past {
 
 /// Figures by endpoint, by its row in the registry's snapshots.
 type Rows = BTreeMap<usize, Packed>;
+
+/// What was counted in a window, step by step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trend {
+    /// The window.
+    pub window: Window,
+    /// The step, as [`History::steps`] names it.
+    pub step: &'static str,
+    /// What was counted in each step, the oldest first. The last step is not over yet, and ends with the last tick. Steps in
+    /// which nobody looked are missing.
+    pub points: Vec<Point>,
+}
 
 /// What was counted in one step of a trend.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,9 +174,8 @@ impl History {
         self.summarised(&now, window)
     }
 
-    /// What was counted in each step of a window, the oldest first: by all endpoints, or by one of them.
-    ///
-    /// The last step is not over yet, and ends with the last tick. Steps in which nobody looked are missing.
+    /// What was counted in each step of a window: by all endpoints, or by one of them. Without a step, it is the shortest
+    /// that a chart has room for.
     ///
     /// # Errors
     ///
@@ -174,10 +185,11 @@ impl History {
         window: Window,
         step: Option<&str>,
         endpoint: Option<&EndpointName>,
-    ) -> Result<Vec<Point>, StepError> {
-        let (steps, layout) = {
+    ) -> Result<Trend, StepError> {
+        let (step, steps, layout) = {
             let past = self.past();
-            (past.steps(window, step, endpoint)?, past.total_until.layout())
+            let (name, step) = step_of(window, past.length_of(window), step, endpoint.is_some())?;
+            (name, past.steps(window, step, endpoint), past.total_until.layout())
         };
         let mut scratch = Sum::new(layout);
         let points = steps.into_iter().map(|(span, groups)| {
@@ -190,7 +202,7 @@ impl History {
                 histogram,
             }
         });
-        Ok(points.collect())
+        Ok(Trend { window, step, points: points.collect() })
     }
 
     /// The steps that a window's trend can come in, the shortest first: of all endpoints, or of one of them.
@@ -313,18 +325,16 @@ impl Past {
     fn steps(
         &self,
         window: Window,
-        step: Option<&str>,
+        step: Duration,
         endpoint: Option<&EndpointName>,
-    ) -> Result<Vec<(Span, Vec<GroupSnapshot>)>, StepError> {
-        let length = self.length_of(window);
-        let step = step_of(window, length, step, endpoint.is_some())?;
-        let since = self.total_until.span.saturating_sub(length);
+    ) -> Vec<(Span, Vec<GroupSnapshot>)> {
+        let since = self.total_until.span.saturating_sub(self.length_of(window));
         let Some(name) = endpoint else {
-            return Ok(grouped(self.total.since(since).map(|frame| (frame, &frame.content)), step));
+            return grouped(self.total.since(since).map(|frame| (frame, &frame.content)), step);
         };
         let row = self.by_endpoint_until.endpoints.iter().position(|known| *known.name == *name);
         let frames = self.by_endpoint.since(since);
-        Ok(grouped(frames.filter_map(|frame| Some((frame, frame.content.get(&row?)?))), step))
+        grouped(frames.filter_map(|frame| Some((frame, frame.content.get(&row?)?))), step)
     }
 
     fn length_of(&self, window: Window) -> Duration {
@@ -405,14 +415,14 @@ fn step_of(
     length: Duration,
     step: Option<&str>,
     of_one_endpoint: bool,
-) -> Result<Duration, StepError> {
+) -> Result<(&'static str, Duration), StepError> {
     let mut allowed = allowed_steps(length, of_one_endpoint);
     let found = match step {
         Some(step) => allowed.find(|(name, _)| *name == step),
         // Enough for a chart as wide as a screen.
         None => allowed.find(|(_, step)| length.as_secs() / step.as_secs() <= 400),
     };
-    found.map(|(_, step)| step).ok_or_else(|| StepError {
+    found.ok_or_else(|| StepError {
         step: step.unwrap_or_default().chars().take(32).collect(),
         window,
         allowed: steps_of(length, of_one_endpoint).join(", "),
@@ -547,17 +557,22 @@ mod tests {
             (Window::OneHour, "1m", 60..=62),
             (Window::OneDay, "1m", 65..=66),
         ] {
-            let steps = clock.past.steps(window, Some(step), None).unwrap();
+            let steps = clock.past.steps(
+                window,
+                step_of(window, window.length().unwrap(), Some(step), false).unwrap().1,
+                None,
+            );
             let calls: u64 = steps.iter().flat_map(|(_, groups)| groups).map(GroupSnapshot::calls).sum();
             let seconds: u64 = steps.iter().map(|(span, _)| (span.end - span.start).as_secs()).sum();
             assert_eq!(calls, seconds, "{window}");
             assert!(points.contains(&steps.len()), "{window}: {}", steps.len());
         }
-        let of_a = clock.past.steps(Window::FiveMinutes, None, Some(&a)).unwrap();
+        let ten = SECOND * 10;
+        let of_a = clock.past.steps(Window::FiveMinutes, ten, Some(&a));
         assert!((29..=31).contains(&of_a.len()), "{}", of_a.len());
         let unknown = EndpointName { method: "GET".into(), route: "/b".into() };
-        assert!(clock.past.steps(Window::FiveMinutes, None, Some(&unknown)).unwrap().is_empty());
-        let error = clock.past.steps(Window::OneHour, Some("1s"), None).unwrap_err();
+        assert!(clock.past.steps(Window::FiveMinutes, ten, Some(&unknown)).is_empty());
+        let error = step_of(Window::OneHour, SECOND * 3_600, Some("1s"), false).unwrap_err();
         assert_eq!(error.to_string(), "step is \"1s\"; allowed for 1h: 10s, 1m, 5m, 1h");
     }
 
@@ -568,7 +583,7 @@ mod tests {
         (0..100).for_each(|i| clock.record("/a", 200, nanos(i)));
         clock.tick_after(Duration::from_secs(50));
         clock.tick_after(SECOND);
-        let steps = clock.past.steps(Window::OneMinute, None, None).unwrap();
+        let steps = clock.past.steps(Window::OneMinute, SECOND, None);
         let seconds: Vec<_> = steps.iter().map(|(span, _)| (span.end - span.start).as_secs()).collect();
         assert_eq!(seconds, [1, 1, 1, 1, 1, 50, 1]);
         assert_eq!(steps[5].1.iter().map(GroupSnapshot::calls).sum::<u64>(), 100);

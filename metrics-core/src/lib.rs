@@ -30,7 +30,7 @@
 //! | the merged state, to export, keep, add, subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
-//! | what the figures were over time | [`History`], [`Window`], [`Point`] |
+//! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`] |
 //!
 //! # What is exact and what is not
 //!
@@ -73,7 +73,7 @@ pub use consumer::{Consumer, ConsumerId};
 pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
 pub use error_log::MAX_MESSAGE_BYTES;
 pub use histogram::{Bucket, Histogram, MergeError};
-pub use history::{History, ParseWindowError, Point, StepError, Window};
+pub use history::{History, ParseWindowError, Point, StepError, Trend, Window};
 pub use layout::MAX_NANOS;
 pub use outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
 pub use recorder::{Recorder, Start};

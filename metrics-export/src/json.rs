@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use metrics_core::{ConsumerSnapshot, EndpointSummary, Figures, RecentError, Snapshot, Summary};
+use metrics_core::{
+    ConsumerSnapshot, EndpointSummary, Figures, Histogram, Point, RecentError, Snapshot, Summary, Trend,
+};
 use serde::{Serialize, Serializer};
 
 /// What a successful call is answered with: `{"success": true, "data": ...}`.
@@ -171,6 +173,7 @@ struct MoreFigures {
     p50_response_time: f64,
     p95_response_time: f64,
     p99_response_time: f64,
+    p999_response_time: f64,
     client_errors: u64,
     server_errors: u64,
     client_error_rate: f64,
@@ -185,6 +188,7 @@ impl From<&Figures> for MoreFigures {
             p50_response_time: figures.p50.as_secs_f64(),
             p95_response_time: figures.p95.as_secs_f64(),
             p99_response_time: figures.p99.as_secs_f64(),
+            p999_response_time: figures.p999.as_secs_f64(),
             client_errors: figures.client_errors,
             server_errors: figures.server_errors,
             client_error_rate: figures.client_error_rate(),
@@ -193,6 +197,70 @@ impl From<&Figures> for MoreFigures {
             panicked: figures.panicked,
         }
     }
+}
+
+/// The body of `GET history`: what was counted in a window, step by step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HistoryBody {
+    window: String,
+    step: &'static str,
+    points: Vec<PointBody>,
+    /// When the figures were reset.
+    resets: Vec<Time>,
+}
+
+impl HistoryBody {
+    /// A trend, and when the figures were reset meanwhile.
+    pub fn new(trend: &Trend, resets: &[SystemTime]) -> Self {
+        Self {
+            window: trend.window.to_string(),
+            step: trend.step,
+            points: trend.points.iter().map(PointBody::from).collect(),
+            resets: resets.iter().copied().map(Time).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct PointBody {
+    /// When the step ended.
+    time: Time,
+    /// How long it was. Rates are per second of this.
+    seconds: f64,
+    #[serde(flatten)]
+    first: FirstFigures,
+    #[serde(flatten)]
+    more: MoreFigures,
+    requests_per_second: f64,
+    /// Pairs of a duration in seconds, a power of two of nanoseconds, and how many took no longer than that, and no less
+    /// than the half of it.
+    latencies: Vec<(f64, u64)>,
+}
+
+impl From<&Point> for PointBody {
+    fn from(point: &Point) -> Self {
+        Self {
+            time: Time(point.time),
+            seconds: point.span.as_secs_f64(),
+            first: FirstFigures::from(&point.figures),
+            more: MoreFigures::from(&point.figures),
+            requests_per_second: per_second(point.figures.calls, point.span),
+            latencies: octaves(&point.histogram),
+        }
+    }
+}
+
+/// How many durations are in each octave.
+fn octaves(histogram: &Histogram) -> Vec<(f64, u64)> {
+    let mut octaves: Vec<(f64, u64)> = Vec::new();
+    for bucket in histogram.buckets() {
+        let end = bucket.highest.next_power_of_two() as f64 / 1e9;
+        match octaves.last_mut() {
+            Some((last, count)) if *last == end => *count = count.saturating_add(bucket.count),
+            _ => octaves.push((end, bucket.count)),
+        }
+    }
+    octaves
 }
 
 /// The body of `GET errors`: the last errors, newest first, and how many are not among them.
@@ -317,7 +385,7 @@ fn statuses(figures: &Figures) -> BTreeMap<String, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metrics_core::{Outcome, Registry};
+    use metrics_core::{History, Outcome, Registry, Window};
 
     fn summary() -> Summary {
         let registry = Registry::new();
@@ -384,6 +452,23 @@ mod tests {
             })
         );
         assert_eq!(body["evicted"], 0);
+    }
+
+    #[test]
+    fn a_history_reads_step_by_step_with_its_latencies_by_octave() {
+        let registry = Registry::new();
+        let history = History::new(registry.clone());
+        for nanos in [1_000, 1_020, 1_030, 2_000_000] {
+            registry.record_nanos(registry.endpoint("GET", "/"), 200, nanos);
+        }
+        history.tick();
+        let trend = history.trend(Window::OneMinute, None, None).unwrap();
+        let body = serde_json::to_value(HistoryBody::new(&trend, &history.resets())).unwrap();
+        assert_eq!((&body["window"], &body["step"]), (&"1m".into(), &"1s".into()));
+        let point = &body["points"][0];
+        assert_eq!(point["total_calls"], 4);
+        assert_eq!(point["latencies"], serde_json::json!([[1.024e-6, 2], [2.048e-6, 1], [0.002097152, 1]]));
+        assert!(point["seconds"].as_f64().unwrap() > 0.0);
     }
 
     #[test]

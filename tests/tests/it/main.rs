@@ -9,3 +9,4 @@ mod options;
 mod outcomes;
 mod routes;
 mod storms;
+mod windows;
