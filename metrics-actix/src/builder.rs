@@ -136,6 +136,7 @@ impl Metrics {
     /// | `GET routes?window=5m` | the figures of each endpoint in a window, those with the most calls first |
     /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}` |
     /// | `GET errors` | the last errors, newest first |
+    /// | `GET business` | the application's own metrics, such as [`Registry::counter`] makes, since the last reset |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
     ///

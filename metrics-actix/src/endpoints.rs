@@ -9,7 +9,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Route};
 use metrics_core::{EndpointName, ParseWindowError, Window};
-use metrics_export::json::{ConsumersBody, ErrorsBody, HistoryBody, RoutesBody, SummaryBody};
+use metrics_export::json::{BusinessBody, ConsumersBody, ErrorsBody, HistoryBody, RoutesBody, SummaryBody};
 use serde::Deserialize;
 
 use crate::access::{self, Tokens};
@@ -39,6 +39,7 @@ enum Call {
     Routes(Window),
     History { window: Window, step: Option<String>, endpoint: Option<EndpointName> },
     Errors,
+    Business,
     Consumers { top: usize },
     Reset,
 }
@@ -65,6 +66,7 @@ impl Call {
                 answer::success(HistoryBody::new(&trend, &history.resets()))
             }
             Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
+            Self::Business => answer::success(BusinessBody::from(&registry.summary())),
             Self::Consumers { top } => answer::success(ConsumersBody::new(&registry.window(), top)),
             Self::Reset => answer::success(SummaryBody::from(&registry.reset())),
         })
@@ -98,7 +100,7 @@ impl Call {
                 let top = top.filter(|top| (1..=MAX_TOP).contains(top));
                 Self::Consumers { top: top.ok_or(format!("top is out of range; allowed: 1 to {MAX_TOP}"))? }
             }
-            Self::Errors | Self::Reset => self,
+            Self::Errors | Self::Business | Self::Reset => self,
         })
     }
 }
@@ -114,6 +116,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             ("routes", Call::Routes(Window::SinceReset)),
             ("history", history),
             ("errors", Call::Errors),
+            ("business", Call::Business),
         ];
         if shared.consumers.is_some() {
             reads.push(("consumers", Call::Consumers { top: DEFAULT_TOP }));

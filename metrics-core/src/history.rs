@@ -152,7 +152,8 @@ impl History {
         }
     }
 
-    /// The figures of all requests in a window that ends now, without those of single endpoints.
+    /// The figures of all requests in a window that ends now, without those of single endpoints. The application's own
+    /// metrics are since the last reset, whatever the window.
     ///
     /// The window begins with a frame of the history: at a second, or at ten for over five minutes, or at a minute for over
     /// an hour. [`Summary::window`] says how long it is exactly. Minimum and maximum are right to within a bucket.
@@ -235,6 +236,7 @@ impl History {
         Summary {
             total,
             endpoints,
+            business: self.registry.metrics_since_reset(now),
             recent_errors,
             in_flight: now.in_flight,
             open_streams: now.open_streams,

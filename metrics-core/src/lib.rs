@@ -30,6 +30,7 @@
 //! | the merged state, to export, keep, add, subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
+//! | what the application itself counts, keeps and times | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
 //! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`] |
 //!
 //! # What is exact and what is not
@@ -47,6 +48,7 @@
 //! is one recorder's memory; it outlives its recorder and is leased to the next one.
 
 mod builder;
+mod business;
 mod cell;
 mod clock;
 mod consumer;
@@ -69,6 +71,10 @@ mod summary;
 mod sync;
 
 pub use builder::{BuildError, Builder};
+pub use business::{
+    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricSnapshot, MetricSummary, Timer,
+    Timing, UniqueCount,
+};
 pub use consumer::{Consumer, ConsumerId};
 pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
 pub use error_log::MAX_MESSAGE_BYTES;

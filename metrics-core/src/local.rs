@@ -7,8 +7,8 @@ use crate::recorder::Recorder;
 use crate::registry::Registry;
 
 thread_local! {
-    /// This thread's recorders, the one used last in front. Given back when the thread ends, or when the registry is
-    /// gone and the thread looks for one that is not in front.
+    /// This thread's recorders. Given back when the thread ends, or when the registry is gone and the thread makes another
+    /// one.
     static RECORDERS: RefCell<Vec<Local>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -21,37 +21,32 @@ struct Local {
 /// Calls `record` with this thread's recorder of the registry; makes one at the thread's first call.
 ///
 /// A thread that is already tearing down its thread-locals gets a recorder for this one call. So does one that records to
-/// another registry inside of `record`, unless that registry is the one used last.
+/// a registry for the first time inside of another one's `record`.
 #[inline]
 pub(crate) fn with<R>(registry: &Registry, record: impl Fn(&Recorder) -> R) -> R {
     let found = RECORDERS.try_with(|recorders| {
         let recorders = recorders.try_borrow().ok()?;
-        let front = recorders.first().filter(|front| front.registry == registry.key())?;
-        Some(record(&front.recorder))
+        let found = recorders.iter().find(|local| local.registry == registry.key())?;
+        Some(record(&found.recorder))
     });
     match found {
         Ok(Some(result)) => result,
-        _ => with_searched(registry, &record),
+        _ => with_new(registry, &record),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn with_searched<R>(registry: &Registry, record: &impl Fn(&Recorder) -> R) -> R {
-    let in_front = RECORDERS.try_with(|recorders| {
-        let Ok(mut recorders) = recorders.try_borrow_mut() else { return false };
+fn with_new<R>(registry: &Registry, record: &impl Fn(&Recorder) -> R) -> R {
+    let made = RECORDERS.try_with(|recorders| {
+        let mut recorders = recorders.try_borrow_mut().ok()?;
         recorders.retain(|local| local.alive.strong_count() > 0);
-        match recorders.iter().position(|local| local.registry == registry.key()) {
-            Some(at) => recorders.swap(0, at),
-            None => {
-                let (alive, recorder) = (registry.alive(), registry.recorder());
-                recorders.insert(0, Local { registry: registry.key(), alive, recorder });
-            }
-        }
-        true
+        let (alive, recorder) = (registry.alive(), registry.recorder());
+        recorders.push(Local { registry: registry.key(), alive, recorder });
+        Some(recorders.len() - 1)
     });
-    match in_front {
-        Ok(true) => RECORDERS.with_borrow(|recorders| record(&recorders[0].recorder)),
+    match made {
+        Ok(Some(at)) => RECORDERS.with_borrow(|recorders| record(&recorders[at].recorder)),
         _ => record(&registry.recorder()),
     }
 }

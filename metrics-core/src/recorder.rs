@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::business::MetricCells;
 use crate::cell::Bytes;
 use crate::consumer::Consumer;
 use crate::endpoint::EndpointId;
@@ -192,6 +193,12 @@ impl Recorder {
     pub fn record_consumer(&self, consumer: Consumer, outcome: Outcome, elapsed: Duration) {
         let now = self.core.uptime_nanos();
         self.shard.consumers().record(consumer, outcome.is_error(), nanos(elapsed), now);
+    }
+
+    /// The shard's part of the application's own metrics. Whoever has the recorder is its one writer.
+    #[inline]
+    pub(crate) fn metrics(&self) -> &MetricCells {
+        self.shard.metrics()
     }
 
     fn log(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, message: &str) {

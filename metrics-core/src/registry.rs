@@ -4,11 +4,13 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::builder::{Builder, Settings};
+use crate::business::{MetricSummary, Metrics, metrics_since, summarise_metrics};
 use crate::cell::EPOCH_STEP;
 use crate::clock::Clock;
 use crate::consumer::{Consumer, ConsumerFigures, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::error_log::{ErrorEvent, ErrorLog};
+use crate::histogram::Sum;
 use crate::layout::Layout;
 use crate::local;
 use crate::outcome::{Granularity, Outcome};
@@ -25,7 +27,7 @@ use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 ///
 /// Two registries never mix. Writers go through a [`Recorder`] of their own, or through [`Registry::record`], which
 /// keeps one for each thread. Readers merge what all writers wrote.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Registry {
     core: Arc<Core>,
     /// Tells threads that keep a recorder whether anybody still has the registry.
@@ -39,6 +41,7 @@ pub(crate) struct Core {
     max_series: usize,
     endpoints: Endpoints,
     consumers: Consumers,
+    metrics: Metrics,
     pool: Pool<Shard>,
     granularity: Granularity,
     /// The current window's: minimum and maximum start anew in each. A multiple of [`EPOCH_STEP`].
@@ -80,6 +83,7 @@ impl Registry {
             max_series,
             consumers: Consumers::new(max_consumers, endpoints.key()),
             endpoints,
+            metrics: Metrics::default(),
             pool: Pool::new(),
             granularity,
             epoch: AtomicU64::new(0),
@@ -181,9 +185,35 @@ impl Registry {
         Summary { recent_errors: self.core.recent_errors(errors.iter()), ..window.summary() }
     }
 
+    /// A registry for the timers of this one, with its precision.
+    pub(crate) fn for_timers(&self, timers: usize) -> Self {
+        Self::with(Settings {
+            max_series: timers,
+            max_consumers: 1,
+            layout: self.core.layout,
+            error_log_capacity: 1,
+            granularity: Granularity::Class,
+        })
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.core.metrics
+    }
+
+    #[inline(always)]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.core.clock
+    }
+
     /// The cumulative state without consumers, of which there can be many.
     pub(crate) fn snapshot_of_requests(&self) -> Snapshot {
         self.core.snapshot(&mut lock(&self.core.readings), false)
+    }
+
+    /// What the application's own metrics counted since the last reset.
+    pub(crate) fn metrics_since_reset(&self, now: &Snapshot) -> Vec<MetricSummary> {
+        let since = metrics_since(&now.metrics, &lock(&self.core.readings).baseline.metrics);
+        summarise_metrics(&since, &mut Sum::new(self.core.layout))
     }
 
     /// When the current window began, by the wall clock: at the last reset, or at the start.
@@ -204,6 +234,13 @@ impl Registry {
     /// Upgradable for as long as anybody has the registry.
     pub(crate) fn alive(&self) -> Weak<()> {
         Arc::downgrade(&self.alive)
+    }
+}
+
+/// Not what it holds: that would be megabytes.
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("key", &self.key()).finish_non_exhaustive()
     }
 }
 
@@ -258,9 +295,11 @@ impl Core {
     fn snapshot(&self, readings: &mut Readings, with_consumers: bool) -> Snapshot {
         let shards = self.pool.all();
         let endpoints = readings.reader.read(&shards, &self.endpoints, self.epoch.load(Ordering::Relaxed));
+        let taken = SystemTime::now();
         Snapshot {
             since: self.started_at,
-            taken: SystemTime::now(),
+            taken,
+            metrics: self.metrics.snapshot(&shards, taken),
             span: self.started.elapsed(),
             significant_digits: self.layout.digits(),
             granularity: self.granularity,

@@ -9,6 +9,7 @@
 
 use crossbeam_utils::CachePadded;
 
+use crate::business::MetricCells;
 use crate::cell::{Bytes, Cell, Moment, Patience, Reading};
 use crate::consumer::{ConsumerCells, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
@@ -36,6 +37,7 @@ pub(crate) struct Shard {
     at_endpoints: Box<[Published<CachePadded<Gauge>>]>,
     stride: usize,
     consumers: ConsumerCells,
+    metrics: MetricCells,
     counters: CachePadded<Counters>,
 }
 
@@ -125,6 +127,7 @@ impl Shard {
             at_endpoints: Published::table(len / endpoints.stride()),
             stride: endpoints.stride(),
             consumers: ConsumerCells::new(consumers),
+            metrics: MetricCells::new(),
             counters: CachePadded::default(),
         }
     }
@@ -218,6 +221,11 @@ impl Shard {
 
     pub(crate) fn consumers(&self) -> &ConsumerCells {
         &self.consumers
+    }
+
+    /// The application's own metrics.
+    pub(crate) fn metrics(&self) -> &MetricCells {
+        &self.metrics
     }
 
     /// Counts an error that was not put into the error log. Called by the lease holder only.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::business::{MetricSnapshot, merge_metrics, metrics_since};
 use crate::cell::Bytes;
 use crate::endpoint::EndpointName;
 use crate::histogram::{Histogram, MergeError, Sum};
@@ -26,6 +27,8 @@ pub struct Snapshot {
     /// In the order of their rows, including those that were never called.
     pub(crate) endpoints: Vec<Arc<EndpointSnapshot>>,
     pub(crate) consumers: Vec<ConsumerSnapshot>,
+    /// The application's own, by name.
+    pub(crate) metrics: Vec<MetricSnapshot>,
     pub(crate) in_flight: u64,
     pub(crate) open_streams: u64,
     pub(crate) health: Health,
@@ -145,6 +148,7 @@ impl Snapshot {
             granularity,
             endpoints: Vec::new(),
             consumers: Vec::new(),
+            metrics: Vec::new(),
             in_flight: 0,
             open_streams: 0,
             health: Health::default(),
@@ -239,6 +243,7 @@ impl Snapshot {
                 }
             }
         }
+        merge_metrics(&mut self.metrics, &other.metrics)?;
         self.endpoints = endpoints;
         merge_consumers(&mut self.consumers, &other.consumers);
         self.since = self.since.min(other.since);
@@ -263,6 +268,7 @@ impl Snapshot {
             span: self.span.saturating_sub(earlier.span),
             endpoints,
             consumers: consumers_since(&self.consumers, &earlier.consumers),
+            metrics: metrics_since(&self.metrics, &earlier.metrics),
             opens: None,
             ..*self
         }
@@ -403,7 +409,7 @@ impl GroupSnapshot {
         &self.histogram
     }
 
-    fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         self.histogram.merge(&other.histogram)?;
         for &(outcome, count) in &other.counts {
             match self.counts.iter_mut().find(|(ours, _)| *ours == outcome) {
@@ -421,7 +427,7 @@ impl GroupSnapshot {
         Ok(())
     }
 
-    fn difference(&self, earlier: Option<&Self>, epoch: Option<u64>) -> Option<Self> {
+    pub(crate) fn difference(&self, earlier: Option<&Self>, epoch: Option<u64>) -> Option<Self> {
         let before = |outcome| {
             let counts = earlier.map_or(&[][..], |earlier| &earlier.counts);
             counts.iter().find(|(theirs, _)| *theirs == outcome).map_or(0, |&(_, count)| count)
@@ -542,6 +548,7 @@ struct Unchecked {
     granularity: Granularity,
     endpoints: Vec<Arc<EndpointSnapshot>>,
     consumers: Vec<ConsumerSnapshot>,
+    metrics: Vec<MetricSnapshot>,
     in_flight: u64,
     open_streams: u64,
     health: Health,
@@ -552,14 +559,14 @@ impl TryFrom<Unchecked> for Snapshot {
 
     fn try_from(mut unchecked: Unchecked) -> Result<Self, Self::Error> {
         let ours = unchecked.significant_digits;
-        for endpoint in &mut unchecked.endpoints {
-            for group in &mut Arc::make_mut(endpoint).groups {
-                let theirs = group.histogram.significant_digits();
-                if theirs != ours {
-                    return Err(MergeError::SignificantDigits { ours, theirs });
-                }
-                group.extremes = group.extremes.fitted(&group.histogram, group.clamped);
+        let endpoints = unchecked.endpoints.iter_mut();
+        let groups = endpoints.flat_map(|endpoint| &mut Arc::make_mut(endpoint).groups);
+        for group in groups.chain(unchecked.metrics.iter_mut().filter_map(MetricSnapshot::timer_mut)) {
+            let theirs = group.histogram.significant_digits();
+            if theirs != ours {
+                return Err(MergeError::SignificantDigits { ours, theirs });
             }
+            group.extremes = group.extremes.fitted(&group.histogram, group.clamped);
         }
         if Layout::for_digits(ours).is_none() {
             return Err(MergeError::SignificantDigits { ours, theirs: Layout::TWO_DIGITS.digits() });
@@ -572,6 +579,7 @@ impl TryFrom<Unchecked> for Snapshot {
             granularity: unchecked.granularity,
             endpoints: unchecked.endpoints,
             consumers: unchecked.consumers,
+            metrics: unchecked.metrics,
             in_flight: unchecked.in_flight,
             open_streams: unchecked.open_streams,
             health: unchecked.health,

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::business::{MetricSummary, summarise_metrics};
 use crate::endpoint::EndpointName;
 use crate::histogram::Sum;
 use crate::outcome::Outcome;
@@ -20,6 +21,8 @@ pub struct Summary {
     pub endpoints: Vec<EndpointSummary>,
     /// The last errors, newest first. As many as the error log holds.
     pub recent_errors: Vec<RecentError>,
+    /// The application's own metrics, by name.
+    pub business: Vec<MetricSummary>,
     /// Requests that are under way now.
     pub in_flight: u64,
     /// Responses that are still open now, such as server-sent events and WebSockets.
@@ -219,6 +222,7 @@ impl Snapshot {
         Summary {
             total: Figures::of(self.endpoints().flat_map(EndpointSnapshot::groups), &mut sum),
             endpoints,
+            business: summarise_metrics(&self.metrics, &mut sum),
             recent_errors: Vec::new(),
             in_flight: self.in_flight,
             open_streams: self.open_streams,

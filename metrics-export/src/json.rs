@@ -16,7 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use metrics_core::{
-    ConsumerSnapshot, EndpointSummary, Figures, Histogram, Point, RecentError, Snapshot, Summary, Trend,
+    ConsumerSnapshot, EndpointSummary, Figures, Histogram, MetricFigures, MetricSummary, Point, RecentError,
+    Snapshot, Summary, Trend,
 };
 use serde::{Serialize, Serializer};
 
@@ -71,6 +72,8 @@ pub struct SummaryBody {
     response_bytes: u64,
     /// How often which outcome occurred.
     statuses: BTreeMap<String, u64>,
+    /// The application's own metrics, by name.
+    business: BTreeMap<String, MetricBody>,
 }
 
 impl From<&Summary> for SummaryBody {
@@ -88,8 +91,85 @@ impl From<&Summary> for SummaryBody {
             request_bytes: total.request_bytes,
             response_bytes: total.response_bytes,
             statuses: statuses(total),
+            business: business(summary),
         }
     }
+}
+
+/// The body of `GET business`: the application's own metrics since the last reset, by name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BusinessBody {
+    metrics: Vec<NamedMetricBody>,
+    since: Time,
+    window_seconds: f64,
+}
+
+impl From<&Summary> for BusinessBody {
+    fn from(summary: &Summary) -> Self {
+        let named = |(name, metric)| NamedMetricBody { name, metric };
+        Self {
+            metrics: business(summary).into_iter().map(named).collect(),
+            since: Time(summary.since),
+            window_seconds: summary.window.as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct NamedMetricBody {
+    name: String,
+    #[serde(flatten)]
+    metric: MetricBody,
+}
+
+/// One metric. `value` is what a table of all of them shows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum MetricBody {
+    /// The value is the count.
+    Counter { value: u64 },
+    /// The value is what is in it.
+    Gauge { value: f64 },
+    /// The value is the average. All in seconds.
+    Timer {
+        value: f64,
+        calls: u64,
+        avg_time: f64,
+        min_time: f64,
+        max_time: f64,
+        p50_time: f64,
+        p95_time: f64,
+        p99_time: f64,
+    },
+    /// The value is the hit rate, in per cent.
+    HitRatio { value: f64, hits: u64, misses: u64, hit_rate: f64 },
+    /// The value is that of today (UTC).
+    UniqueCount { value: u64, today: u64, yesterday: u64 },
+}
+
+fn business(summary: &Summary) -> BTreeMap<String, MetricBody> {
+    let body = |metric: &MetricSummary| match &metric.figures {
+        &MetricFigures::Counter(value) => MetricBody::Counter { value },
+        &MetricFigures::Gauge(value) => MetricBody::Gauge { value },
+        MetricFigures::Timer(times) => MetricBody::Timer {
+            value: times.average().as_secs_f64(),
+            calls: times.calls,
+            avg_time: times.average().as_secs_f64(),
+            min_time: times.min.as_secs_f64(),
+            max_time: times.max.as_secs_f64(),
+            p50_time: times.p50.as_secs_f64(),
+            p95_time: times.p95.as_secs_f64(),
+            p99_time: times.p99.as_secs_f64(),
+        },
+        &MetricFigures::HitRatio { hits, misses } => {
+            let hit_rate = metric.hit_rate().unwrap_or_default();
+            MetricBody::HitRatio { value: hit_rate, hits, misses, hit_rate }
+        }
+        &MetricFigures::UniqueCount { today, yesterday } => {
+            MetricBody::UniqueCount { value: today, today, yesterday }
+        }
+    };
+    summary.business.iter().map(|metric| (metric.name.to_string(), body(metric))).collect()
 }
 
 /// The body of `GET routes`: each endpoint's figures, those with the most calls first.
@@ -452,6 +532,33 @@ mod tests {
             })
         );
         assert_eq!(body["evicted"], 0);
+    }
+
+    #[test]
+    fn the_applications_own_metrics_read_by_name_and_as_a_list() {
+        let registry = Registry::new();
+        registry.counter("analysis_requests").unwrap().add(3);
+        registry.gauge("queue_length").unwrap().set(1.5);
+        registry.timer("db_query").unwrap().record(Duration::from_millis(20));
+        let cache = registry.hit_ratio("cache").unwrap();
+        (0..3).for_each(|_| cache.hit());
+        cache.miss();
+        let summary = registry.summary();
+        let body = serde_json::to_value(SummaryBody::from(&summary)).unwrap();
+        let business = &body["business"];
+        assert_eq!(business["analysis_requests"], serde_json::json!({"kind": "counter", "value": 3}));
+        assert_eq!(business["queue_length"]["value"], 1.5);
+        assert_eq!(
+            (&business["db_query"]["calls"], &business["db_query"]["avg_time"]),
+            (&1.into(), &0.02.into())
+        );
+        assert_eq!((&business["cache"]["hit_rate"], &business["cache"]["misses"]), (&75.0.into(), &1.into()));
+        let list = serde_json::to_value(BusinessBody::from(&summary)).unwrap();
+        assert_eq!(
+            list["metrics"][1],
+            serde_json::json!({"name": "cache", "kind": "hit_ratio", "value": 75.0,
+            "hits": 3, "misses": 1, "hit_rate": 75.0})
+        );
     }
 
     #[test]
