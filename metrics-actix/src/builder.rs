@@ -19,6 +19,7 @@ use crate::exclude::Exclusions;
 use crate::marker::RouteMarker;
 use crate::message;
 use crate::middleware::Middleware;
+use crate::resources::{Resources, Sampler};
 use crate::ticker::Ticker;
 
 /// The longest service name, in bytes.
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) service: String,
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
+    pub(crate) resources: Arc<Resources>,
     ticker: Ticker,
     pub(crate) measure: Until,
     pub(crate) exclusions: Exclusions,
@@ -136,6 +138,7 @@ impl Metrics {
     /// | `GET routes?window=5m` | the figures of each endpoint in a window, those with the most calls first |
     /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}` |
     /// | `GET errors` | the last errors, newest first |
+    /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late the workers' event loops are; for up to an hour |
     /// | `GET business` | the application's own metrics, such as [`Registry::counter`] makes, since the last reset |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
@@ -374,13 +377,21 @@ impl Builder {
         };
         let registry = self.registry.unwrap_or_default();
         let history = Arc::new(History::new(registry.clone()));
-        let ticking = Arc::clone(&history);
-        let ticker = Ticker::start(move || ticking.tick())
-            .map_err(|error| BuildError::Thread { reason: error.to_string() })?;
+        let resources = Arc::<Resources>::default();
+        let ticker = {
+            let (history, resources) = (Arc::clone(&history), Arc::clone(&resources));
+            let mut sampler = Sampler::new();
+            Ticker::start(move || {
+                history.tick();
+                sampler.sample(&resources);
+            })
+        };
+        let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
         let shared = Arc::new(Shared {
             service: self.service,
             registry,
             history,
+            resources,
             ticker,
             measure: self.measure,
             exclusions,

@@ -1,6 +1,7 @@
 //! The HTTP endpoints: they translate between actix-web and the figures, and hold nothing of their own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{HttpServiceFactory, ServiceRequest};
@@ -9,7 +10,9 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Route};
 use metrics_core::{EndpointName, ParseWindowError, Window};
-use metrics_export::json::{BusinessBody, ConsumersBody, ErrorsBody, HistoryBody, RoutesBody, SummaryBody};
+use metrics_export::json::{
+    BusinessBody, ConsumersBody, ErrorsBody, HistoryBody, ResourcesBody, RoutesBody, SummaryBody,
+};
 use serde::Deserialize;
 
 use crate::access::{self, Tokens};
@@ -40,6 +43,7 @@ enum Call {
     History { window: Window, step: Option<String>, endpoint: Option<EndpointName> },
     Errors,
     Business,
+    Resources(Window),
     Consumers { top: usize },
     Reset,
 }
@@ -56,7 +60,7 @@ struct Query {
 
 impl Call {
     /// Reads the figures and writes the answer, or else says what is wrong with the query.
-    fn answer(self, Shared { registry, history, .. }: &Shared) -> Result<Vec<u8>, String> {
+    fn answer(self, Shared { registry, history, resources, .. }: &Shared) -> Result<Vec<u8>, String> {
         Ok(match self {
             Self::Summary(window) => answer::success(SummaryBody::from(&history.summary(window))),
             Self::Routes(window) => answer::success(RoutesBody::from(&history.endpoints(window))),
@@ -67,6 +71,10 @@ impl Call {
             }
             Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
             Self::Business => answer::success(BusinessBody::from(&registry.summary())),
+            Self::Resources(window) => {
+                let span = window.length().unwrap_or(Duration::MAX);
+                answer::success(ResourcesBody::new(resources.points(span)))
+            }
             Self::Consumers { top } => answer::success(ConsumersBody::new(&registry.window(), top)),
             Self::Reset => answer::success(SummaryBody::from(&registry.reset())),
         })
@@ -84,6 +92,7 @@ impl Call {
         Ok(match self {
             Self::Summary(default) => Self::Summary(window_or(default)?),
             Self::Routes(default) => Self::Routes(window_or(default)?),
+            Self::Resources(default) => Self::Resources(window_or(default)?),
             Self::History { window, .. } => Self::History {
                 window: window_or(window)?,
                 step,
@@ -117,6 +126,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             ("history", history),
             ("errors", Call::Errors),
             ("business", Call::Business),
+            ("resources", Call::Resources(Window::FiveMinutes)),
         ];
         if shared.consumers.is_some() {
             reads.push(("consumers", Call::Consumers { top: DEFAULT_TOP }));

@@ -75,6 +75,7 @@ impl Worker {
                     requests: Cell::new(0),
                     notes: RefCell::default(),
                 });
+                worker.shared.resources.lags.watch(Rc::downgrade(&worker));
                 workers.push(Rc::downgrade(&worker));
                 worker
             })
