@@ -33,4 +33,4 @@ mod stats;
 pub mod worker;
 mod workload;
 
-pub use workload::{Event, Workload};
+pub use workload::{Event, Routes, Workload};

@@ -16,8 +16,13 @@ const SEED: u64 = 0x0bde;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Setting {
-    /// So many threads at the same time.
-    Threads(usize),
+    /// Events of so many routes, on so many threads at the same time.
+    Record {
+        /// The routes.
+        routes: usize,
+        /// The threads.
+        threads: usize,
+    },
     /// Requests of one shape.
     Shape(&'static str),
     /// A server with so many workers.
@@ -27,8 +32,8 @@ pub enum Setting {
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Threads(1) => write!(f, "1 thread"),
-            Self::Threads(threads) => write!(f, "{threads} threads"),
+            Self::Record { routes, threads: 1 } => write!(f, "{routes} routes, 1 thread"),
+            Self::Record { routes, threads } => write!(f, "{routes} routes, {threads} threads"),
             Self::Shape(shape) => write!(f, "{shape} requests"),
             Self::Workers(1) => write!(f, "1 worker"),
             Self::Workers(workers) => write!(f, "{workers} workers"),
@@ -99,7 +104,7 @@ mod tests {
 
     fn measured(rounds: &[f64]) -> Measured {
         let rounds = rounds.iter().map(|&nanos| (nanos > 0.0).then_some(nanos)).collect();
-        Measured { rounds, ..Measured::new("", Setting::Threads(1)) }
+        Measured { rounds, ..Measured::new("", Setting::Shape("")) }
     }
 
     #[test]

@@ -146,9 +146,9 @@ fn report(options: &Options) -> Result<Report, LoadError> {
     let rounds = |default| options.rounds.unwrap_or(default);
     Ok(match options.kind {
         Kind::Record => {
-            let workload = Workload::six_routes();
-            let measured = record::measure(ARMS, &[1, 2], workload.events(), rounds(61));
-            Report::new(record::comparison(), machine, &measured).with_events(workload.events().len())
+            let (six, many) = (Workload::six_routes(), Workload::many_routes());
+            let measured = record::measure(ARMS, &[(&six, 1), (&six, 2), (&many, 1)], rounds(61));
+            Report::new(record::comparison(), machine, &measured).with_events(six.events().len())
         }
         Kind::Middleware => Report::new(middleware::comparison(), machine, &middleware::measure(rounds(61))),
         Kind::Load => {
