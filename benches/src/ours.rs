@@ -15,15 +15,31 @@ pub(crate) fn endpoints(registry: &Registry, routes: Routes) -> Arc<[EndpointId]
 }
 
 /// A recorder that the thread owns.
-struct Owned {
+pub(crate) struct Owned {
     recorder: Recorder,
     endpoints: Arc<[EndpointId]>,
 }
 
+impl Owned {
+    pub(crate) fn new(registry: &Registry, endpoints: Arc<[EndpointId]>) -> Self {
+        Self { recorder: registry.recorder(), endpoints }
+    }
+}
+
 pub(crate) fn owned(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
-    let registry = Registry::new();
+    owned_of_digits(routes, threads, 2).1
+}
+
+/// As [`owned`], with another precision, and what to read it by.
+pub(crate) fn owned_of_digits(
+    routes: Routes,
+    threads: usize,
+    digits: u8,
+) -> (Registry, Vec<Box<dyn Worker>>) {
+    let registry = Registry::builder().significant_digits(digits).build().expect("digits in range");
     let endpoints = endpoints(&registry, routes);
-    each(threads, || Owned { recorder: registry.recorder(), endpoints: Arc::clone(&endpoints) })
+    let workers = each(threads, || Owned::new(&registry, Arc::clone(&endpoints)));
+    (registry, workers)
 }
 
 impl Worker for Owned {
@@ -87,7 +103,7 @@ mod tests {
         let registry = Registry::new();
         let workload = Workload::six_routes();
         let endpoints = endpoints(&registry, workload.routes());
-        let mut arm = Owned { recorder: registry.recorder(), endpoints };
+        let mut arm = Owned::new(&registry, endpoints);
         arm.record_all(workload.events());
         assert_eq!(registry.summary().total.calls, workload.events().len() as u64);
     }

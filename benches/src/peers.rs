@@ -16,13 +16,13 @@ use crate::workload::{Routes, STATUSES};
 
 pub(crate) use fast_telemetry::fast_telemetry;
 pub(crate) use fastmetrics::fastmetrics;
-pub(crate) use hdrhistogram::{hdrhistogram, hdrhistogram_synced};
-pub(crate) use histogram::histogram;
+pub(crate) use hdrhistogram::{hdrhistogram, hdrhistogram_of_digits, hdrhistogram_synced};
+pub(crate) use histogram::{histogram, histogram_of_digits};
 pub(crate) use measured::measured;
 pub(crate) use metrics::{metrics_cached, metrics_labels};
 pub(crate) use metriken::{metriken, metriken_sharded};
 pub(crate) use opentelemetry::{opentelemetry_bound, opentelemetry_labels};
-pub(crate) use prometheus::{prometheus_cached, prometheus_labels};
+pub(crate) use prometheus::{prometheus_cached, prometheus_labels, prometheus_registry};
 pub(crate) use prometheus_client::prometheus_client;
 
 /// How many (route, status) there are.

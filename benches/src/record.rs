@@ -6,8 +6,9 @@ use crate::arms::{
     Arm, HDRHISTOGRAM, METRICS_LABELS, METRIKEN, OURS_TIMED, PROMETHEUS_CACHED, PROMETHEUS_LABELS,
     TWO_RAW_READS,
 };
-use crate::figures::{Comparison, OURS, Ratio, Reference, Required};
+use crate::figures::{Comparison, OURS, Quantity, Reference, Required, Requirement};
 use crate::measure::{Measured, Setting, turns};
+use crate::unit::Unit;
 use crate::worker::{Worker, run};
 use crate::{Event, Workload};
 
@@ -66,13 +67,15 @@ pub fn measure(arms: &[Arm], settings: &[(&Workload, usize)], rounds: usize) -> 
 
 /// How records compare: the time of each by ours.
 pub fn comparison() -> Comparison {
-    let ratio = |what: &str, (over, over_threads), (under, under_threads), required| Ratio {
+    let ratio = |what: &str, (over, over_threads), (under, under_threads), required| Requirement {
         what: what.to_owned(),
-        over: (over, Setting::Record { routes: 6, threads: over_threads }),
-        under: (under, Setting::Record { routes: 6, threads: under_threads }),
+        of: Quantity::Ratio {
+            over: (over, Setting::Record { routes: 6, threads: over_threads }),
+            under: (under, Setting::Record { routes: 6, threads: under_threads }),
+        },
         required,
     };
-    let ratios = vec![
+    let requirements = vec![
         ratio(
             "record, against a plain `&mut hdrhistogram::Histogram`",
             (OURS, 1),
@@ -112,11 +115,12 @@ pub fn comparison() -> Comparison {
         ),
     ];
     Comparison {
-        unit: "ns per event on a thread",
-        nanos_in_unit: 1.0,
+        kind: "records",
+        unit: Unit::NANOS,
+        per: "per event on a thread",
         over_bare: false,
-        reference: Reference::Ours,
-        ratios,
+        reference: Some(Reference::Ours),
+        requirements,
     }
 }
 
@@ -132,9 +136,9 @@ mod tests {
         let measured = measure(ARMS, &[(&six, 1), (&six, 2), (&many, 1)], 1);
         assert_eq!(measured.len(), 3 * ARMS.len());
         let timed = |lane: &&Measured| {
-            matches!(lane.setting, Setting::Record { threads: 1, .. }) && lane.nanos() > 0.0
+            matches!(lane.setting, Setting::Record { threads: 1, .. }) && lane.median() > 0.0
         };
         assert_eq!(measured.iter().filter(timed).count(), 2 * ARMS.len());
-        assert_eq!(comparison().figures(&measured).len(), comparison().ratios.len());
+        assert_eq!(comparison().figures(&measured).len(), comparison().requirements.len());
     }
 }

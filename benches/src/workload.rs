@@ -109,6 +109,13 @@ impl Workload {
         workload
     }
 
+    /// The events of six routes, each of which has status 500.
+    pub fn failures() -> Self {
+        let mut workload = Self::six_routes();
+        workload.events.iter_mut().for_each(|event| event.status = 500);
+        workload
+    }
+
     fn of(routes: Routes) -> Self {
         let mut random = Rng::with_seed(SEED);
         Self { routes, events: (0..EVENTS).map(|_| event(&mut random, routes.len())).collect() }
@@ -143,7 +150,7 @@ fn event(random: &mut Rng, routes: usize) -> Event {
 }
 
 /// Nanoseconds of which half are below `median`; `sigma` is the standard deviation of the logarithm.
-fn lognormal(random: &mut Rng, median: f64, sigma: f64) -> u64 {
+pub(crate) fn lognormal(random: &mut Rng, median: f64, sigma: f64) -> u64 {
     // Box-Muller; `1 - f64()` is never 0.
     let normal = (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (TAU * random.f64()).cos();
     (median * (sigma * normal).exp()) as u64

@@ -1,4 +1,4 @@
-//! `hdrhistogram`, with our precision and range.
+//! `hdrhistogram`, with our range, and our precision if nothing else is said.
 
 use hdrhistogram::Histogram;
 use hdrhistogram::sync::{Recorder, SyncHistogram};
@@ -12,12 +12,16 @@ use crate::workload::Routes;
 /// A histogram a route that nobody else can read, and no counts by status.
 struct Plain(Vec<Histogram<u64>>);
 
-fn empty() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, metrics_core::MAX_NANOS, 2).expect("bounds in range")
+fn empty(digits: u8) -> Histogram<u64> {
+    Histogram::new_with_bounds(1, metrics_core::MAX_NANOS, digits).expect("bounds in range")
 }
 
 pub(crate) fn hdrhistogram(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
-    each(threads, || Plain(routes.iter().map(|_| empty()).collect()))
+    hdrhistogram_of_digits(routes, threads, 2)
+}
+
+pub(crate) fn hdrhistogram_of_digits(routes: Routes, threads: usize, digits: u8) -> Vec<Box<dyn Worker>> {
+    each(threads, || Plain(routes.iter().map(|_| empty(digits)).collect()))
 }
 
 impl Worker for Plain {
@@ -33,7 +37,7 @@ impl Worker for Plain {
 struct Synced(Vec<Recorder<u64>>);
 
 pub(crate) fn hdrhistogram_synced(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
-    let histograms: Vec<SyncHistogram<u64>> = by_series(routes, |_, _| empty().into_sync());
+    let histograms: Vec<SyncHistogram<u64>> = by_series(routes, |_, _| empty(2).into_sync());
     each(threads, || Synced(histograms.iter().map(SyncHistogram::recorder).collect()))
 }
 
