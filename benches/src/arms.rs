@@ -36,7 +36,6 @@ pub const ARMS: &[Arm] = &[
     Arm { name: PROMETHEUS_LABELS, workers: peers::prometheus_labels },
     Arm { name: "prometheus-client, labels looked up", workers: peers::prometheus_client },
     Arm { name: "fast-telemetry, handles cached", workers: peers::fast_telemetry },
-    Arm { name: "fastmetrics, labels looked up", workers: peers::fastmetrics },
     Arm { name: "measured, labels looked up", workers: peers::measured },
     Arm { name: "metrics, handles cached", workers: peers::metrics_cached },
     Arm { name: METRICS_LABELS, workers: peers::metrics_labels },

@@ -1,7 +1,6 @@
 //! The peers, each used as its docs advise.
 
 mod fast_telemetry;
-mod fastmetrics;
 mod hdrhistogram;
 mod histogram;
 mod measured;
@@ -15,7 +14,6 @@ use crate::Event;
 use crate::workload::{Routes, STATUSES};
 
 pub(crate) use fast_telemetry::fast_telemetry;
-pub(crate) use fastmetrics::fastmetrics;
 pub(crate) use hdrhistogram::{hdrhistogram, hdrhistogram_of_digits, hdrhistogram_synced};
 pub(crate) use histogram::{histogram, histogram_of_digits};
 pub(crate) use measured::measured;
