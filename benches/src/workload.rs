@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use fastrand::Rng;
 
-/// The templates of the routes, as [`Event::route`] numbers them.
+/// The templates of the routes, as [`route`](field@Event::route) numbers them.
 pub type Routes = &'static [&'static str];
 
 /// The method of every event.
