@@ -2,6 +2,7 @@
 
 use crate::figures::OURS;
 use crate::worker::Worker;
+use crate::workload::Routes;
 use crate::{Event, floors, ours, peers};
 
 /// One of the things compared.
@@ -9,8 +10,8 @@ use crate::{Event, floors, ours, peers};
 pub struct Arm {
     /// What it is called in tables, in JSON and by criterion.
     pub name: &'static str,
-    /// Makes a worker for each thread. They share what the arm's threads would share in a service.
-    pub workers: fn(threads: usize) -> Vec<Box<dyn Worker>>,
+    /// Makes a worker for each thread, for events of these routes. They share what the arm's threads would share in a service.
+    pub workers: fn(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>>,
 }
 
 pub(crate) const OURS_TIMED: &str = "ours, timed";
@@ -27,11 +28,19 @@ pub const ARMS: &[Arm] = &[
     Arm { name: "ours, thread-local", workers: ours::thread_local },
     Arm { name: OURS_TIMED, workers: ours::timed },
     Arm { name: HDRHISTOGRAM, workers: peers::hdrhistogram },
+    Arm { name: "hdrhistogram, synced", workers: peers::hdrhistogram_synced },
+    Arm { name: "histogram, atomic", workers: peers::histogram },
     Arm { name: METRIKEN, workers: peers::metriken },
     Arm { name: "metriken, sharded", workers: peers::metriken_sharded },
     Arm { name: PROMETHEUS_CACHED, workers: peers::prometheus_cached },
     Arm { name: PROMETHEUS_LABELS, workers: peers::prometheus_labels },
+    Arm { name: "prometheus-client, labels looked up", workers: peers::prometheus_client },
+    Arm { name: "fast-telemetry, handles cached", workers: peers::fast_telemetry },
+    Arm { name: "measured, labels looked up", workers: peers::measured },
+    Arm { name: "metrics, handles cached", workers: peers::metrics_cached },
     Arm { name: METRICS_LABELS, workers: peers::metrics_labels },
+    Arm { name: "opentelemetry, bound", workers: peers::opentelemetry_bound },
+    Arm { name: "opentelemetry, labels each time", workers: peers::opentelemetry_labels },
     Arm { name: "floor: empty loop", workers: floors::empty },
     Arm { name: "floor: shared fetch_add", workers: floors::fetch_add },
     Arm { name: TWO_RAW_READS, workers: floors::two_raw_reads },

@@ -4,45 +4,57 @@ use serde::Serialize;
 
 use crate::measure::{Measured, Setting};
 use crate::stats::Spread;
+use crate::unit::Unit;
 
-/// What our arm is called, and the one without any metrics, wherever there are such.
+/// What our arm is called, the one without any metrics, and the one that nothing disturbs, wherever there are such.
 pub(crate) const OURS: &str = "ours";
 pub(crate) const BARE: &str = "bare";
+pub(crate) const ALONE: &str = "alone";
 
-/// What the design asks of a ratio.
+/// What the design asks of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Required {
-    /// The ratio is at most this.
+    /// It is at most this.
     AtMost(f64),
-    /// The ratio is at least this.
+    /// It is at least this.
     AtLeast(f64),
 }
 
 /// An arm, and what it was measured with.
-type Lane = (&'static str, Setting);
+pub(crate) type Lane = (&'static str, Setting);
 
-/// The time of `over` divided by that of `under`.
+/// What a figure is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Quantity {
+    /// What `over` took divided by what `under` did.
+    Ratio { over: Lane, under: Lane },
+    /// What a lane took, by itself.
+    Absolute(Lane, Unit),
+}
+
+/// A quantity of which the design asks something.
 #[derive(Debug, Clone)]
-pub struct Ratio {
+pub(crate) struct Requirement {
     pub(crate) what: String,
-    pub(crate) over: Lane,
-    pub(crate) under: Lane,
+    pub(crate) of: Quantity,
     pub(crate) required: Required,
 }
 
 /// How the arms of one kind are set against each other.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// What the times are called in the table's head.
-    pub(crate) unit: &'static str,
-    pub(crate) nanos_in_unit: f64,
+    /// What is compared, in a word or two.
+    pub(crate) kind: &'static str,
+    /// The unit of the table, and what follows it in the table's head.
+    pub(crate) unit: Unit,
+    pub(crate) per: &'static str,
     /// Whether the time of the bare arm is taken off all times, round by round, before there are ratios.
     pub(crate) over_bare: bool,
-    /// The arm by which the times of all arms are divided.
-    pub(crate) reference: Reference,
-    /// Those of which the design asks something.
-    pub(crate) ratios: Vec<Ratio>,
+    /// The arm by which all arms are divided, if they do the same.
+    pub(crate) reference: Option<Reference>,
+    /// What the design asks for.
+    pub(crate) requirements: Vec<Requirement>,
 }
 
 /// The arms that others are compared with.
@@ -50,6 +62,7 @@ pub struct Comparison {
 pub(crate) enum Reference {
     Ours,
     Bare,
+    Alone,
 }
 
 impl Reference {
@@ -58,6 +71,7 @@ impl Reference {
         match self {
             Self::Ours => OURS,
             Self::Bare => BARE,
+            Self::Alone => ALONE,
         }
     }
 }
@@ -82,11 +96,18 @@ impl Comparison {
     ///
     /// If an arm was not measured.
     pub(crate) fn figures(&self, measured: &[Measured]) -> Vec<Figure> {
-        let figure = |Ratio { what, over, under, required }: &Ratio| {
-            let spread = self.ratio(find(measured, *over), find(measured, *under), measured);
-            Figure::new(what, *required, spread.median, spread.noise)
+        let figure = |requirement: &Requirement| match requirement.of {
+            Quantity::Ratio { over, under } => {
+                let spread = self.ratio(find(measured, over), find(measured, under), measured);
+                Figure::new(requirement, None, spread)
+            }
+            Quantity::Absolute(lane, unit) => {
+                let Spread { median, noise } = find(measured, lane).spread();
+                let spread = Spread { median: unit.convert(median), noise: unit.convert(noise) };
+                Figure::new(requirement, Some(unit.name), spread)
+            }
         };
-        self.ratios.iter().map(figure).collect()
+        self.requirements.iter().map(figure).collect()
     }
 }
 
@@ -107,7 +128,11 @@ pub struct Figure {
     pub what: String,
     /// What the design asks for.
     pub required: Required,
-    /// The median over the rounds of the ratio within a round; for what is added to a bare app, the ratio of the medians.
+    /// What it is in; a ratio has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<&'static str>,
+    /// The median over the rounds, of the figure itself or of the ratio within a round; for what is added to a bare app, the
+    /// ratio of the medians.
     pub measured: f64,
     /// Half the interquartile range of the rounds around it.
     pub noise: f64,
@@ -116,8 +141,11 @@ pub struct Figure {
 }
 
 impl Figure {
-    fn new(what: &str, required: Required, measured: f64, noise: f64) -> Self {
-        Self { what: what.to_owned(), required, measured, noise, met: required.is_met_by(measured) }
+    fn new(requirement: &Requirement, unit: Option<&'static str>, measured: Spread) -> Self {
+        let Requirement { what, required, .. } = requirement;
+        let Spread { median, noise } = measured;
+        let met = required.is_met_by(median);
+        Self { what: what.clone(), required: *required, unit, measured: median, noise, met }
     }
 
     /// Whether it is missed by more than the noise, or was not measured since no round counts.
@@ -131,10 +159,10 @@ impl Figure {
 }
 
 impl Required {
-    fn is_met_by(self, ratio: f64) -> bool {
+    fn is_met_by(self, measured: f64) -> bool {
         match self {
-            Self::AtMost(limit) => ratio <= limit,
-            Self::AtLeast(limit) => ratio >= limit,
+            Self::AtMost(limit) => measured <= limit,
+            Self::AtLeast(limit) => measured >= limit,
         }
     }
 }
@@ -143,10 +171,29 @@ impl Required {
 mod tests {
     use super::*;
 
+    fn lane(arm: &'static str, shape: &'static str, rounds: &[f64]) -> Measured {
+        let rounds = rounds.iter().copied().map(Some).collect();
+        Measured { rounds, ..Measured::new(arm, Setting::Shape(shape)) }
+    }
+
+    fn comparison(over_bare: bool, of: Quantity, required: Required) -> Comparison {
+        let requirement = Requirement { what: String::new(), of, required };
+        Comparison {
+            kind: "",
+            unit: Unit::NANOS,
+            per: "",
+            over_bare,
+            reference: Some(Reference::Ours),
+            requirements: vec![requirement],
+        }
+    }
+
     #[test]
     fn a_miss_within_the_noise_is_not_a_clear_one() {
-        let judged = |required, measured| {
-            let figure = Figure::new("", required, measured, 0.1);
+        let of = Quantity::Absolute((OURS, Setting::Shape("")), Unit::NANOS);
+        let judged = |required, median| {
+            let requirement = Requirement { what: String::new(), of, required };
+            let figure = Figure::new(&requirement, None, Spread { median, noise: 0.1 });
             (figure.met, figure.clearly_missed())
         };
         for (required, met, close, missed) in
@@ -160,26 +207,24 @@ mod tests {
 
     #[test]
     fn bare_of_the_same_setting_is_taken_off_both_sides() {
-        let lane = |arm, shape, nanos| Measured {
-            rounds: vec![Some(nanos)],
-            ..Measured::new(arm, Setting::Shape(shape))
-        };
         let measured = [
-            lane(BARE, "b", 900.0),
-            lane(BARE, "a", 100.0),
-            lane(OURS, "a", 110.0),
-            lane("peer", "a", 180.0),
+            lane(BARE, "b", &[900.0]),
+            lane(BARE, "a", &[100.0]),
+            lane(OURS, "a", &[110.0]),
+            lane("peer", "a", &[180.0]),
         ];
         let a = Setting::Shape("a");
-        let required = Required::AtLeast(6.0);
-        let ratio = Ratio { what: String::new(), over: ("peer", a), under: (OURS, a), required };
-        let comparison = Comparison {
-            unit: "ns",
-            nanos_in_unit: 1.0,
-            over_bare: true,
-            reference: Reference::Ours,
-            ratios: vec![ratio],
-        };
-        assert_eq!(comparison.figures(&measured)[0].measured, 8.0);
+        let ratio = Quantity::Ratio { over: ("peer", a), under: (OURS, a) };
+        let figures = comparison(true, ratio, Required::AtLeast(6.0)).figures(&measured);
+        assert_eq!((figures[0].measured, figures[0].unit), (8.0, None));
+    }
+
+    #[test]
+    fn an_absolute_figure_is_the_median_in_its_own_unit() {
+        let measured = [lane(OURS, "a", &[2.5e6, 1.5e6, 2.0e6])];
+        let of = Quantity::Absolute((OURS, Setting::Shape("a")), Unit::MILLIS);
+        let figures = comparison(false, of, Required::AtMost(2.0)).figures(&measured);
+        let Figure { measured, noise, unit, met, .. } = figures[0];
+        assert_eq!((measured, noise, unit, met), (2.0, 0.25, Some("ms"), true));
     }
 }

@@ -8,11 +8,12 @@ use std::time::Instant;
 use crate::Event;
 use crate::arms::{InFlight, each};
 use crate::worker::Worker;
+use crate::workload::Routes;
 
 /// The loop that all arms run in.
 struct Empty;
 
-pub(crate) fn empty(threads: usize) -> Vec<Box<dyn Worker>> {
+pub(crate) fn empty(_: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
     each(threads, || Empty)
 }
 
@@ -26,7 +27,7 @@ impl Worker for Empty {
 /// The least that a metric shared by all threads can do.
 struct FetchAdd(Arc<AtomicU64>);
 
-pub(crate) fn fetch_add(threads: usize) -> Vec<Box<dyn Worker>> {
+pub(crate) fn fetch_add(_: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
     let shared = Arc::new(AtomicU64::new(0));
     each(threads, || FetchAdd(Arc::clone(&shared)))
 }
@@ -45,7 +46,7 @@ struct TwoRawReads {
     in_flight: InFlight<u64>,
 }
 
-pub(crate) fn two_raw_reads(threads: usize) -> Vec<Box<dyn Worker>> {
+pub(crate) fn two_raw_reads(_: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
     let clock = quanta::Clock::new();
     each(threads, || TwoRawReads { in_flight: InFlight::new(|| clock.raw()), clock: clock.clone() })
 }
@@ -61,7 +62,7 @@ impl Worker for TwoRawReads {
 /// The same with the standard library's clock.
 struct TwoInstants(InFlight<Instant>);
 
-pub(crate) fn two_instants(threads: usize) -> Vec<Box<dyn Worker>> {
+pub(crate) fn two_instants(_: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
     each(threads, || TwoInstants(InFlight::new(Instant::now)))
 }
 

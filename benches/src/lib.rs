@@ -1,4 +1,5 @@
-//! Side by side, ours, the peers, and the floors under all of them: records, middlewares, and whole servers.
+//! Side by side, ours, the peers, and the floors under all of them: records, middlewares, readings, errors, memory, and whole
+//! servers.
 //!
 //! Each kind feeds all its arms the same. A record's [arm](arms::ARMS) gets the same [`Workload`] through the same loop, and
 //! does with each event what its docs advise: count it by route, method and status, and record its latency by route.
@@ -8,9 +9,13 @@
 //! |---|---|
 //! | ratios of records, and the design's figures met or missed | `cargo run --profile bench -p benches --bin compare` |
 //! | what middlewares add to a bare app, and the figures | `cargo run --profile bench -p benches --bin compare middleware` |
+//! | what readings take, and what they take those who write | `cargo run --profile bench -p benches --bin compare read` |
+//! | what a request takes that fails, in a storm of errors | `cargo run --profile bench -p benches --bin compare errors` |
+//! | resident memory by endpoints, shards and digits | `cargo run --profile bench -p benches --bin compare memory` |
+//! | all of that, and whole servers if `wrk` is there | `cargo run --profile bench -p benches --bin compare all` |
 //! | processor time of whole servers under load, and the figure | `benches/load.sh` |
 //! | how often a middleware asks for memory | `cargo run --profile bench -p benches --bin allocations` |
-//! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware` |
+//! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware --bench read --bench errors` |
 //! | an arm's server, to put load of one's own on it | `cargo run --profile bench -p benches --bin server -- --help` |
 //!
 //! Absolute times depend on the machine and on who else uses it. Ratios are what to look at: [`measure`] takes all arms by
@@ -19,18 +24,24 @@
 #![forbid(unsafe_code)]
 
 pub mod arms;
+pub mod errors;
 pub mod figures;
 mod floors;
 pub mod load;
 pub mod machine;
 pub mod measure;
+pub mod memory;
 pub mod middleware;
 mod ours;
 mod peers;
+pub mod read;
 pub mod record;
 pub mod report;
+mod service;
 mod stats;
+mod unit;
 pub mod worker;
 mod workload;
 
-pub use workload::{Event, Workload};
+pub use service::Size;
+pub use workload::{Event, Routes, Workload};

@@ -19,11 +19,12 @@ use futures_util::future::{Either, select};
 
 pub use error::LoadError;
 
-use crate::figures::{BARE, Comparison, OURS, Ratio, Reference, Required};
+use crate::figures::{BARE, Comparison, OURS, Quantity, Reference, Required, Requirement};
 use crate::load::server::Server;
 use crate::load::wrk::Wrk;
 use crate::measure::{Measured, Setting, turns};
 use crate::middleware::Arm;
+use crate::unit::Unit;
 
 /// The arms that somebody might run. The one that only reads the clock is none.
 const ARMS: [Arm; 4] = [Arm::Bare, Arm::Ours, Arm::ActixWebProm, Arm::OpenTelemetry];
@@ -117,14 +118,14 @@ async fn measure_round(
 pub fn comparison(load: Load) -> Comparison {
     let setting = Setting::Workers(load.workers);
     Comparison {
-        unit: "µs of processor time a request",
-        nanos_in_unit: 1_000.0,
+        kind: "servers under load",
+        unit: Unit::MICROS,
+        per: "of processor time a request",
         over_bare: false,
-        reference: Reference::Bare,
-        ratios: vec![Ratio {
+        reference: Some(Reference::Bare),
+        requirements: vec![Requirement {
             what: "whole server under load, processor time a request, against bare".to_owned(),
-            over: (OURS, setting),
-            under: (BARE, setting),
+            of: Quantity::Ratio { over: (OURS, setting), under: (BARE, setting) },
             required: Required::AtMost(1.015),
         }],
     }

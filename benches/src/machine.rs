@@ -1,8 +1,8 @@
 //! What the figures were measured on.
 
-use std::fs;
 use std::process::Command;
 use std::thread::available_parallelism;
+use std::{fmt, fs};
 
 use serde::Serialize;
 
@@ -26,6 +26,13 @@ impl Machine {
             cores: available_parallelism().map_or(0, Into::into),
             rustc: rustc_version().unwrap_or_else(unknown),
         }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cpu, cores, rustc } = self;
+        write!(f, "{cpu}, {cores} cores; {rustc}")
     }
 }
 

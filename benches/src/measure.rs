@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::service::Size;
 use crate::stats::Spread;
 
 /// Decides the order of the lanes.
@@ -16,22 +17,35 @@ const SEED: u64 = 0x0bde;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Setting {
-    /// So many threads at the same time.
-    Threads(usize),
+    /// Events of so many routes, on so many threads at the same time.
+    Record {
+        /// The routes.
+        routes: usize,
+        /// The threads.
+        threads: usize,
+    },
     /// Requests of one shape.
     Shape(&'static str),
     /// A server with so many workers.
     Workers(usize),
+    /// A service of some size.
+    Service(Size),
 }
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Threads(1) => write!(f, "1 thread"),
-            Self::Threads(threads) => write!(f, "{threads} threads"),
+        match *self {
+            Self::Record { routes, threads: 1 } => write!(f, "{routes} routes, 1 thread"),
+            Self::Record { routes, threads } => write!(f, "{routes} routes, {threads} threads"),
             Self::Shape(shape) => write!(f, "{shape} requests"),
             Self::Workers(1) => write!(f, "1 worker"),
             Self::Workers(workers) => write!(f, "{workers} workers"),
+            Self::Service(size) => {
+                let s = |count: usize| if count == 1 { "" } else { "s" };
+                let Size { endpoints, shards, digits } = size;
+                write!(f, "{endpoints} endpoint{} x {shards} shard{}, ", s(endpoints), s(shards))?;
+                write!(f, "{digits} digit{}", s(digits.into()))
+            }
         }
     }
 }
@@ -43,7 +57,7 @@ pub struct Measured {
     pub arm: &'static str,
     /// What it was measured with.
     pub setting: Setting,
-    /// Nanoseconds, round by round. `None` where the round does not count.
+    /// Nanoseconds, or bytes of memory, round by round. `None` where the round does not count.
     pub(crate) rounds: Vec<Option<f64>>,
 }
 
@@ -53,9 +67,14 @@ impl Measured {
         Self { arm, setting, rounds: Vec::new() }
     }
 
-    /// The median over the rounds, in nanoseconds. NaN if no round counts.
-    pub fn nanos(&self) -> f64 {
-        Spread::of(self.rounds.iter().copied().flatten()).median
+    /// The median over the rounds. NaN if no round counts.
+    pub fn median(&self) -> f64 {
+        self.spread().median
+    }
+
+    /// The median over the rounds, and how far they scatter around it.
+    pub(crate) fn spread(&self) -> Spread {
+        Spread::of(self.rounds.iter().copied().flatten())
     }
 
     /// How much longer this took than `floor`, round by round.
@@ -72,9 +91,9 @@ impl Measured {
     /// The ratio of the medians, and how far the rounds scatter around it. For differences: in a single round, one can be
     /// close to 0 by accident, and then a ratio within the round says nothing.
     pub(crate) fn ratio_of_medians(&self, other: &Self) -> Spread {
-        let median = self.nanos() / other.nanos();
+        let median = self.median() / other.median();
         let off = Spread::of(self.with(other).map(|(own, other)| own - median * other));
-        Spread { median, noise: off.noise / other.nanos().abs() }
+        Spread { median, noise: off.noise / other.median().abs() }
     }
 
     /// The rounds that count for both.
@@ -99,7 +118,7 @@ mod tests {
 
     fn measured(rounds: &[f64]) -> Measured {
         let rounds = rounds.iter().map(|&nanos| (nanos > 0.0).then_some(nanos)).collect();
-        Measured { rounds, ..Measured::new("", Setting::Threads(1)) }
+        Measured { rounds, ..Measured::new("", Setting::Shape("")) }
     }
 
     #[test]

@@ -1,28 +1,45 @@
 //! Our arms.
 
+use std::sync::Arc;
+
 use metrics_core::{EndpointId, Outcome, Recorder, Registry, Start};
 
 use crate::Event;
 use crate::arms::{InFlight, each};
 use crate::worker::Worker;
-use crate::workload::{METHOD, ROUTES};
+use crate::workload::{METHOD, Routes};
 
-type Endpoints = [EndpointId; ROUTES.len()];
-
-fn endpoints(registry: &Registry) -> Endpoints {
-    ROUTES.map(|route| registry.endpoint(METHOD, route))
+/// The endpoints, as [`Event::route`] numbers them.
+pub(crate) fn endpoints(registry: &Registry, routes: Routes) -> Arc<[EndpointId]> {
+    routes.iter().map(|route| registry.endpoint(METHOD, route)).collect()
 }
 
 /// A recorder that the thread owns.
-struct Owned {
+pub(crate) struct Owned {
     recorder: Recorder,
-    endpoints: Endpoints,
+    endpoints: Arc<[EndpointId]>,
 }
 
-pub(crate) fn owned(threads: usize) -> Vec<Box<dyn Worker>> {
-    let registry = Registry::new();
-    let endpoints = endpoints(&registry);
-    each(threads, || Owned { recorder: registry.recorder(), endpoints })
+impl Owned {
+    pub(crate) fn new(registry: &Registry, endpoints: Arc<[EndpointId]>) -> Self {
+        Self { recorder: registry.recorder(), endpoints }
+    }
+}
+
+pub(crate) fn owned(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
+    owned_of_digits(routes, threads, 2).1
+}
+
+/// As [`owned`], with another precision, and what to read it by.
+pub(crate) fn owned_of_digits(
+    routes: Routes,
+    threads: usize,
+    digits: u8,
+) -> (Registry, Vec<Box<dyn Worker>>) {
+    let registry = Registry::builder().significant_digits(digits).build().expect("digits in range");
+    let endpoints = endpoints(&registry, routes);
+    let workers = each(threads, || Owned::new(&registry, Arc::clone(&endpoints)));
+    (registry, workers)
 }
 
 impl Worker for Owned {
@@ -35,13 +52,13 @@ impl Worker for Owned {
 /// The recorder that the registry keeps for the thread.
 struct ThreadLocal {
     registry: Registry,
-    endpoints: Endpoints,
+    endpoints: Arc<[EndpointId]>,
 }
 
-pub(crate) fn thread_local(threads: usize) -> Vec<Box<dyn Worker>> {
+pub(crate) fn thread_local(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
     let registry = Registry::new();
-    let endpoints = endpoints(&registry);
-    each(threads, || ThreadLocal { registry: registry.clone(), endpoints })
+    let endpoints = endpoints(&registry, routes);
+    each(threads, || ThreadLocal { registry: registry.clone(), endpoints: Arc::clone(&endpoints) })
 }
 
 impl Worker for ThreadLocal {
@@ -54,17 +71,17 @@ impl Worker for ThreadLocal {
 /// The clock and the record together.
 struct Timed {
     recorder: Recorder,
-    endpoints: Endpoints,
+    endpoints: Arc<[EndpointId]>,
     in_flight: InFlight<Start>,
 }
 
-pub(crate) fn timed(threads: usize) -> Vec<Box<dyn Worker>> {
+pub(crate) fn timed(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
     let registry = Registry::new();
-    let endpoints = endpoints(&registry);
+    let endpoints = endpoints(&registry, routes);
     each(threads, || {
         let recorder = registry.recorder();
         let in_flight = InFlight::new(|| recorder.start());
-        Timed { recorder, endpoints, in_flight }
+        Timed { recorder, endpoints: Arc::clone(&endpoints), in_flight }
     })
 }
 
@@ -84,8 +101,9 @@ mod tests {
     #[test]
     fn the_owned_arm_records_every_event() {
         let registry = Registry::new();
-        let mut arm = Owned { recorder: registry.recorder(), endpoints: endpoints(&registry) };
         let workload = Workload::six_routes();
+        let endpoints = endpoints(&registry, workload.routes());
+        let mut arm = Owned::new(&registry, endpoints);
         arm.record_all(workload.events());
         assert_eq!(registry.summary().total.calls, workload.events().len() as u64);
     }

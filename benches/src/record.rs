@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use crate::Event;
 use crate::arms::{
     Arm, HDRHISTOGRAM, METRICS_LABELS, METRIKEN, OURS_TIMED, PROMETHEUS_CACHED, PROMETHEUS_LABELS,
     TWO_RAW_READS,
 };
-use crate::figures::{Comparison, OURS, Ratio, Reference, Required};
+use crate::figures::{Comparison, OURS, Quantity, Reference, Required, Requirement};
 use crate::measure::{Measured, Setting, turns};
+use crate::unit::Unit;
 use crate::worker::{Worker, run};
+use crate::{Event, Workload};
 
 /// How long an arm runs in a round, about: long against a clock reading and a thread's start, short against the
 /// scheduler's time slice, so that most runs are not interrupted.
@@ -29,8 +30,9 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    fn new(arm: &Arm, threads: usize, events: &'a [Event]) -> Self {
-        let mut workers = (arm.workers)(threads);
+    fn new(arm: &Arm, threads: usize, workload: &'a Workload) -> Self {
+        let events = workload.events();
+        let mut workers = (arm.workers)(workload.routes(), threads);
         // The shortest of a few, since the first ones allocate.
         let pass = (0..3).map(|_| run(&mut workers, events, 1).mean).min().unwrap_or_default();
         let passes = RUN.div_duration_f64(pass.max(Duration::from_nanos(1)));
@@ -47,13 +49,14 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// Measures each arm on each number of threads.
-pub fn measure(arms: &[Arm], threads: &[usize], events: &[Event], rounds: usize) -> Vec<Measured> {
+/// Measures each arm with each workload, on the number of threads beside it.
+pub fn measure(arms: &[Arm], settings: &[(&Workload, usize)], rounds: usize) -> Vec<Measured> {
     let (mut lanes, mut measured) = (Vec::new(), Vec::new());
-    for &threads in threads {
+    for &(workload, threads) in settings {
+        let setting = Setting::Record { routes: workload.routes().len(), threads };
         for arm in arms {
-            lanes.push(Lane::new(arm, threads, events));
-            measured.push(Measured::new(arm.name, Setting::Threads(threads)));
+            lanes.push(Lane::new(arm, threads, workload));
+            measured.push(Measured::new(arm.name, setting));
         }
     }
     for lane in turns(lanes.len(), rounds) {
@@ -64,13 +67,15 @@ pub fn measure(arms: &[Arm], threads: &[usize], events: &[Event], rounds: usize)
 
 /// How records compare: the time of each by ours.
 pub fn comparison() -> Comparison {
-    let ratio = |what: &str, (over, over_threads), (under, under_threads), required| Ratio {
+    let ratio = |what: &str, (over, over_threads), (under, under_threads), required| Requirement {
         what: what.to_owned(),
-        over: (over, Setting::Threads(over_threads)),
-        under: (under, Setting::Threads(under_threads)),
+        of: Quantity::Ratio {
+            over: (over, Setting::Record { routes: 6, threads: over_threads }),
+            under: (under, Setting::Record { routes: 6, threads: under_threads }),
+        },
         required,
     };
-    let ratios = vec![
+    let requirements = vec![
         ratio(
             "record, against a plain `&mut hdrhistogram::Histogram`",
             (OURS, 1),
@@ -110,11 +115,12 @@ pub fn comparison() -> Comparison {
         ),
     ];
     Comparison {
-        unit: "ns per event on a thread",
-        nanos_in_unit: 1.0,
+        kind: "records",
+        unit: Unit::NANOS,
+        per: "per event on a thread",
         over_bare: false,
-        reference: Reference::Ours,
-        ratios,
+        reference: Some(Reference::Ours),
+        requirements,
     }
 }
 
@@ -126,11 +132,13 @@ mod tests {
 
     #[test]
     fn every_arm_runs_on_one_thread_and_on_two_and_every_figure_finds_its_arms() {
-        let workload = Workload::six_routes();
-        let measured = measure(ARMS, &[1, 2], &workload.events()[..100], 1);
-        assert_eq!(measured.len(), 2 * ARMS.len());
-        let timed = |lane: &&Measured| lane.setting == Setting::Threads(1) && lane.nanos() > 0.0;
-        assert_eq!(measured.iter().filter(timed).count(), ARMS.len());
-        assert_eq!(comparison().figures(&measured).len(), comparison().ratios.len());
+        let (six, many) = (Workload::six_routes().cut(100), Workload::many_routes().cut(100));
+        let measured = measure(ARMS, &[(&six, 1), (&six, 2), (&many, 1)], 1);
+        assert_eq!(measured.len(), 3 * ARMS.len());
+        let timed = |lane: &&Measured| {
+            matches!(lane.setting, Setting::Record { threads: 1, .. }) && lane.median() > 0.0
+        };
+        assert_eq!(measured.iter().filter(timed).count(), 2 * ARMS.len());
+        assert_eq!(comparison().figures(&measured).len(), comparison().requirements.len());
     }
 }

@@ -9,11 +9,21 @@ use serde::Serialize;
 use crate::figures::{Comparison, Figure, Reference, Required, find};
 use crate::machine::Machine;
 use crate::measure::{Measured, Setting};
+use crate::unit::Amount;
 
-/// Everything that a run found out. Its `Display` is Markdown.
+/// Everything that a run found out.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    machine: Machine,
+    /// What it ran on.
+    pub machine: Machine,
+    /// What it compared.
+    pub sections: Vec<Section>,
+}
+
+/// What one comparison found out. Its `Display` is Markdown.
+#[derive(Debug, Clone, Serialize)]
+pub struct Section {
+    kind: &'static str,
     #[serde(skip)]
     comparison: Comparison,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,20 +40,27 @@ struct Row {
     arm: &'static str,
     #[serde(flatten)]
     setting: Setting,
-    nanos: f64,
+    #[serde(flatten)]
+    amount: Amount,
+    /// In the table's unit.
+    #[serde(skip)]
+    in_unit: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     nanos_over_bare: Option<f64>,
     #[serde(flatten)]
-    ratio: RatioTo,
+    ratio: Option<RatioTo>,
+    /// Of the ratio; without one, of what was measured, in the table's unit.
     noise: f64,
 }
 
 /// The ratio to the reference, named after it.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "so they are called in JSON")]
 enum RatioTo {
     RatioToOurs(f64),
     RatioToBare(f64),
+    RatioToAlone(f64),
 }
 
 impl RatioTo {
@@ -51,34 +68,53 @@ impl RatioTo {
         match reference {
             Reference::Ours => Self::RatioToOurs(ratio),
             Reference::Bare => Self::RatioToBare(ratio),
+            Reference::Alone => Self::RatioToAlone(ratio),
         }
     }
 
     fn value(self) -> f64 {
-        let (Self::RatioToOurs(ratio) | Self::RatioToBare(ratio)) = self;
+        let (Self::RatioToOurs(ratio) | Self::RatioToBare(ratio) | Self::RatioToAlone(ratio)) = self;
         ratio
     }
 }
 
 impl Report {
+    /// Writes everything as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written to.
+    pub fn write_json(&self, file: File) -> io::Result<()> {
+        let mut file = BufWriter::new(file);
+        serde_json::to_writer_pretty(&mut file, self)?;
+        writeln!(file)?;
+        file.flush()
+    }
+}
+
+impl Section {
     /// # Panics
     ///
     /// If nothing was measured, or an arm is missing that the others are compared with.
-    pub fn new(comparison: Comparison, machine: Machine, measured: &[Measured]) -> Self {
+    pub fn new(comparison: Comparison, measured: &[Measured]) -> Self {
         let row = |lane: &Measured| {
-            let reference = find(measured, (comparison.reference.arm(), lane.setting));
-            let ratio = comparison.ratio(lane, reference, measured);
+            let unit = comparison.unit;
+            let against = comparison.reference.map(|reference| {
+                let under = find(measured, (reference.arm(), lane.setting));
+                (reference, comparison.ratio(lane, under, measured))
+            });
             Row {
                 arm: lane.arm,
                 setting: lane.setting,
-                nanos: lane.nanos(),
-                nanos_over_bare: comparison.over_bare(lane, measured).map(|over| over.nanos()),
-                ratio: RatioTo::new(comparison.reference, ratio.median),
-                noise: ratio.noise,
+                amount: unit.amount(lane.median()),
+                in_unit: unit.convert(lane.median()),
+                nanos_over_bare: comparison.over_bare(lane, measured).map(|over| over.median()),
+                ratio: against.map(|(reference, ratio)| RatioTo::new(reference, ratio.median)),
+                noise: against.map_or_else(|| unit.convert(lane.spread().noise), |(_, ratio)| ratio.noise),
             }
         };
         Self {
-            machine,
+            kind: comparison.kind,
             events: None,
             rounds: measured[0].rounds.len(),
             runs_apart: measured.iter().flat_map(|lane| &lane.rounds).filter(|run| run.is_none()).count(),
@@ -98,38 +134,55 @@ impl Report {
         &self.figures
     }
 
-    /// Writes everything as JSON.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be written to.
-    pub fn write_json(&self, file: File) -> io::Result<()> {
-        let mut file = BufWriter::new(file);
-        serde_json::to_writer_pretty(&mut file, self)?;
-        writeln!(file)?;
-        file.flush()
+    fn write_table(&self, f: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
+        let Comparison { unit, per, reference, over_bare, .. } = &self.comparison;
+        write!(f, "| arm | {} {per} |", unit.name)?;
+        if *over_bare {
+            write!(f, " over bare |")?;
+        }
+        if let Some(reference) = reference {
+            write!(f, " ratio to {} |", reference.arm())?;
+        }
+        let columns = 2 + usize::from(*over_bare) + usize::from(reference.is_some());
+        writeln!(f, " noise |\n|---|{}", "---:|".repeat(columns))?;
+        for row in rows {
+            write!(f, "| {} | {:.2} |", row.arm, row.in_unit)?;
+            if let Some(nanos) = row.nanos_over_bare {
+                write!(f, " {:.2} |", unit.convert(nanos))?;
+            }
+            if let Some(ratio) = row.ratio {
+                write!(f, " {:.3} |", ratio.value())?;
+            }
+            writeln!(f, " {:.3} |", row.noise)?;
+        }
+        Ok(())
     }
 
-    fn write_table(&self, f: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
-        let Comparison { unit, nanos_in_unit, reference, .. } = &self.comparison;
-        let (over_bare, line) = if self.comparison.over_bare { (" over bare |", "---:|") } else { ("", "") };
-        writeln!(f, "| arm | {unit} |{over_bare} ratio to {} | noise |", reference.arm())?;
-        writeln!(f, "|---|---:|{line}---:|---:|")?;
-        for row in rows {
-            write!(f, "| {} | {:.2} |", row.arm, row.nanos / nanos_in_unit)?;
-            if let Some(nanos) = row.nanos_over_bare {
-                write!(f, " {:.2} |", nanos / nanos_in_unit)?;
-            }
-            writeln!(f, " {:.3} | {:.3} |", row.ratio.value(), row.noise)?;
+    fn write_figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n## Figures to reach: {}\n", self.kind)?;
+        writeln!(f, "| what | required | measured | noise | |\n|---|---:|---:|---:|---|")?;
+        for figure in &self.figures {
+            let Figure { what, measured, noise, .. } = figure;
+            let unit = figure.unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+            let required = match figure.required {
+                Required::AtMost(limit) => format!("<= {limit}{unit}"),
+                Required::AtLeast(limit) => format!(">= {limit}{unit}"),
+            };
+            let verdict = match (figure.met, figure.clearly_missed()) {
+                _ if measured.is_nan() => "not measured",
+                (true, _) => "met",
+                (false, false) => "missed, within the noise",
+                (false, true) => "missed",
+            };
+            writeln!(f, "| {what} | {required} | {measured:.3}{unit} | {noise:.3} | {verdict} |")?;
         }
         Ok(())
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine { cpu, cores, rustc } = &self.machine;
-        write!(f, "{cpu}, {cores} cores; {rustc}; ")?;
+        write!(f, "# {}\n\n", self.kind)?;
         if let Some(events) = self.events {
             write!(f, "{events} events, ")?;
         }
@@ -145,22 +198,45 @@ impl fmt::Display for Report {
             writeln!(f, "\n## {}\n", rows[0].setting)?;
             self.write_table(f, rows)?;
         }
-        writeln!(f, "\n## Figures to reach\n")?;
-        writeln!(f, "| what | required | measured | noise | |\n|---|---:|---:|---:|---|")?;
-        for figure in &self.figures {
-            let required = match figure.required {
-                Required::AtMost(limit) => format!("<= {limit}"),
-                Required::AtLeast(limit) => format!(">= {limit}"),
-            };
-            let verdict = match (figure.met, figure.clearly_missed()) {
-                _ if figure.measured.is_nan() => "not measured",
-                (true, _) => "met",
-                (false, false) => "missed, within the noise",
-                (false, true) => "missed",
-            };
-            let Figure { what, measured, noise, .. } = figure;
-            writeln!(f, "| {what} | {required} | {measured:.3} | {noise:.3} | {verdict} |")?;
+        if !self.figures.is_empty() {
+            self.write_figures(f)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::{OURS, Quantity, Requirement};
+    use crate::service::Size;
+    use crate::unit::Unit;
+
+    #[test]
+    fn an_absolute_figure_is_shown_in_its_unit_and_arms_without_a_reference_have_no_ratio() {
+        let setting = Setting::Service(Size { endpoints: 200, shards: 1, digits: 2 });
+        let measured = Measured { rounds: vec![Some(3e6)], ..Measured::new(OURS, setting) };
+        let comparison = Comparison {
+            kind: "readings",
+            unit: Unit::MICROS,
+            per: "a reading",
+            over_bare: false,
+            reference: None,
+            requirements: vec![Requirement {
+                what: "summary".to_owned(),
+                of: Quantity::Absolute((OURS, setting), Unit::MILLIS),
+                required: Required::AtMost(2.0),
+            }],
+        };
+        let section = Section::new(comparison, &[measured]);
+        let text = section.to_string();
+        assert!(text.contains("## 200 endpoints x 1 shard, 2 digits\n"), "{text}");
+        assert!(
+            text.contains("| arm | µs a reading | noise |\n|---|---:|---:|\n| ours | 3000.00 | 0.000 |\n")
+        );
+        assert!(text.contains("| summary | <= 2 ms | 3.000 ms | 0.000 | missed |"), "{text}");
+        let json = serde_json::to_value(section).unwrap();
+        assert_eq!(json["arms"][0]["nanos"], 3e6);
+        assert_eq!(json["figures"][0]["unit"], "ms");
     }
 }

@@ -1,16 +1,41 @@
 //! What is recorded: the same events for every arm and in every run.
 
 use std::f64::consts::TAU;
+use std::sync::LazyLock;
+
+use fastrand::Rng;
+
+/// The templates of the routes, as [`route`](field@Event::route) numbers them.
+pub type Routes = &'static [&'static str];
 
 /// The method of every event.
 pub(crate) const METHOD: &str = "GET";
 
-/// The routes, as [`Event::route`] numbers them.
-pub(crate) const ROUTES: [&str; 6] =
-    ["/", "/items", "/items/{id}", "/items/{id}/reviews", "/users/{id}", "/search"];
+/// The first routes; there are up to [`MAX_ROUTES`].
+const SIX_ROUTES: [&str; 6] = ["/", "/items", "/items/{id}", "/items/{id}/reviews", "/users/{id}", "/search"];
+
+/// As many as any service in these benches has.
+pub(crate) const MAX_ROUTES: usize = 1_000;
+
+/// The first `count` routes.
+///
+/// # Panics
+///
+/// If `count` is above [`MAX_ROUTES`].
+pub(crate) fn routes(count: usize) -> Routes {
+    // The labels of some peers have to be static.
+    static ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let further = (SIX_ROUTES.len()..).map(|i| &*format!("/services/{i}/items/{{id}}").leak());
+        SIX_ROUTES.into_iter().chain(further).take(MAX_ROUTES).collect()
+    });
+    &ROUTES[..count]
+}
 
 /// The statuses that occur, and as a label.
 pub(crate) const STATUSES: [(u16, &str); 3] = [(200, "200"), (404, "404"), (500, "500")];
+
+/// The routes of [`Workload::many_routes`].
+const MANY: usize = 200;
 
 /// 128 KiB of events: too many for a branch predictor to learn by heart, few enough for the L2 cache.
 const EVENTS: usize = 8_192;
@@ -28,7 +53,7 @@ pub struct Event {
     pub nanos: u64,
     /// The status of the response: 200, 404 or 500.
     pub status: u16,
-    /// Which of the six routes.
+    /// Which of the workload's routes.
     pub route: u16,
 }
 
@@ -62,14 +87,19 @@ impl Event {
 /// around 0.35 ms.
 #[derive(Debug, Clone)]
 pub struct Workload {
+    routes: Routes,
     events: Vec<Event>,
 }
 
 impl Workload {
     /// Events spread evenly over six routes.
     pub fn six_routes() -> Self {
-        let mut random = fastrand::Rng::with_seed(SEED);
-        Self { events: (0..EVENTS).map(|_| event(&mut random)).collect() }
+        Self::of(routes(SIX_ROUTES.len()))
+    }
+
+    /// Events spread evenly over 200 routes: what an arm keeps for them does not fit into the L1 cache.
+    pub fn many_routes() -> Self {
+        Self::of(routes(MANY))
     }
 
     /// The same events, all of one route.
@@ -79,25 +109,51 @@ impl Workload {
         workload
     }
 
+    /// The events of six routes, each of which has status 500.
+    pub fn failures() -> Self {
+        let mut workload = Self::six_routes();
+        workload.events.iter_mut().for_each(|event| event.status = 500);
+        workload
+    }
+
+    fn of(routes: Routes) -> Self {
+        let mut random = Rng::with_seed(SEED);
+        Self { routes, events: (0..EVENTS).map(|_| event(&mut random, routes.len())).collect() }
+    }
+
+    /// Only the first `events`, for tests.
+    #[cfg(test)]
+    pub(crate) fn cut(mut self, events: usize) -> Self {
+        self.events.truncate(events);
+        self
+    }
+
+    /// The routes that the arms have to know.
+    pub fn routes(&self) -> Routes {
+        self.routes
+    }
+
     /// The events, in order.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 }
 
-fn event(random: &mut fastrand::Rng) -> Event {
-    // Box-Muller; `1 - f64()` is never 0.
-    let normal = (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (TAU * random.f64()).cos();
+fn event(random: &mut Rng, routes: usize) -> Event {
+    let nanos = lognormal(random, MEDIAN_NANOS, SIGMA);
     let status = match random.u32(0..1_000) {
         0..4 => 500,
         4..10 => 404,
         _ => 200,
     };
-    Event {
-        nanos: (MEDIAN_NANOS * (SIGMA * normal).exp()) as u64,
-        status,
-        route: random.u16(0..ROUTES.len() as u16),
-    }
+    Event { nanos, status, route: random.u16(0..routes as u16) }
+}
+
+/// Nanoseconds of which half are below `median`; `sigma` is the standard deviation of the logarithm.
+pub(crate) fn lognormal(random: &mut Rng, median: f64, sigma: f64) -> u64 {
+    // Box-Muller; `1 - f64()` is never 0.
+    let normal = (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (TAU * random.f64()).cos();
+    (median * (sigma * normal).exp()) as u64
 }
 
 #[cfg(test)]
@@ -110,9 +166,20 @@ mod tests {
     }
 
     #[test]
+    fn many_routes_have_names_of_their_own_and_all_occur() {
+        let workload = Workload::many_routes();
+        let mut names = workload.routes().to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), MANY);
+        let occurs = |route| workload.events().iter().any(|event| event.route() == route);
+        assert!((0..MANY).all(occurs));
+    }
+
+    #[test]
     fn the_events_are_spread_as_the_docs_say() {
         let mut nanos = Vec::new();
-        let (mut routes, mut statuses) = ([0; ROUTES.len()], [0; STATUSES.len()]);
+        let (mut routes, mut statuses) = ([0; SIX_ROUTES.len()], [0; STATUSES.len()]);
         for event in Workload::six_routes().events() {
             nanos.push(event.nanos);
             routes[event.route()] += 1;

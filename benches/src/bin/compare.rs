@@ -2,22 +2,23 @@
 
 #![forbid(unsafe_code)]
 
+use std::env;
 use std::fs::File;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use benches::arms::ARMS;
 use benches::figures::Figure;
 use benches::load::{Load, LoadError};
 use benches::machine::Machine;
-use benches::report::Report;
-use benches::{Workload, load, middleware, record};
+use benches::report::{Report, Section};
+use benches::{Size, Workload, errors, load, memory, middleware, read, record};
 
 const USAGE: &str = "\
 Usage: cargo run --profile bench -p benches --bin compare -- [KIND] [OPTIONS]
 
-  KIND             what is compared: record (the default), middleware, or load, for whole servers
-  --rounds N       rounds over all arms; the default is 61, for load 11
+  KIND             what is compared: record (the default), middleware, read, errors, memory (on Linux), load
+                   (whole servers), or all of them, one after another, load only where wrk and the server are
+  --rounds N       rounds over all arms; the default is 61, for read 31, for load 11, for memory 3
   --json PATH      write the results there, too
   --check          exit with 1 if a figure is missed by more than the noise
 
@@ -27,24 +28,45 @@ Of load, which needs Linux and wrk:
   --connections N  connections that are kept busy; the default is 32";
 
 struct Options {
-    kind: Kind,
+    kinds: Vec<Kind>,
     rounds: Option<usize>,
     json: Option<File>,
     check: bool,
     load: Load,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Record,
     Middleware,
+    Read,
+    Errors,
+    Memory,
     Load,
 }
 
+/// What the command line asks for.
+enum Task {
+    Compare(Options),
+    Help,
+    /// What a child of `compare memory` does.
+    Weigh(memory::Arm, Size),
+}
+
 fn main() -> ExitCode {
-    match options() {
-        Ok(Some(options)) => compare(options),
-        Ok(None) => {
+    match task() {
+        Ok(Task::Compare(options)) => compare(options),
+        Ok(Task::Weigh(arm, size)) => match memory::weigh(arm, size) {
+            Ok(bytes) => {
+                println!("{bytes}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("compare: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Task::Help) => {
             println!("{USAGE}");
             ExitCode::SUCCESS
         }
@@ -55,19 +77,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for; `None` is a call for help.
-fn options() -> Result<Option<Options>, lexopt::Error> {
+fn task() -> Result<Task, lexopt::Error> {
     use lexopt::prelude::*;
     let mut options =
-        Options { kind: Kind::Record, rounds: None, json: None, check: false, load: Load::default() };
+        Options { kinds: Vec::new(), rounds: None, json: None, check: false, load: Load::default() };
     let mut arguments = lexopt::Parser::from_env();
-    let (mut kinds, mut of_load) = (0, None);
+    let mut of_load = None;
     while let Some(argument) = arguments.next()? {
         match argument {
-            Value(kind) if kinds == 0 => {
-                kinds = 1;
-                options.kind = kind.parse()?;
-            }
+            Value(name) if options.kinds.is_empty() => options.kinds = name.parse_with(kinds)?,
             Long("rounds") => options.rounds = Some(at_least_1("--rounds", &mut arguments)?),
             Long("seconds") => {
                 options.load.seconds = at_least_1("--seconds", &mut arguments)?;
@@ -88,13 +106,21 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
                 options.json = Some(file);
             }
             Long("check") => options.check = true,
-            Short('h') | Long("help") => return Ok(None),
+            Short('h') | Long("help") => return Ok(Task::Help),
+            Long("weigh") => {
+                return Ok(Task::Weigh(arguments.value()?.parse()?, arguments.value()?.parse()?));
+            }
             _ => return Err(argument.unexpected()),
         }
     }
+    if options.kinds.is_empty() {
+        options.kinds = vec![Kind::Record];
+    }
     match of_load {
-        Some(option) if options.kind != Kind::Load => Err(format!("{option} is an option of load").into()),
-        _ => Ok(Some(options)),
+        Some(option) if !options.kinds.contains(&Kind::Load) => {
+            Err(format!("{option} is an option of load").into())
+        }
+        _ => Ok(Task::Compare(options)),
     }
 }
 
@@ -106,54 +132,111 @@ fn at_least_1(option: &str, arguments: &mut lexopt::Parser) -> Result<usize, lex
     }
 }
 
-impl FromStr for Kind {
-    type Err = String;
+impl Kind {
+    /// In the order in which `all` compares them.
+    const ALL: [Self; 6] =
+        [Self::Record, Self::Middleware, Self::Read, Self::Errors, Self::Memory, Self::Load];
 
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "record" => Ok(Self::Record),
-            "middleware" => Ok(Self::Middleware),
-            "load" => Ok(Self::Load),
-            _ => Err(format!("{name:?} is none of record, middleware and load")),
+    fn name(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::Middleware => "middleware",
+            Self::Read => "read",
+            Self::Errors => "errors",
+            Self::Memory => "memory",
+            Self::Load => "load",
         }
     }
+}
+
+/// The kinds that a name stands for.
+fn kinds(name: &str) -> Result<Vec<Kind>, String> {
+    if name == "all" {
+        return Ok(Kind::ALL.to_vec());
+    }
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    kind.map(|kind| vec![kind]).ok_or_else(|| {
+        format!("{name:?} is no kind; there are {}, and all", Kind::ALL.map(Kind::name).join(", "))
+    })
 }
 
 fn compare(options: Options) -> ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("compare: built without optimisation, so the figures mean nothing (use --profile bench)");
     }
-    let report = match report(&options) {
-        Ok(report) => report,
-        Err(error) => {
-            eprintln!("compare: {error}");
-            return ExitCode::FAILURE;
+    let machine = Machine::this();
+    println!("{machine}");
+    let mut sections = Vec::new();
+    for &kind in &options.kinds {
+        match sections_of(kind, &options) {
+            Ok(found) => {
+                found.iter().for_each(|section| println!("\n{section}"));
+                sections.extend(found);
+            }
+            Err(error) if options.kinds.len() > 1 && error.is_missing() => {
+                eprintln!("compare: {} is left out: {error}", kind.name());
+            }
+            Err(error) => {
+                eprintln!("compare: {error}");
+                return ExitCode::FAILURE;
+            }
         }
-    };
-    println!("{report}");
+    }
+    let report = Report { machine, sections };
     if let Some(Err(error)) = options.json.map(|file| report.write_json(file)) {
         eprintln!("compare: cannot write the JSON: {error}");
         return ExitCode::FAILURE;
     }
-    if options.check && report.figures().iter().any(Figure::clearly_missed) {
+    let mut figures = report.sections.iter().flat_map(Section::figures);
+    if options.check && figures.any(Figure::clearly_missed) {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-fn report(options: &Options) -> Result<Report, LoadError> {
-    let machine = Machine::this();
+fn sections_of(kind: Kind, options: &Options) -> Result<Vec<Section>, LoadError> {
     let rounds = |default| options.rounds.unwrap_or(default);
-    Ok(match options.kind {
+    Ok(match kind {
         Kind::Record => {
-            let workload = Workload::six_routes();
-            let measured = record::measure(ARMS, &[1, 2], workload.events(), rounds(61));
-            Report::new(record::comparison(), machine, &measured).with_events(workload.events().len())
+            let (six, many) = (Workload::six_routes(), Workload::many_routes());
+            let measured = record::measure(ARMS, &[(&six, 1), (&six, 2), (&many, 1)], rounds(61));
+            vec![Section::new(record::comparison(), &measured).with_events(six.events().len())]
         }
-        Kind::Middleware => Report::new(middleware::comparison(), machine, &middleware::measure(rounds(61))),
+        Kind::Middleware => {
+            vec![Section::new(middleware::comparison(), &middleware::measure(rounds(61)))]
+        }
+        Kind::Read => vec![
+            Section::new(read::comparison(), &read::measure(&Size::GRID, rounds(31))),
+            Section::new(read::polled_comparison(), &read::measure_polled(rounds(61))),
+        ],
+        Kind::Errors => {
+            let failures = Workload::failures();
+            let measured = record::measure(errors::ARMS, &[(&failures, 1), (&failures, 2)], rounds(61));
+            vec![Section::new(errors::comparison(), &measured).with_events(failures.events().len())]
+        }
+        Kind::Memory => {
+            let program = env::current_exe()?;
+            let weigh = |arm, size| memory::weigh_in_child(&program, arm, size);
+            vec![Section::new(memory::comparison(), &memory::measure(&memory::sizes(), rounds(3), weigh)?)]
+        }
         Kind::Load => {
             let measured = load::measure(options.load, rounds(11))?;
-            Report::new(load::comparison(options.load), machine, &measured)
+            vec![Section::new(load::comparison(options.load), &measured)]
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_found_by_its_name_and_a_name_that_is_none_gets_those_that_there_are() {
+        for kind in Kind::ALL {
+            assert_eq!(kinds(kind.name()), Ok(vec![kind]));
+        }
+        assert_eq!(kinds("all"), Ok(Kind::ALL.to_vec()));
+        let error = kinds("recrod").unwrap_err();
+        assert!(Kind::ALL.into_iter().all(|kind| error.contains(kind.name())), "{error}");
+    }
 }

@@ -29,3 +29,10 @@ pub enum LoadError {
     #[error("interrupted; the servers are ended")]
     Interrupted,
 }
+
+impl LoadError {
+    /// Whether a program that it takes is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::NoWrk | Self::NoServer(_))
+    }
+}

@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use actix_web::rt::System;
 
-use crate::figures::{Comparison, OURS, Ratio, Reference, Required};
+use crate::figures::{Comparison, OURS, Quantity, Reference, Required, Requirement};
 use crate::measure::{Measured, Setting, turns};
 use crate::middleware::arm::{ACTIX_WEB_PROM, CLOCK, OPENTELEMETRY};
 use crate::middleware::{Arm, Caller, Shape};
 use crate::stats::Spread;
+use crate::unit::Unit;
 
 /// A round is cut into slices, in each of which every arm has a turn, and an arm's time is the median of them. What is
 /// looked for is a few per cent of what is measured: slow phases of the machine, which last for milliseconds, have to meet
@@ -49,11 +50,12 @@ fn measure_shape(
 
 /// How middlewares compare: what each adds to the bare app, by what ours adds.
 pub fn comparison() -> Comparison {
-    let ratios = Shape::ALL.into_iter().flat_map(|shape| {
+    let requirements = Shape::ALL.into_iter().flat_map(|shape| {
         let ratio = |what: &str, over, under, required| {
             let setting = Setting::Shape(shape.name());
             let what = format!("{what}, {setting}");
-            Ratio { what, over: (over, setting), under: (under, setting), required }
+            let of = Quantity::Ratio { over: (over, setting), under: (under, setting) };
+            Requirement { what, of, required }
         };
         [
             ratio("middleware over bare, against two raw TSC reads", OURS, CLOCK, Required::AtMost(2.0)),
@@ -62,11 +64,12 @@ pub fn comparison() -> Comparison {
         ]
     });
     Comparison {
-        unit: "ns a request",
-        nanos_in_unit: 1.0,
+        kind: "middlewares",
+        unit: Unit::NANOS,
+        per: "a request",
         over_bare: true,
-        reference: Reference::Ours,
-        ratios: ratios.collect(),
+        reference: Some(Reference::Ours),
+        requirements: requirements.collect(),
     }
 }
 
@@ -78,7 +81,7 @@ mod tests {
     fn every_arm_answers_every_shape_and_every_figure_finds_its_arms() {
         let measured = measure(1);
         assert_eq!(measured.len(), Arm::ALL.len() * Shape::ALL.len());
-        assert!(measured.iter().all(|lane| lane.nanos() > 0.0));
+        assert!(measured.iter().all(|lane| lane.median() > 0.0));
         comparison().figures(&measured);
     }
 }

@@ -1,0 +1,51 @@
+//! `prometheus-client`. To register the families for readers would change nothing for a writer.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::Event;
+use crate::arms::each;
+use crate::worker::Worker;
+use crate::workload::{METHOD, Routes};
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct CallLabels {
+    method: &'static str,
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct LatencyLabels {
+    method: &'static str,
+    route: &'static str,
+}
+
+/// Metrics looked up by their labels, each time. A clone of a family is the same family.
+#[derive(Clone)]
+struct Labels {
+    routes: Routes,
+    calls: Family<CallLabels, Counter>,
+    latencies: Family<LatencyLabels, Histogram>,
+}
+
+/// It has no buckets of its own; these are what `prometheus` has by default.
+fn latency() -> Histogram {
+    Histogram::new(prometheus::DEFAULT_BUCKETS.iter().copied())
+}
+
+pub(crate) fn prometheus_client(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
+    let latencies = Family::new_with_constructor(latency as fn() -> Histogram);
+    let shared = Labels { routes, calls: Family::default(), latencies };
+    each(threads, || shared.clone())
+}
+
+impl Worker for Labels {
+    #[inline(always)]
+    fn record(&mut self, event: Event) {
+        let route = self.routes[event.route()];
+        self.calls.get_or_create(&CallLabels { method: METHOD, route, status: event.status }).inc();
+        self.latencies.get_or_create(&LatencyLabels { method: METHOD, route }).observe(event.seconds());
+    }
+}

@@ -1,0 +1,153 @@
+//! Readings: what merging all shards takes whoever reads, and what it takes those who write meanwhile.
+
+mod polled;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use crate::figures::{Comparison, Quantity, Required, Requirement};
+use crate::measure::{Measured, Setting, turns};
+use crate::peers::prometheus_registry;
+use crate::service::{Service, Size};
+use crate::unit::Unit;
+use crate::workload::routes;
+
+pub use polled::{comparison as polled_comparison, measure as measure_polled};
+
+/// What is read, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arm {
+    /// The figures since the start. Every endpoint changed in every shard, so nothing can be skipped.
+    Summary,
+    /// The same when nothing was recorded since the last reading.
+    SummaryUnchanged,
+    /// The cumulative state. Everything changed.
+    Snapshot,
+    /// What an exporter of `prometheus` reads of as many series: counts, sums and eleven buckets, which all threads share.
+    PrometheusGather,
+    /// The figures since the last reset, and a new window. Everything changed.
+    Reset,
+    /// The figures since the last reset, when there was one. Everything changed.
+    SummaryAfterReset,
+}
+
+impl Arm {
+    /// All of them, in the order in which a service has to go through them: those since the start come first.
+    pub const ALL: [Self; 6] = [
+        Self::Summary,
+        Self::SummaryUnchanged,
+        Self::Snapshot,
+        Self::PrometheusGather,
+        Self::Reset,
+        Self::SummaryAfterReset,
+    ];
+
+    /// What it is called in tables, in JSON and by criterion.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::SummaryUnchanged => "summary, nothing changed",
+            Self::Snapshot => "snapshot",
+            Self::PrometheusGather => "prometheus, gather",
+            Self::Reset => "reset",
+            Self::SummaryAfterReset => "summary, after a reset",
+        }
+    }
+
+    fn since_the_start(self) -> bool {
+        !matches!(self, Self::Reset | Self::SummaryAfterReset)
+    }
+}
+
+/// A warm service, and as many series of the peer.
+#[expect(missing_debug_implementations, reason = "as long as a service has figures, and nobody prints it")]
+pub struct Reader {
+    service: Service,
+    prometheus: prometheus::Registry,
+}
+
+impl Reader {
+    /// Records on every endpoint in every shard.
+    pub fn new(size: Size) -> Self {
+        Self { service: Service::warm(size), prometheus: prometheus_registry(routes(size.endpoints)) }
+    }
+
+    /// Times one reading. What comes before it, such as records, is not timed.
+    pub fn time(&mut self, arm: Arm) -> Duration {
+        match arm {
+            Arm::SummaryUnchanged => drop(self.service.summary()),
+            Arm::PrometheusGather => {}
+            _ => self.service.touch_all(),
+        }
+        let registry = &self.service.registry;
+        match arm {
+            Arm::Summary | Arm::SummaryUnchanged | Arm::SummaryAfterReset => time(|| registry.summary()),
+            Arm::Snapshot => time(|| registry.snapshot()),
+            Arm::Reset => time(|| registry.reset()),
+            Arm::PrometheusGather => time(|| self.prometheus.gather()),
+        }
+    }
+}
+
+/// Without what it takes to throw the result away.
+fn time<T>(read: impl FnOnce() -> T) -> Duration {
+    let start = Instant::now();
+    let result = black_box(read());
+    let elapsed = start.elapsed();
+    drop(result);
+    elapsed
+}
+
+/// Measures each way to read, of services of these sizes.
+pub fn measure(sizes: &[Size], rounds: usize) -> Vec<Measured> {
+    sizes.iter().flat_map(|&size| measure_size(size, rounds)).collect()
+}
+
+fn measure_size(size: Size, rounds: usize) -> Vec<Measured> {
+    let mut reader = Reader::new(size);
+    let (since_start, since_reset): (Vec<_>, Vec<_>) =
+        Arm::ALL.into_iter().partition(|arm| arm.since_the_start());
+    let mut measured = measure_arms(&mut reader, size, &since_start, rounds);
+    drop(reader.service.registry.reset());
+    measured.extend(measure_arms(&mut reader, size, &since_reset, rounds));
+    measured
+}
+
+fn measure_arms(reader: &mut Reader, size: Size, arms: &[Arm], rounds: usize) -> Vec<Measured> {
+    let lane = |arm: &Arm| Measured::new(arm.name(), Setting::Service(size));
+    let mut measured: Vec<_> = arms.iter().map(lane).collect();
+    for lane in turns(arms.len(), rounds) {
+        measured[lane].rounds.push(Some(reader.time(arms[lane]).as_nanos() as f64));
+    }
+    measured
+}
+
+/// What the design asks of readings. They are not set against each other, since each gives something else.
+pub fn comparison() -> Comparison {
+    let summary = (Arm::Summary.name(), Setting::Service(Size::TYPICAL));
+    Comparison {
+        kind: "readings",
+        unit: Unit::MICROS,
+        per: "a reading",
+        over_bare: false,
+        reference: None,
+        requirements: vec![Requirement {
+            what: "summary of 200 endpoints x 16 shards, all warm and changed".to_owned(),
+            of: Quantity::Absolute(summary, Unit::MILLIS),
+            required: Required::AtMost(2.0),
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_read_runs_and_every_figure_finds_its_arms() {
+        let measured = measure(&[Size::of(10, 1), Size::TYPICAL], 1);
+        assert_eq!(measured.len(), 2 * Arm::ALL.len());
+        assert!(measured.iter().all(|lane| lane.median() > 0.0));
+        assert_eq!(comparison().figures(&measured).len(), comparison().requirements.len());
+    }
+}

@@ -1,0 +1,182 @@
+//! A service of some size: what its threads record, when every endpoint has latencies of its own.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use metrics_core::{Registry, Summary};
+use serde::Serialize;
+
+use crate::Event;
+use crate::ours::{Owned, endpoints};
+use crate::worker::Worker;
+use crate::workload::{MAX_ROUTES, lognormal, routes};
+
+/// How large a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Size {
+    /// Its routes, each of which every shard has seen; at most 1,000.
+    pub endpoints: usize,
+    /// The threads that record.
+    pub shards: usize,
+    /// The significant digits of latencies.
+    pub digits: u8,
+}
+
+impl Size {
+    /// The size that the design asks about.
+    pub(crate) const TYPICAL: Self = Self::of(200, 16);
+
+    /// With the default precision.
+    pub(crate) const fn of(endpoints: usize, shards: usize) -> Self {
+        Self { endpoints, shards, digits: 2 }
+    }
+
+    /// From a single endpoint on a single thread to more than most services have.
+    pub const GRID: [Self; 9] = [
+        Self::of(10, 1),
+        Self::of(10, 16),
+        Self::of(10, 64),
+        Self::of(200, 1),
+        Self::TYPICAL,
+        Self::of(200, 64),
+        Self::of(1_000, 1),
+        Self::of(1_000, 16),
+        Self::of(1_000, 64),
+    ];
+
+    /// As its `FromStr` reads it, such as `200x16x2`.
+    pub fn name(&self) -> String {
+        let Self { endpoints, shards, digits } = self;
+        format!("{endpoints}x{shards}x{digits}")
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let size = || {
+            let mut numbers = name.split('x');
+            let endpoints = numbers.next()?.parse().ok().filter(|&endpoints| endpoints <= MAX_ROUTES)?;
+            let (shards, digits) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+            let valid = (1..=3).contains(&digits) && numbers.next().is_none();
+            valid.then_some(Self { endpoints, shards, digits })
+        };
+        size().ok_or_else(|| format!("{name:?} is no size such as 200x16x2"))
+    }
+}
+
+/// What each thread records of each endpoint. A test only wants to see that it runs.
+const RECORDS: usize = if cfg!(test) { 20 } else { 1_000 };
+
+/// The medians of the endpoints' latencies go from 0.2 ms to 20 ms.
+const LOWEST_MEDIAN_NANOS: f64 = 200_000.0;
+const MEDIANS_RANGE: f64 = 100.0;
+
+/// The standard deviation of the logarithm of an endpoint's latencies: the 99th percentile is 3.2 times the median.
+const SIGMA: f64 = 0.5;
+
+/// What one thread records: the same in every run, and something else on each thread.
+pub(crate) struct Traffic(Rng);
+
+impl Traffic {
+    pub(crate) fn new(thread: usize) -> Self {
+        Self(Rng::with_seed(thread as u64))
+    }
+
+    /// So many events of a route: 0.8 % with status 404 and 0.2 % with 500, which take a quarter of the time.
+    pub(crate) fn events(&mut self, route: usize, count: usize) -> impl Iterator<Item = Event> {
+        let at = Rng::with_seed(route as u64).f64();
+        let median = LOWEST_MEDIAN_NANOS * MEDIANS_RANGE.powf(at);
+        (0..count).map(move |_| {
+            let (status, median) = match self.0.u32(0..1_000) {
+                0..2 => (500, median / 4.0),
+                2..10 => (404, median / 4.0),
+                _ => (200, median),
+            };
+            Event { nanos: lognormal(&mut self.0, median, SIGMA), status, route: route as u16 }
+        })
+    }
+
+    /// Records all that a thread of a service of so many endpoints does.
+    pub(crate) fn record_all(&mut self, endpoints: usize, worker: &mut dyn Worker) {
+        for route in 0..endpoints {
+            self.events(route, RECORDS).for_each(|event| worker.record(event));
+        }
+    }
+}
+
+/// A service with our metrics, of which every shard has seen every endpoint.
+pub(crate) struct Service {
+    pub(crate) registry: Registry,
+    endpoints: usize,
+    shards: Vec<(Owned, Traffic)>,
+}
+
+impl Service {
+    pub(crate) fn warm(size: Size) -> Self {
+        let registry = Registry::new();
+        let endpoints = endpoints(&registry, routes(size.endpoints));
+        let shard = |thread| {
+            let mut shard = Owned::new(&registry, Arc::clone(&endpoints));
+            let mut traffic = Traffic::new(thread);
+            traffic.record_all(size.endpoints, &mut shard);
+            (shard, traffic)
+        };
+        Self { shards: (0..size.shards).map(shard).collect(), registry, endpoints: size.endpoints }
+    }
+
+    /// One more record of every endpoint in so many shards: what a reader has to look at anew.
+    pub(crate) fn touch(&mut self, shards: usize) {
+        for (shard, traffic) in self.shards.iter_mut().take(shards) {
+            for route in 0..self.endpoints {
+                traffic.events(route, 1).for_each(|event| shard.record(event));
+            }
+        }
+    }
+
+    /// As [`Service::touch`], in all of them.
+    pub(crate) fn touch_all(&mut self) {
+        self.touch(self.shards.len());
+    }
+
+    /// One of the writers.
+    pub(crate) fn writer(&mut self) -> &mut Owned {
+        &mut self.shards[0].0
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        self.registry.summary()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_read_as_it_is_written() {
+        for size in Size::GRID {
+            assert_eq!(size.name().parse(), Ok(size));
+        }
+        for name in ["", "200", "200x16", "200x16x4", "200x16x2x1", "2000x16x2"] {
+            assert!(name.parse::<Size>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn every_shard_of_a_warm_service_has_seen_every_endpoint() {
+        let mut service = Service::warm(Size::of(10, 3));
+        let before = service.summary();
+        assert_eq!((before.endpoints.len(), before.health.shards), (10, 3));
+        service.touch_all();
+        service.touch(2);
+        for (before, after) in before.endpoints.iter().zip(service.summary().endpoints) {
+            assert_eq!(
+                (before.figures.calls, after.figures.calls),
+                (3 * RECORDS as u64, 3 * RECORDS as u64 + 5)
+            );
+        }
+    }
+}
