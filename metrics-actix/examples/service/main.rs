@@ -1,5 +1,6 @@
 //! A demo service with metrics: `cargo run --release --example service -- --demo-traffic`.
 
+mod business;
 mod options;
 mod shop;
 mod traffic;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use actix_web::{App, HttpServer, web};
 use metrics_actix::{Metrics, Until};
 
+use crate::business::Business;
 use crate::options::Options;
 
 /// Where the endpoints are mounted.
@@ -57,9 +59,11 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
         builder = builder.reset_without_token();
     }
     let metrics = builder.build()?;
+    let business = Business::new(metrics.registry())?;
     let app_metrics = metrics.clone();
     let server = HttpServer::new(move || {
         App::new()
+            .app_data(web::Data::new(business.clone()))
             .configure(app_metrics.routes(METRICS))
             .configure(shop::routes)
             .default_service(web::to(shop::nothing_here))
@@ -83,6 +87,9 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("  figures   http://{addr}{METRICS}/summary");
     println!("  by route  http://{addr}{METRICS}/routes");
     println!("  errors    http://{addr}{METRICS}/errors");
+    println!("  trend     http://{addr}{METRICS}/history?window=5m");
+    println!("  own       http://{addr}{METRICS}/business");
+    println!("  resources http://{addr}{METRICS}/resources");
     println!("  by key    http://{addr}{METRICS}/consumers?top=5");
     if addr.ip().is_loopback() {
         println!(

@@ -7,6 +7,8 @@ use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Responder, delete, error, get, post};
 use futures_util::stream;
 
+use crate::business::Business;
+
 /// The header that says who calls.
 pub(crate) const API_KEY: &str = "x-api-key";
 
@@ -51,16 +53,24 @@ async fn home() -> impl Responder {
 }
 
 #[get("/items/{id}")]
-async fn item(id: web::Path<u32>) -> actix_web::Result<String> {
-    match id.into_inner() {
+async fn item(id: web::Path<u32>, business: web::Data<Business>) -> actix_web::Result<String> {
+    let id = id.into_inner();
+    // As if the items that are asked for most were kept.
+    if id % 10 < 8 {
+        business.cache.hit();
+    } else {
+        business.cache.miss();
+        business.db.time_async(sleep(Duration::from_millis(1 + u64::from(dice(4))))).await;
+    }
+    match id {
         id @ 1..=1_000 => Ok(format!("item {id}\n")),
         id => Err(error::ErrorNotFound(format!("there is no item {id}; there are 1 to 1000"))),
     }
 }
 
 #[get("/search")]
-async fn search() -> impl Responder {
-    sleep(Duration::from_millis(5 + u64::from(dice(20)))).await;
+async fn search(business: web::Data<Business>) -> impl Responder {
+    business.db.time_async(sleep(Duration::from_millis(5 + u64::from(dice(20))))).await;
     "found some items\n"
 }
 
@@ -75,7 +85,8 @@ async fn flaky() -> actix_web::Result<&'static str> {
 
 /// Takes 200 to 400 ms.
 #[get("/report")]
-async fn report() -> impl Responder {
+async fn report(business: web::Data<Business>) -> impl Responder {
+    business.analysis_requests.increment();
     sleep(Duration::from_millis(200 + u64::from(dice(200)))).await;
     "a long report\n"
 }
@@ -105,11 +116,13 @@ async fn events() -> HttpResponse {
 
 /// Needs a key; any will do.
 #[post("")]
-async fn place_order(request: HttpRequest) -> HttpResponse {
-    if !request.headers().contains_key(API_KEY) {
+async fn place_order(request: HttpRequest, business: web::Data<Business>) -> HttpResponse {
+    let Some(key) = request.headers().get(API_KEY) else {
         return HttpResponse::Unauthorized().body("orders need an API key\n");
-    }
-    sleep(Duration::from_millis(u64::from(dice(8)))).await;
+    };
+    business.daily_active_users.insert(key);
+    business.external.time_async(sleep(Duration::from_millis(u64::from(dice(8))))).await;
+    business.open_orders.add(1.0);
     HttpResponse::Created().body("ordered\n")
 }
 
