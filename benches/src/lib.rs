@@ -10,12 +10,13 @@
 //! | ratios of records, and the design's figures met or missed | `cargo run --profile bench -p benches --bin compare` |
 //! | what middlewares add to a bare app, and the figures | `cargo run --profile bench -p benches --bin compare middleware` |
 //! | what readings take, and what they take those who write | `cargo run --profile bench -p benches --bin compare read` |
+//! | what a metric of the application's own takes | `cargo run --profile bench -p benches --bin compare business` |
 //! | what a request takes that fails, in a storm of errors | `cargo run --profile bench -p benches --bin compare errors` |
 //! | resident memory by endpoints, shards and digits | `cargo run --profile bench -p benches --bin compare memory` |
 //! | all of that, and whole servers if `wrk` is there | `cargo run --profile bench -p benches --bin compare all` |
 //! | processor time of whole servers under load, and the figure | `benches/load.sh` |
 //! | how often a middleware asks for memory | `cargo run --profile bench -p benches --bin allocations` |
-//! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware --bench read --bench errors` |
+//! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware --bench read --bench errors --bench business` |
 //! | an arm's server, to put load of one's own on it | `cargo run --profile bench -p benches --bin server -- --help` |
 //!
 //! Absolute times depend on the machine and on who else uses it. Ratios are what to look at: [`measure`] takes all arms by
@@ -24,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arms;
+pub mod business;
 pub mod errors;
 pub mod figures;
 mod floors;

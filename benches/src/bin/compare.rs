@@ -11,13 +11,13 @@ use benches::figures::Figure;
 use benches::load::{Load, LoadError};
 use benches::machine::Machine;
 use benches::report::{Report, Section};
-use benches::{Size, Workload, errors, load, memory, middleware, read, record};
+use benches::{Size, Workload, business, errors, load, memory, middleware, read, record};
 
 const USAGE: &str = "\
 Usage: cargo run --profile bench -p benches --bin compare -- [KIND] [OPTIONS]
 
-  KIND             what is compared: record (the default), middleware, read, errors, memory (on Linux), load
-                   (whole servers), or all of them, one after another, load only where wrk and the server are
+  KIND             what is compared: record (the default), middleware, read, errors, business, memory (on
+                   Linux), load (whole servers), or all of them, one after another, load only where wrk and the server are
   --rounds N       rounds over all arms; the default is 61, for read 31, for load 11, for memory 3
   --json PATH      write the results there, too
   --check          exit with 1 if a figure is missed by more than the noise
@@ -41,6 +41,7 @@ enum Kind {
     Middleware,
     Read,
     Errors,
+    Business,
     Memory,
     Load,
 }
@@ -134,8 +135,8 @@ fn at_least_1(option: &str, arguments: &mut lexopt::Parser) -> Result<usize, lex
 
 impl Kind {
     /// In the order in which `all` compares them.
-    const ALL: [Self; 6] =
-        [Self::Record, Self::Middleware, Self::Read, Self::Errors, Self::Memory, Self::Load];
+    const ALL: [Self; 7] =
+        [Self::Record, Self::Middleware, Self::Read, Self::Errors, Self::Business, Self::Memory, Self::Load];
 
     fn name(self) -> &'static str {
         match self {
@@ -143,6 +144,7 @@ impl Kind {
             Self::Middleware => "middleware",
             Self::Read => "read",
             Self::Errors => "errors",
+            Self::Business => "business",
             Self::Memory => "memory",
             Self::Load => "load",
         }
@@ -209,6 +211,11 @@ fn sections_of(kind: Kind, options: &Options) -> Result<Vec<Section>, LoadError>
             Section::new(read::comparison(), &read::measure(&Size::GRID, rounds(31))),
             Section::new(read::polled_comparison(), &read::measure_polled(rounds(61))),
         ],
+        Kind::Business => {
+            let workload = Workload::one_route();
+            let measured = record::measure(business::ARMS, &[(&workload, 1), (&workload, 2)], rounds(61));
+            vec![Section::new(business::comparison(), &measured)]
+        }
         Kind::Errors => {
             let failures = Workload::failures();
             let measured = record::measure(errors::ARMS, &[(&failures, 1), (&failures, 2)], rounds(61));
