@@ -10,6 +10,8 @@
 //! | what middlewares add to a bare app, and the figures | `cargo run --profile bench -p benches --bin compare middleware` |
 //! | processor time of whole servers under load, and the figure | `benches/load.sh` |
 //! | how often a middleware asks for memory | `cargo run --profile bench -p benches --bin allocations` |
+//! | instructions of each operation, and whether they became more | `cargo run --release -p benches --bin instructions -- --check` |
+//! | the machine code of a record, and whether it is what it must be | `cargo run --release -p benches --bin machine_code` |
 //! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware` |
 //! | an arm's server, to put load of one's own on it | `cargo run --profile bench -p benches --bin server -- --help` |
 //!
