@@ -37,7 +37,7 @@ fn no_reading_under_fire_shows_what_cannot_be() {
 }
 
 #[test]
-#[ignore = "takes half a minute: run with --release --ignored"]
+#[ignore = "takes a minute or two: run with --release --ignored"]
 fn no_reading_of_a_hundred_thousand_under_fire_shows_what_cannot_be() {
     assert!(under_fire(100_000, Duration::MAX) >= 100_000);
 }
