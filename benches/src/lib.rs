@@ -16,6 +16,8 @@
 //! | all of that, and whole servers if `wrk` is there | `cargo run --profile bench -p benches --bin compare all` |
 //! | processor time of whole servers under load, and the figure | `benches/load.sh` |
 //! | how often a middleware asks for memory | `cargo run --profile bench -p benches --bin allocations` |
+//! | instructions of each operation, and whether they became more | `cargo run --release -p benches --bin instructions -- --check` |
+//! | the machine code of a record, and whether it is what it must be | `cargo run --release -p benches --bin machine_code` |
 //! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware --bench read --bench errors --bench business` |
 //! | an arm's server, to put load of one's own on it | `cargo run --profile bench -p benches --bin server -- --help` |
 //!

@@ -60,6 +60,8 @@ impl Layout {
     }
 
     /// Octaves up to [`MAX_NANOS`].
+    // Inlined, as is `index`, because `split` is, into crates that would else call them.
+    #[inline]
     pub(crate) const fn octaves(self) -> usize {
         (self.index(MAX_NANOS) >> self.magnitude) + 1
     }
@@ -70,6 +72,7 @@ impl Layout {
     }
 
     /// The bucket of a value, unclamped: a value above [`MAX_NANOS`] gets an index past the last bucket.
+    #[inline]
     pub(crate) const fn index(self, nanos: u64) -> usize {
         // Both of the first two octaves have width 1, hence the mask over two of them.
         let shift = (nanos | ((2 << self.magnitude) - 1)).ilog2() - self.magnitude;

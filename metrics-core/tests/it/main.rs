@@ -19,4 +19,5 @@ mod series;
 mod shards;
 mod support;
 mod thread_exit;
+mod under_fire;
 mod windows;

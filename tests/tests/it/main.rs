@@ -4,6 +4,7 @@ mod access;
 mod endpoints;
 mod example;
 mod figures;
+mod inventory;
 mod neighbours;
 mod options;
 mod outcomes;

@@ -1,0 +1,69 @@
+//! What the endpoints answer with is JSON, whatever routes, consumers and errors are called, and says what they are called.
+
+#![no_main]
+
+use std::time::Duration;
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use metrics_core::{Consumer, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, Outcome, Registry};
+use metrics_export::json::{Answer, ConsumersBody, ErrorsBody, Failure, RoutesBody, SummaryBody};
+use serde::Serialize;
+use serde_json::Value;
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    method: &'a str,
+    route: &'a str,
+    consumer: &'a str,
+    message: &'a str,
+    nanos: u64,
+    status: u16,
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let registry = Registry::builder().max_series(1).max_consumers(1).error_log_capacity(1).build().unwrap();
+    let endpoint = registry.endpoint(input.method, input.route);
+    let consumer = registry.consumer(input.consumer);
+    let (outcome, elapsed) = (Outcome::from(input.status), Duration::from_nanos(input.nanos));
+    registry.record_error(endpoint, outcome, elapsed, input.message);
+    registry.with_recorder(|recorder| recorder.record_consumer(consumer, outcome, elapsed));
+
+    let summary = registry.summary();
+    let body = parsed(&Answer::new(SummaryBody::from(&summary)));
+    assert_eq!(body["success"], true);
+    assert_eq!(body["data"]["total_calls"], 1);
+    let errors = parsed(&ErrorsBody::from(&summary));
+    for error in [&body["data"]["recent_errors"][0], &errors["recent_errors"][0]] {
+        assert_eq!(error["method"], cut(input.method, MAX_NAME_BYTES));
+        assert_eq!(error["route"], cut(input.route, MAX_NAME_BYTES));
+        assert_eq!(error["message"], cut(input.message, MAX_MESSAGE_BYTES));
+        assert_eq!(error["status"].as_u64(), outcome.status().map(u64::from));
+    }
+
+    let route = &parsed(&RoutesBody::from(&summary))["routes"][0];
+    assert_eq!(route["method"], cut(input.method, MAX_NAME_BYTES));
+    assert_eq!(route["route"], cut(input.route, MAX_NAME_BYTES));
+
+    let consumers = parsed(&ConsumersBody::new(&registry.window(), 1));
+    // Reserved names are those of the consumers that every registry has.
+    if matches!(consumer, Consumer::Known(_)) {
+        assert_eq!(consumers["consumers"][0]["consumer"], cut(input.consumer, MAX_NAME_BYTES));
+    }
+
+    let failure = parsed(&Failure::new(input.consumer, input.message));
+    assert_eq!(failure["error"]["code"], input.consumer);
+    assert_eq!(failure["error"]["message"], input.message);
+});
+
+fn parsed(body: &impl Serialize) -> Value {
+    let text = serde_json::to_string(body).expect("every body can be written");
+    serde_json::from_str(&text).expect("what was written is JSON")
+}
+
+/// The characters of a text that fit.
+fn cut(text: &str, bytes: usize) -> &str {
+    let fit =
+        text.char_indices().map(|(at, character)| at + character.len_utf8()).take_while(|&end| end <= bytes);
+    &text[..fit.last().unwrap_or(0)]
+}
