@@ -1,0 +1,8 @@
+//! What is exposed reads back as what was recorded.
+
+mod allocations;
+mod parser;
+mod proto;
+mod protobuf;
+mod snapshots;
+mod text;
