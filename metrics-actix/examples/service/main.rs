@@ -8,12 +8,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
 use actix_web::{App, HttpServer, web};
+use metrics_actix::prometheus::Exposition;
 use metrics_actix::{Metrics, Until};
 
 use crate::options::Options;
 
 /// Where the endpoints are mounted.
 const METRICS: &str = "/api/metrics";
+
+/// Where Prometheus looks unless it is told otherwise.
+const PROMETHEUS: &str = "/metrics";
 
 fn main() -> ExitCode {
     let options = match Options::from_args() {
@@ -52,6 +56,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
         .measure(Until::BodyEnd)
         .api_key_header(shop::API_KEY)
         .consumer_alias(shop::customer)
+        .prometheus(Exposition::builder().top_consumers(5).build()?)
         .exclude("/favicon.ico");
     if addr.ip().is_loopback() {
         builder = builder.reset_without_token();
@@ -61,6 +66,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     let server = HttpServer::new(move || {
         App::new()
             .configure(app_metrics.routes(METRICS))
+            .configure(app_metrics.prometheus_at(PROMETHEUS))
             .configure(shop::routes)
             .default_service(web::to(shop::nothing_here))
             .wrap(app_metrics.middleware())
@@ -83,6 +89,7 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("  figures   http://{addr}{METRICS}/summary");
     println!("  by route  http://{addr}{METRICS}/routes");
     println!("  errors    http://{addr}{METRICS}/errors");
+    println!("  scrapes   http://{addr}{PROMETHEUS}");
     println!("  by key    http://{addr}{METRICS}/consumers?top=5");
     if addr.ip().is_loopback() {
         println!(

@@ -7,5 +7,6 @@ mod figures;
 mod neighbours;
 mod options;
 mod outcomes;
+mod prometheus;
 mod routes;
 mod storms;
