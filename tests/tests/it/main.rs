@@ -1,6 +1,7 @@
 //! End-to-end tests: real servers, real connections, no stand-ins.
 
 mod access;
+mod deploy;
 mod endpoints;
 mod example;
 mod figures;

@@ -11,6 +11,9 @@ use metrics_export::prometheus::DEFAULT_DURATION_BOUNDS;
 use serde_json::Value;
 use tests::{Client, Example};
 
+/// The files for users.
+const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
+
 /// A folder that is gone when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
@@ -45,11 +48,12 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes `target` each second.
+    /// Scrapes `target` each second, and evaluates our rules as often.
     fn start(target: &str, flags: &[&str]) -> Self {
         let folder = Folder::new();
         let config = format!(
-            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: shop\n    static_configs:\n      - targets: ['{target}']\n"
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{DEPLOY}/rules.yml']\n\
+             scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
         fs::write(folder.path().join("prometheus.yml"), config).unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -69,14 +73,15 @@ impl Prometheus {
         ureq::get(format!("{}{path}", self.base)).call().ok()?.body_mut().read_to_string().ok()
     }
 
-    /// The vector that a query gives: labels and value.
+    /// The vector that a query gives: labels and value, which is not a number for a native histogram.
     fn vector(&self, query: &str) -> Vec<(Value, f64)> {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let Some(answer) = self.get(&format!("/api/v1/query?query={encoded}")) else { return Vec::new() };
         let mut answer: Value = serde_json::from_str(&answer).unwrap();
         assert_eq!(answer["status"], "success", "{query}: {answer}");
         let Value::Array(series) = answer["data"]["result"].take() else { panic!("{query} is no vector") };
-        let value = |series: &Value| series["value"][1].as_str().unwrap().parse().unwrap();
+        let value =
+            |series: &Value| series["value"][1].as_str().map_or(f64::NAN, |value| value.parse().unwrap());
         series.into_iter().map(|mut series| (series["metric"].take(), value(&series))).collect()
     }
 
@@ -142,6 +147,17 @@ fn load(client: &Client, turns: u64) -> f64 {
     (4 * turns * MIX.len() as u64) as f64
 }
 
+/// The queries of the dashboard, for all services, instances and routes.
+fn dashboard() -> Vec<String> {
+    let text = fs::read_to_string(format!("{DEPLOY}/grafana/dashboards/http.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
+    let queries = targets.map(|target| target["expr"].as_str().unwrap().replace("$__rate_interval", "1m"));
+    let names = ["$service", "$instance", "$route"];
+    queries.map(|query| names.iter().fold(query, |query, name| query.replace(name, ".*"))).collect()
+}
+
 /// The classic bucket that a duration in seconds lies in.
 fn classic_bucket(seconds: f64) -> (f64, f64) {
     let at = DEFAULT_DURATION_BOUNDS.partition_point(|&bound| bound < seconds);
@@ -192,6 +208,13 @@ fn prometheus_stores_what_was_counted_and_finds_our_percentiles() {
         prometheus.wait_for("sum(http_requests_total)", all);
         assert_eq!(prometheus.value("min_over_time(up[10m])"), Some(1.0));
         assert_eq!(prometheus.value("max(resets(http_requests_total[10m]))"), Some(0.0));
+        for query in dashboard() {
+            assert!(!prometheus.vector(&query).is_empty(), "the dashboard shows nothing for {query}");
+        }
+        for name in ["http_request_duration_seconds:avg5m", "http_request_duration_seconds:p95_5m"] {
+            assert!(prometheus.value(&format!("job:{name}")) > Some(0.0), "{name}");
+        }
+        prometheus.wait_for("sum(ALERTS{alertname=\"HttpErrorsMany\", alertstate=\"firing\"})", 1.0);
         let refused = "max(scrape_samples_scraped - scrape_samples_post_metric_relabeling)";
         assert_eq!(prometheus.value(refused), Some(0.0));
         assert_eq!(prometheus.rejected(), [""; 0]);
