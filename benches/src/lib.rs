@@ -10,7 +10,7 @@
 //! | what middlewares add to a bare app, and the figures | `cargo run --profile bench -p benches --bin compare middleware` |
 //! | processor time of whole servers under load, and the figure | `benches/load.sh` |
 //! | how often a middleware asks for memory | `cargo run --profile bench -p benches --bin allocations` |
-//! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware` |
+//! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware --bench scrape` |
 //! | an arm's server, to put load of one's own on it | `cargo run --profile bench -p benches --bin server -- --help` |
 //!
 //! Absolute times depend on the machine and on who else uses it. Ratios are what to look at: [`measure`] takes all arms by
@@ -29,6 +29,7 @@ mod ours;
 mod peers;
 pub mod record;
 pub mod report;
+pub mod scrape;
 mod stats;
 pub mod worker;
 mod workload;
