@@ -51,7 +51,7 @@
 //! | 2 | 6 | 1.1 % | 0.4 % | 1.5 % |
 //! | 3 | 8 | 0.27 % | 0.05 % | 0.33 % |
 //!
-//! Durations over 68.7 s are whole in the sum, above every classic bound, and in the last native bucket (as 68.5 s, with
+//! Durations over 68.7 s are whole in the sum, above every classic bound, and in the last native bucket (around 68.6 s, with
 //! two digits); `metrics_core_durations_clamped_total` says how many there are.
 
 mod bounds;

@@ -1,6 +1,7 @@
 //! What is exposed reads back as what was recorded.
 
 mod allocations;
+mod live;
 mod parser;
 mod proto;
 mod protobuf;
