@@ -18,7 +18,7 @@
 //! | how often a middleware asks for memory | `cargo run --profile bench -p benches --bin allocations` |
 //! | instructions of each operation, and whether they became more | `cargo run --release -p benches --bin instructions -- --check` |
 //! | the machine code of a record, and whether it is what it must be | `cargo run --release -p benches --bin machine_code` |
-//! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware --bench read --bench errors --bench business` |
+//! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware --bench read --bench errors --bench business --bench scrape` |
 //! | an arm's server, to put load of one's own on it | `cargo run --profile bench -p benches --bin server -- --help` |
 //!
 //! Absolute times depend on the machine and on who else uses it. Ratios are what to look at: [`measure`] takes all arms by
@@ -41,6 +41,7 @@ mod peers;
 pub mod read;
 pub mod record;
 pub mod report;
+pub mod scrape;
 mod service;
 mod stats;
 mod unit;

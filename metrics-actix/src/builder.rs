@@ -8,7 +8,8 @@ use std::time::Duration;
 use actix_web::http::header::HeaderName;
 use actix_web::web::ServiceConfig;
 use actix_web::{Error, HttpRequest};
-use metrics_core::{History, Registry};
+use metrics_core::{Granularity, History, Registry};
+use metrics_export::prometheus::{Exposition, Names};
 use regex_lite::Regex;
 
 use crate::access::Tokens;
@@ -20,6 +21,7 @@ use crate::marker::RouteMarker;
 use crate::message;
 use crate::middleware::Middleware;
 use crate::resources::{Resources, Sampler};
+use crate::scrape::Scrapes;
 use crate::ticker::Ticker;
 
 /// The longest service name, in bytes.
@@ -67,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) read_tokens: Tokens,
     pub(crate) reset: Reset,
     pub(crate) background: Arc<Background>,
+    pub(crate) exposition: Exposition,
+    pub(crate) scrapes: Arc<Scrapes>,
     error_message: Option<Arc<ErrorMessage>>,
 }
 
@@ -141,6 +145,7 @@ impl Metrics {
     /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late the workers' event loops are; for up to an hour |
     /// | `GET business` | the application's own metrics, such as [`Registry::counter`] makes, since the last reset |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
+    /// | `GET prometheus` | all figures since the start, for Prometheus: as [`Metrics::prometheus_at`] |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
     ///
     /// Calls of these endpoints are not in the figures. Configure them before a scope that would take their path, such as
@@ -148,6 +153,22 @@ impl Metrics {
     /// [`Builder::read_token`] says otherwise; they can also be mounted in an app of their own, on a private listener.
     pub fn routes(&self, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
         endpoints::configure(Arc::clone(&self.shared), prefix)
+    }
+
+    /// The endpoint for Prometheus by itself, at a path such as `/metrics`, for [`App::configure`](actix_web::App::configure).
+    ///
+    /// `GET` gives what [`Builder::prometheus`] says, cumulative since the start, in the format that `Accept` asks for
+    /// (text 0.0.4, OpenMetrics 1.0, or protobuf with native histograms), compressed if `Accept-Encoding` has gzip and the
+    /// feature `gzip` is on, as it is by default. It is rendered off the worker, and at most two are at one time: others get 503 with
+    /// `Retry-After`. A [token](Builder::read_token) is asked for as by the other endpoints that read.
+    ///
+    /// ```
+    /// # use actix_web::App;
+    /// # let metrics = metrics_actix::Metrics::builder("orders").build().unwrap();
+    /// App::new().configure(metrics.prometheus_at("/metrics")).wrap(metrics.middleware());
+    /// ```
+    pub fn prometheus_at(&self, path: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
+        endpoints::configure_prometheus(Arc::clone(&self.shared), path)
     }
 
     /// Ends the monitor's background work: none begins any more (the endpoints answer 503), and what is under way is
@@ -188,6 +209,7 @@ pub struct Builder {
     alias: Option<Box<Alias>>,
     hash_key: Option<Vec<u8>>,
     error_message: Option<Arc<ErrorMessage>>,
+    exposition: Exposition,
     read_tokens: Vec<String>,
     reset_tokens: Vec<String>,
     reset_without_token: bool,
@@ -212,13 +234,15 @@ impl Builder {
             alias: None,
             hash_key: None,
             error_message: None,
+            exposition: Exposition::default(),
             read_tokens: Vec::new(),
             reset_tokens: Vec::new(),
             reset_without_token: false,
         }
     }
 
-    /// Where the figures are kept; default: a [`Registry`] of its own with the default settings.
+    /// Where the figures are kept; default: a [`Registry`] of its own with the default settings, but by exact status where
+    /// [`Builder::prometheus`] has OpenTelemetry's names.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
         self
@@ -308,6 +332,21 @@ impl Builder {
         self
     }
 
+    /// What Prometheus gets to see: names, bounds, constant labels, consumers; default: [`Exposition::new`].
+    ///
+    /// ```
+    /// use metrics_actix::prometheus::Exposition;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let exposition = Exposition::builder().constant_label("env", "prod").top_consumers(20).build()?;
+    /// let metrics = metrics_actix::Metrics::builder("orders").prometheus(exposition).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn prometheus(mut self, exposition: Exposition) -> Self {
+        self.exposition = exposition;
+        self
+    }
+
     /// Asks for this token (`Authorization: Bearer <token>`) at all endpoints that read; default: they are open.
     ///
     /// 16 or more letters, digits and `-._~+/=`. Twice for two tokens that are valid at once, while one takes the place of the
@@ -375,7 +414,7 @@ impl Builder {
             (false, []) => Reset::Absent,
             (false, tokens) => Reset::WithToken(Tokens::new(tokens)),
         };
-        let registry = self.registry.unwrap_or_default();
+        let registry = self.registry.unwrap_or_else(|| default_registry(&self.exposition));
         let history = Arc::new(History::new(registry.clone()));
         let resources = Arc::<Resources>::default();
         let ticker = {
@@ -399,10 +438,22 @@ impl Builder {
             read_tokens: Tokens::new(&self.read_tokens),
             reset,
             background: Arc::default(),
+            exposition: self.exposition,
+            scrapes: Arc::default(),
             error_message: self.error_message,
         });
         Ok(Metrics { shared })
     }
+}
+
+/// A registry that has a histogram wherever the exposition's names have a series.
+fn default_registry(exposition: &Exposition) -> Registry {
+    let granularity = match exposition.names() {
+        Names::OpenTelemetry => Granularity::Exact,
+        _ => Granularity::default(),
+    };
+    let registry = Registry::builder().granularity(granularity).build();
+    registry.expect("the default settings are in range")
 }
 
 fn check_tokens(field: &'static str, tokens: &[String]) -> Result<(), BuildError> {

@@ -20,6 +20,7 @@ use crate::answer;
 use crate::background::Refused;
 use crate::builder::{Reset, Shared};
 use crate::method::MethodLabel;
+use crate::scrape;
 
 /// Names our resources, so that the middleware can leave their calls out.
 const OWN_RESOURCE: &str = "metrics-actix";
@@ -135,6 +136,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             let routes = [web::get(), web::head()].map(|route| answering(route, &shared, call.clone()));
             config.service(resource(&prefix, name, "GET, HEAD", routes, &shared.read_tokens));
         }
+        config.service(prometheus(&shared, &prefix, "prometheus"));
         let tokens = match &shared.reset {
             Reset::Absent => return,
             Reset::Open => &Tokens::default(),
@@ -143,6 +145,25 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
         let post = answering(web::post(), &shared, Call::Reset);
         config.service(resource(&prefix, "reset", "POST", [post], tokens));
     }
+}
+
+/// The endpoint for Prometheus by itself.
+pub(crate) fn configure_prometheus(
+    shared: Arc<Shared>,
+    path: &str,
+) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let path = path.trim_matches('/').to_owned();
+    move |config| {
+        config.service(prometheus(&shared, "", &path));
+    }
+}
+
+fn prometheus(shared: &Arc<Shared>, prefix: &str, name: &str) -> impl HttpServiceFactory + use<> {
+    let routes = [web::get(), web::head()].map(|route| {
+        let shared = Arc::clone(shared);
+        route.to(move |request: HttpRequest| scrape::answer(Arc::clone(&shared), request))
+    });
+    resource(prefix, name, "GET, HEAD", routes, &shared.read_tokens)
 }
 
 /// A resource that looks at the token first, and answers every method but those of its routes with 405.

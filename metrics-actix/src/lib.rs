@@ -28,6 +28,7 @@
 //! | what `Resource::wrap` takes, to know where requests are while they are under way | [`RouteMarker`] |
 //! | until when a request is timed | [`Until`] |
 //! | on whose behalf a request is made | [`Identity`] |
+//! | what Prometheus gets to see | [`prometheus::Exposition`] |
 //!
 //! Every request ends in exactly one of: a response, an `Err` of an inner middleware (its status counts), aborted (the
 //! client went away before there was a response), or panicked. A response whose body breaks off counts by its status, and
@@ -56,6 +57,7 @@ mod method;
 mod middleware;
 mod resources;
 mod route;
+mod scrape;
 mod ticker;
 mod worker;
 
@@ -63,6 +65,7 @@ pub use body::MeasuredBody;
 pub use builder::{BuildError, Builder, Metrics, Until};
 pub use consumer::Identity;
 pub use marker::{Marked, MarkedService, RouteMarker};
+pub use metrics_export::prometheus;
 pub use middleware::{MetricsService, Middleware, Recorded};
 
 /// The README's examples, compiled and run with the doc tests.

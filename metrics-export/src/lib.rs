@@ -6,8 +6,11 @@
 //! | feature | module | what it gives |
 //! |---|---|---|
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
+//! | `prometheus` | [`prometheus`] | what Prometheus scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
 
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "json")]
 pub mod json;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;

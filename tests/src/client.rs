@@ -16,13 +16,13 @@ pub struct Client {
 
 /// A response that was read to its end.
 #[derive(Debug)]
-pub struct Reply {
+pub struct Reply<B = String> {
     /// The status.
     pub status: u16,
     /// The headers, by lower-case name.
     pub headers: Vec<(String, String)>,
     /// The body.
-    pub body: String,
+    pub body: B,
 }
 
 impl Client {
@@ -38,19 +38,29 @@ impl Client {
 
     /// Sends a request without a body.
     pub fn send(&self, method: &str, path: &str) -> Reply {
-        let request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base))
-            .body(())
-            .expect("method and path are valid");
+        let Reply { status, headers, body } = self.send_with(method, path, &[]);
+        Reply { status, headers, body: String::from_utf8(body).expect("the body is UTF-8") }
+    }
+
+    /// Sends a request with these headers and without a body. What comes back is neither unpacked nor decoded.
+    pub fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply<Vec<u8>> {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(()).expect("method, path and headers are valid");
         let mut response = self.agent.run(request).expect("the server answers");
         let headers = response.headers().iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
         let headers = headers.collect();
         let status = response.status().as_u16();
-        let body = response.body_mut().read_to_string().expect("the body is whole and UTF-8");
+        let body =
+            response.body_mut().with_config().limit(u64::MAX).read_to_vec().expect("the body is whole");
         Reply { status, headers, body }
+    }
+
+    /// Where the server is: `http://` and the address.
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// Calls one of the metrics endpoints, which must succeed, and gives its `data`.
@@ -63,7 +73,7 @@ impl Client {
     }
 }
 
-impl Reply {
+impl<B> Reply<B> {
     /// The value of a header, by lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())

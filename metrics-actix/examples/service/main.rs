@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
 use actix_web::{App, HttpServer, web};
+use metrics_actix::prometheus::Exposition;
 use metrics_actix::{Metrics, Until};
 
 use crate::business::Business;
@@ -16,6 +17,9 @@ use crate::options::Options;
 
 /// Where the endpoints are mounted.
 const METRICS: &str = "/api/metrics";
+
+/// Where Prometheus looks unless it is told otherwise.
+const PROMETHEUS: &str = "/metrics";
 
 fn main() -> ExitCode {
     let options = match Options::from_args() {
@@ -54,6 +58,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
         .measure(Until::BodyEnd)
         .api_key_header(shop::API_KEY)
         .consumer_alias(shop::customer)
+        .prometheus(Exposition::builder().top_consumers(5).build()?)
         .exclude("/favicon.ico");
     if addr.ip().is_loopback() {
         builder = builder.reset_without_token();
@@ -65,6 +70,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
         App::new()
             .app_data(web::Data::new(business.clone()))
             .configure(app_metrics.routes(METRICS))
+            .configure(app_metrics.prometheus_at(PROMETHEUS))
             .configure(shop::routes)
             .default_service(web::to(shop::nothing_here))
             .wrap(app_metrics.middleware())
@@ -90,6 +96,7 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("  trend     http://{addr}{METRICS}/history?window=5m");
     println!("  own       http://{addr}{METRICS}/business");
     println!("  resources http://{addr}{METRICS}/resources");
+    println!("  scrapes   http://{addr}{PROMETHEUS}");
     println!("  by key    http://{addr}{METRICS}/consumers?top=5");
     if addr.ip().is_loopback() {
         println!(

@@ -88,9 +88,14 @@ fn without_a_token_there_is_no_way_in() {
     let metrics = guarded();
     let server = Server::start(2, &metrics, no_routes);
     let mut sent = 0;
-    for (name, token) in
-        [("summary", READ), ("routes", READ), ("errors", NEXT), ("consumers", NEXT), ("reset", RESET)]
-    {
+    for (name, token) in [
+        ("summary", READ),
+        ("routes", READ),
+        ("errors", NEXT),
+        ("consumers", NEXT),
+        ("prometheus", READ),
+        ("reset", RESET),
+    ] {
         for target in targets(name, token) {
             for head in without(token) {
                 for method in ["GET", "HEAD", "POST", "OPTIONS"] {
@@ -138,7 +143,7 @@ fn each_token_opens_what_it_is_for_and_nothing_else() {
     for (token, reads, resets) in [(READ, "200", "401"), (NEXT, "200", "401"), (RESET, "401", "200")] {
         for scheme in ["Bearer", "bearer"] {
             let head = format!("authorization: {scheme} {token}\r\n");
-            for name in ["summary", "routes", "errors", "consumers"] {
+            for name in ["summary", "routes", "errors", "consumers", "prometheus"] {
                 let target = format!("/api/metrics/{name}");
                 assert_eq!(status(&send(&server, "GET", &target, &head)), reads, "{token} {name}");
                 assert_eq!(status(&send(&server, "HEAD", &target, &head)), reads, "{token} {name}");

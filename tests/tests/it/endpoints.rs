@@ -31,6 +31,7 @@ fn a_wrong_method_is_405_with_the_allowed_ones() {
     for (name, wrong, allow) in [
         ("summary", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"], "GET, HEAD"),
         ("routes", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"], "GET, HEAD"),
+        ("prometheus", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"], "GET, HEAD"),
         ("reset", ["GET", "PUT", "DELETE", "OPTIONS", "BREW"], "POST"),
     ] {
         for method in wrong {
@@ -67,7 +68,14 @@ fn calls_of_the_endpoints_are_not_in_the_figures() {
     let metrics = Metrics::builder("shop").reset_without_token().build().unwrap();
     let server = Server::start(1, &metrics, no_routes);
     let client = server.client();
-    for (method, name) in [("GET", "summary"), ("GET", "errors"), ("POST", "summary"), ("POST", "reset")] {
+    let calls = [
+        ("GET", "summary"),
+        ("GET", "errors"),
+        ("GET", "prometheus"),
+        ("POST", "summary"),
+        ("POST", "reset"),
+    ];
+    for (method, name) in calls {
         client.send(method, &format!("/api/metrics/{name}"));
     }
     let summary = client.metrics("GET", "summary");

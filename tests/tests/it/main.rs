@@ -1,6 +1,7 @@
 //! End-to-end tests: real servers, real connections, no stand-ins.
 
 mod access;
+mod deploy;
 mod endpoints;
 mod example;
 mod figures;
@@ -8,6 +9,7 @@ mod inventory;
 mod neighbours;
 mod options;
 mod outcomes;
+mod prometheus;
 mod routes;
 mod storms;
 mod windows;

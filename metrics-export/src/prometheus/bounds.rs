@@ -1,0 +1,75 @@
+//! The upper bounds of the classic buckets.
+
+/// The bounds of the classic buckets unless others are chosen, in seconds.
+///
+/// OpenTelemetry's semantic conventions for HTTP advise those from 0.005 to 10; the four more are for services that
+/// answer faster, and for a limit of 3 s.
+pub const DEFAULT_DURATION_BOUNDS: [f64; 18] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 3.0, 5.0, 7.5,
+    10.0,
+];
+
+/// The most bounds.
+pub(crate) const MAX_BOUNDS: usize = 64;
+
+/// The lowest bound: the unit of what is recorded.
+const MIN_SECONDS: f64 = 1e-9;
+
+/// The highest bound: below the last bucket of every layout, which clamped durations share.
+pub(crate) const MAX_SECONDS: f64 = 60.0;
+
+/// An upper bound, in the forms in which it is needed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bound {
+    pub(crate) seconds: f64,
+    pub(crate) nanos: u64,
+    /// The value of the `le` label: always with a point or an exponent, so that it is the same in all formats.
+    pub(crate) text: String,
+}
+
+impl Bound {
+    fn new(seconds: f64) -> Self {
+        Self { seconds, nanos: (seconds * 1e9).round() as u64, text: format!("{seconds:?}") }
+    }
+
+    /// The bounds; `None` unless they are in range and ascending.
+    pub(crate) fn all(seconds: &[f64]) -> Option<Vec<Self>> {
+        let in_range = seconds.iter().all(|bound| (MIN_SECONDS..=MAX_SECONDS).contains(bound));
+        let bounds: Vec<_> = seconds.iter().map(|&bound| Self::new(bound)).collect();
+        let ascending = bounds.is_sorted_by(|a, b| a.nanos < b.nanos);
+        ((1..=MAX_BOUNDS).contains(&bounds.len()) && in_range && ascending).then_some(bounds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_texts_with_a_point_and_nanoseconds() {
+        let bounds = Bound::all(&DEFAULT_DURATION_BOUNDS).unwrap();
+        assert_eq!((bounds[0].text.as_str(), bounds[0].nanos), ("0.0005", 500_000));
+        assert_eq!((bounds[17].text.as_str(), bounds[17].nanos), ("10.0", 10_000_000_000));
+        assert_eq!(Bound::new(1e-9).nanos, 1);
+    }
+
+    #[test]
+    fn what_is_not_in_range_or_not_ascending_is_refused() {
+        for wrong in [
+            &[][..],
+            &[0.0],
+            &[-1.0],
+            &[f64::NAN],
+            &[f64::INFINITY],
+            &[60.1],
+            &[1e-10],
+            &[1.0, 1.0],
+            &[2.0, 1.0],
+            &[1.0, 1.000_000_000_1],
+            &[1.0; 65],
+        ] {
+            assert_eq!(Bound::all(wrong), None, "{wrong:?}");
+        }
+        assert!(Bound::all(&[1e-9, 60.0]).is_some());
+    }
+}

@@ -1,0 +1,128 @@
+//! One series of the histogram: the durations of some groups of an endpoint's statuses.
+
+use metrics_core::{EndpointSnapshot, GroupSnapshot};
+
+use super::bounds::{Bound, MAX_BOUNDS};
+use super::names::{Class, Names};
+
+/// The groups of an endpoint that are one series.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Durations<'a> {
+    endpoint: &'a EndpointSnapshot,
+    names: Names,
+    pub(crate) class: Class,
+}
+
+impl<'a> Durations<'a> {
+    /// All series of an endpoint.
+    pub(crate) fn of(endpoint: &'a EndpointSnapshot, names: Names) -> impl Iterator<Item = Self> {
+        let classes = move || endpoint.groups().map(move |group| names.class(group.group()));
+        // The first group of a class stands for all of them.
+        let firsts = classes().enumerate().filter(move |&(place, class)| {
+            let mut before = classes().take(place);
+            !before.any(|before| before == class)
+        });
+        firsts.map(move |(_, class)| Self { endpoint, names, class })
+    }
+
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &'a GroupSnapshot> {
+        let (names, class) = (self.names, self.class);
+        self.endpoint.groups().filter(move |group| names.class(group.group()) == class)
+    }
+
+    pub(crate) fn significant_digits(&self) -> u8 {
+        self.groups().next().map_or(2, |group| group.histogram().significant_digits())
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.groups().fold(0, |sum, group| sum.saturating_add(group.histogram().total()))
+    }
+
+    pub(crate) fn sum_nanos(&self) -> u64 {
+        self.groups().fold(0, |sum, group| sum.saturating_add(group.sum_nanos()))
+    }
+
+    /// How many durations there are up to each bound. A bucket of ours counts at a bound as soon as it begins below it.
+    pub(crate) fn cumulative(&self, bounds: &[Bound]) -> [u64; MAX_BOUNDS] {
+        let mut counts = [0_u64; MAX_BOUNDS];
+        for group in self.groups() {
+            let mut at = 0;
+            for bucket in group.histogram().buckets() {
+                while bounds.get(at).is_some_and(|bound| bound.nanos < bucket.lowest) {
+                    at += 1;
+                }
+                if at == bounds.len() {
+                    break;
+                }
+                counts[at] = counts[at].saturating_add(bucket.count);
+            }
+        }
+        for at in 1..bounds.len() {
+            counts[at] = counts[at].saturating_add(counts[at - 1]);
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics_core::{Granularity, Registry};
+    use proptest::prelude::*;
+
+    fn registry(digits: u8, granularity: Granularity) -> Registry {
+        Registry::builder().significant_digits(digits).granularity(granularity).build().unwrap()
+    }
+
+    #[test]
+    fn statuses_of_one_class_are_one_series_unless_the_names_tell_them_apart() {
+        let registry = registry(2, Granularity::Exact);
+        let root = registry.endpoint("GET", "/");
+        for status in [200, 404, 201, 410, 999] {
+            registry.record_nanos(root, status, 1_000);
+        }
+        let snapshot = registry.snapshot();
+        let endpoint = snapshot.endpoints().next().unwrap();
+        let series = |names| {
+            let mut series: Vec<_> = Durations::of(endpoint, names)
+                .map(|durations| (format!("{:?}", durations.class), durations.count(), durations.sum_nanos()))
+                .collect();
+            series.sort();
+            series
+        };
+        let named = |name: &str, calls: u64| (format!("Named({name:?})"), calls, calls * 1_000);
+        assert_eq!(series(Names::Prometheus), [named("2xx", 2), named("4xx", 2), named("other", 1)]);
+        let status = |status: u16| (format!("Status({status})"), 1, 1_000);
+        assert_eq!(
+            series(Names::OpenTelemetry),
+            [named("other", 1), status(200), status(201), status(404), status(410)]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_bound_counts_what_is_no_longer_and_little_more(
+            nanos in prop::collection::vec((0_u32..36).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits)), 1..200),
+            digits in 1_u8..=3,
+            bounds in prop::collection::btree_set(1_u64..60_000_000_000, 1..20),
+        ) {
+            let registry = registry(digits, Granularity::Class);
+            let root = registry.endpoint("GET", "/");
+            nanos.iter().for_each(|&nanos| registry.record_nanos(root, 200, nanos));
+            let snapshot = registry.snapshot();
+            let durations = Durations::of(snapshot.endpoints().next().unwrap(), Names::Prometheus).next().unwrap();
+            let seconds: Vec<_> = bounds.iter().map(|&nanos| nanos as f64 / 1e9).collect();
+            let bounds = Bound::all(&seconds).unwrap();
+            let counts = durations.cumulative(&bounds);
+            let error = [0.0625, 0.0079, 0.00098][usize::from(digits) - 1];
+            let up_to = |limit: f64| nanos.iter().filter(|&&nanos| nanos as f64 <= limit).count() as u64;
+            for (bound, &count) in bounds.iter().zip(&counts) {
+                prop_assert!(count >= up_to(bound.nanos as f64));
+                prop_assert!(count <= up_to(bound.nanos as f64 * (1.0 + error)));
+            }
+            prop_assert!(counts[..bounds.len()].is_sorted());
+            prop_assert!(counts[bounds.len() - 1] <= durations.count());
+            prop_assert_eq!(durations.count(), nanos.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Durations in the exponential buckets of Prometheus' native histograms.
+//!
+//! Bucket `i` of schema `s` holds the values above `2^((i - 1) / 2^s)` up to `2^(i / 2^s)`, here in seconds.
+
+use super::durations::Durations;
+
+/// The schema for a number of significant digits: the finest whose buckets are nowhere narrower than ours.
+pub(crate) fn schema(significant_digits: u8) -> i32 {
+    match significant_digits {
+        1 => 3,
+        2 => 6,
+        _ => 8,
+    }
+}
+
+/// Values up to this one are in the zero bucket, in seconds: durations of 0 ns, and nothing else.
+pub(crate) const ZERO_THRESHOLD: f64 = 1e-10;
+
+/// Empty buckets between two others up to which they stay in one span. Two zeroes cost as much as a new span.
+const MAX_GAP: i32 = 2;
+
+/// The buckets of one series. Made once, and filled for one series after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Native {
+    pub(crate) zero_count: u64,
+    /// Index and count, ascending. Only those inside of a span: a few can be empty.
+    buckets: Vec<(i32, u64)>,
+    spans: Vec<Span>,
+}
+
+/// Buckets side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Buckets that are left out since the end of the span before it; the index of its first bucket in the first span.
+    pub(crate) offset: i32,
+    pub(crate) length: u32,
+}
+
+impl Native {
+    /// Takes the durations in. A bucket of ours goes where its middle is.
+    pub(crate) fn fill(&mut self, durations: &Durations<'_>) {
+        self.zero_count = 0;
+        self.buckets.clear();
+        self.spans.clear();
+        let per_octave = f64::from(1 << schema(durations.significant_digits()));
+        for bucket in durations.groups().flat_map(|group| group.histogram().buckets()) {
+            if bucket.highest == 0 {
+                self.zero_count = self.zero_count.saturating_add(bucket.count);
+                continue;
+            }
+            let seconds = (bucket.lowest as f64 + bucket.highest as f64) / 2e9;
+            self.buckets.push(((seconds.log2() * per_octave).ceil() as i32, bucket.count));
+        }
+        self.buckets.sort_unstable_by_key(|&(index, _)| index);
+        self.buckets.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 = kept.1.saturating_add(next.1);
+            }
+            same
+        });
+        let mut end = 0;
+        for &(index, _) in &self.buckets {
+            match self.spans.last_mut() {
+                Some(span) if index - end <= MAX_GAP => span.length += (index - end + 1) as u32,
+                _ => self.spans.push(Span { offset: index - end, length: 1 }),
+            }
+            end = index + 1;
+        }
+    }
+
+    pub(crate) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// The count of each bucket of the spans, as what it has more than the one before it.
+    pub(crate) fn deltas(&self) -> impl Iterator<Item = i64> + '_ {
+        let mut buckets = self.buckets.iter().peekable();
+        let mut index = 0;
+        let indices = self.spans.iter().flat_map(move |span| {
+            let first = index + span.offset;
+            index = first + span.length as i32;
+            first..index
+        });
+        let mut before = 0;
+        indices.map(move |index| {
+            let count = buckets.next_if(|bucket| bucket.0 == index).map_or(0, |bucket| bucket.1);
+            (count as i64).wrapping_sub(std::mem::replace(&mut before, count as i64))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::names::Names;
+    use super::*;
+    use metrics_core::{MAX_NANOS, Registry};
+    use proptest::prelude::*;
+
+    fn filled(digits: u8, nanos: &[u64]) -> Native {
+        let registry = Registry::builder().significant_digits(digits).build().unwrap();
+        let root = registry.endpoint("GET", "/");
+        nanos.iter().for_each(|&nanos| registry.record_nanos(root, 200, nanos));
+        let snapshot = registry.snapshot();
+        let mut native = Native::default();
+        native.fill(&Durations::of(snapshot.endpoints().next().unwrap(), Names::Prometheus).next().unwrap());
+        native
+    }
+
+    /// Index and count of the buckets that a reader of spans and deltas finds.
+    fn read(native: &Native) -> Vec<(i32, i64)> {
+        let (mut index, mut count) = (0, 0);
+        let mut deltas = native.deltas();
+        let mut buckets = Vec::new();
+        for span in native.spans() {
+            index += span.offset;
+            for _ in 0..span.length {
+                count += deltas.next().unwrap();
+                buckets.push((index, count));
+                index += 1;
+            }
+        }
+        assert_eq!(deltas.next(), None);
+        buckets
+    }
+
+    #[test]
+    fn nothing_but_zero_nanoseconds_is_in_the_zero_bucket() {
+        let native = filled(2, &[0, 0, 1]);
+        assert_eq!(native.zero_count, 2);
+        assert_eq!(read(&native).iter().map(|&(_, count)| count).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn small_gaps_are_zeroes_and_large_ones_begin_a_span() {
+        // Schema 6: an octave is 64 buckets, and 1 s is the upper end of bucket 0.
+        let at = |index: f64| (2_f64.powf((index - 0.5) / 64.0) * 1e9) as u64;
+        let native = filled(2, &[at(-100.0), at(-97.0), at(-93.0), at(-93.0), at(0.0)]);
+        let span = |offset, length| Span { offset, length };
+        assert_eq!(native.spans(), [span(-100, 4), span(3, 1), span(92, 1)]);
+        assert_eq!(native.deltas().collect::<Vec<_>>(), [1, -1, 0, 1, 1, -1]);
+    }
+
+    #[test]
+    fn a_schemas_buckets_are_nowhere_narrower_than_ours_and_the_next_ones_are() {
+        for (digits, half) in [(1_u8, 16.0), (2, 128.0), (3, 1_024.0)] {
+            let width = |schema: i32| 2_f64.powf(0.5_f64.powi(schema)) - 1.0;
+            assert!(width(schema(digits)) >= 1.0 / half);
+            // There is no schema above 8.
+            assert!(width(schema(digits) + 1) < 1.0 / half || schema(digits) == 8);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_duration_is_in_a_bucket_that_is_off_by_no_more_than_stated(
+            nanos in prop::collection::vec((0_u32..36).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits)), 1..100),
+            digits in 1_u8..=3,
+        ) {
+            let native = filled(digits, &nanos);
+            let buckets = read(&native);
+            let sum: i64 = buckets.iter().map(|&(_, count)| count).sum();
+            prop_assert_eq!(sum as u64 + native.zero_count, nanos.len() as u64);
+            // Buckets in order, durations in order: each in the bucket of its rank.
+            let mut sorted: Vec<_> = nanos.into_iter().filter(|&nanos| nanos > 0).collect();
+            sorted.sort_unstable();
+            let ranked = buckets.iter().flat_map(|&(index, count)| (0..count).map(move |_| index));
+            let off = [0.0313, 0.0040, 0.0005][usize::from(digits) - 1];
+            let edge = |index: i32| 2_f64.powf(f64::from(index) / f64::from(1 << schema(digits))) * 1e9;
+            for (nanos, index) in sorted.into_iter().zip(ranked) {
+                let nanos = nanos.min(MAX_NANOS) as f64;
+                prop_assert!(nanos <= edge(index) * (1.0 + off), "{nanos} above {index}");
+                prop_assert!(nanos >= edge(index - 1) * (1.0 - off), "{nanos} below {index}");
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The protobuf format: `io.prometheus.client.MetricFamily`, one after the other, each behind its length.
+//!
+//! Field numbers are those of Prometheus' `metrics.proto`. Classic and native buckets are written beside each other, and
+//! the scraper takes those that it wants.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::durations::Durations;
+use super::exposition::Exposition;
+use super::families::{Encoder, Value};
+use super::names::{Family, Kind, Label};
+use super::native::{self, Native};
+use super::wire::Wire;
+
+/// Field numbers, by message.
+mod field {
+    pub(super) mod family {
+        pub(in super::super) const NAME: u8 = 1;
+        pub(in super::super) const HELP: u8 = 2;
+        pub(in super::super) const KIND: u8 = 3;
+        pub(in super::super) const METRIC: u8 = 4;
+        pub(in super::super) const UNIT: u8 = 5;
+    }
+    pub(super) mod metric {
+        pub(in super::super) const LABEL: u8 = 1;
+        pub(in super::super) const GAUGE: u8 = 2;
+        pub(in super::super) const COUNTER: u8 = 3;
+        pub(in super::super) const HISTOGRAM: u8 = 7;
+    }
+    pub(super) mod label {
+        pub(in super::super) const NAME: u8 = 1;
+        pub(in super::super) const VALUE: u8 = 2;
+    }
+    /// Of a counter and of a gauge.
+    pub(super) mod value {
+        pub(in super::super) const VALUE: u8 = 1;
+        pub(in super::super) const CREATED: u8 = 3;
+    }
+    pub(super) mod histogram {
+        pub(in super::super) const COUNT: u8 = 1;
+        pub(in super::super) const SUM: u8 = 2;
+        pub(in super::super) const BUCKET: u8 = 3;
+        pub(in super::super) const SCHEMA: u8 = 5;
+        pub(in super::super) const ZERO_THRESHOLD: u8 = 6;
+        pub(in super::super) const ZERO_COUNT: u8 = 7;
+        pub(in super::super) const SPAN: u8 = 12;
+        pub(in super::super) const DELTA: u8 = 13;
+        pub(in super::super) const CREATED: u8 = 15;
+    }
+    pub(super) mod bucket {
+        pub(in super::super) const CUMULATIVE: u8 = 1;
+        pub(in super::super) const UPPER: u8 = 2;
+    }
+    pub(super) mod span {
+        pub(in super::super) const OFFSET: u8 = 1;
+        pub(in super::super) const LENGTH: u8 = 2;
+    }
+    pub(super) mod timestamp {
+        pub(in super::super) const SECONDS: u8 = 1;
+        pub(in super::super) const NANOS: u8 = 2;
+    }
+}
+
+/// Writes protobuf.
+#[derive(Debug)]
+pub(crate) struct Protobuf<'a> {
+    wire: Wire<'a>,
+    exposition: &'a Exposition,
+    /// Seconds and nanoseconds since 1970 when counting began.
+    created: (u64, u32),
+    native: Native,
+    family: Option<&'static Family>,
+    /// Where the family begins.
+    begin: usize,
+    /// Where its first series begins.
+    first_series: usize,
+}
+
+impl<'a> Protobuf<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>, exposition: &'a Exposition, since: SystemTime) -> Self {
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            wire: Wire(out),
+            exposition,
+            created: (since.as_secs(), since.subsec_nanos()),
+            native: Native::default(),
+            family: None,
+            begin: 0,
+            first_series: 0,
+        }
+    }
+}
+
+impl Encoder for Protobuf<'_> {
+    fn begin(&mut self, family: &'static Family) {
+        let Wire(out) = &mut self.wire;
+        self.family = Some(family);
+        self.begin = out.len();
+        let (suffix, kind) = match family.kind {
+            Kind::Counter => ("_total", 0),
+            Kind::Gauge => ("", 1),
+            Kind::Histogram => ("", 4),
+        };
+        self.wire.nested(field::family::NAME, |Wire(out)| {
+            out.extend_from_slice(family.name.as_bytes());
+            out.extend_from_slice(suffix.as_bytes());
+        });
+        self.wire.text(field::family::HELP, family.help);
+        self.wire.uint(field::family::KIND, kind);
+        if let Some(unit) = family.unit {
+            self.wire.text(field::family::UNIT, unit);
+        }
+        self.first_series = self.wire.0.len();
+    }
+
+    fn value(&mut self, labels: &[Label<'_>], value: Value) {
+        let Some(family) = self.family else { return };
+        let value = match value {
+            Value::Count(count) => count as f64,
+            Value::Nanos(nanos) => nanos as f64 / 1e9,
+        };
+        let (exposition, created) = (self.exposition, self.created);
+        self.wire.nested(field::family::METRIC, |wire| {
+            write_labels(wire, exposition, labels);
+            if family.kind == Kind::Counter {
+                wire.nested(field::metric::COUNTER, |wire| {
+                    wire.double(field::value::VALUE, value);
+                    write_time(wire, field::value::CREATED, created);
+                });
+            } else {
+                wire.nested(field::metric::GAUGE, |wire| wire.double(field::value::VALUE, value));
+            }
+        });
+    }
+
+    fn histogram(&mut self, labels: &[Label<'_>], durations: &Durations<'_>) {
+        self.native.fill(durations);
+        let (exposition, created, native) = (self.exposition, self.created, &self.native);
+        self.wire.nested(field::family::METRIC, |wire| {
+            write_labels(wire, exposition, labels);
+            wire.nested(field::metric::HISTOGRAM, |wire| {
+                wire.uint(field::histogram::COUNT, durations.count());
+                wire.double(field::histogram::SUM, durations.sum_nanos() as f64 / 1e9);
+                let cumulative = durations.cumulative(&exposition.bounds);
+                let finite = exposition.bounds.iter().map(|bound| bound.seconds).zip(cumulative);
+                for (upper, count) in finite.chain([(f64::INFINITY, durations.count())]) {
+                    wire.nested(field::histogram::BUCKET, |wire| {
+                        wire.uint(field::bucket::CUMULATIVE, count);
+                        wire.double(field::bucket::UPPER, upper);
+                    });
+                }
+                write_native(wire, durations.significant_digits(), native);
+                write_time(wire, field::histogram::CREATED, created);
+            });
+        });
+    }
+
+    fn end(&mut self) {
+        if self.wire.0.len() == self.first_series {
+            self.wire.0.truncate(self.begin);
+        } else {
+            self.wire.insert_length(self.begin);
+        }
+    }
+}
+
+fn write_native(wire: &mut Wire<'_>, significant_digits: u8, native: &Native) {
+    wire.sint(field::histogram::SCHEMA, native::schema(significant_digits));
+    wire.double(field::histogram::ZERO_THRESHOLD, native::ZERO_THRESHOLD);
+    wire.uint(field::histogram::ZERO_COUNT, native.zero_count);
+    for span in native.spans() {
+        wire.nested(field::histogram::SPAN, |wire| {
+            wire.sint(field::span::OFFSET, span.offset);
+            wire.uint(field::span::LENGTH, span.length.into());
+        });
+    }
+    if !native.spans().is_empty() {
+        wire.nested(field::histogram::DELTA, |wire| native.deltas().for_each(|delta| wire.zigzag(delta)));
+    }
+}
+
+fn write_labels(wire: &mut Wire<'_>, exposition: &Exposition, labels: &[Label<'_>]) {
+    wire.0.extend_from_slice(&exposition.constant_wire);
+    for &(name, value) in labels {
+        label(wire, name, value);
+    }
+}
+
+/// Writes one label of a series.
+pub(crate) fn label(wire: &mut Wire<'_>, name: &str, value: &str) {
+    wire.nested(field::metric::LABEL, |wire| {
+        wire.text(field::label::NAME, name);
+        wire.text(field::label::VALUE, value);
+    });
+}
+
+fn write_time(wire: &mut Wire<'_>, field: u8, (seconds, nanos): (u64, u32)) {
+    wire.nested(field, |wire| {
+        wire.uint(field::timestamp::SECONDS, seconds);
+        wire.uint(field::timestamp::NANOS, nanos.into());
+    });
+}

@@ -1,0 +1,256 @@
+//! The two text formats. Nothing is allocated but in the buffer that is written to.
+
+use std::ops::Range;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::durations::Durations;
+use super::exposition::Exposition;
+use super::families::{Encoder, Value};
+use super::names::{Family, Kind, Label};
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Version 0.0.4.
+    Classic,
+    OpenMetrics,
+}
+
+/// Writes text.
+#[derive(Debug)]
+pub(crate) struct Text<'a> {
+    out: &'a mut Vec<u8>,
+    dialect: Dialect,
+    exposition: &'a Exposition,
+    /// When counting began, in milliseconds since 1970.
+    created_millis: u64,
+    family: Option<&'static Family>,
+    /// Where the family begins.
+    begin: usize,
+    /// Where its first series begins.
+    first_series: usize,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn new(
+        out: &'a mut Vec<u8>,
+        dialect: Dialect,
+        exposition: &'a Exposition,
+        since: SystemTime,
+    ) -> Self {
+        let created_millis = since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Self { out, dialect, exposition, created_millis, family: None, begin: 0, first_series: 0 }
+    }
+
+    /// Ends the whole exposition.
+    pub(crate) fn finish(mut self) {
+        if self.dialect == Dialect::OpenMetrics {
+            self.text("# EOF\n");
+        }
+    }
+
+    /// What a family is called in its own lines, where OpenMetrics leaves out a counter's suffix.
+    fn family_suffix(&self, family: &Family) -> &'static str {
+        match (family.kind, self.dialect) {
+            (Kind::Counter, Dialect::Classic) => "_total",
+            _ => "",
+        }
+    }
+
+    fn about(&mut self, family: &Family, what: &str) {
+        for text in ["# ", what, " ", family.name, self.family_suffix(family), " "] {
+            self.text(text);
+        }
+    }
+
+    /// The beginning of a line, up to the last label's value. Gives the place of the labels.
+    fn series(&mut self, family: &Family, suffix: &str, labels: &[Label<'_>]) -> Range<usize> {
+        self.text(family.name);
+        self.text(suffix);
+        let constant = &self.exposition.constant_text;
+        if labels.is_empty() && constant.is_empty() {
+            return self.out.len()..self.out.len();
+        }
+        self.out.push(b'{');
+        let begin = self.out.len();
+        self.out.extend_from_slice(constant.as_bytes());
+        for &(name, value) in labels {
+            if self.out.len() > begin {
+                self.out.push(b',');
+            }
+            label(self.out, name, value);
+        }
+        begin..self.out.len()
+    }
+
+    /// As [`Text::series`], with labels that were written before.
+    fn again(&mut self, family: &Family, suffix: &str, labels: &Range<usize>) {
+        self.text(family.name);
+        self.text(suffix);
+        if !labels.is_empty() {
+            self.out.push(b'{');
+            self.out.extend_from_within(labels.clone());
+        }
+    }
+
+    /// The upper bound of a bucket, as the last label.
+    fn bound(&mut self, labels: &Range<usize>, bound: &str) {
+        self.text(if labels.is_empty() { "{le=\"" } else { ",le=\"" });
+        self.text(bound);
+        self.out.push(b'"');
+    }
+
+    /// The end of a line, from behind the labels on.
+    fn close(&mut self, labelled: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        self.text(if labelled { "} " } else { " " });
+        write(self.out);
+        self.out.push(b'\n');
+    }
+
+    /// When the series began to count, where the format says so.
+    fn created(&mut self, family: &Family, labels: &Range<usize>) {
+        if self.dialect == Dialect::OpenMetrics {
+            self.again(family, "_created", labels);
+            let millis = self.created_millis;
+            self.close(!labels.is_empty(), |out| decimal(out, millis, 1_000));
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+}
+
+impl Encoder for Text<'_> {
+    fn begin(&mut self, family: &'static Family) {
+        self.family = Some(family);
+        self.begin = self.out.len();
+        self.about(family, "HELP");
+        escape(self.out, family.help, self.dialect == Dialect::OpenMetrics);
+        self.text("\n");
+        self.about(family, "TYPE");
+        self.text(family.kind.name());
+        self.text("\n");
+        if let Some(unit) = family.unit.filter(|_| self.dialect == Dialect::OpenMetrics) {
+            self.about(family, "UNIT");
+            self.text(unit);
+            self.text("\n");
+        }
+        self.first_series = self.out.len();
+    }
+
+    fn value(&mut self, labels: &[Label<'_>], value: Value) {
+        let Some(family) = self.family else { return };
+        let counter = family.kind == Kind::Counter;
+        let labels = self.series(family, if counter { "_total" } else { "" }, labels);
+        self.close(!labels.is_empty(), |out| match value {
+            Value::Count(count) => integer(out, count),
+            Value::Nanos(nanos) => decimal(out, nanos, 1_000_000_000),
+        });
+        if counter {
+            self.created(family, &labels);
+        }
+    }
+
+    fn histogram(&mut self, labels: &[Label<'_>], durations: &Durations<'_>) {
+        let Some(family) = self.family else { return };
+        let (count, exposition) = (durations.count(), self.exposition);
+        let labels = self.series(family, "_bucket", labels);
+        for (bound, below) in exposition.bounds.iter().zip(durations.cumulative(&exposition.bounds)) {
+            self.bound(&labels, &bound.text);
+            self.close(true, |out| integer(out, below));
+            self.again(family, "_bucket", &labels);
+        }
+        self.bound(&labels, "+Inf");
+        self.close(true, |out| integer(out, count));
+        self.again(family, "_sum", &labels);
+        self.close(!labels.is_empty(), |out| decimal(out, durations.sum_nanos(), 1_000_000_000));
+        self.again(family, "_count", &labels);
+        self.close(!labels.is_empty(), |out| integer(out, count));
+        self.created(family, &labels);
+    }
+
+    fn end(&mut self) {
+        if self.out.len() == self.first_series {
+            self.out.truncate(self.begin);
+        }
+    }
+}
+
+/// Writes one label. Both dialects escape its value in the same way.
+pub(crate) fn label(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"=\"");
+    escape(out, value, true);
+    out.push(b'"');
+}
+
+/// Writes a text with backslashes and line ends escaped, and double quotes where they would end it.
+fn escape(out: &mut Vec<u8>, text: &str, quotes: bool) {
+    let mut written = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escaped = match byte {
+            b'\\' => br"\\",
+            b'\n' => br"\n",
+            b'"' if quotes => br#"\""#,
+            _ => continue,
+        };
+        out.extend_from_slice(&text.as_bytes()[written..at]);
+        out.extend_from_slice(escaped);
+        written = at + 1;
+    }
+    out.extend_from_slice(&text.as_bytes()[written..]);
+}
+
+fn integer(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Writes `value / unit` exactly; `unit` is a power of ten. Always with a point, as OpenMetrics has it.
+fn decimal(out: &mut Vec<u8>, value: u64, unit: u64) {
+    integer(out, value / unit);
+    out.push(b'.');
+    let (mut rest, mut place) = (value % unit, unit / 10);
+    loop {
+        out.push(b'0' + (rest / place) as u8);
+        rest %= place;
+        if rest == 0 {
+            return;
+        }
+        place /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn decimals_are_exact() {
+        let seconds = |nanos| written(|out| decimal(out, nanos, 1_000_000_000));
+        for (nanos, text) in [
+            (0, "0.0"),
+            (1, "0.000000001"),
+            (1_500_000_000, "1.5"),
+            (60_000_000_000, "60.0"),
+            (10_020_000_000, "10.02"),
+            (u64::MAX, "18446744073.709551615"),
+        ] {
+            assert_eq!(seconds(nanos), text);
+        }
+        assert_eq!(written(|out| decimal(out, 1_769_592_600_120, 1_000)), "1769592600.12");
+    }
+
+    #[test]
+    fn only_what_would_end_a_text_is_escaped() {
+        assert_eq!(written(|out| label(out, "route", "a\\b\"c\nd\r\0é")), "route=\"a\\\\b\\\"c\\nd\r\0é\"");
+        assert_eq!(written(|out| escape(out, "say \"\\\"\n", false)), "say \"\\\\\"\\n");
+        assert_eq!(written(|out| escape(out, "", true)), "");
+    }
+}

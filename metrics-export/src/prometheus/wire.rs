@@ -1,0 +1,100 @@
+//! Protobuf's wire format, as far as the exposition needs it: written straight into the buffer.
+
+/// Writes fields one after the other. Field numbers are below 16, so that a key is one byte.
+#[derive(Debug)]
+pub(crate) struct Wire<'a>(pub(crate) &'a mut Vec<u8>);
+
+const VARINT: u8 = 0;
+const FIXED64: u8 = 1;
+const DELIMITED: u8 = 2;
+
+impl Wire<'_> {
+    pub(crate) fn uint(&mut self, field: u8, value: u64) {
+        self.key(field, VARINT);
+        self.varint(value);
+    }
+
+    /// A signed integer that is often small on either side of 0.
+    pub(crate) fn sint(&mut self, field: u8, value: i32) {
+        self.key(field, VARINT);
+        self.zigzag(value.into());
+    }
+
+    pub(crate) fn double(&mut self, field: u8, value: f64) {
+        self.key(field, FIXED64);
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn text(&mut self, field: u8, text: &str) {
+        self.key(field, DELIMITED);
+        self.varint(text.len() as u64);
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// A message in a field, or anything else that begins with its length.
+    pub(crate) fn nested(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
+        self.key(field, DELIMITED);
+        let begin = self.0.len();
+        write(self);
+        self.insert_length(begin);
+    }
+
+    /// One of a packed list's numbers.
+    pub(crate) fn zigzag(&mut self, value: i64) {
+        self.varint(((value << 1) ^ (value >> 63)) as u64);
+    }
+
+    /// Puts the length of what was written since `begin` in front of it.
+    pub(crate) fn insert_length(&mut self, begin: usize) {
+        let end = self.0.len();
+        self.varint((end - begin) as u64);
+        let varint = self.0.len() - end;
+        self.0[begin..].rotate_right(varint);
+    }
+
+    fn key(&mut self, field: u8, wire_type: u8) {
+        debug_assert!((1..16).contains(&field));
+        self.0.push(field << 3 | wire_type);
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Wire<'_>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        write(&mut Wire(&mut out));
+        out
+    }
+
+    /// The examples of the format's own description.
+    #[test]
+    fn numbers_and_texts_are_written_as_described() {
+        assert_eq!(written(|wire| wire.uint(1, 150)), [0x08, 0x96, 0x01]);
+        assert_eq!(written(|wire| wire.text(2, "testing")), b"\x12\x07testing");
+        assert_eq!(written(|wire| wire.nested(3, |wire| wire.uint(1, 150))), [0x1a, 0x03, 0x08, 0x96, 0x01]);
+        for (value, encoded) in
+            [(0, 0_u32), (-1, 1), (1, 2), (-2, 3), (i32::MAX, 0xffff_fffe), (i32::MIN, 0xffff_ffff)]
+        {
+            assert_eq!(written(|wire| wire.sint(1, value)), written(|wire| wire.uint(1, encoded.into())));
+        }
+        assert_eq!(written(|wire| wire.double(1, 1.0)), [0x09, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
+    }
+
+    #[test]
+    fn a_length_of_several_bytes_moves_what_it_is_of() {
+        let text = "x".repeat(300);
+        let nested = written(|wire| wire.nested(1, |wire| wire.text(1, &text)));
+        assert_eq!(nested[..6], [0x0a, 0xaf, 0x02, 0x0a, 0xac, 0x02]);
+        assert_eq!(nested[6..], *text.as_bytes());
+    }
+}

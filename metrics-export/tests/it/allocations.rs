@@ -1,0 +1,46 @@
+//! What is allocated: nothing by a text format, once the buffer is large enough.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use metrics_export::prometheus::{Exposition, Format};
+
+use crate::snapshots::with_everything;
+
+/// The system's allocator, counting what the calling thread asks for.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed on as it came; counting touches a thread-local that needs neither memory nor a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are the ones that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as in `alloc`; `pointer` came from `System`, since all of ours do.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_text_allocates_nothing_from_the_second_time_on() {
+    let snapshot = with_everything();
+    let exposition = Exposition::builder().top_consumers(10).constant_label("env", "prod").build().unwrap();
+    for (format, allowed) in [(Format::Text, 0), (Format::OpenMetrics, 0), (Format::Protobuf, 12)] {
+        let mut buffer = Vec::new();
+        exposition.render(&snapshot, format, &mut buffer);
+        let before = ALLOCATIONS.get();
+        exposition.render(&snapshot, format, &mut buffer);
+        let allocations = ALLOCATIONS.get() - before;
+        assert!(allocations <= allowed, "{format:?}: {allocations}");
+    }
+}

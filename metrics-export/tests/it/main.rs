@@ -1,0 +1,9 @@
+//! What is exposed reads back as what was recorded.
+
+mod allocations;
+mod live;
+mod parser;
+mod proto;
+mod protobuf;
+mod snapshots;
+mod text;

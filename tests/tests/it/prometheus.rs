@@ -1,0 +1,181 @@
+//! Scrapes of a real server.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, HttpResponse};
+use metrics_actix::Metrics;
+use metrics_actix::prometheus::{Exposition, Names};
+use metrics_core::Registry;
+use tests::{Client, Server};
+
+const SCRAPE: &str = "/api/metrics/prometheus";
+
+fn shop(config: &mut ServiceConfig) {
+    config
+        .route("/items/{id}", web::get().to(|| async { "an item" }))
+        .route("/broken", web::get().to(|| async { HttpResponse::InternalServerError().body("broken") }));
+}
+
+fn scrape(client: &Client) -> String {
+    let reply = client.send("GET", SCRAPE);
+    assert_eq!(reply.status, 200);
+    reply.body
+}
+
+/// The sum of a family's lines, by one label; the label's values hold nothing that is escaped.
+fn sums(text: &str, name: &str, label: &str) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with(&format!("{name}{{"))) {
+        let (labels, value) = line.rsplit_once(' ').unwrap();
+        let value: u64 = value.parse().unwrap();
+        let (_, labelled) = labels.split_once(&format!("{label}=\"")).unwrap();
+        *sums.entry(labelled.split('"').next().unwrap().to_owned()).or_default() += value;
+    }
+    sums
+}
+
+#[test]
+fn a_scrape_comes_in_the_format_that_is_asked_for() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    client.send("GET", "/items/7");
+    let protobuf =
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    for (accept, content_type, first) in [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", &b"# HELP http_requests_total "[..]),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            b"# HELP http_requests ",
+        ),
+        (
+            protobuf,
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+            b"",
+        ),
+    ] {
+        let reply = client.send_with("GET", SCRAPE, &[("accept", accept)]);
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(content_type)));
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(reply.header("vary"), Some("accept, accept-encoding"));
+        assert_eq!(reply.header("content-encoding"), None);
+        assert!(reply.body.starts_with(first) && reply.body.len() > 1_000);
+        let head = client.send_with("HEAD", SCRAPE, &[("accept", accept)]);
+        assert_eq!((head.status, head.body.len()), (200, 0));
+    }
+}
+
+#[test]
+fn a_scrape_is_packed_for_those_who_ask() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    client.send("GET", "/items/7");
+    let plain = client.send_with("GET", SCRAPE, &[]);
+    // Twice, since the second one is written into a buffer that was used.
+    for _ in 0..2 {
+        let packed = client.send_with("GET", SCRAPE, &[("accept-encoding", "gzip")]);
+        assert_eq!(packed.header("content-encoding"), Some("gzip"));
+        assert!(packed.body.len() * 4 < plain.body.len());
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(&*packed.body).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(String::from_utf8(unpacked).unwrap(), String::from_utf8(plain.body.clone()).unwrap());
+    }
+}
+
+#[test]
+fn the_figures_are_those_of_the_requests_and_stay_at_a_reset() {
+    let metrics = Metrics::builder("shop").reset_without_token().build().unwrap();
+    let server = Server::start(2, &metrics, shop);
+    let client = server.client();
+    for _ in 0..7 {
+        client.send("GET", "/items/7");
+    }
+    client.send("GET", "/broken");
+    client.send("GET", "/nowhere");
+    let before = scrape(&client);
+    let statuses = sums(&before, "http_requests_total", "status");
+    assert_eq!(statuses, [("200", 7), ("404", 1), ("500", 1)].map(|(s, n)| (s.to_owned(), n)).into());
+    let routes = sums(&before, "http_request_duration_seconds_count", "route");
+    let expected = [("/items/{id}", 7), ("/broken", 1), ("_unmatched", 1)];
+    assert_eq!(routes, expected.map(|(route, n)| (route.to_owned(), n)).into());
+    assert_eq!(client.metrics("POST", "reset")["total_calls"], 9);
+    assert_eq!(scrape(&client), before);
+}
+
+#[test]
+fn more_than_two_scrapes_at_once_are_asked_to_come_back() {
+    let registry = Registry::builder().max_series(4_000).build().unwrap();
+    for route in 0..4_000 {
+        registry.record_nanos(registry.endpoint("GET", &format!("/{route}")), 200, 1_000);
+    }
+    let metrics = Metrics::builder("shop").registry(registry).build().unwrap();
+    let server = Server::start(2, &metrics, shop);
+    let barrier = Barrier::new(8);
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let scrape = || {
+            let client = server.client();
+            barrier.wait();
+            client.send_with("GET", SCRAPE, &[])
+        };
+        let scrapes: Vec<_> = (0..8).map(|_| scope.spawn(scrape)).collect();
+        scrapes.into_iter().map(|scrape| scrape.join().unwrap()).collect()
+    });
+    let (answered, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+    assert!(answered.len() >= 2 && !refused.is_empty(), "{} answered", answered.len());
+    for reply in refused {
+        assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+        assert!(String::from_utf8_lossy(&reply.body).contains("too many are scraping"));
+    }
+    assert_eq!(server.client().send_with("HEAD", SCRAPE, &[]).status, 200);
+}
+
+#[test]
+fn after_a_shutdown_there_are_no_scrapes() {
+    let metrics = Metrics::builder("ends").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    assert!(actix_web::rt::System::new().block_on(metrics.shutdown(Duration::from_secs(10))));
+    let reply = server.client().send("GET", SCRAPE);
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+}
+
+#[actix_web::test]
+async fn the_usual_path_asks_for_the_token_and_is_not_in_the_figures() {
+    let metrics = Metrics::builder("shop").read_token("0123456789abcdef").build().unwrap();
+    for path in ["/metrics", "metrics", "/metrics/"] {
+        let app = App::new().configure(metrics.prometheus_at(path)).wrap(metrics.middleware());
+        let app = init_service(app).await;
+        let stranger = call_service(&app, TestRequest::get().uri("/metrics").to_request()).await;
+        assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+        let token = ("authorization", "Bearer 0123456789abcdef");
+        let request = TestRequest::get().uri("/metrics").insert_header(token);
+        let answered = call_service(&app, request.to_request()).await;
+        assert_eq!(answered.status(), StatusCode::OK);
+        assert!(read_body(answered).await.starts_with(b"# HELP "));
+    }
+    assert_eq!(metrics.registry().summary().total.calls, 0);
+}
+
+#[actix_web::test]
+async fn opentelemetrys_names_have_a_histogram_for_each_status() {
+    let exposition = Exposition::builder().names(Names::OpenTelemetry).build().unwrap();
+    let metrics = Metrics::builder("shop").prometheus(exposition).build().unwrap();
+    let app = App::new().configure(metrics.prometheus_at("/metrics")).configure(shop);
+    let app = init_service(app.wrap(metrics.middleware())).await;
+    for path in ["/items/1", "/broken", "/nowhere"] {
+        read_body(call_service(&app, TestRequest::get().uri(path).to_request()).await).await;
+    }
+    let scraped = call_service(&app, TestRequest::get().uri("/metrics").to_request()).await;
+    let text = String::from_utf8(read_body(scraped).await.to_vec()).unwrap();
+    let name = "http_server_request_duration_seconds_count";
+    let counts = sums(&text, name, "http_response_status_code");
+    assert_eq!(counts, ["200", "404", "500"].map(|status| (status.to_owned(), 1)).into());
+}
