@@ -16,6 +16,7 @@ use crate::access::{self, Tokens};
 use crate::answer;
 use crate::background::Refused;
 use crate::builder::{Reset, Shared};
+use crate::dashboard;
 use crate::method::MethodLabel;
 
 /// Names our resources, so that the middleware can leave their calls out.
@@ -118,6 +119,8 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
         if shared.consumers.is_some() {
             reads.push(("consumers", Call::Consumers { top: DEFAULT_TOP }));
         }
+        let names = reads.iter().map(|(name, _)| *name).collect();
+        dashboard::configure(config, &shared, &prefix, names);
         for (name, call) in reads {
             let routes = [web::get(), web::head()].map(|route| answering(route, &shared, call.clone()));
             config.service(resource(&prefix, name, "GET, HEAD", routes, &shared.read_tokens));
@@ -133,7 +136,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
 }
 
 /// A resource that looks at the token first, and answers every method but those of its routes with 405.
-fn resource<const N: usize>(
+pub(crate) fn resource<const N: usize>(
     prefix: &str,
     name: &str,
     allow: &'static str,

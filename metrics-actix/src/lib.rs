@@ -12,7 +12,7 @@
 //! let metrics = metrics_actix::Metrics::builder("orders").build()?;
 //! HttpServer::new(move || {
 //!     App::new()
-//!         .configure(metrics.routes("/api/metrics")) // summary, routes, errors, ...
+//!         .configure(metrics.routes("/api/metrics")) // dashboard, summary, routes, errors, ...
 //!         .route("/orders/{id}", web::get().to(order))
 //!         .wrap(metrics.middleware()) // last = outermost
 //! })
@@ -47,8 +47,10 @@ mod background;
 mod body;
 mod builder;
 mod consumer;
+mod dashboard;
 mod endpoints;
 mod exclude;
+mod live;
 mod marker;
 mod message;
 mod method;
