@@ -11,7 +11,7 @@ use crate::server::METRICS;
 #[derive(Debug)]
 pub struct Client {
     agent: ureq::Agent,
-    base: String,
+    addr: SocketAddr,
 }
 
 /// A response that was read to its end.
@@ -33,14 +33,18 @@ impl Client {
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .into();
-        Self { agent, base: format!("http://{addr}") }
+        Self { agent, addr }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// Sends a request without a body.
     pub fn send(&self, method: &str, path: &str) -> Reply {
         let request = ureq::http::Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.base))
+            .uri(format!("http://{}{path}", self.addr))
             .body(())
             .expect("method and path are valid");
         let mut response = self.agent.run(request).expect("the server answers");

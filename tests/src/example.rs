@@ -1,6 +1,7 @@
 //! The demo service, as a newcomer starts it.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -34,6 +35,11 @@ impl Example {
     pub fn refused(arguments: &[&str]) -> (Option<i32>, String) {
         let output = command(arguments).output().expect("the demo starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.client.addr()
     }
 
     /// A client of the demo.
