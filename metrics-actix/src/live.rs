@@ -173,7 +173,7 @@ impl Feed {
             if now >= self.ends {
                 return None;
             }
-            self.due = now + EVERY;
+            self.due = (self.due + EVERY).max(now);
             let (shared, window) = (Arc::clone(&self.listener.0), self.window);
             let running = match shared.background.begin() {
                 Ok(running) => running,

@@ -318,10 +318,12 @@ function runs(points, value) {
 export class HeatMap extends Chart {
   constructor(host, title) {
     super(host, title);
-    this.legend.append(make("li", { class: "ramp" }));
+    this.translate();
   }
 
-  translate() {}
+  translate() {
+    this.legend.replaceChildren(make("li", {}, say("few")), make("li", { class: "ramp" }), make("li", {}, say("many")));
+  }
 
   counts(point) {
     return point.total_calls > 0;

@@ -45,7 +45,7 @@ export function plain(value) {
 }
 
 export function percent(value) {
-  return `${value > 0 && value < 0.01 ? "<" + number(0.01, {}) : number(value, { maximumFractionDigits: value < 10 ? 2 : 1 })} %`;
+  return value > 0 && value < 0.01 ? "<0.01%" : `${number(value, { maximumFractionDigits: value < 1 ? 2 : 1 })}%`;
 }
 
 const sizes = [[2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"], [1, "B"]];

@@ -113,7 +113,9 @@ function grow(point) {
   const [newest] = spans([point]);
   // The same second, seen again with more in it, takes its own place.
   while (state.points.length && state.points.at(-1).end > newest.start + newest.seconds * 500) state.points.pop();
+  const missing = state.points.length > 0 && newest.start - state.points.at(-1).end > 500;
   state.points.push(newest);
+  if (missing) loadTrend().catch(() => {});
 }
 
 async function loadLists() {
@@ -239,8 +241,6 @@ function showWords() {
   for (const element of document.querySelectorAll("[data-text]")) setText(element, say(element.dataset.text));
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   byId("search").placeholder = say("search");
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  setText(document.querySelector("[data-text=heat_note]"), say(dark ? "heat_note_dark" : "heat_note"));
   for (const label of byId("windows").querySelectorAll("label")) setText(label.lastElementChild, say("windows")[label.dataset.window]);
   for (const chart of [...Object.values(charts), ...Object.values(resources)]) chart.translate();
   showConnection();

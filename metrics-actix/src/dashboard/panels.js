@@ -86,12 +86,12 @@ export class RoutesTable {
     this.draw();
   }
 
-  /** Those that are on the screen. */
+  /** Those that are on the screen, or not far below. */
   visible() {
     return this.#shown().filter((route) => {
       const row = [...this.body.children].find((row) => row.dataset.key === nameOf(route));
       const { top, bottom } = row?.getBoundingClientRect() ?? { top: 1, bottom: 0 };
-      return bottom > 0 && top < innerHeight;
+      return bottom > 0 && top < 2 * innerHeight;
     });
   }
 

@@ -158,7 +158,8 @@ fn a_click_on_an_endpoint_and_on_a_window_changes_what_is_shown() {
     assert!(browser.get("location.hash").as_str().unwrap().contains("route=%2Fmissing"));
     // The trend of one endpoint has a point after ten seconds.
     browser.wait("document.querySelector('#error-rate').dataset.points > 0");
-    browser.wait("document.querySelector('#error-rate canvas').ariaLabel.includes('4xx 100 %')");
+    browser.wait("document.querySelector('#error-rate canvas').ariaLabel.includes('4xx 100%')");
+    browser.screenshot(&pictures().join("one-endpoint.png"));
     browser.click("#unfilter");
     browser.wait("document.querySelector('[data-tile=error_rate]').dataset.value < 100");
 
@@ -239,6 +240,7 @@ fn hostile_text_runs_nothing_and_shows_as_it_is() {
     let routes = texts("#routes tbody th");
     assert!(routes.iter().any(|route| route.as_str().unwrap().contains("onerror=")), "{routes:?}");
     browser.hover("#latency canvas");
+    browser.screenshot(&pictures().join("hostile.png"));
     assert_eq!(browser.get("document.querySelectorAll('main img, iframe, svg, main script').length"), 0);
     assert_eq!(browser.get("window.pwned === undefined"), true);
     assert_eq!(browser.complaints(), Vec::<String>::new());
@@ -283,6 +285,7 @@ fn the_token_is_asked_for_and_kept_nowhere() {
     browser.open(&page(&server));
     browser.wait("document.querySelector('#token').open");
     assert_eq!(browser.get("document.querySelector('#token-wrong').hidden"), true);
+    browser.screenshot(&pictures().join("token.png"));
     browser.type_into("#token-value", "wrong-0123456789abcdef");
     browser.press(ENTER);
     browser.wait("document.querySelector('#token').open && !document.querySelector('#token-wrong').hidden");
@@ -298,6 +301,25 @@ fn the_token_is_asked_for_and_kept_nowhere() {
     browser.wait("document.querySelector('#token').open");
     let complaints = browser.complaints();
     assert!(complaints.iter().all(|complaint| complaint.contains("401")), "{complaints:?}");
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn a_service_that_nobody_called_says_so() {
+    let metrics = Metrics::builder("quiet").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let browser = Browser::start(Look::default());
+    browser.open(&page(&server));
+    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    browser
+        .wait("document.querySelector('#latency .empty').textContent === 'No requests in this window yet'");
+    browser.wait("!document.querySelector('#recent-errors .empty').hidden");
+    for tile in ["total_calls", "error_rate", "p99"] {
+        assert_eq!(self::tile(&browser, tile), 0.0);
+    }
+    assert_eq!(browser.get("document.querySelector('#consumers').hidden"), true);
+    browser.screenshot(&pictures().join("quiet.png"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 #[test]
