@@ -50,6 +50,8 @@ mod consumer;
 mod dashboard;
 mod endpoints;
 mod exclude;
+#[cfg(feature = "gzip")]
+mod gzip;
 mod live;
 mod marker;
 mod message;

@@ -147,6 +147,7 @@ impl Browser {
 
     /// Writes a picture of the whole page.
     pub fn screenshot(&self, path: &Path) {
+        self.get("scrollTo(0, 0)");
         let metrics = self.devtools("Page.getLayoutMetrics", &json!({}));
         let mut clip = metrics["cssContentSize"].clone();
         clip["scale"] = json!(1);

@@ -59,12 +59,13 @@ function timeTicks(from, to, room) {
   return { ticks, withSeconds: step < 60_000 };
 }
 
-/** Round values from 0 to at least `top`. */
-function linearScale(top) {
+/** Values from 0 to at least `top` that are round in this unit. */
+function linearScale(highest, unit) {
+  const top = highest / unit;
   const power = 10 ** Math.floor(Math.log10(top / 4));
   const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power * 4 >= top * 0.999);
   const count = Math.max(1, Math.ceil(top / step - 0.001));
-  const ticks = Array.from({ length: count + 1 }, (_, i) => i * step);
+  const ticks = Array.from({ length: count + 1 }, (_, i) => i * step * unit);
   const max = ticks.at(-1);
   return { ticks, place: (value) => Math.min(value / max, 1) };
 }
@@ -224,13 +225,13 @@ class Chart {
 }
 
 /**
- * Lines over time. `series` are `{ name, colour, value, area, dashed }`, `limits` are `{ name, value }`; `least` is how far a
- * linear axis goes at least, and `log` asks for decades instead. A value that is null is a gap.
+ * Lines over time. `series` are `{ name, colour, value, area, dashed }`, `limits` are `{ name, value }`; `least` and
+ * `most` are how far a linear axis goes, `unit` says in what its values are round, and `log` asks for decades instead. A value that is null is a gap.
  */
 export class LineChart extends Chart {
-  constructor(host, title, { series, format, limits = [], least = 1, log = false, counts = (point) => point.total_calls > 0 }) {
+  constructor(host, title, { series, format, limits = [], least = 1, most = Infinity, unit = () => 1, log = false, counts = (point) => point.total_calls > 0 }) {
     super(host, title);
-    Object.assign(this, { series, format, limits, least, log, counts });
+    Object.assign(this, { series, format, limits, least, most, unit, log, counts });
     this.translate();
   }
 
@@ -243,7 +244,10 @@ export class LineChart extends Chart {
     const values = this.points.flatMap((point) => this.series.map(({ value }) => value(point)));
     const known = values.filter((value) => value !== null && (!this.log || value > 0));
     const top = known.length ? Math.max(...known) : this.least;
-    if (!this.log) return linearScale(Math.max(top * 1.05, this.least));
+    if (!this.log) {
+      const wanted = Math.min(Math.max(top * 1.05, this.least), this.most);
+      return linearScale(wanted, this.unit(wanted));
+    }
     const low = known.length ? Math.min(...known) : this.least / 1_000;
     // A limit is drawn when it is in sight.
     const near = this.limits.map(({ value }) => value).filter((value) => value <= top * 20);
@@ -360,7 +364,7 @@ export class HeatMap extends Chart {
   lines(point) {
     return point.latencies
       .toReversed()
-      .map(([end, count]) => ({ name: `${duration(end / 2)} – ${duration(end)}`, text: say("requests", count), colour: "p95" }));
+      .map(([end, count]) => ({ name: `${duration(end / 2)} – ${duration(end)}`, text: say("requests", String(count)), colour: "p95" }));
   }
 }
 

@@ -54,6 +54,7 @@ const charts = {
   errors: new LineChart(byId("error-rate"), "error_rate", {
     format: percent,
     least: 6,
+    most: 100,
     limits: [{ name: "limit_errors", value: limits.errors }],
     series: [
       { name: "client_errors", colour: "client", area: true, value: (p) => p.client_error_rate },
@@ -68,7 +69,7 @@ const resources = {
     series: [{ name: "cpu", colour: "p95", area: true, value: (p) => p.cpu_percent ?? null }],
   }),
   memory: new LineChart(byId("memory"), "memory", {
-    format: bytes, least: 2 ** 20, counts: () => true,
+    format: bytes, least: 2 ** 20, unit: (top) => 2 ** (10 * Math.floor(Math.log2(top) / 10)), counts: () => true,
     series: [{ name: "memory", colour: "p50", area: true, value: (p) => p.resident_bytes ?? null }],
   }),
 };
@@ -212,15 +213,12 @@ function show() {
   for (const chart of Object.values(charts)) chart.set(state.points);
 }
 
+/** The figures of an endpoint that was not called: those that endpoints have are 0. */
+const nothing = new Proxy({}, { get: (_, name) => (["point", "open_streams"].includes(name) ? undefined : 0) });
+
 function showFigures() {
   const { route, routes, figures } = state;
-  const nothing = { total_calls: 0 };
-  showTiles(route ? routes.find((row) => isChosen(row)) ?? (routes.length ? zeros(nothing) : null) : figures);
-}
-
-/** The figures of an endpoint that was not called. */
-function zeros(figures) {
-  return new Proxy(figures, { get: (target, name) => (name === "point" || name === "open_streams" ? undefined : 0) });
+  showTiles(route ? routes.find((row) => isChosen(row)) ?? (routes.length ? nothing : null) : figures);
 }
 
 function showConnection() {
@@ -363,6 +361,9 @@ const events = new Events({
 function listen() {
   if (active()) events.start(`events?${query({ window: state.window })}`);
 }
+
+// Others came into sight, whose sparklines are not there yet.
+addEventListener("scrollend", refreshSparklines);
 
 setInterval(showConnection, 1_000);
 

@@ -88,9 +88,14 @@ fn without_a_token_there_is_no_way_in() {
     let metrics = guarded();
     let server = Server::start(2, &metrics, no_routes);
     let mut sent = 0;
-    for (name, token) in
-        [("summary", READ), ("routes", READ), ("errors", NEXT), ("consumers", NEXT), ("reset", RESET)]
-    {
+    for (name, token) in [
+        ("summary", READ),
+        ("routes", READ),
+        ("events", READ),
+        ("errors", NEXT),
+        ("consumers", NEXT),
+        ("reset", RESET),
+    ] {
         for target in targets(name, token) {
             for head in without(token) {
                 for method in ["GET", "HEAD", "POST", "OPTIONS"] {
