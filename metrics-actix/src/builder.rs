@@ -153,8 +153,8 @@ impl Metrics {
     /// Ends the monitor's background work: none begins any more (the endpoints answer 503), and what is under way is
     /// waited for, but never longer than `timeout`. Whether all of it ended in time.
     ///
-    /// Server-sent events end at once. Without this they end after ten seconds at most, for which a server that stops
-    /// in order waits.
+    /// Server-sent events end within a second. Without this they end after ten seconds at most, for which a server that
+    /// stops in order waits.
     ///
     /// Requests are measured as before, and the registry can be read.
     pub async fn shutdown(&self, timeout: Duration) -> bool {

@@ -24,11 +24,8 @@ use crate::builder::Shared;
 /// Connections that may be open at one time.
 const MAX_LISTENERS: usize = 16;
 
-/// The time from one event to the next.
+/// The time from one event to the next, and the longest that a connection outlives the monitor's shutdown.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// How often a connection looks whether the monitor is being shut down.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a connection stays open; the page then asks again. A server that stops in order waits for open connections, 30 s
 /// long if it is not told otherwise, and nothing tells a response that its server is stopping.
@@ -163,12 +160,7 @@ impl Feed {
             return Some((hello, self));
         }
         loop {
-            while let Some(left) = self.due.checked_duration_since(Instant::now()) {
-                if self.listener.0.background.is_closed() {
-                    return None;
-                }
-                sleep(left.min(LOOK_EVERY)).await;
-            }
+            sleep(self.due.saturating_duration_since(Instant::now())).await;
             let now = Instant::now();
             if now >= self.ends {
                 return None;

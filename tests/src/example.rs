@@ -42,6 +42,12 @@ impl Example {
         self.client.addr()
     }
 
+    /// Sends a signal to the process, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{name} cannot be sent");
+    }
+
     /// A client of the demo.
     pub fn client(&self) -> &Client {
         &self.client

@@ -276,6 +276,24 @@ fn a_server_that_was_killed_and_started_again_is_recovered_from() {
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
+fn a_connection_that_fell_silent_is_given_up_and_made_again() {
+    let demo = Example::start(&["--workers", "1", "--demo-traffic"]);
+    let browser = Browser::start(Look::default());
+    browser.open(&format!("http://{}/api/metrics/", demo.addr()));
+    wait_until_live(&browser);
+    // As after a sleep: the connection is open, and nothing comes.
+    demo.signal("STOP");
+    browser.wait("document.querySelector('#state').dataset.state === 'stale'");
+    std::thread::sleep(Duration::from_secs(8));
+    let calls = tile(&browser, "total_calls");
+    demo.signal("CONT");
+    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value > {calls}"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
 fn the_token_is_asked_for_and_kept_nowhere() {
     let metrics = Metrics::builder("guarded").read_token(TOKEN).build().unwrap();
     let server = Server::start(1, &metrics, shop);
@@ -340,7 +358,11 @@ fn it_fits_every_screen_and_speaks_korean() {
         let browser = Browser::start(look);
         browser.open(&page);
         wait_until_live(&browser);
+        // Sparklines are drawn for those that are in sight.
+        browser.get("document.querySelector('#endpoints').scrollIntoView()");
         std::thread::sleep(deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(3)));
+        let drawn = "getContext('2d').getImageData(0, 0, spark.width, spark.height).data.some(Boolean)";
+        browser.wait(&format!("[...document.querySelectorAll('.spark')].every(spark => spark.{drawn})"));
         if !look.phone {
             browser.hover("#latency canvas");
         }
