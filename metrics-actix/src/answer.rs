@@ -23,6 +23,6 @@ pub(crate) fn respond(status: StatusCode, json: Vec<u8>) -> HttpResponse {
         .body(json)
 }
 
-fn json(body: &impl Serialize) -> Vec<u8> {
+pub(crate) fn json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("a body is numbers, texts and lists, which all can be written")
 }

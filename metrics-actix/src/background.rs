@@ -36,7 +36,7 @@ pub(crate) struct Running(Arc<Background>);
 impl Background {
     /// Begins a piece of work.
     pub(crate) fn begin(self: &Arc<Self>) -> Result<Running, Refused> {
-        // ORDERING: SeqCst on all four accesses. This stores `running` and then loads `closed`, `shutdown` does it the other
+        // ORDERING: SeqCst on all accesses. This stores `running` and then loads `closed`, `shutdown` does it the other
         // way round: at least one of the two sees the other, so no work begins behind the back of a shutdown.
         let others = self.running.fetch_add(1, Ordering::SeqCst);
         let running = Running(Arc::clone(self));
@@ -44,6 +44,11 @@ impl Background {
             return Err(Refused::Closed);
         }
         if others < MAX_RUNNING { Ok(running) } else { Err(Refused::Busy) }
+    }
+
+    /// Whether no work begins any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Lets no work begin any more, and waits for what is under way. Whether all of it ended within the time.

@@ -17,6 +17,7 @@ use crate::background::Background;
 use crate::consumer::{Alias, Consumers, Identity, Source, random_key};
 use crate::endpoints;
 use crate::exclude::Exclusions;
+use crate::live::Live;
 use crate::marker::RouteMarker;
 use crate::message;
 use crate::middleware::Middleware;
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) background: Arc<Background>,
     pub(crate) exposition: Exposition,
     pub(crate) scrapes: Arc<Scrapes>,
+    pub(crate) live: Live,
     error_message: Option<Arc<ErrorMessage>>,
 }
 
@@ -138,6 +140,7 @@ impl Metrics {
     ///
     /// | call | gives |
     /// |---|---|
+    /// | `GET /` | the dashboard, a page for people; it is open to everybody, and asks for the token that the figures need |
     /// | `GET summary?window=5m` | the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, since the last reset, which is the default |
     /// | `GET routes?window=5m` | the figures of each endpoint in a window, those with the most calls first |
     /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}` |
@@ -146,6 +149,7 @@ impl Metrics {
     /// | `GET business` | the application's own metrics, such as [`Registry::counter`] makes, since the last reset |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
     /// | `GET prometheus` | all figures since the start, for Prometheus: as [`Metrics::prometheus_at`] |
+    /// | `GET events?window=5m` | the figures of a window once a second, as server-sent events; 16 connections at most |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
     ///
     /// Calls of these endpoints are not in the figures. Configure them before a scope that would take their path, such as
@@ -173,6 +177,9 @@ impl Metrics {
 
     /// Ends the monitor's background work: none begins any more (the endpoints answer 503), and what is under way is
     /// waited for, but never longer than `timeout`. Whether all of it ended in time.
+    ///
+    /// Server-sent events end within a second. Without this they end after ten seconds at most, for which a server that
+    /// stops in order waits.
     ///
     /// Requests are measured as before, and the registry can be read.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
@@ -440,6 +447,7 @@ impl Builder {
             background: Arc::default(),
             exposition: self.exposition,
             scrapes: Arc::default(),
+            live: Live::default(),
             error_message: self.error_message,
         });
         Ok(Metrics { shared })

@@ -19,6 +19,7 @@ use crate::access::{self, Tokens};
 use crate::answer;
 use crate::background::Refused;
 use crate::builder::{Reset, Shared};
+use crate::dashboard;
 use crate::method::MethodLabel;
 use crate::scrape;
 
@@ -132,6 +133,8 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
         if shared.consumers.is_some() {
             reads.push(("consumers", Call::Consumers { top: DEFAULT_TOP }));
         }
+        let names = reads.iter().map(|(name, _)| *name).collect();
+        dashboard::configure(config, &shared, &prefix, names);
         for (name, call) in reads {
             let routes = [web::get(), web::head()].map(|route| answering(route, &shared, call.clone()));
             config.service(resource(&prefix, name, "GET, HEAD", routes, &shared.read_tokens));
@@ -167,7 +170,7 @@ fn prometheus(shared: &Arc<Shared>, prefix: &str, name: &str) -> impl HttpServic
 }
 
 /// A resource that looks at the token first, and answers every method but those of its routes with 405.
-fn resource<const N: usize>(
+pub(crate) fn resource<const N: usize>(
     prefix: &str,
     name: &str,
     allow: &'static str,

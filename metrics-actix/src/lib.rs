@@ -12,7 +12,7 @@
 //! let metrics = metrics_actix::Metrics::builder("orders").build()?;
 //! HttpServer::new(move || {
 //!     App::new()
-//!         .configure(metrics.routes("/api/metrics")) // summary, routes, errors, ...
+//!         .configure(metrics.routes("/api/metrics")) // dashboard, summary, routes, errors, ...
 //!         .route("/orders/{id}", web::get().to(order))
 //!         .wrap(metrics.middleware()) // last = outermost
 //! })
@@ -48,9 +48,13 @@ mod background;
 mod body;
 mod builder;
 mod consumer;
+mod dashboard;
 mod endpoints;
 mod exclude;
+#[cfg(feature = "gzip")]
+mod gzip;
 mod lag;
+mod live;
 mod marker;
 mod message;
 mod method;

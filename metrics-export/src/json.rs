@@ -11,6 +11,8 @@
 //! assert!(text.starts_with(r#"{"success":true,"data":{"total_calls":0,"total_errors":0,"error_rate":0.0,"#));
 //! ```
 
+mod live;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +22,8 @@ use metrics_core::{
     Snapshot, Summary, Trend,
 };
 use serde::{Serialize, Serializer};
+
+pub use self::live::LiveBody;
 
 /// What a successful call is answered with: `{"success": true, "data": ...}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

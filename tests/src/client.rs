@@ -11,7 +11,7 @@ use crate::server::METRICS;
 #[derive(Debug)]
 pub struct Client {
     agent: ureq::Agent,
-    base: String,
+    addr: SocketAddr,
 }
 
 /// A response that was read to its end.
@@ -33,7 +33,12 @@ impl Client {
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .into();
-        Self { agent, base: format!("http://{addr}") }
+        Self { agent, addr }
+    }
+
+    /// Where the server is.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// Sends a request without a body.
@@ -44,7 +49,8 @@ impl Client {
 
     /// Sends a request with these headers and without a body. What comes back is neither unpacked nor decoded.
     pub fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply<Vec<u8>> {
-        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let request =
+            ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.addr));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.body(()).expect("method, path and headers are valid");
         let mut response = self.agent.run(request).expect("the server answers");
@@ -56,11 +62,6 @@ impl Client {
         let body =
             response.body_mut().with_config().limit(u64::MAX).read_to_vec().expect("the body is whole");
         Reply { status, headers, body }
-    }
-
-    /// Where the server is: `http://` and the address.
-    pub fn base(&self) -> &str {
-        &self.base
     }
 
     /// Calls one of the metrics endpoints, which must succeed, and gives its `data`.

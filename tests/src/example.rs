@@ -1,6 +1,7 @@
 //! The demo service, as a newcomer starts it.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -34,6 +35,17 @@ impl Example {
     pub fn refused(arguments: &[&str]) -> (Option<i32>, String) {
         let output = command(arguments).output().expect("the demo starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.client.addr()
+    }
+
+    /// Sends a signal to the process, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{name} cannot be sent");
     }
 
     /// A client of the demo.

@@ -2,11 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod browser;
 mod client;
 mod example;
 mod raw;
 mod server;
 
+pub use browser::{Browser, Look};
 pub use client::{Client, Reply};
 pub use example::Example;
 pub use raw::Raw;

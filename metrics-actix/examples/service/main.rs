@@ -7,7 +7,9 @@ mod traffic;
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use actix_web::rt::signal::ctrl_c;
 use actix_web::{App, HttpServer, web};
 use metrics_actix::prometheus::Exposition;
 use metrics_actix::{Metrics, Until};
@@ -79,6 +81,12 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     .listen(listener)?
     .run();
     announce(addr, &metrics);
+    actix_web::rt::spawn(async move {
+        // Else the server would wait some seconds for the dashboards that are open.
+        if ctrl_c().await.is_ok() {
+            metrics.shutdown(Duration::from_secs(5)).await;
+        }
+    });
     let traffic = options.demo_traffic.then(|| traffic::start(addr));
     server.await?;
     if let Some(traffic) = traffic {
@@ -90,6 +98,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
 /// Says what there is to open.
 fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("The {} service listens on http://{addr}", metrics.service());
+    println!("  dashboard http://{addr}{METRICS}/");
     println!("  figures   http://{addr}{METRICS}/summary");
     println!("  by route  http://{addr}{METRICS}/routes");
     println!("  errors    http://{addr}{METRICS}/errors");

@@ -49,7 +49,7 @@ pub(crate) async fn nothing_here() -> HttpResponse {
 
 #[get("/")]
 async fn home() -> impl Responder {
-    "A demo shop. Its figures are under /api/metrics/summary.\n"
+    "A demo shop. Its dashboard is at /api/metrics/.\n"
 }
 
 #[get("/items/{id}")]

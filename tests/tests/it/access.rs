@@ -94,6 +94,7 @@ fn without_a_token_there_is_no_way_in() {
         ("errors", NEXT),
         ("consumers", NEXT),
         ("prometheus", READ),
+        ("events", READ),
         ("reset", RESET),
     ] {
         for target in targets(name, token) {

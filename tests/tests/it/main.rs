@@ -1,6 +1,8 @@
 //! End-to-end tests: real servers, real connections, no stand-ins.
 
 mod access;
+mod browser;
+mod dashboard;
 mod deploy;
 mod endpoints;
 mod example;

@@ -170,7 +170,7 @@ fn classic_bucket(seconds: f64) -> (f64, f64) {
 fn prometheus_stores_what_was_counted_and_finds_our_percentiles() {
     let demo = Example::start(&["--workers", "2"]);
     let client = demo.client();
-    let target = client.base().trim_start_matches("http://");
+    let target = &client.addr().to_string();
     let native = Prometheus::start(target, &["--enable-feature=native-histograms"]);
     let classic = Prometheus::start(target, &[]);
     for prometheus in [&native, &classic] {

@@ -1,0 +1,405 @@
+// Charts on canvas: lines, a heat map and sparklines. Time goes from left to right, the same in all of them.
+
+import { make, setText } from "./dom.js";
+import { duration, tick, time } from "./format.js";
+import { say } from "./words.js";
+
+const EDGE = { left: 54, right: 12, top: 12, bottom: 24 };
+
+/** What the charts have in common: the span of time, and where the pointer is. */
+const shared = { from: 0, to: 1, at: null };
+const charts = new Set();
+let drawing = 0;
+
+/** Shows a span of time, in milliseconds. */
+export function showTime(from, to) {
+  Object.assign(shared, { from, to });
+  redraw();
+}
+
+export function redraw() {
+  drawing ||= requestAnimationFrame(() => {
+    drawing = 0;
+    for (const chart of charts) chart.draw();
+  });
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+let tip;
+
+function tooltip() {
+  tip ??= document.body.appendChild(make("div", { id: "tip", role: "presentation", hidden: true }));
+  return tip;
+}
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+/** Sizes a canvas for the screen, and gives its context and its size in CSS pixels. */
+function prepared(canvas) {
+  const { clientWidth: width, clientHeight: height } = canvas;
+  const ratio = devicePixelRatio || 1;
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return { context, width, height };
+}
+
+const timeSteps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+
+function timeTicks(from, to, room) {
+  const step = 1_000 * (timeSteps.find((step) => (to - from) / 1_000 / step <= room) ?? timeSteps.at(-1));
+  const offset = new Date(to).getTimezoneOffset() * 60_000;
+  const ticks = [];
+  for (let at = Math.ceil((from - offset) / step) * step + offset; at <= to; at += step) ticks.push(at);
+  return { ticks, withSeconds: step < 60_000 };
+}
+
+/** Values from 0 to at least `top` that are round in this unit. */
+function linearScale(highest, unit) {
+  const top = highest / unit;
+  const power = 10 ** Math.floor(Math.log10(top / 4));
+  const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power * 4 >= top * 0.999);
+  const count = Math.max(1, Math.ceil(top / step - 0.001));
+  const ticks = Array.from({ length: count + 1 }, (_, i) => i * step * unit);
+  const max = ticks.at(-1);
+  return { ticks, place: (value) => Math.min(value / max, 1) };
+}
+
+/** Whole decades around what there is. */
+function logScale(low, high) {
+  let from = Math.floor(Math.log10(low) + 1e-9);
+  let to = Math.ceil(Math.log10(high) - 1e-9);
+  if (to - from < 2) to = from + 2;
+  const ticks = Array.from({ length: to - from + 1 }, (_, i) => 10 ** (from + i));
+  const place = (value) => Math.max(0, Math.min((Math.log10(value) - from) / (to - from), 1));
+  return { ticks, place };
+}
+
+/** A chart in its frame: axes, the pointer's line and tooltip. Others say what is in it. */
+class Chart {
+  points = [];
+
+  constructor(host, title) {
+    this.title = title;
+    this.canvas = make("canvas", { role: "img", tabindex: "0" });
+    this.note = make("p", { class: "empty" });
+    this.legend = make("ul", { class: "legend" });
+    this.host = host;
+    host.append(this.canvas, this.note, this.legend);
+    charts.add(this);
+    new ResizeObserver(redraw).observe(this.canvas);
+    this.canvas.addEventListener("pointermove", (event) => this.#point(event.offsetX));
+    this.canvas.addEventListener("pointerleave", () => this.#leave());
+    this.canvas.addEventListener("blur", () => this.#leave());
+    this.canvas.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  /** Shows these points; each spans `start` to `end`, in milliseconds. */
+  set(points) {
+    this.points = points;
+    this.host.dataset.points = points.length;
+    redraw();
+  }
+
+  #inside(width) {
+    return width - EDGE.left - EDGE.right;
+  }
+
+  #point(x) {
+    const part = (x - EDGE.left) / this.#inside(this.canvas.clientWidth);
+    shared.at = shared.from + Math.max(0, Math.min(part, 1)) * (shared.to - shared.from);
+    this.pointed = true;
+    redraw();
+  }
+
+  #leave() {
+    this.pointed = false;
+    shared.at = null;
+    tooltip().hidden = true;
+    redraw();
+  }
+
+  /** The arrow keys walk from point to point. */
+  #key(event) {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (event.key === "Escape") this.#leave();
+    if (!step || this.points.length === 0) return;
+    event.preventDefault();
+    const here = shared.at === null ? this.points.length : this.points.indexOf(this.#nearest());
+    const point = this.points[Math.max(0, Math.min(here + step, this.points.length - 1))];
+    shared.at = (point.start + point.end) / 2;
+    this.pointed = true;
+    redraw();
+  }
+
+  #nearest() {
+    const distance = (point) => Math.abs((point.start + point.end) / 2 - shared.at);
+    return this.points.reduce((best, point) => (distance(point) < distance(best) ? point : best));
+  }
+
+  draw() {
+    const { context, width, height } = prepared(this.canvas);
+    if (width < EDGE.left + EDGE.right + 20) return;
+    const [right, bottom] = [width - EDGE.right, height - EDGE.bottom];
+    const span = shared.to - shared.from;
+    const x = (at) => EDGE.left + ((at - shared.from) / span) * this.#inside(width);
+    const scale = this.scale();
+    const y = (value) => bottom - scale.place(value) * (bottom - EDGE.top);
+    const visible = this.points.filter((point) => point.end > shared.from && point.start < shared.to);
+    const empty = !visible.some((point) => this.counts(point));
+    this.note.hidden = !empty;
+    setText(this.note, say(this.loaded ? "no_data" : "waiting"));
+
+    context.font = "11px system-ui, sans-serif";
+    context.lineWidth = 1;
+    context.textBaseline = "middle";
+    context.textAlign = "right";
+    for (const value of scale.ticks) {
+      const at = Math.round(y(value)) + 0.5;
+      context.strokeStyle = colour("grid");
+      context.beginPath();
+      context.moveTo(EDGE.left, at);
+      context.lineTo(right, at);
+      context.stroke();
+      context.fillStyle = colour("muted");
+      context.fillText(this.format(value), EDGE.left - 8, at);
+    }
+    context.textAlign = "center";
+    const { ticks, withSeconds } = timeTicks(shared.from, shared.to, this.#inside(width) / 84);
+    for (const at of ticks) {
+      context.strokeStyle = colour("grid");
+      context.beginPath();
+      context.moveTo(Math.round(x(at)) + 0.5, bottom);
+      context.lineTo(Math.round(x(at)) + 0.5, bottom + 4);
+      context.stroke();
+      const label = tick(at, withSeconds);
+      const half = context.measureText(label).width / 2;
+      context.fillText(label, Math.max(EDGE.left + half - 8, Math.min(x(at), width - half - 2)), bottom + 14);
+    }
+    context.save();
+    context.beginPath();
+    context.rect(EDGE.left, EDGE.top - 4, right - EDGE.left, bottom - EDGE.top + 5);
+    context.clip();
+    this.paint({ context, x, y, scale, left: EDGE.left, right, top: EDGE.top, bottom }, visible);
+    context.restore();
+
+    const point = shared.at === null || visible.length === 0 ? null : this.#nearest();
+    if (point) {
+      const at = Math.round(x((point.start + point.end) / 2)) + 0.5;
+      context.strokeStyle = colour("muted");
+      context.setLineDash([3, 3]);
+      context.beginPath();
+      context.moveTo(at, EDGE.top);
+      context.lineTo(at, bottom);
+      context.stroke();
+      context.setLineDash([]);
+      if (this.pointed) this.#explain(point, at);
+    }
+    const latest = this.points.findLast((point) => this.counts(point));
+    const values = latest ? this.lines(latest).map(({ name, text }) => `${name} ${text}`) : [this.note.textContent];
+    const label = `${say(this.title)}: ${values.join(", ")}`;
+    if (this.canvas.getAttribute("aria-label") !== label) this.canvas.setAttribute("aria-label", label);
+  }
+
+  #explain(point, at) {
+    const box = tooltip();
+    const lines = this.lines(point).map(({ name, text, colour }) => {
+      const mark = make("i", { "data-colour": colour });
+      return make("li", {}, mark, make("span", {}, name), make("b", {}, text));
+    });
+    const span = make("p", {}, `${time(point.start)} – ${time(point.end)}`);
+    box.replaceChildren(span, lines.length ? make("ul", {}, ...lines) : say("no_data"));
+    box.hidden = false;
+    const { left, top } = this.canvas.getBoundingClientRect();
+    const room = document.documentElement.clientWidth - 8;
+    const beside = left + at + 14;
+    const place = beside + box.offsetWidth > room ? left + at - 14 - box.offsetWidth : beside;
+    box.style.left = `${Math.max(8, place) + scrollX}px`;
+    box.style.top = `${top + EDGE.top + scrollY}px`;
+  }
+}
+
+/**
+ * Lines over time. `series` are `{ name, colour, value, area, dashed }`, `limits` are `{ name, value }`; `least` and
+ * `most` are how far a linear axis goes, `unit` says in what its values are round, and `log` asks for decades instead. A value that is null is a gap.
+ */
+export class LineChart extends Chart {
+  constructor(host, title, { series, format, limits = [], least = 1, most = Infinity, unit = () => 1, log = false, counts = (point) => point.total_calls > 0 }) {
+    super(host, title);
+    Object.assign(this, { series, format, limits, least, most, unit, log, counts });
+    this.translate();
+  }
+
+  translate() {
+    this.legend.replaceChildren(...this.series.map(({ name, colour, dashed }) =>
+      make("li", {}, make("i", { "data-colour": colour, "data-dashed": dashed }), say(name) ?? name)));
+  }
+
+  scale() {
+    const values = this.points.flatMap((point) => this.series.map(({ value }) => value(point)));
+    const known = values.filter((value) => value !== null && (!this.log || value > 0));
+    const top = known.length ? Math.max(...known) : this.least;
+    if (!this.log) {
+      const wanted = Math.min(Math.max(top * 1.05, this.least), this.most);
+      return linearScale(wanted, this.unit(wanted));
+    }
+    const low = known.length ? Math.min(...known) : this.least / 1_000;
+    // A limit is drawn when it is in sight.
+    const near = this.limits.map(({ value }) => value).filter((value) => value <= top * 20);
+    return logScale(Math.max(low, top / 1e6), Math.max(top, ...near));
+  }
+
+  paint({ context, x, y, scale, right, top, bottom }, points) {
+    for (const { name, colour: key, value, area, dashed } of this.series) {
+      context.strokeStyle = colour(key);
+      context.lineWidth = dashed ? 1.25 : 1.75;
+      context.lineJoin = "round";
+      context.setLineDash(dashed ? [4, 3] : []);
+      for (const run of runs(points, value)) {
+        context.beginPath();
+        // One point by itself is a short dash.
+        if (run.length === 1) context.moveTo(Math.min(x(run[0].start), x(run[0].end) - 3), y(value(run[0])));
+        run.forEach((point) => context.lineTo(x(point.end), y(value(point))));
+        context.stroke();
+        if (!area) continue;
+        context.lineTo(x(run.at(-1).end), bottom);
+        context.lineTo(x(run.length === 1 ? run[0].start : run[0].end), bottom);
+        context.closePath();
+        context.globalAlpha = 0.12;
+        context.fillStyle = colour(key);
+        context.fill();
+        context.globalAlpha = 1;
+      }
+    }
+    context.setLineDash([6, 4]);
+    context.lineWidth = 1;
+    this.limits.forEach(({ name, value }, i) => {
+      const max = scale.ticks.at(-1);
+      if (value > max) return;
+      const at = Math.round(y(value)) + 0.5;
+      context.strokeStyle = context.fillStyle = colour("limit");
+      context.beginPath();
+      context.moveTo(0, at);
+      context.lineTo(right, at);
+      context.stroke();
+      context.textAlign = "right";
+      const above = i === 0 && at - 8 > top;
+      context.fillText(`${say(name)} ${this.format(value)}`, right - 4, above ? at - 8 : at + 9);
+    });
+    context.setLineDash([]);
+  }
+
+  lines(point) {
+    return this.series
+      .filter(({ value }) => value(point) !== null)
+      .map(({ name, colour, value }) => ({ name: say(name) ?? name, colour, text: this.format(value(point)) }));
+  }
+}
+
+/** Points without a gap between them. */
+function runs(points, value) {
+  const found = [];
+  let last = null;
+  for (const point of points) {
+    if (value(point) === null) {
+      last = null;
+      continue;
+    }
+    const step = point.end - point.start;
+    if (last && point.start - last.end < step / 2 + 500) found.at(-1).push(point);
+    else found.push([point]);
+    last = point;
+  }
+  return found;
+}
+
+/** How many requests took how long, over time. */
+export class HeatMap extends Chart {
+  constructor(host, title) {
+    super(host, title);
+    this.translate();
+  }
+
+  translate() {
+    this.legend.replaceChildren(make("li", {}, say("few")), make("li", { class: "ramp" }), make("li", {}, say("many")));
+  }
+
+  counts(point) {
+    return point.total_calls > 0;
+  }
+
+  format(value) {
+    return duration(value);
+  }
+
+  scale() {
+    const ends = this.points.flatMap((point) => point.latencies.map(([end]) => end));
+    const [low, high] = ends.length ? [Math.min(...ends) / 2, Math.max(...ends)] : [1e-4, 1];
+    return logScale(low, high);
+  }
+
+  paint({ context, x, y }, points) {
+    const stops = [0, 1, 2, 3, 4].map((stop) => channels(colour(`heat-${stop}`)));
+    const density = (point, count) => count / Math.max((point.end - point.start) / 1_000, 0.001);
+    let most = 0;
+    for (const point of points) for (const [, count] of point.latencies) most = Math.max(most, density(point, count));
+    for (const point of points) {
+      const left = Math.round(x(point.start));
+      const wide = Math.max(1, Math.round(x(point.end)) - left);
+      for (const [end, count] of point.latencies) {
+        // Counts differ by powers of ten, and a single slow request is to be seen.
+        const part = 0.15 + 0.85 * (Math.log1p(density(point, count)) / Math.log1p(most));
+        const top = Math.round(y(end));
+        context.fillStyle = mixed(stops, part);
+        context.fillRect(left, top, wide, Math.max(1, Math.round(y(end / 2)) - top));
+      }
+    }
+  }
+
+  lines(point) {
+    return point.latencies
+      .toReversed()
+      .map(([end, count]) => ({ name: `${duration(end / 2)} – ${duration(end)}`, text: say("requests", String(count)), colour: "p95" }));
+  }
+}
+
+function channels(hex) {
+  return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+}
+
+function mixed(stops, part) {
+  const at = Math.min(part, 0.9999) * (stops.length - 1);
+  const [low, high] = [stops[Math.floor(at)], stops[Math.floor(at) + 1]];
+  return `rgb(${low.map((channel, i) => Math.round(channel + (high[i] - channel) * (at % 1))).join(" ")})`;
+}
+
+/** A small chart of values over the shared span of time. */
+export function sparkline(canvas, points) {
+  const { context, width, height } = prepared(canvas);
+  if (points.length === 0 || width === 0) return;
+  const [from, to] = [points[0].start, points.at(-1).end];
+  const top = Math.max(...points.map((point) => point.requests_per_second), 1e-9);
+  const x = (at) => ((at - from) / Math.max(to - from, 1)) * width;
+  const y = (value) => height - 2 - (value / top) * (height - 4);
+  context.strokeStyle = context.fillStyle = colour("p95");
+  context.lineWidth = 1.25;
+  context.lineJoin = "round";
+  context.beginPath();
+  context.moveTo(0, y(points[0].requests_per_second));
+  for (const point of points) context.lineTo(x(point.end), y(point.requests_per_second));
+  context.stroke();
+  context.lineTo(width, height);
+  context.lineTo(0, height);
+  context.globalAlpha = 0.12;
+  context.fill();
+  context.globalAlpha = 1;
+  context.fillStyle = colour("server");
+  for (const point of points) {
+    if (point.server_errors > 0) context.fillRect(x(point.end) - 2, height - 2, 2, 2);
+  }
+}

@@ -1,0 +1,374 @@
+// The page: what is chosen, what is known, and when it is asked for.
+
+import { HeatMap, LineChart, redraw, showTime } from "./charts.js";
+import { byId, make, setText } from "./dom.js";
+import { bytes, duration, percent, plain } from "./format.js";
+import { limits, nameOf, RoutesTable, showAlerts, showBusiness, showConsumers, showCost, showErrors, showTiles } from "./panels.js";
+import { Events, get, hasToken, Locked, setToken } from "./server.js";
+import { language, languages, say, setLanguage } from "./words.js";
+
+const WINDOWS = { "1m": 60, "5m": 300, "1h": 3_600, "24h": 86_400, reset: null };
+
+/** The time between two looks at tables and lists, and at charts that do not grow with each event, in milliseconds. */
+const [LISTS, TRENDS] = [3_000, 10_000];
+
+/** After so many milliseconds without an event the figures are called stale. */
+const STALE = 3_000;
+
+const address = new URLSearchParams(location.hash.slice(1));
+const state = {
+  window: address.get("window") in WINDOWS ? address.get("window") : "5m",
+  route: address.has("route") ? { method: address.get("method") ?? "GET", route: address.get("route") } : null,
+  paused: false,
+  /** How the connection is: connecting, live, stale, paused, locked or busy. */
+  connection: "connecting",
+  heard: 0,
+  endpoints: [],
+  figures: null,
+  routes: [],
+  points: [],
+  step: null,
+};
+
+const known = (value) => (point) => (point.total_calls > 0 ? value(point) : null);
+
+const charts = {
+  latency: new LineChart(byId("latency"), "latency", {
+    log: true,
+    least: 1,
+    format: duration,
+    limits: [{ name: "limit_p95", value: limits.p95 }, { name: "limit_average", value: limits.average }],
+    series: [
+      { name: "p99", colour: "p99", value: known((p) => p.p99_response_time) },
+      { name: "p95", colour: "p95", value: known((p) => p.p95_response_time) },
+      { name: "p50", colour: "p50", value: known((p) => p.p50_response_time) },
+      { name: "average", colour: "muted", dashed: true, value: known((p) => p.avg_response_time) },
+    ],
+  }),
+  heat: new HeatMap(byId("heat"), "heat"),
+  throughput: new LineChart(byId("throughput"), "throughput", {
+    format: plain,
+    least: 1,
+    series: [{ name: "throughput", colour: "p95", area: true, value: (p) => p.requests_per_second }],
+  }),
+  errors: new LineChart(byId("error-rate"), "error_rate", {
+    format: percent,
+    least: 6,
+    most: 100,
+    limits: [{ name: "limit_errors", value: limits.errors }],
+    series: [
+      { name: "client_errors", colour: "client", area: true, value: (p) => p.client_error_rate },
+      { name: "server_errors", colour: "server", area: true, value: (p) => p.server_error_rate },
+    ],
+  }),
+};
+
+const resources = {
+  cpu: new LineChart(byId("cpu"), "cpu", {
+    format: percent, least: 10, counts: () => true,
+    series: [{ name: "cpu", colour: "p95", area: true, value: (p) => p.cpu_percent ?? null }],
+  }),
+  memory: new LineChart(byId("memory"), "memory", {
+    format: bytes, least: 2 ** 20, unit: (top) => 2 ** (10 * Math.floor(Math.log2(top) / 10)), counts: () => true,
+    series: [{ name: "memory", colour: "p50", area: true, value: (p) => p.resident_bytes ?? null }],
+  }),
+};
+
+const table = new RoutesTable((route) => choose({ route: isChosen(route) ? null : route }));
+
+const isChosen = (route) => state.route !== null && nameOf(route) === nameOf(state.route);
+
+// What is asked for.
+
+const query = (of) => new URLSearchParams(of).toString();
+
+/** Points with their span, in milliseconds. */
+function spans(points) {
+  return points.map((point) => {
+    const end = Date.parse(point.time);
+    return { ...point, start: end - (point.seconds ?? 0) * 1_000, end };
+  });
+}
+
+/** The charts grow with each event, unless their steps are longer, or of one endpoint. */
+const grows = () => state.step === "1s" && state.route === null;
+
+let asked = 0;
+
+async function loadTrend() {
+  const mine = ++asked;
+  const of = state.route ? { window: state.window, ...state.route } : { window: state.window };
+  const trend = await get(`history?${query(of)}`);
+  // Something else was chosen meanwhile.
+  if (mine !== asked || !trend) return;
+  state.step = trend.step;
+  state.points = spans(trend.points);
+  Object.values(charts).forEach((chart) => (chart.loaded = true));
+  if (state.figures?.point) grow(state.figures.point);
+  show();
+}
+
+/** Adds the newest second to the charts. */
+function grow(point) {
+  if (!grows()) return;
+  const [newest] = spans([point]);
+  // The same second, seen again with more in it, takes its own place.
+  while (state.points.length && state.points.at(-1).end > newest.start + newest.seconds * 500) state.points.pop();
+  const missing = state.points.length > 0 && newest.start - state.points.at(-1).end > 500;
+  state.points.push(newest);
+  if (missing) loadTrend().catch(() => {});
+}
+
+async function loadLists() {
+  const has = (name) => state.endpoints.includes(name);
+  const load = async (name, path, show) => {
+    const data = has(name) ? await get(path) : null;
+    if (data) show(data);
+    else if (byId(name)) byId(name).hidden = true;
+  };
+  const { window } = state;
+  const routes = await get(`routes?${query({ window })}`);
+  if (routes && window === state.window) {
+    state.routes = routes.routes;
+    table.set(state.routes, state.route && nameOf(state.route));
+    if (state.route) showFigures();
+  }
+  const errors = await get("errors");
+  if (errors) showErrors(errors);
+  await load("consumers", "consumers?top=10", showConsumers);
+  await load("alerts", "alerts", showAlerts);
+  await load("business", "business", showBusiness);
+  await load("resources", `resources?${query({ window })}`, showResources);
+}
+
+function showResources({ points }) {
+  byId("resources").hidden = points.length === 0;
+  const known = spans(points);
+  known.forEach((point, i) => {
+    if (point.seconds === undefined) point.start = known[i - 1]?.end ?? point.end - 1_000;
+  });
+  for (const chart of Object.values(resources)) {
+    chart.loaded = true;
+    chart.set(known);
+  }
+}
+
+/** The sparklines of the endpoints that are on the screen, one after the other. */
+async function loadSparklines() {
+  for (const { method, route } of table.visible().slice(0, 40)) {
+    const { window } = state;
+    const trend = await get(`history?${query({ window, method, route })}`);
+    if (window !== state.window || !active()) return;
+    if (trend) table.setTrend({ method, route }, spans(trend.points));
+  }
+}
+
+const active = () => !state.paused && !document.hidden && state.connection !== "locked";
+
+/** Does something again and again while the page is looked at, and at once when it is asked to. */
+function repeat(every, task) {
+  let timer;
+  let running = false;
+  let again = false;
+  const run = async () => {
+    clearTimeout(timer);
+    again = running;
+    if (running) return;
+    running = true;
+    try {
+      if (active() && state.connection === "live") await task();
+    } catch (error) {
+      // Everything else is tried again; the connection says whether the service is there.
+      if (error instanceof Locked) lock();
+    }
+    running = false;
+    if (again) run();
+    else timer = setTimeout(run, every);
+  };
+  return run;
+}
+
+const refreshLists = repeat(LISTS, loadLists);
+const refreshTrend = repeat(TRENDS, async () => {
+  if (!grows()) await loadTrend();
+});
+const refreshSparklines = repeat(TRENDS, loadSparklines);
+
+function refresh() {
+  state.step = null;
+  refreshTrend();
+  refreshLists();
+  refreshSparklines();
+}
+
+// What is shown.
+
+function show() {
+  const now = state.figures ? Date.parse(state.figures.time) : Date.now();
+  const oldest = state.points[0]?.start ?? now;
+  const length = 1_000 * (WINDOWS[state.window] ?? state.figures?.window_seconds ?? 60);
+  state.points = state.points.filter((point) => point.end > now - length);
+  // As long as there is little to see, it gets all the room.
+  showTime(Math.min(Math.max(now - length, oldest), now - Math.min(length, 30_000)), now);
+  for (const chart of Object.values(charts)) chart.set(state.points);
+}
+
+/** The figures of an endpoint that was not called: those that endpoints have are 0. */
+const nothing = new Proxy({}, { get: (_, name) => (["point", "open_streams"].includes(name) ? undefined : 0) });
+
+function showFigures() {
+  const { route, routes, figures } = state;
+  showTiles(route ? routes.find((row) => isChosen(row)) ?? (routes.length ? nothing : null) : figures);
+}
+
+function showConnection() {
+  const age = Date.now() - state.heard;
+  let { connection } = state;
+  if (state.paused) connection = "paused";
+  else if ((connection === "live" || connection === "connecting") && state.heard && age > STALE) connection = "stale";
+  const text = say(connection, Math.round(age / 1_000));
+  setText(byId("state"), text);
+  byId("state").dataset.state = connection;
+  byId("main").dataset.stale = connection === "stale" || connection === "busy";
+  setText(byId("pause"), say(state.paused ? "resume" : "pause"));
+  byId("pause").setAttribute("aria-pressed", String(state.paused));
+}
+
+function showWords() {
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll("[data-text]")) setText(element, say(element.dataset.text));
+  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
+  byId("search").placeholder = say("search");
+  for (const label of byId("windows").querySelectorAll("label")) setText(label.lastElementChild, say("windows")[label.dataset.window]);
+  for (const chart of [...Object.values(charts), ...Object.values(resources)]) chart.translate();
+  showConnection();
+  showFigures();
+  showFilter();
+  table.draw();
+  if (state.figures) showCost(state.figures);
+  redraw();
+}
+
+function showFilter() {
+  byId("filter").hidden = state.route === null;
+  setText(byId("filtered"), state.route ? nameOf(state.route) : "");
+}
+
+// What is chosen.
+
+/** Changes what is chosen, and keeps it in the address. */
+function choose(change) {
+  const window = state.window;
+  Object.assign(state, change);
+  const now = new URLSearchParams({ window: state.window, ...state.route });
+  if (new URLSearchParams(location.hash.slice(1)).has("lang")) now.set("lang", language);
+  history.replaceState(null, "", `#${now}`);
+  state.points = [];
+  Object.values(charts).forEach((chart) => (chart.loaded = false));
+  if (window !== state.window) {
+    state.figures = null;
+    listen();
+  }
+  showFilter();
+  showFigures();
+  table.set(state.routes, state.route && nameOf(state.route));
+  show();
+  refresh();
+}
+
+for (const window of Object.keys(WINDOWS)) {
+  const radio = make("input", { type: "radio", name: "window", value: window, checked: window === state.window });
+  radio.addEventListener("change", () => choose({ window }));
+  byId("windows").append(make("label", { "data-window": window }, radio, make("span")));
+}
+
+for (const [code, { name }] of Object.entries(languages)) byId("language").append(make("option", { value: code, lang: code }, name));
+
+byId("language").addEventListener("change", ({ target }) => {
+  setLanguage(target.value);
+  const now = new URLSearchParams(location.hash.slice(1));
+  now.set("lang", language);
+  history.replaceState(null, "", `#${now}`);
+  showWords();
+  refreshLists();
+});
+
+byId("unfilter").addEventListener("click", () => choose({ route: null }));
+
+byId("pause").addEventListener("click", () => {
+  state.paused = !state.paused;
+  if (state.paused) events.stop();
+  else listen();
+  showConnection();
+});
+
+document.addEventListener("visibilitychange", () => {
+  // Nobody looks: leave the connection to somebody else.
+  if (document.hidden) events.stop();
+  else if (active()) listen();
+});
+
+// The token.
+
+function lock() {
+  if (state.connection === "locked") return;
+  state.connection = "locked";
+  events.stop();
+  byId("token-wrong").hidden = !hasToken();
+  byId("token-value").value = "";
+  byId("token").showModal();
+  showConnection();
+}
+
+byId("token").addEventListener("cancel", (event) => event.preventDefault());
+
+byId("token").querySelector("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  setToken(byId("token-value").value.trim());
+  byId("token-value").value = "";
+  byId("token").close();
+  state.connection = "connecting";
+  listen();
+});
+
+// The connection.
+
+const events = new Events({
+  event(name, data) {
+    if (name === "hello") {
+      state.endpoints = data.endpoints;
+      setText(byId("service"), data.service);
+      document.title = `${data.service} – ${say("title")}`;
+      return;
+    }
+    if (data.window !== state.window) return;
+    const gap = Date.now() - state.heard > STALE || state.connection !== "live";
+    Object.assign(state, { figures: data, heard: Date.now(), connection: "live" });
+    if (gap || state.step === null) refresh();
+    if (data.point) grow(data.point);
+    show();
+    if (!state.route) showFigures();
+    showCost(data);
+    showConnection();
+  },
+  lost(busy) {
+    state.connection = busy ? "busy" : state.heard ? "stale" : "connecting";
+    showConnection();
+  },
+  locked: lock,
+});
+
+function listen() {
+  if (active()) events.start(`events?${query({ window: state.window })}`);
+}
+
+// Others came into sight, whose sparklines are not there yet.
+addEventListener("scrollend", refreshSparklines);
+
+setInterval(showConnection, 1_000);
+
+setLanguage(address.get("lang") ?? navigator.language.slice(0, 2));
+byId("language").value = language;
+showWords();
+show();
+listen();

@@ -1,0 +1,276 @@
+// Tiles, tables and lists.
+
+import { sparkline } from "./charts.js";
+import { byId, keyed, make, setText } from "./dom.js";
+import { bytes, count, duration, percent, plain, rate, time } from "./format.js";
+import { say } from "./words.js";
+
+/** From which value on a figure is too high: seconds, seconds and per cent. */
+export const limits = { p95: 5, average: 3, errors: 5 };
+
+const tiles = [
+  { name: "requests_per_second", value: (f) => f.requests_per_second, format: rate,
+    note: (f) => (f.point ? say("now", rate(f.point.requests_per_second)) : "") },
+  { name: "total_calls", value: (f) => f.total_calls, format: count,
+    note: (f) => say("total_errors", count(f.total_errors)) },
+  { name: "p50", value: (f) => f.p50_response_time, format: duration },
+  { name: "p95", value: (f) => f.p95_response_time, format: duration, limit: limits.p95 },
+  { name: "p99", value: (f) => f.p99_response_time, format: duration,
+    note: (f) => `${say("maximum")} ${duration(f.max_response_time)}` },
+  { name: "average", value: (f) => f.avg_response_time, format: duration, limit: limits.average },
+  { name: "error_rate", value: (f) => f.error_rate, format: percent, limit: limits.errors,
+    note: (f) => `4xx ${percent(f.client_error_rate)} · 5xx ${percent(f.server_error_rate)}` },
+  { name: "in_flight", value: (f) => f.in_flight, format: count,
+    note: (f) => (f.open_streams === undefined ? "" : say("open_streams", count(f.open_streams))) },
+];
+
+/** The most important figures; `null` while they are not known. */
+export function showTiles(figures) {
+  keyed(byId("tiles"), tiles, ({ name }) => name,
+    ({ name }) => make("div", { class: "tile panel", "data-tile": name }, make("h3"), make("b"), make("p")),
+    (tile, { name, value, format, note, limit }) => {
+      const [title, figure, below] = tile.children;
+      setText(title, say(name));
+      const known = figures ? value(figures) : undefined;
+      setText(figure, known === undefined ? "–" : format(known));
+      tile.dataset.value = known ?? "";
+      tile.dataset.over = Boolean(limit && known > limit);
+      const text = note && figures ? note(figures) : limit ? say("limit", format(limit)) : "";
+      setText(below, text || "\u00a0");
+    });
+}
+
+const routeColumns = [
+  { name: "route", text: true, value: (r) => r.route },
+  { name: "trend", value: null },
+  { name: "calls", value: (r) => r.total_calls, format: count },
+  { name: "rate", value: (r) => r.requests_per_second, format: plain, wide: true },
+  { name: "average", value: (r) => r.avg_response_time, format: duration, wide: true },
+  { name: "p50", value: (r) => r.p50_response_time, format: duration, wide: true },
+  { name: "p95", value: (r) => r.p95_response_time, format: duration },
+  { name: "p99", value: (r) => r.p99_response_time, format: duration, wide: true },
+  { name: "maximum", value: (r) => r.max_response_time, format: duration, wide: true },
+  { name: "errors", value: (r) => r.error_rate, format: percent },
+];
+
+/** The most endpoints that the table shows at one time. */
+const MAX_ROWS = 100;
+
+export const nameOf = ({ method, route }) => `${method} ${route}`;
+
+/** The table of endpoints: sorted by its headers, narrowed by the search field. */
+export class RoutesTable {
+  #routes = [];
+  #column = "calls";
+  #descending = true;
+  #trends = new Map();
+  #chosen = null;
+
+  /** `choose` is called with the endpoint that is clicked on. */
+  constructor(choose) {
+    this.choose = choose;
+    this.head = byId("routes").tHead;
+    this.body = byId("routes").tBodies[0];
+    this.head.append(make("tr", {}, ...routeColumns.map((column) => this.#header(column))));
+    byId("search").addEventListener("input", () => this.draw());
+  }
+
+  set(routes, chosen) {
+    this.#routes = routes;
+    this.#chosen = chosen;
+    this.draw();
+  }
+
+  setTrend(route, points) {
+    this.#trends.set(nameOf(route), points);
+    this.draw();
+  }
+
+  /** Those that are on the screen, or not far below. */
+  visible() {
+    return this.#shown().filter((route) => {
+      const row = [...this.body.children].find((row) => row.dataset.key === nameOf(route));
+      const { top, bottom } = row?.getBoundingClientRect() ?? { top: 1, bottom: 0 };
+      return bottom > 0 && top < 2 * innerHeight;
+    });
+  }
+
+  #header({ name, value, wide, text }) {
+    const kind = [wide && "wide", text && "text"].filter(Boolean).join(" ");
+    const header = make("th", { scope: "col", class: kind || undefined, "data-column": name });
+    if (!value) return header;
+    const button = make("button", { type: "button" });
+    button.addEventListener("click", () => {
+      this.#descending = this.#column === name ? !this.#descending : !text;
+      this.#column = name;
+      this.draw();
+    });
+    header.append(button);
+    return header;
+  }
+
+  #shown() {
+    const wanted = byId("search").value.trim().toLowerCase();
+    const found = this.#routes.filter((route) => nameOf(route).toLowerCase().includes(wanted));
+    const { value } = routeColumns.find(({ name }) => name === this.#column);
+    const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
+    const sign = this.#descending ? -1 : 1;
+    return found.sort((a, b) => sign * order(value(a), value(b)) || nameOf(a).localeCompare(nameOf(b)));
+  }
+
+  draw() {
+    for (const header of this.head.rows[0].cells) {
+      const { column } = header.dataset;
+      setText(header.firstElementChild ?? header, say(column));
+      const sorted = column === this.#column;
+      if (sorted) header.setAttribute("aria-sort", this.#descending ? "descending" : "ascending");
+      else header.removeAttribute("aria-sort");
+    }
+    const all = this.#shown();
+    const shown = all.slice(0, MAX_ROWS);
+    setText(byId("endpoints-note"), say("shown", shown.length, this.#routes.length));
+    byId("routes").hidden = shown.length === 0;
+    byId("endpoints").querySelector(".empty").hidden = shown.length > 0;
+    keyed(this.body, shown, nameOf, (route) => this.#row(route), (row, route) => this.#fill(row, route));
+  }
+
+  #row(route) {
+    const cells = routeColumns.slice(2).map(({ wide }) => make("td", { class: wide ? "wide" : undefined }));
+    const button = make("button", { type: "button" }, make("span", { class: "method" }, route.method), ` ${route.route}`);
+    button.addEventListener("click", () => this.choose({ method: route.method, route: route.route }));
+    const canvas = make("canvas", { class: "spark", "aria-hidden": "true" });
+    return make("tr", {}, make("th", { scope: "row", class: "text" }, button), make("td", {}, canvas), ...cells);
+  }
+
+  #fill(row, route) {
+    const name = nameOf(route);
+    const button = row.firstElementChild.firstElementChild;
+    const chosen = name === this.#chosen;
+    button.title = say("show_route", name);
+    button.setAttribute("aria-pressed", String(chosen));
+    row.classList.toggle("chosen", chosen);
+    routeColumns.slice(2).forEach(({ value, format, name: column }, i) => {
+      const cell = row.children[i + 2];
+      setText(cell, format(value(route)));
+      cell.dataset.over = (column === "errors" && route.error_rate > limits.errors)
+        || (column === "p95" && route.p95_response_time > limits.p95)
+        || (column === "average" && route.avg_response_time > limits.average);
+    });
+    sparkline(row.querySelector("canvas"), this.#trends.get(name) ?? []);
+  }
+}
+
+/** The last errors, newest first. */
+export function showErrors({ recent_errors: errors, evicted, thinned }) {
+  const panel = byId("recent-errors");
+  const missing = evicted + thinned;
+  setText(byId("recent-note"), missing > 0 ? say("evicted", count(missing)) : "");
+  panel.querySelector(".empty").hidden = errors.length > 0;
+  panel.querySelector(".scroll").hidden = errors.length === 0;
+  const seen = new Map();
+  const items = errors.slice(0, 50).map((error) => {
+    const text = JSON.stringify(error);
+    seen.set(text, (seen.get(text) ?? 0) + 1);
+    return { ...error, key: `${seen.get(text)} ${text}` };
+  });
+  keyed(panel.querySelector("ol"), items, ({ key }) => key,
+    (error) => make("li", {},
+      make("time", {}), make("span", { class: "status", "data-class": error.status === null ? "5" : `${error.status}`[0] }),
+      make("span", { class: "where" }, make("span", { class: "method" }, error.method), ` ${error.route}`),
+      make("span", { class: "took" }), make("p", {}, error.message)),
+    (item, error) => {
+      const [at, status, , took, message] = item.children;
+      at.dateTime = error.time;
+      setText(at, time(Date.parse(error.time)));
+      setText(status, error.status === null ? say("panicked") : String(error.status));
+      setText(took, duration(error.response_time));
+      message.hidden = error.message === "";
+    });
+}
+
+const consumerColumns = [
+  { name: "consumer" },
+  { name: "calls", value: (c) => count(c.calls) },
+  { name: "errors", value: (c) => percent(c.error_rate) },
+  { name: "average", value: (c) => duration(c.avg_response_time) },
+  { name: "last_seen", value: (c) => time(Date.parse(c.last_seen)), wide: true },
+];
+
+/** The consumers with the most calls. */
+export function showConsumers({ consumers }) {
+  const panel = byId("consumers");
+  panel.hidden = false;
+  panel.querySelector(".empty").hidden = consumers.length > 0;
+  panel.querySelector(".scroll").hidden = consumers.length === 0;
+  const table = panel.querySelector("table");
+  const cell = (tag, { wide }, i, attributes = {}) =>
+    make(tag, { class: [wide && "wide", i === 0 && "text"].filter(Boolean).join(" ") || undefined, ...attributes });
+  if (!table.tHead.rows.length) {
+    table.tHead.append(make("tr", {}, ...consumerColumns.map((column, i) => cell("th", column, i, { scope: "col" }))));
+  }
+  consumerColumns.forEach(({ name }, i) => setText(table.tHead.rows[0].cells[i], say(name)));
+  const most = consumers[0]?.calls ?? 1;
+  keyed(table.tBodies[0], consumers, ({ consumer }) => consumer,
+    ({ consumer }) => make("tr", {}, make("th", { scope: "row", class: "text" }, make("span", {}, consumer), make("progress", { max: "1", "aria-hidden": "true" })),
+      ...consumerColumns.slice(1).map((column) => cell("td", column))),
+    (row, consumer) => {
+      row.querySelector("progress").value = consumer.calls / most;
+      consumerColumns.slice(1).forEach(({ value }, i) => setText(row.cells[i + 1], value(consumer)));
+    });
+}
+
+/** Alerts that fire or are about to. */
+export function showAlerts({ alerts }) {
+  const panel = byId("alerts");
+  panel.hidden = alerts.length === 0;
+  keyed(panel.querySelector("ul"), alerts, ({ rule, severity }) => `${severity} ${rule}`,
+    () => make("li", {}, make("span", { class: "status" }), make("strong"), make("p"), make("span", { class: "where" })),
+    (item, alert) => {
+      const [state, rule, summary, value] = item.children;
+      item.dataset.state = alert.state;
+      item.dataset.severity = alert.severity;
+      setText(state, say(alert.state) ?? alert.state);
+      setText(rule, alert.rule);
+      setText(summary, alert.summary ?? "");
+      const values = alert.value === undefined ? [] : [say("alert_value", plain(alert.value), plain(alert.threshold))];
+      if (alert.since) values.push(say("since", time(Date.parse(alert.since))));
+      setText(value, values.join(" · "));
+    });
+}
+
+/** Whatever metrics of its own the service has: the first number large, the others beside it. */
+export function showBusiness({ metrics }) {
+  const panel = byId("business");
+  panel.hidden = metrics.length === 0;
+  const words = (name) => name.replaceAll("_", " ");
+  const figure = (name, value) => {
+    if (/seconds$/.test(name) || name === "duration") return duration(value);
+    if (/bytes$/.test(name)) return bytes(value);
+    return Number.isInteger(value) ? count(value) : plain(value);
+  };
+  keyed(panel.querySelector("dl"), metrics, (metric) => JSON.stringify([metric.name, metric.labels]),
+    () => make("div", {}, make("dt"), make("dd"), make("p")),
+    (item, metric) => {
+      const [title, first, others] = item.children;
+      const labels = Object.values(metric.labels ?? {}).join(" ");
+      setText(title, `${words(metric.name)} ${labels}`.trim());
+      const numbers = Object.entries(metric).filter(([, value]) => typeof value === "number");
+      const main = numbers.find(([name]) => name === "value") ?? numbers[0];
+      setText(first, main ? figure(main[0] === "value" ? metric.name : main[0], main[1]) : "–");
+      const rest = numbers.filter((pair) => pair !== main);
+      setText(others, rest.map(([name, value]) => `${words(name)} ${figure(name, value)}`).join(" · "));
+    });
+}
+
+/** What the monitor itself takes. */
+export function showCost({ monitor, time: read }) {
+  const parts = [
+    say("cost"),
+    say("history", bytes(monitor.history_bytes)),
+    say("shards", count(monitor.shards)),
+    say("series", count(monitor.series), count(monitor.max_series)),
+    say("read_at", time(Date.parse(read))),
+  ];
+  keyed(byId("cost"), parts.map((text, i) => ({ text, i })), ({ i }) => String(i), () => make("span"),
+    (element, { text }) => setText(element, text));
+}

@@ -1,0 +1,158 @@
+// The service: calls, and the events that it sends once a second.
+
+/** The read token, if there is one: here and nowhere else. */
+let token = null;
+
+export function setToken(value) {
+  token = value;
+}
+
+export const hasToken = () => token !== null;
+
+/** The service asks for a token, or for another one. */
+export class Locked extends Error {}
+
+/** The service has no room for another listener. */
+class Busy extends Error {
+  constructor(seconds) {
+    super("busy");
+    this.seconds = seconds;
+  }
+}
+
+async function call(path, signal) {
+  const headers = token === null ? {} : { authorization: `Bearer ${token}` };
+  const response = await fetch(path, { headers, signal, cache: "no-store", credentials: "same-origin" });
+  if (response.status === 401) throw new Locked();
+  if (response.status === 503) throw new Busy(Number(response.headers.get("retry-after")) || 5);
+  return response;
+}
+
+/** The data of an endpoint; `null` if there is no such endpoint. */
+export async function get(path) {
+  const response = await call(path, AbortSignal.timeout(15_000));
+  if (response.status === 404) return null;
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return (await response.json()).data;
+}
+
+/** The longest event that is waited for, in characters. */
+const MAX_EVENT = 1 << 20;
+
+/** After so many milliseconds without an event a connection is taken for dead. */
+const SILENCE = 4_000;
+
+/** The first and the longest pause between two attempts to connect, in milliseconds. */
+const PAUSES = [250, 10_000];
+
+/** Events for as long as they are wanted, whatever happens to the connection. */
+export class Events {
+  #path;
+  #on;
+  #wanted = false;
+  #running = false;
+  #connection = null;
+  /** When the connection gave its last sign of life. */
+  #heard = 0;
+  #events = 0;
+  #wake = () => {};
+
+  /** `on` is told `event(name, data)`, `lost(busy)` when there is no connection, or no room for one, and `locked()`. */
+  constructor(on) {
+    this.#on = on;
+    // Also after a sleep, in which no timer ran and the connection may have died unnoticed.
+    setInterval(() => {
+      if (this.#connection && Date.now() - this.#heard > SILENCE) this.#connection.abort();
+    }, 1_000);
+    addEventListener("online", () => this.#wake());
+  }
+
+  /** Listens to what `path` gives from now on. */
+  start(path) {
+    this.#path = path;
+    this.#wanted = true;
+    this.#connection?.abort();
+    this.#wake();
+    if (!this.#running) this.#run();
+  }
+
+  stop() {
+    this.#wanted = false;
+    this.#connection?.abort();
+    this.#wake();
+  }
+
+  async #run() {
+    this.#running = true;
+    let pause = PAUSES[0];
+    while (this.#wanted) {
+      const path = this.#path;
+      const events = this.#events;
+      try {
+        await this.#listen(path);
+        // A connection lasts a few seconds, then the next one takes its place.
+        pause = PAUSES[0];
+        if (this.#events > events) continue;
+      } catch (error) {
+        if (error instanceof Locked) {
+          this.#wanted = false;
+          this.#on.locked();
+          break;
+        }
+        if (!this.#wanted || this.#path !== path) continue;
+        if (this.#events > events) pause = PAUSES[0];
+        if (error instanceof Busy) pause = Math.max(pause, error.seconds * 1_000);
+        this.#on.lost(error instanceof Busy);
+      }
+      await this.#sleep(pause * (0.75 + Math.random() / 2));
+      pause = Math.min(pause * 2, PAUSES[1]);
+    }
+    this.#running = false;
+  }
+
+  #sleep(millis) {
+    return new Promise((wake) => {
+      this.#wake = wake;
+      setTimeout(wake, millis);
+    });
+  }
+
+  async #listen(path) {
+    const connection = new AbortController();
+    this.#connection = connection;
+    this.#heard = Date.now();
+    try {
+      const response = await call(path, connection.signal);
+      if (!response.ok) throw new Error(`${path}: ${response.status}`);
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = "";
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        text += value;
+        const events = text.split("\n\n");
+        text = events.pop();
+        if (text.length > MAX_EVENT) throw new Error("an event is too long");
+        for (const event of events) {
+          if (connection.signal.aborted) return;
+          this.#heard = Date.now();
+          this.#events += 1;
+          this.#tell(event);
+        }
+      }
+    } finally {
+      connection.abort();
+      if (this.#connection === connection) this.#connection = null;
+    }
+  }
+
+  #tell(event) {
+    let name = "message";
+    let data = "";
+    for (const line of event.split("\n")) {
+      if (line.startsWith("event: ")) name = line.slice(7);
+      if (line.startsWith("data: ")) data += line.slice(6);
+    }
+    if (data) this.#on.event(name, JSON.parse(data));
+  }
+}

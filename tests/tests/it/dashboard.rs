@@ -1,0 +1,225 @@
+//! The dashboard's files and its events, as any HTTP client sees them.
+
+use std::time::{Duration, Instant};
+
+use actix_web::web::{self, ServiceConfig};
+use metrics_actix::Metrics;
+use serde_json::Value;
+use tests::{Raw, Server, settled};
+
+const TOKEN: &str = "read-0123456789abcdef";
+
+fn shop(config: &mut ServiceConfig) {
+    config.route("/items/{id}", web::get().to(|| async { "a chair" }));
+}
+
+/// Asks for the events, and reads until the first figures are there.
+fn listen(server: &Server, head: &str) -> (Raw, String) {
+    let mut raw = server.raw();
+    raw.write(format!("GET /api/metrics/events?window=1m HTTP/1.1\r\nhost: test\r\n{head}\r\n"));
+    let read = raw.read_while(|read| {
+        let text = String::from_utf8_lossy(read);
+        text.starts_with("HTTP/1.1 200") && !text.contains("data: {\"time\"") || !text.contains("\r\n\r\n")
+    });
+    (raw, read)
+}
+
+/// The data of the events in what was read.
+fn data(read: &str) -> Vec<Value> {
+    let data = read.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"))).collect()
+}
+
+#[test]
+fn the_page_and_its_files_come_under_a_strict_policy() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    let page = client.send("GET", "/api/metrics/");
+    let mut names: Vec<_> = page.body.split("\"dashboard/").skip(1).collect();
+    names.iter_mut().for_each(|name| *name = name.split('"').next().unwrap());
+    assert!(names.contains(&"main.js") && names.contains(&"style.css"), "{names:?}");
+    let paths = names.iter().map(|name| format!("/api/metrics/dashboard/{name}"));
+    for path in paths.chain(["/api/metrics/".to_owned()]) {
+        let reply = client.send("GET", &path);
+        assert_eq!(reply.status, 200, "{path}");
+        let policy = reply.header("content-security-policy").unwrap();
+        let directives: Vec<_> = policy.split("; ").collect();
+        for directive in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "connect-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ] {
+            assert!(directives.contains(&directive), "{directive} is not in {policy}");
+        }
+        assert!(!policy.contains("unsafe") && !policy.contains('*') && !policy.contains("http"));
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(reply.header("cache-control"), Some("no-cache"));
+        let head = client.send("HEAD", &path);
+        assert_eq!((head.status, head.body.as_str()), (200, ""));
+        assert_eq!(head.header("content-length").unwrap().parse(), Ok(reply.body.len()));
+        assert_eq!(head.header("etag"), reply.header("etag"));
+    }
+}
+
+#[test]
+fn a_file_is_sent_compressed_to_those_who_ask_and_not_again_to_those_who_have_it() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let head = |lines: &str| {
+        let mut raw = server.raw();
+        raw.write(format!("GET /api/metrics/dashboard/main.js HTTP/1.1\r\nhost: test\r\n{lines}\r\n"));
+        raw.read_until("\r\n\r\n").to_lowercase().split("\r\n\r\n").next().unwrap().to_owned()
+    };
+    let line = |head: &str, name: &str| {
+        let value = head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        value.trim_start_matches(": ").to_owned()
+    };
+    let (plain, packed) = (head(""), head("accept-encoding: gzip, deflate, br\r\n"));
+    assert_eq!(
+        (line(&plain, "content-encoding"), line(&packed, "content-encoding")),
+        ("".into(), "gzip".into())
+    );
+    assert_eq!(
+        (line(&plain, "vary"), line(&packed, "vary")),
+        ("accept-encoding".into(), "accept-encoding".into())
+    );
+    let length = |head: &str| line(head, "content-length").parse::<u32>().unwrap();
+    assert!(length(&packed) * 2 < length(&plain), "{packed}\n{plain}");
+    let etag = line(&plain, "etag").replace("w/", "W/");
+    assert!(head(&format!("if-none-match: \"other\", {etag}\r\n")).starts_with("http/1.1 304"));
+    assert!(head("if-none-match: \"other\"\r\n").starts_with("http/1.1 200"));
+}
+
+#[test]
+fn the_path_without_a_slash_leads_to_the_page_and_other_files_lead_nowhere() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let mut raw = server.raw();
+    raw.request("GET", "/api/metrics");
+    let reply = raw.read_until("\r\n\r\n").to_lowercase();
+    assert!(reply.starts_with("http/1.1 307") && reply.contains("\r\nlocation: ./metrics/\r\n"), "{reply}");
+    let client = server.client();
+    assert!(client.send("GET", "/api/metrics").body.starts_with("<!doctype html>"));
+    for path in
+        ["dashboard/", "dashboard/other.js", "dashboard/index.html", "dashboard/..%2Fmain.js", "main.js"]
+    {
+        assert_eq!(client.send("GET", &format!("/api/metrics/{path}")).status, 404, "{path}");
+    }
+    let reply = client.send("POST", "/api/metrics/");
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")));
+    let reply = client.send("HEAD", "/api/metrics/events");
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
+}
+
+#[test]
+fn the_page_is_open_and_the_figures_are_closed_where_a_token_is_set() {
+    let metrics = Metrics::builder("guarded").read_token(TOKEN).build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    for path in ["", "/", "/dashboard/main.js", "/dashboard/style.css"] {
+        let reply = client.send("GET", &format!("/api/metrics{path}"));
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(!reply.body.contains("guarded"), "{path}");
+    }
+    assert_eq!(client.send("GET", "/api/metrics/events").status, 401);
+    assert_eq!(client.send("GET", &format!("/api/metrics/events?token={TOKEN}")).status, 401);
+    let (_raw, read) = listen(&server, &format!("authorization: Bearer {TOKEN}\r\n"));
+    assert!(read.contains("\"service\":\"guarded\""), "{read}");
+}
+
+#[test]
+fn events_come_once_a_second_and_say_what_the_summary_says() {
+    let metrics = Metrics::builder("shop").api_key_header("x-api-key").build().unwrap();
+    let server = Server::start(2, &metrics, shop);
+    let client = server.client();
+    (0..50).for_each(|i| drop(client.send("GET", &format!("/items/{i}"))));
+    settled(&metrics, 50);
+    let (mut raw, mut read) = listen(&server, "");
+    let head = read.split("\r\n\r\n").next().unwrap().to_lowercase();
+    for line in
+        ["content-type: text/event-stream", "cache-control: no-store", "x-content-type-options: nosniff"]
+    {
+        assert!(head.contains(line), "{head}");
+    }
+    let began = Instant::now();
+    read += &raw.read_while(|read| String::from_utf8_lossy(read).matches("data: ").count() < 3);
+    let took = began.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(8)).contains(&took), "{took:?}");
+    let events = data(&read);
+    assert_eq!((&events[0]["service"], read.matches("event: hello\n").count()), (&"shop".into(), 1));
+    let endpoints = events[0]["endpoints"].as_array().unwrap();
+    assert!(["summary", "consumers"].iter().all(|name| endpoints.contains(&(*name).into())), "{endpoints:?}");
+    for event in &events[1..] {
+        assert_eq!((&event["window"], &event["total_calls"]), (&"1m".into(), &50.into()));
+        assert_eq!(event["monitor"]["series"], 1);
+        // The listener itself is no request under way.
+        assert_eq!((&event["in_flight"], &event["open_streams"]), (&0.into(), &0.into()));
+    }
+    let summary = client.metrics("GET", "summary?window=1m");
+    for name in ["p50_response_time", "p99_response_time", "max_response_time", "error_rate"] {
+        assert_eq!(summary[name], events[1][name], "{name}");
+    }
+    assert!(events.last().unwrap()["point"]["requests_per_second"].is_number());
+    assert_eq!(client.send("GET", "/api/metrics/events?window=2m").status, 400);
+}
+
+#[test]
+fn no_more_than_sixteen_listen_at_one_time() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let listeners: Vec<_> = (0..16).map(|_| listen(&server, "")).collect();
+    assert!(listeners.iter().all(|(_, read)| read.starts_with("HTTP/1.1 200")));
+    let (_raw, refused) = listen(&server, "");
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.to_lowercase().contains("\r\nretry-after: 5\r\n"), "{refused}");
+    assert_eq!(server.client().send("GET", "/api/metrics/summary").status, 200);
+    drop(listeners);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !listen(&server, "").1.starts_with("HTTP/1.1 200") {
+        assert!(Instant::now() < deadline, "nobody is let in after others left");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn events_end_at_a_shutdown_and_by_themselves() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let (mut raw, _) = listen(&server, "");
+    let began = Instant::now();
+    raw.read_while(|_| true);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+
+    let (mut raw, read) = listen(&server, "");
+    assert!(read.to_lowercase().contains("\r\nconnection: close\r\n"), "{read}");
+    let began = Instant::now();
+    assert!(actix_web::rt::System::new().block_on(metrics.shutdown(Duration::from_secs(10))));
+    let rest = raw.read_while(|_| true);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    // In order: the last chunk is there.
+    assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
+    assert!(listen(&server, "").1.starts_with("HTTP/1.1 503"));
+}
+
+#[test]
+fn who_watches_is_not_in_the_figures() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    for path in ["", "/", "/dashboard/main.js", "/dashboard/other.js"] {
+        client.send("GET", &format!("/api/metrics{path}"));
+    }
+    let (raw, _) = listen(&server, "");
+    let summary = metrics.registry().summary();
+    assert_eq!((summary.total.calls, summary.in_flight, summary.open_streams), (0, 0, 0));
+    assert!(summary.endpoints.is_empty());
+    raw.reset();
+    client.send("GET", "/items/1");
+    assert_eq!(settled(&metrics, 1).total.aborted, 0);
+}
