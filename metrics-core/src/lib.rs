@@ -30,6 +30,7 @@
 //! | the merged state, to export, keep, add, subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
+//! | rules over the figures of a window, and their states | [`alert`] |
 //! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`] |
 //!
 //! # What is exact and what is not
@@ -46,6 +47,7 @@
 //! Bounded by the [`Builder`]'s settings and the number of recorders that live at once, whatever is recorded. A shard
 //! is one recorder's memory; it outlives its recorder and is leased to the next one.
 
+pub mod alert;
 mod builder;
 mod cell;
 mod clock;
