@@ -133,9 +133,10 @@ impl Alerts {
 
     /// Looks at the rules that are due, and gives what is to be told of them. To be called about once a second.
     ///
-    /// Each window is read at most once, and none that no rule asks for. A rule is due each second over 1m and 5m, each ten
-    /// seconds over 1h and where it looks at routes, and each minute over 24h, and over 1h where it looks at routes. A
-    /// pending alert of which nothing was seen for three times as long begins anew: nobody knows whether it lasted.
+    /// Each window is read at most once, and none that no rule asks for. A rule is due each second over 1m, each 5 seconds
+    /// over 5m, each 10 over 1h and each minute over 24h; where it looks at routes, each 30 seconds over 1m and 5m, and each
+    /// minute over the others. A pending alert of which nothing was seen for more than three times as long begins anew:
+    /// nobody knows whether it lasted.
     pub fn evaluate(&mut self, now: Moment, source: &impl FigureSource) -> Vec<Notice> {
         let mut windows = Windows { source, read: Vec::new() };
         let mut notices = Vec::new();
@@ -173,12 +174,14 @@ impl Alerts {
 }
 
 impl Watch {
-    /// How often it is looked at: no more often than the frames of its window get longer makes sense, and reading the long
-    /// windows takes long.
+    /// How often it is looked at. The longer the window, and the more of its frames are to be merged, the less often; figures
+    /// by route take the longest.
     fn every(&self) -> Duration {
         Duration::from_secs(match (self.rule.window, &self.rule.scope) {
-            (Window::OneMinute | Window::FiveMinutes, Scope::Service) => 1,
-            (Window::OneMinute | Window::FiveMinutes, _) | (Window::OneHour, Scope::Service) => 10,
+            (Window::OneMinute, Scope::Service) => 1,
+            (Window::FiveMinutes, Scope::Service) => 5,
+            (Window::OneHour, Scope::Service) => 10,
+            (Window::OneMinute | Window::FiveMinutes, _) => 30,
             (Window::OneHour | Window::OneDay | Window::SinceReset, _) => 60,
         })
     }

@@ -131,7 +131,7 @@ pub enum Scope {
 }
 
 /// A rule that cannot be used.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
     /// The name cannot be used as a label.
@@ -347,7 +347,8 @@ impl Metric {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::ErrorRate => "error_rate",
             Self::ClientErrorRate => "client_error_rate",
@@ -408,7 +409,8 @@ impl Comparison {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Above => ">",
             Self::AtLeast => ">=",
@@ -422,7 +424,8 @@ impl Severity {
     /// All of them, the least first.
     pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
 
-    const fn name(self) -> &'static str {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
             Self::Warning => "warning",

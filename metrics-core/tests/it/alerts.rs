@@ -102,7 +102,7 @@ fn changes(notices: &[Notice]) -> Vec<Change> {
 }
 
 fn error_rate() -> Rule {
-    Rule::new("error_rate", Metric::ErrorRate, Comparison::Above, 5.0)
+    Rule::new("error_rate", Metric::ErrorRate, Comparison::Above, 5.0).window(Window::OneMinute)
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn an_alert_goes_through_all_of_its_states_with_one_notice_a_change() {
     let alert = &notices[0].alert;
     assert_eq!((alert.state, alert.value, alert.started), (State::Resolved, Some(4.0), Some(fired)));
     assert_eq!(alert.since, Some(watched.now.wall));
-    assert_eq!(alert.to_string(), "error_rate is 4 %, not above 5 % over 5m");
+    assert_eq!(alert.to_string(), "error_rate is 4 %, not above 5 % over 1m");
 
     // Shown for a quarter of an hour.
     let begun = watched.seconds();
@@ -151,11 +151,14 @@ fn a_pending_alert_that_stops_has_to_last_all_over_again() {
 
 #[test]
 fn an_alert_of_no_calls_does_not_begin_and_is_resolved() {
-    let mut watched = Watched::new([error_rate(), Rule::new("slow", Metric::P99, Comparison::AtLeast, 0.0)]);
+    let mut watched = Watched::new([
+        error_rate(),
+        Rule::new("slow", Metric::P99, Comparison::AtLeast, 0.0).window(Window::OneMinute),
+    ]);
     assert_eq!(watched.with(0, 0), []);
     assert_eq!(watched.with(10, 10), [Change::Firing, Change::Firing]);
     assert_eq!(watched.with(0, 0), [Change::Resolved, Change::Resolved]);
-    assert_eq!(watched.alerts.alerts()[0].to_string(), "error_rate is unknown without calls over 5m");
+    assert_eq!(watched.alerts.alerts()[0].to_string(), "error_rate is unknown without calls over 1m");
 }
 
 #[test]
@@ -204,6 +207,7 @@ fn a_ticker_that_stalls_does_not_make_a_pending_alert_fire() {
 fn each_window_is_read_once_and_the_long_ones_less_often() {
     let rule = |name: &str, window| Rule::new(name, Metric::P95, Comparison::Above, 1.0).window(window);
     let mut watched = Watched::new([
+        rule("_", Window::OneMinute),
         rule("a", Window::FiveMinutes),
         rule("b", Window::FiveMinutes),
         rule("c", Window::OneHour),
@@ -218,12 +222,13 @@ fn each_window_is_read_once_and_the_long_ones_less_often() {
     }
     let read = watched.source.read.borrow();
     let times = |window, what| read.iter().filter(|read| **read == (window, what)).count();
-    assert_eq!(times(Window::FiveMinutes, "summary"), 60);
+    assert_eq!(times(Window::OneMinute, "summary"), 60);
+    assert_eq!(times(Window::FiveMinutes, "summary"), 12);
     assert_eq!(times(Window::OneHour, "summary"), 6);
     assert_eq!(times(Window::OneDay, "summary"), 1);
-    assert_eq!(times(Window::FiveMinutes, "endpoints"), 6);
+    assert_eq!(times(Window::FiveMinutes, "endpoints"), 2);
     assert_eq!(times(Window::OneDay, "endpoints"), 1);
-    assert_eq!(read.len(), 60 + 6 + 1 + 6 + 1);
+    assert_eq!(read.len(), 60 + 12 + 6 + 1 + 2 + 1);
 }
 
 #[test]
@@ -233,22 +238,22 @@ fn each_route_has_an_alert_of_its_own() {
     let mut watched = Watched::new([each, one]);
     let mut told = |routes: &[(&'static str, Figures)]| -> Vec<String> {
         watched.source.routes = routes.to_vec();
-        let notices = watched.after(10 * SECOND);
+        let notices = watched.after(30 * SECOND);
         notices.iter().map(|notice| format!("{}: {}", notice.change, notice.alert)).collect()
     };
     assert_eq!(told(&[("/a", figures(100, 1)), ("/b", figures(100, 0))]), [""; 0]);
     assert_eq!(
         told(&[("/a", figures(100, 6)), ("/b", figures(100, 1))]),
         [
-            "firing: error_rate of GET /a is 6 %, above 5 % over 5m",
+            "firing: error_rate of GET /a is 6 %, above 5 % over 1m",
             "firing: errors of GET /b is 1, at least 1 over 5m"
         ]
     );
     assert_eq!(
         told(&[("/b", figures(100, 10))]),
         [
-            "firing: error_rate of GET /b is 10 %, above 5 % over 5m",
-            "resolved: error_rate of GET /a is unknown without calls over 5m"
+            "firing: error_rate of GET /b is 10 %, above 5 % over 1m",
+            "resolved: error_rate of GET /a is unknown without calls over 1m"
         ]
     );
     let states: Vec<_> = watched.alerts.alerts().iter().map(|alert| alert.state).collect();
@@ -310,7 +315,8 @@ fn the_default_rules_fire_and_are_resolved() {
     let told: Vec<_> = (0..12).flat_map(|_| watched.after(SECOND)).map(|notice| notice.alert.rule).collect();
     let names: Vec<_> = told.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(names, ["errors", "error_rate", "average_response_time", "p95_response_time"]);
-    assert_eq!(watched.with(100, 0), [Change::Resolved; 4]);
+    watched.source.total = figures(100, 0);
+    assert_eq!(changes(&watched.after(5 * SECOND)), [Change::Resolved; 4]);
 }
 
 #[test]
