@@ -11,6 +11,8 @@
 //! assert!(text.starts_with(r#"{"success":true,"data":{"total_calls":0,"total_errors":0,"error_rate":0.0,"#));
 //! ```
 
+pub(crate) mod alerts;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +21,8 @@ use metrics_core::{
     ConsumerSnapshot, EndpointSummary, Figures, Histogram, Point, RecentError, Snapshot, Summary, Trend,
 };
 use serde::{Serialize, Serializer};
+
+pub use self::alerts::AlertsBody;
 
 /// What a successful call is answered with: `{"success": true, "data": ...}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -363,7 +367,7 @@ impl From<&ConsumerSnapshot> for ConsumerBody {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Time(SystemTime);
+pub(crate) struct Time(pub(crate) SystemTime);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

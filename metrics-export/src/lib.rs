@@ -5,9 +5,11 @@
 //!
 //! | feature | module | what it gives |
 //! |---|---|---|
+//! | | [`alert`] | notices of alerts, delivered; each destination has a feature of its own |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
 
 #![forbid(unsafe_code)]
 
+pub mod alert;
 #[cfg(feature = "json")]
 pub mod json;
