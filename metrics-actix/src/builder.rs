@@ -3,16 +3,18 @@
 use std::fmt;
 use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderName;
 use actix_web::web::ServiceConfig;
 use actix_web::{Error, HttpRequest};
+use metrics_core::alert::{Alert, RuleError};
 use metrics_core::{History, Registry};
 use regex_lite::Regex;
 
 use crate::access::Tokens;
-use crate::background::Background;
+use crate::alerts::{self, Alerting};
+use crate::background::{self, Background};
 use crate::consumer::{Alias, Consumers, Identity, Source, random_key};
 use crate::endpoints;
 use crate::exclude::Exclusions;
@@ -58,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) service: String,
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
+    pub(crate) alerting: Arc<Alerting>,
     ticker: Ticker,
     pub(crate) measure: Until,
     pub(crate) exclusions: Exclusions,
@@ -135,6 +138,7 @@ impl Metrics {
     /// | `GET summary?window=5m` | the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, since the last reset, which is the default |
     /// | `GET routes?window=5m` | the figures of each endpoint in a window, those with the most calls first |
     /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}` |
+    /// | `GET alerts` | the rules of alerts and their states, those that fire first |
     /// | `GET errors` | the last errors, newest first |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
@@ -151,8 +155,12 @@ impl Metrics {
     ///
     /// Requests are measured as before, and the registry can be read.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
+        let begun = Instant::now();
         self.shared.ticker.stop();
-        self.shared.background.shutdown(timeout).await
+        self.shared.alerting.stop();
+        let has_ended = self.shared.background.shutdown(timeout).await;
+        background::wait(|| self.shared.alerting.is_finished(), timeout.saturating_sub(begun.elapsed())).await
+            && has_ended
     }
 
     /// The figures.
@@ -164,6 +172,11 @@ impl Metrics {
     /// [shutdown](Metrics::shutdown), or until the monitor's last clone is dropped.
     pub fn history(&self) -> &History {
         &self.shared.history
+    }
+
+    /// The states of the alerts, those that fire first; a rule without an alert is there once, inactive.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.shared.alerting.alerts()
     }
 
     /// The name of the service.
@@ -187,6 +200,7 @@ pub struct Builder {
     read_tokens: Vec<String>,
     reset_tokens: Vec<String>,
     reset_without_token: bool,
+    pub(crate) alerts: alerts::Settings,
 }
 
 impl fmt::Debug for Builder {
@@ -211,6 +225,7 @@ impl Builder {
             read_tokens: Vec::new(),
             reset_tokens: Vec::new(),
             reset_without_token: false,
+            alerts: alerts::Settings::default(),
         }
     }
 
@@ -373,13 +388,18 @@ impl Builder {
         };
         let registry = self.registry.unwrap_or_default();
         let history = Arc::new(History::new(registry.clone()));
-        let ticking = Arc::clone(&history);
-        let ticker = Ticker::start(move || ticking.tick())
-            .map_err(|error| BuildError::Thread { reason: error.to_string() })?;
+        let alerting = Arc::new(self.alerts.build(&self.service)?);
+        let (ticking, evaluating) = (Arc::clone(&history), Arc::clone(&alerting));
+        let tick = move || {
+            ticking.tick();
+            evaluating.evaluate(&ticking);
+        };
+        let ticker = Ticker::start(tick).map_err(|error| BuildError::Thread { reason: error.to_string() })?;
         let shared = Arc::new(Shared {
             service: self.service,
             registry,
             history,
+            alerting,
             ticker,
             measure: self.measure,
             exclusions,
@@ -457,8 +477,25 @@ pub enum BuildError {
     /// The reset is both open to everybody and closed by a token.
     #[error("reset_token and reset_without_token are both set; allowed: one of them")]
     ResetTwice,
-    /// The system gave no thread for the history.
-    #[error("no thread for the history: {reason}")]
+    /// A rule of alerts cannot be used.
+    #[error("{0}")]
+    Rule(#[from] RuleError),
+    /// Rules of alerts cannot be read.
+    #[error("alerts_toml: {reason}")]
+    AlertsToml {
+        /// The line, what is wrong with it, and what is allowed.
+        reason: String,
+    },
+    /// Notices of alerts cannot be sent to a URL. It is not repeated here.
+    #[error("{field}: {reason}")]
+    AlertUrl {
+        /// The setter that was given the URL.
+        field: &'static str,
+        /// What is wrong with it, and what is allowed.
+        reason: String,
+    },
+    /// The system gave no thread for the history or for notices of alerts.
+    #[error("no thread for the history or for alerts: {reason}")]
     Thread {
         /// What the system said.
         reason: String,

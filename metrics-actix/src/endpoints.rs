@@ -38,6 +38,7 @@ enum Call {
     Summary(Window),
     Routes(Window),
     History { window: Window, step: Option<String>, endpoint: Option<EndpointName> },
+    Alerts,
     Errors,
     Consumers { top: usize },
     Reset,
@@ -55,7 +56,7 @@ struct Query {
 
 impl Call {
     /// Reads the figures and writes the answer, or else says what is wrong with the query.
-    fn answer(self, Shared { registry, history, .. }: &Shared) -> Result<Vec<u8>, String> {
+    fn answer(self, Shared { registry, history, alerting, .. }: &Shared) -> Result<Vec<u8>, String> {
         Ok(match self {
             Self::Summary(window) => answer::success(SummaryBody::from(&history.summary(window))),
             Self::Routes(window) => answer::success(RoutesBody::from(&history.endpoints(window))),
@@ -64,6 +65,7 @@ impl Call {
                 let trend = trend.map_err(|error| error.to_string())?;
                 answer::success(HistoryBody::new(&trend, &history.resets()))
             }
+            Self::Alerts => alerting.answer(),
             Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
             Self::Consumers { top } => answer::success(ConsumersBody::new(&registry.window(), top)),
             Self::Reset => answer::success(SummaryBody::from(&registry.reset())),
@@ -98,7 +100,7 @@ impl Call {
                 let top = top.filter(|top| (1..=MAX_TOP).contains(top));
                 Self::Consumers { top: top.ok_or(format!("top is out of range; allowed: 1 to {MAX_TOP}"))? }
             }
-            Self::Errors | Self::Reset => self,
+            Self::Alerts | Self::Errors | Self::Reset => self,
         })
     }
 }
@@ -113,6 +115,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             ("summary", Call::Summary(Window::SinceReset)),
             ("routes", Call::Routes(Window::SinceReset)),
             ("history", history),
+            ("alerts", Call::Alerts),
             ("errors", Call::Errors),
         ];
         if shared.consumers.is_some() {
