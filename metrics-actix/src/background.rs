@@ -53,14 +53,19 @@ impl Background {
 
     /// Lets no work begin any more, and waits for what is under way. Whether all of it ended within the time.
     pub(crate) async fn shutdown(&self, timeout: Duration) -> bool {
-        let begun = Instant::now();
         self.closed.store(true, Ordering::SeqCst);
-        while self.running.load(Ordering::SeqCst) > 0 {
-            let Some(left) = timeout.checked_sub(begun.elapsed()) else { return false };
-            sleep(left.min(LOOK_EVERY)).await;
-        }
-        true
+        wait(|| self.running.load(Ordering::SeqCst) == 0, timeout).await
     }
+}
+
+/// Waits until something holds. Whether it did within the time.
+pub(crate) async fn wait(until: impl Fn() -> bool, timeout: Duration) -> bool {
+    let begun = Instant::now();
+    while !until() {
+        let Some(left) = timeout.checked_sub(begun.elapsed()) else { return false };
+        sleep(left.min(LOOK_EVERY)).await;
+    }
+    true
 }
 
 impl Drop for Running {

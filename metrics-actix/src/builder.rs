@@ -3,17 +3,19 @@
 use std::fmt;
 use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderName;
 use actix_web::web::ServiceConfig;
 use actix_web::{Error, HttpRequest};
+use metrics_core::alert::{Alert, RuleError};
 use metrics_core::{Granularity, History, Registry};
 use metrics_export::prometheus::{Exposition, Names};
 use regex_lite::Regex;
 
 use crate::access::Tokens;
-use crate::background::Background;
+use crate::alerts::{self, Alerting};
+use crate::background::{self, Background};
 use crate::consumer::{Alias, Consumers, Identity, Source, random_key};
 use crate::endpoints;
 use crate::exclude::Exclusions;
@@ -63,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
     pub(crate) resources: Arc<Resources>,
+    pub(crate) alerting: Arc<Alerting>,
     ticker: Ticker,
     pub(crate) measure: Until,
     pub(crate) exclusions: Exclusions,
@@ -144,6 +147,7 @@ impl Metrics {
     /// | `GET summary?window=5m` | the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, since the last reset, which is the default |
     /// | `GET routes?window=5m` | the figures of each endpoint in a window, those with the most calls first |
     /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}` |
+    /// | `GET alerts` | the rules of alerts and their states, those that fire first |
     /// | `GET errors` | the last errors, newest first |
     /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late the workers' event loops are; for up to an hour |
     /// | `GET business` | the application's own metrics, such as [`Registry::counter`] makes, since the last reset |
@@ -183,8 +187,12 @@ impl Metrics {
     ///
     /// Requests are measured as before, and the registry can be read.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
+        let begun = Instant::now();
         self.shared.ticker.stop();
-        self.shared.background.shutdown(timeout).await
+        self.shared.alerting.stop();
+        let has_ended = self.shared.background.shutdown(timeout).await;
+        background::wait(|| self.shared.alerting.is_finished(), timeout.saturating_sub(begun.elapsed())).await
+            && has_ended
     }
 
     /// The figures.
@@ -196,6 +204,11 @@ impl Metrics {
     /// [shutdown](Metrics::shutdown), or until the monitor's last clone is dropped.
     pub fn history(&self) -> &History {
         &self.shared.history
+    }
+
+    /// The states of the alerts, those that fire first; a rule without an alert is there once, inactive.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.shared.alerting.alerts()
     }
 
     /// The name of the service.
@@ -220,6 +233,7 @@ pub struct Builder {
     read_tokens: Vec<String>,
     reset_tokens: Vec<String>,
     reset_without_token: bool,
+    pub(crate) alerts: alerts::Settings,
 }
 
 impl fmt::Debug for Builder {
@@ -245,6 +259,7 @@ impl Builder {
             read_tokens: Vec::new(),
             reset_tokens: Vec::new(),
             reset_without_token: false,
+            alerts: alerts::Settings::default(),
         }
     }
 
@@ -424,12 +439,15 @@ impl Builder {
         let registry = self.registry.unwrap_or_else(|| default_registry(&self.exposition));
         let history = Arc::new(History::new(registry.clone()));
         let resources = Arc::<Resources>::default();
+        let alerting = Arc::new(self.alerts.build(&self.service)?);
         let ticker = {
-            let (history, resources) = (Arc::clone(&history), Arc::clone(&resources));
+            let (history, resources, alerting) =
+                (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting));
             let mut sampler = Sampler::new();
             Ticker::start(move || {
                 history.tick();
                 sampler.sample(&resources);
+                alerting.evaluate(&history);
             })
         };
         let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
@@ -438,6 +456,7 @@ impl Builder {
             registry,
             history,
             resources,
+            alerting,
             ticker,
             measure: self.measure,
             exclusions,
@@ -528,8 +547,25 @@ pub enum BuildError {
     /// The reset is both open to everybody and closed by a token.
     #[error("reset_token and reset_without_token are both set; allowed: one of them")]
     ResetTwice,
-    /// The system gave no thread for the history.
-    #[error("no thread for the history: {reason}")]
+    /// A rule of alerts cannot be used.
+    #[error("{0}")]
+    Rule(#[from] RuleError),
+    /// Rules of alerts cannot be read.
+    #[error("alerts_toml: {reason}")]
+    AlertsToml {
+        /// The line, what is wrong with it, and what is allowed.
+        reason: String,
+    },
+    /// Notices of alerts cannot be sent to a URL. It is not repeated here.
+    #[error("{field}: {reason}")]
+    AlertUrl {
+        /// The setter that was given the URL.
+        field: &'static str,
+        /// What is wrong with it, and what is allowed.
+        reason: String,
+    },
+    /// The system gave no thread for the history or for notices of alerts.
+    #[error("no thread for the history or for alerts: {reason}")]
     Thread {
         /// What the system said.
         reason: String,

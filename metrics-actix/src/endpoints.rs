@@ -43,6 +43,7 @@ enum Call {
     Summary(Window),
     Routes(Window),
     History { window: Window, step: Option<String>, endpoint: Option<EndpointName> },
+    Alerts,
     Errors,
     Business,
     Resources(Window),
@@ -62,7 +63,10 @@ struct Query {
 
 impl Call {
     /// Reads the figures and writes the answer, or else says what is wrong with the query.
-    fn answer(self, Shared { registry, history, resources, .. }: &Shared) -> Result<Vec<u8>, String> {
+    fn answer(
+        self,
+        Shared { registry, history, resources, alerting, .. }: &Shared,
+    ) -> Result<Vec<u8>, String> {
         Ok(match self {
             Self::Summary(window) => answer::success(SummaryBody::from(&history.summary(window))),
             Self::Routes(window) => answer::success(RoutesBody::from(&history.endpoints(window))),
@@ -71,6 +75,7 @@ impl Call {
                 let trend = trend.map_err(|error| error.to_string())?;
                 answer::success(HistoryBody::new(&trend, &history.resets()))
             }
+            Self::Alerts => alerting.answer(),
             Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
             Self::Business => answer::success(BusinessBody::from(&registry.summary())),
             Self::Resources(window) => {
@@ -111,7 +116,7 @@ impl Call {
                 let top = top.filter(|top| (1..=MAX_TOP).contains(top));
                 Self::Consumers { top: top.ok_or(format!("top is out of range; allowed: 1 to {MAX_TOP}"))? }
             }
-            Self::Errors | Self::Business | Self::Reset => self,
+            Self::Alerts | Self::Errors | Self::Business | Self::Reset => self,
         })
     }
 }
@@ -126,6 +131,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             ("summary", Call::Summary(Window::SinceReset)),
             ("routes", Call::Routes(Window::SinceReset)),
             ("history", history),
+            ("alerts", Call::Alerts),
             ("errors", Call::Errors),
             ("business", Call::Business),
             ("resources", Call::Resources(Window::FiveMinutes)),

@@ -38,11 +38,18 @@
 //! response tells what matched. Methods that HTTP does not define are `_OTHER`.
 //!
 //! All figures live in a [`metrics_core::Registry`]: see [`Metrics::registry`]. What they were over the last 24 hours is in a
-//! [`metrics_core::History`], which a thread of the monitor keeps going: see [`Metrics::history`].
+//! [`metrics_core::History`], which a thread of the monitor keeps going: see [`Metrics::history`]. The same thread evaluates
+//! the rules of [alerts](metrics_core::alert): see [`Builder::alert`].
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `alert-log`, `alert-webhook`, `alertmanager` | where notices of alerts can go |
+//! | `alert-toml` | rules of alerts from TOML |
 
 #![forbid(unsafe_code)]
 
 mod access;
+mod alerts;
 mod answer;
 mod background;
 mod body;

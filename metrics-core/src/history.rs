@@ -218,6 +218,14 @@ impl History {
         self.past().resets.iter().copied().collect()
     }
 
+    /// Errors since the last tick in which any call was none, and at most those of a window. A lower bound of the errors in
+    /// a row: in what order the calls of one tick came is not known.
+    pub fn consecutive_errors(&self, window: Window) -> u64 {
+        let now = self.registry.snapshot_of_requests();
+        let past = self.past();
+        past.consecutive_errors(&now, past.length_of(window))
+    }
+
     /// The memory that the history takes by itself, in bytes, without what it shares with the registry.
     pub fn heap_bytes(&self) -> usize {
         let past = self.past();
@@ -290,6 +298,21 @@ impl Past {
         same_registry(merge_groups(&mut sum, &total_since(now, &self.total_until)));
         let total = Figures::of(sum.iter(), &mut Sum::new(now.layout()));
         WindowFigures { total, endpoints: Vec::new(), span }
+    }
+
+    /// Errors since the last frame in which any call was none.
+    fn consecutive_errors(&self, now: &Snapshot, length: Duration) -> u64 {
+        let frames: Vec<_> = self.total.since(now.span.saturating_sub(length)).collect();
+        let ticks = frames.into_iter().rev().map(|frame| frame.content.unpack());
+        let mut errors = 0_u64;
+        for groups in std::iter::once(total_since(now, &self.total_until)).chain(ticks) {
+            let counts = groups.iter().flat_map(|group| &group.counts);
+            if counts.clone().any(|(outcome, _)| !outcome.is_error()) {
+                break;
+            }
+            errors = counts.fold(errors, |errors, (_, count)| errors.saturating_add(*count));
+        }
+        errors
     }
 
     /// The figures of each endpoint, from the first frame of the window up to `now`.
@@ -614,6 +637,30 @@ mod tests {
         clock.at += SECOND / 2;
         let total = clock.past.total(&clock.now(), SECOND * 60);
         assert_eq!((total.total.calls, total.span.end - total.span.start), (1, SECOND * 3 / 2));
+    }
+
+    #[test]
+    fn errors_in_a_row_are_those_of_the_last_ticks_in_which_all_calls_were() {
+        let mut clock = Clockwork::new();
+        let in_a_row =
+            |clock: &Clockwork, seconds| clock.past.consecutive_errors(&clock.now(), SECOND * seconds);
+        assert_eq!(in_a_row(&clock, 60), 0);
+        clock.record("/a", 500, 1);
+        clock.record("/a", 200, 1);
+        clock.record("/a", 500, 1);
+        clock.tick_after(SECOND);
+        assert_eq!(in_a_row(&clock, 60), 0);
+        for status in [404, 500] {
+            clock.record("/a", status, 1);
+            clock.record("/b", status, 1);
+            clock.tick_after(SECOND);
+            clock.tick_after(SECOND);
+        }
+        clock.record("/b", 503, 1);
+        clock.at += SECOND / 2;
+        assert_eq!((in_a_row(&clock, 60), in_a_row(&clock, 2)), (5, 3));
+        clock.record("/b", 200, 1);
+        assert_eq!(in_a_row(&clock, 60), 0);
     }
 
     /// 200 endpoints that are all busy for a day, their latencies spread as real ones are.

@@ -31,6 +31,7 @@
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
 //! | what the application itself counts, keeps and times | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
+//! | rules over the figures of a window, and their states | [`alert`] |
 //! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`] |
 //!
 //! # What is exact and what is not
@@ -47,6 +48,7 @@
 //! Bounded by the [`Builder`]'s settings and the number of recorders that live at once, whatever is recorded. A shard
 //! is one recorder's memory; it outlives its recorder and is leased to the next one.
 
+pub mod alert;
 mod builder;
 mod business;
 mod cell;

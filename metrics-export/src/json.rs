@@ -11,6 +11,7 @@
 //! assert!(text.starts_with(r#"{"success":true,"data":{"total_calls":0,"total_errors":0,"error_rate":0.0,"#));
 //! ```
 
+pub(crate) mod alerts;
 mod live;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use metrics_core::{
 };
 use serde::{Serialize, Serializer};
 
+pub use self::alerts::AlertsBody;
 pub use self::live::LiveBody;
 
 /// What a successful call is answered with: `{"success": true, "data": ...}`.
@@ -506,7 +508,7 @@ impl From<&ConsumerSnapshot> for ConsumerBody {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Time(SystemTime);
+pub(crate) struct Time(pub(crate) SystemTime);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

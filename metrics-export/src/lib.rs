@@ -5,11 +5,13 @@
 //!
 //! | feature | module | what it gives |
 //! |---|---|---|
+//! | | [`alert`] | notices of alerts, delivered; each destination has a feature of its own |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
 //! | `prometheus` | [`prometheus`] | what Prometheus scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
 
 #![forbid(unsafe_code)]
 
+pub mod alert;
 #[cfg(feature = "json")]
 pub mod json;
 #[cfg(feature = "prometheus")]

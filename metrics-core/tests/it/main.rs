@@ -3,6 +3,7 @@
 //! Counts shrink under Miri (`support::scaled`); nothing here depends on how fast the machine is.
 #![cfg(not(metrics_loom))]
 
+mod alerts;
 mod allocations;
 mod bodies;
 mod consumers;

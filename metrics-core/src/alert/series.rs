@@ -1,0 +1,139 @@
+//! The state of one alert: what one rule says of one endpoint, or of the whole service.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::engine::{Change, Moment, State};
+use super::rule::Rule;
+
+/// How long a resolved alert is shown as such.
+const SHOW_RESOLVED: Duration = Duration::from_secs(900);
+
+/// What a rule looks at, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Reading {
+    /// The figure; `None` if there was nothing to take it of.
+    pub(super) value: Option<f64>,
+    /// The calls of the window.
+    pub(super) calls: u64,
+    /// Whether there are figures of the whole window.
+    pub(super) is_whole: bool,
+}
+
+/// The state of one alert.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) value: Option<f64>,
+    /// When it got into the phase, by the wall clock.
+    pub(super) since: SystemTime,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Inactive,
+    /// Has broken the threshold for as long as was looked.
+    Pending(Duration),
+    Firing {
+        /// When the last notice was.
+        noticed: Instant,
+    },
+    Resolved {
+        started: SystemTime,
+        at: Instant,
+    },
+}
+
+impl Reading {
+    /// That of an endpoint without calls.
+    pub(super) const NONE: Self = Self { value: None, calls: 0, is_whole: true };
+
+    fn breaks(self, rule: &Rule) -> bool {
+        let breaks = self.value.is_some_and(|value| rule.comparison.holds(value, rule.threshold));
+        breaks && self.calls >= rule.min_calls && (self.is_whole || rule.comparison.is_upwards())
+    }
+
+    fn clears(self, rule: &Rule) -> bool {
+        !self.value.is_some_and(|value| rule.comparison.holds(value, rule.clear))
+    }
+}
+
+impl Series {
+    pub(super) fn new(now: Moment) -> Self {
+        Self { value: None, since: now.wall, phase: Phase::Inactive }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.phase {
+            Phase::Inactive => State::Inactive,
+            Phase::Pending(_) => State::Pending,
+            Phase::Firing { .. } => State::Firing,
+            Phase::Resolved { .. } => State::Resolved,
+        }
+    }
+
+    /// When it began to fire, if it fires or did lately.
+    pub(super) fn started(&self) -> Option<SystemTime> {
+        match self.phase {
+            Phase::Firing { .. } => Some(self.since),
+            Phase::Resolved { started, .. } => Some(started),
+            Phase::Inactive | Phase::Pending(_) => None,
+        }
+    }
+
+    /// Takes in what is seen `now`, and says what is to be told of it. `watched` is the time since the last reading, or
+    /// `None` if nobody looked for so long that nothing is known of it.
+    pub(super) fn step(
+        &mut self,
+        rule: &Rule,
+        reading: Reading,
+        now: Moment,
+        watched: Option<Duration>,
+    ) -> Option<Change> {
+        self.value = reading.value;
+        match self.phase {
+            Phase::Inactive | Phase::Resolved { .. } if reading.breaks(rule) => {
+                self.pend(rule, Duration::ZERO, now)
+            }
+            Phase::Resolved { at, .. } if now.since(at) >= SHOW_RESOLVED => {
+                self.enter(Phase::Inactive, now);
+                None
+            }
+            Phase::Pending(held) if reading.breaks(rule) => {
+                self.pend(rule, watched.map_or(Duration::ZERO, |watched| held + watched), now)
+            }
+            Phase::Pending(_) => {
+                self.enter(Phase::Inactive, now);
+                None
+            }
+            Phase::Firing { .. } if reading.clears(rule) => {
+                self.enter(Phase::Resolved { started: self.since, at: now.monotonic }, now);
+                Some(Change::Resolved)
+            }
+            Phase::Firing { ref mut noticed }
+                if !rule.remind_every.is_zero() && now.since(*noticed) >= rule.remind_every =>
+            {
+                *noticed = now.monotonic;
+                Some(Change::Reminder)
+            }
+            Phase::Inactive | Phase::Resolved { .. } | Phase::Firing { .. } => None,
+        }
+    }
+
+    /// The threshold has been broken for `held`.
+    fn pend(&mut self, rule: &Rule, held: Duration, now: Moment) -> Option<Change> {
+        if held >= rule.for_duration {
+            self.enter(Phase::Firing { noticed: now.monotonic }, now);
+            return Some(Change::Firing);
+        }
+        match &mut self.phase {
+            Phase::Pending(before) if !held.is_zero() => *before = held,
+            _ => self.enter(Phase::Pending(held), now),
+        }
+        None
+    }
+
+    fn enter(&mut self, phase: Phase, now: Moment) {
+        self.phase = phase;
+        self.since = now.wall;
+    }
+}

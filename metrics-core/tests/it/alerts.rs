@@ -1,0 +1,390 @@
+//! Alerts through every state, by a clock that goes on as the test says.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use metrics_core::alert::{
+    Alerts, Change, Comparison, FigureSource, Metric, Moment, Notice, Rule, RuleError, Scope, Severity, State,
+};
+use metrics_core::{EndpointName, EndpointSummary, Figures, Health, History, Registry, Summary, Window};
+use proptest::prelude::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Figures that a test says, and which of them were read.
+#[derive(Default)]
+struct Source {
+    total: Figures,
+    routes: Vec<(&'static str, Figures)>,
+    in_flight: u64,
+    consecutive_errors: u64,
+    /// How long there have been figures, if not for all of the window.
+    young: Option<Duration>,
+    read: RefCell<Vec<(Window, &'static str)>>,
+}
+
+impl Source {
+    fn read(&self, window: Window, what: &'static str) -> Summary {
+        self.read.borrow_mut().push((window, what));
+        let endpoint = |(route, figures): &(&str, Figures)| EndpointSummary {
+            name: Arc::new(EndpointName { method: "GET".into(), route: (*route).into() }),
+            figures: figures.clone(),
+            in_flight: 0,
+        };
+        Summary {
+            total: self.total.clone(),
+            endpoints: self.routes.iter().map(endpoint).collect(),
+            business: Vec::new(),
+            recent_errors: Vec::new(),
+            in_flight: self.in_flight,
+            open_streams: 0,
+            since: SystemTime::UNIX_EPOCH,
+            window: self.young.or(window.length()).unwrap(),
+            health: Health::default(),
+        }
+    }
+}
+
+impl FigureSource for Source {
+    fn summary(&self, window: Window) -> Summary {
+        self.read(window, "summary")
+    }
+
+    fn endpoints(&self, window: Window) -> Summary {
+        self.read(window, "endpoints")
+    }
+
+    fn consecutive_errors(&self, _: Window) -> u64 {
+        self.consecutive_errors
+    }
+}
+
+/// Alerts by a clock of their own.
+struct Watched {
+    alerts: Alerts,
+    now: Moment,
+    source: Source,
+}
+
+impl Watched {
+    fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let now = Moment { monotonic: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+        Self { alerts: Alerts::new(rules).unwrap(), now, source: Source::default() }
+    }
+
+    fn after(&mut self, pause: Duration) -> Vec<Notice> {
+        self.now.monotonic += pause;
+        self.now.wall += pause;
+        self.alerts.evaluate(self.now, &self.source)
+    }
+
+    /// One second later, with so many calls and errors.
+    fn with(&mut self, calls: u64, errors: u64) -> Vec<Change> {
+        self.source.total = figures(calls, errors);
+        changes(&self.after(SECOND))
+    }
+
+    fn state(&self) -> State {
+        self.alerts.alerts()[0].state
+    }
+
+    fn seconds(&self) -> u64 {
+        self.now.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+    }
+}
+
+fn figures(calls: u64, errors: u64) -> Figures {
+    Figures { calls, errors, ..Figures::default() }
+}
+
+fn changes(notices: &[Notice]) -> Vec<Change> {
+    notices.iter().map(|notice| notice.change).collect()
+}
+
+fn error_rate() -> Rule {
+    Rule::new("error_rate", Metric::ErrorRate, Comparison::Above, 5.0).window(Window::OneMinute)
+}
+
+#[test]
+fn an_alert_goes_through_all_of_its_states_with_one_notice_a_change() {
+    let rule = error_rate().clear(4.0).for_at_least(3 * SECOND).min_calls(20).severity(Severity::Critical);
+    let mut watched = Watched::new([rule]);
+    assert_eq!(watched.alerts.alerts()[0].since, None);
+    assert_eq!((watched.with(100, 5), watched.state()), (vec![], State::Inactive));
+    // Too few calls.
+    assert_eq!((watched.with(19, 19), watched.state()), (vec![], State::Inactive));
+    for _ in 0..3 {
+        assert_eq!((watched.with(100, 6), watched.state()), (vec![], State::Pending));
+    }
+    assert_eq!((watched.with(100, 6), watched.state()), (vec![Change::Firing], State::Firing));
+    let fired = watched.now.wall;
+    assert_eq!(watched.with(100, 50), []);
+    // Between the clear threshold and the threshold, and with few calls, it fires on.
+    assert_eq!((watched.with(1_000, 41), watched.state()), (vec![], State::Firing));
+    assert_eq!((watched.with(10, 1), watched.state()), (vec![], State::Firing));
+
+    watched.source.total = figures(100, 4);
+    let notices = watched.after(SECOND);
+    assert_eq!(changes(&notices), [Change::Resolved]);
+    let alert = &notices[0].alert;
+    assert_eq!((alert.state, alert.value, alert.started), (State::Resolved, Some(4.0), Some(fired)));
+    assert_eq!(alert.since, Some(watched.now.wall));
+    assert_eq!(alert.to_string(), "error_rate is 4 %, not above 5 % over 1m");
+
+    // Shown for a quarter of an hour.
+    let begun = watched.seconds();
+    while watched.state() == State::Resolved {
+        assert_eq!(watched.with(100, 0), []);
+    }
+    assert_eq!((watched.state(), watched.seconds() - begun), (State::Inactive, 900));
+}
+
+#[test]
+fn a_pending_alert_that_stops_has_to_last_all_over_again() {
+    let mut watched = Watched::new([error_rate().for_at_least(3 * SECOND)]);
+    for _ in 0..20 {
+        assert_eq!(watched.with(100, 50), []);
+        assert_eq!(watched.with(100, 50), []);
+        assert_eq!((watched.with(100, 0), watched.state()), (vec![], State::Inactive));
+    }
+}
+
+#[test]
+fn an_alert_of_no_calls_does_not_begin_and_is_resolved() {
+    let mut watched = Watched::new([
+        error_rate(),
+        Rule::new("slow", Metric::P99, Comparison::AtLeast, 0.0).window(Window::OneMinute),
+    ]);
+    assert_eq!(watched.with(0, 0), []);
+    assert_eq!(watched.with(10, 10), [Change::Firing, Change::Firing]);
+    assert_eq!(watched.with(0, 0), [Change::Resolved, Change::Resolved]);
+    assert_eq!(watched.alerts.alerts()[0].to_string(), "error_rate is unknown without calls over 1m");
+}
+
+#[test]
+fn a_rule_of_too_few_calls_waits_for_a_whole_window() {
+    let few = Rule::new("few", Metric::RequestsPerSecond, Comparison::Below, 1.0).window(Window::OneMinute);
+    let mut watched = Watched::new([few]);
+    watched.source.young = Some(20 * SECOND);
+    assert_eq!(watched.with(0, 0), []);
+    watched.source.young = None;
+    assert_eq!(watched.with(60, 0), []);
+    assert_eq!(watched.with(59, 0), [Change::Firing]);
+    assert_eq!(watched.with(60, 0), [Change::Resolved]);
+}
+
+#[test]
+fn reminders_come_as_often_as_asked_and_no_more() {
+    let mut watched = Watched::new([error_rate().remind_every(60 * SECOND)]);
+    let mut told = Vec::new();
+    for second in 0..200 {
+        told.extend(watched.with(100, 50).into_iter().map(|change| (second, change)));
+    }
+    let reminders = [60, 120, 180].map(|second| (second, Change::Reminder));
+    assert_eq!(told, [&[(0, Change::Firing)], &reminders[..]].concat());
+
+    let mut silent = Watched::new([error_rate().remind_every(Duration::ZERO)]);
+    let told: Vec<_> = (0..10_000).flat_map(|_| silent.with(100, 50)).collect();
+    assert_eq!(told, [Change::Firing]);
+}
+
+#[test]
+fn a_ticker_that_stalls_does_not_make_a_pending_alert_fire() {
+    let mut watched = Watched::new([error_rate().for_at_least(60 * SECOND)]);
+    assert_eq!(watched.with(100, 50), []);
+    for _ in 0..10 {
+        assert_eq!(watched.after(600 * SECOND), []);
+        assert_eq!(watched.state(), State::Pending);
+    }
+    for _ in 0..59 {
+        assert_eq!(watched.after(SECOND), []);
+    }
+    // Two ticks that were missed are no stall.
+    assert_eq!(changes(&watched.after(3 * SECOND)), [Change::Firing]);
+}
+
+#[test]
+fn each_window_is_read_once_and_the_long_ones_less_often() {
+    let rule = |name: &str, window| Rule::new(name, Metric::P95, Comparison::Above, 1.0).window(window);
+    let mut watched = Watched::new([
+        rule("_", Window::OneMinute),
+        rule("a", Window::FiveMinutes),
+        rule("b", Window::FiveMinutes),
+        rule("c", Window::OneHour),
+        rule("d", Window::OneDay),
+        rule("e", Window::FiveMinutes).scope(Scope::EachRoute),
+        rule("f", Window::FiveMinutes).scope(Scope::Route("/a".to_owned())),
+        rule("g", Window::OneDay).scope(Scope::EachRoute),
+    ]);
+    // Twice a second, but the ticks in between are too early.
+    for _ in 0..120 {
+        watched.after(SECOND / 2);
+    }
+    let read = watched.source.read.borrow();
+    let times = |window, what| read.iter().filter(|read| **read == (window, what)).count();
+    assert_eq!(times(Window::OneMinute, "summary"), 60);
+    assert_eq!(times(Window::FiveMinutes, "summary"), 12);
+    assert_eq!(times(Window::OneHour, "summary"), 6);
+    assert_eq!(times(Window::OneDay, "summary"), 1);
+    assert_eq!(times(Window::FiveMinutes, "endpoints"), 2);
+    assert_eq!(times(Window::OneDay, "endpoints"), 1);
+    assert_eq!(read.len(), 60 + 12 + 6 + 1 + 2 + 1);
+}
+
+#[test]
+fn each_route_has_an_alert_of_its_own() {
+    let each = error_rate().scope(Scope::EachRoute);
+    let one = Rule::new("one", Metric::Errors, Comparison::AtLeast, 1.0).scope(Scope::Route("/b".to_owned()));
+    let mut watched = Watched::new([each, one]);
+    let mut told = |routes: &[(&'static str, Figures)]| -> Vec<String> {
+        watched.source.routes = routes.to_vec();
+        let notices = watched.after(30 * SECOND);
+        notices.iter().map(|notice| format!("{}: {}", notice.change, notice.alert)).collect()
+    };
+    assert_eq!(told(&[("/a", figures(100, 1)), ("/b", figures(100, 0))]), [""; 0]);
+    assert_eq!(
+        told(&[("/a", figures(100, 6)), ("/b", figures(100, 1))]),
+        [
+            "firing: error_rate of GET /a is 6 %, above 5 % over 1m",
+            "firing: errors of GET /b is 1, at least 1 over 5m"
+        ]
+    );
+    assert_eq!(
+        told(&[("/b", figures(100, 10))]),
+        [
+            "firing: error_rate of GET /b is 10 %, above 5 % over 1m",
+            "resolved: error_rate of GET /a is unknown without calls over 1m"
+        ]
+    );
+    let states: Vec<_> = watched.alerts.alerts().iter().map(|alert| alert.state).collect();
+    assert_eq!(states, [State::Firing, State::Firing, State::Resolved]);
+    assert_eq!(watched.alerts.firing().len(), 2);
+}
+
+#[test]
+fn every_metric_is_the_figure_of_its_name() {
+    let milliseconds = Duration::from_millis;
+    let total = Figures {
+        calls: 200,
+        errors: 30,
+        client_errors: 20,
+        server_errors: 8,
+        aborted: 3,
+        panicked: 2,
+        sum: milliseconds(200 * 111),
+        p50: milliseconds(50),
+        p95: milliseconds(95),
+        p99: milliseconds(99),
+        p999: milliseconds(999),
+        ..Figures::default()
+    };
+    for metric in Metric::ALL {
+        let expected = match metric {
+            Metric::ErrorRate => 15.0,
+            Metric::ClientErrorRate => 10.0,
+            Metric::ServerErrorRate => 4.0,
+            Metric::Average => 0.111,
+            Metric::P50 => 0.05,
+            Metric::P95 => 0.095,
+            Metric::P99 => 0.099,
+            Metric::P999 => 0.999,
+            Metric::Errors => 30.0,
+            Metric::ConsecutiveErrors => 7.0,
+            Metric::Calls => 200.0,
+            Metric::RequestsPerSecond => 200.0 / 300.0,
+            Metric::InFlight => 5.0,
+            Metric::Aborted => 3.0,
+            Metric::Panicked => 2.0,
+            _ => unreachable!("all metrics are listed"),
+        };
+        let mut watched = Watched::new([Rule::new("rule", metric, Comparison::AtLeast, 0.0)]);
+        watched.source =
+            Source { total: total.clone(), in_flight: 5, consecutive_errors: 7, ..Source::default() };
+        assert_eq!(watched.after(SECOND)[0].alert.value, Some(expected), "{metric}");
+    }
+}
+
+#[test]
+fn the_default_rules_fire_and_are_resolved() {
+    let mut watched = Watched::new(Rule::defaults());
+    watched.source.total = Figures {
+        sum: 100 * Duration::from_millis(3_001),
+        p95: Duration::from_millis(5_001),
+        ..figures(100, 10)
+    };
+    let told: Vec<_> = (0..12).flat_map(|_| watched.after(SECOND)).map(|notice| notice.alert.rule).collect();
+    let names: Vec<_> = told.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names, ["errors", "error_rate", "average_response_time", "p95_response_time"]);
+    watched.source.total = figures(100, 0);
+    assert_eq!(changes(&watched.after(5 * SECOND)), [Change::Resolved; 4]);
+}
+
+#[test]
+fn a_history_can_be_watched() {
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    let endpoint = registry.endpoint("GET", "/");
+    (0..10).for_each(|_| registry.record_nanos(endpoint, 500, 1_000));
+    history.tick();
+    let in_a_row = Rule::new("in_a_row", Metric::ConsecutiveErrors, Comparison::AtLeast, 10.0);
+    let mut alerts = Alerts::new([in_a_row, error_rate().scope(Scope::EachRoute)]).unwrap();
+    let notices = alerts.evaluate(Moment::now(), &history);
+    assert_eq!(changes(&notices), [Change::Firing, Change::Firing]);
+}
+
+#[test]
+fn rules_with_one_name_and_too_many_of_them_are_refused() {
+    let error = Alerts::new([error_rate(), error_rate()]).unwrap_err();
+    assert_eq!(error, RuleError::Duplicate { name: "error_rate".to_owned() });
+    let many = (0..257).map(|i| Rule::new(format!("rule-{i}"), Metric::Calls, Comparison::Below, 1.0));
+    assert_eq!(Alerts::new(many).unwrap_err().to_string(), "there are 257 rules; allowed: at most 256");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
+    /// Whatever the figures do and however the ticks come.
+    #[test]
+    fn firing_and_resolved_take_turns(
+        steps in prop::collection::vec((0_u64..40, 0_u64..=100, 1_u64..5_000), 1..300),
+        hold in 0_u64..10,
+        clear in 0.0..=5.0,
+        min_calls in 0_u64..30,
+    ) {
+        let rule = error_rate().clear(clear).for_at_least(SECOND * hold as u32).min_calls(min_calls);
+        let mut watched = Watched::new([rule.remind_every(60 * SECOND)]);
+        // The seconds for which each tick in a row has seen the threshold broken.
+        let mut broken: Option<f64> = None;
+        let mut fires = false;
+        for (calls, errors, millis) in steps {
+            let pause = Duration::from_millis(millis);
+            watched.source.total = figures(calls, calls * errors / 100);
+            let reads = watched.source.read.borrow().len();
+            let notices = watched.after(pause);
+            if watched.source.read.borrow().len() == reads {
+                prop_assert!(notices.is_empty());
+                broken = broken.map(|seconds| seconds + pause.as_secs_f64());
+                continue;
+            }
+            let rate = watched.source.total.error_rate();
+            let breaks = calls > 0 && calls >= min_calls && rate > 5.0;
+            broken = breaks.then(|| broken.map_or(0.0, |seconds| seconds + pause.as_secs_f64()));
+            for change in changes(&notices) {
+                match change {
+                    Change::Firing => {
+                        prop_assert!(!fires && calls > 0);
+                        prop_assert!(broken.is_some_and(|seconds| seconds + 1e-6 >= hold as f64));
+                        fires = true;
+                    }
+                    Change::Reminder => prop_assert!(fires),
+                    Change::Resolved => {
+                        prop_assert!(fires && (calls == 0 || rate <= clear));
+                        fires = false;
+                    }
+                }
+            }
+            prop_assert_eq!(watched.state() == State::Firing, fires);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Notices for Prometheus' Alertmanager, which groups, silences and routes them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use metrics_core::alert::{Notice, State};
+use serde::Serialize;
+
+use super::http::{Target, UrlError};
+use super::{Destination, SendError};
+use crate::json::Time;
+
+/// How often an alert that fires is posted again, as Prometheus does.
+const REPEAT_EVERY: Duration = Duration::from_secs(60);
+
+/// How long an alert fires on in the Alertmanager without being posted again: four times as long, as with Prometheus.
+const ENDS_AFTER: Duration = Duration::from_secs(240);
+
+/// Posts alerts to an Alertmanager, by its API v2.
+///
+/// Labels: `alertname` (the rule), `service`, `severity`, and for an alert of an endpoint `method` and `route`.
+/// Annotations: `summary`, and the `value`. An alert that fires is posted each minute; if the service ends, the Alertmanager
+/// takes it for resolved after four.
+#[derive(Debug)]
+pub struct Alertmanager {
+    target: Target,
+    service: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    labels: BTreeMap<&'static str, &'a str>,
+    annotations: BTreeMap<&'static str, String>,
+    starts_at: Option<Time>,
+    ends_at: Option<Time>,
+}
+
+impl Alertmanager {
+    /// Posts to the Alertmanager at this URL, such as `http://127.0.0.1:9093`, in the name of this service.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be sent to the URL.
+    pub fn new(url: impl Into<String>, service: impl Into<String>) -> Result<Self, UrlError> {
+        let url = format!("{}/api/v2/alerts", url.into().trim_end_matches('/'));
+        Ok(Self { target: Target::new(url)?, service: service.into() })
+    }
+}
+
+impl Destination for Alertmanager {
+    fn name(&self) -> &'static str {
+        "alertmanager"
+    }
+
+    fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {
+        let now = SystemTime::now();
+        let bodies: Vec<_> = notices.iter().map(|notice| Body::new(&self.service, notice, now)).collect();
+        self.target.post(&bodies)
+    }
+
+    fn repeat_every(&self) -> Option<Duration> {
+        Some(REPEAT_EVERY)
+    }
+}
+
+impl<'a> Body<'a> {
+    fn new(service: &'a str, Notice { alert, .. }: &'a Notice, now: SystemTime) -> Self {
+        let severity = alert.rule.severity.name();
+        let mut labels =
+            BTreeMap::from([("alertname", &*alert.rule.name), ("service", service), ("severity", severity)]);
+        if let Some(name) = alert.endpoint.as_deref() {
+            labels.extend([("method", &*name.method), ("route", &*name.route)]);
+        }
+        let mut annotations = BTreeMap::from([("summary", alert.to_string())]);
+        annotations.extend(alert.value.map(|value| ("value", value.to_string())));
+        let ends_at = match alert.state {
+            State::Firing => Some(now + ENDS_AFTER),
+            _ => alert.since,
+        };
+        Self { labels, annotations, starts_at: alert.started.map(Time), ends_at: ends_at.map(Time) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_core::alert::{Alerts, Moment, Rule, Scope};
+    use metrics_core::{History, Registry};
+
+    use super::*;
+
+    #[test]
+    fn an_alert_ends_when_it_was_resolved_or_a_while_after_its_last_post() {
+        let registry = Registry::new();
+        let history = History::new(registry.clone());
+        let endpoint = registry.endpoint("GET", "/items/{id}");
+        (0..10).for_each(|_| registry.record_nanos(endpoint, 500, 1));
+        let rule = Rule::defaults().pop().unwrap().scope(Scope::EachRoute);
+        let mut alerts = Alerts::new([rule]).unwrap();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_592_600);
+        let mut notice = alerts.evaluate(Moment { wall: at, ..Moment::now() }, &history).pop().unwrap();
+        let body = |notice: &Notice| {
+            serde_json::to_value(Body::new("shop", notice, at + Duration::from_secs(60))).unwrap()
+        };
+        assert_eq!(
+            body(&notice),
+            serde_json::json!({
+                "labels": {
+                    "alertname": "errors", "service": "shop", "severity": "warning",
+                    "method": "GET", "route": "/items/{id}"
+                },
+                "annotations": {
+                    "summary": "errors of GET /items/{id} is 10, at least 10 over 5m", "value": "10"
+                },
+                "startsAt": "2026-01-28T09:30:00.000Z",
+                "endsAt": "2026-01-28T09:35:00.000Z"
+            })
+        );
+        notice.alert.state = State::Resolved;
+        notice.alert.since = Some(at + Duration::from_secs(30));
+        let resolved = body(&notice);
+        assert_eq!(resolved["startsAt"], "2026-01-28T09:30:00.000Z");
+        assert_eq!(resolved["endsAt"], "2026-01-28T09:30:30.000Z");
+    }
+}

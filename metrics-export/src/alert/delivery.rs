@@ -1,0 +1,396 @@
+//! The thread that hands notices to one destination, and the queue in front of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use metrics_core::alert::{Alert, Change, Moment, Notice};
+
+/// Notices that wait at most; the oldest make room.
+const MAX_QUEUED: usize = 256;
+
+/// Notices that are sent at one time at most.
+const MAX_BATCH: usize = 32;
+
+/// How often a batch is tried.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// The pause after the first attempt. Each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// Where notices go.
+pub trait Destination: Send + 'static {
+    /// What it is called among the counts.
+    fn name(&self) -> &'static str;
+
+    /// Sends some notices, the oldest first. May take its time; a delivery's thread does nothing else.
+    ///
+    /// # Errors
+    ///
+    /// When none of them, or not all of them, could be sent.
+    fn send(&mut self, notices: &[Notice]) -> Result<(), SendError>;
+
+    /// How often it has to be told again of all alerts that fire; default: never.
+    fn repeat_every(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Why notices were not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendError {
+    /// What happened. Shown to whoever may read the metrics, so without secrets.
+    pub reason: String,
+    /// Whether the same notices can be sent later.
+    pub is_temporary: bool,
+}
+
+/// What became of a destination's notices since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeliveryCounts {
+    /// What the destination is called.
+    pub destination: &'static str,
+    /// Notices that the destination took.
+    pub sent: u64,
+    /// Notices that found no room, or that were left when the delivery was stopped.
+    pub dropped: u64,
+    /// Notices that were given up, because the destination refused them or did not take them in time.
+    pub failed: u64,
+    /// Attempts beyond the first.
+    pub retried: u64,
+    /// Notices that wait now, or are being sent.
+    pub queued: u64,
+    /// Why the last attempt failed; `None` once one succeeds.
+    pub last_error: Option<String>,
+}
+
+/// A thread that sends what it is told to one destination.
+///
+/// Telling it never waits. At most 256 notices wait; then the oldest are dropped and counted. Those that could not be sent
+/// are tried again, 8 times in about a minute, at intervals that grow and vary.
+pub struct Delivery {
+    inner: Arc<Inner>,
+    repeat_every: Option<Duration>,
+    thread: JoinHandle<()>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    /// There is something to send, or to stop for.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Notice>,
+    sending: usize,
+    counts: DeliveryCounts,
+    repeated: Option<Instant>,
+    stopped: bool,
+}
+
+impl Delivery {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start(destination: impl Destination) -> io::Result<Self> {
+        let counts = DeliveryCounts { destination: destination.name(), ..DeliveryCounts::default() };
+        let state = Mutex::new(State { counts, ..State::default() });
+        let inner = Arc::new(Inner { state, changed: Condvar::new() });
+        let repeat_every = destination.repeat_every();
+        let thread = {
+            let inner = Arc::clone(&inner);
+            let run = move || run(destination, &inner);
+            thread::Builder::new().name("metrics-alerts".to_owned()).spawn(run)?
+        };
+        Ok(Self { inner, repeat_every, thread })
+    }
+
+    /// Has these notices sent, and from time to time all alerts that fire, if the destination wants that.
+    pub fn tell(&self, now: Moment, notices: &[Notice], firing: impl FnOnce() -> Vec<Alert>) {
+        let mut state = self.inner.lock();
+        let due =
+            |every| state.repeated.is_none_or(|last| now.monotonic.saturating_duration_since(last) >= every);
+        let repeated = if self.repeat_every.is_some_and(due) {
+            state.repeated = Some(now.monotonic);
+            let is_new = |alert: &Alert| !notices.iter().any(|notice| notice.alert == *alert);
+            let repeat = |alert| Notice { change: Change::Reminder, alert };
+            firing().into_iter().filter(is_new).map(repeat).collect()
+        } else {
+            Vec::new()
+        };
+        for notice in notices.iter().cloned().chain(repeated) {
+            if state.stopped {
+                state.counts.dropped += 1;
+                continue;
+            }
+            if state.queue.len() == MAX_QUEUED {
+                state.counts.dropped += 1;
+                state.queue.pop_front();
+            }
+            state.queue.push_back(notice);
+        }
+        self.inner.changed.notify_all();
+    }
+
+    /// Lets what waits be tried once more, and then ends the thread. Does not wait for that.
+    pub fn stop(&self) {
+        self.inner.lock().stopped = true;
+        self.inner.changed.notify_all();
+    }
+
+    /// Whether the thread has ended, which it only does once it is stopped.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// What became of the notices so far.
+    pub fn counts(&self) -> DeliveryCounts {
+        let state = self.inner.lock();
+        DeliveryCounts { queued: (state.queue.len() + state.sending) as u64, ..state.counts.clone() }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done while it is locked.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to send; `None` once there is nothing left and there will not be.
+    fn next(&self) -> Option<Vec<Notice>> {
+        let mut state = self.lock();
+        while state.queue.is_empty() && !state.stopped {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let some = state.queue.len().min(MAX_BATCH);
+        state.sending = some;
+        (some > 0).then(|| state.queue.drain(..some).collect())
+    }
+
+    /// Waits before the next attempt. Whether there is to be one.
+    fn pause(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let mut state = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if state.stopped || left.is_zero() {
+                return !state.stopped;
+            }
+            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn run(mut destination: impl Destination, inner: &Inner) {
+    while let Some(batch) = inner.next() {
+        let mut attempt = 1;
+        loop {
+            let result = destination.send(&batch);
+            let mut state = inner.lock();
+            let Err(SendError { reason, is_temporary }) = result else {
+                state.counts.sent += batch.len() as u64;
+                state.counts.last_error = None;
+                state.sending = 0;
+                break;
+            };
+            state.counts.last_error = Some(reason);
+            if !is_temporary || attempt == MAX_ATTEMPTS || state.stopped {
+                state.counts.failed += batch.len() as u64;
+                state.sending = 0;
+                if state.stopped {
+                    // It would fail again, and somebody waits for this to end.
+                    state.counts.dropped += state.queue.len() as u64;
+                    state.queue.clear();
+                }
+                break;
+            }
+            state.counts.retried += 1;
+            drop(state);
+            // Stopped meanwhile: the next attempt is the last.
+            let _ = inner.pause(pause_after(attempt));
+            attempt += 1;
+        }
+    }
+}
+
+/// Twice as long after each attempt, and a random part of that, so that the instances of a fleet do not come at one time.
+fn pause_after(attempt: u32) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(MAX_PAUSE);
+    // A hasher with a random key of its own is the standard library's way to a random number.
+    let random = RandomState::new().hash_one(attempt) as f64 / u64::MAX as f64;
+    pause.mul_f64(0.5 + random / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use metrics_core::alert::{Alerts, Rule};
+    use metrics_core::{History, Registry};
+
+    use super::*;
+
+    /// Answers with what it is told to, and says what it was given.
+    struct Scripted {
+        answers: Receiver<Result<(), SendError>>,
+        given: Sender<usize>,
+        repeat_every: Option<Duration>,
+    }
+
+    impl Destination for Scripted {
+        fn name(&self) -> &'static str {
+            "scripted"
+        }
+
+        fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {
+            let _ = self.given.send(notices.len());
+            self.answers.recv().unwrap_or_else(|_| Err(error(false)))
+        }
+
+        fn repeat_every(&self) -> Option<Duration> {
+            self.repeat_every
+        }
+    }
+
+    fn error(is_temporary: bool) -> SendError {
+        SendError { reason: "no".to_owned(), is_temporary }
+    }
+
+    type Answers = Sender<Result<(), SendError>>;
+
+    fn scripted(repeat_every: Option<Duration>) -> (Delivery, Answers, Receiver<usize>) {
+        let ((answer, answers), (given, seen)) = (channel(), channel());
+        (Delivery::start(Scripted { answers, given, repeat_every }).unwrap(), answer, seen)
+    }
+
+    /// That of an alert that begins to fire.
+    fn notice() -> Notice {
+        let registry = Registry::new();
+        let history = History::new(registry.clone());
+        let endpoint = registry.endpoint("GET", "/");
+        (0..10).for_each(|_| registry.record_nanos(endpoint, 500, 1));
+        let mut alerts = Alerts::new([Rule::defaults().pop().unwrap()]).unwrap();
+        alerts.evaluate(Moment::now(), &history).pop().unwrap()
+    }
+
+    fn tell(delivery: &Delivery, notices: &[Notice]) {
+        delivery.tell(Moment::now(), notices, Vec::new);
+    }
+
+    /// The counts, once they are as they should be.
+    fn counts(delivery: &Delivery, until: fn(&DeliveryCounts) -> bool) -> DeliveryCounts {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let counts = delivery.counts();
+            if until(&counts) {
+                return counts;
+            }
+            assert!(Instant::now() < deadline, "{counts:?}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn what_fails_for_a_while_is_tried_again() {
+        let (delivery, answer, seen) = scripted(None);
+        tell(&delivery, &[notice(), notice()]);
+        answer.send(Err(error(true))).unwrap();
+        answer.send(Ok(())).unwrap();
+        let counts = counts(&delivery, |counts| counts.queued == 0);
+        assert_eq!((counts.sent, counts.retried, counts.failed, counts.last_error), (2, 1, 0, None));
+        drop(answer);
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [2, 2]);
+    }
+
+    #[test]
+    fn what_is_refused_is_not_tried_again() {
+        let (delivery, answer, seen) = scripted(None);
+        tell(&delivery, &[notice()]);
+        answer.send(Err(error(false))).unwrap();
+        let counts = counts(&delivery, |counts| counts.queued == 0);
+        assert_eq!((counts.sent, counts.retried, counts.failed), (0, 0, 1));
+        assert_eq!((counts.last_error.as_deref(), seen.recv()), (Some("no"), Ok(1)));
+    }
+
+    #[test]
+    fn the_queue_is_bounded_and_what_does_not_fit_is_counted() {
+        let (delivery, answer, seen) = scripted(None);
+        tell(&delivery, &[notice()]);
+        assert_eq!(seen.recv(), Ok(1));
+        // The destination hangs.
+        let many = vec![notice(); 100];
+        (0..10).for_each(|_| tell(&delivery, &many));
+        let queued = MAX_QUEUED as u64 + 1;
+        let before = delivery.counts();
+        assert_eq!((before.queued, before.dropped), (queued, 1_001 - queued));
+        (0..100).for_each(|_| answer.send(Ok(())).unwrap());
+        let after = counts(&delivery, |counts| counts.queued == 0);
+        assert_eq!((after.sent, after.dropped), (queued, before.dropped));
+        assert!(seen.try_iter().all(|batch| batch <= MAX_BATCH));
+    }
+
+    #[test]
+    fn alerts_that_fire_are_repeated_as_often_as_the_destination_wants() {
+        let every = Duration::from_secs(60);
+        let (delivery, answer, _seen) = scripted(Some(every));
+        let (mut now, notice) = (Moment::now(), notice());
+        let firing = || vec![notice.alert.clone()];
+        // New and firing is one notice.
+        delivery.tell(now, std::slice::from_ref(&notice), firing);
+        for _ in 0..120 {
+            now.monotonic += Duration::from_secs(1);
+            delivery.tell(now, &[], firing);
+        }
+        (0..3).for_each(|_| answer.send(Ok(())).unwrap());
+        assert_eq!(counts(&delivery, |counts| counts.queued == 0).sent, 3);
+    }
+
+    #[test]
+    fn a_stop_tries_once_more_and_ends_the_thread() {
+        let (delivery, answer, seen) = scripted(None);
+        tell(&delivery, &vec![notice(); MAX_BATCH + 5]);
+        seen.recv().unwrap();
+        delivery.stop();
+        tell(&delivery, &[notice()]);
+        answer.send(Err(error(true))).unwrap();
+        let ended = counts(&delivery, |counts| counts.queued == 0);
+        assert_eq!(ended.failed + ended.dropped, MAX_BATCH as u64 + 6);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !delivery.is_finished() {
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn pauses_grow_vary_and_stay_in_bounds() {
+        for attempt in 1..40 {
+            let whole = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(MAX_PAUSE);
+            let pauses: Vec<_> = (0..20).map(|_| pause_after(attempt)).collect();
+            assert!(pauses.iter().all(|pause| (whole / 2..=whole).contains(pause)), "{pauses:?}");
+            assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+        }
+    }
+}

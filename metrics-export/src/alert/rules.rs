@@ -1,0 +1,196 @@
+//! Rules from TOML.
+
+use std::time::Duration;
+
+use metrics_core::Window;
+use metrics_core::alert::{Comparison, Metric, Rule, Scope, Severity};
+use serde::{Deserialize, Deserializer, de};
+use toml::Spanned;
+
+/// Rules that cannot be read, or cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct RulesError {
+    /// The line, the first being 1.
+    pub line: usize,
+    /// What is wrong, and what is allowed.
+    pub reason: String,
+}
+
+/// The rules in a text such as this:
+///
+/// ```
+/// let rules = metrics_export::alert::rules_from_toml(r#"
+///     [[rule]]
+///     name = "slow_orders"
+///     metric = "p99"              # see `Metric`
+///     comparison = ">"            # >, >=, <, <=
+///     threshold = 0.5             # seconds, per cent or calls
+///     ## The rest can be left out.
+///     clear = 0.4                 # default: the threshold
+///     window = "1m"               # 1m, 5m (the default), 1h, 24h
+///     for = "30s"                 # default: 0s
+///     min_calls = 20              # default: 0
+///     severity = "critical"       # info, warning (the default), critical
+///     route = "/orders/{id}"      # or each_route = true; default: the whole service
+///     remind_every = "15m"        # default: 1h; 0s: never
+/// "#)?;
+/// assert_eq!(rules[0].threshold, 0.5);
+/// # Ok::<(), metrics_export::alert::RulesError>(())
+/// ```
+///
+/// # Errors
+///
+/// When the text is no TOML, or a field or a word is not known, or a rule cannot be used; the error names the line and what
+/// is allowed.
+pub fn rules_from_toml(text: &str) -> Result<Vec<Rule>, RulesError> {
+    let line = |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+    let file: File = toml::from_str(text).map_err(|error| RulesError {
+        line: line(error.span().map_or(0, |span| span.start)),
+        reason: error.message().to_owned(),
+    })?;
+    let rules = file.rule.into_iter().map(|table| {
+        let line = line(table.span().start);
+        let refused = |reason| RulesError { line, reason };
+        let rule = table.into_inner().rule().map_err(refused)?;
+        rule.check().map_err(|error| refused(error.to_string()))?;
+        Ok(rule)
+    });
+    rules.collect()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    rule: Vec<Spanned<Table>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    name: String,
+    #[serde(deserialize_with = "word")]
+    metric: Metric,
+    #[serde(deserialize_with = "word")]
+    comparison: Comparison,
+    threshold: f64,
+    clear: Option<f64>,
+    #[serde(default, deserialize_with = "some_word")]
+    window: Option<Window>,
+    #[serde(default, rename = "for", deserialize_with = "some_duration")]
+    for_duration: Option<Duration>,
+    min_calls: Option<u64>,
+    #[serde(default, deserialize_with = "some_word")]
+    severity: Option<Severity>,
+    #[serde(default)]
+    each_route: bool,
+    route: Option<String>,
+    #[serde(default, deserialize_with = "some_duration")]
+    remind_every: Option<Duration>,
+}
+
+impl Table {
+    fn rule(self) -> Result<Rule, String> {
+        let mut rule = Rule::new(self.name, self.metric, self.comparison, self.threshold);
+        rule.clear = self.clear.unwrap_or(rule.clear);
+        rule.window = self.window.unwrap_or(rule.window);
+        rule.for_duration = self.for_duration.unwrap_or(rule.for_duration);
+        rule.min_calls = self.min_calls.unwrap_or(rule.min_calls);
+        rule.severity = self.severity.unwrap_or(rule.severity);
+        rule.remind_every = self.remind_every.unwrap_or(rule.remind_every);
+        rule.scope = match (self.each_route, self.route) {
+            (false, None) => Scope::Service,
+            (true, None) => Scope::EachRoute,
+            (false, Some(route)) => Scope::Route(route),
+            (true, Some(_)) => {
+                return Err("each_route and route are both set; allowed: one of them".to_owned());
+            }
+        };
+        Ok(rule)
+    }
+}
+
+fn word<'de, D: Deserializer<'de>, T: std::str::FromStr<Err: std::fmt::Display>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+fn some_word<'de, D: Deserializer<'de>, T: std::str::FromStr<Err: std::fmt::Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    word(deserializer).map(Some)
+}
+
+/// A whole number and a unit: `30s`, `5m`, `1h`.
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let refused = || {
+        let text: String = text.chars().take(32).collect();
+        de::Error::custom(format!(
+            "{text:?} is no duration; allowed: a whole number and s, m or h, such as \"30s\""
+        ))
+    };
+    let units = [('s', 1), ('m', 60), ('h', 3_600)];
+    let parts = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
+    let (number, seconds) = parts.ok_or_else(refused)?;
+    // Not with a sign, which `parse` would take.
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit()).then_some(number).ok_or_else(refused)?;
+    let number: u32 = digits.parse().map_err(|_| refused())?;
+    Ok(Some(Duration::from_secs(u64::from(number) * seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: &str = "\n[[rule]]\nname = \"slow\"\nmetric = \"p95\"\ncomparison = \">\"\nthreshold = 2\n";
+
+    fn refused(more: &str) -> String {
+        rules_from_toml(&format!("{RULE}{more}")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_a_new_rule_has_it() {
+        let expected = Rule::new("slow", Metric::P95, Comparison::Above, 2.0);
+        assert_eq!(rules_from_toml(RULE).unwrap(), [expected]);
+        assert_eq!(rules_from_toml(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let more = "clear = 1.5\nwindow = \"1h\"\nfor = \"2m\"\nmin_calls = 7\nseverity = \"info\"\n\
+                    each_route = true\nremind_every = \"0s\"\n";
+        let rules = rules_from_toml(&format!("{RULE}{more}{RULE}route = \"/a\"")).unwrap();
+        let slow = Rule::new("slow", Metric::P95, Comparison::Above, 2.0);
+        let first = slow.clone().clear(1.5).window(Window::OneHour).for_at_least(Duration::from_secs(120));
+        let first = first.min_calls(7).severity(Severity::Info).scope(Scope::EachRoute);
+        let second = slow.scope(Scope::Route("/a".to_owned()));
+        assert_eq!(rules, [first.remind_every(Duration::ZERO), second]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_with_its_line_and_what_is_allowed() {
+        for (more, line, allowed) in [
+            ("treshold = 3", "line 7: ", "unknown field `treshold`, expected one of `name`, `metric`,"),
+            ("\nwindow = \"2m\"", "line 8: ", "window is \"2m\"; allowed: 1m, 5m, 1h, 24h"),
+            ("severity = \"bad\"", "line 7: ", "severity is \"bad\"; allowed: info, warning, critical"),
+            ("for = \"-1s\"", "line 7: ", "allowed: a whole number and s, m or h"),
+            ("for = \"s\"", "line 7: ", "allowed: a whole number and s, m or h"),
+            ("for = 30", "line 7: ", "expected a string"),
+            ("min_calls = -1", "line 7: ", "u64"),
+            ("clear = 3", "line 2: ", "rule \"slow\": clear is 3; allowed: at most the threshold, 2"),
+            ("each_route = true\nroute = \"/\"", "line 2: ", "allowed: one of them"),
+            ("[[rules]]", "line 7: ", "unknown field `rules`, expected `rule`"),
+            ("=", "line 7: ", ""),
+        ] {
+            let error = refused(more);
+            assert!(error.starts_with(line) && error.contains(allowed), "{more:?}: {error}");
+        }
+        let error = rules_from_toml(&RULE.replace("p95", "p96")).unwrap_err().to_string();
+        assert!(error.starts_with("line 4: metric is \"p96\"; allowed: error_rate, "), "{error}");
+        let error = rules_from_toml("[[rule]]\nname = \"slow\"\n").unwrap_err().to_string();
+        assert_eq!(error, "line 1: missing field `metric`");
+    }
+}

@@ -1,0 +1,115 @@
+//! Notices as JSON by HTTP POST.
+
+use metrics_core::alert::{Change, Notice};
+use serde::Serialize;
+
+use super::http::{Target, UrlError};
+use super::{Destination, SendError};
+use crate::json::alerts::AlertBody;
+
+/// Posts notices to a URL as JSON.
+///
+/// ```json
+/// {"text": "[firing] orders: error_rate is 7.5 %, above 5 % over 5m (critical)", "service": "orders",
+///  "notices": [{"change": "firing", "rule": "error_rate", "severity": "critical", "state": "firing", "method": null,
+///               "route": null, "value": 7.5, "threshold": 5.0, "since": "2026-01-28T09:30:00.123Z", "summary": "..."}]}
+/// ```
+///
+/// Incoming webhooks of Slack, Mattermost and the like show the `text`, which has a line for each notice. Any 2xx is a
+/// success; what is refused with 3xx or 4xx, but 408, 425 and 429, is given up.
+#[derive(Debug)]
+pub struct Webhook {
+    target: Target,
+    service: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    text: String,
+    service: &'a str,
+    notices: Vec<NoticeBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct NoticeBody {
+    change: &'static str,
+    #[serde(flatten)]
+    alert: AlertBody,
+}
+
+impl Webhook {
+    /// Posts to this URL, in the name of this service.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be sent to the URL.
+    pub fn new(url: impl Into<String>, service: impl Into<String>) -> Result<Self, UrlError> {
+        Ok(Self { target: Target::new(url.into())?, service: service.into() })
+    }
+}
+
+impl Destination for Webhook {
+    fn name(&self) -> &'static str {
+        "webhook"
+    }
+
+    fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {
+        self.target.post(&Body::new(&self.service, notices))
+    }
+}
+
+impl<'a> Body<'a> {
+    fn new(service: &'a str, notices: &[Notice]) -> Self {
+        let line = |Notice { change, alert }: &Notice| {
+            format!("[{change}] {service}: {alert} ({})", alert.rule.severity)
+        };
+        let text = escaped(&notices.iter().map(line).collect::<Vec<_>>().join("\n"));
+        let body = |notice: &Notice| NoticeBody {
+            change: match notice.change {
+                Change::Firing => "firing",
+                Change::Reminder => "reminder",
+                Change::Resolved => "resolved",
+            },
+            alert: AlertBody::from(&notice.alert),
+        };
+        Self { text, service, notices: notices.iter().map(body).collect() }
+    }
+}
+
+/// As Slack wants it: these three are markup, with which a name could mention everybody.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use metrics_core::alert::{Alerts, Comparison, Metric, Moment, Rule, Scope};
+    use metrics_core::{History, Registry};
+
+    use super::*;
+
+    #[test]
+    fn the_text_has_a_line_for_each_notice_and_no_markup_of_others() {
+        let registry = Registry::new();
+        let history = History::new(registry.clone());
+        for route in ["/a", "/<!channel>"] {
+            registry.record(registry.endpoint("GET", route), 200, Duration::from_secs(1));
+        }
+        let rule = Rule::new("slow", Metric::Average, Comparison::Above, 0.5).scope(Scope::EachRoute);
+        let notices = Alerts::new([rule]).unwrap().evaluate(Moment::now(), &history);
+        let body = serde_json::to_value(Body::new("shop", &notices)).unwrap();
+        let mut lines: Vec<_> = body["text"].as_str().unwrap().lines().collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "[firing] shop: average of GET /&lt;!channel&gt; is 1 s, above 0.5 s over 5m (warning)",
+                "[firing] shop: average of GET /a is 1 s, above 0.5 s over 5m (warning)"
+            ]
+        );
+        assert_eq!((&body["service"], &body["notices"][0]["change"]), (&"shop".into(), &"firing".into()));
+        assert_eq!(body["notices"][0]["state"], "firing");
+    }
+}

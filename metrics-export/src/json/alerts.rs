@@ -1,0 +1,184 @@
+//! The body of `GET alerts`.
+
+use std::sync::Arc;
+
+use metrics_core::alert::{Alert, Rule, Scope};
+use serde::Serialize;
+
+use super::Time;
+use crate::alert::DeliveryCounts;
+
+/// The body of `GET alerts`: the state of each rule, those that fire first; the rules; and what became of the notices.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AlertsBody {
+    alerts: Vec<AlertBody>,
+    rules: Vec<RuleBody>,
+    delivery: DeliveryBody,
+}
+
+impl AlertsBody {
+    /// What [`Alerts::alerts`](metrics_core::alert::Alerts::alerts) and
+    /// [`Alerts::rules`](metrics_core::alert::Alerts::rules) give, and the counts of each destination.
+    pub fn new<'a>(
+        alerts: &[Alert],
+        rules: impl IntoIterator<Item = &'a Arc<Rule>>,
+        destinations: Vec<DeliveryCounts>,
+    ) -> Self {
+        let sum = |count: fn(&DeliveryCounts) -> u64| destinations.iter().map(count).sum();
+        Self {
+            alerts: alerts.iter().map(AlertBody::from).collect(),
+            rules: rules.into_iter().map(|rule| RuleBody::new(rule, alerts)).collect(),
+            delivery: DeliveryBody {
+                sent: sum(|counts| counts.sent),
+                dropped: sum(|counts| counts.dropped),
+                failed: sum(|counts| counts.failed),
+                destinations: destinations.into_iter().map(DestinationBody::from).collect(),
+            },
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct AlertBody {
+    rule: String,
+    severity: String,
+    state: String,
+    /// `null` for the whole service, and where a rule of routes has nothing to say of any.
+    method: Option<String>,
+    route: Option<String>,
+    /// In per cent, seconds or calls, as the threshold; `null` if there were no calls.
+    value: Option<f64>,
+    threshold: f64,
+    /// When it got into its state; `null` before the first look.
+    since: Option<Time>,
+    summary: String,
+}
+
+impl From<&Alert> for AlertBody {
+    fn from(alert: &Alert) -> Self {
+        let name = alert.endpoint.as_deref();
+        Self {
+            rule: alert.rule.name.clone(),
+            severity: alert.rule.severity.to_string(),
+            state: alert.state.to_string(),
+            method: name.map(|name| name.method.to_string()),
+            route: name.map(|name| name.route.to_string()),
+            value: alert.value,
+            threshold: alert.rule.threshold,
+            since: alert.since.map(Time),
+            summary: alert.to_string(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct RuleBody {
+    rule: String,
+    severity: String,
+    /// The worst one of its alerts' states.
+    state: String,
+    metric: String,
+    comparison: String,
+    threshold: f64,
+    clear: f64,
+    window: String,
+    for_seconds: f64,
+    min_calls: u64,
+    scope: &'static str,
+    route: Option<String>,
+    remind_every_seconds: f64,
+}
+
+impl RuleBody {
+    fn new(rule: &Arc<Rule>, alerts: &[Alert]) -> Self {
+        let of_rule = alerts.iter().filter(|alert| alert.rule.name == rule.name);
+        let state = of_rule.map(|alert| alert.state).max();
+        Self {
+            rule: rule.name.clone(),
+            severity: rule.severity.to_string(),
+            state: state.map(|state| state.to_string()).unwrap_or_default(),
+            metric: rule.metric.to_string(),
+            comparison: rule.comparison.to_string(),
+            threshold: rule.threshold,
+            clear: rule.clear,
+            window: rule.window.to_string(),
+            for_seconds: rule.for_duration.as_secs_f64(),
+            min_calls: rule.min_calls,
+            scope: rule.scope.name(),
+            route: match &rule.scope {
+                Scope::Route(route) => Some(route.clone()),
+                Scope::Service | Scope::EachRoute => None,
+            },
+            remind_every_seconds: rule.remind_every.as_secs_f64(),
+        }
+    }
+}
+
+/// What became of the notices, at all destinations together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct DeliveryBody {
+    sent: u64,
+    dropped: u64,
+    failed: u64,
+    destinations: Vec<DestinationBody>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct DestinationBody {
+    destination: &'static str,
+    sent: u64,
+    dropped: u64,
+    failed: u64,
+    retried: u64,
+    queued: u64,
+    last_error: Option<String>,
+}
+
+impl From<DeliveryCounts> for DestinationBody {
+    fn from(counts: DeliveryCounts) -> Self {
+        let DeliveryCounts { destination, sent, dropped, failed, retried, queued, last_error } = counts;
+        Self { destination, sent, dropped, failed, retried, queued, last_error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use metrics_core::alert::{Alerts, Moment};
+    use metrics_core::{History, Outcome, Registry};
+
+    use super::*;
+
+    #[test]
+    fn what_fires_comes_first_and_every_rule_is_there() {
+        let registry = Registry::new();
+        let history = History::new(registry.clone());
+        let endpoint = registry.endpoint("GET", "/");
+        for _ in 0..10 {
+            registry.record_error(endpoint, Outcome::Status(500), Duration::from_millis(1), "");
+        }
+        let each = Rule::defaults().pop().unwrap().scope(Scope::EachRoute);
+        let mut alerts = Alerts::new(Rule::defaults().into_iter().take(3).chain([each])).unwrap();
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(1_769_592_600_123);
+        alerts.evaluate(Moment { wall, ..Moment::now() }, &history);
+        let body = AlertsBody::new(&alerts.alerts(), alerts.rules(), Vec::new());
+        let body = serde_json::to_value(body).unwrap();
+        assert_eq!(
+            body["alerts"][0],
+            serde_json::json!({
+                "rule": "errors", "severity": "warning", "state": "firing", "method": "GET", "route": "/",
+                "value": 10.0, "threshold": 10.0, "since": "2026-01-28T09:30:00.123Z",
+                "summary": "errors of GET / is 10, at least 10 over 5m"
+            })
+        );
+        assert_eq!(body["alerts"].as_array().unwrap().len(), 4);
+        assert_eq!(body["alerts"][1]["state"], "inactive");
+        let states: Vec<_> = body["rules"].as_array().unwrap().iter().map(|rule| &rule["state"]).collect();
+        assert_eq!(states, ["inactive", "inactive", "inactive", "firing"]);
+        assert_eq!(
+            body["delivery"],
+            serde_json::json!({"sent": 0, "dropped": 0, "failed": 0, "destinations": []})
+        );
+    }
+}
