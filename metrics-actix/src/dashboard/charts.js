@@ -213,7 +213,7 @@ export class LineChart extends Chart {
   scale() {
     const values = this.points.flatMap((point) => this.series.map(({ value }) => value(point)));
     const known = values.filter((value) => value !== null && (!this.log || value > 0));
-    const top = known.length ? Math.max(...known) : this.least;
+    const top = known.length ? Math.max(...known) : this.log ? this.least : 0;
     if (!this.log) {
       const wanted = Math.min(Math.max(top * 1.05, this.least), this.most);
       return linearScale(wanted, this.unit(wanted));
