@@ -7,7 +7,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::rt::time::timeout;
-use actix_web::{HttpMessage, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_core::Stream;
 use hmac_sha256::Hash;
 use subtle::{Choice, ConstantTimeEq};
@@ -50,7 +50,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// Whether another site's page made the browser send this.
-fn is_cross_site(request: &ServiceRequest) -> bool {
+pub(crate) fn is_cross_site(request: &HttpRequest) -> bool {
     let headers = request.headers();
     if let Some(site) = headers.get("sec-fetch-site") {
         // The browser says so itself, and pages cannot change it.
@@ -64,6 +64,12 @@ fn is_cross_site(request: &ServiceRequest) -> bool {
     !authority.is_some_and(|authority| authority.as_bytes().eq_ignore_ascii_case(host))
 }
 
+/// The refusal of what another site's page made the browser send.
+pub(crate) fn cross_site() -> HttpResponse {
+    let message = "this cannot be called from another site's page";
+    answer::failure(StatusCode::FORBIDDEN, "cross_site", message)
+}
+
 /// Why a request is refused before anything else is looked at; `None` if it may go on.
 pub(crate) async fn refusal(request: &mut ServiceRequest, tokens: &Tokens) -> Option<HttpResponse> {
     if !tokens.admit(request.headers()) {
@@ -74,9 +80,8 @@ pub(crate) async fn refusal(request: &mut ServiceRequest, tokens: &Tokens) -> Op
         return Some(refusal);
     }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !safe && is_cross_site(request) {
-        let message = "this cannot be called from another site's page";
-        return Some(answer::failure(StatusCode::FORBIDDEN, "cross_site", message));
+    if !safe && is_cross_site(request.request()) {
+        return Some(cross_site());
     }
     let (status, code, message) = match timeout(MAX_BODY_TIME, read_away(request)).await {
         Ok(Ok(true)) => return None,

@@ -85,12 +85,14 @@ static PAGE: File = File::new("", "text/html; charset=utf-8", include_str!("dash
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-static FILES: [File; 9] = [
+static FILES: [File; 11] = [
     File::new("style.css", "text/css; charset=utf-8", include_str!("dashboard/style.css")),
     File::new("icon.svg", "image/svg+xml", include_str!("dashboard/icon.svg")),
     File::new("main.js", SCRIPT, include_str!("dashboard/main.js")),
     File::new("server.js", SCRIPT, include_str!("dashboard/server.js")),
     File::new("charts.js", SCRIPT, include_str!("dashboard/charts.js")),
+    File::new("heat.js", SCRIPT, include_str!("dashboard/heat.js")),
+    File::new("scales.js", SCRIPT, include_str!("dashboard/scales.js")),
     File::new("panels.js", SCRIPT, include_str!("dashboard/panels.js")),
     File::new("dom.js", SCRIPT, include_str!("dashboard/dom.js")),
     File::new("format.js", SCRIPT, include_str!("dashboard/format.js")),
@@ -176,6 +178,30 @@ mod tests {
         for import in FILES.iter().flat_map(|file| file.text.split(" from \"./").skip(1)) {
             let name = import.split('"').next().unwrap();
             assert!(FILES.iter().any(|file| file.name == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_word_is_there_in_both_languages() {
+        let words = FILES.iter().find(|file| file.name == "words.js").unwrap().text;
+        let (english, korean) = words.split_once("const korean = {").unwrap();
+        let names = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+            lines.filter_map(|line| Some(line.split_once(": ")?.0.to_owned())).collect()
+        };
+        let korean = korean.split("\n};").next().unwrap();
+        assert!(names(english).len() > 50);
+        assert_eq!(names(english), names(korean));
+    }
+
+    #[actix_web::test]
+    async fn at_the_root_there_is_the_page_and_nothing_to_be_led_to_it() {
+        let metrics = crate::Metrics::builder("test").build().unwrap();
+        let app = actix_web::test::init_service(actix_web::App::new().configure(metrics.routes("/"))).await;
+        for (path, status) in [("/", 200), ("/dashboard/main.js", 200), ("/dashboard/other", 404)] {
+            let request = actix_web::test::TestRequest::with_uri(path).to_request();
+            let response = actix_web::test::call_service(&app, request).await;
+            assert_eq!(response.status(), status, "{path}");
         }
     }
 }

@@ -17,6 +17,7 @@ use metrics_core::{ParseWindowError, Window};
 use metrics_export::json::LiveBody;
 use serde::{Deserialize, Serialize};
 
+use crate::access;
 use crate::answer;
 use crate::background::Refused;
 use crate::builder::Shared;
@@ -98,6 +99,10 @@ pub(crate) fn answer(
     endpoints: &[&'static str],
     request: &HttpRequest,
 ) -> HttpResponse {
+    // Another site's page cannot read the figures, but it could take all connections.
+    if access::is_cross_site(request) {
+        return access::cross_site();
+    }
     let window = match window(request) {
         Ok(window) => window,
         Err(why) => return answer::failure(StatusCode::BAD_REQUEST, "bad_request", &why),

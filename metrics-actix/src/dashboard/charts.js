@@ -1,7 +1,8 @@
-// Charts on canvas: lines, a heat map and sparklines. Time goes from left to right, the same in all of them.
+// Charts on canvas: their frame, lines and sparklines. Time goes from left to right, the same in all of them.
 
 import { make, setText } from "./dom.js";
-import { duration, tick, time } from "./format.js";
+import { tick, time } from "./format.js";
+import { linearScale, logScale, timeTicks } from "./scales.js";
 import { say } from "./words.js";
 
 const EDGE = { left: 54, right: 12, top: 12, bottom: 24 };
@@ -33,7 +34,7 @@ function tooltip() {
   return tip;
 }
 
-function colour(name) {
+export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
@@ -49,39 +50,8 @@ function prepared(canvas) {
   return { context, width, height };
 }
 
-const timeSteps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
-
-function timeTicks(from, to, room) {
-  const step = 1_000 * (timeSteps.find((step) => (to - from) / 1_000 / step <= room) ?? timeSteps.at(-1));
-  const offset = new Date(to).getTimezoneOffset() * 60_000;
-  const ticks = [];
-  for (let at = Math.ceil((from - offset) / step) * step + offset; at <= to; at += step) ticks.push(at);
-  return { ticks, withSeconds: step < 60_000 };
-}
-
-/** Values from 0 to at least `top` that are round in this unit. */
-function linearScale(highest, unit) {
-  const top = highest / unit;
-  const power = 10 ** Math.floor(Math.log10(top / 4));
-  const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power * 4 >= top * 0.999);
-  const count = Math.max(1, Math.ceil(top / step - 0.001));
-  const ticks = Array.from({ length: count + 1 }, (_, i) => i * step * unit);
-  const max = ticks.at(-1);
-  return { ticks, place: (value) => Math.min(value / max, 1) };
-}
-
-/** Whole decades around what there is. */
-function logScale(low, high) {
-  let from = Math.floor(Math.log10(low) + 1e-9);
-  let to = Math.ceil(Math.log10(high) - 1e-9);
-  if (to - from < 2) to = from + 2;
-  const ticks = Array.from({ length: to - from + 1 }, (_, i) => 10 ** (from + i));
-  const place = (value) => Math.max(0, Math.min((Math.log10(value) - from) / (to - from), 1));
-  return { ticks, place };
-}
-
 /** A chart in its frame: axes, the pointer's line and tooltip. Others say what is in it. */
-class Chart {
+export class Chart {
   points = [];
 
   constructor(host, title) {
@@ -243,7 +213,7 @@ export class LineChart extends Chart {
   scale() {
     const values = this.points.flatMap((point) => this.series.map(({ value }) => value(point)));
     const known = values.filter((value) => value !== null && (!this.log || value > 0));
-    const top = known.length ? Math.max(...known) : this.least;
+    const top = known.length ? Math.max(...known) : this.log ? this.least : 0;
     if (!this.log) {
       const wanted = Math.min(Math.max(top * 1.05, this.least), this.most);
       return linearScale(wanted, this.unit(wanted));
@@ -316,66 +286,6 @@ function runs(points, value) {
     last = point;
   }
   return found;
-}
-
-/** How many requests took how long, over time. */
-export class HeatMap extends Chart {
-  constructor(host, title) {
-    super(host, title);
-    this.translate();
-  }
-
-  translate() {
-    this.legend.replaceChildren(make("li", {}, say("few")), make("li", { class: "ramp" }), make("li", {}, say("many")));
-  }
-
-  counts(point) {
-    return point.total_calls > 0;
-  }
-
-  format(value) {
-    return duration(value);
-  }
-
-  scale() {
-    const ends = this.points.flatMap((point) => point.latencies.map(([end]) => end));
-    const [low, high] = ends.length ? [Math.min(...ends) / 2, Math.max(...ends)] : [1e-4, 1];
-    return logScale(low, high);
-  }
-
-  paint({ context, x, y }, points) {
-    const stops = [0, 1, 2, 3, 4].map((stop) => channels(colour(`heat-${stop}`)));
-    const density = (point, count) => count / Math.max((point.end - point.start) / 1_000, 0.001);
-    let most = 0;
-    for (const point of points) for (const [, count] of point.latencies) most = Math.max(most, density(point, count));
-    for (const point of points) {
-      const left = Math.round(x(point.start));
-      const wide = Math.max(1, Math.round(x(point.end)) - left);
-      for (const [end, count] of point.latencies) {
-        // Counts differ by powers of ten, and a single slow request is to be seen.
-        const part = 0.15 + 0.85 * (Math.log1p(density(point, count)) / Math.log1p(most));
-        const top = Math.round(y(end));
-        context.fillStyle = mixed(stops, part);
-        context.fillRect(left, top, wide, Math.max(1, Math.round(y(end / 2)) - top));
-      }
-    }
-  }
-
-  lines(point) {
-    return point.latencies
-      .toReversed()
-      .map(([end, count]) => ({ name: `${duration(end / 2)} – ${duration(end)}`, text: say("requests", String(count)), colour: "p95" }));
-  }
-}
-
-function channels(hex) {
-  return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-}
-
-function mixed(stops, part) {
-  const at = Math.min(part, 0.9999) * (stops.length - 1);
-  const [low, high] = [stops[Math.floor(at)], stops[Math.floor(at) + 1]];
-  return `rgb(${low.map((channel, i) => Math.round(channel + (high[i] - channel) * (at % 1))).join(" ")})`;
 }
 
 /** A small chart of values over the shared span of time. */

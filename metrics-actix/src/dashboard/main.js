@@ -1,8 +1,9 @@
 // The page: what is chosen, what is known, and when it is asked for.
 
-import { HeatMap, LineChart, redraw, showTime } from "./charts.js";
+import { LineChart, redraw, showTime } from "./charts.js";
 import { byId, make, setText } from "./dom.js";
 import { bytes, duration, percent, plain } from "./format.js";
+import { HeatMap } from "./heat.js";
 import { limits, nameOf, RoutesTable, showAlerts, showBusiness, showConsumers, showCost, showErrors, showTiles } from "./panels.js";
 import { Events, get, hasToken, Locked, setToken } from "./server.js";
 import { language, languages, say, setLanguage } from "./words.js";
@@ -17,7 +18,7 @@ const STALE = 3_000;
 
 const address = new URLSearchParams(location.hash.slice(1));
 const state = {
-  window: address.get("window") in WINDOWS ? address.get("window") : "5m",
+  window: Object.hasOwn(WINDOWS, address.get("window")) ? address.get("window") : "5m",
   route: address.has("route") ? { method: address.get("method") ?? "GET", route: address.get("route") } : null,
   paused: false,
   /** How the connection is: connecting, live, stale, paused, locked or busy. */
@@ -226,7 +227,8 @@ function showConnection() {
   let { connection } = state;
   if (state.paused) connection = "paused";
   else if ((connection === "live" || connection === "connecting") && state.heard && age > STALE) connection = "stale";
-  const text = say(connection, Math.round(age / 1_000));
+  // In steps later on, for who listens to the page is told of each.
+  const text = say(connection, age < 10_000 ? Math.round(age / 1_000) : 10 * Math.floor(age / 10_000));
   setText(byId("state"), text);
   byId("state").dataset.state = connection;
   byId("main").dataset.stale = connection === "stale" || connection === "busy";

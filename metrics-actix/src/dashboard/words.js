@@ -183,11 +183,12 @@ export const languages = { en: english, ko: korean };
 export let language = "en";
 
 export function setLanguage(wanted) {
-  language = wanted in languages ? wanted : "en";
+  language = Object.hasOwn(languages, wanted) ? wanted : "en";
 }
 
-/** The text of this name in the page's language. */
+/** The text of this name in the page's language, if there is one. */
 export function say(name, ...values) {
-  const text = languages[language][name];
+  const words = languages[language];
+  const text = Object.hasOwn(words, name) ? words[name] : undefined;
   return typeof text === "function" ? text(...values) : text;
 }

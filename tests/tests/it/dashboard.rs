@@ -188,6 +188,21 @@ fn no_more_than_sixteen_listen_at_one_time() {
 }
 
 #[test]
+fn another_sites_page_cannot_listen() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    for (head, status) in [
+        ("sec-fetch-site: same-origin\r\n", "200"),
+        ("sec-fetch-site: none\r\n", "200"),
+        ("sec-fetch-site: cross-site\r\n", "403"),
+        ("origin: http://evil.example\r\n", "403"),
+    ] {
+        let (_raw, read) = listen(&server, head);
+        assert_eq!(read.split(' ').nth(1), Some(status), "{head}");
+    }
+}
+
+#[test]
 fn events_end_at_a_shutdown_and_by_themselves() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
