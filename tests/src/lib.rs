@@ -5,9 +5,11 @@
 mod client;
 mod example;
 mod raw;
+mod receiver;
 mod server;
 
 pub use client::{Client, Reply};
 pub use example::Example;
 pub use raw::Raw;
+pub use receiver::Receiver;
 pub use server::{Server, settled};

@@ -82,6 +82,7 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("The {} service listens on http://{addr}", metrics.service());
     println!("  figures   http://{addr}{METRICS}/summary");
     println!("  by route  http://{addr}{METRICS}/routes");
+    println!("  alerts    http://{addr}{METRICS}/alerts");
     println!("  errors    http://{addr}{METRICS}/errors");
     println!("  by key    http://{addr}{METRICS}/consumers?top=5");
     if addr.ip().is_loopback() {
