@@ -9,7 +9,7 @@
 //! | `alert-toml` | [`rules_from_toml`] |
 //!
 //! HTTP is without TLS: an `https` URL is refused. Send to a proxy or an Alertmanager near by, which can speak TLS to the
-//! rest of the world.
+//! rest of the world, or implement [`Destination`] with a client of your own.
 
 #[cfg(feature = "alertmanager")]
 mod alertmanager;

@@ -6,10 +6,12 @@ mod browser;
 mod client;
 mod example;
 mod raw;
+mod receiver;
 mod server;
 
 pub use browser::{Browser, Look};
 pub use client::{Client, Reply};
 pub use example::Example;
 pub use raw::Raw;
+pub use receiver::Receiver;
 pub use server::{Server, settled};

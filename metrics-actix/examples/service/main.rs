@@ -101,6 +101,7 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("  dashboard http://{addr}{METRICS}/");
     println!("  figures   http://{addr}{METRICS}/summary");
     println!("  by route  http://{addr}{METRICS}/routes");
+    println!("  alerts    http://{addr}{METRICS}/alerts");
     println!("  errors    http://{addr}{METRICS}/errors");
     println!("  trend     http://{addr}{METRICS}/history?window=5m");
     println!("  own       http://{addr}{METRICS}/business");

@@ -159,6 +159,14 @@ mod tests {
     }
 
     #[test]
+    fn the_readmes_example_is_read() {
+        let readme = include_str!("../../../README.md");
+        let example = readme.split("```toml\n").find(|part| part.starts_with("[[rule]]")).unwrap();
+        let rules = rules_from_toml(example.split("```").next().unwrap()).unwrap();
+        assert_eq!((rules.len(), rules[0].metric), (1, Metric::ServerErrorRate));
+    }
+
+    #[test]
     fn every_field_is_read() {
         let more = "clear = 1.5\nwindow = \"1h\"\nfor = \"2m\"\nmin_calls = 7\nseverity = \"info\"\n\
                     each_route = true\nremind_every = \"0s\"\n";

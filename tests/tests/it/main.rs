@@ -1,6 +1,8 @@
 //! End-to-end tests: real servers, real connections, no stand-ins.
 
 mod access;
+mod alertmanager;
+mod alerts;
 mod browser;
 mod dashboard;
 mod deploy;

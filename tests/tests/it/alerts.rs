@@ -1,0 +1,179 @@
+//! Alerts on a real server: traffic that raises and resolves them, and where their notices arrive.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, ServiceConfig};
+use metrics_actix::Metrics;
+use metrics_core::Window;
+use metrics_core::alert::{Comparison, Metric, Rule, Scope, State};
+use serde_json::Value;
+use tests::{Client, Receiver, Server};
+
+fn shop(config: &mut ServiceConfig) {
+    let slow = || async {
+        actix_web::rt::time::sleep(Duration::from_millis(5_200)).await;
+        HttpResponse::InternalServerError().finish()
+    };
+    config
+        .route("/items/{id}", web::get().to(|| async { "a chair" }))
+        .route("/fails", web::get().to(|| async { HttpResponse::InternalServerError().finish() }))
+        .route("/slow", web::get().to(slow));
+    for i in 0..400 {
+        let fails = || async { HttpResponse::InternalServerError().finish() };
+        config.route(&format!("/many/{i}"), web::get().to(fails));
+    }
+}
+
+/// Fires as soon as a call in twenty fails, and is resolved as soon as they do no more.
+pub(crate) fn error_rate() -> Rule {
+    let rule = Rule::new("error_rate", Metric::ErrorRate, Comparison::Above, 5.0);
+    rule.window(Window::OneMinute)
+}
+
+/// Waits until `GET alerts` is as it should be.
+fn alerts(client: &Client, until: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let answer = client.metrics("GET", "alerts");
+        if until(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{answer}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The states by rule.
+fn states(answer: &Value) -> BTreeMap<&str, &str> {
+    let rules = answer["rules"].as_array().unwrap().iter();
+    rules.map(|rule| (rule["rule"].as_str().unwrap(), rule["state"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn traffic_that_breaks_the_default_rules_makes_them_fire_and_better_traffic_resolves_them() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(2, &metrics, shop);
+    let client = server.client();
+    let before = client.metrics("GET", "alerts");
+    assert_eq!(before["alerts"].as_array().unwrap().len(), 4);
+    assert!(states(&before).values().all(|state| *state == "inactive"), "{before}");
+
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| assert_eq!(server.client().send("GET", "/slow").status, 500));
+        }
+    });
+    let fired = alerts(&client, |answer| states(answer).values().all(|state| *state == "firing"));
+    assert_eq!(metrics.alerts().iter().filter(|alert| alert.state == State::Firing).count(), 4);
+    let first = &fired["alerts"][0];
+    assert_eq!((&first["rule"], &first["severity"]), (&"error_rate".into(), &"critical".into()));
+    assert_eq!(
+        (&first["value"], &first["threshold"], &first["route"]),
+        (&100.0.into(), &5.0.into(), &Value::Null)
+    );
+    assert_eq!(first["summary"], "error_rate is 100 %, above 5 % over 5m");
+    assert!(first["since"].as_str().unwrap().ends_with('Z'));
+
+    for i in 0..700 {
+        client.send("GET", &format!("/items/{i}"));
+    }
+    // The errors themselves stay for five minutes.
+    let resolved = alerts(&client, |answer| {
+        states(answer).iter().filter(|(_, state)| **state == "resolved").count() == 3
+    });
+    assert_eq!((&resolved["alerts"][0]["rule"], states(&resolved)["errors"]), (&"errors".into(), "firing"));
+    let nowhere = serde_json::json!({"sent": 0, "dropped": 0, "failed": 0, "destinations": []});
+    assert_eq!(resolved["delivery"], nowhere);
+}
+
+#[test]
+fn errors_are_forgotten_with_their_window() {
+    let rules = "[[rule]]\nname = \"errors\"\nmetric = \"errors\"\ncomparison = \">=\"\nthreshold = 10\nwindow = \"1m\"\n\
+                 [[rule]]\nname = \"in_a_row\"\nmetric = \"consecutive_errors\"\ncomparison = \">=\"\nthreshold = 10\n\
+                 window = \"1m\"\n";
+    let metrics = Metrics::builder("shop").without_default_alerts().alerts_toml(rules).build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    (0..10).for_each(|_| assert_eq!(client.send("GET", "/fails").status, 500));
+    let has = |state: &'static str| {
+        move |answer: &Value| states(answer) == BTreeMap::from([("errors", state), ("in_a_row", state)])
+    };
+    alerts(&client, has("firing"));
+    client.send("GET", "/items/1");
+    alerts(&client, |answer| states(answer)["in_a_row"] == "resolved");
+    alerts(&client, has("resolved"));
+}
+
+#[test]
+fn a_webhook_that_fails_twice_gets_each_notice_in_the_end() {
+    let receiver = Receiver::start(vec![500, 503]);
+    let metrics = Metrics::builder("shop")
+        .without_default_alerts()
+        .alert(error_rate())
+        .alert_webhook(receiver.url("/hook?key=hunter2"))
+        .alert_log()
+        .build()
+        .unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    client.send("GET", "/fails");
+    let (path, first) = receiver.next();
+    assert_eq!(path, "/hook?key=hunter2");
+    assert_eq!(first["text"], "[firing] shop: error_rate is 100 %, above 5 % over 1m (warning)");
+    assert_eq!((&first["service"], &first["notices"][0]["value"]), (&"shop".into(), &100.0.into()));
+    assert_eq!([receiver.next().1, receiver.next().1], [first.clone(), first]);
+
+    for i in 0..50 {
+        client.send("GET", &format!("/items/{i}"));
+    }
+    let (_, resolved) = receiver.next();
+    let text = resolved["text"].as_str().unwrap();
+    assert!(text.starts_with("[resolved] shop: error_rate is "), "{text}");
+    assert!(text.ends_with(" %, not above 5 % over 1m (warning)"), "{text}");
+    let answer = alerts(&client, |answer| answer["delivery"]["destinations"][0]["sent"] == 2);
+    let expected = serde_json::json!({
+        "destination": "webhook", "sent": 2, "dropped": 0, "failed": 0, "retried": 2, "queued": 0, "last_error": null
+    });
+    assert_eq!(answer["delivery"]["destinations"][0], expected);
+    assert_eq!(answer["delivery"]["destinations"][1]["destination"], "log");
+    assert!(!answer.to_string().contains("hunter2"));
+}
+
+#[test]
+fn destinations_that_are_dead_delay_nothing_and_their_queues_are_bounded() {
+    // One hangs: it never accepts. The other is not there.
+    let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let each = Rule::new("each", Metric::Errors, Comparison::AtLeast, 1.0).scope(Scope::EachRoute);
+    let metrics = Metrics::builder("shop")
+        .alert(each)
+        .alert_webhook(format!("http://{}/", hangs.local_addr().unwrap()))
+        .alertmanager(format!("http://{gone}"))
+        .build()
+        .unwrap();
+    let server = Server::start(2, &metrics, shop);
+    let client = server.client();
+    (0..400).for_each(|i| assert_eq!(client.send("GET", &format!("/many/{i}")).status, 500));
+    let answer = alerts(&client, |answer| answer["delivery"]["dropped"].as_u64() >= Some(200));
+    for destination in answer["delivery"]["destinations"].as_array().unwrap() {
+        assert!(destination["queued"].as_u64() <= Some(256 + 32), "{destination}");
+        assert_eq!(destination["sent"], 0);
+    }
+    let last_tick = || {
+        let history = client.metrics("GET", "history?window=5m&step=1s");
+        history["points"].as_array().unwrap().last().unwrap()["time"].clone()
+    };
+    let tick = last_tick();
+    (0..500).for_each(|i| assert_eq!(client.send("GET", &format!("/items/{i}")).status, 200));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while last_tick() == tick {
+        assert!(Instant::now() < deadline, "the history stands still");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // What is being sent may take until its time is over.
+    let ended = actix_web::rt::System::new().block_on(metrics.shutdown(Duration::from_secs(60)));
+    assert!(ended);
+}
