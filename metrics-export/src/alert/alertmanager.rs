@@ -76,7 +76,8 @@ impl<'a> Body<'a> {
         annotations.extend(alert.value.map(|value| ("value", value.to_string())));
         let ends_at = match alert.state {
             State::Firing => Some(now + ENDS_AFTER),
-            _ => alert.since,
+            // A clock may have stepped back, and an end before the start is refused.
+            _ => alert.since.max(alert.started),
         };
         Self { labels, annotations, starts_at: alert.started.map(Time), ends_at: ends_at.map(Time) }
     }
@@ -121,5 +122,7 @@ mod tests {
         let resolved = body(&notice);
         assert_eq!(resolved["startsAt"], "2026-01-28T09:30:00.000Z");
         assert_eq!(resolved["endsAt"], "2026-01-28T09:30:30.000Z");
+        notice.alert.since = Some(at - Duration::from_secs(30));
+        assert_eq!(body(&notice)["endsAt"], "2026-01-28T09:30:00.000Z");
     }
 }

@@ -30,7 +30,8 @@ pub trait Destination: Send + 'static {
     /// What it is called among the counts.
     fn name(&self) -> &'static str;
 
-    /// Sends some notices, the oldest first. May take its time; a delivery's thread does nothing else.
+    /// Sends some notices, the oldest first. May take its time; a delivery's thread does nothing else. A panic ends the
+    /// thread, and what comes then is dropped.
     ///
     /// # Errors
     ///
@@ -189,14 +190,14 @@ impl Inner {
         (some > 0).then(|| state.queue.drain(..some).collect())
     }
 
-    /// Waits before the next attempt. Whether there is to be one.
-    fn pause(&self, pause: Duration) -> bool {
+    /// Waits before the next attempt, but not once it is to be the last.
+    fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut state = self.lock();
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if state.stopped || left.is_zero() {
-                return !state.stopped;
+                return;
             }
             (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
@@ -228,8 +229,7 @@ fn run(mut destination: impl Destination, inner: &Inner) {
             }
             state.counts.retried += 1;
             drop(state);
-            // Stopped meanwhile: the next attempt is the last.
-            let _ = inner.pause(pause_after(attempt));
+            inner.pause(pause_after(attempt));
             attempt += 1;
         }
     }
