@@ -35,6 +35,8 @@
 mod engine;
 mod rule;
 mod series;
+mod word;
 
 pub use self::engine::{Alert, Alerts, Change, FigureSource, Moment, Notice, State};
-pub use self::rule::{Comparison, Metric, ParseRuleError, Rule, RuleError, Scope, Severity, Unit};
+pub use self::rule::{Rule, RuleError, Scope};
+pub use self::word::{Comparison, Metric, ParseRuleError, Severity, Unit};

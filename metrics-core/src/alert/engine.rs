@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::rule::{Metric, Rule, RuleError, Scope};
+use super::rule::{Rule, RuleError, Scope};
 use super::series::{Reading, Series};
+use super::word::Metric;
 use crate::endpoint::EndpointName;
 use crate::history::{History, Window};
 use crate::summary::{Figures, Summary};
