@@ -5,6 +5,7 @@
 //! merged histograms, never from percentiles. A tick that comes late covers a longer time, which shows as a gap and not as
 //! a spike: nothing is counted for a moment at which nobody looked.
 
+mod adder;
 mod packed;
 mod tiers;
 mod window;
@@ -15,12 +16,14 @@ use std::time::{Duration, SystemTime};
 
 pub use self::window::{ParseWindowError, Window};
 
-use self::packed::{Packed, same_registry};
+use self::adder::Adder;
+use self::packed::Packed;
 use self::tiers::{Content, Frame, Tier, Tiers, slot};
 use crate::endpoint::EndpointName;
 use crate::histogram::{Histogram, Sum};
+use crate::layout::Layout;
 use crate::registry::Registry;
-use crate::snapshot::{GroupSnapshot, Snapshot, merge_groups};
+use crate::snapshot::{GroupSnapshot, Snapshot};
 use crate::summary::{EndpointSummary, Figures, Summary};
 use crate::sync::{Mutex, MutexGuard, lock};
 
@@ -290,13 +293,13 @@ impl Past {
     /// The figures of all endpoints together, from the first frame of the window up to `now`.
     fn total(&self, now: &Snapshot, length: Duration) -> WindowFigures {
         let mut span = Span::of(&self.total_until, now);
-        let mut sum = Vec::new();
+        let mut sum = Adder::new(now.layout());
         for frame in self.total.since(now.span.saturating_sub(length)) {
             span.widen(frame);
-            same_registry(merge_groups(&mut sum, &frame.content.unpack()));
+            sum.add(&frame.content.unpack());
         }
-        same_registry(merge_groups(&mut sum, &total_since(now, &self.total_until)));
-        let total = Figures::of(sum.iter(), &mut Sum::new(now.layout()));
+        sum.add(&total_since(now, &self.total_until));
+        let total = Figures::of(sum.take().iter(), &mut Sum::new(now.layout()));
         WindowFigures { total, endpoints: Vec::new(), span }
     }
 
@@ -318,30 +321,31 @@ impl Past {
     /// The figures of each endpoint, from the first frame of the window up to `now`.
     fn endpoints(&self, now: &Snapshot, length: Duration) -> WindowFigures {
         let mut span = Span::of(&self.by_endpoint_until, now);
-        let mut rows: BTreeMap<usize, Vec<GroupSnapshot>> = BTreeMap::new();
+        let mut frames: BTreeMap<usize, Vec<&Packed>> = BTreeMap::new();
         for frame in self.by_endpoint.since(now.span.saturating_sub(length)) {
             span.widen(frame);
-            for (&row, packed) in &frame.content {
-                same_registry(merge_groups(rows.entry(row).or_default(), &packed.unpack()));
-            }
+            frame.content.iter().for_each(|(&row, packed)| frames.entry(row).or_default().push(packed));
         }
-        for (row, endpoint) in now.endpoints_since(&self.by_endpoint_until) {
-            same_registry(merge_groups(rows.entry(row).or_default(), &endpoint.groups));
+        let mut live: BTreeMap<_, _> = now.endpoints_since(&self.by_endpoint_until).collect();
+        for &row in live.keys() {
+            frames.entry(row).or_default();
         }
+        let (mut sum, mut total) = (Adder::new(now.layout()), Adder::new(now.layout()));
         let mut scratch = Sum::new(now.layout());
-        let total = Figures::of(rows.values().flatten(), &mut scratch);
-        let mut endpoints: Vec<_> = rows
-            .into_iter()
-            .filter_map(|(row, groups)| {
-                let endpoint = now.endpoints.get(row)?;
-                let figures = Figures::of(groups.iter(), &mut scratch);
-                Some(EndpointSummary {
-                    name: Arc::clone(&endpoint.name),
-                    figures,
-                    in_flight: endpoint.in_flight,
-                })
-            })
-            .collect();
+        let mut endpoints = Vec::new();
+        for (row, packed) in frames {
+            packed.into_iter().for_each(|packed| sum.add(&packed.unpack()));
+            if let Some(endpoint) = live.remove(&row) {
+                sum.add(&endpoint.groups);
+            }
+            let groups = sum.take();
+            total.add(&groups);
+            let Some(endpoint) = now.endpoints.get(row) else { continue };
+            let figures = Figures::of(groups.iter(), &mut scratch);
+            let name = Arc::clone(&endpoint.name);
+            endpoints.push(EndpointSummary { name, figures, in_flight: endpoint.in_flight });
+        }
+        let total = Figures::of(total.take().iter(), &mut scratch);
         EndpointSummary::sort(&mut endpoints);
         WindowFigures { total, endpoints, span }
     }
@@ -354,12 +358,14 @@ impl Past {
         endpoint: Option<&EndpointName>,
     ) -> Vec<(Span, Vec<GroupSnapshot>)> {
         let since = self.total_until.span.saturating_sub(self.length_of(window));
+        let layout = self.total_until.layout();
         let Some(name) = endpoint else {
-            return grouped(self.total.since(since).map(|frame| (frame, &frame.content)), step);
+            let frames = self.total.since(since).map(|frame| (frame, &frame.content));
+            return grouped(frames, step, layout);
         };
         let row = self.by_endpoint_until.endpoints.iter().position(|known| *known.name == *name);
         let frames = self.by_endpoint.since(since);
-        grouped(frames.filter_map(|frame| Some((frame, frame.content.get(&row?)?))), step)
+        grouped(frames.filter_map(|frame| Some((frame, frame.content.get(&row?)?))), step, layout)
     }
 
     fn length_of(&self, window: Window) -> Duration {
@@ -392,31 +398,31 @@ impl Span {
 
 /// What all endpoints together counted since an earlier state.
 fn total_since(now: &Snapshot, earlier: &Snapshot) -> Vec<GroupSnapshot> {
-    let mut sum = Vec::new();
-    for (_, endpoint) in now.endpoints_since(earlier) {
-        same_registry(merge_groups(&mut sum, &endpoint.groups));
-    }
-    sum
+    let mut sum = Adder::new(now.layout());
+    now.endpoints_since(earlier).for_each(|(_, endpoint)| sum.add(&endpoint.groups));
+    sum.take()
 }
 
 /// Frames that end in the same step, added up.
 fn grouped<'a, T: 'a>(
     frames: impl Iterator<Item = (&'a Frame<T>, &'a Packed)>,
     step: Duration,
+    layout: Layout,
 ) -> Vec<(Span, Vec<GroupSnapshot>)> {
-    let mut steps: Vec<(Span, Vec<GroupSnapshot>)> = Vec::new();
+    let mut steps = Vec::new();
+    let mut sum = Adder::new(layout);
+    let mut open: Option<Span> = None;
     for (frame, packed) in frames {
-        match steps.last_mut() {
-            Some((span, groups)) if slot(span.end, step) == slot(frame.end, step) => {
-                span.widen(frame);
-                same_registry(merge_groups(groups, &packed.unpack()));
-            }
+        match &mut open {
+            Some(span) if slot(span.end, step) == slot(frame.end, step) => span.widen(frame),
             _ => {
                 let span = Span { start: frame.start, end: frame.end, until: frame.taken };
-                steps.push((span, packed.unpack()));
+                steps.extend(open.replace(span).map(|span| (span, sum.take())));
             }
         }
+        sum.add(&packed.unpack());
     }
+    steps.extend(open.map(|span| (span, sum.take())));
     steps
 }
 

@@ -411,6 +411,28 @@ impl GroupSnapshot {
 
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         self.histogram.merge(&other.histogram)?;
+        self.merge_counts(other);
+        Ok(())
+    }
+
+    /// No figures of a group.
+    pub(crate) fn empty(group: StatusGroup, layout: Layout) -> Self {
+        Self {
+            group,
+            counts: Vec::new(),
+            sum_nanos: 0,
+            clamped: 0,
+            bytes: Bytes::default(),
+            truncated: 0,
+            extremes: Extremes::NONE,
+            histogram: Histogram::empty(layout),
+            current: None,
+            as_read: Extremes::NONE,
+        }
+    }
+
+    /// Adds all but the durations' buckets.
+    pub(crate) fn merge_counts(&mut self, other: &Self) {
         for &(outcome, count) in &other.counts {
             match self.counts.iter_mut().find(|(ours, _)| *ours == outcome) {
                 Some((_, ours)) => *ours = ours.saturating_add(count),
@@ -424,7 +446,6 @@ impl GroupSnapshot {
         self.truncated = self.truncated.saturating_add(other.truncated);
         self.extremes = self.extremes.widened(other.extremes);
         self.current = None;
-        Ok(())
     }
 
     pub(crate) fn difference(&self, earlier: Option<&Self>, epoch: Option<u64>) -> Option<Self> {

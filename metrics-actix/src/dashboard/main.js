@@ -73,6 +73,18 @@ const resources = {
     format: bytes, least: 2 ** 20, unit: (top) => 2 ** (10 * Math.floor(Math.log2(top) / 10)), counts: () => true,
     series: [{ name: "memory", colour: "p50", area: true, value: (p) => p.resident_bytes ?? null }],
   }),
+  network: new LineChart(byId("network"), "network", {
+    format: bytes, least: 2 ** 10, unit: (top) => 2 ** (10 * Math.floor(Math.log2(top) / 10)),
+    counts: () => true,
+    series: [
+      { name: "received", colour: "p95", value: (p) => p.network_received_per_second },
+      { name: "sent", colour: "p50", value: (p) => p.network_sent_per_second },
+    ],
+  }),
+  lag: new LineChart(byId("lag"), "lag", {
+    format: duration, least: 0.01, counts: () => true,
+    series: [{ name: "lag", colour: "p99", area: true, value: (p) => (p.worker_lags.length ? Math.max(...p.worker_lags) : null) }],
+  }),
 };
 
 const table = new RoutesTable((route) => choose({ route: isChosen(route) ? null : route }));

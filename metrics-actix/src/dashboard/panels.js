@@ -238,27 +238,33 @@ export function showAlerts({ alerts }) {
     });
 }
 
-/** Whatever metrics of its own the service has: the first number large, the others beside it. */
+/** How each kind of metric shows: its value, and what is beside it. */
+const kinds = {
+  counter: ({ value }) => [count(value)],
+  gauge: ({ value }) => [plain(value)],
+  timer: ({ calls, avg_time, p95_time, p99_time, max_time }) => [
+    duration(avg_time),
+    `${count(calls)}×`,
+    `P95 ${duration(p95_time)}`,
+    `P99 ${duration(p99_time)}`,
+    `${say("maximum")} ${duration(max_time)}`,
+  ],
+  hit_ratio: ({ hit_rate, hits, misses }) => [percent(hit_rate), say("hits", count(hits)), say("misses", count(misses))],
+  unique_count: ({ today, yesterday }) => [count(today), say("yesterday", count(yesterday))],
+};
+
+/** The metrics of the service's own. */
 export function showBusiness({ metrics }) {
   const panel = byId("business");
   panel.hidden = metrics.length === 0;
-  const words = (name) => name.replaceAll("_", " ");
-  const figure = (name, value) => {
-    if (/seconds$/.test(name) || name === "duration") return duration(value);
-    if (/bytes$/.test(name)) return bytes(value);
-    return Number.isInteger(value) ? count(value) : plain(value);
-  };
-  keyed(panel.querySelector("dl"), metrics, (metric) => JSON.stringify([metric.name, metric.labels]),
+  keyed(panel.querySelector("dl"), metrics, ({ name }) => name,
     () => make("div", {}, make("dt"), make("dd"), make("p")),
     (item, metric) => {
       const [title, first, others] = item.children;
-      const labels = Object.values(metric.labels ?? {}).join(" ");
-      setText(title, `${words(metric.name)} ${labels}`.trim());
-      const numbers = Object.entries(metric).filter(([, value]) => typeof value === "number");
-      const main = numbers.find(([name]) => name === "value") ?? numbers[0];
-      setText(first, main ? figure(main[0] === "value" ? metric.name : main[0], main[1]) : "–");
-      const rest = numbers.filter((pair) => pair !== main);
-      setText(others, rest.map(([name, value]) => `${words(name)} ${figure(name, value)}`).join(" · "));
+      setText(title, metric.name.replaceAll("_", " "));
+      const [main, ...rest] = (kinds[metric.kind] ?? kinds.gauge)(metric);
+      setText(first, main);
+      setText(others, rest.join(" · "));
     });
 }
 

@@ -1,6 +1,5 @@
 //! Figures by group of statuses, packed: most of a histogram's buckets are empty, and most counts are small.
 
-use crate::histogram::MergeError;
 use crate::snapshot::{GroupSnapshot, merge_groups};
 
 /// Groups as postcard's bytes: 2 or 3 for a bucket in use, where an unpacked one takes 8, used or not.
@@ -20,16 +19,11 @@ impl Packed {
     /// Adds groups of the same registry.
     pub(super) fn add(&mut self, groups: &[GroupSnapshot]) {
         let mut sum = self.unpack();
-        same_registry(merge_groups(&mut sum, groups));
+        merge_groups(&mut sum, groups).expect("figures of one registry have one precision");
         *self = Self::new(&sum);
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.0.len()
     }
-}
-
-/// Precision and granularity are a registry's, so its figures can always be added.
-pub(super) fn same_registry(merged: Result<(), MergeError>) {
-    merged.expect("figures of one registry have one precision");
 }
