@@ -220,8 +220,9 @@ export function showConsumers({ consumers }) {
 }
 
 /** Alerts that fire or are about to. */
-export function showAlerts({ alerts }) {
+export function showAlerts({ alerts: all }) {
   const panel = byId("alerts");
+  const alerts = all.filter(({ state }) => state !== "inactive");
   panel.hidden = alerts.length === 0;
   keyed(panel.querySelector("ul"), alerts, ({ rule, severity }) => `${severity} ${rule}`,
     () => make("li", {}, make("span", { class: "status" }), make("strong"), make("p"), make("span", { class: "where" })),

@@ -97,6 +97,10 @@ fn tile(browser: &Browser, name: &str) -> f64 {
 #[ignore = "needs chromium and chromedriver"]
 fn the_page_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() {
     let metrics = Metrics::builder("shop").api_key_header("x-api-key").build().unwrap();
+    metrics.registry().counter("analysis_requests").unwrap().add(42);
+    let cache = metrics.registry().hit_ratio("cache").unwrap();
+    (0..3).for_each(|_| cache.hit());
+    cache.miss();
     let server = Server::start(2, &metrics, shop);
     let client = server.client();
     let traffic = Traffic::start(server.client());
@@ -134,7 +138,15 @@ fn the_page_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() {
     assert!(browser.get("Number(document.querySelector('#latency').dataset.points)").as_u64() > Some(0));
     assert_eq!(browser.text("#service"), "shop");
     assert!(browser.text("#cost").contains("2 of 1,024 series"));
-    assert_eq!(browser.get("document.querySelector('#alerts').hidden"), true);
+    browser.wait(
+        "[...document.querySelectorAll('#business dd')].map(dd => dd.textContent).join(' ') === '42 75%'",
+    );
+    browser.wait("Number(document.querySelector('#cpu').dataset.points) > 0");
+    let alerts = client.metrics("GET", "alerts");
+    let active =
+        alerts["alerts"].as_array().unwrap().iter().filter(|alert| alert["state"] != "inactive").count();
+    browser.wait(&format!("document.querySelectorAll('#alerts li').length == {active}"));
+    assert_eq!(browser.get("document.querySelector('#alerts').hidden"), active == 0);
     assert_eq!(metrics.registry().summary().total.calls, calls, "the page counts itself");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
