@@ -152,7 +152,7 @@ impl Metrics {
     /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late the workers' event loops are; for up to an hour |
     /// | `GET business` | the application's own metrics, such as [`Registry::counter`] makes, since the last reset |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
-    /// | `GET prometheus` | all figures since the start, for Prometheus: as [`Metrics::prometheus_at`] |
+    /// | `GET prometheus` | all figures of requests since the start, for Prometheus: as [`Metrics::prometheus_at`] |
     /// | `GET events?window=5m` | the figures of a window once a second, as server-sent events; 16 connections at most |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
     ///
@@ -386,7 +386,8 @@ impl Builder {
         self
     }
 
-    /// Enables `POST reset` for everybody who can reach the endpoint; default: there is none.
+    /// Enables `POST reset` for everybody who can read, which is everybody who can reach the endpoint unless there is a
+    /// [`read_token`](Builder::read_token); default: there is none.
     ///
     /// For development. What is exported as cumulative is not affected by a reset.
     pub fn reset_without_token(mut self) -> Self {

@@ -1,12 +1,11 @@
 //! How late the event loops of the workers are: what a handler that blocks does to everybody else on its worker.
 
-use std::rc::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use actix_web::rt::spawn;
-use actix_web::rt::time::{Instant, sleep_until};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
 
 /// How often a worker looks. The runtime's timers are right to within a millisecond, so no lag is shorter.
 const EVERY: Duration = Duration::from_millis(100);
@@ -19,11 +18,12 @@ pub(crate) struct Lags {
 }
 
 impl Lags {
-    /// Begins to watch the event loop of the calling thread, for as long as `worker` lives.
-    pub(crate) fn watch<W: 'static>(&self, worker: Weak<W>) {
+    /// Begins to watch the event loop of the calling thread, if it has one, for as long as `worker` lives.
+    pub(crate) fn watch(&self, worker: Weak<()>) {
+        let Ok(event_loop) = Handle::try_current() else { return };
         let longest = Arc::new(AtomicU64::new(0));
         self.lock().push(Arc::clone(&longest));
-        spawn(async move {
+        event_loop.spawn(async move {
             while worker.strong_count() > 0 {
                 let due = Instant::now() + EVERY;
                 sleep_until(due).await;
@@ -50,16 +50,14 @@ impl Lags {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use actix_web::rt::time::sleep;
 
     use super::*;
 
     #[actix_web::test]
     async fn a_handler_that_blocks_shows_and_a_worker_that_is_gone_does_not() {
-        let (lags, worker) = (Lags::default(), Rc::new(()));
-        lags.watch(Rc::downgrade(&worker));
+        let (lags, worker) = (Lags::default(), Arc::new(()));
+        lags.watch(Arc::downgrade(&worker));
         sleep(EVERY / 2).await;
         // Past the moment at which the task wants to look.
         std::thread::sleep(EVERY * 5);

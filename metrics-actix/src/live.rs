@@ -62,22 +62,50 @@ impl Live {
     }
 }
 
-/// A connection that counts towards the limit; ends when dropped.
+/// A place among the connections; free again when dropped.
 #[derive(Debug)]
-struct Listener(Arc<Shared>);
+struct Place(Arc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.live.listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection that counts towards the limit until it is dropped, but no longer than its lifetime: of a client that does not
+/// read, the server asks for no more events, so nothing else would end it.
+#[derive(Debug)]
+struct Listener {
+    shared: Arc<Shared>,
+    place: Arc<Mutex<Option<Place>>>,
+}
 
 impl Listener {
     fn new(shared: &Arc<Shared>) -> Option<Self> {
         let others = shared.live.listeners.fetch_add(1, Ordering::Relaxed);
-        let listener = Self(Arc::clone(shared));
-        (others < MAX_LISTENERS).then_some(listener)
+        let place = Place(Arc::clone(shared));
+        if others >= MAX_LISTENERS {
+            return None;
+        }
+        let place = Arc::new(Mutex::new(Some(place)));
+        let held = Arc::clone(&place);
+        tokio::spawn(async move {
+            sleep(LIFETIME + EVERY).await;
+            leave(&held);
+        });
+        Some(Self { shared: Arc::clone(shared), place })
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.live.listeners.fetch_sub(1, Ordering::Relaxed);
+        leave(&self.place);
     }
+}
+
+fn leave(place: &Mutex<Option<Place>>) {
+    // Nothing can panic while it is locked.
+    place.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
 #[derive(Debug, Deserialize)]
@@ -171,7 +199,7 @@ impl Feed {
                 return None;
             }
             self.due = (self.due + EVERY).max(now);
-            let (shared, window) = (Arc::clone(&self.listener.0), self.window);
+            let (shared, window) = (Arc::clone(&self.listener.shared), self.window);
             let running = match shared.background.begin() {
                 Ok(running) => running,
                 Err(Refused::Busy) => continue,

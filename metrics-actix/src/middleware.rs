@@ -102,7 +102,10 @@ where
         let current = this.under_way.enter();
         let polled = this.call.poll(cx);
         drop(current);
-        this.under_way.leave();
+        // Only then: what follows runs hooks of the application, which can panic, too.
+        if polled.is_pending() {
+            this.under_way.leave();
+        }
         Poll::Ready(match ready!(polled) {
             Ok(response) => {
                 let watch = this.under_way.end_with_response(&response);
@@ -172,10 +175,10 @@ impl Request {
         let status = response.status();
         let outcome = Outcome::from(status.as_u16());
         let worker = &self.open.as_ref()?.worker;
-        worker.take_note(self.id);
         let endpoint = match worker.endpoint(self.method, response.request(), status) {
             Endpoint::Counted(endpoint) if !worker.shared().exclusions.has_status(status) => endpoint,
             _ => {
+                worker.take_note(self.id);
                 self.open.take()?.discard();
                 return None;
             }
@@ -185,6 +188,7 @@ impl Request {
         let message = error.map(|error| worker.error_message(error));
         let consumer = worker.consumer(response.request(), status);
         let body = Body::of(self.method, response);
+        worker.take_note(self.id);
 
         let Open { worker, start } = self.open.take()?;
         let recorder = worker.recorder();

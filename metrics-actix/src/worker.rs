@@ -27,6 +27,8 @@ thread_local! {
 struct Worker {
     shared: Arc<Shared>,
     recorder: Recorder,
+    /// Gone when the worker is, for whoever watches its thread.
+    alive: Arc<()>,
     consumers: Seen,
     /// The request that is being called or polled, if any.
     current: Cell<RequestId>,
@@ -70,12 +72,13 @@ impl Worker {
                 let worker = Rc::new(Self {
                     shared,
                     recorder,
+                    alive: Arc::new(()),
                     consumers: Seen::default(),
                     current: Cell::new(NO_REQUEST),
                     requests: Cell::new(0),
                     notes: RefCell::default(),
                 });
-                worker.shared.resources.lags.watch(Rc::downgrade(&worker));
+                worker.shared.resources.lags.watch(Arc::downgrade(&worker.alive));
                 workers.push(Rc::downgrade(&worker));
                 worker
             })

@@ -121,15 +121,15 @@ async function loadTrend() {
   show();
 }
 
-/** Adds the newest second to the charts. */
+/** Adds the newest second to the charts. Says whether there are some missing before it. */
 function grow(point) {
-  if (!grows()) return;
+  if (!grows()) return false;
   const [newest] = spans([point]);
   // The same second, seen again with more in it, takes its own place.
   while (state.points.length && state.points.at(-1).end > newest.start + newest.seconds * 500) state.points.pop();
   const missing = state.points.length > 0 && newest.start - state.points.at(-1).end > 500;
   state.points.push(newest);
-  if (missing) loadTrend().catch(() => {});
+  return missing;
 }
 
 async function loadLists() {
@@ -359,7 +359,7 @@ const events = new Events({
     const gap = Date.now() - state.heard > STALE || state.connection !== "live";
     Object.assign(state, { figures: data, heard: Date.now(), connection: "live" });
     if (gap || state.step === null) refresh();
-    if (data.point) grow(data.point);
+    if (data.point && grow(data.point)) loadTrend().catch(() => {});
     show();
     if (!state.route) showFigures();
     showCost(data);

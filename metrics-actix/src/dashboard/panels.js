@@ -224,7 +224,7 @@ export function showAlerts({ alerts: all }) {
   const panel = byId("alerts");
   const alerts = all.filter(({ state }) => state !== "inactive");
   panel.hidden = alerts.length === 0;
-  keyed(panel.querySelector("ul"), alerts, ({ rule, severity }) => `${severity} ${rule}`,
+  keyed(panel.querySelector("ul"), alerts, ({ rule, severity, method, route }) => JSON.stringify([severity, rule, method, route]),
     () => make("li", {}, make("span", { class: "status" }), make("strong"), make("p"), make("span", { class: "where" })),
     (item, alert) => {
       const [state, rule, summary, value] = item.children;
@@ -233,7 +233,7 @@ export function showAlerts({ alerts: all }) {
       setText(state, say(alert.state) ?? alert.state);
       setText(rule, alert.rule);
       setText(summary, alert.summary ?? "");
-      const values = alert.value === undefined ? [] : [say("alert_value", plain(alert.value), plain(alert.threshold))];
+      const values = alert.value == null ? [] : [say("alert_value", plain(alert.value), plain(alert.threshold))];
       if (alert.since) values.push(say("since", time(Date.parse(alert.since))));
       setText(value, values.join(" · "));
     });

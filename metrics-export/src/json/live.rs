@@ -31,7 +31,7 @@ impl LiveBody {
     pub fn new(window: Window, summary: &Summary, newest: Option<&Point>, history_bytes: usize) -> Self {
         let total = &summary.total;
         Self {
-            time: Time(summary.since.checked_add(summary.window).unwrap_or_else(SystemTime::now)),
+            time: Time(SystemTime::now()),
             window: window.to_string(),
             window_seconds: summary.window.as_secs_f64(),
             first: FirstFigures::from(total),

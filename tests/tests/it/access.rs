@@ -84,6 +84,16 @@ fn targets(name: &str, token: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_reset_without_a_token_of_its_own_shows_no_figures_to_who_may_not_read() {
+    let metrics = Metrics::builder("shop").read_token(READ).reset_without_token().build().unwrap();
+    let server = Server::start(1, &metrics, |_| {});
+    assert_eq!(server.client().send("POST", "/api/metrics/reset").status, 401);
+    let bearer = format!("Bearer {READ}");
+    let reply = server.client().send_with("POST", "/api/metrics/reset", &[("authorization", &bearer)]);
+    assert_eq!(reply.status, 200);
+}
+
+#[test]
 fn without_a_token_there_is_no_way_in() {
     let metrics = guarded();
     let server = Server::start(2, &metrics, no_routes);

@@ -265,3 +265,14 @@ async fn bytes_are_those_of_the_bodies() {
     let figures = metrics.registry().summary().total;
     assert_eq!((figures.request_bytes, figures.response_bytes, figures.aborted), (12, 12, 0));
 }
+
+#[test]
+fn a_hook_that_panics_is_a_panic_of_the_request() {
+    let metrics = Metrics::builder("shop").consumer(|_| panic!("the hook has a bug")).build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let mut client = server.raw();
+    client.write("GET /items/1 HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.read_while(|_| true);
+    let total = settled(&metrics, 1).total;
+    assert_eq!((total.calls, total.panicked, total.aborted, total.errors), (1, 1, 0, 1));
+}
