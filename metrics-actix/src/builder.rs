@@ -17,6 +17,7 @@ use crate::access::Tokens;
 use crate::alerts::{self, Alerting};
 use crate::background::{self, Background};
 use crate::consumer::{Alias, Consumers, Identity, Source, random_key};
+use crate::cost::Cost;
 use crate::endpoints;
 use crate::exclude::Exclusions;
 use crate::live::Live;
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
     pub(crate) resources: Arc<Resources>,
+    pub(crate) cost: Arc<Cost>,
     pub(crate) alerting: Arc<Alerting>,
     ticker: Ticker,
     pub(crate) measure: Until,
@@ -146,11 +148,11 @@ impl Metrics {
     /// | `GET /` | the dashboard, a page for people; it is open to everybody, and asks for the token that the figures need |
     /// | `GET summary?window=5m` | the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, since the last reset, which is the default |
     /// | `GET routes?window=5m` | the figures of each endpoint in a window, those with the most calls first |
-    /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}` |
+    /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}`; of one of the application's own metrics, with `&metric=cache` |
     /// | `GET alerts` | the rules of alerts and their states, those that fire first |
     /// | `GET errors` | the last errors, newest first |
-    /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late the workers' event loops are; for up to an hour |
-    /// | `GET business` | the application's own metrics, such as [`Registry::counter`] makes, since the last reset |
+    /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late and how busy the workers' event loops are; for up to an hour, in 400 points at most |
+    /// | `GET business?window=5m` | the application's own metrics in a window, such as [`Registry::counter`] makes |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
     /// | `GET prometheus` | all figures of requests since the start, for Prometheus: as [`Metrics::prometheus_at`] |
     /// | `GET events?window=5m` | the figures of a window once a second, as server-sent events; 16 connections at most |
@@ -441,11 +443,13 @@ impl Builder {
         let history = Arc::new(History::new(registry.clone()));
         let resources = Arc::<Resources>::default();
         let alerting = Arc::new(self.alerts.build(&self.service)?);
+        let cost = Arc::<Cost>::default();
         let ticker = {
-            let (history, resources, alerting) =
-                (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting));
+            let (history, resources, alerting, cost) =
+                (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting), Arc::clone(&cost));
             let mut sampler = Sampler::new();
             Ticker::start(move || {
+                cost.measure();
                 history.tick();
                 sampler.sample(&resources);
                 alerting.evaluate(&history);
@@ -457,6 +461,7 @@ impl Builder {
             registry,
             history,
             resources,
+            cost,
             alerting,
             ticker,
             measure: self.measure,

@@ -55,12 +55,13 @@ mod background;
 mod body;
 mod builder;
 mod consumer;
+mod cost;
 mod dashboard;
 mod endpoints;
+mod event_loops;
 mod exclude;
 #[cfg(feature = "gzip")]
 mod gzip;
-mod lag;
 mod live;
 mod marker;
 mod message;

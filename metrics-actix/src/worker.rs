@@ -78,7 +78,7 @@ impl Worker {
                     requests: Cell::new(0),
                     notes: RefCell::default(),
                 });
-                worker.shared.resources.lags.watch(Arc::downgrade(&worker.alive));
+                worker.shared.resources.event_loops.watch(Arc::downgrade(&worker.alive));
                 workers.push(Rc::downgrade(&worker));
                 worker
             })

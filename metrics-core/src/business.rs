@@ -487,11 +487,28 @@ pub enum MetricFigures {
 }
 
 impl MetricSummary {
+    /// [`MetricFigures::hit_rate`].
+    pub fn hit_rate(&self) -> Option<f64> {
+        self.figures.hit_rate()
+    }
+}
+
+impl MetricFigures {
     /// Hits in per cent of hits and misses; `None` for what is no hit ratio, and 0 where there was neither.
     pub fn hit_rate(&self) -> Option<f64> {
-        let MetricFigures::HitRatio { hits, misses } = self.figures else { return None };
+        let &Self::HitRatio { hits, misses } = self else { return None };
         let all = hits.saturating_add(misses);
         Some(if all == 0 { 0.0 } else { hits as f64 * 100.0 / all as f64 })
+    }
+
+    /// How much was counted: of a timer its times, of a hit ratio hits and misses; `None` for what is kept and not counted.
+    pub fn count(&self) -> Option<u64> {
+        match self {
+            Self::Counter(count) => Some(*count),
+            Self::Timer(times) => Some(times.calls),
+            Self::HitRatio { hits, misses } => Some(hits.saturating_add(*misses)),
+            Self::Gauge(_) | Self::UniqueCount { .. } => None,
+        }
     }
 }
 
@@ -513,7 +530,7 @@ impl MetricSnapshot {
         Self { name: Arc::clone(&self.name), state }
     }
 
-    fn summary(&self, scratch: &mut Sum) -> MetricSummary {
+    pub(crate) fn summary(&self, scratch: &mut Sum) -> MetricSummary {
         let figures = match &self.state {
             MetricState::Counter(count) => MetricFigures::Counter(*count),
             MetricState::Gauge(value) => MetricFigures::Gauge(*value),
@@ -586,6 +603,17 @@ pub(crate) fn summarise_metrics(metrics: &[MetricSnapshot], scratch: &mut Sum) -
 }
 
 impl Metrics {
+    /// The shards of the timers, if there are any: in bytes.
+    pub(crate) fn shard_bytes(&self) -> usize {
+        let timers = lock(&self.named).timers.clone();
+        timers.map_or(0, |timers| timers.shard_bytes())
+    }
+
+    /// Whether there is a metric of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        lock(&self.named).metrics.contains_key(name)
+    }
+
     /// The state of all metrics, by name.
     pub(crate) fn snapshot(&self, shards: &[Arc<Shard>], now: SystemTime) -> Vec<MetricSnapshot> {
         let (metrics, timers) = {

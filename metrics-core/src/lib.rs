@@ -32,7 +32,7 @@
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
 //! | what the application itself counts, keeps and times | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
 //! | rules over the figures of a window, and their states | [`alert`] |
-//! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`] |
+//! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`], [`Business`], [`MetricTrend`] |
 //!
 //! # What is exact and what is not
 //!
@@ -81,7 +81,9 @@ pub use consumer::{Consumer, ConsumerId};
 pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
 pub use error_log::MAX_MESSAGE_BYTES;
 pub use histogram::{Bucket, Histogram, MergeError};
-pub use history::{History, ParseWindowError, Point, StepError, Trend, Window};
+pub use history::{
+    Business, History, MetricPoint, MetricTrend, ParseWindowError, Point, StepError, Trend, Window,
+};
 pub use layout::MAX_NANOS;
 pub use outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
 pub use recorder::{Recorder, Start};

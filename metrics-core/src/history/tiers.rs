@@ -72,6 +72,11 @@ impl<T: Content> Tiers<T> {
         frames.filter(move |frame| frame.start + (frame.end - frame.start) / 2 >= since)
     }
 
+    /// The last one that was pushed, or what it became part of.
+    pub(super) fn newest(&self) -> Option<&Frame<T>> {
+        self.tiers.first()?.1.back()
+    }
+
     /// What all frames take on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         let of = |(_, frames): &(Tier, VecDeque<Frame<T>>)| {
