@@ -186,7 +186,9 @@ export class Chart {
       if (this.pointed) this.#explain(point, at);
     }
     const latest = this.points.findLast((point) => this.counts(point));
-    const values = latest ? this.lines(latest).map(({ name, text }) => `${name} ${text}`) : [this.note.textContent];
+    const lines = latest ? this.lines(latest) : [];
+    this.host.dataset.values = lines.map(({ value }) => value).join(" ");
+    const values = latest ? lines.map(({ name, text }) => `${name} ${text}`) : [this.note.textContent];
     const label = `${say(this.title) ?? this.title}: ${values.join(", ")}`;
     if (this.canvas.getAttribute("aria-label") !== label) this.canvas.setAttribute("aria-label", label);
   }
@@ -305,7 +307,7 @@ export class LineChart extends Chart {
   lines(point) {
     return this.series
       .filter(({ value }) => value(point) !== null)
-      .map(({ name, colour, value }) => ({ name: say(name) ?? name, colour, text: this.format(value(point)) }));
+      .map(({ name, colour, value }) => ({ name: say(name) ?? name, colour, value: value(point), text: this.format(value(point)) }));
   }
 }
 
