@@ -3,7 +3,7 @@
 import { Business } from "./business.js";
 import { LineChart, redraw, showResets, showTime } from "./charts.js";
 import { byId, make, setText } from "./dom.js";
-import { bytes, duration, percent, plain } from "./format.js";
+import { bytes, count, duration, percent, plain } from "./format.js";
 import { HeatMap } from "./heat.js";
 import { limitsOf, limitsText, setLimits } from "./limits.js";
 import { nameOf, RoutesTable, showAlerts, showConsumers, showCost, showErrors, showTiles } from "./panels.js";
@@ -94,6 +94,13 @@ const resources = {
     series: [
       { name: "busiest", colour: "p95", area: true, value: (p) => (p.worker_busy_percent.length ? Math.max(...p.worker_busy_percent) : null) },
       { name: "average", colour: "muted", dashed: true, value: (p) => mean(p.worker_busy_percent) },
+    ],
+  }),
+  files: new LineChart(byId("files"), "files", {
+    format: count, least: 10, counts: (p) => p.open_files !== null || p.threads !== null,
+    series: [
+      { name: "open_files", colour: "p95", value: (p) => p.open_files ?? null },
+      { name: "threads", colour: "p50", value: (p) => p.threads ?? null },
     ],
   }),
 };

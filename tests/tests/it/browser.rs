@@ -242,6 +242,7 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
         ("#network", "network_received_per_second"),
         ("#lag", "worker_lags"),
         ("#busy", "worker_busy_percent"),
+        ("#files", "open_files"),
     ] {
         browser.wait(&format!("document.querySelector('{chart}').dataset.points > 0"));
         let shown = values(&browser, chart)[0];
@@ -250,7 +251,10 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
             Value::Array(workers) => workers.iter().map(number).fold(0.0, f64::max),
             value => number(value),
         });
-        assert!(known.into_iter().any(|value| (value - shown).abs() <= 1e-12 * shown), "{chart} shows {shown}: {resources}");
+        assert!(
+            known.into_iter().any(|value| (value - shown).abs() <= 1e-12 * shown),
+            "{chart} shows {shown}: {resources}"
+        );
     }
 
     // Limits are those of the rules.
