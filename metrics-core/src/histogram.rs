@@ -180,7 +180,8 @@ impl Histogram {
         }
     }
 
-    fn indexed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+    /// The buckets that are not empty, by index, and their counts.
+    pub(crate) fn indexed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         (self.first..).zip(self.counts.iter().copied()).filter(|&(_, count)| count != 0)
     }
 }
@@ -204,6 +205,20 @@ impl Sum {
         debug_assert_eq!(self.layout, histogram.layout);
         histogram.add_to(&mut self.counts, 0);
         self.widen(histogram.first..histogram.end());
+    }
+
+    /// Adds what came on top of an earlier state of the same histogram. A bucket that shrank adds nothing.
+    pub(crate) fn add_difference(&mut self, now: &Histogram, earlier: &Histogram) {
+        self.add(now);
+        let both = now.first.max(earlier.first)..now.end().min(earlier.end());
+        if both.is_empty() {
+            return;
+        }
+        let of = |histogram: &Histogram| both.start - histogram.first..both.end - histogram.first;
+        let (now, earlier) = (&now.counts[of(now)], &earlier.counts[of(earlier)]);
+        for ((sum, &now), &earlier) in self.counts[both.clone()].iter_mut().zip(now).zip(earlier) {
+            *sum -= now.min(earlier);
+        }
     }
 
     /// Adds what `read` adds to the buckets it is given; it says in which span of octaves.
@@ -352,6 +367,20 @@ mod tests {
                 sets.iter().for_each(|set| sum.add(&of(layout, set)));
                 prop_assert_eq!(sum.take(), of(layout, &sets.concat()));
             }
+        }
+
+        #[test]
+        fn a_sum_of_differences_is_that_of_what_came_on_top(sets in prop::collection::vec((values(), values()), 0..4)) {
+            let layout = Layout::TWO_DIGITS;
+            let mut sum = Sum::new(layout);
+            for (before, more) in &sets {
+                let now = of(layout, &[before.clone(), more.clone()].concat());
+                sum.add_difference(&now, &of(layout, before));
+            }
+            let more: Vec<u64> = sets.iter().flat_map(|(_, more)| more.clone()).collect();
+            prop_assert_eq!(sum.take(), of(layout, &more));
+            sum.add_difference(&of(layout, &[7]), &of(layout, &[7, 7, 9]));
+            prop_assert_eq!(sum.take().total(), 0);
         }
 
         #[test]

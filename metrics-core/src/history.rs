@@ -88,7 +88,7 @@ impl History {
         let Some(length) = window.length() else { return self.registry.summary() };
         let now = self.registry.snapshot_of_requests();
         let figures = self.past().total(&now, length);
-        Summary { business: self.business(window).metrics, ..self.summarised(&now, figures) }
+        Summary { business: self.business(window).metrics, ..self.with_errors(summarised(&now, figures)) }
     }
 
     /// The figures of each endpoint in a window that ends now, and their sum; without the application's own metrics.
@@ -99,7 +99,7 @@ impl History {
         let Some(length) = window.length() else { return self.registry.summary() };
         let now = self.registry.snapshot_of_requests();
         let figures = self.past().endpoints(&now, length);
-        self.summarised(&now, figures)
+        self.with_errors(summarised(&now, figures))
     }
 
     /// The application's own metrics in a window that ends now: what was counted and timed in it, and what gauges and
@@ -182,12 +182,11 @@ impl History {
         self.past().resets.iter().copied().collect()
     }
 
-    /// Errors since the last tick in which any call was none, and at most those of a window. A lower bound of the errors in
-    /// a row: in what order the calls of one tick came is not known.
+    /// Errors up to the last tick and since a tick in which any call was none, and at most those of a window. A lower bound of
+    /// the errors in a row: in what order the calls of one tick came is not known.
     pub fn consecutive_errors(&self, window: Window) -> u64 {
-        let now = self.registry.snapshot_of_requests();
         let past = self.past();
-        past.consecutive_errors(&now, past.length_of(window))
+        past.consecutive_errors(&past.total_until, past.length_of(window))
     }
 
     /// The memory that the history takes by itself, in bytes, without what it shares with the registry.
@@ -195,25 +194,39 @@ impl History {
         self.past().heap_bytes()
     }
 
+    /// The figures of a window that ends with the last tick, of all requests or of each endpoint, without the application's own
+    /// metrics and recent errors: for who looks right after each tick, and is not to read everything again.
+    pub(crate) fn at_last_tick(&self, window: Window, by_endpoint: bool) -> Summary {
+        let past = self.past();
+        let now = &past.total_until;
+        let length = past.length_of(window);
+        let figures = if by_endpoint { past.endpoints(now, length) } else { past.total(now, length) };
+        summarised(now, figures)
+    }
+
     fn past(&self) -> MutexGuard<'_, Past> {
         lock(&self.past)
     }
 
-    fn summarised(&self, now: &Snapshot, WindowFigures { total, endpoints, span }: WindowFigures) -> Summary {
-        let window = span.length();
-        let since = now.taken.checked_sub(window).unwrap_or(now.since);
-        let mut recent_errors = self.registry.recent_errors();
-        recent_errors.retain(|error| error.time >= since);
-        Summary {
-            total,
-            endpoints,
-            business: Vec::new(),
-            recent_errors,
-            in_flight: now.in_flight,
-            open_streams: now.open_streams,
-            since,
-            window,
-            health: now.health,
-        }
+    /// With the recent errors of its time.
+    fn with_errors(&self, mut summary: Summary) -> Summary {
+        summary.recent_errors = self.registry.recent_errors();
+        summary.recent_errors.retain(|error| error.time >= summary.since);
+        summary
+    }
+}
+
+fn summarised(now: &Snapshot, WindowFigures { total, endpoints, span }: WindowFigures) -> Summary {
+    let window = span.length();
+    Summary {
+        total,
+        endpoints,
+        business: Vec::new(),
+        recent_errors: Vec::new(),
+        in_flight: now.in_flight,
+        open_streams: now.open_streams,
+        since: now.taken.checked_sub(window).unwrap_or(now.since),
+        window,
+        health: now.health,
     }
 }

@@ -313,13 +313,14 @@ impl<S: FigureSource> Windows<'_, S> {
     }
 }
 
+/// Windows that end with the last tick, so that nothing is read again that was read a moment ago.
 impl FigureSource for History {
     fn summary(&self, window: Window) -> Summary {
-        self.summary(window)
+        self.at_last_tick(window, false)
     }
 
     fn endpoints(&self, window: Window) -> Summary {
-        self.endpoints(window)
+        self.at_last_tick(window, true)
     }
 
     fn consecutive_errors(&self, window: Window) -> u64 {

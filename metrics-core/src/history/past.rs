@@ -12,7 +12,7 @@ use super::window::Window;
 use crate::endpoint::EndpointName;
 use crate::histogram::Sum;
 use crate::layout::Layout;
-use crate::snapshot::{GroupSnapshot, Snapshot};
+use crate::snapshot::{EndpointSnapshot, GroupSnapshot, Snapshot};
 use crate::summary::{EndpointSummary, Figures};
 
 /// The figures of all requests together: 2,100 frames at most.
@@ -84,18 +84,26 @@ impl Past {
         if now.span <= self.total_until.span {
             return;
         }
-        let groups = total_since(&now, &self.total_until);
+        let mut sum = Adder::new(now.layout());
+        for (_, endpoint, earlier) in changed(&now, &self.total_until) {
+            sum.add_since(endpoint, earlier);
+        }
         self.total.push(Frame {
             start: self.total_until.span,
             end: now.span,
             taken: now.taken,
-            content: Packed::new(&groups),
+            content: Packed::new(&sum.take()),
         });
         let [Tier { step, .. }, ..] = BY_ENDPOINT;
         if slot(now.span, step) > slot(self.by_endpoint_until.span, step) {
-            let rows = now.endpoints_since(&self.by_endpoint_until);
-            let called = rows.filter(|(_, endpoint)| !endpoint.groups.is_empty());
-            let content = called.map(|(row, endpoint)| (row, Packed::new(&endpoint.groups))).collect();
+            let mut content = Rows::new();
+            for (row, endpoint, earlier) in changed(&now, &self.by_endpoint_until) {
+                sum.add_since(endpoint, earlier);
+                let groups = sum.take();
+                if !groups.is_empty() {
+                    content.insert(row, Packed::new(&groups));
+                }
+            }
             let start = self.by_endpoint_until.span;
             self.by_endpoint.push(Frame { start, end: now.span, taken: now.taken, content });
             self.by_endpoint_until = now.clone();
@@ -120,9 +128,11 @@ impl Past {
         let mut sum = Adder::new(now.layout());
         for frame in self.total.since(now.span.saturating_sub(length)) {
             span.widen(frame);
-            sum.add(&frame.content.unpack());
+            sum.add_packed(&frame.content);
         }
-        sum.add(&total_since(now, &self.total_until));
+        for (_, endpoint, earlier) in changed(now, &self.total_until) {
+            sum.add_since(endpoint, earlier);
+        }
         let total = Figures::of(sum.take().iter(), &mut Sum::new(now.layout()));
         WindowFigures { total, endpoints: Vec::new(), span }
     }
@@ -130,9 +140,13 @@ impl Past {
     /// Errors since the last frame in which any call was none.
     pub(super) fn consecutive_errors(&self, now: &Snapshot, length: Duration) -> u64 {
         let frames: Vec<_> = self.total.since(now.span.saturating_sub(length)).collect();
-        let ticks = frames.into_iter().rev().map(|frame| frame.content.unpack());
+        let ticks = frames.into_iter().rev().map(|frame| frame.content.groups().map(|(group, _)| group));
+        let mut live = Adder::new(now.layout());
+        for (_, endpoint, earlier) in changed(now, &self.total_until) {
+            live.add_since(endpoint, earlier);
+        }
         let mut errors = 0_u64;
-        for groups in std::iter::once(total_since(now, &self.total_until)).chain(ticks) {
+        for groups in std::iter::once(live.take()).chain(ticks.map(Vec::from_iter)) {
             let counts = groups.iter().flat_map(|group| &group.counts);
             if counts.clone().any(|(outcome, _)| !outcome.is_error()) {
                 break;
@@ -150,21 +164,25 @@ impl Past {
             span.widen(frame);
             frame.content.iter().for_each(|(&row, packed)| frames.entry(row).or_default().push(packed));
         }
-        let mut live: BTreeMap<_, _> = now.endpoints_since(&self.by_endpoint_until).collect();
-        for &row in live.keys() {
+        let mut live = BTreeMap::new();
+        for (row, endpoint, earlier) in changed(now, &self.by_endpoint_until) {
+            live.insert(row, (endpoint, earlier));
             frames.entry(row).or_default();
         }
         let (mut sum, mut total) = (Adder::new(now.layout()), Adder::new(now.layout()));
         let mut scratch = Sum::new(now.layout());
         let mut endpoints = Vec::new();
         for (row, packed) in frames {
-            packed.into_iter().for_each(|packed| sum.add(&packed.unpack()));
-            if let Some(endpoint) = live.remove(&row) {
-                sum.add(&endpoint.groups);
+            packed.into_iter().for_each(|packed| sum.add_packed(packed));
+            if let Some((endpoint, earlier)) = live.remove(&row) {
+                sum.add_since(endpoint, earlier);
             }
             let groups = sum.take();
             total.add(&groups);
             let Some(endpoint) = now.endpoints.get(row) else { continue };
+            if groups.is_empty() && endpoint.in_flight == 0 {
+                continue;
+            }
             let figures = Figures::of(groups.iter(), &mut scratch);
             let name = Arc::clone(&endpoint.name);
             endpoints.push(EndpointSummary { name, figures, in_flight: endpoint.in_flight });
@@ -194,7 +212,10 @@ impl Past {
 
     /// What the last frame holds.
     pub(super) fn newest(&self) -> Option<(Span, Vec<GroupSnapshot>)> {
-        self.total.newest().map(|frame| (Span::of_frame(frame), frame.content.unpack()))
+        let frame = self.total.newest()?;
+        let mut sum = Adder::new(self.total_until.layout());
+        sum.add_packed(&frame.content);
+        Some((Span::of_frame(frame), sum.take()))
     }
 
     pub(super) fn length_of(&self, window: Window) -> Duration {
@@ -230,11 +251,17 @@ impl Span {
     }
 }
 
-/// What all endpoints together counted since an earlier state.
-fn total_since(now: &Snapshot, earlier: &Snapshot) -> Vec<GroupSnapshot> {
-    let mut sum = Adder::new(now.layout());
-    now.endpoints_since(earlier).for_each(|(_, endpoint)| sum.add(&endpoint.groups));
-    sum.take()
+/// The endpoints that can have counted something since an earlier state of the same registry, or where requests are under
+/// way: their rows, their states and their earlier ones.
+fn changed<'a>(
+    now: &'a Snapshot,
+    earlier: &'a Snapshot,
+) -> impl Iterator<Item = (usize, &'a EndpointSnapshot, Option<&'a EndpointSnapshot>)> {
+    now.endpoints.iter().enumerate().filter_map(|(row, now)| {
+        let earlier = earlier.endpoints.get(row);
+        let same = earlier.is_some_and(|earlier| Arc::ptr_eq(now, earlier)) || now.groups.is_empty();
+        (!same || now.in_flight > 0).then(|| (row, &**now, earlier.map(|earlier| &**earlier)))
+    })
 }
 
 /// Frames that end in the same step, added up.
@@ -251,7 +278,7 @@ fn grouped<'a, T: 'a>(
             Some(span) if slot(span.end, step) == slot(frame.end, step) => span.widen(frame),
             _ => steps.extend(open.replace(Span::of_frame(frame)).map(|span| (span, sum.take()))),
         }
-        sum.add(&packed.unpack());
+        sum.add_packed(packed);
     }
     steps.extend(open.map(|span| (span, sum.take())));
     steps
@@ -259,7 +286,7 @@ fn grouped<'a, T: 'a>(
 
 impl Content for Packed {
     fn absorb(&mut self, later: Self) {
-        self.add(&later.unpack());
+        self.add(&later);
     }
 
     fn heap_bytes(&self) -> usize {
@@ -271,7 +298,7 @@ impl Content for Rows {
     fn absorb(&mut self, later: Self) {
         for (row, packed) in later {
             match self.get_mut(&row) {
-                Some(ours) => ours.add(&packed.unpack()),
+                Some(ours) => ours.add(&packed),
                 None => {
                     self.insert(row, packed);
                 }

@@ -76,6 +76,11 @@ fn a_window_has_each_request_of_its_time_once_and_the_percentiles_of_all_of_them
             assert_eq!(total.server_errors, (first..7_300).filter(|i| i % 10 == 0).count() as u64);
             let sum: u64 = (first..7_300).map(nanos).sum();
             assert_eq!(total.sum, Duration::from_nanos(sum));
+            let (least, most) = ((first..7_300).map(nanos).min(), (first..7_300).map(nanos).max());
+            for (truly, ours) in [(least.unwrap(), total.min), (most.unwrap(), total.max)] {
+                let off = ours.as_nanos() as f64 / truly as f64 - 1.0;
+                assert!(off.abs() < 0.008, "{window}: {ours:?} {truly}");
+            }
             for (quantile, ours) in [(0.5, total.p50), (0.95, total.p95), (0.99, total.p99)] {
                 assert_eq!(ours.as_nanos() as u64, hdr.value_at_quantile(quantile), "{window} {quantile}");
             }
