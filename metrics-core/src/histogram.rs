@@ -209,16 +209,24 @@ impl Sum {
 
     /// Adds what came on top of an earlier state of the same histogram. A bucket that shrank adds nothing.
     pub(crate) fn add_difference(&mut self, now: &Histogram, earlier: &Histogram) {
-        self.add(now);
         let both = now.first.max(earlier.first)..now.end().min(earlier.end());
         if both.is_empty() {
-            return;
+            return self.add(now);
         }
-        let of = |histogram: &Histogram| both.start - histogram.first..both.end - histogram.first;
-        let (now, earlier) = (&now.counts[of(now)], &earlier.counts[of(earlier)]);
-        for ((sum, &now), &earlier) in self.counts[both.clone()].iter_mut().zip(now).zip(earlier) {
-            *sum -= now.min(earlier);
+        // In one pass, for there are many of them: what lies before the earlier one, both, and what lies behind it.
+        let (new, rest) = now.counts.split_at(both.start - now.first);
+        let (grown, newer) = rest.split_at(both.len());
+        let sums = &mut self.counts[now.first..now.end()];
+        let (new_sums, rest) = sums.split_at_mut(new.len());
+        let (grown_sums, newer_sums) = rest.split_at_mut(grown.len());
+        let before = &earlier.counts[both.start - earlier.first..][..grown.len()];
+        for ((sum, &now), &before) in grown_sums.iter_mut().zip(grown).zip(before) {
+            *sum = sum.saturating_add(now.saturating_sub(before));
         }
+        for (sums, counts) in [(new_sums, new), (newer_sums, newer)] {
+            sums.iter_mut().zip(counts).for_each(|(sum, &count)| *sum = sum.saturating_add(count));
+        }
+        self.widen(now.first..now.end());
     }
 
     /// Adds what `read` adds to the buckets it is given; it says in which span of octaves.
