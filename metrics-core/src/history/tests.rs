@@ -342,6 +342,25 @@ fn a_metrics_trend_adds_up_and_ends_with_what_is_in_a_gauge() {
 }
 
 #[test]
+fn a_history_of_many_busy_timers_is_shorter_and_no_larger() {
+    let mut clock = Clockwork::new();
+    let timers: Vec<_> = (0..100).map(|i| clock.registry.timer(&format!("timer_{i}")).unwrap()).collect();
+    for minute in 0..90 {
+        for timer in &timers {
+            (0..400).for_each(|i| timer.record(Duration::from_nanos(nanos(minute * 400 + i) * 100)));
+        }
+        clock.tick_after(SECOND * 60);
+        assert!(clock.past.metrics.heap_bytes() <= 5 << 19);
+    }
+    let now = clock.metrics_now();
+    let (metrics, span) = clock.past.metrics.window(&now, SECOND * 86_400, clock.registry.layout());
+    // Less than there was, but what there is of it is all there.
+    assert!((SECOND * 1_000..SECOND * 5_300).contains(&span.length()), "{span:?}");
+    let MetricFigures::Timer(times) = &metrics[0].figures else { panic!("{metrics:?}") };
+    assert_eq!(times.calls, span.length().as_secs() / 60 * 400);
+}
+
+#[test]
 fn a_reset_begins_a_window_of_the_metrics_and_wipes_none_of_their_others() {
     let registry = Registry::new();
     let history = History::new(registry.clone());

@@ -77,6 +77,13 @@ impl<T: Content> Tiers<T> {
         self.tiers.first()?.1.back()
     }
 
+    /// Forgets the oldest frame, unless it is the only one.
+    pub(super) fn drop_oldest(&mut self) -> bool {
+        let frames: usize = self.tiers.iter().map(|(_, frames)| frames.len()).sum();
+        let oldest = self.tiers.iter_mut().rev().find(|(_, frames)| !frames.is_empty());
+        frames > 1 && oldest.and_then(|(_, frames)| frames.pop_front()).is_some()
+    }
+
     /// What all frames take on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         let of = |(_, frames): &(Tier, VecDeque<Frame<T>>)| {
