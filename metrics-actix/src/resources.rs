@@ -48,7 +48,7 @@ impl Resources {
         for (at, sample) in samples.kept.range(oldest..).enumerate() {
             // By their numbers, so that the same samples make a point however often somebody asks.
             match points.last_mut() {
-                Some(point) if (samples.dropped + oldest + at) % step != 0 => point.push(sample),
+                Some(point) if !(samples.dropped + oldest + at).is_multiple_of(step) => point.push(sample),
                 _ => points.push(vec![sample]),
             }
         }
@@ -205,7 +205,7 @@ mod tests {
         ResourcePoint {
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(i),
             // Every tenth came late.
-            seconds: if i % 10 == 0 { 2.0 } else { 1.0 },
+            seconds: if i.is_multiple_of(10) { 2.0 } else { 1.0 },
             cpu_percent: Some(i as f64 % 100.0),
             resident_bytes: Some(i),
             network_sent_per_second: i as f64,
