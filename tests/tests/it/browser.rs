@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, error};
 use metrics_actix::{Identity, Metrics};
+use metrics_core::alert::{Comparison, Metric, Rule};
 use serde_json::{Value, json};
 use tests::{Browser, Client, Example, Look, Server, settled};
 
@@ -325,6 +326,10 @@ fn a_click_on_an_endpoint_and_on_a_window_changes_what_is_shown() {
     browser.type_into("#search", "ITEMS");
     assert_eq!(order(), json!(["GET /items/{id}"]));
 
+    // What else might have put a second row of the same endpoint there, one is left.
+    browser.get("document.querySelector('#routes tbody').append(document.querySelector('#routes tbody tr').cloneNode(true))");
+    browser.wait("document.querySelectorAll('#routes tbody tr').length == 1");
+
     // While it is paused, nothing moves.
     browser.click("#pause");
     browser.wait("document.querySelector('#state').dataset.state === 'paused'");
@@ -466,7 +471,8 @@ fn the_token_is_asked_for_and_kept_nowhere() {
 #[test]
 #[ignore = "needs chromium and chromedriver"]
 fn a_service_that_nobody_called_says_so() {
-    let metrics = Metrics::builder("quiet").build().unwrap();
+    let slow = Rule::new("slow", Metric::P95, Comparison::Above, 0.25);
+    let metrics = Metrics::builder("quiet").without_default_alerts().alert(slow).build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let browser = Browser::start(Look::default());
     browser.open(&page(&server));
@@ -478,6 +484,10 @@ fn a_service_that_nobody_called_says_so() {
         assert_eq!(self::tile(&browser, tile), 0.0);
     }
     assert_eq!(browser.get("document.querySelector('#consumers').hidden"), true);
+    assert_eq!(browser.get("document.querySelector('#business').hidden"), true);
+    // The limits are those of the rules that there are.
+    browser.wait("document.querySelector('#latency-note').textContent === 'log scale; limits: P95 250 ms'");
+    assert_eq!(browser.text("#errors-note"), "% of requests");
     browser.screenshot(&pictures().join("quiet.png"));
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
