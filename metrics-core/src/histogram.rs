@@ -51,9 +51,8 @@ impl Histogram {
         let Some(skip) = counts.iter().position(|&count| count != 0) else { return Self::empty(layout) };
         let end = counts.iter().rposition(|&count| count != 0).map_or(0, |last| last + 1);
         let counts = &counts[skip..end];
-        let (all, sum) = counts
-            .iter()
-            .fold((0, 0_u64), |(all, sum), &count| (all | count, sum.wrapping_add(count)));
+        let (all, sum) =
+            counts.iter().fold((0, 0_u64), |(all, sum), &count| (all | count, sum.wrapping_add(count)));
         let (counts, total) = if all < SMALL_COUNT {
             (counts.to_vec(), sum)
         } else {

@@ -141,10 +141,7 @@ impl Figures {
     }
 
     /// The figures of these groups of statuses, whose durations were added up before.
-    fn with_durations<'a>(
-        groups: impl Iterator<Item = &'a GroupSnapshot>,
-        durations: Spread<'_>,
-    ) -> Self {
+    fn with_durations<'a>(groups: impl Iterator<Item = &'a GroupSnapshot>, durations: Spread<'_>) -> Self {
         let mut figures = Self::default();
         let mut extremes = Extremes::NONE;
         let mut sum_nanos = 0_u64;
