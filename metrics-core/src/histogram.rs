@@ -427,7 +427,13 @@ mod tests {
             let mut sum = Sum::new(layout);
             for _ in 0..2 {
                 sets.iter().for_each(|set| sum.add(&of(layout, set)));
-                prop_assert_eq!(sum.take(), of(layout, &sets.concat()));
+                let all = of(layout, &sets.concat());
+                let mut of_sum = Sum::new(layout);
+                of_sum.add_sum(&sum);
+                let in_one_pass = sum.spread().values_at_quantiles(QUANTILES);
+                prop_assert_eq!(in_one_pass, QUANTILES.map(|quantile| all.value_at_quantile(quantile)));
+                prop_assert_eq!(of_sum.take(), all.clone());
+                prop_assert_eq!(sum.take(), all);
             }
         }
 
@@ -464,6 +470,9 @@ mod tests {
         .unwrap();
         assert_eq!(full.total(), u64::MAX);
         assert_eq!(full.value_at_quantile(1.0), 2);
+        let mut sum = Sum::new(Layout::TWO_DIGITS);
+        (0..4).for_each(|_| sum.add(&full));
+        assert_eq!((sum.spread().total(), sum.take()), (u64::MAX, full));
     }
 
     #[test]
