@@ -121,7 +121,8 @@ fn agree(what: &str, shown: impl Fn() -> Vec<f64>, wanted: impl Fn() -> Vec<f64>
 fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() {
     let metrics = Metrics::builder("shop").api_key_header("x-api-key").reset_without_token().build().unwrap();
     let registry = metrics.registry();
-    registry.counter("analysis_requests").unwrap().add(42);
+    let analyses = registry.counter("analysis_requests").unwrap();
+    analyses.add(42);
     registry.gauge("queue_length").unwrap().set(2.5);
     let (cache, db) = (registry.hit_ratio("cache").unwrap(), registry.timer("db_query").unwrap());
     let users = registry.unique("daily_active_users").unwrap();
@@ -223,6 +224,8 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
         };
         let scale = if kind == "counter" { 60.0 } else { 1.0 };
         let newest = || {
+            // So that it is not 0.
+            analyses.add(7);
             let points = list(&client.metrics("GET", &format!("history?window=5m&metric={name}"))["points"]);
             let counted = |point: &&Value| match kind {
                 "timer" => point["calls"] != 0,
