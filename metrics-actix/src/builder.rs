@@ -68,6 +68,9 @@ pub(crate) struct Shared {
     pub(crate) alerting: Arc<Alerting>,
     ticker: Ticker,
     pub(crate) measure: Until,
+    /// From when on a request is slow; what never comes where there are no exemplars.
+    pub(crate) slow_nanos: u64,
+    pub(crate) exemplars: bool,
     pub(crate) exclusions: Exclusions,
     pub(crate) consumers: Option<Consumers>,
     pub(crate) read_tokens: Tokens,
@@ -223,6 +226,7 @@ pub struct Builder {
     service: String,
     registry: Option<Registry>,
     measure: Until,
+    slow: Option<Duration>,
     exclusions: Exclusions,
     patterns: Vec<String>,
     source: Option<Result<Source, String>>,
@@ -249,6 +253,7 @@ impl Builder {
             service,
             registry: None,
             measure: Until::default(),
+            slow: Some(Duration::from_secs(1)),
             exclusions: Exclusions::default(),
             patterns: Vec::new(),
             source: None,
@@ -273,6 +278,17 @@ impl Builder {
     /// Until when a request is timed; default: [`Until::Head`].
     pub fn measure(mut self, until: Until) -> Self {
         self.measure = until;
+        self
+    }
+
+    /// From when on a request counts as slow, for exemplars; `None` for no exemplars at all; default: 1 s.
+    ///
+    /// Of each endpoint, the latest request that was slow or failed and had a valid `traceparent` header (W3C's Trace Context)
+    /// is shown to Prometheus with its trace, in the formats that have exemplars. That header is looked at for such
+    /// requests only, and of those only where there was a response: not in a panic, not when the client went away, and not
+    /// when an inner middleware gave an error instead.
+    pub fn exemplars(mut self, slow: impl Into<Option<Duration>>) -> Self {
+        self.slow = slow.into();
         self
     }
 
@@ -444,11 +460,13 @@ impl Builder {
         let ticker = {
             let (history, resources, alerting) =
                 (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting));
-            let mut sampler = Sampler::new();
+            let mut sampler = Sampler::new(&resources);
             Ticker::start(move || {
+                let begun = Instant::now();
                 history.tick();
                 sampler.sample(&resources);
                 alerting.evaluate(&history);
+                resources.count_tick(begun.elapsed());
             })
         };
         let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
@@ -460,6 +478,8 @@ impl Builder {
             alerting,
             ticker,
             measure: self.measure,
+            slow_nanos: self.slow.and_then(|slow| slow.as_nanos().try_into().ok()).unwrap_or(u64::MAX),
+            exemplars: self.slow.is_some(),
             exclusions,
             consumers,
             read_tokens: Tokens::new(&self.read_tokens),

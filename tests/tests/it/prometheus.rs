@@ -9,8 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse};
-use metrics_actix::Metrics;
 use metrics_actix::prometheus::{Exposition, Names};
+use metrics_actix::{Metrics, Until};
 use metrics_core::Registry;
 use tests::{Client, Server};
 
@@ -109,6 +109,71 @@ fn the_figures_are_those_of_the_requests_and_stay_at_a_reset() {
     assert_eq!(routes, expected.map(|(route, n)| (route.to_owned(), n)).into());
     assert_eq!(client.metrics("POST", "reset")["total_calls"], 9);
     assert_eq!(scrape(&client), before);
+}
+
+#[test]
+fn what_the_application_counts_and_what_the_process_uses_is_scraped() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    metrics.registry().counter("orders").unwrap().add(4);
+    metrics.registry().timer("db").unwrap().record(Duration::from_millis(3));
+    let server = Server::start(1, &metrics, shop);
+    let text = scrape(&server.client());
+    let value = |name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    };
+    assert_eq!((value("orders_total"), value("db_duration_seconds_count")), (4.0, 1.0));
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    let since_1970 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    assert!((since_1970 - 86_400.0..since_1970).contains(&value("process_start_time_seconds")));
+    assert!(value("process_cpu_seconds_total") >= 0.0 && value("host_network_receive_bytes_total") >= 0.0);
+}
+
+/// The exemplars of a scrape: route, class of statuses, and trace.
+fn exemplars(client: &Client) -> Vec<(String, String, String)> {
+    let accept = [("accept", "application/openmetrics-text;version=1.0.0")];
+    let text = String::from_utf8(client.send_with("GET", SCRAPE, &accept).body).unwrap();
+    let label = |line: &str, label: &str| {
+        let (_, value) = line.split_once(&format!("{label}=\"")).unwrap();
+        value.split('"').next().unwrap().to_owned()
+    };
+    let lines = text.lines().filter(|line| line.contains("# {"));
+    lines.map(|line| (label(line, "route"), label(line, "status_class"), label(line, "trace_id"))).collect()
+}
+
+#[test]
+fn the_latest_slow_or_failed_request_of_each_endpoint_is_an_exemplar() {
+    let traced = |client: &Client, path: &str, trace: char| {
+        let trace = String::from(trace).repeat(32);
+        let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
+        client.send_with("GET", path, &[("traceparent", &traceparent)]);
+        trace
+    };
+    let of = |route: &str, class: &str, trace: String| (route.to_owned(), class.to_owned(), trace);
+    for measure in [Until::Head, Until::BodyEnd] {
+        // By default a second is slow, which none of these takes.
+        let metrics = Metrics::builder("shop").measure(measure).build().unwrap();
+        let server = Server::start(1, &metrics, shop);
+        let client = server.client();
+        traced(&client, "/items/7", '1');
+        traced(&client, "/broken", '2');
+        let last = traced(&client, "/broken", '3');
+        client.send("GET", "/broken");
+        client.send_with("GET", "/broken", &[("traceparent", "00-no-trace-01")]);
+        assert_eq!(exemplars(&client), [of("/broken", "5xx", last)], "{measure:?}");
+
+        let metrics = Metrics::builder("shop").measure(measure).exemplars(Duration::ZERO).build().unwrap();
+        let server = Server::start(1, &metrics, shop);
+        let client = server.client();
+        let (good, bad) = (traced(&client, "/items/7", '4'), traced(&client, "/broken", '5'));
+        let expected = [of("/items/{id}", "2xx", good), of("/broken", "5xx", bad)];
+        assert_eq!(exemplars(&client), expected, "{measure:?}");
+
+        let metrics = Metrics::builder("shop").measure(measure).exemplars(None).build().unwrap();
+        let server = Server::start(1, &metrics, shop);
+        traced(&server.client(), "/broken", '6');
+        assert_eq!(exemplars(&server.client()), [], "{measure:?}");
+    }
 }
 
 #[test]
