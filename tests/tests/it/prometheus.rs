@@ -40,6 +40,11 @@ fn sums(text: &str, name: &str, label: &str) -> BTreeMap<String, u64> {
     sums
 }
 
+/// All that is said of requests, which stays the same while there are none; what the process uses does not.
+fn of_requests(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.contains("http_re")).collect()
+}
+
 #[test]
 fn a_scrape_comes_in_the_format_that_is_asked_for() {
     let metrics = Metrics::builder("shop").build().unwrap();
@@ -78,16 +83,18 @@ fn a_scrape_is_packed_for_those_who_ask() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let client = server.client();
-    client.send("GET", "/items/7");
-    let plain = client.send_with("GET", SCRAPE, &[]);
+    for path in ["/items/7", "/broken", "/nowhere"] {
+        client.send("GET", path);
+    }
+    let plain = String::from_utf8(client.send_with("GET", SCRAPE, &[]).body).unwrap();
     // Twice, since the second one is written into a buffer that was used.
     for _ in 0..2 {
         let packed = client.send_with("GET", SCRAPE, &[("accept-encoding", "gzip")]);
         assert_eq!(packed.header("content-encoding"), Some("gzip"));
-        assert!(packed.body.len() * 4 < plain.body.len());
+        assert!(packed.body.len() * 4 < plain.len(), "{} for {}", packed.body.len(), plain.len());
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(&*packed.body).read_to_end(&mut unpacked).unwrap();
-        assert_eq!(String::from_utf8(unpacked).unwrap(), String::from_utf8(plain.body.clone()).unwrap());
+        assert_eq!(of_requests(&String::from_utf8(unpacked).unwrap()), of_requests(&plain));
     }
 }
 
@@ -108,7 +115,7 @@ fn the_figures_are_those_of_the_requests_and_stay_at_a_reset() {
     let expected = [("/items/{id}", 7), ("/broken", 1), ("_unmatched", 1)];
     assert_eq!(routes, expected.map(|(route, n)| (route.to_owned(), n)).into());
     assert_eq!(client.metrics("POST", "reset")["total_calls"], 9);
-    assert_eq!(scrape(&client), before);
+    assert_eq!(of_requests(&scrape(&client)), of_requests(&before));
 }
 
 #[test]
