@@ -155,7 +155,7 @@ impl Metrics {
     /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late the workers' event loops are; for up to an hour |
     /// | `GET business` | the application's own metrics, such as [`Registry::counter`] makes, since the last reset |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
-    /// | `GET prometheus` | all figures of requests since the start, for Prometheus: as [`Metrics::prometheus_at`] |
+    /// | `GET prometheus` | all figures since the start, for Prometheus: as [`Metrics::prometheus_at`] |
     /// | `GET events?window=5m` | the figures of a window once a second, as server-sent events; 16 connections at most |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
     ///
