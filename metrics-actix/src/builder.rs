@@ -70,6 +70,9 @@ pub(crate) struct Shared {
     pub(crate) alerting: Arc<Alerting>,
     ticker: Ticker,
     pub(crate) measure: Until,
+    /// From when on a request is slow; what never comes where there are no exemplars.
+    pub(crate) slow_nanos: u64,
+    pub(crate) exemplars: bool,
     pub(crate) exclusions: Exclusions,
     pub(crate) consumers: Option<Consumers>,
     pub(crate) read_tokens: Tokens,
@@ -154,7 +157,7 @@ impl Metrics {
     /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late and how busy the workers' event loops are; for up to an hour, in 400 points at most |
     /// | `GET business?window=5m` | the application's own metrics in a window, such as [`Registry::counter`] makes |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
-    /// | `GET prometheus` | all figures of requests since the start, for Prometheus: as [`Metrics::prometheus_at`] |
+    /// | `GET prometheus` | all figures since the start, for Prometheus: as [`Metrics::prometheus_at`] |
     /// | `GET events?window=5m` | the figures of a window once a second, as server-sent events; 16 connections at most |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
     ///
@@ -225,6 +228,7 @@ pub struct Builder {
     service: String,
     registry: Option<Registry>,
     measure: Until,
+    slow: Option<Duration>,
     exclusions: Exclusions,
     patterns: Vec<String>,
     source: Option<Result<Source, String>>,
@@ -251,6 +255,7 @@ impl Builder {
             service,
             registry: None,
             measure: Until::default(),
+            slow: Some(Duration::from_secs(1)),
             exclusions: Exclusions::default(),
             patterns: Vec::new(),
             source: None,
@@ -275,6 +280,17 @@ impl Builder {
     /// Until when a request is timed; default: [`Until::Head`].
     pub fn measure(mut self, until: Until) -> Self {
         self.measure = until;
+        self
+    }
+
+    /// From when on a request counts as slow, for exemplars; `None` for no exemplars at all; default: 1 s.
+    ///
+    /// Of each endpoint, the latest request that was slow or failed and had a valid `traceparent` header (W3C's Trace Context)
+    /// is shown to Prometheus with its trace, in the formats that have exemplars. That header is looked at for such
+    /// requests only, and of those only where there was a response: not in a panic, not when the client went away, and not
+    /// when an inner middleware gave an error instead.
+    pub fn exemplars(mut self, slow: impl Into<Option<Duration>>) -> Self {
+        self.slow = slow.into();
         self
     }
 
@@ -447,12 +463,14 @@ impl Builder {
         let ticker = {
             let (history, resources, alerting, cost) =
                 (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting), Arc::clone(&cost));
-            let mut sampler = Sampler::new();
+            let mut sampler = Sampler::new(&resources);
             Ticker::start(move || {
                 cost.measure();
+                let begun = Instant::now();
                 history.tick();
                 sampler.sample(&resources);
                 alerting.evaluate(&history);
+                resources.count_tick(begun.elapsed());
             })
         };
         let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
@@ -465,6 +483,8 @@ impl Builder {
             alerting,
             ticker,
             measure: self.measure,
+            slow_nanos: self.slow.and_then(|slow| slow.as_nanos().try_into().ok()).unwrap_or(u64::MAX),
+            exemplars: self.slow.is_some(),
             exclusions,
             consumers,
             read_tokens: Tokens::new(&self.read_tokens),

@@ -71,6 +71,7 @@ mod resources;
 mod route;
 mod scrape;
 mod ticker;
+mod trace;
 mod worker;
 
 pub use body::MeasuredBody;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_export::json::ResourcePoint;
+use metrics_export::prometheus::Resources as Exposed;
 use sysinfo::{
     Networks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind, get_current_pid,
 };
@@ -19,11 +20,15 @@ const MAX_SHOWN: usize = 400;
 
 /// How many samples can become one point.
 const STEPS: [usize; 4] = [1, 2, 5, 10];
+/// Over how many samples the longest lag of the event loops is exposed: a minute's, so that a scraper sees each.
+const LAG_POINTS: usize = 60;
 
 /// The samples of the last hour.
 #[derive(Debug, Default)]
 pub(crate) struct Resources {
     samples: Mutex<Samples>,
+    /// The last sample as Prometheus gets it: totals, where a point has rates.
+    exposed: Mutex<Exposed>,
     pub(crate) event_loops: EventLoops,
 }
 
@@ -65,6 +70,23 @@ impl Resources {
         samples.kept.capacity() * size_of::<ResourcePoint>() + samples.kept.iter().map(workers).sum::<usize>()
     }
 
+    /// What there is for Prometheus.
+    pub(crate) fn exposed(&self) -> Exposed {
+        let event_loop_lag = {
+            let samples = self.lock();
+            let points = samples.kept.iter().rev().take(LAG_POINTS);
+            points.flat_map(|point| point.worker_lags.iter().copied()).max()
+        };
+        Exposed { event_loop_lag, ..*lock(&self.exposed) }
+    }
+
+    /// Counts a turn of the monitor's thread, and the time that it took.
+    pub(crate) fn count_tick(&self, took: Duration) {
+        let mut exposed = lock(&self.exposed);
+        exposed.ticks = Some(exposed.ticks.unwrap_or(0) + 1);
+        exposed.tick_time = Some(exposed.tick_time.unwrap_or_default().saturating_add(took));
+    }
+
     fn push(&self, point: ResourcePoint) {
         let mut samples = self.lock();
         if samples.kept.len() == MAX_POINTS {
@@ -75,8 +97,7 @@ impl Resources {
     }
 
     fn lock(&self) -> MutexGuard<'_, Samples> {
-        // Nothing can panic while it is locked.
-        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.samples)
     }
 }
 
@@ -114,6 +135,11 @@ fn merged(samples: &[&ResourcePoint]) -> Option<ResourcePoint> {
     })
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing can panic while it is locked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Looks at the process. What the system does not tell is left out.
 #[derive(Debug)]
 pub(crate) struct Sampler {
@@ -126,7 +152,8 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    pub(crate) fn new() -> Self {
+    /// Looks for the first time, so that a scrape finds something before the first second is over.
+    pub(crate) fn new(resources: &Resources) -> Self {
         let mut sampler = Self {
             pid: get_current_pid().ok(),
             system: System::new(),
@@ -136,7 +163,27 @@ impl Sampler {
         };
         sampler.refresh();
         sampler.cpu_millis = sampler.process().map(Process::accumulated_cpu_time);
+        sampler.expose(resources);
         sampler
+    }
+
+    fn expose(&self, resources: &Resources) {
+        let process = self.process();
+        let all = |bytes: fn(&sysinfo::NetworkData) -> u64| Some(self.networks.values().map(bytes).sum());
+        let mut exposed = lock(&resources.exposed);
+        *exposed = Exposed {
+            cpu_time: self.cpu_millis.map(Duration::from_millis),
+            resident_bytes: process.map(Process::memory),
+            virtual_bytes: process.map(Process::virtual_memory),
+            open_files: process.and_then(Process::open_files).map(|files| files as u64),
+            max_files: process.and_then(Process::open_files_limit).map(|files| files as u64),
+            threads: process.and_then(Process::tasks).map(|tasks| tasks.len() as u64),
+            started: process
+                .map(|process| SystemTime::UNIX_EPOCH + Duration::from_secs(process.start_time())),
+            network_received_bytes: all(sysinfo::NetworkData::total_received),
+            network_sent_bytes: all(sysinfo::NetworkData::total_transmitted),
+            ..*exposed
+        };
     }
 
     /// Adds a sample of now.
@@ -165,6 +212,7 @@ impl Sampler {
             worker_lags,
             worker_busy_percent,
         });
+        self.expose(resources);
     }
 
     fn process(&self) -> Option<&Process> {
@@ -186,7 +234,9 @@ mod tests {
 
     #[test]
     fn a_sample_tells_what_this_process_uses() {
-        let (resources, mut sampler) = (Resources::default(), Sampler::new());
+        let resources = Resources::default();
+        let mut sampler = Sampler::new(&resources);
+        let first = resources.exposed();
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(300) {
             std::hint::spin_loop();
@@ -199,6 +249,34 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert!(point.threads >= Some(1) && point.open_files >= Some(1), "{point:?}");
         }
+        resources.count_tick(Duration::from_millis(3));
+        resources.count_tick(Duration::from_millis(4));
+        let exposed = resources.exposed();
+        assert_eq!((exposed.ticks, exposed.tick_time), (Some(2), Some(Duration::from_millis(7))));
+        assert_eq!(exposed.resident_bytes, point.resident_bytes);
+        assert!(
+            first.cpu_time < exposed.cpu_time && first.started == exposed.started,
+            "{first:?} {exposed:?}"
+        );
+        assert!(exposed.started < Some(SystemTime::now()), "{exposed:?}");
+        assert_eq!(exposed.event_loop_lag, None);
+        if cfg!(target_os = "linux") {
+            assert!(exposed.max_files > exposed.open_files && exposed.virtual_bytes > exposed.resident_bytes);
+        }
+    }
+
+    #[test]
+    fn the_longest_lag_of_the_last_minute_is_exposed() {
+        let resources = Resources::default();
+        let point = |lags: &[u64]| {
+            let worker_lags = lags.iter().copied().map(Duration::from_millis).collect();
+            ResourcePoint { worker_lags, ..ResourcePoint::default() }
+        };
+        resources.push(point(&[900, 3]));
+        (1..LAG_POINTS).for_each(|_| resources.push(point(&[1, 5])));
+        assert_eq!(resources.exposed().event_loop_lag, Some(Duration::from_millis(900)));
+        resources.push(point(&[2]));
+        assert_eq!(resources.exposed().event_loop_lag, Some(Duration::from_millis(5)));
     }
 
     fn sample(i: u64) -> ResourcePoint {

@@ -8,6 +8,7 @@
 
 mod cells;
 mod distinct;
+mod reading;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::cells::MetricCells;
 pub(crate) use self::distinct::Registers;
 use self::distinct::day_of;
+pub use self::reading::MetricReading;
 use crate::endpoint::EndpointId;
 use crate::histogram::{MergeError, Sum};
 use crate::registry::Registry;

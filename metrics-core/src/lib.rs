@@ -56,6 +56,7 @@ mod clock;
 mod consumer;
 mod endpoint;
 mod error_log;
+mod exemplar;
 mod histogram;
 mod history;
 mod layout;
@@ -74,12 +75,13 @@ mod sync;
 
 pub use builder::{BuildError, Builder};
 pub use business::{
-    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricSnapshot, MetricSummary, Timer,
-    Timing, UniqueCount,
+    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricReading, MetricSnapshot,
+    MetricSummary, Timer, Timing, UniqueCount,
 };
 pub use consumer::{Consumer, ConsumerId};
 pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
 pub use error_log::MAX_MESSAGE_BYTES;
+pub use exemplar::{Exemplar, ParseTraceIdError, TraceId};
 pub use histogram::{Bucket, Histogram, MergeError};
 pub use history::{
     Business, History, MetricPoint, MetricTrend, ParseWindowError, Point, StepError, Trend, Window,

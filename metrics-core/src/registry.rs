@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::consumer::{Consumer, ConsumerFigures, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::error_log::{ErrorEvent, ErrorLog};
+use crate::exemplar::Exemplars;
 use crate::histogram::Sum;
 use crate::layout::Layout;
 use crate::local;
@@ -47,6 +48,7 @@ pub(crate) struct Core {
     /// The current window's: minimum and maximum start anew in each. A multiple of [`EPOCH_STEP`].
     epoch: AtomicU64,
     error_log: ErrorLog,
+    exemplars: Exemplars,
     clock: Clock,
     started_ticks: u64,
     started: Instant,
@@ -75,7 +77,7 @@ pub(crate) struct MetricsAt {
 /// What a snapshot is to have beside requests.
 #[derive(Debug, Clone, Copy)]
 struct Parts {
-    /// Of which there can be many; a summary shows none.
+    /// Exemplars, too: there can be many of both, and a summary shows none.
     consumers: bool,
     metrics: bool,
 }
@@ -112,6 +114,7 @@ impl Registry {
             granularity,
             epoch: AtomicU64::new(0),
             error_log: ErrorLog::new(error_log_capacity),
+            exemplars: Exemplars::default(),
             started_ticks: clock.raw(),
             clock,
             started: Instant::now(),
@@ -333,6 +336,10 @@ impl Core {
         &self.error_log
     }
 
+    pub(crate) fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
+    }
+
     #[inline(always)]
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
@@ -344,6 +351,8 @@ impl Core {
     }
 
     fn snapshot(&self, readings: &mut Readings, parts: Parts) -> Snapshot {
+        // Before the endpoints, so that the request of each exemplar is among what is counted there.
+        let exemplars = if parts.consumers { self.exemplars.all(&self.endpoints) } else { Vec::new() };
         let shards = self.pool.all();
         let endpoints = readings.reader.read(&shards, &self.endpoints, self.epoch.load(Ordering::Relaxed));
         let taken = SystemTime::now();
@@ -368,6 +377,7 @@ impl Core {
             },
             endpoints,
             consumers: if parts.consumers { self.consumers(&shards) } else { Vec::new() },
+            exemplars,
             in_flight: Gauge::under_way(|| shards.iter().map(|shard| shard.in_flight())).0,
             open_streams: Gauge::under_way(|| shards.iter().map(|shard| shard.open_streams())).0,
             opens: None,
