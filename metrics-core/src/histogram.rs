@@ -82,6 +82,21 @@ impl Histogram {
         })
     }
 
+    /// For each bound in nanoseconds, ascending, how many durations are in buckets that begin at it or below. Together in one pass
+    /// over the buckets.
+    pub fn cumulative(&self, bounds: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
+        let (mut done, mut sum) = (0, 0_u64);
+        bounds.into_iter().map(move |bound| {
+            let end = (self.layout.index(bound) + 1).saturating_sub(self.first).min(self.counts.len());
+            if let Some(counts) = self.counts.get(done..end) {
+                // Nothing wraps unless the total, which stops at its largest number, is that already.
+                sum = counts.iter().fold(sum, |sum, &count| sum.wrapping_add(count));
+                done = end;
+            }
+            sum
+        })
+    }
+
     /// The duration in nanoseconds that a share `quantile` (0 ..= 1) of all durations does not exceed; 0 when empty.
     ///
     /// As in HdrHistogram: the largest value of the bucket in which the quantile falls. Exactly 0 gives the smallest value

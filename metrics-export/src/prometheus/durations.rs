@@ -80,19 +80,8 @@ impl<'a> Durations<'a> {
     pub(crate) fn cumulative(&self, bounds: &[Bound]) -> [u64; MAX_BOUNDS] {
         let mut counts = [0_u64; MAX_BOUNDS];
         for group in self.groups() {
-            let mut at = 0;
-            for bucket in group.histogram().buckets() {
-                while bounds.get(at).is_some_and(|bound| bound.nanos < bucket.lowest) {
-                    at += 1;
-                }
-                if at == bounds.len() {
-                    break;
-                }
-                counts[at] = counts[at].saturating_add(bucket.count);
-            }
-        }
-        for at in 1..bounds.len() {
-            counts[at] = counts[at].saturating_add(counts[at - 1]);
+            let of_group = group.histogram().cumulative(bounds.iter().map(|bound| bound.nanos));
+            counts.iter_mut().zip(of_group).for_each(|(sum, count)| *sum = sum.saturating_add(count));
         }
         counts
     }

@@ -106,17 +106,14 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// A bucket from behind the labels on: its upper bound as the last label, its count, and its exemplar.
-    fn bucket(&mut self, labels: &Range<usize>, bound: &str, count: u64, exemplar: Option<&Exemplar>) {
-        self.text(if labels.is_empty() { "{le=\"" } else { ",le=\"" });
+    /// The end of a bucket's line: its upper bound as the last label, its count, and its exemplar.
+    fn bucket(&mut self, bound: &str, count: u64, exemplar: Option<&Exemplar>) {
         self.text(bound);
-        self.out.push(b'"');
-        self.close(true, |out| {
-            integer(out, count);
-            if let Some(exemplar) = exemplar {
-                write_exemplar(out, exemplar);
-            }
-        });
+        integer(self.out, count);
+        if let Some(exemplar) = exemplar {
+            write_exemplar(self.out, exemplar);
+        }
+        self.out.push(b'\n');
     }
 
     /// The end of a line, from behind the labels on.
@@ -178,13 +175,17 @@ impl<'a> Encoder<'a> for Text<'a> {
         let exemplar = durations.exemplar_place(&exposition.bounds).zip(durations.exemplar);
         let exemplar = exemplar.filter(|_| self.dialect == Dialect::OpenMetrics);
         let at = |place| exemplar.filter(|&(its, _)| its == place).map(|(_, exemplar)| exemplar);
+        let begin = self.out.len();
         let labels = self.series(&family, "_bucket", labels);
+        self.out.push(if labels.is_empty() { b'{' } else { b',' });
+        // All buckets' lines begin the same.
+        let begin = begin..self.out.len();
         let cumulative = durations.cumulative(&exposition.bounds);
         for (place, (bound, below)) in exposition.bounds.iter().zip(cumulative).enumerate() {
-            self.bucket(&labels, &bound.text, below, at(place));
-            self.again(&family, "_bucket", &labels);
+            self.bucket(&bound.label, below, at(place));
+            self.out.extend_from_within(begin.clone());
         }
-        self.bucket(&labels, "+Inf", count, at(exposition.bounds.len()));
+        self.bucket("le=\"+Inf\"} ", count, at(exposition.bounds.len()));
         self.again(&family, "_sum", &labels);
         self.close(!labels.is_empty(), |out| decimal(out, durations.sum_nanos(), 1_000_000_000));
         self.again(&family, "_count", &labels);
