@@ -495,7 +495,50 @@ impl MetricSummary {
     }
 }
 
+/// What a [`MetricSnapshot`] holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MetricValue<'a> {
+    /// By how much it grew in the span.
+    Counter(u64),
+    /// What is in it at the end of the span.
+    Gauge(f64),
+    /// Times that ended in the span; `None` if there were none.
+    Timer(Option<&'a GroupSnapshot>),
+    /// How often something was found in the span, and how often not.
+    HitRatio {
+        /// Hits.
+        hits: u64,
+        /// Misses.
+        misses: u64,
+    },
+    /// How many distinct values there were, whatever the span. Standard error: 1.15 %.
+    UniqueCount {
+        /// Since midnight (UTC).
+        today: u64,
+        /// On the day before.
+        yesterday: u64,
+    },
+}
+
 impl MetricSnapshot {
+    /// What the metric is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it holds.
+    pub fn value(&self) -> MetricValue<'_> {
+        match &self.state {
+            MetricState::Counter(count) => MetricValue::Counter(*count),
+            MetricState::Gauge(value) => MetricValue::Gauge(*value),
+            MetricState::Timer(times) => MetricValue::Timer(times.as_deref()),
+            &MetricState::HitRatio { hits, misses } => MetricValue::HitRatio { hits, misses },
+            MetricState::UniqueCount { today, yesterday } => {
+                MetricValue::UniqueCount { today: today.estimate(), yesterday: yesterday.estimate() }
+            }
+        }
+    }
+
     /// What was counted since an earlier state, and what is kept now.
     fn difference(&self, earlier: Option<&Self>) -> Self {
         let state = match (&self.state, earlier.map(|earlier| &earlier.state)) {

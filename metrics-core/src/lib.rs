@@ -74,12 +74,12 @@ mod sync;
 
 pub use builder::{BuildError, Builder};
 pub use business::{
-    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricSnapshot, MetricSummary, Timer,
-    Timing, UniqueCount,
+    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricSnapshot, MetricSummary,
+    MetricValue, Timer, Timing, UniqueCount,
 };
 pub use consumer::{Consumer, ConsumerId};
 pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
-pub use error_log::MAX_MESSAGE_BYTES;
+pub use error_log::{ErrorCursor, MAX_MESSAGE_BYTES};
 pub use histogram::{Bucket, Histogram, MergeError};
 pub use history::{History, ParseWindowError, Point, StepError, Trend, Window};
 pub use layout::MAX_NANOS;

@@ -191,6 +191,11 @@ impl Snapshot {
         &self.consumers
     }
 
+    /// The application's own metrics, by name.
+    pub fn metrics(&self) -> &[MetricSnapshot] {
+        &self.metrics
+    }
+
     /// Requests that were under way at the end of the span.
     pub fn in_flight(&self) -> u64 {
         self.in_flight
