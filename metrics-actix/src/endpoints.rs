@@ -20,6 +20,7 @@ use crate::answer;
 use crate::background::Refused;
 use crate::builder::{Reset, Shared};
 use crate::dashboard;
+use crate::exporters;
 use crate::method::MethodLabel;
 use crate::scrape;
 
@@ -45,6 +46,7 @@ enum Call {
     History { window: Window, step: Option<String>, endpoint: Option<EndpointName> },
     Alerts,
     Errors,
+    Exporters,
     Business,
     Resources(Window),
     Consumers { top: usize },
@@ -65,7 +67,7 @@ impl Call {
     /// Reads the figures and writes the answer, or else says what is wrong with the query.
     fn answer(
         self,
-        Shared { registry, history, resources, alerting, .. }: &Shared,
+        Shared { registry, history, resources, alerting, exporting, .. }: &Shared,
     ) -> Result<Vec<u8>, String> {
         Ok(match self {
             Self::Summary(window) => answer::success(SummaryBody::from(&history.summary(window))),
@@ -77,6 +79,7 @@ impl Call {
             }
             Self::Alerts => alerting.answer(),
             Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
+            Self::Exporters => exporters::answer(exporting),
             Self::Business => answer::success(BusinessBody::from(&registry.summary())),
             Self::Resources(window) => {
                 let span = window.length().unwrap_or(Duration::MAX);
@@ -116,7 +119,7 @@ impl Call {
                 let top = top.filter(|top| (1..=MAX_TOP).contains(top));
                 Self::Consumers { top: top.ok_or(format!("top is out of range; allowed: 1 to {MAX_TOP}"))? }
             }
-            Self::Alerts | Self::Errors | Self::Business | Self::Reset => self,
+            Self::Alerts | Self::Errors | Self::Exporters | Self::Business | Self::Reset => self,
         })
     }
 }
@@ -133,6 +136,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             ("history", history),
             ("alerts", Call::Alerts),
             ("errors", Call::Errors),
+            ("exporters", Call::Exporters),
             ("business", Call::Business),
             ("resources", Call::Resources(Window::FiveMinutes)),
         ];

@@ -29,6 +29,7 @@
 //! | until when a request is timed | [`Until`] |
 //! | on whose behalf a request is made | [`Identity`] |
 //! | what Prometheus gets to see | [`prometheus::Exposition`] |
+//! | what sends figures to other places | [`push::Exporter`] |
 //!
 //! Every request ends in exactly one of: a response, an `Err` of an inner middleware (its status counts), aborted (the
 //! client went away before there was a response), or panicked. A response whose body breaks off counts by its status, and
@@ -45,6 +46,8 @@
 //! |---|---|
 //! | `alert-log`, `alert-webhook`, `alertmanager` | where notices of alerts can go |
 //! | `alert-toml` | rules of alerts from TOML |
+//! | `otlp`, `ecs-log`, `elasticsearch` | where figures and errors can be [sent to](Builder::exporter) |
+//! | `tls` | `https` URLs for all of them |
 
 #![forbid(unsafe_code)]
 
@@ -58,6 +61,7 @@ mod consumer;
 mod dashboard;
 mod endpoints;
 mod exclude;
+mod exporters;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod lag;
@@ -76,7 +80,14 @@ pub use body::MeasuredBody;
 pub use builder::{BuildError, Builder, Metrics, Until};
 pub use consumer::Identity;
 pub use marker::{Marked, MarkedService, RouteMarker};
+#[cfg(feature = "ecs-log")]
+pub use metrics_export::ecs;
+#[cfg(feature = "elasticsearch")]
+pub use metrics_export::elasticsearch;
+#[cfg(feature = "otlp")]
+pub use metrics_export::otlp;
 pub use metrics_export::prometheus;
+pub use metrics_export::push;
 pub use middleware::{MetricsService, Middleware, Recorded};
 
 /// The README's examples, compiled and run with the doc tests.

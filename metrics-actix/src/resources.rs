@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_export::json::ResourcePoint;
+use metrics_export::push;
 use sysinfo::{
     Networks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind, get_current_pid,
 };
@@ -18,6 +19,7 @@ const MAX_POINTS: usize = 3_600;
 #[derive(Debug, Default)]
 pub(crate) struct Resources {
     points: Mutex<VecDeque<ResourcePoint>>,
+    process: Mutex<push::Process>,
     pub(crate) lags: Lags,
 }
 
@@ -27,6 +29,12 @@ impl Resources {
         let points = self.lock();
         let wanted = usize::try_from(span.as_secs()).unwrap_or(usize::MAX).min(points.len());
         points.range(points.len() - wanted..).cloned().collect()
+    }
+
+    /// What the process used at the last sample.
+    pub(crate) fn process(&self) -> push::Process {
+        // Nothing can panic while it is locked.
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, point: ResourcePoint) {
@@ -77,6 +85,14 @@ impl Sampler {
         self.cpu_millis = self.process().map(Process::accumulated_cpu_time);
         let cpu_millis = self.cpu_millis.zip(before).map(|(now, before)| now.saturating_sub(before));
         let process = self.process();
+        *resources.process.lock().unwrap_or_else(PoisonError::into_inner) = push::Process {
+            started: process
+                .map(|process| SystemTime::UNIX_EPOCH + Duration::from_secs(process.start_time())),
+            cpu_time: self.cpu_millis.map(Duration::from_millis),
+            resident_bytes: process.map(Process::memory),
+            open_files: process.and_then(Process::open_files).map(|files| files as u64),
+            threads: process.and_then(Process::tasks).map(|tasks| tasks.len() as u64),
+        };
         let per_second = |bytes: fn(&sysinfo::NetworkData) -> u64| {
             self.networks.values().map(bytes).sum::<u64>() as f64 / seconds
         };

@@ -12,6 +12,8 @@
 //! ```
 
 pub(crate) mod alerts;
+#[cfg(feature = "push")]
+mod exporters;
 mod live;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ use metrics_core::{
 use serde::{Serialize, Serializer};
 
 pub use self::alerts::AlertsBody;
+#[cfg(feature = "push")]
+pub use self::exporters::ExportersBody;
 pub use self::live::LiveBody;
 
 /// What a successful call is answered with: `{"success": true, "data": ...}`.

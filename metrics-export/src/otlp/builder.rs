@@ -191,6 +191,7 @@ impl Builder {
         let settings = Settings {
             interval: self.interval.unwrap_or(Duration::from_secs(60)),
             timeout: self.timeout.unwrap_or(Duration::from_secs(10)),
+            exact_statuses: true,
             ..Settings::default()
         };
         let encoding = Encoding {

@@ -23,6 +23,9 @@ pub struct Settings {
     pub max_age: Duration,
     /// Errors of the error log that wait at most; default 0, none are wanted. The oldest make room, and are counted.
     pub max_errors: usize,
+    /// Whether it tells single statuses apart: where nobody says otherwise, metrics-actix then keeps a histogram for each.
+    /// Default: no.
+    pub exact_statuses: bool,
     /// The longest pause after an attempt that failed; each further one is twice as long. Default 1 s.
     pub first_pause: Duration,
     /// The longest pause at all; default 60 s. A pause is at random between half and all of it.
@@ -38,6 +41,7 @@ impl Default for Settings {
             max_windows: 1,
             max_age: Duration::from_secs(3_600),
             max_errors: 0,
+            exact_statuses: false,
             first_pause: Duration::from_secs(1),
             max_pause: Duration::from_secs(60),
         }

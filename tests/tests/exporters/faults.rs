@@ -1,0 +1,274 @@
+//! Seven ways in which a destination fails: nothing is lost or doubled unseen, and all is well as soon as it is well again.
+//!
+//! Times are short here, so that a test takes seconds: windows of 50 ms, attempts of 300 ms.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metrics_actix::ecs::Service;
+use metrics_actix::elasticsearch::Elasticsearch;
+use metrics_actix::otlp::{Otlp, Temporality};
+use metrics_actix::push::{Counts, Engine, Exporter};
+use metrics_core::{Outcome, Registry};
+use serde_json::Value;
+
+use crate::decode;
+use crate::stub::{Fault, Stub};
+
+const FAULTS: [Fault; 7] = [
+    Fault::Refused,
+    Fault::BlackHole,
+    Fault::HalfOpen,
+    Fault::Slow,
+    Fault::Reset,
+    Fault::Refusing,
+    Fault::SlowHandshake,
+];
+
+const INTERVAL: Duration = Duration::from_millis(50);
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Waits until the counts of the only destination are as they should be.
+pub(crate) fn counts(engine: &Engine, until: impl Fn(&Counts) -> bool) -> Counts {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let counts = engine.counts().remove(0);
+        if until(&counts) {
+            return counts;
+        }
+        assert!(Instant::now() < deadline, "{counts:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Makes requests until it is stopped: how many, and how many of them failed.
+struct Load {
+    stop: Arc<AtomicBool>,
+    thread: thread::JoinHandle<(u64, u64)>,
+}
+
+impl Load {
+    fn start(registry: &Registry) -> Self {
+        let (stop, registry) = (Arc::new(AtomicBool::new(false)), registry.clone());
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let endpoint = registry.endpoint("GET", "/items/{id}");
+            let (mut calls, mut errors) = (0, 0);
+            while !stopped.load(Ordering::Relaxed) {
+                registry.record(endpoint, 200, Duration::from_micros(100 + calls % 900));
+                calls += 1;
+                // Below what the error log holds in a second.
+                if calls % 200 == 0 {
+                    let message = format!("failure {errors}");
+                    registry.record_error(endpoint, Outcome::Status(500), Duration::from_millis(3), &message);
+                    (calls, errors) = (calls + 1, errors + 1);
+                }
+                thread::sleep(Duration::from_micros(200));
+            }
+            (calls, errors)
+        });
+        Self { stop, thread }
+    }
+
+    fn stop(self) -> (u64, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Fails for a while under load, heals, and stops. What was counted, and what became of it.
+fn through(stub: &Stub, exporter: impl Exporter) -> ((u64, u64), Counts) {
+    let registry = Registry::builder().error_log_capacity(10_000).build().unwrap();
+    let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
+    let load = Load::start(&registry);
+    let failing = counts(&engine, |counts| counts.failing >= 3 && counts.windows >= 20);
+    assert_eq!((failing.windows_sent, failing.last_sent), (0, None));
+    assert!(failing.last_error.is_some());
+    stub.heal();
+    counts(&engine, |counts| counts.windows_sent >= 3 && counts.failing == 0);
+    let counted = load.stop();
+    assert!(engine.shutdown(Duration::from_secs(60)));
+    let counts = engine.counts().remove(0);
+    assert_eq!(counts.windows, counts.windows_sent + counts.windows_merged + counts.windows_dropped);
+    assert_eq!((counts.windows_waiting, counts.last_error.as_deref()), (0, None));
+    (counted, counts)
+}
+
+fn otlp(stub: &Stub, temporality: Temporality) -> Otlp {
+    let mut otlp =
+        Otlp::builder().endpoint(stub.url()).temporality(temporality).interval(INTERVAL).timeout(TIMEOUT);
+    if let Some(authority) = stub.authority() {
+        otlp = otlp.root_certificates(authority);
+    }
+    otlp.build().unwrap()
+}
+
+#[test]
+fn every_delta_arrives_once_whatever_failed_meanwhile() {
+    thread::scope(|scope| {
+        for fault in FAULTS {
+            scope.spawn(move || {
+                let received = Arc::new(Mutex::new(Vec::new()));
+                let stub = Stub::start(fault, {
+                    let received = Arc::clone(&received);
+                    move |body| {
+                        received.lock().unwrap().push(decode::requests(body));
+                        Vec::new()
+                    }
+                });
+                let ((calls, _), counts) = through(&stub, otlp(&stub, Temporality::Delta));
+                assert_eq!((counts.windows_dropped, counts.calls_dropped), (0, 0));
+                let received: Vec<u64> = received.lock().unwrap().clone();
+                let sum = received.iter().sum::<u64>();
+                match fault {
+                    // Taken, but nobody could know: sent again, as OTLP has no names for what was sent.
+                    Fault::HalfOpen => assert!(sum >= calls, "{fault:?}: {sum} of {calls}"),
+                    _ => assert_eq!(sum, calls, "{fault:?}"),
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn cumulative_counts_are_right_with_the_first_window_that_arrives() {
+    thread::scope(|scope| {
+        for fault in FAULTS {
+            scope.spawn(move || {
+                let last = Arc::new(Mutex::new(0));
+                let stub = Stub::start(fault, {
+                    let last = Arc::clone(&last);
+                    move |body| {
+                        let requests = decode::requests(body);
+                        let before = std::mem::replace(&mut *last.lock().unwrap(), requests);
+                        assert!(
+                            requests >= before,
+                            "a cumulative count went down: {requests} after {before}"
+                        );
+                        Vec::new()
+                    }
+                });
+                let ((calls, _), _) = through(&stub, otlp(&stub, Temporality::Cumulative));
+                assert_eq!(*last.lock().unwrap(), calls, "{fault:?}");
+            });
+        }
+    });
+}
+
+/// Stores documents by their ids, as `_bulk` does, and answers as it does.
+fn store(body: &[u8], stored: &Mutex<HashMap<String, Value>>) -> Vec<u8> {
+    let lines: Vec<Value> = body
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).expect("each line is JSON"))
+        .collect();
+    let mut stored = stored.lock().unwrap();
+    let create = |pair: &[Value]| {
+        let id = pair[0]["create"]["_id"].as_str().unwrap().to_owned();
+        assert_eq!(pair[1]["event"]["id"], id);
+        let status = if stored.insert(id, pair[1].clone()).is_some() { 409 } else { 201 };
+        serde_json::json!({ "create": { "status": status } })
+    };
+    let items: Vec<_> = lines.chunks(2).map(create).collect();
+    let errors = items.iter().any(|item| item["create"]["status"] == 409);
+    serde_json::json!({ "errors": errors, "items": items }).to_string().into_bytes()
+}
+
+#[test]
+fn every_document_is_stored_once_whatever_failed_meanwhile() {
+    thread::scope(|scope| {
+        for fault in FAULTS {
+            scope.spawn(move || {
+                let stored = Arc::new(Mutex::new(HashMap::new()));
+                let stub = Stub::start(fault, {
+                    let stored = Arc::clone(&stored);
+                    move |body| store(body, &stored)
+                });
+                let mut exporter = Elasticsearch::builder(stub.url(), Service::new("shop"))
+                    .api_key("c2VjcmV0OnNlY3JldA==")
+                    .interval(INTERVAL)
+                    .timeout(TIMEOUT);
+                if let Some(authority) = stub.authority() {
+                    exporter = exporter.root_certificates(authority);
+                }
+                let ((calls, errors), counts) = through(&stub, exporter.build().unwrap());
+                assert_eq!((counts.errors_dropped, counts.errors_missed, counts.errors_sent), (0, 0, errors));
+                let stored = stored.lock().unwrap();
+                let of = |dataset: &str| {
+                    let of = |document: &&Value| document["event"]["dataset"] == dataset;
+                    stored.values().filter(of).collect::<Vec<_>>()
+                };
+                assert_eq!(of("http.errors").len() as u64, errors, "{fault:?}");
+                let whole = of("http.summary").into_iter().filter(|summary| summary["labels"].is_null());
+                let sum: u64 = whole.map(|summary| summary["requests"]["count"].as_u64().unwrap()).sum();
+                assert_eq!(sum, calls, "{fault:?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn what_is_too_old_is_dropped_and_every_request_in_it_is_counted() {
+    let received = Arc::new(Mutex::new(0));
+    let stub = Stub::start(Fault::Refused, {
+        let received = Arc::clone(&received);
+        move |body| {
+            *received.lock().unwrap() += decode::requests(body);
+            Vec::new()
+        }
+    });
+    let registry = Registry::new();
+    let exporter = decode::Forgetful { inner: otlp(&stub, Temporality::Delta), max_age: INTERVAL * 4 };
+    let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
+    let load = Load::start(&registry);
+    counts(&engine, |counts| counts.windows_dropped >= 3);
+    stub.heal();
+    counts(&engine, |counts| counts.windows_sent >= 3);
+    let (calls, _) = load.stop();
+    assert!(engine.shutdown(Duration::from_secs(60)));
+    let counts = engine.counts().remove(0);
+    assert!(counts.calls_dropped > 0);
+    assert_eq!(*received.lock().unwrap() + counts.calls_dropped, calls);
+}
+
+/// A shutdown does not wait for destinations that take longer; nor for an attempt that is under way, which may take a minute.
+#[test]
+fn a_shutdown_ends_in_time_and_counts_what_is_left() {
+    thread::scope(|scope| {
+        for fault in FAULTS {
+            scope.spawn(move || {
+                let stub = Stub::start(fault, |_| Vec::new());
+                let mut otlp = Otlp::builder()
+                    .endpoint(stub.url())
+                    .temporality(Temporality::Delta)
+                    .interval(INTERVAL)
+                    .timeout(Duration::from_secs(60));
+                if let Some(authority) = stub.authority() {
+                    otlp = otlp.root_certificates(authority);
+                }
+                let registry = Registry::new();
+                let engine =
+                    Engine::builder(registry.clone()).exporter(otlp.build().unwrap()).start().unwrap();
+                let load = Load::start(&registry);
+                counts(&engine, |counts| counts.windows >= 5);
+                let (calls, _) = load.stop();
+                let begun = Instant::now();
+                let all = engine.shutdown(Duration::from_millis(500));
+                let took = begun.elapsed();
+                println!("{fault:?}: all sent: {all}, {} ms over time", took.as_millis() as i64 - 500);
+                // Far below the attempt's minute, however busy the machine is.
+                assert!(took < Duration::from_secs(30), "{fault:?}: {took:?}");
+                let counts = engine.counts().remove(0);
+                assert_eq!((counts.windows_sent, counts.windows_waiting), (0, 0), "{fault:?}");
+                assert_eq!(
+                    (all && fault == Fault::BlackHole, counts.calls_dropped),
+                    (false, calls),
+                    "{fault:?}"
+                );
+            });
+        }
+    });
+}
