@@ -12,7 +12,7 @@ use crate::json::Time;
 use crate::push::Window;
 
 /// The version of the schema that the fields are from.
-const ECS_VERSION: &str = "9.1.0";
+const ECS_VERSION: &str = "9.4.0";
 
 /// What the documents of one service have in common.
 #[derive(Debug, Clone)]

@@ -13,8 +13,8 @@ use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::{Otlp, Temporality};
 use metrics_actix::push::{Counts, Engine, Exporter};
 use metrics_core::{Outcome, Registry};
-use serde_json::Value;
 
+use crate::bulk;
 use crate::decode;
 use crate::stub::{Fault, Stub};
 
@@ -158,25 +158,6 @@ fn cumulative_counts_are_right_with_the_first_window_that_arrives() {
     });
 }
 
-/// Stores documents by their ids, as `_bulk` does, and answers as it does.
-fn store(body: &[u8], stored: &Mutex<HashMap<String, Value>>) -> Vec<u8> {
-    let lines: Vec<Value> = body
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).expect("each line is JSON"))
-        .collect();
-    let mut stored = stored.lock().unwrap();
-    let create = |pair: &[Value]| {
-        let id = pair[0]["create"]["_id"].as_str().unwrap().to_owned();
-        assert_eq!(pair[1]["event"]["id"], id);
-        let status = if stored.insert(id, pair[1].clone()).is_some() { 409 } else { 201 };
-        serde_json::json!({ "create": { "status": status } })
-    };
-    let items: Vec<_> = lines.chunks(2).map(create).collect();
-    let errors = items.iter().any(|item| item["create"]["status"] == 409);
-    serde_json::json!({ "errors": errors, "items": items }).to_string().into_bytes()
-}
-
 #[test]
 fn every_document_is_stored_once_whatever_failed_meanwhile() {
     thread::scope(|scope| {
@@ -185,7 +166,7 @@ fn every_document_is_stored_once_whatever_failed_meanwhile() {
                 let stored = Arc::new(Mutex::new(HashMap::new()));
                 let stub = Stub::start(fault, {
                     let stored = Arc::clone(&stored);
-                    move |body| store(body, &stored)
+                    move |body| bulk::store(body, &stored)
                 });
                 let mut exporter = Elasticsearch::builder(stub.url(), Service::new("shop"))
                     .api_key("c2VjcmV0OnNlY3JldA==")
@@ -198,7 +179,7 @@ fn every_document_is_stored_once_whatever_failed_meanwhile() {
                 assert_eq!((counts.errors_dropped, counts.errors_missed, counts.errors_sent), (0, 0, errors));
                 let stored = stored.lock().unwrap();
                 let of = |dataset: &str| {
-                    let of = |document: &&Value| document["event"]["dataset"] == dataset;
+                    let of = |document: &&serde_json::Value| document["event"]["dataset"] == dataset;
                     stored.values().filter(of).collect::<Vec<_>>()
                 };
                 assert_eq!(of("http.errors").len() as u64, errors, "{fault:?}");
