@@ -34,6 +34,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod collector;
 mod counts;
 mod destination;
 mod engine;

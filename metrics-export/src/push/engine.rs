@@ -1,35 +1,24 @@
-//! The thread that makes the windows, and what starts and ends it.
+//! What starts and ends the threads.
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use metrics_core::{ErrorCursor, Registry};
 
+use super::collector::{Collector, Schedule, Stop};
 use super::counts::Counts;
 use super::destination::Destination;
 use super::exporter::{Exporter, Process};
 use super::queue::Queue;
-use super::settings::Settings;
-
-/// How often the error log is read, if anybody wants errors: it holds those of about a second.
-const ERRORS_EVERY: Duration = Duration::from_secs(1);
 
 /// Sends what a registry counts to destinations, until it is shut down or dropped.
 #[derive(Debug)]
 pub struct Engine {
     stop: Arc<Stop>,
     destinations: Vec<Arc<Destination>>,
-}
-
-/// Tells the thread that makes the windows to end.
-#[derive(Debug, Default)]
-struct Stop {
-    /// Until when destinations may go on.
-    at: Mutex<Option<Instant>>,
-    changed: Condvar,
 }
 
 /// Makes an [`Engine`].
@@ -108,11 +97,7 @@ impl Engine {
     /// Ends the open windows now, has all that waits sent, and ends the threads; does not wait for that. Attempts that fail
     /// are repeated as long as there is time.
     pub fn stop(&self, timeout: Duration) {
-        let deadline = after(timeout);
-        // Nothing can panic while it is locked.
-        let mut at = self.stop.at.lock().unwrap_or_else(PoisonError::into_inner);
-        *at = Some(at.map_or(deadline, |earlier| earlier.min(deadline)));
-        self.stop.changed.notify_all();
+        self.stop.at(after(timeout));
     }
 
     /// Whether nothing is sent any more, as after a [stop](Engine::stop).
@@ -146,126 +131,140 @@ impl Drop for Engine {
     }
 }
 
-/// When a destination's next window ends.
-#[derive(Debug)]
-struct Schedule {
-    destination: Arc<Destination>,
-    settings: Settings,
-    due: Instant,
-}
-
-impl Schedule {
-    fn new(destination: Arc<Destination>, settings: Settings) -> Self {
-        let mut schedule = Self { destination, settings, due: Instant::now() };
-        schedule.advance(Instant::now(), SystemTime::now());
-        schedule
-    }
-
-    /// To the next end of a window. Ends that were missed are not made up for: the next window covers their time.
-    fn advance(&mut self, now: Instant, wall: SystemTime) {
-        let interval = self.settings.interval;
-        if self.settings.aligned {
-            self.due = now + until_multiple(interval, wall);
-            return;
-        }
-        while self.due <= now {
-            self.due += interval;
-        }
-    }
-}
-
-/// How long it is to the next multiple of the interval, by the wall clock. One that is just ahead is taken for the one just
-/// reached: the two clocks differ a little.
-fn until_multiple(interval: Duration, wall: SystemTime) -> Duration {
-    let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    // Less than the interval, which is a day at most.
-    let past = (since_epoch.as_nanos() % interval.as_nanos()) as u64;
-    let left = interval - Duration::from_nanos(past);
-    if left < interval / 10 { left + interval } else { left }
-}
-
 /// That much later than now; where the clock does not go so far, a year.
 fn after(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or(now + Duration::from_secs(365 * 86_400))
 }
 
-struct Collector {
-    registry: Registry,
-    process: Box<dyn Fn() -> Process + Send>,
-    schedules: Vec<Schedule>,
-    cursor: ErrorCursor,
-}
-
-impl Collector {
-    fn run(mut self, stop: &Stop) {
-        let wants_errors = self.schedules.iter().any(|schedule| schedule.settings.max_errors > 0);
-        let mut errors_due = wants_errors.then(|| Instant::now() + ERRORS_EVERY);
-        let until = loop {
-            let next = self.schedules.iter().map(|schedule| schedule.due).chain(errors_due).min();
-            if let Some(until) = wait(stop, next) {
-                break until;
-            }
-            let now = Instant::now();
-            let is_due = |schedule: &Schedule| schedule.due <= now;
-            // Before the windows end, so that what was logged by now is in them.
-            if wants_errors {
-                self.read_errors();
-                errors_due = Some(now + ERRORS_EVERY);
-            }
-            self.end_windows(is_due);
-            let wall = SystemTime::now();
-            let due = self.schedules.iter_mut().filter(|schedule| schedule.due <= now);
-            due.for_each(|schedule| schedule.advance(now, wall));
-        };
-        self.read_errors();
-        self.end_windows(|_| true);
-        self.schedules.iter().for_each(|schedule| schedule.destination.stop(until));
-    }
-
-    fn read_errors(&mut self) {
-        let missed = self.cursor.missed();
-        let errors = self.registry.errors_after(&mut self.cursor);
-        let missed = self.cursor.missed() - missed;
-        self.schedules.iter().for_each(|schedule| schedule.destination.add_errors(&errors, missed));
-    }
-
-    /// Ends the windows of some destinations, with one snapshot for all of them.
-    fn end_windows(&self, is_due: impl Fn(&Schedule) -> bool) {
-        let mut due = self.schedules.iter().filter(|schedule| is_due(schedule)).peekable();
-        if due.peek().is_none() {
-            return;
-        }
-        let (now, process) = (Arc::new(self.registry.snapshot()), (self.process)());
-        due.for_each(|schedule| schedule.destination.end_window(Arc::clone(&now), process));
-    }
-}
-
-/// Waits until then, or for the stop.
-fn wait(stop: &Stop, until: Option<Instant>) -> Option<Instant> {
-    let mut at = stop.at.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        if at.is_some() {
-            return *at;
-        }
-        let left = until?.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return None;
-        }
-        (at, _) = stop.changed.wait_timeout(at, left).unwrap_or_else(PoisonError::into_inner);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+
+    use super::super::exporter::{Accepted, Failed, Window};
+    use super::super::settings::Settings;
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Answers with what it is told to; passes on what it was given, and panics once nobody says what to answer.
+    struct Scripted {
+        name: &'static str,
+        settings: Settings,
+        answers: Receiver<Result<Accepted, Failed>>,
+        given: Sender<Window>,
+    }
+
+    impl Exporter for Scripted {
+        fn name(&self) -> &str {
+            self.name
+        }
+
+        fn settings(&self) -> Settings {
+            self.settings.clone()
+        }
+
+        fn export(&mut self, window: &Window, _deadline: Instant) -> Result<Accepted, Failed> {
+            let _ = self.given.send(window.clone());
+            self.answers.recv().expect("somebody says what to answer")
+        }
+    }
+
+    type Answers = Sender<Result<Accepted, Failed>>;
+
+    fn scripted(name: &'static str, max_errors: usize) -> (Scripted, Answers, Receiver<Window>) {
+        let ((answer, answers), (given, windows)) = (channel(), channel());
+        let settings = Settings {
+            interval: Duration::from_millis(20),
+            first_pause: Duration::from_millis(1),
+            max_pause: Duration::from_millis(1),
+            max_errors,
+            ..Settings::default()
+        };
+        (Scripted { name, settings, answers, given }, answer, windows)
+    }
+
+    fn ok() -> Result<Accepted, Failed> {
+        Ok(Accepted::default())
+    }
+
     #[test]
-    fn windows_end_at_multiples_of_the_interval() {
-        let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        let left = |millis| until_multiple(Duration::from_secs(10), at(millis)).as_millis();
-        assert_eq!([left(1_000_000), left(1_003_500), left(1_008_999)], [10_000, 6_500, 1_001]);
-        // A timer that fired a moment too early.
-        assert_eq!(left(1_009_999), 10_001);
+    fn a_destination_that_hangs_delays_no_other_one() {
+        let (hangs, _answer, first) = scripted("hangs", 0);
+        let (works, answer, windows) = scripted("works", 0);
+        let registry = Registry::new();
+        let engine = Engine::builder(registry.clone()).exporter(hangs).exporter(works).start().unwrap();
+        first.recv_timeout(LONG).unwrap();
+        for _ in 0..5 {
+            answer.send(ok()).unwrap();
+            windows.recv_timeout(LONG).unwrap();
+        }
+        assert_eq!(engine.counts()[0].windows_sent, 0);
+        assert!(engine.counts()[1].windows_sent >= 4);
+        // The shutdown does not wait for it either.
+        drop(answer);
+        assert!(!engine.shutdown(Duration::from_millis(50)));
+        let counts = &engine.counts()[0];
+        assert_eq!(counts.windows, counts.windows_dropped + counts.windows_merged);
+    }
+
+    #[test]
+    fn an_exporter_that_panics_loses_its_window_and_goes_on() {
+        let (exporter, answer, windows) = scripted("panics", 0);
+        drop(answer);
+        let engine = Engine::builder(Registry::new()).exporter(exporter).start().unwrap();
+        (0..3).for_each(|_| drop(windows.recv_timeout(LONG).unwrap()));
+        let counts = &engine.counts()[0];
+        assert!(counts.windows_dropped >= 2, "{counts:?}");
+        assert_eq!(counts.last_error.as_deref(), Some("the exporter panicked"));
+    }
+
+    #[test]
+    fn errors_are_told_once_and_those_before_the_start_never() {
+        let (exporter, answer, windows) = scripted("errors", 100);
+        let registry = Registry::new();
+        let endpoint = registry.endpoint("GET", "/");
+        let fail = |message| {
+            let status = metrics_core::Outcome::Status(500);
+            registry.record_error(endpoint, status, Duration::ZERO, message);
+        };
+        fail("before");
+        let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
+        fail("one");
+        answer.send(Err(Failed::temporary("no"))).unwrap();
+        (0..1_000).for_each(|_| answer.send(ok()).unwrap());
+        windows.recv_timeout(LONG).unwrap();
+        // A reset shows them to people, and takes nothing away from exporters.
+        registry.reset();
+        fail("two");
+        assert!(engine.shutdown(LONG));
+        let windows: Vec<_> = windows.try_iter().collect();
+        let messages = windows.iter().flat_map(|window| &window.errors).map(|error| error.message.as_str());
+        // What was in the first window came again, if it was in it already.
+        let mut messages: Vec<_> = messages.collect();
+        messages.dedup();
+        assert_eq!(messages, ["one", "two"]);
+        assert_eq!(engine.counts()[0].errors_sent, 2);
+    }
+
+    #[test]
+    fn the_threads_end_with_the_engine() {
+        let (exporter, answer, windows) = scripted("dropped", 0);
+        drop(Engine::builder(Registry::new()).exporter(exporter).start().unwrap());
+        // The exporter is gone with its thread, once it is not waiting for an answer.
+        drop(answer);
+        loop {
+            match windows.recv_timeout(LONG) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("the thread goes on"),
+            }
+        }
+    }
+
+    #[test]
+    fn without_destinations_there_is_nothing_to_wait_for() {
+        let engine = Engine::builder(Registry::new()).start().unwrap();
+        assert!(engine.has_ended() && engine.shutdown(Duration::ZERO) && engine.counts().is_empty());
     }
 }
