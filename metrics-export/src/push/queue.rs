@@ -358,19 +358,38 @@ mod tests {
         /// Whatever fails whenever: each window, each request and each error is sent, dropped or waits, and none twice.
         #[test]
         fn everything_is_accounted_for(
-            steps in prop::collection::vec((0_u8..6, 0_u64..4), 0..60),
+            steps in prop::collection::vec((0_u8..8, 0_u64..4), 0..80),
             max_windows in 1_usize..5,
             max_errors in 1_usize..8,
         ) {
             let mut fixture = Fixture::new(settings(max_windows, max_errors));
             let (mut failed, mut in_windows, mut calls_sent) = (0, 0, 0);
+            let mut sending = None;
             for (step, amount) in steps {
-                match step {
-                    0 | 1 => { fixture.fail(amount); failed += amount; }
-                    2 => { fixture.end_window(); in_windows = failed; }
-                    3 => calls_sent += fixture.send(ok()).map_or(0, |(calls, _)| calls),
-                    4 => { fixture.send(Err(Failed::temporary("down"))); }
-                    _ => { fixture.send(Err(Failed::permanent("no"))); }
+                match (step, &sending) {
+                    (0 | 1, _) => {
+                        fixture.fail(amount);
+                        failed += amount;
+                    }
+                    (2 | 3, _) => {
+                        fixture.end_window();
+                        in_windows = failed;
+                    }
+                    (4, None) => sending = fixture.queue.take().map(|job| job.window().calls()),
+                    (5, Some(calls)) => {
+                        fixture.queue.settle(ok(), *calls);
+                        calls_sent += *calls;
+                        sending = None;
+                    }
+                    (6, Some(calls)) => {
+                        fixture.queue.settle(Err(Failed::temporary("down")), *calls);
+                        sending = None;
+                    }
+                    (7, Some(calls)) => {
+                        fixture.queue.settle(Err(Failed::permanent("no")), *calls);
+                        sending = None;
+                    }
+                    _ => {}
                 }
                 let counts = fixture.queue.counts();
                 prop_assert!(counts.windows_waiting <= max_windows as u64 + 1);

@@ -58,14 +58,15 @@ impl Load {
             let endpoint = registry.endpoint("GET", "/items/{id}");
             let (mut calls, mut errors) = (0, 0);
             while !stopped.load(Ordering::Relaxed) {
-                registry.record(endpoint, 200, Duration::from_micros(100 + calls % 900));
-                calls += 1;
-                // Below what the error log holds in a second.
+                // Below what the error log holds in a second; and one at once, so that the first window has some.
                 if calls % 200 == 0 {
                     let message = format!("failure {errors}");
                     registry.record_error(endpoint, Outcome::Status(500), Duration::from_millis(3), &message);
-                    (calls, errors) = (calls + 1, errors + 1);
+                    errors += 1;
+                } else {
+                    registry.record(endpoint, 200, Duration::from_micros(100 + calls % 900));
                 }
+                calls += 1;
                 thread::sleep(Duration::from_micros(200));
             }
             (calls, errors)
