@@ -23,7 +23,7 @@ pub mod ecs;
 pub mod elasticsearch;
 #[cfg(any(feature = "prometheus", feature = "otlp"))]
 mod exponential;
-#[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "otlp", feature = "elasticsearch"))]
+#[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "_push-http"))]
 mod http;
 #[cfg(feature = "json")]
 pub mod json;
