@@ -265,7 +265,7 @@ fn resident() -> u64 {
 #[test]
 #[ignore = "needs Linux, a process of its own, and a minute"]
 fn memory_stays_flat_while_destinations_fail() {
-    let registry = Registry::builder().error_log_capacity(10_000).build().unwrap();
+    let registry = Registry::new();
     let stubs: Vec<_> = FAULTS.into_iter().map(|fault| Stub::start(fault, |_| Vec::new())).collect();
     let mut engine = Engine::builder(registry.clone());
     for stub in &stubs {
