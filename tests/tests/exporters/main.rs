@@ -8,6 +8,7 @@ mod bulk;
 mod decode;
 mod ecs;
 mod faults;
+mod http;
 mod otlp;
 mod stub;
 mod support;
