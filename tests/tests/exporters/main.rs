@@ -4,6 +4,7 @@
 //! `METRICS_TEST_PYTHON` names (default: `python3`) PyPI's ddapm-test-agent and opentelemetry-proto, and npm's typescript and
 //! @elastic/ecs in the folder that `METRICS_TEST_NODE_MODULES` names.
 
+mod allocator;
 mod bulk;
 mod decode;
 mod ecs;
