@@ -73,7 +73,7 @@ impl Builder {
     }
 
     /// Has notices of alerts posted to this `http` URL as a [webhook](metrics_export::alert::Webhook), such as Slack takes;
-    /// default: they go nowhere. There is no TLS: post to a proxy near by.
+    /// default: they go nowhere. There is no TLS without the feature `tls`: post to a proxy near by.
     #[cfg(feature = "alert-webhook")]
     pub fn alert_webhook(mut self, url: impl Into<String>) -> Self {
         let url = url.into();
@@ -229,9 +229,11 @@ mod tests {
     #[cfg(all(feature = "alert-webhook", feature = "alertmanager"))]
     #[test]
     fn a_url_that_nothing_can_be_sent_to_is_refused_and_not_repeated() {
-        let error = refused(|b| b.alert_webhook("https://hooks.example.com/hunter2"));
-        assert!(error.starts_with("alert_webhook: the URL is refused: there is no TLS"), "{error}");
+        let error = refused(|b| b.alert_webhook("ftp://hooks.example.com/hunter2"));
+        assert!(error.starts_with("alert_webhook: the URL is refused: it does not begin with"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
+        #[cfg(not(feature = "tls"))]
+        assert!(refused(|b| b.alert_webhook("https://example.com/")).contains("there is no TLS here"));
         let error = refused(|b| b.alertmanager("127.0.0.1:9093"));
         assert!(error.starts_with("alertmanager: the URL is refused: "), "{error}");
     }

@@ -11,6 +11,7 @@ use actix_web::{Error, HttpRequest};
 use metrics_core::alert::{Alert, RuleError};
 use metrics_core::{Granularity, History, Registry};
 use metrics_export::prometheus::{Exposition, Names};
+use metrics_export::push::Engine;
 use regex_lite::Regex;
 
 use crate::access::Tokens;
@@ -20,6 +21,7 @@ use crate::consumer::{Alias, Consumers, Identity, Source, random_key};
 use crate::cost::Cost;
 use crate::endpoints;
 use crate::exclude::Exclusions;
+use crate::exporters;
 use crate::live::Live;
 use crate::marker::RouteMarker;
 use crate::message;
@@ -42,7 +44,7 @@ const MAX_TOKENS: usize = 2;
 /// Make it once, outside the closure that makes the apps, so that all workers share it.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// Until when a request is timed.
@@ -68,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) resources: Arc<Resources>,
     pub(crate) cost: Arc<Cost>,
     pub(crate) alerting: Arc<Alerting>,
+    pub(crate) exporting: Engine,
     ticker: Ticker,
     pub(crate) measure: Until,
     /// From when on a request is slow; what never comes where there are no exemplars.
@@ -154,6 +157,7 @@ impl Metrics {
     /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}`; of one of the application's own metrics, with `&metric=cache` |
     /// | `GET alerts` | the rules of alerts and their states, those that fire first |
     /// | `GET errors` | the last errors, newest first |
+    /// | `GET exporters` | what became of what was to be sent to other places |
     /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late and how busy the workers' event loops are; for up to an hour, in 400 points at most |
     /// | `GET business?window=5m` | the application's own metrics in a window, such as [`Registry::counter`] makes |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
@@ -187,7 +191,8 @@ impl Metrics {
     /// Ends the monitor's background work: none begins any more (the endpoints answer 503), and what is under way is
     /// waited for, but never longer than `timeout`. Whether all of it ended in time.
     ///
-    /// Server-sent events end within a second. Without this they end after ten seconds at most, for which a server that
+    /// What waits to be sent to [other places](Builder::exporter) is sent, and what is left when the time is over is dropped
+    /// and counted. Server-sent events end within a second. Without this they end after ten seconds at most, for which a server that
     /// stops in order waits.
     ///
     /// Requests are measured as before, and the registry can be read.
@@ -195,9 +200,11 @@ impl Metrics {
         let begun = Instant::now();
         self.shared.ticker.stop();
         self.shared.alerting.stop();
+        self.shared.exporting.stop(timeout);
         let has_ended = self.shared.background.shutdown(timeout).await;
-        background::wait(|| self.shared.alerting.is_finished(), timeout.saturating_sub(begun.elapsed())).await
-            && has_ended
+        let is_finished = || self.shared.alerting.is_finished() && self.shared.exporting.has_ended();
+        let has_finished = background::wait(is_finished, timeout.saturating_sub(begun.elapsed())).await;
+        self.shared.exporting.give_up(Instant::now()) && has_finished && has_ended
     }
 
     /// The figures.
@@ -240,6 +247,7 @@ pub struct Builder {
     reset_tokens: Vec<String>,
     reset_without_token: bool,
     pub(crate) alerts: alerts::Settings,
+    pub(crate) exporters: exporters::Settings,
 }
 
 impl fmt::Debug for Builder {
@@ -267,11 +275,12 @@ impl Builder {
             reset_tokens: Vec::new(),
             reset_without_token: false,
             alerts: alerts::Settings::default(),
+            exporters: exporters::Settings::default(),
         }
     }
 
     /// Where the figures are kept; default: a [`Registry`] of its own with the default settings, but by exact status where
-    /// [`Builder::prometheus`] has OpenTelemetry's names.
+    /// [`Builder::prometheus`] has OpenTelemetry's names, or an [exporter](Builder::exporter) tells single statuses apart.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
         self
@@ -455,11 +464,14 @@ impl Builder {
             (false, []) => Reset::Absent,
             (false, tokens) => Reset::WithToken(Tokens::new(tokens)),
         };
-        let registry = self.registry.unwrap_or_else(|| default_registry(&self.exposition));
+        let registry = self
+            .registry
+            .unwrap_or_else(|| default_registry(&self.exposition, self.exporters.want_exact_statuses()));
         let history = Arc::new(History::new(registry.clone()));
         let resources = Arc::<Resources>::default();
         let alerting = Arc::new(self.alerts.build(&self.service)?);
         let cost = Arc::<Cost>::default();
+        let exporting = self.exporters.start(&registry, &resources)?;
         let ticker = {
             let (history, resources, alerting, cost) =
                 (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting), Arc::clone(&cost));
@@ -481,6 +493,7 @@ impl Builder {
             resources,
             cost,
             alerting,
+            exporting,
             ticker,
             measure: self.measure,
             slow_nanos: self.slow.and_then(|slow| slow.as_nanos().try_into().ok()).unwrap_or(u64::MAX),
@@ -499,10 +512,11 @@ impl Builder {
     }
 }
 
-/// A registry that has a histogram wherever the exposition's names have a series.
-fn default_registry(exposition: &Exposition) -> Registry {
+/// A registry that has a histogram wherever the exposition's names, or a destination, have a series.
+fn default_registry(exposition: &Exposition, exact_statuses: bool) -> Registry {
     let granularity = match exposition.names() {
         Names::OpenTelemetry => Granularity::Exact,
+        _ if exact_statuses => Granularity::Exact,
         _ => Granularity::default(),
     };
     let registry = Registry::builder().granularity(granularity).build();
@@ -590,8 +604,8 @@ pub enum BuildError {
         /// What is wrong with it, and what is allowed.
         reason: String,
     },
-    /// The system gave no thread for the history or for notices of alerts.
-    #[error("no thread for the history or for alerts: {reason}")]
+    /// The system gave no thread for the history, for notices of alerts or for exporters.
+    #[error("no thread for the history, for alerts or for exporters: {reason}")]
     Thread {
         /// What the system said.
         reason: String,

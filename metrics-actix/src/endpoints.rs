@@ -21,6 +21,7 @@ use crate::answer;
 use crate::background::Refused;
 use crate::builder::{Reset, Shared};
 use crate::dashboard;
+use crate::exporters;
 use crate::method::MethodLabel;
 use crate::scrape;
 
@@ -46,6 +47,7 @@ enum Call {
     History { window: Window, step: Option<String>, of: Of },
     Alerts,
     Errors,
+    Exporters,
     Business(Window),
     Resources(Window),
     Consumers { top: usize },
@@ -76,7 +78,7 @@ impl Call {
     /// Reads the figures and writes the answer, or else says what is wrong with the query.
     fn answer(
         self,
-        Shared { registry, history, resources, alerting, .. }: &Shared,
+        Shared { registry, history, resources, alerting, exporting, .. }: &Shared,
     ) -> Result<Vec<u8>, String> {
         Ok(match self {
             Self::Summary(window) => answer::success(SummaryBody::from(&history.summary(window))),
@@ -96,6 +98,7 @@ impl Call {
             Self::Alerts => alerting.answer(),
             Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
             Self::Business(window) => answer::success(BusinessBody::from(&history.business(window))),
+            Self::Exporters => exporters::answer(exporting),
             Self::Resources(window) => {
                 let span = window.length().unwrap_or(Duration::MAX);
                 answer::success(ResourcesBody::new(resources.points(span)))
@@ -141,7 +144,7 @@ impl Call {
                 let top = top.filter(|top| (1..=MAX_TOP).contains(top));
                 Self::Consumers { top: top.ok_or(format!("top is out of range; allowed: 1 to {MAX_TOP}"))? }
             }
-            Self::Alerts | Self::Errors | Self::Reset => self,
+            Self::Alerts | Self::Errors | Self::Exporters | Self::Reset => self,
         })
     }
 }
@@ -158,6 +161,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             ("history", history),
             ("alerts", Call::Alerts),
             ("errors", Call::Errors),
+            ("exporters", Call::Exporters),
             ("business", Call::Business(Window::SinceReset)),
             ("resources", Call::Resources(Window::FiveMinutes)),
         ];

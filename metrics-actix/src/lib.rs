@@ -29,6 +29,7 @@
 //! | until when a request is timed | [`Until`] |
 //! | on whose behalf a request is made | [`Identity`] |
 //! | what Prometheus gets to see | [`prometheus::Exposition`] |
+//! | what sends figures to other places | [`push::Exporter`] |
 //!
 //! Every request ends in exactly one of: a response, an `Err` of an inner middleware (its status counts), aborted (the
 //! client went away before there was a response), or panicked. A response whose body breaks off counts by its status, and
@@ -45,6 +46,8 @@
 //! |---|---|
 //! | `alert-log`, `alert-webhook`, `alertmanager` | where notices of alerts can go |
 //! | `alert-toml` | rules of alerts from TOML |
+//! | `otlp`, `ecs-log`, `elasticsearch` | where figures and errors can be [sent to](Builder::exporter) |
+//! | `tls` | `https` URLs for all of them |
 
 #![forbid(unsafe_code)]
 
@@ -60,6 +63,7 @@ mod dashboard;
 mod endpoints;
 mod event_loops;
 mod exclude;
+mod exporters;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod live;
@@ -78,10 +82,27 @@ pub use body::MeasuredBody;
 pub use builder::{BuildError, Builder, Metrics, Until};
 pub use consumer::Identity;
 pub use marker::{Marked, MarkedService, RouteMarker};
+#[cfg(feature = "ecs-log")]
+pub use metrics_export::ecs;
+#[cfg(feature = "elasticsearch")]
+pub use metrics_export::elasticsearch;
+#[cfg(feature = "otlp")]
+pub use metrics_export::otlp;
 pub use metrics_export::prometheus;
+pub use metrics_export::push;
 pub use middleware::{MetricsService, Middleware, Recorded};
 
 /// The README's examples, compiled and run with the doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// As those of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/otlp.md")]
+struct OtlpPage;
+
+/// As those of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/elk.md")]
+struct ElkPage;

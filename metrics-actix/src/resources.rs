@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use metrics_export::json::ResourcePoint;
 use metrics_export::prometheus::Resources as Exposed;
+use metrics_export::push;
 use sysinfo::{
     Networks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind, get_current_pid,
 };
@@ -85,6 +86,12 @@ impl Resources {
         let mut exposed = lock(&self.exposed);
         exposed.ticks = Some(exposed.ticks.unwrap_or(0) + 1);
         exposed.tick_time = Some(exposed.tick_time.unwrap_or_default().saturating_add(took));
+    }
+
+    /// What the process used at the last sample, for exporters.
+    pub(crate) fn process(&self) -> push::Process {
+        let Exposed { started, cpu_time, resident_bytes, open_files, threads, .. } = *lock(&self.exposed);
+        push::Process { started, cpu_time, resident_bytes, open_files, threads }
     }
 
     fn push(&self, point: ResourcePoint) {

@@ -4,8 +4,8 @@
 //!
 //! `queue` is crossbeam's lock-free queue: a push evicts the oldest entry when the queue is full. It spins only if a thread
 //! was stopped half-way in the one slot that it needs, after all other slots were written over.
-//! `recent` holds what was drained; only readers lock it. An entry is in exactly one of: the queue, the list, or the
-//! count of evicted ones.
+//! `recent` holds what was drained; only readers lock it. An entry is in exactly one of: the queue, the list, the
+//! count of evicted ones, or it was shown in the window that a reset closed.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -63,17 +63,80 @@ impl fmt::Debug for Message {
 /// The last `capacity` errors.
 pub(crate) struct ErrorLog<T = ErrorEvent> {
     queue: ArrayQueue<T>,
-    evicted: AtomicU64,
-    /// Oldest first.
-    recent: Mutex<VecDeque<T>>,
+    /// Entries that newer ones pushed out of the queue, before anybody drained it.
+    overwritten: AtomicU64,
+    /// Entries of the current window that newer ones pushed out of the list.
+    pushed_out: AtomicU64,
+    recent: Mutex<Recent<T>>,
+}
+
+/// What was drained, oldest first. Entries are numbered in the order in which they were drained.
+#[derive(Debug)]
+pub(crate) struct Recent<T> {
+    entries: VecDeque<T>,
+    /// The number of the first entry.
+    first: u64,
+    /// The number of the first entry since the last reset. Those before it are kept for readers with a cursor.
+    window: u64,
+}
+
+/// How far a reader has read the error log: see [`Registry::errors_after`](crate::Registry::errors_after).
+///
+/// The default is that of a reader who has read nothing yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ErrorCursor {
+    /// The number of the next entry.
+    next: u64,
+    /// Entries that never got a number, as far as they are in `missed`.
+    overwritten: u64,
+    missed: u64,
+}
+
+impl ErrorCursor {
+    /// Entries that newer ones pushed out before the reader came, since the start. Errors that were
+    /// [thinned out](crate::Health::errors_thinned) were never entries.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+impl<T> Recent<T> {
+    /// The entries since the last reset.
+    pub(crate) fn window(&self) -> impl DoubleEndedIterator<Item = &T> {
+        let before = self.window.saturating_sub(self.first);
+        self.entries.iter().skip(usize::try_from(before).unwrap_or(usize::MAX))
+    }
+
+    /// Begins a window without entries.
+    pub(crate) fn begin_window(&mut self) {
+        self.window = self.end();
+    }
+
+    /// The number of the next entry.
+    fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// Adds an entry, and says whether one of the window had to make room for it.
+    fn push(&mut self, entry: T, capacity: usize) -> bool {
+        let full = self.entries.len() == capacity;
+        let pushes_out = full && self.first >= self.window;
+        if full {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+        self.entries.push_back(entry);
+        pushes_out
+    }
 }
 
 impl<T> ErrorLog<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             queue: ArrayQueue::new(capacity),
-            evicted: AtomicU64::new(0),
-            recent: Mutex::new(VecDeque::new()),
+            overwritten: AtomicU64::new(0),
+            pushed_out: AtomicU64::new(0),
+            recent: Mutex::new(Recent { entries: VecDeque::new(), first: 0, window: 0 }),
         }
     }
 
@@ -84,34 +147,40 @@ impl<T> ErrorLog<T> {
     /// Appends an entry. Lock-free; evicts the oldest one when nobody drained for a while.
     pub(crate) fn push(&self, event: T) {
         if self.queue.force_push(event).is_some() {
-            self.count_evicted(1);
+            // ORDERING: Relaxed, here and below; figures by themselves.
+            self.overwritten.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Drains the queue into the list, and shows the list, oldest first.
-    pub(crate) fn drain(&self) -> MutexGuard<'_, VecDeque<T>> {
+    /// Drains the queue into the list, and gives the list.
+    pub(crate) fn drain(&self) -> MutexGuard<'_, Recent<T>> {
         let mut recent = lock(&self.recent);
         // Bounded, so that a storm of errors cannot keep the reader here.
         for _ in 0..self.capacity() {
             let Some(event) = self.queue.pop() else { break };
-            if recent.len() == self.capacity() {
-                recent.pop_front();
-                self.count_evicted(1);
+            if recent.push(event, self.capacity()) {
+                self.pushed_out.fetch_add(1, Ordering::Relaxed);
             }
-            recent.push_back(event);
         }
         recent
     }
 
-    /// Entries that were pushed out by newer ones.
-    pub(crate) fn evicted(&self) -> u64 {
-        // ORDERING: Relaxed; a figure by itself.
-        self.evicted.load(Ordering::Relaxed)
+    /// Drains the queue, shows the entries that came after the cursor, oldest first, and moves it behind them.
+    pub(crate) fn after<R>(&self, cursor: &mut ErrorCursor, show: impl Fn(&T) -> R) -> Vec<R> {
+        let recent = self.drain();
+        let overwritten = self.overwritten.load(Ordering::Relaxed);
+        let never_listed = overwritten.saturating_sub(cursor.overwritten);
+        let from = cursor.next.max(recent.first);
+        cursor.missed += never_listed + (from - cursor.next);
+        cursor.overwritten = overwritten;
+        cursor.next = recent.end().max(from);
+        let seen = usize::try_from(from - recent.first).unwrap_or(usize::MAX);
+        recent.entries.iter().skip(seen).map(show).collect()
     }
 
-    fn count_evicted(&self, entries: u64) {
-        // ORDERING: Relaxed; a figure by itself.
-        self.evicted.fetch_add(entries, Ordering::Relaxed);
+    /// Entries that were pushed out by newer ones.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.overwritten.load(Ordering::Relaxed) + self.pushed_out.load(Ordering::Relaxed)
     }
 }
 
@@ -157,11 +226,34 @@ mod tests {
     #[test]
     fn each_entry_is_in_the_list_or_counted_as_evicted() {
         let log = ErrorLog::new(4);
+        let listed = || log.drain().window().copied().collect::<Vec<_>>();
         (0..10).for_each(|i| log.push(i));
-        assert_eq!(*log.drain(), [6, 7, 8, 9]);
+        assert_eq!(listed(), [6, 7, 8, 9]);
         assert_eq!(log.evicted(), 6);
         (10..13).for_each(|i| log.push(i));
-        assert_eq!(*log.drain(), [9, 10, 11, 12]);
+        assert_eq!(listed(), [9, 10, 11, 12]);
+        assert_eq!(log.evicted(), 9);
+    }
+
+    #[test]
+    fn a_cursor_sees_each_entry_once_or_counts_it_whatever_is_reset() {
+        let log = ErrorLog::new(4);
+        let (mut early, mut late) = (ErrorCursor::default(), ErrorCursor::default());
+        let after = |cursor: &mut ErrorCursor| log.after(cursor, |entry| *entry);
+        (0..3).for_each(|i| log.push(i));
+        assert_eq!(after(&mut early), [0, 1, 2]);
+        assert_eq!(after(&mut early), [0; 0]);
+        log.drain().begin_window();
+        assert_eq!(log.drain().window().count(), 0);
+        (3..6).for_each(|i| log.push(i));
+        assert_eq!(after(&mut early), [3, 4, 5]);
+        assert_eq!(log.drain().window().copied().collect::<Vec<_>>(), [3, 4, 5]);
+        // Those of the closed window made room, and nobody lost sight of them.
+        assert_eq!(log.evicted(), 0);
+        assert_eq!((after(&mut late), late.missed()), (vec![2, 3, 4, 5], 2));
+        (6..16).for_each(|i| log.push(i));
+        assert_eq!((after(&mut late), late.missed()), (vec![12, 13, 14, 15], 8));
+        assert_eq!((after(&mut early), early.missed()), (vec![12, 13, 14, 15], 6));
         assert_eq!(log.evicted(), 9);
     }
 
@@ -233,7 +325,7 @@ mod model {
                 .collect();
             drop(log.drain());
             writers.into_iter().for_each(|writer| writer.join().unwrap());
-            let listed = log.drain().len() as u64;
+            let listed = log.drain().window().count() as u64;
             assert_eq!((listed, log.evicted()), (1, 2));
         });
     }

@@ -80,7 +80,7 @@ pub use business::{
 };
 pub use consumer::{Consumer, ConsumerId};
 pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
-pub use error_log::MAX_MESSAGE_BYTES;
+pub use error_log::{ErrorCursor, MAX_MESSAGE_BYTES};
 pub use exemplar::{Exemplar, ParseTraceIdError, TraceId};
 pub use histogram::{Bucket, Histogram, MergeError};
 pub use history::{

@@ -9,7 +9,7 @@ use crate::cell::EPOCH_STEP;
 use crate::clock::Clock;
 use crate::consumer::{Consumer, ConsumerFigures, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
-use crate::error_log::{ErrorEvent, ErrorLog};
+use crate::error_log::{ErrorCursor, ErrorEvent, ErrorLog};
 use crate::exemplar::Exemplars;
 use crate::histogram::Sum;
 use crate::layout::Layout;
@@ -194,7 +194,7 @@ impl Registry {
         // Before the snapshot, which counts what the drain evicts.
         let errors = self.core.error_log.drain();
         let window = self.core.snapshot(&mut readings, Parts::SUMMARY).difference(&readings.baseline);
-        Summary { recent_errors: self.core.recent_errors(errors.iter()), ..window.summary() }
+        Summary { recent_errors: self.core.recent_errors(errors.window()), ..window.summary() }
     }
 
     /// Begins a new window, and gives the figures of the one that it closes. Each record falls into exactly one window.
@@ -203,13 +203,26 @@ impl Registry {
     pub fn reset(&self) -> Summary {
         let mut readings = lock(&self.core.readings);
         // Before the snapshot, which counts what the drain evicts.
-        let errors = std::mem::take(&mut *self.core.error_log.drain());
+        let errors = {
+            let mut recent = self.core.error_log.drain();
+            let errors = self.core.recent_errors(recent.window());
+            recent.begin_window();
+            errors
+        };
         let mut baseline = self.core.snapshot(&mut readings, Parts::ALL);
         // After the reading, not before it: the cells of the closing window still hold its extremes then.
         baseline.opens = Some(self.core.advance_epoch());
         let window = baseline.difference(&readings.baseline);
         readings.baseline = baseline;
-        Summary { recent_errors: self.core.recent_errors(errors.iter()), ..window.summary() }
+        Summary { recent_errors: errors, ..window.summary() }
+    }
+
+    /// The entries of the error log that came after the cursor, oldest first; moves the cursor behind them.
+    ///
+    /// For readers that want each entry once, such as one that sends them elsewhere: call it about once a second. Resets do
+    /// not matter. What newer entries pushed out meanwhile is counted in [`ErrorCursor::missed`].
+    pub fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
+        self.core.error_log.after(cursor, |event| self.core.recent_error(event))
     }
 
     /// The memory of all shards, in bytes: what was asked for, of which pages that are not in use are not resident. Bounded by
@@ -279,7 +292,7 @@ impl Registry {
 
     /// What the error log holds, newest first.
     pub(crate) fn recent_errors(&self) -> Vec<RecentError> {
-        self.core.recent_errors(self.core.error_log.drain().iter())
+        self.core.recent_errors(self.core.error_log.drain().window())
     }
 
     /// Tells two registries apart.
@@ -402,16 +415,17 @@ impl Core {
 
     /// Entries of the error log as people read them, newest first.
     fn recent_errors<'a>(&self, events: impl DoubleEndedIterator<Item = &'a ErrorEvent>) -> Vec<RecentError> {
-        events
-            .rev()
-            .map(|event| RecentError {
-                time: event.time,
-                endpoint: self.endpoints.name(event.endpoint),
-                outcome: event.outcome,
-                response_time: Duration::from_nanos(event.nanos),
-                message: event.message.as_str().to_owned(),
-            })
-            .collect()
+        events.rev().map(|event| self.recent_error(event)).collect()
+    }
+
+    fn recent_error(&self, event: &ErrorEvent) -> RecentError {
+        RecentError {
+            time: event.time,
+            endpoint: self.endpoints.name(event.endpoint),
+            outcome: event.outcome,
+            response_time: Duration::from_nanos(event.nanos),
+            message: event.message.as_str().to_owned(),
+        }
     }
 }
 

@@ -8,8 +8,8 @@
 //! | `alertmanager` | [`Alertmanager`]: its API v2 |
 //! | `alert-toml` | [`rules_from_toml`] |
 //!
-//! HTTP is without TLS: an `https` URL is refused. Send to a proxy or an Alertmanager near by, which can speak TLS to the
-//! rest of the world, or implement [`Destination`] with a client of your own.
+//! HTTP is without TLS unless the feature `tls` is on: an `https` URL is refused. Without it, send to a proxy or an
+//! Alertmanager near by, which can speak TLS to the rest of the world, or implement [`Destination`] with a client of your own.
 
 #[cfg(feature = "alertmanager")]
 mod alertmanager;
@@ -26,11 +26,11 @@ mod webhook;
 #[cfg(feature = "alertmanager")]
 pub use self::alertmanager::Alertmanager;
 pub use self::delivery::{Delivery, DeliveryCounts, Destination, SendError};
-#[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-pub use self::http::UrlError;
 #[cfg(feature = "alert-log")]
 pub use self::log::Log;
 #[cfg(feature = "alert-toml")]
 pub use self::rules::{RulesError, rules_from_toml};
 #[cfg(feature = "alert-webhook")]
 pub use self::webhook::Webhook;
+#[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
+pub use crate::http::UrlError;

@@ -12,6 +12,8 @@
 //! ```
 
 pub(crate) mod alerts;
+#[cfg(feature = "push")]
+mod exporters;
 mod live;
 mod metric_history;
 
@@ -26,6 +28,8 @@ use metrics_core::{
 use serde::{Serialize, Serializer};
 
 pub use self::alerts::AlertsBody;
+#[cfg(feature = "push")]
+pub use self::exporters::ExportersBody;
 pub use self::live::{LiveBody, MonitorCost};
 pub use self::metric_history::MetricHistoryBody;
 

@@ -7,12 +7,29 @@
 //! |---|---|---|
 //! | | [`alert`] | notices of alerts, delivered; each destination has a feature of its own |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
+//! | `push` | [`push`] | the engine that sends what is counted to other places; each destination has a feature of its own |
+//! | `ecs-log` | [`ecs`] | errors and summaries as lines of ECS, the Elastic Common Schema |
+//! | `elasticsearch` | [`elasticsearch`] | the same straight to Elasticsearch or OpenSearch |
+//! | `otlp` | [`otlp`] | OpenTelemetry's metrics, pushed by HTTP |
 //! | `prometheus` | [`prometheus`] | what Prometheus scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
 
 #![forbid(unsafe_code)]
 
 pub mod alert;
+mod backoff;
+#[cfg(feature = "ecs-log")]
+pub mod ecs;
+#[cfg(feature = "elasticsearch")]
+pub mod elasticsearch;
+#[cfg(any(feature = "prometheus", feature = "otlp"))]
+mod exponential;
+#[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "_push-http"))]
+mod http;
 #[cfg(feature = "json")]
 pub mod json;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+#[cfg(feature = "push")]
+pub mod push;

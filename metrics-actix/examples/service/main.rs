@@ -1,6 +1,7 @@
 //! A demo service with metrics: `cargo run --release --example service -- --demo-traffic`.
 
 mod business;
+mod exporters;
 mod options;
 mod shop;
 mod traffic;
@@ -65,7 +66,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     if addr.ip().is_loopback() {
         builder = builder.reset_without_token();
     }
-    let metrics = builder.build()?;
+    let metrics = exporters::add(builder, options)?.build()?;
     let business = Business::new(metrics.registry())?;
     let app_metrics = metrics.clone();
     let server = HttpServer::new(move || {
@@ -103,6 +104,7 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("  by route  http://{addr}{METRICS}/routes");
     println!("  alerts    http://{addr}{METRICS}/alerts");
     println!("  errors    http://{addr}{METRICS}/errors");
+    println!("  exporters http://{addr}{METRICS}/exporters");
     println!("  trend     http://{addr}{METRICS}/history?window=5m");
     println!("  own       http://{addr}{METRICS}/business");
     println!("  resources http://{addr}{METRICS}/resources");

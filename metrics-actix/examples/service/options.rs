@@ -9,6 +9,8 @@ Usage: service [OPTIONS]
 
       --addr ADDR      where to listen, such as 127.0.0.1:8000 (the default); port 0 takes a free one
       --workers N      worker threads, 1 to 256 (default: one a core)
+      --otlp URL       sends metrics to the OpenTelemetry collector there, such as http://127.0.0.1:4318 (feature otlp)
+      --ecs-log PATH   writes errors and summaries as lines of ECS to this file (feature ecs-log)
       --demo-traffic   sends itself some requests a second, so that there are figures to see
   -h, --help           shows this";
 
@@ -17,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) addr: SocketAddr,
     pub(crate) workers: usize,
     pub(crate) demo_traffic: bool,
+    pub(crate) otlp: Option<String>,
+    pub(crate) ecs_log: Option<String>,
 }
 
 impl Options {
@@ -28,7 +32,13 @@ impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>, String> {
         use lexopt::prelude::{Long, Short, ValueExt};
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut options = Self { addr: ([127, 0, 0, 1], 8000).into(), workers: cores, demo_traffic: false };
+        let mut options = Self {
+            addr: ([127, 0, 0, 1], 8000).into(),
+            workers: cores,
+            demo_traffic: false,
+            otlp: None,
+            ecs_log: None,
+        };
         let text = |error: lexopt::Error| error.to_string();
         while let Some(argument) = parser.next().map_err(text)? {
             match argument {
@@ -47,6 +57,12 @@ impl Options {
                         .ok()
                         .filter(|workers| (1..=256).contains(workers))
                         .ok_or_else(|| format!("--workers is {value:?}; allowed: 1 to 256"))?;
+                }
+                Long("otlp") => {
+                    options.otlp = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
+                }
+                Long("ecs-log") => {
+                    options.ecs_log = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
                 }
                 Long("demo-traffic") => options.demo_traffic = true,
                 Short('h') | Long("help") => return Ok(None),

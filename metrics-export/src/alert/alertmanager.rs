@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use metrics_core::alert::{Notice, State};
 use serde::Serialize;
 
-use super::http::{Target, UrlError};
+use super::http::Target;
 use super::{Destination, SendError};
+use crate::http::UrlError;
 use crate::json::Time;
 
 /// How often an alert that fires is posted again, as Prometheus does.

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use metrics_core::alert::{Alert, Change, Moment, Notice};
+
+use crate::backoff::Backoff;
 
 /// Notices that wait at most; the oldest make room.
 const MAX_QUEUED: usize = 256;
@@ -19,11 +20,11 @@ const MAX_BATCH: usize = 32;
 /// For how long a batch is tried. What waits behind it is stuck meanwhile, and what is older helps nobody.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 900 });
 
-/// The pause after the first attempt. Each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
-
-/// The longest pause.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// The pauses between the attempts.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(if cfg!(test) { 5 } else { 500 }),
+    longest: Duration::from_secs(30),
+};
 
 /// Where notices go.
 pub trait Destination: Send + 'static {
@@ -265,17 +266,9 @@ fn deliver(destination: &mut impl Destination, inner: &Inner, batch: &[Notice]) 
         }
         state.counts.retried += 1;
         drop(state);
-        inner.pause(pause_after(attempt));
+        inner.pause(BACKOFF.pause_after(attempt));
     }
     true
-}
-
-/// Twice as long after each attempt, and a random part of that, so that the instances of a fleet do not come at one time.
-fn pause_after(attempt: u32) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(MAX_PAUSE);
-    // A hasher with a random key of its own is the standard library's way to a random number.
-    let random = RandomState::new().hash_one(attempt) as f64 / u64::MAX as f64;
-    pause.mul_f64(0.5 + random / 2.0)
 }
 
 #[cfg(test)]
@@ -474,16 +467,6 @@ mod tests {
         while !delivery.is_finished() {
             assert!(Instant::now() < deadline);
             thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    #[test]
-    fn pauses_grow_vary_and_stay_in_bounds() {
-        for attempt in 1..40 {
-            let whole = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(MAX_PAUSE);
-            let pauses: Vec<_> = (0..20).map(|_| pause_after(attempt)).collect();
-            assert!(pauses.iter().all(|pause| (whole / 2..=whole).contains(pause)), "{pauses:?}");
-            assert!(pauses.iter().any(|pause| *pause != pauses[0]));
         }
     }
 }

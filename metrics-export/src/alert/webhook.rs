@@ -3,8 +3,9 @@
 use metrics_core::alert::{Change, Notice};
 use serde::Serialize;
 
-use super::http::{Target, UrlError};
+use super::http::Target;
 use super::{Destination, SendError};
+use crate::http::UrlError;
 use crate::json::alerts::AlertBody;
 
 /// Posts notices to a URL as JSON.

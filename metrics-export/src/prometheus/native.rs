@@ -3,14 +3,12 @@
 //! Bucket `i` of schema `s` holds the values above `2^((i - 1) / 2^s)` up to `2^(i / 2^s)`, here in seconds.
 
 use super::durations::Durations;
+use crate::exponential;
 
-/// The schema for a number of significant digits: the finest whose buckets are nowhere narrower than ours.
+/// The schema for a number of significant digits: the finest whose buckets are nowhere narrower than ours, of those that
+/// there are.
 pub(crate) fn schema(significant_digits: u8) -> i32 {
-    match significant_digits {
-        1 => 3,
-        2 => 6,
-        _ => 8,
-    }
+    exponential::scale(significant_digits).min(8)
 }
 
 /// Values up to this one are in the zero bucket, in seconds: durations of 0 ns, and nothing else.
@@ -42,14 +40,12 @@ impl Native {
         self.zero_count = 0;
         self.buckets.clear();
         self.spans.clear();
-        let per_octave = f64::from(1 << schema(durations.significant_digits()));
+        let schema = schema(durations.significant_digits());
         for bucket in durations.groups().flat_map(|group| group.histogram().buckets()) {
-            if bucket.highest == 0 {
-                self.zero_count = self.zero_count.saturating_add(bucket.count);
-                continue;
+            match exponential::index(&bucket, schema) {
+                None => self.zero_count = self.zero_count.saturating_add(bucket.count),
+                Some(index) => self.buckets.push((index, bucket.count)),
             }
-            let seconds = (bucket.lowest as f64 + bucket.highest as f64) / 2e9;
-            self.buckets.push(((seconds.log2() * per_octave).ceil() as i32, bucket.count));
         }
         self.buckets.sort_unstable_by_key(|&(index, _)| index);
         self.buckets.dedup_by(|next, kept| {
@@ -140,16 +136,6 @@ mod tests {
         let span = |offset, length| Span { offset, length };
         assert_eq!(native.spans(), [span(-100, 4), span(3, 1), span(92, 1)]);
         assert_eq!(native.deltas().collect::<Vec<_>>(), [1, -1, 0, 1, 1, -1]);
-    }
-
-    #[test]
-    fn a_schemas_buckets_are_nowhere_narrower_than_ours_and_the_next_ones_are() {
-        for (digits, half) in [(1_u8, 16.0), (2, 128.0), (3, 1_024.0)] {
-            let width = |schema: i32| 2_f64.powf(0.5_f64.powi(schema)) - 1.0;
-            assert!(width(schema(digits)) >= 1.0 / half);
-            // There is no schema above 8.
-            assert!(width(schema(digits) + 1) < 1.0 / half || schema(digits) == 8);
-        }
     }
 
     proptest! {

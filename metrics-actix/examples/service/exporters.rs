@@ -1,0 +1,43 @@
+//! Where the demo's figures are sent to.
+
+use std::error::Error;
+
+use metrics_actix::Builder;
+
+use crate::options::Options;
+
+/// Adds the destinations that the options name.
+pub(crate) fn add(builder: Builder, options: &Options) -> Result<Builder, Box<dyn Error>> {
+    let builder = match &options.otlp {
+        Some(url) => otlp(builder, url)?,
+        None => builder,
+    };
+    match &options.ecs_log {
+        Some(path) => ecs_log(builder, path),
+        None => Ok(builder),
+    }
+}
+
+#[cfg(feature = "otlp")]
+fn otlp(builder: Builder, url: &str) -> Result<Builder, Box<dyn Error>> {
+    let otlp = metrics_actix::otlp::Otlp::builder().endpoint(url).service("shop").environment();
+    Ok(builder.exporter(otlp.build()?))
+}
+
+#[cfg(not(feature = "otlp"))]
+fn otlp(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
+    Err("--otlp needs the feature otlp: cargo run --features otlp --example service -- --otlp URL".into())
+}
+
+#[cfg(feature = "ecs-log")]
+fn ecs_log(builder: Builder, path: &str) -> Result<Builder, Box<dyn Error>> {
+    use metrics_actix::ecs::{EcsLog, Service};
+    let log = EcsLog::builder(Service::new("shop")).path(path).build();
+    let log = log.map_err(|error| format!("--ecs-log is {path:?}, which cannot be written: {error}"))?;
+    Ok(builder.exporter(log))
+}
+
+#[cfg(not(feature = "ecs-log"))]
+fn ecs_log(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
+    Err("--ecs-log needs the feature ecs-log: cargo run --features ecs-log --example service -- --ecs-log PATH".into())
+}

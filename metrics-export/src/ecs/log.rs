@@ -1,0 +1,140 @@
+//! Documents as lines, to a file or to the standard output.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::document::Documents;
+use super::file::RotatingFile;
+use super::service::Service;
+use crate::push::{Accepted, Exporter, Failed, Settings, Window};
+
+/// Writes errors and summaries as JSON lines of ECS, for Filebeat, Fluent Bit, rsyslog and the like.
+#[derive(Debug)]
+pub struct EcsLog {
+    documents: Documents,
+    output: Output,
+    settings: Settings,
+    /// Kept, so that it is made once.
+    lines: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Output {
+    Stdout,
+    File(RotatingFile),
+}
+
+/// Makes an [`EcsLog`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is made before `build`"]
+pub struct Builder {
+    service: Service,
+    path: Option<PathBuf>,
+    max_bytes: u64,
+    kept_files: usize,
+    interval: Duration,
+    max_errors: usize,
+    top_endpoints: usize,
+}
+
+impl EcsLog {
+    /// Begins the log of a service.
+    pub fn builder(service: Service) -> Builder {
+        Builder {
+            service,
+            path: None,
+            max_bytes: 100 << 20,
+            kept_files: 5,
+            interval: Duration::from_secs(10),
+            max_errors: 1_000,
+            top_endpoints: 100,
+        }
+    }
+}
+
+impl Builder {
+    /// The file to write to; default: the standard output. It is made if it is not there, and gone on with if it is.
+    pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// The size at which the file is put aside as `path.1`, in bytes; default 100 MiB. What one window writes is never
+    /// divided.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Files that are kept aside; default 5. The oldest goes when there are more.
+    pub fn kept_files(mut self, files: usize) -> Self {
+        self.kept_files = files;
+        self
+    }
+
+    /// From one summary to the next; default 10 s. Errors are written with them.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Errors that wait at most; default 1,000. The oldest make room, and are counted.
+    pub fn max_errors(mut self, errors: usize) -> Self {
+        self.max_errors = errors;
+        self
+    }
+
+    /// Endpoints of which each window has a summary, those with the most calls; default 100.
+    pub fn top_endpoints(mut self, endpoints: usize) -> Self {
+        self.top_endpoints = endpoints;
+        self
+    }
+
+    /// Makes the log.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened.
+    pub fn build(self) -> io::Result<EcsLog> {
+        let output = match self.path {
+            None => Output::Stdout,
+            Some(path) => Output::File(RotatingFile::open(path, self.max_bytes, self.kept_files)?),
+        };
+        let settings =
+            Settings { interval: self.interval, max_errors: self.max_errors, ..Settings::default() };
+        Ok(EcsLog {
+            documents: Documents::new(self.service, self.top_endpoints),
+            output,
+            settings,
+            lines: Vec::new(),
+        })
+    }
+}
+
+impl Exporter for EcsLog {
+    fn name(&self) -> &str {
+        "ecs-log"
+    }
+
+    fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    fn export(&mut self, window: &Window, _deadline: Instant) -> Result<Accepted, Failed> {
+        self.lines.clear();
+        for document in self.documents.of(window) {
+            document.append_to(&mut self.lines);
+        }
+        let written = match &mut self.output {
+            Output::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(&self.lines).and_then(|()| stdout.flush())
+            }
+            Output::File(file) => file.write_lines(&self.lines),
+        };
+        // The kind alone: what the system says can hold a path.
+        written.map_err(|error| Failed::temporary(error.kind().to_string()))?;
+        Ok(Accepted::default())
+    }
+}

@@ -1,0 +1,92 @@
+//! What `_bulk` says of each document.
+
+use serde::Deserialize;
+
+use crate::push::{Accepted, Failed};
+
+/// The longest reason that is kept, in characters.
+const MAX_REASON: usize = 200;
+
+#[derive(Deserialize)]
+struct Answer {
+    errors: bool,
+    #[serde(default)]
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    create: Created,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    status: u16,
+    error: Option<Reason>,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Which documents were taken. One that is there already (409) arrived before. Where one can be sent later, all of them are:
+/// those that were taken are then there already.
+pub(super) fn read(body: &[u8]) -> Result<Accepted, Failed> {
+    let answer: Answer = serde_json::from_slice(body)
+        .map_err(|_| Failed::temporary("what it answered is not an answer of _bulk"))?;
+    if !answer.errors {
+        return Ok(Accepted::default());
+    }
+    let refused = answer.items.into_iter().map(|item| item.create);
+    let mut accepted = Accepted::default();
+    for Created { status, error } in refused.filter(|item| item.status >= 300 && item.status != 409) {
+        let kind = error.map_or_else(String::new, |error| format!(" ({})", line(&error.kind)));
+        let reason = format!("it answered {status}{kind} to a document");
+        if status == 429 || status >= 500 {
+            return Err(Failed::temporary(reason));
+        }
+        accepted.rejected += 1;
+        accepted.reason = Some(reason);
+    }
+    Ok(accepted)
+}
+
+/// The beginning of a text, on one line.
+fn line(text: &str) -> String {
+    text.chars().take(MAX_REASON).filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_json(json: serde_json::Value) -> Result<Accepted, Failed> {
+        read(json.to_string().as_bytes())
+    }
+
+    fn item(status: u16, kind: &str) -> serde_json::Value {
+        let error = (status >= 300).then(|| serde_json::json!({"type": kind, "reason": "hunter2"}));
+        serde_json::json!({"create": {"_index": "logs", "_id": "1", "status": status, "error": error}})
+    }
+
+    #[test]
+    fn what_is_there_already_was_taken_and_what_is_refused_is_counted() {
+        assert_eq!(read_json(serde_json::json!({"errors": false, "took": 3})), Ok(Accepted::default()));
+        let items = [item(201, ""), item(409, "version_conflict_engine_exception"), item(400, "mapper_x")];
+        let accepted = read_json(serde_json::json!({"errors": true, "items": items})).unwrap();
+        let reason = "it answered 400 (mapper_x) to a document";
+        assert_eq!((accepted.rejected, accepted.reason.as_deref()), (1, Some(reason)));
+    }
+
+    #[test]
+    fn what_can_be_sent_later_is_not_accepted() {
+        for status in [429, 503] {
+            let items = [item(201, ""), item(400, "a"), item(status, "es_rejected_execution_exception")];
+            let failed = read_json(serde_json::json!({"errors": true, "items": items})).unwrap_err();
+            assert!(!failed.permanent && failed.reason.contains(&status.to_string()), "{failed:?}");
+        }
+        assert!(!read(b"<html>").unwrap_err().permanent);
+    }
+}

@@ -1,0 +1,78 @@
+//! The body of `GET exporters`.
+
+use serde::Serialize;
+
+use super::Time;
+use crate::push::Counts;
+
+/// The body of `GET exporters`: what became of what was to be sent, destination by destination.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExportersBody {
+    exporters: Vec<ExporterBody>,
+}
+
+impl ExportersBody {
+    /// What [`Engine::counts`](crate::push::Engine::counts) gives.
+    pub fn new(counts: Vec<Counts>) -> Self {
+        Self { exporters: counts.into_iter().map(ExporterBody::from).collect() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct ExporterBody {
+    exporter: String,
+    /// Each is sent, dropped, merged into another one, or waits.
+    windows: WindowsBody,
+    errors: ErrorsBody,
+    calls_dropped: u64,
+    rejected: u64,
+    attempts_failed: u64,
+    /// Attempts in a row that failed.
+    failing: u64,
+    last_error: Option<String>,
+    last_sent: Option<Time>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct WindowsBody {
+    made: u64,
+    sent: u64,
+    dropped: u64,
+    merged: u64,
+    waiting: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct ErrorsBody {
+    sent: u64,
+    dropped: u64,
+    missed: u64,
+    waiting: u64,
+}
+
+impl From<Counts> for ExporterBody {
+    fn from(counts: Counts) -> Self {
+        Self {
+            exporter: counts.exporter,
+            windows: WindowsBody {
+                made: counts.windows,
+                sent: counts.windows_sent,
+                dropped: counts.windows_dropped,
+                merged: counts.windows_merged,
+                waiting: counts.windows_waiting,
+            },
+            errors: ErrorsBody {
+                sent: counts.errors_sent,
+                dropped: counts.errors_dropped,
+                missed: counts.errors_missed,
+                waiting: counts.errors_waiting,
+            },
+            calls_dropped: counts.calls_dropped,
+            rejected: counts.rejected,
+            attempts_failed: counts.attempts_failed,
+            failing: counts.failing,
+            last_error: counts.last_error,
+            last_sent: counts.last_sent.map(Time),
+        }
+    }
+}

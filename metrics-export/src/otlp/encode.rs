@@ -1,0 +1,357 @@
+//! A window as OpenTelemetry's metrics.
+
+use std::time::SystemTime;
+
+use metrics_core::{EndpointSnapshot, GroupSnapshot, MetricReading, MetricSnapshot, Snapshot};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, ExponentialHistogram, Gauge, Histogram, HistogramDataPoint, Metric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+
+use super::attributes::{self, text};
+use super::histogram::{Histograms, explicit, exponential};
+use super::temporality::Temporality;
+use crate::push::{Process, Window};
+
+/// Of the conventions that names and attributes are from.
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
+
+/// How windows are written.
+#[derive(Debug, Clone)]
+pub(super) struct Encoding {
+    pub(super) resource: Vec<KeyValue>,
+    pub(super) scheme: String,
+    pub(super) temporality: Temporality,
+    pub(super) histograms: Histograms,
+}
+
+impl Encoding {
+    /// All metrics of a window.
+    pub(super) fn request(&self, window: &Window) -> ExportMetricsServiceRequest {
+        let figures = if self.temporality.is_delta() { &window.figures } else { &window.total };
+        let writer = Writer { encoding: self, span: Span::of(figures) };
+        let total = Span::of(&window.total);
+        let mut metrics = vec![
+            writer.durations(figures),
+            writer.active_requests(total, window.total.in_flight()),
+            writer.sizes(figures, &REQUEST_SIZE, GroupSnapshot::request_bytes),
+            writer.sizes(figures, &RESPONSE_SIZE, GroupSnapshot::response_bytes),
+        ];
+        metrics.extend(figures.metrics().iter().filter_map(|metric| writer.own(metric)));
+        metrics.extend(process(&window.process, total));
+        metrics.retain(has_points);
+        let scope = InstrumentationScope {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..InstrumentationScope::default()
+        };
+        let resource = Resource { attributes: self.resource.clone(), ..Resource::default() };
+        let scope_metrics =
+            vec![ScopeMetrics { scope: Some(scope), metrics, schema_url: SCHEMA_URL.to_owned() }];
+        ExportMetricsServiceRequest {
+            resource_metrics: vec![ResourceMetrics {
+                resource: Some(resource),
+                scope_metrics,
+                schema_url: SCHEMA_URL.to_owned(),
+            }],
+        }
+    }
+}
+
+/// From when until when, in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u64,
+    end: u64,
+}
+
+impl Span {
+    fn of(figures: &Snapshot) -> Self {
+        let end = nanos(figures.taken());
+        // The wall clock may have been set back meanwhile.
+        Self { start: nanos(figures.since()).min(end), end }
+    }
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What is known of a metric, whatever its points.
+struct Name {
+    name: &'static str,
+    unit: &'static str,
+    description: &'static str,
+}
+
+const DURATION: Name = Name {
+    name: "http.server.request.duration",
+    unit: "s",
+    description: "Duration of HTTP server requests.",
+};
+const ACTIVE: Name = Name {
+    name: "http.server.active_requests",
+    unit: "{request}",
+    description: "Number of active HTTP server requests.",
+};
+const REQUEST_SIZE: Name = Name {
+    name: "http.server.request.body.size",
+    unit: "By",
+    description: "Size of HTTP server request bodies.",
+};
+const RESPONSE_SIZE: Name = Name {
+    name: "http.server.response.body.size",
+    unit: "By",
+    description: "Size of HTTP server response bodies.",
+};
+
+impl Name {
+    fn with(&self, data: Data) -> Metric {
+        Metric {
+            name: self.name.to_owned(),
+            unit: self.unit.to_owned(),
+            description: self.description.to_owned(),
+            data: Some(data),
+            ..Metric::default()
+        }
+    }
+}
+
+struct Writer<'a> {
+    encoding: &'a Encoding,
+    span: Span,
+}
+
+impl Writer<'_> {
+    fn temporality(&self) -> i32 {
+        let temporality = if self.encoding.temporality.is_delta() {
+            AggregationTemporality::Delta
+        } else {
+            AggregationTemporality::Cumulative
+        };
+        temporality.into()
+    }
+
+    fn durations(&self, figures: &Snapshot) -> Metric {
+        let series = figures.endpoints().flat_map(|endpoint| {
+            endpoint.groups().map(|group| (self.request_attributes(endpoint, group), vec![group]))
+        });
+        DURATION.with(self.histogram(series))
+    }
+
+    fn request_attributes(&self, endpoint: &EndpointSnapshot, group: &GroupSnapshot) -> Vec<KeyValue> {
+        attributes::request(&self.encoding.scheme, endpoint.name(), group.group())
+    }
+
+    /// A histogram of durations, with a point for each series.
+    fn histogram<'s>(&self, series: impl Iterator<Item = (Vec<KeyValue>, Vec<&'s GroupSnapshot>)>) -> Data {
+        let (start_time_unix_nano, time_unix_nano) = (self.span.start, self.span.end);
+        let aggregation_temporality = self.temporality();
+        match &self.encoding.histograms {
+            Histograms::Exponential { max_buckets } => {
+                let point = |(attributes, groups): (_, Vec<_>)| {
+                    let mut point = exponential(&groups, *max_buckets);
+                    (point.attributes, point.start_time_unix_nano) = (attributes, start_time_unix_nano);
+                    point.time_unix_nano = time_unix_nano;
+                    point
+                };
+                let data_points = series.map(point).collect();
+                Data::ExponentialHistogram(ExponentialHistogram { data_points, aggregation_temporality })
+            }
+            Histograms::Explicit { bounds } => {
+                let point = |(attributes, groups): (_, Vec<_>)| HistogramDataPoint {
+                    attributes,
+                    start_time_unix_nano,
+                    time_unix_nano,
+                    ..explicit(&groups, bounds)
+                };
+                let data_points = series.map(point).collect();
+                Data::Histogram(Histogram { data_points, aggregation_temporality })
+            }
+        }
+    }
+
+    /// A number that goes up and down, which is cumulative whatever is preferred.
+    fn active_requests(&self, span: Span, requests: u64) -> Metric {
+        let attributes = vec![text("url.scheme", &self.encoding.scheme)];
+        ACTIVE.with(up_down(number(span, attributes, int(requests))))
+    }
+
+    /// Bytes of bodies: how many there were and their sum, in a histogram of one bucket.
+    fn sizes(&self, figures: &Snapshot, name: &Name, bytes: fn(&GroupSnapshot) -> u64) -> Metric {
+        let points = figures.endpoints().flat_map(|endpoint| {
+            endpoint.groups().map(move |group| HistogramDataPoint {
+                attributes: self.request_attributes(endpoint, group),
+                start_time_unix_nano: self.span.start,
+                time_unix_nano: self.span.end,
+                count: group.calls(),
+                sum: Some(bytes(group) as f64),
+                bucket_counts: vec![group.calls()],
+                ..HistogramDataPoint::default()
+            })
+        });
+        let data_points = points.collect();
+        name.with(Data::Histogram(Histogram { data_points, aggregation_temporality: self.temporality() }))
+    }
+
+    /// One of the application's own metrics; `None` for a timer without any time.
+    fn own(&self, metric: &MetricSnapshot) -> Option<Metric> {
+        let sum = |data_points| {
+            let aggregation_temporality = self.temporality();
+            Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic: true })
+        };
+        let (unit, data) = match metric.reading() {
+            MetricReading::Counter(count) => ("1", sum(vec![number(self.span, Vec::new(), int(count))])),
+            MetricReading::Gauge(value) => {
+                let point = number(self.span, Vec::new(), Value::AsDouble(value));
+                ("1", Data::Gauge(Gauge { data_points: vec![point] }))
+            }
+            MetricReading::Timer(times) => ("s", self.histogram(std::iter::once((Vec::new(), vec![times?])))),
+            MetricReading::HitRatio { hits, misses } => {
+                let point = |result, count| number(self.span, vec![text("result", result)], int(count));
+                ("1", sum(vec![point("hit", hits), point("miss", misses)]))
+            }
+            MetricReading::UniqueCount { today, yesterday } => {
+                let point = |day, count| number(self.span, vec![text("day", day)], int(count));
+                let data_points = vec![point("today", today), point("yesterday", yesterday)];
+                ("1", Data::Gauge(Gauge { data_points }))
+            }
+        };
+        Some(Metric {
+            name: metric.name().to_owned(),
+            unit: unit.to_owned(),
+            data: Some(data),
+            ..Metric::default()
+        })
+    }
+}
+
+/// What the process uses, cumulative whatever is preferred.
+fn process(process: &Process, total: Span) -> Vec<Metric> {
+    let span = Span { start: process.started.map_or(total.start, nanos).min(total.end), ..total };
+    let metric = |name, unit, description, data| Name { name, unit, description }.with(data);
+    let level = |value| up_down(number(span, Vec::new(), int(value)));
+    let cpu_time = process.cpu_time.map(|time| {
+        let data = Data::Sum(Sum {
+            data_points: vec![number(span, Vec::new(), Value::AsDouble(time.as_secs_f64()))],
+            aggregation_temporality: AggregationTemporality::Cumulative.into(),
+            is_monotonic: true,
+        });
+        metric("process.cpu.time", "s", "Total CPU seconds.", data)
+    });
+    let memory = process.resident_bytes.map(|bytes| {
+        metric("process.memory.usage", "By", "The amount of physical memory in use.", level(bytes))
+    });
+    let threads = process
+        .threads
+        .map(|threads| metric("process.thread.count", "{thread}", "Process threads count.", level(threads)));
+    let files = process.open_files.map(|files| {
+        let description = "Number of unix file descriptors in use by the process.";
+        metric("process.unix.file_descriptor.count", "{file_descriptor}", description, level(files))
+    });
+    let uptime = process.started.map(|_| {
+        let seconds = (span.end - span.start) as f64 / 1e9;
+        let data_points = vec![number(span, Vec::new(), Value::AsDouble(seconds))];
+        metric(
+            "process.uptime",
+            "s",
+            "The time the process has been running.",
+            Data::Gauge(Gauge { data_points }),
+        )
+    });
+    [cpu_time, memory, threads, files, uptime].into_iter().flatten().collect()
+}
+
+/// Whether there is anything in a metric: those without points are refused by some.
+fn has_points(metric: &Metric) -> bool {
+    match &metric.data {
+        Some(Data::Histogram(histogram)) => !histogram.data_points.is_empty(),
+        Some(Data::ExponentialHistogram(histogram)) => !histogram.data_points.is_empty(),
+        _ => true,
+    }
+}
+
+fn up_down(point: NumberDataPoint) -> Data {
+    Data::Sum(Sum {
+        data_points: vec![point],
+        aggregation_temporality: AggregationTemporality::Cumulative.into(),
+        is_monotonic: false,
+    })
+}
+
+fn number(span: Span, attributes: Vec<KeyValue>, value: Value) -> NumberDataPoint {
+    NumberDataPoint {
+        attributes,
+        start_time_unix_nano: span.start,
+        time_unix_nano: span.end,
+        value: Some(value),
+        ..NumberDataPoint::default()
+    }
+}
+
+fn int(count: u64) -> Value {
+    Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use metrics_core::Registry;
+
+    use super::*;
+
+    fn names(temporality: Temporality, window: &Window) -> Vec<String> {
+        let encoding = Encoding {
+            resource: Vec::new(),
+            scheme: "http".to_owned(),
+            temporality,
+            histograms: Histograms::default(),
+        };
+        let mut request = encoding.request(window);
+        let metrics = request.resource_metrics.remove(0).scope_metrics.remove(0).metrics;
+        metrics.into_iter().map(|metric| metric.name).collect()
+    }
+
+    #[test]
+    fn a_metric_without_points_is_left_out_and_one_of_the_process_is_there_if_it_is_known() {
+        let registry = Registry::new();
+        registry.record(registry.endpoint("GET", "/"), 200, Duration::from_millis(1));
+        registry.timer("db").unwrap();
+        let before = registry.snapshot();
+        let after = registry.snapshot();
+        let process = Process { threads: Some(4), ..Process::default() };
+        let figures = after.difference(&before);
+        let window =
+            Window { total: Arc::new(after), figures, errors: Vec::new(), errors_missed: 0, process };
+        let common = ["http.server.active_requests", "process.thread.count"];
+        assert_eq!(names(Temporality::Delta, &window), common);
+        let mut cumulative = names(Temporality::Cumulative, &window);
+        cumulative.sort_unstable();
+        assert_eq!(
+            cumulative,
+            [
+                "http.server.active_requests",
+                "http.server.request.body.size",
+                "http.server.request.duration",
+                "http.server.response.body.size",
+                "process.thread.count"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_span_never_ends_before_it_begins() {
+        let registry = Registry::new();
+        let (early, late) = (registry.snapshot(), registry.snapshot());
+        let Span { start, end } = Span::of(&early.difference(&late));
+        assert!(0 < start && start <= end);
+    }
+}

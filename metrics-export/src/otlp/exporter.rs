@@ -1,0 +1,101 @@
+//! The exporter: one POST a window, and what the collector says of it.
+
+use std::time::Instant;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
+};
+use prost::Message;
+
+use super::builder::Builder;
+use super::encode::Encoding;
+use crate::http::Client;
+use crate::push::{Accepted, Exporter, Failed, Settings, Window, gzipped, post};
+
+/// The longest text of a collector's that is kept, in characters.
+const MAX_REASON: usize = 200;
+
+/// Sends metrics to an OpenTelemetry collector, or whatever else takes OTLP by HTTP.
+#[derive(Debug)]
+pub struct Otlp {
+    client: Client,
+    pub(super) encoding: Encoding,
+    pub(super) gzip: bool,
+    pub(super) settings: Settings,
+}
+
+impl Otlp {
+    /// Begins an exporter.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(super) fn new(client: Client, encoding: Encoding, gzip: bool, settings: Settings) -> Self {
+        Self { client, encoding, gzip, settings }
+    }
+}
+
+impl Exporter for Otlp {
+    fn name(&self) -> &str {
+        "otlp"
+    }
+
+    fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
+        let mut body = self.encoding.request(window).encode_to_vec();
+        let encoding = self.gzip.then_some("gzip");
+        if self.gzip {
+            body = gzipped(&body);
+        }
+        let answer = post(&self.client, "application/x-protobuf", encoding, &body, deadline)?;
+        // With a 2xx all is taken, whatever becomes of the rest of the answer.
+        Ok(answer.body.map_or_else(unread, |body| accepted(&body)))
+    }
+}
+
+fn unread(reason: String) -> Accepted {
+    Accepted { rejected: 0, reason: Some(reason) }
+}
+
+/// What a collector says of what it took.
+fn accepted(body: &[u8]) -> Accepted {
+    let answer = ExportMetricsServiceResponse::decode(body);
+    let partial = answer.ok().and_then(|answer| answer.partial_success);
+    let Some(ExportMetricsPartialSuccess { rejected_data_points, error_message }) = partial else {
+        return Accepted::default();
+    };
+    Accepted {
+        rejected: u64::try_from(rejected_data_points).unwrap_or(0),
+        reason: (!error_message.is_empty()).then(|| line(&error_message)),
+    }
+}
+
+/// The beginning of a text, on one line.
+fn line(text: &str) -> String {
+    let one_line = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(MAX_REASON).map(one_line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_collector_rejected_is_counted_and_said() {
+        let answer = |rejected_data_points, error_message: &str| {
+            let error_message = error_message.to_owned();
+            let partial_success = Some(ExportMetricsPartialSuccess { rejected_data_points, error_message });
+            accepted(&ExportMetricsServiceResponse { partial_success }.encode_to_vec())
+        };
+        let of = |rejected, reason: Option<&str>| Accepted { rejected, reason: reason.map(str::to_owned) };
+        assert_eq!(accepted(&[]), of(0, None));
+        assert_eq!(answer(3, "too\nold"), of(3, Some("too old")));
+        assert_eq!(answer(0, "a warning"), of(0, Some("a warning")));
+        assert_eq!(answer(-1, ""), of(0, None));
+        // Some answer with JSON whatever they were sent.
+        assert_eq!(accepted(b"{}"), of(0, None));
+    }
+}

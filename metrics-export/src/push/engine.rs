@@ -1,0 +1,270 @@
+//! What starts and ends the threads.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metrics_core::{ErrorCursor, Registry};
+
+use super::collector::{Collector, Schedule, Stop};
+use super::counts::Counts;
+use super::destination::Destination;
+use super::exporter::{Exporter, Process};
+use super::queue::Queue;
+
+/// Sends what a registry counts to destinations, until it is shut down or dropped.
+#[derive(Debug)]
+pub struct Engine {
+    stop: Arc<Stop>,
+    destinations: Vec<Arc<Destination>>,
+}
+
+/// Makes an [`Engine`].
+#[must_use = "nothing is sent before `start`"]
+pub struct Builder {
+    registry: Registry,
+    process: Box<dyn Fn() -> Process + Send>,
+    exporters: Vec<Box<dyn Exporter>>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.exporters.iter().map(|exporter| exporter.name()).collect();
+        f.debug_struct("Builder").field("exporters", &names).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Who says what the process uses; default: nobody.
+    pub fn process(mut self, process: impl Fn() -> Process + Send + 'static) -> Self {
+        self.process = Box::new(process);
+        self
+    }
+
+    /// Adds a destination.
+    pub fn exporter(mut self, exporter: impl Exporter) -> Self {
+        self.exporters.push(Box::new(exporter));
+        self
+    }
+
+    /// Starts the threads. The first windows begin now.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start(self) -> io::Result<Engine> {
+        let mut engine = Engine { stop: Arc::default(), destinations: Vec::new() };
+        if self.exporters.is_empty() {
+            return Ok(engine);
+        }
+        let base = Arc::new(self.registry.snapshot());
+        let mut cursor = ErrorCursor::default();
+        // Those before the start are of no window.
+        self.registry.errors_after(&mut cursor);
+        let mut schedules = Vec::new();
+        for exporter in self.exporters {
+            // A thread's name can hold no zero.
+            let name = exporter.name().replace('\0', "");
+            let settings = exporter.settings().in_range();
+            let queue = Queue::new(&name, settings.clone(), Arc::clone(&base));
+            let destination = Arc::new(Destination::new(queue));
+            schedules.push(Schedule::new(Arc::clone(&destination), settings));
+            // First, so that it is stopped if the thread, or one after it, cannot be had.
+            engine.destinations.push(Arc::clone(&destination));
+            let run = move || destination.run(exporter);
+            thread::Builder::new().name(format!("metrics-{name}")).spawn(run)?;
+        }
+        let collector = Collector { registry: self.registry, process: self.process, schedules, cursor };
+        let stop = Arc::clone(&engine.stop);
+        thread::Builder::new().name("metrics-export".to_owned()).spawn(move || collector.run(&stop))?;
+        Ok(engine)
+    }
+}
+
+impl Engine {
+    /// Begins an engine that sends what this registry counts.
+    pub fn builder(registry: Registry) -> Builder {
+        Builder { registry, process: Box::new(Process::default), exporters: Vec::new() }
+    }
+
+    /// What became of what was to be sent, destination by destination.
+    pub fn counts(&self) -> Vec<Counts> {
+        self.destinations.iter().map(|destination| destination.counts()).collect()
+    }
+
+    /// Ends the open windows now, has all that waits sent, and ends the threads; does not wait for that. Attempts that fail
+    /// are repeated as long as there is time.
+    pub fn stop(&self, timeout: Duration) {
+        self.stop.at(after(timeout));
+    }
+
+    /// Whether nothing is sent any more, as after a [stop](Engine::stop).
+    pub fn has_ended(&self) -> bool {
+        self.destinations.iter().all(|destination| destination.has_ended())
+    }
+
+    /// [Stops](Engine::stop), and waits until nothing is sent any more, but never longer than `timeout`. Whether all had
+    /// ended by then.
+    ///
+    /// What is left is dropped and counted. A thread that waits for a destination just then ends with its attempt's timeout.
+    pub fn shutdown(&self, timeout: Duration) -> bool {
+        let deadline = after(timeout);
+        self.stop(timeout);
+        self.give_up(deadline)
+    }
+
+    /// Waits until then for a [stop](Engine::stop) to be over, and drops what is left. Whether nothing was.
+    pub fn give_up(&self, deadline: Instant) -> bool {
+        // All of them, so that none is left to go on.
+        let late = self.destinations.iter().filter(|destination| !destination.wait_until_ended(deadline));
+        late.count() == 0
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+        // Also where there is no thread yet that would tell them.
+        self.destinations.iter().for_each(|destination| destination.stop(Instant::now()));
+    }
+}
+
+/// That much later than now; where the clock does not go so far, a year.
+fn after(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or(now + Duration::from_secs(365 * 86_400))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+
+    use super::super::exporter::{Accepted, Failed, Window};
+    use super::super::settings::Settings;
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Answers with what it is told to; passes on what it was given, and panics once nobody says what to answer.
+    struct Scripted {
+        name: &'static str,
+        settings: Settings,
+        answers: Receiver<Result<Accepted, Failed>>,
+        given: Sender<Window>,
+    }
+
+    impl Exporter for Scripted {
+        fn name(&self) -> &str {
+            self.name
+        }
+
+        fn settings(&self) -> Settings {
+            self.settings.clone()
+        }
+
+        fn export(&mut self, window: &Window, _deadline: Instant) -> Result<Accepted, Failed> {
+            let _ = self.given.send(window.clone());
+            self.answers.recv().expect("somebody says what to answer")
+        }
+    }
+
+    type Answers = Sender<Result<Accepted, Failed>>;
+
+    fn scripted(name: &'static str, max_errors: usize) -> (Scripted, Answers, Receiver<Window>) {
+        let ((answer, answers), (given, windows)) = (channel(), channel());
+        let settings = Settings {
+            interval: Duration::from_millis(20),
+            first_pause: Duration::from_millis(1),
+            max_pause: Duration::from_millis(1),
+            max_errors,
+            ..Settings::default()
+        };
+        (Scripted { name, settings, answers, given }, answer, windows)
+    }
+
+    fn ok() -> Result<Accepted, Failed> {
+        Ok(Accepted::default())
+    }
+
+    #[test]
+    fn a_destination_that_hangs_delays_no_other_one() {
+        let (hangs, _answer, first) = scripted("hangs", 0);
+        let (works, answer, windows) = scripted("works", 0);
+        let registry = Registry::new();
+        let engine = Engine::builder(registry.clone()).exporter(hangs).exporter(works).start().unwrap();
+        first.recv_timeout(LONG).unwrap();
+        for _ in 0..5 {
+            answer.send(ok()).unwrap();
+            windows.recv_timeout(LONG).unwrap();
+        }
+        assert_eq!(engine.counts()[0].windows_sent, 0);
+        assert!(engine.counts()[1].windows_sent >= 4);
+        // The shutdown does not wait for it either.
+        drop(answer);
+        assert!(!engine.shutdown(Duration::from_millis(50)));
+        let counts = &engine.counts()[0];
+        assert_eq!(counts.windows, counts.windows_dropped + counts.windows_merged);
+    }
+
+    #[test]
+    fn an_exporter_that_panics_loses_its_window_and_goes_on() {
+        let (exporter, answer, windows) = scripted("panics", 0);
+        drop(answer);
+        let engine = Engine::builder(Registry::new()).exporter(exporter).start().unwrap();
+        (0..3).for_each(|_| drop(windows.recv_timeout(LONG).unwrap()));
+        let counts = &engine.counts()[0];
+        assert!(counts.windows_dropped >= 2, "{counts:?}");
+        assert_eq!(counts.last_error.as_deref(), Some("the exporter panicked"));
+    }
+
+    #[test]
+    fn errors_are_told_once_and_those_before_the_start_never() {
+        let (exporter, answer, windows) = scripted("errors", 100);
+        let registry = Registry::new();
+        let endpoint = registry.endpoint("GET", "/");
+        let fail = |message| {
+            let status = metrics_core::Outcome::Status(500);
+            registry.record_error(endpoint, status, Duration::ZERO, message);
+        };
+        fail("before");
+        let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
+        fail("one");
+        answer.send(Err(Failed::temporary("no"))).unwrap();
+        (0..1_000).for_each(|_| answer.send(ok()).unwrap());
+        windows.recv_timeout(LONG).unwrap();
+        // A reset shows them to people, and takes nothing away from exporters.
+        registry.reset();
+        fail("two");
+        assert!(engine.shutdown(LONG));
+        let windows: Vec<_> = windows.try_iter().collect();
+        let messages = windows.iter().flat_map(|window| &window.errors).map(|error| error.message.as_str());
+        // What was in the first window came again, if it was in it already.
+        let mut messages: Vec<_> = messages.collect();
+        messages.dedup();
+        assert_eq!(messages, ["one", "two"]);
+        assert_eq!(engine.counts()[0].errors_sent, 2);
+    }
+
+    #[test]
+    fn the_threads_end_with_the_engine() {
+        let (exporter, answer, windows) = scripted("dropped", 0);
+        drop(Engine::builder(Registry::new()).exporter(exporter).start().unwrap());
+        // The exporter is gone with its thread, once it is not waiting for an answer.
+        drop(answer);
+        loop {
+            match windows.recv_timeout(LONG) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("the thread goes on"),
+            }
+        }
+    }
+
+    #[test]
+    fn without_destinations_there_is_nothing_to_wait_for() {
+        let engine = Engine::builder(Registry::new()).start().unwrap();
+        assert!(engine.has_ended() && engine.shutdown(Duration::ZERO) && engine.counts().is_empty());
+    }
+}

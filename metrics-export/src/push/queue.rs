@@ -1,0 +1,406 @@
+//! What one destination has still to get. Plain data, so that it is tested without threads.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use metrics_core::{RecentError, Snapshot};
+
+use super::counts::Counts;
+use super::exporter::{Accepted, Failed, Process, Window, calls};
+use super::settings::Settings;
+
+/// The windows that wait, one of them perhaps being sent, and what became of those before them.
+#[derive(Debug)]
+pub(super) struct Queue {
+    settings: Settings,
+    /// The state up to which all was sent or dropped: where the first window begins.
+    base: Arc<Snapshot>,
+    sending: Option<Part>,
+    /// The oldest first. Each begins where the one before it ends.
+    parts: VecDeque<Part>,
+    /// Errors since the end of the last window.
+    fresh: VecDeque<RecentError>,
+    fresh_missed: u64,
+    counts: Counts,
+}
+
+/// A window without its beginning.
+#[derive(Debug, Clone)]
+struct Part {
+    until: Arc<Snapshot>,
+    errors: VecDeque<RecentError>,
+    missed: u64,
+    process: Process,
+}
+
+/// A window that is to be sent.
+#[derive(Debug)]
+pub(super) struct Job {
+    base: Arc<Snapshot>,
+    part: Part,
+}
+
+impl Job {
+    /// The window. Takes as long as the difference of two snapshots, so not under the queue's lock.
+    pub(super) fn window(self) -> Window {
+        Window {
+            figures: self.part.until.difference(&self.base),
+            total: self.part.until,
+            errors: self.part.errors.into(),
+            errors_missed: self.part.missed,
+            process: self.part.process,
+        }
+    }
+}
+
+impl Queue {
+    /// Nothing waits, and the first window begins with this state.
+    pub(super) fn new(exporter: &str, settings: Settings, base: Arc<Snapshot>) -> Self {
+        Self {
+            settings,
+            base,
+            sending: None,
+            parts: VecDeque::new(),
+            fresh: VecDeque::new(),
+            fresh_missed: 0,
+            counts: Counts { exporter: exporter.to_owned(), ..Counts::default() },
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether there is nothing to send.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Takes in errors of the window that has not ended yet, and how many were missed.
+    pub(super) fn add_errors(&mut self, errors: &[RecentError], missed: u64) {
+        if self.settings.max_errors == 0 {
+            return;
+        }
+        self.fresh.extend(errors.iter().cloned());
+        self.fresh_missed += missed;
+        self.counts.errors_missed += missed;
+        while self.errors_waiting() > self.settings.max_errors {
+            let mut parts = self.parts.iter_mut();
+            if let Some(part) = parts.find(|part| !part.errors.is_empty()) {
+                part.errors.pop_front();
+                part.missed += 1;
+            } else if self.fresh.pop_front().is_some() {
+                self.fresh_missed += 1;
+            } else {
+                break;
+            }
+            self.counts.errors_dropped += 1;
+        }
+    }
+
+    /// Ends a window.
+    pub(super) fn end_window(&mut self, until: Arc<Snapshot>, process: Process) {
+        self.counts.windows += 1;
+        let thinned = |state: &Snapshot| state.health().errors_thinned;
+        let thinned = thinned(&until).saturating_sub(thinned(self.end()));
+        if self.settings.max_errors > 0 {
+            self.fresh_missed += thinned;
+            self.counts.errors_missed += thinned;
+        }
+        self.drop_old(&until);
+        let errors = std::mem::take(&mut self.fresh);
+        let missed = std::mem::take(&mut self.fresh_missed);
+        let part = Part { until, errors, missed, process };
+        let waiting = self.parts.len() + usize::from(self.sending.is_some());
+        match self.parts.back_mut() {
+            Some(last) if waiting >= self.settings.max_windows => {
+                last.absorb(part);
+                self.counts.windows_merged += 1;
+            }
+            _ => self.parts.push_back(part),
+        }
+    }
+
+    /// The next window to send. It is waited for by [`Queue::settle`].
+    pub(super) fn take(&mut self) -> Option<Job> {
+        let part = self.parts.pop_front()?;
+        self.sending = Some(part.clone());
+        Some(Job { base: Arc::clone(&self.base), part })
+    }
+
+    /// Notes what became of the window that was taken, with so many requests in it.
+    pub(super) fn settle(&mut self, result: Result<Accepted, Failed>, calls: u64) {
+        // Abandoned meanwhile.
+        let Some(part) = self.sending.take() else { return };
+        match result {
+            Ok(Accepted { rejected, reason }) => {
+                self.counts.windows_sent += 1;
+                self.counts.errors_sent += part.errors.len() as u64;
+                self.counts.rejected += rejected;
+                self.counts.failing = 0;
+                self.counts.last_error = reason;
+                self.counts.last_sent = Some(SystemTime::now());
+                self.base = part.until;
+            }
+            Err(Failed { reason, permanent, .. }) => {
+                self.counts.attempts_failed += 1;
+                self.counts.failing += 1;
+                self.counts.last_error = Some(reason);
+                if permanent {
+                    self.drop_part(part, calls);
+                } else {
+                    self.put_back(part);
+                }
+            }
+        }
+    }
+
+    /// Drops all that waits, and what is being sent.
+    pub(super) fn abandon(&mut self) {
+        for part in self.sending.take().into_iter().chain(std::mem::take(&mut self.parts)) {
+            let calls = calls(&part.until.difference(&self.base));
+            self.drop_part(part, calls);
+        }
+        self.counts.errors_dropped += std::mem::take(&mut self.fresh).len() as u64;
+    }
+
+    /// What became of everything so far.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            windows_waiting: (self.parts.len() + usize::from(self.sending.is_some())) as u64,
+            errors_waiting: self.errors_waiting() as u64,
+            ..self.counts.clone()
+        }
+    }
+
+    /// The end of the last window.
+    fn end(&self) -> &Snapshot {
+        let last = self.parts.back().or(self.sending.as_ref());
+        last.map_or(&self.base, |part| &part.until)
+    }
+
+    fn errors_waiting(&self) -> usize {
+        let parts = self.parts.iter().chain(&self.sending);
+        parts.map(|part| part.errors.len()).sum::<usize>() + self.fresh.len()
+    }
+
+    /// Drops what would be too old by now. A window that is being sent stays, and so do those behind it.
+    fn drop_old(&mut self, now: &Snapshot) {
+        while self.sending.is_none()
+            && now.span().saturating_sub(self.base.span()) > self.settings.max_age
+            && let Some(part) = self.parts.pop_front()
+        {
+            let calls = calls(&part.until.difference(&self.base));
+            self.drop_part(part, calls);
+        }
+    }
+
+    fn drop_part(&mut self, part: Part, calls: u64) {
+        self.counts.windows_dropped += 1;
+        self.counts.calls_dropped = self.counts.calls_dropped.saturating_add(calls);
+        self.counts.errors_dropped += part.errors.len() as u64;
+        self.base = part.until;
+    }
+
+    fn put_back(&mut self, mut part: Part) {
+        match self.parts.pop_front() {
+            Some(next) if self.settings.max_windows == 1 => {
+                part.absorb(next);
+                self.counts.windows_merged += 1;
+            }
+            Some(next) => self.parts.push_front(next),
+            None => {}
+        }
+        self.parts.push_front(part);
+    }
+}
+
+impl Part {
+    /// Becomes one with the part that follows.
+    fn absorb(&mut self, next: Self) {
+        self.until = next.until;
+        self.errors.extend(next.errors);
+        self.missed += next.missed;
+        self.process = next.process;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use metrics_core::{ErrorCursor, Outcome, Registry};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A registry, and the queue of a destination that was never sent to.
+    struct Fixture {
+        registry: Registry,
+        cursor: ErrorCursor,
+        queue: Queue,
+    }
+
+    impl Fixture {
+        fn new(settings: Settings) -> Self {
+            let registry = Registry::new();
+            let base = Arc::new(registry.snapshot());
+            Self { registry, cursor: ErrorCursor::default(), queue: Queue::new("test", settings, base) }
+        }
+
+        fn fail(&mut self, times: u64) {
+            let endpoint = self.registry.endpoint("GET", "/");
+            for _ in 0..times {
+                self.registry.record_error(endpoint, Outcome::Status(500), Duration::from_millis(1), "no");
+            }
+            let errors = self.registry.errors_after(&mut self.cursor);
+            self.queue.add_errors(&errors, 0);
+        }
+
+        fn end_window(&mut self) {
+            self.queue.end_window(Arc::new(self.registry.snapshot()), Process::default());
+        }
+
+        fn send(&mut self, result: Result<Accepted, Failed>) -> Option<(u64, usize)> {
+            let window = self.queue.take()?.window();
+            self.queue.settle(result, window.calls());
+            Some((window.calls(), window.errors.len()))
+        }
+    }
+
+    fn ok() -> Result<Accepted, Failed> {
+        Ok(Accepted::default())
+    }
+
+    fn settings(max_windows: usize, max_errors: usize) -> Settings {
+        Settings { max_windows, max_errors, ..Settings::default() }
+    }
+
+    #[test]
+    fn what_failed_is_merged_into_the_next_window() {
+        let mut fixture = Fixture::new(settings(1, 10));
+        fixture.fail(2);
+        fixture.end_window();
+        assert_eq!(fixture.send(Err(Failed::temporary("down"))), Some((2, 2)));
+        fixture.fail(3);
+        fixture.end_window();
+        assert_eq!(fixture.send(ok()), Some((5, 5)));
+        assert_eq!(fixture.send(ok()), None);
+        let counts = fixture.queue.counts();
+        assert_eq!((counts.windows, counts.windows_sent, counts.windows_merged), (2, 1, 1));
+        assert_eq!((counts.errors_sent, counts.attempts_failed, counts.failing), (5, 1, 0));
+    }
+
+    #[test]
+    fn a_window_that_ends_while_another_one_is_sent_begins_where_that_ends() {
+        let mut fixture = Fixture::new(settings(1, 10));
+        fixture.fail(2);
+        fixture.end_window();
+        let first = fixture.queue.take().unwrap().window();
+        fixture.fail(3);
+        fixture.end_window();
+        fixture.queue.settle(ok(), first.calls());
+        assert_eq!(first.calls(), 2);
+        assert_eq!(fixture.send(ok()), Some((3, 3)));
+    }
+
+    #[test]
+    fn with_room_for_more_a_window_that_was_tried_is_sent_again_as_it_was() {
+        let mut fixture = Fixture::new(settings(3, 10));
+        for _ in 0..5 {
+            fixture.fail(1);
+            fixture.end_window();
+            assert_eq!(fixture.send(Err(Failed::temporary("down"))), Some((1, 1)));
+        }
+        assert_eq!(fixture.queue.counts().windows_waiting, 3);
+        assert_eq!([fixture.send(ok()), fixture.send(ok())], [Some((1, 1)); 2]);
+        assert_eq!(fixture.send(ok()), Some((3, 3)));
+    }
+
+    #[test]
+    fn what_is_refused_or_too_old_is_dropped_and_counted() {
+        let mut fixture = Fixture::new(settings(1, 10));
+        fixture.fail(2);
+        fixture.end_window();
+        fixture.send(Err(Failed::permanent("it answered 400")));
+        let counts = fixture.queue.counts();
+        assert_eq!((counts.windows_dropped, counts.calls_dropped, counts.errors_dropped), (1, 2, 2));
+
+        let mut fixture = Fixture::new(Settings { max_age: Duration::ZERO, ..settings(1, 10) });
+        fixture.fail(2);
+        fixture.end_window();
+        fixture.send(Err(Failed::temporary("down")));
+        fixture.fail(1);
+        fixture.end_window();
+        assert_eq!(fixture.send(ok()), Some((1, 1)));
+        let counts = fixture.queue.counts();
+        assert_eq!((counts.windows_dropped, counts.calls_dropped, counts.errors_dropped), (1, 2, 2));
+    }
+
+    #[test]
+    fn the_oldest_errors_make_room_and_their_window_says_so() {
+        let mut fixture = Fixture::new(settings(1, 3));
+        fixture.fail(2);
+        fixture.end_window();
+        fixture.fail(2);
+        let window = fixture.queue.take().unwrap().window();
+        assert_eq!((window.errors.len(), window.errors_missed, window.calls()), (1, 1, 2));
+        // Those that are being sent stay.
+        fixture.fail(9);
+        assert_eq!(fixture.queue.counts().errors_waiting, 3);
+        fixture.queue.abandon();
+        let counts = fixture.queue.counts();
+        assert_eq!((counts.errors_dropped, counts.errors_waiting), (13, 0));
+    }
+
+    proptest! {
+        /// Whatever fails whenever: each window, each request and each error is sent, dropped or waits, and none twice.
+        #[test]
+        fn everything_is_accounted_for(
+            steps in prop::collection::vec((0_u8..8, 0_u64..4), 0..80),
+            max_windows in 1_usize..5,
+            max_errors in 1_usize..8,
+        ) {
+            let mut fixture = Fixture::new(settings(max_windows, max_errors));
+            let (mut failed, mut in_windows, mut calls_sent) = (0, 0, 0);
+            let mut sending = None;
+            for (step, amount) in steps {
+                match (step, &sending) {
+                    (0 | 1, _) => {
+                        fixture.fail(amount);
+                        failed += amount;
+                    }
+                    (2 | 3, _) => {
+                        fixture.end_window();
+                        in_windows = failed;
+                    }
+                    (4, None) => sending = fixture.queue.take().map(|job| job.window().calls()),
+                    (5, Some(calls)) => {
+                        fixture.queue.settle(ok(), *calls);
+                        calls_sent += *calls;
+                        sending = None;
+                    }
+                    (6, Some(calls)) => {
+                        fixture.queue.settle(Err(Failed::temporary("down")), *calls);
+                        sending = None;
+                    }
+                    (7, Some(calls)) => {
+                        fixture.queue.settle(Err(Failed::permanent("no")), *calls);
+                        sending = None;
+                    }
+                    _ => {}
+                }
+                let counts = fixture.queue.counts();
+                prop_assert!(counts.windows_waiting <= max_windows as u64 + 1);
+                prop_assert!(counts.errors_waiting <= max_errors as u64);
+            }
+            fixture.queue.abandon();
+            let counts = fixture.queue.counts();
+            let windows = counts.windows_sent + counts.windows_dropped + counts.windows_merged;
+            prop_assert_eq!((counts.windows, counts.windows_waiting), (windows, 0));
+            prop_assert_eq!(calls_sent + counts.calls_dropped, in_windows);
+            prop_assert_eq!(counts.errors_sent + counts.errors_dropped, failed);
+        }
+    }
+}

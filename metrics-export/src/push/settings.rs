@@ -1,0 +1,70 @@
+//! How often a destination is sent to, and what waits for it meanwhile.
+
+use std::time::Duration;
+
+/// How often a destination is sent to, and what waits for it meanwhile. What is out of its range is moved into it.
+///
+/// ```
+/// let mut settings = metrics_export::push::Settings::default();
+/// settings.interval = std::time::Duration::from_secs(60);
+/// settings.max_errors = 100;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// From one window to the next; default 10 s. From 10 ms to a day.
+    pub interval: Duration,
+    /// How long one attempt may take; default 10 s. From 10 ms to an hour.
+    pub timeout: Duration,
+    /// Whether windows end at multiples of the interval by the wall clock (UTC), as those of a fleet should that are added
+    /// up; default: no, so that the instances of a fleet do not all send at one time.
+    pub aligned: bool,
+    /// Windows that wait at most; default 1. From 1 to 10,000.
+    ///
+    /// When there are as many, the next one is merged into the last. With 1, what failed is merged into the next window. With
+    /// 2 or more, a window that was tried once is sent again exactly as it was, as destinations need that know a window which
+    /// they already have by its name.
+    pub max_windows: usize,
+    /// The longest time that waits, all windows together; default 1 hour. What is older is dropped and counted.
+    pub max_age: Duration,
+    /// Errors of the error log that wait at most; default 0, none are wanted. The oldest make room, and are counted.
+    pub max_errors: usize,
+    /// Whether it tells single statuses apart: where nobody says otherwise, metrics-actix then keeps a histogram for each.
+    /// Default: no.
+    pub exact_statuses: bool,
+    /// The longest pause after an attempt that failed; each further one is twice as long. Default 1 s.
+    pub first_pause: Duration,
+    /// The longest pause at all; default 60 s. A pause is at random between half and all of it.
+    pub max_pause: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(10),
+            aligned: false,
+            max_windows: 1,
+            max_age: Duration::from_secs(3_600),
+            max_errors: 0,
+            exact_statuses: false,
+            first_pause: Duration::from_secs(1),
+            max_pause: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Settings {
+    /// These settings, each moved to the nearest end of its range.
+    pub(super) fn in_range(self) -> Self {
+        let least = Duration::from_millis(10);
+        Self {
+            interval: self.interval.clamp(least, Duration::from_secs(86_400)),
+            timeout: self.timeout.clamp(least, Duration::from_secs(3_600)),
+            max_windows: self.max_windows.clamp(1, 10_000),
+            first_pause: self.first_pause.max(Duration::from_millis(1)),
+            max_pause: self.max_pause.max(self.first_pause),
+            ..self
+        }
+    }
+}

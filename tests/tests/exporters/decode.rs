@@ -1,0 +1,43 @@
+//! What arrives, read back.
+
+use std::time::{Duration, Instant};
+
+use metrics_actix::push::{Accepted, Exporter, Failed, Settings, Window};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use prost::Message;
+
+/// Requests in the durations of a window of OTLP.
+pub(crate) fn requests(body: &[u8]) -> u64 {
+    let request = ExportMetricsServiceRequest::decode(body).expect("it is a request of OTLP");
+    let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+    let metrics = scopes.flat_map(|scope| scope.metrics);
+    let durations = metrics.filter(|metric| metric.name == "http.server.request.duration");
+    let counts = durations.flat_map(|metric| match metric.data {
+        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points,
+        other => panic!("{other:?}"),
+    });
+    counts.map(|point| point.count).sum()
+}
+
+/// An exporter whose windows get old soon.
+pub(crate) struct Forgetful<E> {
+    pub(crate) inner: E,
+    pub(crate) max_age: Duration,
+}
+
+impl<E: Exporter> Exporter for Forgetful<E> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn settings(&self) -> Settings {
+        let mut settings = self.inner.settings();
+        settings.max_age = self.max_age;
+        settings
+    }
+
+    fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
+        self.inner.export(window, deadline)
+    }
+}

@@ -1,0 +1,174 @@
+//! OTLP as others read it: PyPI's opentelemetry-proto, and the receiver of Datadog's ddapm-test-agent.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use metrics_actix::otlp::{DEFAULT_BOUNDS, Histograms, Otlp, Temporality};
+use metrics_actix::push::Engine;
+use metrics_core::{Granularity, Outcome, Registry};
+use serde_json::{Value, json};
+
+use crate::stub::{Fault, Stub};
+use crate::support::Folder;
+
+/// A program of the Python that the tests use.
+fn python(program: &str) -> Command {
+    let python = std::env::var("METRICS_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    if program == "python" {
+        return Command::new(python);
+    }
+    Command::new(Path::new(&python).with_file_name(program))
+}
+
+/// Records durations and other things; the durations by series.
+fn record(registry: &Registry, digits: u8) -> Value {
+    let mut random = fastrand::Rng::with_seed(u64::from(digits));
+    let mut series = serde_json::Map::new();
+    for (method, route, status) in [
+        ("GET", "/items/{id}", 200),
+        ("GET", "/items/{id}", 503),
+        ("POST", "/주문", 201),
+        ("GET", "_unmatched", 404),
+    ] {
+        let endpoint = registry.endpoint(method, route);
+        let durations: Vec<u64> = (0..2_000).map(|i| random.u64(0..1 << (10 + i % 24))).collect();
+        durations.iter().for_each(|&nanos| registry.record_nanos(endpoint, status, nanos));
+        let route = if route == "_unmatched" { "None" } else { route };
+        series.insert(format!("{method} {route} {status}"), durations.into());
+    }
+    let panicked = registry.endpoint("GET", "/panics");
+    registry.record_error(panicked, Outcome::Panicked, Duration::from_millis(5), "oh");
+    series.insert("GET /panics panicked".to_owned(), json!([5_000_000]));
+    registry.counter("jobs").unwrap().add(7);
+    registry.hit_ratio("cache").unwrap().hit();
+    registry.timer("db").unwrap().record(Duration::from_millis(2));
+    registry.gauge("depth").unwrap().set(1.5);
+    registry.unique("users").unwrap().insert("a");
+    Value::Object(series)
+}
+
+fn registry(digits: u8) -> Registry {
+    Registry::builder().granularity(Granularity::Exact).significant_digits(digits).build().unwrap()
+}
+
+fn otlp(url: String, temporality: Temporality, histograms: Histograms) -> Otlp {
+    let builder = Otlp::builder().endpoint(url).service("shop").url_scheme("https").temporality(temporality);
+    builder.histograms(histograms).build().unwrap()
+}
+
+/// What is sent by an engine that begins before anything is recorded, and ends after that.
+fn sent(digits: u8, temporality: Temporality, histograms: Histograms) -> (Vec<u8>, Value) {
+    let (send, received) = channel();
+    let send = std::sync::Mutex::new(send);
+    let stub = Stub::start(Fault::None, move |body| {
+        send.lock().unwrap().send(body.to_vec()).unwrap();
+        Vec::new()
+    });
+    let registry = registry(digits);
+    let engine = Engine::builder(registry.clone()).exporter(otlp(stub.url(), temporality, histograms));
+    let engine = engine.start().unwrap();
+    let series = record(&registry, digits);
+    assert!(engine.shutdown(Duration::from_secs(30)));
+    (received.recv_timeout(Duration::from_secs(30)).unwrap(), series)
+}
+
+#[test]
+#[ignore = "needs Python with opentelemetry-proto"]
+fn what_is_sent_is_what_was_recorded_as_another_decoder_reads_it() {
+    let folder = Folder::new("otlp");
+    let explicit = || Histograms::Explicit { bounds: DEFAULT_BOUNDS.into() };
+    for (digits, temporality, histograms) in [
+        (2, Temporality::Cumulative, Histograms::default()),
+        (2, Temporality::Delta, Histograms::default()),
+        (1, Temporality::LowMemory, Histograms::default()),
+        (3, Temporality::Cumulative, Histograms::Exponential { max_buckets: 20_000 }),
+        (2, Temporality::Delta, explicit()),
+    ] {
+        let kind = if histograms == explicit() { "explicit" } else { "exponential" };
+        let (body, series) = sent(digits, temporality, histograms);
+        let name = if temporality == Temporality::Cumulative { "CUMULATIVE" } else { "DELTA" };
+        let expected = json!({
+            "series": series, "digits": digits, "temporality": name, "kind": kind, "service": "shop",
+            "counters": {"jobs": 7, "cache": 1},
+        });
+        let paths: [PathBuf; 2] = ["expected.json", "body"].map(|name| folder.path().join(name));
+        fs::write(&paths[0], expected.to_string()).unwrap();
+        fs::write(&paths[1], body).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exporters/read_otlp.py");
+        let output = python("python").arg(script).args(&paths).output().expect("Python starts");
+        assert!(output.status.success(), "{kind}: {}", String::from_utf8_lossy(&output.stderr));
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+/// Datadog's agent for tests. Dropping it ends the process.
+struct Agent {
+    process: Child,
+    otlp: String,
+}
+
+impl Agent {
+    fn start() -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let [port, http, grpc] = [free(), free(), free()];
+        let process = python("ddapm-test-agent")
+            .args(["--host", "127.0.0.1", "--port", &port])
+            .args(["--otlp-http-port", &http, "--otlp-grpc-port", &grpc])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("ddapm-test-agent starts");
+        let agent = Self { process, otlp: format!("http://127.0.0.1:{http}") };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while agent.metrics().is_none() {
+            assert!(Instant::now() < deadline, "ddapm-test-agent does not listen");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        agent
+    }
+
+    /// The requests that arrived, as it decoded them.
+    fn metrics(&self) -> Option<Vec<Value>> {
+        let mut answer = ureq::get(format!("{}/test/session/metrics", self.otlp)).call().ok()?;
+        serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs ddapm-test-agent"]
+fn the_receiver_of_ddapm_test_agent_takes_what_is_sent() {
+    let agent = Agent::start();
+    for gzip in [true, false] {
+        let registry = registry(2);
+        let exporter = Otlp::builder().endpoint(&agent.otlp).service("shop").gzip(gzip).build().unwrap();
+        let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
+        record(&registry, 2);
+        assert!(engine.shutdown(Duration::from_secs(30)));
+        let counts = engine.counts().remove(0);
+        assert_eq!((counts.windows_sent, counts.rejected, counts.last_error), (1, 0, None));
+    }
+    let requests = agent.metrics().unwrap();
+    assert_eq!(requests.len(), 2);
+    for request in requests {
+        let metrics = &request["resource_metrics"][0]["scope_metrics"][0]["metrics"];
+        let named =
+            |name: &str| metrics.as_array().unwrap().iter().find(|metric| metric["name"] == name).unwrap();
+        let points = &named("http.server.request.duration")["exponential_histogram"]["data_points"];
+        let counts =
+            points.as_array().unwrap().iter().map(|point| point["count"].as_str().unwrap().parse::<u64>());
+        assert_eq!(counts.sum::<Result<u64, _>>(), Ok(4 * 2_000 + 1));
+        assert_eq!(named("jobs")["sum"]["data_points"][0]["as_int"], "7");
+        assert_eq!(named("depth")["gauge"]["data_points"][0]["as_double"], 1.5);
+    }
+}

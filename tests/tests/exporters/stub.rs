@@ -1,0 +1,225 @@
+//! A collector that misbehaves as a test says, and can be healed.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use socket2::SockRef;
+
+/// How a connection goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is answered as it should be.
+    None,
+    /// Nobody listens.
+    Refused,
+    /// It is accepted, and nothing is read or written.
+    BlackHole,
+    /// What is sent is read and taken, and then nobody is there any more.
+    HalfOpen,
+    /// The answer comes byte by byte.
+    Slow,
+    /// It is reset in the middle of the answer.
+    Reset,
+    /// It is answered with 429 and 500 by turns.
+    Refusing,
+    /// The TLS handshake begins and does not go on.
+    SlowHandshake,
+}
+
+/// Between two bytes of a slow answer.
+const BYTE_EVERY: Duration = Duration::from_millis(100);
+
+/// What becomes of a body that arrived: the answer's body.
+pub(crate) type Take = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
+
+/// A running collector. Its threads end with the test's process, or once it is dropped.
+pub(crate) struct Stub {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    authority: Option<String>,
+}
+
+struct Shared {
+    fault: Mutex<Fault>,
+    take: Box<Take>,
+    tls: Option<Arc<ServerConfig>>,
+    answers: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+impl Stub {
+    /// Starts to misbehave on a free port; with TLS if the fault needs it.
+    pub(crate) fn start(fault: Fault, take: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (tls, authority) = if fault == Fault::SlowHandshake {
+            let (config, authority) = certificates();
+            (Some(Arc::new(config)), Some(authority))
+        } else {
+            (None, None)
+        };
+        let shared = Arc::new(Shared {
+            fault: Mutex::new(fault),
+            take: Box::new(take),
+            tls,
+            answers: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        if fault == Fault::Refused {
+            drop(listener);
+        } else {
+            listen(listener, &shared);
+        }
+        Self { addr, shared, authority }
+    }
+
+    /// Where it is, or would be.
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.addr)
+    }
+
+    /// The certificate to trust, if it speaks TLS.
+    pub(crate) fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    /// Answers as it should from now on.
+    pub(crate) fn heal(&self) {
+        let before = std::mem::replace(&mut *self.shared.fault.lock().unwrap(), Fault::None);
+        if before == Fault::Refused {
+            listen(TcpListener::bind(self.addr).expect("nobody took the port"), &self.shared);
+        }
+    }
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the thread that accepts, if there is one.
+        let _ = TcpStream::connect(self.addr);
+    }
+}
+
+fn listen(listener: TcpListener, shared: &Arc<Shared>) {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            if shared.stopped.load(Ordering::Relaxed) {
+                return;
+            }
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.serve(stream));
+        }
+    });
+}
+
+impl Shared {
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        let fault = *self.fault.lock().unwrap();
+        match (fault, &self.tls) {
+            (Fault::BlackHole, _) => self.hold(&stream),
+            (Fault::SlowHandshake, _) => {
+                // The beginning of a record that never ends.
+                (&stream).read_exact(&mut [0; 1])?;
+                (&stream).write_all(&[22, 3, 3])?;
+                self.hold(&stream);
+            }
+            (_, Some(tls)) => {
+                let session = ServerConnection::new(Arc::clone(tls)).map_err(io::Error::other)?;
+                self.answer(fault, &mut StreamOwned::new(session, &stream))?;
+            }
+            (_, None) => self.answer(fault, &mut &stream)?,
+        }
+        if fault == Fault::HalfOpen {
+            self.hold(&stream);
+        }
+        if fault == Fault::Reset {
+            // Closing at once, with nothing to linger for.
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        }
+        Ok(())
+    }
+
+    fn answer(&self, fault: Fault, stream: &mut (impl Read + Write)) -> io::Result<()> {
+        let body = read_request(stream)?;
+        let status = match fault {
+            Fault::Refusing => [429, 500][self.answers.fetch_add(1, Ordering::Relaxed) % 2],
+            _ => 200,
+        };
+        let taken = matches!(fault, Fault::None | Fault::HalfOpen).then(|| (self.take)(&body));
+        let text = taken.unwrap_or_default();
+        let head = format!(
+            "HTTP/1.1 {status} \r\nretry-after: 0\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            text.len()
+        );
+        let answer = [head.as_bytes(), &text].concat();
+        match fault {
+            Fault::HalfOpen => Ok(()),
+            Fault::Reset => stream.write_all(&answer[..answer.len() / 2]),
+            Fault::Slow => answer.iter().try_for_each(|byte| {
+                thread::sleep(BYTE_EVERY);
+                stream.write_all(&[*byte])
+            }),
+            _ => stream.write_all(&answer),
+        }?;
+        stream.flush()
+    }
+
+    /// Keeps a connection open: until the client leaves, or all is well again, or for ten seconds.
+    fn hold(&self, stream: &TcpStream) {
+        // So that a look whether the client is still there does not wait for it.
+        let _ = stream.set_read_timeout(Some(Duration::from_millis(1)));
+        for _ in 0..200 {
+            let is_over = self.stopped.load(Ordering::Relaxed) || *self.fault.lock().unwrap() == Fault::None;
+            if is_over || matches!(stream.peek(&mut [0]), Ok(0)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Reads one request, and gives its body, unpacked.
+fn read_request(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let length = header("content-length:").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    if header("content-encoding:") != Some("gzip") {
+        return Ok(body);
+    }
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut unpacked)?;
+    Ok(unpacked)
+}
+
+/// A certificate for 127.0.0.1, and that of who vouches for it, in PEM.
+fn certificates() -> (ServerConfig, String) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let config = config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key.into());
+    (config.unwrap(), authority_pem)
+}

@@ -1,0 +1,85 @@
+//! Exporters of a monitor: what `GET exporters` shows, and what the shutdown does.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, ServiceConfig};
+use metrics_actix::Metrics;
+use metrics_actix::push::{Accepted, Exporter, Failed, Settings, Window};
+use serde_json::Value;
+use tests::{Example, Server};
+
+fn shop(config: &mut ServiceConfig) {
+    config
+        .route("/items/{id}", web::get().to(|| async { "a chair" }))
+        .route("/fails", web::get().to(|| async { HttpResponse::InternalServerError().finish() }));
+}
+
+/// Answers with what it is told to, and passes on what it was given.
+struct Scripted {
+    answers: Receiver<Result<Accepted, Failed>>,
+    given: Sender<Window>,
+}
+
+impl Exporter for Scripted {
+    fn name(&self) -> &str {
+        "scripted"
+    }
+
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::default();
+        settings.interval = Duration::from_millis(20);
+        settings.first_pause = Duration::from_millis(1);
+        settings.max_pause = Duration::from_millis(10);
+        settings.max_errors = 10;
+        settings
+    }
+
+    fn export(&mut self, window: &Window, _deadline: Instant) -> Result<Accepted, Failed> {
+        let _ = self.given.send(window.clone());
+        self.answers.recv().unwrap_or_else(|_| Ok(Accepted::default()))
+    }
+}
+
+#[test]
+fn what_became_of_the_windows_is_shown_and_the_shutdown_sends_the_last_one() {
+    let ((answer, answers), (given, windows)) = (channel(), channel());
+    let metrics = Metrics::builder("shop").exporter(Scripted { answers, given }).build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    let shown = || client.metrics("GET", "exporters")["exporters"][0].clone();
+    assert_eq!(shown()["exporter"], "scripted");
+    answer.send(Err(Failed::temporary("it answered 503"))).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while shown()["failing"] != 1 {
+        assert!(Instant::now() < deadline, "{}", shown());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!((&shown()["last_error"], &shown()["last_sent"]), (&"it answered 503".into(), &Value::Null));
+
+    client.send("GET", "/items/1");
+    client.send("GET", "/fails");
+    answer.send(Ok(Accepted { rejected: 3, reason: Some("too old".to_owned()) })).unwrap();
+    drop(answer);
+    assert!(actix_web::rt::System::new().block_on(metrics.shutdown(Duration::from_secs(60))));
+    let after = &metrics.exporters()[0];
+    assert_eq!((after.rejected, after.windows_waiting, after.windows_dropped), (3, 0, 0));
+    assert_eq!((after.errors_sent, after.failing), (1, 0));
+    // The first one failed, and what was in it came again.
+    let windows: Vec<_> = windows.try_iter().skip(1).collect();
+    assert_eq!(windows.iter().map(Window::calls).sum::<u64>(), 2);
+    let errors: Vec<_> = windows.iter().flat_map(|window| &window.errors).collect();
+    assert_eq!((errors.len(), &*errors[0].endpoint.route), (1, "/fails"));
+    assert!(windows.last().unwrap().total.endpoints().count() == 2);
+}
+
+#[test]
+fn the_demo_says_which_feature_a_destination_needs_or_what_is_wrong_with_it() {
+    // Built without the features, as the other tests build it.
+    for (flag, value) in [("--otlp", "http://127.0.0.1:4318"), ("--ecs-log", "/nowhere/ecs.json")] {
+        let (code, said) = Example::refused(&[flag, value, "--addr", "127.0.0.1:0"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(&format!("{flag} needs the feature ")), "{said}");
+    }
+}
