@@ -63,7 +63,6 @@ mod names;
 mod native;
 mod protobuf;
 mod text;
-mod wire;
 
 pub use bounds::DEFAULT_DURATION_BOUNDS;
 pub use exposition::{BuildError, Builder, Exposition};

@@ -39,7 +39,7 @@ mod counts;
 mod destination;
 mod engine;
 mod exporter;
-#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
+#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 mod post;
 mod queue;
 mod secret;
@@ -49,8 +49,10 @@ pub use self::counts::Counts;
 pub use self::engine::{Builder, Engine};
 pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
 #[cfg(any(feature = "otlp", feature = "elasticsearch"))]
-pub(crate) use self::post::{Connection, gzipped, post};
+pub(crate) use self::post::gzipped;
+#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
+pub(crate) use self::post::{Connection, post};
 pub use self::secret::Secret;
 pub use self::settings::Settings;
-#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
+#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 pub use crate::http::UrlError;

@@ -10,7 +10,7 @@ use super::exposition::Exposition;
 use super::families::{Encoder, Value};
 use super::names::{Family, Kind, Label};
 use super::native::{self, Native};
-use super::wire::Wire;
+use crate::wire::Wire;
 
 /// Field numbers, by message.
 mod field {
