@@ -45,10 +45,6 @@ pub(crate) struct Answer {
     /// How long whoever answered asks to be left alone.
     pub(crate) retry_after: Option<Duration>,
     /// What came behind the head, or why it did not come.
-    #[cfg_attr(
-        not(any(feature = "otlp", feature = "elasticsearch")),
-        expect(dead_code, reason = "the others only look at the status")
-    )]
     pub(crate) body: Result<Vec<u8>, String>,
 }
 
@@ -105,10 +101,6 @@ impl Client {
         Ok(Self { agent, url, headers: HeaderMap::new() })
     }
 
-    #[cfg_attr(
-        not(any(feature = "datadog", feature = "otlp", feature = "elasticsearch")),
-        cfg_attr(not(test), expect(dead_code, reason = "notices of alerts need none"))
-    )]
     /// Sends this header, too, and shows it nowhere. `None` for a name or a value that no header can have.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Option<Self> {
         let mut value = HeaderValue::from_str(value).ok()?;

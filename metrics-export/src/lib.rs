@@ -33,6 +33,7 @@ mod exponential;
     feature = "otlp",
     feature = "elasticsearch"
 ))]
+#[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "some destinations need less of it"))]
 mod http;
 #[cfg(feature = "json")]
 pub mod json;
@@ -45,4 +46,5 @@ pub mod push;
 #[cfg(any(feature = "datadog", feature = "otlp"))]
 mod random;
 #[cfg(any(feature = "datadog", feature = "prometheus"))]
+#[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "sketches have few kinds of fields"))]
 mod wire;
