@@ -34,7 +34,7 @@ impl Agent {
         let process = python("ddapm-test-agent")
             .args(["--host", "127.0.0.1", "--port", &port])
             .args(["--otlp-http-port", &http, "--otlp-grpc-port", &grpc])
-            .args(["--enabled-checks", CHECKS])
+            .env("ENABLED_CHECKS", CHECKS)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
