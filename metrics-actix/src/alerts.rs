@@ -73,7 +73,7 @@ impl Builder {
     }
 
     /// Has notices of alerts posted to this `http` URL as a [webhook](metrics_export::alert::Webhook), such as Slack takes;
-    /// default: they go nowhere. There is no TLS: post to a proxy near by.
+    /// default: they go nowhere. There is no TLS without the feature `tls`: post to a proxy near by.
     #[cfg(feature = "alert-webhook")]
     pub fn alert_webhook(mut self, url: impl Into<String>) -> Self {
         let url = url.into();

@@ -96,3 +96,13 @@ pub use middleware::{MetricsService, Middleware, Recorded};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// As those of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/otlp.md")]
+struct OtlpPage;
+
+/// As those of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/elk.md")]
+struct ElkPage;

@@ -1,11 +1,14 @@
 //! HTTP for what is sent to others, notices of alerts and windows: a POST, and what was answered.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+#[cfg(feature = "_push-http")]
+use std::time::SystemTime;
 
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, header};
+use ureq::http::{HeaderMap, header};
 
 /// The longest answer that is read, in bytes.
+#[cfg(feature = "_push-http")]
 const MAX_ANSWER: u64 = 16 << 20;
 
 /// A URL that nothing can be sent to. It is not repeated here, since many hold a secret.
@@ -15,7 +18,7 @@ pub struct UrlError {
     reason: &'static str,
 }
 
-#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
+#[cfg(feature = "_push-http")]
 impl UrlError {
     /// That of a proxy that cannot be one.
     pub(crate) fn proxy() -> Self {
@@ -43,12 +46,32 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// How long whoever answered asks to be left alone.
+    #[cfg(feature = "_push-http")]
     pub(crate) retry_after: Option<Duration>,
     /// What came behind the head, or why it did not come.
+    #[cfg(feature = "_push-http")]
     pub(crate) body: Result<Vec<u8>, String>,
 }
 
 impl Answer {
+    #[cfg(not(feature = "_push-http"))]
+    fn of(response: ureq::http::Response<ureq::Body>, _: Duration) -> Self {
+        Self { status: response.status().as_u16() }
+    }
+
+    /// Reads the rest of an answer, for which as much time is left as the request has.
+    #[cfg(feature = "_push-http")]
+    fn of(mut response: ureq::http::Response<ureq::Body>, timeout: Duration) -> Self {
+        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| retry_after_of(text, SystemTime::now()));
+        let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+        Self {
+            status: response.status().as_u16(),
+            retry_after,
+            body: body.map_err(|error| reason(&error, timeout)),
+        }
+    }
+
     /// Whether it is a 2xx.
     pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -68,7 +91,7 @@ impl Client {
     }
 
     /// A client that trusts these certificates, in PEM, and no others.
-    #[cfg(feature = "tls")]
+    #[cfg(all(feature = "_push-http", feature = "tls"))]
     pub(crate) fn trusting(
         url: impl Into<String>,
         proxy: Option<ureq::Proxy>,
@@ -102,7 +125,9 @@ impl Client {
     }
 
     /// Sends this header, too, and shows it nowhere. `None` for a name or a value that no header can have.
+    #[cfg(feature = "_push-http")]
     pub(crate) fn header(mut self, name: &str, value: &str) -> Option<Self> {
+        use ureq::http::{HeaderName, HeaderValue};
         let mut value = HeaderValue::from_str(value).ok()?;
         value.set_sensitive(true);
         self.headers.insert(HeaderName::try_from(name).ok()?, value);
@@ -128,12 +153,8 @@ impl Client {
             request = request.header(header::CONTENT_ENCODING, encoding);
         }
         let sent = request.config().timeout_global(Some(timeout)).build().send(body);
-        let mut response = sent.map_err(|error| reason(&error, timeout))?;
-        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|text| retry_after_of(text, SystemTime::now()));
-        let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
-        Ok(Answer { status, retry_after, body: body.map_err(|error| reason(&error, timeout)) })
+        let response = sent.map_err(|error| reason(&error, timeout))?;
+        Ok(Answer::of(response, timeout))
     }
 }
 
@@ -157,6 +178,7 @@ fn check(url: &str) -> Result<(), UrlError> {
 }
 
 /// What `Retry-After` asks for: some seconds, or a date (RFC 9110, 10.2.3).
+#[cfg(feature = "_push-http")]
 fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -200,11 +222,14 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
         }
         let client = Client::new("http://127.0.0.1:9093/hunter2", None).unwrap();
+        #[cfg(feature = "_push-http")]
         let client = client.header("x-api-key", "hunter2").unwrap();
         assert!(!format!("{client:?}").contains("hunter2"));
+        #[cfg(feature = "_push-http")]
         assert!(client.header("x api key", "").is_none());
     }
 
+    #[cfg(feature = "_push-http")]
     #[test]
     fn a_time_to_wait_is_read_in_seconds_and_as_a_date() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 5);

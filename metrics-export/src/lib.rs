@@ -26,14 +26,7 @@ pub mod ecs;
 pub mod elasticsearch;
 #[cfg(any(feature = "prometheus", feature = "otlp"))]
 mod exponential;
-#[cfg(any(
-    feature = "alert-webhook",
-    feature = "alertmanager",
-    feature = "datadog",
-    feature = "otlp",
-    feature = "elasticsearch"
-))]
-#[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "some destinations need less of it"))]
+#[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "_push-http"))]
 mod http;
 #[cfg(feature = "json")]
 pub mod json;

@@ -39,7 +39,7 @@ mod counts;
 mod destination;
 mod engine;
 mod exporter;
-#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
+#[cfg(feature = "_push-http")]
 mod post;
 mod queue;
 mod secret;
@@ -48,11 +48,9 @@ mod settings;
 pub use self::counts::Counts;
 pub use self::engine::{Builder, Engine};
 pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
-#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
-pub(crate) use self::post::gzipped;
-#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
-pub(crate) use self::post::{Connection, post};
+#[cfg(feature = "_push-http")]
+pub(crate) use self::post::{Connection, gzipped, post};
 pub use self::secret::Secret;
 pub use self::settings::Settings;
-#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
+#[cfg(feature = "_push-http")]
 pub use crate::http::UrlError;

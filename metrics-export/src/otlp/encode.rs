@@ -44,6 +44,7 @@ impl Encoding {
         ];
         metrics.extend(figures.metrics().iter().filter_map(|metric| writer.own(metric)));
         metrics.extend(process(&window.process, total));
+        metrics.retain(has_points);
         let scope = InstrumentationScope {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -267,6 +268,15 @@ fn process(process: &Process, total: Span) -> Vec<Metric> {
     [cpu_time, memory, threads, files, uptime].into_iter().flatten().collect()
 }
 
+/// Whether there is anything in a metric: those without points are refused by some.
+fn has_points(metric: &Metric) -> bool {
+    match &metric.data {
+        Some(Data::Histogram(histogram)) => !histogram.data_points.is_empty(),
+        Some(Data::ExponentialHistogram(histogram)) => !histogram.data_points.is_empty(),
+        _ => true,
+    }
+}
+
 fn up_down(point: NumberDataPoint) -> Data {
     Data::Sum(Sum {
         data_points: vec![point],
@@ -287,4 +297,61 @@ fn number(span: Span, attributes: Vec<KeyValue>, value: Value) -> NumberDataPoin
 
 fn int(count: u64) -> Value {
     Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use metrics_core::Registry;
+
+    use super::*;
+
+    fn names(temporality: Temporality, window: &Window) -> Vec<String> {
+        let encoding = Encoding {
+            resource: Vec::new(),
+            scheme: "http".to_owned(),
+            temporality,
+            histograms: Histograms::default(),
+        };
+        let mut request = encoding.request(window);
+        let metrics = request.resource_metrics.remove(0).scope_metrics.remove(0).metrics;
+        metrics.into_iter().map(|metric| metric.name).collect()
+    }
+
+    #[test]
+    fn a_metric_without_points_is_left_out_and_one_of_the_process_is_there_if_it_is_known() {
+        let registry = Registry::new();
+        registry.record(registry.endpoint("GET", "/"), 200, Duration::from_millis(1));
+        registry.timer("db").unwrap();
+        let before = registry.snapshot();
+        let after = registry.snapshot();
+        let process = Process { threads: Some(4), ..Process::default() };
+        let figures = after.difference(&before);
+        let window =
+            Window { total: Arc::new(after), figures, errors: Vec::new(), errors_missed: 0, process };
+        let common = ["http.server.active_requests", "process.thread.count"];
+        assert_eq!(names(Temporality::Delta, &window), common);
+        let mut cumulative = names(Temporality::Cumulative, &window);
+        cumulative.sort_unstable();
+        assert_eq!(
+            cumulative,
+            [
+                "http.server.active_requests",
+                "http.server.request.body.size",
+                "http.server.request.duration",
+                "http.server.response.body.size",
+                "process.thread.count"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_span_never_ends_before_it_begins() {
+        let registry = Registry::new();
+        let (early, late) = (registry.snapshot(), registry.snapshot());
+        let Span { start, end } = Span::of(&early.difference(&late));
+        assert!(0 < start && start <= end);
+    }
 }

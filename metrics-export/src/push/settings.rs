@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-/// How often a destination is sent to, and what waits for it meanwhile.
+/// How often a destination is sent to, and what waits for it meanwhile. What is out of its range is moved into it.
+///
+/// ```
+/// let mut settings = metrics_export::push::Settings::default();
+/// settings.interval = std::time::Duration::from_secs(60);
+/// settings.max_errors = 100;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {

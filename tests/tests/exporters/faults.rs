@@ -254,3 +254,35 @@ fn a_shutdown_ends_in_time_and_counts_what_is_left() {
         }
     });
 }
+
+/// Resident memory of this process, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+#[ignore = "needs Linux, a process of its own, and a minute"]
+fn memory_stays_flat_while_destinations_fail() {
+    let registry = Registry::new();
+    let stubs: Vec<_> = FAULTS.into_iter().map(|fault| Stub::start(fault, |_| Vec::new())).collect();
+    let mut engine = Engine::builder(registry.clone());
+    for stub in &stubs {
+        let documents = Elasticsearch::builder(stub.url(), Service::new("shop")).interval(INTERVAL);
+        let documents = documents.timeout(TIMEOUT).max_windows(20).max_errors(200);
+        engine = engine.exporter(otlp(stub, Temporality::Delta)).exporter(documents.build().unwrap());
+    }
+    let engine = engine.start().unwrap();
+    let load = Load::start(&registry);
+    // Until all queues are full.
+    thread::sleep(Duration::from_secs(15));
+    let before = resident();
+    thread::sleep(Duration::from_secs(30));
+    let after = resident();
+    load.stop();
+    let counts = engine.counts();
+    assert!(counts.iter().all(|counts| counts.windows_sent == 0 && counts.attempts_failed > 5), "{counts:?}");
+    println!("{before} KiB, and {after} KiB 30 s later");
+    assert!(after < before + 4_096, "{before} KiB, and {after} KiB 30 s later");
+}

@@ -11,6 +11,7 @@ mod datadog;
 mod decode;
 mod ecs;
 mod faults;
+mod http;
 mod otlp;
 mod stub;
 mod support;

@@ -172,11 +172,13 @@ impl Shared {
         stream.flush()
     }
 
-    /// Keeps a connection open, until it is of no more use.
+    /// Keeps a connection open: until the client leaves, or all is well again, or for ten seconds.
     fn hold(&self, stream: &TcpStream) {
-        let _ = stream.set_read_timeout(Some(Duration::from_millis(50)));
-        for _ in 0..1_200 {
-            if self.stopped.load(Ordering::Relaxed) || *self.fault.lock().unwrap() == Fault::None {
+        // So that a look whether the client is still there does not wait for it.
+        let _ = stream.set_read_timeout(Some(Duration::from_millis(1)));
+        for _ in 0..200 {
+            let is_over = self.stopped.load(Ordering::Relaxed) || *self.fault.lock().unwrap() == Fault::None;
+            if is_over || matches!(stream.peek(&mut [0]), Ok(0)) {
                 return;
             }
             thread::sleep(Duration::from_millis(50));
