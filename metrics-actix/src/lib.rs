@@ -104,5 +104,10 @@ struct OtlpPage;
 
 /// As those of the README.
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/datadog.md")]
+struct DatadogPage;
+
+/// As those of the README.
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/elk.md")]
 struct ElkPage;
