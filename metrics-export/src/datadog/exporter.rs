@@ -63,9 +63,7 @@ impl Datadog {
             return Ok(());
         }
         let body = stats::payload(&self.service, window, self.settings.interval, self.attempt.sequence);
-        if let Some(body) = body {
-            post(&self.stats, MSGPACK, None, &body, deadline)?;
-        }
+        post(&self.stats, MSGPACK, None, &body, deadline)?;
         self.attempt.stats_taken = true;
         Ok(())
     }

@@ -20,7 +20,8 @@ struct Payload<'a> {
     hostname: &'a str,
     env: &'a str,
     version: &'a str,
-    stats: [Bucket<'a>; 1],
+    /// One, or none of a window without requests.
+    stats: Vec<Bucket<'a>>,
     lang: &'a str,
     tracer_version: &'a str,
     #[serde(rename = "RuntimeID")]
@@ -80,13 +81,8 @@ struct Figures {
     error: Sketch,
 }
 
-/// What to send of a window; `None` when there were no requests.
-pub(super) fn payload(
-    service: &Service,
-    window: &Window,
-    interval: Duration,
-    sequence: u64,
-) -> Option<Vec<u8>> {
+/// What to send of a window. One without requests is sent, too, so that an Agent which is not there is noticed.
+pub(super) fn payload(service: &Service, window: &Window, interval: Duration, sequence: u64) -> Vec<u8> {
     let mut stats = Vec::new();
     for endpoint in window.figures.endpoints() {
         let name = endpoint.name();
@@ -109,22 +105,19 @@ pub(super) fn payload(
             route: if &*name.route == UNMATCHED { "" } else { &name.route },
         }));
     }
-    if stats.is_empty() {
-        return None;
-    }
     let (start, duration) = bucket(window.figures.since(), window.figures.taken(), interval);
     let payload = Payload {
         hostname: "",
         env: &service.env,
         version: &service.version,
-        stats: [Bucket { start, duration, stats }],
+        stats: if stats.is_empty() { Vec::new() } else { vec![Bucket { start, duration, stats }] },
         lang: LANGUAGE,
         tracer_version: TRACER_VERSION,
         runtime_id: &service.runtime_id,
         sequence,
         service: &service.name,
     };
-    Some(rmp_serde::to_vec_named(&payload).expect("a Vec takes everything"))
+    rmp_serde::to_vec_named(&payload).expect("a Vec takes everything")
 }
 
 /// What Datadog calls an endpoint.
@@ -226,11 +219,6 @@ mod tests {
         assert_eq!(statuses(&record(Granularity::Class)), shared);
     }
 
-    #[test]
-    fn nothing_is_sent_of_nothing() {
-        assert_eq!(payload(&service(), &window(&Registry::new()), Duration::from_secs(10), 1), None);
-    }
-
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct ReadPayload {
@@ -271,7 +259,7 @@ mod tests {
     #[test]
     fn a_payload_has_the_names_that_the_agent_reads() {
         let window = window(&record(Granularity::Exact));
-        let sent = payload(&service(), &window, Duration::from_secs(10), 7).unwrap();
+        let sent = payload(&service(), &window, Duration::from_secs(10), 7);
         let sent: ReadPayload = rmp_serde::from_slice(&sent).unwrap();
         assert_eq!(
             [&*sent.service, &*sent.env, &*sent.version, &*sent.lang],
@@ -287,6 +275,13 @@ mod tests {
         );
         let counts = (group.status, group.hits, group.top_level_hits, group.errors, group.duration);
         assert_eq!(counts, (503, 1, 1, 1, 10_000));
+    }
+
+    #[test]
+    fn a_window_without_requests_has_no_bucket() {
+        let sent = payload(&service(), &window(&Registry::new()), Duration::from_secs(10), 1);
+        let sent: ReadPayload = rmp_serde::from_slice(&sent).unwrap();
+        assert!(sent.stats.is_empty());
     }
 
     #[test]
