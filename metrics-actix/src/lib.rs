@@ -46,7 +46,7 @@
 //! |---|---|
 //! | `alert-log`, `alert-webhook`, `alertmanager` | where notices of alerts can go |
 //! | `alert-toml` | rules of alerts from TOML |
-//! | `otlp`, `ecs-log`, `elasticsearch` | where figures and errors can be [sent to](Builder::exporter) |
+//! | `otlp`, `datadog`, `ecs-log`, `elasticsearch` | where figures and errors can be [sent to](Builder::exporter) |
 //! | `tls` | `https` URLs for all of them |
 
 #![forbid(unsafe_code)]
@@ -82,6 +82,8 @@ pub use body::MeasuredBody;
 pub use builder::{BuildError, Builder, Metrics, Until};
 pub use consumer::Identity;
 pub use marker::{Marked, MarkedService, RouteMarker};
+#[cfg(feature = "datadog")]
+pub use metrics_export::datadog;
 #[cfg(feature = "ecs-log")]
 pub use metrics_export::ecs;
 #[cfg(feature = "elasticsearch")]
@@ -101,6 +103,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/otlp.md")]
 struct OtlpPage;
+
+/// As those of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/datadog.md")]
+struct DatadogPage;
 
 /// As those of the README.
 #[cfg(doctest)]

@@ -50,6 +50,10 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     /// What came behind the head, or why it did not come.
     #[cfg(feature = "_push-http")]
+    #[cfg_attr(
+        not(any(feature = "otlp", feature = "elasticsearch")),
+        expect(dead_code, reason = "a Datadog Agent says all with its status")
+    )]
     pub(crate) body: Result<Vec<u8>, String>,
 }
 

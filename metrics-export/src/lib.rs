@@ -8,6 +8,7 @@
 //! | | [`alert`] | notices of alerts, delivered; each destination has a feature of its own |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
 //! | `push` | [`push`] | the engine that sends what is counted to other places; each destination has a feature of its own |
+//! | `datadog` | [`datadog`] | figures and traces of errors, to a Datadog Agent |
 //! | `ecs-log` | [`ecs`] | errors and summaries as lines of ECS, the Elastic Common Schema |
 //! | `elasticsearch` | [`elasticsearch`] | the same straight to Elasticsearch or OpenSearch |
 //! | `otlp` | [`otlp`] | OpenTelemetry's metrics, pushed by HTTP |
@@ -17,6 +18,8 @@
 
 pub mod alert;
 mod backoff;
+#[cfg(feature = "datadog")]
+pub mod datadog;
 #[cfg(feature = "ecs-log")]
 pub mod ecs;
 #[cfg(feature = "elasticsearch")]
@@ -33,3 +36,8 @@ pub mod otlp;
 pub mod prometheus;
 #[cfg(feature = "push")]
 pub mod push;
+#[cfg(any(feature = "datadog", feature = "otlp"))]
+mod random;
+#[cfg(any(feature = "datadog", feature = "prometheus"))]
+#[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "sketches have few kinds of fields"))]
+mod wire;

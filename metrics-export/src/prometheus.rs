@@ -89,7 +89,6 @@ mod native;
 mod protobuf;
 mod resources;
 mod text;
-mod wire;
 
 pub use bounds::DEFAULT_DURATION_BOUNDS;
 pub use exposition::{BuildError, Builder, Exposition};

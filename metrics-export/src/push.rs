@@ -48,8 +48,10 @@ mod settings;
 pub use self::counts::Counts;
 pub use self::engine::{Builder, Engine};
 pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
+#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
+pub(crate) use self::post::gzipped;
 #[cfg(feature = "_push-http")]
-pub(crate) use self::post::{Connection, gzipped, post};
+pub(crate) use self::post::{Connection, post};
 pub use self::secret::Secret;
 pub use self::settings::Settings;
 #[cfg(feature = "_push-http")]

@@ -12,6 +12,10 @@ pub(crate) fn add(builder: Builder, options: &Options) -> Result<Builder, Box<dy
         Some(url) => otlp(builder, url)?,
         None => builder,
     };
+    let builder = match &options.datadog {
+        Some(url) => datadog(builder, url)?,
+        None => builder,
+    };
     match &options.ecs_log {
         Some(path) => ecs_log(builder, path),
         None => Ok(builder),
@@ -27,6 +31,17 @@ fn otlp(builder: Builder, url: &str) -> Result<Builder, Box<dyn Error>> {
 #[cfg(not(feature = "otlp"))]
 fn otlp(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
     Err("--otlp needs the feature otlp: cargo run --features otlp --example service -- --otlp URL".into())
+}
+
+#[cfg(feature = "datadog")]
+fn datadog(builder: Builder, url: &str) -> Result<Builder, Box<dyn Error>> {
+    let datadog = metrics_actix::datadog::Datadog::builder().agent_url(url).service("shop").environment();
+    Ok(builder.exporter(datadog.build()?))
+}
+
+#[cfg(not(feature = "datadog"))]
+fn datadog(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
+    Err("--datadog needs the feature datadog: cargo run --features datadog --example service -- --datadog URL".into())
 }
 
 #[cfg(feature = "ecs-log")]

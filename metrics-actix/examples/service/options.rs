@@ -10,6 +10,8 @@ Usage: service [OPTIONS]
       --addr ADDR      where to listen, such as 127.0.0.1:8000 (the default); port 0 takes a free one
       --workers N      worker threads, 1 to 256 (default: one a core)
       --otlp URL       sends metrics to the OpenTelemetry collector there, such as http://127.0.0.1:4318 (feature otlp)
+      --datadog URL    sends figures and traces of errors to the Datadog Agent there, such as http://127.0.0.1:8126
+                       (feature datadog)
       --ecs-log PATH   writes errors and summaries as lines of ECS to this file (feature ecs-log)
       --demo-traffic   sends itself some requests a second, so that there are figures to see
   -h, --help           shows this";
@@ -20,6 +22,7 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     pub(crate) demo_traffic: bool,
     pub(crate) otlp: Option<String>,
+    pub(crate) datadog: Option<String>,
     pub(crate) ecs_log: Option<String>,
 }
 
@@ -37,6 +40,7 @@ impl Options {
             workers: cores,
             demo_traffic: false,
             otlp: None,
+            datadog: None,
             ecs_log: None,
         };
         let text = |error: lexopt::Error| error.to_string();
@@ -60,6 +64,9 @@ impl Options {
                 }
                 Long("otlp") => {
                     options.otlp = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
+                }
+                Long("datadog") => {
+                    options.datadog = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
                 }
                 Long("ecs-log") => {
                     options.ecs_log = Some(parser.value().and_then(|value| value.string()).map_err(text)?);

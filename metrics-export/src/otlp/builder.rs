@@ -1,6 +1,5 @@
 //! What an exporter to OTLP can be told.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use super::attributes::{int, text};
@@ -10,6 +9,7 @@ use super::exporter::Otlp;
 use super::histogram::Histograms;
 use super::temporality::Temporality;
 use crate::push::{Connection, Secret, Settings, UrlError};
+use crate::random;
 
 /// Where a collector listens on the same machine.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
@@ -222,7 +222,7 @@ impl Builder {
         }
         for (key, value) in [
             ("service.name", "unknown_service".to_owned()),
-            ("service.instance.id", random_uuid()),
+            ("service.instance.id", random::uuid()),
             ("telemetry.sdk.name", env!("CARGO_PKG_NAME").to_owned()),
             ("telemetry.sdk.language", "rust".to_owned()),
             ("telemetry.sdk.version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -237,15 +237,6 @@ impl Builder {
 /// Where metrics go to below a collector's URL.
 pub(super) fn metrics_of(base: &str) -> String {
     format!("{}/v1/metrics", base.trim_end_matches('/'))
-}
-
-/// A random UUID, version 4.
-fn random_uuid() -> String {
-    // A hasher with a random key of its own is the standard library's way to a random number.
-    let [high, low] = [0, 1].map(|i| RandomState::new().hash_one(i));
-    let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | 0b10 << 62);
-    let (first, second, third) = (high >> 32, high >> 16 & 0xffff, high & 0xffff);
-    format!("{first:08x}-{second:04x}-{third:04x}-{:04x}-{:012x}", low >> 48, low & 0xffff_ffff_ffff)
 }
 
 #[cfg(test)]

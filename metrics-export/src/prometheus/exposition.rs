@@ -9,7 +9,7 @@ use super::names::{Names, RESERVED};
 use super::protobuf::{self, Protobuf};
 use super::resources::Resources;
 use super::text::{self, Dialect, Text};
-use super::wire::Wire;
+use crate::wire::Wire;
 
 /// The most consumers that can be exposed.
 pub(crate) const MAX_CONSUMERS: usize = 1_000;

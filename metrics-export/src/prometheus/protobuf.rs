@@ -13,7 +13,7 @@ use super::families::{Encoder, Value};
 use super::names::{Family, Kind, Label, TRACE_ID};
 use super::native::{self, Native};
 use super::text::trace_id;
-use super::wire::Wire;
+use crate::wire::Wire;
 
 /// Field numbers, by message.
 mod field {

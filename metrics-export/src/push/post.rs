@@ -1,10 +1,6 @@
 //! How exporters post: by way of a proxy, with TLS, compressed, and until a deadline.
 
-use std::io::Write;
 use std::time::Instant;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use super::exporter::Failed;
 use super::secret::Secret;
@@ -56,7 +52,13 @@ pub(crate) fn post(
 }
 
 /// These bytes, compressed quickly.
+#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
 pub(crate) fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a Vec takes everything")
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use metrics_actix::datadog::Datadog;
 use metrics_actix::ecs::Service;
 use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::{Otlp, Temporality};
@@ -16,6 +17,7 @@ use metrics_core::{Outcome, Registry};
 
 use crate::allocator::bytes_in_use;
 use crate::bulk;
+use crate::datadog::Received;
 use crate::decode;
 use crate::stub::{Fault, Stub};
 
@@ -188,6 +190,35 @@ fn every_document_is_stored_once_whatever_failed_meanwhile() {
                 let whole = of("http.summary").into_iter().filter(|summary| summary["labels"].is_null());
                 let sum: u64 = whole.map(|summary| summary["requests"]["count"].as_u64().unwrap()).sum();
                 assert_eq!(sum, calls, "{fault:?}");
+            });
+        }
+    });
+}
+
+/// What was taken without anybody knowing is sent again under the same number.
+#[test]
+fn every_hit_and_every_trace_counts_once_whatever_failed_meanwhile() {
+    thread::scope(|scope| {
+        for fault in FAULTS {
+            scope.spawn(move || {
+                let received = Arc::new(Mutex::new(Received::default()));
+                let stub = Stub::start(fault, {
+                    let received = Arc::clone(&received);
+                    move |body| {
+                        received.lock().unwrap().take(body);
+                        Vec::new()
+                    }
+                });
+                let mut datadog = Datadog::builder().agent_url(stub.url()).max_traces(1_000);
+                datadog = datadog.interval(INTERVAL).timeout(TIMEOUT);
+                if let Some(authority) = stub.authority() {
+                    datadog = datadog.root_certificates(authority);
+                }
+                let ((calls, errors), counts) = through(&stub, datadog.build().unwrap());
+                assert_eq!((counts.errors_dropped, counts.errors_missed, counts.errors_sent), (0, 0, errors));
+                let received = received.lock().unwrap();
+                let arrived = (received.hits(), received.errors(), received.traces());
+                assert_eq!(arrived, (calls, errors, errors), "{fault:?}");
             });
         }
     });

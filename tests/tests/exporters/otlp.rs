@@ -1,28 +1,18 @@
 //! OTLP as others read it: PyPI's opentelemetry-proto, and the receiver of Datadog's ddapm-test-agent.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics_actix::otlp::{DEFAULT_BOUNDS, Histograms, Otlp, Temporality};
 use metrics_actix::push::Engine;
 use metrics_core::{Granularity, Outcome, Registry};
 use serde_json::{Value, json};
 
+use crate::agent::{Agent, python};
 use crate::stub::{Fault, Stub};
 use crate::support::Folder;
-
-/// A program of the Python that the tests use.
-fn python(program: &str) -> Command {
-    let python = std::env::var("METRICS_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    if program == "python" {
-        return Command::new(python);
-    }
-    Command::new(Path::new(&python).with_file_name(program))
-}
 
 /// Records durations and other things; the durations by series.
 fn record(registry: &Registry, digits: u8) -> Value {
@@ -105,60 +95,20 @@ fn what_is_sent_is_what_was_recorded_as_another_decoder_reads_it() {
     }
 }
 
-/// Datadog's agent for tests. Dropping it ends the process.
-struct Agent {
-    process: Child,
-    otlp: String,
-}
-
-impl Agent {
-    fn start() -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-        let [port, http, grpc] = [free(), free(), free()];
-        let process = python("ddapm-test-agent")
-            .args(["--host", "127.0.0.1", "--port", &port])
-            .args(["--otlp-http-port", &http, "--otlp-grpc-port", &grpc])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("ddapm-test-agent starts");
-        let agent = Self { process, otlp: format!("http://127.0.0.1:{http}") };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while agent.metrics().is_none() {
-            assert!(Instant::now() < deadline, "ddapm-test-agent does not listen");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        agent
-    }
-
-    /// The requests that arrived, as it decoded them.
-    fn metrics(&self) -> Option<Vec<Value>> {
-        let mut answer = ureq::get(format!("{}/test/session/metrics", self.otlp)).call().ok()?;
-        serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 #[ignore = "needs ddapm-test-agent"]
 fn the_receiver_of_ddapm_test_agent_takes_what_is_sent() {
     let agent = Agent::start();
     for gzip in [true, false] {
         let registry = registry(2);
-        let exporter = Otlp::builder().endpoint(&agent.otlp).service("shop").gzip(gzip).build().unwrap();
+        let exporter = Otlp::builder().endpoint(agent.otlp_url()).service("shop").gzip(gzip).build().unwrap();
         let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
         record(&registry, 2);
         assert!(engine.shutdown(Duration::from_secs(30)));
         let counts = engine.counts().remove(0);
         assert_eq!((counts.windows_sent, counts.rejected, counts.last_error), (1, 0, None));
     }
-    let requests = agent.metrics().unwrap();
+    let requests = agent.metrics();
     assert_eq!(requests.len(), 2);
     for request in requests {
         let metrics = &request["resource_metrics"][0]["scope_metrics"][0]["metrics"];

@@ -77,7 +77,11 @@ fn what_became_of_the_windows_is_shown_and_the_shutdown_sends_the_last_one() {
 #[test]
 fn the_demo_says_which_feature_a_destination_needs_or_what_is_wrong_with_it() {
     // Built without the features, as the other tests build it.
-    for (flag, value) in [("--otlp", "http://127.0.0.1:4318"), ("--ecs-log", "/nowhere/ecs.json")] {
+    for (flag, value) in [
+        ("--otlp", "http://127.0.0.1:4318"),
+        ("--datadog", "http://127.0.0.1:8126"),
+        ("--ecs-log", "/nowhere/ecs.json"),
+    ] {
         let (code, said) = Example::refused(&[flag, value, "--addr", "127.0.0.1:0"]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(&format!("{flag} needs the feature ")), "{said}");

@@ -1,4 +1,4 @@
-//! Protobuf's wire format, as far as the exposition needs it: written straight into the buffer.
+//! Protobuf's wire format, as far as it is needed here: written straight into the buffer.
 
 /// Writes fields one after the other. Field numbers are below 16, so that a key is one byte.
 #[derive(Debug)]

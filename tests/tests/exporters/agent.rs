@@ -1,0 +1,96 @@
+//! Datadog's Agent for tests, ddapm-test-agent, and the Python that it is installed in.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The checks of traces that do not ask for other libraries' set-up.
+const CHECKS: &str =
+    "trace_count_header,meta_tracer_version_header,trace_content_length,trace_peer_service,trace_dd_service";
+
+/// A program of the Python that the tests use.
+pub(crate) fn python(program: &str) -> Command {
+    let python = std::env::var("METRICS_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    if program == "python" {
+        return Command::new(python);
+    }
+    Command::new(Path::new(&python).with_file_name(program))
+}
+
+/// A running agent, which answers 400 to traces that fail a check. Dropping it ends the process.
+pub(crate) struct Agent {
+    process: Child,
+    url: String,
+    otlp: String,
+}
+
+impl Agent {
+    pub(crate) fn start() -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let [port, http, grpc] = [free(), free(), free()];
+        let process = python("ddapm-test-agent")
+            .args(["--host", "127.0.0.1", "--port", &port])
+            .args(["--otlp-http-port", &http, "--otlp-grpc-port", &grpc])
+            .env("ENABLED_CHECKS", CHECKS)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("ddapm-test-agent starts");
+        let agent = Self {
+            process,
+            url: format!("http://127.0.0.1:{port}"),
+            otlp: format!("http://127.0.0.1:{http}"),
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        for url in [&agent.url, &agent.otlp] {
+            while get(&format!("{url}/test/session/requests")).is_none() {
+                assert!(Instant::now() < deadline, "ddapm-test-agent does not listen");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        agent
+    }
+
+    /// Where it takes figures and traces.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it takes OTLP.
+    pub(crate) fn otlp_url(&self) -> &str {
+        &self.otlp
+    }
+
+    /// The requests of OTLP that arrived, as it decoded them.
+    pub(crate) fn metrics(&self) -> Vec<Value> {
+        let text = get(&format!("{}/test/session/metrics", self.otlp)).expect("it answers");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The requests with figures and traces that arrived, as JSON with headers, and bodies in base64.
+    pub(crate) fn requests(&self) -> String {
+        get(&format!("{}/test/session/requests", self.url)).expect("it answers")
+    }
+
+    /// How often each check of traces passed and failed, as JSON.
+    pub(crate) fn checks(&self) -> Value {
+        let text =
+            get(&format!("{}/test/trace_check/summary?return_all=true", self.url)).expect("it answers");
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+/// The body of a 2xx.
+fn get(url: &str) -> Option<String> {
+    ureq::get(url).call().ok()?.body_mut().read_to_string().ok()
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
