@@ -249,6 +249,11 @@ impl Snapshot {
         })
     }
 
+    /// How many metrics of the application's own there are.
+    pub fn metrics_len(&self) -> usize {
+        self.metrics.len()
+    }
+
     /// The same figures with all endpoints as one, without consumers and the application's own metrics.
     pub fn total(&self) -> Self {
         let mut groups = Vec::new();

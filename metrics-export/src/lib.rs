@@ -6,12 +6,16 @@
 //! | feature | module | what it gives |
 //! |---|---|---|
 //! | | [`alert`] | notices of alerts, delivered; each destination has a feature of its own |
+//! | `fleet` | [`fleet`] | what the instances of a service tell each other, in bytes, and how it is added up |
+//! | `redis` | [`fleet`] | the same by way of a Redis |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
 //! | `prometheus` | [`prometheus`] | what Prometheus scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
 
 #![forbid(unsafe_code)]
 
 pub mod alert;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 #[cfg(feature = "json")]
 pub mod json;
 #[cfg(feature = "prometheus")]
