@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) history: Arc<History>,
     pub(crate) resources: Arc<Resources>,
     pub(crate) alerting: Arc<Alerting>,
+    #[cfg(feature = "redis")]
+    pub(crate) fleet: Option<metrics_export::fleet::redis::Member>,
     ticker: Ticker,
     pub(crate) measure: Until,
     pub(crate) exclusions: Exclusions,
@@ -191,8 +193,16 @@ impl Metrics {
         self.shared.ticker.stop();
         self.shared.alerting.stop();
         let has_ended = self.shared.background.shutdown(timeout).await;
-        background::wait(|| self.shared.alerting.is_finished(), timeout.saturating_sub(begun.elapsed())).await
-            && has_ended
+        let left = || timeout.saturating_sub(begun.elapsed());
+        let has_told = background::wait(|| self.shared.alerting.is_finished(), left()).await;
+        #[cfg(feature = "redis")]
+        if let Some(fleet) = &self.shared.fleet {
+            // What is under way is to be in the last write.
+            background::wait(|| self.shared.registry.summary().in_flight == 0, left() / 2).await;
+            fleet.stop();
+            return background::wait(|| fleet.is_finished(), left()).await && has_told && has_ended;
+        }
+        has_told && has_ended
     }
 
     /// The figures.
@@ -234,6 +244,8 @@ pub struct Builder {
     reset_tokens: Vec<String>,
     reset_without_token: bool,
     pub(crate) alerts: alerts::Settings,
+    #[cfg(feature = "redis")]
+    pub(crate) fleet: Option<crate::fleet::Settings>,
 }
 
 impl fmt::Debug for Builder {
@@ -260,6 +272,8 @@ impl Builder {
             reset_tokens: Vec::new(),
             reset_without_token: false,
             alerts: alerts::Settings::default(),
+            #[cfg(feature = "redis")]
+            fleet: None,
         }
     }
 
@@ -452,12 +466,16 @@ impl Builder {
             })
         };
         let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
+        #[cfg(feature = "redis")]
+        let fleet = crate::fleet::start(self.fleet, &self.service, &registry)?;
         let shared = Arc::new(Shared {
             service: self.service,
             registry,
             history,
             resources,
             alerting,
+            #[cfg(feature = "redis")]
+            fleet,
             ticker,
             measure: self.measure,
             exclusions,
@@ -563,6 +581,12 @@ pub enum BuildError {
         /// The setter that was given the URL.
         field: &'static str,
         /// What is wrong with it, and what is allowed.
+        reason: String,
+    },
+    /// The instance cannot be one of a fleet.
+    #[error("fleet: {reason}")]
+    Fleet {
+        /// The setting, and what is allowed.
         reason: String,
     },
     /// The system gave no thread for the history or for notices of alerts.

@@ -45,6 +45,7 @@
 //! |---|---|
 //! | `alert-log`, `alert-webhook`, `alertmanager` | where notices of alerts can go |
 //! | `alert-toml` | rules of alerts from TOML |
+//! | `redis`, `redis-cluster`, `redis-tls` | the figures of all instances of a service, by way of a Redis |
 
 #![forbid(unsafe_code)]
 
@@ -58,6 +59,8 @@ mod consumer;
 mod dashboard;
 mod endpoints;
 mod exclude;
+#[cfg(feature = "redis")]
+pub mod fleet;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod lag;

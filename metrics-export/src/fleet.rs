@@ -14,6 +14,8 @@ mod counts;
 mod error;
 mod format;
 mod merge;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod report;
 
 pub use self::error::DecodeError;

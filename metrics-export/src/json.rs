@@ -12,6 +12,8 @@
 //! ```
 
 pub(crate) mod alerts;
+#[cfg(feature = "redis")]
+mod fleet;
 mod live;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ use metrics_core::{
 use serde::{Serialize, Serializer};
 
 pub use self::alerts::AlertsBody;
+#[cfg(feature = "redis")]
+pub use self::fleet::{FleetBody, FleetState, InstancesBody};
 pub use self::live::LiveBody;
 
 /// What a successful call is answered with: `{"success": true, "data": ...}`.

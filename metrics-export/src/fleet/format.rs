@@ -300,8 +300,7 @@ impl Histograms {
             0 => MetricStateParts::Counter(reader.number()?),
             1 => {
                 let value = f64::from_le_bytes(reader.bytes(8)?.try_into().unwrap_or_default());
-                // Not a number is no less than anything.
-                if !(value.abs() <= MAX_GAUGE) {
+                if value.is_nan() || value.abs() > MAX_GAUGE {
                     return Err(metrics_core::PartsError::Gauge.into());
                 }
                 MetricStateParts::Gauge(value)
