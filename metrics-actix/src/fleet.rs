@@ -7,7 +7,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route};
 use metrics_core::{ParseWindowError, Registry, Window};
 pub use metrics_export::fleet::redis::{AddressError, Settings};
-use metrics_export::fleet::redis::{Member, Question};
+use metrics_export::fleet::redis::{Member, Question, Stale};
 use metrics_export::json::{FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody};
 use serde::Deserialize;
 
@@ -66,7 +66,13 @@ impl Call {
             }
         };
         let status = member.status();
-        let asked = member.ask(question);
+        let asked = member.ask(question).and_then(|found| match found.summary {
+            // As after Redis lost its data.
+            None if !matches!(self, Self::Reset) => {
+                Err(Stale { since: found.read, reason: "no instance has written yet".to_owned() })
+            }
+            _ => Ok(found),
+        });
         let state = match &asked {
             Ok(found) => FleetState::found(found),
             Err(stale) if matches!(self, Self::Reset) => {

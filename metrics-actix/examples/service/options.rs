@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 pub(crate) const HELP: &str = "\
 A demo service with metrics.
@@ -9,6 +10,10 @@ Usage: service [OPTIONS]
 
       --addr ADDR      where to listen, such as 127.0.0.1:8000 (the default); port 0 takes a free one
       --workers N      worker threads, 1 to 256 (default: one a core)
+      --redis URL      shows the figures of all instances beside its own, by way of this Redis, such as
+                       redis://127.0.0.1:6379/0 (needs the feature redis)
+      --instance NAME  what this one is called among them (default: the environment's HOSTNAME)
+      --interval MS    how often it writes there, 100 to 600000 ms (default: 10000)
       --demo-traffic   sends itself some requests a second, so that there are figures to see
   -h, --help           shows this";
 
@@ -17,6 +22,9 @@ pub(crate) struct Options {
     pub(crate) addr: SocketAddr,
     pub(crate) workers: usize,
     pub(crate) demo_traffic: bool,
+    pub(crate) redis: Option<String>,
+    pub(crate) instance: Option<String>,
+    pub(crate) interval: Option<Duration>,
 }
 
 impl Options {
@@ -28,7 +36,14 @@ impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>, String> {
         use lexopt::prelude::{Long, Short, ValueExt};
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut options = Self { addr: ([127, 0, 0, 1], 8000).into(), workers: cores, demo_traffic: false };
+        let mut options = Self {
+            addr: ([127, 0, 0, 1], 8000).into(),
+            workers: cores,
+            demo_traffic: false,
+            redis: None,
+            instance: None,
+            interval: None,
+        };
         let text = |error: lexopt::Error| error.to_string();
         while let Some(argument) = parser.next().map_err(text)? {
             match argument {
@@ -48,10 +63,24 @@ impl Options {
                         .filter(|workers| (1..=256).contains(workers))
                         .ok_or_else(|| format!("--workers is {value:?}; allowed: 1 to 256"))?;
                 }
+                Long(name @ ("redis" | "instance")) => {
+                    let option = if name == "redis" { &mut options.redis } else { &mut options.instance };
+                    *option = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
+                }
+                Long("interval") => {
+                    let value = parser.value().and_then(|value| value.string()).map_err(text)?;
+                    let millis = value.parse().ok().filter(|millis| (100..=600_000).contains(millis));
+                    let millis =
+                        millis.ok_or_else(|| format!("--interval is {value:?}; allowed: 100 to 600000"))?;
+                    options.interval = Some(Duration::from_millis(millis));
+                }
                 Long("demo-traffic") => options.demo_traffic = true,
                 Short('h') | Long("help") => return Ok(None),
                 other => return Err(text(other.unexpected())),
             }
+        }
+        if options.redis.is_none() && (options.instance.is_some() || options.interval.is_some()) {
+            return Err("--instance and --interval are for --redis, which is not there".to_owned());
         }
         Ok(Some(options))
     }
