@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::fixture::{instance, settled, three, under_load, until};
+use crate::fixture::{instance, reset, settled, three, under_load, until};
 use crate::redis::Redis;
 
 /// The calls in all reports of an epoch, as whoever reads Redis finds them.
@@ -35,10 +35,11 @@ fn each_request_is_in_one_epoch_however_often_the_fleet_is_reset_under_load() {
     });
     assert_eq!(epochs[0], 0);
     assert!(epochs.is_sorted());
-    let closed = |epoch| until(&instances[0], "fleet/instances", |_| true)["epoch"].as_u64() > Some(epoch);
-    assert!(closed(epochs[3]));
-    // Until all have taken up the last one.
-    sleep(Duration::from_secs(1));
+    // Until all have taken up the last one, and written what came in meanwhile.
+    until(&instances[0], "fleet/instances", |body| {
+        body["epoch"].as_u64() > Some(epochs[3]) && body["instances"].as_array().unwrap().len() == 3
+    });
+    sleep(Duration::from_secs(2));
     let last = instances[0].client().metrics("GET", "fleet/summary");
     let by_epoch: Vec<_> = epochs.iter().map(|&epoch| calls_of(&redis, epoch)).collect();
     assert!(by_epoch.iter().all(|&calls| calls > 0), "{by_epoch:?}");
@@ -51,8 +52,7 @@ fn an_epoch_is_kept_by_the_instances_when_redis_loses_it() {
     let redis = Redis::start();
     let instances = three(&redis.url());
     under_load(&instances, || sleep(Duration::from_secs(1)));
-    instances[0].client().metrics("POST", "fleet/reset");
-    settled(&instances[0], 0);
+    reset(&instances);
     let (calls, ()) = under_load(&instances, || {
         sleep(Duration::from_millis(500));
         redis.cli(&["flushall"]);

@@ -48,7 +48,7 @@ fn quantiles_are_those_of_one_histogram_with_all_values() {
             // All magnitudes up to 17 s.
             let nanos = fastrand::u64(..) >> fastrand::u32(30..60);
             registry.record_nanos(endpoint, 200, nanos);
-            all.record(nanos.max(1)).unwrap();
+            all.record(nanos).unwrap();
             sum += nanos;
         }
         let settings = Settings::new(&redis.url()).unwrap().service("exact").instance(name);
@@ -69,7 +69,5 @@ fn quantiles_are_those_of_one_histogram_with_all_values() {
         assert_eq!(ours, Duration::from_nanos(all.value_at_quantile(quantile)), "{quantile}");
     }
     let merged = answer.fleet.snapshot().unwrap().histogram();
-    for (ours, theirs) in merged.buckets().zip(all.iter_recorded()).skip(1) {
-        assert_eq!((ours.highest, ours.count), (theirs.value_iterated_to(), theirs.count_at_value()));
-    }
+    assert_eq!(merged.to_hdr(), all);
 }

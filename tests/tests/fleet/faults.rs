@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tests::Example;
 
-use crate::fixture::{instance, settled, three, under_load, until};
+use crate::fixture::{instance, reset, settled, three, under_load, until};
 use crate::proxy::Proxy;
 use crate::redis::Redis;
 
@@ -108,10 +108,8 @@ fn connections_that_are_cut_in_the_middle_of_a_write() {
             sleep(Duration::from_secs(1));
             proxy.cut_after(usize::MAX);
         });
-        let reset = || instances[0].client().metrics("POST", "fleet/reset");
-        assert_eq!(settled(&instances[0], calls)["total_calls"], calls);
-        reset();
-        settled(&instances[0], 0);
+        settled(&instances[0], calls);
+        reset(&instances);
     }
 }
 

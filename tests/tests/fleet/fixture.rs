@@ -58,6 +58,14 @@ pub(crate) fn settled(instance: &Example, calls: u64) -> Value {
     })
 }
 
+/// Resets the fleet, and waits until all instances have taken up the new epoch.
+pub(crate) fn reset(instances: &[Example]) {
+    instances[0].client().metrics("POST", "fleet/reset");
+    until(&instances[0], "fleet/instances", |body| {
+        body["stale"] == false && body["instances"].as_array().unwrap().len() == instances.len()
+    });
+}
+
 /// Asks until the answer is as it should be.
 pub(crate) fn until(instance: &Example, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + Duration::from_secs(40);
