@@ -63,6 +63,9 @@ impl Member {
     /// When a setting is out of range, or the system gives no thread.
     pub fn start(registry: Registry, settings: Settings) -> Result<Self, StartError> {
         settings.check()?;
+        // Unless the application chose its cryptography already. Where several are built in, rustls would not choose.
+        #[cfg(feature = "redis-tls")]
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let shared = Arc::new(Shared {
             keys: Keys::new(&settings.prefix, &settings.service),
             settings,
