@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) cost: Arc<Cost>,
     pub(crate) alerting: Arc<Alerting>,
     pub(crate) exporting: Engine,
+    #[cfg(feature = "redis")]
+    pub(crate) fleet: Option<metrics_export::fleet::redis::Member>,
     ticker: Ticker,
     pub(crate) measure: Until,
     /// From when on a request is slow; what never comes where there are no exemplars.
@@ -202,9 +204,24 @@ impl Metrics {
         self.shared.alerting.stop();
         self.shared.exporting.stop(timeout);
         let has_ended = self.shared.background.shutdown(timeout).await;
+        let left = || timeout.saturating_sub(begun.elapsed());
+        #[cfg(feature = "redis")]
+        let has_left = self.leave_fleet(left).await;
+        #[cfg(not(feature = "redis"))]
+        let has_left = true;
         let is_finished = || self.shared.alerting.is_finished() && self.shared.exporting.has_ended();
-        let has_finished = background::wait(is_finished, timeout.saturating_sub(begun.elapsed())).await;
-        self.shared.exporting.give_up(Instant::now()) && has_finished && has_ended
+        let has_finished = background::wait(is_finished, left()).await;
+        self.shared.exporting.give_up(Instant::now()) && has_left && has_finished && has_ended
+    }
+
+    /// Has the last report written; whether that was in time.
+    #[cfg(feature = "redis")]
+    async fn leave_fleet(&self, left: impl Fn() -> Duration) -> bool {
+        let Some(fleet) = &self.shared.fleet else { return true };
+        // What is under way is to be in the last write.
+        background::wait(|| self.shared.registry.summary().in_flight == 0, left() / 2).await;
+        fleet.stop();
+        background::wait(|| fleet.is_finished(), left()).await
     }
 
     /// The figures.
@@ -248,6 +265,8 @@ pub struct Builder {
     reset_without_token: bool,
     pub(crate) alerts: alerts::Settings,
     pub(crate) exporters: exporters::Settings,
+    #[cfg(feature = "redis")]
+    pub(crate) fleet: Option<crate::fleet::Settings>,
 }
 
 impl fmt::Debug for Builder {
@@ -276,6 +295,8 @@ impl Builder {
             reset_without_token: false,
             alerts: alerts::Settings::default(),
             exporters: exporters::Settings::default(),
+            #[cfg(feature = "redis")]
+            fleet: None,
         }
     }
 
@@ -486,6 +507,8 @@ impl Builder {
             })
         };
         let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
+        #[cfg(feature = "redis")]
+        let fleet = crate::fleet::start(self.fleet, &self.service, &registry)?;
         let shared = Arc::new(Shared {
             service: self.service,
             registry,
@@ -494,6 +517,8 @@ impl Builder {
             cost,
             alerting,
             exporting,
+            #[cfg(feature = "redis")]
+            fleet,
             ticker,
             measure: self.measure,
             slow_nanos: self.slow.and_then(|slow| slow.as_nanos().try_into().ok()).unwrap_or(u64::MAX),
@@ -602,6 +627,12 @@ pub enum BuildError {
         /// The setter that was given the URL.
         field: &'static str,
         /// What is wrong with it, and what is allowed.
+        reason: String,
+    },
+    /// The instance cannot be one of a fleet.
+    #[error("fleet: {reason}")]
+    Fleet {
+        /// The setting, and what is allowed.
         reason: String,
     },
     /// The system gave no thread for the history, for notices of alerts or for exporters.

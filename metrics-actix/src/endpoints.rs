@@ -175,6 +175,8 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             config.service(resource(&prefix, name, "GET, HEAD", routes, &shared.read_tokens));
         }
         config.service(prometheus(&shared, &prefix, "prometheus"));
+        #[cfg(feature = "redis")]
+        crate::fleet::configure(config, &shared, &prefix);
         let tokens = match &shared.reset {
             Reset::Absent => return,
             // It shows figures, too.

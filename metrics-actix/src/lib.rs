@@ -48,6 +48,7 @@
 //! | `alert-toml` | rules of alerts from TOML |
 //! | `otlp`, `datadog`, `ecs-log`, `elasticsearch` | where figures and errors can be [sent to](Builder::exporter) |
 //! | `tls` | `https` URLs for all of them |
+//! | `redis`, `redis-cluster`, `redis-tls` | the figures of all instances of a service, by way of a Redis |
 
 #![forbid(unsafe_code)]
 
@@ -64,6 +65,8 @@ mod endpoints;
 mod event_loops;
 mod exclude;
 mod exporters;
+#[cfg(feature = "redis")]
+pub mod fleet;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod live;

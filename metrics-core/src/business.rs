@@ -547,13 +547,26 @@ impl MetricSnapshot {
         MetricSummary { name: Arc::clone(&self.name), figures }
     }
 
+    /// Makes today's distinct values those of so many days ago.
+    fn age(&mut self, days: u64) {
+        let MetricState::UniqueCount { today, yesterday } = &mut self.state else { return };
+        match days {
+            0 => {}
+            1 => *yesterday = std::mem::take(today),
+            _ => (*today, *yesterday) = Default::default(),
+        }
+    }
+
     /// Adds another registry's metric of the same name. One of another kind is left out.
     fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         match (&mut self.state, &other.state) {
             (MetricState::Counter(ours), MetricState::Counter(theirs)) => {
                 *ours = ours.saturating_add(*theirs)
             }
-            (MetricState::Gauge(ours), MetricState::Gauge(theirs)) => *ours += theirs,
+            (MetricState::Gauge(ours), MetricState::Gauge(theirs)) => {
+                // Finite, as each of them is.
+                *ours = (*ours + theirs).clamp(f64::MIN, f64::MAX);
+            }
             (MetricState::HitRatio { hits, misses }, MetricState::HitRatio { hits: h, misses: m }) => {
                 (*hits, *misses) = (hits.saturating_add(*h), misses.saturating_add(*m));
             }
@@ -586,14 +599,20 @@ pub(crate) fn metrics_since(now: &[MetricSnapshot], earlier: &[MetricSnapshot]) 
     now.iter().map(|metric| metric.difference(before(&metric.name))).collect()
 }
 
+/// Adds another registry's metrics to these; each of them with the time as of which it is.
 pub(crate) fn merge_metrics(
-    ours: &mut Vec<MetricSnapshot>,
-    theirs: &[MetricSnapshot],
+    (ours, our_time): (&mut Vec<MetricSnapshot>, SystemTime),
+    (theirs, their_time): (&[MetricSnapshot], SystemTime),
 ) -> Result<(), MergeError> {
+    let (our_day, their_day) = (day_of(our_time), day_of(their_time));
+    let newest = our_day.max(their_day);
+    ours.iter_mut().for_each(|metric| metric.age(newest - our_day));
     for theirs in theirs {
+        let mut theirs = theirs.clone();
+        theirs.age(newest - their_day);
         match ours.iter_mut().find(|ours| ours.name == theirs.name) {
-            Some(ours) => ours.merge(theirs)?,
-            None => ours.push(theirs.clone()),
+            Some(ours) => ours.merge(&theirs)?,
+            None => ours.push(theirs),
         }
     }
     ours.sort_by(|a, b| a.name.cmp(&b.name));
@@ -774,5 +793,32 @@ mod tests {
         assert_eq!(today + yesterday, 2);
         let MetricFigures::Timer(times) = &business[2].figures else { panic!() };
         assert_eq!((times.calls, times.sum), (2, Duration::from_nanos(4_000)));
+    }
+
+    #[test]
+    fn distinct_values_of_two_days_are_not_mixed() {
+        let of = |day: u64, values: std::ops::Range<u64>| {
+            let registry = Registry::new();
+            let users = registry.unique("users").unwrap();
+            let mut snapshot = registry.snapshot();
+            let distinct = distinct::Distinct::new();
+            values.for_each(|value| distinct.insert(distinct::hash(&value.to_le_bytes()), day));
+            let mut today = Registers::default();
+            distinct.add_to(day, &mut today);
+            drop(users);
+            snapshot.metrics[0].state = MetricState::UniqueCount { today, yesterday: Registers::default() };
+            snapshot.taken = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400 + 40);
+            snapshot
+        };
+        let merged = |mut one: Snapshot, other: &Snapshot| {
+            one.merge(other).unwrap();
+            one.summary().business[0].figures.clone()
+        };
+        let (old, new) = (of(100, 0..7), of(101, 5..10));
+        let expected = MetricFigures::UniqueCount { today: 5, yesterday: 7 };
+        assert_eq!(merged(old.clone(), &new), expected);
+        assert_eq!(merged(new.clone(), &old), expected);
+        assert_eq!(merged(of(102, 0..3), &old), MetricFigures::UniqueCount { today: 3, yesterday: 0 });
+        assert_eq!(merged(new, &of(101, 8..12)), MetricFigures::UniqueCount { today: 7, yesterday: 0 });
     }
 }

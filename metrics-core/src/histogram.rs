@@ -130,6 +130,14 @@ impl Histogram {
         if other.counts.is_empty() {
             return Ok(());
         }
+        if !self.counts.is_empty() && self.first <= other.first && other.end() <= self.end() {
+            // In place, as it is once there are many in it.
+            for (ours, theirs) in self.counts[other.first - self.first..].iter_mut().zip(&other.counts) {
+                *ours = ours.saturating_add(*theirs).min(MAX_COUNT);
+            }
+            self.total = self.counts.iter().fold(0, |sum, &count| sum.saturating_add(count));
+            return Ok(());
+        }
         let first = if self.counts.is_empty() { other.first } else { self.first.min(other.first) };
         let end = self.end().max(other.end());
         let mut counts = vec![0; end - first];
@@ -176,6 +184,11 @@ impl Histogram {
             excess -= cut;
         }
         Self::from_counts(self.layout, self.first, &counts)
+    }
+
+    /// The index of the first of the counts, and these.
+    pub(crate) fn dense(&self) -> (usize, &[u64]) {
+        (self.first, &self.counts)
     }
 
     fn end(&self) -> usize {

@@ -29,6 +29,7 @@
 //! | a thread's writer | [`Recorder`] |
 //! | the merged state, to export, keep, add, subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
+//! | a snapshot as plain parts, for formats of one's own | [`SnapshotParts`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
 //! | what the application itself counts, keeps and times | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
 //! | rules over the figures of a window, and their states | [`alert`] |
@@ -62,6 +63,7 @@ mod history;
 mod layout;
 mod local;
 mod outcome;
+mod parts;
 mod place;
 mod pool;
 mod published;
@@ -88,6 +90,9 @@ pub use history::{
 };
 pub use layout::MAX_NANOS;
 pub use outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
+pub use parts::{
+    EndpointParts, GroupParts, MetricParts, MetricStateParts, PartsError, SnapshotParts, UNIQUE_REGISTERS,
+};
 pub use recorder::{Recorder, Start};
 pub use registry::Registry;
 pub use snapshot::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Health, Snapshot};

@@ -250,19 +250,18 @@ impl Snapshot {
         }
         let mut at: HashMap<_, _> =
             self.endpoints.iter().enumerate().map(|(i, endpoint)| (Arc::clone(&endpoint.name), i)).collect();
-        let mut endpoints = self.endpoints.clone();
+        let same = "all histograms of a snapshot have its precision";
         for theirs in &other.endpoints {
             match at.get(&theirs.name) {
-                Some(&i) => Arc::make_mut(&mut endpoints[i]).merge(theirs)?,
+                Some(&i) => Arc::make_mut(&mut self.endpoints[i]).merge(theirs).expect(same),
                 None => {
-                    at.insert(Arc::clone(&theirs.name), endpoints.len());
-                    endpoints.push(Arc::clone(theirs));
+                    at.insert(Arc::clone(&theirs.name), self.endpoints.len());
+                    self.endpoints.push(Arc::clone(theirs));
                 }
             }
         }
-        merge_metrics(&mut self.metrics, &other.metrics)?;
+        merge_metrics((&mut self.metrics, self.taken), (&other.metrics, other.taken)).expect(same);
         merge_exemplars(&mut self.exemplars, &other.exemplars, &at);
-        self.endpoints = endpoints;
         merge_consumers(&mut self.consumers, &other.consumers);
         self.since = self.since.min(other.since);
         self.taken = self.taken.max(other.taken);

@@ -14,6 +14,8 @@
 pub(crate) mod alerts;
 #[cfg(feature = "push")]
 mod exporters;
+#[cfg(feature = "redis")]
+mod fleet;
 mod live;
 mod metric_history;
 
@@ -30,6 +32,8 @@ use serde::{Serialize, Serializer};
 pub use self::alerts::AlertsBody;
 #[cfg(feature = "push")]
 pub use self::exporters::ExportersBody;
+#[cfg(feature = "redis")]
+pub use self::fleet::{FleetBody, FleetState, InstancesBody};
 pub use self::live::{LiveBody, MonitorCost};
 pub use self::metric_history::MetricHistoryBody;
 
