@@ -810,7 +810,7 @@ mod tests {
             snapshot.taken = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400 + 40);
             snapshot
         };
-        let merged = |mut one: Snapshot, other: &Snapshot| {
+        let merged = |mut one: crate::Snapshot, other: &crate::Snapshot| {
             one.merge(other).unwrap();
             one.summary().business[0].figures.clone()
         };
