@@ -63,7 +63,7 @@ impl History {
     /// Of all that the registry counts from now on.
     pub fn new(registry: Registry) -> Self {
         let now = registry.snapshot_of_requests();
-        let past = Past::new(now, MetricsPast::new(registry.metrics_now()), registry.window_began());
+        let past = Past::new(now, MetricsPast::new(registry.metrics_now()), registry.window_began().0);
         Self { registry, past: Mutex::new(past) }
     }
 

@@ -285,9 +285,11 @@ impl Registry {
         self.core.layout
     }
 
-    /// When the current window began, by the wall clock: at the last reset, or at the start.
-    pub(crate) fn window_began(&self) -> SystemTime {
-        lock(&self.core.readings).baseline.taken
+    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic clock,
+    /// and by the wall clock.
+    pub(crate) fn window_began(&self) -> (Duration, SystemTime) {
+        let readings = lock(&self.core.readings);
+        (readings.baseline.span, readings.baseline.taken)
     }
 
     /// What the error log holds, newest first.

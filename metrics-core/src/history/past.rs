@@ -42,8 +42,8 @@ pub(super) struct Past {
     /// The state up to which `by_endpoint` goes.
     pub(super) by_endpoint_until: Snapshot,
     pub(super) metrics: MetricsPast,
-    /// When the window began that the registry had open at the last tick.
-    window_began: SystemTime,
+    /// When the window began that the registry had open at the last tick, since the registry was made.
+    window_began: Duration,
     pub(super) resets: VecDeque<SystemTime>,
 }
 
@@ -66,8 +66,8 @@ pub(super) struct Span {
 }
 
 impl Past {
-    /// From `now` on; the registry's window began at `window_began`.
-    pub(super) fn new(now: Snapshot, metrics: MetricsPast, window_began: SystemTime) -> Self {
+    /// From `now` on; the registry's window began at `window_began`, since the registry was made.
+    pub(super) fn new(now: Snapshot, metrics: MetricsPast, window_began: Duration) -> Self {
         Self {
             total: Tiers::new(&TOTAL),
             total_until: now.clone(),
@@ -111,11 +111,11 @@ impl Past {
         self.total_until = now;
     }
 
-    /// Marks a reset, if the registry's window is another one than at the last tick.
-    pub(super) fn note_window(&mut self, began: SystemTime) {
-        if began != self.window_began {
+    /// Marks a reset, if the registry's window is a later one than at the last tick.
+    pub(super) fn note_window(&mut self, (began, by_wall): (Duration, SystemTime)) {
+        if began > self.window_began {
             self.window_began = began;
-            self.resets.push_back(began);
+            self.resets.push_back(by_wall);
             if self.resets.len() > MAX_RESETS {
                 self.resets.pop_front();
             }
@@ -219,10 +219,7 @@ impl Past {
     }
 
     pub(super) fn length_of(&self, window: Window) -> Duration {
-        window.length().unwrap_or_else(|| {
-            let open = self.total_until.taken.duration_since(self.window_began).unwrap_or_default();
-            open.min(self.total_until.span)
-        })
+        window.length().unwrap_or_else(|| self.total_until.span.saturating_sub(self.window_began))
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
