@@ -132,6 +132,10 @@ impl Report {
     pub fn decode_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
         let (instance, mut parts, errors) = read(bytes)?;
         let days = day(now).saturating_sub(day(parts.taken));
+        if days > 0 {
+            // So that whoever adds it to one of today does not move the days again.
+            parts.taken = now;
+        }
         for metric in &mut parts.metrics {
             if let MetricStateParts::UniqueCount { today, yesterday } = &mut metric.state {
                 match days {

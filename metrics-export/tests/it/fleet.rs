@@ -207,6 +207,11 @@ fn what_an_instance_keeps_counts_while_it_is_up_and_its_days_are_those_of_the_re
     assert_eq!(seen(taken), ["Gauge(5.0)".to_owned(), users(1, 0)]);
     assert_eq!(seen(at(midnight + 86_400 + 1_000)), [users(0, 1)]);
     assert_eq!(seen(at(midnight + 2 * 86_400 + 1_000)), [users(0, 0)]);
+    // The days are not moved once more when it is added to others.
+    let tomorrow = at(midnight + 86_400 + 1_000);
+    let mut sum = Report::decode_at(&bytes, tomorrow).unwrap().snapshot;
+    sum.merge(&Report::decode_at(&bytes, tomorrow).unwrap().snapshot).unwrap();
+    assert_eq!(format!("{:?}", sum.summary().business[0].figures), users(0, 1));
 }
 
 #[test]
