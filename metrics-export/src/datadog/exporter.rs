@@ -6,21 +6,18 @@ use std::time::{Duration, Instant};
 
 use metrics_core::Snapshot;
 
+use super::agent::Agent;
 use super::builder::Builder;
 use super::service::Service;
 use super::{stats, traces};
-use crate::http::Client;
-use crate::push::{Accepted, Exporter, Failed, Settings, Window, post};
-
-const MSGPACK: &str = "application/msgpack";
+use crate::push::{Accepted, Exporter, Failed, Settings, Window};
 
 /// Sends figures and traces to a Datadog Agent.
 #[derive(Debug)]
 pub struct Datadog {
     pub(super) service: Service,
     pub(super) settings: Settings,
-    pub(super) stats: Client,
-    pub(super) traces: Client,
+    pub(super) agent: Agent,
     /// At most so many in a window.
     pub(super) max_traces: usize,
     /// From when on a 4xx is traced, too.
@@ -63,7 +60,7 @@ impl Datadog {
             return Ok(());
         }
         let body = stats::payload(&self.service, window, self.settings.interval, self.attempt.sequence);
-        post(&self.stats, MSGPACK, None, &body, deadline)?;
+        self.agent.post_stats(&body, deadline)?;
         self.attempt.stats_taken = true;
         Ok(())
     }
@@ -78,16 +75,14 @@ impl Datadog {
             return Ok(Accepted::default());
         }
         let body = traces::payload(&self.service, &errors, &self.ids, self.attempt.sequence);
-        let count = errors.len().to_string();
-        let client = self.traces.clone().header("X-Datadog-Trace-Count", &count);
-        let client = client.expect("a number can be a header's value");
+        let count = errors.len();
         let rejected =
             |count: usize, reason: String| Accepted { rejected: count as u64, reason: Some(reason) };
-        match post(&client, MSGPACK, None, &body, deadline) {
+        match self.agent.post_traces(count, &body, deadline) {
             Ok(_) if left_out == 0 => Ok(Accepted::default()),
             Ok(_) => Ok(rejected(left_out, format!("{left_out} traces were over the {count} of a window"))),
             Err(failed) if failed.permanent => {
-                Ok(rejected(errors.len() + left_out, format!("traces: {}", failed.reason)))
+                Ok(rejected(count + left_out, format!("traces: {}", failed.reason)))
             }
             Err(failed) => Err(failed),
         }
