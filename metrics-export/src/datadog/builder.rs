@@ -42,7 +42,7 @@ pub struct Builder {
 #[non_exhaustive]
 pub enum BuildError {
     /// Nothing can be sent to the Agent's URL.
-    #[error("agent: {0}")]
+    #[error("agent: {0}, or unix:///path of its socket, but on Windows")]
     Agent(#[from] UrlError),
     /// More traces a window than fit.
     #[error("max_traces is {value}; allowed: 0 to {MAX_ERRORS}")]
