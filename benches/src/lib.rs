@@ -1,5 +1,5 @@
-//! Side by side, ours, the peers, and the floors under all of them: records, middlewares, readings, errors, memory, and whole
-//! servers.
+//! Side by side, ours, the peers, and the floors under all of them: records, middlewares, readings, errors, scrapes, memory,
+//! and whole servers.
 //!
 //! Each kind feeds all its arms the same. A record's [arm](arms::ARMS) gets the same [`Workload`] through the same loop, and
 //! does with each event what its docs advise: count it by route, method and status, and record its latency by route.
@@ -12,6 +12,7 @@
 //! | what readings take, and what they take those who write | `cargo run --profile bench -p benches --bin compare read` |
 //! | what a metric of the application's own takes | `cargo run --profile bench -p benches --bin compare business` |
 //! | what a request takes that fails, in a storm of errors | `cargo run --profile bench -p benches --bin compare errors` |
+//! | what a scrape by Prometheus takes, and how long it is | `cargo run --profile bench -p benches --bin compare scrape` |
 //! | resident memory by endpoints, shards and digits | `cargo run --profile bench -p benches --bin compare memory` |
 //! | all of that, and whole servers if `wrk` is there | `cargo run --profile bench -p benches --bin compare all` |
 //! | processor time of whole servers under load, and the figure | `benches/load.sh` |

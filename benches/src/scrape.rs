@@ -1,10 +1,12 @@
 //! Scrapes: the same requests, exposed by each arm as its docs advise.
 //!
-//! 100 routes by three statuses, each a counter and a histogram with the same 18 bounds; between two scrapes every one of
-//! them is recorded to. Ours has five families more by route, and reads the shards before it writes; the peers keep what they
-//! write from.
+//! Each route by three statuses, each of these a counter and a histogram with the same 18 bounds; between two scrapes every one
+//! of them is recorded to. Ours has five families more by route, and merges a shard before it writes; the peers keep what they
+//! write from. Each arm writes into the buffer of the last time, as far as it can be told to.
 
 use std::fmt;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use metrics_core::{EndpointId, Recorder, Registry};
 use metrics_export::prometheus::{DEFAULT_DURATION_BOUNDS, Exposition, Format};
@@ -14,13 +16,18 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
+use crate::figures::{Comparison, OURS, Quantity, Reference, Required, Requirement};
+use crate::measure::{Measured, Setting, turns};
+use crate::service::Size;
+use crate::unit::Unit;
 use crate::workload::{METHOD, STATUSES};
 
-/// As many as a middle-sized service has.
-const ROUTES: usize = 100;
+/// The services that are scraped: small, middle-sized and large.
+const SIZES: [Size; 3] = [Size::of(10, 1), MIDDLE, Size::of(1_000, 1)];
+const MIDDLE: Size = Size::of(200, 1);
 
 /// Requests of each series before the first scrape.
-const REQUESTS: usize = 100;
+const REQUESTS: usize = 20;
 
 const CALLS: &str = "http_requests_total";
 const DURATIONS: &str = "http_request_duration_seconds";
@@ -29,7 +36,7 @@ const LABELS: [&str; 3] = ["method", "route", "status"];
 
 /// Something that can be scraped.
 pub trait Exposed: fmt::Debug {
-    /// Records a request.
+    /// Records a request. The route's number is below the number of routes.
     fn record(&self, route: usize, status: usize, nanos: u64);
     /// Writes the exposition, and gives its length in bytes.
     fn scrape(&mut self) -> usize;
@@ -40,31 +47,107 @@ pub trait Exposed: fmt::Debug {
 pub struct Arm {
     /// What it is called.
     pub name: &'static str,
-    make: fn() -> Box<dyn Exposed>,
+    make: fn(usize) -> Box<dyn Exposed>,
 }
 
 impl Arm {
-    /// With requests of every series.
-    pub fn make(&self) -> Box<dyn Exposed> {
-        let exposed = (self.make)();
-        (0..REQUESTS).for_each(|turn| touch(&*exposed, turn));
-        exposed
+    /// With requests of every series of so many routes.
+    pub fn make(&self, routes: usize) -> Scraped {
+        let scraped = Scraped { exposed: (self.make)(routes), routes };
+        (0..REQUESTS).for_each(|turn| scraped.touch(turn));
+        scraped
     }
 }
 
 /// All arms.
 pub const ARMS: &[Arm] = &[
-    Arm { name: "ours, text", make: || Ours::boxed(Format::Text) },
-    Arm { name: "ours, OpenMetrics", make: || Ours::boxed(Format::OpenMetrics) },
-    Arm { name: "ours, protobuf with native histograms", make: || Ours::boxed(Format::Protobuf) },
-    Arm { name: "prometheus", make: || Box::new(TikvPrometheus::new()) },
-    Arm { name: "prometheus-client", make: || Box::new(PrometheusClient::new()) },
-    Arm { name: "metrics-exporter-prometheus", make: || Box::new(MetricsExporter::new()) },
+    Arm { name: OURS, make: |routes| Ours::boxed(routes, Format::Text) },
+    Arm { name: "ours, OpenMetrics", make: |routes| Ours::boxed(routes, Format::OpenMetrics) },
+    Arm {
+        name: "ours, protobuf with native histograms",
+        make: |routes| Ours::boxed(routes, Format::Protobuf),
+    },
+    Arm { name: PEERS[0], make: |routes| Box::new(TikvPrometheus::new(routes)) },
+    Arm { name: PEERS[1], make: |_| Box::new(PrometheusClient::new()) },
+    Arm { name: PEERS[2], make: |_| Box::new(MetricsExporter::new()) },
 ];
 
+const PEERS: [&str; 3] = ["prometheus", "prometheus-client", "metrics-exporter-prometheus"];
+
+/// An exposition with requests in it.
+#[derive(Debug)]
+pub struct Scraped {
+    exposed: Box<dyn Exposed>,
+    routes: usize,
+}
+
+impl Scraped {
+    /// Records one request of every series, so that all of them have changed, and times a scrape. Gives its bytes, too.
+    pub fn time(&mut self, turn: usize) -> (Duration, usize) {
+        self.touch(turn);
+        let begun = Instant::now();
+        let bytes = black_box(self.exposed.scrape());
+        (begun.elapsed(), bytes)
+    }
+
+    fn touch(&self, turn: usize) {
+        touch(&*self.exposed, self.routes, turn);
+    }
+}
+
+/// Measures each arm with services of each size: the times of scrapes, and their bytes.
+pub fn measure(rounds: usize) -> (Vec<Measured>, Vec<Measured>) {
+    let (mut times, mut bytes) = (Vec::new(), Vec::new());
+    for size in SIZES {
+        let mut scraped: Vec<_> = ARMS.iter().map(|arm| arm.make(size.endpoints)).collect();
+        let lanes = || ARMS.iter().map(|arm| Measured::new(arm.name, Setting::Service(size)));
+        let first = times.len();
+        times.extend(lanes());
+        bytes.extend(lanes());
+        for (turn, lane) in turns(ARMS.len(), rounds).enumerate() {
+            let (time, length) = scraped[lane].time(turn / ARMS.len());
+            times[first + lane].rounds.push(Some(time.as_nanos() as f64));
+            bytes[first + lane].rounds.push(Some(length as f64));
+        }
+    }
+    (times, bytes)
+}
+
+/// How the arms compare: the time of each by ours, which has to be the fastest by far.
+pub fn comparison() -> Comparison {
+    let requirement = |peer: &'static str| Requirement {
+        what: format!("a scrape of {peer}, of 200 routes by three statuses"),
+        of: Quantity::Ratio {
+            over: (peer, Setting::Service(MIDDLE)),
+            under: (OURS, Setting::Service(MIDDLE)),
+        },
+        required: Required::AtLeast(5.0),
+    };
+    Comparison {
+        kind: "scrapes",
+        unit: Unit::MICROS,
+        per: "a scrape",
+        over_bare: false,
+        reference: Some(Reference::Ours),
+        requirements: PEERS.map(requirement).into(),
+    }
+}
+
+/// How long what is scraped is.
+pub fn bytes_comparison() -> Comparison {
+    Comparison {
+        kind: "bytes of scrapes",
+        unit: Unit::KIB,
+        per: "a scrape",
+        over_bare: false,
+        reference: Some(Reference::Ours),
+        requirements: Vec::new(),
+    }
+}
+
 /// Records one request of every series.
-pub fn touch(exposed: &dyn Exposed, turn: usize) {
-    for route in 0..ROUTES {
+fn touch(exposed: &dyn Exposed, routes: usize, turn: usize) {
+    for route in 0..routes {
         for status in 0..STATUSES.len() {
             // Over ten octaves from 10 us on, so that most bounds have something below them.
             let nanos = 10_000 << ((turn + route + status) % 10);
@@ -92,11 +175,11 @@ struct Ours {
 }
 
 impl Ours {
-    fn boxed(format: Format) -> Box<dyn Exposed> {
+    fn boxed(routes: usize, format: Format) -> Box<dyn Exposed> {
         let registry = Registry::new();
         Box::new(Self {
             recorder: registry.recorder(),
-            endpoints: (0..ROUTES).map(|number| registry.endpoint(METHOD, &route(number))).collect(),
+            endpoints: (0..routes).map(|number| registry.endpoint(METHOD, &route(number))).collect(),
             registry,
             exposition: Exposition::new(),
             format,
@@ -127,14 +210,14 @@ struct TikvPrometheus {
 }
 
 impl TikvPrometheus {
-    fn new() -> Self {
+    fn new(routes: usize) -> Self {
         let registry = prometheus::Registry::new();
         let calls = IntCounterVec::new(Opts::new(CALLS, HELP), &LABELS).expect("valid names");
         let opts = HistogramOpts::new(DURATIONS, HELP).buckets(DEFAULT_DURATION_BOUNDS.to_vec());
         let durations = HistogramVec::new(opts, &LABELS).expect("valid names");
         registry.register(Box::new(calls.clone())).expect("registered once");
         registry.register(Box::new(durations.clone())).expect("registered once");
-        Self { registry, calls, durations, routes: (0..ROUTES).map(route).collect(), buffer: String::new() }
+        Self { registry, calls, durations, routes: (0..routes).map(route).collect(), buffer: String::new() }
     }
 }
 
@@ -232,13 +315,21 @@ mod tests {
 
     #[test]
     fn every_arm_exposes_every_series() {
+        let routes = 10;
         for arm in ARMS {
-            let mut exposed = arm.make();
+            let mut scraped = arm.make(routes);
             // A counter and a histogram with 18 bounds take more than 100 bytes by themselves, in any format.
-            let enough = ROUTES * STATUSES.len() * 100;
-            assert!(exposed.scrape() > enough, "{}", arm.name);
-            touch(&*exposed, 0);
-            assert!(exposed.scrape() > enough, "{}", arm.name);
+            let enough = routes * STATUSES.len() * 100;
+            assert!(scraped.exposed.scrape() > enough, "{}", arm.name);
+            assert!(scraped.time(0).1 > enough, "{}", arm.name);
         }
+    }
+
+    #[test]
+    fn every_size_is_measured_and_every_figure_finds_its_arms() {
+        let (times, bytes) = measure(1);
+        assert_eq!((times.len(), bytes.len()), (SIZES.len() * ARMS.len(), SIZES.len() * ARMS.len()));
+        assert!(times.iter().chain(&bytes).all(|lane| lane.median() > 0.0));
+        assert_eq!(comparison().figures(&times).len(), PEERS.len());
     }
 }

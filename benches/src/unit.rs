@@ -23,6 +23,7 @@ impl Unit {
     pub(crate) const NANOS: Self = Self { name: "ns", size: 1.0, kind: Amount::Nanos };
     pub(crate) const MICROS: Self = Self { name: "µs", size: 1e3, kind: Amount::Nanos };
     pub(crate) const MILLIS: Self = Self { name: "ms", size: 1e6, kind: Amount::Nanos };
+    pub(crate) const KIB: Self = Self { name: "KiB", size: 1_024.0, kind: Amount::Bytes };
     pub(crate) const MIB: Self = Self { name: "MiB", size: 1_048_576.0, kind: Amount::Bytes };
 
     /// Nanoseconds or bytes in this unit.

@@ -3,10 +3,11 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
-use metrics_core::{Consumer, EndpointId, Outcome, Start};
+use metrics_core::{Consumer, EndpointId, Outcome, Start, TraceId};
 use pin_project_lite::pin_project;
 
 use crate::worker::AppWorker;
@@ -97,7 +98,10 @@ pub(crate) enum End {
     /// The request was recorded with its head.
     Recorded,
     /// The request is recorded now.
-    Record { start: Option<Start>, consumer: Option<Consumer> },
+    ///
+    /// It has a trace only if it failed or was slow before its body began, so that no other request pays for one; in a box,
+    /// since the watch is moved around with the response.
+    Record { start: Option<Start>, consumer: Option<Consumer>, trace: Option<Box<TraceId>> },
     /// It was open for as long as both sides liked: however it ends, that is its end.
     Stream,
 }
@@ -134,9 +138,12 @@ impl Drop for Watch {
         match &mut self.end {
             End::Recorded => {}
             End::Stream => recorder.close_stream(),
-            End::Record { start, consumer } => {
+            End::Record { start, consumer, trace } => {
                 if let Some(start) = start.take() {
                     let nanos = recorder.finish(start, endpoint, outcome);
+                    if let Some(trace) = trace {
+                        recorder.keep_exemplar(endpoint, outcome, Duration::from_nanos(nanos), **trace);
+                    }
                     self.worker.count_consumer(*consumer, outcome, nanos);
                 }
             }

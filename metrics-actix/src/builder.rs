@@ -18,6 +18,7 @@ use crate::access::Tokens;
 use crate::alerts::{self, Alerting};
 use crate::background::{self, Background};
 use crate::consumer::{Alias, Consumers, Identity, Source, random_key};
+use crate::cost::Cost;
 use crate::endpoints;
 use crate::exclude::Exclusions;
 use crate::exporters;
@@ -67,10 +68,16 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
     pub(crate) resources: Arc<Resources>,
+    pub(crate) cost: Arc<Cost>,
     pub(crate) alerting: Arc<Alerting>,
     pub(crate) exporting: Engine,
+    #[cfg(feature = "redis")]
+    pub(crate) fleet: Option<metrics_export::fleet::redis::Member>,
     ticker: Ticker,
     pub(crate) measure: Until,
+    /// From when on a request is slow; what never comes where there are no exemplars.
+    pub(crate) slow_nanos: u64,
+    pub(crate) exemplars: bool,
     pub(crate) exclusions: Exclusions,
     pub(crate) consumers: Option<Consumers>,
     pub(crate) read_tokens: Tokens,
@@ -149,14 +156,14 @@ impl Metrics {
     /// | `GET /` | the dashboard, a page for people; it is open to everybody, and asks for the token that the figures need |
     /// | `GET summary?window=5m` | the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, since the last reset, which is the default |
     /// | `GET routes?window=5m` | the figures of each endpoint in a window, those with the most calls first |
-    /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}` |
+    /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}`; of one of the application's own metrics, with `&metric=cache` |
     /// | `GET alerts` | the rules of alerts and their states, those that fire first |
     /// | `GET errors` | the last errors, newest first |
     /// | `GET exporters` | what became of what was to be sent to other places |
-    /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late the workers' event loops are; for up to an hour |
-    /// | `GET business` | the application's own metrics, such as [`Registry::counter`] makes, since the last reset |
+    /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late and how busy the workers' event loops are; for up to an hour, in 400 points at most |
+    /// | `GET business?window=5m` | the application's own metrics in a window, such as [`Registry::counter`] makes |
     /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only where the builder names a source of them |
-    /// | `GET prometheus` | all figures of requests since the start, for Prometheus: as [`Metrics::prometheus_at`] |
+    /// | `GET prometheus` | all figures since the start, for Prometheus: as [`Metrics::prometheus_at`] |
     /// | `GET events?window=5m` | the figures of a window once a second, as server-sent events; 16 connections at most |
     /// | `POST reset` | begins a new window, and gives the summary of the one just closed; only where the builder enables it |
     ///
@@ -197,9 +204,24 @@ impl Metrics {
         self.shared.alerting.stop();
         self.shared.exporting.stop(timeout);
         let has_ended = self.shared.background.shutdown(timeout).await;
+        let left = || timeout.saturating_sub(begun.elapsed());
+        #[cfg(feature = "redis")]
+        let has_left = self.leave_fleet(left).await;
+        #[cfg(not(feature = "redis"))]
+        let has_left = true;
         let is_finished = || self.shared.alerting.is_finished() && self.shared.exporting.has_ended();
-        let has_finished = background::wait(is_finished, timeout.saturating_sub(begun.elapsed())).await;
-        self.shared.exporting.give_up(Instant::now()) && has_finished && has_ended
+        let has_finished = background::wait(is_finished, left()).await;
+        self.shared.exporting.give_up(Instant::now()) && has_left && has_finished && has_ended
+    }
+
+    /// Has the last report written; whether that was in time.
+    #[cfg(feature = "redis")]
+    async fn leave_fleet(&self, left: impl Fn() -> Duration) -> bool {
+        let Some(fleet) = &self.shared.fleet else { return true };
+        // What is under way is to be in the last write.
+        background::wait(|| self.shared.registry.summary().in_flight == 0, left() / 2).await;
+        fleet.stop();
+        background::wait(|| fleet.is_finished(), left()).await
     }
 
     /// The figures.
@@ -230,6 +252,7 @@ pub struct Builder {
     service: String,
     registry: Option<Registry>,
     measure: Until,
+    slow: Option<Duration>,
     exclusions: Exclusions,
     patterns: Vec<String>,
     source: Option<Result<Source, String>>,
@@ -242,6 +265,8 @@ pub struct Builder {
     reset_without_token: bool,
     pub(crate) alerts: alerts::Settings,
     pub(crate) exporters: exporters::Settings,
+    #[cfg(feature = "redis")]
+    pub(crate) fleet: Option<crate::fleet::Settings>,
 }
 
 impl fmt::Debug for Builder {
@@ -257,6 +282,7 @@ impl Builder {
             service,
             registry: None,
             measure: Until::default(),
+            slow: Some(Duration::from_secs(1)),
             exclusions: Exclusions::default(),
             patterns: Vec::new(),
             source: None,
@@ -269,6 +295,8 @@ impl Builder {
             reset_without_token: false,
             alerts: alerts::Settings::default(),
             exporters: exporters::Settings::default(),
+            #[cfg(feature = "redis")]
+            fleet: None,
         }
     }
 
@@ -282,6 +310,17 @@ impl Builder {
     /// Until when a request is timed; default: [`Until::Head`].
     pub fn measure(mut self, until: Until) -> Self {
         self.measure = until;
+        self
+    }
+
+    /// From when on a request counts as slow, for exemplars; `None` for no exemplars at all; default: 1 s.
+    ///
+    /// Of each endpoint, the latest request that was slow or failed and had a valid `traceparent` header (W3C's Trace Context)
+    /// is shown to Prometheus with its trace, in the formats that have exemplars. That header is looked at for such
+    /// requests only, and of those only where there was a response: not in a panic, not when the client went away, and not
+    /// when an inner middleware gave an error instead.
+    pub fn exemplars(mut self, slow: impl Into<Option<Duration>>) -> Self {
+        self.slow = slow.into();
         self
     }
 
@@ -452,27 +491,38 @@ impl Builder {
         let history = Arc::new(History::new(registry.clone()));
         let resources = Arc::<Resources>::default();
         let alerting = Arc::new(self.alerts.build(&self.service)?);
+        let cost = Arc::<Cost>::default();
         let exporting = self.exporters.start(&registry, &resources)?;
         let ticker = {
-            let (history, resources, alerting) =
-                (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting));
-            let mut sampler = Sampler::new();
+            let (history, resources, alerting, cost) =
+                (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting), Arc::clone(&cost));
+            let mut sampler = Sampler::new(&resources);
             Ticker::start(move || {
+                cost.measure();
+                let begun = Instant::now();
                 history.tick();
                 sampler.sample(&resources);
                 alerting.evaluate(&history);
+                resources.count_tick(begun.elapsed());
             })
         };
         let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
+        #[cfg(feature = "redis")]
+        let fleet = crate::fleet::start(self.fleet, &self.service, &registry)?;
         let shared = Arc::new(Shared {
             service: self.service,
             registry,
             history,
             resources,
+            cost,
             alerting,
             exporting,
+            #[cfg(feature = "redis")]
+            fleet,
             ticker,
             measure: self.measure,
+            slow_nanos: self.slow.and_then(|slow| slow.as_nanos().try_into().ok()).unwrap_or(u64::MAX),
+            exemplars: self.slow.is_some(),
             exclusions,
             consumers,
             read_tokens: Tokens::new(&self.read_tokens),
@@ -577,6 +627,12 @@ pub enum BuildError {
         /// The setter that was given the URL.
         field: &'static str,
         /// What is wrong with it, and what is allowed.
+        reason: String,
+    },
+    /// The instance cannot be one of a fleet.
+    #[error("fleet: {reason}")]
+    Fleet {
+        /// The setting, and what is allowed.
         reason: String,
     },
     /// The system gave no thread for the history, for notices of alerts or for exporters.

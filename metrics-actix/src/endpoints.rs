@@ -11,7 +11,8 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Route};
 use metrics_core::{EndpointName, ParseWindowError, Window};
 use metrics_export::json::{
-    BusinessBody, ConsumersBody, ErrorsBody, HistoryBody, ResourcesBody, RoutesBody, SummaryBody,
+    BusinessBody, ConsumersBody, ErrorsBody, HistoryBody, MetricHistoryBody, ResourcesBody, RoutesBody,
+    SummaryBody,
 };
 use serde::Deserialize;
 
@@ -43,14 +44,23 @@ pub(crate) fn is_own(request: &HttpRequest) -> bool {
 enum Call {
     Summary(Window),
     Routes(Window),
-    History { window: Window, step: Option<String>, endpoint: Option<EndpointName> },
+    History { window: Window, step: Option<String>, of: Of },
     Alerts,
     Errors,
     Exporters,
-    Business,
+    Business(Window),
     Resources(Window),
     Consumers { top: usize },
     Reset,
+}
+
+/// What a history is of.
+#[derive(Debug, Clone)]
+enum Of {
+    All,
+    Endpoint(EndpointName),
+    /// One of the application's own.
+    Metric(String),
 }
 
 /// What the queries of all calls can hold.
@@ -60,6 +70,7 @@ struct Query {
     step: Option<String>,
     method: Option<String>,
     route: Option<String>,
+    metric: Option<String>,
     top: Option<String>,
 }
 
@@ -72,15 +83,22 @@ impl Call {
         Ok(match self {
             Self::Summary(window) => answer::success(SummaryBody::from(&history.summary(window))),
             Self::Routes(window) => answer::success(RoutesBody::from(&history.endpoints(window))),
-            Self::History { window, step, endpoint } => {
-                let trend = history.trend(window, step.as_deref(), endpoint.as_ref());
+            Self::History { window, step, of: Of::Metric(name) } => {
+                let trend = history.metric_trend(window, step.as_deref(), &name);
+                let trend = trend.map_err(|error| error.to_string())?;
+                let trend = trend.ok_or("there is no such metric; allowed: those that GET business lists")?;
+                answer::success(MetricHistoryBody::new(&trend, &history.resets()))
+            }
+            Self::History { window, step, of } => {
+                let endpoint = if let Of::Endpoint(name) = &of { Some(name) } else { None };
+                let trend = history.trend(window, step.as_deref(), endpoint);
                 let trend = trend.map_err(|error| error.to_string())?;
                 answer::success(HistoryBody::new(&trend, &history.resets()))
             }
             Self::Alerts => alerting.answer(),
             Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
+            Self::Business(window) => answer::success(BusinessBody::from(&history.business(window))),
             Self::Exporters => exporters::answer(exporting),
-            Self::Business => answer::success(BusinessBody::from(&registry.summary())),
             Self::Resources(window) => {
                 let span = window.length().unwrap_or(Duration::MAX);
                 answer::success(ResourcesBody::new(resources.points(span)))
@@ -93,7 +111,7 @@ impl Call {
     /// The call with what the request's query says of it, or else what is wrong with the query.
     fn with_query(self, request: &HttpRequest) -> Result<Self, String> {
         let query = web::Query::<Query>::from_query(request.query_string());
-        let Query { window, step, method, route, top } =
+        let Query { window, step, method, route, metric, top } =
             query.map_err(|error| format!("{error}; allowed: each parameter once"))?.into_inner();
         let window_or = |default: Window| match &window {
             Some(window) => window.parse().map_err(|error: ParseWindowError| error.to_string()),
@@ -102,15 +120,22 @@ impl Call {
         Ok(match self {
             Self::Summary(default) => Self::Summary(window_or(default)?),
             Self::Routes(default) => Self::Routes(window_or(default)?),
+            Self::Business(default) => Self::Business(window_or(default)?),
             Self::Resources(default) => Self::Resources(window_or(default)?),
             Self::History { window, .. } => Self::History {
                 window: window_or(window)?,
                 step,
-                endpoint: match (method, route) {
-                    (Some(method), Some(route)) => {
-                        Some(EndpointName { method: method.into(), route: route.into() })
+                of: match (method, route, metric) {
+                    (Some(method), Some(route), None) => {
+                        Of::Endpoint(EndpointName { method: method.into(), route: route.into() })
                     }
-                    (None, None) => None,
+                    (None, None, Some(metric)) => Of::Metric(metric),
+                    (None, None, None) => Of::All,
+                    (_, _, Some(_)) => {
+                        return Err(
+                            "metric stands by itself; allowed: metric, or method and route".to_owned()
+                        );
+                    }
                     _ => return Err("method and route belong together; allowed: both or none".to_owned()),
                 },
             },
@@ -119,7 +144,7 @@ impl Call {
                 let top = top.filter(|top| (1..=MAX_TOP).contains(top));
                 Self::Consumers { top: top.ok_or(format!("top is out of range; allowed: 1 to {MAX_TOP}"))? }
             }
-            Self::Alerts | Self::Errors | Self::Exporters | Self::Business | Self::Reset => self,
+            Self::Alerts | Self::Errors | Self::Exporters | Self::Reset => self,
         })
     }
 }
@@ -129,7 +154,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
     let path = prefix.trim_matches('/');
     let prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
     move |config| {
-        let history = Call::History { window: Window::OneHour, step: None, endpoint: None };
+        let history = Call::History { window: Window::OneHour, step: None, of: Of::All };
         let mut reads = vec![
             ("summary", Call::Summary(Window::SinceReset)),
             ("routes", Call::Routes(Window::SinceReset)),
@@ -137,7 +162,7 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             ("alerts", Call::Alerts),
             ("errors", Call::Errors),
             ("exporters", Call::Exporters),
-            ("business", Call::Business),
+            ("business", Call::Business(Window::SinceReset)),
             ("resources", Call::Resources(Window::FiveMinutes)),
         ];
         if shared.consumers.is_some() {
@@ -150,6 +175,8 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
             config.service(resource(&prefix, name, "GET, HEAD", routes, &shared.read_tokens));
         }
         config.service(prometheus(&shared, &prefix, "prometheus"));
+        #[cfg(feature = "redis")]
+        crate::fleet::configure(config, &shared, &prefix);
         let tokens = match &shared.reset {
             Reset::Absent => return,
             // It shows figures, too.

@@ -48,6 +48,7 @@
 //! | `alert-toml` | rules of alerts from TOML |
 //! | `otlp`, `datadog`, `ecs-log`, `elasticsearch` | where figures and errors can be [sent to](Builder::exporter) |
 //! | `tls` | `https` URLs for all of them |
+//! | `redis`, `redis-cluster`, `redis-tls` | the figures of all instances of a service, by way of a Redis |
 
 #![forbid(unsafe_code)]
 
@@ -58,13 +59,16 @@ mod background;
 mod body;
 mod builder;
 mod consumer;
+mod cost;
 mod dashboard;
 mod endpoints;
+mod event_loops;
 mod exclude;
 mod exporters;
+#[cfg(feature = "redis")]
+pub mod fleet;
 #[cfg(feature = "gzip")]
 mod gzip;
-mod lag;
 mod live;
 mod marker;
 mod message;
@@ -74,6 +78,7 @@ mod resources;
 mod route;
 mod scrape;
 mod ticker;
+mod trace;
 mod worker;
 
 pub use body::MeasuredBody;

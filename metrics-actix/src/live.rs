@@ -45,7 +45,7 @@ pub(crate) struct Live {
 
 impl Live {
     /// The event of now. Reads the figures, unless that was done just now.
-    fn event(&self, Shared { history, .. }: &Shared, window: Window) -> Bytes {
+    fn event(&self, shared: &Shared, window: Window) -> Bytes {
         // What panicked while it was locked changed nothing.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((read, event)) = last.get(&window)
@@ -53,10 +53,11 @@ impl Live {
         {
             return event.clone();
         }
-        let summary = history.summary(window);
-        let newest =
-            history.trend(Window::OneMinute, None, None).ok().and_then(|mut trend| trend.points.pop());
-        let event = event("", &LiveBody::new(window, &summary, newest.as_ref(), history.heap_bytes()));
+        let history = &shared.history;
+        let (summary, newest) = (history.summary(window), history.newest());
+        let last_reset = history.resets().pop();
+        let body = LiveBody::new(window, &summary, newest.as_ref(), last_reset, shared.cost.now(shared));
+        let event = event("", &body);
         last.insert(window, (Instant::now(), event.clone()));
         event
     }

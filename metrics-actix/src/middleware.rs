@@ -196,14 +196,20 @@ impl Request {
         let at_body_end = matches!(body, Body::Watched(_)) && worker.shared().measure == Until::BodyEnd;
         let end = if at_body_end {
             recorder.add_bytes(endpoint, outcome, self.bytes, size.unwrap_or(0));
+            let elapsed = recorder.elapsed(&start);
             if let Some(message) = message {
-                recorder.log_error(endpoint, outcome, recorder.elapsed(&start), &message);
+                recorder.log_error(endpoint, outcome, elapsed, &message);
             }
-            End::Record { start: Some(start), consumer }
+            let is_slow = elapsed.as_nanos() >= worker.shared().slow_nanos.into();
+            let known = if is_slow || outcome.is_error() { worker.trace(response.request()) } else { None };
+            End::Record { start: Some(start), consumer, trace: known.map(Box::new) }
         } else {
             let nanos = recorder.finish_with_bytes(start, endpoint, outcome, self.bytes, size.unwrap_or(0));
-            if let Some(message) = message {
-                recorder.log_error(endpoint, outcome, Duration::from_nanos(nanos), &message);
+            if let Some(message) = &message {
+                recorder.log_error(endpoint, outcome, Duration::from_nanos(nanos), message);
+            }
+            if message.is_some() || nanos >= worker.shared().slow_nanos {
+                worker.keep_exemplar(endpoint, outcome, nanos, response.request());
             }
             worker.count_consumer(consumer, outcome, nanos);
             match body {

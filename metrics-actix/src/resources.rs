@@ -5,50 +5,146 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_export::json::ResourcePoint;
+use metrics_export::prometheus::Resources as Exposed;
 use metrics_export::push;
 use sysinfo::{
     Networks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind, get_current_pid,
 };
 
-use crate::lag::Lags;
+use crate::event_loops::EventLoops;
 
 /// The samples that are kept: an hour's.
 const MAX_POINTS: usize = 3_600;
 
+/// The most points that are shown; more samples are made fewer.
+const MAX_SHOWN: usize = 400;
+
+/// How many samples can become one point.
+const STEPS: [usize; 4] = [1, 2, 5, 10];
+/// Over how many samples the longest lag of the event loops is exposed: a minute's, so that a scraper sees each.
+const LAG_POINTS: usize = 60;
+
 /// The samples of the last hour.
 #[derive(Debug, Default)]
 pub(crate) struct Resources {
-    points: Mutex<VecDeque<ResourcePoint>>,
-    process: Mutex<push::Process>,
-    pub(crate) lags: Lags,
+    samples: Mutex<Samples>,
+    /// The last sample as Prometheus gets it: totals, where a point has rates.
+    exposed: Mutex<Exposed>,
+    pub(crate) event_loops: EventLoops,
+}
+
+#[derive(Debug, Default)]
+struct Samples {
+    kept: VecDeque<ResourcePoint>,
+    /// How many there were before those that are kept.
+    dropped: usize,
 }
 
 impl Resources {
-    /// The samples of the last `span`, the oldest first.
+    /// The samples of the last `span`, the oldest first; several in a row as one where there are more than 400, or nearly.
     pub(crate) fn points(&self, span: Duration) -> Vec<ResourcePoint> {
-        let points = self.lock();
-        let wanted = usize::try_from(span.as_secs()).unwrap_or(usize::MAX).min(points.len());
-        points.range(points.len() - wanted..).cloned().collect()
+        let samples = self.lock();
+        let wanted = usize::try_from(span.as_secs()).unwrap_or(usize::MAX).min(samples.kept.len());
+        // The first and the last point can be of fewer samples.
+        let fits = |step: &usize| wanted / step + 2 <= MAX_SHOWN;
+        let [.., longest] = STEPS;
+        let step = STEPS.into_iter().find(fits).unwrap_or(longest);
+        let oldest = samples.kept.len() - wanted;
+        let mut points: Vec<Vec<&ResourcePoint>> = Vec::new();
+        for (at, sample) in samples.kept.range(oldest..).enumerate() {
+            // By their numbers, so that the same samples make a point however often somebody asks.
+            match points.last_mut() {
+                Some(point) if !(samples.dropped + oldest + at).is_multiple_of(step) => point.push(sample),
+                _ => points.push(vec![sample]),
+            }
+        }
+        points.iter().filter_map(|samples| merged(samples)).collect()
     }
 
-    /// What the process used at the last sample.
+    /// What the samples take, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let samples = self.lock();
+        let workers = |sample: &ResourcePoint| {
+            sample.worker_lags.capacity() * size_of::<Duration>()
+                + sample.worker_busy_percent.capacity() * size_of::<f64>()
+        };
+        samples.kept.capacity() * size_of::<ResourcePoint>() + samples.kept.iter().map(workers).sum::<usize>()
+    }
+
+    /// What there is for Prometheus.
+    pub(crate) fn exposed(&self) -> Exposed {
+        let event_loop_lag = {
+            let samples = self.lock();
+            let points = samples.kept.iter().rev().take(LAG_POINTS);
+            points.flat_map(|point| point.worker_lags.iter().copied()).max()
+        };
+        Exposed { event_loop_lag, ..*lock(&self.exposed) }
+    }
+
+    /// Counts a turn of the monitor's thread, and the time that it took.
+    pub(crate) fn count_tick(&self, took: Duration) {
+        let mut exposed = lock(&self.exposed);
+        exposed.ticks = Some(exposed.ticks.unwrap_or(0) + 1);
+        exposed.tick_time = Some(exposed.tick_time.unwrap_or_default().saturating_add(took));
+    }
+
+    /// What the process used at the last sample, for exporters.
     pub(crate) fn process(&self) -> push::Process {
-        // Nothing can panic while it is locked.
-        *self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        let Exposed { started, cpu_time, resident_bytes, open_files, threads, .. } = *lock(&self.exposed);
+        push::Process { started, cpu_time, resident_bytes, open_files, threads }
     }
 
     fn push(&self, point: ResourcePoint) {
-        let mut points = self.lock();
-        if points.len() == MAX_POINTS {
-            points.pop_front();
+        let mut samples = self.lock();
+        if samples.kept.len() == MAX_POINTS {
+            samples.kept.pop_front();
+            samples.dropped += 1;
         }
-        points.push_back(point);
+        samples.kept.push_back(point);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<ResourcePoint>> {
-        // Nothing can panic while it is locked.
-        self.points.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Samples> {
+        lock(&self.samples)
     }
+}
+
+/// Samples in a row as one: shares and rates are averaged over their time, so that they add up to the same, and of all else
+/// the highest is kept.
+fn merged(samples: &[&ResourcePoint]) -> Option<ResourcePoint> {
+    let last = match samples {
+        [one] => return Some((*one).clone()),
+        _ => samples.last()?,
+    };
+    let mean = |value: &dyn Fn(&ResourcePoint) -> Option<f64>| {
+        let known = samples.iter().filter_map(|sample| Some((value(sample)?, sample.seconds)));
+        let (sum, seconds) =
+            known.fold((0.0, 0.0), |(sum, all), (value, seconds)| (sum + value * seconds, all + seconds));
+        (seconds > 0.0).then(|| sum / seconds)
+    };
+    let highest = |value: fn(&ResourcePoint) -> Option<u64>| samples.iter().filter_map(|s| value(s)).max();
+    let workers = samples.iter().map(|sample| sample.worker_lags.len()).max().unwrap_or(0);
+    Some(ResourcePoint {
+        time: last.time,
+        seconds: samples.iter().map(|sample| sample.seconds).sum(),
+        cpu_percent: mean(&|sample| sample.cpu_percent),
+        resident_bytes: highest(|sample| sample.resident_bytes),
+        open_files: highest(|sample| sample.open_files),
+        threads: highest(|sample| sample.threads),
+        network_received_per_second: mean(&|sample| Some(sample.network_received_per_second))
+            .unwrap_or_default(),
+        network_sent_per_second: mean(&|sample| Some(sample.network_sent_per_second)).unwrap_or_default(),
+        worker_lags: (0..workers)
+            .filter_map(|worker| samples.iter().filter_map(|s| s.worker_lags.get(worker)).max().copied())
+            .collect(),
+        worker_busy_percent: (0..workers)
+            .filter_map(|worker| mean(&|sample| sample.worker_busy_percent.get(worker).copied()))
+            .collect(),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing can panic while it is locked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Looks at the process. What the system does not tell is left out.
@@ -63,7 +159,8 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    pub(crate) fn new() -> Self {
+    /// Looks for the first time, so that a scrape finds something before the first second is over.
+    pub(crate) fn new(resources: &Resources) -> Self {
         let mut sampler = Self {
             pid: get_current_pid().ok(),
             system: System::new(),
@@ -73,7 +170,27 @@ impl Sampler {
         };
         sampler.refresh();
         sampler.cpu_millis = sampler.process().map(Process::accumulated_cpu_time);
+        sampler.expose(resources);
         sampler
+    }
+
+    fn expose(&self, resources: &Resources) {
+        let process = self.process();
+        let all = |bytes: fn(&sysinfo::NetworkData) -> u64| Some(self.networks.values().map(bytes).sum());
+        let mut exposed = lock(&resources.exposed);
+        *exposed = Exposed {
+            cpu_time: self.cpu_millis.map(Duration::from_millis),
+            resident_bytes: process.map(Process::memory),
+            virtual_bytes: process.map(Process::virtual_memory),
+            open_files: process.and_then(Process::open_files).map(|files| files as u64),
+            max_files: process.and_then(Process::open_files_limit).map(|files| files as u64),
+            threads: process.and_then(Process::tasks).map(|tasks| tasks.len() as u64),
+            started: process
+                .map(|process| SystemTime::UNIX_EPOCH + Duration::from_secs(process.start_time())),
+            network_received_bytes: all(sysinfo::NetworkData::total_received),
+            network_sent_bytes: all(sysinfo::NetworkData::total_transmitted),
+            ..*exposed
+        };
     }
 
     /// Adds a sample of now.
@@ -85,27 +202,24 @@ impl Sampler {
         self.cpu_millis = self.process().map(Process::accumulated_cpu_time);
         let cpu_millis = self.cpu_millis.zip(before).map(|(now, before)| now.saturating_sub(before));
         let process = self.process();
-        *resources.process.lock().unwrap_or_else(PoisonError::into_inner) = push::Process {
-            started: process
-                .map(|process| SystemTime::UNIX_EPOCH + Duration::from_secs(process.start_time())),
-            cpu_time: self.cpu_millis.map(Duration::from_millis),
-            resident_bytes: process.map(Process::memory),
-            open_files: process.and_then(Process::open_files).map(|files| files as u64),
-            threads: process.and_then(Process::tasks).map(|tasks| tasks.len() as u64),
-        };
         let per_second = |bytes: fn(&sysinfo::NetworkData) -> u64| {
             self.networks.values().map(bytes).sum::<u64>() as f64 / seconds
         };
+        let (worker_lags, worker_busy_percent) =
+            resources.event_loops.take().into_iter().map(|load| (load.lag, load.busy_percent)).unzip();
         resources.push(ResourcePoint {
             time: SystemTime::now(),
+            seconds,
             cpu_percent: cpu_millis.map(|millis| millis as f64 / 10.0 / seconds),
             resident_bytes: process.map(|process| process.memory()),
             open_files: process.and_then(|process| process.open_files()).map(|files| files as u64),
             threads: process.and_then(|process| process.tasks()).map(|tasks| tasks.len() as u64),
             network_received_per_second: per_second(|network| network.received()),
             network_sent_per_second: per_second(|network| network.transmitted()),
-            worker_lags: resources.lags.take(),
+            worker_lags,
+            worker_busy_percent,
         });
+        self.expose(resources);
     }
 
     fn process(&self) -> Option<&Process> {
@@ -127,7 +241,9 @@ mod tests {
 
     #[test]
     fn a_sample_tells_what_this_process_uses() {
-        let (resources, mut sampler) = (Resources::default(), Sampler::new());
+        let resources = Resources::default();
+        let mut sampler = Sampler::new(&resources);
+        let first = resources.exposed();
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(300) {
             std::hint::spin_loop();
@@ -140,17 +256,81 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert!(point.threads >= Some(1) && point.open_files >= Some(1), "{point:?}");
         }
+        resources.count_tick(Duration::from_millis(3));
+        resources.count_tick(Duration::from_millis(4));
+        let exposed = resources.exposed();
+        assert_eq!((exposed.ticks, exposed.tick_time), (Some(2), Some(Duration::from_millis(7))));
+        assert_eq!(exposed.resident_bytes, point.resident_bytes);
+        assert!(
+            first.cpu_time < exposed.cpu_time && first.started == exposed.started,
+            "{first:?} {exposed:?}"
+        );
+        assert!(exposed.started < Some(SystemTime::now()), "{exposed:?}");
+        assert_eq!(exposed.event_loop_lag, None);
+        if cfg!(target_os = "linux") {
+            assert!(exposed.max_files > exposed.open_files && exposed.virtual_bytes > exposed.resident_bytes);
+        }
     }
 
     #[test]
-    fn an_hour_of_samples_is_kept() {
+    fn the_longest_lag_of_the_last_minute_is_exposed() {
         let resources = Resources::default();
-        for i in 0..MAX_POINTS as u64 + 10 {
-            let point = ResourcePoint { resident_bytes: Some(i), ..ResourcePoint::default() };
-            resources.push(point);
+        let point = |lags: &[u64]| {
+            let worker_lags = lags.iter().copied().map(Duration::from_millis).collect();
+            ResourcePoint { worker_lags, ..ResourcePoint::default() }
+        };
+        resources.push(point(&[900, 3]));
+        (1..LAG_POINTS).for_each(|_| resources.push(point(&[1, 5])));
+        assert_eq!(resources.exposed().event_loop_lag, Some(Duration::from_millis(900)));
+        resources.push(point(&[2]));
+        assert_eq!(resources.exposed().event_loop_lag, Some(Duration::from_millis(5)));
+    }
+
+    fn sample(i: u64) -> ResourcePoint {
+        ResourcePoint {
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(i),
+            // Every tenth came late.
+            seconds: if i.is_multiple_of(10) { 2.0 } else { 1.0 },
+            cpu_percent: Some(i as f64 % 100.0),
+            resident_bytes: Some(i),
+            network_sent_per_second: i as f64,
+            worker_lags: vec![Duration::from_micros(i), Duration::from_micros(2 * i)],
+            worker_busy_percent: vec![50.0, i as f64 % 100.0],
+            ..ResourcePoint::default()
         }
-        let points = resources.points(Duration::from_secs(1 << 40));
-        assert_eq!((points.len(), points[0].resident_bytes), (MAX_POINTS, Some(10)));
-        assert_eq!(resources.points(Duration::from_secs(2)).len(), 2);
+    }
+
+    #[test]
+    fn an_hour_of_samples_is_kept_and_shown_as_few_points_with_the_same_totals() {
+        let resources = Resources::default();
+        let all = MAX_POINTS as u64 + 17;
+        (0..all).for_each(|i| resources.push(sample(i)));
+        let sum = |points: &[ResourcePoint], value: fn(&ResourcePoint) -> f64| -> f64 {
+            points.iter().map(|point| value(point) * point.seconds).sum()
+        };
+        for seconds in [1, 60, 300, 398, 399, 600, 1_000, 3_600, 1 << 40] {
+            let points = resources.points(Duration::from_secs(seconds));
+            assert!(points.len() <= MAX_SHOWN, "{seconds}: {}", points.len());
+            let samples: Vec<_> = (all - seconds.min(MAX_POINTS as u64)..all).map(sample).collect();
+            for value in [
+                |_: &ResourcePoint| 1.0,
+                |point: &ResourcePoint| point.cpu_percent.unwrap(),
+                |point: &ResourcePoint| point.network_sent_per_second,
+                |point: &ResourcePoint| point.worker_busy_percent[1],
+            ] {
+                let (shown, true_sum) = (sum(&points, value), sum(&samples, value));
+                assert!((shown / true_sum - 1.0).abs() < 1e-9, "{seconds}: {shown} {true_sum}");
+            }
+            let last = points.last().unwrap();
+            assert_eq!((last.time, last.resident_bytes), (sample(all - 1).time, Some(all - 1)));
+            assert_eq!(last.worker_lags[1], Duration::from_micros(2 * (all - 1)));
+        }
+        assert_eq!(resources.points(Duration::from_secs(300)).len(), 300);
+        // Another sample changes no other point but the last one.
+        let before = resources.points(Duration::from_secs(1 << 40));
+        resources.push(sample(all));
+        let after = resources.points(Duration::from_secs(1 << 40));
+        assert_eq!(before[1..before.len() - 1], after[1..before.len() - 1]);
+        assert!(resources.heap_bytes() > MAX_POINTS * size_of::<ResourcePoint>());
     }
 }

@@ -6,8 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, AcceptEncoding, Encoding, Header, HeaderMap, HeaderValue};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
-use metrics_core::Registry;
-use metrics_export::prometheus::{Exposition, Format};
+use metrics_export::prometheus::Format;
 
 use crate::answer;
 use crate::builder::Shared;
@@ -29,7 +28,7 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: HttpRequest) -> HttpRes
         return unavailable("too many are scraping; try again");
     };
     let rendered = web::block(move || {
-        let body = scrape.buffers.render(&shared.registry, &shared.exposition, format, gzip);
+        let body = scrape.buffers.render(&shared, format, gzip);
         drop((scrape, running));
         body
     });
@@ -108,8 +107,9 @@ struct Buffers {
 
 impl Buffers {
     /// A copy of exactly the size, so that a slow client keeps no buffer from the next scrape.
-    fn render(&mut self, registry: &Registry, exposition: &Exposition, format: Format, gzip: bool) -> Bytes {
-        exposition.render(&registry.snapshot(), format, &mut self.rendered);
+    fn render(&mut self, shared: &Shared, format: Format, gzip: bool) -> Bytes {
+        let (snapshot, resources) = (shared.registry.snapshot(), shared.resources.exposed());
+        shared.exposition.render_with(&snapshot, &resources, format, &mut self.rendered);
         Bytes::copy_from_slice(if gzip { self.pack() } else { &self.rendered })
     }
 

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{Error, HttpRequest};
-use metrics_core::{Consumer, EndpointId, Outcome, Recorder};
+use metrics_core::{Consumer, EndpointId, Outcome, Recorder, TraceId};
 
 use crate::builder::Shared;
 use crate::consumer::Seen;
 use crate::endpoints;
 use crate::method::{LABELS, MethodLabel};
 use crate::route::{UNMATCHED, agrees, has_tail_twin, matched_template, skeleton};
+use crate::trace::trace;
 
 thread_local! {
     /// The workers of this thread, one a monitor. Looked up when a service is built, not when it is called.
@@ -78,7 +79,7 @@ impl Worker {
                     requests: Cell::new(0),
                     notes: RefCell::default(),
                 });
-                worker.shared.resources.lags.watch(Arc::downgrade(&worker.alive));
+                worker.shared.resources.event_loops.watch(Arc::downgrade(&worker.alive));
                 workers.push(Rc::downgrade(&worker));
                 worker
             })
@@ -212,6 +213,27 @@ impl AppWorker {
     #[cold]
     pub(crate) fn error_message(&self, error: Option<&Error>) -> String {
         error.map(|error| self.shared().error_message(error)).unwrap_or_default()
+    }
+
+    /// Keeps a request that was slow or failed as its endpoint's latest, if it has a trace and anybody wants to know.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn keep_exemplar(
+        &self,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        nanos: u64,
+        request: &HttpRequest,
+    ) {
+        if let Some(trace) = self.trace(request) {
+            self.recorder().keep_exemplar(endpoint, outcome, Duration::from_nanos(nanos), trace);
+        }
+    }
+
+    /// The trace of a request that was slow or failed, if anybody wants to know.
+    #[cold]
+    pub(crate) fn trace(&self, request: &HttpRequest) -> Option<TraceId> {
+        if self.shared().exemplars { trace(request.headers()) } else { None }
     }
 
     pub(crate) fn shared(&self) -> &Shared {

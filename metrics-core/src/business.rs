@@ -8,6 +8,7 @@
 
 mod cells;
 mod distinct;
+mod reading;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::cells::MetricCells;
 pub(crate) use self::distinct::Registers;
 use self::distinct::day_of;
+pub use self::reading::MetricReading;
 use crate::endpoint::EndpointId;
 use crate::histogram::{MergeError, Sum};
 use crate::registry::Registry;
@@ -487,58 +489,32 @@ pub enum MetricFigures {
 }
 
 impl MetricSummary {
+    /// [`MetricFigures::hit_rate`].
+    pub fn hit_rate(&self) -> Option<f64> {
+        self.figures.hit_rate()
+    }
+}
+
+impl MetricFigures {
     /// Hits in per cent of hits and misses; `None` for what is no hit ratio, and 0 where there was neither.
     pub fn hit_rate(&self) -> Option<f64> {
-        let MetricFigures::HitRatio { hits, misses } = self.figures else { return None };
+        let &Self::HitRatio { hits, misses } = self else { return None };
         let all = hits.saturating_add(misses);
         Some(if all == 0 { 0.0 } else { hits as f64 * 100.0 / all as f64 })
     }
-}
 
-/// What a [`MetricSnapshot`] holds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum MetricValue<'a> {
-    /// By how much it grew in the span.
-    Counter(u64),
-    /// What is in it at the end of the span.
-    Gauge(f64),
-    /// Times that ended in the span; `None` if there were none.
-    Timer(Option<&'a GroupSnapshot>),
-    /// How often something was found in the span, and how often not.
-    HitRatio {
-        /// Hits.
-        hits: u64,
-        /// Misses.
-        misses: u64,
-    },
-    /// How many distinct values there were, whatever the span. Standard error: 1.15 %.
-    UniqueCount {
-        /// Since midnight (UTC).
-        today: u64,
-        /// On the day before.
-        yesterday: u64,
-    },
+    /// How much was counted: of a timer its times, of a hit ratio hits and misses; `None` for what is kept and not counted.
+    pub fn count(&self) -> Option<u64> {
+        match self {
+            Self::Counter(count) => Some(*count),
+            Self::Timer(times) => Some(times.calls),
+            Self::HitRatio { hits, misses } => Some(hits.saturating_add(*misses)),
+            Self::Gauge(_) | Self::UniqueCount { .. } => None,
+        }
+    }
 }
 
 impl MetricSnapshot {
-    /// What the metric is called.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What it holds.
-    pub fn value(&self) -> MetricValue<'_> {
-        match &self.state {
-            MetricState::Counter(count) => MetricValue::Counter(*count),
-            MetricState::Gauge(value) => MetricValue::Gauge(*value),
-            MetricState::Timer(times) => MetricValue::Timer(times.as_deref()),
-            &MetricState::HitRatio { hits, misses } => MetricValue::HitRatio { hits, misses },
-            MetricState::UniqueCount { today, yesterday } => {
-                MetricValue::UniqueCount { today: today.estimate(), yesterday: yesterday.estimate() }
-            }
-        }
-    }
-
     /// What was counted since an earlier state, and what is kept now.
     fn difference(&self, earlier: Option<&Self>) -> Self {
         let state = match (&self.state, earlier.map(|earlier| &earlier.state)) {
@@ -556,7 +532,7 @@ impl MetricSnapshot {
         Self { name: Arc::clone(&self.name), state }
     }
 
-    fn summary(&self, scratch: &mut Sum) -> MetricSummary {
+    pub(crate) fn summary(&self, scratch: &mut Sum) -> MetricSummary {
         let figures = match &self.state {
             MetricState::Counter(count) => MetricFigures::Counter(*count),
             MetricState::Gauge(value) => MetricFigures::Gauge(*value),
@@ -571,13 +547,26 @@ impl MetricSnapshot {
         MetricSummary { name: Arc::clone(&self.name), figures }
     }
 
+    /// Makes today's distinct values those of so many days ago.
+    fn age(&mut self, days: u64) {
+        let MetricState::UniqueCount { today, yesterday } = &mut self.state else { return };
+        match days {
+            0 => {}
+            1 => *yesterday = std::mem::take(today),
+            _ => (*today, *yesterday) = Default::default(),
+        }
+    }
+
     /// Adds another registry's metric of the same name. One of another kind is left out.
     fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         match (&mut self.state, &other.state) {
             (MetricState::Counter(ours), MetricState::Counter(theirs)) => {
                 *ours = ours.saturating_add(*theirs)
             }
-            (MetricState::Gauge(ours), MetricState::Gauge(theirs)) => *ours += theirs,
+            (MetricState::Gauge(ours), MetricState::Gauge(theirs)) => {
+                // Finite, as each of them is.
+                *ours = (*ours + theirs).clamp(f64::MIN, f64::MAX);
+            }
             (MetricState::HitRatio { hits, misses }, MetricState::HitRatio { hits: h, misses: m }) => {
                 (*hits, *misses) = (hits.saturating_add(*h), misses.saturating_add(*m));
             }
@@ -610,14 +599,20 @@ pub(crate) fn metrics_since(now: &[MetricSnapshot], earlier: &[MetricSnapshot]) 
     now.iter().map(|metric| metric.difference(before(&metric.name))).collect()
 }
 
+/// Adds another registry's metrics to these; each of them with the time as of which it is.
 pub(crate) fn merge_metrics(
-    ours: &mut Vec<MetricSnapshot>,
-    theirs: &[MetricSnapshot],
+    (ours, our_time): (&mut Vec<MetricSnapshot>, SystemTime),
+    (theirs, their_time): (&[MetricSnapshot], SystemTime),
 ) -> Result<(), MergeError> {
+    let (our_day, their_day) = (day_of(our_time), day_of(their_time));
+    let newest = our_day.max(their_day);
+    ours.iter_mut().for_each(|metric| metric.age(newest - our_day));
     for theirs in theirs {
+        let mut theirs = theirs.clone();
+        theirs.age(newest - their_day);
         match ours.iter_mut().find(|ours| ours.name == theirs.name) {
-            Some(ours) => ours.merge(theirs)?,
-            None => ours.push(theirs.clone()),
+            Some(ours) => ours.merge(&theirs)?,
+            None => ours.push(theirs),
         }
     }
     ours.sort_by(|a, b| a.name.cmp(&b.name));
@@ -629,6 +624,17 @@ pub(crate) fn summarise_metrics(metrics: &[MetricSnapshot], scratch: &mut Sum) -
 }
 
 impl Metrics {
+    /// The shards of the timers, if there are any: in bytes.
+    pub(crate) fn shard_bytes(&self) -> usize {
+        let timers = lock(&self.named).timers.clone();
+        timers.map_or(0, |timers| timers.shard_bytes())
+    }
+
+    /// Whether there is a metric of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        lock(&self.named).metrics.contains_key(name)
+    }
+
     /// The state of all metrics, by name.
     pub(crate) fn snapshot(&self, shards: &[Arc<Shard>], now: SystemTime) -> Vec<MetricSnapshot> {
         let (metrics, timers) = {
@@ -787,5 +793,32 @@ mod tests {
         assert_eq!(today + yesterday, 2);
         let MetricFigures::Timer(times) = &business[2].figures else { panic!() };
         assert_eq!((times.calls, times.sum), (2, Duration::from_nanos(4_000)));
+    }
+
+    #[test]
+    fn distinct_values_of_two_days_are_not_mixed() {
+        let of = |day: u64, values: std::ops::Range<u64>| {
+            let registry = Registry::new();
+            let users = registry.unique("users").unwrap();
+            let mut snapshot = registry.snapshot();
+            let distinct = distinct::Distinct::new();
+            values.for_each(|value| distinct.insert(distinct::hash(&value.to_le_bytes()), day));
+            let mut today = Registers::default();
+            distinct.add_to(day, &mut today);
+            drop(users);
+            snapshot.metrics[0].state = MetricState::UniqueCount { today, yesterday: Registers::default() };
+            snapshot.taken = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400 + 40);
+            snapshot
+        };
+        let merged = |mut one: crate::Snapshot, other: &crate::Snapshot| {
+            one.merge(other).unwrap();
+            one.summary().business[0].figures.clone()
+        };
+        let (old, new) = (of(100, 0..7), of(101, 5..10));
+        let expected = MetricFigures::UniqueCount { today: 5, yesterday: 7 };
+        assert_eq!(merged(old.clone(), &new), expected);
+        assert_eq!(merged(new.clone(), &old), expected);
+        assert_eq!(merged(of(102, 0..3), &old), MetricFigures::UniqueCount { today: 3, yesterday: 0 });
+        assert_eq!(merged(new, &of(101, 8..12)), MetricFigures::UniqueCount { today: 7, yesterday: 0 });
     }
 }

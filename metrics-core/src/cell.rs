@@ -136,6 +136,12 @@ impl<const HALF: usize> Cell<HALF> {
         end(&self.touched);
     }
 
+    /// What it takes, in bytes, with its blocks.
+    pub(crate) fn bytes(&self) -> usize {
+        let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
+        size_of::<Self>() + blocks.filter(|block| block.get().is_some()).count() * size_of::<Block<HALF>>()
+    }
+
     /// The record that has no block yet, or is below or above what [`Layout::split`] knows.
     #[cold]
     #[inline(never)]

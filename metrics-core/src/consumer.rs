@@ -203,6 +203,13 @@ impl ConsumerCells {
         }
     }
 
+    /// What the cells take, in bytes, with their table.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let Some(cells) = self.cells.get() else { return 0 };
+        let seen = cells.iter().filter(|cell| cell.get().is_some()).count();
+        cells.len() * size_of::<Published<ConsumerCell>>() + seen * size_of::<ConsumerCell>()
+    }
+
     /// Adds the figures of each consumer to those in its row.
     pub(crate) fn add_to(&self, sums: &mut [ConsumerFigures]) {
         let Some(cells) = self.cells.get() else { return };

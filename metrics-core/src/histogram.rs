@@ -9,6 +9,9 @@ use crate::layout::{Layout, MAX_NANOS};
 /// What a bucket can count, here: what fits its serialised form. Nobody records for as long as it would take.
 const MAX_COUNT: u64 = i64::MAX as u64;
 
+/// As long as all counts are below this, as good as always, no sum over the buckets overflows.
+const SMALL_COUNT: u64 = u64::MAX / Layout::THREE_DIGITS.buckets() as u64;
+
 /// How often which durations occurred, in HdrHistogram's buckets, without the empty ones at either end.
 ///
 /// Holds exactly what an [`hdrhistogram::Histogram`] of the same precision holds that was fed with the same values,
@@ -47,8 +50,16 @@ impl Histogram {
     pub(crate) fn from_counts(layout: Layout, first: usize, counts: &[u64]) -> Self {
         let Some(skip) = counts.iter().position(|&count| count != 0) else { return Self::empty(layout) };
         let end = counts.iter().rposition(|&count| count != 0).map_or(0, |last| last + 1);
-        let counts: Vec<_> = counts[skip..end].iter().map(|&count| count.min(MAX_COUNT)).collect();
-        let total = counts.iter().fold(0_u64, |sum, &count| sum.saturating_add(count));
+        let counts = &counts[skip..end];
+        let (all, sum) =
+            counts.iter().fold((0, 0_u64), |(all, sum), &count| (all | count, sum.wrapping_add(count)));
+        let (counts, total) = if all < SMALL_COUNT {
+            (counts.to_vec(), sum)
+        } else {
+            let counts: Vec<_> = counts.iter().map(|&count| count.min(MAX_COUNT)).collect();
+            let total = counts.iter().fold(0_u64, |sum, &count| sum.saturating_add(count));
+            (counts, total)
+        };
         Self { layout, first: first + skip, counts, total }
     }
 
@@ -71,25 +82,27 @@ impl Histogram {
         })
     }
 
+    /// For each bound in nanoseconds, ascending, how many durations are in buckets that begin at it or below. Together in one pass
+    /// over the buckets.
+    pub fn cumulative(&self, bounds: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
+        let (mut done, mut sum) = (0, 0_u64);
+        bounds.into_iter().map(move |bound| {
+            let end = (self.layout.index(bound) + 1).saturating_sub(self.first).min(self.counts.len());
+            if let Some(counts) = self.counts.get(done..end) {
+                // Nothing wraps unless the total, which stops at its largest number, is that already.
+                sum = counts.iter().fold(sum, |sum, &count| sum.wrapping_add(count));
+                done = end;
+            }
+            sum
+        })
+    }
+
     /// The duration in nanoseconds that a share `quantile` (0 ..= 1) of all durations does not exceed; 0 when empty.
     ///
     /// As in HdrHistogram: the largest value of the bucket in which the quantile falls. Exactly 0 gives the smallest value
     /// of the first bucket, what is below 0 or not a number its largest one; a quantile above 1 is 1.
     pub fn value_at_quantile(&self, quantile: f64) -> u64 {
-        if self.counts.is_empty() {
-            return 0;
-        }
-        let capped = if quantile > 1.0 { 1.0 } else { quantile };
-        // A negative number or NaN becomes 0 in the cast. Rank 0 means the first value, too.
-        let rank = ((capped * self.total as f64).ceil() as u64).max(1);
-        let mut below = 0_u64;
-        let found = self.counts.iter().position(|&count| {
-            below = below.saturating_add(count);
-            below >= rank
-        });
-        // A total over 2^53 can round up past what there is; the last bucket holds the rest.
-        let index = self.first + found.unwrap_or(self.counts.len() - 1);
-        if quantile == 0.0 { self.layout.lowest(index) } else { self.layout.highest(index) }
+        self.spread().values_at_quantiles([quantile])[0]
     }
 
     /// The same counts as a histogram of the `hdrhistogram` crate, 1 ns to [`MAX_NANOS`].
@@ -117,11 +130,19 @@ impl Histogram {
         if other.counts.is_empty() {
             return Ok(());
         }
+        if !self.counts.is_empty() && self.first <= other.first && other.end() <= self.end() {
+            // In place, as it is once there are many in it.
+            for (ours, theirs) in self.counts[other.first - self.first..].iter_mut().zip(&other.counts) {
+                *ours = ours.saturating_add(*theirs).min(MAX_COUNT);
+            }
+            self.total = self.counts.iter().fold(0, |sum, &count| sum.saturating_add(count));
+            return Ok(());
+        }
         let first = if self.counts.is_empty() { other.first } else { self.first.min(other.first) };
         let end = self.end().max(other.end());
         let mut counts = vec![0; end - first];
-        self.add_to(&mut counts, first);
-        other.add_to(&mut counts, first);
+        self.spread().add_to(&mut counts, first, u64::saturating_add);
+        other.spread().add_to(&mut counts, first, u64::saturating_add);
         *self = Self::from_counts(self.layout, first, &counts);
         Ok(())
     }
@@ -129,11 +150,9 @@ impl Histogram {
     /// What came on top of an earlier state of the same histogram. A bucket that shrank yields 0.
     pub(crate) fn difference(&self, earlier: &Self) -> Self {
         let mut counts = self.counts.clone();
-        for (index, count) in earlier.indexed() {
-            if let Some(ours) = index.checked_sub(self.first).and_then(|at| counts.get_mut(at)) {
-                *ours = ours.saturating_sub(count);
-            }
-        }
+        let ours = counts.iter_mut().skip(earlier.first.saturating_sub(self.first));
+        let theirs = earlier.counts.iter().skip(self.first.saturating_sub(earlier.first));
+        ours.zip(theirs).for_each(|(ours, theirs)| *ours = ours.saturating_sub(*theirs));
         Self::from_counts(self.layout, self.first, &counts)
     }
 
@@ -167,21 +186,76 @@ impl Histogram {
         Self::from_counts(self.layout, self.first, &counts)
     }
 
+    /// The index of the first of the counts, and these.
+    pub(crate) fn dense(&self) -> (usize, &[u64]) {
+        (self.first, &self.counts)
+    }
+
     fn end(&self) -> usize {
         self.first + self.counts.len()
     }
 
-    fn add_to(&self, counts: &mut [u64], first: usize) {
+    fn spread(&self) -> Spread<'_> {
+        Spread { layout: self.layout, first: self.first, counts: &self.counts, total: self.total }
+    }
+
+    /// The buckets that are not empty, by index, and their counts.
+    pub(crate) fn indexed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        (self.first..).zip(self.counts.iter().copied()).filter(|&(_, count)| count != 0)
+    }
+}
+
+/// A histogram that lies elsewhere. Empty buckets at the ends are allowed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread<'a> {
+    layout: Layout,
+    /// The index of the first of `counts`.
+    first: usize,
+    counts: &'a [u64],
+    total: u64,
+}
+
+impl Spread<'_> {
+    /// How many durations were recorded.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// As [`Histogram::value_at_quantile`], of quantiles in ascending order, in one pass.
+    pub(crate) fn values_at_quantiles<const N: usize>(&self, quantiles: [f64; N]) -> [u64; N] {
+        if self.total == 0 {
+            return [0; N];
+        }
+        let mut counts = self.counts.iter().enumerate().filter(|&(_, &count)| count != 0);
+        // A total over 2^53 can round up past what there is; the last bucket holds the rest.
+        let (mut at, mut up_to) = (0, 0_u64);
+        quantiles.map(|quantile| {
+            let capped = if quantile > 1.0 { 1.0 } else { quantile };
+            // A negative number or NaN becomes 0 in the cast. Rank 0 means the first value, too.
+            let rank = ((capped * self.total as f64).ceil() as u64).max(1);
+            while up_to < rank
+                && let Some((next, &count)) = counts.next()
+            {
+                at = next;
+                up_to = up_to.saturating_add(count);
+            }
+            let index = self.first + at;
+            if quantile == 0.0 { self.layout.lowest(index) } else { self.layout.highest(index) }
+        })
+    }
+
+    fn end(&self) -> usize {
+        self.first + self.counts.len()
+    }
+
+    /// Adds to the counts of the buckets from `first` on, which must reach as far as this.
+    fn add_to(&self, counts: &mut [u64], first: usize, add: impl Fn(u64, u64) -> u64) {
         if self.counts.is_empty() {
             return;
         }
-        for (sum, &count) in counts[self.first - first..].iter_mut().zip(&self.counts) {
-            *sum = sum.saturating_add(count);
+        for (sum, &count) in counts[self.first - first..].iter_mut().zip(self.counts) {
+            *sum = add(*sum, count);
         }
-    }
-
-    fn indexed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        (self.first..).zip(self.counts.iter().copied()).filter(|&(_, count)| count != 0)
     }
 }
 
@@ -192,33 +266,88 @@ pub(crate) struct Sum {
     counts: Vec<u64>,
     /// The span of buckets outside which all are 0.
     span: Range<usize>,
+    /// Of the histograms that were added whole.
+    total: u64,
 }
 
 impl Sum {
     pub(crate) fn new(layout: Layout) -> Self {
-        Self { layout, counts: vec![0; layout.buckets()], span: 0..0 }
+        Self { layout, counts: vec![0; layout.buckets()], span: 0..0, total: 0 }
     }
 
     /// Adds a histogram of the same layout.
     pub(crate) fn add(&mut self, histogram: &Histogram) {
-        debug_assert_eq!(self.layout, histogram.layout);
-        histogram.add_to(&mut self.counts, 0);
-        self.widen(histogram.first..histogram.end());
+        self.add_spread(histogram.spread());
     }
 
-    /// Adds what `read` adds to the buckets it is given; it says in which span of octaves.
+    /// Adds what came on top of an earlier state of the same histogram. A bucket that shrank adds nothing. What comes of it is
+    /// for [`Sum::take`], which counts anew.
+    pub(crate) fn add_difference(&mut self, now: &Histogram, earlier: &Histogram) {
+        let both = now.first.max(earlier.first)..now.end().min(earlier.end());
+        if both.is_empty() {
+            return self.add(now);
+        }
+        // In one pass, for there are many of them: what lies before the earlier one, both, and what lies behind it.
+        let (new, rest) = now.counts.split_at(both.start - now.first);
+        let (grown, newer) = rest.split_at(both.len());
+        let sums = &mut self.counts[now.first..now.end()];
+        let (new_sums, rest) = sums.split_at_mut(new.len());
+        let (grown_sums, newer_sums) = rest.split_at_mut(grown.len());
+        let before = &earlier.counts[both.start - earlier.first..][..grown.len()];
+        for ((sum, &now), &before) in grown_sums.iter_mut().zip(grown).zip(before) {
+            *sum = sum.saturating_add(now.saturating_sub(before));
+        }
+        for (sums, counts) in [(new_sums, new), (newer_sums, newer)] {
+            sums.iter_mut().zip(counts).for_each(|(sum, &count)| *sum = sum.saturating_add(count));
+        }
+        self.widen(now.first..now.end());
+    }
+
+    /// Adds what another one has so far; of the same layout.
+    pub(crate) fn add_sum(&mut self, other: &Self) {
+        self.add_spread(other.spread());
+    }
+
+    fn add_spread(&mut self, other: Spread<'_>) {
+        debug_assert_eq!(self.layout, other.layout);
+        match self.total.checked_add(other.total) {
+            // No bucket counts more than all do, so none overflows.
+            Some(total) => {
+                other.add_to(&mut self.counts, 0, u64::wrapping_add);
+                self.total = total;
+            }
+            None => {
+                other.add_to(&mut self.counts, 0, u64::saturating_add);
+                self.total = u64::MAX;
+            }
+        }
+        self.widen(other.first..other.end());
+    }
+
+    /// Adds what `read` adds to the buckets it is given; it says in which span of octaves. What comes of it is for
+    /// [`Sum::take`], which counts anew.
     pub(crate) fn add_octaves(&mut self, read: impl FnOnce(&mut [u64]) -> Range<usize>) {
         let octaves = read(&mut self.counts);
         self.widen(octaves.start * self.layout.half()..octaves.end * self.layout.half());
     }
 
+    /// The histograms that were added whole, so far.
+    pub(crate) fn spread(&self) -> Spread<'_> {
+        let Self { layout, counts, span, total } = self;
+        Spread { layout: *layout, first: span.start, counts: &counts[span.clone()], total: *total }
+    }
+
     /// The sum so far; the next one begins at nothing.
     pub(crate) fn take(&mut self) -> Histogram {
-        let span = std::mem::replace(&mut self.span, 0..0);
-        let counts = &mut self.counts[span.clone()];
-        let histogram = Histogram::from_counts(self.layout, span.start, counts);
-        counts.fill(0);
+        let histogram = Histogram::from_counts(self.layout, self.span.start, &self.counts[self.span.clone()]);
+        self.clear();
         histogram
+    }
+
+    /// The next sum begins at nothing.
+    pub(crate) fn clear(&mut self) {
+        self.counts[std::mem::replace(&mut self.span, 0..0)].fill(0);
+        self.total = 0;
     }
 
     fn widen(&mut self, other: Range<usize>) {
@@ -350,8 +479,28 @@ mod tests {
             let mut sum = Sum::new(layout);
             for _ in 0..2 {
                 sets.iter().for_each(|set| sum.add(&of(layout, set)));
-                prop_assert_eq!(sum.take(), of(layout, &sets.concat()));
+                let all = of(layout, &sets.concat());
+                let mut of_sum = Sum::new(layout);
+                of_sum.add_sum(&sum);
+                let in_one_pass = sum.spread().values_at_quantiles(QUANTILES);
+                prop_assert_eq!(in_one_pass, QUANTILES.map(|quantile| all.value_at_quantile(quantile)));
+                prop_assert_eq!(of_sum.take(), all.clone());
+                prop_assert_eq!(sum.take(), all);
             }
+        }
+
+        #[test]
+        fn a_sum_of_differences_is_that_of_what_came_on_top(sets in prop::collection::vec((values(), values()), 0..4)) {
+            let layout = Layout::TWO_DIGITS;
+            let mut sum = Sum::new(layout);
+            for (before, more) in &sets {
+                let now = of(layout, &[before.clone(), more.clone()].concat());
+                sum.add_difference(&now, &of(layout, before));
+            }
+            let more: Vec<u64> = sets.iter().flat_map(|(_, more)| more.clone()).collect();
+            prop_assert_eq!(sum.take(), of(layout, &more));
+            sum.add_difference(&of(layout, &[7]), &of(layout, &[7, 7, 9]));
+            prop_assert_eq!(sum.take().total(), 0);
         }
 
         #[test]
@@ -387,6 +536,9 @@ mod tests {
         .unwrap();
         assert_eq!(full.total(), u64::MAX);
         assert_eq!(full.value_at_quantile(1.0), 2);
+        let mut sum = Sum::new(Layout::TWO_DIGITS);
+        (0..4).for_each(|_| sum.add(&full));
+        assert_eq!((sum.spread().total(), sum.take()), (u64::MAX, full));
     }
 
     #[test]

@@ -29,10 +29,11 @@
 //! | a thread's writer | [`Recorder`] |
 //! | the merged state, to export, keep, add, subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
+//! | a snapshot as plain parts, for formats of one's own | [`SnapshotParts`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
 //! | what the application itself counts, keeps and times | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
 //! | rules over the figures of a window, and their states | [`alert`] |
-//! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`] |
+//! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`], [`Business`], [`MetricTrend`] |
 //!
 //! # What is exact and what is not
 //!
@@ -56,11 +57,13 @@ mod clock;
 mod consumer;
 mod endpoint;
 mod error_log;
+mod exemplar;
 mod histogram;
 mod history;
 mod layout;
 mod local;
 mod outcome;
+mod parts;
 mod place;
 mod pool;
 mod published;
@@ -74,16 +77,22 @@ mod sync;
 
 pub use builder::{BuildError, Builder};
 pub use business::{
-    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricSnapshot, MetricSummary,
-    MetricValue, Timer, Timing, UniqueCount,
+    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricReading, MetricSnapshot,
+    MetricSummary, Timer, Timing, UniqueCount,
 };
 pub use consumer::{Consumer, ConsumerId};
 pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
 pub use error_log::{ErrorCursor, MAX_MESSAGE_BYTES};
+pub use exemplar::{Exemplar, ParseTraceIdError, TraceId};
 pub use histogram::{Bucket, Histogram, MergeError};
-pub use history::{History, ParseWindowError, Point, StepError, Trend, Window};
+pub use history::{
+    Business, History, MetricPoint, MetricTrend, ParseWindowError, Point, StepError, Trend, Window,
+};
 pub use layout::MAX_NANOS;
 pub use outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
+pub use parts::{
+    EndpointParts, GroupParts, MetricParts, MetricStateParts, PartsError, SnapshotParts, UNIQUE_REGISTERS,
+};
 pub use recorder::{Recorder, Start};
 pub use registry::Registry;
 pub use snapshot::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Health, Snapshot};

@@ -130,7 +130,7 @@ pub enum StatusGroup {
 
 impl StatusGroup {
     /// The group of an outcome.
-    pub(crate) const fn of(granularity: Granularity, outcome: Outcome) -> Self {
+    pub const fn of(granularity: Granularity, outcome: Outcome) -> Self {
         match (outcome, granularity) {
             (Outcome::Aborted, _) => Self::Aborted,
             (Outcome::Panicked, _) => Self::Panicked,

@@ -8,6 +8,7 @@ use crate::cell::Bytes;
 use crate::consumer::Consumer;
 use crate::endpoint::EndpointId;
 use crate::error_log::{Budget, ErrorEvent, Message};
+use crate::exemplar::TraceId;
 use crate::outcome::Outcome;
 use crate::place::Places;
 use crate::registry::Core;
@@ -140,6 +141,13 @@ impl Recorder {
     /// Logs a failed request, and leaves it to others to record it.
     pub fn log_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
         self.log(endpoint, outcome, nanos(elapsed), message);
+    }
+
+    /// Keeps a slow or failed request as the latest one of its endpoint that has a trace, and leaves it to others to record
+    /// it; best after that. Not for every request: it may allocate, and it reads the wall clock. It never waits: one that
+    /// comes while another one is kept is let go.
+    pub fn keep_exemplar(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, trace: TraceId) {
+        self.core.exemplars().keep(endpoint, outcome, nanos(elapsed), trace);
     }
 
     /// How long a request has been under way.

@@ -4,12 +4,13 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::builder::{Builder, Settings};
-use crate::business::{MetricSummary, Metrics, metrics_since, summarise_metrics};
+use crate::business::{MetricSnapshot, MetricSummary, Metrics, metrics_since, summarise_metrics};
 use crate::cell::EPOCH_STEP;
 use crate::clock::Clock;
 use crate::consumer::{Consumer, ConsumerFigures, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::error_log::{ErrorCursor, ErrorEvent, ErrorLog};
+use crate::exemplar::Exemplars;
 use crate::histogram::Sum;
 use crate::layout::Layout;
 use crate::local;
@@ -47,6 +48,7 @@ pub(crate) struct Core {
     /// The current window's: minimum and maximum start anew in each. A multiple of [`EPOCH_STEP`].
     epoch: AtomicU64,
     error_log: ErrorLog,
+    exemplars: Exemplars,
     clock: Clock,
     started_ticks: u64,
     started: Instant,
@@ -60,6 +62,30 @@ struct Readings {
     reader: Reader,
     /// The state at the last reset.
     baseline: Snapshot,
+}
+
+/// The cumulative state of the application's own metrics at a moment.
+#[derive(Debug)]
+pub(crate) struct MetricsAt {
+    /// Since the registry was made, by the monotonic clock.
+    pub(crate) span: Duration,
+    /// By the wall clock.
+    pub(crate) taken: SystemTime,
+    pub(crate) metrics: Vec<MetricSnapshot>,
+}
+
+/// What a snapshot is to have beside requests.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    /// Exemplars, too: there can be many of both, and a summary shows none.
+    consumers: bool,
+    metrics: bool,
+}
+
+impl Parts {
+    const ALL: Self = Self { consumers: true, metrics: true };
+    const SUMMARY: Self = Self { consumers: false, metrics: true };
+    const REQUESTS: Self = Self { consumers: false, metrics: false };
 }
 
 impl Registry {
@@ -88,6 +114,7 @@ impl Registry {
             granularity,
             epoch: AtomicU64::new(0),
             error_log: ErrorLog::new(error_log_capacity),
+            exemplars: Exemplars::default(),
             started_ticks: clock.raw(),
             clock,
             started: Instant::now(),
@@ -152,13 +179,13 @@ impl Registry {
 
     /// The cumulative state since the start. Not affected by resets, so its counters never go down.
     pub fn snapshot(&self) -> Snapshot {
-        self.core.snapshot(&mut lock(&self.core.readings), true)
+        self.core.snapshot(&mut lock(&self.core.readings), Parts::ALL)
     }
 
     /// The state since the last reset.
     pub fn window(&self) -> Snapshot {
         let mut readings = lock(&self.core.readings);
-        self.core.snapshot(&mut readings, true).difference(&readings.baseline)
+        self.core.snapshot(&mut readings, Parts::ALL).difference(&readings.baseline)
     }
 
     /// The figures since the last reset.
@@ -166,7 +193,7 @@ impl Registry {
         let mut readings = lock(&self.core.readings);
         // Before the snapshot, which counts what the drain evicts.
         let errors = self.core.error_log.drain();
-        let window = self.core.snapshot(&mut readings, false).difference(&readings.baseline);
+        let window = self.core.snapshot(&mut readings, Parts::SUMMARY).difference(&readings.baseline);
         Summary { recent_errors: self.core.recent_errors(errors.window()), ..window.summary() }
     }
 
@@ -182,7 +209,7 @@ impl Registry {
             recent.begin_window();
             errors
         };
-        let mut baseline = self.core.snapshot(&mut readings, true);
+        let mut baseline = self.core.snapshot(&mut readings, Parts::ALL);
         // After the reading, not before it: the cells of the closing window still hold its extremes then.
         baseline.opens = Some(self.core.advance_epoch());
         let window = baseline.difference(&readings.baseline);
@@ -196,6 +223,13 @@ impl Registry {
     /// not matter. What newer entries pushed out meanwhile is counted in [`ErrorCursor::missed`].
     pub fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
         self.core.error_log.after(cursor, |event| self.core.recent_error(event))
+    }
+
+    /// The memory of all shards, in bytes: what was asked for, of which pages that are not in use are not resident. Bounded by
+    /// the settings and the most recorders that lived at once. Takes up to milliseconds, for it looks at every cell.
+    pub fn shard_bytes(&self) -> usize {
+        let shards = self.core.pool.all();
+        shards.iter().map(|shard| shard.bytes()).sum::<usize>() + self.core.metrics.shard_bytes()
     }
 
     /// A registry for the timers of this one, with its precision.
@@ -218,20 +252,44 @@ impl Registry {
         &self.core.clock
     }
 
-    /// The cumulative state without consumers, of which there can be many.
+    /// The cumulative state without consumers, of which there can be many, and without the application's own metrics.
     pub(crate) fn snapshot_of_requests(&self) -> Snapshot {
-        self.core.snapshot(&mut lock(&self.core.readings), false)
+        self.core.snapshot(&mut lock(&self.core.readings), Parts::REQUESTS)
     }
 
-    /// What the application's own metrics counted since the last reset.
-    pub(crate) fn metrics_since_reset(&self, now: &Snapshot) -> Vec<MetricSummary> {
-        let since = metrics_since(&now.metrics, &lock(&self.core.readings).baseline.metrics);
-        summarise_metrics(&since, &mut Sum::new(self.core.layout))
+    /// The cumulative state of the application's own metrics.
+    pub(crate) fn metrics_now(&self) -> MetricsAt {
+        let taken = SystemTime::now();
+        MetricsAt {
+            span: self.core.started.elapsed(),
+            taken,
+            metrics: self.core.metrics.snapshot(&self.core.pool.all(), taken),
+        }
     }
 
-    /// When the current window began, by the wall clock: at the last reset, or at the start.
-    pub(crate) fn window_began(&self) -> SystemTime {
-        lock(&self.core.readings).baseline.taken
+    /// What the application's own metrics counted since the last reset, when that was, and how long ago.
+    pub(crate) fn metrics_since_reset(&self, now: &MetricsAt) -> (Vec<MetricSummary>, SystemTime, Duration) {
+        let readings = lock(&self.core.readings);
+        let Snapshot { metrics, taken, span, .. } = &readings.baseline;
+        let since = metrics_since(&now.metrics, metrics);
+        let summaries = summarise_metrics(&since, &mut Sum::new(self.core.layout));
+        (summaries, *taken, now.span.saturating_sub(*span))
+    }
+
+    /// Whether the application has a metric of this name.
+    pub(crate) fn has_metric(&self, name: &str) -> bool {
+        self.core.metrics.has(name)
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.core.layout
+    }
+
+    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic clock,
+    /// and by the wall clock.
+    pub(crate) fn window_began(&self) -> (Duration, SystemTime) {
+        let readings = lock(&self.core.readings);
+        (readings.baseline.span, readings.baseline.taken)
     }
 
     /// What the error log holds, newest first.
@@ -293,6 +351,10 @@ impl Core {
         &self.error_log
     }
 
+    pub(crate) fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
+    }
+
     #[inline(always)]
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
@@ -303,16 +365,16 @@ impl Core {
         self.clock.nanos(self.started_ticks, self.clock.raw())
     }
 
-    /// The cumulative state, with or without what was counted by consumer: there can be many of them, and a summary shows
-    /// none.
-    fn snapshot(&self, readings: &mut Readings, with_consumers: bool) -> Snapshot {
+    fn snapshot(&self, readings: &mut Readings, parts: Parts) -> Snapshot {
+        // Before the endpoints, so that the request of each exemplar is among what is counted there.
+        let exemplars = if parts.consumers { self.exemplars.all(&self.endpoints) } else { Vec::new() };
         let shards = self.pool.all();
         let endpoints = readings.reader.read(&shards, &self.endpoints, self.epoch.load(Ordering::Relaxed));
         let taken = SystemTime::now();
         Snapshot {
             since: self.started_at,
             taken,
-            metrics: self.metrics.snapshot(&shards, taken),
+            metrics: if parts.metrics { self.metrics.snapshot(&shards, taken) } else { Vec::new() },
             span: self.started.elapsed(),
             significant_digits: self.layout.digits(),
             granularity: self.granularity,
@@ -329,7 +391,8 @@ impl Core {
                 errors_thinned: shards.iter().map(|shard| shard.thinned()).sum(),
             },
             endpoints,
-            consumers: if with_consumers { self.consumers(&shards) } else { Vec::new() },
+            consumers: if parts.consumers { self.consumers(&shards) } else { Vec::new() },
+            exemplars,
             in_flight: Gauge::under_way(|| shards.iter().map(|shard| shard.in_flight())).0,
             open_streams: Gauge::under_way(|| shards.iter().map(|shard| shard.open_streams())).0,
             opens: None,

@@ -239,6 +239,21 @@ impl Shard {
         self.counters.thinned.load(Ordering::Relaxed)
     }
 
+    /// What it takes, in bytes, with its tables, of which the pages that are not in use are not resident.
+    pub(crate) fn bytes(&self) -> usize {
+        let cells =
+            |cells: usize| (0..cells).filter_map(|at| self.cell(at)).map(ReadCell::bytes).sum::<usize>();
+        let cells = cells(self.at_endpoints.len() * self.stride);
+        let gauges = self.at_endpoints.iter().filter(|gauge| gauge.get().is_some()).count();
+        let slots = self.at_endpoints.len() * (self.stride + 1);
+        size_of::<Self>()
+            + slots * size_of::<usize>()
+            + cells
+            + gauges * size_of::<CachePadded<Gauge>>()
+            + self.consumers.heap_bytes()
+            + self.metrics.heap_bytes()
+    }
+
     /// The cell at a place in the table, if it was ever written.
     pub(crate) fn cell(&self, at: usize) -> Option<&dyn ReadCell> {
         match &self.others {
@@ -307,6 +322,8 @@ pub(crate) trait ReadCell {
     fn changes(&self) -> u64;
     /// See [`Cell::read`].
     fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment;
+    /// See [`Cell::bytes`].
+    fn bytes(&self) -> usize;
 }
 
 impl<const HALF: usize> ReadCell for Cell<HALF> {
@@ -316,6 +333,10 @@ impl<const HALF: usize> ReadCell for Cell<HALF> {
 
     fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment {
         self.read(reading, patience)
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes()
     }
 }
 

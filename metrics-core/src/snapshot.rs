@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::business::{MetricSnapshot, merge_metrics, metrics_since};
 use crate::cell::Bytes;
 use crate::endpoint::EndpointName;
+use crate::exemplar::Exemplar;
 use crate::histogram::{Histogram, MergeError, Sum};
 use crate::layout::Layout;
 use crate::outcome::{Granularity, Outcome, StatusGroup};
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub(crate) consumers: Vec<ConsumerSnapshot>,
     /// The application's own, by name.
     pub(crate) metrics: Vec<MetricSnapshot>,
+    /// At most one an endpoint, in the order of the endpoints.
+    pub(crate) exemplars: Vec<Exemplar>,
     pub(crate) in_flight: u64,
     pub(crate) open_streams: u64,
     pub(crate) health: Health,
@@ -149,6 +152,7 @@ impl Snapshot {
             endpoints: Vec::new(),
             consumers: Vec::new(),
             metrics: Vec::new(),
+            exemplars: Vec::new(),
             in_flight: 0,
             open_streams: 0,
             health: Health::default(),
@@ -196,6 +200,14 @@ impl Snapshot {
         &self.metrics
     }
 
+    /// The latest slow or failed request of each endpoint whose trace is known, where [`Recorder::keep_exemplar`] was told of
+    /// one: at most one an endpoint, in the order of [`Snapshot::endpoints`].
+    ///
+    /// [`Recorder::keep_exemplar`]: crate::Recorder::keep_exemplar
+    pub fn exemplars(&self) -> &[Exemplar] {
+        &self.exemplars
+    }
+
     /// Requests that were under way at the end of the span.
     pub fn in_flight(&self) -> u64 {
         self.in_flight
@@ -238,18 +250,18 @@ impl Snapshot {
         }
         let mut at: HashMap<_, _> =
             self.endpoints.iter().enumerate().map(|(i, endpoint)| (Arc::clone(&endpoint.name), i)).collect();
-        let mut endpoints = self.endpoints.clone();
+        let same = "all histograms of a snapshot have its precision";
         for theirs in &other.endpoints {
             match at.get(&theirs.name) {
-                Some(&i) => Arc::make_mut(&mut endpoints[i]).merge(theirs)?,
+                Some(&i) => Arc::make_mut(&mut self.endpoints[i]).merge(theirs).expect(same),
                 None => {
-                    at.insert(Arc::clone(&theirs.name), endpoints.len());
-                    endpoints.push(Arc::clone(theirs));
+                    at.insert(Arc::clone(&theirs.name), self.endpoints.len());
+                    self.endpoints.push(Arc::clone(theirs));
                 }
             }
         }
-        merge_metrics(&mut self.metrics, &other.metrics)?;
-        self.endpoints = endpoints;
+        merge_metrics((&mut self.metrics, self.taken), (&other.metrics, other.taken)).expect(same);
+        merge_exemplars(&mut self.exemplars, &other.exemplars, &at);
         merge_consumers(&mut self.consumers, &other.consumers);
         self.since = self.since.min(other.since);
         self.taken = self.taken.max(other.taken);
@@ -274,6 +286,7 @@ impl Snapshot {
             endpoints,
             consumers: consumers_since(&self.consumers, &earlier.consumers),
             metrics: metrics_since(&self.metrics, &earlier.metrics),
+            exemplars: self.exemplars.iter().filter(|kept| kept.time >= earlier.taken).cloned().collect(),
             opens: None,
             ..*self
         }
@@ -532,6 +545,22 @@ pub(crate) fn merge_groups(
     Ok(())
 }
 
+/// Takes in those that are later than ours. `places` are those of all endpoints.
+fn merge_exemplars(
+    ours: &mut Vec<Exemplar>,
+    theirs: &[Exemplar],
+    places: &HashMap<Arc<EndpointName>, usize>,
+) {
+    for theirs in theirs {
+        match ours.iter_mut().find(|ours| ours.endpoint == theirs.endpoint) {
+            Some(ours) if ours.time >= theirs.time => {}
+            Some(ours) => *ours = theirs.clone(),
+            None => ours.push(theirs.clone()),
+        }
+    }
+    ours.sort_by_key(|exemplar| places.get(&exemplar.endpoint).copied());
+}
+
 fn merge_consumers(ours: &mut Vec<ConsumerSnapshot>, theirs: &[ConsumerSnapshot]) {
     let mut at: HashMap<_, _> =
         ours.iter().enumerate().map(|(i, consumer)| (Arc::clone(&consumer.name), i)).collect();
@@ -575,6 +604,8 @@ struct Unchecked {
     endpoints: Vec<Arc<EndpointSnapshot>>,
     consumers: Vec<ConsumerSnapshot>,
     metrics: Vec<MetricSnapshot>,
+    #[serde(default)]
+    exemplars: Vec<Exemplar>,
     in_flight: u64,
     open_streams: u64,
     health: Health,
@@ -606,6 +637,7 @@ impl TryFrom<Unchecked> for Snapshot {
             endpoints: unchecked.endpoints,
             consumers: unchecked.consumers,
             metrics: unchecked.metrics,
+            exemplars: unchecked.exemplars,
             in_flight: unchecked.in_flight,
             open_streams: unchecked.open_streams,
             health: unchecked.health,

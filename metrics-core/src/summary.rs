@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::business::{MetricSummary, summarise_metrics};
 use crate::endpoint::EndpointName;
-use crate::histogram::Sum;
+use crate::histogram::{Spread, Sum};
 use crate::outcome::Outcome;
 use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapshot};
 
@@ -133,7 +133,15 @@ impl Figures {
     }
 
     /// The figures of these groups of statuses. `sum` is scratch space, empty before and after.
-    pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a GroupSnapshot>, sum: &mut Sum) -> Self {
+    pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a GroupSnapshot> + Clone, sum: &mut Sum) -> Self {
+        groups.clone().for_each(|group| sum.add(&group.histogram));
+        let figures = Self::with_durations(groups, sum.spread());
+        sum.clear();
+        figures
+    }
+
+    /// The figures of these groups of statuses, whose durations were added up before.
+    fn with_durations<'a>(groups: impl Iterator<Item = &'a GroupSnapshot>, durations: Spread<'_>) -> Self {
         let mut figures = Self::default();
         let mut extremes = Extremes::NONE;
         let mut sum_nanos = 0_u64;
@@ -149,22 +157,15 @@ impl Figures {
             add(&mut figures.request_bytes, group.bytes.request);
             add(&mut figures.response_bytes, group.bytes.response);
             extremes = extremes.widened(group.extremes);
-            sum.add(&group.histogram);
         }
         figures.outcomes.sort_unstable();
         figures.sum = Duration::from_nanos(sum_nanos);
-        let histogram = sum.take();
-        if histogram.total() > 0 {
-            let quantile = |q| {
-                let nanos = histogram.value_at_quantile(q).max(extremes.min).min(extremes.max);
-                Duration::from_nanos(nanos)
-            };
+        if durations.total() > 0 {
+            let quantiles = durations.values_at_quantiles([0.50, 0.95, 0.99, 0.999]);
+            [figures.p50, figures.p95, figures.p99, figures.p999] =
+                quantiles.map(|nanos| Duration::from_nanos(nanos.max(extremes.min).min(extremes.max)));
             figures.min = Duration::from_nanos(extremes.min);
             figures.max = Duration::from_nanos(extremes.max);
-            figures.p50 = quantile(0.50);
-            figures.p95 = quantile(0.95);
-            figures.p99 = quantile(0.99);
-            figures.p999 = quantile(0.999);
         }
         figures
     }
@@ -209,18 +210,21 @@ impl Summary {
 impl Snapshot {
     /// The figures of this span, without recent errors, which a snapshot does not hold.
     pub fn summary(&self) -> Summary {
-        let mut sum = Sum::new(self.layout());
+        let (mut sum, mut all) = (Sum::new(self.layout()), Sum::new(self.layout()));
         let mut endpoints: Vec<_> = self
             .endpoints()
-            .map(|endpoint| EndpointSummary {
-                name: Arc::clone(&endpoint.name),
-                figures: Figures::of(endpoint.groups.iter(), &mut sum),
-                in_flight: endpoint.in_flight,
+            .map(|endpoint| {
+                endpoint.groups.iter().for_each(|group| sum.add(&group.histogram));
+                all.add_sum(&sum);
+                let figures = Figures::with_durations(endpoint.groups.iter(), sum.spread());
+                sum.clear();
+                EndpointSummary { name: Arc::clone(&endpoint.name), figures, in_flight: endpoint.in_flight }
             })
             .collect();
         EndpointSummary::sort(&mut endpoints);
+        let groups = self.endpoints().flat_map(EndpointSnapshot::groups);
         Summary {
-            total: Figures::of(self.endpoints().flat_map(EndpointSnapshot::groups), &mut sum),
+            total: Figures::with_durations(groups, all.spread()),
             endpoints,
             business: summarise_metrics(&self.metrics, &mut sum),
             recent_errors: Vec::new(),

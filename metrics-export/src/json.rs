@@ -14,22 +14,28 @@
 pub(crate) mod alerts;
 #[cfg(feature = "push")]
 mod exporters;
+#[cfg(feature = "redis")]
+mod fleet;
 mod live;
+mod metric_history;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use metrics_core::{
-    ConsumerSnapshot, EndpointSummary, Figures, Histogram, MetricFigures, MetricSummary, Point, RecentError,
-    Snapshot, Summary, Trend,
+    Business, ConsumerSnapshot, EndpointSummary, Figures, Histogram, MetricFigures, MetricSummary, Point,
+    RecentError, Snapshot, Summary, Trend,
 };
 use serde::{Serialize, Serializer};
 
 pub use self::alerts::AlertsBody;
 #[cfg(feature = "push")]
 pub use self::exporters::ExportersBody;
-pub use self::live::LiveBody;
+#[cfg(feature = "redis")]
+pub use self::fleet::{FleetBody, FleetState, InstancesBody};
+pub use self::live::{LiveBody, MonitorCost};
+pub use self::metric_history::MetricHistoryBody;
 
 /// What a successful call is answered with: `{"success": true, "data": ...}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -106,7 +112,7 @@ impl From<&Summary> for SummaryBody {
     }
 }
 
-/// The body of `GET business`: the application's own metrics since the last reset, by name.
+/// The body of `GET business`: the application's own metrics in a window, by name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BusinessBody {
     metrics: Vec<NamedMetricBody>,
@@ -114,13 +120,17 @@ pub struct BusinessBody {
     window_seconds: f64,
 }
 
-impl From<&Summary> for BusinessBody {
-    fn from(summary: &Summary) -> Self {
-        let named = |(name, metric)| NamedMetricBody { name, metric };
+impl From<&Business> for BusinessBody {
+    fn from(business: &Business) -> Self {
+        let named = |metric: &MetricSummary| NamedMetricBody {
+            name: metric.name.to_string(),
+            metric: MetricBody::from(&metric.figures),
+            per_second: metric.figures.count().map(|count| per_second(count, business.window)),
+        };
         Self {
-            metrics: business(summary).into_iter().map(named).collect(),
-            since: Time(summary.since),
-            window_seconds: summary.window.as_secs_f64(),
+            metrics: business.metrics.iter().map(named).collect(),
+            since: Time(business.since),
+            window_seconds: business.window.as_secs_f64(),
         }
     }
 }
@@ -130,6 +140,9 @@ struct NamedMetricBody {
     name: String,
     #[serde(flatten)]
     metric: MetricBody,
+    /// Of what is counted or timed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_second: Option<f64>,
 }
 
 /// One metric. `value` is what a table of all of them shows.
@@ -157,29 +170,35 @@ enum MetricBody {
     UniqueCount { value: u64, today: u64, yesterday: u64 },
 }
 
+impl From<&MetricFigures> for MetricBody {
+    fn from(figures: &MetricFigures) -> Self {
+        match figures {
+            &MetricFigures::Counter(value) => Self::Counter { value },
+            &MetricFigures::Gauge(value) => Self::Gauge { value },
+            MetricFigures::Timer(times) => Self::Timer {
+                value: times.average().as_secs_f64(),
+                calls: times.calls,
+                avg_time: times.average().as_secs_f64(),
+                min_time: times.min.as_secs_f64(),
+                max_time: times.max.as_secs_f64(),
+                p50_time: times.p50.as_secs_f64(),
+                p95_time: times.p95.as_secs_f64(),
+                p99_time: times.p99.as_secs_f64(),
+            },
+            &MetricFigures::HitRatio { hits, misses } => {
+                let hit_rate = figures.hit_rate().unwrap_or_default();
+                Self::HitRatio { value: hit_rate, hits, misses, hit_rate }
+            }
+            &MetricFigures::UniqueCount { today, yesterday } => {
+                Self::UniqueCount { value: today, today, yesterday }
+            }
+        }
+    }
+}
+
 fn business(summary: &Summary) -> BTreeMap<String, MetricBody> {
-    let body = |metric: &MetricSummary| match &metric.figures {
-        &MetricFigures::Counter(value) => MetricBody::Counter { value },
-        &MetricFigures::Gauge(value) => MetricBody::Gauge { value },
-        MetricFigures::Timer(times) => MetricBody::Timer {
-            value: times.average().as_secs_f64(),
-            calls: times.calls,
-            avg_time: times.average().as_secs_f64(),
-            min_time: times.min.as_secs_f64(),
-            max_time: times.max.as_secs_f64(),
-            p50_time: times.p50.as_secs_f64(),
-            p95_time: times.p95.as_secs_f64(),
-            p99_time: times.p99.as_secs_f64(),
-        },
-        &MetricFigures::HitRatio { hits, misses } => {
-            let hit_rate = metric.hit_rate().unwrap_or_default();
-            MetricBody::HitRatio { value: hit_rate, hits, misses, hit_rate }
-        }
-        &MetricFigures::UniqueCount { today, yesterday } => {
-            MetricBody::UniqueCount { value: today, today, yesterday }
-        }
-    };
-    summary.business.iter().map(|metric| (metric.name.to_string(), body(metric))).collect()
+    let named = |metric: &MetricSummary| (metric.name.to_string(), MetricBody::from(&metric.figures));
+    summary.business.iter().map(named).collect()
 }
 
 /// The body of `GET routes`: each endpoint's figures, those with the most calls first.
@@ -353,7 +372,7 @@ fn octaves(histogram: &Histogram) -> Vec<(f64, u64)> {
     octaves
 }
 
-/// The body of `GET resources`: what the process used, second by second.
+/// The body of `GET resources`: what the process used, second by second, or in longer steps where these are too many.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ResourcesBody {
     points: Vec<ResourcePoint>,
@@ -366,12 +385,14 @@ impl ResourcesBody {
     }
 }
 
-/// What a process used in a second. `None` is what the system did not tell.
+/// What a process used in a second, or in several. `None` is what the system did not tell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ResourcePoint {
     /// When the second ended.
     #[serde(serialize_with = "time")]
     pub time: SystemTime,
+    /// How long it was: longer where a look came late, and where several are one point. Rates are per second of this.
+    pub seconds: f64,
     /// The processor's time, in per cent of one processor.
     pub cpu_percent: Option<f64>,
     /// The memory that is resident, in bytes.
@@ -387,12 +408,15 @@ pub struct ResourcePoint {
     /// The longest time that the event loop of each worker was late, in seconds.
     #[serde(serialize_with = "seconds")]
     pub worker_lags: Vec<Duration>,
+    /// The share of the time in which the event loop of each worker ran tasks, in per cent, in the order of `worker_lags`.
+    pub worker_busy_percent: Vec<f64>,
 }
 
 impl Default for ResourcePoint {
     fn default() -> Self {
         Self {
             time: SystemTime::UNIX_EPOCH,
+            seconds: 1.0,
             cpu_percent: None,
             resident_bytes: None,
             open_files: None,
@@ -400,6 +424,7 @@ impl Default for ResourcePoint {
             network_received_per_second: 0.0,
             network_sent_per_second: 0.0,
             worker_lags: Vec::new(),
+            worker_busy_percent: Vec::new(),
         }
     }
 }
@@ -622,12 +647,22 @@ mod tests {
             (&1.into(), &0.02.into())
         );
         assert_eq!((&business["cache"]["hit_rate"], &business["cache"]["misses"]), (&75.0.into(), &1.into()));
-        let list = serde_json::to_value(BusinessBody::from(&summary)).unwrap();
+        let in_window = Business {
+            metrics: summary.business.clone(),
+            since: summary.since,
+            window: Duration::from_secs(8),
+        };
+        let list = serde_json::to_value(BusinessBody::from(&in_window)).unwrap();
         assert_eq!(
             list["metrics"][1],
             serde_json::json!({"name": "cache", "kind": "hit_ratio", "value": 75.0,
-            "hits": 3, "misses": 1, "hit_rate": 75.0})
+            "hits": 3, "misses": 1, "hit_rate": 75.0, "per_second": 0.5})
         );
+        assert_eq!(
+            list["metrics"][3],
+            serde_json::json!({"name": "queue_length", "kind": "gauge", "value": 1.5})
+        );
+        assert_eq!(list["window_seconds"], 8.0);
     }
 
     #[test]

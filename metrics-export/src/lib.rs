@@ -6,6 +6,8 @@
 //! | feature | module | what it gives |
 //! |---|---|---|
 //! | | [`alert`] | notices of alerts, delivered; each destination has a feature of its own |
+//! | `fleet` | [`fleet`] | what the instances of a service tell each other, in bytes, and how it is added up |
+//! | `redis` | [`fleet`] | the same by way of a Redis |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
 //! | `push` | [`push`] | the engine that sends what is counted to other places; each destination has a feature of its own |
 //! | `datadog` | [`datadog`] | figures and traces of errors, to a Datadog Agent |
@@ -26,6 +28,8 @@ pub mod ecs;
 pub mod elasticsearch;
 #[cfg(any(feature = "prometheus", feature = "otlp"))]
 mod exponential;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 #[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "_push-http"))]
 mod http;
 #[cfg(feature = "json")]

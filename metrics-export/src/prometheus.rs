@@ -31,10 +31,34 @@
 //! | `http_request_body_bytes_total`, `http_response_body_bytes_total` | `method`, `route` | bytes of bodies |
 //! | `http_responses_truncated_total` | `method`, `route` | responses whose body broke off; they are in `http_requests_total`, too |
 //! | `http_consumer_requests_total`, `http_consumer_errors_total`, `http_consumer_duration_seconds_total` | `consumer` | of those with the most calls, where [`Builder::top_consumers`] asks for them |
-//! | `metrics_core_...` | | how full the registry's own tables are, and what did not fit |
+//! | `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, ... | | what the process uses, under the names that all clients of Prometheus use; where [`Resources`] says so |
+//! | `host_network_receive_bytes_total`, `host_network_transmit_bytes_total` | | of all interfaces of the host; where [`Resources`] says so |
+//! | `event_loop_lag_seconds` | | the longest by which a worker's event loop was late within the last minute; where [`Resources`] says so |
+//! | `metrics_core_...` | | how full the registry's own tables are, what did not fit, and what the monitor takes |
+//!
+//! Metrics of the application's own are called as it calls them, with the endings that Prometheus advises:
+//!
+//! | a metric `x` | family | what it is |
+//! |---|---|---|
+//! | [`Counter`](metrics_core::Counter) | `x_total` | a counter |
+//! | [`Gauge`](metrics_core::Gauge) | `x` | a gauge |
+//! | [`Timer`](metrics_core::Timer) | `x_duration_seconds` | a histogram with the bounds, the schema and the errors of that of requests |
+//! | [`HitRatio`](metrics_core::HitRatio) | `x_lookups_total{result="hit"}`, `{result="miss"}` | a counter; the ratio is that of their rates |
+//! | [`UniqueCount`](metrics_core::UniqueCount) | `x` | a gauge: distinct values of the day (UTC) |
+//!
+//! An ending that is there already is not put there twice. A name that begins with `event_loop_`, `host_`, `http_`,
+//! `metrics_core_` or `process_` gets `app_` before it, so that it never meets a family of ours. Of two metrics whose samples
+//! would be called the same, such as a counter `x` and a gauge `x_total`, the one whose name comes first is exposed, and
+//! `metrics_core_metrics_hidden` counts the others.
 //!
 //! Every request is in exactly one of the first three families, and in exactly one series of the histogram. So the sum
 //! of these three is the sum of all `http_request_duration_seconds_count`, and both are all calls.
+//!
+//! # Exemplars
+//!
+//! OpenMetrics and protobuf show each endpoint's latest slow or failed request with its `trace_id`, on the classic bucket in
+//! which it is: that of [`Snapshot::exemplars`](metrics_core::Snapshot::exemplars). Prometheus keeps them with
+//! `--enable-feature=exemplar-storage`.
 //!
 //! # Errors
 //!
@@ -55,6 +79,7 @@
 //! two digits); `metrics_core_durations_clamped_total` says how many there are.
 
 mod bounds;
+mod business;
 mod durations;
 mod exposition;
 mod families;
@@ -62,9 +87,11 @@ mod format;
 mod names;
 mod native;
 mod protobuf;
+mod resources;
 mod text;
 
 pub use bounds::DEFAULT_DURATION_BOUNDS;
 pub use exposition::{BuildError, Builder, Exposition};
 pub use format::Format;
 pub use names::Names;
+pub use resources::Resources;

@@ -17,7 +17,12 @@ pub struct Example {
 impl Example {
     /// Starts `cargo run --example service` on a free port with these further arguments, and waits until it listens.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut process = command(&[&["--addr", "127.0.0.1:0"], arguments].concat())
+        Self::start_with("", arguments)
+    }
+
+    /// The same with features of `metrics-actix`.
+    pub fn start_with(features: &str, arguments: &[&str]) -> Self {
+        let mut process = command(features, &[&["--addr", "127.0.0.1:0"], arguments].concat())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the demo starts");
@@ -33,7 +38,7 @@ impl Example {
 
     /// Runs the demo with arguments with which it ends by itself. Gives its exit code and what it wrote to stderr.
     pub fn refused(arguments: &[&str]) -> (Option<i32>, String) {
-        let output = command(arguments).output().expect("the demo starts");
+        let output = command("", arguments).output().expect("the demo starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
@@ -46,6 +51,14 @@ impl Example {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "{name} cannot be sent");
+    }
+
+    /// The memory of the process that is resident, in bytes. Linux only.
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") * 1_024
     }
 
     /// A client of the demo.
@@ -63,18 +76,18 @@ impl Drop for Example {
 }
 
 /// The demo's own binary: killing `cargo` would leave it running.
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary());
+fn command(features: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary(features));
     command.args(arguments);
     command
 }
 
 /// Builds the demo, if it is not built, and says where it is.
-fn binary() -> PathBuf {
+fn binary(features: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "--quiet", "--package", "metrics-actix", "--example", "service"])
-        .args(["--message-format", "json"])
+        .args(["--features", features, "--message-format", "json"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())
         .output()

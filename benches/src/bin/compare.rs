@@ -11,14 +11,15 @@ use benches::figures::Figure;
 use benches::load::{Load, LoadError};
 use benches::machine::Machine;
 use benches::report::{Report, Section};
-use benches::{Size, Workload, business, errors, load, memory, middleware, read, record};
+use benches::{Size, Workload, business, errors, load, memory, middleware, read, record, scrape};
 
 const USAGE: &str = "\
 Usage: cargo run --profile bench -p benches --bin compare -- [KIND] [OPTIONS]
 
-  KIND             what is compared: record (the default), middleware, read, errors, business, memory (on
-                   Linux), load (whole servers), or all of them, one after another, load only where wrk and the server are
-  --rounds N       rounds over all arms; the default is 61, for read 31, for load 11, for memory 3
+  KIND             what is compared: record (the default), middleware, read, errors, business, scrape,
+                   memory (on Linux), load (whole servers), or all of them, one after another, load only where wrk and the
+                   server are
+  --rounds N       rounds over all arms; the default is 61, for read and scrape 31, for load 11, for memory 3
   --json PATH      write the results there, too
   --check          exit with 1 if a figure is missed by more than the noise
 
@@ -42,6 +43,7 @@ enum Kind {
     Read,
     Errors,
     Business,
+    Scrape,
     Memory,
     Load,
 }
@@ -135,8 +137,16 @@ fn at_least_1(option: &str, arguments: &mut lexopt::Parser) -> Result<usize, lex
 
 impl Kind {
     /// In the order in which `all` compares them.
-    const ALL: [Self; 7] =
-        [Self::Record, Self::Middleware, Self::Read, Self::Errors, Self::Business, Self::Memory, Self::Load];
+    const ALL: [Self; 8] = [
+        Self::Record,
+        Self::Middleware,
+        Self::Read,
+        Self::Errors,
+        Self::Business,
+        Self::Scrape,
+        Self::Memory,
+        Self::Load,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -145,6 +155,7 @@ impl Kind {
             Self::Read => "read",
             Self::Errors => "errors",
             Self::Business => "business",
+            Self::Scrape => "scrape",
             Self::Memory => "memory",
             Self::Load => "load",
         }
@@ -215,6 +226,10 @@ fn sections_of(kind: Kind, options: &Options) -> Result<Vec<Section>, LoadError>
             let workload = Workload::one_route();
             let measured = record::measure(business::ARMS, &[(&workload, 1), (&workload, 2)], rounds(61));
             vec![Section::new(business::comparison(), &measured)]
+        }
+        Kind::Scrape => {
+            let (times, bytes) = scrape::measure(rounds(31));
+            vec![Section::new(scrape::comparison(), &times), Section::new(scrape::bytes_comparison(), &bytes)]
         }
         Kind::Errors => {
             let failures = Workload::failures();

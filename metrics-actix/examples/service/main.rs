@@ -2,6 +2,7 @@
 
 mod business;
 mod exporters;
+mod fleet;
 mod options;
 mod shop;
 mod traffic;
@@ -66,7 +67,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     if addr.ip().is_loopback() {
         builder = builder.reset_without_token();
     }
-    let metrics = exporters::add(builder, options)?.build()?;
+    let metrics = fleet::join(exporters::add(builder, options)?, options)?.build()?;
     let business = Business::new(metrics.registry())?;
     let app_metrics = metrics.clone();
     let server = HttpServer::new(move || {
@@ -82,6 +83,10 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     .listen(listener)?
     .run();
     announce(addr, &metrics);
+    if options.redis.is_some() {
+        println!("  fleet     http://{addr}{METRICS}/fleet/instances");
+    }
+    let stopped = metrics.clone();
     actix_web::rt::spawn(async move {
         // Else the server would wait some seconds for the dashboards that are open.
         if ctrl_c().await.is_ok() {
@@ -90,6 +95,8 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     });
     let traffic = options.demo_traffic.then(|| traffic::start(addr));
     server.await?;
+    // Its last figures are to be with the fleet before the process ends.
+    stopped.shutdown(Duration::from_secs(5)).await;
     if let Some(traffic) = traffic {
         traffic.stop();
     }

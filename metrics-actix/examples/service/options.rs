@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 pub(crate) const HELP: &str = "\
 A demo service with metrics.
@@ -13,6 +14,10 @@ Usage: service [OPTIONS]
       --datadog URL    sends figures and traces of errors to the Datadog Agent there, such as http://127.0.0.1:8126
                        (feature datadog)
       --ecs-log PATH   writes errors and summaries as lines of ECS to this file (feature ecs-log)
+      --redis URL      shows the figures of all instances beside its own, by way of this Redis, such as
+                       redis://127.0.0.1:6379/0 (needs the feature redis)
+      --instance NAME  what this one is called among them (default: the environment's HOSTNAME)
+      --interval MS    how often it writes there, 100 to 600000 ms (default: 10000)
       --demo-traffic   sends itself some requests a second, so that there are figures to see
   -h, --help           shows this";
 
@@ -24,6 +29,9 @@ pub(crate) struct Options {
     pub(crate) otlp: Option<String>,
     pub(crate) datadog: Option<String>,
     pub(crate) ecs_log: Option<String>,
+    pub(crate) redis: Option<String>,
+    pub(crate) instance: Option<String>,
+    pub(crate) interval: Option<Duration>,
 }
 
 impl Options {
@@ -42,6 +50,9 @@ impl Options {
             otlp: None,
             datadog: None,
             ecs_log: None,
+            redis: None,
+            instance: None,
+            interval: None,
         };
         let text = |error: lexopt::Error| error.to_string();
         while let Some(argument) = parser.next().map_err(text)? {
@@ -71,10 +82,24 @@ impl Options {
                 Long("ecs-log") => {
                     options.ecs_log = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
                 }
+                Long(name @ ("redis" | "instance")) => {
+                    let option = if name == "redis" { &mut options.redis } else { &mut options.instance };
+                    *option = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
+                }
+                Long("interval") => {
+                    let value = parser.value().and_then(|value| value.string()).map_err(text)?;
+                    let millis = value.parse().ok().filter(|millis| (100..=600_000).contains(millis));
+                    let millis =
+                        millis.ok_or_else(|| format!("--interval is {value:?}; allowed: 100 to 600000"))?;
+                    options.interval = Some(Duration::from_millis(millis));
+                }
                 Long("demo-traffic") => options.demo_traffic = true,
                 Short('h') | Long("help") => return Ok(None),
                 other => return Err(text(other.unexpected())),
             }
+        }
+        if options.redis.is_none() && (options.instance.is_some() || options.interval.is_some()) {
+            return Err("--instance and --interval are for --redis, which is not there".to_owned());
         }
         Ok(Some(options))
     }

@@ -7,14 +7,20 @@ import { say } from "./words.js";
 
 const EDGE = { left: 54, right: 12, top: 12, bottom: 24 };
 
-/** What the charts have in common: the span of time, and where the pointer is. */
-const shared = { from: 0, to: 1, at: null };
+/** What the charts have in common: the span of time, when the figures were reset, and where the pointer is. */
+const shared = { from: 0, to: 1, resets: [], at: null };
 const charts = new Set();
 let drawing = 0;
 
 /** Shows a span of time, in milliseconds. */
 export function showTime(from, to) {
   Object.assign(shared, { from, to });
+  redraw();
+}
+
+/** Marks these moments, in milliseconds, at which the figures were reset. */
+export function showResets(resets) {
+  shared.resets = resets;
   redraw();
 }
 
@@ -62,11 +68,19 @@ export class Chart {
     this.host = host;
     host.append(this.canvas, this.note, this.legend);
     charts.add(this);
-    new ResizeObserver(redraw).observe(this.canvas);
+    this.resized = new ResizeObserver(redraw);
+    this.resized.observe(this.canvas);
     this.canvas.addEventListener("pointermove", (event) => this.#point(event.offsetX));
     this.canvas.addEventListener("pointerleave", () => this.#leave());
     this.canvas.addEventListener("blur", () => this.#leave());
     this.canvas.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  /** Ends it; its elements are gone, or go. */
+  remove() {
+    charts.delete(this);
+    this.resized.disconnect();
+    if (this.pointed) this.#leave();
   }
 
   /** Shows these points; each spans `start` to `end`, in milliseconds. */
@@ -157,6 +171,7 @@ export class Chart {
     context.clip();
     this.paint({ context, x, y, scale, left: EDGE.left, right, top: EDGE.top, bottom }, visible);
     context.restore();
+    this.#markResets(context, x, bottom);
 
     const point = shared.at === null || visible.length === 0 ? null : this.#nearest();
     if (point) {
@@ -171,9 +186,34 @@ export class Chart {
       if (this.pointed) this.#explain(point, at);
     }
     const latest = this.points.findLast((point) => this.counts(point));
-    const values = latest ? this.lines(latest).map(({ name, text }) => `${name} ${text}`) : [this.note.textContent];
-    const label = `${say(this.title)}: ${values.join(", ")}`;
+    const lines = latest ? this.lines(latest) : [];
+    this.host.dataset.values = lines.map(({ value }) => value).join(" ");
+    const values = latest ? lines.map(({ name, text }) => `${name} ${text}`) : [this.note.textContent];
+    const label = `${say(this.title) ?? this.title}: ${values.join(", ")}`;
     if (this.canvas.getAttribute("aria-label") !== label) this.canvas.setAttribute("aria-label", label);
+  }
+
+  #markResets(context, x, bottom) {
+    const resets = shared.resets.filter((at) => at > shared.from && at <= shared.to);
+    this.host.dataset.resets = resets.length;
+    context.strokeStyle = context.fillStyle = colour("accent");
+    context.textAlign = "left";
+    context.setLineDash([2, 3]);
+    for (const reset of resets) {
+      const at = Math.round(x(reset)) + 0.5;
+      context.beginPath();
+      context.moveTo(at, EDGE.top - 4);
+      context.lineTo(at, bottom);
+      context.stroke();
+    }
+    context.setLineDash([]);
+    // The name of the last one only: they can be close to each other.
+    if (resets.length) {
+      const name = say("reset");
+      const at = x(resets.at(-1)) + 4;
+      const room = this.canvas.clientWidth - EDGE.right - context.measureText(name).width;
+      context.fillText(name, Math.min(at, room), EDGE.top);
+    }
   }
 
   #explain(point, at) {
@@ -259,7 +299,7 @@ export class LineChart extends Chart {
       context.stroke();
       context.textAlign = "right";
       const above = i === 0 && at - 8 > top;
-      context.fillText(`${say(name)} ${this.format(value)}`, right - 4, above ? at - 8 : at + 9);
+      context.fillText(`${say("limit_of", say(name))} ${this.format(value)}`, right - 4, above ? at - 8 : at + 9);
     });
     context.setLineDash([]);
   }
@@ -267,7 +307,7 @@ export class LineChart extends Chart {
   lines(point) {
     return this.series
       .filter(({ value }) => value(point) !== null)
-      .map(({ name, colour, value }) => ({ name: say(name) ?? name, colour, text: this.format(value(point)) }));
+      .map(({ name, colour, value }) => ({ name: say(name) ?? name, colour, value: value(point), text: this.format(value(point)) }));
   }
 }
 

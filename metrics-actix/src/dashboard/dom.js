@@ -19,14 +19,23 @@ export function setText(element, text) {
 
 /**
  * Makes `parent` hold one element for each item, in their order. Elements are kept by key, so that focus and scrolling
- * stay where they are; `fill` writes an item into its element.
+ * stay where they are; `fill` writes an item into its element. Of items with the same key the first is shown.
  */
 export function keyed(parent, items, key, create, fill) {
-  const old = new Map([...parent.children].map((element) => [element.dataset.key, element]));
+  const old = new Map();
+  for (const element of [...parent.children]) {
+    // One of each: what something else put there is no reason to keep two.
+    if (old.has(element.dataset.key)) element.remove();
+    else old.set(element.dataset.key, element);
+  }
+  const shown = new Set();
   const focused = document.activeElement;
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);
+    // The second of two items with one key would take the first one's element away again.
+    if (shown.has(name)) continue;
+    shown.add(name);
     let element = old.get(name);
     old.delete(name);
     if (!element) {

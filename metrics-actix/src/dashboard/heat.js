@@ -52,7 +52,7 @@ export class HeatMap extends Chart {
   lines(point) {
     return point.latencies
       .toReversed()
-      .map(([end, count]) => ({ name: `${duration(end / 2)} – ${duration(end)}`, text: say("requests", String(count)), colour: "p95" }));
+      .map(([end, count]) => ({ name: `${duration(end / 2)} – ${duration(end)}`, value: count, text: say("requests", String(count)), colour: "p95" }));
   }
 }
 

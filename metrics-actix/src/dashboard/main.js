@@ -1,10 +1,12 @@
 // The page: what is chosen, what is known, and when it is asked for.
 
-import { LineChart, redraw, showTime } from "./charts.js";
+import { Business } from "./business.js";
+import { LineChart, redraw, showResets, showTime } from "./charts.js";
 import { byId, make, setText } from "./dom.js";
-import { bytes, duration, percent, plain } from "./format.js";
+import { bytes, count, duration, percent, plain } from "./format.js";
 import { HeatMap } from "./heat.js";
-import { limits, nameOf, RoutesTable, showAlerts, showBusiness, showConsumers, showCost, showErrors, showTiles } from "./panels.js";
+import { limitsOf, limitsText, setLimits } from "./limits.js";
+import { nameOf, RoutesTable, showAlerts, showConsumers, showCost, showErrors, showTiles } from "./panels.js";
 import { Events, get, hasToken, Locked, setToken } from "./server.js";
 import { language, languages, say, setLanguage } from "./words.js";
 
@@ -29,7 +31,11 @@ const state = {
   routes: [],
   points: [],
   step: null,
+  /** When the figures were reset, in milliseconds. */
+  resets: [],
 };
+
+const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value) / values.length : null);
 
 const known = (value) => (point) => (point.total_calls > 0 ? value(point) : null);
 
@@ -38,7 +44,6 @@ const charts = {
     log: true,
     least: 1,
     format: duration,
-    limits: [{ name: "limit_p95", value: limits.p95 }, { name: "limit_average", value: limits.average }],
     series: [
       { name: "p99", colour: "p99", value: known((p) => p.p99_response_time) },
       { name: "p95", colour: "p95", value: known((p) => p.p95_response_time) },
@@ -56,7 +61,6 @@ const charts = {
     format: percent,
     least: 6,
     most: 100,
-    limits: [{ name: "limit_errors", value: limits.errors }],
     series: [
       { name: "client_errors", colour: "client", area: true, value: (p) => p.client_error_rate },
       { name: "server_errors", colour: "server", area: true, value: (p) => p.server_error_rate },
@@ -85,7 +89,23 @@ const resources = {
     format: duration, least: 0.01, counts: () => true,
     series: [{ name: "lag", colour: "p99", area: true, value: (p) => (p.worker_lags.length ? Math.max(...p.worker_lags) : null) }],
   }),
+  busy: new LineChart(byId("busy"), "busy_workers", {
+    format: percent, least: 10, most: 100, counts: (p) => p.worker_busy_percent.length > 0,
+    series: [
+      { name: "busiest", colour: "p95", area: true, value: (p) => (p.worker_busy_percent.length ? Math.max(...p.worker_busy_percent) : null) },
+      { name: "average", colour: "muted", dashed: true, value: (p) => mean(p.worker_busy_percent) },
+    ],
+  }),
+  files: new LineChart(byId("files"), "files", {
+    format: count, least: 10, counts: (p) => p.open_files !== null || p.threads !== null,
+    series: [
+      { name: "open_files", colour: "p95", value: (p) => p.open_files ?? null },
+      { name: "threads", colour: "p50", value: (p) => p.threads ?? null },
+    ],
+  }),
 };
+
+const business = new Business();
 
 const table = new RoutesTable((route) => choose({ route: isChosen(route) ? null : route }));
 
@@ -99,7 +119,7 @@ const query = (of) => new URLSearchParams(of).toString();
 function spans(points) {
   return points.map((point) => {
     const end = Date.parse(point.time);
-    return { ...point, start: end - (point.seconds ?? 0) * 1_000, end };
+    return { ...point, start: end - point.seconds * 1_000, end };
   });
 }
 
@@ -116,6 +136,8 @@ async function loadTrend() {
   if (mine !== asked || !trend) return;
   state.step = trend.step;
   state.points = spans(trend.points);
+  state.resets = trend.resets.map((time) => Date.parse(time));
+  showResets(state.resets);
   Object.values(charts).forEach((chart) => (chart.loaded = true));
   if (state.figures?.point) grow(state.figures.point);
   show();
@@ -149,17 +171,38 @@ async function loadLists() {
   const errors = await get("errors");
   if (errors) showErrors(errors);
   await load("consumers", "consumers?top=10", showConsumers);
-  await load("alerts", "alerts", showAlerts);
-  await load("business", "business", showBusiness);
-  await load("resources", `resources?${query({ window })}`, showResources);
+  await load("alerts", "alerts", (data) => {
+    showAlerts(data);
+    if (setLimits(data.rules)) showLimits();
+  });
+  await load("business", `business?${query({ window })}`, (data) => {
+    if (window !== state.window) return;
+    const names = business.names.length;
+    business.set(data);
+    if (business.names.length !== names) refreshBusiness();
+  });
+}
+
+async function loadResources() {
+  const { window } = state;
+  const data = state.endpoints.includes("resources") ? await get(`resources?${query({ window })}`) : null;
+  if (!data) byId("resources").hidden = true;
+  else if (window === state.window) showResources(data);
+}
+
+/** The trends of the service's own metrics, one after the other. */
+async function loadBusiness() {
+  const { window } = state;
+  for (const metric of business.names) {
+    const trend = await get(`history?${query({ window, metric })}`);
+    if (window !== state.window || !active()) return;
+    if (trend) business.setTrend(metric, spans(trend.points));
+  }
 }
 
 function showResources({ points }) {
   byId("resources").hidden = points.length === 0;
   const known = spans(points);
-  known.forEach((point, i) => {
-    if (point.seconds === undefined) point.start = known[i - 1]?.end ?? point.end - 1_000;
-  });
   for (const chart of Object.values(resources)) {
     chart.loaded = true;
     chart.set(known);
@@ -206,12 +249,16 @@ const refreshTrend = repeat(TRENDS, async () => {
   if (!grows()) await loadTrend();
 });
 const refreshSparklines = repeat(TRENDS, loadSparklines);
+const refreshResources = repeat(TRENDS, loadResources);
+const refreshBusiness = repeat(TRENDS, loadBusiness);
 
 function refresh() {
   state.step = null;
   refreshTrend();
   refreshLists();
   refreshSparklines();
+  refreshResources();
+  refreshBusiness();
 }
 
 // What is shown.
@@ -254,12 +301,23 @@ function showWords() {
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   byId("search").placeholder = say("search");
   for (const label of byId("windows").querySelectorAll("label")) setText(label.lastElementChild, say("windows")[label.dataset.window]);
-  for (const chart of [...Object.values(charts), ...Object.values(resources)]) chart.translate();
+  for (const chart of [...Object.values(charts), ...Object.values(resources), business]) chart.translate();
   showConnection();
-  showFigures();
+  showLimits();
   showFilter();
-  table.draw();
   if (state.figures) showCost(state.figures);
+  redraw();
+}
+
+/** What is too high is drawn into the charts, and named. */
+function showLimits() {
+  charts.latency.limits = limitsOf("p99", "p95", "p50", "average");
+  charts.errors.limits = limitsOf("error_rate", "client_error_rate", "server_error_rate");
+  const note = (...parts) => parts.filter(Boolean).join("; ");
+  setText(byId("latency-note"), note(say("log_scale"), limitsText("p99", "p95", "p50", "average")));
+  setText(byId("errors-note"), note(say("error_note"), limitsText("error_rate", "client_error_rate", "server_error_rate")));
+  showFigures();
+  table.draw();
   redraw();
 }
 
@@ -281,6 +339,7 @@ function choose(change) {
   Object.values(charts).forEach((chart) => (chart.loaded = false));
   if (window !== state.window) {
     state.figures = null;
+    business.clear();
     listen();
   }
   showFilter();
@@ -359,6 +418,8 @@ const events = new Events({
     const gap = Date.now() - state.heard > STALE || state.connection !== "live";
     Object.assign(state, { figures: data, heard: Date.now(), connection: "live" });
     if (gap || state.step === null) refresh();
+    const reset = Date.parse(data.last_reset);
+    if (reset > (state.resets.at(-1) ?? 0)) showResets(state.resets = [...state.resets, reset]);
     if (data.point && grow(data.point)) loadTrend().catch(() => {});
     show();
     if (!state.route) showFigures();

@@ -3,10 +3,8 @@
 import { sparkline } from "./charts.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { bytes, count, duration, percent, plain, rate, time } from "./format.js";
+import { isOver, limits } from "./limits.js";
 import { say } from "./words.js";
-
-/** From which value on a figure is too high: seconds, seconds and per cent. */
-export const limits = { p95: 5, average: 3, errors: 5 };
 
 const tiles = [
   { name: "requests_per_second", value: (f) => f.requests_per_second, format: rate,
@@ -14,11 +12,11 @@ const tiles = [
   { name: "total_calls", value: (f) => f.total_calls, format: count,
     note: (f) => say("total_errors", count(f.total_errors)) },
   { name: "p50", value: (f) => f.p50_response_time, format: duration },
-  { name: "p95", value: (f) => f.p95_response_time, format: duration, limit: limits.p95 },
+  { name: "p95", value: (f) => f.p95_response_time, format: duration },
   { name: "p99", value: (f) => f.p99_response_time, format: duration,
     note: (f) => `${say("maximum")} ${duration(f.max_response_time)}` },
-  { name: "average", value: (f) => f.avg_response_time, format: duration, limit: limits.average },
-  { name: "error_rate", value: (f) => f.error_rate, format: percent, limit: limits.errors,
+  { name: "average", value: (f) => f.avg_response_time, format: duration },
+  { name: "error_rate", value: (f) => f.error_rate, format: percent,
     note: (f) => `4xx ${percent(f.client_error_rate)} · 5xx ${percent(f.server_error_rate)}` },
   { name: "in_flight", value: (f) => f.in_flight, format: count,
     note: (f) => (f.open_streams === undefined ? "" : say("open_streams", count(f.open_streams))) },
@@ -28,14 +26,15 @@ const tiles = [
 export function showTiles(figures) {
   keyed(byId("tiles"), tiles, ({ name }) => name,
     ({ name }) => make("div", { class: "tile panel", "data-tile": name }, make("h3"), make("b"), make("p")),
-    (tile, { name, value, format, note, limit }) => {
+    (tile, { name, value, format, note }) => {
       const [title, figure, below] = tile.children;
       setText(title, say(name));
       const known = figures ? value(figures) : undefined;
       setText(figure, known === undefined ? "–" : format(known));
       tile.dataset.value = known ?? "";
-      tile.dataset.over = Boolean(limit && known > limit);
-      const text = note && figures ? note(figures) : limit ? say("limit", format(limit)) : "";
+      tile.dataset.over = isOver(name, known);
+      const limit = name in limits ? say("limit", format(limits[name])) : "";
+      const text = note && figures ? note(figures) : limit;
       setText(below, text || "\u00a0");
     });
 }
@@ -152,9 +151,7 @@ export class RoutesTable {
     routeColumns.slice(2).forEach(({ value, format, name: column }, i) => {
       const cell = row.children[i + 2];
       setText(cell, format(value(route)));
-      cell.dataset.over = (column === "errors" && route.error_rate > limits.errors)
-        || (column === "p95" && route.p95_response_time > limits.p95)
-        || (column === "average" && route.avg_response_time > limits.average);
+      cell.dataset.over = column !== "calls" && isOver(column === "errors" ? "error_rate" : column, value(route));
     });
     sparkline(row.querySelector("canvas"), this.#trends.get(name) ?? []);
   }
@@ -239,45 +236,16 @@ export function showAlerts({ alerts: all }) {
     });
 }
 
-/** How each kind of metric shows: its value, and what is beside it. */
-const kinds = {
-  counter: ({ value }) => [count(value)],
-  gauge: ({ value }) => [plain(value)],
-  timer: ({ calls, avg_time, p95_time, p99_time, max_time }) => [
-    duration(avg_time),
-    `${count(calls)}×`,
-    `P95 ${duration(p95_time)}`,
-    `P99 ${duration(p99_time)}`,
-    `${say("maximum")} ${duration(max_time)}`,
-  ],
-  hit_ratio: ({ hit_rate, hits, misses }) => [percent(hit_rate), say("hits", count(hits)), say("misses", count(misses))],
-  unique_count: ({ today, yesterday }) => [count(today), say("yesterday", count(yesterday))],
-};
-
-/** The metrics of the service's own. */
-export function showBusiness({ metrics }) {
-  const panel = byId("business");
-  panel.hidden = metrics.length === 0;
-  keyed(panel.querySelector("dl"), metrics, ({ name }) => name,
-    () => make("div", {}, make("dt"), make("dd"), make("p")),
-    (item, metric) => {
-      const [title, first, others] = item.children;
-      setText(title, metric.name.replaceAll("_", " "));
-      const [main, ...rest] = (kinds[metric.kind] ?? kinds.gauge)(metric);
-      setText(first, main);
-      setText(others, rest.join(" · "));
-    });
-}
-
 /** What the monitor itself takes. */
 export function showCost({ monitor, time: read }) {
   const parts = [
     say("cost"),
+    monitor.record_seconds === null ? "" : say("record", duration(monitor.record_seconds)),
     say("history", bytes(monitor.history_bytes)),
-    say("shards", count(monitor.shards)),
+    say("shards", count(monitor.shards), bytes(monitor.shard_bytes)),
     say("series", count(monitor.series), count(monitor.max_series)),
     say("read_at", time(Date.parse(read))),
   ];
-  keyed(byId("cost"), parts.map((text, i) => ({ text, i })), ({ i }) => String(i), () => make("span"),
+  keyed(byId("cost"), parts.map((text, i) => ({ text, i })).filter(({ text }) => text), ({ i }) => String(i), () => make("span"),
     (element, { text }) => setText(element, text));
 }

@@ -1,6 +1,6 @@
 //! All rules and the states of their alerts, looked at again and again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -109,6 +109,8 @@ struct Watch {
     looked: Option<Instant>,
     /// That of the whole service, under `None`, or those of endpoints that are not inactive.
     series: BTreeMap<Option<Arc<EndpointName>>, Series>,
+    /// The endpoints that a rule about too little was ever about: no calls at all are too few, too.
+    known: BTreeSet<Arc<EndpointName>>,
 }
 
 impl Alerts {
@@ -124,7 +126,12 @@ impl Alerts {
             if watches.iter().any(|watch| watch.rule.name == rule.name) {
                 return Err(RuleError::Duplicate { name: rule.name });
             }
-            watches.push(Watch { rule: Arc::new(rule), looked: None, series: BTreeMap::new() });
+            watches.push(Watch {
+                rule: Arc::new(rule),
+                looked: None,
+                series: BTreeMap::new(),
+                known: BTreeSet::new(),
+            });
         }
         if watches.len() > MAX_RULES {
             return Err(RuleError::TooMany { rules: watches.len(), max: MAX_RULES });
@@ -224,9 +231,19 @@ impl Watch {
             let reading = reading(&rule, &endpoint.figures, endpoint.in_flight, summary.window);
             step(&key, &mut series, reading);
             self.series.insert(key, series);
+            if !rule.comparison.is_upwards() {
+                self.known.insert(Arc::clone(&endpoint.name));
+            }
         }
+        for name in &self.known {
+            let key = Some(Arc::clone(name));
+            if !self.series.contains_key(&key) {
+                unseen.entry(key).or_insert_with(|| Series::new(now));
+            }
+        }
+        let silence = reading(&rule, &Figures::default(), 0, summary.window);
         for (key, mut series) in unseen {
-            step(&key, &mut series, Reading::NONE);
+            step(&key, &mut series, silence);
             self.series.insert(key, series);
         }
         self.series.retain(|_, series| series.state() != State::Inactive);
@@ -313,13 +330,14 @@ impl<S: FigureSource> Windows<'_, S> {
     }
 }
 
+/// Windows that end with the last tick, so that nothing is read again that was read a moment ago.
 impl FigureSource for History {
     fn summary(&self, window: Window) -> Summary {
-        self.summary(window)
+        self.at_last_tick(window, false)
     }
 
     fn endpoints(&self, window: Window) -> Summary {
-        self.endpoints(window)
+        self.at_last_tick(window, true)
     }
 
     fn consecutive_errors(&self, window: Window) -> u64 {

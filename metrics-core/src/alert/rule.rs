@@ -43,7 +43,7 @@ pub struct Rule {
     pub remind_every: Duration,
 }
 
-/// Whose figures a rule looks at.
+/// Whose figures a rule looks at. An endpoint is known from its first call on; after that, no calls are 0 calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Scope {
     /// Those of all calls together.

@@ -44,9 +44,6 @@ enum Phase {
 }
 
 impl Reading {
-    /// That of an endpoint without calls.
-    pub(super) const NONE: Self = Self { value: None, calls: 0, is_whole: true };
-
     fn breaks(self, rule: &Rule) -> bool {
         let breaks = self.value.is_some_and(|value| rule.comparison.holds(value, rule.threshold));
         breaks && self.calls >= rule.min_calls && (self.is_whole || rule.comparison.is_upwards())

@@ -47,6 +47,13 @@ impl MetricCells {
         distinct.insert(hash, day);
     }
 
+    /// What counters and distinct values take, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let counters = if self.counters.get().is_some() { size_of::<[AtomicU64; COUNTERS]>() } else { 0 };
+        let uniques = self.uniques.iter().filter(|distinct| distinct.get().is_some()).count();
+        counters + uniques * size_of::<Distinct>()
+    }
+
     pub(super) fn counter(&self, row: usize) -> u64 {
         let counter = self.counters.get().and_then(|counters| counters.get(row));
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))

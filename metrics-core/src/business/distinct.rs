@@ -99,6 +99,9 @@ impl Distinct {
 pub(crate) struct Registers(Vec<u8>);
 
 impl Registers {
+    /// How many there are, unless nothing was inserted.
+    pub(crate) const LEN: usize = REGISTERS;
+
     fn add(&mut self, words: &[u64]) {
         self.0.resize(words.len() * PACKED, 0);
         for (ours, theirs) in self.0.iter_mut().zip(words.iter().flat_map(|word| word.to_le_bytes())) {

@@ -1,8 +1,11 @@
 //! Adds up figures by group of statuses, of many frames and endpoints.
 
+use super::packed::Packed;
+use crate::cell::Bytes;
 use crate::histogram::Sum;
 use crate::layout::Layout;
-use crate::snapshot::GroupSnapshot;
+use crate::outcome::StatusGroup;
+use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot};
 
 /// The sum of some figures of one registry. Durations are added in spread-out buckets, which are made once and used again:
 /// to merge one histogram after the other would allocate and copy each time.
@@ -12,34 +15,103 @@ pub(super) struct Adder {
     groups: Vec<GroupSnapshot>,
     /// The durations of each group; those behind the groups are empty.
     durations: Vec<Sum>,
+    /// What no duration of a group is outside of, of those whose extremes are not known.
+    bounds: Vec<Extremes>,
 }
 
 impl Adder {
     pub(super) fn new(layout: Layout) -> Self {
-        Self { layout, groups: Vec::new(), durations: Vec::new() }
+        Self { layout, groups: Vec::new(), durations: Vec::new(), bounds: Vec::new() }
     }
 
     pub(super) fn add(&mut self, groups: &[GroupSnapshot]) {
         for theirs in groups {
-            let known = self.groups.iter().position(|ours| ours.group == theirs.group);
-            let at = known.unwrap_or_else(|| {
-                self.groups.push(GroupSnapshot::empty(theirs.group, self.layout));
-                if self.durations.len() < self.groups.len() {
-                    self.durations.push(Sum::new(self.layout));
-                }
-                self.groups.len() - 1
-            });
+            let at = self.at(theirs.group);
             self.groups[at].merge_counts(theirs);
             self.durations[at].add(&theirs.histogram);
+        }
+    }
+
+    pub(super) fn add_packed(&mut self, packed: &Packed) {
+        for (theirs, buckets) in packed.groups() {
+            let at = self.at(theirs.group);
+            self.groups[at].merge_counts(&theirs);
+            self.durations[at].add_octaves(|counts| buckets.add_to(counts, self.layout));
+        }
+    }
+
+    /// Adds what an endpoint counted since an earlier state, without making figures of that. Minimum and maximum are right to
+    /// within a bucket.
+    pub(super) fn add_since(&mut self, now: &EndpointSnapshot, earlier: Option<&EndpointSnapshot>) {
+        for now in &now.groups {
+            let earlier =
+                earlier.and_then(|earlier| earlier.groups.iter().find(|earlier| earlier.group == now.group));
+            let Some(earlier) = earlier else {
+                self.add(std::slice::from_ref(now));
+                continue;
+            };
+            let Some(counted) = counted_since(now, earlier, self.layout) else { continue };
+            let at = self.at(now.group);
+            self.groups[at].merge_counts(&counted);
+            self.bounds[at] = self.bounds[at].widened(now.extremes);
+            self.durations[at].add_difference(&now.histogram, &earlier.histogram);
         }
     }
 
     /// The sum so far; the next one begins at nothing.
     pub(super) fn take(&mut self) -> Vec<GroupSnapshot> {
         let mut groups = std::mem::take(&mut self.groups);
-        for (group, durations) in groups.iter_mut().zip(&mut self.durations) {
+        for ((group, durations), bounds) in
+            groups.iter_mut().zip(&mut self.durations).zip(self.bounds.drain(..))
+        {
             group.histogram = durations.take();
+            if bounds == Extremes::NONE {
+                continue;
+            }
+            // As wide as it can be: the ends of the outermost buckets, but never beyond what occurred.
+            let ends = Extremes::NONE.fitted(&group.histogram, group.clamped);
+            let max = if group.clamped > 0 { bounds.max } else { ends.max.min(bounds.max) };
+            let widest = Extremes { min: ends.min.max(bounds.min), max };
+            group.extremes = group.extremes.widened(widest).fitted(&group.histogram, group.clamped);
         }
         groups
     }
+
+    /// Where a group is.
+    fn at(&mut self, group: StatusGroup) -> usize {
+        self.groups.iter().position(|ours| ours.group == group).unwrap_or_else(|| {
+            self.groups.push(GroupSnapshot::empty(group, self.layout));
+            self.bounds.push(Extremes::NONE);
+            if self.durations.len() < self.groups.len() {
+                self.durations.push(Sum::new(self.layout));
+            }
+            self.groups.len() - 1
+        })
+    }
+}
+
+/// What a group counted since an earlier state, without durations; `None` if nothing changed.
+fn counted_since(now: &GroupSnapshot, earlier: &GroupSnapshot, layout: Layout) -> Option<GroupSnapshot> {
+    let state = |group: &GroupSnapshot| {
+        (group.sum_nanos, group.clamped, group.bytes, group.truncated, group.histogram.total())
+    };
+    if now.counts == earlier.counts && state(now) == state(earlier) {
+        return None;
+    }
+    let before = |outcome| {
+        let known = earlier.counts.iter().find(|(known, _)| *known == outcome);
+        known.map_or(0, |&(_, count)| count)
+    };
+    let counts = now.counts.iter().map(|&(outcome, count)| (outcome, count.saturating_sub(before(outcome))));
+    Some(GroupSnapshot {
+        counts: counts.filter(|&(_, count)| count > 0).collect(),
+        sum_nanos: now.sum_nanos.saturating_sub(earlier.sum_nanos),
+        clamped: now.clamped.saturating_sub(earlier.clamped),
+        bytes: Bytes {
+            request: now.bytes.request.saturating_sub(earlier.bytes.request),
+            response: now.bytes.response.saturating_sub(earlier.bytes.response),
+        },
+        truncated: now.truncated.saturating_sub(earlier.truncated),
+        ..GroupSnapshot::empty(now.group, layout)
+    })
 }

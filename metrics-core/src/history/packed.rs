@@ -1,29 +1,243 @@
 //! Figures by group of statuses, packed: most of a histogram's buckets are empty, and most counts are small.
 
-use crate::snapshot::{GroupSnapshot, merge_groups};
+use std::ops::Range;
 
-/// Groups as postcard's bytes: 2 or 3 for a bucket in use, where an unpacked one takes 8, used or not.
+use crate::histogram::Histogram;
+use crate::layout::Layout;
+use crate::snapshot::GroupSnapshot;
+
+/// Groups, one after the other: each as postcard's bytes of a group without durations, the length of its buckets in bytes, and
+/// the buckets. 2 or 3 bytes for a bucket in use, where an unpacked one takes 8, used or not; and read without making a
+/// histogram of each frame.
+///
+/// Buckets are numbers in their order: an even one is twice the count of the next bucket, an odd one twice the length of a run
+/// of empty ones and 1. Numbers are in groups of seven bits, the low ones first, all but the last with the high bit set.
 #[derive(Debug, Clone)]
 pub(super) struct Packed(Box<[u8]>);
 
+/// The buckets of one packed group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Buckets<'a>(&'a [u8]);
+
 impl Packed {
     pub(super) fn new(groups: &[GroupSnapshot]) -> Self {
-        let bytes = postcard::to_allocvec(groups).expect("groups are plain numbers, and memory is there");
+        let mut bytes = Vec::new();
+        for group in groups {
+            let mut buckets = Vec::new();
+            put_all(&mut buckets, group.histogram.indexed());
+            put_group(&mut bytes, without_durations(group), &buckets);
+        }
         Self(bytes.into_boxed_slice())
     }
 
-    pub(super) fn unpack(&self) -> Vec<GroupSnapshot> {
-        postcard::from_bytes(&self.0).expect("it was packed here")
+    /// The groups without their durations, and these.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (GroupSnapshot, Buckets<'_>)> {
+        let mut rest = &*self.0;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let (group, behind) = postcard::take_from_bytes(rest).expect("it was packed here");
+            rest = behind;
+            let length = take(&mut rest) as usize;
+            let (buckets, behind) = rest.split_at(length);
+            rest = behind;
+            Some((group, Buckets(buckets)))
+        })
     }
 
     /// Adds groups of the same registry.
-    pub(super) fn add(&mut self, groups: &[GroupSnapshot]) {
-        let mut sum = self.unpack();
-        merge_groups(&mut sum, groups).expect("figures of one registry have one precision");
-        *self = Self::new(&sum);
+    pub(super) fn add(&mut self, later: &Self) {
+        let mut more: Vec<_> = later.groups().collect();
+        let (mut bytes, mut merged) = (Vec::with_capacity(self.0.len() + later.0.len()), Vec::new());
+        for (mut group, buckets) in self.groups() {
+            let same = more.iter().position(|(theirs, _)| theirs.group == group.group);
+            let Some((theirs, their_buckets)) = same.map(|at| more.swap_remove(at)) else {
+                put_group(&mut bytes, group, buckets.0);
+                continue;
+            };
+            group.merge_counts(&theirs);
+            merged.clear();
+            put_all(&mut merged, sums(buckets, their_buckets));
+            put_group(&mut bytes, group, &merged);
+        }
+        for (group, buckets) in more {
+            put_group(&mut bytes, group, buckets.0);
+        }
+        *self = Self(bytes.into_boxed_slice());
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.0.len()
+    }
+}
+
+impl Buckets<'_> {
+    /// Adds the counts to `sums`, which has one place for each bucket. Gives the span of octaves that has any.
+    pub(super) fn add_to(self, sums: &mut [u64], layout: Layout) -> Range<usize> {
+        let mut ends: Option<(usize, usize)> = None;
+        for (index, count) in self {
+            sums[index] = sums[index].saturating_add(count);
+            ends = Some((ends.map_or(index, |(first, _)| first), index));
+        }
+        ends.map_or(0..0, |(first, last)| layout.octave(first)..layout.octave(last) + 1)
+    }
+}
+
+impl<'a> IntoIterator for Buckets<'a> {
+    type Item = (usize, u64);
+    type IntoIter = Counts<'a>;
+
+    fn into_iter(self) -> Counts<'a> {
+        Counts { rest: self.0, next: 0 }
+    }
+}
+
+/// The buckets that are not empty, by index, and their counts.
+#[derive(Debug)]
+pub(super) struct Counts<'a> {
+    rest: &'a [u8],
+    /// The bucket of the next count.
+    next: usize,
+}
+
+impl Iterator for Counts<'_> {
+    type Item = (usize, u64);
+
+    #[inline]
+    fn next(&mut self) -> Option<(usize, u64)> {
+        while !self.rest.is_empty() {
+            let number = take(&mut self.rest);
+            if number & 1 == 0 {
+                let index = self.next;
+                self.next += 1;
+                return Some((index, number >> 1));
+            }
+            self.next += (number >> 1) as usize;
+        }
+        None
+    }
+}
+
+/// The sums of two groups' buckets.
+fn sums<'a>(ours: Buckets<'a>, theirs: Buckets<'a>) -> impl Iterator<Item = (usize, u64)> {
+    let (mut ours, mut theirs) = (ours.into_iter().peekable(), theirs.into_iter().peekable());
+    std::iter::from_fn(move || match (ours.peek(), theirs.peek()) {
+        (Some((a, _)), Some((b, _))) if a == b => {
+            let ((index, a), (_, b)) = (ours.next()?, theirs.next()?);
+            Some((index, a.saturating_add(b).min(MAX_COUNT)))
+        }
+        (Some((a, _)), Some((b, _))) if a > b => theirs.next(),
+        (None, _) => theirs.next(),
+        _ => ours.next(),
+    })
+}
+
+/// The largest count that fits: twice as much is a number. Nobody records for as long as it would take.
+const MAX_COUNT: u64 = u64::MAX >> 1;
+
+fn without_durations(group: &GroupSnapshot) -> GroupSnapshot {
+    let layout = Layout::for_digits(group.histogram.significant_digits()).unwrap_or(Layout::TWO_DIGITS);
+    GroupSnapshot { counts: group.counts.clone(), histogram: Histogram::empty(layout), ..*group }
+}
+
+fn put_group(bytes: &mut Vec<u8>, group: GroupSnapshot, buckets: &[u8]) {
+    let head = postcard::to_allocvec(&group).expect("a group is plain numbers, and memory is there");
+    bytes.extend_from_slice(&head);
+    put(bytes, buckets.len() as u64);
+    bytes.extend_from_slice(buckets);
+}
+
+fn put_all(bytes: &mut Vec<u8>, counts: impl Iterator<Item = (usize, u64)>) {
+    let mut next = 0;
+    for (index, count) in counts {
+        if index > next {
+            put(bytes, ((index - next) as u64) << 1 | 1);
+        }
+        put(bytes, count.min(MAX_COUNT) << 1);
+        next = index + 1;
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// The number at the front, taken off; 0 at the end.
+#[inline]
+fn take(bytes: &mut &[u8]) -> u64 {
+    let (mut number, mut shift) = (0, 0);
+    while let Some((&byte, rest)) = bytes.split_first() {
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            break;
+        }
+        shift = (shift + 7) % u64::BITS;
+    }
+    number
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::outcome::{Outcome, StatusGroup};
+
+    const LAYOUT: Layout = Layout::TWO_DIGITS;
+
+    fn group(digit: u8, counts: &[(usize, u64)]) -> GroupSnapshot {
+        let mut buckets = vec![0; LAYOUT.buckets()];
+        counts.iter().for_each(|&(at, count)| buckets[at] = count);
+        let histogram = Histogram::from_counts(LAYOUT, 0, &buckets);
+        let calls = histogram.total();
+        let name = StatusGroup::Class(digit);
+        let counts = vec![(Outcome::Status(u16::from(digit) * 100), calls)];
+        GroupSnapshot { counts, sum_nanos: calls, histogram, ..GroupSnapshot::empty(name, LAYOUT) }
+    }
+
+    fn unpacked(packed: &Packed) -> Vec<GroupSnapshot> {
+        let groups = packed.groups().map(|(group, buckets)| {
+            let mut counts = vec![0; LAYOUT.buckets()];
+            let octaves = buckets.add_to(&mut counts, LAYOUT);
+            let used = |at: &usize| counts[*at] > 0;
+            assert!((0..counts.len()).filter(used).all(|at| octaves.contains(&LAYOUT.octave(at))));
+            GroupSnapshot { histogram: Histogram::from_counts(LAYOUT, 0, &counts), ..group }
+        });
+        groups.collect()
+    }
+
+    fn counts() -> impl Strategy<Value = Vec<(usize, u64)>> {
+        let count = prop_oneof![1_u64..4, 1_u64..1_000_000, Just(u64::MAX >> 2)];
+        prop::collection::vec((0..LAYOUT.buckets(), count), 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_is_read_back_and_adds_up(ours in counts(), theirs in counts(), more in counts()) {
+            let (ours, theirs, more) = (group(2, &ours), group(2, &theirs), group(5, &more));
+            let mut packed = Packed::new(std::slice::from_ref(&ours));
+            prop_assert_eq!(unpacked(&packed), [ours.clone()]);
+            packed.add(&Packed::new(&[more.clone(), theirs.clone()]));
+            let mut sum = ours;
+            sum.merge(&theirs).unwrap();
+            prop_assert_eq!(unpacked(&packed), [sum, more]);
+        }
+
+        #[test]
+        fn numbers_of_every_size_are_read_back(numbers in prop::collection::vec(any::<u64>(), 0..50), bits in 0_u32..64) {
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|number| put(&mut bytes, number >> bits));
+            let mut rest = &*bytes;
+            for number in numbers {
+                prop_assert_eq!(take(&mut rest), number >> bits);
+            }
+            prop_assert!(rest.is_empty());
+        }
     }
 }

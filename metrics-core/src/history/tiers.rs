@@ -72,6 +72,18 @@ impl<T: Content> Tiers<T> {
         frames.filter(move |frame| frame.start + (frame.end - frame.start) / 2 >= since)
     }
 
+    /// The last one that was pushed, or what it became part of.
+    pub(super) fn newest(&self) -> Option<&Frame<T>> {
+        self.tiers.first()?.1.back()
+    }
+
+    /// Forgets the oldest frame, unless it is the only one.
+    pub(super) fn drop_oldest(&mut self) -> bool {
+        let frames: usize = self.tiers.iter().map(|(_, frames)| frames.len()).sum();
+        let oldest = self.tiers.iter_mut().rev().find(|(_, frames)| !frames.is_empty());
+        frames > 1 && oldest.and_then(|(_, frames)| frames.pop_front()).is_some()
+    }
+
     /// What all frames take on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         let of = |(_, frames): &(Tier, VecDeque<Frame<T>>)| {

@@ -263,6 +263,23 @@ fn each_route_has_an_alert_of_its_own() {
 }
 
 #[test]
+fn a_route_that_falls_silent_has_too_few_calls() {
+    let rule = |name, scope| Rule::new(name, Metric::Calls, Comparison::Below, 10.0).scope(scope);
+    let one = Scope::Route("/a".to_owned());
+    let mut watched = Watched::new([rule("each", Scope::EachRoute), rule("one", one)]);
+    watched.source.routes = vec![("/a", figures(50, 0)), ("/b", figures(50, 0))];
+    assert_eq!(watched.after(30 * SECOND), []);
+    watched.source.routes = vec![("/b", figures(50, 0))];
+    let told = watched.after(30 * SECOND);
+    assert_eq!(changes(&told), [Change::Firing; 2]);
+    assert!(told.iter().all(|notice| &*notice.alert.endpoint.as_ref().unwrap().route == "/a"));
+    assert!(told.iter().all(|notice| notice.alert.value == Some(0.0)));
+    assert_eq!(watched.after(30 * SECOND), []);
+    watched.source.routes = vec![("/a", figures(10, 0)), ("/b", figures(50, 0))];
+    assert_eq!(changes(&watched.after(30 * SECOND)), [Change::Resolved; 2]);
+}
+
+#[test]
 fn every_metric_is_the_figure_of_its_name() {
     let milliseconds = Duration::from_millis;
     let total = Figures {

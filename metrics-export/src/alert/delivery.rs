@@ -17,11 +17,14 @@ const MAX_QUEUED: usize = 256;
 /// Notices that are sent at one time at most.
 const MAX_BATCH: usize = 32;
 
-/// How often a batch is tried.
-const MAX_ATTEMPTS: u32 = 8;
+/// For how long a batch is tried. What waits behind it is stuck meanwhile, and what is older helps nobody.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 900 });
 
 /// The pauses between the attempts.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(if cfg!(test) { 5 } else { 500 }),
+    longest: Duration::from_secs(30),
+};
 
 /// Where notices go.
 pub trait Destination: Send + 'static {
@@ -29,11 +32,11 @@ pub trait Destination: Send + 'static {
     fn name(&self) -> &'static str;
 
     /// Sends some notices, the oldest first. May take its time; a delivery's thread does nothing else. A panic ends the
-    /// thread, and what comes then is dropped.
+    /// thread, and what waits and what comes then is dropped.
     ///
     /// # Errors
     ///
-    /// When none of them, or not all of them, could be sent.
+    /// When none of them, or not all of them, could be sent. Where that is for good, they are sent once more, one by one.
     fn send(&mut self, notices: &[Notice]) -> Result<(), SendError>;
 
     /// How often it has to be told again of all alerts that fire; default: never.
@@ -72,8 +75,9 @@ pub struct DeliveryCounts {
 
 /// A thread that sends what it is told to one destination.
 ///
-/// Telling it never waits. At most 256 notices wait; then the oldest are dropped and counted. Those that could not be sent
-/// are tried again, 8 times in about a minute, at intervals that grow and vary.
+/// Telling it never waits. At most 256 notices wait; then the oldest are dropped and counted, reminders first. Of the
+/// reminders of one alert only the last one waits. What could not be sent is tried again for a quarter of an hour, at
+/// intervals that grow to half a minute and vary.
 pub struct Delivery {
     inner: Arc<Inner>,
     repeat_every: Option<Duration>,
@@ -128,15 +132,7 @@ impl Delivery {
             Vec::new()
         };
         for notice in notices.iter().cloned().chain(repeated) {
-            if state.stopped {
-                state.counts.dropped += 1;
-                continue;
-            }
-            if state.queue.len() == MAX_QUEUED {
-                state.counts.dropped += 1;
-                state.queue.pop_front();
-            }
-            state.queue.push_back(notice);
+            state.queue(notice);
         }
         self.inner.changed.notify_all();
     }
@@ -147,7 +143,7 @@ impl Delivery {
         self.inner.changed.notify_all();
     }
 
-    /// Whether the thread has ended, which it only does once it is stopped.
+    /// Whether the thread has ended, which it only does once it is stopped, or its destination has panicked.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
@@ -168,6 +164,39 @@ impl Drop for Delivery {
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn queue(&mut self, notice: Notice) {
+        if self.stopped {
+            self.counts.dropped += 1;
+            return;
+        }
+        if notice.change == Change::Reminder {
+            let about = |alert: &Alert| (Arc::clone(&alert.rule), alert.endpoint.clone());
+            let ours = about(&notice.alert);
+            self.queue.retain(|other| other.change != Change::Reminder || about(&other.alert) != ours);
+        }
+        if self.queue.len() == MAX_QUEUED {
+            let reminder = self.queue.iter().position(|other| other.change == Change::Reminder);
+            self.queue.remove(reminder.unwrap_or(0));
+            self.counts.dropped += 1;
+        }
+        self.queue.push_back(notice);
+    }
+}
+
+/// Accounts for what is left when the thread ends, however it does.
+struct AtEnd<'a>(&'a Inner);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.stopped = true;
+        state.counts.failed += std::mem::take(&mut state.sending) as u64;
+        state.counts.dropped += state.queue.len() as u64;
+        state.queue.clear();
     }
 }
 
@@ -203,34 +232,43 @@ impl Inner {
 }
 
 fn run(mut destination: impl Destination, inner: &Inner) {
+    let _at_end = AtEnd(inner);
     while let Some(batch) = inner.next() {
-        let mut attempt = 1;
-        loop {
-            let result = destination.send(&batch);
-            let mut state = inner.lock();
-            let Err(SendError { reason, is_temporary }) = result else {
-                state.counts.sent += batch.len() as u64;
-                state.counts.last_error = None;
-                state.sending = 0;
-                break;
-            };
-            state.counts.last_error = Some(reason);
-            if !is_temporary || attempt == MAX_ATTEMPTS || state.stopped {
-                state.counts.failed += batch.len() as u64;
-                state.sending = 0;
-                if state.stopped {
-                    // It would fail again, and somebody waits for this to end.
-                    state.counts.dropped += state.queue.len() as u64;
-                    state.queue.clear();
-                }
-                break;
-            }
-            state.counts.retried += 1;
-            drop(state);
-            inner.pause(BACKOFF.pause_after(attempt));
-            attempt += 1;
+        if !deliver(&mut destination, inner, &batch) {
+            return;
         }
     }
+}
+
+/// Sends a batch, however often that takes; `false` if nothing more is to be sent.
+fn deliver(destination: &mut impl Destination, inner: &Inner, batch: &[Notice]) -> bool {
+    let since = Instant::now();
+    for attempt in 1.. {
+        let result = destination.send(batch);
+        let mut state = inner.lock();
+        let Err(SendError { reason, is_temporary }) = result else {
+            state.counts.sent += batch.len() as u64;
+            state.counts.last_error = None;
+            state.sending -= batch.len();
+            break;
+        };
+        state.counts.last_error = Some(reason);
+        if !is_temporary && batch.len() > 1 && !state.stopped {
+            state.counts.retried += 1;
+            drop(state);
+            return batch.chunks(1).all(|notice| deliver(destination, inner, notice));
+        }
+        if !is_temporary || state.stopped || since.elapsed() >= GIVE_UP_AFTER {
+            state.counts.failed += batch.len() as u64;
+            state.sending -= batch.len();
+            // Once stopped: the rest would fail, too, and somebody waits for this to end.
+            return !state.stopped;
+        }
+        state.counts.retried += 1;
+        drop(state);
+        inner.pause(BACKOFF.pause_after(attempt));
+    }
+    true
 }
 
 #[cfg(test)]
@@ -325,6 +363,63 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_for_long_is_given_up() {
+        let (delivery, answer, _seen) = scripted(None);
+        tell(&delivery, &[notice()]);
+        // Far more than it takes: the answers are not waited for.
+        (0..10_000).for_each(|_| answer.send(Err(error(true))).unwrap());
+        let counts = counts(&delivery, |counts| counts.queued == 0);
+        assert_eq!((counts.sent, counts.failed), (0, 1));
+        assert!(counts.retried > 1, "{counts:?}");
+    }
+
+    #[test]
+    fn one_notice_that_is_refused_takes_no_other_with_it() {
+        let (delivery, answer, seen) = scripted(None);
+        tell(&delivery, &[notice(), notice(), notice()]);
+        for refused in [true, false, true, false] {
+            answer.send(if refused { Err(error(false)) } else { Ok(()) }).unwrap();
+        }
+        let counts = counts(&delivery, |counts| counts.queued == 0);
+        assert_eq!((counts.sent, counts.failed, counts.dropped), (2, 1, 0));
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [3, 1, 1, 1]);
+    }
+
+    #[test]
+    fn reminders_take_the_place_of_older_ones_and_of_no_other_notice() {
+        let (delivery, answer, seen) = scripted(None);
+        let firing = notice();
+        let reminder = Notice { change: Change::Reminder, ..firing.clone() };
+        tell(&delivery, std::slice::from_ref(&firing));
+        assert_eq!(seen.recv(), Ok(1));
+        // The destination hangs.
+        (0..MAX_QUEUED).for_each(|_| tell(&delivery, std::slice::from_ref(&reminder)));
+        assert_eq!((delivery.counts().queued, delivery.counts().dropped), (2, 0));
+        tell(&delivery, &vec![firing; MAX_QUEUED]);
+        assert_eq!((delivery.counts().queued, delivery.counts().dropped), (MAX_QUEUED as u64 + 1, 1));
+        drop(answer);
+    }
+
+    #[test]
+    fn a_destination_that_panics_leaves_nothing_uncounted() {
+        struct Panics;
+        impl Destination for Panics {
+            fn name(&self) -> &'static str {
+                "panics"
+            }
+
+            fn send(&mut self, _: &[Notice]) -> Result<(), SendError> {
+                panic!("a test panics")
+            }
+        }
+        let delivery = Delivery::start(Panics).unwrap();
+        tell(&delivery, &vec![notice(); MAX_BATCH + 5]);
+        let ended = counts(&delivery, |counts| counts.queued == 0);
+        tell(&delivery, &[notice()]);
+        assert_eq!((ended.failed + ended.dropped, delivery.counts().dropped), (37, ended.dropped + 1));
+    }
+
+    #[test]
     fn the_queue_is_bounded_and_what_does_not_fit_is_counted() {
         let (delivery, answer, seen) = scripted(None);
         tell(&delivery, &[notice()]);
@@ -347,13 +442,14 @@ mod tests {
         let (delivery, answer, _seen) = scripted(Some(every));
         let (mut now, notice) = (Moment::now(), notice());
         let firing = || vec![notice.alert.clone()];
+        (0..3).for_each(|_| answer.send(Ok(())).unwrap());
         // New and firing is one notice.
         delivery.tell(now, std::slice::from_ref(&notice), firing);
         for _ in 0..120 {
+            counts(&delivery, |counts| counts.queued == 0);
             now.monotonic += Duration::from_secs(1);
             delivery.tell(now, &[], firing);
         }
-        (0..3).for_each(|_| answer.send(Ok(())).unwrap());
         assert_eq!(counts(&delivery, |counts| counts.queued == 0).sent, 3);
     }
 

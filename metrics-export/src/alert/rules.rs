@@ -1,9 +1,10 @@
 //! Rules from TOML.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use metrics_core::Window;
-use metrics_core::alert::{Comparison, Metric, Rule, Scope, Severity};
+use metrics_core::alert::{Comparison, Metric, Rule, RuleError, Scope, Severity};
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
@@ -49,11 +50,15 @@ pub fn rules_from_toml(text: &str) -> Result<Vec<Rule>, RulesError> {
         line: line(error.span().map_or(0, |span| span.start)),
         reason: error.message().to_owned(),
     })?;
+    let mut names = HashSet::new();
     let rules = file.rule.into_iter().map(|table| {
         let line = line(table.span().start);
         let refused = |reason| RulesError { line, reason };
         let rule = table.into_inner().rule().map_err(refused)?;
         rule.check().map_err(|error| refused(error.to_string()))?;
+        if !names.insert(rule.name.clone()) {
+            return Err(refused(RuleError::Duplicate { name: rule.name }.to_string()));
+        }
         Ok(rule)
     });
     rules.collect()
@@ -76,7 +81,7 @@ struct Table {
     comparison: Comparison,
     threshold: f64,
     clear: Option<f64>,
-    #[serde(default, deserialize_with = "some_word")]
+    #[serde(default, deserialize_with = "some_window")]
     window: Option<Window>,
     #[serde(default, rename = "for", deserialize_with = "some_duration")]
     for_duration: Option<Duration>,
@@ -121,6 +126,18 @@ fn some_word<'de, D: Deserializer<'de>, T: std::str::FromStr<Err: std::fmt::Disp
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     word(deserializer).map(Some)
+}
+
+/// A window that alerts can be about.
+fn some_window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Window>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.parse() {
+        Ok(Window::SinceReset) | Err(_) => {
+            let text: String = text.chars().take(32).collect();
+            Err(de::Error::custom(format!("window is {text:?}; allowed: 1m, 5m, 1h, 24h")))
+        }
+        Ok(window) => Ok(Some(window)),
+    }
 }
 
 /// A whole number and a unit: `30s`, `5m`, `1h`.
@@ -170,11 +187,13 @@ mod tests {
     fn every_field_is_read() {
         let more = "clear = 1.5\nwindow = \"1h\"\nfor = \"2m\"\nmin_calls = 7\nseverity = \"info\"\n\
                     each_route = true\nremind_every = \"0s\"\n";
-        let rules = rules_from_toml(&format!("{RULE}{more}{RULE}route = \"/a\"")).unwrap();
+        let other = RULE.replace("slow", "other");
+        let rules = rules_from_toml(&format!("{RULE}{more}{other}route = \"/a\"")).unwrap();
         let slow = Rule::new("slow", Metric::P95, Comparison::Above, 2.0);
-        let first = slow.clone().clear(1.5).window(Window::OneHour).for_at_least(Duration::from_secs(120));
+        let first = slow.clear(1.5).window(Window::OneHour).for_at_least(Duration::from_secs(120));
         let first = first.min_calls(7).severity(Severity::Info).scope(Scope::EachRoute);
-        let second = slow.scope(Scope::Route("/a".to_owned()));
+        let second =
+            Rule::new("other", Metric::P95, Comparison::Above, 2.0).scope(Scope::Route("/a".to_owned()));
         assert_eq!(rules, [first.remind_every(Duration::ZERO), second]);
     }
 
@@ -182,7 +201,9 @@ mod tests {
     fn what_is_wrong_is_refused_with_its_line_and_what_is_allowed() {
         for (more, line, allowed) in [
             ("treshold = 3", "line 7: ", "unknown field `treshold`, expected one of `name`, `metric`,"),
-            ("\nwindow = \"2m\"", "line 8: ", "window is \"2m\"; allowed: 1m, 5m, 1h, 24h"),
+            ("\nwindow = \"2m\"", "line 8: ", "window is \"2m\"; allowed: 1m, 5m, 1h, 24h\n"),
+            ("window = \"reset\"", "line 7: ", "window is \"reset\"; allowed: 1m, 5m, 1h, 24h\n"),
+            (RULE, "line 8: ", "two rules are called \"slow\"; allowed: one rule a name\n"),
             ("severity = \"bad\"", "line 7: ", "severity is \"bad\"; allowed: info, warning, critical"),
             ("for = \"-1s\"", "line 7: ", "allowed: a whole number and s, m or h"),
             ("for = \"s\"", "line 7: ", "allowed: a whole number and s, m or h"),
@@ -193,7 +214,7 @@ mod tests {
             ("[[rules]]", "line 7: ", "unknown field `rules`, expected `rule`"),
             ("=", "line 7: ", ""),
         ] {
-            let error = refused(more);
+            let error = refused(more) + "\n";
             assert!(error.starts_with(line) && error.contains(allowed), "{more:?}: {error}");
         }
         let error = rules_from_toml(&RULE.replace("p95", "p96")).unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! What is sent once a second to those who watch.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use metrics_core::{Health, Point, Summary, Window};
 use serde::Serialize;
@@ -23,12 +23,20 @@ pub struct LiveBody {
     open_streams: u64,
     /// The last second of the history; `null` before there is one.
     point: Option<PointBody>,
+    /// When the figures were reset last; `null` if they never were.
+    last_reset: Option<Time>,
     monitor: MonitorBody,
 }
 
 impl LiveBody {
-    /// The figures of a window, the newest point of the history, and the history's memory in bytes.
-    pub fn new(window: Window, summary: &Summary, newest: Option<&Point>, history_bytes: usize) -> Self {
+    /// The figures of a window, the newest point of the history, when the last reset was, and what the monitor takes.
+    pub fn new(
+        window: Window,
+        summary: &Summary,
+        newest: Option<&Point>,
+        last_reset: Option<SystemTime>,
+        cost: MonitorCost,
+    ) -> Self {
         let total = &summary.total;
         Self {
             time: Time(SystemTime::now()),
@@ -40,30 +48,49 @@ impl LiveBody {
             in_flight: summary.in_flight,
             open_streams: summary.open_streams,
             point: newest.map(PointBody::from),
-            monitor: MonitorBody::new(&summary.health, history_bytes),
+            last_reset: last_reset.map(Time),
+            monitor: MonitorBody::new(&summary.health, cost),
         }
     }
 }
 
 /// What the monitor itself takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MonitorCost {
+    /// The memory of the history and of the samples of resources, in bytes.
+    pub history_bytes: usize,
+    /// The memory of all shards, in bytes.
+    pub shard_bytes: usize,
+    /// What a record takes with its two clock readings, as measured on this machine; `None` before it was measured.
+    pub record: Option<Duration>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct MonitorBody {
     history_bytes: usize,
+    shard_bytes: usize,
+    /// `null` before it was measured.
+    record_seconds: Option<f64>,
     shards: u64,
     series: u64,
     max_series: u64,
 }
 
 impl MonitorBody {
-    fn new(health: &Health, history_bytes: usize) -> Self {
-        Self { history_bytes, shards: health.shards, series: health.endpoints, max_series: health.max_series }
+    fn new(health: &Health, cost: MonitorCost) -> Self {
+        Self {
+            history_bytes: cost.history_bytes,
+            shard_bytes: cost.shard_bytes,
+            record_seconds: cost.record.map(|record| record.as_secs_f64()),
+            shards: health.shards,
+            series: health.endpoints,
+            max_series: health.max_series,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use metrics_core::{History, Registry};
 
     use super::*;
@@ -74,14 +101,23 @@ mod tests {
         let history = History::new(registry.clone());
         registry.record(registry.endpoint("GET", "/"), 500, Duration::from_millis(2));
         history.tick();
-        let trend = history.trend(Window::OneMinute, None, None).unwrap();
         let summary = history.summary(Window::OneMinute);
-        let body = LiveBody::new(Window::OneMinute, &summary, trend.points.last(), history.heap_bytes());
+        let cost = MonitorCost {
+            history_bytes: history.heap_bytes(),
+            shard_bytes: registry.shard_bytes(),
+            record: Some(Duration::from_nanos(36)),
+        };
+        let reset = SystemTime::UNIX_EPOCH;
+        let newest = history.newest();
+        let body = LiveBody::new(Window::OneMinute, &summary, newest.as_ref(), Some(reset), cost);
         let body = serde_json::to_value(body).unwrap();
         assert_eq!((&body["window"], &body["total_calls"]), (&"1m".into(), &1.into()));
         assert_eq!((&body["server_errors"], &body["point"]["server_errors"]), (&1.into(), &1.into()));
         assert_eq!(body["monitor"]["series"], 1);
         assert!(body["monitor"]["history_bytes"].as_u64() > Some(0));
+        assert!(body["monitor"]["shard_bytes"].as_u64() > Some(1_000));
+        assert_eq!(body["monitor"]["record_seconds"], 3.6e-8);
+        assert_eq!(body["last_reset"], "1970-01-01T00:00:00.000Z");
         assert!(body.get("recent_errors").is_none());
     }
 }

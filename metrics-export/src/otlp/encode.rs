@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use metrics_core::{EndpointSnapshot, GroupSnapshot, MetricSnapshot, MetricValue, Snapshot};
+use metrics_core::{EndpointSnapshot, GroupSnapshot, MetricReading, MetricSnapshot, Snapshot};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -206,18 +206,18 @@ impl Writer<'_> {
             let aggregation_temporality = self.temporality();
             Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic: true })
         };
-        let (unit, data) = match metric.value() {
-            MetricValue::Counter(count) => ("1", sum(vec![number(self.span, Vec::new(), int(count))])),
-            MetricValue::Gauge(value) => {
+        let (unit, data) = match metric.reading() {
+            MetricReading::Counter(count) => ("1", sum(vec![number(self.span, Vec::new(), int(count))])),
+            MetricReading::Gauge(value) => {
                 let point = number(self.span, Vec::new(), Value::AsDouble(value));
                 ("1", Data::Gauge(Gauge { data_points: vec![point] }))
             }
-            MetricValue::Timer(times) => ("s", self.histogram(std::iter::once((Vec::new(), vec![times?])))),
-            MetricValue::HitRatio { hits, misses } => {
+            MetricReading::Timer(times) => ("s", self.histogram(std::iter::once((Vec::new(), vec![times?])))),
+            MetricReading::HitRatio { hits, misses } => {
                 let point = |result, count| number(self.span, vec![text("result", result)], int(count));
                 ("1", sum(vec![point("hit", hits), point("miss", misses)]))
             }
-            MetricValue::UniqueCount { today, yesterday } => {
+            MetricReading::UniqueCount { today, yesterday } => {
                 let point = |day, count| number(self.span, vec![text("day", day)], int(count));
                 let data_points = vec![point("today", today), point("yesterday", yesterday)];
                 ("1", Data::Gauge(Gauge { data_points }))

@@ -23,13 +23,14 @@ pub(crate) const MAX_SECONDS: f64 = 60.0;
 pub(crate) struct Bound {
     pub(crate) seconds: f64,
     pub(crate) nanos: u64,
-    /// The value of the `le` label: always with a point or an exponent, so that it is the same in all formats.
-    pub(crate) text: String,
+    /// The `le` label as text and what follows it: its value always has a point or an exponent, so that it is the same in all
+    /// formats.
+    pub(crate) label: String,
 }
 
 impl Bound {
     fn new(seconds: f64) -> Self {
-        Self { seconds, nanos: (seconds * 1e9).round() as u64, text: format!("{seconds:?}") }
+        Self { seconds, nanos: (seconds * 1e9).round() as u64, label: format!("le=\"{seconds:?}\"}} ") }
     }
 
     /// The bounds; `None` unless they are in range and ascending.
@@ -48,8 +49,8 @@ mod tests {
     #[test]
     fn bounds_are_texts_with_a_point_and_nanoseconds() {
         let bounds = Bound::all(&DEFAULT_DURATION_BOUNDS).unwrap();
-        assert_eq!((bounds[0].text.as_str(), bounds[0].nanos), ("0.0005", 500_000));
-        assert_eq!((bounds[17].text.as_str(), bounds[17].nanos), ("10.0", 10_000_000_000));
+        assert_eq!((bounds[0].label.as_str(), bounds[0].nanos), ("le=\"0.0005\"} ", 500_000));
+        assert_eq!((bounds[17].label.as_str(), bounds[17].nanos), ("le=\"10.0\"} ", 10_000_000_000));
         assert_eq!(Bound::new(1e-9).nanos, 1);
     }
 

@@ -1,37 +1,64 @@
-//! One series of the histogram: the durations of some groups of an endpoint's statuses.
+//! One series of a histogram: the durations of some groups of an endpoint's statuses, or those of a timer.
 
-use metrics_core::{EndpointSnapshot, GroupSnapshot};
+use metrics_core::{EndpointSnapshot, Exemplar, GroupSnapshot};
 
 use super::bounds::{Bound, MAX_BOUNDS};
 use super::names::{Class, Names};
 
-/// The groups of an endpoint that are one series.
+/// The durations of one series.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Durations<'a> {
-    endpoint: &'a EndpointSnapshot,
-    names: Names,
-    pub(crate) class: Class,
+    source: Source<'a>,
+    significant_digits: u8,
+    /// One of them that has a trace, if any is known.
+    pub(crate) exemplar: Option<&'a Exemplar>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    /// The groups of a class.
+    Endpoint(&'a EndpointSnapshot, Names, Class),
+    /// Without any group before the first time.
+    Timer(Option<&'a GroupSnapshot>),
 }
 
 impl<'a> Durations<'a> {
-    /// All series of an endpoint.
-    pub(crate) fn of(endpoint: &'a EndpointSnapshot, names: Names) -> impl Iterator<Item = Self> {
+    /// Those of a timer.
+    pub(crate) fn of_timer(times: Option<&'a GroupSnapshot>, significant_digits: u8) -> Self {
+        Self { source: Source::Timer(times), significant_digits, exemplar: None }
+    }
+
+    /// All series of an endpoint, each with its class.
+    pub(crate) fn of(
+        endpoint: &'a EndpointSnapshot,
+        names: Names,
+        significant_digits: u8,
+    ) -> impl Iterator<Item = (Class, Self)> {
         let classes = move || endpoint.groups().map(move |group| names.class(group.group()));
         // The first group of a class stands for all of them.
         let firsts = classes().enumerate().filter(move |&(place, class)| {
             let mut before = classes().take(place);
             !before.any(|before| before == class)
         });
-        firsts.map(move |(_, class)| Self { endpoint, names, class })
+        firsts.map(move |(_, class)| {
+            let source = Source::Endpoint(endpoint, names, class);
+            (class, Self { source, significant_digits, exemplar: None })
+        })
     }
 
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &'a GroupSnapshot> {
-        let (names, class) = (self.names, self.class);
-        self.endpoint.groups().filter(move |group| names.class(group.group()) == class)
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &'a GroupSnapshot> + use<'a> {
+        let (endpoint, timer) = match self.source {
+            Source::Endpoint(endpoint, names, class) => {
+                let is_in = move |group: &&GroupSnapshot| names.class(group.group()) == class;
+                (Some(endpoint.groups().filter(is_in)), None)
+            }
+            Source::Timer(times) => (None, times),
+        };
+        endpoint.into_iter().flatten().chain(timer)
     }
 
     pub(crate) fn significant_digits(&self) -> u8 {
-        self.groups().next().map_or(2, |group| group.histogram().significant_digits())
+        self.significant_digits
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -42,23 +69,19 @@ impl<'a> Durations<'a> {
         self.groups().fold(0, |sum, group| sum.saturating_add(group.sum_nanos()))
     }
 
+    /// The place of the first bound that is not below the exemplar, if there is one: that of the bounds' end where it is above
+    /// all of them.
+    pub(crate) fn exemplar_place(&self, bounds: &[Bound]) -> Option<usize> {
+        let exemplar = self.exemplar?;
+        Some(bounds.partition_point(|bound| bound.nanos < exemplar.nanos))
+    }
+
     /// How many durations there are up to each bound. A bucket of ours counts at a bound as soon as it begins below it.
     pub(crate) fn cumulative(&self, bounds: &[Bound]) -> [u64; MAX_BOUNDS] {
         let mut counts = [0_u64; MAX_BOUNDS];
         for group in self.groups() {
-            let mut at = 0;
-            for bucket in group.histogram().buckets() {
-                while bounds.get(at).is_some_and(|bound| bound.nanos < bucket.lowest) {
-                    at += 1;
-                }
-                if at == bounds.len() {
-                    break;
-                }
-                counts[at] = counts[at].saturating_add(bucket.count);
-            }
-        }
-        for at in 1..bounds.len() {
-            counts[at] = counts[at].saturating_add(counts[at - 1]);
+            let of_group = group.histogram().cumulative(bounds.iter().map(|bound| bound.nanos));
+            counts.iter_mut().zip(of_group).for_each(|(sum, count)| *sum = sum.saturating_add(count));
         }
         counts
     }
@@ -84,8 +107,8 @@ mod tests {
         let snapshot = registry.snapshot();
         let endpoint = snapshot.endpoints().next().unwrap();
         let series = |names| {
-            let mut series: Vec<_> = Durations::of(endpoint, names)
-                .map(|durations| (format!("{:?}", durations.class), durations.count(), durations.sum_nanos()))
+            let mut series: Vec<_> = Durations::of(endpoint, names, 2)
+                .map(|(class, durations)| (format!("{class:?}"), durations.count(), durations.sum_nanos()))
                 .collect();
             series.sort();
             series
@@ -110,7 +133,8 @@ mod tests {
             let root = registry.endpoint("GET", "/");
             nanos.iter().for_each(|&nanos| registry.record_nanos(root, 200, nanos));
             let snapshot = registry.snapshot();
-            let durations = Durations::of(snapshot.endpoints().next().unwrap(), Names::Prometheus).next().unwrap();
+            let endpoint = snapshot.endpoints().next().unwrap();
+            let (_, durations) = Durations::of(endpoint, Names::Prometheus, digits).next().unwrap();
             let seconds: Vec<_> = bounds.iter().map(|&nanos| nanos as f64 / 1e9).collect();
             let bounds = Bound::all(&seconds).unwrap();
             let counts = durations.cumulative(&bounds);

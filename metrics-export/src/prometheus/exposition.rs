@@ -7,6 +7,7 @@ use super::families;
 use super::format::Format;
 use super::names::{Names, RESERVED};
 use super::protobuf::{self, Protobuf};
+use super::resources::Resources;
 use super::text::{self, Dialect, Text};
 use crate::wire::Wire;
 
@@ -22,6 +23,8 @@ pub struct Exposition {
     pub(crate) constant_text: String,
     /// The constant labels as protobuf.
     pub(crate) constant_wire: Vec<u8>,
+    /// Whether OpenMetrics says when each series began to count.
+    pub(crate) created: bool,
     top_consumers: usize,
 }
 
@@ -46,6 +49,17 @@ impl Exposition {
     /// The text formats allocate nothing once the buffer is large enough; protobuf has two small lists besides. About 3 KB
     /// of text for each endpoint and class of statuses, with the default bounds.
     pub fn render(&self, snapshot: &Snapshot, format: Format, buffer: &mut Vec<u8>) {
+        self.render_with(snapshot, &Resources::default(), format, buffer);
+    }
+
+    /// As [`Exposition::render`], with what is known of the process besides.
+    pub fn render_with(
+        &self,
+        snapshot: &Snapshot,
+        resources: &Resources,
+        format: Format,
+        buffer: &mut Vec<u8>,
+    ) {
         buffer.clear();
         let since = snapshot.since();
         let dialect = match format {
@@ -53,11 +67,11 @@ impl Exposition {
             Format::OpenMetrics => Dialect::OpenMetrics,
             Format::Protobuf => {
                 let mut protobuf = Protobuf::new(buffer, self, since);
-                return families::write(snapshot, self.names, self.top_consumers, &mut protobuf);
+                return families::write(snapshot, resources, self.names, self.top_consumers, &mut protobuf);
             }
         };
         let mut text = Text::new(buffer, dialect, self, since);
-        families::write(snapshot, self.names, self.top_consumers, &mut text);
+        families::write(snapshot, resources, self.names, self.top_consumers, &mut text);
         text.finish();
     }
 }
@@ -75,6 +89,7 @@ pub struct Builder {
     names: Names,
     bounds: Option<Vec<f64>>,
     constant: Vec<(String, String)>,
+    created: bool,
     top_consumers: usize,
 }
 
@@ -109,6 +124,17 @@ impl Builder {
         self
     }
 
+    /// Whether OpenMetrics has a `_created` sample for each counter and histogram, with the time when it began to count;
+    /// default: no.
+    ///
+    /// Prometheus stores each of them as a series of its own, which for counters are as many again; it does so with all versions
+    /// that ask for OpenMetrics, unless one with the feature `created-timestamp-zero-ingestion` is told to take them for what
+    /// they are. Protobuf always has these times, where they cost no series.
+    pub fn created(mut self, created: bool) -> Self {
+        self.created = created;
+        self
+    }
+
     /// Makes the exposition.
     ///
     /// # Errors
@@ -133,8 +159,8 @@ impl Builder {
             protobuf::label(&mut Wire(&mut constant_wire), name, value);
         }
         let constant_text = String::from_utf8(constant_text).expect("names and values are texts");
-        let top_consumers = self.top_consumers;
-        Ok(Exposition { names: self.names, bounds, constant_text, constant_wire, top_consumers })
+        let Self { names, created, top_consumers, .. } = self;
+        Ok(Exposition { names, bounds, constant_text, constant_wire, created, top_consumers })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Which families and series a snapshot has, whatever format they are written in.
 
-use metrics_core::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Outcome, Snapshot};
+use metrics_core::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Outcome, Snapshot, StatusGroup};
 
+use super::business;
 use super::durations::Durations;
 use super::exposition::MAX_CONSUMERS;
 use super::names::{self, Family, Label, Names};
+use super::resources::Resources;
 
 /// A value that is not a histogram.
 #[derive(Debug, Clone, Copy)]
@@ -12,12 +14,13 @@ pub(crate) enum Value {
     Count(u64),
     /// Written in seconds.
     Nanos(u64),
+    Number(f64),
 }
 
 /// A format, told family by family what there is.
-pub(crate) trait Encoder {
+pub(crate) trait Encoder<'a> {
     /// Begins a family. One without any series is not written at all.
-    fn begin(&mut self, family: &'static Family);
+    fn begin(&mut self, family: Family<'a>);
     /// A series of a family of counters or gauges.
     fn value(&mut self, labels: &[Label<'_>], value: Value);
     /// A series of a family of histograms.
@@ -27,22 +30,20 @@ pub(crate) trait Encoder {
 }
 
 /// A family, and where its values are found.
-type Figure<T, V> = (&'static Family, fn(&T) -> V);
+type Figure<T, V> = (&'static Family<'static>, fn(&T) -> V);
 
-/// Writes all families of a snapshot.
-pub(crate) fn write(snapshot: &Snapshot, names: Names, top_consumers: usize, to: &mut impl Encoder) {
+/// Writes all families of a snapshot, and those of what is known beside it.
+pub(crate) fn write<'a>(
+    snapshot: &'a Snapshot,
+    resources: &Resources,
+    names: Names,
+    top_consumers: usize,
+    to: &mut impl Encoder<'a>,
+) {
     requests(snapshot, names, to);
-    to.begin(names.duration());
-    for endpoint in snapshot.endpoints() {
-        for durations in Durations::of(endpoint, names) {
-            let [method, route] = labels(endpoint, names);
-            let mut digits = itoa::Buffer::new();
-            to.histogram(&[method, route, durations.class.label(names, &mut digits)], &durations);
-        }
-    }
-    to.end();
-    single(names.in_flight(), snapshot.in_flight(), to);
-    single(&names::OPEN_STREAMS, snapshot.open_streams(), to);
+    durations(snapshot, names, to);
+    single(names.in_flight(), Value::Count(snapshot.in_flight()), to);
+    single(&names::OPEN_STREAMS, Value::Count(snapshot.open_streams()), to);
     let sums: [Figure<GroupSnapshot, u64>; 3] = [
         (&names::REQUEST_BYTES, GroupSnapshot::request_bytes),
         (&names::RESPONSE_BYTES, GroupSnapshot::response_bytes),
@@ -52,12 +53,15 @@ pub(crate) fn write(snapshot: &Snapshot, names: Names, top_consumers: usize, to:
         by_endpoint(snapshot, names, family, |endpoint| sum(endpoint.groups().map(figure)), to);
     }
     consumers(snapshot, top_consumers, to);
+    let hidden = business::write(snapshot, to);
+    single(&names::METRICS_HIDDEN, Value::Count(hidden), to);
     health(snapshot, to);
+    resources.write(to);
 }
 
 /// The three families of which each request is in one.
-fn requests(snapshot: &Snapshot, names: Names, to: &mut impl Encoder) {
-    to.begin(&names::REQUESTS);
+fn requests<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>) {
+    to.begin(names::REQUESTS);
     for endpoint in snapshot.endpoints() {
         let [method, route] = labels(endpoint, names);
         for (outcome, count) in endpoint.outcomes() {
@@ -75,22 +79,40 @@ fn requests(snapshot: &Snapshot, names: Names, to: &mut impl Encoder) {
     }
 }
 
+fn durations<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>) {
+    let mut exemplars = snapshot.exemplars().iter().peekable();
+    to.begin(*names.duration());
+    for endpoint in snapshot.endpoints() {
+        // Both are in the same order.
+        let exemplar = exemplars.next_if(|exemplar| *exemplar.endpoint == *endpoint.name());
+        for (class, mut durations) in Durations::of(endpoint, names, snapshot.significant_digits()) {
+            durations.exemplar = exemplar.filter(|exemplar| {
+                names.class(StatusGroup::of(snapshot.granularity(), exemplar.outcome)) == class
+            });
+            let [method, route] = labels(endpoint, names);
+            let mut digits = itoa::Buffer::new();
+            to.histogram(&[method, route, class.label(names, &mut digits)], &durations);
+        }
+    }
+    to.end();
+}
+
 /// One series for each endpoint, also where it is 0: a rate needs to see it begin.
-fn by_endpoint(
-    snapshot: &Snapshot,
+fn by_endpoint<'a>(
+    snapshot: &'a Snapshot,
     names: Names,
-    family: &'static Family,
+    family: &'static Family<'static>,
     figure: impl Fn(&EndpointSnapshot) -> u64,
-    to: &mut impl Encoder,
+    to: &mut impl Encoder<'a>,
 ) {
-    to.begin(family);
+    to.begin(*family);
     for endpoint in snapshot.endpoints() {
         to.value(&labels(endpoint, names), Value::Count(figure(endpoint)));
     }
     to.end();
 }
 
-fn consumers(snapshot: &Snapshot, top: usize, to: &mut impl Encoder) {
+fn consumers<'a>(snapshot: &'a Snapshot, top: usize, to: &mut impl Encoder<'a>) {
     let all = snapshot.consumers();
     let mut places = [0; MAX_CONSUMERS];
     let top = top_places(all, &mut places[..top.min(MAX_CONSUMERS)]);
@@ -100,7 +122,7 @@ fn consumers(snapshot: &Snapshot, top: usize, to: &mut impl Encoder) {
         (&names::CONSUMER_SECONDS, |consumer| Value::Nanos(consumer.sum_nanos)),
     ];
     for (family, figure) in figures {
-        to.begin(family);
+        to.begin(*family);
         for &place in top {
             let consumer = &all[place as usize];
             to.value(&[("consumer", &consumer.name)], figure(consumer));
@@ -126,7 +148,7 @@ fn top_places<'a>(consumers: &[ConsumerSnapshot], room: &'a mut [u32]) -> &'a [u
 }
 
 /// How full the registry's own tables are.
-fn health(snapshot: &Snapshot, to: &mut impl Encoder) {
+fn health<'a>(snapshot: &'a Snapshot, to: &mut impl Encoder<'a>) {
     let health = snapshot.health();
     let clamped = snapshot.endpoints().flat_map(EndpointSnapshot::groups).map(GroupSnapshot::clamped);
     for (family, value) in [
@@ -141,13 +163,14 @@ fn health(snapshot: &Snapshot, to: &mut impl Encoder) {
         (&names::ERRORS_THINNED, health.errors_thinned),
         (&names::CLAMPED, sum(clamped)),
     ] {
-        single(family, value, to);
+        single(family, Value::Count(value), to);
     }
 }
 
-fn single(family: &'static Family, value: u64, to: &mut impl Encoder) {
-    to.begin(family);
-    to.value(&[], Value::Count(value));
+/// A family of one series without labels.
+pub(crate) fn single<'a>(family: &'static Family<'static>, value: Value, to: &mut impl Encoder<'a>) {
+    to.begin(*family);
+    to.value(&[], value);
     to.end();
 }
 

@@ -99,7 +99,8 @@ mod tests {
         nanos.iter().for_each(|&nanos| registry.record_nanos(root, 200, nanos));
         let snapshot = registry.snapshot();
         let mut native = Native::default();
-        native.fill(&Durations::of(snapshot.endpoints().next().unwrap(), Names::Prometheus).next().unwrap());
+        let endpoint = snapshot.endpoints().next().unwrap();
+        native.fill(&Durations::of(endpoint, Names::Prometheus, digits).next().unwrap().1);
         native
     }
 

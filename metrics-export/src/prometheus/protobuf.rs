@@ -5,11 +5,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use metrics_core::Exemplar;
+
 use super::durations::Durations;
 use super::exposition::Exposition;
 use super::families::{Encoder, Value};
-use super::names::{Family, Kind, Label};
+use super::names::{Family, Kind, Label, TRACE_ID};
 use super::native::{self, Native};
+use super::text::trace_id;
 use crate::wire::Wire;
 
 /// Field numbers, by message.
@@ -50,6 +53,12 @@ mod field {
     pub(super) mod bucket {
         pub(in super::super) const CUMULATIVE: u8 = 1;
         pub(in super::super) const UPPER: u8 = 2;
+        pub(in super::super) const EXEMPLAR: u8 = 3;
+    }
+    pub(super) mod exemplar {
+        pub(in super::super) const LABEL: u8 = 1;
+        pub(in super::super) const VALUE: u8 = 2;
+        pub(in super::super) const TIME: u8 = 3;
     }
     pub(super) mod span {
         pub(in super::super) const OFFSET: u8 = 1;
@@ -69,7 +78,7 @@ pub(crate) struct Protobuf<'a> {
     /// Seconds and nanoseconds since 1970 when counting began.
     created: (u64, u32),
     native: Native,
-    family: Option<&'static Family>,
+    family: Option<Family<'a>>,
     /// Where the family begins.
     begin: usize,
     /// Where its first series begins.
@@ -78,11 +87,10 @@ pub(crate) struct Protobuf<'a> {
 
 impl<'a> Protobuf<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>, exposition: &'a Exposition, since: SystemTime) -> Self {
-        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             wire: Wire(out),
             exposition,
-            created: (since.as_secs(), since.subsec_nanos()),
+            created: since_1970(since),
             native: Native::default(),
             family: None,
             begin: 0,
@@ -91,8 +99,8 @@ impl<'a> Protobuf<'a> {
     }
 }
 
-impl Encoder for Protobuf<'_> {
-    fn begin(&mut self, family: &'static Family) {
+impl<'a> Encoder<'a> for Protobuf<'a> {
+    fn begin(&mut self, family: Family<'a>) {
         let Wire(out) = &mut self.wire;
         self.family = Some(family);
         self.begin = out.len();
@@ -102,7 +110,7 @@ impl Encoder for Protobuf<'_> {
             Kind::Histogram => ("", 4),
         };
         self.wire.nested(field::family::NAME, |Wire(out)| {
-            out.extend_from_slice(family.name.as_bytes());
+            family.name.write(out);
             out.extend_from_slice(suffix.as_bytes());
         });
         self.wire.text(field::family::HELP, family.help);
@@ -118,6 +126,7 @@ impl Encoder for Protobuf<'_> {
         let value = match value {
             Value::Count(count) => count as f64,
             Value::Nanos(nanos) => nanos as f64 / 1e9,
+            Value::Number(number) => number,
         };
         let (exposition, created) = (self.exposition, self.created);
         self.wire.nested(field::family::METRIC, |wire| {
@@ -143,10 +152,17 @@ impl Encoder for Protobuf<'_> {
                 wire.double(field::histogram::SUM, durations.sum_nanos() as f64 / 1e9);
                 let cumulative = durations.cumulative(&exposition.bounds);
                 let finite = exposition.bounds.iter().map(|bound| bound.seconds).zip(cumulative);
-                for (upper, count) in finite.chain([(f64::INFINITY, durations.count())]) {
+                let all = finite.chain([(f64::INFINITY, durations.count())]);
+                let exemplar_place = durations.exemplar_place(&exposition.bounds);
+                for (place, (upper, count)) in all.enumerate() {
                     wire.nested(field::histogram::BUCKET, |wire| {
                         wire.uint(field::bucket::CUMULATIVE, count);
                         wire.double(field::bucket::UPPER, upper);
+                        if exemplar_place == Some(place)
+                            && let Some(exemplar) = durations.exemplar
+                        {
+                            wire.nested(field::bucket::EXEMPLAR, |wire| write_exemplar(wire, exemplar));
+                        }
                     });
                 }
                 write_native(wire, durations.significant_digits(), native);
@@ -177,6 +193,21 @@ fn write_native(wire: &mut Wire<'_>, significant_digits: u8, native: &Native) {
     if !native.spans().is_empty() {
         wire.nested(field::histogram::DELTA, |wire| native.deltas().for_each(|delta| wire.zigzag(delta)));
     }
+}
+
+fn write_exemplar(wire: &mut Wire<'_>, exemplar: &Exemplar) {
+    wire.nested(field::exemplar::LABEL, |wire| {
+        wire.text(field::label::NAME, TRACE_ID);
+        wire.nested(field::label::VALUE, |Wire(out)| trace_id(out, exemplar.trace));
+    });
+    wire.double(field::exemplar::VALUE, exemplar.nanos as f64 / 1e9);
+    write_time(wire, field::exemplar::TIME, since_1970(exemplar.time));
+}
+
+/// Seconds and nanoseconds since 1970.
+fn since_1970(time: SystemTime) -> (u64, u32) {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs(), since.subsec_nanos())
 }
 
 fn write_labels(wire: &mut Wire<'_>, exposition: &Exposition, labels: &[Label<'_>]) {

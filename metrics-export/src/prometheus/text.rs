@@ -1,12 +1,15 @@
 //! The two text formats. Nothing is allocated but in the buffer that is written to.
 
+use std::io::Write;
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use metrics_core::{Exemplar, TraceId};
 
 use super::durations::Durations;
 use super::exposition::Exposition;
 use super::families::{Encoder, Value};
-use super::names::{Family, Kind, Label};
+use super::names::{Family, Kind, Label, TRACE_ID};
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(crate) struct Text<'a> {
     exposition: &'a Exposition,
     /// When counting began, in milliseconds since 1970.
     created_millis: u64,
-    family: Option<&'static Family>,
+    family: Option<Family<'a>>,
     /// Where the family begins.
     begin: usize,
     /// Where its first series begins.
@@ -38,8 +41,15 @@ impl<'a> Text<'a> {
         exposition: &'a Exposition,
         since: SystemTime,
     ) -> Self {
-        let created_millis = since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        Self { out, dialect, exposition, created_millis, family: None, begin: 0, first_series: 0 }
+        Self {
+            out,
+            dialect,
+            exposition,
+            created_millis: millis(since),
+            family: None,
+            begin: 0,
+            first_series: 0,
+        }
     }
 
     /// Ends the whole exposition.
@@ -50,22 +60,25 @@ impl<'a> Text<'a> {
     }
 
     /// What a family is called in its own lines, where OpenMetrics leaves out a counter's suffix.
-    fn family_suffix(&self, family: &Family) -> &'static str {
+    fn family_suffix(&self, family: &Family<'_>) -> &'static str {
         match (family.kind, self.dialect) {
             (Kind::Counter, Dialect::Classic) => "_total",
             _ => "",
         }
     }
 
-    fn about(&mut self, family: &Family, what: &str) {
-        for text in ["# ", what, " ", family.name, self.family_suffix(family), " "] {
-            self.text(text);
-        }
+    fn about(&mut self, family: &Family<'_>, what: &str) {
+        self.text("# ");
+        self.text(what);
+        self.text(" ");
+        family.name.write(self.out);
+        self.text(self.family_suffix(family));
+        self.text(" ");
     }
 
     /// The beginning of a line, up to the last label's value. Gives the place of the labels.
-    fn series(&mut self, family: &Family, suffix: &str, labels: &[Label<'_>]) -> Range<usize> {
-        self.text(family.name);
+    fn series(&mut self, family: &Family<'_>, suffix: &str, labels: &[Label<'_>]) -> Range<usize> {
+        family.name.write(self.out);
         self.text(suffix);
         let constant = &self.exposition.constant_text;
         if labels.is_empty() && constant.is_empty() {
@@ -84,8 +97,8 @@ impl<'a> Text<'a> {
     }
 
     /// As [`Text::series`], with labels that were written before.
-    fn again(&mut self, family: &Family, suffix: &str, labels: &Range<usize>) {
-        self.text(family.name);
+    fn again(&mut self, family: &Family<'_>, suffix: &str, labels: &Range<usize>) {
+        family.name.write(self.out);
         self.text(suffix);
         if !labels.is_empty() {
             self.out.push(b'{');
@@ -93,11 +106,14 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The upper bound of a bucket, as the last label.
-    fn bound(&mut self, labels: &Range<usize>, bound: &str) {
-        self.text(if labels.is_empty() { "{le=\"" } else { ",le=\"" });
+    /// The end of a bucket's line: its upper bound as the last label, its count, and its exemplar.
+    fn bucket(&mut self, bound: &str, count: u64, exemplar: Option<&Exemplar>) {
         self.text(bound);
-        self.out.push(b'"');
+        integer(self.out, count);
+        if let Some(exemplar) = exemplar {
+            write_exemplar(self.out, exemplar);
+        }
+        self.out.push(b'\n');
     }
 
     /// The end of a line, from behind the labels on.
@@ -107,9 +123,9 @@ impl<'a> Text<'a> {
         self.out.push(b'\n');
     }
 
-    /// When the series began to count, where the format says so.
-    fn created(&mut self, family: &Family, labels: &Range<usize>) {
-        if self.dialect == Dialect::OpenMetrics {
+    /// When the series began to count, where that is said.
+    fn created(&mut self, family: &Family<'_>, labels: &Range<usize>) {
+        if self.exposition.created && self.dialect == Dialect::OpenMetrics {
             self.again(family, "_created", labels);
             let millis = self.created_millis;
             self.close(!labels.is_empty(), |out| decimal(out, millis, 1_000));
@@ -121,18 +137,18 @@ impl<'a> Text<'a> {
     }
 }
 
-impl Encoder for Text<'_> {
-    fn begin(&mut self, family: &'static Family) {
+impl<'a> Encoder<'a> for Text<'a> {
+    fn begin(&mut self, family: Family<'a>) {
         self.family = Some(family);
         self.begin = self.out.len();
-        self.about(family, "HELP");
+        self.about(&family, "HELP");
         escape(self.out, family.help, self.dialect == Dialect::OpenMetrics);
         self.text("\n");
-        self.about(family, "TYPE");
+        self.about(&family, "TYPE");
         self.text(family.kind.name());
         self.text("\n");
         if let Some(unit) = family.unit.filter(|_| self.dialect == Dialect::OpenMetrics) {
-            self.about(family, "UNIT");
+            self.about(&family, "UNIT");
             self.text(unit);
             self.text("\n");
         }
@@ -142,32 +158,39 @@ impl Encoder for Text<'_> {
     fn value(&mut self, labels: &[Label<'_>], value: Value) {
         let Some(family) = self.family else { return };
         let counter = family.kind == Kind::Counter;
-        let labels = self.series(family, if counter { "_total" } else { "" }, labels);
+        let labels = self.series(&family, if counter { "_total" } else { "" }, labels);
         self.close(!labels.is_empty(), |out| match value {
             Value::Count(count) => integer(out, count),
             Value::Nanos(nanos) => decimal(out, nanos, 1_000_000_000),
+            Value::Number(value) => number(out, value),
         });
         if counter {
-            self.created(family, &labels);
+            self.created(&family, &labels);
         }
     }
 
     fn histogram(&mut self, labels: &[Label<'_>], durations: &Durations<'_>) {
         let Some(family) = self.family else { return };
         let (count, exposition) = (durations.count(), self.exposition);
-        let labels = self.series(family, "_bucket", labels);
-        for (bound, below) in exposition.bounds.iter().zip(durations.cumulative(&exposition.bounds)) {
-            self.bound(&labels, &bound.text);
-            self.close(true, |out| integer(out, below));
-            self.again(family, "_bucket", &labels);
+        let exemplar = durations.exemplar_place(&exposition.bounds).zip(durations.exemplar);
+        let exemplar = exemplar.filter(|_| self.dialect == Dialect::OpenMetrics);
+        let at = |place| exemplar.filter(|&(its, _)| its == place).map(|(_, exemplar)| exemplar);
+        let begin = self.out.len();
+        let labels = self.series(&family, "_bucket", labels);
+        self.out.push(if labels.is_empty() { b'{' } else { b',' });
+        // All buckets' lines begin the same.
+        let begin = begin..self.out.len();
+        let cumulative = durations.cumulative(&exposition.bounds);
+        for (place, (bound, below)) in exposition.bounds.iter().zip(cumulative).enumerate() {
+            self.bucket(&bound.label, below, at(place));
+            self.out.extend_from_within(begin.clone());
         }
-        self.bound(&labels, "+Inf");
-        self.close(true, |out| integer(out, count));
-        self.again(family, "_sum", &labels);
+        self.bucket("le=\"+Inf\"} ", count, at(exposition.bounds.len()));
+        self.again(&family, "_sum", &labels);
         self.close(!labels.is_empty(), |out| decimal(out, durations.sum_nanos(), 1_000_000_000));
-        self.again(family, "_count", &labels);
+        self.again(&family, "_count", &labels);
         self.close(!labels.is_empty(), |out| integer(out, count));
-        self.created(family, &labels);
+        self.created(&family, &labels);
     }
 
     fn end(&mut self) {
@@ -200,6 +223,38 @@ fn escape(out: &mut Vec<u8>, text: &str, quotes: bool) {
         written = at + 1;
     }
     out.extend_from_slice(&text.as_bytes()[written..]);
+}
+
+fn write_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
+    out.extend_from_slice(b" # {");
+    out.extend_from_slice(TRACE_ID.as_bytes());
+    out.extend_from_slice(b"=\"");
+    trace_id(out, exemplar.trace);
+    out.extend_from_slice(b"\"} ");
+    decimal(out, exemplar.nanos, 1_000_000_000);
+    out.push(b' ');
+    decimal(out, millis(exemplar.time), 1_000);
+}
+
+/// Writes a trace's 32 digits.
+pub(crate) fn trace_id(out: &mut Vec<u8>, trace: TraceId) {
+    write!(out, "{trace}").expect("a vector takes all that is written");
+}
+
+/// Milliseconds since 1970.
+fn millis(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Writes the shortest number that reads back as the same.
+fn number(out: &mut Vec<u8>, value: f64) {
+    let written = match value {
+        f64::INFINITY => out.write_all(b"+Inf"),
+        f64::NEG_INFINITY => out.write_all(b"-Inf"),
+        // `NaN`, or with a point or an exponent.
+        _ => write!(out, "{value:?}"),
+    };
+    written.expect("a vector takes all that is written");
 }
 
 fn integer(out: &mut Vec<u8>, value: u64) {
@@ -245,6 +300,21 @@ mod tests {
             assert_eq!(seconds(nanos), text);
         }
         assert_eq!(written(|out| decimal(out, 1_769_592_600_120, 1_000)), "1769592600.12");
+    }
+
+    #[test]
+    fn numbers_read_back_as_the_same() {
+        for (value, text) in [
+            (0.0, "0.0"),
+            (-1.5, "-1.5"),
+            (0.1, "0.1"),
+            (1e300, "1e300"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(written(|out| number(out, value)), text);
+        }
     }
 
     #[test]

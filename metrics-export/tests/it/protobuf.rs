@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::parser;
 use crate::proto::{Message, delimited};
-use crate::snapshots::{granularity, hostile, recorded, traffic, with_everything};
+use crate::snapshots::{TRACE, granularity, hostile, recorded, resources, traffic, with_everything};
 
 fn rendered(exposition: &Exposition, snapshot: &Snapshot, format: Format) -> Vec<u8> {
     let mut buffer = Vec::new();
@@ -40,7 +40,9 @@ fn native(histogram: &Message) -> Vec<(f64, i64)> {
 #[test]
 fn families_say_what_they_are() {
     let exposition = Exposition::builder().top_consumers(3).build().unwrap();
-    let families = delimited(&rendered(&exposition, &with_everything(), Format::Protobuf));
+    let mut buffer = Vec::new();
+    exposition.render_with(&with_everything(), &resources(), Format::Protobuf, &mut buffer);
+    let families = delimited(&buffer);
     let about: BTreeMap<_, _> =
         families.iter().map(|family| (family.text(1), (family.uint(3), family.messages(4).len()))).collect();
     assert_eq!(about["http_requests_total"], (0, 2));
@@ -49,6 +51,36 @@ fn families_say_what_they_are() {
     assert_eq!(about["http_consumer_requests_total"], (0, 3));
     let durations = families.iter().find(|family| family.text(1) == "http_request_duration_seconds").unwrap();
     assert_eq!(durations.text(5), "seconds");
+    // The application's own, and what the process uses.
+    assert_eq!(about["jobs_total"], (0, 1));
+    assert_eq!(about["depth"], (1, 1));
+    assert_eq!(about["cache_lookups_total"], (0, 2));
+    assert_eq!(about["db_duration_seconds"], (4, 1));
+    let timer = families.iter().find(|family| family.text(1) == "db_duration_seconds").unwrap();
+    let histogram = &timer.messages(4)[0].messages(7)[0];
+    assert_eq!((histogram.uint(1), histogram.double(2), histogram.sint(5)), (1, 0.02, 6));
+    assert!((native(histogram)[0].0 / 0.02 - 1.0).abs() < 0.015);
+    let cpu = families.iter().find(|family| family.text(1) == "process_cpu_seconds_total").unwrap();
+    assert_eq!(cpu.messages(4)[0].messages(3)[0].double(1), 1.25);
+}
+
+#[test]
+fn an_exemplar_is_on_the_bucket_that_it_is_in() {
+    let exposition = Exposition::builder().duration_bounds([0.001, 0.002, 0.003]).build().unwrap();
+    let families = delimited(&rendered(&exposition, &with_everything(), Format::Protobuf));
+    let durations = families.iter().find(|family| family.text(1) == "http_request_duration_seconds").unwrap();
+    let mut found = Vec::new();
+    for metric in durations.messages(4) {
+        for bucket in metric.messages(7)[0].messages(3) {
+            for exemplar in bucket.messages(3) {
+                let label = &exemplar.messages(1)[0];
+                assert_eq!((label.text(1), label.text(2)), ("trace_id".to_owned(), TRACE.to_owned()));
+                assert!(exemplar.messages(2 + 1)[0].uint(1) > 1_700_000_000);
+                found.push((labels(&metric)["status_class"].clone(), bucket.double(2), exemplar.double(2)));
+            }
+        }
+    }
+    assert_eq!(found, [("5xx".to_owned(), 0.002, 0.002)]);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Snapshots to expose.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use metrics_core::{Granularity, Outcome, Registry, Snapshot};
+use metrics_export::prometheus::Resources;
 use proptest::prelude::*;
 
 /// What was recorded of one endpoint: how requests ended, and how long they took.
@@ -78,5 +79,33 @@ pub(crate) fn with_everything() -> Snapshot {
             recorder.record_consumer(consumer, Outcome::Status(404), Duration::from_millis(1));
         }
     }
+    registry.counter("jobs").unwrap().add(7);
+    registry.gauge("depth").unwrap().set(-1.25);
+    registry.hit_ratio("cache").unwrap().hit();
+    registry.unique("users").unwrap().insert("ann");
+    registry.timer("db").unwrap().record(Duration::from_millis(20));
+    registry.timer("unused").unwrap();
+    recorder.keep_exemplar(item, Outcome::Status(503), Duration::from_millis(2), TRACE.parse().unwrap());
     registry.snapshot()
+}
+
+/// The trace of the request that failed.
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// All that can be known of a process.
+pub(crate) fn resources() -> Resources {
+    Resources {
+        cpu_time: Some(Duration::from_millis(1_250)),
+        resident_bytes: Some(1 << 20),
+        virtual_bytes: Some(1 << 30),
+        open_files: Some(12),
+        max_files: Some(1_024),
+        threads: Some(5),
+        started: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_500)),
+        network_received_bytes: Some(3),
+        network_sent_bytes: Some(4),
+        event_loop_lag: Some(Duration::from_millis(7)),
+        ticks: Some(60),
+        tick_time: Some(Duration::from_millis(90)),
+    }
 }

@@ -1,13 +1,14 @@
 //! Both text formats, read back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use metrics_core::{Outcome, Registry, Snapshot};
+use metrics_core::{Outcome, Registry, Snapshot, TraceId};
 use metrics_export::prometheus::{Exposition, Format, Names};
 use proptest::prelude::*;
 
 use crate::parser::{Family, Sample, parse};
-use crate::snapshots::{granularity, hostile, recorded, traffic, with_everything};
+use crate::snapshots::{TRACE, granularity, hostile, recorded, resources, traffic, with_everything};
 
 fn rendered(exposition: &Exposition, snapshot: &Snapshot, format: Format) -> String {
     let mut buffer = b"what was there before".to_vec();
@@ -61,11 +62,12 @@ http_requests_in_flight{env="a\"b"} 0
 }
 
 #[test]
-fn openmetrics_has_units_creation_times_and_an_end() {
+fn openmetrics_has_units_an_end_and_creation_times_where_they_are_asked_for() {
     let registry = Registry::new();
     registry.record_nanos(registry.endpoint("GET", "/"), 200, 2_500_000);
-    let exposition = Exposition::builder().duration_bounds([1.0]).build().unwrap();
     let snapshot = registry.snapshot();
+    assert!(!rendered(&Exposition::new(), &snapshot, Format::OpenMetrics).contains("_created"));
+    let exposition = Exposition::builder().duration_bounds([1.0]).created(true).build().unwrap();
     let text = rendered(&exposition, &snapshot, Format::OpenMetrics);
     let since = snapshot.since().duration_since(std::time::UNIX_EPOCH).unwrap();
     let created = format!("{:.3}", since.as_millis() as f64 / 1e3);
@@ -108,6 +110,127 @@ fn consumers_are_those_with_the_most_calls_and_only_where_they_are_asked_for() {
     assert_eq!(figures("http_consumer_requests_total"), expected(3.0, 5.0));
     assert_eq!(figures("http_consumer_errors_total"), expected(3.0, 5.0));
     assert_eq!(figures("http_consumer_duration_seconds_total"), expected(0.003, 0.005));
+}
+
+#[test]
+fn metrics_of_the_applications_own_are_families_of_their_kind() {
+    let exposition = Exposition::builder().duration_bounds([0.01, 0.1]).build().unwrap();
+    let text = rendered(&exposition, &with_everything(), Format::OpenMetrics);
+    let own = r##"# HELP cache_lookups How often something was looked for, by whether it was found.
+# TYPE cache_lookups counter
+cache_lookups_total{result="hit"} 1
+cache_lookups_total{result="miss"} 0
+# HELP db_duration_seconds How long it took, timed by the application.
+# TYPE db_duration_seconds histogram
+# UNIT db_duration_seconds seconds
+db_duration_seconds_bucket{le="0.01"} 0
+db_duration_seconds_bucket{le="0.1"} 1
+db_duration_seconds_bucket{le="+Inf"} 1
+db_duration_seconds_sum 0.02
+db_duration_seconds_count 1
+# HELP depth Kept by the application.
+# TYPE depth gauge
+depth -1.25
+# HELP jobs Counted by the application.
+# TYPE jobs counter
+jobs_total 7
+# HELP unused_duration_seconds How long it took, timed by the application.
+# TYPE unused_duration_seconds histogram
+# UNIT unused_duration_seconds seconds
+unused_duration_seconds_bucket{le="0.01"} 0
+unused_duration_seconds_bucket{le="0.1"} 0
+unused_duration_seconds_bucket{le="+Inf"} 0
+unused_duration_seconds_sum 0.0
+unused_duration_seconds_count 0
+# HELP users Distinct values of the day (UTC), to within 1.15 % (standard error).
+# TYPE users gauge
+users 1
+# HELP metrics_core_metrics_hidden "##;
+    assert!(text.contains(own), "{text}");
+}
+
+#[test]
+fn of_metrics_that_would_be_called_the_same_one_is_shown_and_none_meets_a_family_of_ours() {
+    let registry = Registry::new();
+    registry.gauge("app_http_requests_total").unwrap().set(1.0);
+    registry.counter("http_requests").unwrap().add(2);
+    registry.counter("jobs").unwrap().add(3);
+    registry.counter("jobs_total").unwrap().add(4);
+    registry.gauge("process_open_fds").unwrap().set(5.0);
+    registry.record_nanos(registry.endpoint("GET", "/"), 200, 1_000);
+    let mut buffer = Vec::new();
+    Exposition::new().render_with(&registry.snapshot(), &resources(), Format::Text, &mut buffer);
+    // Fails on a family that is there twice.
+    let families = parse(&String::from_utf8(buffer).unwrap());
+    let value = |name: &str| families[name].samples[0].value;
+    assert_eq!(value("app_http_requests_total"), 1.0);
+    assert_eq!(families["app_http_requests_total"].kind, "gauge");
+    assert_eq!((value("http_requests_total"), value("jobs_total")), (1.0, 3.0));
+    assert_eq!((value("app_process_open_fds"), value("process_open_fds")), (5.0, 12.0));
+    assert_eq!(value("metrics_core_metrics_hidden"), 2.0);
+}
+
+#[test]
+fn what_the_process_uses_has_the_names_that_all_clients_have() {
+    let exposition = Exposition::new();
+    let mut buffer = Vec::new();
+    exposition.render_with(&with_everything(), &resources(), Format::Text, &mut buffer);
+    let families = parse(&String::from_utf8(buffer).unwrap());
+    for (name, kind, value) in [
+        ("process_cpu_seconds_total", "counter", 1.25),
+        ("process_resident_memory_bytes", "gauge", 1_048_576.0),
+        ("process_virtual_memory_bytes", "gauge", 1_073_741_824.0),
+        ("process_open_fds", "gauge", 12.0),
+        ("process_max_fds", "gauge", 1_024.0),
+        ("process_threads", "gauge", 5.0),
+        ("process_start_time_seconds", "gauge", 1_700_000_000.5),
+        ("host_network_receive_bytes_total", "counter", 3.0),
+        ("host_network_transmit_bytes_total", "counter", 4.0),
+        ("event_loop_lag_seconds", "gauge", 0.007),
+        ("metrics_core_ticks_total", "counter", 60.0),
+        ("metrics_core_tick_duration_seconds_total", "counter", 0.09),
+    ] {
+        assert_eq!((families[name].kind.as_str(), families[name].samples[0].value), (kind, value), "{name}");
+    }
+    let nothing = rendered(&exposition, &with_everything(), Format::Text);
+    assert!(!nothing.contains("process_") && !nothing.contains("host_"), "{nothing}");
+}
+
+#[test]
+fn an_exemplar_is_on_the_bucket_that_it_is_in_and_in_openmetrics_only() {
+    let registry = Registry::new();
+    let recorder = registry.recorder();
+    let [slow, failed] = ["/slow", "/failed"].map(|route| registry.endpoint("GET", route));
+    for (endpoint, status, millis) in [(slow, 200, 1_500), (slow, 404, 1), (failed, 500, 20_000)] {
+        recorder.record_nanos(endpoint, status, millis * 1_000_000);
+    }
+    let mut traces = Vec::new();
+    for (endpoint, status, millis) in [(slow, 200, 1_500), (failed, 500, 20_000)] {
+        let trace = TraceId::new(u128::from(millis)).unwrap();
+        let elapsed = Duration::from_millis(millis);
+        recorder.keep_exemplar(endpoint, Outcome::Status(status), elapsed, trace);
+        traces.push(trace.to_string());
+    }
+    let exposition = Exposition::builder().duration_bounds([1.0, 2.0, 10.0]).build().unwrap();
+    let snapshot = registry.snapshot();
+    assert!(!rendered(&exposition, &snapshot, Format::Text).contains("trace_id"));
+    let text = rendered(&exposition, &snapshot, Format::OpenMetrics);
+    let lines: Vec<_> = text.lines().filter(|line| line.contains("trace_id")).collect();
+    let expected = [
+        (r#"route="/slow",status_class="2xx",le="2.0"} 1"#, &traces[0], "1.5"),
+        (r#"route="/failed",status_class="5xx",le="+Inf"} 1"#, &traces[1], "20.0"),
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    for (line, (bucket, trace, seconds)) in lines.into_iter().zip(expected) {
+        let begins = format!(
+            r##"http_request_duration_seconds_bucket{{method="GET",{bucket} # {{trace_id="{trace}"}} {seconds} "##
+        );
+        assert!(line.starts_with(&begins), "{line}");
+        let time: f64 = line[begins.len()..].parse().unwrap();
+        let since = snapshot.since().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!((since - 0.01..since + 3_600.0).contains(&time), "{line}");
+    }
+    assert!(rendered(&exposition, &with_everything(), Format::OpenMetrics).contains(TRACE));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, error};
 use metrics_actix::{Identity, Metrics};
+use metrics_core::alert::{Comparison, Metric, Rule};
 use serde_json::{Value, json};
 use tests::{Browser, Client, Example, Look, Server, settled};
 
@@ -93,13 +94,43 @@ fn tile(browser: &Browser, name: &str) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{name} shows {value}"))
 }
 
+/// The raw values that a chart's newest point has.
+fn values(browser: &Browser, chart: &str) -> Vec<f64> {
+    let values = browser.get(&format!("document.querySelector({}).dataset.values", json!(chart)));
+    let values = values.as_str().unwrap_or_default().split_whitespace();
+    values.map(|value| value.parse().unwrap_or_else(|_| panic!("{chart} shows {value}"))).collect()
+}
+
+/// Waits until `shown` is what is `wanted`, which may change, and until there is any of it.
+fn agree(what: &str, shown: impl Fn() -> Vec<f64>, wanted: impl Fn() -> Vec<f64>) {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    loop {
+        let (shown, wanted) = (shown(), wanted());
+        // This process reads a number to the last bit but one.
+        let same = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-12 * b.abs();
+        if !shown.is_empty() && shown.len() == wanted.len() && shown.iter().zip(&wanted).all(same) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{what}: the page shows {shown:?}, the endpoint {wanted:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn the_page_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() {
-    let metrics = Metrics::builder("shop").api_key_header("x-api-key").build().unwrap();
-    metrics.registry().counter("analysis_requests").unwrap().add(42);
-    let cache = metrics.registry().hit_ratio("cache").unwrap();
-    (0..3).for_each(|_| cache.hit());
+fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() {
+    let metrics = Metrics::builder("shop").api_key_header("x-api-key").reset_without_token().build().unwrap();
+    let registry = metrics.registry();
+    let analyses = registry.counter("analysis_requests").unwrap();
+    analyses.add(42);
+    registry.gauge("queue_length").unwrap().set(2.5);
+    let (cache, db) = (registry.hit_ratio("cache").unwrap(), registry.timer("db_query").unwrap());
+    let users = registry.unique("daily_active_users").unwrap();
+    (0..3).for_each(|i: u64| {
+        cache.hit();
+        db.record(Duration::from_millis(1 + i));
+        users.insert(i.to_le_bytes());
+    });
     cache.miss();
     let server = Server::start(2, &metrics, shop);
     let client = server.client();
@@ -110,9 +141,12 @@ fn the_page_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() {
     // It moves.
     let before = tile(&browser, "total_calls");
     browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value > {before}"));
+    client.send("GET", "/hostile/0");
     drop(traffic);
 
     // Once nothing is sent any more, the page and the endpoints say the same.
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
+    let list = |value: &Value| value.as_array().unwrap().clone();
     let summary = client.metrics("GET", "summary?window=5m");
     let calls = summary["total_calls"].as_u64().unwrap();
     browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value == {calls}"));
@@ -123,10 +157,33 @@ fn the_page_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() {
         ("average", "avg_response_time"),
         ("error_rate", "error_rate"),
     ] {
-        assert_eq!(tile(&browser, name), summary[field].as_f64().unwrap(), "{name}");
+        assert_eq!(tile(&browser, name), number(&summary[field]), "{name}");
     }
+
+    // Charts of requests: their newest point in which there were any.
+    let newest = || {
+        let points = list(&client.metrics("GET", "history?window=5m")["points"]);
+        points.into_iter().rfind(|point| point["total_calls"] != 0).unwrap()
+    };
+    for (chart, fields) in [
+        (
+            "#latency",
+            &["p99_response_time", "p95_response_time", "p50_response_time", "avg_response_time"][..],
+        ),
+        ("#throughput", &["requests_per_second"]),
+        ("#error-rate", &["client_error_rate", "server_error_rate"]),
+    ] {
+        let wanted = || fields.iter().map(|field| number(&newest()[*field])).collect();
+        agree(chart, || values(&browser, chart), wanted);
+    }
+    let latencies = || list(&newest()["latencies"]).iter().rev().map(|pair| number(&pair[1])).collect();
+    agree("#heat", || values(&browser, "#heat"), latencies);
+    let points = || list(&client.metrics("GET", "history?window=5m")["points"]).len() as f64;
+    let shown = browser.get("Number(document.querySelector('#latency').dataset.points)").as_f64().unwrap();
+    assert!((points() - shown).abs() <= 3.0, "{shown} of {} points", points());
+
     let routes = client.metrics("GET", "routes?window=5m");
-    for route in routes["routes"].as_array().unwrap() {
+    for route in list(&routes["routes"]) {
         let name = format!("{} {}", route["method"].as_str().unwrap(), route["route"].as_str().unwrap());
         let calls = route["total_calls"].as_u64().unwrap();
         let row = format!(
@@ -135,19 +192,98 @@ fn the_page_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() {
         );
         browser.wait(&format!("{row}.cells[2].textContent.replace(/\\D/g, '') == {calls}"));
     }
-    assert!(browser.get("Number(document.querySelector('#latency').dataset.points)").as_u64() > Some(0));
-    assert_eq!(browser.text("#service"), "shop");
-    assert!(browser.text("#cost").contains("2 of 1,024 series"));
-    browser.wait(
-        "[...document.querySelectorAll('#business dd')].map(dd => dd.textContent).join(' ') === '42 75%'",
-    );
-    browser.wait("Number(document.querySelector('#cpu').dataset.points) > 0");
-    let alerts = client.metrics("GET", "alerts");
-    let active =
-        alerts["alerts"].as_array().unwrap().iter().filter(|alert| alert["state"] != "inactive").count();
+    let errors = list(&client.metrics("GET", "errors")["recent_errors"]).len().min(50);
+    browser.wait(&format!("document.querySelectorAll('#recent-errors li').length == {errors}"));
+    let consumers = list(&client.metrics("GET", "consumers?top=10")["consumers"]);
+    browser.wait(&format!("document.querySelectorAll('#consumers tbody tr').length == {}", consumers.len()));
+    for (i, consumer) in consumers.iter().enumerate() {
+        let cell = |at: usize| format!("document.querySelectorAll('#consumers tbody tr')[{i}].cells[{at}]");
+        assert_eq!(browser.get(&format!("{}.textContent", cell(0))), consumer["consumer"]);
+        browser.wait(&format!("{}.textContent.replace(/\\D/g, '') == {}", cell(1), consumer["calls"]));
+    }
+    let active = list(&client.metrics("GET", "alerts")["alerts"]);
+    let active = active.iter().filter(|alert| alert["state"] != "inactive").count();
     browser.wait(&format!("document.querySelectorAll('#alerts li').length == {active}"));
     assert_eq!(browser.get("document.querySelector('#alerts').hidden"), active == 0);
+
+    // Metrics of the service's own: figures, and trends.
+    let business = list(&client.metrics("GET", "business?window=5m")["metrics"]);
+    assert_eq!(business.len(), 5);
+    for metric in &business {
+        let (name, kind) = (metric["name"].as_str().unwrap(), metric["kind"].as_str().unwrap());
+        let card = format!("#business [data-key='{kind} {name}']");
+        browser.wait(&format!("document.querySelector({})", json!(card)));
+        let value = browser.get(&format!("Number(document.querySelector({}).dataset.value)", json!(card)));
+        assert_eq!(number(&value), number(&metric["value"]), "{name}");
+        let fields: &[&str] = match kind {
+            "timer" => &["p99_time", "p95_time", "p50_time", "avg_time"],
+            "hit_ratio" => &["hit_rate"],
+            "counter" => &["per_second"],
+            "unique_count" => &["today"],
+            _ => &["value"],
+        };
+        let scale = if kind == "counter" { 60.0 } else { 1.0 };
+        let newest = || {
+            // So that it is not 0.
+            analyses.add(7);
+            let points = list(&client.metrics("GET", &format!("history?window=5m&metric={name}"))["points"]);
+            let counted = |point: &&Value| match kind {
+                "timer" => point["calls"] != 0,
+                "hit_ratio" => point["hits"] != 0,
+                _ => true,
+            };
+            let newest = points.iter().rfind(counted).cloned().unwrap_or_default();
+            fields.iter().filter_map(|field| Some(newest[*field].as_f64()? * scale)).collect::<Vec<_>>()
+        };
+        agree(name, || values(&browser, &format!("{card} .chart")), newest);
+        assert_eq!(newest().len(), fields.len(), "{name} has a trend");
+    }
+
+    // Resources change each second: what is shown is among what there was.
+    for (chart, field) in [
+        ("#cpu", "cpu_percent"),
+        ("#memory", "resident_bytes"),
+        ("#network", "network_received_per_second"),
+        ("#lag", "worker_lags"),
+        ("#busy", "worker_busy_percent"),
+        ("#files", "open_files"),
+    ] {
+        browser.wait(&format!("document.querySelector('{chart}').dataset.points > 0"));
+        let shown = values(&browser, chart)[0];
+        let resources = client.metrics("GET", "resources?window=5m");
+        let known = list(&resources["points"]).into_iter().map(|point| match &point[field] {
+            Value::Array(workers) => workers.iter().map(number).fold(0.0, f64::max),
+            value => number(value),
+        });
+        assert!(
+            known.into_iter().any(|value| (value - shown).abs() <= 1e-12 * shown),
+            "{chart} shows {shown}: {resources}"
+        );
+    }
+
+    // Limits are those of the rules.
+    assert_eq!(browser.text("#latency-note"), "log scale; limits: P95 5 s, Average 3 s");
+    assert_eq!(browser.text("#errors-note"), "% of requests; limits: Error rate 5%");
+    assert_eq!(browser.text("#service"), "shop");
+    let cost = browser.text("#cost");
+    assert!(cost.contains("3 of 1,024 series") && cost.contains("a request"), "{cost}");
+    assert!(cost.contains(" shards ") && cost.contains("history "), "{cost}");
     assert_eq!(metrics.registry().summary().total.calls, calls, "the page counts itself");
+
+    // A reset is marked, and wipes no trend.
+    client.metrics("POST", "reset");
+    browser.wait("document.querySelector('#throughput').dataset.resets == 1");
+    browser.wait("document.querySelector('#business .chart').dataset.resets == 1");
+    browser.screenshot(&pictures().join("reset.png"));
+    assert_eq!(tile(&browser, "total_calls"), calls as f64);
+
+    let paint = browser.get("performance.getEntriesByName('first-contentful-paint')[0]?.startTime");
+    let files = "performance.getEntriesByType('resource').filter(file => file.name.includes('/dashboard/'))";
+    let weight = browser.get(&format!(
+        "[...performance.getEntriesByType('navigation'), ...{files}].reduce((sum, file) => sum + file.encodedBodySize, 0)"
+    ));
+    println!("first contentful paint after {paint} ms; {weight} bytes, compressed");
+    assert!((1.0..=61_440.0).contains(&number(&weight)), "{weight}");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
@@ -192,6 +328,10 @@ fn a_click_on_an_endpoint_and_on_a_window_changes_what_is_shown() {
     assert_eq!(browser.get("document.activeElement.textContent"), "GET /missing");
     browser.type_into("#search", "ITEMS");
     assert_eq!(order(), json!(["GET /items/{id}"]));
+
+    // What else might have put a second row of the same endpoint there, one is left.
+    browser.get("document.querySelector('#routes tbody').append(document.querySelector('#routes tbody tr').cloneNode(true))");
+    browser.wait("document.querySelectorAll('#routes tbody tr').length == 1");
 
     // While it is paused, nothing moves.
     browser.click("#pause");
@@ -334,7 +474,8 @@ fn the_token_is_asked_for_and_kept_nowhere() {
 #[test]
 #[ignore = "needs chromium and chromedriver"]
 fn a_service_that_nobody_called_says_so() {
-    let metrics = Metrics::builder("quiet").build().unwrap();
+    let slow = Rule::new("slow", Metric::P95, Comparison::Above, 0.25);
+    let metrics = Metrics::builder("quiet").without_default_alerts().alert(slow).build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let browser = Browser::start(Look::default());
     browser.open(&page(&server));
@@ -346,6 +487,10 @@ fn a_service_that_nobody_called_says_so() {
         assert_eq!(self::tile(&browser, tile), 0.0);
     }
     assert_eq!(browser.get("document.querySelector('#consumers').hidden"), true);
+    assert_eq!(browser.get("document.querySelector('#business').hidden"), true);
+    // The limits are those of the rules that there are.
+    browser.wait("document.querySelector('#latency-note').textContent === 'log scale; limits: P95 250 ms'");
+    assert_eq!(browser.text("#errors-note"), "% of requests");
     browser.screenshot(&pictures().join("quiet.png"));
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use metrics_actix::prometheus::{Exposition, Format};
+use metrics_actix::prometheus::{Exposition, Format, Resources};
 use metrics_core::Registry;
 
 /// All words of a text that look like a family of ours, and are not part of a recorded name.
 fn families(text: &str) -> BTreeSet<String> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    let ours = |word: &&str| word.starts_with("http_") || word.starts_with("metrics_core_");
+    let begins = ["http_", "metrics_core_", "process_", "host_", "event_loop_"];
+    let ours = |word: &&str| begins.iter().any(|begin| word.starts_with(begin));
     text.split(|c| !word(c)).filter(ours).map(str::to_owned).collect()
 }
 
@@ -19,7 +21,22 @@ fn rules_and_dashboard_name_only_what_is_exposed() {
     let registry = Registry::new();
     registry.record_nanos(registry.endpoint("GET", "/"), 200, 1_000);
     let mut exposed = Vec::new();
-    Exposition::new().render(&registry.snapshot(), Format::Text, &mut exposed);
+    let (second, one) = (Some(Duration::from_secs(1)), Some(1));
+    let resources = Resources {
+        cpu_time: second,
+        resident_bytes: one,
+        virtual_bytes: one,
+        open_files: one,
+        max_files: one,
+        threads: one,
+        started: Some(SystemTime::now()),
+        network_received_bytes: one,
+        network_sent_bytes: one,
+        event_loop_lag: second,
+        ticks: one,
+        tick_time: second,
+    };
+    Exposition::new().render_with(&registry.snapshot(), &resources, Format::Text, &mut exposed);
     let exposed = families(&String::from_utf8(exposed).unwrap());
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
     for file in ["rules.yml", "rules_test.yml", "grafana/dashboards/http.json"] {

@@ -9,8 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse};
-use metrics_actix::Metrics;
 use metrics_actix::prometheus::{Exposition, Names};
+use metrics_actix::{Metrics, Until};
 use metrics_core::Registry;
 use tests::{Client, Server};
 
@@ -38,6 +38,11 @@ fn sums(text: &str, name: &str, label: &str) -> BTreeMap<String, u64> {
         *sums.entry(labelled.split('"').next().unwrap().to_owned()).or_default() += value;
     }
     sums
+}
+
+/// All that is said of requests, which stays the same while there are none; what the process uses does not.
+fn of_requests(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.contains("http_re")).collect()
 }
 
 #[test]
@@ -78,16 +83,18 @@ fn a_scrape_is_packed_for_those_who_ask() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let client = server.client();
-    client.send("GET", "/items/7");
-    let plain = client.send_with("GET", SCRAPE, &[]);
+    for path in ["/items/7", "/broken", "/nowhere"] {
+        client.send("GET", path);
+    }
+    let plain = String::from_utf8(client.send_with("GET", SCRAPE, &[]).body).unwrap();
     // Twice, since the second one is written into a buffer that was used.
     for _ in 0..2 {
         let packed = client.send_with("GET", SCRAPE, &[("accept-encoding", "gzip")]);
         assert_eq!(packed.header("content-encoding"), Some("gzip"));
-        assert!(packed.body.len() * 4 < plain.body.len());
+        assert!(packed.body.len() * 4 < plain.len(), "{} for {}", packed.body.len(), plain.len());
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(&*packed.body).read_to_end(&mut unpacked).unwrap();
-        assert_eq!(String::from_utf8(unpacked).unwrap(), String::from_utf8(plain.body.clone()).unwrap());
+        assert_eq!(of_requests(&String::from_utf8(unpacked).unwrap()), of_requests(&plain));
     }
 }
 
@@ -108,7 +115,72 @@ fn the_figures_are_those_of_the_requests_and_stay_at_a_reset() {
     let expected = [("/items/{id}", 7), ("/broken", 1), ("_unmatched", 1)];
     assert_eq!(routes, expected.map(|(route, n)| (route.to_owned(), n)).into());
     assert_eq!(client.metrics("POST", "reset")["total_calls"], 9);
-    assert_eq!(scrape(&client), before);
+    assert_eq!(of_requests(&scrape(&client)), of_requests(&before));
+}
+
+#[test]
+fn what_the_application_counts_and_what_the_process_uses_is_scraped() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    metrics.registry().counter("orders").unwrap().add(4);
+    metrics.registry().timer("db").unwrap().record(Duration::from_millis(3));
+    let server = Server::start(1, &metrics, shop);
+    let text = scrape(&server.client());
+    let value = |name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    };
+    assert_eq!((value("orders_total"), value("db_duration_seconds_count")), (4.0, 1.0));
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    let since_1970 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    assert!((since_1970 - 86_400.0..since_1970).contains(&value("process_start_time_seconds")));
+    assert!(value("process_cpu_seconds_total") >= 0.0 && value("host_network_receive_bytes_total") >= 0.0);
+}
+
+/// The exemplars of a scrape: route, class of statuses, and trace.
+fn exemplars(client: &Client) -> Vec<(String, String, String)> {
+    let accept = [("accept", "application/openmetrics-text;version=1.0.0")];
+    let text = String::from_utf8(client.send_with("GET", SCRAPE, &accept).body).unwrap();
+    let label = |line: &str, label: &str| {
+        let (_, value) = line.split_once(&format!("{label}=\"")).unwrap();
+        value.split('"').next().unwrap().to_owned()
+    };
+    let lines = text.lines().filter(|line| line.contains("# {"));
+    lines.map(|line| (label(line, "route"), label(line, "status_class"), label(line, "trace_id"))).collect()
+}
+
+#[test]
+fn the_latest_slow_or_failed_request_of_each_endpoint_is_an_exemplar() {
+    let traced = |client: &Client, path: &str, trace: char| {
+        let trace = String::from(trace).repeat(32);
+        let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
+        client.send_with("GET", path, &[("traceparent", &traceparent)]);
+        trace
+    };
+    let of = |route: &str, class: &str, trace: String| (route.to_owned(), class.to_owned(), trace);
+    for measure in [Until::Head, Until::BodyEnd] {
+        // By default a second is slow, which none of these takes.
+        let metrics = Metrics::builder("shop").measure(measure).build().unwrap();
+        let server = Server::start(1, &metrics, shop);
+        let client = server.client();
+        traced(&client, "/items/7", '1');
+        traced(&client, "/broken", '2');
+        let last = traced(&client, "/broken", '3');
+        client.send("GET", "/broken");
+        client.send_with("GET", "/broken", &[("traceparent", "00-no-trace-01")]);
+        assert_eq!(exemplars(&client), [of("/broken", "5xx", last)], "{measure:?}");
+
+        let metrics = Metrics::builder("shop").measure(measure).exemplars(Duration::ZERO).build().unwrap();
+        let server = Server::start(1, &metrics, shop);
+        let client = server.client();
+        let (good, bad) = (traced(&client, "/items/7", '4'), traced(&client, "/broken", '5'));
+        let expected = [of("/items/{id}", "2xx", good), of("/broken", "5xx", bad)];
+        assert_eq!(exemplars(&client), expected, "{measure:?}");
+
+        let metrics = Metrics::builder("shop").measure(measure).exemplars(None).build().unwrap();
+        let server = Server::start(1, &metrics, shop);
+        traced(&server.client(), "/broken", '6');
+        assert_eq!(exemplars(&server.client()), [], "{measure:?}");
+    }
 }
 
 #[test]

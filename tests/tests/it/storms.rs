@@ -27,14 +27,22 @@ async fn arrives(ticket: web::Path<usize>) -> &'static str {
     std::future::pending().await
 }
 
+/// How many of the late requests of the storm over HTTP/2, for both ways to measure, may be answered.
+static LET_GO: AtomicUsize = AtomicUsize::new(0);
+
+async fn late(ticket: web::Path<usize>) -> &'static str {
+    while LET_GO.load(Ordering::Acquire) <= *ticket {
+        sleep(Duration::from_millis(1)).await;
+    }
+    // For what the client sent before, to be read.
+    sleep(Duration::from_millis(30)).await;
+    "late"
+}
+
 fn routes(config: &mut ServiceConfig) {
     let slow = || async {
         sleep(Duration::from_secs(60)).await;
         "never"
-    };
-    let late = || async {
-        sleep(Duration::from_millis(30)).await;
-        "late"
     };
     let panics = || async {
         sleep(Duration::from_millis(1)).await;
@@ -56,7 +64,7 @@ fn routes(config: &mut ServiceConfig) {
         .route("/empty", web::get().to(|| async { HttpResponse::NoContent().finish() }))
         .route("/slow", web::get().to(slow))
         .route("/arrives/{ticket}", web::get().to(arrives))
-        .route("/late", web::get().to(late))
+        .route("/late/{ticket}", web::get().to(late))
         .route("/panics", web::get().to(panics))
         .route("/endless", web::get().to(|| async { HttpResponse::Ok().streaming(endless()) }))
         .route("/large", web::get().to(large))
@@ -327,7 +335,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn http_2_streams_that_are_reset_are_counted_once() {
-    for until in [Until::Head, Until::BodyEnd] {
+    for (run, until) in [Until::Head, Until::BodyEnd].into_iter().enumerate() {
         let metrics = Metrics::builder("h2").measure(until).build().unwrap();
         let server = Server::start(2, &metrics, routes);
         let mut client = server.raw();
@@ -343,11 +351,13 @@ fn http_2_streams_that_are_reset_are_counted_once() {
         };
         // Half of them while the handler runs, which actix-web lets run to its end, and half while the body is sent.
         for i in 0..STORM {
-            let path = if i % 2 == 0 { "/late" } else { "/endless" };
+            let ticket = run * STORM as usize + i as usize;
+            let path = if i % 2 == 0 { format!("/late/{ticket}") } else { "/endless".to_owned() };
             let stream = 2 * i as u32 + 1;
-            client.write(frame(1, 0x5, stream, &get(path)));
+            client.write(frame(1, 0x5, stream, &get(&path)));
             wait_for(&metrics, |summary| summary.in_flight == 1 || summary.total.calls > i);
             client.write(frame(3, 0, stream, &8_u32.to_be_bytes()));
+            LET_GO.store(ticket + 1, Ordering::Release);
             wait_for(&metrics, |summary| summary.total.truncated > i);
         }
         all(OK, true)(&settled(&metrics, STORM));

@@ -12,7 +12,10 @@ use serde_json::Value;
 use tests::{Client, Example};
 
 /// The files for users.
-const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
+pub(crate) const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
+
+/// The trace of a request that fails.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// A folder that is gone when this is dropped.
 #[derive(Debug)]
@@ -99,6 +102,24 @@ impl Prometheus {
         }
     }
 
+    /// Waits until a trace is among the exemplars of the requests' durations, on whatever series they are stored.
+    fn wait_for_exemplar(&self, trace: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let query = "%7B__name__%3D~%22http_request_duration_seconds.*%22%7D";
+        loop {
+            // From 1970 on, to far away.
+            let path = format!("/api/v1/query_exemplars?query={query}&start=0&end=9999999999");
+            let answer: Value = serde_json::from_str(&self.get(&path).unwrap()).unwrap();
+            let series = answer["data"].as_array().unwrap().iter();
+            let mut exemplars = series.flat_map(|series| series["exemplars"].as_array().unwrap());
+            if exemplars.any(|exemplar| exemplar["labels"]["trace_id"] == trace) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no exemplar of {trace}: {answer}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Samples that Prometheus did not take, by its own figures.
     fn rejected(&self) -> Vec<String> {
         let own = self.get("/metrics").unwrap();
@@ -171,8 +192,8 @@ fn prometheus_stores_what_was_counted_and_finds_our_percentiles() {
     let demo = Example::start(&["--workers", "2"]);
     let client = demo.client();
     let target = &client.addr().to_string();
-    let native = Prometheus::start(target, &["--enable-feature=native-histograms"]);
-    let classic = Prometheus::start(target, &[]);
+    let native = Prometheus::start(target, &["--enable-feature=native-histograms,exemplar-storage"]);
+    let classic = Prometheus::start(target, &["--enable-feature=exemplar-storage"]);
     for prometheus in [&native, &classic] {
         prometheus.wait_for("up", 1.0);
     }
@@ -203,9 +224,17 @@ fn prometheus_stores_what_was_counted_and_finds_our_percentiles() {
     }
 
     assert_eq!(client.metrics("POST", "reset")["total_calls"].as_f64(), Some(sent));
-    let all = sent + load(client, 10);
+    client.send_with("GET", "/items/4711", &[("traceparent", &format!("00-{TRACE}-b7ad6b7169203331-01"))]);
+    let all = sent + load(client, 10) + 1.0;
     for prometheus in [&native, &classic] {
         prometheus.wait_for("sum(http_requests_total)", all);
+        prometheus.wait_for_exemplar(TRACE);
+        // Of four clients and 30 turns in all: a report in each, and two looks into the cache.
+        prometheus.wait_for("analysis_requests_total", 120.0);
+        assert_eq!(prometheus.value("sum(cache_lookups_total)"), Some(241.0));
+        assert!(prometheus.value("process_cpu_seconds_total") > Some(0.0));
+        assert!(prometheus.value("process_resident_memory_bytes") > Some(1e6));
+        assert!(prometheus.value("time() - process_start_time_seconds") < Some(600.0));
         assert_eq!(prometheus.value("min_over_time(up[10m])"), Some(1.0));
         assert_eq!(prometheus.value("max(resets(http_requests_total[10m]))"), Some(0.0));
         for query in dashboard() {

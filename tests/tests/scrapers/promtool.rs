@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use metrics_core::{Outcome, Registry};
-use metrics_export::prometheus::{Exposition, Format, Names};
+use metrics_export::prometheus::{Exposition, Format, Names, Resources};
 
 #[test]
 #[ignore = "needs promtool: apt install prometheus"]
@@ -17,11 +17,33 @@ fn promtool_finds_nothing_wrong_with_names_types_and_help() {
         recorder.record_outcome(item, outcome, Duration::from_millis(3));
     }
     recorder.record_consumer(registry.consumer("ann"), Outcome::Status(200), Duration::from_millis(3));
+    registry.counter("jobs").unwrap().add(7);
+    registry.counter("http_jobs_total").unwrap().add(7);
+    registry.gauge("queue_length").unwrap().set(-1.25);
+    registry.hit_ratio("cache").unwrap().hit();
+    registry.unique("users").unwrap().insert("ann");
+    registry.timer("db").unwrap().record(Duration::from_millis(20));
+    let second = Some(Duration::from_secs(1));
+    let resources = Resources {
+        cpu_time: second,
+        resident_bytes: Some(1),
+        virtual_bytes: Some(1),
+        open_files: Some(1),
+        max_files: Some(1),
+        threads: Some(1),
+        started: Some(std::time::SystemTime::now()),
+        network_received_bytes: Some(1),
+        network_sent_bytes: Some(1),
+        event_loop_lag: second,
+        ticks: Some(1),
+        tick_time: second,
+    };
     for names in [Names::Prometheus, Names::OpenTelemetry] {
         let exposition =
             Exposition::builder().names(names).constant_label("env", "a\"\\\nb").top_consumers(5);
         let mut text = Vec::new();
-        exposition.build().unwrap().render(&registry.snapshot(), Format::Text, &mut text);
+        let exposition = exposition.build().unwrap();
+        exposition.render_with(&registry.snapshot(), &resources, Format::Text, &mut text);
         let mut promtool = Command::new("promtool")
             .args(["check", "metrics"])
             .stdin(Stdio::piped())

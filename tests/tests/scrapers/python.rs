@@ -1,14 +1,15 @@
-//! The parsers of Python's client, and the official schema of protobuf.
+//! The parsers of Python's client, the official schema of protobuf, and Grafana's of dashboards.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use metrics_core::Registry;
+use metrics_core::{Outcome, Recorder, Registry, TraceId};
 use metrics_export::prometheus::{Exposition, Format};
 
-use crate::prometheus::Folder;
+use crate::prometheus::{DEPLOY, Folder};
 
 /// Where Debian puts Prometheus' own schema.
 const SCHEMA: &str =
@@ -86,7 +87,17 @@ fn registry(random: &mut fastrand::Rng) -> (Registry, BTreeMap<String, u64>) {
 /// Writes the files that a script reads: the routes, and the exposition in each of the formats.
 fn files(folder: &Folder, random: &mut fastrand::Rng, formats: &[Format]) -> Vec<std::path::PathBuf> {
     let (registry, routes) = registry(random);
-    let exposition = Exposition::builder().duration_bounds([0.1, 1.0]).build().unwrap();
+    registry.counter("jobs").unwrap().add(3);
+    registry.gauge("depth").unwrap().set(-1.5e-7);
+    registry.hit_ratio("cache").unwrap().hit();
+    registry.timer("db").unwrap().record(Duration::from_millis(20));
+    let failed = registry.endpoint("GET", routes.keys().next().unwrap());
+    let keep = |recorder: &Recorder| {
+        let trace = TraceId::new(7).unwrap();
+        recorder.keep_exemplar(failed, Outcome::Status(200), Duration::from_millis(500), trace);
+    };
+    registry.with_recorder(keep);
+    let exposition = Exposition::builder().duration_bounds([0.1, 1.0]).created(true).build().unwrap();
     let expected = folder.path().join("routes.json");
     fs::write(&expected, serde_json::to_string(&routes).unwrap()).unwrap();
     let mut files = vec![expected];
@@ -119,4 +130,10 @@ fn a_hundred_thousand_hostile_labels_come_back_from_protobuf() {
         let files = files(&folder, &mut random, &[Format::Protobuf]);
         run("read_protobuf.py", &[&files[0], Path::new(SCHEMA), &files[1]]);
     }
+}
+
+#[test]
+#[ignore = "needs Python with grafana-foundation-sdk"]
+fn the_dashboard_is_what_grafanas_schema_says() {
+    run("read_dashboard.py", &[&Path::new(DEPLOY).join("grafana/dashboards/http.json")]);
 }

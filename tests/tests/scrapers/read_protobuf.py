@@ -59,6 +59,14 @@ def main():
     assert {labels(m)["route"]: m.counter.value for m in requests.metric} == routes
     durations = families["http_request_duration_seconds"]
     assert durations.type == pb2.HISTOGRAM
+    assert families["jobs_total"].metric[0].counter.value == 3
+    assert families["depth"].metric[0].gauge.value == -1.5e-7
+    lookups = {labels(m)["result"]: m.counter.value for m in families["cache_lookups_total"].metric}
+    assert lookups == {"hit": 1, "miss": 0}, lookups
+    timer = families["db_duration_seconds"].metric[0].histogram
+    assert (timer.sample_count, timer.sample_sum, sum(native_counts(timer)), timer.schema) == (1, 0.02, 1, 6)
+    exemplars = [b.exemplar for m in durations.metric for b in m.histogram.bucket if b.HasField("exemplar")]
+    assert [(labels(e), e.value) for e in exemplars] == [({"trace_id": f"{7:032x}"}, 0.5)], exemplars
     for metric in durations.metric:
         histogram = metric.histogram
         assert histogram.sample_count == routes[labels(metric)["route"]]

@@ -1,0 +1,232 @@
+//! A Redis with a fleet of simulated instances: what writing and reading take. Needs `redis-server` on the path.
+//!
+//! `cargo run --profile bench -p benches --bin fleet [INSTANCES...]`
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use metrics_core::{Registry, Snapshot};
+use metrics_export::fleet::redis::{Member, Question, Settings};
+use metrics_export::fleet::{Instance, Report};
+
+const ENDPOINTS: usize = 200;
+
+/// Instances with figures of their own; the others have those of one of them.
+const PROFILES: u64 = 4;
+
+/// How often an instance writes.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What an instance sends with each write, beside the three reports.
+const OTHER_COMMANDS: usize = 3;
+
+/// Readings of each kind, of which the median counts.
+const READINGS: usize = 5;
+
+/// Calls of each instance since the epoch began, and in one minute.
+const CALLS: [u64; 2] = [2_000_000, 60_000];
+
+fn main() -> ExitCode {
+    let sizes: Result<Vec<usize>, _> = std::env::args().skip(1).map(|argument| argument.parse()).collect();
+    let Ok(mut sizes) = sizes else {
+        eprintln!("error: allowed: numbers of instances, such as 10 100 1000 (the default)");
+        return ExitCode::from(2);
+    };
+    if sizes.is_empty() {
+        sizes = vec![10, 100, 1_000];
+    }
+    println!("{ENDPOINTS} endpoints; {} calls since the epoch began, {} in a minute", CALLS[0], CALLS[1]);
+    println!(
+        "instances | report | minute by route | written/s | commands/s | in Redis | read reset | 5m | 5m by route"
+    );
+    for size in sizes {
+        if let Err(error) = run(size) {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// A fleet of this size on a Redis of its own.
+fn run(size: usize) -> Result<(), Box<dyn Error>> {
+    let redis = Redis::start()?;
+    let mut link = redis.link()?;
+    let profiles: Vec<_> = (0..PROFILES).map(|seed| CALLS.map(|calls| snapshot(seed, calls))).collect();
+    let before = used_memory(&mut link)?;
+    let now = SystemTime::now();
+    let minute = now.duration_since(UNIX_EPOCH)?.as_secs() / 60;
+    let (mut bytes, mut sizes) = (0, (0, 0));
+    for i in 0..size {
+        let [all, one_minute] = &profiles[i % profiles.len()];
+        let started = UNIX_EPOCH + Duration::from_nanos(i as u64);
+        let encoded = |snapshot: &Snapshot| {
+            let instance = Instance {
+                service: "bench".to_owned(),
+                name: format!("instance-{i}"),
+                version: "1.0.0".to_owned(),
+                started,
+                written: now,
+                interval: INTERVAL,
+                epoch: 0,
+                stopped: false,
+            };
+            Report { instance, snapshot: snapshot.clone(), errors: Vec::new() }.encode()
+        };
+        let id = format!("instance-{i}-{i}");
+        let [report, total, routes] = [all, &one_minute.total(), one_minute].map(encoded);
+        bytes += report.len() + total.len() + routes.len();
+        sizes = (report.len(), routes.len());
+        set(&mut link, &format!("metrics:bench:0:{id}"), &report)?;
+        for ago in 0..6 {
+            set(&mut link, &format!("metrics:bench:total:{}:{id}", minute - ago), &total)?;
+            set(&mut link, &format!("metrics:bench:routes:{}:{id}", minute - ago), &routes)?;
+        }
+        let millis = now.duration_since(UNIX_EPOCH)?.as_millis().to_string();
+        command(&mut link, &[b"ZADD", b"metrics:bench:instances", millis.as_bytes(), id.as_bytes()])?;
+    }
+    let memory = used_memory(&mut link)?.saturating_sub(before);
+    let settings = Settings::new(&redis.url())?
+        .service("bench")
+        .interval(Duration::from_secs(600))
+        .max_instances(10_000)
+        .timeout(Duration::from_secs(10));
+    let reader = Member::start(Registry::new(), settings)?;
+    let read = |question| median(&reader, question, size);
+    let reset = read(Question::SinceReset)?;
+    let window = read(Question::Minutes { minutes: 5, routes: false })?;
+    let routes = read(Question::Minutes { minutes: 5, routes: true })?;
+    let per_second = |amount: usize| amount as f64 / INTERVAL.as_secs_f64();
+    println!(
+        "{size:9} | {:6} B | {:15} B | {:6.2} MB | {:10.0} | {:5.0} MiB | {:7.0} ms | {:4.0} ms | {:4.0} ms",
+        sizes.0,
+        sizes.1,
+        per_second(bytes) / 1e6,
+        per_second(size * (3 + OTHER_COMMANDS)),
+        memory as f64 / f64::from(1 << 20),
+        reset.as_secs_f64() * 1e3,
+        window.as_secs_f64() * 1e3,
+        routes.as_secs_f64() * 1e3,
+    );
+    Ok(())
+}
+
+/// How long it takes to read and add up, by the median.
+fn median(reader: &Member, question: Question, size: usize) -> Result<Duration, Box<dyn Error>> {
+    let mut took = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while took.len() < READINGS {
+        if Instant::now() > deadline {
+            return Err(format!("{question:?} has no answer").into());
+        }
+        // One that takes longer than askers wait is there a little later.
+        if let Ok(answer) = reader.ask(question) {
+            let (refused, count) = answer.fleet.refused();
+            if count > 0 {
+                println!("          {count} reports left out: {}", refused[0].reason);
+            }
+            assert!(answer.fleet.instances().len() + count as usize >= size, "{question:?}");
+            took.push(answer.took);
+            // An answer holds for a second.
+            std::thread::sleep(Duration::from_millis(1_100));
+        }
+    }
+    took.sort();
+    Ok(took[took.len() / 2])
+}
+
+/// The figures of an instance after so many calls.
+fn snapshot(seed: u64, calls: u64) -> Snapshot {
+    let registry = Registry::new();
+    let endpoints: Vec<_> =
+        (0..ENDPOINTS).map(|i| registry.endpoint("GET", &format!("/services/{i}/items/{{id}}"))).collect();
+    let recorder = registry.recorder();
+    let mut random = fastrand::Rng::with_seed(seed);
+    // The busiest is called 20 times as often as the median one.
+    let weight = |rank: usize| 1.0 / (1.0 + rank as f64 / 5.0);
+    let weights: f64 = (0..ENDPOINTS).map(weight).sum();
+    for (rank, &endpoint) in endpoints.iter().enumerate() {
+        for _ in 0..(calls as f64 * weight(rank) / weights) as u64 {
+            let status = match random.u32(0..200) {
+                0 => 500,
+                1..=3 => 404,
+                _ => 200,
+            };
+            // The sum of twelve is as good as normal.
+            let normal = (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
+            recorder.record_nanos(endpoint, status, (350_000.0 * (0.8 * normal).exp()) as u64);
+        }
+    }
+    registry.snapshot()
+}
+
+/// A Redis on a free port. Dropping it ends the process.
+struct Redis {
+    process: Child,
+    port: u16,
+}
+
+impl Redis {
+    fn start() -> Result<Self, Box<dyn Error>> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let process = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .stdout(Stdio::null())
+            .spawn()?;
+        Ok(Self { process, port })
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    fn link(&self) -> Result<BufReader<TcpStream>, Box<dyn Error>> {
+        for _ in 0..100 {
+            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+                return Ok(BufReader::new(stream));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err("redis-server does not listen".into())
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Sends a command, and reads an answer of one line, or of a string's length and the string.
+fn command(link: &mut BufReader<TcpStream>, arguments: &[&[u8]]) -> Result<String, Box<dyn Error>> {
+    let mut sent = format!("*{}\r\n", arguments.len()).into_bytes();
+    for argument in arguments {
+        sent.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
+        sent.extend_from_slice(argument);
+        sent.extend_from_slice(b"\r\n");
+    }
+    link.get_mut().write_all(&sent)?;
+    let mut line = String::new();
+    link.read_line(&mut line)?;
+    if let Some(length) = line.strip_prefix('$') {
+        let mut text = vec![0; length.trim().parse::<usize>()? + 2];
+        link.read_exact(&mut text)?;
+        return Ok(String::from_utf8(text)?);
+    }
+    if line.starts_with('-') { Err(line.into()) } else { Ok(line) }
+}
+
+fn set(link: &mut BufReader<TcpStream>, key: &str, value: &[u8]) -> Result<(), Box<dyn Error>> {
+    command(link, &[b"SET", key.as_bytes(), value, b"EX", b"7200"]).map(drop)
+}
+
+fn used_memory(link: &mut BufReader<TcpStream>) -> Result<usize, Box<dyn Error>> {
+    let info = command(link, &[b"INFO", b"memory"])?;
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).ok_or("no used_memory")?;
+    Ok(used.trim().parse()?)
+}

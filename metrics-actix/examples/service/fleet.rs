@@ -1,0 +1,30 @@
+//! This demo as one of several.
+
+use metrics_actix::Builder;
+
+use crate::options::Options;
+
+/// Has the figures written to the Redis that the options name, if they name one.
+#[cfg(feature = "redis")]
+pub(crate) fn join(builder: Builder, options: &Options) -> Result<Builder, Box<dyn std::error::Error>> {
+    use metrics_actix::fleet::Settings;
+    let Some(redis) = &options.redis else { return Ok(builder) };
+    let mut settings = Settings::new(redis)?.version(env!("CARGO_PKG_VERSION"));
+    if let Some(instance) = &options.instance {
+        settings = settings.instance(instance);
+    }
+    if let Some(interval) = options.interval {
+        settings = settings.interval(interval);
+    }
+    Ok(builder.fleet(settings))
+}
+
+#[cfg(not(feature = "redis"))]
+pub(crate) fn join(builder: Builder, options: &Options) -> Result<Builder, Box<dyn std::error::Error>> {
+    match options.redis {
+        Some(_) => {
+            Err("--redis needs the feature redis: cargo run --features redis --example service".into())
+        }
+        None => Ok(builder),
+    }
+}

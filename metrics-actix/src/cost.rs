@@ -1,0 +1,105 @@
+//! What the monitor itself takes: the time of a record, measured once on the machine at hand, and memory.
+
+use std::hint::black_box;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics_core::{Outcome, Registry};
+use metrics_export::json::MonitorCost;
+
+use crate::builder::Shared;
+
+/// How long records are measured.
+const MEASURED: Duration = Duration::from_millis(1);
+
+/// Records that are timed together, so that the clock which times them does not count.
+const BATCH: u32 = 64;
+
+/// How long the memory of the shards is taken to be what it was: to look at every cell takes longer than to read the figures.
+const SHARDS_EVERY: Duration = Duration::from_secs(10);
+
+/// What is known of the monitor's cost.
+#[derive(Debug, Default)]
+pub(crate) struct Cost {
+    record: OnceLock<Duration>,
+    /// The shards' memory in bytes, and when it was looked at.
+    shards: Mutex<Option<(Instant, usize)>>,
+}
+
+impl Cost {
+    /// Measures what a record takes, unless that was done. Takes 1 ms of the calling thread, which is no worker.
+    pub(crate) fn measure(&self) {
+        self.record.get_or_init(record_time);
+    }
+
+    /// What the monitor takes now.
+    pub(crate) fn now(&self, Shared { registry, history, resources, .. }: &Shared) -> MonitorCost {
+        MonitorCost {
+            history_bytes: history.heap_bytes() + resources.heap_bytes(),
+            shard_bytes: self.shard_bytes(registry),
+            record: self.record.get().copied(),
+        }
+    }
+
+    fn shard_bytes(&self, registry: &Registry) -> usize {
+        // What panicked while it was locked changed nothing.
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        match *shards {
+            Some((looked, bytes)) if looked.elapsed() < SHARDS_EVERY => bytes,
+            _ => {
+                let bytes = registry.shard_bytes();
+                *shards = Some((Instant::now(), bytes));
+                bytes
+            }
+        }
+    }
+}
+
+/// What one record takes with both of its clock readings: the median of batches, on a registry of its own.
+fn record_time() -> Duration {
+    let registry = Registry::builder().max_series(1).max_consumers(0).error_log_capacity(1).build();
+    let registry = registry.expect("the settings are in range");
+    let (recorder, endpoint) = (registry.recorder(), registry.endpoint("GET", "/"));
+    let batch = || {
+        let begun = Instant::now();
+        for _ in 0..BATCH {
+            let start = recorder.start();
+            recorder.finish(start, black_box(endpoint), Outcome::Status(200));
+        }
+        begun.elapsed()
+    };
+    // The first one allocates.
+    batch();
+    let begun = Instant::now();
+    let mut batches = Vec::new();
+    while batches.is_empty() || begun.elapsed() < MEASURED {
+        batches.push(batch());
+    }
+    batches.sort_unstable();
+    batches[batches.len() / 2] / BATCH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_takes_some_time_and_is_measured_once() {
+        let cost = Cost::default();
+        cost.measure();
+        let measured = cost.record.get().copied();
+        assert!(measured > Some(Duration::ZERO), "{measured:?}");
+        cost.measure();
+        assert_eq!(cost.record.get().copied(), measured);
+    }
+
+    #[test]
+    fn the_memory_of_the_shards_is_looked_at_now_and_then() {
+        let (cost, registry) = (Cost::default(), Registry::new());
+        assert_eq!(cost.shard_bytes(&registry), 0);
+        registry.record_nanos(registry.endpoint("GET", "/"), 200, 1_000);
+        assert_eq!(cost.shard_bytes(&registry), 0);
+        *cost.shards.lock().unwrap() = None;
+        assert!(cost.shard_bytes(&registry) > 1_000);
+    }
+}

@@ -1,0 +1,39 @@
+// From which value on figures are too high: the thresholds of the alerts' rules.
+
+import { duration, percent, plain } from "./format.js";
+import { say } from "./words.js";
+
+/** The lowest threshold of each metric that a rule for the whole service has: seconds, per cent or calls. */
+export const limits = {};
+
+/** Takes the rules over. Says whether that changed a limit. */
+export function setLimits(rules) {
+  const now = {};
+  for (const { metric, comparison, threshold, scope } of rules) {
+    if (scope !== "service" || !comparison.startsWith(">")) continue;
+    now[metric] = Math.min(now[metric] ?? Infinity, threshold);
+  }
+  const changed = JSON.stringify(now) !== JSON.stringify(limits);
+  for (const metric of Object.keys(limits)) delete limits[metric];
+  Object.assign(limits, now);
+  return changed;
+}
+
+const named = {
+  p50: duration, p95: duration, p99: duration, p999: duration, average: duration,
+  error_rate: percent, client_error_rate: percent, server_error_rate: percent, requests_per_second: plain,
+};
+
+/** Those of these metrics that have a limit, as charts draw them. */
+export function limitsOf(...metrics) {
+  return metrics.filter((metric) => metric in limits).map((metric) => ({ name: metric, value: limits[metric] }));
+}
+
+/** The same as text; empty if there are none. */
+export function limitsText(...metrics) {
+  const texts = limitsOf(...metrics).map(({ name, value }) => `${say(name)} ${named[name](value)}`);
+  return texts.length ? say("limits", texts.join(", ")) : "";
+}
+
+/** Whether a metric is over its limit. */
+export const isOver = (metric, value) => metric in limits && value > limits[metric];

@@ -1,0 +1,264 @@
+//! What the application's own metrics were over time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::adder::Adder;
+use super::past::Span;
+use super::tiers::{Content, Frame, Tier, Tiers, slot};
+use crate::business::{MetricFigures, MetricState, MetricSummary, metrics_since};
+use crate::histogram::Sum;
+use crate::layout::Layout;
+use crate::registry::MetricsAt;
+use crate::snapshot::GroupSnapshot;
+use crate::summary::Figures;
+
+/// 133 frames at most, in each of which a metric takes memory only if it counted something. Steps of a second would take 16
+/// times as much, nearly all of it for timers.
+pub(super) const TIERS: [Tier; 3] = [
+    Tier { step: Duration::from_secs(10), keep: Duration::from_secs(300) },
+    Tier { step: Duration::from_secs(60), keep: Duration::from_secs(3_600) },
+    Tier { step: Duration::from_secs(1_800), keep: Duration::from_secs(86_400) },
+];
+
+/// The most that frames take, in bytes. 20 timers that are called many times a second take 1.5 MiB in a day; where there are far
+/// more of them, the oldest frames go before their time.
+const MAX_BYTES: usize = 5 << 19;
+
+/// The last 24 hours of a registry's metrics.
+#[derive(Debug)]
+pub(super) struct MetricsPast {
+    frames: Tiers<PackedMetrics>,
+    /// The state up to which they go.
+    pub(super) until: MetricsAt,
+    /// What frames call metrics by, for their names would take more than their figures.
+    numbers: HashMap<Arc<str>, u32>,
+}
+
+/// What metrics counted in a frame, by number, as postcard's bytes.
+#[derive(Debug, Clone)]
+struct PackedMetrics(Box<[u8]>);
+
+/// What one metric counted in a frame, or what it was at its end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Counted {
+    Counter(u64),
+    Gauge(f64),
+    Timer(Box<GroupSnapshot>),
+    HitRatio { hits: u64, misses: u64 },
+    UniqueCount { today: u64, yesterday: u64 },
+}
+
+impl MetricsPast {
+    pub(super) fn new(now: MetricsAt) -> Self {
+        Self { frames: Tiers::new(&TIERS), until: now, numbers: HashMap::new() }
+    }
+
+    /// Whether a frame is over, so that the metrics are to be read.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        let [Tier { step, .. }, ..] = TIERS;
+        slot(now, step) > slot(self.until.span, step)
+    }
+
+    /// Keeps what was counted since the last time.
+    pub(super) fn push(&mut self, now: MetricsAt) {
+        // Another thread's was faster.
+        if now.span <= self.until.span {
+            return;
+        }
+        let mut counted = BTreeMap::new();
+        for metric in metrics_since(&now.metrics, &self.until.metrics) {
+            let Some(what) = Counted::of(&metric.state) else { continue };
+            let next = self.numbers.len() as u32;
+            counted.insert(*self.numbers.entry(metric.name).or_insert(next), what);
+        }
+        let content = PackedMetrics::new(&counted);
+        self.frames.push(Frame { start: self.until.span, end: now.span, taken: now.taken, content });
+        while self.frames.heap_bytes() > MAX_BYTES && self.frames.drop_oldest() {}
+        self.until = now;
+    }
+
+    /// The figures of each metric from the first frame of a window up to `now`, and the span that they are of.
+    pub(super) fn window(
+        &self,
+        now: &MetricsAt,
+        length: Duration,
+        layout: Layout,
+    ) -> (Vec<MetricSummary>, Span) {
+        let mut span = Span { start: self.until.span, end: now.span.max(self.until.span), until: now.taken };
+        let mut frames: HashMap<u32, Vec<Counted>> = HashMap::new();
+        for frame in self.frames.since(now.span.saturating_sub(length)) {
+            span.widen(frame);
+            frame
+                .content
+                .unpack()
+                .into_iter()
+                .for_each(|(number, what)| frames.entry(number).or_default().push(what));
+        }
+        let mut sum = MetricSum::new(layout);
+        let live = metrics_since(&now.metrics, &self.until.metrics);
+        let summaries = live.into_iter().map(|metric| {
+            let number = self.numbers.get(&metric.name);
+            let earlier = number.and_then(|number| frames.remove(number)).unwrap_or_default();
+            earlier.iter().chain(&Counted::of(&metric.state)).for_each(|what| sum.add(what));
+            let live = metric.summary(&mut sum.scratch);
+            MetricSummary { figures: sum.take().unwrap_or(live.figures), ..live }
+        });
+        (summaries.collect(), span)
+    }
+
+    /// What a metric was in each step since a moment; nothing if it is not known yet.
+    pub(super) fn steps(
+        &self,
+        since: Duration,
+        step: Duration,
+        name: &str,
+        layout: Layout,
+    ) -> Vec<(Span, MetricFigures)> {
+        let known = self.until.metrics.iter().find(|metric| &*metric.name == name);
+        let Some(nothing) = known.map(|metric| nothing_of(&metric.state)) else { return Vec::new() };
+        let number = self.numbers.get(name);
+        let mut sum = MetricSum::new(layout);
+        let mut open: Option<Span> = None;
+        let mut steps = Vec::new();
+        let mut end = |span: Option<Span>, sum: &mut MetricSum| {
+            steps.extend(span.zip(sum.take().or_else(|| nothing.clone())));
+        };
+        for frame in self.frames.since(since) {
+            match &mut open {
+                Some(span) if slot(span.end, step) == slot(frame.end, step) => span.widen(frame),
+                _ => end(open.replace(Span::of_frame(frame)), &mut sum),
+            }
+            if let Some(what) = number.and_then(|number| frame.content.unpack().remove(number)) {
+                sum.add(&what);
+            }
+        }
+        end(open, &mut sum);
+        steps
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let names = self.numbers.capacity() * size_of::<(Arc<str>, u32)>();
+        self.frames.heap_bytes() + names
+    }
+}
+
+/// The figures of a metric that counted nothing; `None` for one that counts nothing, but is something.
+fn nothing_of(state: &MetricState) -> Option<MetricFigures> {
+    match state {
+        MetricState::Counter(_) => Some(MetricFigures::Counter(0)),
+        MetricState::HitRatio { .. } => Some(MetricFigures::HitRatio { hits: 0, misses: 0 }),
+        MetricState::Timer(_) => Some(MetricFigures::Timer(Box::default())),
+        MetricState::Gauge(_) | MetricState::UniqueCount { .. } => None,
+    }
+}
+
+impl Counted {
+    /// What a metric's state since the last frame says; `None` if nothing was counted.
+    fn of(state: &MetricState) -> Option<Self> {
+        match state {
+            MetricState::Counter(0) | MetricState::HitRatio { hits: 0, misses: 0 } => None,
+            &MetricState::Counter(count) => Some(Self::Counter(count)),
+            &MetricState::HitRatio { hits, misses } => Some(Self::HitRatio { hits, misses }),
+            MetricState::Timer(times) => times.clone().map(Self::Timer),
+            &MetricState::Gauge(value) => Some(Self::Gauge(value)),
+            MetricState::UniqueCount { today, yesterday } => {
+                Some(Self::UniqueCount { today: today.estimate(), yesterday: yesterday.estimate() })
+            }
+        }
+    }
+
+    /// Adds what came later.
+    fn absorb(&mut self, later: Self) {
+        match (self, later) {
+            (Self::Counter(ours), Self::Counter(more)) => *ours = ours.saturating_add(more),
+            (Self::HitRatio { hits, misses }, Self::HitRatio { hits: h, misses: m }) => {
+                (*hits, *misses) = (hits.saturating_add(h), misses.saturating_add(m));
+            }
+            (Self::Timer(ours), Self::Timer(more)) => {
+                ours.merge(&more).expect("figures of one registry have one precision");
+            }
+            (ours, later) => *ours = later,
+        }
+    }
+}
+
+impl PackedMetrics {
+    fn new(counted: &BTreeMap<u32, Counted>) -> Self {
+        let bytes = postcard::to_allocvec(counted).expect("figures are plain numbers, and memory is there");
+        Self(bytes.into_boxed_slice())
+    }
+
+    fn unpack(&self) -> BTreeMap<u32, Counted> {
+        postcard::from_bytes(&self.0).expect("it was packed here")
+    }
+}
+
+impl Content for PackedMetrics {
+    fn absorb(&mut self, later: Self) {
+        let mut sum = self.unpack();
+        for (number, more) in later.unpack() {
+            match sum.get_mut(&number) {
+                Some(ours) => ours.absorb(more),
+                None => {
+                    sum.insert(number, more);
+                }
+            }
+        }
+        *self = Self::new(&sum);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Adds up what one metric counted, the oldest first.
+struct MetricSum {
+    sum: Option<MetricFigures>,
+    times: Adder,
+    scratch: Sum,
+}
+
+impl MetricSum {
+    fn new(layout: Layout) -> Self {
+        Self { sum: None, times: Adder::new(layout), scratch: Sum::new(layout) }
+    }
+
+    fn add(&mut self, what: &Counted) {
+        match (&mut self.sum, what) {
+            (Some(MetricFigures::Counter(sum)), Counted::Counter(more)) => *sum = sum.saturating_add(*more),
+            (Some(MetricFigures::HitRatio { hits, misses }), Counted::HitRatio { hits: h, misses: m }) => {
+                (*hits, *misses) = (hits.saturating_add(*h), misses.saturating_add(*m));
+            }
+            (sum, &Counted::Counter(count)) => *sum = Some(MetricFigures::Counter(count)),
+            (sum, &Counted::HitRatio { hits, misses }) => {
+                *sum = Some(MetricFigures::HitRatio { hits, misses });
+            }
+            (sum, Counted::Timer(times)) => {
+                self.times.add(std::slice::from_ref(times));
+                *sum = Some(MetricFigures::Timer(Box::default()));
+            }
+            // What it was last.
+            (sum, &Counted::Gauge(value)) => *sum = Some(MetricFigures::Gauge(value)),
+            (sum, &Counted::UniqueCount { today, yesterday }) => {
+                *sum = Some(MetricFigures::UniqueCount { today, yesterday });
+            }
+        }
+    }
+
+    /// The figures of what was added; the next sum begins at nothing.
+    fn take(&mut self) -> Option<MetricFigures> {
+        let sum = self.sum.take()?;
+        Some(match sum {
+            MetricFigures::Timer(_) => {
+                let times = self.times.take();
+                MetricFigures::Timer(Box::new(Figures::of(times.iter(), &mut self.scratch)))
+            }
+            counted => counted,
+        })
+    }
+}

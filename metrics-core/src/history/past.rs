@@ -1,0 +1,311 @@
+//! What a registry counted, frame by frame, and what windows and trends are made of.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::adder::Adder;
+use super::metrics::MetricsPast;
+use super::packed::Packed;
+use super::tiers::{Content, Frame, Tier, Tiers, slot};
+use super::window::Window;
+use crate::endpoint::EndpointName;
+use crate::histogram::Sum;
+use crate::layout::Layout;
+use crate::snapshot::{EndpointSnapshot, GroupSnapshot, Snapshot};
+use crate::summary::{EndpointSummary, Figures};
+
+/// The figures of all requests together: 2,100 frames at most.
+pub(super) const TOTAL: [Tier; 3] = [
+    Tier { step: Duration::from_secs(1), keep: Duration::from_secs(300) },
+    Tier { step: Duration::from_secs(10), keep: Duration::from_secs(3_600) },
+    Tier { step: Duration::from_secs(60), keep: Duration::from_secs(86_400) },
+];
+
+/// The figures by endpoint, which take far more memory: 54 frames at most, for each endpoint that was called in their time.
+pub(super) const BY_ENDPOINT: [Tier; 3] = [
+    Tier { step: Duration::from_secs(10), keep: Duration::from_secs(300) },
+    Tier { step: Duration::from_secs(300), keep: Duration::from_secs(3_600) },
+    Tier { step: Duration::from_secs(7_200), keep: Duration::from_secs(86_400) },
+];
+
+/// The resets that are remembered.
+const MAX_RESETS: usize = 100;
+
+/// A registry's last 24 hours.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) total: Tiers<Packed>,
+    /// The state up to which `total` goes.
+    pub(super) total_until: Snapshot,
+    pub(super) by_endpoint: Tiers<Rows>,
+    /// The state up to which `by_endpoint` goes.
+    pub(super) by_endpoint_until: Snapshot,
+    pub(super) metrics: MetricsPast,
+    /// When the window began that the registry had open at the last tick, since the registry was made.
+    window_began: Duration,
+    pub(super) resets: VecDeque<SystemTime>,
+}
+
+/// Figures by endpoint, by its row in the registry's snapshots.
+type Rows = BTreeMap<usize, Packed>;
+
+/// What was counted in a window.
+pub(super) struct WindowFigures {
+    pub(super) total: Figures,
+    pub(super) endpoints: Vec<EndpointSummary>,
+    pub(super) span: Span,
+}
+
+/// A span of time by the registry's monotonic clock, and when it ended by the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    pub(super) start: Duration,
+    pub(super) end: Duration,
+    pub(super) until: SystemTime,
+}
+
+impl Past {
+    /// From `now` on; the registry's window began at `window_began`, since the registry was made.
+    pub(super) fn new(now: Snapshot, metrics: MetricsPast, window_began: Duration) -> Self {
+        Self {
+            total: Tiers::new(&TOTAL),
+            total_until: now.clone(),
+            by_endpoint: Tiers::new(&BY_ENDPOINT),
+            by_endpoint_until: now,
+            metrics,
+            window_began,
+            resets: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Snapshot) {
+        // Another thread's tick was faster.
+        if now.span <= self.total_until.span {
+            return;
+        }
+        let mut sum = Adder::new(now.layout());
+        for (_, endpoint, earlier) in changed(&now, &self.total_until) {
+            sum.add_since(endpoint, earlier);
+        }
+        self.total.push(Frame {
+            start: self.total_until.span,
+            end: now.span,
+            taken: now.taken,
+            content: Packed::new(&sum.take()),
+        });
+        let [Tier { step, .. }, ..] = BY_ENDPOINT;
+        if slot(now.span, step) > slot(self.by_endpoint_until.span, step) {
+            let mut content = Rows::new();
+            for (row, endpoint, earlier) in changed(&now, &self.by_endpoint_until) {
+                sum.add_since(endpoint, earlier);
+                let groups = sum.take();
+                if !groups.is_empty() {
+                    content.insert(row, Packed::new(&groups));
+                }
+            }
+            let start = self.by_endpoint_until.span;
+            self.by_endpoint.push(Frame { start, end: now.span, taken: now.taken, content });
+            self.by_endpoint_until = now.clone();
+        }
+        self.total_until = now;
+    }
+
+    /// Marks a reset, if the registry's window is a later one than at the last tick.
+    pub(super) fn note_window(&mut self, (began, by_wall): (Duration, SystemTime)) {
+        if began > self.window_began {
+            self.window_began = began;
+            self.resets.push_back(by_wall);
+            if self.resets.len() > MAX_RESETS {
+                self.resets.pop_front();
+            }
+        }
+    }
+
+    /// The figures of all endpoints together, from the first frame of the window up to `now`.
+    pub(super) fn total(&self, now: &Snapshot, length: Duration) -> WindowFigures {
+        let mut span = Span::of(&self.total_until, now);
+        let mut sum = Adder::new(now.layout());
+        for frame in self.total.since(now.span.saturating_sub(length)) {
+            span.widen(frame);
+            sum.add_packed(&frame.content);
+        }
+        for (_, endpoint, earlier) in changed(now, &self.total_until) {
+            sum.add_since(endpoint, earlier);
+        }
+        let total = Figures::of(sum.take().iter(), &mut Sum::new(now.layout()));
+        WindowFigures { total, endpoints: Vec::new(), span }
+    }
+
+    /// Errors since the last frame in which any call was none.
+    pub(super) fn consecutive_errors(&self, now: &Snapshot, length: Duration) -> u64 {
+        let frames: Vec<_> = self.total.since(now.span.saturating_sub(length)).collect();
+        let ticks = frames.into_iter().rev().map(|frame| frame.content.groups().map(|(group, _)| group));
+        let mut live = Adder::new(now.layout());
+        for (_, endpoint, earlier) in changed(now, &self.total_until) {
+            live.add_since(endpoint, earlier);
+        }
+        let mut errors = 0_u64;
+        for groups in std::iter::once(live.take()).chain(ticks.map(Vec::from_iter)) {
+            let counts = groups.iter().flat_map(|group| &group.counts);
+            if counts.clone().any(|(outcome, _)| !outcome.is_error()) {
+                break;
+            }
+            errors = counts.fold(errors, |errors, (_, count)| errors.saturating_add(*count));
+        }
+        errors
+    }
+
+    /// The figures of each endpoint, from the first frame of the window up to `now`.
+    pub(super) fn endpoints(&self, now: &Snapshot, length: Duration) -> WindowFigures {
+        let mut span = Span::of(&self.by_endpoint_until, now);
+        let mut frames: BTreeMap<usize, Vec<&Packed>> = BTreeMap::new();
+        for frame in self.by_endpoint.since(now.span.saturating_sub(length)) {
+            span.widen(frame);
+            frame.content.iter().for_each(|(&row, packed)| frames.entry(row).or_default().push(packed));
+        }
+        let mut live = BTreeMap::new();
+        for (row, endpoint, earlier) in changed(now, &self.by_endpoint_until) {
+            live.insert(row, (endpoint, earlier));
+            frames.entry(row).or_default();
+        }
+        let (mut sum, mut total) = (Adder::new(now.layout()), Adder::new(now.layout()));
+        let mut scratch = Sum::new(now.layout());
+        let mut endpoints = Vec::new();
+        for (row, packed) in frames {
+            packed.into_iter().for_each(|packed| sum.add_packed(packed));
+            if let Some((endpoint, earlier)) = live.remove(&row) {
+                sum.add_since(endpoint, earlier);
+            }
+            let groups = sum.take();
+            total.add(&groups);
+            let Some(endpoint) = now.endpoints.get(row) else { continue };
+            if groups.is_empty() && endpoint.in_flight == 0 {
+                continue;
+            }
+            let figures = Figures::of(groups.iter(), &mut scratch);
+            let name = Arc::clone(&endpoint.name);
+            endpoints.push(EndpointSummary { name, figures, in_flight: endpoint.in_flight });
+        }
+        let total = Figures::of(total.take().iter(), &mut scratch);
+        EndpointSummary::sort(&mut endpoints);
+        WindowFigures { total, endpoints, span }
+    }
+
+    /// What was counted in each step of a window.
+    pub(super) fn steps(
+        &self,
+        window: Window,
+        step: Duration,
+        endpoint: Option<&EndpointName>,
+    ) -> Vec<(Span, Vec<GroupSnapshot>)> {
+        let since = self.total_until.span.saturating_sub(self.length_of(window));
+        let layout = self.total_until.layout();
+        let Some(name) = endpoint else {
+            let frames = self.total.since(since).map(|frame| (frame, &frame.content));
+            return grouped(frames, step, layout);
+        };
+        let row = self.by_endpoint_until.endpoints.iter().position(|known| *known.name == *name);
+        let frames = self.by_endpoint.since(since);
+        grouped(frames.filter_map(|frame| Some((frame, frame.content.get(&row?)?))), step, layout)
+    }
+
+    /// What the last frame holds.
+    pub(super) fn newest(&self) -> Option<(Span, Vec<GroupSnapshot>)> {
+        let frame = self.total.newest()?;
+        let mut sum = Adder::new(self.total_until.layout());
+        sum.add_packed(&frame.content);
+        Some((Span::of_frame(frame), sum.take()))
+    }
+
+    pub(super) fn length_of(&self, window: Window) -> Duration {
+        window.length().unwrap_or_else(|| self.total_until.span.saturating_sub(self.window_began))
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.total.heap_bytes() + self.by_endpoint.heap_bytes() + self.metrics.heap_bytes()
+    }
+}
+
+impl Span {
+    fn of(from: &Snapshot, to: &Snapshot) -> Self {
+        Self { start: from.span, end: to.span.max(from.span), until: to.taken }
+    }
+
+    /// That of a frame.
+    pub(super) fn of_frame<T>(frame: &Frame<T>) -> Self {
+        Self { start: frame.start, end: frame.end, until: frame.taken }
+    }
+
+    pub(super) fn widen<T>(&mut self, frame: &Frame<T>) {
+        self.start = self.start.min(frame.start);
+        self.end = self.end.max(frame.end);
+        self.until = self.until.max(frame.taken);
+    }
+
+    pub(super) fn length(&self) -> Duration {
+        self.end.saturating_sub(self.start)
+    }
+}
+
+/// The endpoints that can have counted something since an earlier state of the same registry, or where requests are under
+/// way: their rows, their states and their earlier ones.
+fn changed<'a>(
+    now: &'a Snapshot,
+    earlier: &'a Snapshot,
+) -> impl Iterator<Item = (usize, &'a EndpointSnapshot, Option<&'a EndpointSnapshot>)> {
+    now.endpoints.iter().enumerate().filter_map(|(row, now)| {
+        let earlier = earlier.endpoints.get(row);
+        let same = earlier.is_some_and(|earlier| Arc::ptr_eq(now, earlier)) || now.groups.is_empty();
+        (!same || now.in_flight > 0).then(|| (row, &**now, earlier.map(|earlier| &**earlier)))
+    })
+}
+
+/// Frames that end in the same step, added up.
+fn grouped<'a, T: 'a>(
+    frames: impl Iterator<Item = (&'a Frame<T>, &'a Packed)>,
+    step: Duration,
+    layout: Layout,
+) -> Vec<(Span, Vec<GroupSnapshot>)> {
+    let mut steps = Vec::new();
+    let mut sum = Adder::new(layout);
+    let mut open: Option<Span> = None;
+    for (frame, packed) in frames {
+        match &mut open {
+            Some(span) if slot(span.end, step) == slot(frame.end, step) => span.widen(frame),
+            _ => steps.extend(open.replace(Span::of_frame(frame)).map(|span| (span, sum.take()))),
+        }
+        sum.add_packed(packed);
+    }
+    steps.extend(open.map(|span| (span, sum.take())));
+    steps
+}
+
+impl Content for Packed {
+    fn absorb(&mut self, later: Self) {
+        self.add(&later);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        Self::heap_bytes(self)
+    }
+}
+
+impl Content for Rows {
+    fn absorb(&mut self, later: Self) {
+        for (row, packed) in later {
+            match self.get_mut(&row) {
+                Some(ours) => ours.add(&packed),
+                None => {
+                    self.insert(row, packed);
+                }
+            }
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        // A node of the tree holds its keys and values; about half as many again stand empty.
+        let entry = size_of::<usize>() + size_of::<Packed>();
+        self.values().map(|packed| entry * 3 / 2 + packed.heap_bytes()).sum()
+    }
+}

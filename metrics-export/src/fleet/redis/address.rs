@@ -1,0 +1,107 @@
+//! Where a Redis is: one server, a cluster, or a master that Sentinels know.
+
+use redis::{ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+
+/// Where a Redis is.
+#[derive(Clone)]
+pub(super) enum Address {
+    Single(ConnectionInfo),
+    /// Some nodes of a cluster.
+    #[cfg(feature = "redis-cluster")]
+    Cluster(Vec<ConnectionInfo>),
+    /// Sentinels, the name of the master, and how to log in there.
+    Sentinel {
+        sentinels: Vec<ConnectionInfo>,
+        master: String,
+        login: RedisConnectionInfo,
+    },
+}
+
+/// An address that nothing can be reached at. It is not repeated here, since it can hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the address is refused: {reason}; allowed: redis://[user:password@]host[:port][/database], \
+     redis+cluster://[user:password@]host:port,host:port, \
+     redis+sentinel://[user:password@]host:port,host:port/master[/database], and rediss for TLS"
+)]
+pub struct AddressError {
+    reason: String,
+}
+
+impl Address {
+    pub(super) fn parse(address: &str) -> Result<Self, AddressError> {
+        let refused = |reason: &str| AddressError { reason: reason.to_owned() };
+        let (scheme, rest) = address.split_once("://").ok_or_else(|| refused("it has no scheme"))?;
+        let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
+        if scheme == "rediss" && cfg!(not(feature = "redis-tls")) {
+            return Err(refused("TLS needs the feature redis-tls"));
+        }
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let login = if login.is_empty() { String::new() } else { format!("{login}@") };
+        let nodes = |login: &str| {
+            let urls = hosts.split(',').map(|host| info(&format!("{scheme}://{login}{host}")));
+            urls.collect::<Result<Vec<_>, _>>()
+        };
+        match kind {
+            "" if scheme == "redis" || scheme == "rediss" => Ok(Self::Single(info(address)?)),
+            #[cfg(feature = "redis-cluster")]
+            "cluster" => Ok(Self::Cluster(nodes(&login)?)),
+            #[cfg(not(feature = "redis-cluster"))]
+            "cluster" => Err(refused("a cluster needs the feature redis-cluster")),
+            "sentinel" => {
+                let (master, database) = path.split_once('/').unwrap_or((path, "0"));
+                if master.is_empty() {
+                    return Err(refused("it names no master"));
+                }
+                let login = info(&format!("{scheme}://{login}master/{database}"))?;
+                Ok(Self::Sentinel {
+                    sentinels: nodes("")?,
+                    master: master.to_owned(),
+                    login: login.redis_settings().clone(),
+                })
+            }
+            _ => Err(refused("it has another scheme")),
+        }
+    }
+}
+
+fn info(url: &str) -> Result<ConnectionInfo, AddressError> {
+    // The kind of error only: what it quotes could be a password.
+    url.into_connection_info().map_err(|error| AddressError { reason: error.category().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_each_kind_are_taken() {
+        let single = Address::parse("redis://ann:secret@127.0.0.1:6380/2").unwrap();
+        let Address::Single(single) = single else { panic!() };
+        assert_eq!(single.redis_settings().username(), Some("ann"));
+        assert_eq!(single.redis_settings().db(), 2);
+        let sentinel = Address::parse("redis+sentinel://:secret@a:26379,b:26379/mymaster/3").unwrap();
+        let Address::Sentinel { sentinels, master, login } = sentinel else { panic!() };
+        assert_eq!((sentinels.len(), master.as_str(), login.db()), (2, "mymaster", 3));
+        assert_eq!(login.password(), Some("secret"));
+        #[cfg(feature = "redis-cluster")]
+        {
+            let cluster = Address::parse("redis+cluster://a:7000,b:7001").unwrap();
+            let Address::Cluster(nodes) = cluster else { panic!() };
+            assert_eq!(nodes.len(), 2);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_not_repeated() {
+        for address in
+            ["", "127.0.0.1:6379", "http://hunter2@a", "redis://hunter2:hunter2@", "redis+sentinel://hunter2"]
+        {
+            let Err(error) = Address::parse(address) else { panic!("{address}") };
+            let error = error.to_string();
+            assert!(error.contains("allowed: redis://"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The bodies of the endpoints of a fleet: those of one instance, and what is known of the fleet beside them.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::Time;
+use crate::fleet::redis::{Answer, Stale, WriterStatus};
+use crate::fleet::{InstanceFigures, Presence, Refused};
+
+/// The body of `GET fleet/summary` and `GET fleet/routes`: that of one instance, and the state of the fleet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetBody<T> {
+    #[serde(flatten)]
+    body: T,
+    #[serde(flatten)]
+    state: FleetState,
+}
+
+impl<T> FleetBody<T> {
+    /// Wraps the body.
+    pub fn new(body: T, state: FleetState) -> Self {
+        Self { body, state }
+    }
+}
+
+/// Whose figures they are, and what is not among them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetState {
+    /// Whether the figures are those of this instance alone, since there is no answer from Redis.
+    stale: bool,
+    stale_since: Option<Time>,
+    stale_reason: Option<String>,
+    /// Reports that are in the figures: one an instance, or one an instance and minute.
+    reports: usize,
+    /// What was found and left out.
+    skipped: u64,
+    /// The first of it.
+    skipped_first: Vec<RefusedBody>,
+    /// When the epoch began, in milliseconds since 1970; 0 if there never was a reset.
+    epoch: u64,
+    /// When Redis was read.
+    read: Time,
+    /// Bytes that were read.
+    read_bytes: usize,
+    /// How long it took.
+    read_seconds: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct RefusedBody {
+    source: String,
+    reason: String,
+}
+
+impl FleetState {
+    /// What was found.
+    pub fn found(answer: &Answer) -> Self {
+        let (refused, skipped) = answer.fleet.refused();
+        let body = |Refused { source, reason }: &Refused| RefusedBody {
+            source: source.clone(),
+            reason: reason.clone(),
+        };
+        Self {
+            stale: false,
+            stale_since: None,
+            stale_reason: None,
+            reports: answer.fleet.instances().len(),
+            skipped,
+            skipped_first: refused.iter().map(body).collect(),
+            epoch: answer.epoch,
+            read: Time(answer.read),
+            read_bytes: answer.bytes,
+            read_seconds: answer.took.as_secs_f64(),
+        }
+    }
+
+    /// Nothing was found, and the figures are those of this instance.
+    pub fn stale(stale: &Stale, status: &WriterStatus) -> Self {
+        Self {
+            stale: true,
+            stale_since: Some(Time(stale.since)),
+            stale_reason: Some(stale.reason.clone()),
+            reports: 0,
+            skipped: 0,
+            skipped_first: Vec::new(),
+            epoch: status.epoch,
+            read: Time(SystemTime::now()),
+            read_bytes: 0,
+            read_seconds: 0.0,
+        }
+    }
+}
+
+/// The body of `GET fleet/instances`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InstancesBody {
+    instances: Vec<InstanceBody>,
+    up: usize,
+    /// How the writes of the instance go that was asked.
+    writer: WriterBody,
+}
+
+impl InstancesBody {
+    /// The instances of the epoch, those that wrote last first.
+    pub fn new(answer: Option<&Answer>, status: &WriterStatus) -> Self {
+        let mut instances: Vec<_> =
+            answer.into_iter().flat_map(|answer| answer.fleet.instances()).map(InstanceBody::from).collect();
+        instances.sort_by(|a, b| b.last_seen.0.cmp(&a.last_seen.0).then_with(|| a.name.cmp(&b.name)));
+        let up = instances.iter().filter(|instance| instance.state == Presence::Up.name()).count();
+        Self { instances, up, writer: WriterBody::from(status) }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct InstanceBody {
+    name: String,
+    version: String,
+    /// `up`, `stale` or `gone`.
+    state: &'static str,
+    started: Time,
+    last_seen: Time,
+    total_calls: u64,
+    total_errors: u64,
+    p95_response_time: f64,
+    report_bytes: usize,
+}
+
+impl From<&InstanceFigures> for InstanceBody {
+    fn from(figures: &InstanceFigures) -> Self {
+        Self {
+            name: figures.instance.name.clone(),
+            version: figures.instance.version.clone(),
+            state: figures.presence.name(),
+            started: Time(figures.instance.started),
+            last_seen: Time(figures.instance.written),
+            total_calls: figures.calls,
+            total_errors: figures.errors,
+            p95_response_time: figures.p95.as_secs_f64(),
+            report_bytes: figures.bytes,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct WriterBody {
+    writes: u64,
+    failures: u64,
+    bytes: u64,
+    report_bytes: u64,
+    last_success: Option<Time>,
+    last_latency: f64,
+    failing_since: Option<Time>,
+    last_error: Option<String>,
+    epoch: u64,
+}
+
+impl From<&WriterStatus> for WriterBody {
+    fn from(status: &WriterStatus) -> Self {
+        Self {
+            writes: status.writes,
+            failures: status.failures,
+            bytes: status.bytes,
+            report_bytes: status.last_report_bytes,
+            last_success: status.last_success.map(Time),
+            last_latency: status.last_latency.as_secs_f64(),
+            failing_since: status.failing.as_ref().map(|(since, _)| Time(*since)),
+            last_error: status.failing.as_ref().map(|(_, reason)| reason.clone()),
+            epoch: status.epoch,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Reports of instances: what is written is read, whatever is read is refused or in order, and the order of adding up does
+//! not matter.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use metrics_core::{Granularity, MetricStateParts, Outcome, Registry, Snapshot, SnapshotParts};
+use metrics_export::fleet::{DecodeError, Fleet, Instance, MAX_REPORT_BYTES, Presence, Report};
+use proptest::prelude::*;
+
+const OUTCOMES: [Outcome; 7] = [
+    Outcome::Status(200),
+    Outcome::Status(204),
+    Outcome::Status(404),
+    Outcome::Status(503),
+    Outcome::Other,
+    Outcome::Aborted,
+    Outcome::Panicked,
+];
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn instance(name: &str, written: SystemTime) -> Instance {
+    Instance {
+        service: "shop".to_owned(),
+        name: name.to_owned(),
+        version: "1.2.3".to_owned(),
+        started: at(1_700_000_000),
+        written,
+        interval: Duration::from_secs(10),
+        epoch: 1_700_000_000_123,
+        stopped: false,
+    }
+}
+
+/// One request: the route, how it ended, and how long it took.
+type Call = (u8, usize, u64);
+
+fn calls() -> impl Strategy<Value = Vec<Call>> {
+    let nanos = (0_u32..40, any::<u64>()).prop_map(|(bits, nanos)| nanos & ((1 << bits) - 1));
+    prop::collection::vec((0_u8..6, 0..OUTCOMES.len(), nanos), 0..200)
+}
+
+fn registry(digits: u8, granularity: Granularity, calls: &[Call]) -> Registry {
+    let registry = Registry::builder().significant_digits(digits).granularity(granularity);
+    let registry = registry.error_log_capacity(8).build().unwrap();
+    let jobs = registry.counter("jobs").unwrap();
+    let db = registry.timer("db").unwrap();
+    let users = registry.unique("users").unwrap();
+    let cache = registry.hit_ratio("cache").unwrap();
+    for &(route, outcome, nanos) in calls {
+        let endpoint = registry.endpoint("GET", &format!("/{route}"));
+        let elapsed = Duration::from_nanos(nanos);
+        registry.record_error(endpoint, OUTCOMES[outcome], elapsed, "an error");
+        jobs.add(nanos % 10);
+        db.record(elapsed);
+        users.insert(nanos.to_le_bytes());
+        if nanos % 3 == 0 {
+            cache.hit()
+        } else {
+            cache.miss()
+        }
+        let consumer = registry.consumer(&format!("key {}", nanos % 80));
+        registry.with_recorder(|recorder| recorder.record_consumer(consumer, OUTCOMES[outcome], elapsed));
+    }
+    registry
+}
+
+fn report(name: &str, digits: u8, granularity: Granularity, calls: &[Call]) -> Report {
+    let registry = registry(digits, granularity, calls);
+    let errors = registry.summary().recent_errors;
+    let snapshot = registry.snapshot();
+    Report { instance: instance(name, snapshot.taken()), snapshot, errors }
+}
+
+fn granularities() -> impl Strategy<Value = Granularity> {
+    prop_oneof![Just(Granularity::Outcome), Just(Granularity::Class), Just(Granularity::Exact)]
+}
+
+/// What a snapshot holds, in an order that does not depend on who came first.
+fn sorted(snapshot: &Snapshot) -> SnapshotParts {
+    let mut parts = snapshot.to_parts();
+    for endpoint in &mut parts.endpoints {
+        endpoint.groups.sort_by_key(|group| group.group);
+        endpoint.groups.iter_mut().for_each(|group| group.outcomes.sort());
+    }
+    parts.endpoints.sort_by(|a, b| a.name.cmp(&b.name));
+    parts.consumers.sort_by(|a, b| a.name.cmp(&b.name));
+    for metric in &mut parts.metrics {
+        if let MetricStateParts::Timer(Some(times)) = &mut metric.state {
+            times.outcomes.sort();
+        }
+    }
+    parts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_report_reads_as_it_was_written(
+        digits in 1_u8..=3, granularity in granularities(), calls in calls()
+    ) {
+        let written = report("a", digits, granularity, &calls);
+        let read = Report::decode(&written.encode()).unwrap();
+        prop_assert_eq!(&read.instance, &written.instance);
+        prop_assert_eq!(&read.errors, &written.errors);
+        let (mut ours, mut theirs) = (sorted(&read.snapshot), sorted(&written.snapshot));
+        prop_assert!(ours.consumers.len() <= 51);
+        let sum = |parts: &SnapshotParts| parts.consumers.iter().map(|each| each.calls).sum::<u64>();
+        prop_assert_eq!(sum(&ours), sum(&theirs));
+        if theirs.consumers.len() > 50 {
+            ours.consumers.clear();
+            theirs.consumers.clear();
+        }
+        prop_assert_eq!(ours, theirs);
+        prop_assert_eq!(read.encode(), written.encode());
+    }
+
+    #[test]
+    fn adding_up_is_associative_and_commutative(a in calls(), b in calls(), c in calls()) {
+        let [a, b, c] = [a, b, c].map(|calls| {
+            let bytes = report("x", 2, Granularity::Class, &calls).encode();
+            Report::decode(&bytes).unwrap().snapshot
+        });
+        let added = |one: &Snapshot, two: &Snapshot| {
+            let mut sum = one.clone();
+            sum.merge(two).unwrap();
+            sum
+        };
+        prop_assert_eq!(sorted(&added(&a, &b)), sorted(&added(&b, &a)));
+        prop_assert_eq!(
+            sorted(&added(&added(&a, &b), &c)),
+            sorted(&added(&a, &added(&b, &c)))
+        );
+    }
+
+    #[test]
+    fn a_report_that_is_changed_or_cut_is_refused_or_in_order(
+        calls in calls(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>()
+    ) {
+        let mut bytes = report("a", 2, Granularity::Class, &calls).encode();
+        prop_assert!(Report::decode(&bytes[..cut.index(bytes.len())]).is_err());
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+        }
+        if let Ok(read) = Report::decode(&bytes) {
+            let figures = read.snapshot.summary().total;
+            prop_assert!(figures.min <= figures.p50 && figures.p99 <= figures.max);
+        }
+    }
+}
+
+#[test]
+fn an_older_reader_refuses_a_newer_version_and_says_so() {
+    let mut bytes = report("a", 2, Granularity::Class, &[]).encode();
+    bytes[4] = 2;
+    let error = Report::decode(&bytes).unwrap_err();
+    assert_eq!(error, DecodeError::Version { found: 2, known: 1 });
+    assert_eq!(
+        error.to_string(),
+        "the report is of version 2; this reads version 1: update the reader first"
+    );
+}
+
+#[test]
+fn what_is_no_report_is_left_out_counted_and_named() {
+    let good = report("a", 2, Granularity::Class, &[(0, 0, 1_000)]);
+    let mut behind = good.encode();
+    behind.push(0);
+    let mut fleet = Fleet::new(good.snapshot.taken());
+    let written = good.encode();
+    fleet.add_bytes("good", &written);
+    fleet.add_bytes("text\u{1b}[31m", b"hello");
+    fleet.add_bytes("empty", b"");
+    fleet.add_bytes("long", &vec![0; MAX_REPORT_BYTES + 1]);
+    fleet.add_bytes("behind", &behind);
+    fleet.add_bytes("other", &report("b", 3, Granularity::Class, &[]).encode());
+    let (refused, count) = fleet.refused();
+    let reasons: BTreeMap<_, _> = refused.iter().map(|r| (r.source.as_str(), r.reason.as_str())).collect();
+    assert_eq!(count, 5);
+    assert_eq!(reasons["text\u{fffd}[31m"], "this is no report of an instance: it does not begin with MFLT");
+    assert_eq!(reasons["long"], "the report has 4194305 bytes or more; allowed: 4194304");
+    assert_eq!(reasons["behind"], "the report has 1 bytes behind its end");
+    assert_eq!(reasons["other"], "histograms of 3 significant digits cannot be added to ones of 2");
+    assert_eq!((fleet.summary().unwrap().total.calls, fleet.instances().len()), (1, 1));
+}
+
+#[test]
+fn what_an_instance_keeps_counts_while_it_is_up_and_its_days_are_those_of_the_reader() {
+    let registry = Registry::new();
+    registry.gauge("depth").unwrap().set(5.0);
+    registry.unique("users").unwrap().insert("ann");
+    let snapshot = registry.snapshot();
+    let taken = snapshot.taken();
+    let midnight = taken.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 86_400 * 86_400;
+    let bytes = Report { instance: instance("a", taken), snapshot, errors: Vec::new() }.encode();
+    let seen = |now: SystemTime| {
+        let business = Report::decode_at(&bytes, now).unwrap().snapshot.summary().business;
+        business.into_iter().map(|metric| format!("{:?}", metric.figures)).collect::<Vec<_>>()
+    };
+    let users = |today, yesterday| format!("UniqueCount {{ today: {today}, yesterday: {yesterday} }}");
+    assert_eq!(seen(taken), ["Gauge(5.0)".to_owned(), users(1, 0)]);
+    assert_eq!(seen(at(midnight + 86_400 + 1_000)), [users(0, 1)]);
+    assert_eq!(seen(at(midnight + 2 * 86_400 + 1_000)), [users(0, 0)]);
+}
+
+#[test]
+fn an_instance_is_up_then_stale_then_gone() {
+    let mut instance = instance("a", at(1_700_000_100));
+    let presence = |instance: &Instance, seconds: u64| instance.presence(at(1_700_000_100 + seconds));
+    assert_eq!(presence(&instance, 0), Presence::Up);
+    assert_eq!(instance.presence(at(1_600_000_000)), Presence::Up);
+    assert_eq!((presence(&instance, 30), presence(&instance, 31)), (Presence::Up, Presence::Stale));
+    assert_eq!((presence(&instance, 300), presence(&instance, 301)), (Presence::Stale, Presence::Gone));
+    instance.stopped = true;
+    assert_eq!(presence(&instance, 0), Presence::Gone);
+}

@@ -1,0 +1,83 @@
+//! A reset of the fleet: each request is in one epoch, and the last write of an instance that stops is there.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::fixture::{instance, reset, settled, three, under_load, until};
+use crate::redis::Redis;
+
+/// The calls in all reports of an epoch, as whoever reads Redis finds them.
+fn calls_of(redis: &Redis, epoch: u64) -> u64 {
+    let keys = redis.cli(&["keys", &format!("metrics:shop:{epoch}:*")]);
+    let calls = keys.lines().map(|key| {
+        let mut raw = std::process::Command::new("redis-cli");
+        let raw = raw.args(["-p", &redis.port().to_string(), "get", key]).output().unwrap().stdout;
+        // It ends with a line's end of `redis-cli`.
+        let report = metrics_export::fleet::Report::decode(&raw[..raw.len() - 1]).unwrap();
+        report.snapshot.summary().total.calls
+    });
+    calls.sum()
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn each_request_is_in_one_epoch_however_often_the_fleet_is_reset_under_load() {
+    let redis = Redis::start();
+    let instances = three(&redis.url());
+    let (calls, epochs) = under_load(&instances, || {
+        let mut epochs = Vec::new();
+        for turn in 0..4 {
+            sleep(Duration::from_millis(700));
+            let closed = instances[turn % 3].client().metrics("POST", "fleet/reset");
+            epochs.push(closed["epoch"].as_u64().unwrap());
+        }
+        epochs
+    });
+    assert_eq!(epochs[0], 0);
+    assert!(epochs.is_sorted());
+    // Until all have taken up the last one, and written what came in meanwhile.
+    until(&instances[0], "fleet/instances", |body| {
+        body["epoch"].as_u64() > Some(epochs[3]) && body["instances"].as_array().unwrap().len() == 3
+    });
+    sleep(Duration::from_secs(2));
+    let last = instances[0].client().metrics("GET", "fleet/summary");
+    let by_epoch: Vec<_> = epochs.iter().map(|&epoch| calls_of(&redis, epoch)).collect();
+    assert!(by_epoch.iter().all(|&calls| calls > 0), "{by_epoch:?}");
+    assert_eq!(by_epoch.iter().sum::<u64>() + last["total_calls"].as_u64().unwrap(), calls);
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn an_epoch_is_kept_by_the_instances_when_redis_loses_it() {
+    let redis = Redis::start();
+    let instances = three(&redis.url());
+    under_load(&instances, || sleep(Duration::from_secs(1)));
+    reset(&instances);
+    let (calls, ()) = under_load(&instances, || {
+        sleep(Duration::from_millis(500));
+        redis.cli(&["flushall"]);
+        sleep(Duration::from_millis(500));
+    });
+    settled(&instances[1], calls);
+    // One that comes later belongs to the epoch from its start.
+    let late = [instance(&redis.url(), "late")];
+    let (more, ()) = under_load(&late, || sleep(Duration::from_millis(500)));
+    settled(&instances[2], calls + more);
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn an_instance_that_stops_in_order_writes_once_more_and_says_so() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let slow = ["--workers", "1", "--redis", &url, "--instance", "slow", "--interval", "600000"];
+    let stopping = tests::Example::start_with("redis-cluster", &slow);
+    let other = instance(&url, "other");
+    let instances = [stopping];
+    let (calls, ()) = under_load(&instances, || sleep(Duration::from_millis(500)));
+    instances[0].signal("INT");
+    settled(&other, calls);
+    let body = until(&other, "fleet/instances", |body| body["instances"].as_array().unwrap().len() == 2);
+    let states: Vec<_> = body["instances"].as_array().unwrap().iter().map(|i| i["state"].as_str()).collect();
+    assert!(states.contains(&Some("gone")) && states.contains(&Some("up")), "{body}");
+}

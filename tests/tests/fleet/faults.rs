@@ -1,0 +1,151 @@
+//! Faults under load: requests are answered as ever, the fleet's endpoints answer, and the totals are exact afterwards.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use tests::Example;
+
+use crate::fixture::{instance, reset, settled, three, under_load, until};
+use crate::proxy::Proxy;
+use crate::redis::Redis;
+
+/// How long a fault lasts. Long enough for timeouts, and for pauses that grow.
+const FAULT: Duration = Duration::from_secs(4);
+
+/// Runs a fault under load, waits until the instances see it, ends it, and waits for exact totals.
+fn survived(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOnce()) {
+    let (calls, ()) = under_load(instances, || {
+        sleep(Duration::from_secs(1));
+        begin();
+        let failing = until(&instances[0], "fleet/instances", |body| !body["writer"]["last_error"].is_null());
+        assert!(failing["writer"]["failures"].as_u64() > Some(0), "{failing}");
+        let resident = instances[0].resident_bytes();
+        sleep(FAULT);
+        let after = instances[0].resident_bytes();
+        assert!(after < resident + (8 << 20), "{resident} {after}");
+        end();
+        sleep(Duration::from_secs(1));
+    });
+    settled(&instances[0], calls);
+    let recovered = until(&instances[2], "fleet/instances", |body| body["writer"]["last_error"].is_null());
+    assert_eq!(recovered["instances"].as_array().unwrap().len(), 3);
+}
+
+/// As [`survived`], and while it lasts the answer holds the instance's own figures.
+fn survived_alone(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOnce()) {
+    let begin = || {
+        begin();
+        let own = until(&instances[1], "fleet/summary", |body| body["stale"] == true);
+        assert!(own["total_calls"].as_u64() > Some(0), "{own}");
+        assert!(own["stale_since"].is_string() && own["stale_reason"].is_string(), "{own}");
+        let reset = instances[1].client().send("POST", "/api/metrics/fleet/reset");
+        assert_eq!(reset.status, 503, "{}", reset.body);
+    };
+    survived(instances, begin, end);
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn an_instance_that_is_killed_stays_in_the_totals_and_a_restarted_one_is_another() {
+    let redis = Redis::start();
+    let [a, b, c] = three(&redis.url());
+    let instances = [a, b, c];
+    let (first, ()) = under_load(&instances, || sleep(Duration::from_secs(1)));
+    settled(&instances[0], first);
+    let [a, b, c] = instances;
+    let others = [a, b];
+    let (second, ()) = under_load(&others, || {
+        c.signal("KILL");
+        sleep(Duration::from_secs(1));
+    });
+    settled(&others[0], first + second);
+    let [a, b] = others;
+    let instances = [a, b, instance(&redis.url(), "c")];
+    let (third, ()) = under_load(&instances, || sleep(Duration::from_secs(1)));
+    settled(&instances[2], first + second + third);
+    let body = instances[0].client().metrics("GET", "fleet/instances");
+    let names: Vec<_> = body["instances"].as_array().unwrap().iter().map(|i| i["name"].as_str()).collect();
+    assert_eq!(names.iter().filter(|name| **name == Some("c")).count(), 2);
+    assert_eq!(body["up"], 3);
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_redis_that_is_killed_and_comes_back_without_its_data() {
+    let mut redis = Redis::start();
+    let instances = three(&redis.url());
+    let redis = std::cell::RefCell::new(&mut redis);
+    survived_alone(&instances, || redis.borrow_mut().kill(), || redis.borrow_mut().restart());
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_redis_that_is_killed_and_comes_back_with_its_data() {
+    let mut redis = Redis::start_with(&["--appendonly", "yes"]);
+    let instances = three(&redis.url());
+    let redis = std::cell::RefCell::new(&mut redis);
+    survived_alone(&instances, || redis.borrow_mut().kill(), || redis.borrow_mut().restart());
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_redis_that_is_stopped_for_a_while() {
+    let redis = Redis::start();
+    let instances = three(&redis.url());
+    survived_alone(&instances, || redis.signal("STOP"), || redis.signal("CONT"));
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn connections_that_are_cut_in_the_middle_of_a_write() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(redis.port());
+    let instances = three(&proxy.url());
+    // In its first commands, in the report, and behind it.
+    for bytes in [100, 350, 600, 1_500] {
+        let (calls, ()) = under_load(&instances, || {
+            proxy.cut_after(bytes);
+            sleep(Duration::from_secs(1));
+            proxy.cut_after(usize::MAX);
+        });
+        settled(&instances[0], calls);
+        reset(&instances);
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_password_that_is_wrong_for_a_while_and_never_shown() {
+    let redis = Redis::start_with(&["--requirepass", "hunter2"]);
+    let url = redis.url().replace("redis://", "redis://:hunter2@");
+    let instances = three(&url);
+    let auth = |with: &str, arguments: &[&str]| {
+        assert_eq!(redis.cli(&[&["-a", with, "--no-auth-warning"], arguments].concat()), "OK");
+    };
+    let begin = || {
+        auth("hunter2", &["config", "set", "requirepass", "other"]);
+        // Who is in stays in.
+        redis.cli(&["-a", "other", "--no-auth-warning", "client", "kill", "type", "normal"]);
+        let own = until(&instances[0], "fleet/summary", |body| body["stale"] == true);
+        assert!(!own.to_string().contains("hunter2"), "{own}");
+    };
+    survived_alone(&instances, begin, || auth("other", &["config", "set", "requirepass", "hunter2"]));
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_redis_that_becomes_a_read_only_replica() {
+    let redis = Redis::start();
+    let instances = three(&redis.url());
+    let begin = || assert_eq!(redis.cli(&["replicaof", "127.0.0.1", "1"]), "OK");
+    survived(&instances, begin, || assert_eq!(redis.cli(&["replicaof", "no", "one"]), "OK"));
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_redis_that_is_out_of_memory() {
+    let redis = Redis::start_with(&["--maxmemory-policy", "noeviction"]);
+    let instances = three(&redis.url());
+    let begin = || assert_eq!(redis.cli(&["config", "set", "maxmemory", "1"]), "OK");
+    survived(&instances, begin, || assert_eq!(redis.cli(&["config", "set", "maxmemory", "0"]), "OK"));
+}

@@ -1,0 +1,82 @@
+//! Three instances of the demo under load, and what the fleet says of them.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tests::Example;
+
+/// How often the instances write, in milliseconds.
+pub(crate) const INTERVAL: &str = "300";
+
+/// An instance of the demo that writes to this Redis.
+pub(crate) fn instance(url: &str, name: &str) -> Example {
+    let arguments = ["--workers", "1", "--redis", url, "--instance", name, "--interval", INTERVAL];
+    Example::start_with("redis-cluster", &arguments)
+}
+
+pub(crate) fn three(url: &str) -> [Example; 3] {
+    ["a", "b", "c"].map(|name| instance(url, name))
+}
+
+/// Sends requests to all instances until `during` is over. Gives how many were answered, and what `during` gave.
+pub(crate) fn under_load<T>(instances: &[Example], during: impl FnOnce() -> T) -> (u64, T) {
+    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    let result = thread::scope(|scope| {
+        for instance in instances {
+            let (stop, sent) = (&stop, &sent);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let turn = sent.fetch_add(1, Ordering::Relaxed);
+                    let begun = Instant::now();
+                    let path = if turn % 10 == 0 { "/items/4711" } else { "/api/v1/orders/7" };
+                    let status = instance.client().send("GET", path).status;
+                    assert_eq!(status, if turn % 10 == 0 { 404 } else { 200 });
+                    assert!(
+                        begun.elapsed() < Duration::from_secs(2),
+                        "a request waited {:?}",
+                        begun.elapsed()
+                    );
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+        }
+        // Also where it panics, so that the threads end.
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(during));
+        stop.store(true, Ordering::Relaxed);
+        result
+    });
+    (sent.into_inner(), result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
+/// Waits until the fleet has had this many calls, as this instance says; more must never show.
+pub(crate) fn settled(instance: &Example, calls: u64) -> Value {
+    until(instance, "fleet/summary", |body| {
+        assert!(body["stale"] == true || body["total_calls"].as_u64() <= Some(calls), "over {calls}: {body}");
+        body["stale"] == false && body["total_calls"] == calls
+    })
+}
+
+/// Resets the fleet, and waits until all instances have taken up the new epoch.
+pub(crate) fn reset(instances: &[Example]) {
+    instances[0].client().metrics("POST", "fleet/reset");
+    until(&instances[0], "fleet/instances", |body| {
+        body["stale"] == false && body["instances"].as_array().unwrap().len() == instances.len()
+    });
+}
+
+/// Asks until the answer is as it should be.
+pub(crate) fn until(instance: &Example, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    loop {
+        let begun = Instant::now();
+        let body = instance.client().metrics("GET", name);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{name} took {:?}", begun.elapsed());
+        if wanted(&body) {
+            return body;
+        }
+        assert!(Instant::now() < deadline, "{name}: {body}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,12 @@
+//! Fleets around a real Redis: what is exact, and what happens when instances and Redis die.
+//!
+//! `cargo test -p tests --test fleet -- --ignored` needs Debian's package redis-server.
+
+mod cluster;
+mod epochs;
+mod exact;
+mod faults;
+mod fixture;
+mod hostile;
+mod proxy;
+mod redis;
