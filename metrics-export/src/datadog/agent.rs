@@ -25,8 +25,8 @@ const TRACES: &str = "/v0.4/traces";
 #[derive(Debug)]
 pub(super) enum Agent {
     Tcp {
-        stats: Client,
-        traces: Client,
+        stats: Box<Client>,
+        traces: Box<Client>,
     },
     #[cfg(unix)]
     Socket(Socket),
@@ -44,7 +44,7 @@ impl Agent {
             for (name, value) in HEADERS {
                 client = client.header(name, value).expect("names and values are those of headers");
             }
-            Ok(client)
+            Ok(Box::new(client))
         };
         Ok(Self::Tcp { stats: client(STATS)?, traces: client(TRACES)? })
     }
@@ -63,7 +63,8 @@ impl Agent {
         let (name, count) = ("X-Datadog-Trace-Count", count.to_string());
         match self {
             Self::Tcp { traces, .. } => {
-                let client = traces.clone().header(name, &count).expect("a number can be a header's value");
+                let client =
+                    Client::clone(traces).header(name, &count).expect("a number can be a header's value");
                 post(&client, MSGPACK, None, body, deadline).map(drop)
             }
             #[cfg(unix)]
