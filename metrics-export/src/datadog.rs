@@ -21,11 +21,14 @@
 //! **Windows.** One is a bucket of 10 s by the clock. A window whose answer got lost is sent again under the number that it
 //! had, `Sequence`, and its spans keep their ids.
 
+mod agent;
 mod builder;
 mod environment;
 mod exporter;
 mod service;
 mod sketch;
+#[cfg(unix)]
+mod socket;
 mod stats;
 mod traces;
 

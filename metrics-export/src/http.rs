@@ -183,7 +183,7 @@ fn check(url: &str) -> Result<(), UrlError> {
 
 /// What `Retry-After` asks for: some seconds, or a date (RFC 9110, 10.2.3).
 #[cfg(feature = "_push-http")]
-fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }

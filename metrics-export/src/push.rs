@@ -48,6 +48,8 @@ mod settings;
 pub use self::counts::Counts;
 pub use self::engine::{Builder, Engine};
 pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
+#[cfg(all(feature = "datadog", unix))]
+pub(crate) use self::post::checked;
 #[cfg(any(feature = "otlp", feature = "elasticsearch"))]
 pub(crate) use self::post::gzipped;
 #[cfg(feature = "_push-http")]

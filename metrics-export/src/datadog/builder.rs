@@ -3,10 +3,10 @@
 use std::hash::RandomState;
 use std::time::Duration;
 
+use super::agent::Agent;
 use super::environment;
 use super::exporter::{Attempt, Datadog};
-use super::service::{LANGUAGE, Service, TRACER_VERSION};
-use crate::http::Client;
+use super::service::Service;
 use crate::push::{Connection, Secret, Settings, UrlError};
 use crate::random;
 
@@ -42,7 +42,7 @@ pub struct Builder {
 #[non_exhaustive]
 pub enum BuildError {
     /// Nothing can be sent to the Agent's URL.
-    #[error("agent: {0}")]
+    #[error("agent: {0}, or unix:///path of its socket, but on Windows")]
     Agent(#[from] UrlError),
     /// More traces a window than fit.
     #[error("max_traces is {value}; allowed: 0 to {MAX_ERRORS}")]
@@ -72,7 +72,8 @@ impl Builder {
         self
     }
 
-    /// Where the Agent takes traces; default: `http://localhost:8126`.
+    /// Where the Agent takes traces, `http://host:port` or, but on Windows, `unix:///path/of/its/socket`; default:
+    /// `http://localhost:8126`.
     pub fn agent_url(mut self, url: impl Into<Secret>) -> Self {
         self.url = Some(url.into());
         self
@@ -179,8 +180,7 @@ impl Builder {
             ..Settings::default()
         };
         Ok(Datadog {
-            stats: self.client("/v0.6/stats")?,
-            traces: self.client("/v0.4/traces")?,
+            agent: Agent::at(self.url.as_ref().map_or(DEFAULT_URL, Secret::expose), &self.connection)?,
             service: Service {
                 name: self.service.unwrap_or_else(program),
                 env: self.env.unwrap_or_default(),
@@ -195,21 +195,6 @@ impl Builder {
             ids: RandomState::new(),
             attempt: Attempt::default(),
         })
-    }
-
-    fn client(&self, path: &str) -> Result<Client, UrlError> {
-        let url = self.url.as_ref().map_or(DEFAULT_URL, Secret::expose);
-        let mut client = self.connection.client(&format!("{}{path}", url.trim_end_matches('/')))?;
-        for (name, value) in [
-            ("Datadog-Meta-Lang", LANGUAGE),
-            ("Datadog-Meta-Tracer-Version", TRACER_VERSION),
-            // So that the Agent counts nothing of the traces, and takes their word for which spans are a service's first.
-            ("Datadog-Client-Computed-Stats", "yes"),
-            ("Datadog-Client-Computed-Top-Level", "yes"),
-        ] {
-            client = client.header(name, value).expect("names and values are those of headers");
-        }
-        Ok(client)
     }
 }
 

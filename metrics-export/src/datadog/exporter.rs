@@ -6,21 +6,18 @@ use std::time::{Duration, Instant};
 
 use metrics_core::Snapshot;
 
+use super::agent::Agent;
 use super::builder::Builder;
 use super::service::Service;
 use super::{stats, traces};
-use crate::http::Client;
-use crate::push::{Accepted, Exporter, Failed, Settings, Window, post};
-
-const MSGPACK: &str = "application/msgpack";
+use crate::push::{Accepted, Exporter, Failed, Settings, Window};
 
 /// Sends figures and traces to a Datadog Agent.
 #[derive(Debug)]
 pub struct Datadog {
     pub(super) service: Service,
     pub(super) settings: Settings,
-    pub(super) stats: Client,
-    pub(super) traces: Client,
+    pub(super) agent: Agent,
     /// At most so many in a window.
     pub(super) max_traces: usize,
     /// From when on a 4xx is traced, too.
@@ -63,7 +60,7 @@ impl Datadog {
             return Ok(());
         }
         let body = stats::payload(&self.service, window, self.settings.interval, self.attempt.sequence);
-        post(&self.stats, MSGPACK, None, &body, deadline)?;
+        self.agent.post_stats(&body, deadline)?;
         self.attempt.stats_taken = true;
         Ok(())
     }
@@ -78,16 +75,14 @@ impl Datadog {
             return Ok(Accepted::default());
         }
         let body = traces::payload(&self.service, &errors, &self.ids, self.attempt.sequence);
-        let count = errors.len().to_string();
-        let client = self.traces.clone().header("X-Datadog-Trace-Count", &count);
-        let client = client.expect("a number can be a header's value");
+        let count = errors.len();
         let rejected =
             |count: usize, reason: String| Accepted { rejected: count as u64, reason: Some(reason) };
-        match post(&client, MSGPACK, None, &body, deadline) {
+        match self.agent.post_traces(count, &body, deadline) {
             Ok(_) if left_out == 0 => Ok(Accepted::default()),
             Ok(_) => Ok(rejected(left_out, format!("{left_out} traces were over the {count} of a window"))),
             Err(failed) if failed.permanent => {
-                Ok(rejected(errors.len() + left_out, format!("traces: {}", failed.reason)))
+                Ok(rejected(count + left_out, format!("traces: {}", failed.reason)))
             }
             Err(failed) => Err(failed),
         }
@@ -111,5 +106,84 @@ impl Exporter for Datadog {
             self.attempt.until = None;
         }
         sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::thread::{self, JoinHandle};
+
+    use metrics_core::{ErrorCursor, Outcome, Registry};
+
+    use super::*;
+    use crate::push::Process;
+
+    /// Answers one request after the other with these statuses; the paths, in the end.
+    fn agent<const N: usize>(statuses: [u16; N]) -> (String, JoinHandle<[String; N]>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let answer = move |status: u16| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let head = reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty());
+            let head: Vec<String> = head.map(|line| line.to_ascii_lowercase()).collect();
+            let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            reader.read_exact(&mut vec![0; length.parse().unwrap()]).unwrap();
+            write!(stream, "HTTP/1.1 {status} \r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
+            head[0].split(' ').nth(1).unwrap().to_owned()
+        };
+        (url, thread::spawn(move || statuses.map(answer)))
+    }
+
+    /// A window with so many errors.
+    fn window(errors: usize) -> Window {
+        let registry = Registry::new();
+        let root = registry.endpoint("GET", "/");
+        for _ in 0..errors {
+            registry.record_error(root, Outcome::Status(503), Duration::from_millis(1), "no");
+        }
+        let figures = registry.snapshot();
+        let errors = registry.errors_after(&mut ErrorCursor::default());
+        let total = Arc::new(figures.clone());
+        Window { total, figures, errors, errors_missed: 0, process: Process::default() }
+    }
+
+    fn deadline() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn figures_that_were_taken_are_not_sent_again_for_the_sake_of_their_traces() {
+        let (url, agent) = agent([200, 503, 200, 200, 200]);
+        let mut datadog = Datadog::builder().agent_url(url).build().unwrap();
+        let (first, second) = (window(1), window(1));
+        assert_eq!(datadog.export(&first, deadline()).unwrap_err().reason, "it answered 503");
+        assert_eq!(datadog.export(&first, deadline()), Ok(Accepted::default()));
+        assert_eq!(datadog.export(&second, deadline()), Ok(Accepted::default()));
+        let (stats, traces) = ("/v0.6/stats", "/v0.4/traces");
+        assert_eq!(agent.join().unwrap(), [stats, traces, traces, stats, traces]);
+        assert_eq!(datadog.attempt.sequence, 2);
+    }
+
+    #[test]
+    fn traces_that_are_too_many_or_refused_are_counted_and_are_no_failure() {
+        let (url, agent) = agent([200, 200, 200, 400]);
+        let mut datadog = Datadog::builder().agent_url(url).max_traces(2).build().unwrap();
+        let rejected =
+            |count, reason: &str| Ok(Accepted { rejected: count, reason: Some(reason.to_owned()) });
+        let sent = datadog.export(&window(5), deadline());
+        assert_eq!(sent, rejected(3, "3 traces were over the 2 of a window"));
+        assert_eq!(datadog.export(&window(3), deadline()), rejected(3, "traces: it answered 400"));
+        agent.join().unwrap();
+    }
+
+    #[test]
+    fn figures_that_are_refused_are_given_up() {
+        let (url, agent) = agent([404]);
+        let mut datadog = Datadog::builder().agent_url(url).build().unwrap();
+        assert!(datadog.export(&window(1), deadline()).unwrap_err().permanent);
+        agent.join().unwrap();
     }
 }

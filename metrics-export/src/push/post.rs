@@ -40,7 +40,11 @@ pub(crate) fn post(
     deadline: Instant,
 ) -> Result<Answer, Failed> {
     let left = deadline.saturating_duration_since(Instant::now());
-    let answer = client.post(content_type, encoding, body, left).map_err(Failed::temporary)?;
+    checked(client.post(content_type, encoding, body, left).map_err(Failed::temporary)?)
+}
+
+/// An answer, unless it is none of success.
+pub(crate) fn checked(answer: Answer) -> Result<Answer, Failed> {
     if answer.is_success() {
         return Ok(answer);
     }

@@ -7,9 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::Folder;
+
 /// The checks of traces that do not ask for other libraries' set-up.
 const CHECKS: &str =
     "trace_count_header,meta_tracer_version_header,trace_content_length,trace_peer_service,trace_dd_service";
+
+/// What its socket is called.
+const SOCKET: &str = "apm.socket";
 
 /// A program of the Python that the tests use.
 pub(crate) fn python(program: &str) -> Command {
@@ -25,15 +30,20 @@ pub(crate) struct Agent {
     process: Child,
     url: String,
     otlp: String,
+    /// Of its socket.
+    folder: Folder,
 }
 
 impl Agent {
     pub(crate) fn start() -> Self {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         let [port, http, grpc] = [free(), free(), free()];
+        let folder = Folder::new("agent");
         let process = python("ddapm-test-agent")
             .args(["--host", "127.0.0.1", "--port", &port])
             .args(["--otlp-http-port", &http, "--otlp-grpc-port", &grpc])
+            .arg("--trace-uds-socket")
+            .arg(folder.path().join(SOCKET))
             .env("ENABLED_CHECKS", CHECKS)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -43,6 +53,7 @@ impl Agent {
             process,
             url: format!("http://127.0.0.1:{port}"),
             otlp: format!("http://127.0.0.1:{http}"),
+            folder,
         };
         let deadline = Instant::now() + Duration::from_secs(60);
         for url in [&agent.url, &agent.otlp] {
@@ -57,6 +68,11 @@ impl Agent {
     /// Where it takes figures and traces.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it takes them by its socket.
+    pub(crate) fn socket_url(&self) -> String {
+        format!("unix://{}", self.folder.path().join(SOCKET).display())
     }
 
     /// Where it takes OTLP.

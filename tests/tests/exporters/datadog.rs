@@ -97,17 +97,29 @@ fn registry() -> Registry {
     Registry::builder().granularity(Granularity::Exact).build().unwrap()
 }
 
-#[test]
-#[ignore = "needs ddapm-test-agent"]
-fn ddapm_test_agent_takes_figures_and_traces_and_they_are_what_was_recorded() {
+/// Sends what is recorded to a new agent, by a URL of its.
+fn taken_at(url: impl Fn(&Agent) -> String) {
     let agent = Agent::start();
     let registry = registry();
-    let engine = Engine::builder(registry.clone()).exporter(datadog(agent.url())).start().unwrap();
+    let engine = Engine::builder(registry.clone()).exporter(datadog(&url(&agent))).start().unwrap();
     record(&registry);
     assert!(engine.shutdown(Duration::from_secs(60)));
     let counts = engine.counts().remove(0);
     assert_eq!((counts.rejected, counts.errors_dropped, counts.last_error), (0, 0, None));
     compare(&agent, &registry.snapshot(), 51);
+}
+
+#[test]
+#[ignore = "needs ddapm-test-agent"]
+fn ddapm_test_agent_takes_figures_and_traces_and_they_are_what_was_recorded() {
+    taken_at(|agent| agent.url().to_owned());
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "needs ddapm-test-agent"]
+fn ddapm_test_agent_takes_them_by_its_socket_too() {
+    taken_at(Agent::socket_url);
 }
 
 fn shop(config: &mut ServiceConfig) {
