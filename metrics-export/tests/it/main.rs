@@ -1,6 +1,8 @@
 //! What is exposed reads back as what was recorded.
 
 mod allocations;
+#[cfg(feature = "facade")]
+mod facade;
 mod live;
 mod parser;
 mod proto;
