@@ -45,6 +45,7 @@
 //! |---|---|
 //! | `alert-log`, `alert-webhook`, `alertmanager` | where notices of alerts can go |
 //! | `alert-toml` | rules of alerts from TOML |
+//! | `facade` | what other crates emit through the `metrics` facade, in the registry |
 
 #![forbid(unsafe_code)]
 
@@ -76,6 +77,8 @@ pub use body::MeasuredBody;
 pub use builder::{BuildError, Builder, Metrics, Until};
 pub use consumer::Identity;
 pub use marker::{Marked, MarkedService, RouteMarker};
+#[cfg(feature = "facade")]
+pub use metrics_export::facade;
 pub use metrics_export::prometheus;
 pub use middleware::{MetricsService, Middleware, Recorded};
 

@@ -1,10 +1,9 @@
 //! A whole process's recorder, and a crate of others that emits to it.
 
-use std::time::Duration;
-
+use metrics::Key;
 use metrics_core::{MetricFigures, Registry};
 use metrics_export::facade::Facade;
-use tokio_metrics::{TaskMetricsReporterBuilder, TaskMonitor};
+use tokio_metrics::RuntimeMetricsReporterBuilder;
 
 use crate::allocations::ALLOCATIONS;
 
@@ -48,35 +47,25 @@ fn a_macro_at_the_call_site_allocates_nothing_from_the_second_time_on() {
 }
 
 #[test]
-fn what_tokio_metrics_tells_of_tasks_is_in_the_registry() {
+fn what_tokio_metrics_tells_of_a_runtime_is_in_the_registry() {
     let registry = Registry::new();
     let facade = Facade::new(registry.clone());
-    let monitor = TaskMonitor::new();
-    let reporter = metrics::with_local_recorder(&facade, || {
-        TaskMetricsReporterBuilder::new(metrics::Key::from_static_name)
-            .with_interval(Duration::from_millis(1))
-            .describe()
-            .build_with_monitor(monitor.clone())
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut reporter = metrics::with_local_recorder(&facade, || {
+            let labelled = |name| Key::from_parts(name, &[("service", "orders")]);
+            let builder = RuntimeMetricsReporterBuilder::default().with_metrics_transformer(labelled);
+            builder.describe().build()
+        });
+        (0..7).for_each(|_| drop(tokio::spawn(std::future::pending::<()>())));
+        tokio::task::yield_now().await;
+        reporter.run_once();
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let first_polls = runtime.block_on(async {
-        let reporting = tokio::spawn(reporter.run());
-        for _ in 0..7 {
-            tokio::spawn(monitor.instrument(async { tokio::task::yield_now().await })).await.unwrap();
-        }
-        let mut found = None;
-        for _ in 0..2_000 {
-            found = figures(&registry, "tokio_first_poll_count");
-            if found == Some(MetricFigures::Counter(7)) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        reporting.abort();
-        found
-    });
-    let business = registry.summary().business;
-    assert_eq!(first_polls, Some(MetricFigures::Counter(7)), "{business:?}");
-    assert!(figures(&registry, "tokio_mean_poll_duration").is_some(), "{business:?}");
+    let alive = figures(&registry, "tokio_live_tasks_count_service_orders");
+    assert_eq!(alive, Some(MetricFigures::Gauge(7.0)));
+    let busy = figures(&registry, "tokio_total_busy_duration_service_orders");
+    assert!(matches!(busy, Some(MetricFigures::Counter(_))), "{busy:?}");
+    let workers = figures(&registry, "tokio_workers_count_service_orders");
+    assert_eq!(workers, Some(MetricFigures::Gauge(1.0)));
     assert_eq!(facade.refused().recordings, 0, "{:?}", facade.refused());
 }

@@ -8,6 +8,7 @@ mod dashboard;
 mod deploy;
 mod endpoints;
 mod example;
+mod facade;
 mod figures;
 mod inventory;
 mod neighbours;
