@@ -23,13 +23,14 @@ fn what_is_emitted_through_the_facade_is_among_the_applications_metrics() {
         let answer: Value = serde_json::from_str(&client.send("GET", call).body).unwrap();
         answer["data"].clone()
     };
-    for business in [&data("/api/metrics/business")["metrics"], &data("/api/metrics/summary")["business"]] {
-        assert_eq!(business["jobs_done_queue_mail"], json!({"kind": "counter", "value": 3}), "{business}");
-        assert_eq!(business["queue_length"]["value"], 2.5);
-        assert_eq!(
-            (&business["db_query"]["calls"], &business["db_query"]["max_time"]),
-            (&1.into(), &0.25.into())
-        );
-        assert_eq!(business["metrics_facade_refused"]["value"], 0);
-    }
+    let business = &data("/api/metrics/summary")["business"];
+    assert_eq!(business["jobs_done_queue_mail"], json!({"kind": "counter", "value": 3}), "{business}");
+    assert_eq!(business["queue_length"]["value"], 2.5);
+    assert_eq!(
+        (&business["db_query"]["calls"], &business["db_query"]["max_time"]),
+        (&json!(1), &json!(0.25))
+    );
+    let listed = &data("/api/metrics/business")["metrics"];
+    let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|metric| &metric["name"]).collect();
+    assert_eq!(names, ["db_query", "jobs_done_queue_mail", "metrics_facade_refused", "queue_length"]);
 }
