@@ -1,6 +1,7 @@
 //! What is emitted through the facade's macros is what the registry has.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{Label, counter, describe_histogram, gauge, histogram, with_local_recorder};
@@ -76,7 +77,41 @@ fn a_counter_is_raised_to_a_number_and_never_lowered() {
 }
 
 #[test]
-fn threads_that_raise_a_counter_raise_it_to_the_largest_number_and_lose_no_increment() {
+fn threads_that_raise_a_counter_at_once_raise_it_to_the_largest_number() {
+    let rounds = if cfg!(miri) { 50 } else { 20_000 };
+    let registry = Registry::new();
+    let facade = Facade::new(registry.clone());
+    let raised = registry.counter("to_raise").unwrap();
+    let (done, checked, wrong) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let both = |at: &AtomicU64, round| {
+        at.fetch_add(1, Ordering::SeqCst);
+        while at.load(Ordering::SeqCst) < round * 2 {
+            std::thread::yield_now();
+        }
+    };
+    let raise = |key: &'static str, ahead: u64| {
+        let handle = with_local_recorder(&facade, || counter!(key));
+        for round in 1..=rounds {
+            // Now the one raises it further, now the other.
+            handle.absolute(round * 2 + (round + ahead) % 2);
+            both(&done, round);
+            if raised.value() != round * 2 + 1 {
+                wrong.fetch_add(1, Ordering::Relaxed);
+            }
+            both(&checked, round);
+        }
+    };
+    std::thread::scope(|scope| {
+        // By two keys of one name.
+        scope.spawn(|| raise("to.raise", 0));
+        scope.spawn(|| raise("to_raise", 1));
+    });
+    // Not within the rounds, where the other thread would wait in vain.
+    assert_eq!(wrong.into_inner(), 0);
+}
+
+#[test]
+fn threads_that_count_in_every_kind_lose_nothing() {
     let rounds = if cfg!(miri) { 20 } else { 2_000_u64 };
     let registry = Registry::new();
     let facade = Facade::new(registry.clone());
