@@ -23,8 +23,10 @@ const LABEL_BYTES: usize = size_of::<metrics::Label>();
 
 #[derive(Debug)]
 pub(super) struct Keys<H> {
-    slots: Box<[OnceLock<Box<(Key, H)>>]>,
+    slots: Box<[Slot<H>]>,
 }
+
+type Slot<H> = OnceLock<Box<(Key, H)>>;
 
 impl<H> Keys<H> {
     pub(super) fn new() -> Self {
@@ -54,7 +56,7 @@ impl<H> Keys<H> {
     }
 
     #[inline]
-    fn probes(&self, key: &Key) -> impl Iterator<Item = &OnceLock<Box<(Key, H)>>> {
+    fn probes(&self, key: &Key) -> impl Iterator<Item = &Slot<H>> {
         // Fibonacci hashing (Knuth, TAOCP 3, 6.4): the facade's hash is not mixed at its end.
         let first = key.get_hash().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOT_BITS);
         let mask = self.slots.len() - 1;

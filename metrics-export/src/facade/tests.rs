@@ -85,8 +85,12 @@ fn threads_that_raise_a_counter_at_once_raise_it_to_the_largest_number() {
     let (done, checked, wrong) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let both = |at: &AtomicU64, round| {
         at.fetch_add(1, Ordering::SeqCst);
-        while at.load(Ordering::SeqCst) < round * 2 {
-            std::thread::yield_now();
+        // Awake for a while, so that both go on at the same moment.
+        for spins in 0_u64.. {
+            if at.load(Ordering::SeqCst) >= round * 2 {
+                break;
+            }
+            if spins > 1_000 { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
     };
     let raise = |key: &'static str, ahead: u64| {
