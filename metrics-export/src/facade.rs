@@ -23,35 +23,39 @@
 //! | histogram | [`Timer`](metrics_core::Timer) | a number is a duration, see below |
 //! | description | | only the unit of a histogram is heeded |
 //!
-//! A histogram is in the unit that `describe_histogram!` gives it, before or after it is first used, and in **seconds** without one,
-//! which is the facade's convention and what it makes of a `Duration`. One that is described in anything but a unit of time
-//! is refused, since a timer would show bytes as seconds. One that is not described and holds something else than seconds cannot be told
-//! from one that does: describe it. Negative durations count as 0, as with a clock that steps back; NaN and infinities are refused;
-//! durations over 68.7 s land in the timer's last bucket, and over 3.3 days (2^48 ns) count as 3.3 days.
+//! A histogram is in the unit that `describe_histogram!` gives it, before or after it is first used, and in **seconds**
+//! without one, which is the facade's convention and what it makes of a `Duration`. One that is described in anything but a
+//! unit of time is refused, since a timer would show bytes as seconds. One that is not described and holds something else
+//! than seconds cannot be told from one that does: describe it. Negative durations count as 0, as with a clock that steps
+//! back; NaN and infinities are refused; durations over 68.7 s land in the timer's last bucket, and over 3.3 days (2^48 ns)
+//! count as 3.3 days.
 //!
 //! # Names
 //!
-//! A name is what Prometheus takes: each character but ASCII letters, digits and `_` becomes `_`, and one that would begin with
-//! a digit gets a `_` in front. The metrics of the registry have no labels, so each set of labels makes a metric of its own, whose name goes
-//! on with the keys and values in order of the keys: `db.pool{name="main",role="rw"}` is `db_pool_name_main_role_rw`. What is longer than
-//! 100 bytes is cut, and ends with 16 hex digits of a hash (64-bit FNV-1a) of the whole name. Keys of one kind that make the same name are
-//! the same metric, and so is a metric that the application made itself.
+//! A name is what Prometheus takes: each character but ASCII letters, digits and `_` becomes `_`, and one that would begin
+//! with a digit gets a `_` in front. The metrics of the registry have no labels, so each set of labels makes a metric of its
+//! own, whose name goes on with the keys and values in order of the keys: `db.pool{name="main",role="rw"}` is
+//! `db_pool_name_main_role_rw`. What is longer than 100 bytes is cut, and ends with 16 hex digits of a hash (64-bit FNV-1a)
+//! of the whole name. Keys of one kind that make the same name are the same metric, and so is a metric that the application
+//! made itself.
 //!
-//! Why not labels: all that reads the registry (summaries, merging, exports) knows metrics by name. The price: sums over a label
-//! are up to whoever reads, by pattern of the name.
+//! Why not labels: all that reads the registry (summaries, merging, exports) knows metrics by name. The price: sums over a
+//! label are up to whoever reads, by pattern of the name.
 //!
 //! # Bounds
 //!
-//! A registry has room for 128 metrics of a kind. What does not fit, or has the name of a metric of another kind, goes nowhere
-//! and is counted: in [`Facade::refused`], and in the registry as `metrics_facade_refused`. A label with many values (users,
-//! paths) uses the room up, so keep those out, with a filter of `metrics-util` in front if need be. For 1,024 histograms, a unit is remembered.
+//! A registry has room for 128 metrics of a kind. What does not fit, or has the name of a metric of another kind, goes
+//! nowhere and is counted: in [`Facade::refused`], and in the registry as `metrics_facade_refused`. A label with many values
+//! (users, paths) uses the room up, so leave such metrics out, with the filter layer of `metrics-util` if need be. Units are
+//! remembered for 1,024 histograms; further ones are taken to be in seconds.
 //!
 //! # Cost
 //!
-//! A handle that is kept records as those of the registry do: the look-up of a thread-local and a plain add, behind one virtual call. A macro at
-//! the call site finds its handle each time: without a lock, by the key's own hash, and without an allocation of ours
-//! (labels that are not literals cost the macro its own). That is so for 1,024 keys of a kind, of up to 1 KiB; further ones are looked up by
-//! name, under a lock.
+//! A handle that is kept records as those of the registry do: the look-up of a thread-local and a plain add, behind one
+//! virtual call. A macro at the call site finds its handle each time: without a lock, by the key's own hash, and without an
+//! allocation of ours (labels that are not literals cost the macro its own). That is so for about 1,000 keys of
+//! a kind, of up to 1 KiB each; further ones are looked up by name, under a lock. It takes one atomic step up and one down
+//! in the handle's reference count, which is the facade's own and which threads share: keep handles where it matters.
 
 mod handles;
 mod keys;

@@ -2,10 +2,10 @@
 //!
 //! # Synchronization
 //!
-//! `wanted` and `raising` make `absolute` take turns without waiting. Whoever finds another thread at it leaves its number in
-//! `wanted`, and the other one looks there again after it is done. All accesses are SeqCst: of a thread that stores `wanted` and finds
-//! `raising` set, and one that clears `raising` and loads `wanted`, the latter sees the number. Clearing `raising` is also a
-//! Release for the next one to set it, which so finds in the counter what was added.
+//! `wanted` and `raising` make `absolute` take turns without waiting. Whoever finds another thread at it leaves its number
+//! in `wanted`, and the other one looks there again after it is done. All accesses are SeqCst: of a thread that stores
+//! `wanted` and finds `raising` set, and one that clears `raising` and loads `wanted`, the latter sees the number. Clearing
+//! `raising` is also a Release for the next one to set it, which so finds in the counter what was added.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -2,8 +2,9 @@
 //!
 //! # Synchronization
 //!
-//! A hash table of fixed size with open addressing, in which a slot is filled once and never emptied. So who looks up needs no
-//! lock: it probes until it finds the key or a free slot. Filling is up to one thread at a time, which holds the lock of the names.
+//! A hash table of fixed size with open addressing, in which a slot is filled once and never emptied. So who looks up needs
+//! no lock: it probes until it finds the key or a free slot. Filling is up to one thread at a time, which holds the lock of
+//! the names.
 
 use std::sync::OnceLock;
 

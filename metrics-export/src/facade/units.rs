@@ -2,8 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! A unit is one word: stored when a histogram is described, loaded at each of its records. A record that races with the description
-//! takes the unit of before or after.
+//! A unit is one word: stored when a histogram is described, loaded at each of its records. A record that races with the
+//! description takes the unit of before or after.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
