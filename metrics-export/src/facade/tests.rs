@@ -270,7 +270,8 @@ enum Call {
 }
 
 fn calls() -> impl Strategy<Value = (String, Vec<(String, String)>, Call)> {
-    let text = || prop_oneof![30 => "[a-c]{0,2}", 20 => "\\PC{0,8}", 5 => any::<String>(), 1 => "[xy]".prop_map(|end| "x".repeat(70_000) + &end)];
+    let long = || "[xy]".prop_map(|end| "x".repeat(70_000) + &end);
+    let text = || prop_oneof![30 => "[a-c]{0,2}", 20 => "\\PC{0,8}", 5 => any::<String>(), 1 => long()];
     let number = || prop_oneof![any::<f64>(), Just(f64::NAN), Just(f64::INFINITY), -1.0..100.0];
     let call = prop_oneof![
         (0..1_000_u64).prop_map(Call::Increment),
