@@ -1,5 +1,7 @@
 //! The application's own metrics: one count, one time, one value of many.
 
+mod facade;
+
 use std::time::Duration;
 
 use metrics_core::{Counter, Registry, Timer, UniqueCount};
@@ -18,7 +20,13 @@ pub const ARMS: &[Arm] = &[
     Arm { name: OURS, workers: counter },
     Arm { name: "ours, timer", workers: timer },
     Arm { name: "ours, distinct values", workers: unique },
+    Arm { name: "ours, facade's counter", workers: facade::counter },
+    Arm { name: "ours, facade's counter looked up", workers: facade::counter_looked_up },
+    Arm { name: "ours, facade's histogram", workers: facade::histogram },
     Arm { name: "prometheus, counter", workers: prometheus },
+    Arm { name: "metrics exporter, counter", workers: facade::exporters_counter },
+    Arm { name: "metrics exporter, counter looked up", workers: facade::exporters_counter_looked_up },
+    Arm { name: "metrics exporter, histogram", workers: facade::exporters_histogram },
     Arm { name: "floor: shared fetch_add", workers: floors::fetch_add },
 ];
 

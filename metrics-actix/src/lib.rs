@@ -49,6 +49,7 @@
 //! | `otlp`, `datadog`, `ecs-log`, `elasticsearch` | where figures and errors can be [sent to](Builder::exporter) |
 //! | `tls` | `https` URLs for all of them |
 //! | `redis`, `redis-cluster`, `redis-tls` | the figures of all instances of a service, by way of a Redis |
+//! | `facade` | what other crates emit through the `metrics` facade, in the registry |
 
 #![forbid(unsafe_code)]
 
@@ -91,6 +92,8 @@ pub use metrics_export::datadog;
 pub use metrics_export::ecs;
 #[cfg(feature = "elasticsearch")]
 pub use metrics_export::elasticsearch;
+#[cfg(feature = "facade")]
+pub use metrics_export::facade;
 #[cfg(feature = "otlp")]
 pub use metrics_export::otlp;
 pub use metrics_export::prometheus;

@@ -247,6 +247,11 @@ impl Registry {
         &self.core.metrics
     }
 
+    /// The memory of all recorders, those that are gone included.
+    pub(crate) fn shards(&self) -> Vec<Arc<Shard>> {
+        self.core.pool.all()
+    }
+
     #[inline(always)]
     pub(crate) fn clock(&self) -> &Clock {
         &self.core.clock

@@ -1,11 +1,12 @@
 //! What `metrics-core` measured, in the formats that others read: one module and one feature each.
 //!
-//! Nothing here touches a writer: a format is a function of a [`Snapshot`](metrics_core::Snapshot) or a
+//! Nothing here touches a writer, but for [`facade`], which is one: a format is a function of a [`Snapshot`](metrics_core::Snapshot) or a
 //! [`Summary`](metrics_core::Summary).
 //!
 //! | feature | module | what it gives |
 //! |---|---|---|
 //! | | [`alert`] | notices of alerts, delivered; each destination has a feature of its own |
+//! | `facade` | [`facade`] | the `metrics` crate's recorder: what other crates emit through it, in our registry |
 //! | `fleet` | [`fleet`] | what the instances of a service tell each other, in bytes, and how it is added up |
 //! | `redis` | [`fleet`] | the same by way of a Redis |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
@@ -28,6 +29,8 @@ pub mod ecs;
 pub mod elasticsearch;
 #[cfg(any(feature = "prometheus", feature = "otlp"))]
 mod exponential;
+#[cfg(feature = "facade")]
+pub mod facade;
 #[cfg(feature = "fleet")]
 pub mod fleet;
 #[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "_push-http"))]

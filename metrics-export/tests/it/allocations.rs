@@ -11,7 +11,8 @@ use crate::snapshots::{resources, with_everything};
 struct Counting;
 
 thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// How often the calling thread asked for memory.
+    pub(crate) static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
 // SAFETY: every call is handed on as it came; counting touches a thread-local that needs neither memory nor a destructor.

@@ -1,6 +1,8 @@
 //! What is exposed reads back as what was recorded.
 
 mod allocations;
+#[cfg(feature = "facade")]
+mod facade;
 #[cfg(feature = "fleet")]
 mod fleet;
 mod live;

@@ -9,6 +9,7 @@ mod deploy;
 mod endpoints;
 mod example;
 mod exporters;
+mod facade;
 mod figures;
 mod inventory;
 mod neighbours;

@@ -1,0 +1,63 @@
+//! The handles of one kind: counters, gauges or histograms.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics::Key;
+use metrics_core::MetricError;
+
+use super::keys::Keys;
+use super::names;
+use super::refusals::Refusals;
+
+pub(super) struct Kind<H> {
+    keys: Keys<H>,
+    /// As many as the registry has room for: those that are refused are not among them.
+    named: Mutex<HashMap<String, H>>,
+}
+
+impl<H: Clone + From<Arc<Refusals>>> Kind<H> {
+    pub(super) fn new() -> Self {
+        Self { keys: Keys::new(), named: Mutex::default() }
+    }
+
+    /// The handle of a key; one that refuses all if it cannot be made.
+    #[inline]
+    pub(super) fn get_or_make(
+        &self,
+        key: &Key,
+        refusals: &Arc<Refusals>,
+        make: impl FnOnce(&str) -> Result<H, MetricError>,
+    ) -> H {
+        match self.keys.get(key) {
+            Some(handle) => handle.clone(),
+            None => self.find_or_make(key, refusals, make),
+        }
+    }
+
+    #[cold]
+    fn find_or_make(
+        &self,
+        key: &Key,
+        refusals: &Arc<Refusals>,
+        make: impl FnOnce(&str) -> Result<H, MetricError>,
+    ) -> H {
+        let name = names::of_key(key);
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let handle = match named.get(&name) {
+            Some(handle) => handle.clone(),
+            None => match make(&name) {
+                Ok(handle) => {
+                    named.insert(name, handle.clone());
+                    handle
+                }
+                Err(error) => {
+                    refusals.refuse_metric(error);
+                    Arc::clone(refusals).into()
+                }
+            },
+        };
+        self.keys.keep(key, handle.clone());
+        handle
+    }
+}

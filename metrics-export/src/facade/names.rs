@@ -1,0 +1,99 @@
+//! Names of the registry's metrics, from keys of the facade.
+
+use metrics::Key;
+
+/// The longest name that the registry takes, in bytes.
+const MAX_BYTES: usize = 100;
+
+/// The bytes of a `_` and 16 hex digits, at the end of what was cut.
+const HASH_BYTES: usize = 17;
+
+/// The name of a key's metric.
+pub(super) fn of_key(key: &Key) -> String {
+    let mut name = String::with_capacity(MAX_BYTES);
+    push(&mut name, key.name());
+    // The facade holds keys for equal whatever the order of their labels.
+    let mut labels: Vec<_> = key.labels().map(|label| (label.key(), label.value())).collect();
+    labels.sort_unstable();
+    for (key, value) in labels {
+        name.push('_');
+        push(&mut name, key);
+        name.push('_');
+        push(&mut name, value);
+    }
+    valid(name)
+}
+
+/// The name of a metric without its labels.
+pub(super) fn of_name(name: &str) -> String {
+    let mut sanitised = String::with_capacity(name.len());
+    push(&mut sanitised, name);
+    valid(sanitised)
+}
+
+fn push(name: &mut String, text: &str) {
+    name.extend(text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+}
+
+/// A name of the right characters, neither empty nor too long, and without a digit in front.
+fn valid(mut name: String) -> String {
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    if name.len() > MAX_BYTES {
+        let hash = fnv1a(name.as_bytes());
+        name.truncate(MAX_BYTES - HASH_BYTES);
+        name.push_str(&format!("_{hash:016x}"));
+    }
+    name
+}
+
+/// A hash that is the same in each process and version, so that instances' metrics can be added up by name.
+///
+/// <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics::Label;
+
+    #[test]
+    fn a_name_is_one_that_prometheus_takes() {
+        for (name, expected) in [
+            ("jobs", "jobs"),
+            ("db.pool-size:max", "db_pool_size_max"),
+            ("1st", "_1st"),
+            ("", "_"),
+            ("caf\u{e9}", "caf_"),
+            ("a b\n\"", "a_b__"),
+        ] {
+            assert_eq!(of_name(name), expected);
+            assert_eq!(of_key(&Key::from_name(name)), expected);
+        }
+    }
+
+    #[test]
+    fn labels_follow_the_name_in_the_order_of_their_keys() {
+        let labels = vec![Label::new("role", "rw"), Label::new("name", "main db")];
+        let turned = labels.iter().rev().cloned().collect::<Vec<_>>();
+        for labels in [labels, turned] {
+            assert_eq!(of_key(&Key::from_parts("db.pool", labels)), "db_pool_name_main_db_role_rw");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_stays_apart_from_others() {
+        let named = |end: &str| of_name(&format!("{}{end}", "x".repeat(100)));
+        assert_eq!(of_name(&"x".repeat(100)), "x".repeat(100));
+        assert_eq!(named("a").len(), MAX_BYTES);
+        assert_ne!(named("a"), named("b"));
+        // Those of FNV's own test vectors; names of other versions depend on it.
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

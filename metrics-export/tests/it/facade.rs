@@ -1,0 +1,71 @@
+//! A whole process's recorder, and a crate of others that emits to it.
+
+use metrics::Key;
+use metrics_core::{MetricFigures, Registry};
+use metrics_export::facade::Facade;
+use tokio_metrics::RuntimeMetricsReporterBuilder;
+
+use crate::allocations::ALLOCATIONS;
+
+fn figures(registry: &Registry, name: &str) -> Option<MetricFigures> {
+    let business = registry.summary().business.into_iter();
+    business.filter(|metric| &*metric.name == name).map(|metric| metric.figures).next()
+}
+
+#[test]
+fn what_every_thread_of_the_process_emits_is_taken_once_installed() {
+    let registry = Registry::new();
+    let facade = Facade::new(registry.clone()).install().unwrap();
+    let threads = (0..4).map(|_| {
+        std::thread::spawn(|| {
+            for _ in 0..1_000 {
+                metrics::counter!("process_wide", "from" => "threads").increment(1);
+            }
+        })
+    });
+    threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(figures(&registry, "process_wide_from_threads"), Some(MetricFigures::Counter(4_000)));
+    assert_eq!(facade.refused().recordings, 0);
+    let error = Facade::new(registry).install().unwrap_err();
+    assert_eq!(error.into_inner().refused().recordings, 0);
+}
+
+#[test]
+fn a_macro_at_the_call_site_allocates_nothing_from_the_second_time_on() {
+    let facade = Facade::new(Registry::new());
+    metrics::with_local_recorder(&facade, || {
+        let emit = || {
+            metrics::counter!("calls", "kind" => "a", "of" => "b").increment(1);
+            metrics::gauge!("level").set(1.0);
+            metrics::histogram!("duration").record(0.001);
+        };
+        emit();
+        let before = ALLOCATIONS.get();
+        emit();
+        assert_eq!(ALLOCATIONS.get() - before, 0);
+    });
+}
+
+#[test]
+fn what_tokio_metrics_tells_of_a_runtime_is_in_the_registry() {
+    let registry = Registry::new();
+    let facade = Facade::new(registry.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut reporter = metrics::with_local_recorder(&facade, || {
+            let labelled = |name| Key::from_parts(name, &[("service", "orders")]);
+            let builder = RuntimeMetricsReporterBuilder::default().with_metrics_transformer(labelled);
+            builder.describe().build()
+        });
+        (0..7).for_each(|_| drop(tokio::spawn(std::future::pending::<()>())));
+        tokio::task::yield_now().await;
+        reporter.run_once();
+    });
+    let alive = figures(&registry, "tokio_live_tasks_count_service_orders");
+    assert_eq!(alive, Some(MetricFigures::Gauge(7.0)));
+    let busy = figures(&registry, "tokio_total_busy_duration_service_orders");
+    assert!(matches!(busy, Some(MetricFigures::Counter(_))), "{busy:?}");
+    let workers = figures(&registry, "tokio_workers_count_service_orders");
+    assert_eq!(workers, Some(MetricFigures::Gauge(1.0)));
+    assert_eq!(facade.refused().recordings, 0, "{:?}", facade.refused());
+}

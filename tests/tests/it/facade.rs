@@ -1,0 +1,36 @@
+//! What other crates emit through the `metrics` facade is in the endpoints.
+
+use actix_web::web::ServiceConfig;
+use metrics_actix::Metrics;
+use metrics_actix::facade::Facade;
+use serde_json::{Value, json};
+use tests::Server;
+
+fn no_routes(_: &mut ServiceConfig) {}
+
+#[test]
+fn what_is_emitted_through_the_facade_is_among_the_applications_metrics() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let facade = Facade::new(metrics.registry().clone());
+    metrics::with_local_recorder(&facade, || {
+        metrics::counter!("jobs.done", "queue" => "mail").increment(3);
+        metrics::gauge!("queue.length").set(2.5);
+        metrics::histogram!("db.query").record(0.25);
+    });
+    let server = Server::start(1, &metrics, no_routes);
+    let client = server.client();
+    let data = |call| {
+        let answer: Value = serde_json::from_str(&client.send("GET", call).body).unwrap();
+        answer["data"].clone()
+    };
+    let business = &data("/api/metrics/summary")["business"];
+    assert_eq!(business["jobs_done_queue_mail"], json!({"kind": "counter", "value": 3}), "{business}");
+    assert_eq!(business["queue_length"]["value"], 2.5);
+    assert_eq!(
+        (&business["db_query"]["calls"], &business["db_query"]["max_time"]),
+        (&json!(1), &json!(0.25))
+    );
+    let listed = &data("/api/metrics/business")["metrics"];
+    let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|metric| &metric["name"]).collect();
+    assert_eq!(names, ["db_query", "jobs_done_queue_mail", "metrics_facade_refused", "queue_length"]);
+}
