@@ -35,10 +35,10 @@ pub struct Moment {
 
 /// Where alerts get their figures from; a [`History`], but in tests.
 pub trait FigureSource {
-    /// The figures of all requests in a window that ends now.
+    /// The figures of all requests in a window that ends now, or with the last tick of a [`History`].
     fn summary(&self, window: Window) -> Summary;
 
-    /// The figures of each endpoint in a window that ends now.
+    /// The figures of each endpoint in such a window.
     fn endpoints(&self, window: Window) -> Summary;
 
     /// Errors since the last tick in which any call was none, at most those of the window.

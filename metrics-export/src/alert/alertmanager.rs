@@ -97,6 +97,7 @@ mod tests {
         let history = History::new(registry.clone());
         let endpoint = registry.endpoint("GET", "/items/{id}");
         (0..10).for_each(|_| registry.record_nanos(endpoint, 500, 1));
+        history.tick();
         let rule = Rule::defaults().pop().unwrap().scope(Scope::EachRoute);
         let mut alerts = Alerts::new([rule]).unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_592_600);

@@ -319,6 +319,7 @@ mod tests {
         let history = History::new(registry.clone());
         let endpoint = registry.endpoint("GET", "/");
         (0..10).for_each(|_| registry.record_nanos(endpoint, 500, 1));
+        history.tick();
         let mut alerts = Alerts::new([Rule::defaults().pop().unwrap()]).unwrap();
         alerts.evaluate(Moment::now(), &history).pop().unwrap()
     }

@@ -99,6 +99,7 @@ mod tests {
             registry.record(registry.endpoint("GET", route), 200, Duration::from_secs(1));
         }
         let rule = Rule::new("slow", Metric::Average, Comparison::Above, 0.5).scope(Scope::EachRoute);
+        history.tick();
         let notices = Alerts::new([rule]).unwrap().evaluate(Moment::now(), &history);
         let body = serde_json::to_value(Body::new("shop", &notices)).unwrap();
         let mut lines: Vec<_> = body["text"].as_str().unwrap().lines().collect();

@@ -161,6 +161,7 @@ mod tests {
         let each = Rule::defaults().pop().unwrap().scope(Scope::EachRoute);
         let mut alerts = Alerts::new(Rule::defaults().into_iter().take(3).chain([each])).unwrap();
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(1_769_592_600_123);
+        history.tick();
         alerts.evaluate(Moment { wall, ..Moment::now() }, &history);
         let body = AlertsBody::new(&alerts.alerts(), alerts.rules(), Vec::new());
         let body = serde_json::to_value(body).unwrap();
