@@ -31,7 +31,7 @@ use crate::place::COUNTS;
 use crate::published::Published;
 use crate::sync::{AtomicU16, AtomicU64, Ordering, add, add_saturating, begin, end, own};
 
-pub(crate) use self::reading::{Bytes, Moment, Patience, Reading};
+pub(crate) use self::reading::{Bytes, Header, Moment, Patience, Reading};
 
 /// Records that a cell keeps one by one before it allocates a block for one.
 ///
@@ -214,7 +214,6 @@ impl<const HALF: usize> std::fmt::Debug for Cell<HALF> {
 
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
-    use super::reading::Header;
     use super::*;
 
     /// The header and the buckets of a cell that nobody writes to.

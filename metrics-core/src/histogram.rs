@@ -1,6 +1,6 @@
 //! A merged histogram: plain numbers in HdrHistogram's buckets.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,16 @@ impl Histogram {
             (counts, total)
         };
         Self { layout, first: first + skip, counts, total }
+    }
+
+    /// The smallest and the largest duration of each bucket that a histogram of so many significant digits can have, in
+    /// nanoseconds, in order: first those that [`Histogram::counts`] numbers 0. None unless digits are 1, 2 or 3.
+    pub fn bounds(significant_digits: u8) -> impl Iterator<Item = RangeInclusive<u64>> {
+        let layout = Layout::for_digits(significant_digits);
+        let bounds = |layout: Layout| {
+            (0..layout.buckets()).map(move |index| layout.lowest(index)..=layout.highest(index))
+        };
+        layout.into_iter().flat_map(bounds)
     }
 
     /// Significant decimal digits: 1, 2 or 3.
@@ -324,11 +334,12 @@ impl Sum {
         self.widen(other.first..other.end());
     }
 
-    /// Adds what `read` adds to the buckets it is given; it says in which span of octaves. What comes of it is for
-    /// [`Sum::take`], which counts anew.
-    pub(crate) fn add_octaves(&mut self, read: impl FnOnce(&mut [u64]) -> Range<usize>) {
-        let octaves = read(&mut self.counts);
+    /// Adds what `read` adds to the buckets it is given; it says in which span of octaves, and what else it has to say. What
+    /// comes of it is for [`Sum::take`], which counts anew.
+    pub(crate) fn add_octaves<T>(&mut self, read: impl FnOnce(&mut [u64]) -> (T, Range<usize>)) -> T {
+        let (said, octaves) = read(&mut self.counts);
         self.widen(octaves.start * self.layout.half()..octaves.end * self.layout.half());
+        said
     }
 
     /// The histograms that were added whole, so far.

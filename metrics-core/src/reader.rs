@@ -111,15 +111,18 @@ impl Reader {
             .groups
             .iter()
             .filter_map(|group| {
-                let cells = group.cells.iter().flat_map(|cell| {
-                    let at = row * self.stride + cell.cell;
-                    shards
-                        .iter()
-                        .filter_map(move |shard| shard.cell(at))
-                        .map(|found| (&*cell.outcomes, found))
-                });
+                let cells = || {
+                    group.cells.iter().flat_map(|cell| {
+                        let at = row * self.stride + cell.cell;
+                        let found = shards.iter().filter_map(move |shard| shard.cell(at));
+                        found.map(|found| (&*cell.outcomes, found))
+                    })
+                };
                 let mut merge = GroupMerge::new(&mut self.reading, &mut self.sum, epoch);
-                cells.for_each(|(outcomes, cell)| merge.add(outcomes, cell, patience));
+                if !cells().all(|(outcomes, cell)| merge.add_at_once(outcomes, cell)) {
+                    merge = merge.anew();
+                    cells().for_each(|(outcomes, cell)| merge.add(outcomes, cell, patience));
+                }
                 stamp = stamp.zip(merge.changes).map(|(sum, changes): (u64, u64)| sum.wrapping_add(changes));
                 merge.finish(group.name, before.groups.iter().find(|before| before.group == group.name))
             })
@@ -162,9 +165,28 @@ impl<'a> GroupMerge<'a> {
         }
     }
 
+    /// Without any cell.
+    fn anew(self) -> Self {
+        self.histogram.clear();
+        Self::new(self.reading, self.histogram, self.epoch)
+    }
+
+    /// Adds a cell that nobody writes to at the moment: with half of the work that [`GroupMerge::add`] is. Gives `false` if
+    /// somebody did; the cells have to be added anew then.
+    fn add_at_once(&mut self, outcomes: &[Outcome], cell: &dyn ReadCell) -> bool {
+        let header = &mut self.reading.header;
+        let records = self.histogram.add_octaves(|buckets| cell.add_at_once(header, buckets));
+        records.map(|records| self.add_header(outcomes, Moment::One(records))).is_some()
+    }
+
+    /// Adds a cell, as well as it can be read.
     fn add(&mut self, outcomes: &[Outcome], cell: &dyn ReadCell, patience: &mut Patience) {
         let moment = cell.read(self.reading, patience);
-        self.histogram.add_octaves(|buckets| self.reading.add_buckets(buckets));
+        self.histogram.add_octaves(|buckets| ((), self.reading.add_buckets(buckets)));
+        self.add_header(outcomes, moment);
+    }
+
+    fn add_header(&mut self, outcomes: &[Outcome], moment: Moment) {
         let header = &self.reading.header;
         let (all, of_header) = match moment {
             Moment::One(records) => (Some(header.changes(records)), records),

@@ -7,10 +7,12 @@
 //! halves of a [`Gauge`] only grow; `ended` is stored with Release and loaded with Acquire, so a reader that sees something
 //! ended sees it begun.
 
+use std::ops::Range;
+
 use crossbeam_utils::CachePadded;
 
 use crate::business::MetricCells;
-use crate::cell::{Bytes, Cell, Moment, Patience, Reading};
+use crate::cell::{Bytes, Cell, Header, Moment, Patience, Reading};
 use crate::consumer::{ConsumerCells, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::layout::Layout;
@@ -320,6 +322,8 @@ fn write_in<const HALF: usize>(cells: &[Published<Cell<HALF>>], at: u64, place: 
 pub(crate) trait ReadCell {
     /// See [`Cell::changes`].
     fn changes(&self) -> u64;
+    /// See [`Cell::add_at_once`].
+    fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>);
     /// See [`Cell::read`].
     fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment;
     /// See [`Cell::bytes`].
@@ -329,6 +333,10 @@ pub(crate) trait ReadCell {
 impl<const HALF: usize> ReadCell for Cell<HALF> {
     fn changes(&self) -> u64 {
         self.changes()
+    }
+
+    fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>) {
+        self.add_at_once(header, sums)
     }
 
     fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment {

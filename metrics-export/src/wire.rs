@@ -34,9 +34,18 @@ impl Wire<'_> {
     /// A message in a field, or anything else that begins with its length.
     pub(crate) fn nested(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
         self.key(field, DELIMITED);
+        // Most lengths are one byte long.
+        let length = self.0.len();
+        self.0.push(0);
         let begin = self.0.len();
         write(self);
-        self.insert_length(begin);
+        match self.0.len() - begin {
+            short @ ..0x80 => self.0[length] = short as u8,
+            long => {
+                self.0[length] = long as u8 | 0x80;
+                self.insert(begin, long >> 7);
+            }
+        }
     }
 
     /// One of a packed list's numbers.
@@ -46,10 +55,14 @@ impl Wire<'_> {
 
     /// Puts the length of what was written since `begin` in front of it.
     pub(crate) fn insert_length(&mut self, begin: usize) {
+        self.insert(begin, self.0.len() - begin);
+    }
+
+    fn insert(&mut self, at: usize, varint: usize) {
         let end = self.0.len();
-        self.varint((end - begin) as u64);
-        let varint = self.0.len() - end;
-        self.0[begin..].rotate_right(varint);
+        self.varint(varint as u64);
+        let bytes = self.0.len() - end;
+        self.0[at..].rotate_right(bytes);
     }
 
     fn key(&mut self, field: u8, wire_type: u8) {

@@ -74,6 +74,24 @@ fn a_reading_of_one_moment_has_the_durations_of_its_calls() {
     });
 }
 
+/// As the model above, of a reading without a copy.
+///
+/// Fails when the first fence in `read_header` or the one behind the buckets is removed, and when `begun` is not compared
+/// after them (each tried).
+#[test]
+fn a_reading_at_once_has_the_durations_of_its_calls() {
+    model(|| {
+        let (cell, writer) = written_to(&[(1, 17)]);
+        let (mut header, mut sums) = (Header::blank(), vec![0; Layout::ONE_DIGIT.buckets()]);
+        if let (Some(records), span) = cell.add_at_once(&mut header, &mut sums) {
+            assert_eq!((records, span), (header.counts.iter().sum::<u64>(), 1..2));
+            assert_eq!([sums[16], sums[17]], header.counts);
+            assert_eq!(header.sum, header.counts[0] * 16 + header.counts[1] * 17);
+        }
+        writer.join().unwrap();
+    });
+}
+
 /// A reading whose header alone is of one moment has as many durations as calls, and none fewer than an earlier one.
 ///
 /// Fails when what the buckets gained is not cut down, and when it is cut down without regard to what they held before

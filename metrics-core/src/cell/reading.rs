@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, RARE};
+use super::{Block, Cell, RARE};
 use crate::layout::{Layout, MAX_OCTAVES};
 use crate::place::COUNTS;
 use crate::sync::{Ordering, fence};
@@ -120,6 +120,29 @@ impl<const HALF: usize> Cell<HALF> {
         self.touched.load(Ordering::Acquire)
     }
 
+    /// Reads the header, and adds the buckets to `sums` as [`Reading::add_buckets`] does, without the copy that a second
+    /// attempt needs. Gives the number of records done, or `None` if one was begun meanwhile: what was added is of no
+    /// use then. Gives the span of octaves that was added to, too.
+    pub(crate) fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>) {
+        let Some(done) = self.read_header(header) else { return (None, 0..0) };
+        let mut span = 0..0;
+        // ORDERING: as in `read_buckets`.
+        for (octave, block) in self.octaves() {
+            let sums = &mut sums[octave * HALF..][..HALF];
+            sums.iter_mut()
+                .zip(&block.0)
+                .for_each(|(sum, count)| *sum = sum.wrapping_add(count.load(Ordering::Relaxed)));
+            widen(&mut span, octave);
+        }
+        for index in self.rare.iter().filter_map(|rare| bucket_of(rare.load(Ordering::Relaxed))) {
+            sums[index] = sums[index].wrapping_add(1);
+            widen(&mut span, Self::LAYOUT.octave(index));
+        }
+        // ORDERING: Acquire fence; as in `read`.
+        fence(Ordering::Acquire);
+        ((self.begun() == done).then_some(done), span)
+    }
+
     /// Reads all of the cell.
     pub(crate) fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment {
         let mut bucket_attempts = BUCKET_ATTEMPTS;
@@ -190,14 +213,34 @@ impl<const HALF: usize> Cell<HALF> {
     /// ORDERING: Relaxed; the header was read before, and its fences order the buckets after the records that it counts.
     pub(super) fn read_buckets(&self, copy: &mut Buckets) {
         copy.octaves = 0;
-        let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
-        for (octave, (slot, copies)) in blocks.zip(copy.counts.chunks_exact_mut(HALF)).enumerate() {
-            let Some(block) = slot.get() else { continue };
+        for (octave, block) in self.octaves() {
+            let copies = &mut copy.counts[octave * HALF..][..HALF];
             copies.iter_mut().zip(&block.0).for_each(|(copy, count)| *copy = count.load(Ordering::Relaxed));
             copy.octaves |= 1 << octave;
         }
         copy.rare.iter_mut().zip(&self.rare).for_each(|(copy, rare)| *copy = rare.load(Ordering::Relaxed));
     }
+
+    /// The octaves that have a block.
+    fn octaves(&self) -> impl Iterator<Item = (usize, &Block<HALF>)> {
+        let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
+        let octaves = Self::LAYOUT.octaves();
+        blocks.take(octaves).enumerate().filter_map(|(octave, slot)| slot.get().map(|block| (octave, block)))
+    }
+}
+
+/// The bucket of an entry in the list of the rare ones.
+fn bucket_of(rare: u16) -> Option<usize> {
+    usize::from(rare).checked_sub(1)
+}
+
+/// Has a span of octaves reach to one more.
+fn widen(span: &mut Range<usize>, octave: usize) {
+    *span = if Range::is_empty(span) {
+        octave..octave + 1
+    } else {
+        span.start.min(octave)..span.end.max(octave + 1)
+    };
 }
 
 impl Header {
@@ -251,7 +294,7 @@ impl Buckets {
 
     /// The buckets that stand in the list of the rare ones, one for each record.
     fn rare(&self) -> impl Iterator<Item = usize> {
-        self.rare.iter().filter_map(|&rare| usize::from(rare).checked_sub(1))
+        self.rare.iter().filter_map(|&rare| bucket_of(rare))
     }
 
     fn total(&self) -> u64 {
@@ -261,21 +304,14 @@ impl Buckets {
 
     pub(super) fn add_to(&self, sums: &mut [u64]) -> Range<usize> {
         let mut span = 0..0;
-        let mut widen = |octave: usize| {
-            span = if span.is_empty() {
-                octave..octave + 1
-            } else {
-                span.start.min(octave)..span.end.max(octave + 1)
-            };
-        };
         for (octave, counts) in self.octaves() {
             let sums = &mut sums[octave * self.layout.half()..][..self.layout.half()];
             sums.iter_mut().zip(counts).for_each(|(sum, &count)| *sum = sum.wrapping_add(count));
-            widen(octave);
+            widen(&mut span, octave);
         }
         for index in self.rare() {
             sums[index] = sums[index].wrapping_add(1);
-            widen(self.layout.octave(index));
+            widen(&mut span, self.layout.octave(index));
         }
         span
     }

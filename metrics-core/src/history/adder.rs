@@ -36,7 +36,7 @@ impl Adder {
         for (theirs, buckets) in packed.groups() {
             let at = self.at(theirs.group);
             self.groups[at].merge_counts(&theirs);
-            self.durations[at].add_octaves(|counts| buckets.add_to(counts, self.layout));
+            self.durations[at].add_octaves(|counts| ((), buckets.add_to(counts, self.layout)));
         }
     }
 

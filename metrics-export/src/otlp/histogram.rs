@@ -48,11 +48,14 @@ pub(super) fn exponential(groups: &[&GroupSnapshot], max_buckets: usize) -> Expo
     let mut scale = exponential::scale(digits);
     let mut zero_count = 0_u64;
     let mut counts = BTreeMap::new();
-    for bucket in groups.iter().flat_map(|group| group.histogram().buckets()) {
-        match exponential::index(&bucket, scale) {
-            None => zero_count = zero_count.saturating_add(bucket.count),
-            // OpenTelemetry calls a bucket by its lower end, and not by its upper one.
-            Some(index) => add(&mut counts, index - 1, bucket.count),
+    for (first, group) in groups.iter().map(|group| group.histogram().counts()) {
+        let indices = exponential::indices(digits).get(first..).unwrap_or_default();
+        for (index, &count) in indices.iter().zip(group).filter(|&(_, &count)| count != 0) {
+            match *index {
+                None => zero_count = zero_count.saturating_add(count),
+                // OpenTelemetry calls a bucket by its lower end, and not by its upper one.
+                Some(index) => add(&mut counts, index - 1, count),
+            }
         }
     }
     while span(&counts) > max_buckets {

@@ -21,9 +21,11 @@ const MAX_GAP: i32 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Native {
     pub(crate) zero_count: u64,
-    /// Index and count, ascending. Only those inside of a span: a few can be empty.
+    /// Index and count, ascending. None is empty.
     buckets: Vec<(i32, u64)>,
     spans: Vec<Span>,
+    /// The counts of all buckets of the spans; a few can be 0.
+    counts: Vec<u64>,
 }
 
 /// Buckets side by side.
@@ -39,28 +41,49 @@ impl Native {
     pub(crate) fn fill(&mut self, durations: &Durations<'_>) {
         self.zero_count = 0;
         self.buckets.clear();
-        self.spans.clear();
-        let schema = schema(durations.significant_digits());
-        for bucket in durations.groups().flat_map(|group| group.histogram().buckets()) {
-            match exponential::index(&bucket, schema) {
-                None => self.zero_count = self.zero_count.saturating_add(bucket.count),
-                Some(index) => self.buckets.push((index, bucket.count)),
+        let digits = durations.significant_digits();
+        let coarser_by = exponential::scale(digits) - schema(digits);
+        for group in durations.groups() {
+            let (first, counts) = group.histogram().counts();
+            let indices = exponential::indices(digits).get(first..).unwrap_or_default();
+            for (index, &count) in indices.iter().zip(counts).filter(|&(_, &count)| count != 0) {
+                match *index {
+                    None => self.zero_count = self.zero_count.saturating_add(count),
+                    Some(index) => self.add(exponential::coarser(index, coarser_by), count),
+                }
             }
         }
-        self.buckets.sort_unstable_by_key(|&(index, _)| index);
-        self.buckets.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            if same {
-                kept.1 = kept.1.saturating_add(next.1);
-            }
-            same
-        });
+        if !self.buckets.is_sorted_by_key(|&(index, _)| index) {
+            // Of several groups.
+            let mut buckets = std::mem::take(&mut self.buckets);
+            buckets.sort_unstable_by_key(|&(index, _)| index);
+            buckets.drain(..).for_each(|(index, count)| self.add(index, count));
+        }
+        self.lay_out();
+    }
+
+    /// Adds to the last bucket, or begins one.
+    fn add(&mut self, index: i32, count: u64) {
+        match self.buckets.last_mut() {
+            Some((last, sum)) if *last == index => *sum = sum.saturating_add(count),
+            _ => self.buckets.push((index, count)),
+        }
+    }
+
+    fn lay_out(&mut self) {
+        self.spans.clear();
+        self.counts.clear();
         let mut end = 0;
-        for &(index, _) in &self.buckets {
+        for &(index, count) in &self.buckets {
+            let gap = index - end;
             match self.spans.last_mut() {
-                Some(span) if index - end <= MAX_GAP => span.length += (index - end + 1) as u32,
-                _ => self.spans.push(Span { offset: index - end, length: 1 }),
+                Some(span) if gap <= MAX_GAP => {
+                    span.length += gap as u32 + 1;
+                    self.counts.extend((0..gap).map(|_| 0));
+                }
+                _ => self.spans.push(Span { offset: gap, length: 1 }),
             }
+            self.counts.push(count);
             end = index + 1;
         }
     }
@@ -71,18 +94,10 @@ impl Native {
 
     /// The count of each bucket of the spans, as what it has more than the one before it.
     pub(crate) fn deltas(&self) -> impl Iterator<Item = i64> + '_ {
-        let mut buckets = self.buckets.iter().peekable();
-        let mut index = 0;
-        let indices = self.spans.iter().flat_map(move |span| {
-            let first = index + span.offset;
-            index = first + span.length as i32;
-            first..index
-        });
         let mut before = 0;
-        indices.map(move |index| {
-            let count = buckets.next_if(|bucket| bucket.0 == index).map_or(0, |bucket| bucket.1);
-            (count as i64).wrapping_sub(std::mem::replace(&mut before, count as i64))
-        })
+        self.counts
+            .iter()
+            .map(move |&count| (count as i64).wrapping_sub(std::mem::replace(&mut before, count as i64)))
     }
 }
 
