@@ -329,8 +329,15 @@ mod tests {
         let after = registry.snapshot();
         let process = Process { threads: Some(4), ..Process::default() };
         let figures = after.difference(&before);
-        let window =
-            Window { total: Arc::new(after), figures, errors: Vec::new(), errors_missed: 0, process };
+        let window = Window {
+            total: Arc::new(after),
+            figures,
+            errors: Vec::new(),
+            errors_missed: 0,
+            requests: Vec::new(),
+            requests_missed: 0,
+            process,
+        };
         let common = ["http.server.active_requests", "process.thread.count"];
         assert_eq!(names(Temporality::Delta, &window), common);
         let mut cumulative = names(Temporality::Cumulative, &window);

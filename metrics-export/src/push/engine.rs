@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metrics_core::{ErrorCursor, Registry};
+use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
 use super::collector::{Collector, Schedule, Stop};
 use super::counts::Counts;
@@ -63,6 +63,10 @@ impl Builder {
         let mut cursor = ErrorCursor::default();
         // Those before the start are of no window.
         self.registry.errors_after(&mut cursor);
+        let mut request_cursor = RequestCursor::default();
+        if self.exporters.iter().any(|exporter| exporter.settings().want_requests()) {
+            self.registry.requests_after(&mut request_cursor);
+        }
         let mut schedules = Vec::new();
         for exporter in self.exporters {
             // A thread's name can hold no zero.
@@ -76,7 +80,8 @@ impl Builder {
             let run = move || destination.run(exporter);
             thread::Builder::new().name(format!("metrics-{name}")).spawn(run)?;
         }
-        let collector = Collector { registry: self.registry, process: self.process, schedules, cursor };
+        let (registry, process) = (self.registry, self.process);
+        let collector = Collector { registry, process, schedules, cursor, request_cursor };
         let stop = Arc::clone(&engine.stop);
         thread::Builder::new().name("metrics-export".to_owned()).spawn(move || collector.run(&stop))?;
         Ok(engine)
