@@ -152,10 +152,8 @@ impl<T> fmt::Debug for EventLog<T> {
 /// How many entries a recorder may log: a burst as large as the log, and then as many a second.
 ///
 /// More would only push out each other. What is beyond it is counted, not logged, and costs one reading of the clock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Budget {
-    /// Nanoseconds that one entry costs.
-    cost: u64,
     /// When the whole burst is available again, in nanoseconds of the recorder's clock.
     restored: std::cell::Cell<u64>,
 }
@@ -163,13 +161,9 @@ pub(crate) struct Budget {
 impl Budget {
     const BURST_NANOS: u64 = 1_000_000_000;
 
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { cost: Self::BURST_NANOS / capacity as u64, restored: std::cell::Cell::new(0) }
-    }
-
-    /// Takes one entry from the budget, or says that nothing is left.
-    pub(crate) fn take(&self, now_nanos: u64) -> bool {
-        let restored = self.restored.get().max(now_nanos) + self.cost;
+    /// Takes one entry of a log of this capacity from the budget, or says that nothing is left.
+    pub(crate) fn take(&self, now_nanos: u64, capacity: usize) -> bool {
+        let restored = self.restored.get().max(now_nanos) + Self::BURST_NANOS / capacity as u64;
         let left = restored - now_nanos <= Self::BURST_NANOS;
         if left {
             self.restored.set(restored);
@@ -220,8 +214,8 @@ mod tests {
 
     #[test]
     fn a_budget_gives_a_burst_as_large_as_the_log_and_then_as_many_a_second() {
-        let budget = Budget::new(10);
-        let taken = |now, tries| (0..tries).filter(|_| budget.take(now)).count();
+        let budget = Budget::default();
+        let taken = |now, tries| (0..tries).filter(|_| budget.take(now, 10)).count();
         assert_eq!(taken(0, 100), 10);
         assert_eq!(taken(99_999_999, 100), 0);
         assert_eq!(taken(300_000_000, 100), 3);

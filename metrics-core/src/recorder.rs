@@ -57,8 +57,8 @@ impl Recorder {
         Self {
             shard: core.lease(),
             places: core.places(),
-            budget: Budget::new(core.error_log().capacity()),
-            request_budget: Budget::new(core.request_log().capacity()),
+            budget: Budget::default(),
+            request_budget: Budget::default(),
             core,
         }
     }
@@ -171,7 +171,7 @@ impl Recorder {
         randomness: f64,
     ) {
         let log = self.core.request_log().get();
-        if !self.request_budget.take(self.core.uptime_nanos()) {
+        if !self.request_budget.take(self.core.uptime_nanos(), log.capacity()) {
             log.let_go();
             return;
         }
@@ -253,12 +253,13 @@ impl Recorder {
         message: &str,
         trace: Option<TraceContext>,
     ) {
-        if !self.budget.take(self.core.uptime_nanos()) {
+        let log = self.core.error_log();
+        if !self.budget.take(self.core.uptime_nanos(), log.capacity()) {
             self.shard.count_thinned();
             return;
         }
         let (time, outcome, message) = (SystemTime::now(), as_counted(outcome), Message::new(message));
-        self.core.error_log().push(ErrorEvent { time, endpoint, outcome, nanos, trace, message });
+        log.push(ErrorEvent { time, endpoint, outcome, nanos, trace, message });
     }
 }
 

@@ -64,10 +64,6 @@ impl RequestLog {
         Self { capacity, log: OnceLock::new() }
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
-    }
-
     pub(crate) fn get(&self) -> &EventLog<RequestEvent> {
         self.log.get_or_init(|| EventLog::new(self.capacity))
     }
