@@ -9,17 +9,20 @@ use crate::push::Counts;
 /// A family, and its figure.
 type Figure = (&'static Family<'static>, fn(&Counts) -> u64);
 
-const WINDOWS: [(&str, fn(&Counts) -> u64); 3] = [
+/// What can become of something, and how often that was so.
+type Outcome = (&'static str, fn(&Counts) -> u64);
+
+const WINDOWS: [Outcome; 3] = [
     ("sent", |counts| counts.windows_sent),
     ("dropped", |counts| counts.windows_dropped),
     ("merged", |counts| counts.windows_merged),
 ];
-const ERRORS: [(&str, fn(&Counts) -> u64); 3] = [
+const ERRORS: [Outcome; 3] = [
     ("sent", |counts| counts.errors_sent),
     ("dropped", |counts| counts.errors_dropped),
     ("missed", |counts| counts.errors_missed),
 ];
-const REQUESTS: [(&str, fn(&Counts) -> u64); 3] = [
+const REQUESTS: [Outcome; 3] = [
     ("sent", |counts| counts.requests_sent),
     ("dropped", |counts| counts.requests_dropped),
     ("missed", |counts| counts.requests_missed),
