@@ -1,0 +1,190 @@
+//! An error as an event: <https://develop.sentry.dev/sdk/data-model/event-payloads/>.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use metrics_core::{Outcome, RecentError};
+use sentry_types::protocol::v7::{
+    ClientSdkInfo, Context, Event, Exception, Level, Mechanism, Request, ResponseContext,
+};
+
+use super::origin::{Origin, SDK_NAME, SDK_VERSION};
+use super::template::template;
+
+/// The longest tag, and the longest name of a transaction, in characters; Sentry cuts or drops what is longer.
+const MAX_NAME: usize = 200;
+
+/// What makes errors one issue: route, status, and the template of the message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Fingerprint([String; 3]);
+
+impl Fingerprint {
+    pub(super) fn of(error: &RecentError) -> Self {
+        Self([place(error), error.outcome.to_string(), template(&error.message)])
+    }
+}
+
+/// The event of an error, before which so many of its kind were left out.
+pub(super) fn event(
+    origin: &Origin,
+    error: &RecentError,
+    fingerprint: Fingerprint,
+    left_out: u64,
+) -> Event<'static> {
+    let is_panic = error.outcome == Outcome::Panicked;
+    let status = error.outcome.status();
+    let level = match error.outcome {
+        Outcome::Panicked => Level::Fatal,
+        Outcome::Status(400..=499) => Level::Warning,
+        _ => Level::Error,
+    };
+    let exception = Exception {
+        ty: status.map_or_else(|| "panic".to_owned(), |status| format!("HTTP {status}")),
+        value: Some(error.message.clone()).filter(|message| !message.is_empty()),
+        mechanism: Some(Mechanism {
+            ty: if is_panic { "panic" } else { "http" }.to_owned(),
+            handled: Some(!is_panic),
+            ..Mechanism::default()
+        }),
+        ..Exception::default()
+    };
+    let mut tags = BTreeMap::from([
+        ("http.method".to_owned(), name(&error.endpoint.method)),
+        ("http.route".to_owned(), name(&error.endpoint.route)),
+    ]);
+    let mut contexts = BTreeMap::new();
+    if let Some(status) = status {
+        tags.insert("http.status_code".to_owned(), status.to_string());
+        let response = ResponseContext { status_code: Some(status.into()), ..ResponseContext::default() };
+        contexts.insert("response".to_owned(), Context::from(response));
+    }
+    // In seconds, as everywhere.
+    let mut extra = BTreeMap::from([("response_time".to_owned(), error.response_time.as_secs_f64().into())]);
+    if left_out > 0 {
+        extra.insert("left_out_before".to_owned(), left_out.into());
+    }
+    Event {
+        level,
+        fingerprint: Cow::Owned(fingerprint.0.into_iter().map(Cow::Owned).collect()),
+        transaction: Some(name(&place(error))),
+        logger: Some("metrics".to_owned()),
+        // What Sentry calls compiled programs: it knows no Rust.
+        platform: Cow::Borrowed("native"),
+        timestamp: error.time,
+        server_name: origin.server_name.clone().map(Cow::Owned),
+        release: origin.release.clone().map(Cow::Owned),
+        environment: origin.env.clone().map(Cow::Owned),
+        request: method(&error.endpoint.method)
+            .map(|method| Request { method: Some(method), ..Request::default() }),
+        contexts,
+        exception: vec![exception].into(),
+        tags,
+        extra,
+        sdk: Some(Cow::Owned(sdk())),
+        ..Event::default()
+    }
+}
+
+pub(super) fn sdk() -> ClientSdkInfo {
+    ClientSdkInfo {
+        name: SDK_NAME.to_owned(),
+        version: SDK_VERSION.to_owned(),
+        integrations: Vec::new(),
+        packages: Vec::new(),
+    }
+}
+
+/// Where it happened: `GET /items/{id}`.
+fn place(error: &RecentError) -> String {
+    format!("{} {}", error.endpoint.method, error.endpoint.route)
+}
+
+/// A text of one line, as long as names may be.
+fn name(text: &str) -> String {
+    text.chars().take(MAX_NAME).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A method that is one for Sentry, too; ours for those that HTTP does not define, `_OTHER`, is none.
+fn method(method: &str) -> Option<String> {
+    let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_method.then(|| method.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use metrics_core::{ErrorCursor, Registry};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn error(method: &str, route: &str, outcome: Outcome, message: &str) -> RecentError {
+        let registry = Registry::new();
+        let endpoint = registry.endpoint(method, route);
+        registry.record_error(endpoint, outcome, Duration::from_millis(20), message);
+        registry.errors_after(&mut ErrorCursor::default()).remove(0)
+    }
+
+    fn of(error: &RecentError, left_out: u64) -> Value {
+        let origin = Origin {
+            release: Some("shop@1.2.3".to_owned()),
+            env: Some("prod".to_owned()),
+            server_name: Some("node-1".to_owned()),
+        };
+        serde_json::to_value(event(&origin, error, Fingerprint::of(error), left_out)).unwrap()
+    }
+
+    #[test]
+    fn an_event_says_what_failed_and_nothing_else_of_the_request() {
+        let error = error("GET", "/items/{id}", Outcome::Status(503), "item 17 has no stock");
+        let mut event = of(&error, 3);
+        let event = event.as_object_mut().unwrap();
+        assert_eq!(event.remove("event_id").unwrap().as_str().unwrap().len(), 32);
+        let timestamp = event.remove("timestamp").unwrap().as_f64().unwrap();
+        let time = error.time.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert!((timestamp - time.as_secs_f64()).abs() < 0.001);
+        let expected = json!({
+            "fingerprint": ["GET /items/{id}", "503", "item <num> has no stock"],
+            "transaction": "GET /items/{id}",
+            "logger": "metrics",
+            "platform": "native",
+            "release": "shop@1.2.3",
+            "environment": "prod",
+            "server_name": "node-1",
+            "request": {"method": "GET"},
+            "contexts": {"response": {"type": "response", "status_code": 503}},
+            "exception": {"values": [{
+                "type": "HTTP 503",
+                "value": "item 17 has no stock",
+                "mechanism": {"type": "http", "handled": true},
+            }]},
+            "tags": {"http.method": "GET", "http.route": "/items/{id}", "http.status_code": "503"},
+            "extra": {"response_time": 0.02, "left_out_before": 3},
+            "sdk": {"name": "metrics-export", "version": env!("CARGO_PKG_VERSION")},
+        });
+        assert_eq!(Value::Object(event.clone()), expected);
+    }
+
+    #[test]
+    fn a_panic_is_fatal_and_was_not_handled() {
+        let event = of(&error("POST", "/orders", Outcome::Panicked, ""), 0);
+        assert_eq!(event["level"], "fatal");
+        let exception = &event["exception"]["values"][0];
+        assert_eq!((&exception["type"], &exception["value"]), (&"panic".into(), &Value::Null));
+        assert_eq!(exception["mechanism"], json!({"type": "panic", "handled": false}));
+        assert_eq!((&event["contexts"], &event["extra"]["left_out_before"]), (&Value::Null, &Value::Null));
+    }
+
+    #[test]
+    fn names_are_as_long_as_they_may_be() {
+        let route = format!("/{}\n", "é".repeat(120));
+        let event = of(&error("_OTHER", &route, Outcome::Status(500), "no"), 0);
+        assert_eq!((&event["request"], &event["level"]), (&Value::Null, &Value::Null));
+        let long = "x".repeat(250);
+        let event = of(&error("GET", &format!("\t{long}"), Outcome::Status(404), "no"), 0);
+        assert_eq!(event["tags"]["http.route"], format!(" {}", &long[..199]));
+        assert_eq!(event["transaction"].as_str().unwrap().len(), 200);
+        assert_eq!(event["level"], "warning");
+    }
+}
