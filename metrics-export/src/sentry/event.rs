@@ -48,13 +48,8 @@ pub(super) fn event(
         }),
         ..Exception::default()
     };
-    let mut tags = BTreeMap::from([
-        ("http.method".to_owned(), name(&error.endpoint.method)),
-        ("http.route".to_owned(), name(&error.endpoint.route)),
-    ]);
     let mut contexts = BTreeMap::new();
     if let Some(status) = status {
-        tags.insert("http.status_code".to_owned(), status.to_string());
         let response = ResponseContext { status_code: Some(status.into()), ..ResponseContext::default() };
         contexts.insert("response".to_owned(), Context::from(response));
     }
@@ -78,11 +73,23 @@ pub(super) fn event(
             .map(|method| Request { method: Some(method), ..Request::default() }),
         contexts,
         exception: vec![exception].into(),
-        tags,
+        tags: tags(error),
         extra,
         sdk: Some(Cow::Owned(sdk())),
         ..Event::default()
     }
+}
+
+fn tags(error: &RecentError) -> BTreeMap<String, String> {
+    let status = error.outcome.status().map(|status| status.to_string());
+    let tags = [
+        ("http.method", name(&error.endpoint.method)),
+        ("http.route", name(&error.endpoint.route)),
+        ("http.status_code", status.unwrap_or_default()),
+    ];
+    // Sentry takes no tag without a value.
+    let tags = tags.into_iter().filter(|(_, value)| !value.is_empty());
+    tags.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 pub(super) fn sdk() -> ClientSdkInfo {
@@ -99,9 +106,11 @@ fn place(error: &RecentError) -> String {
     format!("{} {}", error.endpoint.method, error.endpoint.route)
 }
 
-/// A text of one line, as long as names may be.
+/// A text of one line without blanks around it, as long as names may be.
 fn name(text: &str) -> String {
-    text.chars().take(MAX_NAME).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let cut: String = line.trim().chars().take(MAX_NAME).collect();
+    cut.trim_end().to_owned()
 }
 
 /// A method that is one for Sentry, too; ours for those that HTTP does not define, `_OTHER`, is none.
@@ -183,7 +192,7 @@ mod tests {
         assert_eq!((&event["request"], &event["level"]), (&Value::Null, &Value::Null));
         let long = "x".repeat(250);
         let event = of(&error("GET", &format!("\t{long}"), Outcome::Status(404), "no"), 0);
-        assert_eq!(event["tags"]["http.route"], format!(" {}", &long[..199]));
+        assert_eq!(event["tags"]["http.route"], long[..200]);
         assert_eq!(event["transaction"].as_str().unwrap().len(), 200);
         assert_eq!(event["level"], "warning");
     }
