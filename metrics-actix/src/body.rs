@@ -3,13 +3,13 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
-use metrics_core::{Consumer, EndpointId, Outcome, Start, TraceId};
+use metrics_core::{Consumer, EndpointId, Outcome, Start};
 use pin_project_lite::pin_project;
 
+use crate::notable::Noted;
 use crate::worker::AppWorker;
 
 pin_project! {
@@ -99,9 +99,9 @@ pub(crate) enum End {
     Recorded,
     /// The request is recorded now.
     ///
-    /// It has a trace only if it failed or was slow before its body began, so that no other request pays for one; in a box,
-    /// since the watch is moved around with the response.
-    Record { start: Option<Start>, consumer: Option<Consumer>, trace: Option<Box<TraceId>> },
+    /// It has a trace only if it failed, was slow before its body began, or was drawn by lot, so that no other request pays for
+    /// one; in a box, since the watch is moved around with the response.
+    Record { start: Option<Start>, consumer: Option<Consumer>, noted: Option<Box<Noted>> },
     /// It was open for as long as both sides liked: however it ends, that is its end.
     Stream,
 }
@@ -138,11 +138,11 @@ impl Drop for Watch {
         match &mut self.end {
             End::Recorded => {}
             End::Stream => recorder.close_stream(),
-            End::Record { start, consumer, trace } => {
+            End::Record { start, consumer, noted } => {
                 if let Some(start) = start.take() {
                     let nanos = recorder.finish(start, endpoint, outcome);
-                    if let Some(trace) = trace {
-                        recorder.keep_exemplar(endpoint, outcome, Duration::from_nanos(nanos), **trace);
+                    if noted.is_some() || nanos >= self.worker.shared().notable_nanos {
+                        self.worker.note_body(endpoint, outcome, nanos, noted.as_deref().copied());
                     }
                     self.worker.count_consumer(*consumer, outcome, nanos);
                 }

@@ -26,6 +26,7 @@ use crate::live::Live;
 use crate::marker::RouteMarker;
 use crate::message;
 use crate::middleware::Middleware;
+use crate::notable::Notable;
 use crate::resources::{Resources, Sampler};
 use crate::scrape::Scrapes;
 use crate::ticker::Ticker;
@@ -75,9 +76,9 @@ pub(crate) struct Shared {
     pub(crate) fleet: Option<metrics_export::fleet::redis::Member>,
     ticker: Ticker,
     pub(crate) measure: Until,
-    /// From when on a request is slow; what never comes where there are no exemplars.
-    pub(crate) slow_nanos: u64,
-    pub(crate) exemplars: bool,
+    /// [`Notable::nanos`].
+    pub(crate) notable_nanos: u64,
+    pub(crate) notable: Notable,
     pub(crate) exclusions: Exclusions,
     pub(crate) consumers: Option<Consumers>,
     pub(crate) read_tokens: Tokens,
@@ -316,9 +317,10 @@ impl Builder {
     /// From when on a request counts as slow, for exemplars; `None` for no exemplars at all; default: 1 s.
     ///
     /// Of each endpoint, the latest request that was slow or failed and had a valid `traceparent` header (W3C's Trace Context)
-    /// is shown to Prometheus with its trace, in the formats that have exemplars. That header is looked at for such
-    /// requests only, and of those only where there was a response: not in a panic, not when the client went away, and not
-    /// when an inner middleware gave an error instead.
+    /// is shown to Prometheus with its trace, in the formats that have exemplars. Without `traceparent`, Datadog's
+    /// `x-datadog-trace-id` and its like are taken. Such headers are looked at for such
+    /// requests, and those that an [exporter](Builder::exporter) asks for, and of those only where there was a response: not in
+    /// a panic, not when the client went away, and not when an inner middleware gave an error instead.
     pub fn exemplars(mut self, slow: impl Into<Option<Duration>>) -> Self {
         self.slow = slow.into();
         self
@@ -492,6 +494,7 @@ impl Builder {
         let resources = Arc::<Resources>::default();
         let alerting = Arc::new(self.alerts.build(&self.service)?);
         let cost = Arc::<Cost>::default();
+        let notable = self.exporters.notable(self.slow);
         let exporting = self.exporters.start(&registry, &resources)?;
         let ticker = {
             let (history, resources, alerting, cost) =
@@ -521,8 +524,8 @@ impl Builder {
             fleet,
             ticker,
             measure: self.measure,
-            slow_nanos: self.slow.and_then(|slow| slow.as_nanos().try_into().ok()).unwrap_or(u64::MAX),
-            exemplars: self.slow.is_some(),
+            notable_nanos: notable.nanos(),
+            notable,
             exclusions,
             consumers,
             read_tokens: Tokens::new(&self.read_tokens),

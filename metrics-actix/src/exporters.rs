@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_core::Registry;
 use metrics_export::json::ExportersBody;
@@ -9,6 +10,7 @@ use metrics_export::push::{Counts, Engine, Exporter};
 
 use crate::answer;
 use crate::builder::{BuildError, Builder, Metrics};
+use crate::notable::{Notable, nanos};
 use crate::resources::Resources;
 
 /// The destinations that a builder is told of.
@@ -55,6 +57,19 @@ impl Settings {
     /// Whether a destination tells single statuses apart.
     pub(crate) fn want_exact_statuses(&self) -> bool {
         self.0.iter().any(|exporter| exporter.settings().exact_statuses)
+    }
+
+    /// Which single requests somebody wants to know of, exemplars included: what took that long.
+    pub(crate) fn notable(&self, exemplar: Option<Duration>) -> Notable {
+        let settings: Vec<_> = self.0.iter().map(|exporter| exporter.settings()).collect();
+        let asking = || settings.iter().filter(|settings| settings.want_requests());
+        Notable {
+            exemplar_nanos: nanos(exemplar),
+            exemplars: exemplar.is_some(),
+            slow_nanos: nanos(asking().filter_map(|settings| settings.slow).min()),
+            share: asking().map(|settings| settings.sample_rate).fold(0.0, f64::max),
+            traces: settings.iter().any(|settings| settings.max_errors > 0 || settings.want_requests()),
+        }
     }
 
     /// Starts to send.

@@ -75,6 +75,7 @@ mod marker;
 mod message;
 mod method;
 mod middleware;
+mod notable;
 mod resources;
 mod route;
 mod scrape;

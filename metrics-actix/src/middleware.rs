@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use actix_web::Error;
 use actix_web::body::{BodySize, MessageBody};
@@ -197,19 +196,16 @@ impl Request {
         let end = if at_body_end {
             recorder.add_bytes(endpoint, outcome, self.bytes, size.unwrap_or(0));
             let elapsed = recorder.elapsed(&start);
-            if let Some(message) = message {
-                recorder.log_error(endpoint, outcome, elapsed, &message);
-            }
-            let is_slow = elapsed.as_nanos() >= worker.shared().slow_nanos.into();
-            let known = if is_slow || outcome.is_error() { worker.trace(response.request()) } else { None };
-            End::Record { start: Some(start), consumer, trace: known.map(Box::new) }
+            let noted = if message.is_some() || elapsed.as_nanos() >= worker.shared().notable_nanos.into() {
+                worker.note_head(endpoint, outcome, elapsed, message.as_deref(), response.request())
+            } else {
+                None
+            };
+            End::Record { start: Some(start), consumer, noted }
         } else {
             let nanos = recorder.finish_with_bytes(start, endpoint, outcome, self.bytes, size.unwrap_or(0));
-            if let Some(message) = &message {
-                recorder.log_error(endpoint, outcome, Duration::from_nanos(nanos), message);
-            }
-            if message.is_some() || nanos >= worker.shared().slow_nanos {
-                worker.keep_exemplar(endpoint, outcome, nanos, response.request());
+            if message.is_some() || nanos >= worker.shared().notable_nanos {
+                worker.note(endpoint, outcome, nanos, message.as_deref(), Some(response.request()));
             }
             worker.count_consumer(consumer, outcome, nanos);
             match body {
@@ -253,8 +249,8 @@ impl Request {
         let recorder = worker.recorder();
         let consumer = worker.shared().consumers.is_some().then_some(consumer);
         let nanos = recorder.finish_with_bytes(start, endpoint, outcome, self.bytes, 0);
-        if let Some(message) = message {
-            recorder.log_error(endpoint, outcome, Duration::from_nanos(nanos), message);
+        if message.is_some() || nanos >= worker.shared().notable_nanos {
+            worker.note(endpoint, outcome, nanos, message, None);
         }
         worker.count_consumer(consumer, outcome, nanos);
     }

@@ -109,7 +109,8 @@ impl Buffers {
     /// A copy of exactly the size, so that a slow client keeps no buffer from the next scrape.
     fn render(&mut self, shared: &Shared, format: Format, gzip: bool) -> Bytes {
         let (snapshot, resources) = (shared.registry.snapshot(), shared.resources.exposed());
-        shared.exposition.render_with(&snapshot, &resources, format, &mut self.rendered);
+        let exporters = shared.exporting.counts();
+        shared.exposition.render_with(&snapshot, &resources, &exporters, format, &mut self.rendered);
         Bytes::copy_from_slice(if gzip { self.pack() } else { &self.rendered })
     }
 

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{Error, HttpRequest};
-use metrics_core::{Consumer, EndpointId, Outcome, Recorder, TraceId};
+use metrics_core::{Consumer, EndpointId, Outcome, Recorder, TraceContext};
 
 use crate::builder::Shared;
 use crate::consumer::Seen;
 use crate::endpoints;
 use crate::method::{LABELS, MethodLabel};
+use crate::notable::{Lots, Noted, nanos};
 use crate::route::{UNMATCHED, agrees, has_tail_twin, matched_template, skeleton};
-use crate::trace::trace;
+use crate::trace::context;
 
 thread_local! {
     /// The workers of this thread, one a monitor. Looked up when a service is built, not when it is called.
@@ -36,6 +37,7 @@ struct Worker {
     requests: Cell<u64>,
     /// Where requests were that markers saw, and that the middleware has not ended yet.
     notes: RefCell<HashMap<RequestId, Endpoint, foldhash::fast::RandomState>>,
+    lots: Lots,
 }
 
 /// Notes that a worker keeps. There are more only if something inside of the middleware goes on when the request is over.
@@ -78,6 +80,7 @@ impl Worker {
                     current: Cell::new(NO_REQUEST),
                     requests: Cell::new(0),
                     notes: RefCell::default(),
+                    lots: Lots::new(),
                 });
                 worker.shared.resources.event_loops.watch(Arc::downgrade(&worker.alive));
                 workers.push(Rc::downgrade(&worker));
@@ -215,25 +218,93 @@ impl AppWorker {
         error.map(|error| self.shared().error_message(error)).unwrap_or_default()
     }
 
-    /// Keeps a request that was slow or failed as its endpoint's latest, if it has a trace and anybody wants to know.
+    /// Keeps of a request that ended what somebody wants to know of it. Called for those that failed, with their message, and
+    /// those that took [`Shared::notable_nanos`]; where a share of all is wanted, for all.
     #[cold]
     #[inline(never)]
-    pub(crate) fn keep_exemplar(
+    pub(crate) fn note(
         &self,
         endpoint: EndpointId,
         outcome: Outcome,
         nanos: u64,
-        request: &HttpRequest,
+        message: Option<&str>,
+        request: Option<&HttpRequest>,
     ) {
-        if let Some(trace) = self.trace(request) {
-            self.recorder().keep_exemplar(endpoint, outcome, Duration::from_nanos(nanos), trace);
+        let notable = &self.shared().notable;
+        let randomness = self.randomness();
+        let (is_wanted, is_slow) = (notable.is_wanted(nanos, randomness), nanos >= notable.exemplar_nanos);
+        if !is_wanted && !is_slow && message.is_none() {
+            return;
+        }
+        let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
+        let trace = self.trace(request);
+        if let Some(message) = message {
+            recorder.log_error(endpoint, outcome, elapsed, message, trace);
+        }
+        if let Some(context) = trace
+            && notable.exemplars
+            && (is_slow || message.is_some())
+        {
+            recorder.keep_exemplar(endpoint, outcome, elapsed, context.trace);
+        }
+        if is_wanted {
+            recorder.log_request(endpoint, outcome, elapsed, trace, randomness);
         }
     }
 
-    /// The trace of a request that was slow or failed, if anybody wants to know.
+    /// As [`AppWorker::note`], of a request whose body is still under way: its error, and what is needed at the end of the body.
     #[cold]
-    pub(crate) fn trace(&self, request: &HttpRequest) -> Option<TraceId> {
-        if self.shared().exemplars { trace(request.headers()) } else { None }
+    #[inline(never)]
+    pub(crate) fn note_head(
+        &self,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        elapsed: Duration,
+        message: Option<&str>,
+        request: &HttpRequest,
+    ) -> Option<Box<Noted>> {
+        let notable = &self.shared().notable;
+        let nanos = nanos(Some(elapsed));
+        let randomness = self.randomness();
+        let (is_wanted, is_slow) = (notable.is_wanted(nanos, randomness), nanos >= notable.exemplar_nanos);
+        if !is_wanted && !is_slow && message.is_none() {
+            return None;
+        }
+        let trace = self.trace(Some(request));
+        if let Some(message) = message {
+            self.recorder().log_error(endpoint, outcome, elapsed, message, trace);
+        }
+        Some(Box::new(Noted { trace, randomness }))
+    }
+
+    /// Keeps of a request whose body has ended what somebody wants to know of it. One that nothing was noted of is slow by its
+    /// body alone, and its trace is not known any more.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn note_body(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, noted: Option<Noted>) {
+        let notable = &self.shared().notable;
+        let Noted { trace, randomness } = noted.unwrap_or(Noted { trace: None, randomness: 1.0 });
+        let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
+        if let Some(context) = trace
+            && notable.exemplars
+            && (nanos >= notable.exemplar_nanos || outcome.is_error())
+        {
+            recorder.keep_exemplar(endpoint, outcome, elapsed, context.trace);
+        }
+        if notable.is_wanted(nanos, randomness) {
+            recorder.log_request(endpoint, outcome, elapsed, trace, randomness);
+        }
+    }
+
+    /// A lot for a request, if anybody has them drawn.
+    fn randomness(&self) -> f64 {
+        if self.shared().notable.share > 0.0 { self.worker.lots.draw() } else { 1.0 }
+    }
+
+    /// Where a request stands in a trace, if anybody wants to know. One without a response has no headers any more.
+    fn trace(&self, request: Option<&HttpRequest>) -> Option<TraceContext> {
+        let request = request.filter(|_| self.shared().notable.wants_traces())?;
+        context(request.headers())
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -11,6 +11,7 @@ pub struct Builder {
     max_consumers: usize,
     significant_digits: u8,
     error_log_capacity: usize,
+    request_log_capacity: usize,
     granularity: Granularity,
 }
 
@@ -39,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) max_consumers: usize,
     pub(crate) layout: Layout,
     pub(crate) error_log_capacity: usize,
+    pub(crate) request_log_capacity: usize,
     pub(crate) granularity: Granularity,
 }
 
@@ -49,6 +51,7 @@ impl Default for Builder {
             max_consumers: 10_000,
             significant_digits: 2,
             error_log_capacity: 128,
+            request_log_capacity: 1_024,
             granularity: Granularity::default(),
         }
     }
@@ -79,9 +82,16 @@ impl Builder {
         self
     }
 
-    /// How many recent errors are kept, 1 to 65,536; default 128. Costs about 300 bytes each, twice over.
+    /// How many recent errors are kept, 1 to 65,536; default 128. Costs about 350 bytes each, twice over.
     pub fn error_log_capacity(mut self, errors: usize) -> Self {
         self.error_log_capacity = errors;
+        self
+    }
+
+    /// How many single requests are kept for readers that want some, 1 to 65,536; default 1,024. Costs about 100 bytes each,
+    /// twice over, but only once a request is logged or a reader asks.
+    pub fn request_log_capacity(mut self, requests: usize) -> Self {
+        self.request_log_capacity = requests;
         self
     }
 
@@ -101,6 +111,7 @@ impl Builder {
         check("max_series", self.max_series, 1, 1 << 16)?;
         check("max_consumers", self.max_consumers, 0, 1 << 20)?;
         check("error_log_capacity", self.error_log_capacity, 1, 1 << 16)?;
+        check("request_log_capacity", self.request_log_capacity, 1, 1 << 16)?;
         check("significant_digits", significant_digits, 1, 3)?;
         let layout = Layout::for_digits(self.significant_digits).unwrap_or(Layout::TWO_DIGITS);
         Ok(Registry::with(Settings {
@@ -108,6 +119,7 @@ impl Builder {
             max_consumers: self.max_consumers,
             layout,
             error_log_capacity: self.error_log_capacity,
+            request_log_capacity: self.request_log_capacity,
             granularity: self.granularity,
         }))
     }
@@ -129,13 +141,14 @@ mod tests {
         assert_eq!(message(new().max_series(65_537)), "max_series is 65537; allowed: 1 to 65536");
         assert_eq!(message(new().significant_digits(4)), "significant_digits is 4; allowed: 1 to 3");
         assert_eq!(message(new().error_log_capacity(0)), "error_log_capacity is 0; allowed: 1 to 65536");
+        assert_eq!(message(new().request_log_capacity(0)), "request_log_capacity is 0; allowed: 1 to 65536");
     }
 
     #[test]
     fn the_ends_of_every_range_are_allowed() {
         for (series, digits, errors) in [(1, 1, 1), (65_536, 3, 65_536)] {
             let builder = Builder::default().max_series(series).significant_digits(digits);
-            assert!(builder.error_log_capacity(errors).build().is_ok());
+            assert!(builder.error_log_capacity(errors).request_log_capacity(errors).build().is_ok());
         }
     }
 }

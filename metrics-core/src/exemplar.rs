@@ -6,8 +6,6 @@
 //! it locked goes on without: there will be another slow request, and nothing that is counted depends on it.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::num::NonZeroU128;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,57 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::endpoint::{EndpointId, EndpointName, Endpoints};
 use crate::outcome::Outcome;
 use crate::sync::{Mutex, lock};
-
-/// Which trace a request belongs to: 128 bits, not all of them 0, as W3C's Trace Context has them.
-///
-/// Shown as 32 hexadecimal digits, in small letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct TraceId(NonZeroU128);
-
-/// A text that is no trace's: not 32 hexadecimal digits in small letters, or all of them 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a trace's id; allowed: 32 hexadecimal digits in small letters, not all of them 0")]
-pub struct ParseTraceIdError;
-
-impl TraceId {
-    /// The id of these bits, unless all of them are 0.
-    pub fn new(bits: u128) -> Option<Self> {
-        NonZeroU128::new(bits).map(Self)
-    }
-}
-
-impl std::str::FromStr for TraceId {
-    type Err = ParseTraceIdError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_small_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != 32 || !text.bytes().all(is_small_hex) {
-            return Err(ParseTraceIdError);
-        }
-        u128::from_str_radix(text, 16).ok().and_then(Self::new).ok_or(ParseTraceIdError)
-    }
-}
-
-impl fmt::Display for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl From<TraceId> for String {
-    fn from(id: TraceId) -> Self {
-        id.to_string()
-    }
-}
-
-impl TryFrom<String> for TraceId {
-    type Error = ParseTraceIdError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
+use crate::trace::TraceId;
 
 /// One request that stands for others like it, and whose trace says more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,21 +72,6 @@ mod tests {
     use super::*;
     use crate::registry::Registry;
     use std::time::Duration;
-
-    #[test]
-    fn a_trace_is_32_small_hexadecimal_digits_and_not_all_of_them_0() {
-        let text = "0af7651916cd43dd8448eb211c80319c";
-        assert_eq!(text.parse::<TraceId>().unwrap().to_string(), text);
-        let (short, long) = (&text[1..], format!("{text}0"));
-        let upper = text.to_uppercase();
-        let zeros = "0".repeat(32);
-        let plus = format!("+{short}");
-        for wrong in ["", short, &long, &upper, &zeros, &plus, "é"] {
-            assert_eq!(wrong.parse::<TraceId>(), Err(ParseTraceIdError), "{wrong}");
-        }
-        assert_eq!(TraceId::new(0), None);
-        assert_eq!(TraceId::new(0xab).unwrap().to_string().len(), 32);
-    }
 
     #[test]
     fn the_latest_of_each_endpoint_is_kept_in_the_order_of_the_endpoints() {

@@ -31,6 +31,7 @@
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
 //! | a snapshot as plain parts, for formats of one's own | [`SnapshotParts`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
+//! | single requests that were slow or drawn by lot, and their traces | [`RecentRequest`], [`TraceContext`] |
 //! | what the application itself counts, keeps and times | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
 //! | rules over the figures of a window, and their states | [`alert`] |
 //! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`], [`Business`], [`MetricTrend`] |
@@ -57,6 +58,7 @@ mod clock;
 mod consumer;
 mod endpoint;
 mod error_log;
+mod event_log;
 mod exemplar;
 mod histogram;
 mod history;
@@ -70,10 +72,12 @@ mod published;
 mod reader;
 mod recorder;
 mod registry;
+mod request_log;
 mod shard;
 mod snapshot;
 mod summary;
 mod sync;
+mod trace;
 
 pub use builder::{BuildError, Builder};
 pub use business::{
@@ -83,7 +87,7 @@ pub use business::{
 pub use consumer::{Consumer, ConsumerId};
 pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
 pub use error_log::{ErrorCursor, MAX_MESSAGE_BYTES};
-pub use exemplar::{Exemplar, ParseTraceIdError, TraceId};
+pub use exemplar::Exemplar;
 pub use histogram::{Bucket, Histogram, MergeError};
 pub use history::{
     Business, History, MetricPoint, MetricTrend, ParseWindowError, Point, StepError, Trend, Window,
@@ -95,5 +99,7 @@ pub use parts::{
 };
 pub use recorder::{Recorder, Start};
 pub use registry::Registry;
+pub use request_log::{RecentRequest, RequestCursor};
 pub use snapshot::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Health, Snapshot};
 pub use summary::{EndpointSummary, Figures, RecentError, Summary};
+pub use trace::{ParseSpanIdError, ParseTraceIdError, SpanId, TraceContext, TraceId};

@@ -7,12 +7,14 @@ use crate::business::MetricCells;
 use crate::cell::Bytes;
 use crate::consumer::Consumer;
 use crate::endpoint::EndpointId;
-use crate::error_log::{Budget, ErrorEvent, Message};
-use crate::exemplar::TraceId;
+use crate::error_log::{ErrorEvent, Message};
+use crate::event_log::Budget;
 use crate::outcome::Outcome;
 use crate::place::Places;
 use crate::registry::Core;
+use crate::request_log::RequestEvent;
 use crate::shard::Shard;
+use crate::trace::{TraceContext, TraceId};
 
 /// Writes to a shard that nobody else writes to, for as long as it lives.
 ///
@@ -39,8 +41,10 @@ pub struct Recorder {
     shard: Arc<Shard>,
     places: &'static Places,
     core: Arc<Core>,
-    /// A `Cell`, which also keeps the recorder from being shared.
+    /// Of errors. A `Cell`, which also keeps the recorder from being shared.
     budget: Budget,
+    /// Of requests.
+    request_budget: Budget,
 }
 
 /// The start of a request, as [`Recorder::start`] read it off the clock. 8 bytes.
@@ -53,7 +57,8 @@ impl Recorder {
         Self {
             shard: core.lease(),
             places: core.places(),
-            budget: Budget::new(core.error_log().capacity()),
+            budget: Budget::default(),
+            request_budget: Budget::default(),
             core,
         }
     }
@@ -95,7 +100,7 @@ impl Recorder {
     /// could show them (its capacity at once, and that many a second for each recorder), they are counted, not logged.
     pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
         self.record_outcome(endpoint, outcome, elapsed);
-        self.log(endpoint, outcome, nanos(elapsed), message);
+        self.log(endpoint, outcome, nanos(elapsed), message, None);
     }
 
     /// Begins a request: counts it as in flight and reads the clock.
@@ -134,13 +139,44 @@ impl Recorder {
     /// As [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
     pub fn finish_error(&self, start: Start, endpoint: EndpointId, outcome: Outcome, message: &str) -> u64 {
         let nanos = self.finish(start, endpoint, outcome);
-        self.log(endpoint, outcome, nanos, message);
+        self.log(endpoint, outcome, nanos, message, None);
         nanos
     }
 
-    /// Logs a failed request, and leaves it to others to record it.
-    pub fn log_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
-        self.log(endpoint, outcome, nanos(elapsed), message);
+    /// Logs a failed request with its place in a trace, and leaves it to others to record it.
+    pub fn log_error(
+        &self,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        elapsed: Duration,
+        message: &str,
+        trace: Option<TraceContext>,
+    ) {
+        self.log(endpoint, outcome, nanos(elapsed), message, trace);
+    }
+
+    /// Logs a request that somebody wants to know of, for [`Registry::requests_after`](crate::Registry::requests_after), and
+    /// leaves it to others to record it. Not for every request: it reads the clocks, and pushes into a queue that all
+    /// recorders share.
+    ///
+    /// `randomness` is a number from 0 to below 1 that was drawn for it, or 1: see
+    /// [`RecentRequest::randomness`](crate::RecentRequest::randomness). When requests come faster than the log could hold
+    /// them, they are counted as missed, as errors are thinned out.
+    pub fn log_request(
+        &self,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        elapsed: Duration,
+        trace: Option<TraceContext>,
+        randomness: f64,
+    ) {
+        let log = self.core.request_log().get();
+        if !self.request_budget.take(self.core.uptime_nanos(), log.capacity()) {
+            log.let_go();
+            return;
+        }
+        let (time, outcome, nanos) = (SystemTime::now(), as_counted(outcome), nanos(elapsed));
+        log.push(RequestEvent { time, endpoint, outcome, nanos, trace, randomness });
     }
 
     /// Keeps a slow or failed request as the latest one of its endpoint that has a trace, and leaves it to others to record
@@ -209,15 +245,21 @@ impl Recorder {
         self.shard.metrics()
     }
 
-    fn log(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, message: &str) {
-        if !self.budget.take(self.core.uptime_nanos()) {
+    fn log(
+        &self,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        nanos: u64,
+        message: &str,
+        trace: Option<TraceContext>,
+    ) {
+        let log = self.core.error_log();
+        if !self.budget.take(self.core.uptime_nanos(), log.capacity()) {
             self.shard.count_thinned();
             return;
         }
-        // As it is counted.
-        let outcome = if let Outcome::Status(status) = outcome { Outcome::from(status) } else { outcome };
-        let message = Message::new(message);
-        self.core.error_log().push(ErrorEvent { time: SystemTime::now(), endpoint, outcome, nanos, message });
+        let (time, outcome, message) = (SystemTime::now(), as_counted(outcome), Message::new(message));
+        log.push(ErrorEvent { time, endpoint, outcome, nanos, trace, message });
     }
 }
 
@@ -225,6 +267,11 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.core.give_back(Arc::clone(&self.shard));
     }
+}
+
+/// An outcome as it is counted: statuses that there are not are one.
+fn as_counted(outcome: Outcome) -> Outcome {
+    if let Outcome::Status(status) = outcome { Outcome::from(status) } else { outcome }
 }
 
 /// A duration in nanoseconds; one that does not fit is the longest that does.

@@ -19,6 +19,7 @@ use crate::place::Places;
 use crate::pool::Pool;
 use crate::reader::Reader;
 use crate::recorder::Recorder;
+use crate::request_log::{RecentRequest, RequestCursor, RequestEvent, RequestLog};
 use crate::shard::{Gauge, Shard};
 use crate::snapshot::{ConsumerSnapshot, Health, Snapshot};
 use crate::summary::{RecentError, Summary};
@@ -48,6 +49,7 @@ pub(crate) struct Core {
     /// The current window's: minimum and maximum start anew in each. A multiple of [`EPOCH_STEP`].
     epoch: AtomicU64,
     error_log: ErrorLog,
+    request_log: RequestLog,
     exemplars: Exemplars,
     clock: Clock,
     started_ticks: u64,
@@ -100,7 +102,14 @@ impl Registry {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        let Settings { max_series, max_consumers, layout, error_log_capacity, granularity } = settings;
+        let Settings {
+            max_series,
+            max_consumers,
+            layout,
+            error_log_capacity,
+            request_log_capacity,
+            granularity,
+        } = settings;
         let started_at = SystemTime::now();
         let clock = Clock::new();
         let endpoints = Endpoints::new(max_series, Places::by(granularity).stride());
@@ -114,6 +123,7 @@ impl Registry {
             granularity,
             epoch: AtomicU64::new(0),
             error_log: ErrorLog::new(error_log_capacity),
+            request_log: RequestLog::new(request_log_capacity),
             exemplars: Exemplars::default(),
             started_ticks: clock.raw(),
             clock,
@@ -222,7 +232,15 @@ impl Registry {
     /// For readers that want each entry once, such as one that sends them elsewhere: call it about once a second. Resets do
     /// not matter. What newer entries pushed out meanwhile is counted in [`ErrorCursor::missed`].
     pub fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
-        self.core.error_log.after(cursor, |event| self.core.recent_error(event))
+        self.core.error_log.after(&mut cursor.0, |event| self.core.recent_error(event))
+    }
+
+    /// The entries of the request log that came after the cursor, oldest first; moves the cursor behind them.
+    ///
+    /// As [`Registry::errors_after`] for single requests that [`Recorder::log_request`] was told of: call it about once a
+    /// second. What is gone by then is counted in [`RequestCursor::missed`].
+    pub fn requests_after(&self, cursor: &mut RequestCursor) -> Vec<RecentRequest> {
+        self.core.request_log.get().after(&mut cursor.0, |event| self.core.recent_request(event))
     }
 
     /// The memory of all shards, in bytes: what was asked for, of which pages that are not in use are not resident. Bounded by
@@ -239,6 +257,7 @@ impl Registry {
             max_consumers: 1,
             layout: self.core.layout,
             error_log_capacity: 1,
+            request_log_capacity: 1,
             granularity: Granularity::Class,
         })
     }
@@ -356,6 +375,10 @@ impl Core {
         &self.error_log
     }
 
+    pub(crate) fn request_log(&self) -> &RequestLog {
+        &self.request_log
+    }
+
     pub(crate) fn exemplars(&self) -> &Exemplars {
         &self.exemplars
     }
@@ -432,6 +455,18 @@ impl Core {
             outcome: event.outcome,
             response_time: Duration::from_nanos(event.nanos),
             message: event.message.as_str().to_owned(),
+            trace: event.trace,
+        }
+    }
+
+    fn recent_request(&self, event: &RequestEvent) -> RecentRequest {
+        RecentRequest {
+            time: event.time,
+            endpoint: self.endpoints.name(event.endpoint),
+            outcome: event.outcome,
+            response_time: Duration::from_nanos(event.nanos),
+            trace: event.trace,
+            randomness: event.randomness,
         }
     }
 }

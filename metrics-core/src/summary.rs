@@ -10,6 +10,7 @@ use crate::endpoint::EndpointName;
 use crate::histogram::{Spread, Sum};
 use crate::outcome::Outcome;
 use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapshot};
+use crate::trace::TraceContext;
 
 /// Everything about one window: the figures of all requests, of each endpoint, and the recent errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,6 +105,9 @@ pub struct RecentError {
     pub response_time: Duration,
     /// What the service said of it; at most [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES) bytes.
     pub message: String,
+    /// Where it stands in a trace, if somebody said so: see [`Recorder::log_error`](crate::Recorder::log_error).
+    #[serde(default)]
+    pub trace: Option<TraceContext>,
 }
 
 impl Figures {

@@ -15,6 +15,7 @@ mod attributes;
 mod builder;
 mod encode;
 mod environment;
+mod exemplars;
 mod exporter;
 mod histogram;
 mod temporality;

@@ -34,6 +34,8 @@
 //! | `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, ... | | what the process uses, under the names that all clients of Prometheus use; where [`Resources`] says so |
 //! | `host_network_receive_bytes_total`, `host_network_transmit_bytes_total` | | of all interfaces of the host; where [`Resources`] says so |
 //! | `event_loop_lag_seconds` | | the longest by which a worker's event loop was late within the last minute; where [`Resources`] says so |
+//! | `metrics_exporter_windows_total`, `metrics_exporter_errors_total`, `metrics_exporter_requests_total` | `exporter`, `outcome` | what became of what was to be sent to other places: `sent`, `dropped`, `merged` or `missed`; where there are [`Counts`](crate::push::Counts) |
+//! | `metrics_exporter_windows_waiting`, `metrics_exporter_attempts_failed_total`, `metrics_exporter_last_sent_timestamp_seconds`, ... | `exporter` | how each destination does |
 //! | `metrics_core_...` | | how full the registry's own tables are, what did not fit, and what the monitor takes |
 //!
 //! Metrics of the application's own are called as it calls them, with the endings that Prometheus advises:
@@ -47,7 +49,7 @@
 //! | [`UniqueCount`](metrics_core::UniqueCount) | `x` | a gauge: distinct values of the day (UTC) |
 //!
 //! An ending that is there already is not put there twice. A name that begins with `event_loop_`, `host_`, `http_`,
-//! `metrics_core_` or `process_` gets `app_` before it, so that it never meets a family of ours. Of two metrics whose samples
+//! `metrics_core_`, `metrics_exporter_` or `process_` gets `app_` before it, so that it never meets a family of ours. Of two metrics whose samples
 //! would be called the same, such as a counter `x` and a gauge `x_total`, the one whose name comes first is exposed, and
 //! `metrics_core_metrics_hidden` counts the others.
 //!
@@ -81,6 +83,7 @@
 mod bounds;
 mod business;
 mod durations;
+mod exporters;
 mod exposition;
 mod families;
 mod format;

@@ -7,8 +7,8 @@
 //! stack, and unlike an async client it needs no runtime and no further crates.
 //!
 //! What a destination did not take is merged into its next window, up to [`Settings::max_age`]. Pauses between attempts grow
-//! and vary, and are as long as the destination asks for. Memory is bounded by [`Settings::max_windows`] and
-//! [`Settings::max_errors`], and what did not fit is in the [`Counts`].
+//! and vary, and are as long as the destination asks for. Memory is bounded by [`Settings::max_windows`],
+//! [`Settings::max_errors`] and [`Settings::max_requests`], and what did not fit is in the [`Counts`].
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -38,6 +38,7 @@ mod collector;
 mod counts;
 mod destination;
 mod engine;
+mod entries;
 mod exporter;
 #[cfg(feature = "_push-http")]
 mod post;

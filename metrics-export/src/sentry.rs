@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | events | `event` | one for each 5xx and panic that the error log still has, up to some a minute of each kind |
 //! | sessions | `sessions` | requests by minute: `exited`, `errored` (5xx) and `crashed` (panics); needs a release |
+//! | transactions | `transaction` | one for each request of the sampled share, if one is set |
 //! | what was left out | `client_report` | events that were over a limit, of ours or of Sentry's, as a count |
 //!
 //! **Not by Sentry's client.** Its protocol comes from `sentry-types`, which that client is built on; what posts is the
@@ -22,6 +23,8 @@
 //! **Sessions.** Each request is one, as with Sentry's own clients in a server. The three numbers are exact, and all requests
 //! are in them. A window is in the minute in which it began.
 //!
+//! **Transactions.** Requests that were drawn by lot, with their place in the trace of their caller and without spans within.
+//!
 //! **Limits.** `X-Sentry-Rate-Limits` and `Retry-After` are honoured by category: what they forbid is left out, as Sentry asks
 //! for, and counted. What failed otherwise is sent again, events under the same id, which Sentry takes once. Sessions have no
 //! id: those whose answer got lost count twice.
@@ -34,8 +37,10 @@ mod exporter;
 mod limiter;
 mod origin;
 mod rate_limits;
+mod request;
 mod sessions;
 mod template;
+mod transaction;
 
 pub use self::builder::{BuildError, Builder};
 pub use self::exporter::Sentry;

@@ -3,6 +3,7 @@
 import { Business } from "./business.js";
 import { LineChart, redraw, showResets, showTime } from "./charts.js";
 import { byId, make, setText } from "./dom.js";
+import { showExporters } from "./exporters.js";
 import { bytes, count, duration, percent, plain } from "./format.js";
 import { HeatMap } from "./heat.js";
 import { limitsOf, limitsText, setLimits } from "./limits.js";
@@ -171,6 +172,7 @@ async function loadLists() {
   const errors = await get("errors");
   if (errors) showErrors(errors);
   await load("consumers", "consumers?top=10", showConsumers);
+  await load("exporters", "exporters", showExporters);
   await load("alerts", "alerts", (data) => {
     showAlerts(data);
     if (setLimits(data.rules)) showLimits();

@@ -16,6 +16,7 @@ mod json;
 mod merge;
 mod quantiles;
 mod readers;
+mod request_log;
 mod series;
 mod shards;
 mod support;

@@ -13,7 +13,7 @@ use crate::random;
 /// Where an Agent listens on the same machine.
 const DEFAULT_URL: &str = "http://localhost:8126";
 
-/// Errors that wait at most for being traced. 4xx are among them, which are then left out.
+/// Errors that wait at most for being traced, and as many other requests. 4xx are among the errors, which are then left out.
 const MAX_ERRORS: usize = 1_000;
 
 /// Windows that wait at most, each for itself: five minutes. What is more is merged into the last one.
@@ -33,6 +33,7 @@ pub struct Builder {
     timeout: Option<Duration>,
     max_traces: Option<usize>,
     slow: Option<Duration>,
+    pub(super) sample_rate: Option<f64>,
     connection: Connection,
     with_environment: bool,
 }
@@ -50,6 +51,12 @@ pub enum BuildError {
         /// What was set.
         value: usize,
     },
+    /// No share of all requests.
+    #[error("sample_rate is {value}; allowed: 0 to 1")]
+    SampleRate {
+        /// What was set.
+        value: String,
+    },
     /// An environment variable cannot be understood.
     #[error("{name} is {value:?}; allowed: {allowed}")]
     Variable {
@@ -66,7 +73,7 @@ impl Builder {
     /// Takes what is not set here from Datadog's variables; default: they are not looked at.
     ///
     /// `DD_TRACE_AGENT_URL`, or else `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; `DD_SERVICE`, `DD_ENV`, `DD_VERSION` and
-    /// `DD_TAGS`.
+    /// `DD_TAGS`; `DD_TRACE_SAMPLE_RATE`.
     pub fn environment(mut self) -> Self {
         self.with_environment = true;
         self
@@ -112,15 +119,23 @@ impl Builder {
         self
     }
 
-    /// Traces at most so many errors of a window; default: 100. With 0 nothing is traced. The others are counted as rejected.
+    /// Traces at most so many requests of a window, errors first; default: 100. With 0 nothing is traced. The others are counted
+    /// as rejected.
     pub fn max_traces(mut self, count: usize) -> Self {
         self.max_traces = Some(count);
         self
     }
 
-    /// Traces 4xx as well that took at least this long; default: 5xx and panics only.
-    pub fn trace_slow(mut self, from: Duration) -> Self {
+    /// Traces requests that took at least this long, whatever came of them; default: 5xx and panics only.
+    pub fn slow(mut self, from: Duration) -> Self {
         self.slow = Some(from);
+        self
+    }
+
+    /// Traces a share of all requests, drawn by lot, from 0 to 1; default: 0. Whether the caller's trace is sampled does not
+    /// matter.
+    pub fn sample_rate(mut self, share: f64) -> Self {
+        self.sample_rate = Some(share);
         self
     }
 
@@ -170,12 +185,19 @@ impl Builder {
         if max_traces > MAX_ERRORS {
             return Err(BuildError::MaxTraces { value: max_traces });
         }
+        let sample_rate = self.sample_rate.unwrap_or(0.0);
+        if !(0.0..=1.0).contains(&sample_rate) {
+            return Err(BuildError::SampleRate { value: sample_rate.to_string() });
+        }
         let settings = Settings {
             interval: self.interval.unwrap_or(Duration::from_secs(10)),
             timeout: self.timeout.unwrap_or(Duration::from_secs(10)),
             aligned: true,
             max_windows: MAX_WINDOWS,
             max_errors: if max_traces == 0 { 0 } else { MAX_ERRORS },
+            slow: self.slow,
+            sample_rate,
+            max_requests: if max_traces == 0 { 0 } else { MAX_ERRORS },
             exact_statuses: true,
             ..Settings::default()
         };
@@ -191,7 +213,6 @@ impl Builder {
             },
             settings,
             max_traces,
-            slow: self.slow,
             ids: RandomState::new(),
             attempt: Attempt::default(),
         })
@@ -263,6 +284,8 @@ mod tests {
         for (name, value, allowed) in [
             ("DD_TRACE_AGENT_PORT", "0", "allowed: 1 to 65535"),
             ("DD_TRACE_AGENT_PORT", "x", "allowed: 1 to 65535"),
+            ("DD_TRACE_SAMPLE_RATE", "1.01", "allowed: 0 to 1"),
+            ("DD_TRACE_SAMPLE_RATE", "NaN", "allowed: 0 to 1"),
             ("DD_TRACE_AGENT_URL", "hunter2", "allowed: http://host[:port]"),
         ] {
             let error = built(Builder::default(), &[(name, value)]).unwrap_err().to_string();
@@ -270,6 +293,20 @@ mod tests {
         }
         let error = Builder::default().max_traces(1_001).build().unwrap_err();
         assert_eq!(error.to_string(), "max_traces is 1001; allowed: 0 to 1000");
+        for share in [-0.1, 1.1, f64::NAN] {
+            let error = Builder::default().sample_rate(share).build().unwrap_err();
+            assert_eq!(error.to_string(), format!("sample_rate is {share}; allowed: 0 to 1"));
+        }
+    }
+
+    #[test]
+    fn the_share_that_is_sampled_is_that_of_the_builder_or_of_the_environment() {
+        let variables = [("DD_TRACE_SAMPLE_RATE", "0.25")];
+        let share = |builder, variables: &[_]| built(builder, variables).unwrap().settings.sample_rate;
+        assert_eq!((share(Builder::default(), &variables), share(Builder::default(), &[])), (0.25, 0.0));
+        assert_eq!(share(Builder::default().sample_rate(1.0), &variables), 1.0);
+        let slow = Builder::default().slow(Duration::from_secs(2)).max_traces(0).build().unwrap();
+        assert!(!slow.settings.want_requests());
     }
 
     #[test]

@@ -16,6 +16,11 @@ pub(super) fn apply(
             None => agent(get("DD_AGENT_HOST"), get("DD_TRACE_AGENT_PORT"))?,
         };
     }
+    if builder.sample_rate.is_none()
+        && let Some(share) = get("DD_TRACE_SAMPLE_RATE")
+    {
+        builder.sample_rate = Some(sample_rate(share)?);
+    }
     let mut tags = get("DD_TAGS").map(|text| tags(&text)).unwrap_or_default();
     // Those three have variables of their own, which win.
     let mut tag = |key: &str| tags.iter().position(|(known, _)| known == key).map(|at| tags.remove(at).1);
@@ -51,6 +56,13 @@ fn agent(host: Option<String>, port: Option<String>) -> Result<Option<Secret>, B
         return Ok(Some(format!("http://{host}:{port}").into()));
     }
     Err(BuildError::Variable { name: "DD_TRACE_AGENT_PORT", value: port, allowed: "1 to 65535" })
+}
+
+fn sample_rate(share: String) -> Result<f64, BuildError> {
+    match share.parse() {
+        Ok(parsed) if (0.0..=1.0).contains(&parsed) => Ok(parsed),
+        _ => Err(BuildError::Variable { name: "DD_TRACE_SAMPLE_RATE", value: share, allowed: "0 to 1" }),
+    }
 }
 
 /// `key:value,key:value`, or with spaces in place of commas. What has no colon is a key without a value.

@@ -2,7 +2,7 @@
 
 use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use metrics_core::Snapshot;
 
@@ -20,8 +20,6 @@ pub struct Datadog {
     pub(super) agent: Agent,
     /// At most so many in a window.
     pub(super) max_traces: usize,
-    /// From when on a 4xx is traced, too.
-    pub(super) slow: Option<Duration>,
     /// What ids of traces are made with.
     pub(super) ids: RandomState,
     pub(super) attempt: Attempt,
@@ -67,15 +65,15 @@ impl Datadog {
 
     /// Sends traces, and says how many are not taken. A refusal is no failure: the figures are there already.
     fn send_traces(&self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
-        let mut errors = traces::worth(&window.errors, self.slow);
-        let left_out = errors.len().saturating_sub(self.max_traces);
-        // Those that came first stay.
-        errors.truncate(self.max_traces);
-        if errors.is_empty() {
+        let mut worth = traces::worth(window, &self.settings);
+        let left_out = worth.len().saturating_sub(self.max_traces);
+        // Errors stay, and of the others those that came first.
+        worth.truncate(self.max_traces);
+        if worth.is_empty() {
             return Ok(Accepted::default());
         }
-        let body = traces::payload(&self.service, &errors, &self.ids, self.attempt.sequence);
-        let count = errors.len();
+        let body = traces::payload(&self.service, &worth, &self.ids, self.attempt.sequence);
+        let count = worth.len();
         let rejected =
             |count: usize, reason: String| Accepted { rejected: count as u64, reason: Some(reason) };
         match self.agent.post_traces(count, &body, deadline) {
@@ -114,6 +112,7 @@ mod tests {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
     use std::thread::{self, JoinHandle};
+    use std::time::Duration;
 
     use metrics_core::{ErrorCursor, Outcome, Registry};
 
@@ -147,7 +146,15 @@ mod tests {
         let figures = registry.snapshot();
         let errors = registry.errors_after(&mut ErrorCursor::default());
         let total = Arc::new(figures.clone());
-        Window { total, figures, errors, errors_missed: 0, process: Process::default() }
+        Window {
+            total,
+            figures,
+            errors,
+            errors_missed: 0,
+            requests: Vec::new(),
+            requests_missed: 0,
+            process: Process::default(),
+        }
     }
 
     fn deadline() -> Instant {

@@ -178,7 +178,15 @@ mod tests {
     fn window(registry: &Registry) -> Window {
         let figures = registry.snapshot();
         let total = Arc::new(figures.clone());
-        Window { total, figures, errors: Vec::new(), errors_missed: 0, process: Process::default() }
+        Window {
+            total,
+            figures,
+            errors: Vec::new(),
+            errors_missed: 0,
+            requests: Vec::new(),
+            requests_missed: 0,
+            process: Process::default(),
+        }
     }
 
     fn service() -> Service {

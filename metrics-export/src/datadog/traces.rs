@@ -1,19 +1,23 @@
-//! Errors as traces of one span each, in the MessagePack of the Agent's `/v0.4/traces`; its fields are those of
+//! Single requests as traces of one span each, in the MessagePack of the Agent's `/v0.4/traces`; its fields are those of
 //! <https://github.com/DataDog/datadog-agent/blob/main/pkg/proto/datadog/trace/span.proto>.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::time::{Duration, SystemTime};
 
-use metrics_core::RecentError;
+use metrics_core::{EndpointName, Outcome, SpanId, TraceContext};
 use serde::Serialize;
 
 use super::service::{LANGUAGE, Service};
 use super::stats::{is_error, resource};
+use crate::push::{Settings, Window};
 
 /// The sampling priority of what is to be kept, whatever share of traces the Agent keeps: `USER_KEEP`. Only what is worth it is
 /// sent at all.
 const KEEP: f64 = 2.0;
+
+/// Who chose the trace: `-3` a rule, as `DD_TRACE_SAMPLE_RATE` makes one, and `-4` whoever sends it.
+const DECISION_MAKER: &str = "_dd.p.dm";
 
 #[derive(Serialize)]
 struct Span<'a> {
@@ -34,34 +38,78 @@ struct Span<'a> {
     metrics: BTreeMap<&'a str, f64>,
 }
 
-/// The errors that are worth a trace: 5xx and panics, and 4xx that took at least this long.
-pub(super) fn worth(errors: &[RecentError], slow: Option<Duration>) -> Vec<&RecentError> {
-    let worth = |error: &&RecentError| {
-        is_error(error.outcome) || slow.is_some_and(|slow| error.response_time >= slow)
-    };
-    errors.iter().filter(worth).collect()
+/// Why a request is traced.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Why {
+    /// It failed: what the service said of it.
+    Failed,
+    /// It took long.
+    Slow,
+    /// It is among this share of all requests.
+    Lot(f64),
+}
+
+/// A request that is worth a trace.
+#[derive(Debug, Clone)]
+pub(super) struct Worth<'a> {
+    why: Why,
+    time: SystemTime,
+    endpoint: &'a EndpointName,
+    outcome: Outcome,
+    took: Duration,
+    trace: Option<TraceContext>,
+    /// What the service said of it.
+    message: &'a str,
+}
+
+/// The requests of a window that are worth a trace, errors first: 5xx and panics, and what was wanted beside them.
+pub(super) fn worth<'a>(window: &'a Window, settings: &Settings) -> Vec<Worth<'a>> {
+    let errors = window.errors.iter().filter(|error| is_error(error.outcome)).map(|error| Worth {
+        why: Why::Failed,
+        time: error.time,
+        endpoint: &error.endpoint,
+        outcome: error.outcome,
+        took: error.response_time,
+        trace: error.trace,
+        message: &error.message,
+    });
+    // Those that failed are among the errors.
+    let requests = window.requests.iter().filter(|request| !is_error(request.outcome));
+    let requests = requests.map(|request| Worth {
+        why: match settings.slow {
+            Some(slow) if request.response_time >= slow => Why::Slow,
+            _ => Why::Lot(settings.sample_rate),
+        },
+        time: request.time,
+        endpoint: &request.endpoint,
+        outcome: request.outcome,
+        took: request.response_time,
+        trace: request.trace,
+        message: "",
+    });
+    errors.chain(requests).collect()
 }
 
 /// A trace for each of these. Ids are made of the window's number and the place in it, so that a window that is sent again has
 /// the same ones.
 pub(super) fn payload(
     service: &Service,
-    errors: &[&RecentError],
+    requests: &[Worth<'_>],
     ids: &impl BuildHasher,
     sequence: u64,
 ) -> Vec<u8> {
     let traces: Vec<[Span<'_>; 1]> = (0_u64..)
-        .zip(errors)
-        .map(|(place, error)| [span(service, error, |part| ids.hash_one((sequence, place, part)).max(1))])
+        .zip(requests)
+        .map(|(place, request)| [span(service, request, |part| ids.hash_one((sequence, place, part)).max(1))])
         .collect();
     rmp_serde::to_vec_named(&traces).expect("a Vec takes everything")
 }
 
-fn span<'a>(service: &'a Service, error: &'a RecentError, id: impl Fn(u8) -> u64) -> Span<'a> {
+fn span<'a>(service: &'a Service, request: &Worth<'_>, id: impl Fn(u8) -> u64) -> Span<'a> {
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let end = error.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let failed = is_error(error.outcome);
-    let (method, route) = (&*error.endpoint.method, &*error.endpoint.route);
+    let end = request.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let failed = is_error(request.outcome);
+    let (method, route) = (&*request.endpoint.method, &*request.endpoint.route);
     let mut meta: BTreeMap<&str, String> =
         service.tags.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
     let mut tag = |key, value: &str| {
@@ -76,39 +124,55 @@ fn span<'a>(service: &'a Service, error: &'a RecentError, id: impl Fn(u8) -> u64
     tag("span.kind", "server");
     tag("http.method", method);
     tag("http.route", route);
-    if let Some(status) = error.outcome.status() {
+    if let Some(status) = request.outcome.status() {
         tag("http.status_code", &status.to_string());
     }
     if failed {
-        tag("error.type", &error.outcome.to_string());
-        tag("error.message", &error.message);
+        tag("error.type", &request.outcome.to_string());
+        tag("error.message", request.message);
     }
-    // That the trace was chosen by whoever sends it, and by no sampler.
-    tag("_dd.p.dm", "-4");
+    let mut metrics = BTreeMap::from([("_dd.top_level", 1.0), ("_sampling_priority_v1", KEEP)]);
+    match request.why {
+        Why::Failed | Why::Slow => tag(DECISION_MAKER, "-4"),
+        Why::Lot(share) => {
+            tag(DECISION_MAKER, "-3");
+            metrics.insert("_dd.rule_psr", share);
+        }
+    }
+    // Datadog's own ids have 64 bits, and a tag of the trace has the upper half of longer ones. A trace without a lower half
+    // would have none.
+    let known = request.trace.filter(|context| context.trace.bits() as u64 != 0);
+    let (upper, trace_id) = known
+        .map_or((0, id(0)), |TraceContext { trace, .. }| ((trace.bits() >> 64) as u64, trace.bits() as u64));
+    if upper != 0 {
+        tag("_dd.p.tid", &format!("{upper:016x}"));
+    }
     Span {
         service: &service.name,
         name: &service.operation,
         resource: resource(method, route),
         r#type: "web",
-        trace_id: id(0),
+        trace_id,
         span_id: id(1),
-        parent_id: 0,
-        start: nanos(end.saturating_sub(error.response_time)),
-        duration: nanos(error.response_time),
+        parent_id: known.and_then(|context| context.parent).map_or(0, SpanId::bits),
+        start: nanos(end.saturating_sub(request.took)),
+        duration: nanos(request.took),
         error: i32::from(failed),
         meta,
-        metrics: BTreeMap::from([("_dd.top_level", 1.0), ("_sampling_priority_v1", KEEP)]),
+        metrics,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::hash::RandomState;
+    use std::sync::Arc;
 
-    use metrics_core::{ErrorCursor, Outcome, Registry};
+    use metrics_core::{ErrorCursor, Registry, RequestCursor, TraceId};
     use serde_json::Value;
 
     use super::*;
+    use crate::push::Process;
 
     fn service() -> Service {
         Service {
@@ -121,66 +185,128 @@ mod tests {
         }
     }
 
-    fn errors() -> Vec<RecentError> {
+    const TRACE: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
+
+    fn context(trace: u128, parent: u64) -> Option<TraceContext> {
+        Some(TraceContext { trace: TraceId::new(trace)?, parent: SpanId::new(parent), sampled: true })
+    }
+
+    fn window() -> Window {
         let registry = Registry::new();
-        let endpoint = registry.endpoint("GET", "/items/{id}");
-        for (outcome, millis) in [
-            (Outcome::Status(404), 1),
-            (Outcome::Status(409), 900),
-            (Outcome::Status(503), 20),
-            (Outcome::Panicked, 5),
+        let (endpoint, recorder) = (registry.endpoint("GET", "/items/{id}"), registry.recorder());
+        for (outcome, millis, trace) in [
+            (Outcome::Status(404), 1, None),
+            (Outcome::Status(503), 20, context(TRACE, 7)),
+            (Outcome::Panicked, 5, None),
         ] {
-            registry.record_error(endpoint, outcome, Duration::from_millis(millis), "no stock");
+            recorder.log_error(endpoint, outcome, Duration::from_millis(millis), "no stock", trace);
         }
-        registry.errors_after(&mut ErrorCursor::default())
+        for (status, millis, trace, randomness) in [
+            (409, 900, context(9, 0), 0.9),
+            (503, 20, context(TRACE, 7), 0.1),
+            (200, 1, context(1 << 64, 7), 0.1),
+        ] {
+            let elapsed = Duration::from_millis(millis);
+            recorder.log_request(endpoint, Outcome::Status(status), elapsed, trace, randomness);
+        }
+        let figures = registry.snapshot();
+        Window {
+            total: Arc::new(figures.clone()),
+            figures,
+            errors: registry.errors_after(&mut ErrorCursor::default()),
+            errors_missed: 0,
+            requests: registry.requests_after(&mut RequestCursor::default()),
+            requests_missed: 0,
+            process: Process::default(),
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings { slow: Some(Duration::from_millis(900)), sample_rate: 0.25, ..Settings::default() }
+    }
+
+    fn spans(sequence: u64) -> Vec<Value> {
+        let window = window();
+        let sent = payload(&service(), &worth(&window, &settings()), &RandomState::new(), sequence);
+        let sent: Vec<Vec<Value>> = rmp_serde::from_slice(&sent).unwrap();
+        assert!(sent.iter().all(|trace| trace.len() == 1));
+        sent.into_iter().flatten().collect()
     }
 
     #[test]
-    fn errors_of_the_service_and_slow_ones_are_worth_a_trace() {
-        let errors = errors();
-        let outcomes =
-            |slow| worth(&errors, slow).iter().map(|error| error.outcome.to_string()).collect::<Vec<_>>();
-        assert_eq!(outcomes(None), ["503", "panicked"]);
-        assert_eq!(outcomes(Some(Duration::from_millis(900))), ["409", "503", "panicked"]);
+    fn errors_of_the_service_come_first_and_what_failed_comes_once() {
+        let window = window();
+        let worth = worth(&window, &settings());
+        let worth: Vec<_> = worth.iter().map(|worth| (worth.outcome.to_string(), worth.why)).collect();
+        let expected =
+            [("503", Why::Failed), ("panicked", Why::Failed), ("409", Why::Slow), ("200", Why::Lot(0.25))];
+        assert_eq!(worth, expected.map(|(outcome, why)| (outcome.to_owned(), why)));
     }
 
     #[test]
     fn a_trace_is_one_span_that_says_what_failed() {
-        let errors = errors();
-        let sent = payload(&service(), &worth(&errors, None), &RandomState::new(), 1);
-        let sent: Value = rmp_serde::from_slice(&sent).unwrap();
-        assert_eq!((sent.as_array().unwrap().len(), sent[0].as_array().unwrap().len()), (2, 1));
-        let span = &sent[0][0];
+        let spans = spans(1);
+        let span = &spans[0];
         assert_eq!((&span["resource"], &span["type"]), (&"GET /items/{id}".into(), &"web".into()));
-        assert_eq!(
-            (&span["duration"], &span["error"], &span["parent_id"]),
-            (&20_000_000.into(), &1.into(), &0.into())
-        );
-        let end = errors[2].time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
-        assert_eq!(u128::from(span["start"].as_u64().unwrap()) + 20_000_000, end);
+        assert_eq!((&span["duration"], &span["error"]), (&20_000_000.into(), &1.into()));
         let meta = |key: &str| span["meta"][key].as_str();
         assert_eq!([meta("http.status_code"), meta("error.message")], [Some("503"), Some("no stock")]);
         // Unified tags win over others, and what is not known is left out.
         assert_eq!([meta("env"), meta("team"), meta("version")], [Some("prod"), Some("orders"), None]);
-        assert_eq!(span["metrics"]["_sampling_priority_v1"], 2.0);
-        assert_eq!(
-            (&sent[1][0]["meta"]["http.status_code"], &sent[1][0]["error"]),
-            (&Value::Null, &1.into())
-        );
+        assert_eq!((&spans[1]["meta"]["http.status_code"], &spans[1]["error"]), (&Value::Null, &1.into()));
+        assert_eq!((&spans[2]["meta"]["error.message"], &spans[2]["error"]), (&Value::Null, &0.into()));
+    }
+
+    #[test]
+    fn a_span_begins_when_its_request_did() {
+        let window = window();
+        let sent = payload(&service(), &worth(&window, &settings()), &RandomState::new(), 1);
+        let sent: Value = rmp_serde::from_slice(&sent).unwrap();
+        let end = window.errors[1].time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+        assert_eq!(u128::from(sent[0][0]["start"].as_u64().unwrap()) + 20_000_000, end);
+    }
+
+    #[test]
+    fn a_span_belongs_to_the_trace_and_below_the_span_that_the_request_came_with() {
+        let spans = spans(1);
+        let ids = |i: usize| {
+            let span: &Value = &spans[i];
+            let [trace, parent] = ["trace_id", "parent_id"].map(|id| span[id].as_u64().unwrap());
+            (trace, parent, span["meta"]["_dd.p.tid"].as_str())
+        };
+        assert_eq!(ids(0), (TRACE as u64, 7, Some("0af7651916cd43dd")));
+        assert_eq!(ids(2), (9, 0, None));
+        // One that came with nothing, and one of which Datadog would have no id.
+        for i in [1, 3] {
+            let (trace, parent, upper) = ids(i);
+            assert_eq!((trace > 9, parent, upper), (true, 0, None));
+        }
+    }
+
+    #[test]
+    fn a_span_says_who_chose_it() {
+        let chosen = |span: &Value| {
+            let metrics = &span["metrics"];
+            let (by, share) = (span["meta"]["_dd.p.dm"].as_str().unwrap(), metrics["_dd.rule_psr"].as_f64());
+            (by.to_owned(), share, metrics["_sampling_priority_v1"].as_f64())
+        };
+        let chosen: Vec<_> = spans(1).iter().map(chosen).collect();
+        let by_hand = ("-4".to_owned(), None, Some(2.0));
+        let by_lot = ("-3".to_owned(), Some(0.25), Some(2.0));
+        assert_eq!(chosen, [by_hand.clone(), by_hand.clone(), by_hand, by_lot]);
     }
 
     #[test]
     fn what_is_sent_again_has_the_same_ids_and_nothing_else_has() {
-        let (errors, ids) = (errors(), RandomState::new());
-        let of = |sequence| payload(&service(), &worth(&errors, None), &ids, sequence);
+        let (window, ids) = (window(), RandomState::new());
+        let worth = worth(&window, &settings());
+        let of = |sequence| payload(&service(), &worth, &ids, sequence);
         assert_eq!(of(1), of(1));
         let ids = |sent: Vec<u8>| {
-            let sent: Value = rmp_serde::from_slice(&sent).unwrap();
-            [0, 1].map(|trace| {
-                [&sent[trace][0]["trace_id"], &sent[trace][0]["span_id"]].map(|id| id.as_u64().unwrap())
-            })
+            let sent: Vec<Vec<Value>> = rmp_serde::from_slice(&sent).unwrap();
+            sent.into_iter().map(|trace| trace[0]["span_id"].as_u64().unwrap()).collect::<Vec<_>>()
         };
-        let mut all = [ids(of(1)), ids(of(2))].concat().concat();
+        let mut all = [ids(of(1)), ids(of(2))].concat();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 8);

@@ -163,6 +163,8 @@ pub(super) fn read(
             outcome: read_outcome(reader)?,
             response_time: Duration::from_nanos(reader.number()?),
             message: reader.text("bytes of a message", MAX_MESSAGE)?.to_owned(),
+            // Not sent: it is for whoever looks at this instance.
+            trace: None,
         })
     })?;
     let snapshot = SnapshotParts {

@@ -23,7 +23,9 @@ struct ExporterBody {
     exporter: String,
     /// Each is sent, dropped, merged into another one, or waits.
     windows: WindowsBody,
-    errors: ErrorsBody,
+    errors: EntriesBody,
+    /// Single requests, for traces.
+    requests: EntriesBody,
     calls_dropped: u64,
     rejected: u64,
     attempts_failed: u64,
@@ -43,7 +45,7 @@ struct WindowsBody {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct ErrorsBody {
+struct EntriesBody {
     sent: u64,
     dropped: u64,
     missed: u64,
@@ -61,11 +63,17 @@ impl From<Counts> for ExporterBody {
                 merged: counts.windows_merged,
                 waiting: counts.windows_waiting,
             },
-            errors: ErrorsBody {
+            errors: EntriesBody {
                 sent: counts.errors_sent,
                 dropped: counts.errors_dropped,
                 missed: counts.errors_missed,
                 waiting: counts.errors_waiting,
+            },
+            requests: EntriesBody {
+                sent: counts.requests_sent,
+                dropped: counts.requests_dropped,
+                missed: counts.requests_missed,
+                waiting: counts.requests_waiting,
             },
             calls_dropped: counts.calls_dropped,
             rejected: counts.rejected,

@@ -8,12 +8,13 @@ use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, ExponentialHistogram, Gauge, Histogram, HistogramDataPoint, Metric,
-    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
+    AggregationTemporality, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
+    HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::attributes::{self, text};
+use super::exemplars::Exemplars;
 use super::histogram::{Histograms, explicit, exponential};
 use super::temporality::Temporality;
 use crate::push::{Process, Window};
@@ -37,7 +38,7 @@ impl Encoding {
         let writer = Writer { encoding: self, span: Span::of(figures) };
         let total = Span::of(&window.total);
         let mut metrics = vec![
-            writer.durations(figures),
+            writer.durations(figures, &Exemplars::of(&window.figures)),
             writer.active_requests(total, window.total.in_flight()),
             writer.sizes(figures, &REQUEST_SIZE, GroupSnapshot::request_bytes),
             writer.sizes(figures, &RESPONSE_SIZE, GroupSnapshot::response_bytes),
@@ -78,7 +79,7 @@ impl Span {
     }
 }
 
-fn nanos(time: SystemTime) -> u64 {
+pub(super) fn nanos(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -123,6 +124,14 @@ impl Name {
     }
 }
 
+/// What becomes a point of a histogram.
+#[derive(Default)]
+struct Series<'a> {
+    attributes: Vec<KeyValue>,
+    groups: Vec<&'a GroupSnapshot>,
+    exemplars: Vec<Exemplar>,
+}
+
 struct Writer<'a> {
     encoding: &'a Encoding,
     span: Span,
@@ -138,9 +147,13 @@ impl Writer<'_> {
         temporality.into()
     }
 
-    fn durations(&self, figures: &Snapshot) -> Metric {
+    fn durations(&self, figures: &Snapshot, exemplars: &Exemplars<'_>) -> Metric {
         let series = figures.endpoints().flat_map(|endpoint| {
-            endpoint.groups().map(|group| (self.request_attributes(endpoint, group), vec![group]))
+            endpoint.groups().map(move |group| Series {
+                attributes: self.request_attributes(endpoint, group),
+                groups: vec![group],
+                exemplars: exemplars.of_series(endpoint, group),
+            })
         });
         DURATION.with(self.histogram(series))
     }
@@ -150,25 +163,27 @@ impl Writer<'_> {
     }
 
     /// A histogram of durations, with a point for each series.
-    fn histogram<'s>(&self, series: impl Iterator<Item = (Vec<KeyValue>, Vec<&'s GroupSnapshot>)>) -> Data {
+    fn histogram<'s>(&self, series: impl Iterator<Item = Series<'s>>) -> Data {
         let (start_time_unix_nano, time_unix_nano) = (self.span.start, self.span.end);
         let aggregation_temporality = self.temporality();
         match &self.encoding.histograms {
             Histograms::Exponential { max_buckets } => {
-                let point = |(attributes, groups): (_, Vec<_>)| {
-                    let mut point = exponential(&groups, *max_buckets);
-                    (point.attributes, point.start_time_unix_nano) = (attributes, start_time_unix_nano);
-                    point.time_unix_nano = time_unix_nano;
-                    point
+                let point = |Series { attributes, groups, exemplars }| ExponentialHistogramDataPoint {
+                    attributes,
+                    start_time_unix_nano,
+                    time_unix_nano,
+                    exemplars,
+                    ..exponential(&groups, *max_buckets)
                 };
                 let data_points = series.map(point).collect();
                 Data::ExponentialHistogram(ExponentialHistogram { data_points, aggregation_temporality })
             }
             Histograms::Explicit { bounds } => {
-                let point = |(attributes, groups): (_, Vec<_>)| HistogramDataPoint {
+                let point = |Series { attributes, groups, exemplars }| HistogramDataPoint {
                     attributes,
                     start_time_unix_nano,
                     time_unix_nano,
+                    exemplars,
                     ..explicit(&groups, bounds)
                 };
                 let data_points = series.map(point).collect();
@@ -212,7 +227,10 @@ impl Writer<'_> {
                 let point = number(self.span, Vec::new(), Value::AsDouble(value));
                 ("1", Data::Gauge(Gauge { data_points: vec![point] }))
             }
-            MetricReading::Timer(times) => ("s", self.histogram(std::iter::once((Vec::new(), vec![times?])))),
+            MetricReading::Timer(times) => {
+                let series = Series { groups: vec![times?], ..Series::default() };
+                ("s", self.histogram(std::iter::once(series)))
+            }
             MetricReading::HitRatio { hits, misses } => {
                 let point = |result, count| number(self.span, vec![text("result", result)], int(count));
                 ("1", sum(vec![point("hit", hits), point("miss", misses)]))
@@ -329,8 +347,15 @@ mod tests {
         let after = registry.snapshot();
         let process = Process { threads: Some(4), ..Process::default() };
         let figures = after.difference(&before);
-        let window =
-            Window { total: Arc::new(after), figures, errors: Vec::new(), errors_missed: 0, process };
+        let window = Window {
+            total: Arc::new(after),
+            figures,
+            errors: Vec::new(),
+            errors_missed: 0,
+            requests: Vec::new(),
+            requests_missed: 0,
+            process,
+        };
         let common = ["http.server.active_requests", "process.thread.count"];
         assert_eq!(names(Temporality::Delta, &window), common);
         let mut cumulative = names(Temporality::Cumulative, &window);

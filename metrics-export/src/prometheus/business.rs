@@ -10,7 +10,7 @@ use super::families::{Encoder, Value};
 use super::names::{Family, Kind, Name};
 
 /// How our own families begin: those of today, and those to come.
-const OURS: [&str; 5] = ["event_loop_", "host_", "http_", "metrics_core_", "process_"];
+const OURS: [&str; 6] = ["event_loop_", "host_", "http_", "metrics_core_", "metrics_exporter_", "process_"];
 
 /// What is put before a name that begins so.
 const APART: &str = "app_";

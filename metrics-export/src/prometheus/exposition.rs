@@ -9,6 +9,7 @@ use super::names::{Names, RESERVED};
 use super::protobuf::{self, Protobuf};
 use super::resources::Resources;
 use super::text::{self, Dialect, Text};
+use crate::push::Counts;
 use crate::wire::Wire;
 
 /// The most consumers that can be exposed.
@@ -49,14 +50,15 @@ impl Exposition {
     /// The text formats allocate nothing once the buffer is large enough; protobuf has two small lists besides. About 3 KB
     /// of text for each endpoint and class of statuses, with the default bounds.
     pub fn render(&self, snapshot: &Snapshot, format: Format, buffer: &mut Vec<u8>) {
-        self.render_with(snapshot, &Resources::default(), format, buffer);
+        self.render_with(snapshot, &Resources::default(), &[], format, buffer);
     }
 
-    /// As [`Exposition::render`], with what is known of the process besides.
+    /// As [`Exposition::render`], with what is known of the process besides, and of what was sent to other places.
     pub fn render_with(
         &self,
         snapshot: &Snapshot,
         resources: &Resources,
+        exporters: &[Counts],
         format: Format,
         buffer: &mut Vec<u8>,
     ) {
@@ -67,11 +69,18 @@ impl Exposition {
             Format::OpenMetrics => Dialect::OpenMetrics,
             Format::Protobuf => {
                 let mut protobuf = Protobuf::new(buffer, self, since);
-                return families::write(snapshot, resources, self.names, self.top_consumers, &mut protobuf);
+                return families::write(
+                    snapshot,
+                    resources,
+                    exporters,
+                    self.names,
+                    self.top_consumers,
+                    &mut protobuf,
+                );
             }
         };
         let mut text = Text::new(buffer, dialect, self, since);
-        families::write(snapshot, resources, self.names, self.top_consumers, &mut text);
+        families::write(snapshot, resources, exporters, self.names, self.top_consumers, &mut text);
         text.finish();
     }
 }

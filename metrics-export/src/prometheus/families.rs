@@ -4,9 +4,11 @@ use metrics_core::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Outcome, S
 
 use super::business;
 use super::durations::Durations;
+use super::exporters;
 use super::exposition::MAX_CONSUMERS;
 use super::names::{self, Family, Label, Names};
 use super::resources::Resources;
+use crate::push::Counts;
 
 /// A value that is not a histogram.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +38,7 @@ type Figure<T, V> = (&'static Family<'static>, fn(&T) -> V);
 pub(crate) fn write<'a>(
     snapshot: &'a Snapshot,
     resources: &Resources,
+    exporters: &[Counts],
     names: Names,
     top_consumers: usize,
     to: &mut impl Encoder<'a>,
@@ -56,6 +59,7 @@ pub(crate) fn write<'a>(
     let hidden = business::write(snapshot, to);
     single(&names::METRICS_HIDDEN, Value::Count(hidden), to);
     health(snapshot, to);
+    exporters::write(exporters, to);
     resources.write(to);
 }
 

@@ -85,14 +85,16 @@ pub(crate) type Label<'a> = (&'a str, &'a str);
 pub(crate) const TRACE_ID: &str = "trace_id";
 
 /// Names that no constant label may have.
-pub(crate) const RESERVED: [&str; 12] = [
+pub(crate) const RESERVED: [&str; 14] = [
     "consumer",
     "error_type",
+    "exporter",
     "http_request_method",
     "http_response_status_code",
     "http_route",
     "le",
     "method",
+    "outcome",
     "quantile",
     "result",
     "route",
@@ -269,6 +271,41 @@ pub(crate) static CLAMPED: Family<'static> =
 pub(crate) static METRICS_HIDDEN: Family<'static> = gauge(
     "metrics_core_metrics_hidden",
     "Metrics of the application's own that are left out, since their family would be called as another one's.",
+);
+pub(crate) static EXPORTER_WINDOWS: Family<'static> =
+    counter("metrics_exporter_windows", "Windows for a destination, by what became of them.");
+pub(crate) static EXPORTER_WINDOWS_WAITING: Family<'static> =
+    gauge("metrics_exporter_windows_waiting", "Windows that wait for a destination, or are being sent.");
+pub(crate) static EXPORTER_ERRORS: Family<'static> =
+    counter("metrics_exporter_errors", "Entries of the error log for a destination, by what became of them.");
+pub(crate) static EXPORTER_ERRORS_WAITING: Family<'static> = gauge(
+    "metrics_exporter_errors_waiting",
+    "Entries of the error log that wait for a destination, or are being sent.",
+);
+pub(crate) static EXPORTER_REQUESTS: Family<'static> =
+    counter("metrics_exporter_requests", "Single requests for a destination, by what became of them.");
+pub(crate) static EXPORTER_REQUESTS_WAITING: Family<'static> = gauge(
+    "metrics_exporter_requests_waiting",
+    "Single requests that wait for a destination, or are being sent.",
+);
+pub(crate) static EXPORTER_CALLS_DROPPED: Family<'static> =
+    counter("metrics_exporter_calls_dropped", "Requests in the windows that were dropped.");
+pub(crate) static EXPORTER_REJECTED: Family<'static> = counter(
+    "metrics_exporter_rejected",
+    "Data points, documents and the like that a destination did not take out of windows that it took.",
+);
+pub(crate) static EXPORTER_ATTEMPTS_FAILED: Family<'static> =
+    counter("metrics_exporter_attempts_failed", "Attempts to send that failed.");
+pub(crate) static EXPORTER_FAILING: Family<'static> = gauge(
+    "metrics_exporter_failing_attempts",
+    "Attempts to send that failed since the last one that did not.",
+);
+pub(crate) static EXPORTER_LAST_SENT: Family<'static> = with_unit(
+    gauge(
+        "metrics_exporter_last_sent_timestamp_seconds",
+        "When a destination last took a window, in seconds since 1970; 0 before the first time.",
+    ),
+    "seconds",
 );
 pub(crate) static TICKS: Family<'static> =
     counter("metrics_core_ticks", "Times that the history was kept and the process looked at.");

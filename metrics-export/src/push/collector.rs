@@ -3,14 +3,14 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use metrics_core::{ErrorCursor, Registry};
+use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
 use super::destination::Destination;
 use super::exporter::Process;
 use super::settings::Settings;
 
-/// How often the error log is read, if anybody wants errors: it holds those of about a second.
-const ERRORS_EVERY: Duration = Duration::from_secs(1);
+/// How often the logs are read, if anybody wants errors or requests: they hold those of about a second.
+const LOGS_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells the thread that makes the windows to end.
 #[derive(Debug, Default)]
@@ -56,40 +56,50 @@ pub(super) struct Collector {
     pub(super) schedules: Vec<Schedule>,
     /// Up to where the error log was read.
     pub(super) cursor: ErrorCursor,
+    /// Up to where the request log was read.
+    pub(super) request_cursor: RequestCursor,
 }
 
 impl Collector {
     /// Makes windows until the stop. The body of the thread.
     pub(super) fn run(mut self, stop: &Stop) {
-        let wants_errors = self.schedules.iter().any(|schedule| schedule.settings.max_errors > 0);
-        let mut errors_due = wants_errors.then(|| Instant::now() + ERRORS_EVERY);
+        let wants = |settings: &Settings| settings.max_errors > 0 || settings.want_requests();
+        let wants_logs = self.schedules.iter().any(|schedule| wants(&schedule.settings));
+        let mut logs_due = wants_logs.then(|| Instant::now() + LOGS_EVERY);
         let until = loop {
-            let next = self.schedules.iter().map(|schedule| schedule.due).chain(errors_due).min();
+            let next = self.schedules.iter().map(|schedule| schedule.due).chain(logs_due).min();
             if let Some(until) = stop.wait(next) {
                 break until;
             }
             let now = Instant::now();
             let is_due = |schedule: &Schedule| schedule.due <= now;
             // Before the windows end, so that what was logged by now is in them.
-            if wants_errors {
-                self.read_errors();
-                errors_due = Some(now + ERRORS_EVERY);
+            if wants_logs {
+                self.read_logs();
+                logs_due = Some(now + LOGS_EVERY);
             }
             self.end_windows(is_due);
             let wall = SystemTime::now();
             let due = self.schedules.iter_mut().filter(|schedule| schedule.due <= now);
             due.for_each(|schedule| schedule.advance(now, wall));
         };
-        self.read_errors();
+        self.read_logs();
         self.end_windows(|_| true);
         self.schedules.iter().for_each(|schedule| schedule.destination.stop(until));
     }
 
-    fn read_errors(&mut self) {
+    /// Hands out what was logged, to those who want it.
+    fn read_logs(&mut self) {
         let missed = self.cursor.missed();
         let errors = self.registry.errors_after(&mut self.cursor);
         let missed = self.cursor.missed() - missed;
         self.schedules.iter().for_each(|schedule| schedule.destination.add_errors(&errors, missed));
+        if self.schedules.iter().any(|schedule| schedule.settings.want_requests()) {
+            let missed = self.request_cursor.missed();
+            let requests = self.registry.requests_after(&mut self.request_cursor);
+            let missed = self.request_cursor.missed() - missed;
+            self.schedules.iter().for_each(|schedule| schedule.destination.add_requests(&requests, missed));
+        }
     }
 
     /// Ends the windows of some destinations, with one snapshot for all of them.

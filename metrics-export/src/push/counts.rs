@@ -30,6 +30,14 @@ pub struct Counts {
     pub errors_missed: u64,
     /// Errors that wait, or are being sent.
     pub errors_waiting: u64,
+    /// Single requests in the windows that the destination took.
+    pub requests_sent: u64,
+    /// Single requests that found no room, or were in windows that were dropped. The figures count them all the same.
+    pub requests_dropped: u64,
+    /// Single requests that were not in the request log any more, or never, since there were too many.
+    pub requests_missed: u64,
+    /// Single requests that wait, or are being sent.
+    pub requests_waiting: u64,
     /// Data points or documents that the destination did not take out of windows that it took.
     pub rejected: u64,
     /// Attempts that failed.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use metrics_core::{RecentError, Snapshot};
+use metrics_core::{RecentError, RecentRequest, Snapshot};
 
 use super::counts::Counts;
 use super::exporter::{Accepted, Exporter, Failed, Process};
@@ -45,6 +45,12 @@ impl Destination {
     pub(super) fn add_errors(&self, errors: &[RecentError], missed: u64) {
         let mut state = self.lock();
         state.queue.add_errors(errors, missed);
+        state.drop_what_is_late();
+    }
+
+    pub(super) fn add_requests(&self, requests: &[RecentRequest], missed: u64) {
+        let mut state = self.lock();
+        state.queue.add_requests(requests, missed);
         state.drop_what_is_late();
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metrics_core::{ErrorCursor, Registry};
+use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
 use super::collector::{Collector, Schedule, Stop};
 use super::counts::Counts;
@@ -63,10 +63,14 @@ impl Builder {
         let mut cursor = ErrorCursor::default();
         // Those before the start are of no window.
         self.registry.errors_after(&mut cursor);
-        let mut schedules = Vec::new();
+        let mut request_cursor = RequestCursor::default();
+        if self.exporters.iter().any(|exporter| exporter.settings().want_requests()) {
+            self.registry.requests_after(&mut request_cursor);
+        }
+        let (mut schedules, mut names) = (Vec::new(), Vec::new());
         for exporter in self.exporters {
-            // A thread's name can hold no zero.
-            let name = exporter.name().replace('\0', "");
+            let name = unlike(exporter.name(), &names);
+            names.push(name.clone());
             let settings = exporter.settings().in_range();
             let queue = Queue::new(&name, settings.clone(), Arc::clone(&base));
             let destination = Arc::new(Destination::new(queue));
@@ -76,7 +80,8 @@ impl Builder {
             let run = move || destination.run(exporter);
             thread::Builder::new().name(format!("metrics-{name}")).spawn(run)?;
         }
-        let collector = Collector { registry: self.registry, process: self.process, schedules, cursor };
+        let (registry, process) = (self.registry, self.process);
+        let collector = Collector { registry, process, schedules, cursor, request_cursor };
         let stop = Arc::clone(&engine.stop);
         thread::Builder::new().name("metrics-export".to_owned()).spawn(move || collector.run(&stop))?;
         Ok(engine)
@@ -129,6 +134,15 @@ impl Drop for Engine {
         // Also where there is no thread yet that would tell them.
         self.destinations.iter().for_each(|destination| destination.stop(Instant::now()));
     }
+}
+
+/// A name that none of the others has: that of the second `otlp` is `otlp-2`.
+fn unlike(name: &str, others: &[String]) -> String {
+    // A thread's name can hold no zero.
+    let name = name.replace('\0', "");
+    let numbered = (2_usize..).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.clone()).chain(numbered);
+    names.find(|name| !others.contains(name)).expect("there are more numbers than destinations")
 }
 
 /// That much later than now; where the clock does not go so far, a year.
@@ -206,6 +220,16 @@ mod tests {
         assert!(!engine.shutdown(Duration::from_millis(50)));
         let counts = &engine.counts()[0];
         assert_eq!(counts.windows, counts.windows_dropped + counts.windows_merged);
+    }
+
+    #[test]
+    fn destinations_of_one_name_are_told_apart() {
+        let mut names = Vec::new();
+        for name in ["otlp", "ot\0lp", "otlp-2", "otlp"] {
+            let name = unlike(name, &names);
+            names.push(name);
+        }
+        assert_eq!(names, ["otlp", "otlp-2", "otlp-2-2", "otlp-3"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use metrics_core::{RecentError, Snapshot};
+use metrics_core::{RecentError, RecentRequest, Snapshot};
 
 use super::settings::Settings;
 
@@ -12,7 +12,7 @@ pub trait Exporter: Send + 'static {
     /// What it is called among the [counts](super::Counts), such as `otlp`.
     fn name(&self) -> &str;
 
-    /// How often it is called, and what waits for it meanwhile. Asked for once, at the start.
+    /// How often it is called, and what waits for it meanwhile. Asked for at the start, and the same each time.
     fn settings(&self) -> Settings {
         Settings::default()
     }
@@ -56,6 +56,12 @@ pub struct Window {
     pub errors: Vec<RecentError>,
     /// Errors that happened meanwhile and are not among them. All of them are in the figures.
     pub errors_missed: u64,
+    /// Single requests that were wanted by [`Settings::slow`] or [`Settings::sample_rate`], the oldest first; at most
+    /// [`Settings::max_requests`]. Those that failed are among them as any others.
+    pub requests: Vec<RecentRequest>,
+    /// Requests that were logged for somebody meanwhile, and got lost before anybody could tell for whom, or are wanted and not
+    /// among them. All of them are in the figures.
+    pub requests_missed: u64,
     /// What the process used at the end, if somebody says so.
     pub process: Process,
 }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use metrics_core::{RecentError, Snapshot};
+use metrics_core::{RecentError, RecentRequest, Snapshot};
 
 use super::counts::Counts;
+use super::entries::{Entries, bound};
 use super::exporter::{Accepted, Failed, Process, Window, calls};
 use super::settings::Settings;
 
@@ -19,9 +20,8 @@ pub(super) struct Queue {
     sending: Option<Part>,
     /// The oldest first. Each begins where the one before it ends.
     parts: VecDeque<Part>,
-    /// Errors since the end of the last window.
-    fresh: VecDeque<RecentError>,
-    fresh_missed: u64,
+    /// What was logged since the end of the last window.
+    fresh: Logged,
     counts: Counts,
 }
 
@@ -29,9 +29,15 @@ pub(super) struct Queue {
 #[derive(Debug, Clone)]
 struct Part {
     until: Arc<Snapshot>,
-    errors: VecDeque<RecentError>,
-    missed: u64,
+    logged: Logged,
     process: Process,
+}
+
+/// What was logged of a window, one by one.
+#[derive(Debug, Clone, Default)]
+struct Logged {
+    errors: Entries<RecentError>,
+    requests: Entries<RecentRequest>,
 }
 
 /// A window that is to be sent.
@@ -44,12 +50,15 @@ pub(super) struct Job {
 impl Job {
     /// The window. Takes as long as the difference of two snapshots, so not under the queue's lock.
     pub(super) fn window(self) -> Window {
+        let Part { until, logged: Logged { errors, requests }, process } = self.part;
         Window {
-            figures: self.part.until.difference(&self.base),
-            total: self.part.until,
-            errors: self.part.errors.into(),
-            errors_missed: self.part.missed,
-            process: self.part.process,
+            figures: until.difference(&self.base),
+            total: until,
+            errors: errors.list.into(),
+            errors_missed: errors.missed,
+            requests: requests.list.into(),
+            requests_missed: requests.missed,
+            process,
         }
     }
 }
@@ -62,8 +71,7 @@ impl Queue {
             base,
             sending: None,
             parts: VecDeque::new(),
-            fresh: VecDeque::new(),
-            fresh_missed: 0,
+            fresh: Logged::default(),
             counts: Counts { exporter: exporter.to_owned(), ..Counts::default() },
         }
     }
@@ -82,21 +90,26 @@ impl Queue {
         if self.settings.max_errors == 0 {
             return;
         }
-        self.fresh.extend(errors.iter().cloned());
-        self.fresh_missed += missed;
+        self.fresh.errors.add(errors.iter().cloned(), missed);
         self.counts.errors_missed += missed;
-        while self.errors_waiting() > self.settings.max_errors {
-            let mut parts = self.parts.iter_mut();
-            if let Some(part) = parts.find(|part| !part.errors.is_empty()) {
-                part.errors.pop_front();
-                part.missed += 1;
-            } else if self.fresh.pop_front().is_some() {
-                self.fresh_missed += 1;
-            } else {
-                break;
-            }
-            self.counts.errors_dropped += 1;
+        let sending = self.sending.as_ref().map_or(0, |part| part.logged.errors.list.len());
+        let parts = self.parts.iter_mut().map(|part| &mut part.logged.errors);
+        let waiting = parts.chain([&mut self.fresh.errors]);
+        self.counts.errors_dropped += bound(waiting, sending, self.settings.max_errors);
+    }
+
+    /// Takes in those requests of the window that has not ended yet that are wanted, and how many were missed.
+    pub(super) fn add_requests(&mut self, requests: &[RecentRequest], missed: u64) {
+        if !self.settings.want_requests() {
+            return;
         }
+        let wanted = requests.iter().filter(|request| self.settings.wants(request));
+        self.fresh.requests.add(wanted.cloned(), missed);
+        self.counts.requests_missed += missed;
+        let sending = self.sending.as_ref().map_or(0, |part| part.logged.requests.list.len());
+        let parts = self.parts.iter_mut().map(|part| &mut part.logged.requests);
+        let waiting = parts.chain([&mut self.fresh.requests]);
+        self.counts.requests_dropped += bound(waiting, sending, self.settings.max_requests);
     }
 
     /// Ends a window.
@@ -105,13 +118,11 @@ impl Queue {
         let thinned = |state: &Snapshot| state.health().errors_thinned;
         let thinned = thinned(&until).saturating_sub(thinned(self.end()));
         if self.settings.max_errors > 0 {
-            self.fresh_missed += thinned;
+            self.fresh.errors.missed += thinned;
             self.counts.errors_missed += thinned;
         }
         self.drop_old(&until);
-        let errors = std::mem::take(&mut self.fresh);
-        let missed = std::mem::take(&mut self.fresh_missed);
-        let part = Part { until, errors, missed, process };
+        let part = Part { until, logged: std::mem::take(&mut self.fresh), process };
         let waiting = self.parts.len() + usize::from(self.sending.is_some());
         match self.parts.back_mut() {
             Some(last) if waiting >= self.settings.max_windows => {
@@ -136,7 +147,8 @@ impl Queue {
         match result {
             Ok(Accepted { rejected, reason }) => {
                 self.counts.windows_sent += 1;
-                self.counts.errors_sent += part.errors.len() as u64;
+                self.counts.errors_sent += part.logged.errors.len();
+                self.counts.requests_sent += part.logged.requests.len();
                 self.counts.rejected += rejected;
                 self.counts.failing = 0;
                 self.counts.last_error = reason;
@@ -162,14 +174,16 @@ impl Queue {
             let calls = calls(&part.until.difference(&self.base));
             self.drop_part(part, calls);
         }
-        self.counts.errors_dropped += std::mem::take(&mut self.fresh).len() as u64;
+        let fresh = std::mem::take(&mut self.fresh);
+        self.drop_logged(&fresh);
     }
 
     /// What became of everything so far.
     pub(super) fn counts(&self) -> Counts {
         Counts {
             windows_waiting: (self.parts.len() + usize::from(self.sending.is_some())) as u64,
-            errors_waiting: self.errors_waiting() as u64,
+            errors_waiting: self.logged().map(|logged| logged.errors.len()).sum(),
+            requests_waiting: self.logged().map(|logged| logged.requests.len()).sum(),
             ..self.counts.clone()
         }
     }
@@ -180,9 +194,9 @@ impl Queue {
         last.map_or(&self.base, |part| &part.until)
     }
 
-    fn errors_waiting(&self) -> usize {
-        let parts = self.parts.iter().chain(&self.sending);
-        parts.map(|part| part.errors.len()).sum::<usize>() + self.fresh.len()
+    /// What waits, or is being sent.
+    fn logged(&self) -> impl Iterator<Item = &Logged> {
+        self.parts.iter().chain(&self.sending).map(|part| &part.logged).chain([&self.fresh])
     }
 
     /// Drops what would be too old by now. A window that is being sent stays, and so do those behind it.
@@ -199,8 +213,13 @@ impl Queue {
     fn drop_part(&mut self, part: Part, calls: u64) {
         self.counts.windows_dropped += 1;
         self.counts.calls_dropped = self.counts.calls_dropped.saturating_add(calls);
-        self.counts.errors_dropped += part.errors.len() as u64;
+        self.drop_logged(&part.logged);
         self.base = part.until;
+    }
+
+    fn drop_logged(&mut self, logged: &Logged) {
+        self.counts.errors_dropped += logged.errors.len();
+        self.counts.requests_dropped += logged.requests.len();
     }
 
     fn put_back(&mut self, mut part: Part) {
@@ -220,8 +239,8 @@ impl Part {
     /// Becomes one with the part that follows.
     fn absorb(&mut self, next: Self) {
         self.until = next.until;
-        self.errors.extend(next.errors);
-        self.missed += next.missed;
+        self.logged.errors.absorb(next.logged.errors);
+        self.logged.requests.absorb(next.logged.requests);
         self.process = next.process;
     }
 }
@@ -230,7 +249,7 @@ impl Part {
 mod tests {
     use std::time::Duration;
 
-    use metrics_core::{ErrorCursor, Outcome, Registry};
+    use metrics_core::{ErrorCursor, Outcome, Registry, RequestCursor};
     use proptest::prelude::*;
 
     use super::*;
@@ -239,6 +258,7 @@ mod tests {
     struct Fixture {
         registry: Registry,
         cursor: ErrorCursor,
+        request_cursor: RequestCursor,
         queue: Queue,
     }
 
@@ -246,7 +266,8 @@ mod tests {
         fn new(settings: Settings) -> Self {
             let registry = Registry::new();
             let base = Arc::new(registry.snapshot());
-            Self { registry, cursor: ErrorCursor::default(), queue: Queue::new("test", settings, base) }
+            let queue = Queue::new("test", settings, base);
+            Self { registry, cursor: ErrorCursor::default(), request_cursor: RequestCursor::default(), queue }
         }
 
         fn fail(&mut self, times: u64) {
@@ -256,6 +277,20 @@ mod tests {
             }
             let errors = self.registry.errors_after(&mut self.cursor);
             self.queue.add_errors(&errors, 0);
+        }
+
+        /// Logs requests that took so many milliseconds, and had such a lot.
+        fn log(&mut self, requests: &[(u64, f64)]) {
+            let endpoint = self.registry.endpoint("GET", "/");
+            for &(millis, lot) in requests {
+                let elapsed = Duration::from_millis(millis);
+                let log = |recorder: &metrics_core::Recorder| {
+                    recorder.log_request(endpoint, Outcome::Status(200), elapsed, None, lot);
+                };
+                self.registry.with_recorder(log);
+            }
+            let requests = self.registry.requests_after(&mut self.request_cursor);
+            self.queue.add_requests(&requests, 0);
         }
 
         fn end_window(&mut self) {
@@ -354,6 +389,27 @@ mod tests {
         assert_eq!((counts.errors_dropped, counts.errors_waiting), (13, 0));
     }
 
+    #[test]
+    fn requests_that_are_wanted_wait_and_others_do_not() {
+        let slow = Some(Duration::from_millis(100));
+        let wanted = Settings { slow, sample_rate: 0.5, max_requests: 3, ..settings(1, 0) };
+        let mut fixture = Fixture::new(wanted.clone());
+        fixture.log(&[(1, 0.5), (1, 0.4), (99, 1.0), (100, 1.0)]);
+        fixture.end_window();
+        fixture.log(&[(200, 0.4), (1, 0.0)]);
+        let window = fixture.queue.take().unwrap().window();
+        // The oldest made room.
+        let took: Vec<_> = window.requests.iter().map(|request| request.response_time.as_millis()).collect();
+        assert_eq!((took, window.requests_missed), (vec![100], 1));
+        fixture.queue.settle(ok(), 0);
+        let counts = fixture.queue.counts();
+        assert_eq!((counts.requests_sent, counts.requests_dropped, counts.requests_waiting), (1, 1, 2));
+
+        let mut fixture = Fixture::new(Settings { max_requests: 0, ..wanted });
+        fixture.log(&[(100, 0.0)]);
+        assert_eq!(fixture.queue.counts(), Counts { exporter: "test".to_owned(), ..Counts::default() });
+    }
+
     proptest! {
         /// Whatever fails whenever: each window, each request and each error is sent, dropped or waits, and none twice.
         #[test]
@@ -362,13 +418,16 @@ mod tests {
             max_windows in 1_usize..5,
             max_errors in 1_usize..8,
         ) {
-            let mut fixture = Fixture::new(settings(max_windows, max_errors));
+            let max_requests = max_errors * 2;
+            let settings = Settings { sample_rate: 1.0, max_requests, ..settings(max_windows, max_errors) };
+            let mut fixture = Fixture::new(settings);
             let (mut failed, mut in_windows, mut calls_sent) = (0, 0, 0);
             let mut sending = None;
             for (step, amount) in steps {
                 match (step, &sending) {
                     (0 | 1, _) => {
                         fixture.fail(amount);
+                        fixture.log(&vec![(1, 0.5); amount as usize]);
                         failed += amount;
                     }
                     (2 | 3, _) => {
@@ -394,6 +453,7 @@ mod tests {
                 let counts = fixture.queue.counts();
                 prop_assert!(counts.windows_waiting <= max_windows as u64 + 1);
                 prop_assert!(counts.errors_waiting <= max_errors as u64);
+                prop_assert!(counts.requests_waiting <= max_requests as u64);
             }
             fixture.queue.abandon();
             let counts = fixture.queue.counts();
@@ -401,6 +461,7 @@ mod tests {
             prop_assert_eq!((counts.windows, counts.windows_waiting), (windows, 0));
             prop_assert_eq!(calls_sent + counts.calls_dropped, in_windows);
             prop_assert_eq!(counts.errors_sent + counts.errors_dropped, failed);
+            prop_assert_eq!(counts.requests_sent + counts.requests_dropped, failed);
         }
     }
 }

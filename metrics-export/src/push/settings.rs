@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use metrics_core::RecentRequest;
+
 /// How often a destination is sent to, and what waits for it meanwhile. What is out of its range is moved into it.
 ///
 /// ```
@@ -9,7 +11,7 @@ use std::time::Duration;
 /// settings.interval = std::time::Duration::from_secs(60);
 /// settings.max_errors = 100;
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
     /// From one window to the next; default 10 s. From 10 ms to a day.
@@ -29,6 +31,16 @@ pub struct Settings {
     pub max_age: Duration,
     /// Errors of the error log that wait at most; default 0, none are wanted. The oldest make room, and are counted.
     pub max_errors: usize,
+    /// Requests that took at least this long are wanted one by one; default: none.
+    pub slow: Option<Duration>,
+    /// The share of all requests that are wanted one by one, drawn by lot; default 0. From 0 to 1.
+    ///
+    /// With [`Settings::slow`] and this, requests get into the registry's request log only if somebody wants them; where nobody
+    /// does, a request costs nothing more.
+    pub sample_rate: f64,
+    /// Requests of the request log that wait at most; default 1,000. The oldest make room, and are counted. Of no use unless
+    /// some are wanted.
+    pub max_requests: usize,
     /// Whether it tells single statuses apart: where nobody says otherwise, metrics-actix then keeps a histogram for each.
     /// Default: no.
     pub exact_statuses: bool,
@@ -47,6 +59,9 @@ impl Default for Settings {
             max_windows: 1,
             max_age: Duration::from_secs(3_600),
             max_errors: 0,
+            slow: None,
+            sample_rate: 0.0,
+            max_requests: 1_000,
             exact_statuses: false,
             first_pause: Duration::from_secs(1),
             max_pause: Duration::from_secs(60),
@@ -55,6 +70,16 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether it wants this request by itself.
+    pub(super) fn wants(&self, request: &RecentRequest) -> bool {
+        self.slow.is_some_and(|slow| request.response_time >= slow) || request.randomness < self.sample_rate
+    }
+
+    /// Whether it wants any requests by themselves.
+    pub fn want_requests(&self) -> bool {
+        self.max_requests > 0 && (self.slow.is_some() || share(self.sample_rate) > 0.0)
+    }
+
     /// These settings, each moved to the nearest end of its range.
     pub(super) fn in_range(self) -> Self {
         let least = Duration::from_millis(10);
@@ -62,9 +87,30 @@ impl Settings {
             interval: self.interval.clamp(least, Duration::from_secs(86_400)),
             timeout: self.timeout.clamp(least, Duration::from_secs(3_600)),
             max_windows: self.max_windows.clamp(1, 10_000),
+            sample_rate: share(self.sample_rate),
             first_pause: self.first_pause.max(Duration::from_millis(1)),
             max_pause: self.max_pause.max(self.first_pause),
             ..self
         }
+    }
+}
+
+/// The nearest share; 0 for what is no number.
+fn share(rate: f64) -> f64 {
+    if rate.is_nan() { 0.0 } else { rate.clamp(0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_from_0_to_1() {
+        assert_eq!([-1.0, 0.5, 7.0, f64::NAN].map(share), [0.0, 0.5, 1.0, 0.0]);
+        let wanted = |rate, slow, max_requests| {
+            Settings { sample_rate: rate, slow, max_requests, ..Settings::default() }.want_requests()
+        };
+        assert!(wanted(0.1, None, 1) && wanted(0.0, Some(Duration::ZERO), 1));
+        assert!(!wanted(0.0, None, 1) && !wanted(f64::NAN, None, 1) && !wanted(1.0, None, 0));
     }
 }

@@ -12,8 +12,11 @@ use super::origin::{AGENT, Origin};
 use super::rate_limits::RateLimits;
 use crate::push::{Connection, Secret, Settings, UrlError};
 
-/// Errors that wait at most for being sent. 4xx are among them, which are then left out.
+/// Errors that wait at most for being sent, and as many sampled requests. 4xx are among the errors, which are then left out.
 const MAX_ERRORS: usize = 1_000;
+
+/// What a share of all requests may be.
+pub(super) const SHARE: &str = "0 to 1";
 
 /// Windows that wait at most, each for itself: five minutes. What is more is merged into the last one.
 const MAX_WINDOWS: usize = 30;
@@ -32,6 +35,8 @@ pub struct Builder {
     events_per_minute: u32,
     client_errors: bool,
     sessions: bool,
+    pub(super) traces_sample_rate: Option<f64>,
+    max_transactions: usize,
     interval: Duration,
     timeout: Duration,
     connection: Connection,
@@ -72,6 +77,8 @@ impl Default for Builder {
             events_per_minute: 10,
             client_errors: false,
             sessions: true,
+            traces_sample_rate: None,
+            max_transactions: 100,
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(10),
             // A window is several envelopes.
@@ -84,7 +91,8 @@ impl Default for Builder {
 impl Builder {
     /// Takes what is not set here from Sentry's variables; default: they are not looked at.
     ///
-    /// `SENTRY_DSN`, `SENTRY_RELEASE` and `SENTRY_ENVIRONMENT`; and the server's name from `HOSTNAME`.
+    /// `SENTRY_DSN`, `SENTRY_RELEASE`, `SENTRY_ENVIRONMENT` and `SENTRY_TRACES_SAMPLE_RATE`; and the server's name from
+    /// `HOSTNAME`.
     pub fn environment(mut self) -> Self {
         self.with_environment = true;
         self
@@ -142,6 +150,20 @@ impl Builder {
         self
     }
 
+    /// Sends a share of all requests as transactions, drawn by lot, from 0 to 1; default: 0. Whether the caller's trace is
+    /// sampled does not matter.
+    pub fn traces_sample_rate(mut self, share: f64) -> Self {
+        self.traces_sample_rate = Some(share);
+        self
+    }
+
+    /// Sends at most so many transactions of a window, each by a request of its own; default: 100. The others are counted as
+    /// rejected.
+    pub fn max_transactions(mut self, count: usize) -> Self {
+        self.max_transactions = count;
+        self
+    }
+
     /// From one window to the next; default 10 s.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
@@ -179,7 +201,7 @@ impl Builder {
 
     fn build_with(mut self, variable: impl Fn(&str) -> Option<String>) -> Result<Sentry, BuildError> {
         if self.with_environment {
-            environment::apply(&mut self, variable);
+            environment::apply(&mut self, variable)?;
         }
         self.check()?;
         let refused = |reason: &str| BuildError::Dsn { reason: reason.to_owned() };
@@ -192,15 +214,19 @@ impl Builder {
             timeout: self.timeout,
             max_windows: MAX_WINDOWS,
             max_errors: if self.max_events == 0 { 0 } else { MAX_ERRORS },
+            sample_rate: self.traces_sample_rate.unwrap_or(0.0),
+            max_requests: if self.max_transactions == 0 { 0 } else { MAX_ERRORS },
             ..Settings::default()
         };
         Ok(Sentry {
             client: client.ok_or_else(|| refused("its key cannot be sent in a header"))?,
+            key: Secret::new(dsn.public_key()),
             origin: self.origin,
             settings,
             max_events: self.max_events,
             client_errors: self.client_errors,
             sessions: self.sessions,
+            max_transactions: self.max_transactions,
             limiter: Limiter::new(self.events_per_minute),
             hasher: RandomState::new(),
             rate_limits: RateLimits::default(),
@@ -214,6 +240,13 @@ impl Builder {
         };
         if self.max_events > MAX_ERRORS {
             return refused("max_events", &self.max_events, "0 to 1000");
+        }
+        if self.max_transactions > MAX_ERRORS {
+            return refused("max_transactions", &self.max_transactions, "0 to 1000");
+        }
+        let share = self.traces_sample_rate.unwrap_or(0.0);
+        if !(0.0..=1.0).contains(&share) {
+            return refused("traces_sample_rate", &share, SHARE);
         }
         if !(1..=1_000).contains(&self.events_per_minute) {
             return refused("events_per_minute", &self.events_per_minute, "1 to 1000");
@@ -256,11 +289,14 @@ mod tests {
             ("SENTRY_RELEASE", "orders@1.2.3"),
             ("SENTRY_ENVIRONMENT", " "),
             ("HOSTNAME", "node-1"),
+            ("SENTRY_TRACES_SAMPLE_RATE", "0.25"),
         ];
         let get = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        let origin = Sentry::builder().environment().build_with(get).unwrap().origin;
+        let built = Sentry::builder().environment().build_with(get).unwrap();
+        assert_eq!(built.settings.sample_rate, 0.25);
+        let origin = built.origin;
         assert_eq!(
             (origin.release.as_deref(), origin.env, origin.server_name.as_deref()),
             (Some("orders@1.2.3"), None, Some("node-1"))
@@ -269,6 +305,12 @@ mod tests {
         let origin = set.unwrap().origin;
         let set = [origin.release, origin.env, origin.server_name].map(Option::unwrap);
         assert_eq!(set, ["a", "b", "c"]);
+        for wrong in ["half", "2"] {
+            let get = |name: &str| (name == "SENTRY_TRACES_SAMPLE_RATE").then(|| wrong.to_owned());
+            let error = builder().environment().build_with(get).unwrap_err().to_string();
+            assert!(error.to_lowercase().contains("traces_sample_rate is"), "{error}");
+            assert!(error.ends_with("; allowed: 0 to 1"), "{error}");
+        }
         // Not looked at unless asked for.
         let error = Sentry::builder().build_with(get).unwrap_err().to_string();
         assert!(
@@ -311,6 +353,9 @@ mod tests {
     fn what_sentry_would_not_take_is_refused_with_what_is_allowed() {
         for (builder, said) in [
             (builder().max_events(1_001), "max_events is \"1001\"; allowed: 0 to 1000"),
+            (builder().max_transactions(1_001), "max_transactions is \"1001\"; allowed: 0 to 1000"),
+            (builder().traces_sample_rate(f64::NAN), "traces_sample_rate is \"NaN\"; allowed: 0 to 1"),
+            (builder().traces_sample_rate(1.1), "traces_sample_rate is \"1.1\"; allowed: 0 to 1"),
             (builder().events_per_minute(0), "events_per_minute is \"0\"; allowed: 1 to 1000"),
             (builder().release("a/b"), "release is \"a/b\"; allowed: 1 to 200 characters"),
             (builder().release(""), "release is \"\"; allowed"),
@@ -327,9 +372,19 @@ mod tests {
     }
 
     #[test]
-    fn without_events_no_errors_are_kept() {
+    fn without_events_no_errors_are_kept_and_without_transactions_no_requests() {
         let settings = |count| builder().max_events(count).build().unwrap().settings;
         assert_eq!((settings(0).max_errors, settings(5).max_errors), (0, MAX_ERRORS));
+        let wants = |share, count| {
+            builder()
+                .traces_sample_rate(share)
+                .max_transactions(count)
+                .build()
+                .unwrap()
+                .settings
+                .want_requests()
+        };
+        assert_eq!([wants(0.1, 1), wants(0.0, 1), wants(0.1, 0)], [true, false, false]);
         // What was tried is sent again as it was.
         assert!(settings(5).max_windows > 1);
     }

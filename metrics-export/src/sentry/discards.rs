@@ -7,7 +7,7 @@ use sentry_types::protocol::v7::client_report::{Category, Item, LossSource, Reas
 /// Counts what was left out, and keeps why.
 #[derive(Debug, Default)]
 pub(super) struct Discards {
-    /// All of it: events, and requests of sessions.
+    /// All of it: events, transactions, and requests of sessions.
     pub(super) count: u64,
     /// Why, for the last of it.
     pub(super) reason: Option<String>,
@@ -37,8 +37,12 @@ impl Discards {
 
     /// What Sentry is to be told, if anything.
     pub(super) fn report(&self) -> Option<EnvelopeItem> {
-        let item = |&(category, reason, count): &_| Item::new(category, reason, count);
-        (!self.untold.is_empty()).then(|| Report::new(self.untold.iter().map(item)).into())
+        let items = self.untold.iter().flat_map(|&(category, reason, count)| {
+            // Each transaction is a span, too.
+            let span = (category == Category::Transaction).then(|| Item::new(Category::Span, reason, count));
+            std::iter::once(Item::new(category, reason, count)).chain(span)
+        });
+        (!self.untold.is_empty()).then(|| Report::new(items).into())
     }
 }
 
@@ -65,12 +69,15 @@ mod tests {
         discards.add(Category::Error, Reason::SampleRate, 5, "many".to_owned());
         discards.add(Category::Session, Reason::RatelimitBackoff, 70, "limited".to_owned());
         discards.add(Category::Error, Reason::SampleRate, 2, "many".to_owned());
-        assert_eq!((discards.count, discards.reason.as_deref()), (78, Some("many")));
+        discards.add(Category::Transaction, Reason::SampleRate, 3, "many".to_owned());
+        assert_eq!((discards.count, discards.reason.as_deref()), (81, Some("many")));
         let Some(EnvelopeItem::ClientReport(report)) = discards.report() else { panic!("there is one") };
         let report: Value = serde_json::to_value(report).unwrap();
         let expected = json!([
             {"category": "error", "reason": "sample_rate", "quantity": 7},
             {"category": "session", "reason": "ratelimit_backoff", "quantity": 70},
+            {"category": "transaction", "reason": "sample_rate", "quantity": 3},
+            {"category": "span", "reason": "sample_rate", "quantity": 3},
         ]);
         assert_eq!(report["discarded_events"], expected);
     }

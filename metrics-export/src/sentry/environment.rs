@@ -1,9 +1,12 @@
 //! Sentry's environment variables.
 
-use super::builder::Builder;
+use super::builder::{BuildError, Builder, SHARE};
 
 /// Takes over what the environment says and the builder does not. An empty variable is as one that is not set.
-pub(super) fn apply(builder: &mut Builder, variable: impl Fn(&str) -> Option<String>) {
+pub(super) fn apply(
+    builder: &mut Builder,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(), BuildError> {
     let get =
         |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     if builder.dsn.is_none() {
@@ -19,4 +22,12 @@ pub(super) fn apply(builder: &mut Builder, variable: impl Fn(&str) -> Option<Str
             *known = get(name);
         }
     }
+    if builder.traces_sample_rate.is_none()
+        && let Some(value) = get("SENTRY_TRACES_SAMPLE_RATE")
+    {
+        let rate = value.parse();
+        let refused = |_| BuildError::Setting { name: "SENTRY_TRACES_SAMPLE_RATE", value, allowed: SHARE };
+        builder.traces_sample_rate = Some(rate.map_err(refused)?);
+    }
+    Ok(())
 }

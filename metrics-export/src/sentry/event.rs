@@ -4,15 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use metrics_core::{Outcome, RecentError};
-use sentry_types::protocol::v7::{
-    ClientSdkInfo, Context, Event, Exception, Level, Mechanism, Request, ResponseContext,
-};
+use sentry_types::protocol::v7::{Event, Exception, Level, Mechanism};
 
-use super::origin::{Origin, SDK_NAME, SDK_VERSION};
+use super::origin::Origin;
+use super::request::{contexts, name, place, request, sdk, span, tags};
 use super::template::template;
-
-/// The longest tag, and the longest name of a transaction, in characters; Sentry cuts or drops what is longer.
-const MAX_NAME: usize = 200;
 
 /// What makes errors one issue: route, status, and the template of the message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,7 +16,7 @@ pub(super) struct Fingerprint([String; 3]);
 
 impl Fingerprint {
     pub(super) fn of(error: &RecentError) -> Self {
-        Self([place(error), error.outcome.to_string(), template(&error.message)])
+        Self([place(&error.endpoint), error.outcome.to_string(), template(&error.message)])
     }
 }
 
@@ -48,11 +44,6 @@ pub(super) fn event(
         }),
         ..Exception::default()
     };
-    let mut contexts = BTreeMap::new();
-    if let Some(status) = status {
-        let response = ResponseContext { status_code: Some(status.into()), ..ResponseContext::default() };
-        contexts.insert("response".to_owned(), Context::from(response));
-    }
     // In seconds, as everywhere.
     let mut extra = BTreeMap::from([("response_time".to_owned(), error.response_time.as_secs_f64().into())]);
     if left_out > 0 {
@@ -61,7 +52,7 @@ pub(super) fn event(
     Event {
         level,
         fingerprint: Cow::Owned(fingerprint.0.into_iter().map(Cow::Owned).collect()),
-        transaction: Some(name(&place(error))),
+        transaction: Some(name(&place(&error.endpoint))),
         logger: Some("metrics".to_owned()),
         // What Sentry calls compiled programs: it knows no Rust.
         platform: Cow::Borrowed("native"),
@@ -69,61 +60,21 @@ pub(super) fn event(
         server_name: origin.server_name.clone().map(Cow::Owned),
         release: origin.release.clone().map(Cow::Owned),
         environment: origin.env.clone().map(Cow::Owned),
-        request: method(&error.endpoint.method)
-            .map(|method| Request { method: Some(method), ..Request::default() }),
-        contexts,
+        request: request(&error.endpoint),
+        contexts: contexts(error.outcome, error.trace.map(|trace| span(trace, error.outcome))),
         exception: vec![exception].into(),
-        tags: tags(error),
+        tags: tags(&error.endpoint, error.outcome),
         extra,
         sdk: Some(Cow::Owned(sdk())),
         ..Event::default()
     }
 }
 
-fn tags(error: &RecentError) -> BTreeMap<String, String> {
-    let status = error.outcome.status().map(|status| status.to_string());
-    let tags = [
-        ("http.method", name(&error.endpoint.method)),
-        ("http.route", name(&error.endpoint.route)),
-        ("http.status_code", status.unwrap_or_default()),
-    ];
-    // Sentry takes no tag without a value.
-    let tags = tags.into_iter().filter(|(_, value)| !value.is_empty());
-    tags.map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-pub(super) fn sdk() -> ClientSdkInfo {
-    ClientSdkInfo {
-        name: SDK_NAME.to_owned(),
-        version: SDK_VERSION.to_owned(),
-        integrations: Vec::new(),
-        packages: Vec::new(),
-    }
-}
-
-/// Where it happened: `GET /items/{id}`.
-fn place(error: &RecentError) -> String {
-    format!("{} {}", error.endpoint.method, error.endpoint.route)
-}
-
-/// A text of one line without blanks around it, as long as names may be.
-fn name(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let cut: String = line.trim().chars().take(MAX_NAME).collect();
-    cut.trim_end().to_owned()
-}
-
-/// A method that is one for Sentry, too; ours for those that HTTP does not define, `_OTHER`, is none.
-fn method(method: &str) -> Option<String> {
-    let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
-    is_method.then(|| method.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use metrics_core::{ErrorCursor, Registry};
+    use metrics_core::{ErrorCursor, Registry, SpanId, TraceContext, TraceId};
     use serde_json::{Value, json};
 
     use super::*;
@@ -183,6 +134,17 @@ mod tests {
         assert_eq!((&exception["type"], &exception["value"]), (&"panic".into(), &Value::Null));
         assert_eq!(exception["mechanism"], json!({"type": "panic", "handled": false}));
         assert_eq!((&event["contexts"], &event["extra"]["left_out_before"]), (&Value::Null, &Value::Null));
+    }
+
+    #[test]
+    fn an_event_is_in_the_trace_of_its_request() {
+        let mut error = error("GET", "/", Outcome::Status(500), "no");
+        let (trace, parent) = (TraceId::new(7).unwrap(), SpanId::new(8));
+        error.trace = Some(TraceContext { trace, parent, sampled: true });
+        let event = of(&error, 0);
+        let trace = &event["contexts"]["trace"];
+        let expected = [format!("{:032x}", 7), format!("{:016x}", 8)];
+        assert_eq!([&trace["trace_id"], &trace["parent_span_id"]], [&expected[0], &expected[1]]);
     }
 
     #[test]

@@ -5,32 +5,38 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use metrics_core::{Outcome, RecentError, Snapshot};
+use metrics_core::{Outcome, RecentError, RecentRequest, Snapshot};
 use sentry_types::protocol::v7::client_report::{Category, Reason};
 use sentry_types::protocol::v7::{Envelope, EnvelopeHeaders, EnvelopeItem};
 
 use super::builder::Builder;
 use super::discards::{Discards, loss};
-use super::event::{Fingerprint, event, sdk};
+use super::event::{Fingerprint, event};
 use super::limiter::Limiter;
 use super::origin::Origin;
 use super::rate_limits::RateLimits;
+use super::request::sdk;
 use super::sessions;
+use super::transaction::{sampling, transaction};
 use crate::http::Client;
-use crate::push::{Accepted, Exporter, Failed, Settings, Window, checked};
+use crate::push::{Accepted, Exporter, Failed, Secret, Settings, Window, checked};
 
 const ENVELOPE: &str = "application/x-sentry-envelope";
 
-/// Sends events and sessions to Sentry.
+/// Sends events, sessions and transactions to Sentry.
 #[derive(Debug)]
 pub struct Sentry {
     pub(super) client: Client,
+    /// The DSN's, which Sentry wants to see again with a transaction.
+    pub(super) key: Secret,
     pub(super) origin: Origin,
     pub(super) settings: Settings,
     /// At most so many in a window.
     pub(super) max_events: usize,
     pub(super) client_errors: bool,
     pub(super) sessions: bool,
+    /// At most so many in a window.
+    pub(super) max_transactions: usize,
     pub(super) limiter: Limiter,
     /// Of fingerprints.
     pub(super) hasher: RandomState,
@@ -72,10 +78,10 @@ impl Sentry {
         if self.max_events > 0 {
             self.add_events(&window.errors, &mut attempt);
         }
-        // Last, so that they come again only if their own answer gets lost.
         if self.sessions {
             attempt.items.extend(sessions::of(&self.origin, &window.figures).map(EnvelopeItem::from));
         }
+        self.add_transactions(&window.requests, &mut attempt);
         self.attempt = attempt;
     }
 
@@ -96,6 +102,14 @@ impl Sentry {
         let why =
             format!("{left_out} events were over {per_minute} a minute of their kind, or {max} of a window");
         attempt.discards.add(Category::Error, Reason::SampleRate, left_out, why);
+    }
+
+    fn add_transactions(&self, requests: &[RecentRequest], attempt: &mut Attempt) {
+        let transactions = requests.iter().take(self.max_transactions);
+        attempt.items.extend(transactions.map(|request| transaction(&self.origin, request).into()));
+        let left_out = requests.len().saturating_sub(self.max_transactions) as u64;
+        let why = format!("{left_out} transactions were over {} of a window", self.max_transactions);
+        attempt.discards.add(Category::Transaction, Reason::SampleRate, left_out, why);
     }
 
     /// Sends what is left of the window.
@@ -127,7 +141,7 @@ impl Sentry {
     fn send(&mut self, item: EnvelopeItem, deadline: Instant) -> Result<Sent, Failed> {
         let (category, _) = loss(&item);
         let left = deadline.saturating_duration_since(Instant::now());
-        let posted = self.client.post(ENVELOPE, None, &envelope(item), left);
+        let posted = self.client.post(ENVELOPE, None, &self.envelope(item), left);
         let answer = posted.map_err(Failed::temporary)?;
         let now = Instant::now();
         self.rate_limits.update(&answer, now);
@@ -137,6 +151,24 @@ impl Sentry {
             429 if self.rate_limits.left(category, now).is_some() => Ok(Sent::Limited),
             _ => checked(answer).map(|_| Sent::Taken),
         }
+    }
+
+    /// One item as the bytes of an envelope.
+    fn envelope(&self, item: EnvelopeItem) -> Vec<u8> {
+        let mut headers = EnvelopeHeaders::new().with_sdk(sdk()).with_sent_at(SystemTime::now());
+        match &item {
+            EnvelopeItem::Event(event) => headers = headers.with_event_id(event.event_id),
+            EnvelopeItem::Transaction(transaction) => {
+                let sampling = sampling(transaction, self.key.expose(), self.settings.sample_rate);
+                headers = headers.with_event_id(transaction.event_id).with_trace(sampling);
+            }
+            _ => {}
+        }
+        let mut envelope = Envelope::new().with_headers(headers);
+        envelope.add_item(item);
+        let mut bytes = Vec::new();
+        envelope.to_writer(&mut bytes).expect("a Vec takes everything");
+        bytes
     }
 }
 
@@ -169,23 +201,11 @@ fn is_event(error: &RecentError, client_errors: bool) -> bool {
     }
 }
 
-/// One item as the bytes of an envelope.
-fn envelope(item: EnvelopeItem) -> Vec<u8> {
-    let mut headers = EnvelopeHeaders::new().with_sdk(sdk()).with_sent_at(SystemTime::now());
-    if let EnvelopeItem::Event(event) = &item {
-        headers = headers.with_event_id(event.event_id);
-    }
-    let mut envelope = Envelope::new().with_headers(headers);
-    envelope.add_item(item);
-    let mut bytes = Vec::new();
-    envelope.to_writer(&mut bytes).expect("a Vec takes everything");
-    bytes
-}
-
 /// What people call a category.
 fn name(category: Category) -> &'static str {
     match category {
         Category::Session => "sessions",
+        Category::Transaction => "transactions",
         _ => "events",
     }
 }
@@ -257,7 +277,8 @@ mod tests {
         let figures = registry.snapshot();
         let errors = registry.errors_after(&mut ErrorCursor::default());
         let total = Arc::new(figures.clone());
-        Window { total, figures, errors, errors_missed: 0, process: Process::default() }
+        let process = Process::default();
+        Window { total, figures, errors, errors_missed: 0, requests: Vec::new(), requests_missed: 0, process }
     }
 
     const NO_STOCK: (Outcome, &str) = (Outcome::Status(503), "no stock");
@@ -267,11 +288,12 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    /// What is in an envelope: `e` an event, `s` sessions, `r` a report.
+    /// What is in an envelope: `e` an event, `s` sessions, `t` a transaction, `r` a report.
     fn kinds(envelopes: &[Envelope]) -> String {
         let kind = |item: &EnvelopeItem| match item {
             EnvelopeItem::Event(_) => 'e',
             EnvelopeItem::SessionAggregates(_) => 's',
+            EnvelopeItem::Transaction(_) => 't',
             EnvelopeItem::ClientReport(_) => 'r',
             other => panic!("{other:?}"),
         };
@@ -378,6 +400,30 @@ mod tests {
         assert!(!sentry.export(&window, deadline()).unwrap_err().permanent);
         assert_eq!(sentry.export(&window, deadline()), Ok(Accepted::default()));
         assert_eq!(kinds(&server.join().unwrap().0), "ee");
+    }
+
+    #[test]
+    fn sampled_requests_are_transactions_up_to_some_of_a_window() {
+        let (dsn, server) = sentry([OK; 3]);
+        let sentry = Sentry::builder().dsn(dsn).traces_sample_rate(0.25).max_transactions(2);
+        let mut window = window(&[]);
+        let request = RecentRequest {
+            time: SystemTime::now(),
+            endpoint: Arc::new(window.figures.endpoints().next().unwrap().name().clone()),
+            outcome: Outcome::Status(200),
+            response_time: Duration::from_millis(1),
+            trace: None,
+            randomness: 0.2,
+        };
+        window.requests = vec![request; 5];
+        let sent = sentry.build().unwrap().export(&window, deadline());
+        let reason = Some("3 transactions were over 2 of a window".to_owned());
+        assert_eq!(sent, Ok(Accepted { rejected: 3, reason }));
+        let (envelopes, _) = server.join().unwrap();
+        assert_eq!(kinds(&envelopes), "ttr");
+        let headers = serde_json::to_value(envelopes[0].headers()).unwrap();
+        assert_eq!(headers["trace"]["sample_rate"], "0.25");
+        assert!(headers["event_id"].is_string());
     }
 
     #[test]

@@ -7,7 +7,8 @@ use sentry_types::protocol::v7::client_report::Category;
 use crate::http::Answer;
 
 /// The categories of what is sent, and what Sentry calls them here.
-const CATEGORIES: [(&str, Category); 2] = [("error", Category::Error), ("session", Category::Session)];
+const CATEGORIES: [(&str, Category); 3] =
+    [("error", Category::Error), ("session", Category::Session), ("transaction", Category::Transaction)];
 
 /// How long a limit is of which nobody says it, as Sentry's documents ask for.
 const DEFAULT: Duration = Duration::from_secs(60);
@@ -72,42 +73,44 @@ fn read(text: &str) -> (Duration, Option<Categories<'_>>) {
 mod tests {
     use super::*;
 
-    /// How long errors and sessions are left out after an answer, in seconds.
-    fn limits(status: u16, retry_after: Option<u64>, rate_limits: Option<&str>) -> [Option<u64>; 2] {
+    /// How long errors, sessions and transactions are left out after an answer, in seconds.
+    fn limits(status: u16, retry_after: Option<u64>, rate_limits: Option<&str>) -> [Option<u64>; 3] {
         let retry_after = retry_after.map(Duration::from_secs);
         let rate_limits = rate_limits.map(str::to_owned);
         let answer = Answer { status, retry_after, rate_limits, body: Ok(Vec::new()) };
         let (mut limits, now) = (RateLimits::default(), Instant::now());
         limits.update(&answer, now);
-        [Category::Error, Category::Session]
-            .map(|category| limits.left(category, now).map(|left| left.as_secs()))
+        CATEGORIES.map(|(_, category)| limits.left(category, now).map(|left| left.as_secs()))
     }
 
     #[test]
     fn limits_are_read_by_category() {
         let of = |text| limits(200, None, Some(text));
-        assert_eq!(of("60:transaction:key, 2700:default;error;security:organization"), [Some(2_700), None]);
-        assert_eq!(of("60::organization, 2700::organization"), [Some(2_700); 2]);
-        assert_eq!(of("10:session:key:reason:more"), [None, Some(10)]);
-        assert_eq!(of("1.5: Error ; session :key"), [Some(1); 2]);
-        assert_eq!(of("10"), [Some(10); 2]);
+        assert_eq!(
+            of("60:transaction:key, 2700:default;error;security:organization"),
+            [Some(2_700), None, Some(60)]
+        );
+        assert_eq!(of("60::organization, 2700::organization"), [Some(2_700); 3]);
+        assert_eq!(of("10:session:key:reason:more, 7:transaction"), [None, Some(10), Some(7)]);
+        assert_eq!(of("1.5: Error ; session :key"), [Some(1), Some(1), None]);
+        assert_eq!(of("10"), [Some(10); 3]);
         // What is no time is a minute, and no time is longer than a day.
         for text in ["x:error:key", "-1:error:key", "nan:error", ":error"] {
-            assert_eq!(of(text), [Some(60), None], "{text}");
+            assert_eq!(of(text), [Some(60), None, None], "{text}");
         }
-        assert_eq!(of("1e300:error"), [Some(60), None]);
-        assert_eq!(of("99999999:error"), [Some(86_400), None]);
+        assert_eq!(of("1e300:error"), [Some(60), None, None]);
+        assert_eq!(of("99999999:error"), [Some(86_400), None, None]);
         // No limit, and limits of what is not sent.
-        assert_eq!([of("0:error"), of("10:replay;attachment:key")], [[None; 2]; 2]);
+        assert_eq!([of("0:error"), of("10:replay;attachment:key")], [[None; 3]; 2]);
     }
 
     #[test]
     fn a_429_without_categories_is_for_all_of_them() {
-        assert_eq!(limits(429, Some(7), None), [Some(7); 2]);
-        assert_eq!(limits(429, None, None), [Some(60); 2]);
-        assert_eq!(limits(429, Some(0), None), [None; 2]);
-        assert_eq!(limits(429, Some(7), Some("9:error:key")), [Some(9), None]);
-        assert_eq!(limits(503, Some(7), None), [None; 2]);
+        assert_eq!(limits(429, Some(7), None), [Some(7); 3]);
+        assert_eq!(limits(429, None, None), [Some(60); 3]);
+        assert_eq!(limits(429, Some(0), None), [None; 3]);
+        assert_eq!(limits(429, Some(7), Some("9:error:key")), [Some(9), None, None]);
+        assert_eq!(limits(503, Some(7), None), [None; 3]);
     }
 
     #[test]

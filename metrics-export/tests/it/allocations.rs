@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use metrics_export::prometheus::{Exposition, Format};
 
-use crate::snapshots::{resources, with_everything};
+use crate::snapshots::{exporters, resources, with_everything};
 
 /// The system's allocator, counting what the calling thread asks for.
 struct Counting;
@@ -34,14 +34,14 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_text_allocates_nothing_from_the_second_time_on() {
-    let snapshot = with_everything();
+    let (snapshot, exporters) = (with_everything(), exporters());
     let exposition =
         Exposition::builder().top_consumers(10).constant_label("env", "prod").created(true).build().unwrap();
     for (format, allowed) in [(Format::Text, 0), (Format::OpenMetrics, 0), (Format::Protobuf, 12)] {
         let mut buffer = Vec::new();
-        exposition.render_with(&snapshot, &resources(), format, &mut buffer);
+        exposition.render_with(&snapshot, &resources(), &exporters, format, &mut buffer);
         let before = ALLOCATIONS.get();
-        exposition.render_with(&snapshot, &resources(), format, &mut buffer);
+        exposition.render_with(&snapshot, &resources(), &exporters, format, &mut buffer);
         let allocations = ALLOCATIONS.get() - before;
         assert!(allocations <= allowed, "{format:?}: {allocations}");
     }

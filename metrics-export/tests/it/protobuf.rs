@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use crate::parser;
 use crate::proto::{Message, delimited};
-use crate::snapshots::{TRACE, granularity, hostile, recorded, resources, traffic, with_everything};
+use crate::snapshots::{
+    TRACE, exporters, granularity, hostile, recorded, resources, traffic, with_everything,
+};
 
 fn rendered(exposition: &Exposition, snapshot: &Snapshot, format: Format) -> Vec<u8> {
     let mut buffer = Vec::new();
@@ -41,7 +43,7 @@ fn native(histogram: &Message) -> Vec<(f64, i64)> {
 fn families_say_what_they_are() {
     let exposition = Exposition::builder().top_consumers(3).build().unwrap();
     let mut buffer = Vec::new();
-    exposition.render_with(&with_everything(), &resources(), Format::Protobuf, &mut buffer);
+    exposition.render_with(&with_everything(), &resources(), &exporters(), Format::Protobuf, &mut buffer);
     let families = delimited(&buffer);
     let about: BTreeMap<_, _> =
         families.iter().map(|family| (family.text(1), (family.uint(3), family.messages(4).len()))).collect();
@@ -54,6 +56,8 @@ fn families_say_what_they_are() {
     // The application's own, and what the process uses.
     assert_eq!(about["jobs_total"], (0, 1));
     assert_eq!(about["depth"], (1, 1));
+    assert_eq!(about["metrics_exporter_windows_total"], (0, 6));
+    assert_eq!(about["metrics_exporter_windows_waiting"], (1, 2));
     assert_eq!(about["cache_lookups_total"], (0, 2));
     assert_eq!(about["db_duration_seconds"], (4, 1));
     let timer = families.iter().find(|family| family.text(1) == "db_duration_seconds").unwrap();

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use metrics_core::{Granularity, Outcome, Registry, Snapshot};
 use metrics_export::prometheus::Resources;
+use metrics_export::push::Counts;
 use proptest::prelude::*;
 
 /// What was recorded of one endpoint: how requests ended, and how long they took.
@@ -108,4 +109,32 @@ pub(crate) fn resources() -> Resources {
         ticks: Some(60),
         tick_time: Some(Duration::from_millis(90)),
     }
+}
+
+/// Two destinations, of which one has never taken anything.
+pub(crate) fn exporters() -> Vec<Counts> {
+    let works = Counts {
+        exporter: "otlp".to_owned(),
+        windows: 15,
+        windows_sent: 9,
+        windows_dropped: 1,
+        windows_merged: 3,
+        windows_waiting: 2,
+        calls_dropped: 70,
+        errors_sent: 5,
+        errors_dropped: 6,
+        errors_missed: 7,
+        errors_waiting: 8,
+        requests_sent: 11,
+        requests_dropped: 12,
+        requests_missed: 13,
+        requests_waiting: 14,
+        rejected: 16,
+        attempts_failed: 17,
+        failing: 0,
+        last_error: None,
+        last_sent: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)),
+    };
+    let failing = Counts { exporter: "a \"b\"".to_owned(), failing: 4, ..Counts::default() };
+    vec![works, failing]
 }

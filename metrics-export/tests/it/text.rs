@@ -8,7 +8,9 @@ use metrics_export::prometheus::{Exposition, Format, Names};
 use proptest::prelude::*;
 
 use crate::parser::{Family, Sample, parse};
-use crate::snapshots::{TRACE, granularity, hostile, recorded, resources, traffic, with_everything};
+use crate::snapshots::{
+    TRACE, exporters, granularity, hostile, recorded, resources, traffic, with_everything,
+};
 
 fn rendered(exposition: &Exposition, snapshot: &Snapshot, format: Format) -> String {
     let mut buffer = b"what was there before".to_vec();
@@ -159,7 +161,13 @@ fn of_metrics_that_would_be_called_the_same_one_is_shown_and_none_meets_a_family
     registry.gauge("process_open_fds").unwrap().set(5.0);
     registry.record_nanos(registry.endpoint("GET", "/"), 200, 1_000);
     let mut buffer = Vec::new();
-    Exposition::new().render_with(&registry.snapshot(), &resources(), Format::Text, &mut buffer);
+    Exposition::new().render_with(
+        &registry.snapshot(),
+        &resources(),
+        &exporters(),
+        Format::Text,
+        &mut buffer,
+    );
     // Fails on a family that is there twice.
     let families = parse(&String::from_utf8(buffer).unwrap());
     let value = |name: &str| families[name].samples[0].value;
@@ -174,7 +182,7 @@ fn of_metrics_that_would_be_called_the_same_one_is_shown_and_none_meets_a_family
 fn what_the_process_uses_has_the_names_that_all_clients_have() {
     let exposition = Exposition::new();
     let mut buffer = Vec::new();
-    exposition.render_with(&with_everything(), &resources(), Format::Text, &mut buffer);
+    exposition.render_with(&with_everything(), &resources(), &exporters(), Format::Text, &mut buffer);
     let families = parse(&String::from_utf8(buffer).unwrap());
     for (name, kind, value) in [
         ("process_cpu_seconds_total", "counter", 1.25),
@@ -194,6 +202,39 @@ fn what_the_process_uses_has_the_names_that_all_clients_have() {
     }
     let nothing = rendered(&exposition, &with_everything(), Format::Text);
     assert!(!nothing.contains("process_") && !nothing.contains("host_"), "{nothing}");
+}
+
+#[test]
+fn what_became_of_what_was_sent_is_told_by_destination() {
+    let exposition = Exposition::new();
+    let mut buffer = Vec::new();
+    exposition.render_with(&with_everything(), &resources(), &exporters(), Format::OpenMetrics, &mut buffer);
+    let text = String::from_utf8(buffer).unwrap();
+    for (name, outcomes) in [
+        ("windows", &[("sent", 9), ("dropped", 1), ("merged", 3)]),
+        ("errors", &[("sent", 5), ("dropped", 6), ("missed", 7)]),
+        ("requests", &[("sent", 11), ("dropped", 12), ("missed", 13)]),
+    ] {
+        for (outcome, count) in outcomes {
+            let line =
+                format!("metrics_exporter_{name}_total{{exporter=\"otlp\",outcome=\"{outcome}\"}} {count}\n");
+            assert!(text.contains(&line), "{line}");
+        }
+    }
+    for line in [
+        "windows_waiting{exporter=\"otlp\"} 2",
+        "errors_waiting{exporter=\"otlp\"} 8",
+        "requests_waiting{exporter=\"otlp\"} 14",
+        "calls_dropped_total{exporter=\"otlp\"} 70",
+        "rejected_total{exporter=\"otlp\"} 16",
+        "attempts_failed_total{exporter=\"otlp\"} 17",
+        "failing_attempts{exporter=\"a \\\"b\\\"\"} 4",
+        "last_sent_timestamp_seconds{exporter=\"otlp\"} 1700000000.25",
+        "last_sent_timestamp_seconds{exporter=\"a \\\"b\\\"\"} 0.0",
+    ] {
+        assert!(text.contains(&format!("\nmetrics_exporter_{line}\n")), "{line}");
+    }
+    assert!(!rendered(&exposition, &with_everything(), Format::Text).contains("metrics_exporter"));
 }
 
 #[test]

@@ -23,6 +23,12 @@ use crate::support::Folder;
 
 const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
+/// From when on the service's requests are slow.
+const SLOW: Duration = Duration::from_millis(3);
+
+/// The upper half of trace ids that have one.
+const UPPER: &str = "0af7651916cd43dd";
+
 fn datadog(url: &str) -> Datadog {
     Datadog::builder().agent_url(url).service("shop").env("test").version("1.2").build().unwrap()
 }
@@ -50,6 +56,7 @@ fn compare(agent: &Agent, figures: &Snapshot, traces: u64) {
     let folder = Folder::new("datadog");
     let expected = json!({
         "service": "shop", "env": "test", "version": "1.2", "series": ours(figures), "traces": traces, "error": 0.012,
+        "slow": SLOW.as_nanos() as u64, "sample_rate": 1.0, "upper": UPPER,
     });
     let paths = ["expected.json", "requests.json"].map(|name| folder.path().join(name));
     fs::write(&paths[0], expected.to_string()).unwrap();
@@ -128,7 +135,7 @@ fn shop(config: &mut ServiceConfig) {
         .route(
             "/slow",
             web::get().to(|| async {
-                rt::time::sleep(Duration::from_millis(3)).await;
+                rt::time::sleep(SLOW).await;
                 "a report"
             }),
         )
@@ -137,9 +144,11 @@ fn shop(config: &mut ServiceConfig) {
 
 #[test]
 #[ignore = "needs ddapm-test-agent"]
-fn hits_and_errors_are_the_requests_that_were_sent_to_a_service() {
+fn hits_errors_and_traces_are_the_requests_that_were_sent_to_a_service() {
     let agent = Agent::start();
-    let metrics = Metrics::builder("shop").exporter(datadog(agent.url())).build().unwrap();
+    let datadog = Datadog::builder().agent_url(agent.url()).service("shop").env("test").version("1.2");
+    let datadog = datadog.slow(SLOW).sample_rate(1.0).max_traces(1_000).build().unwrap();
+    let metrics = Metrics::builder("shop").exporter(datadog).build().unwrap();
     let server = Server::start(2, &metrics, shop);
     let client = server.client();
     for i in 0..400 {
@@ -149,7 +158,16 @@ fn hits_and_errors_are_the_requests_that_were_sent_to_a_service() {
             2 => format!("/nowhere/{i}"),
             _ => format!("/items/{i}"),
         };
-        client.send("GET", &path);
+        // Half of those that say where they stand in a trace do so in Datadog's own headers.
+        let (lower, parent) = (4_096 + i, 4_096 + i + 1);
+        let w3c = format!("00-{UPPER}{lower:016x}-{parent:016x}-01");
+        let (lower, parent) = (lower.to_string(), parent.to_string());
+        let headers = match i % 8 {
+            1 => vec![("x-datadog-trace-id", &*lower), ("x-datadog-parent-id", &*parent)],
+            3.. => vec![("traceparent", &*w3c)],
+            _ => Vec::new(),
+        };
+        client.send_with("GET", &path, &headers);
     }
     drop(server);
     assert!(rt::System::new().block_on(metrics.shutdown(Duration::from_secs(60))));
@@ -159,7 +177,7 @@ fn hits_and_errors_are_the_requests_that_were_sent_to_a_service() {
     assert_eq!(calls("GET /items/{id} 200"), Some(250));
     assert_eq!([calls("GET /fails 500"), calls("GET /slow 200")], [Some(50); 2]);
     assert_eq!(calls("GET _unmatched 404"), Some(50));
-    compare(&agent, &figures, 50);
+    compare(&agent, &figures, 400);
 }
 
 /// What arrives, by the number of its window, so that what is sent again counts once.

@@ -14,6 +14,8 @@ use crate::agent::{Agent, python};
 use crate::stub::{Fault, Stub};
 use crate::support::Folder;
 
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
 /// Records durations and other things; the durations by series.
 fn record(registry: &Registry, digits: u8) -> Value {
     let mut random = fastrand::Rng::with_seed(u64::from(digits));
@@ -33,6 +35,11 @@ fn record(registry: &Registry, digits: u8) -> Value {
     let panicked = registry.endpoint("GET", "/panics");
     registry.record_error(panicked, Outcome::Panicked, Duration::from_millis(5), "oh");
     series.insert("GET /panics panicked".to_owned(), json!([5_000_000]));
+    let (item, failed) = (registry.endpoint("GET", "/items/{id}"), Outcome::Status(503));
+    let trace = TRACE.parse().unwrap();
+    registry.with_recorder(|recorder| {
+        recorder.keep_exemplar(item, failed, Duration::from_nanos(20_000_001), trace);
+    });
     registry.counter("jobs").unwrap().add(7);
     registry.hit_ratio("cache").unwrap().hit();
     registry.timer("db").unwrap().record(Duration::from_millis(2));
@@ -84,6 +91,7 @@ fn what_is_sent_is_what_was_recorded_as_another_decoder_reads_it() {
         let expected = json!({
             "series": series, "digits": digits, "temporality": name, "kind": kind, "service": "shop",
             "counters": {"jobs": 7, "cache": 1},
+            "exemplars": {"GET /items/{id} 503": {"trace": TRACE, "nanos": 20_000_001}},
         });
         let paths: [PathBuf; 2] = ["expected.json", "body"].map(|name| folder.path().join(name));
         fs::write(&paths[0], expected.to_string()).unwrap();

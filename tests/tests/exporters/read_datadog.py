@@ -1,11 +1,13 @@
 """Reads what ddapm-test-agent was sent, with PyPI's msgpack and ddsketch, and holds it against what was recorded.
 
 read_datadog.py EXPECTED REQUESTS: EXPECTED is JSON: {"service": ..., "env": ..., "version": ..., "traces": 3, "error": 0.012,
-"series": {"GET /a 200": {"calls": 5, "sum": 7, "quantiles": [p50, p95, p99]}}}, in nanoseconds; REQUESTS is what the agent
-answers to /test/session/requests.
+"series": {"GET /a 200": {"calls": 5, "sum": 7, "quantiles": [p50, p95, p99]}}, "slow": 3, "sample_rate": 1, "upper": "0af7..."},
+in nanoseconds; REQUESTS is what the agent answers to /test/session/requests. A request of a trace T comes from the span T + 1:
+GET /items/{id} with a whole id, and GET /slow with its lower half.
 """
 
 import base64
+import collections
 import json
 import math
 import sys
@@ -37,7 +39,7 @@ def quantile(read, gamma, share, count):
 
 
 expected, requests = (json.load(open(path)) for path in sys.argv[1:])
-series, sequences, traces = {}, [], []
+series, sequences, traces, reasons = {}, [], [], collections.Counter()
 for request in requests:
     headers = {name.lower(): value for name, value in request["headers"].items()}
     assert headers["content-type"] == "application/msgpack", headers
@@ -89,11 +91,21 @@ assert len(traces) == expected["traces"], len(traces)
 for trace in traces:
     assert len(trace) == 1, trace
     span = trace[0]
-    assert (span["service"], span["type"], span["error"], span["parent_id"]) == (expected["service"], "web", 1, 0), span
-    assert span["metrics"] == {"_dd.top_level": 1, "_sampling_priority_v1": 2}, span
-    assert (span["meta"]["env"], span["meta"]["version"]) == (expected["env"], expected["version"]), span
-    name = f"{span['resource']} {span['meta'].get('http.status_code', 0)}"
-    assert name in series, name
+    meta = span["meta"]
+    status = int(meta.get("http.status_code", 0))
+    failed = status in (0, *range(500, 600))
+    assert (span["service"], span["type"], span["error"]) == (expected["service"], "web", failed), span
+    metrics = {"_dd.top_level": 1, "_sampling_priority_v1": 2}
+    by_lot = not failed and span["duration"] < expected["slow"]
+    if by_lot:
+        metrics["_dd.rule_psr"] = expected["sample_rate"]
+    assert (span["metrics"], meta["_dd.p.dm"]) == (metrics, "-3" if by_lot else "-4"), span
+    assert (meta["env"], meta["version"]) == (expected["env"], expected["version"]), span
+    assert f"{span['resource']} {status}" in series, span
+    whole, half = (span["resource"] == name and not failed for name in ["GET /items/{id}", "GET /slow"])
+    assert meta.get("_dd.p.tid") == (expected["upper"] if whole else None), span
+    assert span["parent_id"] == (span["trace_id"] + 1 if whole or half else 0), span
+    reasons["failed" if failed else "lot" if by_lot else "slow"] += 1
 assert len({trace[0]["trace_id"] for trace in traces}) == len(traces)
 hits = sum(known["hits"] for known in series.values())
-print(f"{hits} hits in {len(series)} series, {len(traces)} traces; the worst quantile is off by {100 * worst:.2f} %")
+print(f"{hits} hits in {len(series)} series, {len(traces)} traces: {dict(reasons)}; the worst quantile is off by {100 * worst:.2f} %")

@@ -1,7 +1,8 @@
 """Reads a request of OTLP with PyPI's opentelemetry-proto, and holds it against what was recorded.
 
 read_otlp.py EXPECTED BODY: EXPECTED is JSON: {"series": {"GET /a 200": [nanoseconds, ...]}, "digits": 2, "temporality": "DELTA",
-"kind": "exponential" or "explicit", "counters": {...}}; BODY is the request.
+"kind": "exponential" or "explicit", "counters": {...}, "exemplars": {"GET /a 200": {"trace": "0af7...", "nanos": 7}}}; BODY is the
+request.
 """
 
 import json
@@ -86,6 +87,7 @@ def main(expected_path, body_path):
     assert temporality == "AGGREGATION_TEMPORALITY_" + expected["temporality"], temporality
     check = check_exponential if expected["kind"] == "exponential" else check_explicit
     series, worst = dict(expected["series"]), 0.0
+    exemplars = dict(expected["exemplars"])
     for point in histogram.data_points:
         labels = attributes(point)
         assert labels["url.scheme"] == "https"
@@ -98,7 +100,12 @@ def main(expected_path, body_path):
         assert point.min >= seconds[0] * 0.9 - 1e-9 and point.max <= seconds[-1] * 1.1 + 1e-9
         assert 0 < point.start_time_unix_nano <= point.time_unix_nano
         worst = max(worst, check(point, seconds, expected["digits"]))
-    assert not series, f"not sent: {list(series)}"
+        for exemplar in point.exemplars:
+            known = exemplars.pop(name)
+            assert (exemplar.trace_id.hex(), exemplar.span_id) == (known["trace"], b""), exemplar
+            assert exemplar.WhichOneof("value") == "as_double" and exemplar.as_double == known["nanos"] / 1e9, exemplar
+            assert point.start_time_unix_nano <= exemplar.time_unix_nano <= point.time_unix_nano, exemplar
+    assert not series and not exemplars, f"not sent: {list(series)}, {exemplars}"
 
     for name, count in expected["counters"].items():
         data = metrics[name].sum

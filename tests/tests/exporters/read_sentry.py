@@ -1,6 +1,6 @@
-"""Puts the events of envelopes through the normaliser of Sentry's Relay: no error, no remark, and no field that is dropped.
+"""Puts the events and transactions of envelopes through the normaliser of Sentry's Relay: no error, no remark, and no field that is dropped.
 
-usage: read_sentry.py FOLDER; prints how many events there were
+usage: read_sentry.py FOLDER; prints how many there were
 """
 
 import json
@@ -57,15 +57,15 @@ def main(folder):
     normalizer = StoreNormalizer(
         project_id=42, protocol_version="7", client="metrics-export", enable_trimming=True, remove_other=True
     )
-    events = 0
+    count = 0
     for path in sorted(pathlib.Path(folder).glob("*.envelope")):
         header, found = items(path.read_bytes())
         for item, payload in found:
-            if item["type"] == "event":
+            if item["type"] in ("event", "transaction"):
                 assert header["event_id"].replace("-", "") == json.loads(payload)["event_id"]
                 normalised(normalizer, payload)
-                events += 1
-    print(events)
+                count += 1
+    print(count)
 
 
 main(sys.argv[1])

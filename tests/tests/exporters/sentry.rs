@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,15 +26,19 @@ use crate::support::Folder;
 /// What must not be in anything that is sent.
 const CANARY: &str = "hunter2";
 
+/// The trace of all requests.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
 /// The DSN of a project of a stub's.
 pub(crate) fn dsn(stub: &Stub) -> String {
-    format!("{}/42", stub.url().replacen("://", &format!("://{CANARY}@"), 1))
+    format!("{}/42", stub.url().replacen("://", "://key@", 1))
 }
 
-/// What arrives, events by their ids.
+/// What arrives, events and transactions by their ids.
 #[derive(Default)]
 pub(crate) struct Received {
     events: HashMap<String, Value>,
+    transactions: HashMap<String, Value>,
     /// Exited, errored and crashed.
     sessions: [u64; 3],
     left_out: u64,
@@ -51,11 +54,12 @@ impl Received {
         let [header, item, payload] = lines.try_into().expect("an envelope has one item");
         assert!(header["sent_at"].is_string() && header["dsn"].is_null(), "{header}");
         match item["type"].as_str().unwrap() {
-            "event" => {
+            kind @ ("event" | "transaction") => {
                 let id = payload["event_id"].as_str().unwrap().to_owned();
                 assert_eq!(header["event_id"].as_str().unwrap().replace('-', ""), id);
-                if let Some(before) = self.events.insert(id, payload.clone()) {
-                    assert_eq!(before, payload, "an event came again as another one");
+                let all = if kind == "event" { &mut self.events } else { &mut self.transactions };
+                if let Some(before) = all.insert(id, payload.clone()) {
+                    assert_eq!(before, payload, "it came again as another one");
                 }
             }
             "sessions" => {
@@ -140,7 +144,8 @@ fn shop(config: &mut ServiceConfig) {
 /// Sends requests with secrets in all places to a service: what Sentry was sent.
 fn bodies_of_a_service() -> Vec<Vec<u8>> {
     let (_stub, bodies, builder) = keeping();
-    let metrics = Metrics::builder("shop").exporter(builder.build().unwrap()).build().unwrap();
+    let sentry = builder.traces_sample_rate(1.0).build().unwrap();
+    let metrics = Metrics::builder("shop").exporter(sentry).build().unwrap();
     let server = Server::start(2, &metrics, shop);
     let mut calls = 0;
     for path in ["orders", "panics", "refuses", "fine", "broken"] {
@@ -148,7 +153,7 @@ fn bodies_of_a_service() -> Vec<Vec<u8>> {
             let mut client = server.raw();
             client.write(format!(
                 "POST /{path}/{CANARY}-{round}?token={CANARY} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {CANARY}\r\n\
-                 cookie: session={CANARY}\r\nx-api-key: {CANARY}\r\nreferer: http://test/?{CANARY}\r\n\
+                 traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\ncookie: session={CANARY}\r\nx-api-key: {CANARY}\r\nreferer: http://test/?{CANARY}\r\n\
                  user-agent: {CANARY}\r\nconnection: close\r\ncontent-length: {}\r\n\r\nbody={CANARY}",
                 5 + CANARY.len()
             ));
@@ -188,12 +193,18 @@ fn a_service_sends_what_failed_and_nothing_of_its_requests() {
         json!(["POST _unmatched", "panicked", ""]),
     ];
     assert_eq!((received.events(), fingerprints), (9, expected.map(|of| of.to_string()).to_vec()));
+    // Those without a response, too.
+    assert_eq!(received.transactions.len(), 15);
+    for sent in received.events.values().chain(received.transactions.values()) {
+        let trace = &sent["contexts"]["trace"];
+        assert_eq!([&trace["trace_id"], &trace["parent_span_id"]], [TRACE, "b7ad6b7169203331"], "{sent}");
+    }
 }
 
 /// Errors of all kinds, with hostile texts wherever there is one.
 fn bodies_of_hostile_texts() -> Vec<Vec<u8>> {
     let (_stub, bodies, builder) = keeping();
-    let sentry = builder.client_errors(true).build().unwrap();
+    let sentry = builder.client_errors(true).traces_sample_rate(1.0).build().unwrap();
     let registry = Registry::builder().error_log_capacity(1_000).build().unwrap();
     let engine = Engine::builder(registry.clone()).exporter(sentry).start().unwrap();
     let long = "é".repeat(300);
@@ -201,7 +212,9 @@ fn bodies_of_hostile_texts() -> Vec<Vec<u8>> {
         for (method, route) in [("GET", "/items/{id}"), ("GET", text), (text, "/")] {
             let outcome = [Outcome::Status(404), Outcome::Status(503), Outcome::Panicked][i % 3];
             let endpoint = registry.endpoint(method, route);
-            registry.record_error(endpoint, outcome, Duration::from_micros(350), text);
+            let took = Duration::from_micros(350);
+            registry.record_error(endpoint, outcome, took, text);
+            registry.with_recorder(|recorder| recorder.log_request(endpoint, outcome, took, None, 0.5));
         }
     }
     assert!(engine.shutdown(Duration::from_secs(60)));
@@ -209,8 +222,8 @@ fn bodies_of_hostile_texts() -> Vec<Vec<u8>> {
     std::mem::take(&mut *bodies.lock().unwrap())
 }
 
-/// Puts events through Relay's normaliser, and says how many there were.
-fn normalise(bodies: &[Vec<u8>]) -> u64 {
+/// Puts events and transactions through Relay's normaliser, and says how many there were.
+fn normalise(bodies: &[Vec<u8>]) -> usize {
     let folder = Folder::new("sentry");
     for (i, body) in bodies.iter().enumerate() {
         fs::write(folder.path().join(format!("{i}.envelope")), body).unwrap();
@@ -218,18 +231,17 @@ fn normalise(bodies: &[Vec<u8>]) -> u64 {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exporters/read_sentry.py");
     let output = python("python").arg(script).arg(folder.path()).output().expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut events = String::new();
-    output.stdout.as_slice().read_to_string(&mut events).unwrap();
-    events.trim().parse().unwrap()
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
 #[test]
 #[ignore = "needs python with sentry-relay"]
 fn the_normaliser_of_sentrys_relay_finds_no_error_and_drops_nothing() {
     for bodies in [bodies_of_a_service(), bodies_of_hostile_texts()] {
-        let events = received(&bodies).events();
-        assert!(events >= 9);
-        assert_eq!(normalise(&bodies), events);
+        let received = received(&bodies);
+        let (events, transactions) = (received.events.len(), received.transactions.len());
+        assert!(events >= 9 && transactions >= 15);
+        assert_eq!(normalise(&bodies), events + transactions);
     }
 }
 

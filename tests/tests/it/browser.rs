@@ -13,6 +13,8 @@ use metrics_core::alert::{Comparison, Metric, Rule};
 use serde_json::{Value, json};
 use tests::{Browser, Client, Example, Look, Server, settled};
 
+mod exporters;
+
 const TOKEN: &str = "read-0123456789abcdef";
 
 /// WebDriver's code points of keys.
@@ -260,6 +262,8 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
             "{chart} shows {shown}: {resources}"
         );
     }
+
+    assert_eq!(browser.get("document.querySelector('#exporters').hidden"), true);
 
     // Limits are those of the rules.
     assert_eq!(browser.text("#latency-note"), "log scale; limits: P95 5 s, Average 3 s");

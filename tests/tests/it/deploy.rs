@@ -36,7 +36,7 @@ fn rules_and_dashboard_name_only_what_is_exposed() {
         ticks: one,
         tick_time: second,
     };
-    Exposition::new().render_with(&registry.snapshot(), &resources, Format::Text, &mut exposed);
+    Exposition::new().render_with(&registry.snapshot(), &resources, &[], Format::Text, &mut exposed);
     let exposed = families(&String::from_utf8(exposed).unwrap());
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
     for file in ["rules.yml", "rules_test.yml", "grafana/dashboards/http.json"] {

@@ -16,6 +16,7 @@ mod neighbours;
 mod options;
 mod outcomes;
 mod prometheus;
+mod requests;
 mod routes;
 mod storms;
 mod windows;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use metrics_core::{Outcome, Registry};
 use metrics_export::prometheus::{Exposition, Format, Names, Resources};
+use metrics_export::push::Counts;
 
 #[test]
 #[ignore = "needs promtool: apt install prometheus"]
@@ -38,12 +39,13 @@ fn promtool_finds_nothing_wrong_with_names_types_and_help() {
         ticks: Some(1),
         tick_time: second,
     };
+    let exporters = [Counts { exporter: "otlp".to_owned(), ..Counts::default() }];
     for names in [Names::Prometheus, Names::OpenTelemetry] {
         let exposition =
             Exposition::builder().names(names).constant_label("env", "a\"\\\nb").top_consumers(5);
         let mut text = Vec::new();
         let exposition = exposition.build().unwrap();
-        exposition.render_with(&registry.snapshot(), &resources, Format::Text, &mut text);
+        exposition.render_with(&registry.snapshot(), &resources, &exporters, Format::Text, &mut text);
         let mut promtool = Command::new("promtool")
             .args(["check", "metrics"])
             .stdin(Stdio::piped())

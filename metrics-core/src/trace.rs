@@ -1,0 +1,162 @@
+//! Which trace a request belongs to, in the terms of W3C's Trace Context: <https://www.w3.org/TR/trace-context/>.
+
+use std::fmt;
+use std::num::{NonZeroU64, NonZeroU128};
+
+use serde::{Deserialize, Serialize};
+
+/// Which trace a request belongs to: 128 bits, not all of them 0.
+///
+/// Shown as 32 hexadecimal digits, in small letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct TraceId(NonZeroU128);
+
+/// A text that is no trace's: not 32 hexadecimal digits in small letters, or all of them 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a trace's id; allowed: 32 hexadecimal digits in small letters, not all of them 0")]
+pub struct ParseTraceIdError;
+
+impl TraceId {
+    /// The id of these bits, unless all of them are 0.
+    pub fn new(bits: u128) -> Option<Self> {
+        NonZeroU128::new(bits).map(Self)
+    }
+
+    /// Its bits.
+    pub fn bits(self) -> u128 {
+        self.0.get()
+    }
+}
+
+impl std::str::FromStr for TraceId {
+    type Err = ParseTraceIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if !is_small_hex(text, 32) {
+            return Err(ParseTraceIdError);
+        }
+        u128::from_str_radix(text, 16).ok().and_then(Self::new).ok_or(ParseTraceIdError)
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl From<TraceId> for String {
+    fn from(id: TraceId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for TraceId {
+    type Error = ParseTraceIdError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Which span of a trace: 64 bits, not all of them 0.
+///
+/// Shown as 16 hexadecimal digits, in small letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct SpanId(NonZeroU64);
+
+/// A text that is no span's: not 16 hexadecimal digits in small letters, or all of them 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a span's id; allowed: 16 hexadecimal digits in small letters, not all of them 0")]
+pub struct ParseSpanIdError;
+
+impl SpanId {
+    /// The id of these bits, unless all of them are 0.
+    pub fn new(bits: u64) -> Option<Self> {
+        NonZeroU64::new(bits).map(Self)
+    }
+
+    /// Its bits.
+    pub fn bits(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl std::str::FromStr for SpanId {
+    type Err = ParseSpanIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if !is_small_hex(text, 16) {
+            return Err(ParseSpanIdError);
+        }
+        u64::from_str_radix(text, 16).ok().and_then(Self::new).ok_or(ParseSpanIdError)
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl From<SpanId> for String {
+    fn from(id: SpanId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for SpanId {
+    type Error = ParseSpanIdError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Where a request stands in a trace, as whoever sent it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TraceContext {
+    /// The trace that the request belongs to.
+    pub trace: TraceId,
+    /// The span of the caller, if it names one: the parent of the request's own.
+    pub parent: Option<SpanId>,
+    /// Whether the caller says that the trace is recorded.
+    pub sampled: bool,
+}
+
+fn is_small_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(all(test, not(metrics_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_32_small_hexadecimal_digits_and_not_all_of_them_0() {
+        let text = "0af7651916cd43dd8448eb211c80319c";
+        assert_eq!(text.parse::<TraceId>().unwrap().to_string(), text);
+        let (short, long) = (&text[1..], format!("{text}0"));
+        let upper = text.to_uppercase();
+        let zeros = "0".repeat(32);
+        let plus = format!("+{short}");
+        for wrong in ["", short, &long, &upper, &zeros, &plus, "é"] {
+            assert_eq!(wrong.parse::<TraceId>(), Err(ParseTraceIdError), "{wrong}");
+        }
+        assert_eq!(TraceId::new(0), None);
+        assert_eq!(TraceId::new(0xab).unwrap().to_string().len(), 32);
+    }
+
+    #[test]
+    fn a_span_is_16_small_hexadecimal_digits_and_not_all_of_them_0() {
+        let text = "b7ad6b7169203331";
+        assert_eq!(text.parse::<SpanId>().unwrap().to_string(), text);
+        let (upper, zeros, plus) = (text.to_uppercase(), "0".repeat(16), format!("+{}", &text[1..]));
+        for wrong in ["", &text[1..], &upper, &zeros, &plus, "é"] {
+            assert_eq!(wrong.parse::<SpanId>(), Err(ParseSpanIdError), "{wrong}");
+        }
+        assert_eq!((SpanId::new(0), SpanId::new(7).unwrap().bits()), (None, 7));
+    }
+}

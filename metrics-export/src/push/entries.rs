@@ -1,0 +1,53 @@
+//! What was logged of a window, one by one: bounded, and what found no room counted.
+
+use std::collections::VecDeque;
+
+/// Entries of a log, the oldest first, and how many are not among them.
+#[derive(Debug, Clone)]
+pub(super) struct Entries<T> {
+    pub(super) list: VecDeque<T>,
+    pub(super) missed: u64,
+}
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self { list: VecDeque::new(), missed: 0 }
+    }
+}
+
+impl<T> Entries<T> {
+    pub(super) fn add(&mut self, entries: impl Iterator<Item = T>, missed: u64) {
+        self.list.extend(entries);
+        self.missed += missed;
+    }
+
+    /// Becomes one with those that follow.
+    pub(super) fn absorb(&mut self, next: Self) {
+        self.add(next.list.into_iter(), next.missed);
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.list.len() as u64
+    }
+}
+
+/// Drops the oldest entries until there are at most `max`, those that are being sent included, which stay. How many it dropped;
+/// those where they were say that they miss them.
+pub(super) fn bound<'a, T: 'a>(
+    waiting: impl Iterator<Item = &'a mut Entries<T>>,
+    sending: usize,
+    max: usize,
+) -> u64 {
+    let waiting: Vec<_> = waiting.collect();
+    let all = waiting.iter().map(|entries| entries.list.len()).sum::<usize>() + sending;
+    let mut left = all.saturating_sub(max);
+    let mut dropped = 0;
+    for entries in waiting {
+        let count = left.min(entries.list.len());
+        entries.list.drain(..count);
+        entries.missed += count as u64;
+        dropped += count as u64;
+        left -= count;
+    }
+    dropped
+}
