@@ -3,9 +3,11 @@
 usage: read_sentry.py FOLDER; prints how many there were
 """
 
+import calendar
 import json
 import pathlib
 import sys
+import time
 
 from sentry_relay.processing import StoreNormalizer
 
@@ -41,16 +43,24 @@ def check(sent, got, path):
         assert sent == got, f"{path}: {sent!r} became {got!r}"
 
 
+def seconds(timestamp):
+    """Since 1970, of a number or of a date such as 2026-11-23T09:09:31.179286061Z."""
+    if not isinstance(timestamp, str):
+        return timestamp
+    whole, _, fraction = timestamp.rstrip("Z").partition(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
+
+
 def normalised(normalizer, payload):
     sent = json.loads(payload)
     got = normalizer.normalize_event(raw_event=payload)
     assert "_meta" not in got, f"{got['_meta']} of {sent}"
     assert not got.get("errors"), got["errors"]
     got["tags"] = dict(got["tags"])
+    sent["timestamp"] = seconds(sent["timestamp"])
     # Where Relay keeps the server's name.
     got["server_name"] = got["tags"].pop("server_name")
     check(sent, got, "event")
-    return got["level"], got["fingerprint"]
 
 
 def main(folder):
