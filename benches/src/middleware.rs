@@ -10,6 +10,7 @@ mod clock;
 mod measure;
 mod peers;
 mod shape;
+mod sink;
 
 pub use arm::{Arm, Entry, Visitor};
 pub use calls::{Caller, Meter};

@@ -119,6 +119,21 @@ impl Watch {
         Self { worker, endpoint, outcome, end, sized, bytes, broken: true }
     }
 
+    /// Records the request. Out of line, since by default the head has done so.
+    #[inline(never)]
+    fn record(&mut self) {
+        let (recorder, endpoint, outcome) = (self.worker.recorder(), self.endpoint, self.outcome);
+        if let End::Record { start, consumer, noted } = &mut self.end
+            && let Some(start) = start.take()
+        {
+            let nanos = recorder.finish(start, endpoint, outcome);
+            if noted.is_some() || nanos >= self.worker.shared().notable_nanos {
+                self.worker.note_body(endpoint, outcome, nanos, noted.as_deref().copied());
+            }
+            self.worker.count_consumer(*consumer, outcome, nanos);
+        }
+    }
+
     /// Counts bytes that were given out, and says whether they were the last ones.
     #[inline]
     fn gave(&mut self, bytes: usize) -> bool {
@@ -134,19 +149,12 @@ impl Watch {
 impl Drop for Watch {
     #[inline]
     fn drop(&mut self) {
+        if matches!(self.end, End::Record { .. }) {
+            self.record();
+        }
         let (recorder, endpoint, outcome) = (self.worker.recorder(), self.endpoint, self.outcome);
-        match &mut self.end {
-            End::Recorded => {}
-            End::Stream => recorder.close_stream(),
-            End::Record { start, consumer, noted } => {
-                if let Some(start) = start.take() {
-                    let nanos = recorder.finish(start, endpoint, outcome);
-                    if noted.is_some() || nanos >= self.worker.shared().notable_nanos {
-                        self.worker.note_body(endpoint, outcome, nanos, noted.as_deref().copied());
-                    }
-                    self.worker.count_consumer(*consumer, outcome, nanos);
-                }
-            }
+        if matches!(self.end, End::Stream) {
+            recorder.close_stream();
         }
         if !self.sized {
             recorder.add_bytes(endpoint, outcome, 0, self.bytes);

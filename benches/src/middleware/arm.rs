@@ -1,18 +1,25 @@
 //! The arms: the same app, and around it nothing or one of the middlewares.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error};
 use metrics_actix::Metrics;
+use metrics_actix::datadog::Datadog;
+use metrics_actix::ecs;
+use metrics_actix::elasticsearch::Elasticsearch;
+use metrics_actix::otlp::Otlp;
+use metrics_actix::sentry::Sentry;
 
 use crate::figures::{BARE, OURS};
 use crate::middleware::app::routes;
 use crate::middleware::clock::ReadClock;
-use crate::middleware::peers;
+use crate::middleware::{peers, sink};
 
 pub(crate) const CLOCK: &str = "clock";
+pub(crate) const EXPORTING: &str = "ours, with exporters";
 pub(crate) const ACTIX_WEB_PROM: &str = "actix-web-prom";
 pub(crate) const OPENTELEMETRY: &str = "opentelemetry";
 
@@ -25,6 +32,8 @@ pub enum Arm {
     Clock,
     /// Ours.
     Ours,
+    /// Ours, whose figures and errors are sent to four places each second, and traces of what is slow.
+    Exporting,
     /// `actix-web-prom`.
     ActixWebProm,
     /// `RequestMetrics` of `opentelemetry-instrumentation-actix-web`.
@@ -33,7 +42,8 @@ pub enum Arm {
 
 impl Arm {
     /// All of them, the bare one first.
-    pub const ALL: [Self; 5] = [Self::Bare, Self::Clock, Self::Ours, Self::ActixWebProm, Self::OpenTelemetry];
+    pub const ALL: [Self; 6] =
+        [Self::Bare, Self::Clock, Self::Ours, Self::Exporting, Self::ActixWebProm, Self::OpenTelemetry];
 
     /// What it is called in tables, in JSON, by criterion and on command lines.
     pub fn name(self) -> &'static str {
@@ -41,6 +51,7 @@ impl Arm {
             Self::Bare => BARE,
             Self::Clock => CLOCK,
             Self::Ours => OURS,
+            Self::Exporting => EXPORTING,
             Self::ActixWebProm => ACTIX_WEB_PROM,
             Self::OpenTelemetry => OPENTELEMETRY,
         }
@@ -61,6 +72,10 @@ impl Arm {
                 let metrics = Metrics::builder("bench").build().expect("the name is valid");
                 visitor.visit(move || app().wrap(metrics.middleware()))
             }
+            Self::Exporting => {
+                let metrics = exporting();
+                visitor.visit(move || app().wrap(metrics.middleware()))
+            }
             Self::ActixWebProm => {
                 let metrics = peers::actix_web_prom();
                 visitor.visit(move || app().wrap(metrics.clone()))
@@ -71,6 +86,23 @@ impl Arm {
             }
         }
     }
+}
+
+/// Ours with all destinations that come with it, which all take what they are sent.
+fn exporting() -> Metrics {
+    let (addr, second) = (sink::start(), Duration::from_secs(1));
+    let (url, dsn) = (format!("http://{addr}"), format!("http://key@{addr}/1"));
+    let otlp = Otlp::builder().endpoint(&*url).interval(second).build();
+    let datadog = Datadog::builder().agent_url(&*url).interval(second).slow(second).build();
+    let sentry = Sentry::builder().dsn(dsn).release("bench").interval(second).build();
+    let elastic = Elasticsearch::builder(&*url, ecs::Service::new("bench")).interval(second).build();
+    Metrics::builder("bench")
+        .exporter(otlp.expect("the settings are in range"))
+        .exporter(datadog.expect("the settings are in range"))
+        .exporter(elastic.expect("the settings are in range"))
+        .exporter(sentry.expect("the settings are in range"))
+        .build()
+        .expect("the name is valid")
 }
 
 /// Does something with an arm's app.

@@ -1,0 +1,268 @@
+//! A service under load, while all of its destinations fail in the same way for a while: it does as without them.
+//!
+//! `METRICS_TEST_FAULT_SECONDS` says how long each fault lasts; default: 60. What is printed is for people: times are those of this
+//! machine, and of a build without optimisation unless the tests are built with `--release`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, rt};
+use metrics_actix::Metrics;
+use metrics_actix::datadog::Datadog;
+use metrics_actix::ecs::Service;
+use metrics_actix::elasticsearch::Elasticsearch;
+use metrics_actix::otlp::{Otlp, Temporality};
+use metrics_actix::push::{Accepted, Counts, Exporter, Failed, Settings, Window};
+use metrics_actix::sentry::Sentry;
+use serde_json::Value;
+use tests::{Server, settled};
+
+use crate::allocator::bytes_in_use;
+use crate::bulk;
+use crate::datadog::Received;
+use crate::decode;
+use crate::faults::FAULTS;
+use crate::load::{Load, p99};
+use crate::sentry;
+use crate::stub::{Fault, Stub};
+
+/// More than this is no more flat: an attempt that is under way needs some hundreds of kilobytes.
+const FLAT_BYTES: usize = 2 << 20;
+
+fn shop(config: &mut ServiceConfig) {
+    config
+        .route("/items/{id}", web::get().to(|| async { "a chair, the end" }))
+        .route("/fails", web::get().to(|| async { HttpResponse::InternalServerError().body("the end") }));
+}
+
+/// An exporter that does not wait long before it tries again, so that a test need not either.
+struct Hasty<E>(E);
+
+impl<E: Exporter> Exporter for Hasty<E> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn settings(&self) -> Settings {
+        let mut settings = self.0.settings();
+        settings.max_pause = settings.interval * 4;
+        settings.first_pause = settings.interval;
+        settings
+    }
+
+    fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
+        self.0.export(window, deadline)
+    }
+}
+
+/// The destinations, one of each kind, and what arrives there.
+struct Destinations {
+    otlp: (Stub, Arc<Mutex<u64>>),
+    elastic: (Stub, Arc<Mutex<HashMap<String, Value>>>),
+    datadog: (Stub, Arc<Mutex<Received>>),
+    sentry: (Stub, Arc<Mutex<sentry::Received>>),
+}
+
+impl Destinations {
+    fn start(fault: Fault) -> Self {
+        let requests = Arc::new(Mutex::new(0));
+        let stored = Arc::new(Mutex::new(HashMap::new()));
+        let received = Arc::new(Mutex::new(Received::default()));
+        let (counted, storing, receiving) =
+            (Arc::clone(&requests), Arc::clone(&stored), Arc::clone(&received));
+        let otlp = Stub::start(fault, move |body| {
+            *counted.lock().unwrap() += decode::requests(body);
+            Vec::new()
+        });
+        let elastic = Stub::start(fault, move |body| bulk::store(body, &storing));
+        let datadog = Stub::start(fault, move |body| {
+            receiving.lock().unwrap().take(body);
+            Vec::new()
+        });
+        let envelopes = Arc::new(Mutex::new(sentry::Received::default()));
+        let sentry = Stub::start(fault, {
+            let envelopes = Arc::clone(&envelopes);
+            move |body| {
+                envelopes.lock().unwrap().take(body);
+                Vec::new()
+            }
+        });
+        Self {
+            otlp: (otlp, requests),
+            elastic: (elastic, stored),
+            datadog: (datadog, received),
+            sentry: (sentry, envelopes),
+        }
+    }
+
+    fn heal(&self) {
+        [&self.otlp.0, &self.elastic.0, &self.datadog.0, &self.sentry.0].into_iter().for_each(Stub::heal);
+    }
+
+    /// A monitor that sends to all of them, with windows of this length.
+    fn monitor(&self, interval: Duration) -> Metrics {
+        let timeout = interval * 4;
+        let mut otlp = Otlp::builder().endpoint(self.otlp.0.url()).temporality(Temporality::Delta);
+        let mut elastic = Elasticsearch::builder(self.elastic.0.url(), Service::new("shop")).max_errors(500);
+        let mut datadog =
+            Datadog::builder().agent_url(self.datadog.0.url()).max_traces(1_000).sample_rate(0.05);
+        let mut sentry = Sentry::builder().dsn(sentry::dsn(&self.sentry.0)).release("shop@1.2.3");
+        sentry = sentry.traces_sample_rate(0.05).max_transactions(5);
+        if let Some(authority) = self.otlp.0.authority() {
+            otlp = otlp.root_certificates(authority);
+        }
+        if let Some(authority) = self.elastic.0.authority() {
+            elastic = elastic.root_certificates(authority);
+        }
+        if let Some(authority) = self.datadog.0.authority() {
+            datadog = datadog.root_certificates(authority);
+        }
+        if let Some(authority) = self.sentry.0.authority() {
+            sentry = sentry.root_certificates(authority);
+        }
+        Metrics::builder("shop")
+            .exporter(Hasty(otlp.interval(interval).timeout(timeout).build().unwrap()))
+            .exporter(Hasty(elastic.interval(interval).timeout(timeout).build().unwrap()))
+            .exporter(Hasty(datadog.interval(interval).timeout(timeout).build().unwrap()))
+            .exporter(Hasty(sentry.interval(interval).timeout(timeout).build().unwrap()))
+            .build()
+            .unwrap()
+    }
+}
+
+/// How long requests take without any exporter.
+fn without_exporters(lasts: Duration) -> Vec<Duration> {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(2, &metrics, shop);
+    let load = Load::start(&server);
+    thread::sleep(lasts);
+    load.stop()
+}
+
+/// The most memory in use, and the most that is resident, over a while; in bytes.
+fn most(lasts: Duration) -> (usize, usize) {
+    let looks = (0..20).map(|_| {
+        thread::sleep(lasts / 20);
+        (bytes_in_use(), resident_bytes())
+    });
+    looks.fold((0, 0), |(used, resident), look| (used.max(look.0), resident.max(look.1)))
+}
+
+/// Pages are of 4 KiB where these tests run.
+fn resident_bytes() -> usize {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) << 12
+}
+
+fn wait_until(metrics: &Metrics, all: impl Fn(&Counts) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !metrics.exporters().iter().all(&all) {
+        assert!(Instant::now() < deadline, "{:?}", metrics.exporters());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Everything that was counted has arrived, or was counted as dropped.
+fn check(fault: Fault, metrics: &Metrics, destinations: &Destinations, calls: u64, errors: u64) {
+    for counts in metrics.exporters() {
+        let settled = counts.windows_sent + counts.windows_merged + counts.windows_dropped;
+        assert_eq!((counts.windows, counts.windows_waiting), (settled, 0), "{fault:?}: {counts:?}");
+        assert_eq!((counts.failing, counts.requests_waiting, counts.errors_waiting), (0, 0, 0), "{counts:?}");
+        let logged = counts.errors_sent + counts.errors_dropped + counts.errors_missed;
+        let expected = if counts.exporter == "otlp" { 0 } else { errors };
+        assert_eq!(logged, expected, "{fault:?}: {counts:?}");
+    }
+    let [otlp, elastic, datadog, sentry] = &metrics.exporters()[..] else { panic!("there are four") };
+    let requests = *destinations.otlp.1.lock().unwrap() + otlp.calls_dropped;
+    match fault {
+        // Taken, but nobody could know: sent again, as OTLP has no names for what was sent.
+        Fault::HalfOpen => assert!(requests >= calls, "{requests} of {calls}"),
+        _ => assert_eq!(requests, calls, "{fault:?}"),
+    }
+    let stored = destinations.elastic.1.lock().unwrap();
+    let of = |dataset: &str| {
+        let of = |document: &&Value| document["event"]["dataset"] == dataset;
+        stored.values().filter(of).collect::<Vec<_>>()
+    };
+    let whole = of("http.summary").into_iter().filter(|summary| summary["labels"].is_null());
+    let summed: u64 = whole.map(|summary| summary["requests"]["count"].as_u64().unwrap()).sum();
+    assert_eq!(summed + elastic.calls_dropped, calls, "{fault:?}");
+    assert_eq!(of("http.errors").len() as u64, elastic.errors_sent, "{fault:?}");
+    let received = destinations.datadog.1.lock().unwrap();
+    assert_eq!(received.hits() + datadog.calls_dropped, calls, "{fault:?}");
+    let sessions = destinations.sentry.1.lock().unwrap().sessions() + sentry.calls_dropped;
+    match fault {
+        // As with OTLP.
+        Fault::HalfOpen => assert!(sessions >= calls, "{sessions} of {calls}"),
+        _ => assert_eq!(sessions, calls, "{fault:?}"),
+    }
+}
+
+#[test]
+#[ignore = "needs a process of its own, and minutes"]
+fn a_service_does_as_without_exporters_while_all_destinations_fail() {
+    let seconds = std::env::var("METRICS_TEST_FAULT_SECONDS").map_or(60.0, |text| text.parse().unwrap());
+    let lasts = Duration::from_secs_f64(seconds);
+    println!(
+        "p99 in microseconds: without exporters before and after, with four of them that fail, difference"
+    );
+    for fault in FAULTS {
+        let before = without_exporters(lasts / 4);
+        let destinations = Destinations::start(fault);
+        let metrics = destinations.monitor(lasts / 100);
+        let server = Server::start(2, &metrics, shop);
+        let load = Load::start(&server);
+        // Until the queues are full.
+        thread::sleep(lasts / 2);
+        let (used, resident) = most(lasts / 4);
+        let (used_later, resident_later) = most(lasts / 4);
+        let took = load.stop();
+        for counts in metrics.exporters() {
+            // Before the load there is nothing to send to Sentry.
+            let is_idle = counts.exporter == "sentry" && counts.windows_sent < 5;
+            assert!((counts.windows_sent == 0 || is_idle) && counts.failing > 1, "{counts:?}");
+        }
+
+        // Well again, under load, and without a restart.
+        let load = Load::start(&server);
+        destinations.heal();
+        let healed = Instant::now();
+        wait_until(&metrics, |counts| counts.windows_sent >= 3 && counts.failing == 0);
+        let recovered = healed.elapsed();
+        let calls = (took.len() + load.stop().len()) as u64;
+        let total = settled(&metrics, calls).total;
+        drop(server);
+        let begun = Instant::now();
+        assert!(rt::System::new().block_on(metrics.shutdown(Duration::from_secs(30))));
+        let shutdown = begun.elapsed();
+        check(fault, &metrics, &destinations, calls, total.errors);
+
+        let mut without = [before, without_exporters(lasts / 4)].concat();
+        without.sort_unstable();
+        let [off, on] = [&without, &took].map(|took| p99(took).as_secs_f64() * 1e6);
+        println!(
+            "{fault:?}: {off:.0} of {}, {on:.0} of {}: {:+.0} us, {:+.1} %; recovered after {} ms, shut down after {} ms; \
+             in use {} KiB, later {} KiB; resident {} KiB, later {} KiB",
+            without.len(),
+            took.len(),
+            on - off,
+            (on / off - 1.0) * 100.0,
+            recovered.as_millis(),
+            shutdown.as_millis(),
+            used >> 10,
+            used_later >> 10,
+            resident >> 10,
+            resident_later >> 10,
+        );
+        assert!(used_later < used + FLAT_BYTES, "{fault:?}: {used} bytes in use, and {used_later} later");
+        // The allocator's arenas grow for a while.
+        assert!(
+            resident_later < resident + 4 * FLAT_BYTES,
+            "{fault:?}: {resident} bytes, {resident_later} later"
+        );
+    }
+}
