@@ -27,7 +27,7 @@
 //!
 //! **Limits.** `X-Sentry-Rate-Limits` and `Retry-After` are honoured by category: what they forbid is left out, as Sentry asks
 //! for, and counted. What failed otherwise is sent again, events under the same id, which Sentry takes once. Sessions have no
-//! id: those whose answer got lost count twice.
+//! id: those whose answer got lost count twice, so they are sent only if there is time for an answer.
 
 mod builder;
 mod discards;

@@ -114,8 +114,14 @@ impl Sentry {
 
     /// Sends what is left of the window.
     fn send_all(&mut self, deadline: Instant) -> Result<(), Failed> {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let enough = left() / 2;
         while let Some(item) = self.attempt.items.front() {
             let (category, count) = loss(item);
+            // They have no id, and would count twice if their answer came too late.
+            if category == Category::Session && left() < enough {
+                return Err(Failed::temporary("there was too little time left for sessions"));
+            }
             if let Some(left) = self.rate_limits.left(category, Instant::now()) {
                 let why = format!("it asked for no {} for {} s", name(category), left.as_secs() + 1);
                 self.attempt.discards.add(category, Reason::RatelimitBackoff, count, why);
@@ -229,6 +235,8 @@ mod tests {
     use crate::push::Process;
 
     const OK: &str = "200 OK\r\n";
+    /// An answer that takes longer than a second.
+    const LATE: &str = "200 late\r\n";
 
     /// Answers one request after the other with these statuses and headers, on as many connections as it takes: what came, as
     /// envelopes, and the connections.
@@ -243,6 +251,9 @@ mod tests {
                 while let Some(envelope) = read(&mut stream) {
                     let head = answers[envelopes.len()];
                     envelopes.push(envelope);
+                    if head == LATE {
+                        thread::sleep(Duration::from_millis(1_200));
+                    }
                     write!(stream.get_mut(), "HTTP/1.1 {head}content-length: 0\r\n\r\n").unwrap();
                     if envelopes.len() == N {
                         break;
@@ -329,6 +340,20 @@ mod tests {
         assert_eq!(kinds(&envelopes), "eees");
         let ids = ids(&envelopes);
         assert_eq!((ids[1] == ids[2], ids[0] == ids[1]), (true, false));
+    }
+
+    #[test]
+    fn sessions_are_not_begun_when_there_is_little_time_for_their_answer() {
+        let (dsn, server) = sentry([LATE, OK]);
+        let mut sentry = Sentry::builder().dsn(dsn).release("1").build().unwrap();
+        let window = window(&[NO_STOCK]);
+        let failed = sentry.export(&window, Instant::now() + Duration::from_secs(2)).unwrap_err();
+        assert_eq!(
+            (failed.permanent, &*failed.reason),
+            (false, "there was too little time left for sessions")
+        );
+        assert_eq!(sentry.export(&window, deadline()), Ok(Accepted::default()));
+        assert_eq!(kinds(&server.join().unwrap().0), "es");
     }
 
     #[test]

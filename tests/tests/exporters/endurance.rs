@@ -195,11 +195,8 @@ fn check(fault: Fault, metrics: &Metrics, destinations: &Destinations, calls: u6
     let received = destinations.datadog.1.lock().unwrap();
     assert_eq!(received.hits() + datadog.calls_dropped, calls, "{fault:?}");
     let sessions = destinations.sentry.1.lock().unwrap().sessions() + sentry.calls_dropped;
-    match fault {
-        // As with OTLP.
-        Fault::HalfOpen => assert!(sessions >= calls, "{sessions} of {calls}"),
-        _ => assert_eq!(sessions, calls, "{fault:?}"),
-    }
+    // Those whose answer comes too late, as it can under load, are sent again, and have no names either.
+    assert!(sessions >= calls, "{fault:?}: {sessions} of {calls}");
 }
 
 #[test]

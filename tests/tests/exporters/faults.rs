@@ -246,8 +246,9 @@ fn every_event_arrives_once_and_every_request_as_a_session_whatever_failed_meanw
                     }
                 });
                 let mut exporter = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3");
-                exporter =
-                    exporter.max_events(1_000).events_per_minute(1_000).interval(INTERVAL).timeout(TIMEOUT);
+                // Longer than elsewhere, as a window is many envelopes.
+                exporter = exporter.interval(INTERVAL).timeout(TIMEOUT * 3);
+                exporter = exporter.max_events(1_000).events_per_minute(1_000);
                 if let Some(authority) = stub.authority() {
                     exporter = exporter.root_certificates(authority);
                 }
