@@ -46,7 +46,7 @@
 //! |---|---|
 //! | `alert-log`, `alert-webhook`, `alertmanager` | where notices of alerts can go |
 //! | `alert-toml` | rules of alerts from TOML |
-//! | `otlp`, `datadog`, `ecs-log`, `elasticsearch` | where figures and errors can be [sent to](Builder::exporter) |
+//! | `otlp`, `datadog`, `ecs-log`, `elasticsearch`, `sentry` | where figures and errors can be [sent to](Builder::exporter) |
 //! | `tls` | `https` URLs for all of them |
 //! | `redis`, `redis-cluster`, `redis-tls` | the figures of all instances of a service, by way of a Redis |
 //! | `facade` | what other crates emit through the `metrics` facade, in the registry |
@@ -99,6 +99,8 @@ pub use metrics_export::facade;
 pub use metrics_export::otlp;
 pub use metrics_export::prometheus;
 pub use metrics_export::push;
+#[cfg(feature = "sentry")]
+pub use metrics_export::sentry;
 pub use middleware::{MetricsService, Middleware, Recorded};
 
 /// The README's examples, compiled and run with the doc tests.
@@ -115,6 +117,11 @@ struct OtlpPage;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/datadog.md")]
 struct DatadogPage;
+
+/// As those of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sentry.md")]
+struct SentryPage;
 
 /// As those of the README.
 #[cfg(doctest)]

@@ -13,6 +13,10 @@ const DATADOG_PARENT: HeaderName = HeaderName::from_static("x-datadog-parent-id"
 const DATADOG_PRIORITY: HeaderName = HeaderName::from_static("x-datadog-sampling-priority");
 const DATADOG_TAGS: HeaderName = HeaderName::from_static("x-datadog-tags");
 
+/// That of Sentry's clients, such as `0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1`:
+/// <https://develop.sentry.dev/sdk/telemetry/traces/#header-sentry-trace>.
+const SENTRY_TRACE: HeaderName = HeaderName::from_static("sentry-trace");
+
 /// The tag with the upper 64 bits.
 const DATADOG_UPPER: &str = "_dd.p.tid=";
 
@@ -21,9 +25,12 @@ pub(crate) fn w3c(headers: &HeaderMap) -> Option<TraceContext> {
     parse(the_one(headers, TRACEPARENT)?)
 }
 
-/// As [`w3c`], or else what Datadog's headers say.
-pub(crate) fn w3c_or_datadog(headers: &HeaderMap) -> Option<TraceContext> {
-    if headers.contains_key(TRACEPARENT) { w3c(headers) } else { datadog(headers) }
+/// As [`w3c`], or else what Datadog's headers say, or Sentry's.
+pub(crate) fn any(headers: &HeaderMap) -> Option<TraceContext> {
+    if headers.contains_key(TRACEPARENT) {
+        return w3c(headers);
+    }
+    datadog(headers).or_else(|| sentry(headers))
 }
 
 /// The value of a header that is there once.
@@ -59,6 +66,16 @@ fn datadog(headers: &HeaderMap) -> Option<TraceContext> {
         trace: TraceId::new(u128::from(upper) << 64 | u128::from(lower))?,
         parent: the_one(headers, DATADOG_PARENT).and_then(decimal).and_then(SpanId::new),
         sampled: the_one(headers, DATADOG_PRIORITY).and_then(decimal).is_some_and(|priority| priority > 0),
+    })
+}
+
+fn sentry(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut fields = the_one(headers, SENTRY_TRACE)?.split('-');
+    Some(TraceContext {
+        trace: fields.next()?.parse().ok()?,
+        parent: Some(fields.next()?.parse().ok()?),
+        // Without it the decision is left to others.
+        sampled: fields.next() == Some("1"),
     })
 }
 
@@ -130,7 +147,7 @@ mod tests {
     #[test]
     fn two_headers_name_no_trace() {
         let value = format!("00-{TRACE}-b7ad6b7169203331-01");
-        for context in [w3c, w3c_or_datadog] {
+        for context in [w3c, any] {
             assert_eq!(context(&headers(&[])), None);
             let once = context(&headers(&[("traceparent", &value)])).unwrap();
             assert_eq!(once.trace.to_string(), TRACE);
@@ -141,7 +158,7 @@ mod tests {
     #[test]
     fn datadogs_headers_are_taken_where_there_is_no_traceparent() {
         let [trace, parent] = [("x-datadog-trace-id", "1311768467463790320"), ("x-datadog-parent-id", "42")];
-        let context = |values: &[_]| w3c_or_datadog(&headers(values));
+        let context = |values: &[_]| any(&headers(values));
         assert_eq!(w3c(&headers(&[trace, parent])), None);
         let known = context(&[trace, parent, ("x-datadog-sampling-priority", "2")]).unwrap();
         assert_eq!(known.trace.to_string(), "0000000000000000123456789abcdef0");
@@ -160,5 +177,23 @@ mod tests {
         let w3c = format!("00-{TRACE}-b7ad6b7169203331-01");
         assert_eq!(context(&[trace, ("traceparent", &w3c)]).unwrap().trace.to_string(), TRACE);
         assert_eq!(context(&[trace, ("traceparent", "00")]), None);
+    }
+
+    #[test]
+    fn sentrys_header_is_taken_where_there_is_no_other() {
+        let of = |value: &str| any(&headers(&[("sentry-trace", value)]));
+        let whole = format!("{TRACE}-b7ad6b7169203331");
+        for (value, sampled) in
+            [(whole.clone(), false), (format!("{whole}-1"), true), (format!("{whole}-0"), false)]
+        {
+            let known = of(&value).unwrap();
+            assert_eq!((known.trace.to_string().as_str(), known.sampled), (TRACE, sampled), "{value}");
+            assert_eq!(known.parent, SpanId::new(0xb7ad_6b71_6920_3331));
+        }
+        for wrong in ["", "-", TRACE, &format!("{TRACE}-"), &whole.to_uppercase(), &whole[1..]] {
+            assert_eq!(of(wrong), None, "{wrong:?}");
+        }
+        let both = [("sentry-trace", whole.as_str()), ("x-datadog-trace-id", "5")];
+        assert_eq!(any(&headers(&both)).unwrap().trace, TraceId::new(5).unwrap());
     }
 }

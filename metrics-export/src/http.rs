@@ -31,6 +31,9 @@ const ALLOWED: &str = "http://host[:port][/path]";
 #[cfg(feature = "tls")]
 const ALLOWED: &str = "http://host[:port][/path] or https://host[:port][/path]";
 
+/// How long a connection is kept, where any is: from one post to the next that follows at once.
+const MAX_IDLE: Duration = Duration::from_secs(2);
+
 type Config = ureq::config::ConfigBuilder<ureq::typestate::AgentScope>;
 
 /// Where to post to, and how.
@@ -48,6 +51,9 @@ pub(crate) struct Answer {
     /// How long whoever answered asks to be left alone.
     #[cfg(feature = "_push-http")]
     pub(crate) retry_after: Option<Duration>,
+    /// What Sentry says of its limits, if it does.
+    #[cfg(feature = "sentry")]
+    pub(crate) rate_limits: Option<String>,
     /// What came behind the head, or why it did not come.
     #[cfg(feature = "_push-http")]
     #[cfg_attr(
@@ -68,10 +74,14 @@ impl Answer {
     fn of(mut response: ureq::http::Response<ureq::Body>, timeout: Duration) -> Self {
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| retry_after_of(text, SystemTime::now()));
+        #[cfg(feature = "sentry")]
+        let rate_limits = rate_limits_of(response.headers());
         let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         Self {
             status: response.status().as_u16(),
             retry_after,
+            #[cfg(feature = "sentry")]
+            rate_limits,
             body: body.map_err(|error| reason(&error, timeout)),
         }
     }
@@ -89,9 +99,15 @@ impl Answer {
 }
 
 impl Client {
-    /// A client that posts to this URL.
-    pub(crate) fn new(url: impl Into<String>, proxy: Option<ureq::Proxy>) -> Result<Self, UrlError> {
-        Self::with(url, ureq::Agent::config_builder().proxy(proxy))
+    /// A client that posts to this URL, and keeps so many connections for what follows at once.
+    ///
+    /// A post each few seconds costs no more by a connection of its own, and none is found dead.
+    pub(crate) fn new(
+        url: impl Into<String>,
+        proxy: Option<ureq::Proxy>,
+        kept: usize,
+    ) -> Result<Self, UrlError> {
+        Self::with(url, ureq::Agent::config_builder().proxy(proxy).max_idle_connections(kept))
     }
 
     /// A client that trusts these certificates, in PEM, and no others.
@@ -99,6 +115,7 @@ impl Client {
     pub(crate) fn trusting(
         url: impl Into<String>,
         proxy: Option<ureq::Proxy>,
+        kept: usize,
         roots: &[u8],
     ) -> Result<Self, UrlError> {
         use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -111,7 +128,8 @@ impl Client {
             return Err(UrlError { reason: "there is no certificate in what it is to be trusted by" });
         }
         let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build();
-        Self::with(url, ureq::Agent::config_builder().proxy(proxy).tls_config(tls))
+        let config = ureq::Agent::config_builder().proxy(proxy).max_idle_connections(kept);
+        Self::with(url, config.tls_config(tls))
     }
 
     fn with(url: impl Into<String>, config: Config) -> Result<Self, UrlError> {
@@ -121,8 +139,7 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("metrics-export/", env!("CARGO_PKG_VERSION")))
-            // A post each few seconds costs no more by a connection of its own, and none is found dead.
-            .max_idle_connections(0)
+            .max_idle_age(MAX_IDLE)
             .build()
             .into();
         Ok(Self { agent, url, headers: HeaderMap::new() })
@@ -191,6 +208,13 @@ pub(crate) fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
     Some(SystemTime::from(date).duration_since(now).unwrap_or_default())
 }
 
+/// All values of `X-Sentry-Rate-Limits`, which can be of several lines.
+#[cfg(feature = "sentry")]
+fn rate_limits_of(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all("x-sentry-rate-limits").iter().filter_map(|value| value.to_str().ok());
+    values.map(str::to_owned).reduce(|all, value| format!("{all},{value}"))
+}
+
 /// What went wrong, without the URL.
 fn reason(error: &ureq::Error, timeout: Duration) -> String {
     match error {
@@ -221,11 +245,11 @@ mod tests {
     fn a_url_that_nothing_can_be_sent_to_is_refused_and_not_repeated() {
         let tls = if cfg!(feature = "tls") { "https://" } else { "https://example.com/hunter2" };
         for url in ["", "hunter2", "ftp://hunter2", tls, "http:///hunter2", "http://a b"] {
-            let error = Client::new(url, None).unwrap_err().to_string();
+            let error = Client::new(url, None, 0).unwrap_err().to_string();
             assert!(error.contains("; allowed: http://host[:port][/path]"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
-        let client = Client::new("http://127.0.0.1:9093/hunter2", None).unwrap();
+        let client = Client::new("http://127.0.0.1:9093/hunter2", None, 0).unwrap();
         #[cfg(feature = "_push-http")]
         let client = client.header("x-api-key", "hunter2").unwrap();
         assert!(!format!("{client:?}").contains("hunter2"));

@@ -15,6 +15,7 @@
 //! | `ecs-log` | [`ecs`] | errors and summaries as lines of ECS, the Elastic Common Schema |
 //! | `elasticsearch` | [`elasticsearch`] | the same straight to Elasticsearch or OpenSearch |
 //! | `otlp` | [`otlp`] | OpenTelemetry's metrics, pushed by HTTP |
+//! | `sentry` | [`sentry`] | errors and the health of releases, to Sentry |
 //! | `prometheus` | [`prometheus`] | what Prometheus scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
 
 #![forbid(unsafe_code)]
@@ -45,6 +46,8 @@ pub mod prometheus;
 pub mod push;
 #[cfg(any(feature = "datadog", feature = "otlp"))]
 mod random;
+#[cfg(feature = "sentry")]
+pub mod sentry;
 #[cfg(any(feature = "datadog", feature = "prometheus"))]
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "sketches have few kinds of fields"))]
 mod wire;

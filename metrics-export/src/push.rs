@@ -49,12 +49,14 @@ mod settings;
 pub use self::counts::Counts;
 pub use self::engine::{Builder, Engine};
 pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
-#[cfg(all(feature = "datadog", unix))]
+#[cfg(feature = "_push-http")]
+pub(crate) use self::post::Connection;
+#[cfg(any(feature = "sentry", all(feature = "datadog", unix)))]
 pub(crate) use self::post::checked;
 #[cfg(any(feature = "otlp", feature = "elasticsearch"))]
 pub(crate) use self::post::gzipped;
-#[cfg(feature = "_push-http")]
-pub(crate) use self::post::{Connection, post};
+#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
+pub(crate) use self::post::post;
 pub use self::secret::Secret;
 pub use self::settings::Settings;
 #[cfg(feature = "_push-http")]

@@ -11,6 +11,7 @@ use metrics_actix::datadog::Datadog;
 use metrics_actix::ecs;
 use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::Otlp;
+use metrics_actix::sentry::Sentry;
 
 use crate::figures::{BARE, OURS};
 use crate::middleware::app::routes;
@@ -31,7 +32,7 @@ pub enum Arm {
     Clock,
     /// Ours.
     Ours,
-    /// Ours, whose figures and errors are sent to three places each second, and traces of what is slow.
+    /// Ours, whose figures and errors are sent to four places each second, and traces of what is slow.
     Exporting,
     /// `actix-web-prom`.
     ActixWebProm,
@@ -89,14 +90,17 @@ impl Arm {
 
 /// Ours with all destinations that come with it, which all take what they are sent.
 fn exporting() -> Metrics {
-    let (url, second) = (format!("http://{}", sink::start()), Duration::from_secs(1));
+    let (addr, second) = (sink::start(), Duration::from_secs(1));
+    let (url, dsn) = (format!("http://{addr}"), format!("http://key@{addr}/1"));
     let otlp = Otlp::builder().endpoint(&*url).interval(second).build();
     let datadog = Datadog::builder().agent_url(&*url).interval(second).slow(second).build();
+    let sentry = Sentry::builder().dsn(dsn).release("bench").interval(second).build();
     let elastic = Elasticsearch::builder(&*url, ecs::Service::new("bench")).interval(second).build();
     Metrics::builder("bench")
         .exporter(otlp.expect("the settings are in range"))
         .exporter(datadog.expect("the settings are in range"))
         .exporter(elastic.expect("the settings are in range"))
+        .exporter(sentry.expect("the settings are in range"))
         .build()
         .expect("the name is valid")
 }

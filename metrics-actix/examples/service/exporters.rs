@@ -16,6 +16,10 @@ pub(crate) fn add(builder: Builder, options: &Options) -> Result<Builder, Box<dy
         Some(url) => datadog(builder, url)?,
         None => builder,
     };
+    let builder = match &options.sentry {
+        Some(dsn) => sentry(builder, dsn)?,
+        None => builder,
+    };
     match &options.ecs_log {
         Some(path) => ecs_log(builder, path),
         None => Ok(builder),
@@ -42,6 +46,19 @@ fn datadog(builder: Builder, url: &str) -> Result<Builder, Box<dyn Error>> {
 #[cfg(not(feature = "datadog"))]
 fn datadog(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
     Err("--datadog needs the feature datadog: cargo run --features datadog --example service -- --datadog URL".into())
+}
+
+#[cfg(feature = "sentry")]
+fn sentry(builder: Builder, dsn: &str) -> Result<Builder, Box<dyn Error>> {
+    let release = concat!("shop@", env!("CARGO_PKG_VERSION"));
+    let sentry = metrics_actix::sentry::Sentry::builder().dsn(dsn).release(release).environment();
+    Ok(builder.exporter(sentry.build().map_err(|error| format!("--sentry: {error}"))?))
+}
+
+#[cfg(not(feature = "sentry"))]
+fn sentry(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
+    Err("--sentry needs the feature sentry: cargo run --features sentry --example service -- --sentry DSN"
+        .into())
 }
 
 #[cfg(feature = "ecs-log")]

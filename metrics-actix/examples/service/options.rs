@@ -13,6 +13,8 @@ Usage: service [OPTIONS]
       --otlp URL       sends metrics to the OpenTelemetry collector there, such as http://127.0.0.1:4318 (feature otlp)
       --datadog URL    sends figures and traces of errors to the Datadog Agent there, such as http://127.0.0.1:8126
                        (feature datadog)
+      --sentry DSN     sends errors and the health of the release to this project of Sentry's, such as
+                       http://KEY@127.0.0.1:9000/1 (feature sentry)
       --ecs-log PATH   writes errors and summaries as lines of ECS to this file (feature ecs-log)
       --redis URL      shows the figures of all instances beside its own, by way of this Redis, such as
                        redis://127.0.0.1:6379/0 (needs the feature redis)
@@ -28,6 +30,7 @@ pub(crate) struct Options {
     pub(crate) demo_traffic: bool,
     pub(crate) otlp: Option<String>,
     pub(crate) datadog: Option<String>,
+    pub(crate) sentry: Option<String>,
     pub(crate) ecs_log: Option<String>,
     pub(crate) redis: Option<String>,
     pub(crate) instance: Option<String>,
@@ -49,6 +52,7 @@ impl Options {
             demo_traffic: false,
             otlp: None,
             datadog: None,
+            sentry: None,
             ecs_log: None,
             redis: None,
             instance: None,
@@ -78,6 +82,9 @@ impl Options {
                 }
                 Long("datadog") => {
                     options.datadog = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
+                }
+                Long("sentry") => {
+                    options.sentry = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
                 }
                 Long("ecs-log") => {
                     options.ecs_log = Some(parser.value().and_then(|value| value.string()).map_err(text)?);

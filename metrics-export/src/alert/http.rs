@@ -16,7 +16,7 @@ pub(super) struct Target(Client);
 
 impl Target {
     pub(super) fn new(url: String) -> Result<Self, UrlError> {
-        Ok(Self(Client::new(url, None)?))
+        Ok(Self(Client::new(url, None, 0)?))
     }
 
     /// Posts a body, and takes every 2xx for a success.

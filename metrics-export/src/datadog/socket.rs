@@ -105,7 +105,13 @@ fn answer(head: &[u8]) -> Option<Answer> {
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))
         .and_then(|(_, value)| retry_after_of(value, std::time::SystemTime::now()));
-    Some(Answer { status, retry_after, body: Ok(Vec::new()) })
+    Some(Answer {
+        status,
+        retry_after,
+        #[cfg(feature = "sentry")]
+        rate_limits: None,
+        body: Ok(Vec::new()),
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! How exporters post: by way of a proxy, with TLS, compressed, and until a deadline.
 
+#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 use std::time::Instant;
 
 use super::exporter::Failed;
@@ -14,6 +15,8 @@ pub(crate) struct Connection {
     /// The certificates to trust, in PEM; default: those of the web.
     #[cfg(feature = "tls")]
     pub(crate) roots: Option<Vec<u8>>,
+    /// How many connections are kept from one post to the next that follows at once; default: none.
+    pub(crate) kept: usize,
 }
 
 impl Connection {
@@ -25,13 +28,14 @@ impl Connection {
         };
         #[cfg(feature = "tls")]
         if let Some(roots) = &self.roots {
-            return Client::trusting(url, proxy, roots);
+            return Client::trusting(url, proxy, self.kept, roots);
         }
-        Client::new(url, proxy)
+        Client::new(url, proxy, self.kept)
     }
 }
 
 /// Posts a body until the deadline. What is not a 2xx has failed.
+#[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 pub(crate) fn post(
     client: &Client,
     content_type: &str,

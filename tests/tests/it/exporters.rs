@@ -80,6 +80,7 @@ fn the_demo_says_which_feature_a_destination_needs_or_what_is_wrong_with_it() {
     for (flag, value) in [
         ("--otlp", "http://127.0.0.1:4318"),
         ("--datadog", "http://127.0.0.1:8126"),
+        ("--sentry", "http://key@127.0.0.1:9000/1"),
         ("--ecs-log", "/nowhere/ecs.json"),
     ] {
         let (code, said) = Example::refused(&[flag, value, "--addr", "127.0.0.1:0"]);

@@ -1,0 +1,130 @@
+//! What Sentry does not want to be sent for a while: <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>.
+
+use std::time::{Duration, Instant};
+
+use sentry_types::protocol::v7::client_report::Category;
+
+use crate::http::Answer;
+
+/// The categories of what is sent, and what Sentry calls them here.
+const CATEGORIES: [(&str, Category); 3] =
+    [("error", Category::Error), ("session", Category::Session), ("transaction", Category::Transaction)];
+
+/// How long a limit is of which nobody says it, as Sentry's documents ask for.
+const DEFAULT: Duration = Duration::from_secs(60);
+
+/// The longest limit that is kept.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// Until when each category is left out.
+#[derive(Debug, Default)]
+pub(super) struct RateLimits([Option<Instant>; CATEGORIES.len()]);
+
+impl RateLimits {
+    /// Takes over what an answer says. `Retry-After` counts where it is all that a 429 says, for all categories.
+    pub(super) fn update(&mut self, answer: &Answer, now: Instant) {
+        if let Some(text) = &answer.rate_limits {
+            for (limit, categories) in text.split(',').map(read) {
+                self.extend(now + limit, |name| {
+                    categories.as_ref().is_none_or(|categories| categories.contains(name))
+                });
+            }
+        } else if answer.status == 429 {
+            let limit = answer.retry_after.unwrap_or(DEFAULT).min(LONGEST);
+            self.extend(now + limit, |_| true);
+        }
+    }
+
+    /// How long a category is still to be left out; `None` for not at all.
+    pub(super) fn left(&self, category: Category, now: Instant) -> Option<Duration> {
+        let at = CATEGORIES.iter().position(|(_, known)| *known == category)?;
+        self.0[at]?.checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+
+    fn extend(&mut self, until: Instant, applies: impl Fn(&str) -> bool) {
+        for ((name, _), limit) in CATEGORIES.iter().zip(&mut self.0) {
+            if applies(name) {
+                *limit = Some(limit.map_or(until, |known| known.max(until)));
+            }
+        }
+    }
+}
+
+/// The categories of one limit.
+struct Categories<'a>(&'a str);
+
+impl Categories<'_> {
+    fn contains(&self, name: &str) -> bool {
+        self.0.split(';').any(|category| category.trim().eq_ignore_ascii_case(name))
+    }
+}
+
+/// One limit, `seconds:category;category:...`: how long it is, and for which categories; `None` for all. What follows is of no
+/// interest.
+fn read(text: &str) -> (Duration, Option<Categories<'_>>) {
+    let mut fields = text.trim().split(':');
+    let seconds = fields.next().and_then(|seconds| seconds.trim().parse().ok());
+    let limit = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(DEFAULT);
+    let categories = fields.next().map(str::trim).filter(|categories| !categories.is_empty());
+    (limit.min(LONGEST), categories.map(Categories))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long errors, sessions and transactions are left out after an answer, in seconds.
+    fn limits(status: u16, retry_after: Option<u64>, rate_limits: Option<&str>) -> [Option<u64>; 3] {
+        let retry_after = retry_after.map(Duration::from_secs);
+        let rate_limits = rate_limits.map(str::to_owned);
+        let answer = Answer { status, retry_after, rate_limits, body: Ok(Vec::new()) };
+        let (mut limits, now) = (RateLimits::default(), Instant::now());
+        limits.update(&answer, now);
+        CATEGORIES.map(|(_, category)| limits.left(category, now).map(|left| left.as_secs()))
+    }
+
+    #[test]
+    fn limits_are_read_by_category() {
+        let of = |text| limits(200, None, Some(text));
+        assert_eq!(
+            of("60:transaction:key, 2700:default;error;security:organization"),
+            [Some(2_700), None, Some(60)]
+        );
+        assert_eq!(of("60::organization, 2700::organization"), [Some(2_700); 3]);
+        assert_eq!(of("10:session:key:reason:more, 7:transaction"), [None, Some(10), Some(7)]);
+        assert_eq!(of("1.5: Error ; session :key"), [Some(1), Some(1), None]);
+        assert_eq!(of("10"), [Some(10); 3]);
+        // What is no time is a minute, and no time is longer than a day.
+        for text in ["x:error:key", "-1:error:key", "nan:error", ":error"] {
+            assert_eq!(of(text), [Some(60), None, None], "{text}");
+        }
+        assert_eq!(of("1e300:error"), [Some(60), None, None]);
+        assert_eq!(of("99999999:error"), [Some(86_400), None, None]);
+        // No limit, and limits of what is not sent.
+        assert_eq!([of("0:error"), of("10:replay;attachment:key")], [[None; 3]; 2]);
+    }
+
+    #[test]
+    fn a_429_without_categories_is_for_all_of_them() {
+        assert_eq!(limits(429, Some(7), None), [Some(7); 3]);
+        assert_eq!(limits(429, None, None), [Some(60); 3]);
+        assert_eq!(limits(429, Some(0), None), [None; 3]);
+        assert_eq!(limits(429, Some(7), Some("9:error:key")), [Some(9), None, None]);
+        assert_eq!(limits(503, Some(7), None), [None; 3]);
+    }
+
+    #[test]
+    fn a_shorter_limit_does_not_end_a_longer_one() {
+        let answer = |text: &str| Answer {
+            status: 200,
+            retry_after: None,
+            rate_limits: Some(text.to_owned()),
+            body: Ok(Vec::new()),
+        };
+        let (mut limits, now) = (RateLimits::default(), Instant::now());
+        limits.update(&answer("60:error"), now);
+        limits.update(&answer("10:error"), now);
+        assert_eq!(limits.left(Category::Error, now), Some(Duration::from_secs(60)));
+        assert_eq!(limits.left(Category::Error, now + Duration::from_secs(60)), None);
+    }
+}
