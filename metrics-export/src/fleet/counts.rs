@@ -1,22 +1,99 @@
-//! Lists of counts, bit by bit: most are small, and most of those beside a small one are small, too.
+//! Lists of counts, bit by bit. Those of neighbouring buckets are much alike, so what is written of a count is how far it is
+//! from the mean of those before it; where that is small there are mostly zeros, and it is how many.
 //!
-//! A list is its length, the order `k`, the number of bytes, and these: for each count its exponential Golomb code of order
-//! `k`, the highest bits first. That of `n` is `n + 2^k` in binary, behind one 0 for each of its bits beyond `k + 1`. A
-//! count of 0 is followed by the code (of order 0) of how many more there are, and stands for all of them. The last byte is
-//! filled up with zeros. An empty list is its length alone.
+//! A list is its length, the number of bytes, and these, in which are codes, the highest bits first. Which ones depends on a
+//! running mean, that of the counts before in units of 1/256, in which a count weighs an eighth; see [`Mean`].
+//!
+//! - While the mean is below 1: how many zeros follow, and behind them the count that ends them less 1, unless the list ends
+//!   there. The first is in an exponential Golomb code of an order that falls from 3 to 0 as the mean rises, the second in
+//!   one of order 0.
+//! - Above it: how far the count is from the mean, in a Rice code of about half as many bits as the mean has, since counts
+//!   scatter by about the square root of what is expected.
+//!
+//! This takes about a tenth more than an arithmetic coder would that knew the same mean, and is much faster to read.
 
 use super::bytes::{Reader, Writer};
 use super::error::DecodeError;
 
-/// The largest order.
-const MAX_ORDER: u32 = 40;
-
 /// The largest count: what a histogram's bucket holds.
 const MAX_COUNT: u64 = i64::MAX as u64;
 
-/// Bits of the code of a number. At most 2^63 + 2^40, so that nothing overflows.
-fn length(number: u64, order: u32) -> u32 {
-    2 * (number + (1 << order)).ilog2() + 1 - order
+/// A Rice code of this many zeros or more is one of exactly as many, and an exponential Golomb code behind it.
+const MAX_ZEROS: u32 = 24;
+
+/// The running mean of the counts before.
+#[derive(Clone, Copy, Default)]
+struct Mean(u64);
+
+impl Mean {
+    /// 1, in the units of the mean.
+    const ONE: u64 = 256;
+
+    /// A larger count has no more weight than this.
+    const MOST: u64 = 1 << 40;
+
+    #[inline]
+    fn is_low(self) -> bool {
+        self.0 < Self::ONE
+    }
+
+    #[inline]
+    fn add(&mut self, count: u64) {
+        self.0 = self.0 - (self.0 >> 3) + ((count.min(Self::MOST) * Self::ONE) >> 3);
+    }
+
+    fn add_zeros(&mut self, zeros: u64) {
+        for _ in 0..zeros {
+            // It does not get smaller.
+            if self.0 < 8 {
+                return;
+            }
+            self.0 -= self.0 >> 3;
+        }
+    }
+
+    /// The order of the code of a number of zeros.
+    #[inline]
+    fn zeros_order(self) -> u32 {
+        match self.0 {
+            0..20 => 3,
+            20..60 => 2,
+            60..120 => 1,
+            _ => 0,
+        }
+    }
+
+    #[inline]
+    fn rounded(self) -> u64 {
+        (self.0 + Self::ONE / 2) / Self::ONE
+    }
+}
+
+/// The order of the code of a distance from a mean of 1 or more.
+#[inline]
+fn distance_order(mean: u64) -> u32 {
+    mean.ilog2().div_ceil(2)
+}
+
+/// A distance from the mean as a number: 0, -1, 1, -2, 2 and so on, as far as there are both, and above that the count.
+fn distance(count: u64, mean: u64) -> u64 {
+    match count.checked_sub(mean) {
+        _ if count >= 2 * mean => count,
+        Some(above) => 2 * above,
+        None => 2 * (mean - count) - 1,
+    }
+}
+
+/// The count at a distance from the mean.
+#[inline]
+fn at_distance(distance: u64, mean: u64) -> u64 {
+    if distance >= 2 * mean {
+        distance
+    } else if distance % 2 == 0 {
+        mean + distance / 2
+    } else {
+        mean - distance.div_ceil(2)
+    }
 }
 
 pub(super) fn write(writer: &mut Writer, counts: &[u64]) {
@@ -24,18 +101,27 @@ pub(super) fn write(writer: &mut Writer, counts: &[u64]) {
     if counts.is_empty() {
         return;
     }
-    let order = best_order(counts);
-    writer.byte(order as u8);
     let mut bits = BitWriter::default();
+    let mut mean = Mean::default();
     let mut rest = counts;
-    while let [count, behind @ ..] = rest {
-        rest = behind;
-        bits.code((*count).min(MAX_COUNT), order);
-        if *count == 0 {
-            let run = rest.iter().position(|&count| count != 0).unwrap_or(rest.len());
-            bits.code(run as u64, 0);
-            rest = &rest[run..];
+    while !rest.is_empty() {
+        let low = mean.is_low();
+        if low {
+            let zeros = rest.iter().position(|&count| count != 0).unwrap_or(rest.len());
+            bits.code(zeros as u64, mean.zeros_order());
+            mean.add_zeros(zeros as u64);
+            rest = &rest[zeros..];
         }
+        let Some((&count, behind)) = rest.split_first() else { break };
+        rest = behind;
+        let count = count.min(MAX_COUNT);
+        if low {
+            bits.code(count - 1, 0);
+        } else {
+            let middle = mean.rounded();
+            bits.rice_code(distance(count, middle), distance_order(middle));
+        }
+        mean.add(count);
     }
     let bytes = bits.finish();
     writer.number(bytes.len() as u64);
@@ -55,41 +141,37 @@ pub(super) fn read(
     if length == 0 {
         return Ok(());
     }
-    let order = u32::from(reader.byte()?);
-    if order > MAX_ORDER {
-        return Err(DecodeError::Counts);
-    }
     let bytes = reader.count("bytes of buckets", usize::MAX)?;
     let mut bits = BitReader::new(reader.bytes(bytes)?);
+    let mut mean = Mean::default();
     // At most `allowed`, which the caller bounds.
     counts.reserve(length);
     while counts.len() < length {
-        let count = bits.code(order)?;
+        let low = mean.is_low();
+        if low {
+            let zeros = bits.code(mean.zeros_order())?;
+            if zeros > (length - counts.len()) as u64 {
+                return Err(DecodeError::Counts);
+            }
+            mean.add_zeros(zeros);
+            counts.resize(counts.len() + zeros as usize, 0);
+            if counts.len() == length {
+                break;
+            }
+        }
+        let count = if low {
+            bits.code(0)?.saturating_add(1)
+        } else {
+            let middle = mean.rounded();
+            at_distance(bits.rice_code(distance_order(middle))?, middle)
+        };
         if count > MAX_COUNT {
             return Err(DecodeError::Counts);
         }
         counts.push(count);
-        if count == 0 {
-            let run = bits.code(0)?;
-            if run > (length - counts.len()) as u64 {
-                return Err(DecodeError::Counts);
-            }
-            counts.resize(counts.len() + run as usize, 0);
-        }
+        mean.add(count);
     }
     if bits.is_done() { Ok(()) } else { Err(DecodeError::Counts) }
-}
-
-/// The order that takes the fewest bits, among those near the mean.
-fn best_order(counts: &[u64]) -> u32 {
-    let used = counts.iter().filter(|&&count| count != 0);
-    let (number, sum) = used.clone().fold((0_u64, 0_u64), |(n, sum), &c| (n + 1, sum.saturating_add(c)));
-    let mean = sum.checked_div(number).unwrap_or(0).max(1).ilog2().min(MAX_ORDER);
-    let bits = |order: u32| {
-        let code = |&count: &u64| u64::from(length(count.min(MAX_COUNT), order));
-        used.clone().map(code).sum::<u64>()
-    };
-    (mean.saturating_sub(3)..=mean).min_by_key(|&order| bits(order)).unwrap_or(0)
 }
 
 /// Appends bits, the highest of each byte first.
@@ -102,6 +184,7 @@ struct BitWriter {
 }
 
 impl BitWriter {
+    /// An exponential Golomb code: `number + 2^order` in binary, behind one 0 for each of its bits beyond `order + 1`.
     fn code(&mut self, number: u64, order: u32) {
         let shifted = number + (1 << order);
         let bits = shifted.ilog2() + 1;
@@ -110,6 +193,18 @@ impl BitWriter {
             self.put(shifted >> 32, bits - 32);
         }
         self.put(shifted & u64::from(u32::MAX), bits.min(32));
+    }
+
+    /// `number / 2^order` zeros, a 1, and the `order` lowest bits of the number.
+    fn rice_code(&mut self, number: u64, order: u32) {
+        if number >> order < u64::from(MAX_ZEROS) {
+            self.put(0, (number >> order) as u32);
+            self.put(1, 1);
+            self.put(number & ((1 << order) - 1), order);
+        } else {
+            self.put(0, MAX_ZEROS);
+            self.code(number - (u64::from(MAX_ZEROS) << order), order);
+        }
     }
 
     /// Appends the lowest `bits` bits, of which there are no more than 63; above them all are 0.
@@ -148,6 +243,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next 56 bits or more, in the highest places; behind the end there are zeros.
+    #[inline]
     fn peek(&self) -> u64 {
         let from = self.at / 8;
         let word = match self.bytes.get(from..from + 8) {
@@ -160,6 +256,7 @@ impl<'a> BitReader<'a> {
         word << (self.at % 8)
     }
 
+    #[inline]
     fn code(&mut self, order: u32) -> Result<u64, DecodeError> {
         let next = self.peek();
         let zeros = next.leading_zeros();
@@ -175,6 +272,24 @@ impl<'a> BitReader<'a> {
             return Err(DecodeError::Counts);
         }
         shifted.checked_sub(1 << order).ok_or(DecodeError::Counts)
+    }
+
+    #[inline]
+    fn rice_code(&mut self, order: u32) -> Result<u64, DecodeError> {
+        let next = self.peek();
+        let zeros = next.leading_zeros();
+        if zeros >= MAX_ZEROS {
+            self.at += MAX_ZEROS as usize;
+            let most = u64::from(MAX_ZEROS) << order;
+            return self.code(order)?.checked_add(most).ok_or(DecodeError::Counts);
+        }
+        // At most 24 bits, and 20 more.
+        self.at += (zeros + 1 + order) as usize;
+        if self.at > self.bytes.len() * 8 {
+            return Err(DecodeError::Counts);
+        }
+        let low = (next << (zeros + 1)).checked_shr(u64::BITS - order).unwrap_or(0);
+        Ok(u64::from(zeros) << order | low)
     }
 
     #[cold]
@@ -251,11 +366,13 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_documented_example() {
-        // Order 0. 1 is 010, 0 is 1 and the two more zeros 011, 2 is 011: 0101 0110 11 and zeros.
-        assert_eq!(written(&[1, 0, 0, 0, 2]), [5, 0, 2, 0b0101_0110, 0b1100_0000]);
+        // The mean is 0, so no zeros are 1000, and 1 less 1 is 1. It is 32: three zeros are 111, and 2 less 1 is 010. It is
+        // 84: no zeros are 10, and 9 less 1 is 0001001. It is 362, or 1: 9 is nine zeros and a 1.
+        let bytes = [7, 4, 0b1000_1111, 0b0101_0000, 0b1001_0000, 0b0000_0100];
+        assert_eq!(written(&[1, 0, 0, 0, 2, 9, 9]), bytes);
         assert_eq!(written(&[]), [0]);
-        assert_eq!(read_back(&[5, 0, 2, 0b0101_0110, 0b1100_0001], 5), Err(DecodeError::Counts));
-        assert_eq!(read_back(&[5, 0, 3, 0b0101_0110, 0b1100_0000, 0], 5), Err(DecodeError::Counts));
+        assert_eq!(read_back(&[1, 1, 0b1000_1001], 1), Err(DecodeError::Counts));
+        assert_eq!(read_back(&[1, 2, 0b1000_1000, 0], 1), Err(DecodeError::Counts));
     }
 
     #[test]

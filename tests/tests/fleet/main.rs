@@ -3,6 +3,7 @@
 //! `cargo test -p tests --test fleet -- --ignored` needs Debian's package redis-server.
 
 mod cluster;
+mod dashboard;
 mod epochs;
 mod exact;
 mod faults;

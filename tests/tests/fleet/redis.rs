@@ -1,5 +1,6 @@
 //! A real Redis.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -68,6 +69,18 @@ impl Redis {
             .output()
             .expect("redis-cli runs");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Sets a string of any bytes.
+    pub(crate) fn set(&self, key: &str, value: &[u8]) {
+        let mut process = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "-x", "set", key])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-cli runs");
+        process.stdin.take().expect("it is piped").write_all(value).expect("redis-cli reads");
+        assert!(process.wait().is_ok_and(|status| status.success()), "{key} cannot be set");
     }
 
     fn until_up(&self) {
