@@ -21,14 +21,19 @@ const columns = [
   { name: "p95", value: (i) => duration(i.p95_response_time) },
 ];
 
-/** What is known of the fleet in a window: `summary`, `routes` and `instances`; `null` where there is no fleet. */
+/**
+ * What is known of the fleet in a window: `summary`, `routes`, `instances` and `errors`, the last ones; `null` where there is
+ * no fleet.
+ */
 export async function loadFleet(window) {
-  const [summary, routes, instances] = await Promise.all([
+  const [summary, routes, instances, all] = await Promise.all([
     get(`fleet/summary?window=${window}`),
     get(`fleet/routes?window=${window}`),
     get("fleet/instances"),
+    // Only reports of all since the reset have them; the instances are read from these, too.
+    get("fleet/summary?window=reset"),
   ]);
-  return summary && routes && instances && { summary, routes, instances };
+  return summary && routes && instances && all && { summary, routes, instances, errors: all.recent_errors };
 }
 
 /** Whose figures these are. Of what is not there, the first that is missing says why. */

@@ -180,7 +180,7 @@ async function refreshFleet() {
   state.fleet = fleet;
   state.routes = fleet.routes.routes;
   table.set(state.routes, state.route && nameOf(state.route));
-  showErrors({ recent_errors: fleet.summary.recent_errors, evicted: 0, thinned: 0 });
+  showErrors({ recent_errors: fleet.errors, evicted: 0, thinned: 0 });
   showFleet(fleet);
   showFigures();
 }

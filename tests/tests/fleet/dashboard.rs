@@ -111,6 +111,8 @@ fn the_page_switches_to_the_fleet_and_says_what_its_endpoints_say() {
         "{}",
         browser.text("#fleet-note")
     );
+    let errors = client.metrics("GET", "fleet/summary")["recent_errors"].as_array().unwrap().len();
+    assert_eq!(texts(&browser, "#recent-errors li").len(), errors.min(50));
     // What there is of one instance only is not shown.
     for selector in ["#latency", "#resources", "#consumers", ".spark"] {
         let height =
