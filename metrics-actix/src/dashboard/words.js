@@ -130,7 +130,7 @@ const korean = {
   window: "구간",
   windows: { "1m": "1분", "5m": "5분", "1h": "1시간", "24h": "24시간", reset: "초기화 이후" },
   scope: "지표 범위",
-  scopes: { instance: "이 인스턴스", fleet: "전체" },
+  scopes: { instance: "이 인스턴스", fleet: "전체 인스턴스" },
   instances: "인스턴스",
   instance: "인스턴스",
   presence: "상태",

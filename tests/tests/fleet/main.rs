@@ -11,3 +11,5 @@ mod fixture;
 mod hostile;
 mod proxy;
 mod redis;
+mod sentinel;
+mod tls;

@@ -52,8 +52,18 @@ impl Link {
                 Err(why)
             }
             #[cfg(feature = "redis-cluster")]
-            Address::Cluster(nodes) => {
-                let client = ClusterClient::builder(nodes.clone())
+            Address::Cluster {
+                nodes,
+                #[cfg(feature = "redis-tls")]
+                authorities,
+            } => {
+                let client = ClusterClient::builder(nodes.clone());
+                #[cfg(feature = "redis-tls")]
+                let client = match authorities {
+                    Some(authorities) => client.certs(authorities.clone()),
+                    None => client,
+                };
+                let client = client
                     .connection_timeout(timeout)
                     .response_timeout(timeout)
                     // Once more after a slot moved; what fails beyond that is tried again with the next write.
