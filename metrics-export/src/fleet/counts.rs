@@ -21,6 +21,27 @@ const MAX_COUNT: u64 = i64::MAX as u64;
 /// A Rice code of this many zeros or more is one of exactly as many, and an exponential Golomb code behind it.
 const MAX_ZEROS: u32 = 24;
 
+/// What a mean below 1 is after so many zeros; after more it does not change.
+static AFTER_ZEROS: [[u8; Mean::ONE as usize]; 40] = {
+    let mut table = [[0; Mean::ONE as usize]; 40];
+    let mut mean = 0;
+    while mean < table[0].len() {
+        table[0][mean] = mean as u8;
+        mean += 1;
+    }
+    let mut zeros = 1;
+    while zeros < table.len() {
+        let mut mean = 0;
+        while mean < table[0].len() {
+            let before = table[zeros - 1][mean];
+            table[zeros][mean] = before - (before >> 3);
+            mean += 1;
+        }
+        zeros += 1;
+    }
+    table
+};
+
 /// The running mean of the counts before.
 #[derive(Clone, Copy, Default)]
 struct Mean(u64);
@@ -42,25 +63,18 @@ impl Mean {
         self.0 = self.0 - (self.0 >> 3) + ((count.min(Self::MOST) * Self::ONE) >> 3);
     }
 
+    /// As so many zeros one by one.
+    #[inline]
     fn add_zeros(&mut self, zeros: u64) {
-        for _ in 0..zeros {
-            // It does not get smaller.
-            if self.0 < 8 {
-                return;
-            }
-            self.0 -= self.0 >> 3;
-        }
+        debug_assert!(self.is_low());
+        let zeros = zeros.min(AFTER_ZEROS.len() as u64 - 1) as usize;
+        self.0 = AFTER_ZEROS[zeros][(self.0 % Self::ONE) as usize].into();
     }
 
     /// The order of the code of a number of zeros.
     #[inline]
     fn zeros_order(self) -> u32 {
-        match self.0 {
-            0..20 => 3,
-            20..60 => 2,
-            60..120 => 1,
-            _ => 0,
-        }
+        u32::from(self.0 < 20) + u32::from(self.0 < 60) + u32::from(self.0 < 120)
     }
 
     #[inline]
@@ -145,21 +159,19 @@ pub(super) fn read(
     let mut bits = BitReader::new(reader.bytes(bytes)?);
     let mut mean = Mean::default();
     // At most `allowed`, which the caller bounds.
-    counts.reserve(length);
-    while counts.len() < length {
-        let low = mean.is_low();
-        if low {
+    counts.resize(length, 0);
+    let mut at = 0;
+    while at < length {
+        let count = if mean.is_low() {
             let zeros = bits.code(mean.zeros_order())?;
-            if zeros > (length - counts.len()) as u64 {
+            if zeros > (length - at) as u64 {
                 return Err(DecodeError::Counts);
             }
             mean.add_zeros(zeros);
-            counts.resize(counts.len() + zeros as usize, 0);
-            if counts.len() == length {
+            at += zeros as usize;
+            if at == length {
                 break;
             }
-        }
-        let count = if low {
             bits.code(0)?.saturating_add(1)
         } else {
             let middle = mean.rounded();
@@ -168,7 +180,8 @@ pub(super) fn read(
         if count > MAX_COUNT {
             return Err(DecodeError::Counts);
         }
-        counts.push(count);
+        counts[at] = count;
+        at += 1;
         mean.add(count);
     }
     if bits.is_done() { Ok(()) } else { Err(DecodeError::Counts) }
@@ -230,91 +243,114 @@ impl BitWriter {
     }
 }
 
-/// Takes bits off the front.
+/// Takes bits off the front. Behind the end there are zeros, of which there is no code.
 struct BitReader<'a> {
     bytes: &'a [u8],
-    /// Bits that were taken.
-    at: usize,
+    /// The next byte to look at.
+    next: usize,
+    /// Bits that were looked at and not taken, in the highest places. Below them are zeros, or what comes there.
+    open: u64,
+    /// How many of them there are.
+    number: u32,
 }
 
 impl<'a> BitReader<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, next: 0, open: 0, number: 0 }
     }
 
-    /// The next 56 bits or more, in the highest places; behind the end there are zeros.
+    /// Looks at more bits, until there are 56 or more.
     #[inline]
-    fn peek(&self) -> u64 {
-        let from = self.at / 8;
-        let word = match self.bytes.get(from..from + 8) {
-            Some(word) => u64::from_be_bytes(word.try_into().unwrap_or_default()),
-            None => {
-                let rest = self.bytes.get(from..).unwrap_or_default();
-                rest.iter().enumerate().fold(0, |word, (i, &byte)| word | u64::from(byte) << (56 - 8 * i))
-            }
-        };
-        word << (self.at % 8)
+    fn look(&mut self) {
+        if let Some(&word) = self.bytes.get(self.next..).and_then(<[u8]>::first_chunk) {
+            self.open |= u64::from_be_bytes(word) >> self.number;
+            let bytes = (63 - self.number) / 8;
+            self.next += bytes as usize;
+            self.number += 8 * bytes;
+        } else {
+            self.look_at_end();
+        }
+    }
+
+    #[cold]
+    fn look_at_end(&mut self) {
+        while self.number < 56 {
+            let byte = self.bytes.get(self.next).copied().unwrap_or(0);
+            self.open |= u64::from(byte) << (56 - self.number);
+            self.next += 1;
+            self.number += 8;
+        }
+    }
+
+    /// Takes bits that were looked at, fewer than 64.
+    #[inline]
+    fn take(&mut self, bits: u32) {
+        self.open <<= bits;
+        self.number -= bits;
     }
 
     #[inline]
     fn code(&mut self, order: u32) -> Result<u64, DecodeError> {
-        let next = self.peek();
-        let zeros = next.leading_zeros();
+        if self.number < 32 {
+            self.look();
+        }
+        let zeros = self.open.leading_zeros();
         let bits = zeros + order + 1;
         // Nearly always all of the code is there.
-        let shifted = if zeros + bits <= 56 {
-            self.at += (zeros + bits) as usize;
-            next << zeros >> (u64::BITS - bits)
+        let shifted = if zeros + bits <= self.number {
+            let shifted = self.open << zeros >> (u64::BITS - bits);
+            self.take(zeros + bits);
+            shifted
         } else {
             self.long_code(order)?
         };
-        if self.at > self.bytes.len() * 8 {
-            return Err(DecodeError::Counts);
-        }
         shifted.checked_sub(1 << order).ok_or(DecodeError::Counts)
     }
 
     #[inline]
     fn rice_code(&mut self, order: u32) -> Result<u64, DecodeError> {
-        let next = self.peek();
-        let zeros = next.leading_zeros();
+        // All of it but what is behind 24 zeros: up to 24 bits, and 20 more.
+        if self.number < 44 {
+            self.look();
+        }
+        let zeros = self.open.leading_zeros();
         if zeros >= MAX_ZEROS {
-            self.at += MAX_ZEROS as usize;
+            self.take(MAX_ZEROS);
             let most = u64::from(MAX_ZEROS) << order;
             return self.code(order)?.checked_add(most).ok_or(DecodeError::Counts);
         }
-        // At most 24 bits, and 20 more.
-        self.at += (zeros + 1 + order) as usize;
-        if self.at > self.bytes.len() * 8 {
-            return Err(DecodeError::Counts);
-        }
-        let low = (next << (zeros + 1)).checked_shr(u64::BITS - order).unwrap_or(0);
+        let low = self.open << (zeros + 1) >> 1 >> (u64::BITS - 1 - order);
+        self.take(zeros + 1 + order);
         Ok(u64::from(zeros) << order | low)
     }
 
     #[cold]
     fn long_code(&mut self, order: u32) -> Result<u64, DecodeError> {
-        let end = self.bytes.len() * 8;
         let mut zeros = 0;
-        while self.peek() >> 63 == 0 {
+        while self.bit() == 0 {
             zeros += 1;
-            self.at += 1;
             // More than any number of 64 bits has.
-            if zeros + order >= u64::BITS || self.at >= end {
+            if zeros + order >= u64::BITS {
                 return Err(DecodeError::Counts);
             }
         }
-        let mut value = 0;
-        for _ in 0..=zeros + order {
-            value = value << 1 | self.peek() >> 63;
-            self.at += 1;
+        Ok((0..zeros + order).fold(1, |value, _| value << 1 | self.bit()))
+    }
+
+    fn bit(&mut self) -> u64 {
+        if self.number == 0 {
+            self.look();
         }
-        Ok(value)
+        let bit = self.open >> 63;
+        self.take(1);
+        bit
     }
 
     /// Whether nothing is left but what fills up the last byte.
     fn is_done(&self) -> bool {
-        self.bytes.len() * 8 - self.at < 8 && self.peek() == 0
+        let taken = self.next * 8 - self.number as usize;
+        let left = (self.bytes.len() * 8).checked_sub(taken);
+        left.is_some_and(|left| left < 8 && self.open == 0)
     }
 }
 
@@ -373,6 +409,19 @@ mod tests {
         assert_eq!(written(&[]), [0]);
         assert_eq!(read_back(&[1, 1, 0b1000_1001], 1), Err(DecodeError::Counts));
         assert_eq!(read_back(&[1, 2, 0b1000_1000, 0], 1), Err(DecodeError::Counts));
+    }
+
+    #[test]
+    fn a_mean_after_zeros_is_as_after_each_of_them() {
+        for low in 0..Mean::ONE {
+            let mut one_by_one = Mean(low);
+            for zeros in 0..60 {
+                let mut at_once = Mean(low);
+                at_once.add_zeros(zeros);
+                assert_eq!(at_once.0, one_by_one.0, "{low} {zeros}");
+                one_by_one.add(0);
+            }
+        }
     }
 
     #[test]
