@@ -85,7 +85,7 @@ static PAGE: File = File::new("", "text/html; charset=utf-8", include_str!("dash
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-static FILES: [File; 14] = [
+static FILES: [File; 15] = [
     File::new("style.css", "text/css; charset=utf-8", include_str!("dashboard/style.css")),
     File::new("icon.svg", "image/svg+xml", include_str!("dashboard/icon.svg")),
     File::new("main.js", SCRIPT, include_str!("dashboard/main.js")),
@@ -93,6 +93,7 @@ static FILES: [File; 14] = [
     File::new("server.js", SCRIPT, include_str!("dashboard/server.js")),
     File::new("charts.js", SCRIPT, include_str!("dashboard/charts.js")),
     File::new("exporters.js", SCRIPT, include_str!("dashboard/exporters.js")),
+    File::new("fleet.js", SCRIPT, include_str!("dashboard/fleet.js")),
     File::new("heat.js", SCRIPT, include_str!("dashboard/heat.js")),
     File::new("limits.js", SCRIPT, include_str!("dashboard/limits.js")),
     File::new("scales.js", SCRIPT, include_str!("dashboard/scales.js")),

@@ -168,7 +168,10 @@ pub(crate) fn configure(shared: Arc<Shared>, prefix: &str) -> impl FnOnce(&mut S
         if shared.consumers.is_some() {
             reads.push(("consumers", Call::Consumers { top: DEFAULT_TOP }));
         }
-        let names = reads.iter().map(|(name, _)| *name).collect();
+        #[cfg_attr(not(feature = "redis"), expect(unused_mut, reason = "a fleet adds its own"))]
+        let mut names: Vec<_> = reads.iter().map(|(name, _)| *name).collect();
+        #[cfg(feature = "redis")]
+        names.extend(shared.fleet.is_some().then_some("fleet/summary"));
         dashboard::configure(config, &shared, &prefix, names);
         for (name, call) in reads {
             let routes = [web::get(), web::head()].map(|route| answering(route, &shared, call.clone()));

@@ -142,9 +142,15 @@ impl Histogram {
         }
         if !self.counts.is_empty() && self.first <= other.first && other.end() <= self.end() {
             // In place, as it is once there are many in it.
-            for (ours, theirs) in self.counts[other.first - self.first..].iter_mut().zip(&other.counts) {
-                *ours = ours.saturating_add(*theirs).min(MAX_COUNT);
+            let ours = self.counts[other.first - self.first..].iter_mut();
+            let pairs = ours.zip(&other.counts);
+            if let Some(total) = self.total.checked_add(other.total).filter(|&total| total <= MAX_COUNT) {
+                // No bucket counts more than all do, so none is over either.
+                pairs.for_each(|(ours, theirs)| *ours += theirs);
+                self.total = total;
+                return Ok(());
             }
+            pairs.for_each(|(ours, theirs)| *ours = ours.saturating_add(*theirs).min(MAX_COUNT));
             self.total = self.counts.iter().fold(0, |sum, &count| sum.saturating_add(count));
             return Ok(());
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_core::{Registry, Snapshot};
 use metrics_export::fleet::redis::{Member, Question, Settings};
-use metrics_export::fleet::{Instance, Report};
+use metrics_export::fleet::{Fleet, Instance, Report};
 
 const ENDPOINTS: usize = 200;
 
@@ -40,7 +40,8 @@ fn main() -> ExitCode {
     }
     println!("{ENDPOINTS} endpoints; {} calls since the epoch began, {} in a minute", CALLS[0], CALLS[1]);
     println!(
-        "instances | report | minute by route | written/s | commands/s | in Redis | read reset | 5m | 5m by route"
+        "instances | report | minute by route | written/s | commands/s | in Redis | read reset | 5m | 5m by route | \
+         processor time to add up reset"
     );
     for size in sizes {
         if let Err(error) = run(size) {
@@ -60,6 +61,7 @@ fn run(size: usize) -> Result<(), Box<dyn Error>> {
     let now = SystemTime::now();
     let minute = now.duration_since(UNIX_EPOCH)?.as_secs() / 60;
     let (mut bytes, mut sizes) = (0, (0, 0));
+    let mut adding = Adding { fleet: Fleet::new(now), took: Some(Duration::ZERO) };
     for i in 0..size {
         let [all, one_minute] = &profiles[i % profiles.len()];
         let started = UNIX_EPOCH + Duration::from_nanos(i as u64);
@@ -80,6 +82,7 @@ fn run(size: usize) -> Result<(), Box<dyn Error>> {
         let [report, total, routes] = [all, &one_minute.total(), one_minute].map(encoded);
         bytes += report.len() + total.len() + routes.len();
         sizes = (report.len(), routes.len());
+        adding.add(&report);
         set(&mut link, &format!("metrics:bench:0:{id}"), &report)?;
         for ago in 0..6 {
             set(&mut link, &format!("metrics:bench:total:{}:{id}", minute - ago), &total)?;
@@ -101,7 +104,7 @@ fn run(size: usize) -> Result<(), Box<dyn Error>> {
     let routes = read(Question::Minutes { minutes: 5, routes: true })?;
     let per_second = |amount: usize| amount as f64 / INTERVAL.as_secs_f64();
     println!(
-        "{size:9} | {:6} B | {:15} B | {:6.2} MB | {:10.0} | {:5.0} MiB | {:7.0} ms | {:4.0} ms | {:4.0} ms",
+        "{size:9} | {:6} B | {:15} B | {:6.2} MB | {:10.0} | {:5.0} MiB | {:7.0} ms | {:4.0} ms | {:4.0} ms | {}",
         sizes.0,
         sizes.1,
         per_second(bytes) / 1e6,
@@ -110,8 +113,30 @@ fn run(size: usize) -> Result<(), Box<dyn Error>> {
         reset.as_secs_f64() * 1e3,
         window.as_secs_f64() * 1e3,
         routes.as_secs_f64() * 1e3,
+        adding.took.map_or("not known".to_owned(), |took| format!("{:.0} ms", took.as_secs_f64() * 1e3)),
     );
     Ok(())
+}
+
+/// Adds up reports in this thread, for the processor time of that: it depends less on what else the machine does.
+struct Adding {
+    fleet: Fleet,
+    took: Option<Duration>,
+}
+
+impl Adding {
+    fn add(&mut self, report: &[u8]) {
+        let before = processor_time();
+        self.fleet.add_bytes("bench", report);
+        let took = || processor_time()?.checked_sub(before?);
+        self.took = self.took.zip(took()).map(|(sum, took)| sum + took);
+    }
+}
+
+/// The time for which this thread has run; Linux only.
+fn processor_time() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// How long it takes to read and add up, by the median.

@@ -4,6 +4,7 @@ import { Business } from "./business.js";
 import { LineChart, redraw, showResets, showTime } from "./charts.js";
 import { byId, make, setText } from "./dom.js";
 import { showExporters } from "./exporters.js";
+import { FLEET_WINDOWS, loadFleet, showFleet } from "./fleet.js";
 import { bytes, count, duration, percent, plain } from "./format.js";
 import { HeatMap } from "./heat.js";
 import { limitsOf, limitsText, setLimits } from "./limits.js";
@@ -21,6 +22,10 @@ const STALE = 3_000;
 
 const address = new URLSearchParams(location.hash.slice(1));
 const state = {
+  /** Whose figures are shown: those of this instance, or of the fleet. */
+  scope: address.get("scope") === "fleet" ? "fleet" : "instance",
+  /** What is known of the fleet. */
+  fleet: null,
   window: Object.hasOwn(WINDOWS, address.get("window")) ? address.get("window") : "5m",
   route: address.has("route") ? { method: address.get("method") ?? "GET", route: address.get("route") } : null,
   paused: false,
@@ -155,7 +160,34 @@ function grow(point) {
   return missing;
 }
 
+const ofFleet = () => state.scope === "fleet";
+
+/** The fleet has fewer windows. */
+function fitWindow() {
+  if (ofFleet() && !FLEET_WINDOWS.includes(state.window)) state.window = "1h";
+}
+
+/** What is only there of one instance. */
+const alone = (task) => async () => {
+  if (!ofFleet()) await task();
+};
+
+async function refreshFleet() {
+  const { window } = state;
+  const fleet = await loadFleet(window);
+  if (window !== state.window || !ofFleet()) return;
+  // The service was started again without one.
+  if (!fleet) return choose({ scope: "instance" });
+  state.fleet = fleet;
+  state.routes = fleet.routes.routes;
+  table.set(state.routes, state.route && nameOf(state.route));
+  showErrors({ recent_errors: fleet.errors, evicted: 0, thinned: 0 });
+  showFleet(fleet);
+  showFigures();
+}
+
 async function loadLists() {
+  if (ofFleet()) return refreshFleet();
   const has = (name) => state.endpoints.includes(name);
   const load = async (name, path, show) => {
     const data = has(name) ? await get(path) : null;
@@ -164,13 +196,14 @@ async function loadLists() {
   };
   const { window } = state;
   const routes = await get(`routes?${query({ window })}`);
+  if (ofFleet()) return;
   if (routes && window === state.window) {
     state.routes = routes.routes;
     table.set(state.routes, state.route && nameOf(state.route));
     if (state.route) showFigures();
   }
   const errors = await get("errors");
-  if (errors) showErrors(errors);
+  if (errors && !ofFleet()) showErrors(errors);
   await load("consumers", "consumers?top=10", showConsumers);
   await load("exporters", "exporters", showExporters);
   await load("alerts", "alerts", (data) => {
@@ -247,12 +280,12 @@ function repeat(every, task) {
 }
 
 const refreshLists = repeat(LISTS, loadLists);
-const refreshTrend = repeat(TRENDS, async () => {
+const refreshTrend = repeat(TRENDS, alone(async () => {
   if (!grows()) await loadTrend();
-});
-const refreshSparklines = repeat(TRENDS, loadSparklines);
-const refreshResources = repeat(TRENDS, loadResources);
-const refreshBusiness = repeat(TRENDS, loadBusiness);
+}));
+const refreshSparklines = repeat(TRENDS, alone(loadSparklines));
+const refreshResources = repeat(TRENDS, alone(loadResources));
+const refreshBusiness = repeat(TRENDS, alone(loadBusiness));
 
 function refresh() {
   state.step = null;
@@ -279,7 +312,8 @@ function show() {
 const nothing = new Proxy({}, { get: (_, name) => (["point", "open_streams"].includes(name) ? undefined : 0) });
 
 function showFigures() {
-  const { route, routes, figures } = state;
+  const { route, routes } = state;
+  const figures = ofFleet() ? state.fleet?.summary ?? null : state.figures;
   showTiles(route ? routes.find((row) => isChosen(row)) ?? (routes.length ? nothing : null) : figures);
 }
 
@@ -303,10 +337,12 @@ function showWords() {
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   byId("search").placeholder = say("search");
   for (const label of byId("windows").querySelectorAll("label")) setText(label.lastElementChild, say("windows")[label.dataset.window]);
+  for (const label of byId("scopes").querySelectorAll("label")) setText(label.lastElementChild, say("scopes")[label.dataset.scope]);
   for (const chart of [...Object.values(charts), ...Object.values(resources), business]) chart.translate();
   showConnection();
   showLimits();
   showFilter();
+  showScope();
   if (state.figures) showCost(state.figures);
   redraw();
 }
@@ -323,6 +359,18 @@ function showLimits() {
   redraw();
 }
 
+function showScope() {
+  byId("scopes").hidden = !state.endpoints.includes("fleet/summary");
+  byId("main").dataset.scope = state.scope;
+  byId("fleet").hidden = !ofFleet();
+  for (const radio of byId("scopes").querySelectorAll("input")) radio.checked = radio.value === state.scope;
+  for (const radio of byId("windows").querySelectorAll("input")) {
+    radio.checked = radio.value === state.window;
+    radio.parentElement.hidden = ofFleet() && !FLEET_WINDOWS.includes(radio.value);
+  }
+  if (ofFleet()) showFleet(state.fleet);
+}
+
 function showFilter() {
   byId("filter").hidden = state.route === null;
   setText(byId("filtered"), state.route ? nameOf(state.route) : "");
@@ -332,23 +380,36 @@ function showFilter() {
 
 /** Changes what is chosen, and keeps it in the address. */
 function choose(change) {
-  const window = state.window;
+  const { window, scope } = state;
   Object.assign(state, change);
+  fitWindow();
   const now = new URLSearchParams({ window: state.window, ...state.route });
+  if (ofFleet()) now.set("scope", state.scope);
   if (new URLSearchParams(location.hash.slice(1)).has("lang")) now.set("lang", language);
   history.replaceState(null, "", `#${now}`);
   state.points = [];
   Object.values(charts).forEach((chart) => (chart.loaded = false));
+  if (window !== state.window || scope !== state.scope) {
+    state.fleet = null;
+    state.routes = [];
+  }
   if (window !== state.window) {
     state.figures = null;
     business.clear();
     listen();
   }
+  showScope();
   showFilter();
   showFigures();
   table.set(state.routes, state.route && nameOf(state.route));
-  show();
+  if (!ofFleet()) show();
   refresh();
+}
+
+for (const scope of ["instance", "fleet"]) {
+  const radio = make("input", { type: "radio", name: "scope", value: scope, checked: scope === state.scope });
+  radio.addEventListener("change", () => choose({ scope }));
+  byId("scopes").append(make("label", { "data-scope": scope }, radio, make("span")));
 }
 
 for (const window of Object.keys(WINDOWS)) {
@@ -414,16 +475,19 @@ const events = new Events({
       state.endpoints = data.endpoints;
       setText(byId("service"), data.service);
       document.title = `${data.service} – ${say("title")}`;
+      // An address of when there was a fleet.
+      if (ofFleet() && !state.endpoints.includes("fleet/summary")) choose({ scope: "instance" });
+      else showScope();
       return;
     }
     if (data.window !== state.window) return;
     const gap = Date.now() - state.heard > STALE || state.connection !== "live";
     Object.assign(state, { figures: data, heard: Date.now(), connection: "live" });
-    if (gap || state.step === null) refresh();
+    if (gap || (state.step === null && !ofFleet())) refresh();
     const reset = Date.parse(data.last_reset);
     if (reset > (state.resets.at(-1) ?? 0)) showResets(state.resets = [...state.resets, reset]);
-    if (data.point && grow(data.point)) loadTrend().catch(() => {});
-    show();
+    if (data.point && !ofFleet() && grow(data.point)) loadTrend().catch(() => {});
+    if (!ofFleet()) show();
     if (!state.route) showFigures();
     showCost(data);
     showConnection();
@@ -444,6 +508,7 @@ addEventListener("scrollend", refreshSparklines);
 
 setInterval(showConnection, 1_000);
 
+fitWindow();
 setLanguage(address.get("lang") ?? navigator.language.slice(0, 2));
 byId("language").value = language;
 showWords();

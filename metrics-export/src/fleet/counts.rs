@@ -1,22 +1,113 @@
-//! Lists of counts, bit by bit: most are small, and most of those beside a small one are small, too.
+//! Lists of counts, bit by bit. Those of neighbouring buckets are much alike, so what is written of a count is how far it is
+//! from the mean of those before it; where that is small there are mostly zeros, and it is how many.
 //!
-//! A list is its length, the order `k`, the number of bytes, and these: for each count its exponential Golomb code of order
-//! `k`, the highest bits first. That of `n` is `n + 2^k` in binary, behind one 0 for each of its bits beyond `k + 1`. A
-//! count of 0 is followed by the code (of order 0) of how many more there are, and stands for all of them. The last byte is
-//! filled up with zeros. An empty list is its length alone.
+//! A list is its length, the number of bytes, and these, in which are codes, the highest bits first. Which ones depends on a
+//! running mean, that of the counts before in units of 1/256, in which a count weighs an eighth; see [`Mean`].
+//!
+//! - While the mean is below 1: how many zeros follow, and behind them the count that ends them less 1, unless the list ends
+//!   there. The first is in an exponential Golomb code of an order that falls from 3 to 0 as the mean rises, the second in
+//!   one of order 0.
+//! - Above it: how far the count is from the mean, in a Rice code of about half as many bits as the mean has, since counts
+//!   scatter by about the square root of what is expected.
+//!
+//! This takes about a tenth more than an arithmetic coder would that knew the same mean, and is much faster to read.
 
 use super::bytes::{Reader, Writer};
 use super::error::DecodeError;
 
-/// The largest order.
-const MAX_ORDER: u32 = 40;
-
 /// The largest count: what a histogram's bucket holds.
 const MAX_COUNT: u64 = i64::MAX as u64;
 
-/// Bits of the code of a number. At most 2^63 + 2^40, so that nothing overflows.
-fn length(number: u64, order: u32) -> u32 {
-    2 * (number + (1 << order)).ilog2() + 1 - order
+/// A Rice code of this many zeros or more is one of exactly as many, and an exponential Golomb code behind it.
+const MAX_ZEROS: u32 = 24;
+
+/// What a mean below 1 is after so many zeros; after more it does not change.
+static AFTER_ZEROS: [[u8; Mean::ONE as usize]; 40] = {
+    let mut table = [[0; Mean::ONE as usize]; 40];
+    let mut mean = 0;
+    while mean < table[0].len() {
+        table[0][mean] = mean as u8;
+        mean += 1;
+    }
+    let mut zeros = 1;
+    while zeros < table.len() {
+        let mut mean = 0;
+        while mean < table[0].len() {
+            let before = table[zeros - 1][mean];
+            table[zeros][mean] = before - (before >> 3);
+            mean += 1;
+        }
+        zeros += 1;
+    }
+    table
+};
+
+/// The running mean of the counts before.
+#[derive(Clone, Copy, Default)]
+struct Mean(u64);
+
+impl Mean {
+    /// 1, in the units of the mean.
+    const ONE: u64 = 256;
+
+    /// A larger count has no more weight than this.
+    const MOST: u64 = 1 << 40;
+
+    #[inline]
+    fn is_low(self) -> bool {
+        self.0 < Self::ONE
+    }
+
+    #[inline]
+    fn add(&mut self, count: u64) {
+        self.0 = self.0 - (self.0 >> 3) + ((count.min(Self::MOST) * Self::ONE) >> 3);
+    }
+
+    /// As so many zeros one by one.
+    #[inline]
+    fn add_zeros(&mut self, zeros: u64) {
+        debug_assert!(self.is_low());
+        let zeros = zeros.min(AFTER_ZEROS.len() as u64 - 1) as usize;
+        self.0 = AFTER_ZEROS[zeros][(self.0 % Self::ONE) as usize].into();
+    }
+
+    /// The order of the code of a number of zeros.
+    #[inline]
+    fn zeros_order(self) -> u32 {
+        u32::from(self.0 < 20) + u32::from(self.0 < 60) + u32::from(self.0 < 120)
+    }
+
+    #[inline]
+    fn rounded(self) -> u64 {
+        (self.0 + Self::ONE / 2) / Self::ONE
+    }
+}
+
+/// The order of the code of a distance from a mean of 1 or more.
+#[inline]
+fn distance_order(mean: u64) -> u32 {
+    mean.ilog2().div_ceil(2)
+}
+
+/// A distance from the mean as a number: 0, -1, 1, -2, 2 and so on, as far as there are both, and above that the count.
+fn distance(count: u64, mean: u64) -> u64 {
+    match count.checked_sub(mean) {
+        _ if count >= 2 * mean => count,
+        Some(above) => 2 * above,
+        None => 2 * (mean - count) - 1,
+    }
+}
+
+/// The count at a distance from the mean.
+#[inline]
+fn at_distance(distance: u64, mean: u64) -> u64 {
+    if distance >= 2 * mean {
+        distance
+    } else if distance % 2 == 0 {
+        mean + distance / 2
+    } else {
+        mean - distance.div_ceil(2)
+    }
 }
 
 pub(super) fn write(writer: &mut Writer, counts: &[u64]) {
@@ -24,18 +115,27 @@ pub(super) fn write(writer: &mut Writer, counts: &[u64]) {
     if counts.is_empty() {
         return;
     }
-    let order = best_order(counts);
-    writer.byte(order as u8);
     let mut bits = BitWriter::default();
+    let mut mean = Mean::default();
     let mut rest = counts;
-    while let [count, behind @ ..] = rest {
-        rest = behind;
-        bits.code((*count).min(MAX_COUNT), order);
-        if *count == 0 {
-            let run = rest.iter().position(|&count| count != 0).unwrap_or(rest.len());
-            bits.code(run as u64, 0);
-            rest = &rest[run..];
+    while !rest.is_empty() {
+        let low = mean.is_low();
+        if low {
+            let zeros = rest.iter().position(|&count| count != 0).unwrap_or(rest.len());
+            bits.code(zeros as u64, mean.zeros_order());
+            mean.add_zeros(zeros as u64);
+            rest = &rest[zeros..];
         }
+        let Some((&count, behind)) = rest.split_first() else { break };
+        rest = behind;
+        let count = count.min(MAX_COUNT);
+        if low {
+            bits.code(count - 1, 0);
+        } else {
+            let middle = mean.rounded();
+            bits.rice_code(distance(count, middle), distance_order(middle));
+        }
+        mean.add(count);
     }
     let bytes = bits.finish();
     writer.number(bytes.len() as u64);
@@ -55,41 +155,36 @@ pub(super) fn read(
     if length == 0 {
         return Ok(());
     }
-    let order = u32::from(reader.byte()?);
-    if order > MAX_ORDER {
-        return Err(DecodeError::Counts);
-    }
     let bytes = reader.count("bytes of buckets", usize::MAX)?;
     let mut bits = BitReader::new(reader.bytes(bytes)?);
+    let mut mean = Mean::default();
     // At most `allowed`, which the caller bounds.
-    counts.reserve(length);
-    while counts.len() < length {
-        let count = bits.code(order)?;
+    counts.resize(length, 0);
+    let mut at = 0;
+    while at < length {
+        let count = if mean.is_low() {
+            let zeros = bits.code(mean.zeros_order())?;
+            if zeros > (length - at) as u64 {
+                return Err(DecodeError::Counts);
+            }
+            mean.add_zeros(zeros);
+            at += zeros as usize;
+            if at == length {
+                break;
+            }
+            bits.code(0)?.saturating_add(1)
+        } else {
+            let middle = mean.rounded();
+            at_distance(bits.rice_code(distance_order(middle))?, middle)
+        };
         if count > MAX_COUNT {
             return Err(DecodeError::Counts);
         }
-        counts.push(count);
-        if count == 0 {
-            let run = bits.code(0)?;
-            if run > (length - counts.len()) as u64 {
-                return Err(DecodeError::Counts);
-            }
-            counts.resize(counts.len() + run as usize, 0);
-        }
+        counts[at] = count;
+        at += 1;
+        mean.add(count);
     }
     if bits.is_done() { Ok(()) } else { Err(DecodeError::Counts) }
-}
-
-/// The order that takes the fewest bits, among those near the mean.
-fn best_order(counts: &[u64]) -> u32 {
-    let used = counts.iter().filter(|&&count| count != 0);
-    let (number, sum) = used.clone().fold((0_u64, 0_u64), |(n, sum), &c| (n + 1, sum.saturating_add(c)));
-    let mean = sum.checked_div(number).unwrap_or(0).max(1).ilog2().min(MAX_ORDER);
-    let bits = |order: u32| {
-        let code = |&count: &u64| u64::from(length(count.min(MAX_COUNT), order));
-        used.clone().map(code).sum::<u64>()
-    };
-    (mean.saturating_sub(3)..=mean).min_by_key(|&order| bits(order)).unwrap_or(0)
 }
 
 /// Appends bits, the highest of each byte first.
@@ -102,6 +197,7 @@ struct BitWriter {
 }
 
 impl BitWriter {
+    /// An exponential Golomb code: `number + 2^order` in binary, behind one 0 for each of its bits beyond `order + 1`.
     fn code(&mut self, number: u64, order: u32) {
         let shifted = number + (1 << order);
         let bits = shifted.ilog2() + 1;
@@ -110,6 +206,18 @@ impl BitWriter {
             self.put(shifted >> 32, bits - 32);
         }
         self.put(shifted & u64::from(u32::MAX), bits.min(32));
+    }
+
+    /// `number / 2^order` zeros, a 1, and the `order` lowest bits of the number.
+    fn rice_code(&mut self, number: u64, order: u32) {
+        if number >> order < u64::from(MAX_ZEROS) {
+            self.put(0, (number >> order) as u32);
+            self.put(1, 1);
+            self.put(number & ((1 << order) - 1), order);
+        } else {
+            self.put(0, MAX_ZEROS);
+            self.code(number - (u64::from(MAX_ZEROS) << order), order);
+        }
     }
 
     /// Appends the lowest `bits` bits, of which there are no more than 63; above them all are 0.
@@ -135,71 +243,114 @@ impl BitWriter {
     }
 }
 
-/// Takes bits off the front.
+/// Takes bits off the front. Behind the end there are zeros, of which there is no code.
 struct BitReader<'a> {
     bytes: &'a [u8],
-    /// Bits that were taken.
-    at: usize,
+    /// The next byte to look at.
+    next: usize,
+    /// Bits that were looked at and not taken, in the highest places. Below them are zeros, or what comes there.
+    open: u64,
+    /// How many of them there are.
+    number: u32,
 }
 
 impl<'a> BitReader<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, next: 0, open: 0, number: 0 }
     }
 
-    /// The next 56 bits or more, in the highest places; behind the end there are zeros.
-    fn peek(&self) -> u64 {
-        let from = self.at / 8;
-        let word = match self.bytes.get(from..from + 8) {
-            Some(word) => u64::from_be_bytes(word.try_into().unwrap_or_default()),
-            None => {
-                let rest = self.bytes.get(from..).unwrap_or_default();
-                rest.iter().enumerate().fold(0, |word, (i, &byte)| word | u64::from(byte) << (56 - 8 * i))
-            }
-        };
-        word << (self.at % 8)
+    /// Looks at more bits, until there are 56 or more.
+    #[inline]
+    fn look(&mut self) {
+        if let Some(&word) = self.bytes.get(self.next..).and_then(<[u8]>::first_chunk) {
+            self.open |= u64::from_be_bytes(word) >> self.number;
+            let bytes = (63 - self.number) / 8;
+            self.next += bytes as usize;
+            self.number += 8 * bytes;
+        } else {
+            self.look_at_end();
+        }
     }
 
+    #[cold]
+    fn look_at_end(&mut self) {
+        while self.number < 56 {
+            let byte = self.bytes.get(self.next).copied().unwrap_or(0);
+            self.open |= u64::from(byte) << (56 - self.number);
+            self.next += 1;
+            self.number += 8;
+        }
+    }
+
+    /// Takes bits that were looked at, fewer than 64.
+    #[inline]
+    fn take(&mut self, bits: u32) {
+        self.open <<= bits;
+        self.number -= bits;
+    }
+
+    #[inline]
     fn code(&mut self, order: u32) -> Result<u64, DecodeError> {
-        let next = self.peek();
-        let zeros = next.leading_zeros();
+        if self.number < 32 {
+            self.look();
+        }
+        let zeros = self.open.leading_zeros();
         let bits = zeros + order + 1;
         // Nearly always all of the code is there.
-        let shifted = if zeros + bits <= 56 {
-            self.at += (zeros + bits) as usize;
-            next << zeros >> (u64::BITS - bits)
+        let shifted = if zeros + bits <= self.number {
+            let shifted = self.open << zeros >> (u64::BITS - bits);
+            self.take(zeros + bits);
+            shifted
         } else {
             self.long_code(order)?
         };
-        if self.at > self.bytes.len() * 8 {
-            return Err(DecodeError::Counts);
-        }
         shifted.checked_sub(1 << order).ok_or(DecodeError::Counts)
+    }
+
+    #[inline]
+    fn rice_code(&mut self, order: u32) -> Result<u64, DecodeError> {
+        // All of it but what is behind 24 zeros: up to 24 bits, and 20 more.
+        if self.number < 44 {
+            self.look();
+        }
+        let zeros = self.open.leading_zeros();
+        if zeros >= MAX_ZEROS {
+            self.take(MAX_ZEROS);
+            let most = u64::from(MAX_ZEROS) << order;
+            return self.code(order)?.checked_add(most).ok_or(DecodeError::Counts);
+        }
+        let low = self.open << (zeros + 1) >> 1 >> (u64::BITS - 1 - order);
+        self.take(zeros + 1 + order);
+        Ok(u64::from(zeros) << order | low)
     }
 
     #[cold]
     fn long_code(&mut self, order: u32) -> Result<u64, DecodeError> {
-        let end = self.bytes.len() * 8;
         let mut zeros = 0;
-        while self.peek() >> 63 == 0 {
+        while self.bit() == 0 {
             zeros += 1;
-            self.at += 1;
             // More than any number of 64 bits has.
-            if zeros + order >= u64::BITS || self.at >= end {
+            if zeros + order >= u64::BITS {
                 return Err(DecodeError::Counts);
             }
         }
-        let mut value = 0;
-        for _ in 0..=zeros + order {
-            value = value << 1 | self.peek() >> 63;
-            self.at += 1;
+        Ok((0..zeros + order).fold(1, |value, _| value << 1 | self.bit()))
+    }
+
+    fn bit(&mut self) -> u64 {
+        if self.number == 0 {
+            self.look();
         }
-        Ok(value)
+        let bit = self.open >> 63;
+        self.take(1);
+        bit
     }
 
     /// Whether nothing is left but what fills up the last byte.
     fn is_done(&self) -> bool {
-        self.bytes.len() * 8 - self.at < 8 && self.peek() == 0
+        let taken = self.next * 8 - self.number as usize;
+        let left = (self.bytes.len() * 8).checked_sub(taken);
+        left.is_some_and(|left| left < 8 && self.open == 0)
     }
 }
 
@@ -251,11 +402,26 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_documented_example() {
-        // Order 0. 1 is 010, 0 is 1 and the two more zeros 011, 2 is 011: 0101 0110 11 and zeros.
-        assert_eq!(written(&[1, 0, 0, 0, 2]), [5, 0, 2, 0b0101_0110, 0b1100_0000]);
+        // The mean is 0, so no zeros are 1000, and 1 less 1 is 1. It is 32: three zeros are 111, and 2 less 1 is 010. It is
+        // 84: no zeros are 10, and 9 less 1 is 0001001. It is 362, or 1: 9 is nine zeros and a 1.
+        let bytes = [7, 4, 0b1000_1111, 0b0101_0000, 0b1001_0000, 0b0000_0100];
+        assert_eq!(written(&[1, 0, 0, 0, 2, 9, 9]), bytes);
         assert_eq!(written(&[]), [0]);
-        assert_eq!(read_back(&[5, 0, 2, 0b0101_0110, 0b1100_0001], 5), Err(DecodeError::Counts));
-        assert_eq!(read_back(&[5, 0, 3, 0b0101_0110, 0b1100_0000, 0], 5), Err(DecodeError::Counts));
+        assert_eq!(read_back(&[1, 1, 0b1000_1001], 1), Err(DecodeError::Counts));
+        assert_eq!(read_back(&[1, 2, 0b1000_1000, 0], 1), Err(DecodeError::Counts));
+    }
+
+    #[test]
+    fn a_mean_after_zeros_is_as_after_each_of_them() {
+        for low in 0..Mean::ONE {
+            let mut one_by_one = Mean(low);
+            for zeros in 0..60 {
+                let mut at_once = Mean(low);
+                at_once.add_zeros(zeros);
+                assert_eq!(at_once.0, one_by_one.0, "{low} {zeros}");
+                one_by_one.add(0);
+            }
+        }
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl Fleet {
         }
     }
 
+    /// The moment at which it is told which instances are up.
+    pub fn now(&self) -> SystemTime {
+        self.now
+    }
+
     /// Adds a report that was found somewhere. What is no report, or cannot be added, is left out and counted.
     pub fn add_bytes(&mut self, source: &str, bytes: &[u8]) {
         match Report::decode_at(bytes, self.now) {

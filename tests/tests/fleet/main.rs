@@ -3,6 +3,7 @@
 //! `cargo test -p tests --test fleet -- --ignored` needs Debian's package redis-server.
 
 mod cluster;
+mod dashboard;
 mod epochs;
 mod exact;
 mod faults;
@@ -10,3 +11,5 @@ mod fixture;
 mod hostile;
 mod proxy;
 mod redis;
+mod sentinel;
+mod tls;

@@ -1,5 +1,6 @@
 //! A real Redis.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -38,6 +39,11 @@ impl Redis {
         self.port
     }
 
+    /// A folder for files of the test's own, which is removed with it.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
@@ -70,6 +76,18 @@ impl Redis {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Sets a string of any bytes.
+    pub(crate) fn set(&self, key: &str, value: &[u8]) {
+        let mut process = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "-x", "set", key])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-cli runs");
+        process.stdin.take().expect("it is piped").write_all(value).expect("redis-cli reads");
+        assert!(process.wait().is_ok_and(|status| status.success()), "{key} cannot be set");
+    }
+
     fn until_up(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -91,6 +109,42 @@ impl Drop for Redis {
     }
 }
 
+/// A Sentinel that watches a master as `main`. Dropping it ends the process.
+pub(crate) struct Sentinel(Redis);
+
+impl Sentinel {
+    pub(crate) fn start(master: &Redis) -> Self {
+        // It writes its state to its settings, which lie in a folder of their own.
+        let port = free_port();
+        let folder = std::env::temp_dir().join(format!("metrics-sentinel-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let settings = folder.join("sentinel.conf");
+        let lines = [
+            format!("port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {} 1", master.port()),
+            "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n".to_owned(),
+        ];
+        std::fs::write(&settings, lines.join("\n")).unwrap();
+        let process = Command::new("redis-server")
+            .arg(settings)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server starts");
+        let sentinel = Redis { process, port, folder, arguments: Vec::new() };
+        sentinel.until_up();
+        Self(sentinel)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    /// What `redis-cli` says.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+        self.0.cli(arguments)
+    }
+}
+
 fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
@@ -102,7 +156,7 @@ fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Child {
 }
 
 /// One that a cluster's bus can be 10,000 above, too.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {

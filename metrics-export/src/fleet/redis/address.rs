@@ -8,7 +8,12 @@ pub(super) enum Address {
     Single(ConnectionInfo),
     /// Some nodes of a cluster.
     #[cfg(feature = "redis-cluster")]
-    Cluster(Vec<ConnectionInfo>),
+    Cluster {
+        nodes: Vec<ConnectionInfo>,
+        /// Who vouches for the nodes, those found later, too; by default those that the system trusts.
+        #[cfg(feature = "redis-tls")]
+        authorities: Option<redis::TlsCertificates>,
+    },
     /// Sentinels, the name of the master, and how to log in there.
     Sentinel {
         sentinels: Vec<ConnectionInfo>,
@@ -46,7 +51,11 @@ impl Address {
         match kind {
             "" if scheme == "redis" || scheme == "rediss" => Ok(Self::Single(info(address)?)),
             #[cfg(feature = "redis-cluster")]
-            "cluster" => Ok(Self::Cluster(nodes(&login)?)),
+            "cluster" => Ok(Self::Cluster {
+                nodes: nodes(&login)?,
+                #[cfg(feature = "redis-tls")]
+                authorities: None,
+            }),
             #[cfg(not(feature = "redis-cluster"))]
             "cluster" => Err(refused("a cluster needs the feature redis-cluster")),
             "sentinel" => {
@@ -63,6 +72,38 @@ impl Address {
             }
             _ => Err(refused("it has another scheme")),
         }
+    }
+
+    /// Trusts these certificates in PEM, and no others.
+    #[cfg(feature = "redis-tls")]
+    pub(super) fn trust(&mut self, pem: &[u8]) -> Result<(), AddressError> {
+        use rustls::pki_types::CertificateDer;
+        use rustls::pki_types::pem::PemObject;
+        let refused = |reason: &str| AddressError { reason: reason.to_owned() };
+        if !CertificateDer::pem_slice_iter(pem).any(|found| found.is_ok()) {
+            return Err(refused("there is no certificate in the PEM of its authorities"));
+        }
+        let certificates = || redis::TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) };
+        let trusting = |info: &ConnectionInfo| {
+            let client = redis::Client::build_with_tls(info.clone(), certificates());
+            let client =
+                client.map_err(|_| refused("authorities are for rediss, and need to be certificates"))?;
+            Ok(client.get_connection_info().clone())
+        };
+        match self {
+            Self::Single(info) => *info = trusting(info)?,
+            Self::Sentinel { sentinels, .. } => {
+                for sentinel in sentinels {
+                    *sentinel = trusting(sentinel)?;
+                }
+            }
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster { nodes, authorities } => {
+                nodes.iter().try_for_each(|node| trusting(node).map(drop))?;
+                *authorities = Some(certificates());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -88,7 +129,7 @@ mod tests {
         #[cfg(feature = "redis-cluster")]
         {
             let cluster = Address::parse("redis+cluster://a:7000,b:7001").unwrap();
-            let Address::Cluster(nodes) = cluster else { panic!() };
+            let Address::Cluster { nodes, .. } = cluster else { panic!() };
             assert_eq!(nodes.len(), 2);
         }
     }

@@ -52,8 +52,18 @@ impl Link {
                 Err(why)
             }
             #[cfg(feature = "redis-cluster")]
-            Address::Cluster(nodes) => {
-                let client = ClusterClient::builder(nodes.clone())
+            Address::Cluster {
+                nodes,
+                #[cfg(feature = "redis-tls")]
+                authorities,
+            } => {
+                let client = ClusterClient::builder(nodes.clone());
+                #[cfg(feature = "redis-tls")]
+                let client = match authorities {
+                    Some(authorities) => client.certs(authorities.clone()),
+                    None => client,
+                };
+                let client = client
                     .connection_timeout(timeout)
                     .response_timeout(timeout)
                     // Once more after a slot moved; what fails beyond that is tried again with the next write.
@@ -71,31 +81,45 @@ impl Link {
     ///
     /// When the connection breaks. How many of the commands were carried out is not known then.
     pub(super) fn run(&mut self, commands: &[Cmd]) -> Result<Vec<Result<Value, String>>, String> {
+        let mut answers = Vec::with_capacity(commands.len());
+        self.run_each(commands, |answer| answers.push(answer))?;
+        Ok(answers)
+    }
+
+    /// The same, but hands on each answer as it comes, so that not all of them take memory at one time.
+    pub(super) fn run_each(
+        &mut self,
+        commands: &[Cmd],
+        mut take: impl FnMut(Result<Value, String>),
+    ) -> Result<(), String> {
         match self {
             Self::Single(link) => {
                 let packed: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
                 link.send_packed_command(&packed).map_err(|error| error.to_string())?;
-                let answers = commands.iter().map(|_| match link.recv_response() {
-                    Ok(Value::ServerError(error)) => Ok(Err(error.to_string())),
-                    Ok(value) => Ok(Ok(value)),
-                    Err(error) => Err(error.to_string()),
-                });
-                answers.collect()
+                for _ in commands {
+                    take(match link.recv_response() {
+                        Ok(Value::ServerError(error)) => Err(error.to_string()),
+                        Ok(value) => Ok(value),
+                        Err(error) => return Err(error.to_string()),
+                    });
+                }
             }
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(link) => {
-                let answers = commands.iter().map(|command| match link.req_command(command) {
-                    Ok(Value::ServerError(error)) => Ok(Err(error.to_string())),
-                    Ok(value) => Ok(Ok(value)),
-                    // A cluster that is down or short of a node heals, and then other nodes have to be asked.
-                    Err(error) if error.code().is_some() && !error.is_cluster_error() => {
-                        Ok(Err(error.to_string()))
-                    }
-                    Err(error) => Err(error.to_string()),
-                });
-                answers.collect()
+                for command in commands {
+                    take(match link.req_command(command) {
+                        Ok(Value::ServerError(error)) => Err(error.to_string()),
+                        Ok(value) => Ok(value),
+                        // A cluster that is down or short of a node heals, and then other nodes have to be asked.
+                        Err(error) if error.code().is_some() && !error.is_cluster_error() => {
+                            Err(error.to_string())
+                        }
+                        Err(error) => return Err(error.to_string()),
+                    });
+                }
             }
         }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reads the reports of all instances, and adds them up.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use redis::{Cmd, Value};
@@ -23,6 +25,9 @@ const MAX_INDEX_BYTES: i64 = 16 << 20;
 /// Commands that are sent before their answers are read.
 const BATCH: usize = 64;
 
+/// The most threads that add up what is read.
+const MAX_ADDERS: usize = 4;
+
 /// The longest name of an instance with its start, in bytes.
 const MAX_ID_BYTES: usize = 96;
 
@@ -45,30 +50,8 @@ pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Re
             minutes.map(|minute| shared.keys.window(detail, minute, id)).collect()
         }
     };
-    let mut bytes = 0;
     let wanted: Vec<_> = ids.iter().flat_map(|id| keys(id).into_iter().map(move |key| (id, key))).collect();
-    for batch in wanted.chunks(BATCH) {
-        if bytes > MAX_BYTES || begun.elapsed() > MAX_TIME {
-            let why =
-                format!("not read: an answer takes up to {MAX_BYTES} bytes and {} s", MAX_TIME.as_secs());
-            batch.iter().for_each(|(_, key)| fleet.refuse(key, &why));
-            continue;
-        }
-        let commands: Vec<Cmd> = batch.iter().map(|(_, key)| get(key, MAX_REPORT_BYTES + 1)).collect();
-        for ((id, key), answer) in batch.iter().zip(link.run(&commands)?) {
-            match answer {
-                Ok(Value::BulkString(report)) => {
-                    bytes += report.len();
-                    // One that is not there reads as empty.
-                    if !report.is_empty() {
-                        add(&mut fleet, id, key, &report, now);
-                    }
-                }
-                Ok(_) => fleet.refuse(key, "the answer is no string"),
-                Err(error) => fleet.refuse(key, &error),
-            }
-        }
-    }
+    let (mut fleet, bytes) = add_all(link, &wanted, fleet, begun)?;
     if question == Question::Reset {
         let next = (since_1970(SystemTime::now()).as_millis() as u64).max(epoch + 1);
         let mut command = redis::cmd("SET");
@@ -81,15 +64,87 @@ pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Re
     Ok(Answer { fleet, summary, epoch, read: now, bytes, took: begun.elapsed() })
 }
 
+/// What was found under a key, and of which instance it should be.
+struct Found<'a> {
+    id: &'a str,
+    key: &'a str,
+    report: Vec<u8>,
+}
+
+/// Reads what is under these keys, and adds it up in other threads meanwhile. Gives how many bytes it was, too.
+fn add_all(
+    link: &mut Link,
+    wanted: &[(&String, String)],
+    fleet: Fleet,
+    begun: Instant,
+) -> Result<(Fleet, usize), String> {
+    let fleet = Mutex::new(fleet);
+    let refuse = |key: &str, why: &str| locked(&fleet).refuse(key, why);
+    let mut bytes = 0;
+    thread::scope(|scope| {
+        // The service has the other half of the processors.
+        let adders =
+            thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, MAX_ADDERS));
+        let (found, waiting) = mpsc::sync_channel::<Found<'_>>(adders);
+        // Owned by the adders alone: who sends finds out if there are none any more.
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..adders {
+            let (waiting, fleet) = (Arc::clone(&waiting), &fleet);
+            let adder = move || {
+                loop {
+                    let Ok(Found { id, key, report }) = locked(&waiting).recv() else { return };
+                    add(fleet, id, key, &report);
+                }
+            };
+            let thread = thread::Builder::new().name("metrics-fleet-add".to_owned());
+            thread
+                .spawn_scoped(scope, adder)
+                .map_err(|error| format!("there is no thread to add up: {error}"))?;
+        }
+        drop(waiting);
+        for batch in wanted.chunks(BATCH) {
+            if bytes > MAX_BYTES || begun.elapsed() > MAX_TIME {
+                let seconds = MAX_TIME.as_secs();
+                let why = format!("not read: an answer takes up to {MAX_BYTES} bytes and {seconds} s");
+                batch.iter().for_each(|(_, key)| refuse(key, &why));
+                continue;
+            }
+            let commands: Vec<Cmd> = batch.iter().map(|(_, key)| get(key, MAX_REPORT_BYTES + 1)).collect();
+            let mut keys = batch.iter();
+            link.run_each(&commands, |answer| {
+                let Some((id, key)) = keys.next() else { return };
+                match answer {
+                    // One that is not there reads as empty.
+                    Ok(Value::BulkString(report)) if report.is_empty() => {}
+                    Ok(Value::BulkString(report)) => {
+                        bytes += report.len();
+                        // Nobody is there to take it only if adding up panicked, of which the end of the scope tells.
+                        let _ = found.send(Found { id, key, report });
+                    }
+                    Ok(_) => refuse(key, "the answer is no string"),
+                    Err(error) => refuse(key, &error),
+                }
+            })?;
+        }
+        Ok::<_, String>(())
+    })?;
+    Ok((fleet.into_inner().unwrap_or_else(PoisonError::into_inner), bytes))
+}
+
 /// Adds a report, unless it is one of another instance.
-fn add(fleet: &mut Fleet, wanted: &str, key: &str, bytes: &[u8], now: SystemTime) {
+fn add(fleet: &Mutex<Fleet>, wanted: &str, key: &str, bytes: &[u8]) {
+    let now = locked(fleet).now();
     match Report::decode_at(bytes, now) {
         Ok(report) if id(&report.instance.name, report.instance.started) == wanted => {
-            fleet.add(key, report, bytes.len());
+            locked(fleet).add(key, report, bytes.len());
         }
-        Ok(_) => fleet.refuse(key, "the report is of another instance"),
-        Err(error) => fleet.refuse(key, &error.to_string()),
+        Ok(_) => locked(fleet).refuse(key, "the report is of another instance"),
+        Err(error) => locked(fleet).refuse(key, &error.to_string()),
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The instances that were seen last.

@@ -62,6 +62,18 @@ impl Settings {
         })
     }
 
+    /// Trusts the authorities of these certificates in PEM, and no others; default: those that the system trusts. For `rediss`
+    /// addresses whose server has a certificate of a private authority.
+    ///
+    /// # Errors
+    ///
+    /// When there is no certificate in it, or the address is one without TLS.
+    #[cfg(feature = "redis-tls")]
+    pub fn trusted_authorities(mut self, pem: &[u8]) -> Result<Self, AddressError> {
+        self.address.trust(pem)?;
+        Ok(self)
+    }
+
     /// The service that this is an instance of; default: `service`.
     pub fn service(mut self, service: impl Into<String>) -> Self {
         self.service = service.into();

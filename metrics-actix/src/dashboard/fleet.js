@@ -1,0 +1,82 @@
+// All instances of the service as one.
+
+import { byId, keyed, make, setText } from "./dom.js";
+import { count, duration, time } from "./format.js";
+import { get } from "./server.js";
+import { say } from "./words.js";
+
+/** The windows that there are of a fleet. */
+export const FLEET_WINDOWS = ["1m", "5m", "1h", "reset"];
+
+/** The most instances that the table shows: those that wrote last. */
+const MAX_ROWS = 200;
+
+const columns = [
+  { name: "instance", text: true, value: (i) => i.name },
+  { name: "presence" },
+  { name: "version", value: (i) => i.version || "–" },
+  { name: "last_written", value: (i) => time(Date.parse(i.last_seen)) },
+  { name: "calls", value: (i) => count(i.total_calls) },
+  { name: "total_errors_of", value: (i) => count(i.total_errors), wide: true },
+  { name: "p95", value: (i) => duration(i.p95_response_time) },
+];
+
+/**
+ * What is known of the fleet in a window: `summary`, `routes`, `instances` and `errors`, the last ones; `null` where there is
+ * no fleet.
+ */
+export async function loadFleet(window) {
+  const [summary, routes, instances, all] = await Promise.all([
+    get(`fleet/summary?window=${window}`),
+    get(`fleet/routes?window=${window}`),
+    get("fleet/instances"),
+    // Only reports of all since the reset have them; the instances are read from these, too.
+    get("fleet/summary?window=reset"),
+  ]);
+  return summary && routes && instances && all && { summary, routes, instances, errors: all.recent_errors };
+}
+
+/** Whose figures these are. Of what is not there, the first that is missing says why. */
+function note({ summary, routes, instances }) {
+  const stale = [summary, routes, instances].find((answer) => answer.stale);
+  if (stale) return say("fleet_stale", time(Date.parse(stale.stale_since)), stale.stale_reason);
+  const parts = [say("fleet_up", count(instances.up), count(instances.instances.length)),
+    say("read_at", time(Date.parse(summary.read)))];
+  const [first] = summary.skipped_first;
+  if (first) parts.push(say("fleet_skipped", count(summary.skipped), `${first.source}: ${first.reason}`));
+  return parts.join(" · ");
+}
+
+const classOf = ({ text, wide }) => [wide && "wide", text && "text"].filter(Boolean).join(" ") || undefined;
+
+/** Shows whose figures they are, and the instances: those known last, while there is no answer. */
+export function showFleet(fleet) {
+  const panel = byId("fleet");
+  const text = fleet ? note(fleet) : say("waiting");
+  const stale = fleet !== null && [fleet.summary, fleet.routes, fleet.instances].some((answer) => answer.stale);
+  panel.dataset.stale = stale;
+  setText(byId("fleet-note"), text);
+  const table = byId("instances");
+  const head = table.tHead;
+  if (!head.rows.length) {
+    head.append(make("tr", {}, ...columns.map((column) => make("th", { scope: "col", class: classOf(column) }))));
+  }
+  columns.forEach(({ name }, i) => setText(head.rows[0].cells[i], say(name)));
+  if (!fleet?.instances.stale) {
+    const instances = fleet?.instances.instances ?? [];
+    keyed(table.tBodies[0], instances.slice(0, MAX_ROWS), ({ name, started }) => `${name} ${started}`,
+      () => make("tr", {}, ...columns.map((column) =>
+        column.text ? make("th", { scope: "row", class: "text" }, make("span", { class: "where" }))
+          : make("td", { class: classOf(column) }))),
+      (row, instance) => {
+        columns.forEach(({ value }, i) => value && setText(row.cells[i].firstElementChild ?? row.cells[i], value(instance)));
+        const { state } = instance;
+        const cell = row.cells[1];
+        if (!cell.firstElementChild) cell.append(make("span", { class: "status" }));
+        cell.firstElementChild.dataset.presence = state;
+        setText(cell.firstElementChild, say("presences")[state] ?? state);
+      });
+    setText(byId("instances-note"), say("shown", Math.min(instances.length, MAX_ROWS), instances.length));
+  }
+  table.hidden = table.tBodies[0].rows.length === 0;
+}
