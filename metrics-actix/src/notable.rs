@@ -16,7 +16,7 @@ pub(crate) struct Notable {
     pub(crate) slow_nanos: u64,
     /// The largest share of all requests that an exporter wants.
     pub(crate) share: f64,
-    /// Whether an exporter wants errors or requests, and so their traces.
+    /// Whether an exporter wants errors or requests, and so their traces, by whatever headers.
     pub(crate) traces: bool,
 }
 
@@ -29,11 +29,6 @@ impl Notable {
     /// Whether an exporter wants a request.
     pub(crate) fn is_wanted(&self, nanos: u64, randomness: f64) -> bool {
         nanos >= self.slow_nanos || randomness < self.share
-    }
-
-    /// Whether anybody wants to know the trace of a request that is worth knowing of.
-    pub(crate) fn wants_traces(&self) -> bool {
-        self.exemplars || self.traces
     }
 }
 
@@ -98,7 +93,7 @@ mod tests {
             share: 0.0,
             traces: false,
         };
-        assert_eq!((nobody.nanos(), nobody.wants_traces()), (u64::MAX, false));
+        assert_eq!(nobody.nanos(), u64::MAX);
         assert!(!nobody.is_wanted(1 << 60, 0.0));
         let slow = Notable { slow_nanos: 5, ..nobody };
         assert_eq!((slow.nanos(), Notable { exemplar_nanos: 3, ..slow }.nanos()), (5, 3));

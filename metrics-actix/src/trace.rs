@@ -20,15 +20,21 @@ const SENTRY_TRACE: HeaderName = HeaderName::from_static("sentry-trace");
 /// The tag with the upper 64 bits.
 const DATADOG_UPPER: &str = "_dd.p.tid=";
 
-/// What the request's `traceparent` says, or else Datadog's headers, or Sentry's, as far as they are valid.
-pub(crate) fn context(headers: &HeaderMap) -> Option<TraceContext> {
-    if headers.contains_key(TRACEPARENT) {
-        return parse(the_one(headers, TRACEPARENT)?);
-    }
-    datadog(headers).or_else(|| sentry(headers))
+/// What the request's one `traceparent` says, if that is valid. More than one say nothing.
+pub(crate) fn w3c(headers: &HeaderMap) -> Option<TraceContext> {
+    parse(the_one(headers, TRACEPARENT)?)
 }
 
-/// The value of a header that is there once. More than one say nothing.
+/// As [`w3c`], or else what Datadog's headers say, or Sentry's.
+pub(crate) fn w3c_or_vendors(headers: &HeaderMap) -> Option<TraceContext> {
+    if headers.contains_key(TRACEPARENT) {
+        w3c(headers)
+    } else {
+        datadog(headers).or_else(|| sentry(headers))
+    }
+}
+
+/// The value of a header that is there once.
 fn the_one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name);
     let value = values.next()?.to_str().ok()?;
@@ -142,16 +148,19 @@ mod tests {
     #[test]
     fn two_headers_name_no_trace() {
         let value = format!("00-{TRACE}-b7ad6b7169203331-01");
-        assert_eq!(context(&headers(&[])), None);
-        let once = context(&headers(&[("traceparent", &value)])).unwrap();
-        assert_eq!(once.trace.to_string(), TRACE);
-        assert_eq!(context(&headers(&[("traceparent", &value), ("traceparent", &value)])), None);
+        for context in [w3c, w3c_or_vendors] {
+            assert_eq!(context(&headers(&[])), None);
+            let once = context(&headers(&[("traceparent", &value)])).unwrap();
+            assert_eq!(once.trace.to_string(), TRACE);
+            assert_eq!(context(&headers(&[("traceparent", &value), ("traceparent", &value)])), None);
+        }
     }
 
     #[test]
     fn datadogs_headers_are_taken_where_there_is_no_traceparent() {
         let [trace, parent] = [("x-datadog-trace-id", "1311768467463790320"), ("x-datadog-parent-id", "42")];
-        let context = |values: &[_]| context(&headers(values));
+        let context = |values: &[_]| w3c_or_vendors(&headers(values));
+        assert_eq!(w3c(&headers(&[trace, parent])), None);
         let known = context(&[trace, parent, ("x-datadog-sampling-priority", "2")]).unwrap();
         assert_eq!(known.trace.to_string(), "0000000000000000123456789abcdef0");
         assert_eq!((known.parent, known.sampled), (SpanId::new(42), true));
@@ -173,7 +182,7 @@ mod tests {
 
     #[test]
     fn sentrys_header_is_taken_where_there_is_no_other() {
-        let of = |value: &str| context(&headers(&[("sentry-trace", value)]));
+        let of = |value: &str| w3c_or_vendors(&headers(&[("sentry-trace", value)]));
         let whole = format!("{TRACE}-b7ad6b7169203331");
         for (value, sampled) in
             [(whole.clone(), false), (format!("{whole}-1"), true), (format!("{whole}-0"), false)]
@@ -186,6 +195,6 @@ mod tests {
             assert_eq!(of(wrong), None, "{wrong:?}");
         }
         let both = [("sentry-trace", whole.as_str()), ("x-datadog-trace-id", "5")];
-        assert_eq!(context(&headers(&both)).unwrap().trace, TraceId::new(5).unwrap());
+        assert_eq!(w3c_or_vendors(&headers(&both)).unwrap().trace, TraceId::new(5).unwrap());
     }
 }

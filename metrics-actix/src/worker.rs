@@ -15,9 +15,9 @@ use crate::builder::Shared;
 use crate::consumer::Seen;
 use crate::endpoints;
 use crate::method::{LABELS, MethodLabel};
-use crate::notable::{Lots, Noted, nanos};
+use crate::notable::{Lots, Notable, Noted, nanos};
 use crate::route::{UNMATCHED, agrees, has_tail_twin, matched_template, skeleton};
-use crate::trace::context;
+use crate::trace::{w3c, w3c_or_vendors};
 
 thread_local! {
     /// The workers of this thread, one a monitor. Looked up when a service is built, not when it is called.
@@ -303,8 +303,12 @@ impl AppWorker {
 
     /// Where a request stands in a trace, if anybody wants to know. One without a response has no headers any more.
     fn trace(&self, request: Option<&HttpRequest>) -> Option<TraceContext> {
-        let request = request.filter(|_| self.shared().notable.wants_traces())?;
-        context(request.headers())
+        let (headers, notable) = (request?.headers(), &self.shared().notable);
+        match notable {
+            Notable { traces: true, .. } => w3c_or_vendors(headers),
+            Notable { exemplars: true, .. } => w3c(headers),
+            _ => None,
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {

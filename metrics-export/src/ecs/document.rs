@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::SystemTime;
 
-use metrics_core::{EndpointName, EndpointSummary, Figures, Outcome, RecentError};
+use metrics_core::{EndpointName, EndpointSummary, Figures, Outcome, RecentError, TraceId};
 use serde::Serialize;
 
 use super::service::Service;
@@ -41,6 +41,8 @@ pub(crate) struct Document<'a> {
     error: Option<Error<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<Labels<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Trace>,
     #[serde(skip_serializing_if = "Option::is_none")]
     requests: Option<Requests>,
 }
@@ -101,6 +103,11 @@ struct Error<'a> {
     message: &'a str,
     #[serde(rename = "type")]
     kind: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Trace {
+    id: TraceId,
 }
 
 #[derive(Debug, Serialize)]
@@ -194,6 +201,7 @@ impl Documents {
             }),
             error: Some(Error { message: &error.message, kind: error.outcome.to_string() }),
             labels: Some(Labels { route }),
+            trace: error.trace.map(|context| Trace { id: context.trace }),
             requests: None,
         }
     }
@@ -250,6 +258,7 @@ impl Documents {
             http: endpoint.map(|name| Http { request: Request { method: &name.method }, response: None }),
             error: None,
             labels: endpoint.map(|name| Labels { route: &name.route }),
+            trace: None,
             requests: Some(Requests {
                 count: calls,
                 per_second,

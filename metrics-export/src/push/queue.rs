@@ -159,7 +159,7 @@ impl Queue {
                 self.counts.attempts_failed += 1;
                 self.counts.failing += 1;
                 self.counts.last_error = Some(reason);
-                if permanent {
+                if permanent || self.is_old() {
                     self.drop_part(part, calls);
                 } else {
                     self.put_back(part);
@@ -197,6 +197,12 @@ impl Queue {
     /// What waits, or is being sent.
     fn logged(&self) -> impl Iterator<Item = &Logged> {
         self.parts.iter().chain(&self.sending).map(|part| &part.logged).chain([&self.fresh])
+    }
+
+    /// Whether the window that was being sent has got too old meanwhile, as those behind it show.
+    fn is_old(&self) -> bool {
+        let newest = self.parts.back().map(|part| part.until.span());
+        newest.is_some_and(|newest| newest.saturating_sub(self.base.span()) > self.settings.max_age)
     }
 
     /// Drops what would be too old by now. A window that is being sent stays, and so do those behind it.
@@ -371,6 +377,21 @@ mod tests {
         assert_eq!(fixture.send(ok()), Some((1, 1)));
         let counts = fixture.queue.counts();
         assert_eq!((counts.windows_dropped, counts.calls_dropped, counts.errors_dropped), (1, 2, 2));
+    }
+
+    #[test]
+    fn what_gets_too_old_while_it_is_being_sent_is_dropped_when_that_fails() {
+        let mut fixture = Fixture::new(Settings { max_age: Duration::ZERO, ..settings(1, 10) });
+        fixture.fail(2);
+        fixture.end_window();
+        let first = fixture.queue.take().unwrap().window();
+        fixture.fail(3);
+        std::thread::sleep(Duration::from_millis(1));
+        fixture.end_window();
+        fixture.queue.settle(Err(Failed::temporary("down")), first.calls());
+        let counts = fixture.queue.counts();
+        assert_eq!((counts.windows_dropped, counts.calls_dropped, counts.windows_merged), (1, 2, 0));
+        assert_eq!(fixture.send(ok()), Some((3, 3)));
     }
 
     #[test]

@@ -44,9 +44,10 @@ pub struct Settings {
     /// Whether it tells single statuses apart: where nobody says otherwise, metrics-actix then keeps a histogram for each.
     /// Default: no.
     pub exact_statuses: bool,
-    /// The longest pause after an attempt that failed; each further one is twice as long. Default 1 s.
+    /// The longest pause after an attempt that failed; each further one is twice as long. Default 1 s. From 1 ms to a day.
     pub first_pause: Duration,
-    /// The longest pause at all; default 60 s. A pause is at random between half and all of it.
+    /// The longest pause at all; default 60 s. A pause is at random between half and all of it. No shorter than the first one,
+    /// and a day at most.
     pub max_pause: Duration,
 }
 
@@ -82,14 +83,15 @@ impl Settings {
 
     /// These settings, each moved to the nearest end of its range.
     pub(super) fn in_range(self) -> Self {
-        let least = Duration::from_millis(10);
+        let (least, day) = (Duration::from_millis(10), Duration::from_secs(86_400));
+        let first_pause = self.first_pause.clamp(Duration::from_millis(1), day);
         Self {
-            interval: self.interval.clamp(least, Duration::from_secs(86_400)),
+            interval: self.interval.clamp(least, day),
             timeout: self.timeout.clamp(least, Duration::from_secs(3_600)),
             max_windows: self.max_windows.clamp(1, 10_000),
             sample_rate: share(self.sample_rate),
-            first_pause: self.first_pause.max(Duration::from_millis(1)),
-            max_pause: self.max_pause.max(self.first_pause),
+            first_pause,
+            max_pause: self.max_pause.clamp(first_pause, day),
             ..self
         }
     }
@@ -103,6 +105,17 @@ fn share(rate: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_are_no_longer_than_a_clock_goes() {
+        for pause in [Duration::ZERO, Duration::MAX] {
+            let settings =
+                Settings { first_pause: pause, max_pause: pause, ..Settings::default() }.in_range();
+            let range = Duration::from_millis(1)..=Duration::from_secs(86_400);
+            assert!(range.contains(&settings.first_pause) && settings.max_pause >= settings.first_pause);
+            assert!(range.contains(&settings.max_pause));
+        }
+    }
 
     #[test]
     fn a_share_is_from_0_to_1() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use metrics_actix::ecs::{EcsLog, Service};
 use metrics_actix::push::Engine;
-use metrics_core::{Outcome, Registry};
+use metrics_core::{Outcome, Registry, TraceContext};
 use serde_json::Value;
 
 use crate::stub::{Fault, Stub};
@@ -35,6 +35,8 @@ pub(crate) const HOSTILE: [&str; 16] = [
     "",
 ];
 
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
 fn service() -> Service {
     Service::new("shop").version("1.2.3").environment("test").node("node-1")
 }
@@ -47,12 +49,22 @@ fn fail(registry: &Registry, rounds: usize) -> BTreeMap<String, u64> {
             let endpoint = registry.endpoint("GET", if i % 2 == 0 { "/items/{id}" } else { text });
             let outcome = [Outcome::Status(404), Outcome::Status(503), Outcome::Panicked][(i + round) % 3];
             let message = format!("{text}{round}");
-            registry.record_error(endpoint, outcome, Duration::from_micros(350), &message);
+            registry.with_recorder(|recorder| {
+                let took = Duration::from_micros(350);
+                recorder.record_outcome(endpoint, outcome, took);
+                recorder.log_error(endpoint, outcome, took, &message, trace(outcome));
+            });
             *messages.entry(message).or_insert(0) += 1;
         }
         registry.record(registry.endpoint("GET", "/items/{id}"), 200, Duration::from_millis(2));
     }
     messages
+}
+
+/// Those that panicked came with none.
+fn trace(outcome: Outcome) -> Option<TraceContext> {
+    let context = TraceContext { trace: TRACE.parse().unwrap(), parent: None, sampled: true };
+    (outcome != Outcome::Panicked).then_some(context)
 }
 
 /// The messages of the errors among some documents.
@@ -95,6 +107,11 @@ fn every_error_is_one_line_whatever_is_in_it() {
     let ids: HashSet<_> =
         documents.iter().map(|document| document["event"]["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), documents.len());
+    for document in &documents {
+        let came_with_one =
+            document["event"]["dataset"] == "http.errors" && !document["http"]["response"].is_null();
+        assert_eq!(document["trace"]["id"].as_str(), came_with_one.then_some(TRACE), "{document}");
+    }
     let whole = documents.iter().filter(|document| document["event"]["dataset"] == "http.summary");
     let whole = whole.filter(|summary| summary["labels"].is_null());
     let figure =
