@@ -318,8 +318,8 @@ impl Builder {
     ///
     /// Of each endpoint, the latest request that was slow or failed and had a valid `traceparent` header (W3C's Trace Context)
     /// is shown to Prometheus with its trace, in the formats that have exemplars. Where an
-    /// [exporter](Builder::exporter) wants errors or single requests, Datadog's `x-datadog-trace-id` and its like, or else Sentry's `sentry-trace`,
-    /// stand in for it.
+    /// [exporter](Builder::exporter) wants errors or single requests, Datadog's `x-datadog-trace-id` and its like stand in for it, or
+    /// Sentry's `sentry-trace`.
     /// Such headers are looked at for such requests, and those that an exporter asks for, and of those only where there was a
     /// response: not in a panic, not when the client went away, and not when an inner middleware gave an error instead.
     pub fn exemplars(mut self, slow: impl Into<Option<Duration>>) -> Self {

@@ -26,11 +26,12 @@ pub(crate) fn w3c(headers: &HeaderMap) -> Option<TraceContext> {
 }
 
 /// As [`w3c`], or else what Datadog's headers say, or Sentry's.
-pub(crate) fn any(headers: &HeaderMap) -> Option<TraceContext> {
+pub(crate) fn w3c_or_vendors(headers: &HeaderMap) -> Option<TraceContext> {
     if headers.contains_key(TRACEPARENT) {
-        return w3c(headers);
+        w3c(headers)
+    } else {
+        datadog(headers).or_else(|| sentry(headers))
     }
-    datadog(headers).or_else(|| sentry(headers))
 }
 
 /// The value of a header that is there once.
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn two_headers_name_no_trace() {
         let value = format!("00-{TRACE}-b7ad6b7169203331-01");
-        for context in [w3c, any] {
+        for context in [w3c, w3c_or_vendors] {
             assert_eq!(context(&headers(&[])), None);
             let once = context(&headers(&[("traceparent", &value)])).unwrap();
             assert_eq!(once.trace.to_string(), TRACE);
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn datadogs_headers_are_taken_where_there_is_no_traceparent() {
         let [trace, parent] = [("x-datadog-trace-id", "1311768467463790320"), ("x-datadog-parent-id", "42")];
-        let context = |values: &[_]| any(&headers(values));
+        let context = |values: &[_]| w3c_or_vendors(&headers(values));
         assert_eq!(w3c(&headers(&[trace, parent])), None);
         let known = context(&[trace, parent, ("x-datadog-sampling-priority", "2")]).unwrap();
         assert_eq!(known.trace.to_string(), "0000000000000000123456789abcdef0");
@@ -181,7 +182,7 @@ mod tests {
 
     #[test]
     fn sentrys_header_is_taken_where_there_is_no_other() {
-        let of = |value: &str| any(&headers(&[("sentry-trace", value)]));
+        let of = |value: &str| w3c_or_vendors(&headers(&[("sentry-trace", value)]));
         let whole = format!("{TRACE}-b7ad6b7169203331");
         for (value, sampled) in
             [(whole.clone(), false), (format!("{whole}-1"), true), (format!("{whole}-0"), false)]
@@ -194,6 +195,6 @@ mod tests {
             assert_eq!(of(wrong), None, "{wrong:?}");
         }
         let both = [("sentry-trace", whole.as_str()), ("x-datadog-trace-id", "5")];
-        assert_eq!(any(&headers(&both)).unwrap().trace, TraceId::new(5).unwrap());
+        assert_eq!(w3c_or_vendors(&headers(&both)).unwrap().trace, TraceId::new(5).unwrap());
     }
 }

@@ -17,7 +17,7 @@ use crate::endpoints;
 use crate::method::{LABELS, MethodLabel};
 use crate::notable::{Lots, Notable, Noted, nanos};
 use crate::route::{UNMATCHED, agrees, has_tail_twin, matched_template, skeleton};
-use crate::trace;
+use crate::trace::{w3c, w3c_or_vendors};
 
 thread_local! {
     /// The workers of this thread, one a monitor. Looked up when a service is built, not when it is called.
@@ -305,8 +305,8 @@ impl AppWorker {
     fn trace(&self, request: Option<&HttpRequest>) -> Option<TraceContext> {
         let (headers, notable) = (request?.headers(), &self.shared().notable);
         match notable {
-            Notable { traces: true, .. } => trace::any(headers),
-            Notable { exemplars: true, .. } => trace::w3c(headers),
+            Notable { traces: true, .. } => w3c_or_vendors(headers),
+            Notable { exemplars: true, .. } => w3c(headers),
             _ => None,
         }
     }

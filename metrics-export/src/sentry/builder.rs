@@ -208,7 +208,9 @@ impl Builder {
         let dsn = self.dsn.as_ref().ok_or_else(|| refused("there is none"))?;
         let dsn: Dsn = dsn.expose().trim().parse().map_err(|error| refused(&format!("{error}")))?;
         let client = self.connection.client(dsn.envelope_api_url().as_str())?;
-        let client = client.header("x-sentry-auth", &dsn.to_auth(Some(AGENT)).to_string());
+        // Without the time, which would be that of now for ever; envelopes have one.
+        let auth = format!("Sentry sentry_version=7, sentry_client={AGENT}, sentry_key={}", dsn.public_key());
+        let client = client.header("x-sentry-auth", &auth);
         let settings = Settings {
             interval: self.interval,
             timeout: self.timeout,

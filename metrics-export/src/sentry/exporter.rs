@@ -231,6 +231,7 @@ mod tests {
     use metrics_core::{ErrorCursor, Registry};
     use sentry_types::Uuid;
 
+    use super::super::origin::AGENT;
     use super::*;
     use crate::push::Process;
 
@@ -271,7 +272,8 @@ mod tests {
         assert_eq!(head.first()?, "POST /api/42/envelope/ HTTP/1.1");
         let header = |name: &str| head.iter().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
         let auth = header("x-sentry-auth: ");
-        assert!(auth.starts_with("Sentry ") && auth.contains("sentry_key=hunter2"), "{auth}");
+        let expected = format!("Sentry sentry_version=7, sentry_client={AGENT}, sentry_key=hunter2");
+        assert_eq!(auth, expected);
         let mut body = vec![0; header("content-length: ").parse().unwrap()];
         stream.read_exact(&mut body).unwrap();
         Some(Envelope::from_slice(&body).unwrap())
