@@ -103,7 +103,7 @@ fn distance(count: u64, mean: u64) -> u64 {
 fn at_distance(distance: u64, mean: u64) -> u64 {
     if distance >= 2 * mean {
         distance
-    } else if distance % 2 == 0 {
+    } else if distance.is_multiple_of(2) {
         mean + distance / 2
     } else {
         mean - distance.div_ceil(2)

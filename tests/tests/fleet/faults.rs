@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tests::Example;
 
-use crate::fixture::{instance, reset, settled, three, under_load, until};
+use crate::fixture::{instance, reset, settled, three, under_load, under_watched_load, until};
 use crate::proxy::Proxy;
 use crate::redis::Redis;
 
@@ -14,13 +14,25 @@ const FAULT: Duration = Duration::from_secs(4);
 
 /// Runs a fault under load, waits until the instances see it, ends it, and waits for exact totals.
 fn survived(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOnce()) {
-    let (calls, ()) = under_load(instances, || {
+    let alone = [Example::start_with("redis-cluster", &["--workers", "1"])];
+    let (_, without) = under_watched_load(&alone, |load| {
         sleep(Duration::from_secs(1));
+        load.p99()
+    });
+    drop(alone);
+    let (calls, ()) = under_watched_load(instances, |load| {
+        sleep(Duration::from_secs(1));
+        let before = load.p99();
         begin();
         let failing = until(&instances[0], "fleet/instances", |body| !body["writer"]["last_error"].is_null());
         assert!(failing["writer"]["failures"].as_u64() > Some(0), "{failing}");
         let resident = instances[0].resident_bytes();
+        load.p99();
         sleep(FAULT);
+        println!(
+            "P99 {without:?} alone and without Redis, {before:?} before the fault, {:?} in it",
+            load.p99()
+        );
         let after = instances[0].resident_bytes();
         assert!(after < resident + (8 << 20), "{resident} {after}");
         end();

@@ -1,5 +1,6 @@
 //! Three instances of the demo under load, and what the fleet says of them.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,16 +23,35 @@ pub(crate) fn three(url: &str) -> [Example; 3] {
 
 /// Sends requests to all instances until `during` is over. Gives how many were answered, and what `during` gave.
 pub(crate) fn under_load<T>(instances: &[Example], during: impl FnOnce() -> T) -> (u64, T) {
-    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    under_watched_load(instances, |_| during())
+}
+
+/// How long the requests of a load took.
+#[derive(Default)]
+pub(crate) struct Load(Mutex<Vec<Duration>>);
+
+impl Load {
+    /// The 99th percentile since it was last asked for. To be printed: the machine decides it, so nothing is asserted.
+    pub(crate) fn p99(&self) -> Duration {
+        let mut took = std::mem::take(&mut *self.0.lock().unwrap());
+        took.sort();
+        took.get(took.len() * 99 / 100).copied().unwrap_or_default()
+    }
+}
+
+/// The same, and `during` can look at how long the requests take.
+pub(crate) fn under_watched_load<T>(instances: &[Example], during: impl FnOnce(&Load) -> T) -> (u64, T) {
+    let (stop, sent, load) = (AtomicBool::new(false), AtomicU64::new(0), Load::default());
     let result = thread::scope(|scope| {
         for instance in instances {
-            let (stop, sent) = (&stop, &sent);
+            let (stop, sent, load) = (&stop, &sent, &load);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let turn = sent.fetch_add(1, Ordering::Relaxed);
                     let begun = Instant::now();
                     let path = if turn % 10 == 0 { "/items/4711" } else { "/api/v1/orders/7" };
                     let status = instance.client().send("GET", path).status;
+                    load.0.lock().unwrap().push(begun.elapsed());
                     assert_eq!(status, if turn % 10 == 0 { 404 } else { 200 });
                     assert!(
                         begun.elapsed() < Duration::from_secs(2),
@@ -43,7 +63,7 @@ pub(crate) fn under_load<T>(instances: &[Example], during: impl FnOnce() -> T) -
             });
         }
         // Also where it panics, so that the threads end.
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(during));
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| during(&load)));
         stop.store(true, Ordering::Relaxed);
         result
     });
