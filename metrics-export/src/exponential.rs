@@ -41,12 +41,6 @@ fn index(bounds: &RangeInclusive<u64>, scale: i32) -> Option<i32> {
     Some((seconds.log2() * f64::from(1 << scale)).ceil() as i32)
 }
 
-/// The index, at a scale lower by so many, of the bucket that holds that with this index.
-pub(crate) fn coarser(index: i32, by: i32) -> i32 {
-    // Rounds up, for what is at a bucket's upper end belongs to it.
-    -(-index >> by)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,16 +61,6 @@ mod tests {
         assert_eq!(index(1_000_000_000, 1_000_000_000), Some(0));
         assert_eq!(index(1_000_000_001, 1_000_000_001), Some(1));
         assert_eq!(index(500_000_000, 500_000_000), Some(-64));
-    }
-
-    #[test]
-    fn a_coarser_bucket_holds_the_finer_ones_up_to_its_upper_end() {
-        assert_eq!([-3, -2, -1, 0, 1, 2, 3].map(|index| coarser(index, 1)), [-1, -1, 0, 0, 1, 1, 2]);
-        assert_eq!([-4, 0, 5].map(|index| coarser(index, 0)), [-4, 0, 5]);
-        // As if it was told at that scale at once.
-        for (fine, bounds) in indices(3).iter().zip(Histogram::bounds(3)) {
-            assert_eq!(fine.map(|fine| coarser(fine, 1)), index(&bounds, 8), "{bounds:?}");
-        }
     }
 
     #[test]

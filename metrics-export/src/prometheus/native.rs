@@ -49,7 +49,7 @@ impl Native {
             for (index, &count) in indices.iter().zip(counts).filter(|&(_, &count)| count != 0) {
                 match *index {
                     None => self.zero_count = self.zero_count.saturating_add(count),
-                    Some(index) => self.add(exponential::coarser(index, coarser_by), count),
+                    Some(index) => self.add(coarser(index, coarser_by), count),
                 }
             }
         }
@@ -101,11 +101,17 @@ impl Native {
     }
 }
 
+/// The index, at a scale lower by so many, of the bucket that holds that with this index.
+fn coarser(index: i32, by: i32) -> i32 {
+    // Rounds up, for what is at a bucket's upper end belongs to it.
+    -(-index >> by)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::names::Names;
     use super::*;
-    use metrics_core::{MAX_NANOS, Registry};
+    use metrics_core::{Histogram, MAX_NANOS, Registry};
     use proptest::prelude::*;
 
     fn filled(digits: u8, nanos: &[u64]) -> Native {
@@ -174,6 +180,18 @@ mod tests {
                 prop_assert!(nanos <= edge(index) * (1.0 + off), "{nanos} above {index}");
                 prop_assert!(nanos >= edge(index - 1) * (1.0 - off), "{nanos} below {index}");
             }
+        }
+    }
+
+    #[test]
+    fn a_coarser_bucket_holds_the_finer_ones_up_to_its_upper_end() {
+        assert_eq!([-3, -2, -1, 0, 1, 2, 3].map(|index| coarser(index, 1)), [-1, -1, 0, 0, 1, 1, 2]);
+        assert_eq!([-4, 0, 5].map(|index| coarser(index, 0)), [-4, 0, 5]);
+        // As if it was told at that scale at once.
+        for (fine, bounds) in exponential::indices(3).iter().zip(Histogram::bounds(3)).skip(1) {
+            let seconds = (*bounds.start() as f64 + *bounds.end() as f64) / 2e9;
+            let index = (seconds.log2() * 256.0).ceil() as i32;
+            assert_eq!(fine.map(|fine| coarser(fine, 1)), Some(index), "{bounds:?}");
         }
     }
 }
