@@ -84,7 +84,8 @@ impl Watched {
         (busy, self.ahead) = spent(elapsed, more, self.ahead);
         Load {
             lag: Duration::from_nanos(self.longest.swap(0, Ordering::Relaxed)),
-            busy_percent: 100.0 * busy.as_secs_f64() / elapsed.as_secs_f64().max(1e-9),
+            // In this order, so that all of the time is 100 to the bit.
+            busy_percent: 100.0 * (busy.as_secs_f64() / elapsed.as_secs_f64().max(1e-9)),
         }
     }
 }
