@@ -22,7 +22,7 @@ pub(crate) use self::distinct::Registers;
 use self::distinct::day_of;
 pub use self::reading::MetricReading;
 use crate::endpoint::EndpointId;
-use crate::histogram::{MergeError, Sum};
+use crate::histogram::MergeError;
 use crate::registry::Registry;
 use crate::shard::Shard;
 use crate::snapshot::GroupSnapshot;
@@ -541,12 +541,12 @@ impl MetricSnapshot {
         Self { name: Arc::clone(&self.name), state }
     }
 
-    pub(crate) fn summary(&self, scratch: &mut Sum) -> MetricSummary {
+    pub(crate) fn summary(&self) -> MetricSummary {
         let figures = match &self.state {
             MetricState::Counter(count) => MetricFigures::Counter(*count),
             MetricState::Gauge(value) => MetricFigures::Gauge(*value),
             MetricState::Timer(times) => {
-                MetricFigures::Timer(Box::new(Figures::of(times.as_deref().into_iter(), scratch)))
+                MetricFigures::Timer(Box::new(Figures::of(times.as_deref().into_iter())))
             }
             &MetricState::HitRatio { hits, misses } => MetricFigures::HitRatio { hits, misses },
             MetricState::UniqueCount { today, yesterday } => {
@@ -628,8 +628,8 @@ pub(crate) fn merge_metrics(
     Ok(())
 }
 
-pub(crate) fn summarise_metrics(metrics: &[MetricSnapshot], scratch: &mut Sum) -> Vec<MetricSummary> {
-    metrics.iter().map(|metric| metric.summary(scratch)).collect()
+pub(crate) fn summarise_metrics(metrics: &[MetricSnapshot]) -> Vec<MetricSummary> {
+    metrics.iter().map(MetricSnapshot::summary).collect()
 }
 
 impl Metrics {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `begun`, `counts` | they only grow. A count is the last thing that a record stores: `counts` add up to the records done |
 //! | `sum`, `clamped` | they only grow; read while all that had begun was done, they are of one moment with the counts |
+//! | `recent` | read as `sum` is, the durations of the latest records that `counts` hold; each word is written over and over |
 //! | `request_bytes`, `response_bytes`, `truncated` | they only grow, each by itself: a body can end long after its head |
 //! | `touched` | the writes to these three; stepped after each, so a reader that loads it first sees them |
 //! | `floor`, `span`, `epoch` | extremes of the epoch that `epoch` names; a stale tag is ignored |
@@ -29,15 +30,20 @@ mod reading;
 use crate::layout::{Layout, MAX_NANOS, MAX_OCTAVES};
 use crate::place::COUNTS;
 use crate::published::Published;
-use crate::sync::{AtomicU16, AtomicU64, Ordering, add, add_saturating, begin, end, own};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, add, add_saturating, begin, end, own};
 
-pub(crate) use self::reading::{Bytes, Header, Moment, Patience, Reading};
+pub(crate) use self::reading::{Bytes, Header, Moment, Patience, Reading, Seen};
 
 /// Records that a cell keeps one by one before it allocates a block for one.
 ///
 /// So what occurs a few times only, such as an error or an outlier, takes no kilobyte. As many as fit beside the rest in
-/// the 640 bytes of a cell.
+/// the 704 bytes of a cell.
 const RARE: usize = if cfg!(metrics_loom) { 1 } else { 20 };
+
+/// Durations that a cell keeps beside its buckets: its latest ones. A power of two.
+///
+/// A reader that comes back before more have been recorded needs no bucket. As many as fit a cache line.
+pub(crate) const RECENT: usize = if cfg!(metrics_loom) { 1 } else { 16 };
 
 /// The longest duration that sum and maximum keep exactly: 2^48 ns, about 3.3 days. A longer one is a broken clock,
 /// and would overflow the sum.
@@ -61,7 +67,8 @@ struct Block<const HALF: usize>([AtomicU64; HALF]);
 
 /// A shard's figures for one endpoint and one class of statuses, with `HALF` buckets an octave.
 ///
-/// What every record writes besides its count and its bucket is in the first cache line.
+/// What every record writes besides its count and its bucket is in the first two cache lines. What a reader wants of a cell
+/// that changed by little is in the first seven, one after another.
 #[repr(C, align(64))]
 pub(crate) struct Cell<const HALF: usize> {
     begun: AtomicU64,
@@ -74,12 +81,14 @@ pub(crate) struct Cell<const HALF: usize> {
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     touched: AtomicU64,
+    /// The low halves of the latest durations, in nanoseconds: the one of the n-th record stands at n modulo [`RECENT`].
+    recent: [AtomicU32; RECENT],
+    counts: [AtomicU64; COUNTS],
     clamped: AtomicU64,
     truncated: AtomicU64,
     /// Octaves from the second one on.
     blocks: [Published<Block<HALF>>; MAX_OCTAVES - 1],
     first_block: Published<Block<HALF>>,
-    counts: [AtomicU64; COUNTS],
     /// Records for which there is no block: bucket index plus 1, in the order of arrival; 0 where none is yet.
     rare: [AtomicU16; RARE],
 }
@@ -99,6 +108,7 @@ impl<const HALF: usize> Cell<HALF> {
             request_bytes: zero(),
             response_bytes: zero(),
             touched: zero(),
+            recent: std::array::from_fn(|_| AtomicU32::new(0)),
             clamped: zero(),
             truncated: zero(),
             blocks: std::array::from_fn(|_| Published::empty()),
@@ -110,7 +120,7 @@ impl<const HALF: usize> Cell<HALF> {
 
     /// Counts one record. Called by the shard's one writer.
     #[inline(always)]
-    pub(crate) fn record(&self, count: u16, nanos: u64, epoch: u64) {
+    pub(crate) fn record(&self, count: usize, nanos: u64, epoch: u64) {
         if let Some((octave, place)) = Self::LAYOUT.split(nanos)
             && let Some(block) = self.blocks[octave].get()
         {
@@ -145,7 +155,7 @@ impl<const HALF: usize> Cell<HALF> {
     /// The record that has no block yet, or is below or above what [`Layout::split`] knows.
     #[cold]
     #[inline(never)]
-    fn record_outside(&self, count: u16, nanos: u64, epoch: u64) {
+    fn record_outside(&self, count: usize, nanos: u64, epoch: u64) {
         begin(&self.begun);
         self.add_to_bucket(Self::LAYOUT.index(nanos.min(MAX_NANOS)));
         if nanos > MAX_NANOS {
@@ -172,8 +182,10 @@ impl<const HALF: usize> Cell<HALF> {
     }
 
     #[inline(always)]
-    fn record_header(&self, count: u16, nanos: u64, epoch: u64) {
+    fn record_header(&self, count: usize, nanos: u64, epoch: u64) {
         add(&self.sum, nanos);
+        // ORDERING: Relaxed; as the rest of the header.
+        self.recent[own(&self.begun) as usize % RECENT].store(nanos as u32, Ordering::Relaxed);
         // ORDERING: Relaxed, here and in `stretch`; `begun` and `counts` order them for readers, and this thread wrote
         // them last.
         let floor = own(&self.floor);
@@ -186,7 +198,7 @@ impl<const HALF: usize> Cell<HALF> {
     /// Moves the extremes, or starts them anew in a new epoch, and ends the record.
     #[cold]
     #[inline(never)]
-    fn stretch(&self, count: u16, nanos: u64, epoch: u64) {
+    fn stretch(&self, count: usize, nanos: u64, epoch: u64) {
         let (mut min, mut max) = (nanos, nanos);
         if own(&self.epoch) == epoch {
             let floor = own(&self.floor).wrapping_sub(epoch);
@@ -201,8 +213,8 @@ impl<const HALF: usize> Cell<HALF> {
 
     /// Ends a record. Whoever sees it counted sees its bucket, and its part of the header.
     #[inline(always)]
-    fn count(&self, count: u16) {
-        end(&self.counts[usize::from(count) % COUNTS]);
+    fn count(&self, count: usize) {
+        end(&self.counts[count % COUNTS]);
     }
 }
 
@@ -330,9 +342,10 @@ mod tests {
     }
 
     #[test]
-    fn what_every_record_writes_is_in_the_first_cache_line() {
-        assert_eq!(std::mem::offset_of!(Cell<128>, clamped), 64);
+    fn what_every_record_writes_is_in_the_first_two_cache_lines() {
+        assert_eq!(std::mem::offset_of!(Cell<128>, recent), 64);
+        assert_eq!(std::mem::offset_of!(Cell<128>, counts), 128);
         assert_eq!(std::mem::align_of::<Cell<128>>(), 64);
-        assert_eq!(std::mem::size_of::<Cell<128>>(), 640);
+        assert_eq!(std::mem::size_of::<Cell<128>>(), 704);
     }
 }

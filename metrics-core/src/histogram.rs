@@ -1,10 +1,18 @@
 //! A merged histogram: plain numbers in HdrHistogram's buckets.
 
+mod eighths;
+mod quantiles;
+mod sum;
+
 use std::ops::{Range, RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{Layout, MAX_NANOS};
+
+use self::eighths::Eighths;
+pub(crate) use self::quantiles::values_at_quantiles;
+pub(crate) use self::sum::Sum;
 
 /// What a bucket can count, here: what fits its serialised form. Nobody records for as long as it would take.
 const MAX_COUNT: u64 = i64::MAX as u64;
@@ -27,6 +35,7 @@ pub struct Histogram {
     first: usize,
     /// Neither its first nor its last element is 0.
     counts: Vec<u64>,
+    eighths: Eighths,
     total: u64,
 }
 
@@ -43,7 +52,7 @@ pub struct Bucket {
 
 impl Histogram {
     pub(crate) fn empty(layout: Layout) -> Self {
-        Self { layout, first: 0, counts: Vec::new(), total: 0 }
+        Self { layout, first: 0, counts: Vec::new(), eighths: Eighths::default(), total: 0 }
     }
 
     /// Takes the counts of the buckets from `first` on.
@@ -60,7 +69,9 @@ impl Histogram {
             let total = counts.iter().fold(0_u64, |sum, &count| sum.saturating_add(count));
             (counts, total)
         };
-        Self { layout, first: first + skip, counts, total }
+        let first = first + skip;
+        let eighths = Eighths::of(layout, first, &counts);
+        Self { layout, first, counts, eighths, total }
     }
 
     /// The smallest and the largest duration of each bucket that a histogram of so many significant digits can have, in
@@ -78,6 +89,10 @@ impl Histogram {
         self.layout.digits()
     }
 
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// How many durations were recorded.
     pub fn total(&self) -> u64 {
         self.total
@@ -93,18 +108,34 @@ impl Histogram {
     }
 
     /// For each bound in nanoseconds, ascending, how many durations are in buckets that begin at it or below. Together in one pass
-    /// over the buckets.
+    /// over the eighths of octaves and a few buckets each.
     pub fn cumulative(&self, bounds: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
-        let (mut done, mut sum) = (0, 0_u64);
+        let (mut done, mut sum) = (self.first, 0_u64);
         bounds.into_iter().map(move |bound| {
-            let end = (self.layout.index(bound) + 1).saturating_sub(self.first).min(self.counts.len());
-            if let Some(counts) = self.counts.get(done..end) {
+            let end = (self.layout.index(bound) + 1).min(self.end());
+            if end > done {
                 // Nothing wraps unless the total, which stops at its largest number, is that already.
-                sum = counts.iter().fold(sum, |sum, &count| sum.wrapping_add(count));
+                sum = sum.wrapping_add(self.sum_of(done..end));
                 done = end;
             }
             sum
         })
+    }
+
+    /// The sum of the buckets with these indices, all of which are in the span of `counts`.
+    fn sum_of(&self, buckets: Range<usize>) -> u64 {
+        let sum = |buckets: Range<usize>| {
+            let counts = &self.counts[buckets.start - self.first..buckets.end - self.first];
+            counts.iter().fold(0, |sum: u64, &count| sum.wrapping_add(count))
+        };
+        let whole = Eighths::within(self.layout, &buckets);
+        if whole.is_empty() {
+            return sum(buckets);
+        }
+        let (before, behind) =
+            (whole.start * Eighths::buckets(self.layout), whole.end * Eighths::buckets(self.layout));
+        let eighths = self.eighths.sum_of(whole);
+        sum(buckets.start..before).wrapping_add(eighths).wrapping_add(sum(behind..buckets.end))
     }
 
     /// The duration in nanoseconds that a share `quantile` (0 ..= 1) of all durations does not exceed; 0 when empty.
@@ -112,7 +143,7 @@ impl Histogram {
     /// As in HdrHistogram: the largest value of the bucket in which the quantile falls. Exactly 0 gives the smallest value
     /// of the first bucket, what is below 0 or not a number its largest one; a quantile above 1 is 1.
     pub fn value_at_quantile(&self, quantile: f64) -> u64 {
-        self.spread().values_at_quantiles([quantile])[0]
+        values_at_quantiles(self.layout, std::iter::once(self), [quantile])[0]
     }
 
     /// The same counts as a histogram of the `hdrhistogram` crate, 1 ns to [`MAX_NANOS`].
@@ -123,6 +154,26 @@ impl Histogram {
             hdr.saturating_record_n(self.layout.lowest(index), count);
         }
         hdr
+    }
+
+    /// Adds one duration of the bucket with this index.
+    pub(crate) fn count(&mut self, index: usize) {
+        if self.counts.is_empty() {
+            self.first = index;
+        }
+        if index < self.first {
+            self.counts.splice(..0, std::iter::repeat_n(0, self.first - index));
+            self.first = index;
+        }
+        let at = index - self.first;
+        if at >= self.counts.len() {
+            self.counts.resize(at + 1, 0);
+        }
+        if self.counts[at] < MAX_COUNT {
+            self.counts[at] += 1;
+            self.eighths.count(self.layout, index);
+            self.total = self.total.saturating_add(1);
+        }
     }
 
     /// Adds another histogram's counts.
@@ -147,18 +198,22 @@ impl Histogram {
             if let Some(total) = self.total.checked_add(other.total).filter(|&total| total <= MAX_COUNT) {
                 // No bucket counts more than all do, so none is over either.
                 pairs.for_each(|(ours, theirs)| *ours += theirs);
+                self.eighths.add(&other.eighths);
                 self.total = total;
                 return Ok(());
             }
             pairs.for_each(|(ours, theirs)| *ours = ours.saturating_add(*theirs).min(MAX_COUNT));
+            self.eighths = Eighths::of(self.layout, self.first, &self.counts);
             self.total = self.counts.iter().fold(0, |sum, &count| sum.saturating_add(count));
             return Ok(());
         }
         let first = if self.counts.is_empty() { other.first } else { self.first.min(other.first) };
         let end = self.end().max(other.end());
-        let mut counts = vec![0; end - first];
-        self.spread().add_to(&mut counts, first, u64::saturating_add);
-        other.spread().add_to(&mut counts, first, u64::saturating_add);
+        let mut counts = vec![0_u64; end - first];
+        for histogram in [&*self, other] {
+            let sums = counts.iter_mut().skip(histogram.first.saturating_sub(first));
+            sums.zip(&histogram.counts).for_each(|(sum, &count)| *sum = sum.saturating_add(count));
+        }
         *self = Self::from_counts(self.layout, first, &counts);
         Ok(())
     }
@@ -211,168 +266,9 @@ impl Histogram {
         self.first + self.counts.len()
     }
 
-    fn spread(&self) -> Spread<'_> {
-        Spread { layout: self.layout, first: self.first, counts: &self.counts, total: self.total }
-    }
-
     /// The buckets that are not empty, by index, and their counts.
     pub(crate) fn indexed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         (self.first..).zip(self.counts.iter().copied()).filter(|&(_, count)| count != 0)
-    }
-}
-
-/// A histogram that lies elsewhere. Empty buckets at the ends are allowed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Spread<'a> {
-    layout: Layout,
-    /// The index of the first of `counts`.
-    first: usize,
-    counts: &'a [u64],
-    total: u64,
-}
-
-impl Spread<'_> {
-    /// How many durations were recorded.
-    pub(crate) fn total(&self) -> u64 {
-        self.total
-    }
-
-    /// As [`Histogram::value_at_quantile`], of quantiles in ascending order, in one pass.
-    pub(crate) fn values_at_quantiles<const N: usize>(&self, quantiles: [f64; N]) -> [u64; N] {
-        if self.total == 0 {
-            return [0; N];
-        }
-        let mut counts = self.counts.iter().enumerate().filter(|&(_, &count)| count != 0);
-        // A total over 2^53 can round up past what there is; the last bucket holds the rest.
-        let (mut at, mut up_to) = (0, 0_u64);
-        quantiles.map(|quantile| {
-            let capped = if quantile > 1.0 { 1.0 } else { quantile };
-            // A negative number or NaN becomes 0 in the cast. Rank 0 means the first value, too.
-            let rank = ((capped * self.total as f64).ceil() as u64).max(1);
-            while up_to < rank
-                && let Some((next, &count)) = counts.next()
-            {
-                at = next;
-                up_to = up_to.saturating_add(count);
-            }
-            let index = self.first + at;
-            if quantile == 0.0 { self.layout.lowest(index) } else { self.layout.highest(index) }
-        })
-    }
-
-    fn end(&self) -> usize {
-        self.first + self.counts.len()
-    }
-
-    /// Adds to the counts of the buckets from `first` on, which must reach as far as this.
-    fn add_to(&self, counts: &mut [u64], first: usize, add: impl Fn(u64, u64) -> u64) {
-        if self.counts.is_empty() {
-            return;
-        }
-        for (sum, &count) in counts[self.first - first..].iter_mut().zip(self.counts) {
-            *sum = add(*sum, count);
-        }
-    }
-}
-
-/// Adds up many histograms, buckets spread out, without a new allocation for each.
-#[derive(Debug)]
-pub(crate) struct Sum {
-    layout: Layout,
-    counts: Vec<u64>,
-    /// The span of buckets outside which all are 0.
-    span: Range<usize>,
-    /// Of the histograms that were added whole.
-    total: u64,
-}
-
-impl Sum {
-    pub(crate) fn new(layout: Layout) -> Self {
-        Self { layout, counts: vec![0; layout.buckets()], span: 0..0, total: 0 }
-    }
-
-    /// Adds a histogram of the same layout.
-    pub(crate) fn add(&mut self, histogram: &Histogram) {
-        self.add_spread(histogram.spread());
-    }
-
-    /// Adds what came on top of an earlier state of the same histogram. A bucket that shrank adds nothing. What comes of it is
-    /// for [`Sum::take`], which counts anew.
-    pub(crate) fn add_difference(&mut self, now: &Histogram, earlier: &Histogram) {
-        let both = now.first.max(earlier.first)..now.end().min(earlier.end());
-        if both.is_empty() {
-            return self.add(now);
-        }
-        // In one pass, for there are many of them: what lies before the earlier one, both, and what lies behind it.
-        let (new, rest) = now.counts.split_at(both.start - now.first);
-        let (grown, newer) = rest.split_at(both.len());
-        let sums = &mut self.counts[now.first..now.end()];
-        let (new_sums, rest) = sums.split_at_mut(new.len());
-        let (grown_sums, newer_sums) = rest.split_at_mut(grown.len());
-        let before = &earlier.counts[both.start - earlier.first..][..grown.len()];
-        for ((sum, &now), &before) in grown_sums.iter_mut().zip(grown).zip(before) {
-            *sum = sum.saturating_add(now.saturating_sub(before));
-        }
-        for (sums, counts) in [(new_sums, new), (newer_sums, newer)] {
-            sums.iter_mut().zip(counts).for_each(|(sum, &count)| *sum = sum.saturating_add(count));
-        }
-        self.widen(now.first..now.end());
-    }
-
-    /// Adds what another one has so far; of the same layout.
-    pub(crate) fn add_sum(&mut self, other: &Self) {
-        self.add_spread(other.spread());
-    }
-
-    fn add_spread(&mut self, other: Spread<'_>) {
-        debug_assert_eq!(self.layout, other.layout);
-        match self.total.checked_add(other.total) {
-            // No bucket counts more than all do, so none overflows.
-            Some(total) => {
-                other.add_to(&mut self.counts, 0, u64::wrapping_add);
-                self.total = total;
-            }
-            None => {
-                other.add_to(&mut self.counts, 0, u64::saturating_add);
-                self.total = u64::MAX;
-            }
-        }
-        self.widen(other.first..other.end());
-    }
-
-    /// Adds what `read` adds to the buckets it is given; it says in which span of octaves, and what else it has to say. What
-    /// comes of it is for [`Sum::take`], which counts anew.
-    pub(crate) fn add_octaves<T>(&mut self, read: impl FnOnce(&mut [u64]) -> (T, Range<usize>)) -> T {
-        let (said, octaves) = read(&mut self.counts);
-        self.widen(octaves.start * self.layout.half()..octaves.end * self.layout.half());
-        said
-    }
-
-    /// The histograms that were added whole, so far.
-    pub(crate) fn spread(&self) -> Spread<'_> {
-        let Self { layout, counts, span, total } = self;
-        Spread { layout: *layout, first: span.start, counts: &counts[span.clone()], total: *total }
-    }
-
-    /// The sum so far; the next one begins at nothing.
-    pub(crate) fn take(&mut self) -> Histogram {
-        let histogram = Histogram::from_counts(self.layout, self.span.start, &self.counts[self.span.clone()]);
-        self.clear();
-        histogram
-    }
-
-    /// The next sum begins at nothing.
-    pub(crate) fn clear(&mut self) {
-        self.counts[std::mem::replace(&mut self.span, 0..0)].fill(0);
-        self.total = 0;
-    }
-
-    fn widen(&mut self, other: Range<usize>) {
-        if self.span.is_empty() {
-            self.span = other;
-        } else if !other.is_empty() {
-            self.span = self.span.start.min(other.start)..self.span.end.max(other.end);
-        }
     }
 }
 
@@ -491,17 +387,45 @@ mod tests {
         }
 
         #[test]
+        fn quantiles_of_several_are_those_of_their_sum(
+            sets in prop::collection::vec(values(), 0..5),
+            at in 0_usize..3,
+        ) {
+            let histograms: Vec<_> = sets.iter().map(|set| of(LAYOUTS[at], set)).collect();
+            let in_one_pass = values_at_quantiles(LAYOUTS[at], histograms.iter(), QUANTILES);
+            let hdr = hdr_of(LAYOUTS[at], &sets.concat());
+            prop_assert_eq!(in_one_pass, QUANTILES.map(|quantile| hdr.value_at_quantile(quantile)));
+        }
+
+        #[test]
+        fn counting_one_by_one_is_counting_all(values in values(), at in 0_usize..3) {
+            let mut one_by_one = Histogram::empty(LAYOUTS[at]);
+            values.iter().for_each(|&value| one_by_one.count(LAYOUTS[at].index(value.min(MAX_NANOS))));
+            prop_assert_eq!(one_by_one, of(LAYOUTS[at], &values));
+        }
+
+        #[test]
+        fn what_is_up_to_a_bound_is_the_sum_of_the_buckets_up_to_it(
+            values in values(),
+            at in 0_usize..3,
+            bounds in values(),
+        ) {
+            let histogram = of(LAYOUTS[at], &values);
+            let bounds: Vec<_> = bounds.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+            let one_by_one = bounds.iter().map(|&bound| {
+                let up_to = histogram.buckets().filter(|bucket| bucket.lowest <= bound);
+                up_to.map(|bucket| bucket.count).sum::<u64>()
+            });
+            prop_assert!(histogram.cumulative(bounds.iter().copied()).eq(one_by_one));
+        }
+
+        #[test]
         fn a_sum_is_merging_one_after_the_other(sets in prop::collection::vec(values(), 0..5)) {
             let layout = Layout::TWO_DIGITS;
             let mut sum = Sum::new(layout);
             for _ in 0..2 {
                 sets.iter().for_each(|set| sum.add(&of(layout, set)));
                 let all = of(layout, &sets.concat());
-                let mut of_sum = Sum::new(layout);
-                of_sum.add_sum(&sum);
-                let in_one_pass = sum.spread().values_at_quantiles(QUANTILES);
-                prop_assert_eq!(in_one_pass, QUANTILES.map(|quantile| all.value_at_quantile(quantile)));
-                prop_assert_eq!(of_sum.take(), all.clone());
                 prop_assert_eq!(sum.take(), all);
             }
         }
@@ -555,7 +479,7 @@ mod tests {
         assert_eq!(full.value_at_quantile(1.0), 2);
         let mut sum = Sum::new(Layout::TWO_DIGITS);
         (0..4).for_each(|_| sum.add(&full));
-        assert_eq!((sum.spread().total(), sum.take()), (u64::MAX, full));
+        assert_eq!(sum.take(), full);
     }
 
     #[test]

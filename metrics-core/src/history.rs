@@ -25,7 +25,6 @@ use self::past::{Past, WindowFigures};
 use self::trend::{Of, step_of};
 use crate::business::MetricSummary;
 use crate::endpoint::EndpointName;
-use crate::histogram::Sum;
 use crate::registry::Registry;
 use crate::snapshot::Snapshot;
 use crate::summary::Summary;
@@ -136,8 +135,7 @@ impl History {
             let (name, step) = step_of(window, past.length_of(window), step, of)?;
             (name, past.steps(window, step, endpoint), past.total_until.layout())
         };
-        let mut scratch = Sum::new(layout);
-        let points = steps.into_iter().map(|(span, groups)| Point::of(span, &groups, &mut scratch));
+        let points = steps.into_iter().map(|(span, groups)| Point::of(span, &groups, layout));
         Ok(Trend { window, step, points: points.collect() })
     }
 
@@ -173,7 +171,7 @@ impl History {
     pub fn newest(&self) -> Option<Point> {
         let past = self.past();
         let (span, groups) = past.newest()?;
-        Some(Point::of(span, &groups, &mut Sum::new(past.total_until.layout())))
+        Some(Point::of(span, &groups, past.total_until.layout()))
     }
 
     /// When the registry was reset, the oldest first, by the wall clock; at most the last 100 times, and only those that a

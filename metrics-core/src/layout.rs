@@ -94,7 +94,7 @@ impl Layout {
     #[inline(always)]
     pub(crate) const fn split(self, nanos: u64) -> Option<(usize, usize)> {
         // `63 ^` for the index of the highest bit, and not `ilog2`, lets the compiler see that this is one `bsr`.
-        let highest_bit = 63 ^ (nanos | 1).leading_zeros() as usize;
+        let highest_bit = 63 ^ nanos.leading_zeros() as usize;
         // Values of the first octave wrap around, and are above every octave that way.
         let shift = highest_bit.wrapping_sub(self.magnitude as usize);
         if shift < self.octaves() - 1 {

@@ -25,8 +25,28 @@ const CELLS_A_CLASS: usize = 100_usize.div_ceil(STATUSES_A_CELL);
 pub(crate) struct Place {
     /// Which of the endpoint's cells, below [`Places::stride`].
     pub(crate) cell: u16,
-    /// Which count in the cell, below [`COUNTS`].
-    pub(crate) count: u16,
+    /// Which count in the cell.
+    pub(crate) count: Count,
+}
+
+/// Which of a cell's counts. A type of its own, so that the compiler knows that there is no other.
+#[rustfmt::skip]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Count {
+    C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15,
+    C16, C17, C18, C19, C20, C21, C22, C23, C24, C25, C26, C27, C28, C29, C30, C31,
+}
+
+impl Count {
+    #[rustfmt::skip]
+    const ALL: [Self; STATUSES_A_CELL] = {
+        use Count::*;
+        [
+            C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15,
+            C16, C17, C18, C19, C20, C21, C22, C23, C24, C25, C26, C27, C28, C29, C30, C31,
+        ]
+    };
 }
 
 /// The place of every outcome under one granularity; 4 KiB, made at compile time.
@@ -80,11 +100,11 @@ impl Places {
     }
 
     const fn new(stride: usize) -> Self {
-        let mut places = [Place { cell: 0, count: 0 }; OUTCOMES];
+        let mut places = [Place { cell: 0, count: Count::C0 }; OUTCOMES];
         let mut code = 0;
         while code < OUTCOMES {
             places[code] = if stride >= OUTCOMES {
-                Place { cell: code as u16, count: 0 }
+                Place { cell: code as u16, count: Count::C0 }
             } else if code < OTHER {
                 let (class, status) = (code / 100, code % 100);
                 let cell = match status / STATUSES_A_CELL {
@@ -92,9 +112,9 @@ impl Places {
                     // Behind the common statuses of the five classes, and other, aborted and panicked.
                     rest => 8 + class * (CELLS_A_CLASS - 1) + rest - 1,
                 };
-                Place { cell: cell as u16, count: (status % STATUSES_A_CELL) as u16 }
+                Place { cell: cell as u16, count: Count::ALL[status % STATUSES_A_CELL] }
             } else {
-                Place { cell: (code - OTHER + 5) as u16, count: 0 }
+                Place { cell: (code - OTHER + 5) as u16, count: Count::C0 }
             };
             code += 1;
         }
@@ -132,7 +152,7 @@ mod tests {
                 let mut groups = std::collections::HashSet::new();
                 for (count, outcome) in places.outcomes(cell).enumerate() {
                     let place = places.of(outcome);
-                    assert_eq!((usize::from(place.cell), usize::from(place.count)), (cell, count));
+                    assert_eq!((usize::from(place.cell), place.count as usize), (cell, count));
                     assert!(count < COUNTS);
                     assert!(outcome.status().is_none_or(|status| places.of_status(status) == Some(place)));
                     groups.insert(StatusGroup::of(granularity, outcome));

@@ -11,7 +11,6 @@ use crate::consumer::{Consumer, ConsumerFigures, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::error_log::{ErrorCursor, ErrorEvent, ErrorLog};
 use crate::exemplar::Exemplars;
-use crate::histogram::Sum;
 use crate::layout::Layout;
 use crate::local;
 use crate::outcome::{Granularity, Outcome};
@@ -296,7 +295,7 @@ impl Registry {
         let readings = lock(&self.core.readings);
         let Snapshot { metrics, taken, span, .. } = &readings.baseline;
         let since = metrics_since(&now.metrics, metrics);
-        let summaries = summarise_metrics(&since, &mut Sum::new(self.core.layout));
+        let summaries = summarise_metrics(&since);
         (summaries, *taken, now.span.saturating_sub(*span))
     }
 

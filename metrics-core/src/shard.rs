@@ -12,7 +12,7 @@ use std::ops::Range;
 use crossbeam_utils::CachePadded;
 
 use crate::business::MetricCells;
-use crate::cell::{Bytes, Cell, Header, Moment, Patience, Reading};
+use crate::cell::{Bytes, Cell, Header, Moment, Patience, Reading, Seen};
 use crate::consumer::{ConsumerCells, Consumers};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::layout::Layout;
@@ -48,6 +48,8 @@ struct Counters {
     in_flight: Gauge,
     open_streams: Gauge,
     thinned: AtomicU64,
+    /// Cells that were made.
+    cells: AtomicU64,
 }
 
 /// How many are under way: what began less what ended, each on the shard of the thread where it did.
@@ -143,13 +145,17 @@ impl Shard {
     /// Counts one request. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn record(&self, endpoint: EndpointId, place: Place, nanos: u64) {
-        self.write(endpoint, place, Record { count: place.count, nanos, epoch: self.epoch() });
+        self.write(endpoint, place, Record { count: place.count as usize, nanos, epoch: self.epoch() });
     }
 
     /// Counts one request and the bytes of its bodies. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn record_with_bytes(&self, endpoint: EndpointId, place: Place, nanos: u64, bytes: Bytes) {
-        self.write(endpoint, place, (Record { count: place.count, nanos, epoch: self.epoch() }, bytes));
+        self.write(
+            endpoint,
+            place,
+            (Record { count: place.count as usize, nanos, epoch: self.epoch() }, bytes),
+        );
     }
 
     /// Adds to the bytes of bodies. Called by the lease holder only.
@@ -177,11 +183,24 @@ impl Shard {
     #[cold]
     #[inline(never)]
     fn write_first(&self, at: u64, place: Place, what: impl Write) {
-        match &self.others {
+        let made = match &self.others {
             Others::None => write_in(&self.cells, at, place, what),
             Others::OneDigit(cells) => write_in(cells, at, place, what),
             Others::ThreeDigits(cells) => write_in(cells, at, place, what),
+        };
+        if made {
+            // ORDERING: the Release in it pairs with the Acquire in `cells_made`.
+            end(&self.counters.cells);
         }
+    }
+
+    /// How many cells were made so far. As long as it stays, a reader that has found all of them need not look for others.
+    ///
+    /// A reader that is told of a record sees its cell made.
+    pub(crate) fn cells_made(&self) -> u64 {
+        // ORDERING: Acquire; pairs with the Release in `sync::end`. The cells that are counted are found by who looks after
+        // this, and so are the names of their endpoints.
+        self.counters.cells.load(Ordering::Acquire)
     }
 
     /// Where a count stands in the table; past its end for another registry's endpoint.
@@ -273,7 +292,7 @@ trait Write {
 
 /// One request.
 struct Record {
-    count: u16,
+    count: usize,
     nanos: u64,
     epoch: u64,
 }
@@ -310,12 +329,20 @@ impl Write for Truncated {
     }
 }
 
-fn write_in<const HALF: usize>(cells: &[Published<Cell<HALF>>], at: u64, place: Place, what: impl Write) {
+/// Gives whether it had to make the cell.
+fn write_in<const HALF: usize>(
+    cells: &[Published<Cell<HALF>>],
+    at: u64,
+    place: Place,
+    what: impl Write,
+) -> bool {
     let own = usize::try_from(at).ok().and_then(|at| cells.get(at));
     debug_assert!(own.is_some(), "{FOREIGN}");
     // The first row is the overflow endpoint's.
     let slot = own.unwrap_or(&cells[usize::from(place.cell)]);
-    what.write(slot.get().unwrap_or_else(|| slot.publish(Box::new(Cell::new()))));
+    let found = slot.get();
+    what.write(found.unwrap_or_else(|| slot.publish(Box::new(Cell::new()))));
+    found.is_none()
 }
 
 /// What a reader does with a cell, whatever its precision.
@@ -324,6 +351,8 @@ pub(crate) trait ReadCell {
     fn changes(&self) -> u64;
     /// See [`Cell::add_at_once`].
     fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>);
+    /// See [`Cell::read_since`].
+    fn read_since(&self, header: &mut Header, seen: Seen, bucket: &mut dyn FnMut(usize)) -> Option<Seen>;
     /// See [`Cell::read`].
     fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment;
     /// See [`Cell::bytes`].
@@ -337,6 +366,10 @@ impl<const HALF: usize> ReadCell for Cell<HALF> {
 
     fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>) {
         self.add_at_once(header, sums)
+    }
+
+    fn read_since(&self, header: &mut Header, seen: Seen, bucket: &mut dyn FnMut(usize)) -> Option<Seen> {
+        self.read_since(header, seen, bucket)
     }
 
     fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment {

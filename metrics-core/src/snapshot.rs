@@ -186,7 +186,7 @@ impl Snapshot {
     }
 
     /// The endpoints of which anything was counted in the span, or where requests are under way, in the order in which they were first seen.
-    pub fn endpoints(&self) -> impl Iterator<Item = &EndpointSnapshot> {
+    pub fn endpoints(&self) -> impl Iterator<Item = &EndpointSnapshot> + Clone {
         self.endpoints.iter().map(|endpoint| &**endpoint).filter(|endpoint| !endpoint.is_empty())
     }
 
@@ -321,7 +321,7 @@ impl EndpointSnapshot {
     }
 
     /// The figures by group of statuses; only groups that occurred.
-    pub fn groups(&self) -> impl Iterator<Item = &GroupSnapshot> {
+    pub fn groups(&self) -> impl Iterator<Item = &GroupSnapshot> + Clone {
         self.groups.iter()
     }
 
@@ -646,7 +646,7 @@ impl TryFrom<Unchecked> for Snapshot {
     }
 }
 
-fn merged<'a>(layout: Layout, groups: impl Iterator<Item = &'a GroupSnapshot>) -> Histogram {
+pub(crate) fn merged<'a>(layout: Layout, groups: impl Iterator<Item = &'a GroupSnapshot>) -> Histogram {
     let mut sum = Sum::new(layout);
     groups.for_each(|group| sum.add(&group.histogram));
     sum.take()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::business::{MetricSummary, summarise_metrics};
 use crate::endpoint::EndpointName;
-use crate::histogram::{Spread, Sum};
+use crate::histogram::values_at_quantiles;
 use crate::outcome::Outcome;
 use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapshot};
 use crate::trace::TraceContext;
@@ -136,20 +136,12 @@ impl Figures {
         if self.calls == 0 { 0.0 } else { count as f64 * 100.0 / self.calls as f64 }
     }
 
-    /// The figures of these groups of statuses. `sum` is scratch space, empty before and after.
-    pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a GroupSnapshot> + Clone, sum: &mut Sum) -> Self {
-        groups.clone().for_each(|group| sum.add(&group.histogram));
-        let figures = Self::with_durations(groups, sum.spread());
-        sum.clear();
-        figures
-    }
-
-    /// The figures of these groups of statuses, whose durations were added up before.
-    fn with_durations<'a>(groups: impl Iterator<Item = &'a GroupSnapshot>, durations: Spread<'_>) -> Self {
+    /// The figures of these groups of statuses, whose histograms are of one precision.
+    pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a GroupSnapshot> + Clone) -> Self {
         let mut figures = Self::default();
         let mut extremes = Extremes::NONE;
         let mut sum_nanos = 0_u64;
-        for group in groups {
+        for group in groups.clone() {
             for &(outcome, count) in &group.counts {
                 figures.count(outcome, count);
             }
@@ -164,8 +156,10 @@ impl Figures {
         }
         figures.outcomes.sort_unstable();
         figures.sum = Duration::from_nanos(sum_nanos);
-        if durations.total() > 0 {
-            let quantiles = durations.values_at_quantiles([0.50, 0.95, 0.99, 0.999]);
+        let mut histograms =
+            groups.map(|group| &group.histogram).filter(|histogram| histogram.total() > 0).peekable();
+        if let Some(layout) = histograms.peek().map(|histogram| histogram.layout()) {
+            let quantiles = values_at_quantiles(layout, histograms, [0.50, 0.95, 0.99, 0.999]);
             [figures.p50, figures.p95, figures.p99, figures.p999] =
                 quantiles.map(|nanos| Duration::from_nanos(nanos.max(extremes.min).min(extremes.max)));
             figures.min = Duration::from_nanos(extremes.min);
@@ -214,23 +208,20 @@ impl Summary {
 impl Snapshot {
     /// The figures of this span, without recent errors, which a snapshot does not hold.
     pub fn summary(&self) -> Summary {
-        let (mut sum, mut all) = (Sum::new(self.layout()), Sum::new(self.layout()));
         let mut endpoints: Vec<_> = self
             .endpoints()
-            .map(|endpoint| {
-                endpoint.groups.iter().for_each(|group| sum.add(&group.histogram));
-                all.add_sum(&sum);
-                let figures = Figures::with_durations(endpoint.groups.iter(), sum.spread());
-                sum.clear();
-                EndpointSummary { name: Arc::clone(&endpoint.name), figures, in_flight: endpoint.in_flight }
+            .map(|endpoint| EndpointSummary {
+                name: Arc::clone(&endpoint.name),
+                figures: Figures::of(endpoint.groups.iter()),
+                in_flight: endpoint.in_flight,
             })
             .collect();
         EndpointSummary::sort(&mut endpoints);
         let groups = self.endpoints().flat_map(EndpointSnapshot::groups);
         Summary {
-            total: Figures::with_durations(groups, all.spread()),
+            total: Figures::of(groups),
             endpoints,
-            business: summarise_metrics(&self.metrics, &mut sum),
+            business: summarise_metrics(&self.metrics),
             recent_errors: Vec::new(),
             in_flight: self.in_flight,
             open_streams: self.open_streams,

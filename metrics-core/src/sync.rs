@@ -4,9 +4,9 @@
 //! tokio and crossbeam.
 
 #[cfg(metrics_loom)]
-pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(metrics_loom))]
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(metrics_loom)]
 pub(crate) use loom::sync::{Mutex, MutexGuard};

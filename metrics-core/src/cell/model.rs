@@ -92,6 +92,24 @@ fn a_reading_at_once_has_the_durations_of_its_calls() {
     });
 }
 
+/// The latest durations that are read behind a header are those of the records that it counts.
+///
+/// Fails when the fence behind the durations is removed, when `begun` is not compared after them, and when a record keeps its
+/// duration before `begin` or after its count (each tried).
+#[test]
+fn the_latest_durations_are_those_of_the_header() {
+    model(|| {
+        let (cell, writer) = written_to(&[(1, 17), (1, 18)]);
+        let (mut header, mut recent) = (Header::blank(), [0]);
+        if let Some(done) = cell.read_header(&mut header)
+            && cell.read_recent(done, &mut recent)
+        {
+            assert_eq!(u64::from(recent[0]), [16, 17, 18][done as usize - 2]);
+        }
+        writer.join().unwrap();
+    });
+}
+
 /// A reading whose header alone is of one moment has as many durations as calls, and none fewer than an earlier one.
 ///
 /// Fails when what the buckets gained is not cut down, and when it is cut down without regard to what they held before
@@ -121,7 +139,7 @@ fn sums(reading: &Reading) -> Vec<u64> {
 }
 
 /// A cell with two records of 16 ns, for which there is a block by then, to which a thread adds `records`.
-fn written_to(records: &'static [(u16, u64)]) -> (Arc<Cell<16>>, thread::JoinHandle<()>) {
+fn written_to(records: &'static [(usize, u64)]) -> (Arc<Cell<16>>, thread::JoinHandle<()>) {
     let cell = Arc::new(Cell::<16>::new());
     cell.record(0, 16, 0);
     cell.record(0, 16, 0);
@@ -132,7 +150,7 @@ fn written_to(records: &'static [(u16, u64)]) -> (Arc<Cell<16>>, thread::JoinHan
     (cell, writer)
 }
 
-fn record_header(cell: &Cell<16>, count: u16, nanos: u64, epoch: u64) {
+fn record_header(cell: &Cell<16>, count: usize, nanos: u64, epoch: u64) {
     begin(&cell.begun);
     cell.record_header(count, nanos, epoch);
 }

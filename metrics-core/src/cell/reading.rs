@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Block, Cell, RARE};
+use super::{Block, Cell, RARE, RECENT};
 use crate::layout::{Layout, MAX_OCTAVES};
 use crate::place::COUNTS;
 use crate::sync::{Ordering, fence};
@@ -15,6 +15,9 @@ const ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 64 };
 
 /// Readings of the buckets among them: they are what takes long.
 const BUCKET_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 4 };
+
+/// Readings of the latest durations alone: they take next to nothing.
+const RECENT_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 8 };
 
 /// A cell as it was read. Used over and over: it holds a copy of every bucket.
 #[derive(Debug)]
@@ -46,6 +49,14 @@ pub(crate) struct Header {
 pub(crate) struct Bytes {
     pub(crate) request: u64,
     pub(crate) response: u64,
+}
+
+/// What a reader keeps of a cell that it has read at one moment, so that next time it can do without the buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    /// The records that were done.
+    pub(crate) records: u64,
+    sum: u64,
 }
 
 /// How well a cell could be read.
@@ -141,6 +152,44 @@ impl<const HALF: usize> Cell<HALF> {
         // ORDERING: Acquire fence; as in `read`.
         fence(Ordering::Acquire);
         ((self.begun() == done).then_some(done), span)
+    }
+
+    /// Reads the header, and gives the bucket of each record since the cell was `seen`, and how it is seen now. `None` if the
+    /// cell does not know all of these any more, or if its writer never paused for long enough.
+    pub(crate) fn read_since(
+        &self,
+        header: &mut Header,
+        seen: Seen,
+        mut bucket: impl FnMut(usize),
+    ) -> Option<Seen> {
+        let mut recent = [0; RECENT];
+        for _ in 0..RECENT_ATTEMPTS {
+            let Some(done) = self.read_header(header) else { continue };
+            let records = usize::try_from(done.wrapping_sub(seen.records)).ok();
+            let recent = recent.get_mut(..records?)?;
+            if !self.read_recent(done, recent) {
+                continue;
+            }
+            // The halves that are kept add up to the sum unless a duration was longer than they tell, 4.3 s.
+            let sum: u64 = recent.iter().copied().map(u64::from).sum();
+            if header.sum.wrapping_sub(seen.sum) != sum {
+                return None;
+            }
+            recent.iter().for_each(|&nanos| bucket(Self::LAYOUT.index(nanos.into())));
+            return Some(header.seen(done));
+        }
+        None
+    }
+
+    /// Reads the low halves of the last durations among the records `done`, of which a header told, the latest one first. Gives
+    /// whether nothing was begun since.
+    pub(super) fn read_recent(&self, done: u64, copy: &mut [u32]) -> bool {
+        let places = (0..).map(|back| done.wrapping_sub(back) as usize % RECENT);
+        // ORDERING: Relaxed; as the buckets in `read_buckets`.
+        copy.iter_mut().zip(places).for_each(|(copy, at)| *copy = self.recent[at].load(Ordering::Relaxed));
+        // ORDERING: Acquire fence; as the second one in `read_header`, for the durations.
+        fence(Ordering::Acquire);
+        self.begun() == done
     }
 
     /// Reads all of the cell.
@@ -262,6 +311,11 @@ impl Header {
     /// What [`Cell::changes`] was, if this is of one moment in which `done` records were done.
     pub(crate) fn changes(&self, done: u64) -> u64 {
         done.wrapping_add(self.touched)
+    }
+
+    /// What to keep for [`Cell::read_since`], if this is of one moment in which `done` records were done.
+    pub(crate) fn seen(&self, done: u64) -> Seen {
+        Seen { records: done, sum: self.sum }
     }
 }
 

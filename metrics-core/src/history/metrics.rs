@@ -10,7 +10,6 @@ use super::adder::Adder;
 use super::past::Span;
 use super::tiers::{Content, Frame, Tier, Tiers, slot};
 use crate::business::{MetricFigures, MetricState, MetricSummary, metrics_since};
-use crate::histogram::Sum;
 use crate::layout::Layout;
 use crate::registry::MetricsAt;
 use crate::snapshot::GroupSnapshot;
@@ -104,7 +103,7 @@ impl MetricsPast {
             let number = self.numbers.get(&metric.name);
             let earlier = number.and_then(|number| frames.remove(number)).unwrap_or_default();
             earlier.iter().chain(&Counted::of(&metric.state)).for_each(|what| sum.add(what));
-            let live = metric.summary(&mut sum.scratch);
+            let live = metric.summary();
             MetricSummary { figures: sum.take().unwrap_or(live.figures), ..live }
         });
         (summaries.collect(), span)
@@ -220,12 +219,11 @@ impl Content for PackedMetrics {
 struct MetricSum {
     sum: Option<MetricFigures>,
     times: Adder,
-    scratch: Sum,
 }
 
 impl MetricSum {
     fn new(layout: Layout) -> Self {
-        Self { sum: None, times: Adder::new(layout), scratch: Sum::new(layout) }
+        Self { sum: None, times: Adder::new(layout) }
     }
 
     fn add(&mut self, what: &Counted) {
@@ -256,7 +254,7 @@ impl MetricSum {
         Some(match sum {
             MetricFigures::Timer(_) => {
                 let times = self.times.take();
-                MetricFigures::Timer(Box::new(Figures::of(times.iter(), &mut self.scratch)))
+                MetricFigures::Timer(Box::new(Figures::of(times.iter())))
             }
             counted => counted,
         })

@@ -10,7 +10,6 @@ use super::packed::Packed;
 use super::tiers::{Content, Frame, Tier, Tiers, slot};
 use super::window::Window;
 use crate::endpoint::EndpointName;
-use crate::histogram::Sum;
 use crate::layout::Layout;
 use crate::snapshot::{EndpointSnapshot, GroupSnapshot, Snapshot};
 use crate::summary::{EndpointSummary, Figures};
@@ -133,7 +132,7 @@ impl Past {
         for (_, endpoint, earlier) in changed(now, &self.total_until) {
             sum.add_since(endpoint, earlier);
         }
-        let total = Figures::of(sum.take().iter(), &mut Sum::new(now.layout()));
+        let total = Figures::of(sum.take().iter());
         WindowFigures { total, endpoints: Vec::new(), span }
     }
 
@@ -170,7 +169,6 @@ impl Past {
             frames.entry(row).or_default();
         }
         let (mut sum, mut total) = (Adder::new(now.layout()), Adder::new(now.layout()));
-        let mut scratch = Sum::new(now.layout());
         let mut endpoints = Vec::new();
         for (row, packed) in frames {
             packed.into_iter().for_each(|packed| sum.add_packed(packed));
@@ -183,11 +181,11 @@ impl Past {
             if groups.is_empty() && endpoint.in_flight == 0 {
                 continue;
             }
-            let figures = Figures::of(groups.iter(), &mut scratch);
+            let figures = Figures::of(groups.iter());
             let name = Arc::clone(&endpoint.name);
             endpoints.push(EndpointSummary { name, figures, in_flight: endpoint.in_flight });
         }
-        let total = Figures::of(total.take().iter(), &mut scratch);
+        let total = Figures::of(total.take().iter());
         EndpointSummary::sort(&mut endpoints);
         WindowFigures { total, endpoints, span }
     }

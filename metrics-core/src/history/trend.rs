@@ -8,8 +8,9 @@ use super::past::{BY_ENDPOINT, Span, TOTAL};
 use super::tiers::Tier;
 use super::window::Window;
 use crate::business::MetricFigures;
-use crate::histogram::{Histogram, Sum};
-use crate::snapshot::GroupSnapshot;
+use crate::histogram::Histogram;
+use crate::layout::Layout;
+use crate::snapshot::{GroupSnapshot, merged};
 use crate::summary::Figures;
 
 /// The steps that trends come in, from the shortest. Of a window, those that are as long as its frames.
@@ -105,16 +106,10 @@ impl Of {
 }
 
 impl Point {
-    /// What was counted in a span. `scratch` is empty before and after.
-    pub(super) fn of(span: Span, groups: &[GroupSnapshot], scratch: &mut Sum) -> Self {
-        groups.iter().for_each(|group| scratch.add(&group.histogram));
-        let histogram = scratch.take();
-        Self {
-            time: span.until,
-            span: span.length(),
-            figures: Figures::of(groups.iter(), scratch),
-            histogram,
-        }
+    /// What was counted in a span.
+    pub(super) fn of(span: Span, groups: &[GroupSnapshot], layout: Layout) -> Self {
+        let histogram = merged(layout, groups.iter());
+        Self { time: span.until, span: span.length(), figures: Figures::of(groups.iter()), histogram }
     }
 }
 

@@ -19,6 +19,7 @@ mod readers;
 mod request_log;
 mod series;
 mod shards;
+mod steps;
 mod support;
 mod thread_exit;
 mod under_fire;
