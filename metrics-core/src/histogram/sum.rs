@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Histogram;
+use super::eighths::Eighths;
 use crate::layout::Layout;
 
 /// Adds up many histograms, buckets spread out, without a new allocation for each.
@@ -27,26 +28,19 @@ impl Sum {
         self.widen(histogram.first..histogram.end());
     }
 
-    /// Adds what came on top of an earlier state of the same histogram. A bucket that shrank adds nothing.
+    /// Adds what came on top of an earlier state of the same histogram, of which no bucket counts less by now: only eighths
+    /// of octaves whose sums differ are looked at.
     pub(crate) fn add_difference(&mut self, now: &Histogram, earlier: &Histogram) {
-        let both = now.first.max(earlier.first)..now.end().min(earlier.end());
-        if both.is_empty() {
-            return self.add(now);
+        for grown in now.eighths.other_than(&earlier.eighths) {
+            let buckets = Eighths::span_of(self.layout, grown);
+            let buckets = buckets.start.max(now.first)..buckets.end.min(now.end());
+            let sums = self.counts[buckets.clone()].iter_mut();
+            let grown = sums.zip(&now.counts[buckets.start - now.first..]);
+            for (index, (sum, &now)) in buckets.clone().zip(grown) {
+                *sum = sum.saturating_add(now.saturating_sub(earlier.count_at(index)));
+            }
+            self.widen(buckets);
         }
-        // In one pass, for there are many of them: what lies before the earlier one, both, and what lies behind it.
-        let (new, rest) = now.counts.split_at(both.start - now.first);
-        let (grown, newer) = rest.split_at(both.len());
-        let sums = &mut self.counts[now.first..now.end()];
-        let (new_sums, rest) = sums.split_at_mut(new.len());
-        let (grown_sums, newer_sums) = rest.split_at_mut(grown.len());
-        let before = &earlier.counts[both.start - earlier.first..][..grown.len()];
-        for ((sum, &now), &before) in grown_sums.iter_mut().zip(grown).zip(before) {
-            *sum = sum.saturating_add(now.saturating_sub(before));
-        }
-        for (sums, counts) in [(new_sums, new), (newer_sums, newer)] {
-            sums.iter_mut().zip(counts).for_each(|(sum, &count)| *sum = sum.saturating_add(count));
-        }
-        self.widen(now.first..now.end());
     }
 
     /// Adds what `read` adds to the buckets it is given; it says in which span of octaves, and what else it has to say.
