@@ -4,7 +4,7 @@ mod eighths;
 mod quantiles;
 mod sum;
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,34 +108,25 @@ impl Histogram {
     }
 
     /// For each bound in nanoseconds, ascending, how many durations are in buckets that begin at it or below. Together in one pass
-    /// over the eighths of octaves and a few buckets each.
+    /// over the eighths of octaves, and a part of one for each bound.
     pub fn cumulative(&self, bounds: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
-        let (mut done, mut sum) = (self.first, 0_u64);
+        // Nothing wraps unless the total, which stops at its largest number, is that already.
+        let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, &count| sum.wrapping_add(count));
+        let size = Eighths::buckets(self.layout);
+        let mut eighths = self.eighths.indexed().peekable();
+        let mut whole = 0_u64;
         bounds.into_iter().map(move |bound| {
-            let end = (self.layout.index(bound) + 1).min(self.end());
-            if end > done {
-                // Nothing wraps unless the total, which stops at its largest number, is that already.
-                sum = sum.wrapping_add(self.sum_of(done..end));
-                done = end;
+            let end = self.layout.index(bound).saturating_add(1).min(self.end());
+            while let Some((_, sum)) = eighths.next_if(|&(eighth, _)| (eighth + 1) * size <= end) {
+                whole = whole.wrapping_add(sum);
             }
-            sum
+            // The part of the next one, unless there is nothing in it to look for.
+            let part = eighths.peek().filter(|&&(_, sum)| sum > 0).and_then(|&(eighth, _)| {
+                let begun = (eighth * size).max(self.first) - self.first;
+                self.counts.get(begun..end.checked_sub(self.first)?)
+            });
+            whole.wrapping_add(part.map_or(0, sum))
         })
-    }
-
-    /// The sum of the buckets with these indices, all of which are in the span of `counts`.
-    fn sum_of(&self, buckets: Range<usize>) -> u64 {
-        let sum = |buckets: Range<usize>| {
-            let counts = &self.counts[buckets.start - self.first..buckets.end - self.first];
-            counts.iter().fold(0, |sum: u64, &count| sum.wrapping_add(count))
-        };
-        let whole = Eighths::within(self.layout, &buckets);
-        if whole.is_empty() {
-            return sum(buckets);
-        }
-        let (before, behind) =
-            (whole.start * Eighths::buckets(self.layout), whole.end * Eighths::buckets(self.layout));
-        let eighths = self.eighths.sum_of(whole);
-        sum(buckets.start..before).wrapping_add(eighths).wrapping_add(sum(behind..buckets.end))
     }
 
     /// The duration in nanoseconds that a share `quantile` (0 ..= 1) of all durations does not exceed; 0 when empty.

@@ -33,12 +33,6 @@ impl Eighths {
         layout.half() / 8
     }
 
-    /// The eighths that lie within a span of buckets.
-    pub(super) fn within(layout: Layout, buckets: &Range<usize>) -> Range<usize> {
-        let size = Self::buckets(layout);
-        buckets.start.div_ceil(size)..buckets.end / size
-    }
-
     /// The buckets of an eighth.
     pub(super) fn span_of(layout: Layout, eighth: usize) -> Range<usize> {
         let size = Self::buckets(layout);
@@ -56,10 +50,9 @@ impl Eighths {
             .map(|(eighth, _)| eighth)
     }
 
-    /// The sum of eighths that are in use.
-    pub(super) fn sum_of(&self, eighths: Range<usize>) -> u64 {
-        let sums = &self.sums[eighths.start - self.first..eighths.end - self.first];
-        sums.iter().fold(0, |sum, &eighth| sum.wrapping_add(eighth))
+    /// The eighths in use, by index, and their sums.
+    pub(super) fn indexed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        (self.first..).zip(self.sums.iter().copied())
     }
 
     /// Adds one duration of a bucket.
