@@ -505,8 +505,8 @@ impl Builder {
                 cost.measure();
                 let begun = Instant::now();
                 history.tick();
-                sampler.sample(&resources);
                 alerting.evaluate(&history);
+                sampler.sample(&resources);
                 resources.count_tick(begun.elapsed());
             })
         };

@@ -21,7 +21,7 @@ pub(crate) struct EventLoops {
 /// What an event loop did since it was last looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Load {
-    /// The longest time that it was late.
+    /// The longest time that it was late; where it is stuck, for how long it is so far.
     pub(crate) lag: Duration,
     /// The share of the time in which it ran tasks, in per cent.
     pub(crate) busy_percent: f64,
@@ -29,8 +29,7 @@ pub(crate) struct Load {
 
 #[derive(Debug)]
 struct Watched {
-    /// In nanoseconds, the longest lag since it was last taken.
-    longest: Arc<AtomicU64>,
+    lag: Arc<Lag>,
     runtime: RuntimeMetrics,
     looked: Instant,
     /// What the runtime had counted as busy then.
@@ -39,19 +38,28 @@ struct Watched {
     ahead: Duration,
 }
 
+/// How late an event loop is. Its own task writes, whoever takes it reads: of a loop that is stuck the task says nothing.
+#[derive(Debug)]
+struct Lag {
+    /// In nanoseconds, the longest since it was last taken.
+    longest: AtomicU64,
+    begun: Instant,
+    /// When the task is to run next, in nanoseconds since it began.
+    due: AtomicU64,
+}
+
 impl EventLoops {
     /// Begins to watch the event loop of the calling thread, if it has one, for as long as `worker` lives.
     pub(crate) fn watch(&self, worker: Weak<()>) {
         let Ok(event_loop) = Handle::try_current() else { return };
-        let longest = Arc::new(AtomicU64::new(0));
-        self.lock().push(Watched::new(Arc::clone(&longest), event_loop.metrics()));
+        let lag = Arc::new(Lag::new());
+        self.lock().push(Watched::new(Arc::clone(&lag), event_loop.metrics()));
         event_loop.spawn(async move {
             while worker.strong_count() > 0 {
                 let due = Instant::now() + EVERY;
+                lag.wait_until(due);
                 sleep_until(due).await;
-                let lag = u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                // ORDERING: Relaxed, here and below; a figure by itself.
-                longest.fetch_max(lag, Ordering::Relaxed);
+                lag.note(due.elapsed());
             }
         });
     }
@@ -60,7 +68,7 @@ impl EventLoops {
     pub(crate) fn take(&self) -> Vec<Load> {
         let mut watched = self.lock();
         // The task of a worker that is gone has let go of its own.
-        watched.retain(|event_loop| Arc::strong_count(&event_loop.longest) > 1);
+        watched.retain(|event_loop| Arc::strong_count(&event_loop.lag) > 1);
         watched.iter_mut().map(Watched::take).collect()
     }
 
@@ -70,10 +78,37 @@ impl EventLoops {
     }
 }
 
+impl Lag {
+    fn new() -> Self {
+        let begun = Instant::now();
+        Self { longest: AtomicU64::new(0), begun, due: AtomicU64::new(nanos(EVERY)) }
+    }
+
+    fn wait_until(&self, due: Instant) {
+        // ORDERING: Relaxed, here and below; figures by themselves.
+        self.due.store(nanos(due - self.begun), Ordering::Relaxed);
+    }
+
+    fn note(&self, lag: Duration) {
+        self.longest.fetch_max(nanos(lag), Ordering::Relaxed);
+    }
+
+    /// The longest since the last call, or that of now.
+    fn take(&self, now: Instant) -> Duration {
+        let due = self.begun + Duration::from_nanos(self.due.load(Ordering::Relaxed));
+        let longest = Duration::from_nanos(self.longest.swap(0, Ordering::Relaxed));
+        longest.max(now.saturating_duration_since(due))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl Watched {
-    fn new(longest: Arc<AtomicU64>, runtime: RuntimeMetrics) -> Self {
+    fn new(lag: Arc<Lag>, runtime: RuntimeMetrics) -> Self {
         let counted = busy(&runtime);
-        Self { longest, runtime, looked: Instant::now(), counted, ahead: Duration::ZERO }
+        Self { lag, runtime, looked: Instant::now(), counted, ahead: Duration::ZERO }
     }
 
     fn take(&mut self) -> Load {
@@ -83,7 +118,7 @@ impl Watched {
         let busy;
         (busy, self.ahead) = spent(elapsed, more, self.ahead);
         Load {
-            lag: Duration::from_nanos(self.longest.swap(0, Ordering::Relaxed)),
+            lag: self.lag.take(now),
             // In this order, so that all of the time is 100 to the bit.
             busy_percent: 100.0 * (busy.as_secs_f64() / elapsed.as_secs_f64().max(1e-9)),
         }
@@ -153,6 +188,8 @@ mod tests {
         });
         let [blocked] = looks.join().unwrap()[..] else { panic!() };
         assert_eq!(blocked.busy_percent, 100.0);
+        // It was still blocked then, so its own task had said nothing yet.
+        assert!(blocked.lag >= EVERY * 2, "{blocked:?}");
     }
 
     #[test]

@@ -44,7 +44,12 @@ impl Resources {
     /// The samples of the last `span`, the oldest first; several in a row as one where there are more than 400, or nearly.
     pub(crate) fn points(&self, span: Duration) -> Vec<ResourcePoint> {
         let samples = self.lock();
-        let wanted = usize::try_from(span.as_secs()).unwrap_or(usize::MAX).min(samples.kept.len());
+        // A sample belongs to the span by its greater part, and one that came late covers more of it.
+        let middles = samples.kept.iter().rev().scan(0.0, |age, sample| {
+            *age += sample.seconds;
+            Some(*age - sample.seconds / 2.0)
+        });
+        let wanted = middles.take_while(|middle| *middle <= span.as_secs_f64()).count();
         // The first and the last point can be of fewer samples.
         let fits = |step: &usize| wanted / step + 2 <= MAX_SHOWN;
         let [.., longest] = STEPS;
@@ -301,6 +306,18 @@ mod tests {
     }
 
     #[test]
+    fn a_span_is_as_long_as_it_says_however_late_the_samples_came() {
+        let resources = Resources::default();
+        // Half of the time nobody looked.
+        (0..600).for_each(|i| resources.push(ResourcePoint { seconds: 2.0, ..sample(i) }));
+        for seconds in [60, 300, 1_000] {
+            let points = resources.points(Duration::from_secs(seconds));
+            let shown: f64 = points.iter().map(|point| point.seconds).sum();
+            assert!((shown - seconds as f64).abs() <= 2.0, "{seconds}: {shown}");
+        }
+    }
+
+    #[test]
     fn an_hour_of_samples_is_kept_and_shown_as_few_points_with_the_same_totals() {
         let resources = Resources::default();
         let all = MAX_POINTS as u64 + 17;
@@ -308,10 +325,10 @@ mod tests {
         let sum = |points: &[ResourcePoint], value: fn(&ResourcePoint) -> f64| -> f64 {
             points.iter().map(|point| value(point) * point.seconds).sum()
         };
-        for seconds in [1, 60, 300, 398, 399, 600, 1_000, 3_600, 1 << 40] {
-            let points = resources.points(Duration::from_secs(seconds));
-            assert!(points.len() <= MAX_SHOWN, "{seconds}: {}", points.len());
-            let samples: Vec<_> = (all - seconds.min(MAX_POINTS as u64)..all).map(sample).collect();
+        for count in [1, 60, 300, 398, 399, 600, 1_000, 3_600] {
+            let samples: Vec<_> = (all - count..all).map(sample).collect();
+            let points = resources.points(samples.iter().map(|s| Duration::from_secs_f64(s.seconds)).sum());
+            assert!(points.len() <= MAX_SHOWN, "{count}: {}", points.len());
             for value in [
                 |_: &ResourcePoint| 1.0,
                 |point: &ResourcePoint| point.cpu_percent.unwrap(),
@@ -319,17 +336,16 @@ mod tests {
                 |point: &ResourcePoint| point.worker_busy_percent[1],
             ] {
                 let (shown, true_sum) = (sum(&points, value), sum(&samples, value));
-                assert!((shown / true_sum - 1.0).abs() < 1e-9, "{seconds}: {shown} {true_sum}");
+                assert!((shown / true_sum - 1.0).abs() < 1e-9, "{count}: {shown} {true_sum}");
             }
             let last = points.last().unwrap();
             assert_eq!((last.time, last.resident_bytes), (sample(all - 1).time, Some(all - 1)));
             assert_eq!(last.worker_lags[1], Duration::from_micros(2 * (all - 1)));
         }
-        assert_eq!(resources.points(Duration::from_secs(300)).len(), 300);
         // Another sample changes no other point but the last one.
-        let before = resources.points(Duration::from_secs(1 << 40));
+        let before = resources.points(Duration::MAX);
         resources.push(sample(all));
-        let after = resources.points(Duration::from_secs(1 << 40));
+        let after = resources.points(Duration::MAX);
         assert_eq!(before[1..before.len() - 1], after[1..before.len() - 1]);
         assert!(resources.heap_bytes() > MAX_POINTS * size_of::<ResourcePoint>());
     }

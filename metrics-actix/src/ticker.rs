@@ -1,5 +1,6 @@
 //! The thread that keeps a monitor's history going.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 /// How often it ticks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A thread that does something once a second, until this is dropped or stopped.
+/// A thread that does something once a second, until this is dropped or stopped. A panic in it ends no more than its turn.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     /// Nothing is ever sent; the thread ends when this is gone.
@@ -38,7 +39,8 @@ fn run(mut tick: impl FnMut(), stopped: &Receiver<()>, every: Duration) {
     let mut next = Instant::now() + every;
     loop {
         match stopped.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Err(RecvTimeoutError::Timeout) => tick(),
+            // A panic ends this turn alone: without the thread no alert would be raised any more, and nobody would be told.
+            Err(RecvTimeoutError::Timeout) => drop(catch_unwind(AssertUnwindSafe(&mut tick))),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
         // Ticks that were missed are not made up for: the next one covers their time.
@@ -79,5 +81,23 @@ mod tests {
         thread.join().unwrap();
         let ticks = ticks.load(Ordering::Relaxed);
         assert!((3..50).contains(&ticks), "{ticks}");
+    }
+
+    #[test]
+    fn a_panic_ends_no_more_than_one_turn() {
+        let (stop, stopped) = channel::<()>();
+        let (done, turns) = channel();
+        let thread = thread::spawn(move || {
+            let mut turn = 0;
+            let tick = move || {
+                turn += 1;
+                let _ = done.send(turn);
+                assert_ne!(turn, 1, "as the test wants it");
+            };
+            run(tick, &stopped, Duration::from_millis(1));
+        });
+        assert_eq!((turns.recv(), turns.recv()), (Ok(1), Ok(2)));
+        drop(stop);
+        thread.join().unwrap();
     }
 }

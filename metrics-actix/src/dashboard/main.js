@@ -9,7 +9,7 @@ import { bytes, count, duration, percent, plain } from "./format.js";
 import { HeatMap } from "./heat.js";
 import { limitsOf, limitsText, setLimits } from "./limits.js";
 import { nameOf, RoutesTable, showAlerts, showConsumers, showCost, showErrors, showTiles } from "./panels.js";
-import { Events, get, hasToken, Locked, setToken } from "./server.js";
+import { Events, get, hasToken, Locked, setToken, silence } from "./server.js";
 import { language, languages, say, setLanguage } from "./words.js";
 
 const WINDOWS = { "1m": 60, "5m": 300, "1h": 3_600, "24h": 86_400, reset: null };
@@ -318,7 +318,7 @@ function showFigures() {
 }
 
 function showConnection() {
-  const age = Date.now() - state.heard;
+  const age = silence(state.heard);
   let { connection } = state;
   if (state.paused) connection = "paused";
   else if ((connection === "live" || connection === "connecting") && state.heard && age > STALE) connection = "stale";
@@ -481,7 +481,7 @@ const events = new Events({
       return;
     }
     if (data.window !== state.window) return;
-    const gap = Date.now() - state.heard > STALE || state.connection !== "live";
+    const gap = silence(state.heard) > STALE || state.connection !== "live";
     Object.assign(state, { figures: data, heard: Date.now(), connection: "live" });
     if (gap || (state.step === null && !ofFleet())) refresh();
     const reset = Date.parse(data.last_reset);

@@ -42,6 +42,12 @@ const MAX_EVENT = 1 << 20;
 /** After so many milliseconds without an event a connection is taken for dead. */
 const SILENCE = 4_000;
 
+/**
+ * For how many milliseconds nothing came since a moment. By the clock that goes on in a sleep; one that was put back says
+ * nothing of how long it was, so that counts as long, too.
+ */
+export const silence = (since) => Math.abs(Date.now() - since);
+
 /** The first and the longest pause between two attempts to connect, in milliseconds. */
 const PAUSES = [250, 10_000];
 
@@ -62,7 +68,7 @@ export class Events {
     this.#on = on;
     // Also after a sleep, in which no timer ran and the connection may have died unnoticed.
     setInterval(() => {
-      if (this.#connection && Date.now() - this.#heard > SILENCE) this.#connection.abort();
+      if (this.#connection && silence(this.#heard) > SILENCE) this.#connection.abort();
     }, 1_000);
     addEventListener("online", () => this.#wake());
   }

@@ -11,8 +11,8 @@ use metrics_core::alert::{Alert, Change, Moment, Notice};
 
 use crate::backoff::Backoff;
 
-/// Notices that wait at most; the oldest make room.
-const MAX_QUEUED: usize = 256;
+/// Notices that wait at most; the oldest make room. When a database that all endpoints need fails, hundreds come at one time.
+const MAX_QUEUED: usize = 1_024;
 
 /// Notices that are sent at one time at most.
 const MAX_BATCH: usize = 32;
@@ -75,7 +75,7 @@ pub struct DeliveryCounts {
 
 /// A thread that sends what it is told to one destination.
 ///
-/// Telling it never waits. At most 256 notices wait; then the oldest are dropped and counted, reminders first. Of the
+/// Telling it never waits. At most 1,024 notices wait; then the oldest are dropped and counted, reminders first. Of the
 /// reminders of one alert only the last one waits. What could not be sent is tried again for a quarter of an hour, at
 /// intervals that grow to half a minute and vary.
 pub struct Delivery {
@@ -96,6 +96,8 @@ struct State {
     sending: usize,
     counts: DeliveryCounts,
     repeated: Option<Instant>,
+    /// Which of the alerts that fire is repeated first, where they are too many for one time.
+    next_repeated: usize,
     stopped: bool,
 }
 
@@ -118,7 +120,8 @@ impl Delivery {
         Ok(Self { inner, repeat_every, thread })
     }
 
-    /// Has these notices sent, and from time to time all alerts that fire, if the destination wants that.
+    /// Has these notices sent, and from time to time all alerts that fire, if the destination wants that. Where more fire than
+    /// can wait, they take turns.
     pub fn tell(&self, now: Moment, notices: &[Notice], firing: impl FnOnce() -> Vec<Alert>) {
         let mut state = self.inner.lock();
         let due =
@@ -127,7 +130,8 @@ impl Delivery {
             state.repeated = Some(now.monotonic);
             let is_new = |alert: &Alert| !notices.iter().any(|notice| notice.alert == *alert);
             let repeat = |alert| Notice { change: Change::Reminder, alert };
-            firing().into_iter().filter(is_new).map(repeat).collect()
+            let firing: Vec<_> = firing().into_iter().filter(is_new).collect();
+            state.turn(firing).map(repeat).collect()
         } else {
             Vec::new()
         };
@@ -168,15 +172,26 @@ impl fmt::Debug for Delivery {
 }
 
 impl State {
+    /// As many of the alerts that fire as can wait, beginning behind those of the last time.
+    fn turn(&mut self, firing: Vec<Alert>) -> impl Iterator<Item = Alert> + use<> {
+        let first = self.next_repeated.checked_rem(firing.len()).unwrap_or(0);
+        let some = firing.len().min(MAX_QUEUED);
+        self.next_repeated = first + some;
+        let mut firing = firing;
+        firing.rotate_left(first);
+        firing.into_iter().take(some)
+    }
+
     fn queue(&mut self, notice: Notice) {
         if self.stopped {
             self.counts.dropped += 1;
             return;
         }
         if notice.change == Change::Reminder {
-            let about = |alert: &Alert| (Arc::clone(&alert.rule), alert.endpoint.clone());
-            let ours = about(&notice.alert);
-            self.queue.retain(|other| other.change != Change::Reminder || about(&other.alert) != ours);
+            let ours = &notice.alert;
+            let is_ours =
+                |other: &Alert| Arc::ptr_eq(&other.rule, &ours.rule) && other.endpoint == ours.endpoint;
+            self.queue.retain(|other| other.change != Change::Reminder || !is_ours(&other.alert));
         }
         if self.queue.len() == MAX_QUEUED {
             let reminder = self.queue.iter().position(|other| other.change == Change::Reminder);
@@ -273,10 +288,11 @@ fn deliver(destination: &mut impl Destination, inner: &Inner, batch: &[Notice]) 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use metrics_core::alert::{Alerts, Rule};
-    use metrics_core::{History, Registry};
+    use metrics_core::{EndpointName, History, Registry};
 
     use super::*;
 
@@ -402,6 +418,40 @@ mod tests {
     }
 
     #[test]
+    fn alerts_of_hundreds_of_endpoints_are_all_told_and_where_more_fire_than_can_wait_they_take_turns() {
+        let begun = Moment::now();
+        let alert = notice().alert;
+        let alerts = |count: usize| -> Vec<Alert> {
+            let endpoint = |i| EndpointName { method: "GET".into(), route: format!("/{i}").into() };
+            let of = |i| Alert { endpoint: Some(Arc::new(endpoint(i))), ..alert.clone() };
+            (0..count).map(of).collect()
+        };
+        let (delivery, answer, seen) = scripted(Some(Duration::from_secs(60)));
+        // It hangs with one notice.
+        tell(&delivery, &[notice()]);
+        assert_eq!(seen.recv(), Ok(1));
+        let began = |alert| Notice { change: Change::Firing, alert };
+        tell(&delivery, &alerts(800).into_iter().map(began).collect::<Vec<_>>());
+        assert_eq!((delivery.counts().queued, delivery.counts().dropped), (801, 0));
+        drop((answer, delivery));
+
+        let (delivery, answer, seen) = scripted(Some(Duration::from_secs(60)));
+        tell(&delivery, &[notice()]);
+        assert_eq!(seen.recv(), Ok(1));
+        let firing = alerts(2 * MAX_QUEUED + 100);
+        let mut told = BTreeSet::new();
+        for minute in 1..=3 {
+            let monotonic = begun.monotonic + Duration::from_secs(61 * minute);
+            delivery.tell(Moment { monotonic, ..begun }, &[], || firing.clone());
+            // As if they had been sent.
+            let mut state = delivery.inner.lock();
+            told.extend(state.queue.drain(..).filter_map(|notice| notice.alert.endpoint));
+        }
+        assert_eq!((told.len(), delivery.counts().dropped), (firing.len(), 0));
+        drop(answer);
+    }
+
+    #[test]
     fn a_destination_that_panics_leaves_nothing_uncounted() {
         struct Panics;
         impl Destination for Panics {
@@ -427,10 +477,10 @@ mod tests {
         assert_eq!(seen.recv(), Ok(1));
         // The destination hangs.
         let many = vec![notice(); 100];
-        (0..10).for_each(|_| tell(&delivery, &many));
+        (0..20).for_each(|_| tell(&delivery, &many));
         let queued = MAX_QUEUED as u64 + 1;
         let before = delivery.counts();
-        assert_eq!((before.queued, before.dropped), (queued, 1_001 - queued));
+        assert_eq!((before.queued, before.dropped), (queued, 2_001 - queued));
         (0..100).for_each(|_| answer.send(Ok(())).unwrap());
         let after = counts(&delivery, |counts| counts.queued == 0);
         assert_eq!((after.sent, after.dropped), (queued, before.dropped));

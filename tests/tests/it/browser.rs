@@ -448,6 +448,22 @@ fn a_connection_that_fell_silent_is_given_up_and_made_again() {
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
+fn a_connection_that_fell_silent_shows_when_the_clock_was_put_back_too() {
+    let demo = Example::start(&["--workers", "1", "--demo-traffic"]);
+    let browser = Browser::start(Look::default());
+    browser.open(&format!("http://{}/api/metrics/", demo.addr()));
+    wait_until_live(&browser);
+    demo.signal("STOP");
+    // The page's clock alone, by an hour.
+    browser.get("(() => { const now = Date.now; Date.now = () => now() - 3_600_000; return true; })()");
+    browser.wait("document.querySelector('#state').dataset.state === 'stale'");
+    demo.signal("CONT");
+    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
 fn the_token_is_asked_for_and_kept_nowhere() {
     let metrics = Metrics::builder("guarded").read_token(TOKEN).build().unwrap();
     let server = Server::start(1, &metrics, shop);
