@@ -167,6 +167,13 @@ impl Histogram {
         }
     }
 
+    /// Adds what came on top of an earlier state of another histogram; see [`Sum::add_difference`].
+    pub(crate) fn add_difference(&mut self, now: &Self, earlier: &Self) {
+        let mut sum = Sum::new(self.layout);
+        sum.add_difference(now, earlier);
+        self.merge(&sum.take()).expect("all histograms of a registry have its precision");
+    }
+
     /// Adds another histogram's counts.
     ///
     /// # Errors

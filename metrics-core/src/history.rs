@@ -61,7 +61,7 @@ pub struct Business {
 impl History {
     /// Of all that the registry counts from now on.
     pub fn new(registry: Registry) -> Self {
-        let now = registry.snapshot_of_requests();
+        let now = registry.requests();
         let past = Past::new(now, MetricsPast::new(registry.metrics_now()), registry.window_began().0);
         Self { registry, past: Mutex::new(past) }
     }
@@ -69,9 +69,9 @@ impl History {
     /// Keeps what was counted since the last tick. To be called about once a second; takes as long as a
     /// [`Registry::summary`].
     pub fn tick(&self) {
-        let (now, began) = (self.registry.snapshot_of_requests(), self.registry.window_began());
+        let (now, began) = (self.registry.requests(), self.registry.window_began());
         let mut past = self.past();
-        if past.metrics.is_due(now.span) {
+        if past.metrics.is_due(now.snapshot.span) {
             past.metrics.push(self.registry.metrics_now());
         }
         past.tick(now);
@@ -85,9 +85,10 @@ impl History {
     /// application's own metrics are those of [`History::business`], whose frames are longer.
     pub fn summary(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
-        let now = self.registry.snapshot_of_requests();
+        let now = self.registry.requests();
         let figures = self.past().total(&now, length);
-        Summary { business: self.business(window).metrics, ..self.with_errors(summarised(&now, figures)) }
+        let summary = summarised(&now.snapshot, figures);
+        Summary { business: self.business(window).metrics, ..self.with_errors(summary) }
     }
 
     /// The figures of each endpoint in a window that ends now, and their sum; without the application's own metrics.
@@ -133,7 +134,7 @@ impl History {
             let past = self.past();
             let of = if endpoint.is_some() { Of::Endpoint } else { Of::All };
             let (name, step) = step_of(window, past.length_of(window), step, of)?;
-            (name, past.steps(window, step, endpoint), past.total_until.layout())
+            (name, past.steps(window, step, endpoint), past.total_until.snapshot.layout())
         };
         let points = steps.into_iter().map(|(span, groups)| Point::of(span, &groups, layout));
         Ok(Trend { window, step, points: points.collect() })
@@ -157,7 +158,7 @@ impl History {
         if !self.registry.has_metric(name) {
             return Ok(None);
         }
-        let since = past.total_until.span.saturating_sub(length);
+        let since = past.total_until.snapshot.span.saturating_sub(length);
         let steps = past.metrics.steps(since, every, name, self.registry.layout());
         let points = steps.into_iter().map(|(span, figures)| MetricPoint {
             time: span.until,
@@ -171,7 +172,7 @@ impl History {
     pub fn newest(&self) -> Option<Point> {
         let past = self.past();
         let (span, groups) = past.newest()?;
-        Some(Point::of(span, &groups, past.total_until.layout()))
+        Some(Point::of(span, &groups, past.total_until.snapshot.layout()))
     }
 
     /// When the registry was reset, the oldest first, by the wall clock; at most the last 100 times, and only those that a
@@ -192,14 +193,19 @@ impl History {
         self.past().heap_bytes()
     }
 
-    /// The figures of a window that ends with the last tick, of all requests or of each endpoint, without the application's own
-    /// metrics and recent errors: for who looks right after each tick, and is not to read everything again.
-    pub(crate) fn at_last_tick(&self, window: Window, by_endpoint: bool) -> Summary {
+    /// The figures of all requests in a window that ends with the last tick, without the application's own metrics and recent
+    /// errors: for who looks right after each tick, and is not to read everything again.
+    pub(crate) fn at_last_tick(&self, window: Window) -> Summary {
         let past = self.past();
         let now = &past.total_until;
-        let length = past.length_of(window);
-        let figures = if by_endpoint { past.endpoints(now, length) } else { past.total(now, length) };
-        summarised(now, figures)
+        summarised(&now.snapshot, past.total(now, past.length_of(window)))
+    }
+
+    /// The figures of each endpoint in a window that ends now, without the application's own metrics and recent errors.
+    pub(crate) fn by_endpoint(&self, window: Window) -> Summary {
+        let now = self.registry.snapshot_of_requests();
+        let past = self.past();
+        summarised(&now, past.endpoints(&now, past.length_of(window)))
     }
 
     fn past(&self) -> MutexGuard<'_, Past> {

@@ -14,9 +14,9 @@ use crate::layout::Layout;
 use crate::outcome::Granularity;
 use crate::place::Places;
 use crate::shard::{Gauge, Shard};
-use crate::snapshot::EndpointSnapshot;
+use crate::snapshot::{EndpointSnapshot, GroupSnapshot};
 
-use self::group::{Group, Row, Scratch, SeenCells};
+use self::group::{Group, Row, Scratch, SeenCells, Turn};
 
 /// The state that reading leaves behind for the next reading. One a registry, behind a mutex.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Reader {
     endpoints: Vec<Merged>,
     /// Cells that the shards had made when they were last looked for, all together.
     cells_made: u64,
+    /// All endpoints together, by group.
+    totals: Vec<GroupSnapshot>,
     scratch: Scratch,
 }
 
@@ -36,7 +38,7 @@ pub(crate) struct Reader {
 struct Merged {
     /// The sum of all that its gauges counted, which only grows.
     gauges: u64,
-    /// By group.
+    /// By group, only those that have cells.
     seen: Vec<SeenCells>,
     snapshot: Arc<EndpointSnapshot>,
 }
@@ -44,9 +46,11 @@ struct Merged {
 impl Reader {
     pub(crate) fn new(layout: Layout, granularity: Granularity) -> Self {
         let places = Places::by(granularity);
+        let groups = Group::all(places, granularity);
         Self {
             stride: places.stride(),
-            groups: Group::all(places, granularity),
+            totals: groups.iter().map(|group| GroupSnapshot::empty(group.name, layout)).collect(),
+            groups,
             endpoints: Vec::new(),
             cells_made: 0,
             scratch: Scratch::new(layout),
@@ -65,40 +69,54 @@ impl Reader {
         // Before the names, so that the endpoint of each cell is among them.
         let cells_made = shards.iter().fold(0, |sum: u64, shard| sum.wrapping_add(shard.cells_made()));
         for name in endpoints.names_from(self.endpoints.len()) {
-            self.endpoints.push(Merged::empty(name, self.groups.len()));
+            self.endpoints.push(Merged::empty(name));
         }
         let look = std::mem::replace(&mut self.cells_made, cells_made) != cells_made;
-        let mut patience = Patience::new();
+        let mut turn = Turn { epoch, patience: Patience::new() };
         for (row, merged) in self.endpoints.iter_mut().enumerate() {
             let row = Row { shards, number: row, first_cell: row * self.stride };
             if look {
-                let groups = self.groups.iter().zip(&mut merged.seen);
-                groups.for_each(|(group, seen)| seen.look_for(group, row));
+                merged.look_for_cells(&self.groups, row);
             }
-            merged.read(&self.groups, row, epoch, &mut self.scratch, &mut patience);
+            merged.read(&self.groups, row, &mut turn, &mut self.scratch, &mut self.totals);
         }
         self.endpoints.iter().map(|merged| Arc::clone(&merged.snapshot)).collect()
+    }
+
+    /// All endpoints together as they were last read, by group; also groups in which nothing was counted.
+    pub(crate) fn totals(&self) -> &[GroupSnapshot] {
+        &self.totals
     }
 }
 
 impl Merged {
-    fn empty(name: Arc<EndpointName>, groups: usize) -> Self {
+    fn empty(name: Arc<EndpointName>) -> Self {
         let snapshot = Arc::new(EndpointSnapshot { name, groups: Vec::new(), in_flight: 0 });
-        Self { gauges: 0, seen: vec![SeenCells::default(); groups], snapshot }
+        Self { gauges: 0, seen: Vec::new(), snapshot }
     }
 
-    /// Reads what changed.
+    /// Looks for cells that were made since the last time.
+    fn look_for_cells(&mut self, groups: &[Group], row: Row<'_>) {
+        let mut known = std::mem::take(&mut self.seen).into_iter().peekable();
+        self.seen.extend(groups.iter().enumerate().filter_map(|(at, group)| {
+            let known = known.next_if(|seen| seen.group == at);
+            known.unwrap_or_else(|| SeenCells::none(at)).with_new(group, row)
+        }));
+    }
+
+    /// Reads what changed, and adds it to the totals.
     fn read(
         &mut self,
         groups: &[Group],
         row: Row<'_>,
-        epoch: u64,
+        turn: &mut Turn,
         scratch: &mut Scratch,
-        patience: &mut Patience,
+        totals: &mut [GroupSnapshot],
     ) {
         let (in_flight, gauges) = Gauge::under_way(|| row.gauges());
-        let unchanged = |(group, seen): (&Group, &SeenCells)| seen.is_unchanged(group, row);
-        if self.gauges == gauges && groups.iter().zip(&self.seen).all(unchanged) {
+        // Every group, and each of them once.
+        let changed = self.seen.iter_mut().fold(false, |any, seen| seen.look(&groups[seen.group], row) | any);
+        if self.gauges == gauges && !changed {
             return;
         }
         self.gauges = gauges;
@@ -109,12 +127,13 @@ impl Merged {
             None => self.snapshot.groups.iter().rev().map(Cow::Borrowed).collect(),
         };
         let mut now = Vec::with_capacity(before.len());
-        for (group, seen) in groups.iter().zip(&mut self.seen) {
+        for seen in &mut self.seen {
+            let (group, total) = (&groups[seen.group], &mut totals[seen.group]);
             let before = before.pop_if(|before| before.group == group.name);
-            now.extend(if seen.is_unchanged(group, row) {
-                before.map(Cow::into_owned)
+            now.extend(if seen.changed() {
+                scratch.read(group, row, seen, before, total, turn)
             } else {
-                scratch.read(group, row, seen, before, epoch, patience)
+                before.map(Cow::into_owned)
             });
         }
         drop(before);

@@ -20,7 +20,7 @@ use crate::reader::Reader;
 use crate::recorder::Recorder;
 use crate::request_log::{RecentRequest, RequestCursor, RequestEvent, RequestLog};
 use crate::shard::{Gauge, Shard};
-use crate::snapshot::{ConsumerSnapshot, Health, Snapshot};
+use crate::snapshot::{ConsumerSnapshot, GroupSnapshot, Health, Snapshot};
 use crate::summary::{RecentError, Summary};
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
@@ -73,6 +73,22 @@ pub(crate) struct MetricsAt {
     /// By the wall clock.
     pub(crate) taken: SystemTime,
     pub(crate) metrics: Vec<MetricSnapshot>,
+}
+
+/// A snapshot of requests, and all of its endpoints together.
+#[derive(Debug, Clone)]
+pub(crate) struct Requests {
+    pub(crate) snapshot: Snapshot,
+    /// By group of statuses, also those in which nothing was counted.
+    pub(crate) totals: Vec<GroupSnapshot>,
+}
+
+impl Requests {
+    /// Without keeping the endpoints, which the next reading would have to copy then.
+    pub(crate) fn without_endpoints(mut self) -> Self {
+        self.snapshot.endpoints = Vec::new();
+        self
+    }
 }
 
 /// What a snapshot is to have beside requests.
@@ -278,6 +294,13 @@ impl Registry {
     /// The cumulative state without consumers, of which there can be many, and without the application's own metrics.
     pub(crate) fn snapshot_of_requests(&self) -> Snapshot {
         self.core.snapshot(&mut lock(&self.core.readings), Parts::REQUESTS)
+    }
+
+    /// As [`Registry::snapshot_of_requests`], with all endpoints together, by group of statuses.
+    pub(crate) fn requests(&self) -> Requests {
+        let mut readings = lock(&self.core.readings);
+        let snapshot = self.core.snapshot(&mut readings, Parts::REQUESTS);
+        Requests { snapshot, totals: readings.reader.totals().to_vec() }
     }
 
     /// The cumulative state of the application's own metrics.

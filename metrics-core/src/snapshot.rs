@@ -451,19 +451,41 @@ impl GroupSnapshot {
 
     /// Adds all but the durations' buckets.
     pub(crate) fn merge_counts(&mut self, other: &Self) {
-        for &(outcome, count) in &other.counts {
+        self.merge_growth(other, None);
+        self.extremes = self.extremes.widened(other.extremes);
+    }
+
+    /// Adds what another group counted since an earlier state of it, without durations and extremes.
+    pub(crate) fn merge_growth(&mut self, now: &Self, earlier: Option<&Self>) {
+        let before = |outcome| {
+            let counts = earlier.map_or(&[][..], |earlier| &earlier.counts);
+            counts.iter().find(|(known, _)| *known == outcome).map_or(0, |&(_, count)| count)
+        };
+        for &(outcome, count) in &now.counts {
+            let grown = count.saturating_sub(before(outcome));
             match self.counts.iter_mut().find(|(ours, _)| *ours == outcome) {
-                Some((_, ours)) => *ours = ours.saturating_add(count),
-                None => self.counts.push((outcome, count)),
+                Some((_, ours)) => *ours = ours.saturating_add(grown),
+                None if grown > 0 => self.counts.push((outcome, grown)),
+                None => {}
             }
         }
-        self.sum_nanos = self.sum_nanos.saturating_add(other.sum_nanos);
-        self.clamped = self.clamped.saturating_add(other.clamped);
-        self.bytes.request = self.bytes.request.saturating_add(other.bytes.request);
-        self.bytes.response = self.bytes.response.saturating_add(other.bytes.response);
-        self.truncated = self.truncated.saturating_add(other.truncated);
-        self.extremes = self.extremes.widened(other.extremes);
+        let add = |ours: &mut u64, figure: fn(&Self) -> u64| {
+            *ours = ours.saturating_add(figure(now).saturating_sub(earlier.map_or(0, figure)));
+        };
+        add(&mut self.sum_nanos, |group| group.sum_nanos);
+        add(&mut self.clamped, |group| group.clamped);
+        add(&mut self.bytes.request, |group| group.bytes.request);
+        add(&mut self.bytes.response, |group| group.bytes.response);
+        add(&mut self.truncated, |group| group.truncated);
         self.current = None;
+    }
+
+    /// Whether this counted nothing since an earlier state.
+    pub(crate) fn is_as(&self, earlier: &Self) -> bool {
+        let state = |group: &Self| {
+            (group.sum_nanos, group.clamped, group.bytes, group.truncated, group.histogram.total())
+        };
+        self.counts == earlier.counts && state(self) == state(earlier)
     }
 
     pub(crate) fn difference(&self, earlier: Option<&Self>, epoch: Option<u64>) -> Option<Self> {

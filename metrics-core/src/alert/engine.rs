@@ -333,11 +333,11 @@ impl<S: FigureSource> Windows<'_, S> {
 /// Windows that end with the last tick, so that nothing is read again that was read a moment ago.
 impl FigureSource for History {
     fn summary(&self, window: Window) -> Summary {
-        self.at_last_tick(window, false)
+        self.at_last_tick(window)
     }
 
     fn endpoints(&self, window: Window) -> Summary {
-        self.at_last_tick(window, true)
+        self.by_endpoint(window)
     }
 
     fn consecutive_errors(&self, window: Window) -> u64 {

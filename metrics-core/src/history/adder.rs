@@ -1,11 +1,10 @@
 //! Adds up figures by group of statuses, of many frames and endpoints.
 
 use super::packed::Packed;
-use crate::cell::Bytes;
 use crate::histogram::Sum;
 use crate::layout::Layout;
 use crate::outcome::StatusGroup;
-use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot};
+use crate::snapshot::{Extremes, GroupSnapshot};
 
 /// The sum of some figures of one registry. Durations are added in spread-out buckets, which are made once and used again:
 /// to merge one histogram after the other would allocate and copy each time.
@@ -40,19 +39,19 @@ impl Adder {
         }
     }
 
-    /// Adds what an endpoint counted since an earlier state, without making figures of that. Minimum and maximum are right to
-    /// within a bucket.
-    pub(super) fn add_since(&mut self, now: &EndpointSnapshot, earlier: Option<&EndpointSnapshot>) {
-        for now in &now.groups {
-            let earlier =
-                earlier.and_then(|earlier| earlier.groups.iter().find(|earlier| earlier.group == now.group));
-            let Some(earlier) = earlier else {
+    /// Adds what was counted since an earlier state of the same groups, without making figures of that. Minimum and maximum are
+    /// right to within a bucket.
+    pub(super) fn add_since(&mut self, now: &[GroupSnapshot], earlier: &[GroupSnapshot]) {
+        for now in now {
+            let Some(earlier) = earlier.iter().find(|earlier| earlier.group == now.group) else {
                 self.add(std::slice::from_ref(now));
                 continue;
             };
-            let Some(counted) = counted_since(now, earlier, self.layout) else { continue };
+            if now.is_as(earlier) {
+                continue;
+            }
             let at = self.at(now.group);
-            self.groups[at].merge_counts(&counted);
+            self.groups[at].merge_growth(now, Some(earlier));
             self.bounds[at] = self.bounds[at].widened(now.extremes);
             self.durations[at].add_difference(&now.histogram, &earlier.histogram);
         }
@@ -88,30 +87,4 @@ impl Adder {
             self.groups.len() - 1
         })
     }
-}
-
-/// What a group counted since an earlier state, without durations; `None` if nothing changed.
-fn counted_since(now: &GroupSnapshot, earlier: &GroupSnapshot, layout: Layout) -> Option<GroupSnapshot> {
-    let state = |group: &GroupSnapshot| {
-        (group.sum_nanos, group.clamped, group.bytes, group.truncated, group.histogram.total())
-    };
-    if now.counts == earlier.counts && state(now) == state(earlier) {
-        return None;
-    }
-    let before = |outcome| {
-        let known = earlier.counts.iter().find(|(known, _)| *known == outcome);
-        known.map_or(0, |&(_, count)| count)
-    };
-    let counts = now.counts.iter().map(|&(outcome, count)| (outcome, count.saturating_sub(before(outcome))));
-    Some(GroupSnapshot {
-        counts: counts.filter(|&(_, count)| count > 0).collect(),
-        sum_nanos: now.sum_nanos.saturating_sub(earlier.sum_nanos),
-        clamped: now.clamped.saturating_sub(earlier.clamped),
-        bytes: Bytes {
-            request: now.bytes.request.saturating_sub(earlier.bytes.request),
-            response: now.bytes.response.saturating_sub(earlier.bytes.response),
-        },
-        truncated: now.truncated.saturating_sub(earlier.truncated),
-        ..GroupSnapshot::empty(now.group, layout)
-    })
 }

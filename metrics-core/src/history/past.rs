@@ -11,6 +11,7 @@ use super::tiers::{Content, Frame, Tier, Tiers, slot};
 use super::window::Window;
 use crate::endpoint::EndpointName;
 use crate::layout::Layout;
+use crate::registry::Requests;
 use crate::snapshot::{EndpointSnapshot, GroupSnapshot, Snapshot};
 use crate::summary::{EndpointSummary, Figures};
 
@@ -36,7 +37,7 @@ const MAX_RESETS: usize = 100;
 pub(super) struct Past {
     pub(super) total: Tiers<Packed>,
     /// The state up to which `total` goes.
-    pub(super) total_until: Snapshot,
+    pub(super) total_until: Requests,
     pub(super) by_endpoint: Tiers<Rows>,
     /// The state up to which `by_endpoint` goes.
     pub(super) by_endpoint_until: Snapshot,
@@ -66,38 +67,34 @@ pub(super) struct Span {
 
 impl Past {
     /// From `now` on; the registry's window began at `window_began`, since the registry was made.
-    pub(super) fn new(now: Snapshot, metrics: MetricsPast, window_began: Duration) -> Self {
+    pub(super) fn new(now: Requests, metrics: MetricsPast, window_began: Duration) -> Self {
         Self {
             total: Tiers::new(&TOTAL),
-            total_until: now.clone(),
+            by_endpoint_until: now.snapshot.clone(),
+            total_until: now.without_endpoints(),
             by_endpoint: Tiers::new(&BY_ENDPOINT),
-            by_endpoint_until: now,
             metrics,
             window_began,
             resets: VecDeque::new(),
         }
     }
 
-    pub(super) fn tick(&mut self, now: Snapshot) {
+    pub(super) fn tick(&mut self, requests: Requests) {
+        let now = &requests.snapshot;
+        let start = self.total_until.snapshot.span;
         // Another thread's tick was faster.
-        if now.span <= self.total_until.span {
+        if now.span <= start {
             return;
         }
         let mut sum = Adder::new(now.layout());
-        for (_, endpoint, earlier) in changed(&now, &self.total_until) {
-            sum.add_since(endpoint, earlier);
-        }
-        self.total.push(Frame {
-            start: self.total_until.span,
-            end: now.span,
-            taken: now.taken,
-            content: Packed::new(&sum.take()),
-        });
+        sum.add_since(&requests.totals, &self.total_until.totals);
+        let content = Packed::new(&sum.take());
+        self.total.push(Frame { start, end: now.span, taken: now.taken, content });
         let [Tier { step, .. }, ..] = BY_ENDPOINT;
         if slot(now.span, step) > slot(self.by_endpoint_until.span, step) {
             let mut content = Rows::new();
-            for (row, endpoint, earlier) in changed(&now, &self.by_endpoint_until) {
-                sum.add_since(endpoint, earlier);
+            for (row, endpoint, earlier) in changed(now, &self.by_endpoint_until) {
+                sum.add_since(&endpoint.groups, earlier);
                 let groups = sum.take();
                 if !groups.is_empty() {
                     content.insert(row, Packed::new(&groups));
@@ -107,7 +104,7 @@ impl Past {
             self.by_endpoint.push(Frame { start, end: now.span, taken: now.taken, content });
             self.by_endpoint_until = now.clone();
         }
-        self.total_until = now;
+        self.total_until = requests.without_endpoints();
     }
 
     /// Marks a reset, if the registry's window is a later one than at the last tick.
@@ -122,28 +119,24 @@ impl Past {
     }
 
     /// The figures of all endpoints together, from the first frame of the window up to `now`.
-    pub(super) fn total(&self, now: &Snapshot, length: Duration) -> WindowFigures {
-        let mut span = Span::of(&self.total_until, now);
-        let mut sum = Adder::new(now.layout());
-        for frame in self.total.since(now.span.saturating_sub(length)) {
+    pub(super) fn total(&self, now: &Requests, length: Duration) -> WindowFigures {
+        let mut span = Span::of(&self.total_until.snapshot, &now.snapshot);
+        let mut sum = Adder::new(now.snapshot.layout());
+        for frame in self.total.since(now.snapshot.span.saturating_sub(length)) {
             span.widen(frame);
             sum.add_packed(&frame.content);
         }
-        for (_, endpoint, earlier) in changed(now, &self.total_until) {
-            sum.add_since(endpoint, earlier);
-        }
+        sum.add_since(&now.totals, &self.total_until.totals);
         let total = Figures::of(sum.take().iter());
         WindowFigures { total, endpoints: Vec::new(), span }
     }
 
     /// Errors since the last frame in which any call was none.
-    pub(super) fn consecutive_errors(&self, now: &Snapshot, length: Duration) -> u64 {
-        let frames: Vec<_> = self.total.since(now.span.saturating_sub(length)).collect();
+    pub(super) fn consecutive_errors(&self, now: &Requests, length: Duration) -> u64 {
+        let frames: Vec<_> = self.total.since(now.snapshot.span.saturating_sub(length)).collect();
         let ticks = frames.into_iter().rev().map(|frame| frame.content.groups().map(|(group, _)| group));
-        let mut live = Adder::new(now.layout());
-        for (_, endpoint, earlier) in changed(now, &self.total_until) {
-            live.add_since(endpoint, earlier);
-        }
+        let mut live = Adder::new(now.snapshot.layout());
+        live.add_since(&now.totals, &self.total_until.totals);
         let mut errors = 0_u64;
         for groups in std::iter::once(live.take()).chain(ticks.map(Vec::from_iter)) {
             let counts = groups.iter().flat_map(|group| &group.counts);
@@ -173,7 +166,7 @@ impl Past {
         for (row, packed) in frames {
             packed.into_iter().for_each(|packed| sum.add_packed(packed));
             if let Some((endpoint, earlier)) = live.remove(&row) {
-                sum.add_since(endpoint, earlier);
+                sum.add_since(&endpoint.groups, earlier);
             }
             let groups = sum.take();
             total.add(&groups);
@@ -197,8 +190,8 @@ impl Past {
         step: Duration,
         endpoint: Option<&EndpointName>,
     ) -> Vec<(Span, Vec<GroupSnapshot>)> {
-        let since = self.total_until.span.saturating_sub(self.length_of(window));
-        let layout = self.total_until.layout();
+        let since = self.total_until.snapshot.span.saturating_sub(self.length_of(window));
+        let layout = self.total_until.snapshot.layout();
         let Some(name) = endpoint else {
             let frames = self.total.since(since).map(|frame| (frame, &frame.content));
             return grouped(frames, step, layout);
@@ -211,13 +204,13 @@ impl Past {
     /// What the last frame holds.
     pub(super) fn newest(&self) -> Option<(Span, Vec<GroupSnapshot>)> {
         let frame = self.total.newest()?;
-        let mut sum = Adder::new(self.total_until.layout());
+        let mut sum = Adder::new(self.total_until.snapshot.layout());
         sum.add_packed(&frame.content);
         Some((Span::of_frame(frame), sum.take()))
     }
 
     pub(super) fn length_of(&self, window: Window) -> Duration {
-        window.length().unwrap_or_else(|| self.total_until.span.saturating_sub(self.window_began))
+        window.length().unwrap_or_else(|| self.total_until.snapshot.span.saturating_sub(self.window_began))
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -247,15 +240,16 @@ impl Span {
 }
 
 /// The endpoints that can have counted something since an earlier state of the same registry, or where requests are under
-/// way: their rows, their states and their earlier ones.
+/// way: their rows, their states and the groups of their earlier ones.
 fn changed<'a>(
     now: &'a Snapshot,
     earlier: &'a Snapshot,
-) -> impl Iterator<Item = (usize, &'a EndpointSnapshot, Option<&'a EndpointSnapshot>)> {
+) -> impl Iterator<Item = (usize, &'a EndpointSnapshot, &'a [GroupSnapshot])> {
     now.endpoints.iter().enumerate().filter_map(|(row, now)| {
         let earlier = earlier.endpoints.get(row);
         let same = earlier.is_some_and(|earlier| Arc::ptr_eq(now, earlier)) || now.groups.is_empty();
-        (!same || now.in_flight > 0).then(|| (row, &**now, earlier.map(|earlier| &**earlier)))
+        (!same || now.in_flight > 0)
+            .then(|| (row, &**now, earlier.map_or(&[][..], |earlier| &earlier.groups)))
     })
 }
 

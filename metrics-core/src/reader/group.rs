@@ -48,6 +48,14 @@ impl Group {
     }
 }
 
+/// One reading of everything.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// The current one.
+    pub(super) epoch: u64,
+    pub(super) patience: Patience,
+}
+
 /// What all shards hold of one endpoint.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
@@ -73,9 +81,13 @@ type Found<'a> = (Seen, &'a [Outcome], &'a dyn ReadCell);
 /// The cells of a group as they are in the snapshot.
 #[derive(Debug, Clone)]
 pub(super) struct SeenCells {
+    /// The number of the group.
+    pub(super) group: usize,
     /// The sum of their [`changes`](ReadCell::changes). These only grow, so an equal sum means that no cell changed. `None`
     /// when one of them was not read at one moment: nobody knows then what came since.
     changes: Option<u64>,
+    /// The sum of them when they were last looked at.
+    changes_now: u64,
     /// In the order in which they are read.
     cells: Vec<SeenCell>,
 }
@@ -88,17 +100,14 @@ struct SeenCell {
     seen: Seen,
 }
 
-impl Default for SeenCells {
-    fn default() -> Self {
-        Self { changes: Some(0), cells: Vec::new() }
-    }
-}
-
 impl SeenCells {
-    /// Looks for cells that were made since the last time.
-    pub(super) fn look_for(&mut self, group: &Group, row: Row<'_>) {
-        let known = std::mem::take(&mut self.cells);
-        let mut known = known.into_iter().peekable();
+    pub(super) fn none(group: usize) -> Self {
+        Self { group, changes: Some(0), changes_now: 0, cells: Vec::new() }
+    }
+
+    /// With the cells that were made since the last time; `None` as long as there is none.
+    pub(super) fn with_new(mut self, group: &Group, row: Row<'_>) -> Option<Self> {
+        let mut known = std::mem::take(&mut self.cells).into_iter().peekable();
         for (nth, cell) in group.cells.iter().enumerate() {
             let found = (0..row.shards.len()).filter(|&shard| row.cell(cell, shard).is_some());
             self.cells.extend(found.map(|shard| {
@@ -107,11 +116,19 @@ impl SeenCells {
                 known.next_if(same).unwrap_or(new)
             }));
         }
+        (!self.cells.is_empty()).then_some(self)
     }
 
-    pub(super) fn is_unchanged(&self, group: &Group, row: Row<'_>) -> bool {
-        let cells = self.found(group, row);
-        self.changes == Some(cells.fold(0, |sum, (.., cell)| sum.wrapping_add(cell.changes())))
+    /// Looks whether anything changed.
+    pub(super) fn look(&mut self, group: &Group, row: Row<'_>) -> bool {
+        let changes = |sum: u64, (.., cell): Found<'_>| sum.wrapping_add(cell.changes());
+        self.changes_now = self.found(group, row).fold(0, changes);
+        self.changed()
+    }
+
+    /// Whether anything had changed when it was last looked at.
+    pub(super) fn changed(&self) -> bool {
+        self.changes != Some(self.changes_now)
     }
 
     fn found<'a>(&self, group: &'a Group, row: Row<'a>) -> impl Iterator<Item = Found<'a>> {
@@ -133,6 +150,7 @@ impl SeenCells {
 /// What adding up needs room for, used over and over.
 #[derive(Debug)]
 pub(super) struct Scratch {
+    layout: Layout,
     reading: Reading,
     histogram: Sum,
     /// The buckets of the records that came since the last reading.
@@ -144,6 +162,7 @@ pub(super) struct Scratch {
 impl Scratch {
     pub(super) fn new(layout: Layout) -> Self {
         Self {
+            layout,
             reading: Reading::new(layout),
             histogram: Sum::new(layout),
             fresh: Vec::new(),
@@ -151,38 +170,50 @@ impl Scratch {
         }
     }
 
-    /// Reads a group. `before` is the group as it was last read, and `seen` its cells; that is changed to how they are now.
+    /// Reads a group. `before` is the group as it was last read, and `seen` its cells; that is changed to how they are now. What
+    /// came is added to `total`.
     pub(super) fn read(
         &mut self,
         group: &Group,
         row: Row<'_>,
         seen: &mut SeenCells,
-        before: Option<Cow<'_, GroupSnapshot>>,
-        epoch: u64,
-        patience: &mut Patience,
+        mut before: Option<Cow<'_, GroupSnapshot>>,
+        total: &mut GroupSnapshot,
+        turn: &mut Turn,
     ) -> Option<GroupSnapshot> {
+        let epoch = turn.epoch;
         let cells = || seen.found(group, row);
         let sums = seen.changes.and_then(|_| self.since(cells(), epoch));
         let came_since = sums.is_some();
         let sums = sums
             .or_else(|| self.at_once(cells(), epoch))
-            .unwrap_or_else(|| self.copied(cells(), epoch, patience));
+            .unwrap_or_else(|| self.copied(cells(), epoch, &mut turn.patience));
         seen.set(sums.changes, &self.now);
         let lifetime = before.as_ref().map_or(sums.lifetime, |before| sums.lifetime.widened(before.as_read));
+        let empty = || Histogram::empty(self.layout);
         let histogram = if came_since {
-            let mut histogram = match before {
-                Some(Cow::Owned(before)) => before.histogram,
+            let mut histogram = match &mut before {
+                Some(Cow::Owned(before)) => std::mem::replace(&mut before.histogram, empty()),
                 Some(Cow::Borrowed(before)) => before.histogram.clone(),
-                None => self.histogram.take(),
+                None => empty(),
             };
-            self.fresh.iter().for_each(|&bucket| histogram.count(bucket));
+            for &bucket in &self.fresh {
+                histogram.count(bucket);
+                total.histogram.count(bucket);
+            }
             histogram
         } else {
+            let earlier = before.as_ref().map(|before| &before.histogram);
             // A record that stopped between its bucket and its count is shown in neither. Which bucket that is nobody knows,
             // but it is one that gained since the last reading; and no later reading can show less than this.
-            self.histogram.take().cut_down_to(sums.calls(), before.as_ref().map(|before| &before.histogram))
+            let histogram = self.histogram.take().cut_down_to(sums.calls(), earlier);
+            total.histogram.add_difference(&histogram, earlier.unwrap_or(&empty()));
+            histogram
         };
-        sums.snapshot(group.name, epoch, histogram, lifetime)
+        let now = sums.snapshot(group.name, epoch, histogram, lifetime)?;
+        total.merge_growth(&now, before.as_deref());
+        total.extremes = total.extremes.widened(now.extremes);
+        Some(now)
     }
 
     /// Reads what came since the cells were seen, into `fresh`.
