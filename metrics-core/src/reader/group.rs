@@ -83,7 +83,7 @@ type Found<'a> = (Seen, &'a [Outcome], &'a dyn ReadCell);
 pub(super) struct SeenCells {
     /// The number of the group.
     pub(super) group: usize,
-    /// The sum of their [`changes`](ReadCell::changes). These only grow, so an equal sum means that no cell changed. `None`
+    /// The sum of their [`changes`](ReadCell::look). These only grow, so an equal sum means that no cell changed. `None`
     /// when one of them was not read at one moment: nobody knows then what came since.
     changes: Option<u64>,
     /// The sum of them when they were last looked at.
@@ -121,7 +121,7 @@ impl SeenCells {
 
     /// Looks whether anything changed.
     pub(super) fn look(&mut self, group: &Group, row: Row<'_>) -> bool {
-        let changes = |sum: u64, (.., cell): Found<'_>| sum.wrapping_add(cell.changes());
+        let changes = |sum: u64, (seen, _, cell): Found<'_>| sum.wrapping_add(cell.look(seen));
         self.changes_now = self.found(group, row).fold(0, changes);
         self.changed()
     }
