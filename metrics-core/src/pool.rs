@@ -42,7 +42,7 @@ impl<S> Pool<S> {
         lock(&self.shards).free.push(shard);
     }
 
-    /// All shards, leased or not.
+    /// All shards, leased or not, in the order in which they were made: it never changes, and readers know them by it.
     pub(crate) fn all(&self) -> Vec<Arc<S>> {
         lock(&self.shards).all.clone()
     }
