@@ -8,7 +8,8 @@ use metrics_export::json::ResourcePoint;
 use metrics_export::prometheus::Resources as Exposed;
 use metrics_export::push;
 use sysinfo::{
-    Networks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind, get_current_pid,
+    NetworkData, Networks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind,
+    get_current_pid,
 };
 
 use crate::event_loops::EventLoops;
@@ -158,6 +159,9 @@ pub(crate) struct Sampler {
     pid: Option<Pid>,
     system: System,
     networks: Networks,
+    /// Bytes over all interfaces. Those of one that goes away stay in it: what is exposed never goes down.
+    network_received_bytes: u64,
+    network_sent_bytes: u64,
     looked: Instant,
     /// The processor's time that the process had taken then, in milliseconds.
     cpu_millis: Option<u64>,
@@ -170,10 +174,14 @@ impl Sampler {
             pid: get_current_pid().ok(),
             system: System::new(),
             networks: Networks::new_with_refreshed_list(),
+            network_received_bytes: 0,
+            network_sent_bytes: 0,
             looked: Instant::now(),
             cpu_millis: None,
         };
         sampler.refresh();
+        sampler.network_received_bytes = sampler.all_networks(NetworkData::total_received);
+        sampler.network_sent_bytes = sampler.all_networks(NetworkData::total_transmitted);
         sampler.cpu_millis = sampler.process().map(Process::accumulated_cpu_time);
         sampler.expose(resources);
         sampler
@@ -181,7 +189,6 @@ impl Sampler {
 
     fn expose(&self, resources: &Resources) {
         let process = self.process();
-        let all = |bytes: fn(&sysinfo::NetworkData) -> u64| Some(self.networks.values().map(bytes).sum());
         let mut exposed = lock(&resources.exposed);
         *exposed = Exposed {
             cpu_time: self.cpu_millis.map(Duration::from_millis),
@@ -192,8 +199,8 @@ impl Sampler {
             threads: process.and_then(Process::tasks).map(|tasks| tasks.len() as u64),
             started: process
                 .map(|process| SystemTime::UNIX_EPOCH + Duration::from_secs(process.start_time())),
-            network_received_bytes: all(sysinfo::NetworkData::total_received),
-            network_sent_bytes: all(sysinfo::NetworkData::total_transmitted),
+            network_received_bytes: Some(self.network_received_bytes),
+            network_sent_bytes: Some(self.network_sent_bytes),
             ..*exposed
         };
     }
@@ -207,9 +214,8 @@ impl Sampler {
         self.cpu_millis = self.process().map(Process::accumulated_cpu_time);
         let cpu_millis = self.cpu_millis.zip(before).map(|(now, before)| now.saturating_sub(before));
         let process = self.process();
-        let per_second = |bytes: fn(&sysinfo::NetworkData) -> u64| {
-            self.networks.values().map(bytes).sum::<u64>() as f64 / seconds
-        };
+        let received = self.all_networks(NetworkData::received);
+        let sent = self.all_networks(NetworkData::transmitted);
         let (worker_lags, worker_busy_percent) =
             resources.event_loops.take().into_iter().map(|load| (load.lag, load.busy_percent)).unzip();
         resources.push(ResourcePoint {
@@ -219,12 +225,19 @@ impl Sampler {
             resident_bytes: process.map(|process| process.memory()),
             open_files: process.and_then(|process| process.open_files()).map(|files| files as u64),
             threads: process.and_then(|process| process.tasks()).map(|tasks| tasks.len() as u64),
-            network_received_per_second: per_second(|network| network.received()),
-            network_sent_per_second: per_second(|network| network.transmitted()),
+            network_received_per_second: received as f64 / seconds,
+            network_sent_per_second: sent as f64 / seconds,
             worker_lags,
             worker_busy_percent,
         });
+        self.network_received_bytes = self.network_received_bytes.saturating_add(received);
+        self.network_sent_bytes = self.network_sent_bytes.saturating_add(sent);
         self.expose(resources);
+    }
+
+    /// A figure of the interfaces that there are, added up.
+    fn all_networks(&self, bytes: fn(&NetworkData) -> u64) -> u64 {
+        self.networks.values().map(bytes).fold(0, u64::saturating_add)
     }
 
     fn process(&self) -> Option<&Process> {
@@ -275,6 +288,21 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert!(exposed.max_files > exposed.open_files && exposed.virtual_bytes > exposed.resident_bytes);
         }
+    }
+
+    #[test]
+    fn an_interface_that_goes_away_takes_nothing_from_the_bytes_of_all() {
+        let resources = Resources::default();
+        let mut sampler = Sampler::new(&resources);
+        let first = resources.exposed();
+        sampler.networks = Networks::new();
+        sampler.expose(&resources);
+        let exposed = resources.exposed();
+        assert_eq!(exposed.network_received_bytes, first.network_received_bytes);
+        assert_eq!(exposed.network_sent_bytes, first.network_sent_bytes);
+        // Those that are there again have nothing that came since they were looked at first.
+        sampler.sample(&resources);
+        assert_eq!(resources.exposed().network_received_bytes, first.network_received_bytes);
     }
 
     #[test]

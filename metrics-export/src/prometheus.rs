@@ -48,10 +48,11 @@
 //! | [`HitRatio`](metrics_core::HitRatio) | `x_lookups_total{result="hit"}`, `{result="miss"}` | a counter; the ratio is that of their rates |
 //! | [`UniqueCount`](metrics_core::UniqueCount) | `x` | a gauge: distinct values of the day (UTC) |
 //!
-//! An ending that is there already is not put there twice. A name that begins with `event_loop_`, `host_`, `http_`,
-//! `metrics_core_`, `metrics_exporter_` or `process_` gets `app_` before it, so that it never meets a family of ours. Of two metrics whose samples
-//! would be called the same, such as a counter `x` and a gauge `x_total`, the one whose name comes first is exposed, and
-//! `metrics_core_metrics_hidden` counts the others.
+//! An ending that is there already is not put there twice. A name that, with its ending, begins with `event_loop_`, `host_`,
+//! `http_`, `metrics_core_`, `metrics_exporter_` or `process_` gets `app_` before it, so that it never meets a family of ours;
+//! so do `up` and what begins with `scrape_`, which are Prometheus' own: a gauge `up` would take the place of what says whether
+//! a target can be scraped. Of two metrics whose samples would be called the same, such as a counter `x` and a gauge
+//! `x_total`, the one whose name comes first is exposed, and `metrics_core_metrics_hidden` counts the others.
 //!
 //! Every request is in exactly one of the first three families, and in exactly one series of the histogram. So the sum
 //! of these three is the sum of all `http_request_duration_seconds_count`, and both are all calls.

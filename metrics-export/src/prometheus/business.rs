@@ -1,7 +1,7 @@
 //! The families of the application's own metrics.
 //!
 //! The application chooses their names, so nothing but this sees to it that a scrape stays valid: a name that begins as our
-//! own families do gets another beginning, and of two metrics whose samples would be called the same, the first is shown.
+//! own families do, or as what Prometheus writes of each scrape itself, gets another beginning, and of two metrics whose samples would be called the same, the first is shown.
 
 use metrics_core::{MetricKind, MetricReading, MetricSnapshot, Snapshot};
 
@@ -11,6 +11,12 @@ use super::names::{Family, Kind, Name};
 
 /// How our own families begin: those of today, and those to come.
 const OURS: [&str; 6] = ["event_loop_", "host_", "http_", "metrics_core_", "metrics_exporter_", "process_"];
+
+/// How the series begin that Prometheus writes of each scrape itself, but for [`UP`].
+const OF_SCRAPES: &str = "scrape_";
+
+/// Whether a scrape succeeded. Prometheus takes what is exposed under this name for what it found itself.
+const UP: &str = "up";
 
 /// What is put before a name that begins so.
 const APART: &str = "app_";
@@ -47,32 +53,39 @@ fn series<'a>(metric: &'a MetricSnapshot, significant_digits: u8, to: &mut impl 
 /// The family of a metric. Hangs on nothing but its name and kind, so that it does not change while a service runs.
 fn family(metric: &MetricSnapshot) -> Family<'_> {
     let name = metric.name();
-    let apart = if OURS.iter().any(|begin| name.starts_with(begin)) { APART } else { "" };
     let counter = name.strip_suffix("_total").filter(|name| !name.is_empty()).unwrap_or(name);
-    let (parts, kind, help) = match metric.kind() {
-        MetricKind::Counter => ([apart, counter, ""], Kind::Counter, "Counted by the application."),
-        MetricKind::Gauge => ([apart, name, ""], Kind::Gauge, "Kept by the application."),
+    let ([name, ending], kind, help) = match metric.kind() {
+        MetricKind::Counter => ([counter, ""], Kind::Counter, "Counted by the application."),
+        MetricKind::Gauge => ([name, ""], Kind::Gauge, "Kept by the application."),
         MetricKind::Timer => {
             let unit = match name {
                 _ if name.ends_with("_seconds") => "",
                 _ if name.ends_with("_duration") => "_seconds",
                 _ => "_duration_seconds",
             };
-            ([apart, name, unit], Kind::Histogram, "How long it took, timed by the application.")
+            ([name, unit], Kind::Histogram, "How long it took, timed by the application.")
         }
         MetricKind::HitRatio => (
-            [apart, counter, "_lookups"],
+            [counter, "_lookups"],
             Kind::Counter,
             "How often something was looked for, by whether it was found.",
         ),
-        MetricKind::UniqueCount => (
-            [apart, name, ""],
-            Kind::Gauge,
-            "Distinct values of the day (UTC), to within 1.15 % (standard error).",
-        ),
+        MetricKind::UniqueCount => {
+            ([name, ""], Kind::Gauge, "Distinct values of the day (UTC), to within 1.15 % (standard error).")
+        }
     };
     let unit = (kind == Kind::Histogram).then_some("seconds");
-    Family { name: Name(parts), kind, unit, help }
+    let apart = if is_taken(name, ending) { APART } else { "" };
+    Family { name: Name([apart, name, ending]), kind, unit, help }
+}
+
+/// Whether a name with this ending is for families of ours, or for what Prometheus writes itself.
+fn is_taken(name: &str, ending: &str) -> bool {
+    let begins = |begin: &&str| match begin.strip_prefix(name) {
+        Some(rest) => ending.starts_with(rest),
+        None => name.starts_with(begin),
+    };
+    OURS.iter().any(begins) || begins(&OF_SCRAPES) || (name, ending) == (UP, "")
 }
 
 /// Whether two families would have a sample of the same name in any format, or be called the same themselves.
@@ -128,6 +141,26 @@ mod tests {
                 "h_users",
                 "app_http_requests",
                 "app_process_open_fds",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_prometheus_writes_of_each_scrape_itself_is_left_to_it() {
+        let registry = Registry::new();
+        registry.timer("http").unwrap();
+        registry.timer("scrape").unwrap();
+        registry.gauge("scrape_samples_scraped").unwrap();
+        registry.gauge("up").unwrap();
+        registry.gauge("uptime").unwrap();
+        assert_eq!(
+            names(&registry),
+            [
+                "app_http_duration_seconds",
+                "app_scrape_duration_seconds",
+                "app_scrape_samples_scraped",
+                "app_up",
+                "uptime",
             ]
         );
     }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use metrics_actix::prometheus::{Exposition, Format, Resources};
-use metrics_core::Registry;
+use metrics_core::alert::{Comparison, Metric, Rule, Severity};
+use metrics_core::{Registry, Window};
 
 /// All words of a text that look like a family of ours, and are not part of a recorded name.
 fn families(text: &str) -> BTreeSet<String> {
@@ -47,4 +48,48 @@ fn rules_and_dashboard_name_only_what_is_exposed() {
     let dashboard = fs::read_to_string(deploy.join("grafana/dashboards/http.json")).unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
     assert_eq!(dashboard["uid"], "metrics-http");
+}
+
+#[test]
+fn the_alerts_are_those_that_a_monitor_has_by_itself() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rules.yml");
+    let rules = fs::read_to_string(rules).unwrap();
+    let alerts: Vec<_> = rules.split("- alert: ").skip(1).collect();
+    let defaults = Rule::defaults();
+    assert_eq!(alerts.len(), defaults.len());
+    for (alert, rule) in alerts.iter().zip(defaults) {
+        let (name, figure, unit) = match rule.metric {
+            Metric::ErrorRate => ("HttpErrorRateHigh", "job:http_errors:ratio_rate5m", 0.01),
+            Metric::Average => ("HttpAverageDurationHigh", "job:http_request_duration_seconds:avg5m", 1.0),
+            Metric::P95 => ("HttpP95DurationHigh", "job:http_request_duration_seconds:p95_5m", 1.0),
+            Metric::Errors => ("HttpErrorsMany", "job:http_errors:increase5m", 1.0),
+            metric => panic!("{metric:?} has no figure"),
+        };
+        let compares = match rule.comparison {
+            Comparison::Above => ">",
+            Comparison::AtLeast => ">=",
+            comparison => panic!("{comparison:?} has no sign"),
+        };
+        let severity = if rule.severity == Severity::Critical { "critical" } else { "warning" };
+        let begins = format!("{figure} {compares} {}", rule.threshold * unit);
+        let mut parts = vec![
+            if rule.min_calls > 0 {
+                format!("({begins} and on (job) job:http_calls:rate5m * 300 >= {})", rule.min_calls)
+            } else {
+                format!(" {begins}\n")
+            },
+            format!(
+                "({figure} {compares} {} and on (job) ALERTS{{alertname=\"{name}\", alertstate=\"firing\"}})",
+                rule.clear * unit
+            ),
+            format!("severity: {severity}\n"),
+        ];
+        if !rule.for_duration.is_zero() {
+            parts.push(format!("for: {}s\n", rule.for_duration.as_secs()));
+        }
+        assert_eq!(rule.window, Window::FiveMinutes);
+        assert_eq!(alert.contains("for: "), !rule.for_duration.is_zero(), "{alert}");
+        assert!(alert.starts_with(&format!("{name}\n")), "{alert}");
+        parts.iter().for_each(|part| assert!(alert.contains(part), "{part:?} is not in {alert}"));
+    }
 }
