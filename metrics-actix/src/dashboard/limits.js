@@ -6,6 +6,9 @@ import { say } from "./words.js";
 /** The lowest threshold of each metric that a rule for the whole service has: seconds, per cent or calls. */
 export const limits = {};
 
+/** The metrics that are too high at their limit already. */
+const inclusive = new Set();
+
 /** Takes the rules over. Says whether that changed a limit. */
 export function setLimits(rules) {
   const now = {};
@@ -13,6 +16,10 @@ export function setLimits(rules) {
     if (scope !== "service" || !comparison.startsWith(">")) continue;
     now[metric] = Math.min(now[metric] ?? Infinity, threshold);
   }
+  const meets = ({ metric, comparison, threshold, scope }) =>
+    scope === "service" && comparison === ">=" && threshold === now[metric];
+  inclusive.clear();
+  rules.filter(meets).forEach(({ metric }) => inclusive.add(metric));
   const changed = JSON.stringify(now) !== JSON.stringify(limits);
   for (const metric of Object.keys(limits)) delete limits[metric];
   Object.assign(limits, now);
@@ -36,4 +43,5 @@ export function limitsText(...metrics) {
 }
 
 /** Whether a metric is over its limit. */
-export const isOver = (metric, value) => metric in limits && value > limits[metric];
+export const isOver = (metric, value) =>
+  metric in limits && (value > limits[metric] || (inclusive.has(metric) && value === limits[metric]));

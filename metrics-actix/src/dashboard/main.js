@@ -153,6 +153,8 @@ async function loadTrend() {
 function grow(point) {
   if (!grows()) return false;
   const [newest] = spans([point]);
+  // The server's clock was put back. What came after what is for the server to say.
+  if (state.points.length && state.points.at(-1).start >= newest.end) return true;
   // The same second, seen again with more in it, takes its own place.
   while (state.points.length && state.points.at(-1).end > newest.start + newest.seconds * 500) state.points.pop();
   const missing = state.points.length > 0 && newest.start - state.points.at(-1).end > 500;
@@ -287,8 +289,13 @@ const refreshSparklines = repeat(TRENDS, alone(loadSparklines));
 const refreshResources = repeat(TRENDS, alone(loadResources));
 const refreshBusiness = repeat(TRENDS, alone(loadBusiness));
 
+/** When everything was asked for. */
+let refreshed = -Infinity;
+
 function refresh() {
   state.step = null;
+  // While nobody looks, nothing is.
+  refreshed = active() && state.connection === "live" ? performance.now() : -Infinity;
   refreshTrend();
   refreshLists();
   refreshSparklines();
@@ -483,7 +490,9 @@ const events = new Events({
     if (data.window !== state.window) return;
     const gap = silence(state.heard) > STALE || state.connection !== "live";
     Object.assign(state, { figures: data, heard: Date.now(), connection: "live" });
-    if (gap || (state.step === null && !ofFleet())) refresh();
+    // Without a trend so far it is asked for again, but not of a busy server with each event.
+    const due = state.step === null && !ofFleet() && performance.now() - refreshed > LISTS;
+    if (gap || due) refresh();
     const reset = Date.parse(data.last_reset);
     if (reset > (state.resets.at(-1) ?? 0)) showResets(state.resets = [...state.resets, reset]);
     if (data.point && !ofFleet() && grow(data.point)) loadTrend().catch(() => {});

@@ -249,15 +249,16 @@ impl Inner {
 fn run(mut destination: impl Destination, inner: &Inner) {
     let _at_end = AtEnd(inner);
     while let Some(batch) = inner.next() {
-        if !deliver(&mut destination, inner, &batch) {
+        if !deliver(&mut destination, inner, &batch, Instant::now()) {
             return;
         }
     }
 }
 
-/// Sends a batch, however often that takes; `false` if nothing more is to be sent.
-fn deliver(destination: &mut impl Destination, inner: &Inner, batch: &[Notice]) -> bool {
-    let since = Instant::now();
+/// Sends a batch that is tried `since` then, however often that takes; `false` if nothing more is to be sent.
+///
+/// What is refused for good goes one by one. Each notice has one attempt then, and others as long as the batch has time left.
+fn deliver(destination: &mut impl Destination, inner: &Inner, batch: &[Notice], since: Instant) -> bool {
     for attempt in 1.. {
         let result = destination.send(batch);
         let mut state = inner.lock();
@@ -271,7 +272,7 @@ fn deliver(destination: &mut impl Destination, inner: &Inner, batch: &[Notice]) 
         if !is_temporary && batch.len() > 1 && !state.stopped {
             state.counts.retried += 1;
             drop(state);
-            return batch.chunks(1).all(|notice| deliver(destination, inner, notice));
+            return batch.chunks(1).all(|notice| deliver(destination, inner, notice, since));
         }
         if !is_temporary || state.stopped || since.elapsed() >= GIVE_UP_AFTER {
             state.counts.failed += batch.len() as u64;
@@ -400,6 +401,19 @@ mod tests {
         let counts = counts(&delivery, |counts| counts.queued == 0);
         assert_eq!((counts.sent, counts.failed, counts.dropped), (2, 1, 0));
         assert_eq!(seen.try_iter().collect::<Vec<_>>(), [3, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_batch_that_goes_one_by_one_has_no_more_time_than_any_other() {
+        let (delivery, answer, _seen) = scripted(None);
+        let begun = Instant::now();
+        tell(&delivery, &vec![notice(); MAX_BATCH]);
+        answer.send(Err(error(false))).unwrap();
+        (0..10_000).for_each(|_| answer.send(Err(error(true))).unwrap());
+        let counts = counts(&delivery, |counts| counts.queued == 0);
+        assert_eq!((counts.sent, counts.failed), (0, MAX_BATCH as u64));
+        // Each of them by itself would have had as long.
+        assert!(begun.elapsed() < GIVE_UP_AFTER * (MAX_BATCH / 2) as u32);
     }
 
     #[test]
