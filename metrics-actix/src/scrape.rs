@@ -134,8 +134,11 @@ impl Buffers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use actix_web::test::TestRequest;
+    use actix_web::rt::time::{sleep, timeout};
+    use actix_web::test::{TestRequest, call_service, init_service};
 
     #[test]
     fn gzip_is_for_those_who_ask_for_it() {
@@ -179,5 +182,25 @@ mod tests {
         assert!(first.is_some() && second.is_some() && Scrapes::begin(&scrapes).is_none());
         drop(first);
         assert!(Scrapes::begin(&scrapes).is_some());
+    }
+
+    #[actix_web::test]
+    async fn a_client_that_goes_away_takes_no_scrape_with_it() {
+        let metrics = crate::Metrics::builder("orders").build().unwrap();
+        let app = init_service(actix_web::App::new().configure(metrics.prometheus_at("/metrics"))).await;
+        let scrape = || call_service(&app, TestRequest::with_uri("/metrics").to_request());
+        for _ in 0..2 * MAX_SCRAPES {
+            // Begun and dropped.
+            timeout(Duration::ZERO, scrape()).await.ok();
+        }
+        let free = || metrics.shared.scrapes.0.lock().unwrap().len();
+        for _ in 0..500 {
+            if free() == MAX_SCRAPES {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(free(), MAX_SCRAPES);
+        assert_eq!(scrape().await.status(), StatusCode::OK);
     }
 }
