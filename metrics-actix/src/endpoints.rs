@@ -29,7 +29,7 @@ use crate::scrape;
 const OWN_RESOURCE: &str = "metrics-actix";
 
 /// How many consumers are listed, if the request does not say.
-const DEFAULT_TOP: usize = 20;
+pub(crate) const DEFAULT_TOP: usize = 20;
 
 /// How many consumers a request may ask for.
 const MAX_TOP: usize = 1_000;
@@ -140,13 +140,17 @@ impl Call {
                 },
             },
             Self::Consumers { top: default } => {
-                let top = top.map_or(Some(default), |top| top.parse().ok());
-                let top = top.filter(|top| (1..=MAX_TOP).contains(top));
-                Self::Consumers { top: top.ok_or(format!("top is out of range; allowed: 1 to {MAX_TOP}"))? }
+                Self::Consumers { top: top.map_or(Ok(default), |top| parse_top(&top))? }
             }
             Self::Alerts | Self::Errors | Self::Exporters | Self::Reset => self,
         })
     }
+}
+
+/// How many consumers are asked for.
+pub(crate) fn parse_top(text: &str) -> Result<usize, String> {
+    let top = text.parse().ok().filter(|top| (1..=MAX_TOP).contains(top));
+    top.ok_or_else(|| format!("top is out of range; allowed: 1 to {MAX_TOP}"))
 }
 
 /// All endpoints under `prefix`.

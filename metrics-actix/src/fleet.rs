@@ -8,13 +8,13 @@ use actix_web::{HttpRequest, HttpResponse, Route};
 use metrics_core::{ParseWindowError, Registry, Window};
 pub use metrics_export::fleet::redis::{AddressError, Settings};
 use metrics_export::fleet::redis::{Member, Question, Stale};
-use metrics_export::json::{FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody};
+use metrics_export::json::{ConsumersBody, FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody};
 use serde::Deserialize;
 
 use crate::answer;
 use crate::background::Refused;
 use crate::builder::{BuildError, Builder, Reset, Shared};
-use crate::endpoints::resource;
+use crate::endpoints::{DEFAULT_TOP, parse_top, resource};
 
 impl Builder {
     /// Makes this instance one of a fleet: it writes its figures to a Redis, and `GET fleet/summary`, `fleet/routes` and
@@ -47,20 +47,22 @@ pub(crate) fn start(
 enum Call {
     Summary,
     Routes,
+    Consumers,
     Instances,
     Reset,
 }
 
 impl Call {
-    fn answer(self, shared: &Shared, member: &Member, window: Window) -> Result<Vec<u8>, Failed> {
+    fn answer(self, shared: &Shared, member: &Member, asked: &Asked) -> Result<Vec<u8>, Failed> {
+        let &Asked { window, top } = asked;
+        // Totals of a minute are without consumers.
+        let routes = matches!(self, Self::Routes | Self::Consumers);
         let question = match (self, window) {
             (Self::Reset, _) => Question::Reset,
             (Self::Instances, _) | (_, Window::SinceReset) => Question::SinceReset,
-            (_, Window::OneMinute) => Question::Minutes { minutes: 1, routes: matches!(self, Self::Routes) },
-            (_, Window::FiveMinutes) => {
-                Question::Minutes { minutes: 5, routes: matches!(self, Self::Routes) }
-            }
-            (_, Window::OneHour) => Question::Minutes { minutes: 60, routes: matches!(self, Self::Routes) },
+            (_, Window::OneMinute) => Question::Minutes { minutes: 1, routes },
+            (_, Window::FiveMinutes) => Question::Minutes { minutes: 5, routes },
+            (_, Window::OneHour) => Question::Minutes { minutes: 60, routes },
             (_, Window::OneDay) => {
                 return Err(Failed::Query("window is \"24h\"; allowed: 1m, 5m, 1h, reset".to_owned()));
             }
@@ -89,6 +91,11 @@ impl Call {
             Self::Routes => {
                 let own = || RoutesBody::from(&shared.history.endpoints(window));
                 answer::success(FleetBody::new(summary.map_or_else(own, RoutesBody::from), state))
+            }
+            Self::Consumers => {
+                let own = || ConsumersBody::new(&shared.registry.window(), top);
+                let found = asked.as_ref().ok().and_then(|found| ConsumersBody::of_fleet(found, top));
+                answer::success(FleetBody::new(found.unwrap_or_else(own), state))
             }
             Self::Summary | Self::Reset => {
                 let own = || SummaryBody::from(&shared.history.summary(window));
@@ -120,14 +127,25 @@ impl Failed {
 #[derive(Debug, Default, Deserialize)]
 struct Query {
     window: Option<String>,
+    top: Option<String>,
 }
 
-/// The window that a request asks for; by default since the last reset.
-fn window(request: &HttpRequest) -> Result<Window, Failed> {
+/// What a request asks for.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// By default since the last reset.
+    window: Window,
+    /// How many consumers.
+    top: usize,
+}
+
+fn asked(request: &HttpRequest) -> Result<Asked, Failed> {
     let query = web::Query::<Query>::from_query(request.query_string());
     let query = query.map_err(|error| Failed::Query(format!("{error}; allowed: each parameter once")))?;
     let window = query.window.as_deref().map_or(Ok(Window::SinceReset), str::parse);
-    window.map_err(|error: ParseWindowError| Failed::Query(error.to_string()))
+    let window = window.map_err(|error: ParseWindowError| Failed::Query(error.to_string()))?;
+    let top = query.top.as_deref().map_or(Ok(DEFAULT_TOP), parse_top).map_err(Failed::Query)?;
+    Ok(Asked { window, top })
 }
 
 /// Mounts the endpoints under `prefix`, if there is a fleet.
@@ -138,6 +156,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, shared: &Arc<Shared>, prefix
     for (name, call) in [
         ("fleet/summary", Call::Summary),
         ("fleet/routes", Call::Routes),
+        ("fleet/consumers", Call::Consumers),
         ("fleet/instances", Call::Instances),
     ] {
         let routes = [web::get(), web::head()].map(|route| answering(route, shared, call));
@@ -160,8 +179,8 @@ fn answering(route: Route, shared: &Arc<Shared>, call: Call) -> Route {
         let shared = Arc::clone(&shared);
         async move {
             let unavailable = |why: &str| Failed::Unavailable(why.to_owned()).respond();
-            let window = match window(&request) {
-                Ok(window) => window,
+            let asked = match asked(&request) {
+                Ok(asked) => asked,
                 Err(failed) => return failed.respond(),
             };
             let running = match shared.background.begin() {
@@ -169,12 +188,12 @@ fn answering(route: Route, shared: &Arc<Shared>, call: Call) -> Route {
                 Err(Refused::Busy) => return unavailable("too many are asking; try again"),
                 Err(Refused::Closed) => return unavailable("the server is shutting down"),
             };
-            let asked = web::block(move || {
-                let answer = shared.fleet.as_ref().map(|member| call.answer(&shared, member, window));
+            let answered = web::block(move || {
+                let answer = shared.fleet.as_ref().map(|member| call.answer(&shared, member, &asked));
                 drop(running);
                 answer
             });
-            match asked.await {
+            match answered.await {
                 Ok(Some(Ok(json))) => answer::respond(StatusCode::OK, json),
                 Ok(Some(Err(failed))) => failed.respond(),
                 _ => unavailable("the server is shutting down"),

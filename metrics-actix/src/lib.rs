@@ -46,7 +46,7 @@
 //! |---|---|
 //! | `alert-log`, `alert-webhook`, `alertmanager` | where notices of alerts can go |
 //! | `alert-toml` | rules of alerts from TOML |
-//! | `otlp`, `datadog`, `ecs-log`, `elasticsearch`, `sentry` | where figures and errors can be [sent to](Builder::exporter) |
+//! | `otlp`, `otlp-grpc`, `datadog`, `ecs-log`, `elasticsearch`, `sentry` | where figures and errors can be [sent to](Builder::exporter) |
 //! | `tls` | `https` URLs for all of them |
 //! | `redis`, `redis-cluster`, `redis-tls` | the figures of all instances of a service, by way of a Redis |
 //! | `facade` | what other crates emit through the `metrics` facade, in the registry |

@@ -189,6 +189,54 @@ impl Histogram {
         }
         Ok(Self::from_counts(layout, first, counts))
     }
+
+    /// How many buckets a histogram of so many significant digits can have; `None` unless digits are 1, 2 or 3.
+    pub const fn max_buckets(significant_digits: u8) -> Option<usize> {
+        match Layout::for_digits(significant_digits) {
+            Some(layout) => Some(layout.buckets()),
+            None => None,
+        }
+    }
+
+    /// The same durations to so many significant digits at most: what a histogram of that precision holds that was fed with the
+    /// same values.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such precision.
+    pub fn limited_to_digits(self, digits: u8) -> Result<Self, PartsError> {
+        let fewer = Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
+        let own = self.layout();
+        if fewer.half() >= own.half() {
+            return Ok(self);
+        }
+        // A bucket lies in one of the wider ones as a whole: both begin at multiples of powers of two.
+        let wider = |index: usize| fewer.index(own.lowest(index));
+        let (first, counts) = self.counts();
+        let mut sums =
+            vec![0_u64; counts.len().checked_sub(1).map_or(0, |last| wider(first + last) - wider(first) + 1)];
+        for (index, &count) in (first..).zip(counts) {
+            let sum = &mut sums[wider(index) - wider(first)];
+            *sum = sum.saturating_add(count);
+        }
+        Ok(Self::from_counts(fewer, wider(first), &sums))
+    }
+}
+
+impl SnapshotParts {
+    fn limit_digits(&mut self, digits: u8) -> Result<(), PartsError> {
+        self.significant_digits = self.significant_digits.min(digits);
+        let of_endpoints = self.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.groups);
+        let of_metrics = self.metrics.iter_mut().filter_map(|metric| match &mut metric.state {
+            MetricStateParts::Timer(Some(times)) => Some(&mut **times),
+            _ => None,
+        });
+        for GroupParts { histogram, .. } in of_endpoints.chain(of_metrics) {
+            let whole = std::mem::replace(histogram, Histogram::empty(Layout::ONE_DIGIT));
+            *histogram = whole.limited_to_digits(digits)?;
+        }
+        Ok(())
+    }
 }
 
 impl Snapshot {
@@ -248,6 +296,21 @@ impl Snapshot {
             health: parts.health,
             opens: None,
         })
+    }
+
+    /// The same figures to so many significant digits at most, without exemplars: see [`Histogram::limited_to_digits`].
+    ///
+    /// # Errors
+    ///
+    /// When there is no such precision.
+    pub fn limited_to_digits(self, digits: u8) -> Result<Self, PartsError> {
+        Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
+        if digits >= self.significant_digits {
+            return Ok(self);
+        }
+        let mut parts = self.to_parts();
+        parts.limit_digits(digits)?;
+        Self::from_parts(parts)
     }
 
     /// The same figures with all endpoints as one, without consumers, exemplars and the application's own metrics.
@@ -355,6 +418,10 @@ impl MetricParts {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::Registry;
 
@@ -387,6 +454,27 @@ mod tests {
         assert_eq!(total.summary().total, snapshot.summary().total);
     }
 
+    proptest! {
+        #[test]
+        fn with_fewer_digits_a_histogram_is_one_that_was_fed_with_fewer(
+            nanos in prop::collection::vec((0_u32..40, any::<u64>()), 0..100)
+        ) {
+            let fed = |digits| {
+                let registry = Registry::builder().significant_digits(digits).build().unwrap();
+                let endpoint = registry.endpoint("GET", "/");
+                for &(bits, nanos) in &nanos {
+                    registry.record_nanos(endpoint, 200, nanos & ((1 << bits) - 1));
+                }
+                registry.timer("db").unwrap().record(Duration::from_micros(3));
+                Snapshot { since: UNIX_EPOCH, taken: UNIX_EPOCH, span: Duration::ZERO, ..registry.snapshot() }
+            };
+            for (from, to) in [(3, 2), (3, 1), (2, 1), (2, 3), (1, 1)] {
+                let limited = fed(from).limited_to_digits(to).unwrap();
+                prop_assert_eq!(limited.to_parts(), fed(from.min(to)).to_parts());
+            }
+        }
+    }
+
     #[test]
     fn parts_that_do_not_fit_are_refused_with_what_is_allowed() {
         let refused = |change: fn(&mut SnapshotParts)| {
@@ -395,6 +483,8 @@ mod tests {
             Snapshot::from_parts(parts).unwrap_err()
         };
         assert_eq!(refused(|p| p.significant_digits = 4), PartsError::Digits(4));
+        let snapshot = Snapshot::from_parts(parts()).unwrap();
+        assert_eq!(snapshot.limited_to_digits(0).unwrap_err(), PartsError::Digits(0));
         let digits = PartsError::OtherDigits { ours: 3, theirs: 2 };
         assert_eq!(refused(|p| p.significant_digits = 3), digits);
         let exact = refused(|p| p.granularity = Granularity::Exact);

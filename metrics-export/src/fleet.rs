@@ -10,13 +10,17 @@
 //! takes the place of the one before: whatever is lost or repeated on the way, nothing is counted twice.
 
 mod bytes;
+mod consumers;
 mod counts;
+mod decoded;
 mod error;
 mod format;
 mod merge;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod report;
+mod sparse;
+mod total;
 
 pub use self::error::DecodeError;
 pub use self::merge::{Fleet, InstanceFigures, Refused};

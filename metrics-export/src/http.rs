@@ -24,6 +24,12 @@ impl UrlError {
     pub(crate) fn proxy() -> Self {
         Self { reason: "its proxy is none" }
     }
+
+    /// One that a client cannot take apart.
+    #[cfg(feature = "otlp-grpc")]
+    pub(crate) fn unreadable() -> Self {
+        Self { reason: "it cannot be read" }
+    }
 }
 
 #[cfg(not(feature = "tls"))]

@@ -496,14 +496,19 @@ pub struct ConsumersBody {
 impl ConsumersBody {
     /// The `top` consumers of a window.
     pub fn new(window: &Snapshot, top: usize) -> Self {
-        let mut consumers: Vec<_> = window.consumers().iter().collect();
+        let refused = window.health().consumers_refused;
+        Self::of(window.consumers(), refused, window.since(), window.span(), top)
+    }
+
+    fn of(all: &[ConsumerSnapshot], refused: u64, since: SystemTime, span: Duration, top: usize) -> Self {
+        let mut consumers: Vec<_> = all.iter().collect();
         consumers.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.name.cmp(&b.name)));
         Self {
             consumers: consumers.iter().take(top).map(|consumer| ConsumerBody::from(*consumer)).collect(),
             total_consumers: consumers.len(),
-            refused: window.health().consumers_refused,
-            since: Time(window.since()),
-            window_seconds: window.span().as_secs_f64(),
+            refused,
+            since: Time(since),
+            window_seconds: span.as_secs_f64(),
         }
     }
 }

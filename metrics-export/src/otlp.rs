@@ -1,4 +1,4 @@
-//! OpenTelemetry's metrics, pushed by HTTP as protobuf (OTLP).
+//! OpenTelemetry's metrics, pushed as protobuf (OTLP), by HTTP or, with the feature `otlp-grpc`, by gRPC.
 //!
 //! | metric | what it is |
 //! |---|---|
@@ -8,8 +8,8 @@
 //! | the application's own | under their names: counters as sums, gauges, timers as histograms in seconds, hit ratios as sums by `result`, distinct values as gauges by `day` |
 //! | `process.cpu.time`, `process.memory.usage`, `process.thread.count`, `process.unix.file_descriptor.count`, `process.uptime` | what the process uses, where somebody says so |
 //!
-//! Counts and sums are exact. gRPC is left out: it needs an async client, and collectors take HTTP, too. What a collector
-//! answers with 500 is sent again as part of the next window, which the protocol advises only for 429, 502, 503 and 504.
+//! Counts and sums are exact. What a collector answers with 500 is sent again as part of the next window, which the protocol
+//! advises only for 429, 502, 503 and 504; with gRPC it is as the protocol advises.
 
 mod attributes;
 mod builder;
@@ -17,10 +17,14 @@ mod encode;
 mod environment;
 mod exemplars;
 mod exporter;
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
 mod histogram;
+mod protocol;
 mod temporality;
 
 pub use self::builder::{BuildError, Builder};
 pub use self::exporter::Otlp;
 pub use self::histogram::{DEFAULT_BOUNDS, Histograms};
+pub use self::protocol::Protocol;
 pub use self::temporality::Temporality;

@@ -53,7 +53,7 @@ pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
 pub(crate) use self::post::Connection;
 #[cfg(any(feature = "sentry", all(feature = "datadog", unix)))]
 pub(crate) use self::post::checked;
-#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
+#[cfg(any(feature = "otlp", feature = "elasticsearch", feature = "sentry"))]
 pub(crate) use self::post::gzipped;
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 pub(crate) use self::post::post;

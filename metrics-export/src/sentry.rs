@@ -27,7 +27,13 @@
 //!
 //! **Limits.** `X-Sentry-Rate-Limits` and `Retry-After` are honoured by category: what they forbid is left out, as Sentry asks
 //! for, and counted. What failed otherwise is sent again, events under the same id, which Sentry takes once. Sessions have no
-//! id: those whose answer got lost count twice, so they are sent only if there is time for an answer.
+//! id, and an envelope's is that of its event: those whose answer got lost count twice, so they are sent only if there is time
+//! for an answer.
+//!
+//! **Envelopes.** One for each item: Sentry takes one event or transaction in each, and
+//! [asks](https://develop.sentry.dev/sdk/foundations/envelopes/envelope-items/#envelope-item-constraints) for no sessions
+//! beside them. They share a connection, and are compressed from a kilobyte on. A window in which there is nothing to send is
+//! [idle](crate::push::Counts::windows_idle).
 
 mod builder;
 mod discards;

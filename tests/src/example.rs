@@ -82,12 +82,13 @@ fn command(features: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Builds the demo, if it is not built, and says where it is.
+/// Builds the demo, if it is not built, and says where it is. It is optimised as the tests are.
 fn binary(features: &str) -> PathBuf {
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "--quiet", "--package", "metrics-actix", "--example", "service"])
-        .args(["--features", features, "--message-format", "json"])
+        .args(["--profile", profile, "--features", features, "--message-format", "json"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())
         .output()

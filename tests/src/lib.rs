@@ -8,6 +8,7 @@ mod example;
 mod raw;
 mod receiver;
 mod server;
+mod turns;
 
 pub use browser::{Browser, Look};
 pub use client::{Client, Reply};
@@ -15,3 +16,4 @@ pub use example::Example;
 pub use raw::Raw;
 pub use receiver::Receiver;
 pub use server::{Server, settled};
+pub use turns::Turns;

@@ -26,7 +26,11 @@ pub struct Server {
 
 impl Server {
     /// Starts `workers` workers that serve, over HTTP/1.1 and HTTP/2, `routes` and the endpoints of `metrics`, measured by its middleware.
-    pub fn start(workers: usize, metrics: &Metrics, routes: fn(&mut ServiceConfig)) -> Self {
+    pub fn start(
+        workers: usize,
+        metrics: &Metrics,
+        routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let addr = listener.local_addr().expect("a bound listener has an address");
         let metrics = metrics.clone();
@@ -34,7 +38,7 @@ impl Server {
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let app = move || {
-                    let app = App::new().configure(metrics.routes(METRICS)).configure(routes);
+                    let app = App::new().configure(metrics.routes(METRICS)).configure(routes.clone());
                     app.wrap(metrics.middleware())
                 };
                 let server = HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(5);

@@ -1,6 +1,6 @@
 //! A Redis with a fleet of simulated instances: what writing and reading take. Needs `redis-server` on the path.
 //!
-//! `cargo run --profile bench -p benches --bin fleet [INSTANCES...]`
+//! `cargo run --profile bench -p benches --bin fleet [--digits 1|2] [INSTANCES...]`
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use metrics_core::{Registry, Snapshot};
+use metrics_core::{PartsError, Registry, Snapshot};
 use metrics_export::fleet::redis::{Member, Question, Settings};
 use metrics_export::fleet::{Fleet, Instance, Report};
 
@@ -30,21 +30,25 @@ const READINGS: usize = 5;
 const CALLS: [u64; 2] = [2_000_000, 60_000];
 
 fn main() -> ExitCode {
-    let sizes: Result<Vec<usize>, _> = std::env::args().skip(1).map(|argument| argument.parse()).collect();
-    let Ok(mut sizes) = sizes else {
-        eprintln!("error: allowed: numbers of instances, such as 10 100 1000 (the default)");
+    let Some((digits, mut sizes)) = arguments() else {
+        eprintln!(
+            "error: allowed: --digits 1 or 2 (the default), and numbers of instances, such as 10 100 1000 (the default)"
+        );
         return ExitCode::from(2);
     };
     if sizes.is_empty() {
         sizes = vec![10, 100, 1_000];
     }
-    println!("{ENDPOINTS} endpoints; {} calls since the epoch began, {} in a minute", CALLS[0], CALLS[1]);
+    println!(
+        "{ENDPOINTS} endpoints; {} calls since the epoch began, {} in a minute; {digits} significant digits",
+        CALLS[0], CALLS[1]
+    );
     println!(
         "instances | report | minute by route | written/s | commands/s | in Redis | read reset | 5m | 5m by route | \
          processor time to add up reset"
     );
     for size in sizes {
-        if let Err(error) = run(size) {
+        if let Err(error) = run(size, digits) {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
         }
@@ -52,11 +56,24 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Significant digits, and how many instances.
+fn arguments() -> Option<(u8, Vec<usize>)> {
+    let mut arguments = std::env::args().skip(1).peekable();
+    let digits = match arguments.next_if(|argument| argument == "--digits") {
+        Some(_) => arguments.next()?.parse().ok().filter(|digits| (1..=2).contains(digits))?,
+        None => 2,
+    };
+    Some((digits, arguments.map(|argument| argument.parse().ok()).collect::<Option<_>>()?))
+}
+
 /// A fleet of this size on a Redis of its own.
-fn run(size: usize) -> Result<(), Box<dyn Error>> {
+fn run(size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
     let redis = Redis::start()?;
     let mut link = redis.link()?;
-    let profiles: Vec<_> = (0..PROFILES).map(|seed| CALLS.map(|calls| snapshot(seed, calls))).collect();
+    let snapshot = |seed, calls| snapshot(seed, calls).limited_to_digits(digits);
+    let profiles: Vec<_> = (0..PROFILES)
+        .map(|seed| Ok::<_, PartsError>([snapshot(seed, CALLS[0])?, snapshot(seed, CALLS[1])?]))
+        .collect::<Result<_, _>>()?;
     let before = used_memory(&mut link)?;
     let now = SystemTime::now();
     let minute = now.duration_since(UNIX_EPOCH)?.as_secs() / 60;

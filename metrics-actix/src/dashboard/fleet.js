@@ -22,18 +22,20 @@ const columns = [
 ];
 
 /**
- * What is known of the fleet in a window: `summary`, `routes`, `instances` and `errors`, the last ones; `null` where there is
- * no fleet.
+ * What is known of the fleet in a window: `summary`, `routes`, `instances`, and since the reset `errors`, the last ones, and
+ * `consumers`; `null` where there is no fleet.
  */
 export async function loadFleet(window) {
-  const [summary, routes, instances, all] = await Promise.all([
+  const [summary, routes, instances, all, consumers] = await Promise.all([
     get(`fleet/summary?window=${window}`),
     get(`fleet/routes?window=${window}`),
     get("fleet/instances"),
     // Only reports of all since the reset have them; the instances are read from these, too.
     get("fleet/summary?window=reset"),
+    get("fleet/consumers?window=reset&top=10"),
   ]);
-  return summary && routes && instances && all && { summary, routes, instances, errors: all.recent_errors };
+  const known = summary && routes && instances && all && consumers;
+  return known && { summary, routes, instances, errors: all.recent_errors, consumers };
 }
 
 /** Whose figures these are. Of what is not there, the first that is missing says why. */

@@ -184,6 +184,7 @@ async function refreshFleet() {
   state.routes = fleet.routes.routes;
   table.set(state.routes, state.route && nameOf(state.route));
   showErrors({ recent_errors: fleet.errors, evicted: 0, thinned: 0 });
+  if (state.endpoints.includes("consumers")) showConsumers(fleet.consumers);
   showFleet(fleet);
   showFigures();
 }
@@ -193,6 +194,7 @@ async function loadLists() {
   const has = (name) => state.endpoints.includes(name);
   const load = async (name, path, show) => {
     const data = has(name) ? await get(path) : null;
+    if (ofFleet()) return;
     if (data) show(data);
     else if (byId(name)) byId(name).hidden = true;
   };

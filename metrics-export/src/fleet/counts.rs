@@ -101,13 +101,9 @@ fn distance(count: u64, mean: u64) -> u64 {
 /// The count at a distance from the mean.
 #[inline]
 fn at_distance(distance: u64, mean: u64) -> u64 {
-    if distance >= 2 * mean {
-        distance
-    } else if distance.is_multiple_of(2) {
-        mean + distance / 2
-    } else {
-        mean - distance.div_ceil(2)
-    }
+    // Without branches, for nobody can foretell them: -1 and 1 alternate in the lowest bit.
+    let near = mean.wrapping_add((distance >> 1) ^ (distance & 1).wrapping_neg());
+    if distance < 2 * mean { near } else { distance }
 }
 
 pub(super) fn write(writer: &mut Writer, counts: &[u64]) {
@@ -142,49 +138,70 @@ pub(super) fn write(writer: &mut Writer, counts: &[u64]) {
     writer.0.extend_from_slice(&bytes);
 }
 
-/// Reads a list of `allowed` counts at most into `counts`, which is cleared first.
-pub(super) fn read(
-    reader: &mut Reader<'_>,
-    allowed: usize,
-    counts: &mut Vec<u64>,
-) -> Result<(), DecodeError> {
-    counts.clear();
-    let wanted = reader.number()?;
-    let length = usize::try_from(wanted).ok().filter(|&length| length <= allowed);
-    let length = length.ok_or(DecodeError::TooMany { what: "buckets", count: wanted, allowed })?;
-    if length == 0 {
-        return Ok(());
+/// A list of counts that is there, as far as its length tells.
+pub(super) struct Counts<'a> {
+    length: usize,
+    bits: Bits<'a>,
+}
+
+impl<'a> Counts<'a> {
+    /// Begins to read a list of `allowed` counts at most.
+    pub(super) fn begin(reader: &mut Reader<'a>, allowed: usize) -> Result<Self, DecodeError> {
+        let wanted = reader.number()?;
+        let length = usize::try_from(wanted).ok().filter(|&length| length <= allowed);
+        let length = length.ok_or(DecodeError::TooMany { what: "buckets", count: wanted, allowed })?;
+        let bytes = if length == 0 { 0 } else { reader.count("bytes of buckets", usize::MAX)? };
+        Ok(Self { length, bits: Bits(reader.bytes(bytes)?) })
     }
-    let bytes = reader.count("bytes of buckets", usize::MAX)?;
-    let mut bits = BitReader::new(reader.bytes(bytes)?);
-    let mut mean = Mean::default();
-    // At most `allowed`, which the caller bounds.
-    counts.resize(length, 0);
-    let mut at = 0;
-    while at < length {
-        let count = if mean.is_low() {
-            let zeros = bits.code(mean.zeros_order())?;
-            if zeros > (length - at) as u64 {
-                return Err(DecodeError::Counts);
+
+    /// How many counts there are, zeros too.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Reads those that are not 0, in order, and where in the list they are, into places for [as many](Counts::length) as there are of
+    /// all. Gives how many were read.
+    pub(super) fn read(self, places: &mut [u16], counts: &mut [u64]) -> Result<usize, DecodeError> {
+        self.try_read(places, counts).ok_or(DecodeError::Counts)
+    }
+
+    fn try_read(self, places: &mut [u16], counts: &mut [u64]) -> Option<usize> {
+        let Self { length, bits } = self;
+        let mut mean = Mean::default();
+        let (mut bit, mut at, mut read) = (0, 0, 0);
+        while at < length {
+            let count = if mean.is_low() {
+                let zeros = bits.code(bit, mean.zeros_order()).found()?;
+                bit = zeros.end;
+                if zeros.number > (length - at) as u64 {
+                    return None;
+                }
+                mean.add_zeros(zeros.number);
+                at += zeros.number as usize;
+                if at == length {
+                    break;
+                }
+                let more = bits.code(bit, 0).found()?;
+                bit = more.end;
+                more.number.saturating_add(1)
+            } else {
+                let middle = mean.rounded();
+                let distance = bits.rice_code(bit, distance_order(middle)).found()?;
+                bit = distance.end;
+                at_distance(distance.number, middle)
+            };
+            if count > MAX_COUNT {
+                return None;
             }
-            mean.add_zeros(zeros);
-            at += zeros as usize;
-            if at == length {
-                break;
-            }
-            bits.code(0)?.saturating_add(1)
-        } else {
-            let middle = mean.rounded();
-            at_distance(bits.rice_code(distance_order(middle))?, middle)
-        };
-        if count > MAX_COUNT {
-            return Err(DecodeError::Counts);
+            // A zero, which nobody can foretell, is overwritten by what comes next.
+            *places.get_mut(read)? = at as u16;
+            *counts.get_mut(read)? = count;
+            read += usize::from(count > 0);
+            at += 1;
+            mean.add(count);
         }
-        counts[at] = count;
-        at += 1;
-        mean.add(count);
+        bits.end_at(bit).then_some(read)
     }
-    if bits.is_done() { Ok(()) } else { Err(DecodeError::Counts) }
 }
 
 /// Appends bits, the highest of each byte first.
@@ -243,114 +260,98 @@ impl BitWriter {
     }
 }
 
-/// Takes bits off the front. Behind the end there are zeros, of which there is no code.
-struct BitReader<'a> {
-    bytes: &'a [u8],
-    /// The next byte to look at.
-    next: usize,
-    /// Bits that were looked at and not taken, in the highest places. Below them are zeros, or what comes there.
-    open: u64,
-    /// How many of them there are.
-    number: u32,
+/// Bits, the highest of each byte first. Behind the end there are zeros, of which there is no code.
+#[derive(Clone, Copy)]
+struct Bits<'a>(&'a [u8]);
+
+/// A number that was read, and how many bits there are up to the end of its code.
+///
+/// Two words, handed on in registers: what a code means is known only once the one before is read, and the way through memory
+/// that an `Option` takes makes each wait longer.
+#[derive(Clone, Copy)]
+struct Code {
+    number: u64,
+    end: usize,
 }
 
-impl<'a> BitReader<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, next: 0, open: 0, number: 0 }
-    }
+impl Code {
+    /// There is no code.
+    const NONE: Self = Self { number: 0, end: usize::MAX };
 
-    /// Looks at more bits, until there are 56 or more.
     #[inline]
-    fn look(&mut self) {
-        if let Some(&word) = self.bytes.get(self.next..).and_then(<[u8]>::first_chunk) {
-            self.open |= u64::from_be_bytes(word) >> self.number;
-            let bytes = (63 - self.number) / 8;
-            self.next += bytes as usize;
-            self.number += 8 * bytes;
-        } else {
-            self.look_at_end();
-        }
+    fn found(self) -> Option<Self> {
+        (self.end != Self::NONE.end).then_some(self)
+    }
+}
+
+impl Bits<'_> {
+    /// How many bits are seen together.
+    const SEEN: u32 = u64::BITS - 7;
+
+    /// [`Bits::SEEN`] bits from the bit `at` on, in the highest places.
+    #[inline]
+    fn look(self, at: usize) -> u64 {
+        let word = match self.0.get(at / 8..).and_then(<[u8]>::first_chunk) {
+            Some(&word) => u64::from_be_bytes(word),
+            None => self.look_at_end(at),
+        };
+        word << (at % 8)
     }
 
     #[cold]
-    fn look_at_end(&mut self) {
-        while self.number < 56 {
-            let byte = self.bytes.get(self.next).copied().unwrap_or(0);
-            self.open |= u64::from(byte) << (56 - self.number);
-            self.next += 1;
-            self.number += 8;
-        }
-    }
-
-    /// Takes bits that were looked at, fewer than 64.
-    #[inline]
-    fn take(&mut self, bits: u32) {
-        self.open <<= bits;
-        self.number -= bits;
+    fn look_at_end(self, at: usize) -> u64 {
+        let rest = self.0.iter().skip(at / 8).copied().chain(std::iter::repeat(0));
+        rest.take(8).fold(0, |word, byte| word << 8 | u64::from(byte))
     }
 
     #[inline]
-    fn code(&mut self, order: u32) -> Result<u64, DecodeError> {
-        if self.number < 32 {
-            self.look();
-        }
-        let zeros = self.open.leading_zeros();
+    fn code(self, at: usize, order: u32) -> Code {
+        let open = self.look(at);
+        let zeros = open.leading_zeros();
         let bits = zeros + order + 1;
         // Nearly always all of the code is there.
-        let shifted = if zeros + bits <= self.number {
-            let shifted = self.open << zeros >> (u64::BITS - bits);
-            self.take(zeros + bits);
-            shifted
-        } else {
-            self.long_code(order)?
-        };
-        shifted.checked_sub(1 << order).ok_or(DecodeError::Counts)
+        if zeros + bits > Self::SEEN {
+            return self.long_code(at, order);
+        }
+        let shifted = open << zeros >> (u64::BITS - bits);
+        Code { number: shifted - (1 << order), end: at + (zeros + bits) as usize }
     }
 
     #[inline]
-    fn rice_code(&mut self, order: u32) -> Result<u64, DecodeError> {
+    fn rice_code(self, at: usize, order: u32) -> Code {
         // All of it but what is behind 24 zeros: up to 24 bits, and 20 more.
-        if self.number < 44 {
-            self.look();
-        }
-        let zeros = self.open.leading_zeros();
+        let open = self.look(at);
+        let zeros = open.leading_zeros();
         if zeros >= MAX_ZEROS {
-            self.take(MAX_ZEROS);
-            let most = u64::from(MAX_ZEROS) << order;
-            return self.code(order)?.checked_add(most).ok_or(DecodeError::Counts);
+            return self.long_rice_code(at, order);
         }
-        let low = self.open << (zeros + 1) >> 1 >> (u64::BITS - 1 - order);
-        self.take(zeros + 1 + order);
-        Ok(u64::from(zeros) << order | low)
+        let low = open << (zeros + 1) >> 1 >> (u64::BITS - 1 - order);
+        Code { number: u64::from(zeros) << order | low, end: at + (zeros + 1 + order) as usize }
     }
 
     #[cold]
-    fn long_code(&mut self, order: u32) -> Result<u64, DecodeError> {
-        let mut zeros = 0;
-        while self.bit() == 0 {
-            zeros += 1;
-            // More than any number of 64 bits has.
-            if zeros + order >= u64::BITS {
-                return Err(DecodeError::Counts);
-            }
-        }
-        Ok((0..zeros + order).fold(1, |value, _| value << 1 | self.bit()))
+    fn long_rice_code(self, at: usize, order: u32) -> Code {
+        let Code { number, end } = self.code(at + MAX_ZEROS as usize, order);
+        let number = number.checked_add(u64::from(MAX_ZEROS) << order);
+        number.map_or(Code::NONE, |number| Code { number, end })
     }
 
-    fn bit(&mut self) -> u64 {
-        if self.number == 0 {
-            self.look();
-        }
-        let bit = self.open >> 63;
-        self.take(1);
-        bit
+    #[cold]
+    fn long_code(self, at: usize, order: u32) -> Code {
+        let bit = |at: usize| self.look(at) >> 63;
+        // No number of 64 bits has more of them.
+        let Some(zeros) = (0..(u64::BITS - order) as usize).find(|&zeros| bit(at + zeros) == 1) else {
+            return Code::NONE;
+        };
+        let end = at + 2 * zeros + order as usize + 1;
+        let shifted = (at + zeros..end).fold(0, |value, at| value << 1 | bit(at));
+        Code { number: shifted - (1 << order), end }
     }
 
-    /// Whether nothing is left but what fills up the last byte.
-    fn is_done(&self) -> bool {
-        let taken = self.next * 8 - self.number as usize;
-        let left = (self.bytes.len() * 8).checked_sub(taken);
-        left.is_some_and(|left| left < 8 && self.open == 0)
+    /// Whether nothing is behind the bit `at` but what fills up the last byte.
+    fn end_at(self, at: usize) -> bool {
+        let left = (self.0.len() * 8).checked_sub(at);
+        left.is_some_and(|left| left < 8 && self.look(at) == 0)
     }
 }
 
@@ -366,8 +367,12 @@ mod tests {
     }
 
     fn read_back(bytes: &[u8], allowed: usize) -> Result<Vec<u64>, DecodeError> {
-        let mut counts = vec![7];
-        read(&mut Reader::new(bytes), allowed, &mut counts).map(|()| counts)
+        let counts = Counts::begin(&mut Reader::new(bytes), allowed)?;
+        let (mut all, mut at, mut read) =
+            (vec![0; counts.length()], vec![7; counts.length()], vec![7; counts.length()]);
+        let number = counts.read(&mut at, &mut read)?;
+        at.iter().zip(read).take(number).for_each(|(&at, count)| all[usize::from(at)] = count);
+        Ok(all)
     }
 
     /// Counts of all magnitudes, and many zeros.

@@ -61,6 +61,12 @@ pub enum DecodeError {
         /// The code.
         code: u64,
     },
+    /// An endpoint, or a group of statuses of one, is there twice.
+    #[error("{what} is in the report twice; allowed: once")]
+    Twice {
+        /// What it is.
+        what: &'static str,
+    },
     /// A list of counts is broken.
     #[error("a list of counts is broken")]
     Counts,

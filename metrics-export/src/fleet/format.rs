@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metrics_core::{
-    ConsumerSnapshot, EndpointName, EndpointParts, Granularity, GroupParts, Health, Histogram,
-    MAX_NAME_BYTES, MetricParts, MetricStateParts, Outcome, RecentError, SnapshotParts, StatusGroup,
-    UNIQUE_REGISTERS,
+    ConsumerSnapshot, EndpointName, Granularity, GroupParts, Health, MAX_NAME_BYTES, MetricParts,
+    MetricStateParts, Outcome, RecentError, SnapshotParts, StatusGroup, UNIQUE_REGISTERS,
 };
 
 use super::bytes::{Reader, Writer};
-use super::counts;
+use super::counts::{self, Counts};
+use super::decoded::{Decoded, SparseEndpoint};
 use super::error::DecodeError;
 use super::report::{Instance, MAX_REPORT_CONSUMERS, MAX_REPORT_ERRORS};
+use super::sparse::Histograms;
 
 const MAGIC: &[u8] = b"MFLT";
 
@@ -28,17 +29,11 @@ const MAX_GROUPS: usize = 503;
 /// The most metrics of the application's own.
 const MAX_METRICS: usize = 1_000;
 
-/// The most buckets of all histograms of a report, spread out: 32 MiB.
-const MAX_BUCKETS: usize = 4 << 20;
-
-/// The buckets of the finest histogram.
-const LONGEST_HISTOGRAM: usize = 27_648;
-
 /// The longest message of an error, in bytes.
 const MAX_MESSAGE: usize = metrics_core::MAX_MESSAGE_BYTES;
 
 /// What stands for the consumers that are not named.
-const OTHER: &str = "_other";
+pub(super) const OTHER: &str = "_other";
 
 /// The largest number in a gauge, so that those of a whole fleet can be added.
 const MAX_GAUGE: f64 = 1e300;
@@ -106,9 +101,7 @@ pub(super) fn write(
     }
 }
 
-pub(super) fn read(
-    reader: &mut Reader<'_>,
-) -> Result<(Instance, SnapshotParts, Vec<RecentError>), DecodeError> {
+pub(super) fn read(reader: &mut Reader<'_>) -> Result<Decoded, DecodeError> {
     if reader.bytes(MAGIC.len()) != Ok(MAGIC) {
         return Err(DecodeError::Magic);
     }
@@ -138,12 +131,12 @@ pub(super) fn read(
     let (in_flight, open_streams) = (reader.number()?, reader.number()?);
     let health = read_health(reader)?;
 
-    let mut histograms = Histograms { digits: significant_digits, left: MAX_BUCKETS, scratch: Vec::new() };
+    let mut histograms = Histograms::new(significant_digits, reader.left())?;
     let endpoints = list(reader, "endpoints", MAX_ENDPOINTS, |reader| {
         let name = read_name(reader)?;
         let in_flight = reader.number()?;
-        let groups = list(reader, "groups", MAX_GROUPS, |reader| histograms.read_group(reader))?;
-        Ok(EndpointParts { name, in_flight, groups })
+        let groups = list(reader, "groups", MAX_GROUPS, |reader| histograms.read(reader, granularity))?;
+        Ok(SparseEndpoint { name, in_flight, groups })
     })?;
     // `_other` is beside them.
     let consumers = list(reader, "consumers", MAX_REPORT_CONSUMERS + 1, |reader| {
@@ -155,7 +148,7 @@ pub(super) fn read(
             last_seen: read_time(reader)?,
         })
     })?;
-    let metrics = list(reader, "metrics", MAX_METRICS, |reader| histograms.read_metric(reader))?;
+    let metrics = list(reader, "metrics", MAX_METRICS, |reader| read_metric(reader, &mut histograms))?;
     let errors = list(reader, "errors", MAX_REPORT_ERRORS, |reader| {
         Ok(RecentError {
             time: read_time(reader)?,
@@ -167,20 +160,20 @@ pub(super) fn read(
             trace: None,
         })
     })?;
-    let snapshot = SnapshotParts {
+    let rest = SnapshotParts {
         since,
         taken,
         span,
         significant_digits,
         granularity,
-        endpoints,
+        endpoints: Vec::new(),
         consumers,
         metrics,
         in_flight,
         open_streams,
         health,
     };
-    Ok((instance, snapshot, errors))
+    Ok(Decoded { instance, rest, endpoints, buckets: histograms.into_buckets(), errors })
 }
 
 /// The consumers with the most calls, and what the others did as one.
@@ -262,68 +255,40 @@ fn write_metric(writer: &mut Writer, metric: &MetricParts) {
     }
 }
 
-/// Reads histograms, as long as the report has room for their buckets.
-struct Histograms {
-    digits: u8,
-    /// How many more buckets there may be.
-    left: usize,
-    scratch: Vec<u64>,
+fn read_metric(reader: &mut Reader<'_>, histograms: &mut Histograms) -> Result<MetricParts, DecodeError> {
+    let name = reader.text("bytes of a name", MAX_NAME_BYTES)?.into();
+    let state = match reader.byte()? {
+        0 => MetricStateParts::Counter(reader.number()?),
+        1 => {
+            let value = f64::from_le_bytes(reader.bytes(8)?.try_into().unwrap_or_default());
+            if value.is_nan() || value.abs() > MAX_GAUGE {
+                return Err(metrics_core::PartsError::Gauge.into());
+            }
+            MetricStateParts::Gauge(value)
+        }
+        2 => MetricStateParts::Timer(None),
+        // Timers count by class, whatever endpoints do.
+        3 => MetricStateParts::Timer(Some(Box::new(histograms.read_whole(reader, Granularity::Class)?))),
+        4 => MetricStateParts::HitRatio { hits: reader.number()?, misses: reader.number()? },
+        5 => MetricStateParts::UniqueCount {
+            today: read_registers(reader)?,
+            yesterday: read_registers(reader)?,
+        },
+        code => return Err(DecodeError::Code { what: "kind of metric", code: code.into() }),
+    };
+    Ok(MetricParts { name, state })
 }
 
-impl Histograms {
-    fn read_group(&mut self, reader: &mut Reader<'_>) -> Result<GroupParts, DecodeError> {
-        let group = read_group_code(reader)?;
-        let outcomes =
-            list(reader, "outcomes", MAX_GROUPS, |reader| Ok((read_outcome(reader)?, reader.number()?)))?;
-        Ok(GroupParts {
-            group,
-            outcomes,
-            sum_nanos: reader.number()?,
-            min_nanos: reader.number()?,
-            max_nanos: reader.number()?,
-            clamped: reader.number()?,
-            request_bytes: reader.number()?,
-            response_bytes: reader.number()?,
-            truncated: reader.number()?,
-            histogram: self.read(reader)?,
-        })
+fn read_registers(reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
+    let found = Counts::begin(reader, UNIQUE_REGISTERS)?;
+    let length = found.length();
+    let (mut places, mut counts) = (vec![0; length], vec![0; length]);
+    let read = found.read(&mut places, &mut counts)?;
+    let mut registers = vec![0; length];
+    for (&place, &register) in places.iter().zip(&counts).take(read) {
+        registers[usize::from(place)] = u8::try_from(register).map_err(|_| DecodeError::Counts)?;
     }
-
-    fn read(&mut self, reader: &mut Reader<'_>) -> Result<Histogram, DecodeError> {
-        let first = usize::try_from(reader.number()?).unwrap_or(usize::MAX);
-        counts::read(reader, self.left.min(LONGEST_HISTOGRAM), &mut self.scratch)?;
-        self.left -= self.scratch.len();
-        Ok(Histogram::from_buckets(self.digits, first, &self.scratch)?)
-    }
-
-    fn read_metric(&mut self, reader: &mut Reader<'_>) -> Result<MetricParts, DecodeError> {
-        let name = reader.text("bytes of a name", MAX_NAME_BYTES)?.into();
-        let state = match reader.byte()? {
-            0 => MetricStateParts::Counter(reader.number()?),
-            1 => {
-                let value = f64::from_le_bytes(reader.bytes(8)?.try_into().unwrap_or_default());
-                if value.is_nan() || value.abs() > MAX_GAUGE {
-                    return Err(metrics_core::PartsError::Gauge.into());
-                }
-                MetricStateParts::Gauge(value)
-            }
-            2 => MetricStateParts::Timer(None),
-            3 => MetricStateParts::Timer(Some(Box::new(self.read_group(reader)?))),
-            4 => MetricStateParts::HitRatio { hits: reader.number()?, misses: reader.number()? },
-            5 => MetricStateParts::UniqueCount {
-                today: self.read_registers(reader)?,
-                yesterday: self.read_registers(reader)?,
-            },
-            code => return Err(DecodeError::Code { what: "kind of metric", code: code.into() }),
-        };
-        Ok(MetricParts { name, state })
-    }
-
-    fn read_registers(&mut self, reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
-        counts::read(reader, UNIQUE_REGISTERS, &mut self.scratch)?;
-        let registers = self.scratch.iter().map(|&register| u8::try_from(register));
-        registers.collect::<Result<_, _>>().map_err(|_| DecodeError::Counts)
-    }
+    Ok(registers)
 }
 
 /// Reads a number, and as many of something. Each takes a byte or more, so that no more room is made than the bytes can fill.
@@ -410,6 +375,11 @@ fn outcome_code(outcome: Outcome) -> u64 {
     }
 }
 
+/// Reads how often which outcome occurred.
+pub(super) fn read_outcomes(reader: &mut Reader<'_>) -> Result<Vec<(Outcome, u64)>, DecodeError> {
+    list(reader, "outcomes", MAX_GROUPS, |reader| Ok((read_outcome(reader)?, reader.number()?)))
+}
+
 fn read_outcome(reader: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
     match reader.number()? {
         0 => Ok(Outcome::Other),
@@ -432,7 +402,7 @@ fn group_code(group: StatusGroup) -> u64 {
     }
 }
 
-fn read_group_code(reader: &mut Reader<'_>) -> Result<StatusGroup, DecodeError> {
+pub(super) fn read_group_code(reader: &mut Reader<'_>) -> Result<StatusGroup, DecodeError> {
     match reader.number()? {
         0 => Ok(StatusGroup::Other),
         1 => Ok(StatusGroup::Aborted),

@@ -2,15 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use metrics_core::{Outcome, RecentError, Snapshot, Summary};
+use metrics_core::{RecentError, Snapshot, SnapshotParts, Summary};
 
-use super::report::{Instance, Presence, Report};
-
-/// The most endpoints of a fleet.
-const MAX_ENDPOINTS: usize = 20_000;
-
-/// The most metrics of the application's own of a fleet.
-const MAX_METRICS: usize = 2_000;
+use super::decoded::Decoded;
+use super::report::{Instance, Presence};
+use super::total::Total;
 
 /// The last errors that are kept.
 const MAX_ERRORS: usize = 128;
@@ -20,11 +16,12 @@ const MAX_NAMED: usize = 20;
 
 /// The reports of several instances, added up.
 ///
-/// The order in which they are added does not matter, but to which are named among those left out.
+/// The order in which they are added does not matter, but to which are named among those left out. Where their histograms differ in
+/// precision, that of all is the lowest.
 #[derive(Debug, Clone)]
 pub struct Fleet {
     now: SystemTime,
-    total: Option<Snapshot>,
+    total: Option<Total>,
     errors: Vec<RecentError>,
     instances: Vec<InstanceFigures>,
     refused: Vec<Refused>,
@@ -77,16 +74,21 @@ impl Fleet {
 
     /// Adds a report that was found somewhere. What is no report, or cannot be added, is left out and counted.
     pub fn add_bytes(&mut self, source: &str, bytes: &[u8]) {
-        match Report::decode_at(bytes, self.now) {
+        match Decoded::read_at(bytes, self.now) {
             Ok(report) => self.add(source, report, bytes.len()),
             Err(error) => self.refuse(source, &error.to_string()),
         }
     }
 
     /// Adds a report of so many bytes.
-    pub fn add(&mut self, source: &str, report: Report, bytes: usize) {
-        let Report { instance, snapshot, errors } = report;
-        if let Err(reason) = self.merge(&snapshot) {
+    pub(super) fn add(&mut self, source: &str, report: Decoded, bytes: usize) {
+        let figures = report.figures(self.now, bytes);
+        let Decoded { rest, endpoints, buckets, errors, .. } = report;
+        let added = match &mut self.total {
+            Some(total) => total.add(rest, endpoints, &buckets),
+            none => Total::new(rest, endpoints, &buckets).map(|total| *none = Some(total)),
+        };
+        if let Err(reason) = added {
             return self.refuse(source, &reason);
         }
         self.errors.extend(errors);
@@ -94,7 +96,7 @@ impl Fleet {
         if self.errors.len() > 8 * MAX_ERRORS {
             self.keep_last_errors();
         }
-        self.instances.push(figures(instance, &snapshot, self.now, bytes));
+        self.instances.push(figures);
     }
 
     /// Counts something that cannot even be looked at.
@@ -107,15 +109,24 @@ impl Fleet {
     }
 
     /// The figures of all, cumulative; `None` where there are none.
-    pub fn snapshot(&self) -> Option<&Snapshot> {
-        self.total.as_ref()
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        self.total.as_ref().map(Total::snapshot)
+    }
+
+    /// The figures of all without their endpoints, as parts, which is all that a list of consumers needs; `None` where there are none.
+    ///
+    /// An instance names the 50 consumers with the most calls. One that is not among them at some of the instances lacks what it
+    /// did there, at each no more calls than the last of the 50 had; that is in `_other`. 10,000 are told apart, and others are in
+    /// `_other`, too: which ones depends on the order then.
+    pub fn without_endpoints(&self) -> Option<SnapshotParts> {
+        self.total.as_ref().map(Total::without_endpoints)
     }
 
     /// The figures of all as people read them, and the last errors; `None` where there are none. The window is as long as
     /// it is from the first beginning to the last report, by the instances' wall clocks.
     pub fn summary(&mut self) -> Option<Summary> {
         self.keep_last_errors();
-        let total = self.total.as_ref()?;
+        let total = self.snapshot()?;
         Some(Summary {
             recent_errors: self.errors.clone(),
             window: total.taken().duration_since(total.since()).unwrap_or_default(),
@@ -133,38 +144,8 @@ impl Fleet {
         (&self.refused, self.refused_count)
     }
 
-    fn merge(&mut self, snapshot: &Snapshot) -> Result<(), String> {
-        let Some(total) = &mut self.total else {
-            self.total = Some(snapshot.clone());
-            return Ok(());
-        };
-        // All of them could be new ones; but as many as the two have may be the same.
-        for (what, have, more, allowed) in [
-            ("endpoints", total.endpoints().count(), snapshot.endpoints().count(), MAX_ENDPOINTS),
-            ("metrics", total.metrics().len(), snapshot.metrics().len(), MAX_METRICS),
-        ] {
-            if have + more > allowed.max(2 * more) {
-                return Err(format!("the fleet has {have} {what} already; allowed: {allowed}"));
-            }
-        }
-        total.merge(snapshot).map_err(|error| error.to_string())
-    }
-
     fn keep_last_errors(&mut self) {
         self.errors.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.message.cmp(&b.message)));
         self.errors.truncate(MAX_ERRORS);
     }
-}
-
-fn figures(instance: Instance, snapshot: &Snapshot, now: SystemTime, bytes: usize) -> InstanceFigures {
-    let (mut calls, mut errors, mut max) = (0_u64, 0_u64, 0);
-    for group in snapshot.endpoints().flat_map(|endpoint| endpoint.groups()) {
-        max = max.max(group.max_nanos());
-        for &(outcome, count) in group.outcomes() {
-            calls = calls.saturating_add(count);
-            errors = errors.saturating_add(if Outcome::is_error(outcome) { count } else { 0 });
-        }
-    }
-    let p95 = Duration::from_nanos(snapshot.histogram().value_at_quantile(0.95).min(max));
-    InstanceFigures { presence: instance.presence(now), instance, calls, errors, p95, bytes }
 }

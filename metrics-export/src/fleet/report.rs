@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use metrics_core::{MetricStateParts, RecentError, Snapshot, SnapshotParts};
+use metrics_core::{RecentError, Snapshot};
 
-use super::bytes::{Reader, Writer};
+use super::bytes::Writer;
+use super::decoded::Decoded;
 use super::error::DecodeError;
 use super::format;
 
@@ -115,58 +116,20 @@ impl Report {
         writer.0
     }
 
-    /// Reads bytes that may be of anybody's making. Takes memory in proportion to their number, and at most 32 MiB for
+    /// Reads bytes that may be of anybody's making. Takes memory in proportion to their number, and at most 40 MiB for
     /// histograms.
     ///
     /// # Errors
     ///
     /// When they are not a whole report of this version, or something in it is out of range.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (instance, parts, errors) = read(bytes)?;
-        Ok(Self { instance, snapshot: Snapshot::from_parts(parts)?, errors })
+        Ok(Decoded::read(bytes)?.spread_out()?)
     }
 
     /// As [`Report::decode`], but with what holds at the moment `now` only: distinct values of the day are those of `now`'s
     /// day, and what an instance keeps that is not [up](Presence::Up) any more (gauges, requests under way, open streams) is
     /// left out.
     pub fn decode_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
-        let (instance, mut parts, errors) = read(bytes)?;
-        let days = day(now).saturating_sub(day(parts.taken));
-        if days > 0 {
-            // So that whoever adds it to one of today does not move the days again.
-            parts.taken = now;
-        }
-        for metric in &mut parts.metrics {
-            if let MetricStateParts::UniqueCount { today, yesterday } = &mut metric.state {
-                match days {
-                    0 => {}
-                    1 => *yesterday = std::mem::take(today),
-                    _ => (*today, *yesterday) = Default::default(),
-                }
-            }
-        }
-        if instance.presence(now) != Presence::Up {
-            (parts.in_flight, parts.open_streams) = (0, 0);
-            parts.endpoints.iter_mut().for_each(|endpoint| endpoint.in_flight = 0);
-            parts.metrics.retain(|metric| !matches!(metric.state, MetricStateParts::Gauge(_)));
-        }
-        Ok(Self { instance, snapshot: Snapshot::from_parts(parts)?, errors })
-    }
-}
-
-/// The UTC day, counted from 1970.
-fn day(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
-}
-
-fn read(bytes: &[u8]) -> Result<(Instance, SnapshotParts, Vec<RecentError>), DecodeError> {
-    if bytes.len() > MAX_REPORT_BYTES {
-        return Err(DecodeError::TooLong { length: bytes.len(), allowed: MAX_REPORT_BYTES });
-    }
-    let mut reader = Reader::new(bytes);
-    let read = format::read(&mut reader)?;
-    match reader.left() {
-        0 => Ok(read),
-        left => Err(DecodeError::Behind(left)),
+        Ok(Decoded::read_at(bytes, now)?.spread_out()?)
     }
 }

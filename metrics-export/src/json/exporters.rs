@@ -21,7 +21,7 @@ impl ExportersBody {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct ExporterBody {
     exporter: String,
-    /// Each is sent, dropped, merged into another one, or waits.
+    /// Each is sent, idle, dropped, merged into another one, or waits.
     windows: WindowsBody,
     errors: EntriesBody,
     /// Single requests, for traces.
@@ -39,6 +39,8 @@ struct ExporterBody {
 struct WindowsBody {
     made: u64,
     sent: u64,
+    /// Not sent, as there was nothing in them for the destination.
+    idle: u64,
     dropped: u64,
     merged: u64,
     waiting: u64,
@@ -59,6 +61,7 @@ impl From<Counts> for ExporterBody {
             windows: WindowsBody {
                 made: counts.windows,
                 sent: counts.windows_sent,
+                idle: counts.windows_idle,
                 dropped: counts.windows_dropped,
                 merged: counts.windows_merged,
                 waiting: counts.windows_waiting,

@@ -2,9 +2,10 @@
 
 use std::time::SystemTime;
 
+use metrics_core::SnapshotParts;
 use serde::Serialize;
 
-use super::Time;
+use super::{ConsumersBody, Time};
 use crate::fleet::redis::{Answer, Stale, WriterStatus};
 use crate::fleet::{InstanceFigures, Presence, Refused};
 
@@ -21,6 +22,15 @@ impl<T> FleetBody<T> {
     /// Wraps the body.
     pub fn new(body: T, state: FleetState) -> Self {
         Self { body, state }
+    }
+}
+
+impl ConsumersBody {
+    /// The `top` consumers of a fleet; `None` where there are no reports.
+    pub fn of_fleet(answer: &Answer, top: usize) -> Option<Self> {
+        let SnapshotParts { consumers, health, since, taken, .. } = answer.fleet.without_endpoints()?;
+        let span = taken.duration_since(since).unwrap_or_default();
+        Some(Self::of(&consumers, health.consumers_refused, since, span, top))
     }
 }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::attributes::{int, text};
 use super::encode::Encoding;
 use super::environment;
-use super::exporter::Otlp;
+use super::exporter::{Otlp, Transport};
+#[cfg(feature = "otlp-grpc")]
+use super::grpc;
 use super::histogram::Histograms;
+use super::protocol::Protocol;
 use super::temporality::Temporality;
 use crate::push::{Connection, Secret, Settings, UrlError};
 use crate::random;
-
-/// Where a collector listens on the same machine.
-const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 
 /// Makes an [`Otlp`]. What is set here wins over the environment.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,7 @@ const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 pub struct Builder {
     /// Of metrics, with its path.
     pub(super) endpoint: Option<Secret>,
+    pub(super) protocol: Option<Protocol>,
     pub(super) headers: Vec<(String, Secret)>,
     pub(super) interval: Option<Duration>,
     pub(super) timeout: Option<Duration>,
@@ -46,6 +47,10 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
+    /// A proxy is set, which gRPC does not go by.
+    #[cfg(feature = "otlp-grpc")]
+    #[error("a proxy is refused with gRPC; allowed: none, or Protocol::HttpBinary")]
+    Proxy,
     /// The bounds of the histograms are not ascending, or there are none, or too many buckets.
     #[error("histograms are refused; allowed: 1 to 200 ascending bounds up to 60 s, or 2 to 20,000 buckets")]
     Histograms,
@@ -64,7 +69,7 @@ pub enum BuildError {
 impl Builder {
     /// Takes what is not set here from OpenTelemetry's variables; default: they are not looked at.
     ///
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (only `http/protobuf`) and
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (`http/protobuf`, or `grpc` with the feature `otlp-grpc`) and
     /// `_CERTIFICATE` (with the feature `tls`), each also as `OTEL_EXPORTER_OTLP_METRICS_...`, which wins;
     /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` and `..._DEFAULT_HISTOGRAM_AGGREGATION`;
     /// `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME`.
@@ -73,7 +78,14 @@ impl Builder {
         self
     }
 
-    /// Where the collector is, without the path; default: `http://localhost:4318`. Metrics go to `v1/metrics` there.
+    /// By which protocol metrics are sent; default: [`Protocol::HttpBinary`].
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = Some(protocol);
+        self
+    }
+
+    /// Where the collector is, without the path; default: `http://localhost:4318`, and `http://localhost:4317` by gRPC. Metrics
+    /// go to `v1/metrics` there; by gRPC to its own path, whatever that of the URL is.
     pub fn endpoint(self, url: impl Into<String>) -> Self {
         let url = metrics_of(&url.into());
         self.metrics_endpoint(url)
@@ -141,7 +153,7 @@ impl Builder {
     }
 
     /// A proxy, such as `http://user:password@proxy:3128`; default: what `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and
-    /// `NO_PROXY` say.
+    /// `NO_PROXY` say. gRPC goes by no proxy: one that is set here is refused, and those variables are not looked at.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.connection.proxy = Some(url.into());
         self
@@ -182,12 +194,23 @@ impl Builder {
         if !fits {
             return Err(BuildError::Histograms);
         }
-        let endpoint = self.endpoint.take().unwrap_or_else(|| metrics_of(DEFAULT_ENDPOINT).into());
+        let protocol = self.protocol.unwrap_or_default();
+        let endpoint = self.endpoint.take().unwrap_or_else(|| metrics_of(protocol.default_endpoint()).into());
+        // Also what checks the settings of a connection by gRPC: they are the same.
         let mut client = self.connection.client(endpoint.expose())?;
         for (name, value) in &self.headers {
             let with = client.header(name, value.expose());
             client = with.ok_or_else(|| BuildError::Header { name: name.clone() })?;
         }
+        let gzip = self.gzip.unwrap_or(true);
+        let transport = match protocol {
+            Protocol::HttpBinary => Transport::Http { client, gzip },
+            #[cfg(feature = "otlp-grpc")]
+            Protocol::Grpc => {
+                let client = grpc::Client::new(endpoint.expose(), &self.headers, &self.connection, gzip)?;
+                Transport::Grpc(Box::new(client))
+            }
+        };
         let settings = Settings {
             interval: self.interval.unwrap_or(Duration::from_secs(60)),
             timeout: self.timeout.unwrap_or(Duration::from_secs(10)),
@@ -200,7 +223,7 @@ impl Builder {
             histograms,
             resource: self.resource(),
         };
-        Ok(Otlp::new(client, encoding, self.gzip.unwrap_or(true), settings))
+        Ok(Otlp::new(transport, encoding, settings))
     }
 
     /// Sets an attribute of the resource, in place of what is set.
@@ -258,6 +281,34 @@ mod tests {
         }
     }
 
+    fn gzip(otlp: &Otlp) -> bool {
+        match &otlp.transport {
+            Transport::Http { gzip, .. } => *gzip,
+            #[cfg(feature = "otlp-grpc")]
+            Transport::Grpc(client) => client.gzip,
+        }
+    }
+
+    #[test]
+    fn the_protocol_is_that_of_the_builder_then_of_metrics_then_of_all_signals() {
+        let all = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        let variables = [all, ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf")];
+        let is_http = |otlp: Otlp| matches!(otlp.transport, Transport::Http { .. });
+        assert!(is_http(built(Builder::default(), &variables).unwrap()));
+        assert!(is_http(built(Builder::default().protocol(Protocol::HttpBinary), &[all]).unwrap()));
+        #[cfg(feature = "otlp-grpc")]
+        assert!(!is_http(built(Builder::default(), &[all]).unwrap()));
+        #[cfg(not(feature = "otlp-grpc"))]
+        assert!(built(Builder::default(), &[all]).unwrap_err().to_string().contains("feature `otlp-grpc`"));
+    }
+
+    #[cfg(feature = "otlp-grpc")]
+    #[test]
+    fn a_proxy_for_grpc_is_refused_and_not_passed_over() {
+        let builder = Builder::default().proxy("http://proxy:3128").protocol(Protocol::Grpc);
+        assert_eq!(builder.build().unwrap_err(), BuildError::Proxy);
+    }
+
     #[test]
     fn the_environment_says_what_the_builder_does_not() {
         let variables = [
@@ -275,14 +326,14 @@ mod tests {
         let otlp = built(Builder::default().service("shop"), &variables).unwrap();
         assert_eq!(otlp.settings.timeout, Duration::from_millis(1_500));
         assert_eq!(otlp.settings.interval, Duration::from_secs(5));
-        assert_eq!((otlp.gzip, otlp.encoding.temporality), (false, Temporality::Delta));
+        assert_eq!((gzip(&otlp), otlp.encoding.temporality), (false, Temporality::Delta));
         assert!(matches!(otlp.encoding.histograms, Histograms::Explicit { .. }));
         assert_eq!(attribute(&otlp, "deployment.environment.name").as_deref(), Some("prod eu"));
         assert!(!format!("{otlp:?}").contains("hunter2"));
 
         let set = Builder::default().timeout(Duration::from_secs(3)).temporality(Temporality::Cumulative);
         let otlp = built(set.gzip(true), &variables).unwrap();
-        assert_eq!((otlp.settings.timeout, otlp.gzip), (Duration::from_secs(3), true));
+        assert_eq!((otlp.settings.timeout, gzip(&otlp)), (Duration::from_secs(3), true));
         assert_eq!(otlp.encoding.temporality, Temporality::Cumulative);
     }
 
@@ -304,7 +355,7 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_is_refused_with_what_is_allowed() {
         for (name, value, allowed) in [
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "allowed: http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "allowed: http/protobuf"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "allowed: milliseconds, 1 or more"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "allowed: gzip, none"),
             ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "x", "delta, lowmemory"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::builder::{BuildError, Builder};
 use super::histogram::{DEFAULT_BOUNDS, Histograms};
+use super::protocol::Protocol;
 use super::temporality::Temporality;
 use crate::push::Secret;
 
@@ -24,10 +25,11 @@ pub(super) fn apply(
             .or_else(|| get("OTEL_EXPORTER_OTLP_ENDPOINT").map(|base| super::builder::metrics_of(&base)))
             .map(Secret::from);
     }
-    if let Some((name, protocol)) = either("PROTOCOL")
-        && protocol != "http/protobuf"
+    if builder.protocol.is_none()
+        && let Some((name, value)) = either("PROTOCOL")
     {
-        return Err(refused(name, protocol, "http/protobuf"));
+        let named = Protocol::named(&value);
+        builder.protocol = Some(named.ok_or_else(|| refused(name, value, Protocol::ALLOWED))?);
     }
     if let Some((name, headers)) = either("HEADERS") {
         // Not repeated in the error: headers are secrets.

@@ -1,4 +1,4 @@
-//! The exporter: one POST a window, and what the collector says of it.
+//! The exporter: one request a window, and what the collector says of it.
 
 use std::time::Instant;
 
@@ -15,13 +15,23 @@ use crate::push::{Accepted, Exporter, Failed, Settings, Window, gzipped, post};
 /// The longest text of a collector's that is kept, in characters.
 const MAX_REASON: usize = 200;
 
-/// Sends metrics to an OpenTelemetry collector, or whatever else takes OTLP by HTTP.
+/// Sends metrics to an OpenTelemetry collector, or whatever else takes OTLP.
 #[derive(Debug)]
 pub struct Otlp {
-    client: Client,
+    pub(super) transport: Transport,
     pub(super) encoding: Encoding,
-    pub(super) gzip: bool,
     pub(super) settings: Settings,
+}
+
+/// How a request gets to the collector.
+#[derive(Debug)]
+pub(super) enum Transport {
+    Http {
+        client: Client,
+        gzip: bool,
+    },
+    #[cfg(feature = "otlp-grpc")]
+    Grpc(Box<super::grpc::Client>),
 }
 
 impl Otlp {
@@ -30,8 +40,8 @@ impl Otlp {
         Builder::default()
     }
 
-    pub(super) fn new(client: Client, encoding: Encoding, gzip: bool, settings: Settings) -> Self {
-        Self { client, encoding, gzip, settings }
+    pub(super) fn new(transport: Transport, encoding: Encoding, settings: Settings) -> Self {
+        Self { transport, encoding, settings }
     }
 }
 
@@ -45,14 +55,21 @@ impl Exporter for Otlp {
     }
 
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
-        let mut body = self.encoding.request(window).encode_to_vec();
-        let encoding = self.gzip.then_some("gzip");
-        if self.gzip {
-            body = gzipped(&body);
+        let request = self.encoding.request(window);
+        match &self.transport {
+            Transport::Http { client, gzip } => {
+                let mut body = request.encode_to_vec();
+                if *gzip {
+                    body = gzipped(&body);
+                }
+                let encoding = gzip.then_some("gzip");
+                let answer = post(client, "application/x-protobuf", encoding, &body, deadline)?;
+                // With a 2xx all is taken, whatever becomes of the rest of the answer.
+                Ok(answer.body.map_or_else(unread, |body| accepted(&body)))
+            }
+            #[cfg(feature = "otlp-grpc")]
+            Transport::Grpc(client) => Ok(taken(client.export(request, deadline)?)),
         }
-        let answer = post(&self.client, "application/x-protobuf", encoding, &body, deadline)?;
-        // With a 2xx all is taken, whatever becomes of the rest of the answer.
-        Ok(answer.body.map_or_else(unread, |body| accepted(&body)))
     }
 }
 
@@ -62,8 +79,12 @@ fn unread(reason: String) -> Accepted {
 
 /// What a collector says of what it took.
 fn accepted(body: &[u8]) -> Accepted {
-    let answer = ExportMetricsServiceResponse::decode(body);
-    let partial = answer.ok().and_then(|answer| answer.partial_success);
+    // Some answer with something else, whatever they were sent.
+    taken(ExportMetricsServiceResponse::decode(body).unwrap_or_default())
+}
+
+fn taken(answer: ExportMetricsServiceResponse) -> Accepted {
+    let partial = answer.partial_success;
     let Some(ExportMetricsPartialSuccess { rejected_data_points, error_message }) = partial else {
         return Accepted::default();
     };

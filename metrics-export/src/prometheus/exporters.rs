@@ -12,8 +12,9 @@ type Figure = (&'static Family<'static>, fn(&Counts) -> u64);
 /// What can become of something, and how often that was so.
 type Outcome = (&'static str, fn(&Counts) -> u64);
 
-const WINDOWS: [Outcome; 3] = [
+const WINDOWS: [Outcome; 4] = [
     ("sent", |counts| counts.windows_sent),
+    ("idle", |counts| counts.windows_idle),
     ("dropped", |counts| counts.windows_dropped),
     ("merged", |counts| counts.windows_merged),
 ];
@@ -39,11 +40,12 @@ const FIGURES: [Figure; 7] = [
 
 /// Writes the families of all destinations; none where there are none.
 pub(crate) fn write<'a>(exporters: &[Counts], to: &mut impl Encoder<'a>) {
-    for (family, outcomes) in [
-        (&names::EXPORTER_WINDOWS, WINDOWS),
-        (&names::EXPORTER_ERRORS, ERRORS),
-        (&names::EXPORTER_REQUESTS, REQUESTS),
-    ] {
+    let families: [(_, &[Outcome]); 3] = [
+        (&names::EXPORTER_WINDOWS, &WINDOWS),
+        (&names::EXPORTER_ERRORS, &ERRORS),
+        (&names::EXPORTER_REQUESTS, &REQUESTS),
+    ];
+    for (family, outcomes) in families {
         to.begin(*family);
         for counts in exporters {
             for (outcome, figure) in outcomes {

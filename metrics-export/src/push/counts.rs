@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 /// What became of what was to be sent to one destination, since the start.
 ///
-/// Each window that was made is sent, dropped, merged into another one, or waits:
-/// `windows == windows_sent + windows_dropped + windows_merged + windows_waiting`.
+/// Each window that was made is sent, idle, dropped, merged into another one, or waits:
+/// `windows == windows_sent + windows_idle + windows_dropped + windows_merged + windows_waiting`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
     /// What the destination is called.
@@ -14,6 +14,9 @@ pub struct Counts {
     pub windows: u64,
     /// Windows that the destination took.
     pub windows_sent: u64,
+    /// Windows with nothing in them for the destination, which was not asked. What was logged in them is counted nowhere else:
+    /// nobody wanted it.
+    pub windows_idle: u64,
     /// Windows that were given up: refused, too old, or left at the shutdown.
     pub windows_dropped: u64,
     /// Windows that became part of another one, since the destination did not take them in time.

@@ -98,9 +98,12 @@ impl Destination {
     pub(super) fn run(&self, mut exporter: impl Exporter) {
         while let Some((job, deadline)) = self.next() {
             let window = job.window();
-            let exported = catch_unwind(AssertUnwindSafe(|| exporter.export(&window, deadline)));
-            let result = exported.unwrap_or_else(|_| Err(Failed::permanent("the exporter panicked")));
-            self.settle(result, window.calls());
+            let export = || (!exporter.is_idle(&window)).then(|| exporter.export(&window, deadline));
+            let exported = catch_unwind(AssertUnwindSafe(export));
+            match exported.unwrap_or_else(|_| Some(Err(Failed::permanent("the exporter panicked")))) {
+                Some(result) => self.settle(result, window.calls()),
+                None => self.lock().queue.skip(),
+            }
         }
     }
 

@@ -17,7 +17,15 @@ pub trait Exporter: Send + 'static {
         Settings::default()
     }
 
-    /// Sends a window. Called once an interval, also with windows in which nothing happened.
+    /// Whether there is nothing in a window for this destination; default: there always is something.
+    ///
+    /// Such a window is not [exported](Exporter::export), and says nothing of whether the destination can be reached.
+    fn is_idle(&mut self, _window: &Window) -> bool {
+        false
+    }
+
+    /// Sends a window. Called once an interval, also with windows in which nothing happened, unless they are
+    /// [idle](Exporter::is_idle).
     ///
     /// May block until the deadline, which is never later than [`Settings::timeout`] from now, and at a shutdown sooner. A
     /// panic counts as [`Failed::permanent`].
@@ -36,6 +44,10 @@ impl<E: Exporter + ?Sized> Exporter for Box<E> {
 
     fn settings(&self) -> Settings {
         (**self).settings()
+    }
+
+    fn is_idle(&mut self, window: &Window) -> bool {
+        (**self).is_idle(window)
     }
 
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {

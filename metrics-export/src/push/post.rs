@@ -60,7 +60,7 @@ pub(crate) fn checked(answer: Answer) -> Result<Answer, Failed> {
 }
 
 /// These bytes, compressed quickly.
-#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
+#[cfg(any(feature = "otlp", feature = "elasticsearch", feature = "sentry"))]
 pub(crate) fn gzipped(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
 

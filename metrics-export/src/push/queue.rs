@@ -168,6 +168,15 @@ impl Queue {
         }
     }
 
+    /// Notes that there was nothing to send in the window that was taken. Nobody was reached, so that what failed before goes
+    /// on failing.
+    pub(super) fn skip(&mut self) {
+        // Abandoned meanwhile.
+        let Some(part) = self.sending.take() else { return };
+        self.counts.windows_idle += 1;
+        self.base = part.until;
+    }
+
     /// Drops all that waits, and what is being sent.
     pub(super) fn abandon(&mut self) {
         for part in self.sending.take().into_iter().chain(std::mem::take(&mut self.parts)) {
@@ -303,6 +312,11 @@ mod tests {
             self.queue.end_window(Arc::new(self.registry.snapshot()), Process::default());
         }
 
+        fn skip(&mut self) {
+            self.queue.take().unwrap();
+            self.queue.skip();
+        }
+
         fn send(&mut self, result: Result<Accepted, Failed>) -> Option<(u64, usize)> {
             let window = self.queue.take()?.window();
             self.queue.settle(result, window.calls());
@@ -331,6 +345,26 @@ mod tests {
         let counts = fixture.queue.counts();
         assert_eq!((counts.windows, counts.windows_sent, counts.windows_merged), (2, 1, 1));
         assert_eq!((counts.errors_sent, counts.attempts_failed, counts.failing), (5, 1, 0));
+    }
+
+    #[test]
+    fn a_window_that_is_idle_is_not_sent_and_heals_nothing() {
+        let mut fixture = Fixture::new(settings(3, 10));
+        fixture.end_window();
+        fixture.skip();
+        assert_eq!(fixture.queue.counts().last_sent, None);
+        fixture.fail(2);
+        fixture.end_window();
+        fixture.send(Err(Failed::permanent("it answered 403")));
+        fixture.end_window();
+        fixture.skip();
+        let counts = fixture.queue.counts();
+        assert_eq!((counts.windows, counts.windows_idle, counts.windows_sent), (3, 2, 0));
+        assert_eq!((counts.failing, counts.last_error.as_deref()), (1, Some("it answered 403")));
+        fixture.fail(3);
+        fixture.end_window();
+        assert_eq!(fixture.send(ok()), Some((3, 3)));
+        assert_eq!(fixture.queue.counts().failing, 0);
     }
 
     #[test]
@@ -435,7 +469,7 @@ mod tests {
         /// Whatever fails whenever: each window, each request and each error is sent, dropped or waits, and none twice.
         #[test]
         fn everything_is_accounted_for(
-            steps in prop::collection::vec((0_u8..8, 0_u64..4), 0..80),
+            steps in prop::collection::vec((0_u8..9, 0_u64..4), 0..80),
             max_windows in 1_usize..5,
             max_errors in 1_usize..8,
         ) {
@@ -443,6 +477,7 @@ mod tests {
             let settings = Settings { sample_rate: 1.0, max_requests, ..settings(max_windows, max_errors) };
             let mut fixture = Fixture::new(settings);
             let (mut failed, mut in_windows, mut calls_sent) = (0, 0, 0);
+            let (mut calls_skipped, mut errors_skipped, mut requests_skipped) = (0, 0, 0);
             let mut sending = None;
             for (step, amount) in steps {
                 match (step, &sending) {
@@ -455,18 +490,25 @@ mod tests {
                         fixture.end_window();
                         in_windows = failed;
                     }
-                    (4, None) => sending = fixture.queue.take().map(|job| job.window().calls()),
-                    (5, Some(calls)) => {
-                        fixture.queue.settle(ok(), *calls);
-                        calls_sent += *calls;
+                    (4, None) => sending = fixture.queue.take().map(Job::window),
+                    (5, Some(window)) => {
+                        fixture.queue.settle(ok(), window.calls());
+                        calls_sent += window.calls();
                         sending = None;
                     }
-                    (6, Some(calls)) => {
-                        fixture.queue.settle(Err(Failed::temporary("down")), *calls);
+                    (6, Some(window)) => {
+                        fixture.queue.settle(Err(Failed::temporary("down")), window.calls());
                         sending = None;
                     }
-                    (7, Some(calls)) => {
-                        fixture.queue.settle(Err(Failed::permanent("no")), *calls);
+                    (7, Some(window)) => {
+                        fixture.queue.settle(Err(Failed::permanent("no")), window.calls());
+                        sending = None;
+                    }
+                    (8, Some(window)) => {
+                        fixture.queue.skip();
+                        calls_skipped += window.calls();
+                        errors_skipped += window.errors.len() as u64;
+                        requests_skipped += window.requests.len() as u64;
                         sending = None;
                     }
                     _ => {}
@@ -478,11 +520,12 @@ mod tests {
             }
             fixture.queue.abandon();
             let counts = fixture.queue.counts();
-            let windows = counts.windows_sent + counts.windows_dropped + counts.windows_merged;
+            let settled = counts.windows_sent + counts.windows_idle;
+            let windows = settled + counts.windows_dropped + counts.windows_merged;
             prop_assert_eq!((counts.windows, counts.windows_waiting), (windows, 0));
-            prop_assert_eq!(calls_sent + counts.calls_dropped, in_windows);
-            prop_assert_eq!(counts.errors_sent + counts.errors_dropped, failed);
-            prop_assert_eq!(counts.requests_sent + counts.requests_dropped, failed);
+            prop_assert_eq!(calls_sent + calls_skipped + counts.calls_dropped, in_windows);
+            prop_assert_eq!(counts.errors_sent + errors_skipped + counts.errors_dropped, failed);
+            prop_assert_eq!(counts.requests_sent + requests_skipped + counts.requests_dropped, failed);
         }
     }
 }

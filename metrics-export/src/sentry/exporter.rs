@@ -19,9 +19,12 @@ use super::request::sdk;
 use super::sessions;
 use super::transaction::{sampling, transaction};
 use crate::http::Client;
-use crate::push::{Accepted, Exporter, Failed, Secret, Settings, Window, checked};
+use crate::push::{Accepted, Exporter, Failed, Secret, Settings, Window, checked, gzipped};
 
 const ENVELOPE: &str = "application/x-sentry-envelope";
+
+/// Envelopes of so many bytes are compressed. Smaller ones fit into one packet anyway.
+const MIN_PACKED: usize = 1_024;
 
 /// Sends events, sessions and transactions to Sentry.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub(super) struct Attempt {
     /// What is still to be sent. Made once, so that an event that is sent again has the id that it had.
     items: VecDeque<EnvelopeItem>,
     discards: Discards,
+    /// Whether there was an answer.
+    reached: bool,
 }
 
 /// What became of an item that was sent.
@@ -147,16 +152,23 @@ impl Sentry {
     fn send(&mut self, item: EnvelopeItem, deadline: Instant) -> Result<Sent, Failed> {
         let (category, _) = loss(&item);
         let left = deadline.saturating_duration_since(Instant::now());
-        let posted = self.client.post(ENVELOPE, None, &self.envelope(item), left);
+        let envelope = self.envelope(item);
+        let posted = if envelope.len() < MIN_PACKED {
+            self.client.post(ENVELOPE, None, &envelope, left)
+        } else {
+            self.client.post(ENVELOPE, Some("gzip"), &gzipped(&envelope), left)
+        };
         let answer = posted.map_err(Failed::temporary)?;
         let now = Instant::now();
         self.rate_limits.update(&answer, now);
-        match answer.status {
+        let sent = match answer.status {
             // Of this item only: it is no good, or too large.
-            status @ (400 | 413) => Ok(Sent::Refused(status)),
-            429 if self.rate_limits.left(category, now).is_some() => Ok(Sent::Limited),
-            _ => checked(answer).map(|_| Sent::Taken),
-        }
+            status @ (400 | 413) => Sent::Refused(status),
+            429 if self.rate_limits.left(category, now).is_some() => Sent::Limited,
+            _ => checked(answer).map(|_| Sent::Taken)?,
+        };
+        self.attempt.reached = true;
+        Ok(sent)
     }
 
     /// One item as the bytes of an envelope.
@@ -187,12 +199,25 @@ impl Exporter for Sentry {
         self.settings.clone()
     }
 
+    fn is_idle(&mut self, window: &Window) -> bool {
+        self.begin(window);
+        let is_idle = self.attempt.items.is_empty() && self.attempt.discards.count == 0;
+        if is_idle {
+            // Holds no snapshot for longer than it is of use.
+            self.attempt = Attempt::default();
+        }
+        is_idle
+    }
+
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
         self.begin(window);
         self.send_all(deadline)?;
         if let Some(report) = self.attempt.discards.report() {
-            // It is a courtesy: what was left out is counted here, too.
-            let _ = self.send(report, deadline);
+            let sent = self.send(report, deadline);
+            // A courtesy, as what was left out is counted here, too; but for a window of which nothing else was sent.
+            if !self.attempt.reached {
+                sent?;
+            }
         }
         let Discards { count, reason, .. } = std::mem::take(&mut self.attempt).discards;
         Ok(Accepted { rejected: count, reason })
@@ -276,6 +301,14 @@ mod tests {
         assert_eq!(auth, expected);
         let mut body = vec![0; header("content-length: ").parse().unwrap()];
         stream.read_exact(&mut body).unwrap();
+        if head.iter().any(|line| line == "content-encoding: gzip") {
+            let mut unpacked = Vec::new();
+            flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut unpacked).unwrap();
+            assert!(body.len() < unpacked.len() && unpacked.len() >= MIN_PACKED);
+            body = unpacked;
+        } else {
+            assert!(body.len() < MIN_PACKED);
+        }
         Some(Envelope::from_slice(&body).unwrap())
     }
 
@@ -329,6 +362,23 @@ mod tests {
         let ids = ids(&envelopes);
         assert_eq!([envelopes[0].uuid(), envelopes[1].uuid()], [ids.first(), ids.last()]);
         assert_ne!(ids[0], ids[1]);
+    }
+
+    /// What arrives is asked whether it had to be.
+    #[test]
+    fn an_envelope_of_a_kilobyte_is_compressed_and_a_small_one_is_not() {
+        let (dsn, server) = sentry([OK; 3]);
+        let mut sentry = Sentry::builder().dsn(dsn).release("1").build().unwrap();
+        let long = "x".repeat(256);
+        let sent = sentry.export(&window(&[(Outcome::Status(503), &long), NO_STOCK]), deadline());
+        assert_eq!(sent, Ok(Accepted::default()));
+        let (envelopes, _) = server.join().unwrap();
+        let sizes = envelopes.iter().map(|envelope| {
+            let mut bytes = Vec::new();
+            envelope.to_writer(&mut bytes).unwrap();
+            bytes.len() >= MIN_PACKED
+        });
+        assert_eq!((sizes.collect::<Vec<_>>(), &*kinds(&envelopes)), (vec![true, false, false], "ees"));
     }
 
     #[test]
@@ -427,6 +477,33 @@ mod tests {
         assert!(!sentry.export(&window, deadline()).unwrap_err().permanent);
         assert_eq!(sentry.export(&window, deadline()), Ok(Accepted::default()));
         assert_eq!(kinds(&server.join().unwrap().0), "ee");
+    }
+
+    #[test]
+    fn a_window_with_nothing_for_sentry_is_idle() {
+        let (dsn, server) = sentry([OK]);
+        let mut sentry = Sentry::builder().dsn(dsn).sessions(false).events_per_minute(1).build().unwrap();
+        assert!(sentry.is_idle(&window(&[(Outcome::Status(404), "no page")])));
+        let failed = window(&[NO_STOCK]);
+        // Whether it is asked or not.
+        assert!(!sentry.is_idle(&failed) && !sentry.is_idle(&failed));
+        assert_eq!(sentry.export(&failed, deadline()), Ok(Accepted::default()));
+        assert_eq!(kinds(&server.join().unwrap().0), "e");
+    }
+
+    #[test]
+    fn a_window_of_which_a_report_alone_is_sent_is_not_taken_before_it_is() {
+        let (dsn, server) = sentry([OK, "503 no\r\n", OK]);
+        let sentry = Sentry::builder().dsn(dsn).events_per_minute(1).sessions(false);
+        let mut sentry = sentry.build().unwrap();
+        let windows = [0, 1].map(|_| window(&[NO_STOCK; 1]));
+        sentry.export(&windows[0], deadline()).unwrap();
+        // A minute can have ended meanwhile, and then it is an event.
+        assert!(!sentry.is_idle(&windows[1]));
+        assert_eq!(sentry.export(&windows[1], deadline()).unwrap_err().reason, "it answered 503");
+        assert!(sentry.export(&windows[1], deadline()).is_ok());
+        let kinds = kinds(&server.join().unwrap().0);
+        assert!(["err", "eee"].contains(&&*kinds), "{kinds}");
     }
 
     #[test]

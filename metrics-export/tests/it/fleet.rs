@@ -138,6 +138,29 @@ proptest! {
     }
 
     #[test]
+    fn a_fleet_has_the_sum_of_its_snapshots(
+        all in prop::collection::vec((1_u8..=3, calls()), 1..5)
+    ) {
+        let reports: Vec<_> =
+            all.iter().map(|(digits, calls)| report("x", *digits, Granularity::Class, calls).encode()).collect();
+        let decoded = |bytes: &Vec<u8>| Report::decode(bytes).unwrap().snapshot;
+        let now = reports.iter().map(|bytes| decoded(bytes).taken()).max().unwrap();
+        let sum = |order: &mut dyn Iterator<Item = &Vec<u8>>| {
+            let mut fleet = Fleet::new(now);
+            order.for_each(|bytes| fleet.add_bytes("x", bytes));
+            prop_assert_eq!(fleet.refused().1, 0);
+            Ok(sorted(&fleet.snapshot().unwrap()))
+        };
+        // To the lowest precision of all.
+        let digits = all.iter().map(|&(digits, _)| digits).min().unwrap();
+        let limited = |bytes| decoded(bytes).limited_to_digits(digits).unwrap();
+        let mut expected = limited(&reports[0]);
+        reports[1..].iter().for_each(|bytes| expected.merge(&limited(bytes)).unwrap());
+        prop_assert_eq!(sum(&mut reports.iter())?, sorted(&expected));
+        prop_assert_eq!(sum(&mut reports.iter().rev())?, sorted(&expected));
+    }
+
+    #[test]
     fn a_report_that_is_changed_or_cut_is_refused_or_in_order(
         calls in calls(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in any::<prop::sample::Index>()
@@ -179,15 +202,67 @@ fn what_is_no_report_is_left_out_counted_and_named() {
     fleet.add_bytes("empty", b"");
     fleet.add_bytes("long", &vec![0; MAX_REPORT_BYTES + 1]);
     fleet.add_bytes("behind", &behind);
-    fleet.add_bytes("other", &report("b", 3, Granularity::Class, &[]).encode());
+    fleet.add_bytes("other", &report("b", 2, Granularity::Exact, &[]).encode());
     let (refused, count) = fleet.refused();
     let reasons: BTreeMap<_, _> = refused.iter().map(|r| (r.source.as_str(), r.reason.as_str())).collect();
     assert_eq!(count, 5);
     assert_eq!(reasons["text\u{fffd}[31m"], "this is no report of an instance: it does not begin with MFLT");
     assert_eq!(reasons["long"], "the report has 4194305 bytes or more; allowed: 4194304");
     assert_eq!(reasons["behind"], "the report has 1 bytes behind its end");
-    assert_eq!(reasons["other"], "histograms of 3 significant digits cannot be added to ones of 2");
+    assert_eq!(reasons["other"], "histograms by Exact cannot be added to ones by Class");
     assert_eq!((fleet.summary().unwrap().total.calls, fleet.instances().len()), (1, 1));
+}
+
+#[test]
+fn however_wide_the_histograms_of_many_reports_are_what_they_take_is_bounded() {
+    let report = |number: usize| {
+        let registry =
+            Registry::builder().significant_digits(3).granularity(Granularity::Exact).build().unwrap();
+        let endpoint = registry.endpoint("GET", &format!("/{number}"));
+        // All buckets from the first to the last one, in a few bytes.
+        for status in 100..200 {
+            registry.record_nanos(endpoint, status, 1);
+            registry.record_nanos(endpoint, status, u64::MAX);
+        }
+        let snapshot = registry.snapshot();
+        Report { instance: instance("a", snapshot.taken()), snapshot, errors: Vec::new() }
+    };
+    let mut fleet = Fleet::new(SystemTime::now());
+    for number in 0..20 {
+        let bytes = report(number).encode();
+        assert!(bytes.len() < 4_000, "{}", bytes.len());
+        fleet.add_bytes("wide", &bytes);
+    }
+    let (refused, count) = fleet.refused();
+    // Each takes 2,764,700.
+    assert_eq!((fleet.instances().len(), count), (6, 14));
+    assert_eq!(refused[0].reason, "the fleet would have 19352900 buckets; allowed: 16777216");
+    assert_eq!(fleet.summary().unwrap().total.calls, 6 * 200);
+
+    // However precise they are: those of a fleet with one digit take no more room than that needs.
+    let mut fleet = Fleet::new(SystemTime::now());
+    let coarse = self::report("b", 1, Granularity::Exact, &[(0, 0, 1_000)]);
+    fleet.add_bytes("coarse", &coarse.encode());
+    (0..20).for_each(|number| fleet.add_bytes("wide", &report(number).encode()));
+    assert_eq!((fleet.instances().len(), fleet.refused().1), (21, 0));
+}
+
+#[test]
+fn what_is_in_a_report_twice_is_refused() {
+    let twice = |change: fn(&mut SnapshotParts)| {
+        let mut written = report("a", 2, Granularity::Class, &[(0, 0, 1_000), (1, 2, 1_000)]);
+        let mut parts = written.snapshot.to_parts();
+        change(&mut parts);
+        written.snapshot = Snapshot::from_parts(parts).unwrap();
+        Report::decode(&written.encode()).unwrap_err().to_string()
+    };
+    let endpoint = twice(|parts| parts.endpoints.push(parts.endpoints[0].clone()));
+    assert_eq!(endpoint, "an endpoint is in the report twice; allowed: once");
+    let group = twice(|parts| {
+        let group = parts.endpoints[0].groups[0].clone();
+        parts.endpoints[0].groups.push(group);
+    });
+    assert_eq!(group, "a group of an endpoint is in the report twice; allowed: once");
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn families_say_what_they_are() {
     // The application's own, and what the process uses.
     assert_eq!(about["jobs_total"], (0, 1));
     assert_eq!(about["depth"], (1, 1));
-    assert_eq!(about["metrics_exporter_windows_total"], (0, 6));
+    assert_eq!(about["metrics_exporter_windows_total"], (0, 8));
     assert_eq!(about["metrics_exporter_windows_waiting"], (1, 2));
     assert_eq!(about["cache_lookups_total"], (0, 2));
     assert_eq!(about["db_duration_seconds"], (4, 1));

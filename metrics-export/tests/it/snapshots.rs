@@ -115,8 +115,9 @@ pub(crate) fn resources() -> Resources {
 pub(crate) fn exporters() -> Vec<Counts> {
     let works = Counts {
         exporter: "otlp".to_owned(),
-        windows: 15,
+        windows: 19,
         windows_sent: 9,
+        windows_idle: 4,
         windows_dropped: 1,
         windows_merged: 3,
         windows_waiting: 2,

@@ -211,7 +211,7 @@ fn what_became_of_what_was_sent_is_told_by_destination() {
     exposition.render_with(&with_everything(), &resources(), &exporters(), Format::OpenMetrics, &mut buffer);
     let text = String::from_utf8(buffer).unwrap();
     for (name, outcomes) in [
-        ("windows", &[("sent", 9), ("dropped", 1), ("merged", 3)]),
+        ("windows", &[("sent", 9), ("idle", 4), ("dropped", 1), ("merged", 3)] as &[_]),
         ("errors", &[("sent", 5), ("dropped", 6), ("missed", 7)]),
         ("requests", &[("sent", 11), ("dropped", 12), ("missed", 13)]),
     ] {

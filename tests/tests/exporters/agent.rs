@@ -1,6 +1,6 @@
 //! Datadog's Agent for tests, ddapm-test-agent, and the Python that it is installed in.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,6 +30,7 @@ pub(crate) struct Agent {
     process: Child,
     url: String,
     otlp: String,
+    otlp_grpc: String,
     /// Of its socket.
     folder: Folder,
 }
@@ -53,6 +54,7 @@ impl Agent {
             process,
             url: format!("http://127.0.0.1:{port}"),
             otlp: format!("http://127.0.0.1:{http}"),
+            otlp_grpc: format!("http://127.0.0.1:{grpc}"),
             folder,
         };
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -61,6 +63,10 @@ impl Agent {
                 assert!(Instant::now() < deadline, "ddapm-test-agent does not listen");
                 std::thread::sleep(Duration::from_millis(100));
             }
+        }
+        while TcpStream::connect(("127.0.0.1", grpc.parse().unwrap())).is_err() {
+            assert!(Instant::now() < deadline, "ddapm-test-agent does not listen for gRPC");
+            std::thread::sleep(Duration::from_millis(100));
         }
         agent
     }
@@ -78,6 +84,11 @@ impl Agent {
     /// Where it takes OTLP.
     pub(crate) fn otlp_url(&self) -> &str {
         &self.otlp
+    }
+
+    /// Where it takes OTLP by gRPC.
+    pub(crate) fn otlp_grpc_url(&self) -> &str {
+        &self.otlp_grpc
     }
 
     /// The requests of OTLP that arrived, as it decoded them.

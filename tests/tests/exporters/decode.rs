@@ -1,8 +1,5 @@
 //! What arrives, read back.
 
-use std::time::{Duration, Instant};
-
-use metrics_actix::push::{Accepted, Exporter, Failed, Settings, Window};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
@@ -18,26 +15,4 @@ pub(crate) fn requests(body: &[u8]) -> u64 {
         other => panic!("{other:?}"),
     });
     counts.map(|point| point.count).sum()
-}
-
-/// An exporter whose windows get old soon.
-pub(crate) struct Forgetful<E> {
-    pub(crate) inner: E,
-    pub(crate) max_age: Duration,
-}
-
-impl<E: Exporter> Exporter for Forgetful<E> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn settings(&self) -> Settings {
-        let mut settings = self.inner.settings();
-        settings.max_age = self.max_age;
-        settings
-    }
-
-    fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
-        self.inner.export(window, deadline)
-    }
 }

@@ -4,8 +4,10 @@
 //! `METRICS_TEST_PYTHON` names (default: `python3`) PyPI's ddapm-test-agent (with ddsketch and msgpack),
 //! opentelemetry-proto and sentry-relay, and npm's typescript and @elastic/ecs in the folder that `METRICS_TEST_NODE_MODULES` names.
 
+mod adjusted;
 mod agent;
 mod allocator;
+mod beside;
 mod bulk;
 mod datadog;
 mod decode;

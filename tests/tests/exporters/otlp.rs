@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use metrics_actix::otlp::{DEFAULT_BOUNDS, Histograms, Otlp, Temporality};
+use metrics_actix::otlp::{DEFAULT_BOUNDS, Histograms, Otlp, Protocol, Temporality};
 use metrics_actix::push::Engine;
 use metrics_core::{Granularity, Outcome, Registry};
 use serde_json::{Value, json};
@@ -107,9 +107,13 @@ fn what_is_sent_is_what_was_recorded_as_another_decoder_reads_it() {
 #[ignore = "needs ddapm-test-agent"]
 fn the_receiver_of_ddapm_test_agent_takes_what_is_sent() {
     let agent = Agent::start();
-    for gzip in [true, false] {
+    let ways = [(Protocol::HttpBinary, agent.otlp_url()), (Protocol::Grpc, agent.otlp_grpc_url())];
+    for (protocol, url, gzip) in
+        ways.into_iter().flat_map(|(protocol, url)| [true, false].map(|gzip| (protocol, url, gzip)))
+    {
         let registry = registry(2);
-        let exporter = Otlp::builder().endpoint(agent.otlp_url()).service("shop").gzip(gzip).build().unwrap();
+        let builder = Otlp::builder().protocol(protocol).endpoint(url).service("shop");
+        let exporter = builder.gzip(gzip).build().unwrap();
         let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
         record(&registry, 2);
         assert!(engine.shutdown(Duration::from_secs(30)));
@@ -117,7 +121,7 @@ fn the_receiver_of_ddapm_test_agent_takes_what_is_sent() {
         assert_eq!((counts.windows_sent, counts.rejected, counts.last_error), (1, 0, None));
     }
     let requests = agent.metrics();
-    assert_eq!(requests.len(), 2);
+    assert_eq!(requests.len(), 4);
     for request in requests {
         let metrics = &request["resource_metrics"][0]["scope_metrics"][0]["metrics"];
         let named =

@@ -92,10 +92,10 @@ impl Received {
     }
 }
 
-type Bodies = Arc<Mutex<Vec<Vec<u8>>>>;
+pub(crate) type Bodies = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// A stub that keeps what it is sent, and an exporter to it.
-fn keeping() -> (Stub, Bodies, Builder) {
+pub(crate) fn keeping() -> (Stub, Bodies, Builder) {
     let bodies = Bodies::default();
     let stub = Stub::start(Fault::None, {
         let bodies = Arc::clone(&bodies);

@@ -64,6 +64,11 @@ fn the_page_switches_to_the_fleet_and_says_what_its_endpoints_say() {
     let mut redis = Redis::start();
     let instances = ["a", "b"].map(|name| instance(&redis.url(), name));
     let (calls, ()) = under_load(&instances, || sleep(Duration::from_secs(2)));
+    let keys = ["demo-key-of-ann", "demo-key-of-bob", "demo-key-of-ann"];
+    for (instance, key) in instances.iter().cycle().zip(keys) {
+        instance.client().send_with("GET", "/api/v1/orders/7", &[("x-api-key", key)]);
+    }
+    let calls = calls + keys.len() as u64;
     settled(&instances[0], calls);
     let client = instances[0].client();
     until(&instances[0], "fleet/summary?window=5m", |body| body["total_calls"] == calls);
@@ -113,8 +118,14 @@ fn the_page_switches_to_the_fleet_and_says_what_its_endpoints_say() {
     );
     let errors = client.metrics("GET", "fleet/summary")["recent_errors"].as_array().unwrap().len();
     assert_eq!(texts(&browser, "#recent-errors li").len(), errors.min(50));
+    let consumers = client.metrics("GET", "fleet/consumers?top=10");
+    let shown = texts(&browser, "#consumers tbody th");
+    let expected: Vec<_> =
+        consumers["consumers"].as_array().unwrap().iter().map(|each| &each["consumer"]).collect();
+    assert_eq!(serde_json::to_value(&shown).unwrap(), serde_json::to_value(&expected).unwrap());
+    assert!(shown.contains(&"Ann".to_owned()) && shown.contains(&"Bob".to_owned()), "{shown:?}");
     // What there is of one instance only is not shown.
-    for selector in ["#latency", "#resources", "#consumers", ".spark"] {
+    for selector in ["#latency", "#resources", ".spark"] {
         let height =
             browser.get(&format!("document.querySelector('{selector}').getBoundingClientRect().height"));
         assert_eq!(height, 0, "{selector}");

@@ -3,41 +3,55 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use tests::Example;
+use tests::{Example, Turns};
 
 use crate::fixture::{instance, reset, settled, three, under_load, under_watched_load, until};
 use crate::proxy::Proxy;
 use crate::redis::Redis;
 
-/// How long a fault lasts. Long enough for timeouts, and for pauses that grow.
-const FAULT: Duration = Duration::from_secs(4);
+/// How long one service is asked before the other one is.
+const TURN: Duration = Duration::from_secs(1);
+
+/// How many times each service is asked in a fault: for four seconds by default, long enough for timeouts, and for pauses that grow.
+fn turns() -> u32 {
+    let seconds = std::env::var("METRICS_TEST_FAULT_SECONDS").map_or(4.0, |text| text.parse().unwrap());
+    ((Duration::from_secs_f64(seconds).as_secs_f64() / TURN.as_secs_f64() / 2.0) as u32).max(1)
+}
 
 /// Runs a fault under load, waits until the instances see it, ends it, and waits for exact totals.
+///
+/// The instances are asked by turns with as many that write to no Redis. `METRICS_TEST_FAULT_SECONDS` says how long, in all.
 fn survived(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOnce()) {
-    let alone = [Example::start_with("redis-cluster", &["--workers", "1"])];
-    let (_, without) = under_watched_load(&alone, |load| {
-        sleep(Duration::from_secs(1));
-        load.p99()
-    });
-    drop(alone);
-    let (calls, ()) = under_watched_load(instances, |load| {
-        sleep(Duration::from_secs(1));
-        let before = load.p99();
+    let alone = [(); 3].map(|()| Example::start_with("redis-cluster", &["--workers", "1"]));
+    let ask = |instances: &[Example]| {
+        under_watched_load(instances, |load| {
+            sleep(TURN);
+            load.p99()
+        })
+    };
+    let (mut calls, _) = ask(instances);
+    calls += under_load(instances, || {
         begin();
         let failing = until(&instances[0], "fleet/instances", |body| !body["writer"]["last_error"].is_null());
         assert!(failing["writer"]["failures"].as_u64() > Some(0), "{failing}");
-        let resident = instances[0].resident_bytes();
-        load.p99();
-        sleep(FAULT);
-        println!(
-            "P99 {without:?} alone and without Redis, {before:?} before the fault, {:?} in it",
-            load.p99()
-        );
-        let after = instances[0].resident_bytes();
-        assert!(after < resident + (8 << 20), "{resident} {after}");
+    })
+    .0;
+    let resident = instances[0].resident_bytes();
+    let mut compared = Turns::default();
+    for _ in 0..turns() {
+        let (_, without) = ask(&alone);
+        let (more, with) = ask(instances);
+        compared.push(without, with);
+        calls += more;
+    }
+    println!("{compared}");
+    let after = instances[0].resident_bytes();
+    assert!(after < resident + (8 << 20), "{resident} {after}");
+    calls += under_load(instances, || {
         end();
-        sleep(Duration::from_secs(1));
-    });
+        sleep(TURN);
+    })
+    .0;
     settled(&instances[0], calls);
     let recovered = until(&instances[2], "fleet/instances", |body| body["writer"]["last_error"].is_null());
     assert_eq!(recovered["instances"].as_array().unwrap().len(), 3);

@@ -1,11 +1,13 @@
 //! A Redis that speaks TLS, with a certificate of a private authority.
 
+use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use metrics_core::Registry;
 use metrics_export::fleet::redis::{Member, Question, Settings};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::redis::{Redis, free_port};
 
@@ -13,9 +15,41 @@ use crate::redis::{Redis, free_port};
 fn authority() -> (String, Issuer<'static, KeyPair>) {
     let mut parameters = CertificateParams::default();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose authority is called like itself for one that vouches for itself.
+    parameters.distinguished_name.push(DnType::CommonName, "authority");
     let key = KeyPair::generate().unwrap();
     let pem = parameters.self_signed(&key).unwrap().pem();
     (pem, Issuer::new(parameters, key))
+}
+
+/// What a server that speaks TLS is given, and the authority of its certificate in PEM.
+struct Files {
+    authority: String,
+    arguments: Vec<String>,
+}
+
+impl Files {
+    fn in_folder(folder: &Path) -> Self {
+        let (authority, issuer) = authority();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer);
+        let files = [
+            ("--tls-cert-file", "server.pem", leaf.unwrap().pem()),
+            ("--tls-key-file", "key.pem", key.serialize_pem()),
+            ("--tls-ca-cert-file", "ca.pem", authority.clone()),
+        ];
+        let mut arguments = vec!["--tls-auth-clients".to_owned(), "no".to_owned()];
+        for (argument, name, text) in files {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            arguments.extend([argument.to_owned(), path.to_str().unwrap().to_owned()]);
+        }
+        Self { authority, arguments }
+    }
+}
+
+fn with<'a>(some: &[&'a str], more: &'a [String]) -> Vec<&'a str> {
+    some.iter().copied().chain(more.iter().map(String::as_str)).collect()
 }
 
 fn member(settings: Settings) -> Member {
@@ -42,22 +76,11 @@ fn first_write(member: &Member) -> Result<(), String> {
 #[test]
 #[ignore = "needs redis-server"]
 fn a_server_is_trusted_for_its_authority_and_refused_for_any_other() {
-    let (trusted, issuer) = authority();
-    let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
     // The first one gives a folder for the files.
     let place = Redis::start();
-    let file = |name: &str, text: &str| {
-        let path = place.folder().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let files =
-        [file("server.pem", &leaf.pem()), file("key.pem", &key.serialize_pem()), file("ca.pem", &trusted)];
+    let Files { authority: trusted, arguments } = Files::in_folder(place.folder());
     let port = free_port().to_string();
-    let arguments = ["--tls-port", &port, "--tls-auth-clients", "no", "--tls-cert-file", &files[0]];
-    let files = ["--tls-key-file", &files[1], "--tls-ca-cert-file", &files[2]];
-    let redis = Redis::start_with(&[&arguments[..], &files].concat());
+    let redis = Redis::start_with(&with(&["--tls-port", &port], &arguments));
     let settings = || Settings::new(&format!("rediss://127.0.0.1:{port}/0")).unwrap();
 
     let member_of_it = member(settings().trusted_authorities(trusted.as_bytes()).unwrap());
@@ -77,6 +100,41 @@ fn a_server_is_trusted_for_its_authority_and_refused_for_any_other() {
     let elsewhere = elsewhere.trusted_authorities(trusted.as_bytes()).unwrap();
     let refused = first_write(&member(elsewhere)).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
+    let place = Redis::start();
+    let Files { authority: trusted, arguments } = Files::in_folder(place.folder());
+    let ports = [(); 3].map(|()| free_port().to_string());
+    let nodes = ports.each_ref().map(|port| {
+        let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--tls-port", port];
+        Redis::start_with(&with(&cluster, &arguments))
+    });
+    let addresses = ports.each_ref().map(|port| format!("127.0.0.1:{port}"));
+    let mut make = Command::new("redis-cli");
+    make.args(["--tls", "--cacert", place.folder().join("ca.pem").to_str().unwrap(), "--cluster", "create"]);
+    let made = make.args(&addresses).arg("--cluster-yes").output().expect("redis-cli runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while nodes.iter().any(|node| !node.cli(&["cluster", "info"]).contains("cluster_state:ok")) {
+        assert!(Instant::now() < deadline, "the cluster does not come up");
+        sleep(Duration::from_millis(100));
+    }
+    let settings =
+        |addresses: &[String]| Settings::new(&format!("rediss+cluster://{}", addresses.join(","))).unwrap();
+    // Those that it is not told of it finds, and trusts them for the same authority.
+    let member_of_it = member(settings(&addresses[..1]).trusted_authorities(trusted.as_bytes()).unwrap());
+    assert_eq!(first_write(&member_of_it), Ok(()));
+    let answer = member_of_it.ask(Question::SinceReset).unwrap();
+    assert_eq!(answer.summary.as_ref().unwrap().total.calls, 1);
+    let keys = nodes.each_ref().map(|node| node.cli(&["keys", "metrics:*"]).lines().count());
+    assert_eq!(keys.iter().sum::<usize>(), 4, "{keys:?}");
+    assert!(keys.iter().filter(|&&keys| keys > 0).count() > 1, "{keys:?}");
+
+    let refused = first_write(&member(settings(&addresses))).unwrap_err();
+    assert!(refused.contains("ertificate") || refused.contains("UnknownIssuer"), "{refused}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Reads the reports of all instances, and adds them up.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,7 +12,8 @@ use super::link::Link;
 use super::member::Shared;
 use super::view::{Answer, Question};
 use super::write::{epoch_of, get, refused};
-use crate::fleet::{Fleet, MAX_REPORT_BYTES, Report};
+use crate::fleet::decoded::Decoded;
+use crate::fleet::{Fleet, MAX_REPORT_BYTES};
 
 /// The most bytes that are read for one answer.
 const MAX_BYTES: usize = 256 << 20;
@@ -134,13 +136,21 @@ fn add_all(
 /// Adds a report, unless it is one of another instance.
 fn add(fleet: &Mutex<Fleet>, wanted: &str, key: &str, bytes: &[u8]) {
     let now = locked(fleet).now();
-    match Report::decode_at(bytes, now) {
+    let read = guarded("reading it", || Decoded::read_at(bytes, now).map_err(|error| error.to_string()));
+    match read {
         Ok(report) if id(&report.instance.name, report.instance.started) == wanted => {
             locked(fleet).add(key, report, bytes.len());
         }
         Ok(_) => locked(fleet).refuse(key, "the report is of another instance"),
-        Err(error) => locked(fleet).refuse(key, &error.to_string()),
+        Err(reason) => locked(fleet).refuse(key, &reason),
     }
+}
+
+/// What `work` gives, or that it panicked: whatever is found somewhere must not end the thread that is to read it.
+pub(super) fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    // What it was at is given up with it.
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    result.unwrap_or_else(|_| Err(format!("{what} panicked, which is a bug of this library")))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -191,4 +201,17 @@ fn instances(
         }
     }
     Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_as_what_went_wrong() {
+        assert_eq!(guarded("it", || Ok(7)), Ok(7));
+        assert_eq!(guarded::<()>("it", || Err("no".to_owned())), Err("no".to_owned()));
+        let panicked = guarded::<()>("it", || panic!("of a test"));
+        assert_eq!(panicked, Err("it panicked, which is a bug of this library".to_owned()));
+    }
 }

@@ -25,6 +25,7 @@ pub struct Settings {
     pub(super) window_retention: Duration,
     pub(super) timeout: Duration,
     pub(super) max_instances: usize,
+    pub(super) max_significant_digits: u8,
 }
 
 /// A setting that is out of range.
@@ -59,6 +60,7 @@ impl Settings {
             window_retention: Duration::from_secs(7_200),
             timeout: Duration::from_secs(1),
             max_instances: 2_000,
+            max_significant_digits: 3,
         })
     }
 
@@ -124,6 +126,14 @@ impl Settings {
         self
     }
 
+    /// How many significant digits the histograms keep that this instance writes, 1 to 3, unless it counts with fewer; default: 3. With
+    /// 1, percentiles of a fleet are right to within 6.25 % instead of 0.79 %, and busy instances take half the room and a third of
+    /// the time to read. Those of a fleet are as precise as the least precise of its instances.
+    pub fn max_significant_digits(mut self, digits: u8) -> Self {
+        self.max_significant_digits = digits;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let refused = |field, value: String, allowed| Err(SettingsError { field, value, allowed });
         if !valid(&self.instance) {
@@ -148,6 +158,9 @@ impl Settings {
         }
         if !(1..=10_000).contains(&self.max_instances) {
             return refused("max_instances", self.max_instances.to_string(), "1 to 10000");
+        }
+        if !(1..=3).contains(&self.max_significant_digits) {
+            return refused("max_significant_digits", self.max_significant_digits.to_string(), "1 to 3");
         }
         Ok(())
     }
@@ -183,6 +196,7 @@ mod tests {
         );
         assert_eq!(refused(|s| s.interval(Duration::ZERO)), "interval is 0ns; allowed: 100 ms to 10 min");
         assert_eq!(refused(|s| s.max_instances(0)), "max_instances is 0; allowed: 1 to 10000");
+        assert_eq!(refused(|s| s.max_significant_digits(4)), "max_significant_digits is 4; allowed: 1 to 3");
         let settings = Settings::new("redis://:hunter2@a").unwrap();
         assert!(!format!("{settings:?}").contains("hunter2"));
         assert_eq!(settings.check(), Ok(()));

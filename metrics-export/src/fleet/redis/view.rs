@@ -132,7 +132,7 @@ impl View {
     pub(super) fn run(&self, shared: &Shared) {
         let mut link = None;
         while let Some(question) = self.next() {
-            let result = read_with(shared, &mut link, question);
+            let result = read::guarded("adding up", || read_with(shared, &mut link, question));
             let mut state = self.lock();
             state.wanted.retain(|wanted| *wanted != question);
             match result {

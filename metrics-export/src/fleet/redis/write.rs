@@ -134,7 +134,7 @@ impl Writer {
         let now = snapshot.taken();
 
         let began = self.baseline.as_ref().map_or(shared.started, Snapshot::taken);
-        let report = |snapshot, epoch, stopped, with_errors: bool| {
+        let report = |snapshot: Snapshot, epoch, stopped, with_errors: bool| {
             let mut errors = if with_errors { errors.clone() } else { Vec::new() };
             errors.retain(|error| error.time >= began);
             let instance = Instance {
@@ -147,6 +147,9 @@ impl Writer {
                 epoch,
                 stopped,
             };
+            let snapshot = snapshot
+                .limited_to_digits(settings.max_significant_digits)
+                .expect("the settings were checked when the member was started");
             Report { instance, snapshot, errors }.encode()
         };
         let since = |baseline: &Option<Snapshot>| match baseline {

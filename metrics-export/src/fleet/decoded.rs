@@ -1,0 +1,146 @@
+//! A report as it was read: checked, but with its histograms as they came.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use metrics_core::{
+    EndpointName, EndpointParts, GroupParts, Histogram, MetricStateParts, Outcome, PartsError, RecentError,
+    Snapshot, SnapshotParts,
+};
+
+use super::bytes::Reader;
+use super::error::DecodeError;
+use super::format;
+use super::merge::InstanceFigures;
+use super::report::{Instance, MAX_REPORT_BYTES, Presence, Report};
+use super::sparse::{Buckets, SparseGroup, spread_out};
+
+/// What one endpoint's part of a report holds.
+#[derive(Debug)]
+pub(super) struct SparseEndpoint {
+    pub(super) name: Arc<EndpointName>,
+    pub(super) in_flight: u64,
+    pub(super) groups: Vec<SparseGroup>,
+}
+
+/// What a report holds.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) instance: Instance,
+    /// All figures but those of the endpoints.
+    pub(super) rest: SnapshotParts,
+    pub(super) endpoints: Vec<SparseEndpoint>,
+    pub(super) buckets: Buckets,
+    pub(super) errors: Vec<RecentError>,
+}
+
+impl Decoded {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > MAX_REPORT_BYTES {
+            return Err(DecodeError::TooLong { length: bytes.len(), allowed: MAX_REPORT_BYTES });
+        }
+        let mut reader = Reader::new(bytes);
+        let read = format::read(&mut reader)?;
+        match reader.left() {
+            0 => read.check_repeats().map(|()| read),
+            left => Err(DecodeError::Behind(left)),
+        }
+    }
+
+    /// What is there once takes no more room where it is added than it says.
+    fn check_repeats(&self) -> Result<(), DecodeError> {
+        let mut names = HashSet::new();
+        for SparseEndpoint { name, groups, .. } in &self.endpoints {
+            if !names.insert(name) {
+                return Err(DecodeError::Twice { what: "an endpoint" });
+            }
+            let group = |at: usize| groups[at].figures.group;
+            if (1..groups.len()).any(|at| (0..at).any(|before| group(before) == group(at))) {
+                return Err(DecodeError::Twice { what: "a group of an endpoint" });
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Decoded::read`], but with what holds at the moment `now` only: see [`Report::decode_at`].
+    pub(super) fn read_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
+        let mut read = Self::read(bytes)?;
+        let days = day(now).saturating_sub(day(read.rest.taken));
+        if days > 0 {
+            // So that whoever adds it to one of today does not move the days again.
+            read.rest.taken = now;
+        }
+        for metric in &mut read.rest.metrics {
+            if let MetricStateParts::UniqueCount { today, yesterday } = &mut metric.state {
+                match days {
+                    0 => {}
+                    1 => *yesterday = std::mem::take(today),
+                    _ => (*today, *yesterday) = Default::default(),
+                }
+            }
+        }
+        if read.instance.presence(now) != Presence::Up {
+            (read.rest.in_flight, read.rest.open_streams) = (0, 0);
+            read.endpoints.iter_mut().for_each(|endpoint| endpoint.in_flight = 0);
+            read.rest.metrics.retain(|metric| !matches!(metric.state, MetricStateParts::Gauge(_)));
+        }
+        Ok(read)
+    }
+
+    /// The report with whole histograms.
+    pub(super) fn spread_out(self) -> Result<Report, PartsError> {
+        let Self { instance, rest, endpoints, buckets, errors } = self;
+        let digits = rest.significant_digits;
+        let group = |group: SparseGroup| {
+            let (indexes, counts) = buckets.of(&group);
+            let histogram = spread_out(digits, indexes, counts)?;
+            Ok(GroupParts { histogram, ..group.figures })
+        };
+        let endpoints = endpoints.into_iter().map(|SparseEndpoint { name, in_flight, groups }| {
+            let groups = groups.into_iter().map(group).collect::<Result<_, _>>()?;
+            Ok(EndpointParts { name, in_flight, groups })
+        });
+        let endpoints = endpoints.collect::<Result<_, PartsError>>()?;
+        let snapshot = Snapshot::from_parts(SnapshotParts { endpoints, ..rest })?;
+        Ok(Report { instance, snapshot, errors })
+    }
+
+    /// What the list of instances tells of it, as a report of so many bytes.
+    pub(super) fn figures(&self, now: SystemTime, bytes: usize) -> InstanceFigures {
+        let (mut calls, mut errors, mut max) = (0_u64, 0_u64, 0);
+        let digits = self.rest.significant_digits;
+        let mut all = vec![0_u64; Histogram::max_buckets(digits).unwrap_or(0)];
+        for group in self.endpoints.iter().flat_map(|endpoint| &endpoint.groups) {
+            let (indexes, counts) = self.buckets.of(group);
+            for (&index, &count) in indexes.iter().zip(counts) {
+                let sum = &mut all[usize::from(index)];
+                *sum = sum.saturating_add(count);
+            }
+            // Where no extremes are known, they are the other way round.
+            let GroupParts { min_nanos, max_nanos, .. } = group.figures;
+            if !indexes.is_empty() {
+                max = max.max(if min_nanos <= max_nanos { max_nanos } else { u64::MAX });
+            }
+            for &(outcome, count) in &group.figures.outcomes {
+                calls = calls.saturating_add(count);
+                errors = errors.saturating_add(if Outcome::is_error(outcome) { count } else { 0 });
+            }
+        }
+        let p95 = Histogram::from_buckets(digits, 0, &all).map_or(0, |all| all.value_at_quantile(0.95));
+        let p95 = Duration::from_nanos(p95.min(max));
+        InstanceFigures {
+            presence: self.instance.presence(now),
+            instance: self.instance.clone(),
+            calls,
+            errors,
+            p95,
+            bytes,
+        }
+    }
+}
+
+/// The UTC day, counted from 1970.
+fn day(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
+}

@@ -1,0 +1,299 @@
+//! The figures of several instances as one, to which those of another one are added as they come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use metrics_core::{
+    EndpointName, EndpointParts, Granularity, GroupParts, Histogram, MergeError, PartsError, Snapshot,
+    SnapshotParts,
+};
+
+use super::consumers::Consumers;
+use super::decoded::SparseEndpoint;
+use super::sparse::{Buckets, SparseGroup, spread_out};
+
+/// The most endpoints of a fleet.
+const MAX_ENDPOINTS: usize = 20_000;
+
+/// The most groups of statuses of all endpoints of a fleet; each takes some 300 bytes.
+const MAX_GROUPS: usize = 200_000;
+
+/// The most buckets of all endpoints of a fleet, from the first to the last one in use of each histogram: 128 MiB.
+const MAX_BUCKETS: usize = 16 << 20;
+
+/// The most metrics of the application's own of a fleet.
+const MAX_METRICS: usize = 2_000;
+
+/// Figures that were added up, to the precision of the least precise of them.
+///
+/// Histograms are added bucket by bucket to plain lists of counts, and only who asks for all figures has them made histograms: half of
+/// what a report costs would else be spent on what is thrown away with it.
+#[derive(Debug, Clone)]
+pub(super) struct Total {
+    digits: u8,
+    granularity: Granularity,
+    /// All figures but those of the consumers and endpoints.
+    rest: Snapshot,
+    consumers: Consumers,
+    endpoints: Vec<EndpointSum>,
+    /// Where in `endpoints` each is.
+    places: HashMap<Arc<EndpointName>, usize>,
+    size: Size,
+}
+
+/// How many groups, and how many buckets they have.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    groups: usize,
+    buckets: usize,
+}
+
+#[derive(Debug, Clone)]
+struct EndpointSum {
+    name: Arc<EndpointName>,
+    in_flight: u64,
+    groups: Vec<GroupSum>,
+}
+
+#[derive(Debug, Clone)]
+struct GroupSum {
+    /// With an empty histogram.
+    figures: GroupParts,
+    counts: Counts,
+}
+
+/// The counts of buckets, from the index `first` on.
+#[derive(Debug, Clone, Default)]
+struct Counts {
+    first: usize,
+    counts: Vec<u64>,
+}
+
+impl Total {
+    /// The figures of one instance.
+    pub(super) fn new(
+        mut rest: SnapshotParts,
+        endpoints: Vec<SparseEndpoint>,
+        buckets: &Buckets,
+    ) -> Result<Self, String> {
+        let (digits, granularity) = (rest.significant_digits, rest.granularity);
+        let mut consumers = Consumers::default();
+        rest.consumers.drain(..).for_each(|consumer| consumers.add(consumer));
+        let told = |error: PartsError| error.to_string();
+        let rest = Snapshot::from_parts(rest).map_err(told)?;
+        let (places, size) = (HashMap::new(), Size::default());
+        let mut total = Self { digits, granularity, rest, consumers, endpoints: Vec::new(), places, size };
+        total.size = total.size_with(&endpoints, buckets)?;
+        total.add_endpoints(endpoints, buckets, digits).map_err(told)?;
+        Ok(total)
+    }
+
+    /// Adds the figures of another one. If they cannot be added, nothing is.
+    pub(super) fn add(
+        &mut self,
+        mut rest: SnapshotParts,
+        endpoints: Vec<SparseEndpoint>,
+        buckets: &Buckets,
+    ) -> Result<(), String> {
+        // All of them could be new ones; but as many as the two have may be the same.
+        for (what, have, more, allowed) in [
+            ("endpoints", self.endpoints.len(), endpoints.len(), MAX_ENDPOINTS),
+            ("metrics", self.rest.metrics().len(), rest.metrics.len(), MAX_METRICS),
+        ] {
+            if have + more > allowed.max(2 * more) {
+                return Err(format!("the fleet has {have} {what} already; allowed: {allowed}"));
+            }
+        }
+        if rest.granularity != self.granularity {
+            let error = MergeError::Granularity { ours: self.granularity, theirs: rest.granularity };
+            return Err(error.to_string());
+        }
+        let digits = rest.significant_digits;
+        let is_as_precise = digits == self.digits;
+        let size = self.size_with(&endpoints, buckets)?;
+        let consumers = std::mem::take(&mut rest.consumers);
+        let told = |error: PartsError| error.to_string();
+        let rest = Snapshot::from_parts(rest).and_then(|rest| rest.limited_to_digits(self.digits));
+        let rest = rest.map_err(told)?;
+        self.limit_digits(digits).map_err(told)?;
+        self.rest.merge(&rest).map_err(|error| error.to_string())?;
+        consumers.into_iter().for_each(|consumer| self.consumers.add(consumer));
+        self.add_endpoints(endpoints, buckets, digits).map_err(told)?;
+        // Of another precision there are other buckets than were counted beforehand.
+        self.size = if is_as_precise { size } else { self.measured() };
+        Ok(())
+    }
+
+    fn measured(&self) -> Size {
+        let groups = || self.endpoints.iter().flat_map(|endpoint| &endpoint.groups);
+        Size { groups: groups().count(), buckets: groups().map(|group| group.counts.counts.len()).sum() }
+    }
+
+    /// How large it will be at most with these endpoints, each of which is there once.
+    fn size_with(&self, endpoints: &[SparseEndpoint], buckets: &Buckets) -> Result<Size, String> {
+        let mut size = self.size;
+        for SparseEndpoint { name, groups, .. } in endpoints {
+            let ours = self.places.get(name).map_or(&[][..], |&place| &self.endpoints[place].groups);
+            for group in groups {
+                let known = ours.iter().find(|ours| ours.figures.group == group.figures.group);
+                size.groups += usize::from(known.is_none());
+                size.buckets +=
+                    known.map_or(&Counts::default(), |ours| &ours.counts).growth(buckets.of(group).0);
+            }
+        }
+        for (what, wanted, allowed) in
+            [("groups", size.groups, MAX_GROUPS), ("buckets", size.buckets, MAX_BUCKETS)]
+        {
+            if wanted > allowed {
+                return Err(format!("the fleet would have {wanted} {what}; allowed: {allowed}"));
+            }
+        }
+        Ok(size)
+    }
+
+    /// All figures.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let whole = |group: &GroupSum| {
+            let Counts { first, counts } = &group.counts;
+            let histogram = Histogram::from_buckets(self.digits, *first, counts)?;
+            Ok(GroupParts { histogram, ..group.figures.clone() })
+        };
+        let endpoints = self.endpoints.iter().map(|endpoint| {
+            let groups = endpoint.groups.iter().map(whole).collect::<Result<_, _>>()?;
+            Ok(EndpointParts { name: Arc::clone(&endpoint.name), in_flight: endpoint.in_flight, groups })
+        });
+        let all = endpoints.collect::<Result<_, PartsError>>().and_then(|endpoints| {
+            Snapshot::from_parts(SnapshotParts { endpoints, ..self.without_endpoints() })
+        });
+        all.expect("each part was checked as it was read, and sums stay in range")
+    }
+
+    /// All figures but those of the endpoints.
+    pub(super) fn without_endpoints(&self) -> SnapshotParts {
+        let mut parts = self.rest.to_parts();
+        parts.consumers = self.consumers.all();
+        parts.health.consumers_refused =
+            parts.health.consumers_refused.saturating_add(self.consumers.refused());
+        parts
+    }
+
+    fn add_endpoints(
+        &mut self,
+        endpoints: Vec<SparseEndpoint>,
+        buckets: &Buckets,
+        digits: u8,
+    ) -> Result<(), PartsError> {
+        for SparseEndpoint { name, in_flight, groups } in endpoints {
+            let place = *self.places.entry(name).or_insert_with_key(|name| {
+                self.endpoints.push(EndpointSum { name: Arc::clone(name), in_flight: 0, groups: Vec::new() });
+                self.endpoints.len() - 1
+            });
+            let ours = &mut self.endpoints[place];
+            ours.in_flight = ours.in_flight.saturating_add(in_flight);
+            for group in groups {
+                let (indexes, counts) = buckets.of(&group);
+                let sum = ours.group(group);
+                if digits > self.digits {
+                    let limited = spread_out(digits, indexes, counts)?.limited_to_digits(self.digits)?;
+                    let (first, counts) = limited.counts();
+                    let indexes: Vec<_> = (first..).map(|index| index as u16).take(counts.len()).collect();
+                    sum.counts.add(&indexes, counts);
+                } else {
+                    sum.counts.add(indexes, counts);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps so many significant digits at most.
+    fn limit_digits(&mut self, digits: u8) -> Result<(), PartsError> {
+        if digits >= self.digits {
+            return Ok(());
+        }
+        self.rest = self.rest.clone().limited_to_digits(digits)?;
+        let empty = Histogram::from_buckets(digits, 0, &[])?;
+        for group in self.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.groups) {
+            let Counts { first, counts } = &group.counts;
+            let limited = Histogram::from_buckets(self.digits, *first, counts)?.limited_to_digits(digits)?;
+            let (first, counts) = limited.counts();
+            group.counts = Counts { first, counts: counts.to_vec() };
+            group.figures.histogram = empty.clone();
+        }
+        self.digits = digits;
+        Ok(())
+    }
+}
+
+impl EndpointSum {
+    /// Adds all figures of a group but its histogram, and gives where that is to be added.
+    fn group(&mut self, SparseGroup { figures, .. }: SparseGroup) -> &mut GroupSum {
+        let known = self.groups.iter().position(|ours| ours.figures.group == figures.group);
+        let place = known.unwrap_or(self.groups.len());
+        match known {
+            Some(place) => add_figures(&mut self.groups[place].figures, &figures),
+            None => self.groups.push(GroupSum { figures, counts: Counts::default() }),
+        }
+        &mut self.groups[place]
+    }
+}
+
+fn add_figures(ours: &mut GroupParts, theirs: &GroupParts) {
+    for &(outcome, count) in &theirs.outcomes {
+        match ours.outcomes.iter_mut().find(|(known, _)| *known == outcome) {
+            Some((_, ours)) => *ours = ours.saturating_add(count),
+            None => ours.outcomes.push((outcome, count)),
+        }
+    }
+    for (ours, theirs) in [
+        (&mut ours.sum_nanos, theirs.sum_nanos),
+        (&mut ours.clamped, theirs.clamped),
+        (&mut ours.request_bytes, theirs.request_bytes),
+        (&mut ours.response_bytes, theirs.response_bytes),
+        (&mut ours.truncated, theirs.truncated),
+    ] {
+        *ours = ours.saturating_add(theirs);
+    }
+    ours.min_nanos = ours.min_nanos.min(theirs.min_nanos);
+    ours.max_nanos = ours.max_nanos.max(theirs.max_nanos);
+}
+
+impl Counts {
+    /// How many more buckets there are at most once these are in use, too.
+    fn growth(&self, indexes: &[u16]) -> usize {
+        let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return 0 };
+        let (first, end) = (usize::from(first), usize::from(last) + 1);
+        if self.counts.is_empty() {
+            return end - first;
+        }
+        let own_end = self.first + self.counts.len();
+        end.max(own_end) - first.min(self.first) - self.counts.len()
+    }
+
+    /// Adds the counts of these buckets, which are in ascending order.
+    fn add(&mut self, indexes: &[u16], counts: &[u64]) {
+        let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return };
+        let first = usize::from(first);
+        self.reach(first, usize::from(last));
+        let ours = &mut self.counts[first - self.first..];
+        for (&index, &count) in indexes.iter().zip(counts) {
+            let sum = &mut ours[usize::from(index) - first];
+            // What is over the most that a bucket counts is cut off in the end.
+            *sum = sum.saturating_add(count);
+        }
+    }
+
+    /// Makes room for the buckets from `first` to `last`.
+    fn reach(&mut self, first: usize, last: usize) {
+        if self.counts.is_empty() {
+            self.first = first;
+        }
+        if first < self.first {
+            self.counts.splice(..0, std::iter::repeat_n(0, self.first - first));
+            self.first = first;
+        }
+        if last >= self.first + self.counts.len() {
+            self.counts.resize(last - self.first + 1, 0);
+        }
+    }
+}

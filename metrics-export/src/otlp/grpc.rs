@@ -1,0 +1,207 @@
+//! OTLP by gRPC: one call a window, by a connection of its own.
+//!
+//! Each call has a runtime of its own, too, on the thread that called: it ends with the call, so that nothing is left running
+//! or connected from one window to the next, and a name that is still being looked up holds nobody.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use prost::Message;
+use tonic::codec::CompressionEncoding;
+use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
+use tonic::transport::Endpoint;
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+use ureq::http::uri::PathAndQuery;
+
+use super::builder::BuildError;
+use crate::push::{Connection, Failed, Secret};
+
+const PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+
+/// Where to call, and how.
+pub(super) struct Client {
+    endpoint: Endpoint,
+    metadata: MetadataMap,
+    pub(super) gzip: bool,
+}
+
+impl Client {
+    /// A client of a URL that HTTP can go to, too.
+    pub(super) fn new(
+        url: &str,
+        headers: &[(String, Secret)],
+        connection: &Connection,
+        gzip: bool,
+    ) -> Result<Self, BuildError> {
+        if connection.proxy.is_some() {
+            return Err(BuildError::Proxy);
+        }
+        let mut metadata = MetadataMap::new();
+        for (name, value) in headers {
+            let (key, value) = pair(name, value).ok_or_else(|| BuildError::Header { name: name.clone() })?;
+            metadata.insert(key, value);
+        }
+        Ok(Self { endpoint: endpoint(url, connection)?, metadata, gzip })
+    }
+
+    /// Calls until the deadline.
+    pub(super) fn export(
+        &self,
+        request: ExportMetricsServiceRequest,
+        deadline: Instant,
+    ) -> Result<ExportMetricsServiceResponse, Failed> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Failed::temporary("there was no time left"));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failed::temporary(error.kind().to_string()))?;
+        let late = || Failed::temporary(format!("it did not answer within {} s", left.as_secs_f32()));
+        let call = async {
+            let answer = tokio::time::timeout(left, self.call(request, deadline)).await;
+            // The client ends it, too, at the same time and with other words.
+            answer
+                .unwrap_or_else(|_| Err(late()))
+                .map_err(|failed| if Instant::now() < deadline || failed.permanent { failed } else { late() })
+        };
+        let answer = runtime.block_on(call);
+        // Does not wait for a thread that looks a name up.
+        runtime.shutdown_background();
+        answer
+    }
+
+    async fn call(
+        &self,
+        message: ExportMetricsServiceRequest,
+        deadline: Instant,
+    ) -> Result<ExportMetricsServiceResponse, Failed> {
+        let channel = self.endpoint.connect().await.map_err(|error| Failed::temporary(reason(&error)))?;
+        let mut client = tonic::client::Grpc::new(channel).accept_compressed(CompressionEncoding::Gzip);
+        if self.gzip {
+            client = client.send_compressed(CompressionEncoding::Gzip);
+        }
+        client.ready().await.map_err(|error| Failed::temporary(reason(&error)))?;
+        let mut request = Request::new(message);
+        *request.metadata_mut() = self.metadata.clone();
+        request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+        let answer = client.unary(request, PathAndQuery::from_static(PATH), ProstCodec::default()).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| failed(&status))
+    }
+}
+
+impl fmt::Debug for Client {
+    /// Without the URL and the metadata, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// Where to connect to. Its URL was found good.
+fn endpoint(url: &str, connection: &Connection) -> Result<Endpoint, BuildError> {
+    let unreadable = |_| BuildError::Endpoint(crate::push::UrlError::unreadable());
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(unreadable)?;
+    let endpoint =
+        endpoint.user_agent(concat!("metrics-export/", env!("CARGO_PKG_VERSION"))).map_err(unreadable)?;
+    #[cfg(feature = "tls")]
+    if endpoint.uri().scheme_str() == Some("https") {
+        use tonic::transport::{Certificate, ClientTlsConfig};
+        let tls = match &connection.roots {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_webpki_roots(),
+        };
+        return endpoint.tls_config(tls).map_err(unreadable);
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = connection;
+    Ok(endpoint)
+}
+
+/// Metadata that shows its value nowhere. `None` for a name or a value that none can have.
+fn pair(name: &str, value: &Secret) -> Option<(AsciiMetadataKey, AsciiMetadataValue)> {
+    let mut value = AsciiMetadataValue::try_from(value.expose()).ok()?;
+    value.set_sensitive(true);
+    Some((AsciiMetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).ok()?, value))
+}
+
+/// What a status other than success means for the window, as the specification of OTLP has it ("OTLP/gRPC response", "failures").
+fn failed(status: &Status) -> Failed {
+    let retry_after = retry_after(status.details());
+    let is_temporary = match status.code() {
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        // Else it is not the number of requests that is too large, but the request.
+        Code::ResourceExhausted => retry_after.is_some(),
+        // No status of the collector's, but a connection that broke.
+        _ => status.source().is_some(),
+    };
+    let reason = status.source().map_or_else(|| format!("it answered {:?}", status.code()), reason);
+    Failed { reason, retry_after, permanent: !is_temporary }
+}
+
+/// What went wrong with a connection, without the URL.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    let io = chain.filter_map(|error| error.downcast_ref::<io::Error>()).last();
+    match io.map(io::Error::kind) {
+        // What rustls says of a certificate.
+        Some(io::ErrorKind::InvalidData) => "there is no trust in its TLS".to_owned(),
+        Some(kind) => kind.to_string(),
+        None => "it cannot be connected to".to_owned(),
+    }
+}
+
+/// What `RetryInfo` asks for, in the details of a status.
+fn retry_after(details: &[u8]) -> Option<Duration> {
+    let details = RpcStatus::decode(details).ok()?.details;
+    let info = details.iter().find(|detail| detail.type_url.ends_with("/google.rpc.RetryInfo"))?;
+    let delay = RetryInfo::decode(&*info.value).ok()?.retry_delay.unwrap_or_default();
+    Some(
+        Duration::new(u64::try_from(delay.seconds).unwrap_or(0), 0)
+            + Duration::from_nanos(u64::try_from(delay.nanos).unwrap_or(0)),
+    )
+}
+
+/// `google.rpc.Status`, as much of it as is read.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Detail>,
+}
+
+/// `google.protobuf.Any`.
+#[derive(Clone, PartialEq, Message)]
+struct Detail {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// `google.rpc.RetryInfo`.
+#[derive(Clone, PartialEq, Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<Delay>,
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, PartialEq, Message)]
+struct Delay {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! By which protocol metrics are sent.
+
+/// By which protocol metrics are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// Protobuf by HTTP/1.1, `http/protobuf`. The default.
+    #[default]
+    HttpBinary,
+    /// gRPC, `grpc`: by HTTP/2, which without TLS both sides know beforehand.
+    #[cfg(feature = "otlp-grpc")]
+    Grpc,
+}
+
+impl Protocol {
+    /// What `OTEL_EXPORTER_OTLP_PROTOCOL` may say.
+    #[cfg(feature = "otlp-grpc")]
+    pub(super) const ALLOWED: &str = "http/protobuf, grpc";
+    /// What `OTEL_EXPORTER_OTLP_PROTOCOL` may say.
+    #[cfg(not(feature = "otlp-grpc"))]
+    pub(super) const ALLOWED: &str = "http/protobuf; grpc with the feature `otlp-grpc`";
+
+    /// By its name in `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "http/protobuf" => Some(Self::HttpBinary),
+            #[cfg(feature = "otlp-grpc")]
+            "grpc" => Some(Self::Grpc),
+            _ => None,
+        }
+    }
+
+    /// Where a collector listens on the same machine.
+    pub(super) fn default_endpoint(self) -> &'static str {
+        match self {
+            Self::HttpBinary => "http://localhost:4318",
+            #[cfg(feature = "otlp-grpc")]
+            Self::Grpc => "http://localhost:4317",
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A service with something beside one without it, by turns.
+
+use std::fmt;
+use std::time::Duration;
+
+/// 99th percentiles of two services that were asked by turns, one short while each, so that what else the machine does meets both. To
+/// be printed: nothing of it is asserted.
+#[derive(Debug, Default)]
+pub struct Turns {
+    /// In microseconds; pairs of neighbouring turns.
+    pairs: Vec<[f64; 2]>,
+}
+
+impl Turns {
+    /// Adds what one turn of each took.
+    pub fn push(&mut self, without: Duration, with: Duration) {
+        self.pairs.push([without, with].map(|p99| p99.as_secs_f64() * 1e6));
+    }
+}
+
+impl fmt::Display for Turns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |figure: fn(&[f64; 2]) -> f64| sorted(self.pairs.iter().map(figure));
+        let (without, with) = (quantile(&of(|pair| pair[0]), 0.5), quantile(&of(|pair| pair[1]), 0.5));
+        let differences = of(|pair| pair[1] - pair[0]);
+        let difference = quantile(&differences, 0.5);
+        // The standard error of a median, if the middle of the differences is as a normal distribution's.
+        let spread = (quantile(&differences, 0.75) - quantile(&differences, 0.25)) / 1.349;
+        let error = 1.253 * spread / (self.pairs.len() as f64).sqrt();
+        let bound = (0.05 * without).max(50.0);
+        let verdict = if difference <= bound { "within" } else { "OVER" };
+        write!(
+            f,
+            "P99 {without:.0} us without, {with:.0} us with; {difference:+.0} us, standard error {error:.0} us, in {} pairs of \
+             turns: {verdict} 5 % or 50 us",
+            self.pairs.len()
+        )
+    }
+}
+
+fn sorted(figures: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut sorted: Vec<_> = figures.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+fn quantile(sorted: &[f64], quantile: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((last as f64 * quantile).round() as usize).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_that_of_neighbours_and_is_judged_by_the_wider_bound() {
+        let turns = |pairs: &[[u64; 2]]| {
+            let mut turns = Turns::default();
+            pairs.iter().for_each(|pair| {
+                let [without, with] = pair.map(Duration::from_micros);
+                turns.push(without, with);
+            });
+            turns.to_string()
+        };
+        let calm = turns(&[[100, 140], [900, 940], [300, 345]]);
+        assert!(calm.starts_with("P99 300 us without, 345 us with; +40 us, "), "{calm}");
+        assert!(calm.ends_with("in 3 pairs of turns: within 5 % or 50 us"), "{calm}");
+        assert!(turns(&[[100, 160], [100, 150], [100, 151]]).contains("OVER"));
+        assert!(turns(&[[2_000, 2_090]]).contains("within"));
+    }
+}

@@ -1,0 +1,110 @@
+//! An application's own client of Sentry's and its middleware beside the exporter, set up as docs/sentry.md says: what fails is reported
+//! once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::sentry::integrations::actix::{Sentry as Middleware, SentryBuilder};
+use ::sentry::integrations::panic::PanicIntegration;
+use ::sentry::{Client, ClientOptions, Envelope, Hub, Transport};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, error, rt};
+use metrics_actix::Metrics;
+use metrics_actix::sentry::Builder;
+use serde_json::Value;
+use tests::{Server, settled};
+
+use crate::sentry::{dsn, keeping};
+
+/// How often each was reported: an error, a 5xx without one, and a panic.
+type Reports = BTreeMap<String, usize>;
+
+/// Sends envelopes of the application's client to where the exporter sends its own.
+struct Posting(String);
+
+impl Transport for Posting {
+    fn send_envelope(&self, envelope: Envelope) {
+        let mut body = Vec::new();
+        envelope.to_writer(&mut body).unwrap();
+        ureq::post(&self.0).send(body.as_slice()).unwrap();
+    }
+}
+
+fn service(config: &mut ServiceConfig, middleware: Middleware) {
+    let fails = || async { Err::<HttpResponse, _>(error::ErrorServiceUnavailable("no stock")) };
+    let refuses = || async { Err::<HttpResponse, _>(error::ErrorForbidden("not yours")) };
+    let plain = || async { HttpResponse::InternalServerError().finish() };
+    let panics = |body: web::Bytes| async move {
+        if body.is_empty() {
+            panic!("a test panics");
+        }
+        ""
+    };
+    let scope = web::scope("").wrap(middleware);
+    let scope = scope.route("/fails", web::get().to(fails)).route("/refuses", web::get().to(refuses));
+    config.service(scope.route("/plain", web::get().to(plain)).route("/panics", web::get().to(panics)));
+}
+
+/// Asks a service once for each thing that can fail: what the two reported.
+fn reports(
+    client: fn(ClientOptions) -> ClientOptions,
+    middleware: fn(SentryBuilder) -> SentryBuilder,
+    exporter: fn(Builder) -> Builder,
+) -> Reports {
+    let (stub, bodies, builder) = keeping();
+    let options = ClientOptions::new().dsn(&dsn(&stub)).release("shop@1.2.3");
+    let options = client(options.transport(Arc::new(Posting(stub.url()))));
+    let hub = Arc::new(Hub::new(Some(Arc::new(Client::with_options(options))), Arc::default()));
+    let metrics = Metrics::builder("shop").exporter(exporter(builder).build().unwrap()).build().unwrap();
+    let server = Server::start(1, &metrics, move |config| {
+        service(config, middleware(Middleware::builder().with_hub(Arc::clone(&hub))).finish());
+    });
+    for path in ["fails", "refuses", "plain", "panics"] {
+        let mut client = server.raw();
+        client.write(format!("GET /{path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"));
+        let _ = client.read_while(|_| true);
+    }
+    settled(&metrics, 4);
+    drop(server);
+    assert!(rt::System::new().block_on(metrics.shutdown(Duration::from_secs(60))));
+    let bodies = bodies.lock().unwrap();
+    let lines = bodies.iter().flat_map(|body| body.split(|byte| *byte == b'\n'));
+    let lines: Vec<Value> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let mut reports = Reports::new();
+    // What an event is, and behind it the event.
+    for event in lines.windows(2).filter(|lines| lines[0]["type"] == "event").map(|lines| &lines[1]) {
+        let exception = event["exception"]["values"].as_array().and_then(|values| values.last());
+        let exception = exception.expect("each is of an exception");
+        let text = if exception["type"] == "panic" { &exception["type"] } else { &exception["value"] };
+        *reports.entry(text.as_str().unwrap_or("5xx").to_owned()).or_default() += 1;
+    }
+    reports
+}
+
+fn of(reports: &[(&str, usize)]) -> Reports {
+    reports.iter().map(|&(what, count)| (what.to_owned(), count)).collect()
+}
+
+#[test]
+fn where_the_client_reports_errors_and_the_exporter_does_not_each_is_there_once() {
+    let panics = |options: ClientOptions| options.add_integration(PanicIntegration::new());
+    let reports = reports(panics, |middleware| middleware, |exporter| exporter.max_events(0));
+    // Of a response without an error that client does not know.
+    assert_eq!(reports, of(&[("no stock", 1), ("panic", 1)]));
+}
+
+#[test]
+fn where_the_exporter_reports_errors_and_the_client_does_not_each_is_there_once() {
+    let quiet = |middleware: SentryBuilder| middleware.capture_server_errors(false);
+    let reports = reports(|options| options, quiet, |exporter| exporter);
+    assert_eq!(reports, of(&[("5xx", 1), ("no stock", 1), ("panic", 1)]));
+}
+
+/// What the settings are for.
+#[test]
+fn where_both_report_errors_each_is_there_twice() {
+    let panics = |options: ClientOptions| options.add_integration(PanicIntegration::new());
+    let reports = reports(panics, |middleware| middleware, |exporter| exporter);
+    assert_eq!(reports, of(&[("5xx", 1), ("no stock", 2), ("panic", 2)]));
+}
