@@ -67,10 +67,8 @@ impl Decoded {
     pub(super) fn read_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
         let mut read = Self::read(bytes)?;
         let days = day(now).saturating_sub(day(read.rest.taken));
-        if days > 0 {
-            // So that whoever adds it to one of today does not move the days again.
-            read.rest.taken = now;
-        }
+        // So that whoever adds it to one of today does not move the days again, nor those of others where its clock is ahead.
+        read.rest.taken = if days > 0 { now } else { read.rest.taken.min(now) };
         for metric in &mut read.rest.metrics {
             if let MetricStateParts::UniqueCount { today, yesterday } = &mut metric.state {
                 match days {

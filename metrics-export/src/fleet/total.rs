@@ -1,11 +1,12 @@
 //! The figures of several instances as one, to which those of another one are added as they come.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use metrics_core::{
-    EndpointName, EndpointParts, Granularity, GroupParts, Histogram, MergeError, PartsError, Snapshot,
-    SnapshotParts,
+    EndpointName, EndpointParts, Granularity, GroupParts, Histogram, MergeError, MetricParts, MetricReading,
+    MetricStateParts, PartsError, Snapshot, SnapshotParts,
 };
 
 use super::consumers::Consumers;
@@ -18,7 +19,7 @@ const MAX_ENDPOINTS: usize = 20_000;
 /// The most groups of statuses of all endpoints of a fleet; each takes some 300 bytes.
 const MAX_GROUPS: usize = 200_000;
 
-/// The most buckets of all endpoints of a fleet, from the first to the last one in use of each histogram: 128 MiB.
+/// The most buckets of all endpoints and timers of a fleet, from the first to the last one in use of each histogram: 128 MiB.
 const MAX_BUCKETS: usize = 16 << 20;
 
 /// The most metrics of the application's own of a fleet.
@@ -41,9 +42,10 @@ pub(super) struct Total {
     size: Size,
 }
 
-/// How many groups, and how many buckets they have.
+/// How many there are of what takes room.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
+    endpoints: usize,
     groups: usize,
     buckets: usize,
 }
@@ -95,15 +97,8 @@ impl Total {
         endpoints: Vec<SparseEndpoint>,
         buckets: &Buckets,
     ) -> Result<(), String> {
-        // All of them could be new ones; but as many as the two have may be the same.
-        for (what, have, more, allowed) in [
-            ("endpoints", self.endpoints.len(), endpoints.len(), MAX_ENDPOINTS),
-            ("metrics", self.rest.metrics().len(), rest.metrics.len(), MAX_METRICS),
-        ] {
-            if have + more > allowed.max(2 * more) {
-                return Err(format!("the fleet has {have} {what} already; allowed: {allowed}"));
-            }
-        }
+        let (metrics, timer_buckets) = self.metrics_with(&rest.metrics);
+        check("metrics", metrics, MAX_METRICS)?;
         if rest.granularity != self.granularity {
             let error = MergeError::Granularity { ours: self.granularity, theirs: rest.granularity };
             return Err(error.to_string());
@@ -111,6 +106,7 @@ impl Total {
         let digits = rest.significant_digits;
         let is_as_precise = digits == self.digits;
         let size = self.size_with(&endpoints, buckets)?;
+        check("buckets", size.buckets + timer_buckets, MAX_BUCKETS)?;
         let consumers = std::mem::take(&mut rest.consumers);
         let told = |error: PartsError| error.to_string();
         let rest = Snapshot::from_parts(rest).and_then(|rest| rest.limited_to_digits(self.digits));
@@ -126,14 +122,48 @@ impl Total {
 
     fn measured(&self) -> Size {
         let groups = || self.endpoints.iter().flat_map(|endpoint| &endpoint.groups);
-        Size { groups: groups().count(), buckets: groups().map(|group| group.counts.counts.len()).sum() }
+        Size {
+            endpoints: self.endpoints.len(),
+            groups: groups().count(),
+            buckets: groups().map(|group| group.counts.counts.len()).sum(),
+        }
+    }
+
+    /// How many of the application's own metrics there will be at most with these, and how many buckets their timers have.
+    fn metrics_with(&self, more: &[MetricParts]) -> (usize, usize) {
+        let ours = self.rest.metrics().iter().map(|metric| {
+            let histogram = match metric.reading() {
+                MetricReading::Timer(Some(times)) => Some(times.histogram()),
+                _ => None,
+            };
+            (metric.name(), histogram)
+        });
+        let theirs = more.iter().map(|metric| {
+            let histogram = match &metric.state {
+                MetricStateParts::Timer(Some(times)) => Some(&times.histogram),
+                _ => None,
+            };
+            (&*metric.name, histogram)
+        });
+        let mut buckets: HashMap<_, Range<usize>> = HashMap::new();
+        for (name, histogram) in ours.chain(theirs) {
+            let all = buckets.entry(name).or_default();
+            let Some((first, counts)) = histogram.map(Histogram::counts) else { continue };
+            if !counts.is_empty() {
+                let end = first + counts.len();
+                *all = if all.end == 0 { first..end } else { all.start.min(first)..all.end.max(end) };
+            }
+        }
+        (buckets.len(), buckets.into_values().map(|buckets| buckets.len()).sum())
     }
 
     /// How large it will be at most with these endpoints, each of which is there once.
     fn size_with(&self, endpoints: &[SparseEndpoint], buckets: &Buckets) -> Result<Size, String> {
         let mut size = self.size;
         for SparseEndpoint { name, groups, .. } in endpoints {
-            let ours = self.places.get(name).map_or(&[][..], |&place| &self.endpoints[place].groups);
+            let place = self.places.get(name);
+            size.endpoints += usize::from(place.is_none());
+            let ours = place.map_or(&[][..], |&place| &self.endpoints[place].groups);
             for group in groups {
                 let known = ours.iter().find(|ours| ours.figures.group == group.figures.group);
                 size.groups += usize::from(known.is_none());
@@ -141,13 +171,9 @@ impl Total {
                     known.map_or(&Counts::default(), |ours| &ours.counts).growth(buckets.of(group).0);
             }
         }
-        for (what, wanted, allowed) in
-            [("groups", size.groups, MAX_GROUPS), ("buckets", size.buckets, MAX_BUCKETS)]
-        {
-            if wanted > allowed {
-                return Err(format!("the fleet would have {wanted} {what}; allowed: {allowed}"));
-            }
-        }
+        check("endpoints", size.endpoints, MAX_ENDPOINTS)?;
+        check("groups", size.groups, MAX_GROUPS)?;
+        check("buckets", size.buckets, MAX_BUCKETS)?;
         Ok(size)
     }
 
@@ -223,6 +249,13 @@ impl Total {
         self.digits = digits;
         Ok(())
     }
+}
+
+fn check(what: &str, wanted: usize, allowed: usize) -> Result<(), String> {
+    if wanted > allowed {
+        return Err(format!("the fleet would have {wanted} {what}; allowed: {allowed}"));
+    }
+    Ok(())
 }
 
 impl EndpointSum {

@@ -2,9 +2,14 @@
 //! not matter.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use metrics_core::{Granularity, MetricStateParts, Outcome, Registry, Snapshot, SnapshotParts};
+use metrics_core::{
+    EndpointName, EndpointParts, Granularity, MetricParts, MetricStateParts, Outcome, Registry, Snapshot,
+    SnapshotParts,
+};
 use metrics_export::fleet::{DecodeError, Fleet, Instance, MAX_REPORT_BYTES, Presence, Report};
 use proptest::prelude::*;
 
@@ -247,6 +252,78 @@ fn however_wide_the_histograms_of_many_reports_are_what_they_take_is_bounded() {
     assert_eq!((fleet.instances().len(), fleet.refused().1), (21, 0));
 }
 
+/// A report with what is changed in the parts of a snapshot.
+fn changed(name: &str, change: impl FnOnce(&mut SnapshotParts)) -> Vec<u8> {
+    let mut written = report(name, 3, Granularity::Class, &[]);
+    let mut parts = written.snapshot.to_parts();
+    change(&mut parts);
+    written.snapshot = Snapshot::from_parts(parts).unwrap();
+    written.encode()
+}
+
+#[test]
+fn a_fleet_has_so_many_endpoints_and_metrics_in_whichever_order_reports_come() {
+    let endpoints = |name: &str, numbers: Range<usize>| {
+        changed(name, |parts| {
+            parts.endpoints.extend(numbers.map(|number| EndpointParts {
+                name: Arc::new(EndpointName { method: "GET".into(), route: format!("/{number}").into() }),
+                in_flight: 1,
+                groups: Vec::new(),
+            }));
+        })
+    };
+    let counters = |name: &str, numbers: Range<usize>| {
+        changed(name, |parts| {
+            let counter = |number| MetricParts {
+                name: format!("c{number}").into(),
+                state: MetricStateParts::Counter(1),
+            };
+            parts.metrics = numbers.map(counter).collect();
+        })
+    };
+    let refused = |reports: &[&Vec<u8>]| {
+        let mut fleet = Fleet::new(SystemTime::now());
+        reports.iter().for_each(|bytes| fleet.add_bytes("a", bytes));
+        fleet.refused().0.iter().map(|refused| refused.reason.clone()).collect::<Vec<_>>()
+    };
+    let (many, others) = (endpoints("a", 0..19_000), endpoints("b", 18_500..20_001));
+    let few = endpoints("c", 18_500..20_000);
+    for reports in [[&many, &few, &many], [&few, &many, &few]] {
+        assert_eq!(refused(&reports), [""; 0]);
+    }
+    for reports in [[&many, &others], [&others, &many]] {
+        assert_eq!(refused(&reports), ["the fleet would have 20001 endpoints; allowed: 20000"]);
+    }
+    let [a, b, c] = [0..1_000, 1_000..1_999, 1_998..2_001].map(|numbers| counters("a", numbers));
+    for reports in [[&a, &b, &c], [&c, &b, &a], [&b, &c, &a]] {
+        assert_eq!(refused(&reports), ["the fleet would have 2001 metrics; allowed: 2000"]);
+    }
+}
+
+#[test]
+fn the_timers_of_a_fleet_take_a_bounded_room() {
+    let registry = Registry::builder().significant_digits(3).build().unwrap();
+    let timer = registry.timer("t").unwrap();
+    timer.record(Duration::from_nanos(1));
+    timer.record(Duration::MAX);
+    let wide = registry.snapshot().to_parts().metrics.remove(0);
+    let report = |number: usize| {
+        changed("a", |parts| {
+            parts.metrics.extend(
+                (0..150)
+                    .map(|timer| MetricParts { name: format!("t{number}_{timer}").into(), ..wide.clone() }),
+            );
+        })
+    };
+    let mut fleet = Fleet::new(SystemTime::now());
+    (0..5).for_each(|number| fleet.add_bytes("a", &report(number)));
+    // The same ones again take no more room.
+    fleet.add_bytes("a", &report(0));
+    let (refused, count) = fleet.refused();
+    assert_eq!((fleet.instances().len(), count), (5, 1));
+    assert_eq!(refused[0].reason, "the fleet would have 20735250 buckets; allowed: 16777216");
+}
+
 #[test]
 fn what_is_in_a_report_twice_is_refused() {
     let twice = |change: fn(&mut SnapshotParts)| {
@@ -287,6 +364,13 @@ fn what_an_instance_keeps_counts_while_it_is_up_and_its_days_are_those_of_the_re
     let mut sum = Report::decode_at(&bytes, tomorrow).unwrap().snapshot;
     sum.merge(&Report::decode_at(&bytes, tomorrow).unwrap().snapshot).unwrap();
     assert_eq!(format!("{:?}", sum.summary().business[0].figures), users(0, 1));
+    // Nor are they by an instance whose clock is ahead.
+    let yesterday = at(midnight - 1_000);
+    let mut today = Report::decode_at(&bytes, taken).unwrap().snapshot.to_parts();
+    today.taken = yesterday;
+    let mut sum = Snapshot::from_parts(today).unwrap();
+    sum.merge(&Report::decode_at(&bytes, yesterday).unwrap().snapshot).unwrap();
+    assert_eq!(format!("{:?}", sum.summary().business[1].figures), users(1, 0));
 }
 
 #[test]
