@@ -11,7 +11,7 @@ use metrics_core::Registry;
 
 use super::keys::Keys;
 use super::settings::{Settings, SettingsError};
-use super::view::{Answer, Question, Stale, View};
+use super::view::{self, Answer, Question, Stale, View};
 use super::write::{Writer, WriterStatus};
 
 /// One instance among those of its service. Dropping it stops it.
@@ -81,12 +81,15 @@ impl Member {
         let reading = Arc::clone(&shared);
         let reader = thread::Builder::new().name("metrics-fleet-read".to_owned());
         // It holds a clone of what is shared, and ends when it is stopped.
-        reader.spawn(move || reading.view.run(&reading)).inspect_err(|_| shared.stop())?;
+        reader
+            .spawn(move || reading.view.run(view::reader(Arc::clone(&reading))))
+            .inspect_err(|_| shared.stop())?;
         Ok(Self { shared, writer })
     }
 
-    /// The figures of the whole fleet, not older than a second. Waits up to three seconds, and where Redis did not answer
-    /// before, a tenth of one; to be called where waiting is allowed.
+    /// The figures of the whole fleet, not older than a second, or than it takes to read them. Waits up to three seconds, and where
+    /// Redis did not answer before, a tenth of one; to be called where waiting is allowed. Where it takes longer to read them, those
+    /// that were read before are the answer, up to four times as long.
     ///
     /// # Errors
     ///

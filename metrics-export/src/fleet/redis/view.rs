@@ -1,4 +1,4 @@
-//! What is asked of the fleet: one read at a time, whoever asks, and its answer for everybody within a second.
+//! What is asked of the fleet: one read at a time, whoever asks, and its answer for everybody for a second, or as long as it took.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::member::Shared;
 use super::read;
 use crate::fleet::Fleet;
 
-/// How long an answer, or that there is none, holds.
+/// How long an answer holds at least, and that there is none.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// How long somebody waits for an answer.
@@ -53,6 +53,18 @@ pub struct Answer {
     pub took: Duration,
 }
 
+impl Answer {
+    /// How long it holds: long enough that a large fleet is read half of the time at most.
+    fn holds(&self) -> Duration {
+        FRESH.max(self.took)
+    }
+
+    /// How long it is better than none, where the next one is not there in time.
+    fn is_of_use(&self) -> Duration {
+        FRESH.max(4 * self.took)
+    }
+}
+
 /// There is no answer, for the time being.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -87,7 +99,7 @@ impl View {
         let mut state = self.lock();
         if question != Question::Reset {
             match state.answers.get(&question) {
-                Some((read, answer)) if read.elapsed() < FRESH => return Ok(Arc::clone(answer)),
+                Some((read, answer)) if read.elapsed() < answer.holds() => return Ok(Arc::clone(answer)),
                 _ => {}
             }
         }
@@ -111,6 +123,16 @@ impl View {
                 _ => {}
             }
             let Some(left) = patience.checked_sub(asked.elapsed()) else {
+                match state.answers.get(&question) {
+                    Some((read, answer))
+                        if question != Question::Reset
+                            && state.failed.is_none()
+                            && read.elapsed() < answer.is_of_use() =>
+                    {
+                        return Ok(Arc::clone(answer));
+                    }
+                    _ => {}
+                }
                 let known = state.failed.as_ref().map(|(_, stale)| stale.clone());
                 let late = || Stale { since: asked_at, reason: "there was no answer in time".to_owned() };
                 return Err(known.unwrap_or_else(late));
@@ -128,11 +150,10 @@ impl View {
         self.changed.notify_all();
     }
 
-    /// Reads what is asked for, until it is stopped.
-    pub(super) fn run(&self, shared: &Shared) {
-        let mut link = None;
+    /// Has what is asked for read, until it is stopped.
+    pub(super) fn run(&self, mut read: impl FnMut(Question) -> Result<Answer, String>) {
         while let Some(question) = self.next() {
-            let result = read::guarded("adding up", || read_with(shared, &mut link, question));
+            let result = read(question);
             let mut state = self.lock();
             state.wanted.retain(|wanted| *wanted != question);
             match result {
@@ -147,7 +168,6 @@ impl View {
                     let since = state.failed.take().map_or_else(SystemTime::now, |(_, stale)| stale.since);
                     state.failed = Some((Instant::now(), Stale { since, reason }));
                     state.wanted.clear();
-                    link = None;
                 }
             }
             drop(state);
@@ -155,7 +175,7 @@ impl View {
         }
     }
 
-    /// Waits for something to read. Answers that are not fresh any more are dropped meanwhile: they take memory.
+    /// Waits for something to read. Answers that are of no use any more are dropped meanwhile: they take memory.
     fn next(&self) -> Option<Question> {
         let mut state = self.lock();
         loop {
@@ -165,7 +185,7 @@ impl View {
             if let Some(&question) = state.wanted.first() {
                 return Some(question);
             }
-            state.answers.retain(|_, (read, _)| read.elapsed() < FRESH);
+            state.answers.retain(|_, (read, answer)| read.elapsed() < answer.is_of_use());
             state = if state.answers.is_empty() {
                 self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
             } else {
@@ -180,6 +200,18 @@ impl View {
     }
 }
 
+/// Reads over one link as long as it works.
+pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, String> {
+    let mut link = None;
+    move |question| {
+        let result = read::guarded("adding up", || read_with(&shared, &mut link, question));
+        if result.is_err() {
+            link = None;
+        }
+        result
+    }
+}
+
 /// Reads over the link that is there, or over a new one.
 fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Result<Answer, String> {
     let settings = &shared.settings;
@@ -191,4 +223,65 @@ fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Re
         }
     }
     read::answer(shared, link.insert(connect()?), question)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// An answer that took so long to read.
+    fn answer(took: Duration) -> Answer {
+        let now = SystemTime::now();
+        Answer { fleet: Fleet::new(now), summary: None, epoch: 0, read: now, bytes: 0, took }
+    }
+
+    const QUESTION: Question = Question::SinceReset;
+
+    #[test]
+    fn all_share_an_answer_for_as_long_as_it_took() {
+        let view = &View::default();
+        let (answers, reader) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || view.run(|_| reader.recv().unwrap_or(Err("read too often".to_owned()))));
+            answers.send(Ok(answer(PATIENCE))).unwrap();
+            let first = view.ask(QUESTION).unwrap();
+            drop(answers);
+            thread::sleep(FRESH);
+            let second = view.ask(QUESTION).unwrap();
+            assert!(Arc::ptr_eq(&first, &second));
+            let other = view.ask(Question::Minutes { minutes: 1, routes: false }).unwrap_err();
+            assert_eq!(other.reason, "read too often");
+            view.stop();
+        });
+    }
+
+    #[test]
+    fn where_a_read_takes_too_long_the_one_before_is_of_use_for_a_while() {
+        let asked = |question, age: Duration, failed: Option<Stale>| {
+            let view = View::default();
+            {
+                let mut state = view.lock();
+                let read = Instant::now().checked_sub(age).unwrap();
+                state.answers.insert(question, (read, Arc::new(answer(Duration::from_secs(5)))));
+                state.failed = failed.map(|stale| (read, stale));
+            }
+            // Nobody reads.
+            view.ask(question).map(drop)
+        };
+        let away = Stale { since: SystemTime::UNIX_EPOCH, reason: "away".to_owned() };
+        thread::scope(|scope| {
+            let old = scope.spawn(|| asked(QUESTION, Duration::from_secs(10), None));
+            let too_old = scope.spawn(|| asked(QUESTION, Duration::from_secs(20), None));
+            let reset = scope.spawn(|| asked(Question::Reset, Duration::from_secs(1), None));
+            let failing = scope.spawn(|| asked(QUESTION, Duration::from_secs(10), Some(away.clone())));
+            assert_eq!(old.join().unwrap(), Ok(()));
+            for late in [too_old, reset] {
+                assert_eq!(late.join().unwrap().unwrap_err().reason, "there was no answer in time");
+            }
+            assert_eq!(failing.join().unwrap(), Err(away.clone()));
+        });
+    }
 }
