@@ -45,8 +45,9 @@ impl Exporter for Elasticsearch {
     }
 
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
-        let mut body = Vec::new();
+        let (mut body, mut documents) = (Vec::new(), 0);
         for document in self.documents.of(window) {
+            documents += 1;
             let action = Action { create: Target { _id: &document.event.id } };
             serde_json::to_writer(&mut body, &action).expect("a Vec takes everything");
             body.push(b'\n');
@@ -57,6 +58,6 @@ impl Exporter for Elasticsearch {
             body = gzipped(&body);
         }
         let answer = post(&self.client, "application/x-ndjson", encoding, &body, deadline)?;
-        answer::read(&answer.body.map_err(Failed::temporary)?)
+        answer::read(&answer.body.map_err(Failed::temporary)?, documents)
     }
 }

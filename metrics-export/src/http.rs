@@ -5,30 +5,36 @@ use std::time::Duration;
 #[cfg(feature = "_push-http")]
 use std::time::SystemTime;
 
-use ureq::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ureq::http::{HeaderMap, HeaderValue, header};
 
 /// The longest answer that is read, in bytes.
 #[cfg(feature = "_push-http")]
 const MAX_ANSWER: u64 = 16 << 20;
 
-/// A URL that nothing can be sent to. It is not repeated here, since many hold a secret.
+/// A URL that nothing can be sent to, or a way there that is none. It is not repeated here, since many hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the URL is refused: {reason}; allowed: {ALLOWED}")]
+#[error("{what} is refused: {reason}; allowed: {allowed}")]
 pub struct UrlError {
+    what: &'static str,
     reason: &'static str,
+    allowed: &'static str,
 }
 
-#[cfg(feature = "_push-http")]
 impl UrlError {
-    /// That of a proxy that cannot be one.
-    pub(crate) fn proxy() -> Self {
-        Self { reason: "its proxy is none" }
+    pub(crate) const fn url(reason: &'static str) -> Self {
+        Self { what: "the URL", reason, allowed: ALLOWED }
     }
 
-    /// One that a client cannot take apart.
-    #[cfg(feature = "otlp-grpc")]
-    pub(crate) fn unreadable() -> Self {
-        Self { reason: "it cannot be read" }
+    #[cfg(feature = "_push-http")]
+    pub(crate) const fn proxy(reason: &'static str) -> Self {
+        Self { what: "the proxy", reason, allowed: "http://[user:password@]host[:port]" }
+    }
+
+    #[cfg(all(feature = "_push-http", feature = "tls"))]
+    pub(crate) const fn roots(reason: &'static str) -> Self {
+        Self { what: "what is to be trusted", reason, allowed: "one certificate or more, in PEM" }
     }
 }
 
@@ -131,7 +137,7 @@ impl Client {
         });
         let certificates: Vec<_> = certificates.collect();
         if certificates.is_empty() {
-            return Err(UrlError { reason: "there is no certificate in what it is to be trusted by" });
+            return Err(UrlError::roots("there is no certificate in it"));
         }
         let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build();
         let config = ureq::Agent::config_builder().proxy(proxy).max_idle_connections(kept);
@@ -141,6 +147,8 @@ impl Client {
     fn with(url: impl Into<String>, config: Config) -> Result<Self, UrlError> {
         let url = url.into();
         check(&url)?;
+        let (url, login) = without_login(&url)?;
+        let headers = login.map(|login| (header::AUTHORIZATION, login)).into_iter().collect();
         let agent = config
             .http_status_as_error(false)
             .max_redirects(0)
@@ -148,13 +156,13 @@ impl Client {
             .max_idle_age(MAX_IDLE)
             .build()
             .into();
-        Ok(Self { agent, url, headers: HeaderMap::new() })
+        Ok(Self { agent, url, headers })
     }
 
     /// Sends this header, too, and shows it nowhere. `None` for a name or a value that no header can have.
     #[cfg(feature = "_push-http")]
     pub(crate) fn header(mut self, name: &str, value: &str) -> Option<Self> {
-        use ureq::http::{HeaderName, HeaderValue};
+        use ureq::http::HeaderName;
         let mut value = HeaderValue::from_str(value).ok()?;
         value.set_sensitive(true);
         self.headers.insert(HeaderName::try_from(name).ok()?, value);
@@ -186,7 +194,7 @@ impl Client {
 }
 
 fn check(url: &str) -> Result<(), UrlError> {
-    let refused = |reason| Err(UrlError { reason });
+    let refused = |reason| Err(UrlError::url(reason));
     let Ok(uri) = url.parse::<ureq::http::Uri>() else { return refused("it cannot be read") };
     match uri.scheme_str() {
         Some("http") => {}
@@ -198,10 +206,46 @@ fn check(url: &str) -> Result<(), UrlError> {
         }
         _ => return refused("it does not begin with http://"),
     }
-    if uri.host().is_none_or(str::is_empty) {
-        return refused("it names no host");
+    let Some(host) = uri.host().filter(|host| !host.is_empty()) else { return refused("it names no host") };
+    // What is no port would be taken for the usual one.
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let behind_user = authority.rsplit_once('@').map_or(authority, |(_, behind)| behind);
+    let port = behind_user.strip_prefix(host).filter(|port| !port.is_empty());
+    if port.is_some() && uri.port_u16().is_none_or(|port| port == 0) {
+        return refused("its port is none of 1 to 65535");
     }
     Ok(())
+}
+
+/// A URL without its user and password, and these as what logs in by `Basic` (RFC 7617).
+pub(crate) fn without_login(url: &str) -> Result<(String, Option<HeaderValue>), UrlError> {
+    let authority = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |length| authority + length);
+    let Some((user, host)) = url[authority..end].rsplit_once('@') else { return Ok((url.to_owned(), None)) };
+    let mut pair =
+        percent_decoded(user).ok_or(UrlError::url("its user or password is not percent-encoded"))?;
+    if !user.contains(':') {
+        pair.push(':');
+    }
+    let login = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)));
+    let mut login = login.expect("base64 is visible ASCII");
+    login.set_sensitive(true);
+    Ok((format!("{}{host}{}", &url[..authority], &url[end..]), Some(login)))
+}
+
+/// A text with `%` and two hexadecimal digits in place of some bytes; `None` if it is not that.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::new();
+    while let Some(byte) = bytes.next() {
+        decoded.push(if byte == b'%' {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            (digit(bytes.next()?)? * 16 + digit(bytes.next()?)?) as u8
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(decoded).ok()
 }
 
 /// What `Retry-After` asks for: some seconds, or a date (RFC 9110, 10.2.3).
@@ -250,10 +294,25 @@ mod tests {
     #[test]
     fn a_url_that_nothing_can_be_sent_to_is_refused_and_not_repeated() {
         let tls = if cfg!(feature = "tls") { "https://" } else { "https://example.com/hunter2" };
-        for url in ["", "hunter2", "ftp://hunter2", tls, "http:///hunter2", "http://a b"] {
+        for url in [
+            "",
+            "hunter2",
+            "ftp://hunter2",
+            tls,
+            "http:///hunter2",
+            "http://a b",
+            "http://a:81260/hunter2",
+            "http://a:hunter2",
+            "http://[::1]:0",
+            "http://b:c@a:",
+        ] {
             let error = Client::new(url, None, 0).unwrap_err().to_string();
             assert!(error.contains("; allowed: http://host[:port][/path]"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
+        }
+        for url in ["http://a", "http://[::1]", "http://[::1]:80/", "http://b:c@a:65535/x:y", "http://b:c@a"]
+        {
+            assert!(Client::new(url, None, 0).is_ok(), "{url}");
         }
         let client = Client::new("http://127.0.0.1:9093/hunter2", None, 0).unwrap();
         #[cfg(feature = "_push-http")]
@@ -261,6 +320,30 @@ mod tests {
         assert!(!format!("{client:?}").contains("hunter2"));
         #[cfg(feature = "_push-http")]
         assert!(client.header("x api key", "").is_none());
+    }
+
+    #[test]
+    fn a_user_in_a_url_logs_in_and_is_not_in_it_any_more() {
+        let split = |url| {
+            let (url, login) = without_login(url).unwrap();
+            (url, login.map(|login| (login.to_str().unwrap().to_owned(), login.is_sensitive())))
+        };
+        for plain in ["http://a:1/b@c?d@e", "http://[::1]/", "http://a?b@c"] {
+            assert_eq!(split(plain), (plain.to_owned(), None));
+        }
+        let login = |text: &str| Some((format!("Basic {}", STANDARD.encode(text)), true));
+        assert_eq!(
+            split("https://elastic:p%40ss@es:9200/x@y"),
+            ("https://es:9200/x@y".to_owned(), login("elastic:p@ss"))
+        );
+        assert_eq!(split("http://key@[::1]:80"), ("http://[::1]:80".to_owned(), login("key:")));
+        for wrong in ["http://a:%4@b", "http://a:hunter2%zz@b", "http://%ff@b"] {
+            let error = Client::new(wrong, None, 0).unwrap_err().to_string();
+            assert!(
+                error.contains("is not percent-encoded; allowed: ") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
     }
 
     #[cfg(feature = "_push-http")]

@@ -28,6 +28,8 @@ pub mod datadog;
 pub mod ecs;
 #[cfg(feature = "elasticsearch")]
 pub mod elasticsearch;
+#[cfg(feature = "_push-http")]
+mod environment;
 #[cfg(any(feature = "prometheus", feature = "otlp"))]
 mod exponential;
 #[cfg(feature = "facade")]

@@ -16,7 +16,7 @@
 //!
 //! **Events.** Made of the error log by the thread that sends, so they cost a request nothing. An event has the method, the
 //! route, the status, the duration and the message of an error, and nothing else of its request: no path, query, header,
-//! cookie or body, as the log holds none. Its fingerprint is the route, the status and the message's template, in which
+//! cookie or body, as the log holds none; of a 4xx no message either, which can quote them. Its fingerprint is the route, the status and the message's template, in which
 //! numbers, hexadecimal numbers and UUIDs are placeholders. Beyond some a minute of a fingerprint events are left out; the
 //! next one says how many.
 //!

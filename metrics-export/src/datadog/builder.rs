@@ -151,7 +151,7 @@ impl Builder {
         self
     }
 
-    /// A proxy, such as `http://user:password@proxy:3128`; default: what `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and
+    /// A proxy, such as `http://user:password@proxy:3128`; default: what `HTTPS_PROXY` or `HTTP_PROXY`, as the URL is, `ALL_PROXY` and
     /// `NO_PROXY` say.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.connection.proxy = Some(url.into());
@@ -171,7 +171,7 @@ impl Builder {
     ///
     /// When a setting is out of its range; the error says what is allowed.
     pub fn build(self) -> Result<Datadog, BuildError> {
-        self.build_with(|name| std::env::var(name).ok())
+        self.build_with(crate::environment::variable)
     }
 
     pub(super) fn build_with(

@@ -23,7 +23,11 @@ pub(super) fn apply(
     }
     let mut tags = get("DD_TAGS").map(|text| tags(&text)).unwrap_or_default();
     // Those three have variables of their own, which win.
-    let mut tag = |key: &str| tags.iter().position(|(known, _)| known == key).map(|at| tags.remove(at).1);
+    let mut tag = |key: &str| {
+        let (of_key, others) = std::mem::take(&mut tags).into_iter().partition(|(known, _)| known == key);
+        tags = others;
+        Vec::into_iter(of_key).map(|(_, value)| value).find(|value| !value.is_empty())
+    };
     for (known, key, name) in [
         (&mut builder.service, "service", "DD_SERVICE"),
         (&mut builder.env, "env", "DD_ENV"),
@@ -49,7 +53,7 @@ fn agent(host: Option<String>, port: Option<String>) -> Result<Option<Secret>, B
     }
     let host = host.unwrap_or_else(|| "localhost".to_owned());
     let port = port.unwrap_or_else(|| "8126".to_owned());
-    if port.parse().is_ok_and(|port: u16| port > 0) {
+    if let Some(port) = port.parse::<u16>().ok().filter(|port| *port > 0) {
         // An IPv6 address stands in brackets before a port.
         let bare = host.contains(':') && !host.starts_with('[');
         let host = if bare { format!("[{host}]") } else { host };

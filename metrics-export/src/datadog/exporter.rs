@@ -12,6 +12,9 @@ use super::service::Service;
 use super::{stats, traces};
 use crate::push::{Accepted, Exporter, Failed, Settings, Window};
 
+/// So often traces may fail before the next figures go on without them: those of a late window would be told as of another time.
+const MAX_TRACE_ATTEMPTS: u32 = 3;
+
 /// Sends figures and traces to a Datadog Agent.
 #[derive(Debug)]
 pub struct Datadog {
@@ -34,6 +37,8 @@ pub(super) struct Attempt {
     until: Option<Arc<Snapshot>>,
     /// Whether its figures were taken, so that only its traces are left.
     stats_taken: bool,
+    /// How often its traces failed.
+    traces_failed: u32,
 }
 
 impl Attempt {
@@ -42,8 +47,8 @@ impl Attempt {
         if self.until.as_ref().is_some_and(|until| Arc::ptr_eq(until, &window.total)) {
             return;
         }
-        *self =
-            Self { sequence: self.sequence + 1, until: Some(Arc::clone(&window.total)), stats_taken: false };
+        let until = Some(Arc::clone(&window.total));
+        *self = Self { sequence: self.sequence + 1, until, ..Self::default() };
     }
 }
 
@@ -63,8 +68,8 @@ impl Datadog {
         Ok(())
     }
 
-    /// Sends traces, and says how many are not taken. A refusal is no failure: the figures are there already.
-    fn send_traces(&self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
+    /// Sends traces, and says how many are not taken. A refusal is no failure, nor is one failure too many: the figures are there already.
+    fn send_traces(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
         let mut worth = traces::worth(window, &self.settings);
         let left_out = worth.len().saturating_sub(self.max_traces);
         // Errors stay, and of the others those that came first.
@@ -79,10 +84,13 @@ impl Datadog {
         match self.agent.post_traces(count, &body, deadline) {
             Ok(_) if left_out == 0 => Ok(Accepted::default()),
             Ok(_) => Ok(rejected(left_out, format!("{left_out} traces were over the {count} of a window"))),
-            Err(failed) if failed.permanent => {
+            Err(failed) => {
+                self.attempt.traces_failed += 1;
+                if !failed.permanent && self.attempt.traces_failed < MAX_TRACE_ATTEMPTS {
+                    return Err(failed);
+                }
                 Ok(rejected(count + left_out, format!("traces: {}", failed.reason)))
             }
-            Err(failed) => Err(failed),
         }
     }
 }
@@ -183,6 +191,19 @@ mod tests {
         let sent = datadog.export(&window(5), deadline());
         assert_eq!(sent, rejected(3, "3 traces were over the 2 of a window"));
         assert_eq!(datadog.export(&window(3), deadline()), rejected(3, "traces: it answered 400"));
+        agent.join().unwrap();
+    }
+
+    #[test]
+    fn traces_that_fail_again_and_again_do_not_hold_back_the_next_figures() {
+        let (url, agent) = agent([200, 503, 429, 503, 200, 200]);
+        let mut datadog = Datadog::builder().agent_url(url).build().unwrap();
+        let first = window(2);
+        let failed = [0, 1].map(|_| datadog.export(&first, deadline()).unwrap_err().reason);
+        assert_eq!(failed, ["it answered 503", "it answered 429"]);
+        let reason = Some("traces: it answered 503".to_owned());
+        assert_eq!(datadog.export(&first, deadline()), Ok(Accepted { rejected: 2, reason }));
+        assert_eq!(datadog.export(&window(1), deadline()), Ok(Accepted::default()));
         agent.join().unwrap();
     }
 

@@ -3,9 +3,12 @@
 //! By hand, since the connectors of ureq may change with any of its versions.
 
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Type};
 
 use super::agent::{HEADERS, MSGPACK};
 use crate::http::{Answer, retry_after_of};
@@ -23,7 +26,7 @@ impl Socket {
         Self(path.as_ref().to_owned())
     }
 
-    /// Posts a body until the deadline. To connect has no deadline, but waits only where hundreds of others wait, too.
+    /// Posts a body until the deadline.
     pub(super) fn post(
         &self,
         path: &str,
@@ -39,7 +42,7 @@ impl Socket {
             request.extend([name, ": ", value, "\r\n"]);
         }
         request.push_str("\r\n");
-        let head = UnixStream::connect(&self.0).and_then(|mut stream| {
+        let head = self.connect(deadline).and_then(|mut stream| {
             write_all(&mut stream, request.as_bytes(), deadline)?;
             write_all(&mut stream, body, deadline)?;
             read_head(&mut stream, deadline)
@@ -53,17 +56,28 @@ impl Socket {
         let answer = answer(&head).ok_or_else(|| Failed::temporary("what it answered is not HTTP"))?;
         checked(answer).map(drop)
     }
+
+    /// Where so many wait already that nobody else can, there is no waiting for that: it fails at once.
+    fn connect(&self, deadline: Instant) -> io::Result<UnixStream> {
+        left(deadline)?;
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // To connect takes no time here, or cannot be done now.
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(&self.0)?)?;
+        socket.set_nonblocking(false)?;
+        Ok(OwnedFd::from(socket).into())
+    }
 }
 
 /// How long it is to the deadline.
-fn left(deadline: Instant) -> io::Result<Option<Duration>> {
+fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 fn write_all(stream: &mut UnixStream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
     while !bytes.is_empty() {
-        stream.set_write_timeout(left(deadline)?)?;
+        stream.set_write_timeout(Some(left(deadline)?))?;
         match stream.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => bytes = &bytes[written..],
@@ -82,7 +96,7 @@ fn read_head(stream: &mut UnixStream, deadline: Instant) -> io::Result<Vec<u8>> 
         if head.len() >= MAX_HEAD {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        stream.set_read_timeout(left(deadline)?)?;
+        stream.set_read_timeout(Some(left(deadline)?))?;
         match stream.read(&mut buffer) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => head.extend_from_slice(&buffer[..read]),
@@ -173,5 +187,22 @@ mod tests {
         let result =
             Socket::new("/nowhere/apm.socket").post("/", &[], b"", Instant::now() + Duration::from_secs(60));
         assert_eq!(result, Err(Failed::temporary("entity not found")));
+    }
+
+    #[test]
+    fn where_nobody_else_can_wait_it_is_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("metrics-{}.socket", crate::random::uuid()));
+        let listener = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        // Nobody accepts, as where the Agent is stopped.
+        listener.listen(0).unwrap();
+        let minute = Instant::now() + Duration::from_secs(60);
+        let socket = Socket::new(&path);
+        let waiting: Vec<_> = (0..8).map_while(|_| socket.connect(minute).ok()).collect();
+        assert!((1..8).contains(&waiting.len()), "{}", waiting.len());
+        let result = socket.post("/", &[], b"", minute);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(result, Err(Failed::temporary("it did not answer in time")));
+        assert!(Instant::now() < minute);
     }
 }

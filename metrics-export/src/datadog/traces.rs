@@ -106,7 +106,9 @@ pub(super) fn payload(
 }
 
 fn span<'a>(service: &'a Service, request: &Worth<'_>, id: impl Fn(u8) -> u64) -> Span<'a> {
-    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    // What is no signed number is none to the Agent, which then takes none of the traces.
+    let nanos =
+        |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).min(i64::MAX as u64);
     let end = request.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let failed = is_error(request.outcome);
     let (method, route) = (&*request.endpoint.method, &*request.endpoint.route);

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A file to whose end lines are written.
@@ -16,26 +16,25 @@ pub(super) struct RotatingFile {
     max_bytes: u64,
     /// Files that are kept beside the one that is written, as `path.1`, the newest, and so on.
     kept: usize,
-    open: Option<File>,
 }
 
 impl RotatingFile {
     /// Opens the file, or makes it.
     pub(super) fn open(path: PathBuf, max_bytes: u64, kept: usize) -> io::Result<Self> {
-        let mut file = Self { path, max_bytes, kept, open: None };
-        file.reopen()?;
+        let file = Self { path, max_bytes, kept };
+        file.open_end()?;
         Ok(file)
     }
 
     /// Writes whole lines, or none of them.
-    pub(super) fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
-        let length = fs::metadata(&self.path).map(|file| file.len()).unwrap_or(0);
-        if length > 0 && length.saturating_add(lines.len() as u64) > self.max_bytes {
+    pub(super) fn write_lines(&self, lines: &[u8]) -> io::Result<()> {
+        let (mut file, mut before) = self.open_end()?;
+        if before > 0 && before.saturating_add(lines.len() as u64) > self.max_bytes {
+            drop(file);
             self.rotate()?;
+            (file, before) = self.open_end()?;
         }
-        let file = self.reopen()?;
-        let before = file.metadata()?.len();
-        let written = file.write_all(lines).and_then(|()| file.flush());
+        let written = end_line(&mut file, before).and_then(|()| file.write_all(lines));
         if written.is_err() {
             // A line that is cut in two would be two broken ones.
             file.set_len(before)?;
@@ -43,31 +42,35 @@ impl RotatingFile {
         written
     }
 
-    /// The file; another one of its name, if somebody moved it away.
-    fn reopen(&mut self) -> io::Result<&mut File> {
-        if self.open.is_none() || !self.path.exists() {
-            self.open = None;
-        }
-        match &mut self.open {
-            Some(file) => Ok(file),
-            none => Ok(none.insert(OpenOptions::new().append(true).create(true).open(&self.path)?)),
-        }
+    /// The file, and its length. Each time by its name, for somebody can have moved it away and made another one.
+    fn open_end(&self) -> io::Result<(File, u64)> {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+        let length = file.metadata()?.len();
+        Ok((file, length))
     }
 
     /// Puts the file aside, and drops the oldest of those that were.
-    fn rotate(&mut self) -> io::Result<()> {
-        self.open = None;
+    fn rotate(&self) -> io::Result<()> {
         if self.kept == 0 {
             return fs::remove_file(&self.path);
         }
-        for number in (1..self.kept).rev() {
-            let from = numbered(&self.path, number);
-            if from.exists() {
-                fs::rename(from, numbered(&self.path, number + 1))?;
-            }
+        // Up to the first number that is free, or to that of the oldest.
+        let free = (1..self.kept).find(|number| !numbered(&self.path, *number).exists()).unwrap_or(self.kept);
+        for number in (1..free).rev() {
+            fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1))?;
         }
         fs::rename(&self.path, numbered(&self.path, 1))
     }
+}
+
+/// Ends a line that somebody could not end who was killed.
+fn end_line(file: &mut File, length: u64) -> io::Result<()> {
+    let mut last = *b"\n";
+    if length > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
 }
 
 fn numbered(path: &Path, number: usize) -> PathBuf {
@@ -106,7 +109,7 @@ mod tests {
     #[test]
     fn full_files_are_put_aside_and_the_oldest_goes() {
         let folder = Folder::new();
-        let mut file = RotatingFile::open(folder.0.join("log"), 10, 2).unwrap();
+        let file = RotatingFile::open(folder.0.join("log"), 10, 2).unwrap();
         for line in ["one\n", "two\n", "three\n", "four\n", "five\n", "six, a long one\n", "seven\n"] {
             file.write_lines(line.as_bytes()).unwrap();
         }
@@ -121,11 +124,36 @@ mod tests {
         let folder = Folder::new();
         let path = folder.0.join("log");
         RotatingFile::open(path.clone(), 100, 1).unwrap().write_lines(b"one\n").unwrap();
-        let mut file = RotatingFile::open(path.clone(), 100, 1).unwrap();
+        let file = RotatingFile::open(path.clone(), 100, 1).unwrap();
         file.write_lines(b"two\n").unwrap();
         assert_eq!(folder.read("log").as_deref(), Some("one\ntwo\n"));
         fs::rename(&path, folder.0.join("elsewhere")).unwrap();
         file.write_lines(b"three\n").unwrap();
         assert_eq!(folder.read("log").as_deref(), Some("three\n"));
+        // As others do who put files aside.
+        fs::rename(&path, folder.0.join("elsewhere")).unwrap();
+        fs::write(&path, "").unwrap();
+        file.write_lines(b"four\n").unwrap();
+        assert_eq!(folder.read("log").as_deref(), Some("four\n"));
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_ended_and_does_not_take_another_one_with_it() {
+        let folder = Folder::new();
+        let path = folder.0.join("log");
+        fs::write(&path, "one\ntw").unwrap();
+        let file = RotatingFile::open(path, 100, 1).unwrap();
+        file.write_lines(b"three\n").unwrap();
+        file.write_lines(b"four\n").unwrap();
+        assert_eq!(folder.read("log").as_deref(), Some("one\ntw\nthree\nfour\n"));
+    }
+
+    #[test]
+    fn as_many_files_can_be_kept_as_anybody_likes() {
+        let folder = Folder::new();
+        let file = RotatingFile::open(folder.0.join("log"), 1, usize::MAX).unwrap();
+        (0..4).for_each(|number| file.write_lines(format!("{number}\n").as_bytes()).unwrap());
+        let all = ["log", "log.1", "log.2", "log.3"].map(|name| folder.read(name).unwrap());
+        assert_eq!(all, ["3\n", "2\n", "1\n", "0\n"]);
     }
 }

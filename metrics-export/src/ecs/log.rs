@@ -21,7 +21,10 @@ pub struct EcsLog {
 
 #[derive(Debug)]
 enum Output {
-    Stdout,
+    Stdout {
+        /// Whether a line may have been cut off.
+        is_torn: bool,
+    },
     File(RotatingFile),
 }
 
@@ -98,7 +101,7 @@ impl Builder {
     /// When the file cannot be opened.
     pub fn build(self) -> io::Result<EcsLog> {
         let output = match self.path {
-            None => Output::Stdout,
+            None => Output::Stdout { is_torn: false },
             Some(path) => Output::File(RotatingFile::open(path, self.max_bytes, self.kept_files)?),
         };
         let settings =
@@ -127,14 +130,35 @@ impl Exporter for EcsLog {
             document.append_to(&mut self.lines);
         }
         let written = match &mut self.output {
-            Output::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(&self.lines).and_then(|()| stdout.flush())
-            }
+            Output::Stdout { is_torn } => write_lines(io::stdout().lock(), &self.lines, is_torn),
             Output::File(file) => file.write_lines(&self.lines),
         };
         // The kind alone: what the system says can hold a path.
         written.map_err(|error| Failed::temporary(error.kind().to_string()))?;
         Ok(Accepted::default())
+    }
+}
+
+/// Writes lines. Where they could not be written whole, the next ones begin with the end of the one that was cut off.
+fn write_lines(mut to: impl Write, lines: &[u8], is_torn: &mut bool) -> io::Result<()> {
+    let end: &[u8] = if *is_torn { b"\n" } else { b"" };
+    *is_torn = true;
+    to.write_all(end).and_then(|()| to.write_all(lines)).and_then(|()| to.flush())?;
+    *is_torn = false;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_cut_off_does_not_take_the_next_one_with_it() {
+        let (mut room, mut written, mut is_torn) = ([0; 6], Vec::new(), false);
+        assert!(write_lines(&mut room[..], b"one\ntwo\n", &mut is_torn).is_err());
+        written.extend(room);
+        write_lines(&mut written, b"one\ntwo\n", &mut is_torn).unwrap();
+        write_lines(&mut written, b"three\n", &mut is_torn).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), "one\ntw\none\ntwo\nthree\n");
     }
 }

@@ -31,13 +31,17 @@ struct Reason {
     kind: String,
 }
 
-/// Which documents were taken. One that is there already (409) arrived before. Where one can be sent later, all of them are:
+/// Which of so many documents were taken. One that is there already (409) arrived before. Where one can be sent later, all of them are:
 /// those that were taken are then there already.
-pub(super) fn read(body: &[u8]) -> Result<Accepted, Failed> {
+pub(super) fn read(body: &[u8], sent: usize) -> Result<Accepted, Failed> {
     let answer: Answer = serde_json::from_slice(body)
         .map_err(|_| Failed::temporary("what it answered is not an answer of _bulk"))?;
     if !answer.errors {
         return Ok(Accepted::default());
+    }
+    if answer.items.len() != sent {
+        let reason = format!("it said what became of {} of {sent} documents", answer.items.len());
+        return Err(Failed::temporary(reason));
     }
     let refused = answer.items.into_iter().map(|item| item.create);
     let mut accepted = Accepted::default();
@@ -63,7 +67,8 @@ mod tests {
     use super::*;
 
     fn read_json(json: serde_json::Value) -> Result<Accepted, Failed> {
-        read(json.to_string().as_bytes())
+        let sent = json["items"].as_array().map_or(7, Vec::len);
+        read(json.to_string().as_bytes(), sent)
     }
 
     fn item(status: u16, kind: &str) -> serde_json::Value {
@@ -87,6 +92,10 @@ mod tests {
             let failed = read_json(serde_json::json!({"errors": true, "items": items})).unwrap_err();
             assert!(!failed.permanent && failed.reason.contains(&status.to_string()), "{failed:?}");
         }
-        assert!(!read(b"<html>").unwrap_err().permanent);
+        assert!(!read(b"<html>", 1).unwrap_err().permanent);
+        for items in ["", r#", "items": []"#, r#", "items": [{"create": {"status": 201}}]"#] {
+            let failed = read(format!("{{\"errors\": true{items}}}").as_bytes(), 2).unwrap_err();
+            assert!(!failed.permanent && failed.reason.ends_with(" of 2 documents"), "{failed:?}");
+        }
     }
 }

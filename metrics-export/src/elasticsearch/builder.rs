@@ -122,7 +122,7 @@ impl Builder {
         self
     }
 
-    /// A proxy, such as `http://user:password@proxy:3128`; default: what `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and
+    /// A proxy, such as `http://user:password@proxy:3128`; default: what `HTTPS_PROXY` or `HTTP_PROXY`, as the URL is, `ALL_PROXY` and
     /// `NO_PROXY` say.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.connection.proxy = Some(url.into());

@@ -67,7 +67,8 @@ pub enum BuildError {
 }
 
 impl Builder {
-    /// Takes what is not set here from OpenTelemetry's variables; default: they are not looked at.
+    /// Takes what is not set here from OpenTelemetry's variables; default: they are not looked at. The name of the service is theirs in any
+    /// case, where they say one, so that one program can be several services.
     ///
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (`http/protobuf`, or `grpc` with the feature `otlp-grpc`) and
     /// `_CERTIFICATE` (with the feature `tls`), each also as `OTEL_EXPORTER_OTLP_METRICS_...`, which wins;
@@ -152,7 +153,7 @@ impl Builder {
         self
     }
 
-    /// A proxy, such as `http://user:password@proxy:3128`; default: what `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and
+    /// A proxy, such as `http://user:password@proxy:3128`; default: what `HTTPS_PROXY` or `HTTP_PROXY`, as the URL is, `ALL_PROXY` and
     /// `NO_PROXY` say. gRPC goes by no proxy: one that is set here is refused, and those variables are not looked at.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.connection.proxy = Some(url.into());
@@ -172,7 +173,7 @@ impl Builder {
     ///
     /// When a setting is out of its range; the error says what is allowed.
     pub fn build(self) -> Result<Otlp, BuildError> {
-        self.build_with(|name| std::env::var(name).ok())
+        self.build_with(crate::environment::variable)
     }
 
     pub(super) fn build_with(
@@ -252,10 +253,14 @@ impl Builder {
         ] {
             self.default_attribute(key.to_owned(), value);
         }
-        let texts = self.resource.iter().map(|(key, value)| text(key, value));
-        texts.chain([int("process.pid", std::process::id().into())]).collect()
+        let own =
+            (!self.resource.iter().any(|(key, _)| key == PID)).then(|| int(PID, std::process::id().into()));
+        self.resource.iter().map(|(key, value)| text(key, value)).chain(own).collect()
     }
 }
+
+/// Sent as a number, unless somebody sets it.
+const PID: &str = "process.pid";
 
 /// Where metrics go to below a collector's URL.
 pub(super) fn metrics_of(base: &str) -> String {
@@ -350,6 +355,10 @@ mod tests {
         assert_eq!(attribute(&nothing, "service.name").as_deref(), Some("unknown_service"));
         let id = attribute(&nothing, "service.instance.id").unwrap();
         assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
+        let process = |otlp: &Otlp| otlp.encoding.resource.iter().filter(|found| found.key == PID).count();
+        assert_eq!(process(&nothing), 1);
+        let set = built(Builder::default(), &[("OTEL_RESOURCE_ATTRIBUTES", "process.pid=7")]).unwrap();
+        assert_eq!((process(&set), attribute(&set, PID).as_deref()), (1, Some("7")));
     }
 
     #[test]
@@ -360,7 +369,10 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "allowed: gzip, none"),
             ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "x", "delta, lowmemory"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2", "allowed: key=value,key=value"),
-            ("OTEL_EXPORTER_OTLP_HEADERS", "a b=hunter2", "allowed: the name of a header"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a b=hunter2", "allowed: names of headers"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization: Basic hunter2==", "allowed: names of headers"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=hunter2%", "percent-encoded in ASCII, so % as %25"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=hunter2\u{fffd}", "percent-encoded in ASCII"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "hunter2", "allowed: http://host[:port]"),
         ] {
             let error = built(Builder::default(), &[(name, value)]).unwrap_err().to_string();

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use ureq::http::HeaderName;
+
 use super::builder::{BuildError, Builder};
 use super::histogram::{DEFAULT_BOUNDS, Histograms};
 use super::protocol::Protocol;
 use super::temporality::Temporality;
+use crate::http::percent_decoded;
 use crate::push::Secret;
 
 /// Takes over what the environment says and the builder does not. An empty variable is as one that is not set.
@@ -33,8 +36,12 @@ pub(super) fn apply(
     }
     if let Some((name, headers)) = either("HEADERS") {
         // Not repeated in the error: headers are secrets.
-        let pairs = pairs(&headers).ok_or_else(|| refused(name, "***", "key=value,key=value"))?;
+        let pairs = pairs(&headers).filter(|_| headers.is_ascii());
+        let pairs = pairs.ok_or_else(|| refused(name.clone(), "***", PAIRS))?;
         for (key, value) in pairs {
+            if HeaderName::try_from(&key).is_err() {
+                return Err(refused(name, "***", "names of headers, as in name=value,name=value"));
+            }
             if !builder.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(&key)) {
                 builder.headers.push((key, value.into()));
             }
@@ -94,7 +101,7 @@ pub(super) fn apply(
     }
     let attributes = "OTEL_RESOURCE_ATTRIBUTES";
     if let Some(value) = get(attributes) {
-        let pairs = pairs(&value).ok_or_else(|| refused(attributes, value, "key=value,key=value"))?;
+        let pairs = pairs(&value).ok_or_else(|| refused(attributes, value, PAIRS))?;
         for (key, value) in pairs {
             builder.default_attribute(key, value);
         }
@@ -109,29 +116,17 @@ fn refused(name: impl Into<String>, value: impl Into<String>, allowed: &'static 
     BuildError::Variable { name: name.into(), value: value.into(), allowed }
 }
 
-/// `key=value,key=value`, each value percent-encoded; `None` if it is not that.
+const PAIRS: &str = "key=value,key=value, percent-encoded in ASCII, so % as %25";
+
+/// `key=value,key=value`, percent-encoded; `None` if it is not that.
 fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let pair = |pair: &str| {
         let (key, value) = pair.split_once('=')?;
         let key = key.trim();
         (!key.is_empty()).then_some(())?;
-        Some((key.to_owned(), percent_decoded(value.trim())?))
+        Some((percent_decoded(key)?, percent_decoded(value.trim())?))
     };
     text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::new();
-    while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            (digit(bytes.next()?)? * 16 + digit(bytes.next()?)?) as u8
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]
@@ -144,6 +139,7 @@ mod tests {
             Some(pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect::<Vec<_>>())
         };
         assert_eq!(pairs("a=b, c = d%20e%2C ,"), expected(&[("a", "b"), ("c", "d e,")]));
+        assert_eq!(pairs("a%3Db=c"), expected(&[("a=b", "c")]));
         assert_eq!(pairs("token=a=b"), expected(&[("token", "a=b")]));
         for wrong in ["a", "=b", "a=%2", "a=%zz", "a=%ff"] {
             assert_eq!(pairs(wrong), None, "{wrong}");

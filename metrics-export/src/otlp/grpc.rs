@@ -20,7 +20,8 @@ use tonic_prost::ProstCodec;
 use ureq::http::uri::PathAndQuery;
 
 use super::builder::BuildError;
-use crate::push::{Connection, Failed, Secret};
+use crate::http::without_login;
+use crate::push::{Connection, Failed, Secret, UrlError};
 
 const PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
@@ -42,7 +43,11 @@ impl Client {
         if connection.proxy.is_some() {
             return Err(BuildError::Proxy);
         }
+        let (url, login) = without_login(url)?;
         let mut metadata = MetadataMap::new();
+        if let Some(login) = login.and_then(|login| AsciiMetadataValue::try_from(login.as_bytes()).ok()) {
+            metadata.insert("authorization", sensitive(login));
+        }
         for (name, value) in headers {
             let (key, value) = pair(name, value).ok_or_else(|| BuildError::Header { name: name.clone() })?;
             metadata.insert(key, value);
@@ -103,9 +108,9 @@ impl fmt::Debug for Client {
 }
 
 /// Where to connect to. Its URL was found good.
-fn endpoint(url: &str, connection: &Connection) -> Result<Endpoint, BuildError> {
-    let unreadable = |_| BuildError::Endpoint(crate::push::UrlError::unreadable());
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(unreadable)?;
+fn endpoint(url: String, connection: &Connection) -> Result<Endpoint, BuildError> {
+    let unreadable = |_| BuildError::Endpoint(UrlError::url("it cannot be read"));
+    let endpoint = Endpoint::from_shared(url).map_err(unreadable)?;
     let endpoint =
         endpoint.user_agent(concat!("metrics-export/", env!("CARGO_PKG_VERSION"))).map_err(unreadable)?;
     #[cfg(feature = "tls")]
@@ -115,7 +120,8 @@ fn endpoint(url: &str, connection: &Connection) -> Result<Endpoint, BuildError> 
             Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
             None => ClientTlsConfig::new().with_webpki_roots(),
         };
-        return endpoint.tls_config(tls).map_err(unreadable);
+        let untrusted = |_| BuildError::Endpoint(UrlError::roots("it cannot be read"));
+        return endpoint.tls_config(tls).map_err(untrusted);
     }
     #[cfg(not(feature = "tls"))]
     let _ = connection;
@@ -124,9 +130,13 @@ fn endpoint(url: &str, connection: &Connection) -> Result<Endpoint, BuildError> 
 
 /// Metadata that shows its value nowhere. `None` for a name or a value that none can have.
 fn pair(name: &str, value: &Secret) -> Option<(AsciiMetadataKey, AsciiMetadataValue)> {
-    let mut value = AsciiMetadataValue::try_from(value.expose()).ok()?;
+    let value = AsciiMetadataValue::try_from(value.expose()).ok()?;
+    Some((AsciiMetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).ok()?, sensitive(value)))
+}
+
+fn sensitive(mut value: AsciiMetadataValue) -> AsciiMetadataValue {
     value.set_sensitive(true);
-    Some((AsciiMetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).ok()?, value))
+    value
 }
 
 /// What a status other than success means for the window, as the specification of OTLP has it ("OTLP/gRPC response", "failures").

@@ -31,15 +31,15 @@ impl<T> Entries<T> {
     }
 }
 
-/// Drops the oldest entries until there are at most `max`, those that are being sent included, which stay. How many it dropped;
-/// those where they were say that they miss them.
+/// Drops the oldest entries until there are at most `max`, with those that are kept in any case. How many it dropped; those where
+/// they were say that they miss them.
 pub(super) fn bound<'a, T: 'a>(
     waiting: impl Iterator<Item = &'a mut Entries<T>>,
-    sending: usize,
+    kept: usize,
     max: usize,
 ) -> u64 {
     let waiting: Vec<_> = waiting.collect();
-    let all = waiting.iter().map(|entries| entries.list.len()).sum::<usize>() + sending;
+    let all = waiting.iter().map(|entries| entries.list.len()).sum::<usize>() + kept;
     let mut left = all.saturating_sub(max);
     let mut dropped = 0;
     for entries in waiting {

@@ -31,6 +31,8 @@ struct Part {
     until: Arc<Snapshot>,
     logged: Logged,
     process: Process,
+    /// Whether it failed before, and is to be sent again exactly as it was.
+    is_kept: bool,
 }
 
 /// What was logged of a window, one by one.
@@ -50,7 +52,7 @@ pub(super) struct Job {
 impl Job {
     /// The window. Takes as long as the difference of two snapshots, so not under the queue's lock.
     pub(super) fn window(self) -> Window {
-        let Part { until, logged: Logged { errors, requests }, process } = self.part;
+        let Part { until, logged: Logged { errors, requests }, process, .. } = self.part;
         Window {
             figures: until.difference(&self.base),
             total: until,
@@ -92,10 +94,10 @@ impl Queue {
         }
         self.fresh.errors.add(errors.iter().cloned(), missed);
         self.counts.errors_missed += missed;
-        let sending = self.sending.as_ref().map_or(0, |part| part.logged.errors.list.len());
-        let parts = self.parts.iter_mut().map(|part| &mut part.logged.errors);
+        let kept = self.kept().map(|logged| logged.errors.list.len()).sum();
+        let parts = self.parts.iter_mut().filter(|part| !part.is_kept).map(|part| &mut part.logged.errors);
         let waiting = parts.chain([&mut self.fresh.errors]);
-        self.counts.errors_dropped += bound(waiting, sending, self.settings.max_errors);
+        self.counts.errors_dropped += bound(waiting, kept, self.settings.max_errors);
     }
 
     /// Takes in those requests of the window that has not ended yet that are wanted, and how many were missed.
@@ -106,10 +108,10 @@ impl Queue {
         let wanted = requests.iter().filter(|request| self.settings.wants(request));
         self.fresh.requests.add(wanted.cloned(), missed);
         self.counts.requests_missed += missed;
-        let sending = self.sending.as_ref().map_or(0, |part| part.logged.requests.list.len());
-        let parts = self.parts.iter_mut().map(|part| &mut part.logged.requests);
+        let kept = self.kept().map(|logged| logged.requests.list.len()).sum();
+        let parts = self.parts.iter_mut().filter(|part| !part.is_kept).map(|part| &mut part.logged.requests);
         let waiting = parts.chain([&mut self.fresh.requests]);
-        self.counts.requests_dropped += bound(waiting, sending, self.settings.max_requests);
+        self.counts.requests_dropped += bound(waiting, kept, self.settings.max_requests);
     }
 
     /// Ends a window.
@@ -122,7 +124,7 @@ impl Queue {
             self.counts.errors_missed += thinned;
         }
         self.drop_old(&until);
-        let part = Part { until, logged: std::mem::take(&mut self.fresh), process };
+        let part = Part { until, logged: std::mem::take(&mut self.fresh), process, is_kept: false };
         let waiting = self.parts.len() + usize::from(self.sending.is_some());
         match self.parts.back_mut() {
             Some(last) if waiting >= self.settings.max_windows => {
@@ -149,7 +151,7 @@ impl Queue {
                 self.counts.windows_sent += 1;
                 self.counts.errors_sent += part.logged.errors.len();
                 self.counts.requests_sent += part.logged.requests.len();
-                self.counts.rejected += rejected;
+                self.counts.rejected = self.counts.rejected.saturating_add(rejected);
                 self.counts.failing = 0;
                 self.counts.last_error = reason;
                 self.counts.last_sent = Some(SystemTime::now());
@@ -180,7 +182,7 @@ impl Queue {
     /// Drops all that waits, and what is being sent.
     pub(super) fn abandon(&mut self) {
         for part in self.sending.take().into_iter().chain(std::mem::take(&mut self.parts)) {
-            let calls = calls(&part.until.difference(&self.base));
+            let calls = self.calls_of(&part);
             self.drop_part(part, calls);
         }
         let fresh = std::mem::take(&mut self.fresh);
@@ -208,6 +210,12 @@ impl Queue {
         self.parts.iter().chain(&self.sending).map(|part| &part.logged).chain([&self.fresh])
     }
 
+    /// What stays as it is: what is being sent, and what is to be sent again.
+    fn kept(&self) -> impl Iterator<Item = &Logged> {
+        let kept = self.parts.iter().filter(|part| part.is_kept);
+        kept.chain(&self.sending).map(|part| &part.logged)
+    }
+
     /// Whether the window that was being sent has got too old meanwhile, as those behind it show.
     fn is_old(&self) -> bool {
         let newest = self.parts.back().map(|part| part.until.span());
@@ -220,9 +228,14 @@ impl Queue {
             && now.span().saturating_sub(self.base.span()) > self.settings.max_age
             && let Some(part) = self.parts.pop_front()
         {
-            let calls = calls(&part.until.difference(&self.base));
+            let calls = self.calls_of(&part);
             self.drop_part(part, calls);
         }
+    }
+
+    /// The calls of the oldest part, without what it takes to make its figures.
+    fn calls_of(&self, part: &Part) -> u64 {
+        calls(&part.until).saturating_sub(calls(&self.base))
     }
 
     fn drop_part(&mut self, part: Part, calls: u64) {
@@ -238,6 +251,7 @@ impl Queue {
     }
 
     fn put_back(&mut self, mut part: Part) {
+        part.is_kept = self.settings.max_windows > 1;
         match self.parts.pop_front() {
             Some(next) if self.settings.max_windows == 1 => {
                 part.absorb(next);
@@ -391,6 +405,24 @@ mod tests {
         assert_eq!(fixture.queue.counts().windows_waiting, 3);
         assert_eq!([fixture.send(ok()), fixture.send(ok())], [Some((1, 1)); 2]);
         assert_eq!(fixture.send(ok()), Some((3, 3)));
+    }
+
+    #[test]
+    fn what_is_sent_again_makes_no_room_for_what_comes_later() {
+        let mut fixture = Fixture::new(Settings { sample_rate: 1.0, max_requests: 3, ..settings(2, 2) });
+        fixture.fail(2);
+        fixture.log(&[(1, 0.5); 3]);
+        fixture.end_window();
+        fixture.send(Err(Failed::temporary("down")));
+        fixture.fail(9);
+        fixture.log(&[(1, 0.5); 7]);
+        let again = fixture.queue.take().unwrap().window();
+        assert_eq!((again.errors.len(), again.errors_missed), (2, 0));
+        assert_eq!((again.requests.len(), again.requests_missed), (3, 0));
+        fixture.queue.settle(ok(), again.calls());
+        let counts = fixture.queue.counts();
+        assert_eq!((counts.errors_sent, counts.errors_dropped), (2, 9));
+        assert_eq!((counts.requests_sent, counts.requests_dropped), (3, 7));
     }
 
     #[test]

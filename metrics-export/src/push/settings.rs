@@ -27,9 +27,11 @@ pub struct Settings {
     /// 2 or more, a window that was tried once is sent again exactly as it was, as destinations need that know a window which
     /// they already have by its name.
     pub max_windows: usize,
-    /// The longest time that waits, all windows together; default 1 hour. What is older is dropped and counted.
+    /// The longest time that waits, all windows together; default 1 hour. What is older is dropped and counted: the oldest windows, and
+    /// where there is but one for all that failed, as by default, that.
     pub max_age: Duration,
-    /// Errors of the error log that wait at most; default 0, none are wanted. The oldest make room, and are counted.
+    /// Errors of the error log that wait at most; default 0, none are wanted. The oldest make room, but for those of windows that are to
+    /// be sent again as they were, and are counted.
     pub max_errors: usize,
     /// Requests that took at least this long are wanted one by one; default: none.
     pub slow: Option<Duration>,

@@ -138,7 +138,7 @@ impl Builder {
         self
     }
 
-    /// Whether a 4xx is an event, too; default: it is not.
+    /// Whether a 4xx is an event, too; default: it is not. Without its message, which can quote what the client sent.
     pub fn client_errors(mut self, sent: bool) -> Self {
         self.client_errors = sent;
         self
@@ -176,7 +176,7 @@ impl Builder {
         self
     }
 
-    /// A proxy, such as `http://user:password@proxy:3128`; default: what `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and
+    /// A proxy, such as `http://user:password@proxy:3128`; default: what `HTTPS_PROXY` or `HTTP_PROXY`, as the URL is, `ALL_PROXY` and
     /// `NO_PROXY` say.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.connection.proxy = Some(url.into());
@@ -196,7 +196,7 @@ impl Builder {
     ///
     /// When a setting is out of its range; the error says what is allowed.
     pub fn build(self) -> Result<Sentry, BuildError> {
-        self.build_with(|name| std::env::var(name).ok())
+        self.build_with(crate::environment::variable)
     }
 
     fn build_with(mut self, variable: impl Fn(&str) -> Option<String>) -> Result<Sentry, BuildError> {

@@ -35,6 +35,16 @@ impl Discards {
         self.reason = Some(text);
     }
 
+    /// Sentry was told of all of it.
+    pub(super) fn set_told(&mut self) {
+        self.untold.clear();
+    }
+
+    /// What is still to be told, of which the count was taken over.
+    pub(super) fn untold(&mut self) -> Self {
+        Self { untold: std::mem::take(&mut self.untold), ..Self::default() }
+    }
+
     /// What Sentry is to be told, if anything.
     pub(super) fn report(&self) -> Option<EnvelopeItem> {
         let items = self.untold.iter().flat_map(|&(category, reason, count)| {
@@ -80,5 +90,10 @@ mod tests {
             {"category": "span", "reason": "sample_rate", "quantity": 3},
         ]);
         assert_eq!(report["discarded_events"], expected);
+        // What could not be told is told later, and counted once.
+        let mut later = discards.untold();
+        assert_eq!((later.count, later.reason.as_deref(), later.report().is_some()), (0, None, true));
+        later.set_told();
+        assert!(later.report().is_none() && discards.report().is_none());
     }
 }

@@ -7,7 +7,7 @@ use metrics_core::{Outcome, RecentError};
 use sentry_types::protocol::v7::{Event, Exception, Level, Mechanism};
 
 use super::origin::Origin;
-use super::request::{contexts, name, place, request, sdk, span, tags};
+use super::request::{contexts, in_range, name, place, request, sdk, span, tags};
 use super::template::template;
 
 /// What makes errors one issue: route, status, and the template of the message.
@@ -16,7 +16,15 @@ pub(super) struct Fingerprint([String; 3]);
 
 impl Fingerprint {
     pub(super) fn of(error: &RecentError) -> Self {
-        Self([place(&error.endpoint), error.outcome.to_string(), template(&error.message)])
+        Self([place(&error.endpoint), error.outcome.to_string(), template(message(error))])
+    }
+}
+
+/// What the service said of an error; nothing of a 4xx, for there it can quote what the client sent.
+fn message(error: &RecentError) -> &str {
+    match error.outcome {
+        Outcome::Status(400..=499) => "",
+        _ => &error.message,
     }
 }
 
@@ -36,7 +44,7 @@ pub(super) fn event(
     };
     let exception = Exception {
         ty: status.map_or_else(|| "panic".to_owned(), |status| format!("HTTP {status}")),
-        value: Some(error.message.clone()).filter(|message| !message.is_empty()),
+        value: Some(message(error).to_owned()).filter(|message| !message.is_empty()),
         mechanism: Some(Mechanism {
             ty: if is_panic { "panic" } else { "http" }.to_owned(),
             handled: Some(!is_panic),
@@ -56,7 +64,7 @@ pub(super) fn event(
         logger: Some("metrics".to_owned()),
         // What Sentry calls compiled programs: it knows no Rust.
         platform: Cow::Borrowed("native"),
-        timestamp: error.time,
+        timestamp: in_range(error.time),
         server_name: origin.server_name.clone().map(Cow::Owned),
         release: origin.release.clone().map(Cow::Owned),
         environment: origin.env.clone().map(Cow::Owned),
@@ -134,6 +142,14 @@ mod tests {
         assert_eq!((&exception["type"], &exception["value"]), (&"panic".into(), &Value::Null));
         assert_eq!(exception["mechanism"], json!({"type": "panic", "handled": false}));
         assert_eq!((&event["contexts"], &event["extra"]["left_out_before"]), (&Value::Null, &Value::Null));
+    }
+
+    #[test]
+    fn the_message_of_a_4xx_which_can_quote_a_client_stays_here() {
+        let event = of(&error("GET", "/items/{id}", Outcome::Status(404), "can not parse \"hunter2\""), 0);
+        assert!(!event.to_string().contains("hunter2"), "{event}");
+        assert_eq!(event["fingerprint"], json!(["GET /items/{id}", "404", ""]));
+        assert_eq!(event["exception"]["values"][0]["type"], "HTTP 404");
     }
 
     #[test]

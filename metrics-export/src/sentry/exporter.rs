@@ -15,7 +15,7 @@ use super::event::{Fingerprint, event};
 use super::limiter::Limiter;
 use super::origin::Origin;
 use super::rate_limits::RateLimits;
-use super::request::sdk;
+use super::request::{in_range, sdk};
 use super::sessions;
 use super::transaction::{sampling, transaction};
 use crate::http::Client;
@@ -79,7 +79,8 @@ impl Sentry {
         if self.attempt.until.as_ref().is_some_and(|until| Arc::ptr_eq(until, &window.total)) {
             return;
         }
-        let mut attempt = Attempt { until: Some(Arc::clone(&window.total)), ..Attempt::default() };
+        let discards = self.attempt.discards.untold();
+        let mut attempt = Attempt { until: Some(Arc::clone(&window.total)), discards, ..Attempt::default() };
         if self.max_events > 0 {
             self.add_events(&window.errors, &mut attempt);
         }
@@ -88,6 +89,13 @@ impl Sentry {
         }
         self.add_transactions(&window.requests, &mut attempt);
         self.attempt = attempt;
+    }
+
+    /// Ends with a window, so as to hold no snapshot for longer than it is of use: what was left out of it.
+    fn end(&mut self) -> Discards {
+        let mut discards = std::mem::take(&mut self.attempt).discards;
+        self.attempt.discards = discards.untold();
+        discards
     }
 
     fn add_events(&mut self, errors: &[RecentError], attempt: &mut Attempt) {
@@ -148,6 +156,31 @@ impl Sentry {
         Ok(())
     }
 
+    /// Leaves out what is left of the window.
+    fn discard_rest(&mut self, why: &str) {
+        for item in std::mem::take(&mut self.attempt.items) {
+            let (category, count) = loss(&item);
+            let why = format!("{why} to {}", name(category));
+            self.attempt.discards.add(category, Reason::SendError, count, why);
+        }
+    }
+
+    /// Tells Sentry what was left out, unless it wants nothing at all for now; then it is told with a later window. A courtesy, as all
+    /// of it is counted here, too; but for a window of which nothing else was sent.
+    fn report(&mut self, deadline: Instant) -> Result<(), Failed> {
+        let Some(report) = self.attempt.discards.report() else { return Ok(()) };
+        if self.rate_limits.forbid_all(Instant::now()) {
+            return Ok(());
+        }
+        match self.send(report, deadline) {
+            Ok(Sent::Taken | Sent::Refused(_)) => self.attempt.discards.set_told(),
+            Ok(Sent::Limited) => {}
+            Err(failed) if !self.attempt.reached => return Err(failed),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
     /// Sends one item in an envelope of its own: there can be one event in each.
     fn send(&mut self, item: EnvelopeItem, deadline: Instant) -> Result<Sent, Failed> {
         let (category, _) = loss(&item);
@@ -173,7 +206,7 @@ impl Sentry {
 
     /// One item as the bytes of an envelope.
     fn envelope(&self, item: EnvelopeItem) -> Vec<u8> {
-        let mut headers = EnvelopeHeaders::new().with_sdk(sdk()).with_sent_at(SystemTime::now());
+        let mut headers = EnvelopeHeaders::new().with_sdk(sdk()).with_sent_at(in_range(SystemTime::now()));
         match &item {
             EnvelopeItem::Event(event) => headers = headers.with_event_id(event.event_id),
             EnvelopeItem::Transaction(transaction) => {
@@ -185,7 +218,7 @@ impl Sentry {
         let mut envelope = Envelope::new().with_headers(headers);
         envelope.add_item(item);
         let mut bytes = Vec::new();
-        envelope.to_writer(&mut bytes).expect("a Vec takes everything");
+        envelope.to_writer(&mut bytes).expect("a Vec takes everything, and no time is before 1970");
         bytes
     }
 }
@@ -203,23 +236,20 @@ impl Exporter for Sentry {
         self.begin(window);
         let is_idle = self.attempt.items.is_empty() && self.attempt.discards.count == 0;
         if is_idle {
-            // Holds no snapshot for longer than it is of use.
-            self.attempt = Attempt::default();
+            self.end();
         }
         is_idle
     }
 
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
         self.begin(window);
-        self.send_all(deadline)?;
-        if let Some(report) = self.attempt.discards.report() {
-            let sent = self.send(report, deadline);
-            // A courtesy, as what was left out is counted here, too; but for a window of which nothing else was sent.
-            if !self.attempt.reached {
-                sent?;
-            }
+        match self.send_all(deadline) {
+            // What was taken is not to be counted as dropped with the rest.
+            Err(failed) if failed.permanent && self.attempt.reached => self.discard_rest(&failed.reason),
+            sent => sent?,
         }
-        let Discards { count, reason, .. } = std::mem::take(&mut self.attempt).discards;
+        self.report(deadline)?;
+        let Discards { count, reason, .. } = self.end();
         Ok(Accepted { rejected: count, reason })
     }
 }
@@ -467,6 +497,56 @@ mod tests {
         let failed = sentry.export(&window(&[NO_STOCK]), deadline()).unwrap_err();
         assert_eq!((failed.permanent, &*failed.reason), (true, "it answered 403"));
         assert_eq!(kinds(&server.join().unwrap().0), "esre");
+    }
+
+    #[test]
+    fn what_is_behind_something_that_nobody_may_send_is_left_out_and_what_was_taken_is_not() {
+        let (dsn, server) = sentry([OK, "403 no\r\n", OK]);
+        let mut sentry = Sentry::builder().dsn(dsn).release("1").build().unwrap();
+        let sent = sentry.export(&window(&[NO_STOCK, LOCKED]), deadline());
+        // One event, and three requests as sessions.
+        let reason = Some("it answered 403 to sessions".to_owned());
+        assert_eq!(sent, Ok(Accepted { rejected: 4, reason }));
+        assert_eq!(kinds(&server.join().unwrap().0), "eer");
+    }
+
+    #[test]
+    fn while_nothing_at_all_is_wanted_nothing_is_reported_either() {
+        let (dsn, server) = sentry(["429 no\r\nretry-after: 1\r\n", OK, OK]);
+        let mut sentry = Sentry::builder().dsn(dsn).sessions(false).build().unwrap();
+        let limited = sentry.export(&window(&[NO_STOCK, LOCKED, LOCKED]), deadline()).unwrap();
+        assert_eq!(limited.rejected, 3);
+        thread::sleep(Duration::from_millis(1_100));
+        // The two that Sentry knows nothing of are told later, and counted once.
+        assert_eq!(sentry.export(&window(&[NO_STOCK]), deadline()), Ok(Accepted::default()));
+        let (envelopes, _) = server.join().unwrap();
+        assert_eq!(kinds(&envelopes), "eer");
+        let Some(EnvelopeItem::ClientReport(report)) = envelopes[2].items().next() else {
+            panic!("it is one")
+        };
+        let report = serde_json::to_value(report).unwrap();
+        let expected =
+            serde_json::json!([{"category": "error", "reason": "ratelimit_backoff", "quantity": 2}]);
+        assert_eq!(report["discarded_events"], expected);
+    }
+
+    #[test]
+    fn times_before_1970_are_no_reason_to_lose_anything() {
+        let (dsn, server) = sentry([OK; 2]);
+        let mut sentry = Sentry::builder().dsn(dsn).traces_sample_rate(1.0).sessions(false).build().unwrap();
+        let mut window = window(&[NO_STOCK]);
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
+        window.errors[0].time = before;
+        window.requests = vec![RecentRequest {
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
+            endpoint: Arc::clone(&window.errors[0].endpoint),
+            outcome: Outcome::Status(200),
+            response_time: Duration::MAX,
+            trace: None,
+            randomness: 0.2,
+        }];
+        assert_eq!(sentry.export(&window, deadline()), Ok(Accepted::default()));
+        assert_eq!(kinds(&server.join().unwrap().0), "et");
     }
 
     #[test]

@@ -18,34 +18,44 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Until when each category is left out.
 #[derive(Debug, Default)]
-pub(super) struct RateLimits([Option<Instant>; CATEGORIES.len()]);
+pub(super) struct RateLimits {
+    categories: [Option<Instant>; CATEGORIES.len()],
+    /// Whatever it is.
+    all: Option<Instant>,
+}
 
 impl RateLimits {
     /// Takes over what an answer says. `Retry-After` counts where it is all that a 429 says, for all categories.
     pub(super) fn update(&mut self, answer: &Answer, now: Instant) {
-        if let Some(text) = &answer.rate_limits {
-            for (limit, categories) in text.split(',').map(read) {
-                self.extend(now + limit, |name| {
-                    categories.as_ref().is_none_or(|categories| categories.contains(name))
-                });
-            }
-        } else if answer.status == 429 {
+        let limits = answer.rate_limits.iter().flat_map(|text| text.split(','));
+        let limits: Vec<_> = limits.filter(|text| !text.trim().is_empty()).map(read).collect();
+        if limits.is_empty() && answer.status == 429 {
             let limit = answer.retry_after.unwrap_or(DEFAULT).min(LONGEST);
-            self.extend(now + limit, |_| true);
+            self.extend(now + limit, None);
         }
+        for (limit, categories) in limits {
+            self.extend(now + limit, categories);
+        }
+    }
+
+    /// Whether nothing at all may be sent.
+    pub(super) fn forbid_all(&self, now: Instant) -> bool {
+        self.all.is_some_and(|until| until > now)
     }
 
     /// How long a category is still to be left out; `None` for not at all.
     pub(super) fn left(&self, category: Category, now: Instant) -> Option<Duration> {
         let at = CATEGORIES.iter().position(|(_, known)| *known == category)?;
-        self.0[at]?.checked_duration_since(now).filter(|left| !left.is_zero())
+        self.categories[at]?.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
-    fn extend(&mut self, until: Instant, applies: impl Fn(&str) -> bool) {
-        for ((name, _), limit) in CATEGORIES.iter().zip(&mut self.0) {
-            if applies(name) {
-                *limit = Some(limit.map_or(until, |known| known.max(until)));
-            }
+    fn extend(&mut self, until: Instant, categories: Option<Categories<'_>>) {
+        let applies = |name| categories.as_ref().is_none_or(|categories| categories.contains(name));
+        let limits = CATEGORIES.iter().map(|(name, _)| applies(name)).zip(&mut self.categories);
+        for (_, limit) in
+            limits.chain([(categories.is_none(), &mut self.all)]).filter(|(applies, _)| *applies)
+        {
+            *limit = Some(limit.map_or(until, |known| known.max(until)));
         }
     }
 }
@@ -100,6 +110,9 @@ mod tests {
         }
         assert_eq!(of("1e300:error"), [Some(60), None, None]);
         assert_eq!(of("99999999:error"), [Some(86_400), None, None]);
+        // Nothing between commas is no limit.
+        assert_eq!(of("60:error:key, ,"), [Some(60), None, None]);
+        assert_eq!([of(""), of(" , ")], [[None; 3]; 2]);
         // No limit, and limits of what is not sent.
         assert_eq!([of("0:error"), of("10:replay;attachment:key")], [[None; 3]; 2]);
     }
@@ -110,7 +123,21 @@ mod tests {
         assert_eq!(limits(429, None, None), [Some(60); 3]);
         assert_eq!(limits(429, Some(0), None), [None; 3]);
         assert_eq!(limits(429, Some(7), Some("9:error:key")), [Some(9), None, None]);
+        assert_eq!(limits(429, Some(7), Some("")), [Some(7); 3]);
         assert_eq!(limits(503, Some(7), None), [None; 3]);
+    }
+
+    #[test]
+    fn a_limit_without_categories_forbids_everything() {
+        let forbidden = |status, rate_limits: &str| {
+            let rate_limits = Some(rate_limits.to_owned());
+            let answer = Answer { status, retry_after: None, rate_limits, body: Ok(Vec::new()) };
+            let (mut limits, now) = (RateLimits::default(), Instant::now());
+            limits.update(&answer, now);
+            limits.forbid_all(now)
+        };
+        assert_eq!([forbidden(200, "60::key"), forbidden(429, "")], [true; 2]);
+        assert_eq!([forbidden(429, "60:error;session;transaction"), forbidden(200, "")], [false; 2]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is told of a request, in events and in transactions alike: what the monitor knows, and nothing else.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use metrics_core::{EndpointName, Outcome, TraceContext as Trace};
 use sentry_types::protocol::v7::{
@@ -22,6 +23,11 @@ pub(super) fn name(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let cut: String = line.trim().chars().take(MAX_NAME).collect();
     cut.trim_end().to_owned()
+}
+
+/// A moment as Sentry knows it: none is before 1970.
+pub(super) fn in_range(time: SystemTime) -> SystemTime {
+    time.max(SystemTime::UNIX_EPOCH)
 }
 
 pub(super) fn tags(endpoint: &EndpointName, outcome: Outcome) -> BTreeMap<String, String> {

@@ -6,7 +6,7 @@ use metrics_core::RecentRequest;
 use sentry_types::protocol::v7::{Context, DynamicSamplingContext, Transaction};
 
 use super::origin::Origin;
-use super::request::{contexts, name, place, request, root, sdk, span, tags};
+use super::request::{contexts, in_range, name, place, request, root, sdk, span, tags};
 
 /// The transaction of a request, which has no spans within.
 pub(super) fn transaction(origin: &Origin, recent: &RecentRequest) -> Transaction<'static> {
@@ -20,8 +20,8 @@ pub(super) fn transaction(origin: &Origin, recent: &RecentRequest) -> Transactio
         sdk: Some(Cow::Owned(sdk())),
         // What Sentry calls compiled programs: it knows no Rust.
         platform: Cow::Borrowed("native"),
-        timestamp: Some(recent.time),
-        start_timestamp: recent.time.checked_sub(recent.response_time).unwrap_or(recent.time),
+        timestamp: Some(in_range(recent.time)),
+        start_timestamp: in_range(recent.time.checked_sub(recent.response_time).unwrap_or(recent.time)),
         contexts: contexts(outcome, Some(trace)),
         request: request(endpoint),
         server_name: origin.server_name.clone().map(Cow::Owned),
