@@ -204,6 +204,9 @@ impl Metrics {
         self.shared.ticker.stop();
         self.shared.alerting.stop();
         self.shared.exporting.stop(timeout);
+        // Who waits for a fleet's answer would hold up what comes next.
+        #[cfg(feature = "redis")]
+        self.shared.fleet.iter().for_each(|fleet| fleet.stop_answering());
         let has_ended = self.shared.background.shutdown(timeout).await;
         let left = || timeout.saturating_sub(begun.elapsed());
         #[cfg(feature = "redis")]
@@ -215,14 +218,14 @@ impl Metrics {
         self.shared.exporting.give_up(Instant::now()) && has_left && has_finished && has_ended
     }
 
-    /// Has the last report written; whether that was in time.
+    /// Has the last report written; whether it was, in time.
     #[cfg(feature = "redis")]
     async fn leave_fleet(&self, left: impl Fn() -> Duration) -> bool {
         let Some(fleet) = &self.shared.fleet else { return true };
         // What is under way is to be in the last write.
         background::wait(|| self.shared.registry.summary().in_flight == 0, left() / 2).await;
         fleet.stop();
-        background::wait(|| fleet.is_finished(), left()).await
+        background::wait(|| fleet.is_finished(), left()).await && fleet.status().failing.is_none()
     }
 
     /// The figures.

@@ -78,7 +78,7 @@ impl Call {
         let state = match &asked {
             Ok(found) => FleetState::found(found),
             Err(stale) if matches!(self, Self::Reset) => {
-                return Err(Failed::Unavailable(format!("nothing was reset: {stale}")));
+                return Err(Failed::Unavailable(stale.to_string()));
             }
             Err(stale) => FleetState::stale(stale, &status),
         };
@@ -97,7 +97,12 @@ impl Call {
                 let found = asked.as_ref().ok().and_then(|found| ConsumersBody::of_fleet(found, top));
                 answer::success(FleetBody::new(found.unwrap_or_else(own), state))
             }
-            Self::Summary | Self::Reset => {
+            Self::Reset => {
+                // Without reports nothing was counted.
+                let nothing = || SummaryBody::from(&Registry::new().summary());
+                answer::success(FleetBody::new(summary.map_or_else(nothing, SummaryBody::from), state))
+            }
+            Self::Summary => {
                 let own = || SummaryBody::from(&shared.history.summary(window));
                 answer::success(FleetBody::new(summary.map_or_else(own, SummaryBody::from), state))
             }

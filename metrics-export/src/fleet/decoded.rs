@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metrics_core::{
-    EndpointName, EndpointParts, GroupParts, Histogram, MetricStateParts, Outcome, PartsError, RecentError,
-    Snapshot, SnapshotParts,
+    EndpointName, EndpointParts, GroupParts, Health, Histogram, MetricStateParts, Outcome, PartsError,
+    RecentError, Snapshot, SnapshotParts,
 };
 
 use super::bytes::Reader;
@@ -79,11 +79,21 @@ impl Decoded {
             }
         }
         if read.instance.presence(now) != Presence::Up {
-            (read.rest.in_flight, read.rest.open_streams) = (0, 0);
-            read.endpoints.iter_mut().for_each(|endpoint| endpoint.in_flight = 0);
-            read.rest.metrics.retain(|metric| !matches!(metric.state, MetricStateParts::Gauge(_)));
+            read.drop_live();
         }
         Ok(read)
+    }
+
+    /// Leaves out what an instance has at the moment, as of a window that has a later one.
+    pub(super) fn drop_what_is_now(&mut self) {
+        self.drop_live();
+        self.rest.health = Health::default();
+    }
+
+    fn drop_live(&mut self) {
+        (self.rest.in_flight, self.rest.open_streams) = (0, 0);
+        self.endpoints.iter_mut().for_each(|endpoint| endpoint.in_flight = 0);
+        self.rest.metrics.retain(|metric| !matches!(metric.state, MetricStateParts::Gauge(_)));
     }
 
     /// The report with whole histograms.

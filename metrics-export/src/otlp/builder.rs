@@ -197,8 +197,12 @@ impl Builder {
         }
         let protocol = self.protocol.unwrap_or_default();
         let endpoint = self.endpoint.take().unwrap_or_else(|| metrics_of(protocol.default_endpoint()).into());
-        // Also what checks the settings of a connection by gRPC: they are the same.
-        let mut client = self.connection.client(endpoint.expose())?;
+        let mut client = match protocol {
+            Protocol::HttpBinary => self.connection.client(endpoint.expose())?,
+            // What checks the URL and the headers: they are the same.
+            #[cfg(feature = "otlp-grpc")]
+            Protocol::Grpc => crate::http::Client::new(endpoint.expose(), None, 0)?,
+        };
         for (name, value) in &self.headers {
             let with = client.header(name, value.expose());
             client = with.ok_or_else(|| BuildError::Header { name: name.clone() })?;

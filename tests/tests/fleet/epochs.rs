@@ -68,13 +68,43 @@ fn an_epoch_is_kept_by_the_instances_when_redis_loses_it() {
 #[test]
 #[ignore = "needs redis-server"]
 fn an_instance_that_stops_in_order_writes_once_more_and_says_so() {
-    let redis = Redis::start();
+    writes_once_more(|_| {});
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn an_instance_that_stops_in_order_writes_once_more_even_if_its_connection_was_closed_meanwhile() {
+    writes_once_more(|redis| drop(redis.cli(&["client", "kill", "type", "normal"])));
+}
+
+/// An instance that writes once a minute.
+fn slow(redis: &Redis) -> [tests::Example; 1] {
     let url = redis.url();
-    let slow = ["--workers", "1", "--redis", &url, "--instance", "slow", "--interval", "600000"];
-    let stopping = tests::Example::start_with("redis-cluster", &slow);
-    let other = instance(&url, "other");
-    let instances = [stopping];
+    let slow = ["--workers", "1", "--redis", &url, "--instance", "slow", "--interval", "60000"];
+    [tests::Example::start_with("redis-cluster", &slow)]
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_reset_where_there_are_no_reports_has_nothing_to_show() {
+    let redis = Redis::start();
+    let instances = slow(&redis);
+    let (calls, ()) = under_load(&instances, || sleep(Duration::from_millis(200)));
+    assert!(calls > 0);
+    redis.cli(&["flushall"]);
+    let closed = instances[0].client().metrics("POST", "fleet/reset");
+    assert_eq!(
+        (&closed["total_calls"], &closed["reports"], &closed["stale"]),
+        (&0.into(), &0.into(), &false.into())
+    );
+}
+
+fn writes_once_more(before: impl FnOnce(&Redis)) {
+    let redis = Redis::start();
+    let instances = slow(&redis);
+    let other = instance(&redis.url(), "other");
     let (calls, ()) = under_load(&instances, || sleep(Duration::from_millis(500)));
+    before(&redis);
     instances[0].signal("INT");
     settled(&other, calls);
     let body = until(&other, "fleet/instances", |body| body["instances"].as_array().unwrap().len() == 2);

@@ -44,7 +44,11 @@ impl Link {
                                 _ => info.addr().clone(),
                             };
                             let info = info.set_addr(addr).set_redis_settings(login.clone());
-                            return single(info, timeout).map(Self::Single);
+                            // Another Sentinel may know of a later one.
+                            match single(info, timeout) {
+                                Ok(link) => return Ok(Self::Single(link)),
+                                Err(error) => why = error,
+                            }
                         }
                         Err(error) => why = error,
                     }

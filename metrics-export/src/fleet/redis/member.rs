@@ -108,6 +108,11 @@ impl Member {
         &self.shared.settings.instance
     }
 
+    /// Answers nobody any more: who waits is told so.
+    pub fn stop_answering(&self) {
+        self.shared.view.stop();
+    }
+
     /// Writes once more, and ends. Does not wait for that.
     pub fn stop(&self) {
         self.shared.stop();

@@ -10,7 +10,7 @@ use redis::{Cmd, Value};
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::Link;
 use super::member::Shared;
-use super::view::{Answer, Question};
+use super::view::{Answer, Failed, Question};
 use super::write::{epoch_of, get, refused};
 use crate::fleet::decoded::Decoded;
 use crate::fleet::{Fleet, MAX_REPORT_BYTES};
@@ -33,7 +33,7 @@ const MAX_ADDERS: usize = 4;
 /// The longest name of an instance with its start, in bytes.
 const MAX_ID_BYTES: usize = 96;
 
-pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, String> {
+pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, Failed> {
     let begun = Instant::now();
     let now = SystemTime::now();
     let found = link.run(&[get(&shared.keys.epoch(), 20)])?;
@@ -48,7 +48,7 @@ pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Re
         Question::Minutes { minutes, routes } => {
             let detail = if routes { Detail::Routes } else { Detail::Total };
             let this = minute_of(now);
-            let minutes = (0..=minutes.into()).rev().map(|ago| this.saturating_sub(ago));
+            let minutes = (0..=minutes.into()).map(|ago| this.saturating_sub(ago));
             minutes.map(|minute| shared.keys.window(detail, minute, id)).collect()
         }
     };
@@ -58,7 +58,9 @@ pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Re
         let next = (since_1970(SystemTime::now()).as_millis() as u64).max(epoch + 1);
         let mut command = redis::cmd("SET");
         command.arg(shared.keys.epoch()).arg(next);
-        refused(link.run(&[command])?)?;
+        // Once it is sent, only an answer tells.
+        let answers = link.run(&[command]).map_err(|reason| Failed { reason, may_be_reset: true })?;
+        refused(answers)?;
         shared.learn_epoch(next);
         shared.write_now();
     }
@@ -71,9 +73,12 @@ struct Found<'a> {
     id: &'a str,
     key: &'a str,
     report: Vec<u8>,
+    /// Whether it is the newest of its instance, of which alone it counts what it has now.
+    is_newest: bool,
 }
 
-/// Reads what is under these keys, and adds it up in other threads meanwhile. Gives how many bytes it was, too.
+/// Reads what is under these keys, those of an instance newest first, and adds it up in other threads meanwhile. Gives how many bytes
+/// it was, too.
 fn add_all(
     link: &mut Link,
     wanted: &[(&String, String)],
@@ -83,6 +88,7 @@ fn add_all(
     let fleet = Mutex::new(fleet);
     let refuse = |key: &str, why: &str| locked(&fleet).refuse(key, why);
     let mut bytes = 0;
+    let mut newest_of = None;
     thread::scope(|scope| {
         // The service has the other half of the processors.
         let adders =
@@ -94,8 +100,8 @@ fn add_all(
             let (waiting, fleet) = (Arc::clone(&waiting), &fleet);
             let adder = move || {
                 loop {
-                    let Ok(Found { id, key, report }) = locked(&waiting).recv() else { return };
-                    add(fleet, id, key, &report);
+                    let Ok(found) = locked(&waiting).recv() else { return };
+                    add(fleet, &found);
                 }
             };
             let thread = thread::Builder::new().name("metrics-fleet-add".to_owned());
@@ -120,8 +126,9 @@ fn add_all(
                     Ok(Value::BulkString(report)) if report.is_empty() => {}
                     Ok(Value::BulkString(report)) => {
                         bytes += report.len();
+                        let is_newest = newest_of.replace(id) != Some(id);
                         // Nobody is there to take it only if adding up panicked, of which the end of the scope tells.
-                        let _ = found.send(Found { id, key, report });
+                        let _ = found.send(Found { id, key, report, is_newest });
                     }
                     Ok(_) => refuse(key, "the answer is no string"),
                     Err(error) => refuse(key, &error),
@@ -134,12 +141,16 @@ fn add_all(
 }
 
 /// Adds a report, unless it is one of another instance.
-fn add(fleet: &Mutex<Fleet>, wanted: &str, key: &str, bytes: &[u8]) {
+fn add(fleet: &Mutex<Fleet>, &Found { id: wanted, key, ref report, is_newest }: &Found<'_>) {
     let now = locked(fleet).now();
-    let read = guarded("reading it", || Decoded::read_at(bytes, now).map_err(|error| error.to_string()));
-    match read {
-        Ok(report) if id(&report.instance.name, report.instance.started) == wanted => {
-            locked(fleet).add(key, report, bytes.len());
+    let bytes = report.len();
+    let read = || Decoded::read_at(report, now).map_err(|error| error.to_string());
+    match guarded("reading it", read) {
+        Ok(mut report) if id(&report.instance.name, report.instance.started) == wanted => {
+            if !is_newest {
+                report.drop_what_is_now();
+            }
+            locked(fleet).add(key, report, bytes);
         }
         Ok(_) => locked(fleet).refuse(key, "the report is of another instance"),
         Err(reason) => locked(fleet).refuse(key, &reason),
@@ -147,10 +158,10 @@ fn add(fleet: &Mutex<Fleet>, wanted: &str, key: &str, bytes: &[u8]) {
 }
 
 /// What `work` gives, or that it panicked: whatever is found somewhere must not end the thread that is to read it.
-pub(super) fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(super) fn guarded<T, E: From<String>>(what: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     // What it was at is given up with it.
     let result = panic::catch_unwind(AssertUnwindSafe(work));
-    result.unwrap_or_else(|_| Err(format!("{what} panicked, which is a bug of this library")))
+    result.unwrap_or_else(|_| Err(format!("{what} panicked, which is a bug of this library").into()))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -205,13 +216,47 @@ fn instances(
 
 #[cfg(test)]
 mod tests {
+    use metrics_core::{MetricFigures, Registry};
+
     use super::*;
+    use crate::fleet::{Instance, Report};
+
+    #[test]
+    fn what_an_instance_has_now_counts_once_in_a_window_of_several_reports() {
+        let registry = Registry::new();
+        let endpoint = registry.endpoint("GET", "/");
+        registry.record_nanos(endpoint, 200, 1_000);
+        registry.gauge("depth").unwrap().set(5.0);
+        let _under_way = registry.recorder().start();
+        let snapshot = registry.snapshot();
+        let now = snapshot.taken();
+        let instance = Instance {
+            service: "shop".to_owned(),
+            name: "a".to_owned(),
+            version: String::new(),
+            started: now,
+            written: now,
+            interval: Duration::from_secs(10),
+            epoch: 0,
+            stopped: false,
+        };
+        let wanted = id("a", now);
+        let report = Report { instance, snapshot, errors: Vec::new() }.encode();
+        let fleet = Mutex::new(Fleet::new(now));
+        for is_newest in [true, false, false] {
+            add(&fleet, &Found { id: &wanted, key: "a key", report: report.clone(), is_newest });
+        }
+        let summary = locked(&fleet).summary().unwrap();
+        assert_eq!((summary.total.calls, summary.in_flight), (3, 1));
+        assert_eq!(summary.health.max_series, 1_024);
+        assert_eq!(summary.business[0].figures, MetricFigures::Gauge(5.0));
+    }
 
     #[test]
     fn a_panic_is_told_as_what_went_wrong() {
-        assert_eq!(guarded("it", || Ok(7)), Ok(7));
-        assert_eq!(guarded::<()>("it", || Err("no".to_owned())), Err("no".to_owned()));
-        let panicked = guarded::<()>("it", || panic!("of a test"));
+        assert_eq!(guarded("it", || Ok::<_, String>(7)), Ok(7));
+        assert_eq!(guarded::<(), _>("it", || Err("no".to_owned())), Err("no".to_owned()));
+        let panicked = guarded::<(), String>("it", || panic!("of a test"));
         assert_eq!(panicked, Err("it panicked, which is a bug of this library".to_owned()));
     }
 }

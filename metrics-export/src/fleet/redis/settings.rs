@@ -28,6 +28,9 @@ pub struct Settings {
     pub(super) max_significant_digits: u8,
 }
 
+/// The most instances that can be read.
+pub(super) const MAX_INSTANCES: usize = 10_000;
+
 /// A setting that is out of range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {value}; allowed: {allowed}")]
@@ -101,14 +104,14 @@ impl Settings {
         self
     }
 
-    /// How often the figures are written, 100 ms to 10 min; default: 10 s. All instances of a service need the same. An
+    /// How often the figures are written, 100 ms to 1 min; default: 10 s. All instances of a service need the same. An
     /// instance that is killed takes what it counted since its last write with it.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// How long the figures of an instance are kept after its last write, 1 min to 30 days; default: 24 h.
+    /// How long the figures of an instance are kept after its last write, 10 min to 30 days; default: 24 h.
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
         self
@@ -148,15 +151,15 @@ impl Settings {
         }
         let seconds = Duration::from_secs;
         for (field, value, (from, to), allowed) in [
-            ("interval", self.interval, (Duration::from_millis(100), seconds(600)), "100 ms to 10 min"),
-            ("retention", self.retention, (seconds(60), seconds(30 * 86_400)), "1 min to 30 days"),
+            ("interval", self.interval, (Duration::from_millis(100), seconds(60)), "100 ms to 1 min"),
+            ("retention", self.retention, (seconds(600), seconds(30 * 86_400)), "10 min to 30 days"),
             ("timeout", self.timeout, (Duration::from_millis(10), seconds(60)), "10 ms to 60 s"),
         ] {
             if !(from..=to).contains(&value) {
                 return refused(field, format!("{value:?}"), allowed);
             }
         }
-        if !(1..=10_000).contains(&self.max_instances) {
+        if !(1..=MAX_INSTANCES).contains(&self.max_instances) {
             return refused("max_instances", self.max_instances.to_string(), "1 to 10000");
         }
         if !(1..=3).contains(&self.max_significant_digits) {
@@ -194,7 +197,7 @@ mod tests {
             refused(|s| s.instance("a b")),
             "instance is \"a b\"; allowed: 1 to 64 letters, digits and -._"
         );
-        assert_eq!(refused(|s| s.interval(Duration::ZERO)), "interval is 0ns; allowed: 100 ms to 10 min");
+        assert_eq!(refused(|s| s.interval(Duration::ZERO)), "interval is 0ns; allowed: 100 ms to 1 min");
         assert_eq!(refused(|s| s.max_instances(0)), "max_instances is 0; allowed: 1 to 10000");
         assert_eq!(refused(|s| s.max_significant_digits(4)), "max_significant_digits is 4; allowed: 1 to 3");
         let settings = Settings::new("redis://:hunter2@a").unwrap();

@@ -17,6 +17,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long somebody waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long somebody waits for a reset that is under way: longer than any read.
+const UNDER_WAY: Duration = Duration::from_secs(20);
+
 /// How long somebody waits who can expect that there is none.
 const IMPATIENCE: Duration = Duration::from_millis(100);
 
@@ -65,7 +68,7 @@ impl Answer {
     }
 }
 
-/// There is no answer, for the time being.
+/// There is no answer, for the time being. Of a [reset](Question::Reset) the reason says whether it was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Stale {
@@ -73,6 +76,20 @@ pub struct Stale {
     pub since: SystemTime,
     /// Why.
     pub reason: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) reason: String,
+    /// Whether a reset was asked for, and nobody knows whether Redis did it.
+    pub(super) may_be_reset: bool,
+}
+
+impl From<String> for Failed {
+    fn from(reason: String) -> Self {
+        Self { reason, may_be_reset: false }
+    }
 }
 
 /// Shared by those who ask and the thread that reads.
@@ -86,9 +103,26 @@ pub(super) struct View {
 struct State {
     answers: HashMap<Question, (Instant, Arc<Answer>)>,
     wanted: Vec<Question>,
+    /// What is being read.
+    begun: Option<Question>,
     /// When it failed last, if it did not succeed since.
     failed: Option<(Instant, Stale)>,
+    /// Whether that was a reset of which nobody knows whether Redis did it.
+    may_be_reset: bool,
     stopped: bool,
+}
+
+impl State {
+    /// What somebody is told who asked, and gets no answer.
+    fn told(&self, question: Question, stale: &Stale) -> Stale {
+        let Stale { since, reason } = stale.clone();
+        let reason = match question {
+            Question::Reset if self.may_be_reset => format!("whether it was reset is not known: {reason}"),
+            Question::Reset => format!("nothing was reset: {reason}"),
+            _ => reason,
+        };
+        Stale { since, reason }
+    }
 }
 
 impl View {
@@ -104,7 +138,9 @@ impl View {
             }
         }
         let patience = match &state.failed {
-            Some((at, stale)) if at.elapsed() < FRESH => return Err(stale.clone()),
+            Some((at, stale)) if at.elapsed() < FRESH && question != Question::Reset => {
+                return Err(stale.clone());
+            }
             // A reset is worth waiting for.
             Some(_) if question != Question::Reset => IMPATIENCE,
             _ => PATIENCE,
@@ -119,9 +155,12 @@ impl View {
                 _ => {}
             }
             match &state.failed {
-                Some((at, stale)) if *at >= asked => return Err(stale.clone()),
+                Some((at, stale)) if *at >= asked => return Err(state.told(question, stale)),
                 _ => {}
             }
+            // One that has begun cannot be taken back.
+            let is_under_way = question == Question::Reset && state.begun == Some(question);
+            let patience = if is_under_way { UNDER_WAY } else { patience };
             let Some(left) = patience.checked_sub(asked.elapsed()) else {
                 match state.answers.get(&question) {
                     Some((read, answer))
@@ -135,10 +174,16 @@ impl View {
                 }
                 let known = state.failed.as_ref().map(|(_, stale)| stale.clone());
                 let late = || Stale { since: asked_at, reason: "there was no answer in time".to_owned() };
-                return Err(known.unwrap_or_else(late));
+                if question == Question::Reset {
+                    state.wanted.retain(|wanted| *wanted != question);
+                    state.may_be_reset = is_under_way;
+                }
+                return Err(state.told(question, &known.unwrap_or_else(late)));
             };
-            if state.stopped {
-                return Err(Stale { since: asked_at, reason: "the service is shutting down".to_owned() });
+            if state.stopped && !is_under_way {
+                let stopped = Stale { since: asked_at, reason: "the service is shutting down".to_owned() };
+                state.may_be_reset = false;
+                return Err(state.told(question, &stopped));
             }
             (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
@@ -151,11 +196,12 @@ impl View {
     }
 
     /// Has what is asked for read, until it is stopped.
-    pub(super) fn run(&self, mut read: impl FnMut(Question) -> Result<Answer, String>) {
+    pub(super) fn run(&self, mut read: impl FnMut(Question) -> Result<Answer, Failed>) {
         while let Some(question) = self.next() {
             let result = read(question);
             let mut state = self.lock();
             state.wanted.retain(|wanted| *wanted != question);
+            state.begun = None;
             match result {
                 Ok(answer) => {
                     if question == Question::Reset {
@@ -164,7 +210,8 @@ impl View {
                     state.answers.insert(question, (Instant::now(), Arc::new(answer)));
                     state.failed = None;
                 }
-                Err(reason) => {
+                Err(Failed { reason, may_be_reset }) => {
+                    state.may_be_reset = may_be_reset;
                     let since = state.failed.take().map_or_else(SystemTime::now, |(_, stale)| stale.since);
                     state.failed = Some((Instant::now(), Stale { since, reason }));
                     state.wanted.clear();
@@ -183,6 +230,7 @@ impl View {
                 return None;
             }
             if let Some(&question) = state.wanted.first() {
+                state.begun = Some(question);
                 return Some(question);
             }
             state.answers.retain(|_, (read, answer)| read.elapsed() < answer.is_of_use());
@@ -201,7 +249,7 @@ impl View {
 }
 
 /// Reads over one link as long as it works.
-pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, String> {
+pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, Failed> {
     let mut link = None;
     move |question| {
         let result = read::guarded("adding up", || read_with(&shared, &mut link, question));
@@ -213,13 +261,14 @@ pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answ
 }
 
 /// Reads over the link that is there, or over a new one.
-fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Result<Answer, String> {
+fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Result<Answer, Failed> {
     let settings = &shared.settings;
     let connect = || Link::connect(&settings.address, settings.timeout);
     if let Some(idle) = link {
-        // It may have been closed meanwhile. A reset can be repeated as well, since the later one counts.
-        if let Ok(answer) = read::answer(shared, idle, question) {
-            return Ok(answer);
+        // It may have been closed meanwhile. What was perhaps reset is not read again: it would be the figures of the next epoch.
+        match read::answer(shared, idle, question) {
+            Err(failed) if !failed.may_be_reset => {}
+            known => return known,
         }
     }
     read::answer(shared, link.insert(connect()?), question)
@@ -245,7 +294,9 @@ mod tests {
         let view = &View::default();
         let (answers, reader) = mpsc::channel();
         thread::scope(|scope| {
-            scope.spawn(move || view.run(|_| reader.recv().unwrap_or(Err("read too often".to_owned()))));
+            scope.spawn(move || {
+                view.run(|_| reader.recv().unwrap_or(Err("read too often".to_owned().into())))
+            });
             answers.send(Ok(answer(PATIENCE))).unwrap();
             let first = view.ask(QUESTION).unwrap();
             drop(answers);
@@ -278,10 +329,47 @@ mod tests {
             let reset = scope.spawn(|| asked(Question::Reset, Duration::from_secs(1), None));
             let failing = scope.spawn(|| asked(QUESTION, Duration::from_secs(10), Some(away.clone())));
             assert_eq!(old.join().unwrap(), Ok(()));
-            for late in [too_old, reset] {
-                assert_eq!(late.join().unwrap().unwrap_err().reason, "there was no answer in time");
-            }
+            assert_eq!(too_old.join().unwrap().unwrap_err().reason, "there was no answer in time");
+            let reset = reset.join().unwrap().unwrap_err().reason;
+            assert_eq!(reset, "nothing was reset: there was no answer in time");
             assert_eq!(failing.join().unwrap(), Err(away.clone()));
         });
+    }
+
+    #[test]
+    fn a_reset_that_nobody_waits_for_any_more_is_not_done_and_one_that_has_begun_is_waited_for() {
+        let view = &View::default();
+        let (answers, reader) = mpsc::channel::<Result<Answer, Failed>>();
+        let (reading, questions) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                view.run(|question| {
+                    reading.send(question).unwrap();
+                    reader.recv().unwrap_or(Err("no more".to_owned().into()))
+                })
+            });
+            // Behind another read that takes too long.
+            let other = scope.spawn(|| view.ask(QUESTION));
+            assert_eq!(questions.recv(), Ok(QUESTION));
+            let given_up = view.ask(Question::Reset).unwrap_err();
+            assert_eq!(given_up.reason, "nothing was reset: there was no answer in time");
+            other.join().unwrap().unwrap_err();
+            answers.send(Ok(answer(Duration::ZERO))).unwrap();
+
+            let reset = scope.spawn(|| view.ask(Question::Reset).map(drop));
+            // The one that was given up is not among them.
+            assert_eq!(questions.recv(), Ok(Question::Reset));
+            thread::sleep(PATIENCE + FRESH);
+            answers.send(Ok(answer(Duration::ZERO))).unwrap();
+            assert_eq!(reset.join().unwrap(), Ok(()));
+
+            let lost = scope.spawn(|| view.ask(Question::Reset).map(drop));
+            assert_eq!(questions.recv(), Ok(Question::Reset));
+            answers.send(Err(Failed { reason: "timed out".to_owned(), may_be_reset: true })).unwrap();
+            let lost = lost.join().unwrap().unwrap_err();
+            assert_eq!(lost.reason, "whether it was reset is not known: timed out");
+            view.stop();
+        });
+        assert!(questions.try_recv().is_err());
     }
 }

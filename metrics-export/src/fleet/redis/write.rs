@@ -27,6 +27,9 @@ use crate::fleet::{Instance, Report};
 /// How far ahead of our clock an epoch may be, before it is taken for rubbish.
 const MAX_AHEAD: Duration = Duration::from_secs(3_600);
 
+/// The most instances that the index keeps: as many as can be read.
+const MAX_INDEXED: i64 = super::settings::MAX_INSTANCES as i64;
+
 /// The longest pause is this many times as long as the interval.
 const MAX_PAUSE: u32 = 6;
 
@@ -74,7 +77,13 @@ impl Writer {
         loop {
             let begun = Instant::now();
             let stopping = self.shared.is_stopped();
-            let result = self.write(stopping);
+            let was_connected = self.link.is_some();
+            let mut result = self.write(stopping);
+            if result.is_err() && was_connected {
+                // It may have been closed meanwhile, and the last write has no other chance.
+                self.link = None;
+                result = self.write(stopping);
+            }
             let took = begun.elapsed();
             let failed = result.is_err();
             self.shared.with_status(|status| {
@@ -188,12 +197,15 @@ impl Writer {
             commands.push(command("SET", &shared.keys.epoch()).arg(self.epoch).clone());
         }
         let this_minute = minute_of(now);
-        if this_minute > self.minute.0 {
-            let old = millis(now).saturating_sub(settings.retention.as_millis() as u64);
-            commands.push(command("ZREMRANGEBYSCORE", &index).arg("-inf").arg(old).clone());
+        // Not only later: a clock that was set back begins a minute, too.
+        let has_ended = this_minute != self.minute.0;
+        if has_ended {
+            // By their number and not by their age: one whose clock is ahead would drop all others.
+            let last = -1 - MAX_INDEXED;
+            commands.push(command("ZREMRANGEBYRANK", &index).arg(0).arg(last).clone());
         }
         refused(link.run(&commands)?)?;
-        if this_minute > self.minute.0 {
+        if has_ended {
             self.minute = (this_minute, snapshot);
         }
         all += (own.len() + total.len() + routes.len()) as u64;
