@@ -18,7 +18,7 @@ use crate::endpoints::{DEFAULT_TOP, parse_top, resource};
 
 impl Builder {
     /// Makes this instance one of a fleet: it writes its figures to a Redis, and `GET fleet/summary`, `fleet/routes` and
-    /// `fleet/instances` show those of all instances of the service; default: it is alone.
+    /// `fleet/instances` show those of all instances of the service; default: it is alone. A registry is one instance, once in a process.
     ///
     /// ```
     /// use metrics_actix::fleet::Settings;

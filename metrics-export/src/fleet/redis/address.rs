@@ -1,6 +1,6 @@
 //! Where a Redis is: one server, a cluster, or a master that Sentinels know.
 
-use redis::{ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 
 /// Where a Redis is.
 #[derive(Clone)]
@@ -109,7 +109,11 @@ impl Address {
 
 fn info(url: &str) -> Result<ConnectionInfo, AddressError> {
     // The kind of error only: what it quotes could be a password.
-    url.into_connection_info().map_err(|error| AddressError { reason: error.category().to_owned() })
+    let info = url.into_connection_info();
+    let info = info.map_err(|error| AddressError { reason: error.category().to_owned() })?;
+    // By the later one a password goes into HELLO, which a server that does not know it quotes.
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+    Ok(info.set_redis_settings(settings))
 }
 
 #[cfg(test)]
@@ -122,6 +126,10 @@ mod tests {
         let Address::Single(single) = single else { panic!() };
         assert_eq!(single.redis_settings().username(), Some("ann"));
         assert_eq!(single.redis_settings().db(), 2);
+        let newer = Address::parse("redis://ann:secret@a/0?protocol=resp3").unwrap();
+        assert!(
+            matches!(newer, Address::Single(info) if info.redis_settings().protocol() == ProtocolVersion::RESP2)
+        );
         let sentinel = Address::parse("redis+sentinel://:secret@a:26379,b:26379/mymaster/3").unwrap();
         let Address::Sentinel { sentinels, master, login } = sentinel else { panic!() };
         assert_eq!((sentinels.len(), master.as_str(), login.db()), (2, "mymaster", 3));

@@ -56,13 +56,13 @@ struct State {
 
 impl Member {
     /// Starts to write the figures of a registry. Whether the Redis is there does not matter for that: it is tried again
-    /// and again.
+    /// and again. A registry is one instance: a second member for it would write all that it counted once more.
     ///
     /// # Errors
     ///
-    /// When a setting is out of range, or the system gives no thread.
+    /// When a setting is out of range, the registry has room for more endpoints than a report, or the system gives no thread.
     pub fn start(registry: Registry, settings: Settings) -> Result<Self, StartError> {
-        settings.check()?;
+        settings.check(&registry)?;
         // Unless the application chose its cryptography already. Where several are built in, rustls would not choose.
         #[cfg(feature = "redis-tls")]
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use metrics_core::Registry;
+
 use super::address::{Address, AddressError};
 
 /// What a member of a fleet is told: where the Redis is, and who it is itself.
@@ -137,8 +139,13 @@ impl Settings {
         self
     }
 
-    pub(super) fn check(&self) -> Result<(), SettingsError> {
+    pub(super) fn check(&self, registry: &Registry) -> Result<(), SettingsError> {
         let refused = |field, value: String, allowed| Err(SettingsError { field, value, allowed });
+        // What is over the most of a report would be in no report.
+        let max_series = registry.snapshot().health().max_series;
+        if max_series > 19_000 {
+            return refused("max_series of the registry", max_series.to_string(), "1 to 19000 in a fleet");
+        }
         if !valid(&self.instance) {
             return refused("instance", format!("{:?}", self.instance), "1 to 64 letters, digits and -._");
         }
@@ -191,7 +198,8 @@ mod tests {
     #[test]
     fn a_setting_out_of_range_is_refused_with_what_is_allowed() {
         let refused = |change: fn(Settings) -> Settings| {
-            change(Settings::new("redis://:hunter2@a").unwrap()).check().unwrap_err().to_string()
+            let settings = change(Settings::new("redis://:hunter2@a").unwrap());
+            settings.check(&Registry::new()).unwrap_err().to_string()
         };
         assert_eq!(
             refused(|s| s.instance("a b")),
@@ -202,6 +210,9 @@ mod tests {
         assert_eq!(refused(|s| s.max_significant_digits(4)), "max_significant_digits is 4; allowed: 1 to 3");
         let settings = Settings::new("redis://:hunter2@a").unwrap();
         assert!(!format!("{settings:?}").contains("hunter2"));
-        assert_eq!(settings.check(), Ok(()));
+        assert_eq!(settings.check(&Registry::new()), Ok(()));
+        let large = Registry::builder().max_series(19_001).build().unwrap();
+        let error = settings.check(&large).unwrap_err().to_string();
+        assert_eq!(error, "max_series of the registry is 19001; allowed: 1 to 19000 in a fleet");
     }
 }
