@@ -74,6 +74,7 @@ mod reader;
 mod recorder;
 mod registry;
 mod request_log;
+mod setting;
 mod shard;
 mod snapshot;
 mod summary;
@@ -101,6 +102,7 @@ pub use parts::{
 pub use recorder::{Recorder, Start};
 pub use registry::Registry;
 pub use request_log::{RecentRequest, RequestCursor};
+pub use setting::InvalidSetting;
 pub use snapshot::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Health, Snapshot};
 pub use summary::{EndpointSummary, Figures, RecentError, Summary};
 pub use trace::{ParseSpanIdError, ParseTraceIdError, SpanId, TraceContext, TraceId};

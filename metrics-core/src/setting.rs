@@ -1,0 +1,72 @@
+//! The error for a setting that is refused.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A setting that was refused: which one, what it was set to, and what is allowed.
+///
+/// One type for all builders, from the registry's to those of exporters, so that all of them say the same three things.
+/// A secret is never repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidSetting {
+    field: Cow<'static, str>,
+    value: Option<String>,
+    allowed: Cow<'static, str>,
+}
+
+impl InvalidSetting {
+    /// A setting whose value may be shown.
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        value: impl fmt::Display,
+        allowed: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { field: field.into(), value: Some(value.to_string()), allowed: allowed.into() }
+    }
+
+    /// A setting whose value is a secret, or too long to repeat.
+    pub fn secret(field: impl Into<Cow<'static, str>>, allowed: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: field.into(), value: None, allowed: allowed.into() }
+    }
+
+    /// The setter, variable or key in a file that was given the value.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// The value; `None` if it is a secret.
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
+    /// What is allowed instead.
+    pub fn allowed(&self) -> &str {
+        &self.allowed
+    }
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, value, allowed } = self;
+        match value {
+            Some(value) => write!(f, "{field} is {value}; allowed: {allowed}"),
+            None => write!(f, "{field} is invalid; allowed: {allowed}"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidSetting {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_setting_says_field_value_and_what_is_allowed_but_no_secret() {
+        let number = InvalidSetting::new("max_series", 0, "1 to 65,536");
+        assert_eq!(number.to_string(), "max_series is 0; allowed: 1 to 65,536");
+        let token = InvalidSetting::secret("read_token", "at least 16 letters and digits");
+        assert_eq!(token.to_string(), "read_token is invalid; allowed: at least 16 letters and digits");
+        assert_eq!((token.field(), token.value()), ("read_token", None));
+    }
+}
