@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Block, Cell, RARE, RECENT};
 use crate::layout::{Layout, MAX_OCTAVES};
-use crate::place::COUNTS;
-use crate::prefetch::prefetch;
+use crate::record::place::COUNTS;
+use crate::record::prefetch::prefetch;
 use crate::sync::{Ordering, fence};
 
 /// Readings that a running writer may disturb before the reader makes do with less.

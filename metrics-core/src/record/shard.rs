@@ -7,17 +7,20 @@
 //! halves of a [`Gauge`] only grow; `ended` is stored with Release and loaded with Acquire, so a reader that sees something
 //! ended sees it begun.
 
+pub(crate) mod counters;
+pub(crate) mod distinct;
+
 use std::ops::Range;
 
 use crossbeam_utils::CachePadded;
 
-use crate::business::MetricCells;
-use crate::cell::{Bytes, Cell, Header, Moment, Patience, Reading, Seen};
-use crate::consumer::{ConsumerCells, Consumers};
-use crate::endpoint::{EndpointId, Endpoints};
+use crate::labels::consumer::{ConsumerCells, Consumers};
+use crate::labels::endpoint::{EndpointId, Endpoints};
 use crate::layout::Layout;
-use crate::place::Place;
-use crate::published::Published;
+use crate::record::cell::{Bytes, Cell, Header, Moment, Patience, Reading, Seen};
+use crate::record::place::Place;
+use crate::record::published::Published;
+use crate::record::shard::counters::MetricCells;
 use crate::sync::{AtomicU64, Ordering, add, end};
 
 /// Counts of what is under way that were disturbed before the next one is taken as it is.

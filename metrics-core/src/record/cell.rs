@@ -28,8 +28,8 @@ mod model;
 mod reading;
 
 use crate::layout::{Layout, MAX_NANOS, MAX_OCTAVES};
-use crate::place::COUNTS;
-use crate::published::Published;
+use crate::record::place::COUNTS;
+use crate::record::published::Published;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, add, add_saturating, begin, end, own};
 
 pub(crate) use self::reading::{Bytes, Header, Moment, Patience, Reading, Seen};
