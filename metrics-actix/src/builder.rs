@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::HeaderName;
 use actix_web::web::ServiceConfig;
 use actix_web::{Error, HttpRequest};
-use metrics_core::alert::{Alert, RuleError};
+use metrics_core::InvalidSetting;
+use metrics_core::alert::Alert;
 use metrics_core::{Granularity, History, Registry};
 use metrics_export::prometheus::{Exposition, Names};
 use metrics_export::push::Engine;
@@ -621,7 +622,7 @@ pub enum BuildError {
     ResetTwice,
     /// A rule of alerts cannot be used.
     #[error("{0}")]
-    Rule(#[from] RuleError),
+    Rule(#[from] InvalidSetting),
     /// Rules of alerts cannot be read.
     #[error("alerts_toml: {reason}")]
     AlertsToml {

@@ -8,10 +8,10 @@
 mod adder;
 mod metrics;
 mod packed;
-mod past;
 #[cfg(all(test, not(metrics_loom)))]
 mod tests;
 mod tiers;
+mod timeline;
 mod trend;
 mod window;
 
@@ -21,13 +21,13 @@ pub use self::trend::{MetricPoint, MetricTrend, Point, StepError, Trend};
 pub use self::window::{ParseWindowError, Window};
 
 use self::metrics::MetricsPast;
-use self::past::{Past, WindowFigures};
+use self::timeline::{Past, WindowFigures};
 use self::trend::{Of, step_of};
 use crate::business::MetricSummary;
-use crate::endpoint::EndpointName;
+use crate::labels::endpoint::EndpointName;
+use crate::read::snapshot::Snapshot;
+use crate::read::summary::Summary;
 use crate::registry::Registry;
-use crate::snapshot::Snapshot;
-use crate::summary::Summary;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// A registry's figures over the last 24 hours.

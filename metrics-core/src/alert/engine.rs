@@ -8,10 +8,10 @@ use super::condition::Metric;
 use super::notice::{Alert, Moment, Notice, State};
 use super::rule::{Rule, Scope};
 use super::series::{Reading, Series};
-use crate::endpoint::EndpointName;
 use crate::history::{History, Window};
+use crate::labels::endpoint::EndpointName;
+use crate::read::summary::{Figures, Summary};
 use crate::setting::InvalidSetting;
-use crate::summary::{Figures, Summary};
 
 /// The most rules. Each rule can have an alert for each endpoint.
 const MAX_RULES: usize = 256;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::rule::Rule;
-use crate::endpoint::EndpointName;
+use crate::labels::endpoint::EndpointName;
 
 /// A point in time by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

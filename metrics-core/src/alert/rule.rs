@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::condition::{Comparison, Metric, Severity, Unit};
-use crate::endpoint::MAX_NAME_BYTES;
 use crate::history::Window;
+use crate::labels::endpoint::MAX_NAME_BYTES;
 use crate::setting::InvalidSetting;
 
 /// The longest name of a rule, in bytes.
@@ -248,7 +248,10 @@ mod tests {
         let few = Rule::new("few", Metric::Calls, Comparison::Below, 2.0);
         assert_eq!(refused(few.clear(1.0)), "rule \"few\": clear is 1; allowed: at least the threshold, 2");
         assert!(refused(rule().window(Window::SinceReset)).ends_with("allowed: 1m, 5m, 1h, 24h"));
-        assert!(refused(rule().for_at_least(Duration::from_secs(86_401))).ends_with("for is 86401s; allowed: 0 to 24 h"));
+        assert!(
+            refused(rule().for_at_least(Duration::from_secs(86_401)))
+                .ends_with("for is 86401s; allowed: 0 to 24 h")
+        );
         let second = Duration::from_secs(1);
         assert!(refused(rule().remind_every(second)).ends_with("allowed: 0 (none), or a minute or longer"));
         assert!(refused(rule().scope(Scope::Route(String::new()))).contains("such as \"/items/{id}\""));

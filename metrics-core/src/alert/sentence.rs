@@ -118,7 +118,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::endpoint::EndpointName;
+    use crate::labels::endpoint::EndpointName;
 
     fn alert(rule: Rule, value: f64) -> Alert {
         let rule = Arc::new(rule);

@@ -44,8 +44,9 @@ impl CoarseSums {
 
     /// The indexes of the sums that differ from those of an earlier state.
     pub(super) fn changed_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = usize> + 'a {
-        let before =
-            |at: usize| at.checked_sub(earlier.first).and_then(|at| earlier.sums.get(at)).copied().unwrap_or(0);
+        let before = |at: usize| {
+            at.checked_sub(earlier.first).and_then(|at| earlier.sums.get(at)).copied().unwrap_or(0)
+        };
         (self.first..).zip(&self.sums).filter(move |&(at, &sum)| sum != before(at)).map(|(at, _)| at)
     }
 

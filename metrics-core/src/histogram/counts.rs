@@ -42,7 +42,10 @@ pub struct Bucket {
 
 /// Two histograms of different precision, which cannot be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a histogram of {theirs} significant digits cannot be added to one of {ours}; build both with the same precision")]
+#[error(
+    "a histogram of {theirs} significant digits cannot be added to one of {ours}; \
+     build both with the same precision"
+)]
 pub struct PrecisionMismatch {
     /// The significant digits of the histogram that was to be added to.
     pub ours: u8,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::metrics;
-use super::past::{BY_ENDPOINT, Span, TOTAL};
 use super::tiers::Tier;
+use super::timeline::{BY_ENDPOINT, Span, TOTAL};
 use super::window::Window;
 use crate::business::MetricFigures;
 use crate::histogram::Histogram;
-use crate::layout::Layout;
-use crate::snapshot::{GroupSnapshot, merged};
-use crate::summary::Figures;
+use crate::histogram::Layout;
+use crate::read::snapshot::{GroupSnapshot, merged};
+use crate::read::summary::Figures;
 
 /// The steps that trends come in, from the shortest. Of a window, those that are as long as its frames.
 const STEPS: [(&str, Duration); 7] = [

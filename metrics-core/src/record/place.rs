@@ -1,6 +1,6 @@
 //! Where the count of an outcome stands: the table that `record` looks a status up in.
 
-use crate::outcome::{Granularity, Outcome};
+use crate::labels::outcome::{Granularity, Outcome};
 
 /// All outcomes: 500 statuses, other, aborted, panicked.
 const OUTCOMES: usize = 503;
@@ -141,7 +141,7 @@ const fn outcome(code: usize) -> Outcome {
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
-    use crate::outcome::StatusGroup;
+    use crate::labels::outcome::StatusGroup;
 
     #[test]
     fn every_outcome_has_a_place_of_its_own_in_a_cell_of_one_group() {

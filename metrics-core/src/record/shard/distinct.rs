@@ -29,7 +29,7 @@ const NO_DAY: u64 = u64::MAX;
 
 /// What one writer inserted today and on the day before.
 #[derive(Debug)]
-pub(super) struct Distinct([Day; 2]);
+pub(crate) struct Distinct([Day; 2]);
 
 #[derive(Debug)]
 struct Day {
@@ -39,23 +39,23 @@ struct Day {
 }
 
 /// The UTC day of a moment, counted from 1970.
-pub(super) fn day_of(time: SystemTime) -> u64 {
+pub(crate) fn day_of(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
 }
 
 /// The same for the same value in every process of one build, so that the figures of a fleet can be merged.
-pub(super) fn hash(value: &[u8]) -> u64 {
+pub(crate) fn hash(value: &[u8]) -> u64 {
     foldhash::quality::FixedState::default().hash_one(value)
 }
 
 impl Distinct {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let day = || Day { day: AtomicU64::new(NO_DAY), words: std::array::from_fn(|_| AtomicU64::new(0)) };
         Self([day(), day()])
     }
 
     /// Called by the one writer.
-    pub(super) fn insert(&self, hash: u64, today: u64) {
+    pub(crate) fn insert(&self, hash: u64, today: u64) {
         let Day { day, words } = &self.0[today as usize % 2];
         // ORDERING: Relaxed, here and of the words; this thread wrote them last.
         if day.load(Ordering::Relaxed) != today {
@@ -78,7 +78,7 @@ impl Distinct {
     }
 
     /// Adds what was inserted on a day, unless a later one has its place.
-    pub(super) fn add_to(&self, wanted: u64, sum: &mut Registers) {
+    pub(crate) fn add_to(&self, wanted: u64, sum: &mut Registers) {
         let Day { day, words } = &self.0[wanted as usize % 2];
         // ORDERING: Acquire; pairs with the Release in `insert`.
         if day.load(Ordering::Acquire) != wanted {

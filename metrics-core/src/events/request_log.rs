@@ -5,10 +5,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use crate::endpoint::{EndpointId, EndpointName};
-use crate::event_log::{EventLog, Position};
-use crate::outcome::Outcome;
-use crate::trace::TraceContext;
+use crate::events::event_log::{EventLog, Position};
+use crate::labels::endpoint::{EndpointId, EndpointName};
+use crate::labels::outcome::Outcome;
+use crate::labels::trace::TraceContext;
 
 /// One request, without heap memory.
 #[derive(Debug, Clone)]

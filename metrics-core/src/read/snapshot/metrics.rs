@@ -1,7 +1,7 @@
 //! What exporters see of the application's own metrics.
 
-use super::{MetricKind, MetricSnapshot, MetricState};
-use crate::snapshot::GroupSnapshot;
+use crate::business::{MetricKind, MetricSnapshot, MetricState};
+use crate::read::snapshot::GroupSnapshot;
 
 /// What a metric holds: cumulative in a cumulative snapshot, else what was counted in its span.
 #[derive(Debug, Clone, Copy)]

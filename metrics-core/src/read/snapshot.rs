@@ -1,5 +1,8 @@
 //! The merged, immutable state of a registry: plain numbers that can be kept, sent, added and subtracted.
 
+pub(crate) mod metrics;
+pub(crate) mod parts;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,12 +10,13 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::business::{MetricSnapshot, merge_metrics, metrics_since};
-use crate::cell::Bytes;
-use crate::endpoint::EndpointName;
-use crate::exemplar::Exemplar;
-use crate::histogram::{Histogram, MergeError, Sum};
-use crate::layout::Layout;
-use crate::outcome::{Granularity, Outcome, StatusGroup};
+use crate::events::exemplar::Exemplar;
+use crate::histogram::Layout;
+use crate::histogram::{Histogram, Sum};
+use crate::labels::endpoint::EndpointName;
+use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
+use crate::read::merge_error::MergeError;
+use crate::record::cell::Bytes;
 
 /// All figures of a registry over a span of time: since its start, or the difference of two such states.
 ///

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::business::MetricCells;
-use crate::cell::Bytes;
-use crate::consumer::Consumer;
-use crate::endpoint::EndpointId;
-use crate::error_log::{ErrorEvent, Message};
-use crate::event_log::Budget;
-use crate::outcome::Outcome;
-use crate::place::Places;
+use crate::events::error_log::{ErrorEvent, Message};
+use crate::events::event_log::Budget;
+use crate::events::request_log::RequestEvent;
+use crate::labels::consumer::Consumer;
+use crate::labels::endpoint::EndpointId;
+use crate::labels::outcome::Outcome;
+use crate::labels::trace::{TraceContext, TraceId};
+use crate::record::cell::Bytes;
+use crate::record::place::Places;
+use crate::record::shard::Shard;
+use crate::record::shard::counters::MetricCells;
 use crate::registry::Core;
-use crate::request_log::RequestEvent;
-use crate::shard::Shard;
-use crate::trace::{TraceContext, TraceId};
 
 /// Writes to a shard that nobody else writes to, for as long as it lives.
 ///

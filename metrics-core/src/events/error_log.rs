@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::endpoint::{EndpointId, cut};
-use crate::event_log::{EventLog, Position};
-use crate::outcome::Outcome;
-use crate::trace::TraceContext;
+use crate::events::event_log::{EventLog, Position};
+use crate::labels::endpoint::{EndpointId, cut};
+use crate::labels::outcome::Outcome;
+use crate::labels::trace::TraceContext;
 
 /// The last errors.
 pub(crate) type ErrorLog = EventLog<ErrorEvent>;

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::business::{MetricSummary, summarise_metrics};
-use crate::endpoint::EndpointName;
 use crate::histogram::values_at_quantiles;
-use crate::outcome::Outcome;
-use crate::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapshot};
-use crate::trace::TraceContext;
+use crate::labels::endpoint::EndpointName;
+use crate::labels::outcome::Outcome;
+use crate::labels::trace::TraceContext;
+use crate::read::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapshot};
 
 /// Everything about one window: the figures of all requests, of each endpoint, and the recent errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::business::{MetricSnapshot, MetricState, Registers};
-use crate::cell::Bytes;
-use crate::endpoint::{EndpointName, MAX_NAME_BYTES};
+use crate::business::{MetricSnapshot, MetricState};
 use crate::histogram::Histogram;
-use crate::layout::Layout;
-use crate::outcome::{Granularity, Outcome, StatusGroup};
-use crate::snapshot::{
+use crate::histogram::Layout;
+use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
+use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
+use crate::read::snapshot::{
     ConsumerSnapshot, EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapshot, merge_groups,
 };
+use crate::record::cell::Bytes;
+use crate::record::shard::distinct::Registers;
 
 /// All that a [`Snapshot`] holds, to be written in a format of one's own, and what one is made of again.
 ///
@@ -207,7 +208,7 @@ impl Histogram {
     pub fn limited_to_digits(self, digits: u8) -> Result<Self, PartsError> {
         let fewer = Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
         let own = self.layout();
-        if fewer.half() >= own.half() {
+        if fewer.buckets_per_octave() >= own.buckets_per_octave() {
             return Ok(self);
         }
         // A bucket lies in one of the wider ones as a whole: both begin at multiples of powers of two.

@@ -9,13 +9,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::cell::{Bytes, Header, Moment, Patience, Reading, Seen};
+use crate::histogram::Layout;
 use crate::histogram::{Histogram, Sum};
-use crate::layout::Layout;
-use crate::outcome::{Granularity, Outcome, StatusGroup};
-use crate::place::Places;
-use crate::shard::{Gauge, ReadCell, Shard};
-use crate::snapshot::{Extremes, GroupSnapshot};
+use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
+use crate::read::snapshot::{Extremes, GroupSnapshot};
+use crate::record::cell::{Bytes, Header, Moment, Patience, Reading, Seen};
+use crate::record::place::Places;
+use crate::record::shard::{Gauge, ReadCell, Shard};
 
 /// The cells of an endpoint whose histograms are added up.
 #[derive(Debug)]

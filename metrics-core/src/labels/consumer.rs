@@ -12,9 +12,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use crate::cell::MAX_EXACT_NANOS;
-use crate::endpoint::{MAX_NAME_BYTES, cut};
-use crate::published::Published;
+use crate::labels::endpoint::{MAX_NAME_BYTES, cut};
+use crate::record::cell::MAX_EXACT_NANOS;
+use crate::record::published::Published;
 use crate::sync::{AtomicU64, Ordering, add, begin, end, fence};
 
 /// Readings of a cell that its writer disturbed before the next one is taken as it is.
@@ -53,7 +53,7 @@ const RESERVED: [(Consumer, &str); 4] = [
 /// All consumers of a registry, by name.
 #[derive(Debug)]
 pub(crate) struct Consumers {
-    /// The registry's: see [`Endpoints::key`](crate::endpoint::Endpoints::key).
+    /// The registry's: see [`Endpoints::key`](crate::labels::endpoint::Endpoints::key).
     key: u64,
     max: usize,
     ids: DashMap<Arc<str>, ConsumerId, foldhash::fast::RandomState>,

@@ -5,16 +5,16 @@
 //! Written by the shard's one writer, read by anybody. A counter is a figure by itself, so all its accesses are Relaxed.
 //! Distinct values of a day are `distinct`'s matter.
 
-use super::MAX_METRICS;
 use super::distinct::{Distinct, Registers};
-use crate::published::Published;
+use crate::business::MAX_METRICS;
+use crate::record::published::Published;
 use crate::sync::{AtomicU64, Ordering, add};
 
 /// Rows of counters: one for each counter, two for each hit ratio.
 const COUNTERS: usize = 3 * MAX_METRICS;
 
 /// Rows of distinct values, which take 16 KiB each for each writer.
-pub(super) const UNIQUES: usize = 16;
+pub(crate) const UNIQUES: usize = 16;
 
 /// Memory that a shard has only once its writer uses it.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl MetricCells {
 
     /// Adds to a counter. Called by the shard's one writer.
     #[inline]
-    pub(super) fn add(&self, row: usize, amount: u64) {
+    pub(crate) fn add(&self, row: usize, amount: u64) {
         let counters = match self.counters.get() {
             Some(counters) => counters,
             None => self.counters.publish(Box::new(std::array::from_fn(|_| AtomicU64::new(0)))),
@@ -41,7 +41,7 @@ impl MetricCells {
     }
 
     /// Counts a value of a day by its hash. Called by the shard's one writer.
-    pub(super) fn insert(&self, row: usize, hash: u64, day: u64) {
+    pub(crate) fn insert(&self, row: usize, hash: u64, day: u64) {
         let Some(slot) = self.uniques.get(row) else { return };
         let distinct = slot.get().unwrap_or_else(|| slot.publish(Box::new(Distinct::new())));
         distinct.insert(hash, day);
@@ -54,13 +54,13 @@ impl MetricCells {
         counters + uniques * size_of::<Distinct>()
     }
 
-    pub(super) fn counter(&self, row: usize) -> u64 {
+    pub(crate) fn counter(&self, row: usize) -> u64 {
         let counter = self.counters.get().and_then(|counters| counters.get(row));
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
     /// Adds what was seen on a day.
-    pub(super) fn add_registers(&self, row: usize, day: u64, sum: &mut Registers) {
+    pub(crate) fn add_registers(&self, row: usize, day: u64, sum: &mut Registers) {
         if let Some(distinct) = self.uniques.get(row).and_then(Published::get) {
             distinct.add_to(day, sum);
         }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Weak;
 
-use crate::recorder::Recorder;
+use crate::record::recorder::Recorder;
 use crate::registry::Registry;
 
 thread_local! {

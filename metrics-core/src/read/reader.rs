@@ -8,13 +8,13 @@ mod group;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::cell::Patience;
-use crate::endpoint::{EndpointName, Endpoints};
-use crate::layout::Layout;
-use crate::outcome::Granularity;
-use crate::place::Places;
-use crate::shard::{Gauge, Shard};
-use crate::snapshot::{EndpointSnapshot, GroupSnapshot};
+use crate::histogram::Layout;
+use crate::labels::endpoint::{EndpointName, Endpoints};
+use crate::labels::outcome::Granularity;
+use crate::read::snapshot::{EndpointSnapshot, GroupSnapshot};
+use crate::record::cell::Patience;
+use crate::record::place::Places;
+use crate::record::shard::{Gauge, Shard};
 
 use self::group::{Group, Row, Scratch, SeenCells, Turn};
 

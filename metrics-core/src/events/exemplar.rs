@@ -11,10 +11,10 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::{EndpointId, EndpointName, Endpoints};
-use crate::outcome::Outcome;
+use crate::labels::endpoint::{EndpointId, EndpointName, Endpoints};
+use crate::labels::outcome::Outcome;
+use crate::labels::trace::TraceId;
 use crate::sync::{Mutex, lock};
-use crate::trace::TraceId;
 
 /// One request that stands for others like it, and whose trace says more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
