@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::http::Target;
 use super::{Destination, SendError};
 use crate::http::UrlError;
-use crate::json::Time;
+use crate::json::time::Time;
 
 /// How often an alert that fires is posted again, as Prometheus does.
 const REPEAT_EVERY: Duration = Duration::from_secs(60);
