@@ -11,6 +11,8 @@ pub(crate) type Id = usize;
 #[derive(Debug, Default)]
 pub(crate) struct Crate {
     pub(crate) modules: Vec<Scope>,
+    /// Modules with a `#[path]`, each with the file that declares it. They are not followed.
+    pub(crate) elsewhere: Vec<(String, String)>,
 }
 
 /// A module, with its children known.
@@ -45,11 +47,6 @@ impl Crate {
         this
     }
 
-    /// All files that have a module.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
-        self.modules.iter().map(|scope| &*scope.file)
-    }
-
     fn add_file(
         &mut self,
         files: &BTreeMap<String, String>,
@@ -74,14 +71,9 @@ impl Crate {
         module: Module,
     ) -> Id {
         let id = self.modules.len();
-        let Module { names, globs, references } = module;
-        self.modules.push(Scope {
-            file: file.to_owned(),
-            parent,
-            names: HashMap::new(),
-            globs,
-            references,
-        });
+        let Module { names, globs, references, elsewhere } = module;
+        self.elsewhere.extend(elsewhere.into_iter().map(|module| (file.to_owned(), module)));
+        self.modules.push(Scope { file: file.to_owned(), parent, names: HashMap::new(), globs, references });
         for (name, binding) in names {
             let below = format!("{directory}/{name}");
             let meaning = match binding {

@@ -17,8 +17,16 @@ fn imports_of(files: &[(&str, &str)]) -> Imports {
 /// What each file imports: `"a.rs -> b.rs"`.
 fn edges(files: &[(&str, &str)]) -> Vec<String> {
     let imports = imports_of(files);
-    let edges = imports.iter().flat_map(|(from, of_file)| of_file.keys().map(move |to| (from, to)));
-    edges.map(|(from, to)| format!("{} -> {}", &from[4..], &to[4..])).collect()
+    imports.iter().flat_map(|(from, of_file)| of_file.keys().map(|to| edge(from, to))).collect()
+}
+
+/// What is imported from above.
+fn upward_imports(files: &[(&str, &str)], layers: &[Layer]) -> Vec<String> {
+    upward(&imports_of(files), "src/", layers).into_iter().map(|(from, to)| edge(from, to)).collect()
+}
+
+fn edge(from: &str, to: &str) -> String {
+    format!("{} -> {}", &from["src/".len()..], &to["src/".len()..])
 }
 
 const THING: &str = "pub struct Thing; pub const LIMIT: u8 = 1; pub fn make() -> Thing { Thing }";
@@ -35,9 +43,10 @@ fn an_import_through_super_is_found() {
     let child = ("a/b.rs", THING);
     assert_eq!(edges(&[root, parent, child, ("a/c.rs", "use super::b::Thing;")]), ["a/c.rs -> a/b.rs"]);
     assert_eq!(edges(&[root, parent, child, ("a/c.rs", "use super::OfParent;")]), ["a/c.rs -> a.rs"]);
-    assert_eq!(edges(&[root, parent, child, ("a/c.rs", "fn f(_: super::super::a::OfParent) {}")]), [
-        "a/c.rs -> a.rs"
-    ]);
+    assert_eq!(
+        edges(&[root, parent, child, ("a/c.rs", "fn f(_: super::super::a::OfParent) {}")]),
+        ["a/c.rs -> a.rs"]
+    );
 }
 
 #[test]
@@ -186,19 +195,22 @@ fn an_upward_import_is_found() {
         ]);
         files.insert(path, text);
         let files: Vec<_> = files.into_iter().collect();
-        upward(&imports_of(&files), "src/", LAYERS)
+        upward_imports(&files, LAYERS)
     };
     assert_eq!(found("face.rs", "use crate::record::shard::Thing; use crate::bytes::Thing as B;"), [""; 0]);
     assert_eq!(found("bytes.rs", "use crate::record::cell::Thing;"), [""; 0], "the same layer");
     assert_eq!(found("record/shard.rs", "use super::OfRecord;"), [""; 0], "the same folder");
-    assert_eq!(found("bytes.rs", "use crate::face::Thing;"), ["src/bytes.rs imports src/face.rs"]);
-    assert_eq!(found("record/shard.rs", "use crate::face::make;"), ["src/record/shard.rs imports src/face.rs"]);
-    assert_eq!(found("record/cell.rs", "use super::OfRecord;"), ["src/record/cell.rs imports src/record.rs"]);
+    assert_eq!(found("bytes.rs", "use crate::face::Thing;"), ["bytes.rs -> face.rs"]);
+    assert_eq!(found("record/shard.rs", "use crate::face::make;"), ["record/shard.rs -> face.rs"]);
+    assert_eq!(found("record/cell.rs", "use super::OfRecord;"), ["record/cell.rs -> record.rs"]);
 }
 
 #[test]
 fn the_root_of_a_crate_is_above_all_layers() {
     const LAYERS: &[Layer] = &[Layer { files: &["a.rs"], holds: "" }];
-    let files = [("lib.rs", "mod a; pub struct Root; fn f() { a::f(); }"), ("a.rs", "use crate::Root; pub fn f() {}")];
-    assert_eq!(upward(&imports_of(&files), "src/", LAYERS), ["src/a.rs imports src/lib.rs"]);
+    let files = [
+        ("lib.rs", "mod a; pub struct Root; fn f() { a::f(); }"),
+        ("a.rs", "use crate::Root; pub fn f() {}"),
+    ];
+    assert_eq!(upward_imports(&files, LAYERS), ["a.rs -> lib.rs"]);
 }

@@ -52,6 +52,8 @@ pub(crate) struct Module {
     /// The paths of glob imports.
     pub(crate) globs: Vec<Path>,
     pub(crate) references: Vec<Reference>,
+    /// Child modules with a `#[path]`, which are not followed.
+    pub(crate) elsewhere: Vec<String>,
 }
 
 /// Reads the text of a file.
@@ -116,7 +118,8 @@ impl Module {
                         (Some((path, _)), 2) => path.names.push(name.clone()),
                         (ended, _) => {
                             let line = ident.span().start().line;
-                            let new = Path { global: ended.is_none() && colons == 2, names: vec![name.clone()] };
+                            let new =
+                                Path { global: ended.is_none() && colons == 2, names: vec![name.clone()] };
                             let ended = if after_dot { ended.take() } else { ended.replace((new, line)) };
                             if let Some((path, line)) = ended {
                                 self.name(path, Kind::Import, line);
@@ -188,6 +191,9 @@ impl<'ast> Visit<'ast> for Module {
         match item {
             Item::Mod(module) => {
                 let Some((_, items)) = &module.content else {
+                    if module.attrs.iter().any(|attribute| attribute.path().is_ident("path")) {
+                        return self.elsewhere.push(module.ident.to_string());
+                    }
                     return self.declare(&module.ident, Binding::File);
                 };
                 let mut inline = Module::default();
@@ -323,4 +329,3 @@ fn holds(condition: &Meta) -> Option<bool> {
         if parts.contains(&Some(true)) { Some(true) } else { all_are(false).then_some(false) }
     }
 }
-

@@ -5,13 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::crates::Crate;
-use crate::graph::rings;
 use crate::resolve::{Imports, imports};
 
 /// A library, a binary or an example, by the path of its first file.
 pub(crate) struct Target {
     pub(crate) root: String,
-    pub(crate) files: Vec<String>,
+    pub(crate) code: Crate,
     pub(crate) imports: Imports,
 }
 
@@ -49,16 +48,15 @@ pub(crate) fn targets() -> Vec<Target> {
             let within = &file[package.len() + 1..];
             let of_directory = |directory| {
                 let rest: Option<&str> = within.strip_prefix(directory);
-                rest.is_some_and(|rest| !rest.contains('/') || rest.matches('/').count() == 1 && rest.ends_with("/main.rs"))
+                rest.is_some_and(|rest| {
+                    !rest.contains('/') || rest.matches('/').count() == 1 && rest.ends_with("/main.rs")
+                })
             };
             within == "src/lib.rs" || of_directory("src/bin/") || of_directory("examples/")
         };
         for root in files.keys().filter(|file| is_root(file)) {
             let code = Crate::read(&files, root);
-            let mut own: Vec<_> = code.files().map(str::to_owned).collect();
-            own.sort();
-            own.dedup();
-            targets.push(Target { root: root.clone(), files: own, imports: imports(&code) });
+            targets.push(Target { root: root.clone(), imports: imports(&code), code });
         }
     }
     targets
@@ -76,28 +74,4 @@ fn read(workspace: &Path, directory: &Path, files: &mut BTreeMap<String, String>
             files.insert(name, fs::read_to_string(&path).unwrap());
         }
     }
-}
-
-/// Says who imports what in each ring.
-pub(crate) fn describe_rings(targets: &[Target]) -> String {
-    let mut text = String::new();
-    for target in targets {
-        for ring in rings(&target.imports) {
-            text += &format!("\n{} files in a ring:\n", ring.len());
-            for file in &ring {
-                let of_file = target.imports[*file].iter().filter(|(to, _)| ring.contains(&&***to));
-                for (to, paths) in of_file {
-                    let paths: Vec<_> = paths.iter().map(|(path, line)| format!("{path} (line {line})")).collect();
-                    text += &format!("  {file} imports {to}: {}\n", paths.join(", "));
-                }
-            }
-        }
-    }
-    text
-}
-
-#[test]
-fn no_files_form_a_ring() {
-    let rings = describe_rings(&targets());
-    assert!(rings.is_empty(), "{rings}");
 }
