@@ -7,7 +7,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use metrics_core::{Consumer, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, Outcome, Registry};
-use metrics_export::json::{Answer, ConsumersBody, ErrorsBody, Failure, RoutesBody, SummaryBody};
+use metrics_export::json::{ConsumersBody, ErrorsBody, Failure, RoutesBody, Success, SummaryBody};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ fuzz_target!(|input: Input<'_>| {
     registry.with_recorder(|recorder| recorder.record_consumer(consumer, outcome, elapsed));
 
     let summary = registry.summary();
-    let body = parsed(&Answer::new(SummaryBody::from(&summary)));
+    let body = parsed(&Success::new(SummaryBody::from(&summary)));
     assert_eq!(body["success"], true);
     assert_eq!(body["data"]["total_calls"], 1);
     let errors = parsed(&ErrorsBody::from(&summary));

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::http::Target;
 use super::{Destination, SendError};
 use crate::http::UrlError;
-use crate::json::Time;
+use crate::json::time::Time;
 use crate::service::Service;
 
 /// How often an alert that fires is posted again, as Prometheus does.

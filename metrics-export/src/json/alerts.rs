@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics_core::alert::{Alert, Rule, Scope};
 use serde::Serialize;
 
-use super::Time;
+use super::time::Time;
 use crate::alert::DeliveryCounts;
 
 /// The body of `GET alerts`: the state of each rule, those that fire first; the rules; and what became of the notices.
