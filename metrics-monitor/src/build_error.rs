@@ -1,7 +1,6 @@
 //! The error of a monitor that cannot be built.
 
 use metrics_core::InvalidSetting;
-use metrics_core::alert::RuleError;
 use metrics_export::StartError;
 
 /// A monitor that cannot be built, and what to change.
@@ -11,9 +10,6 @@ pub enum BuildError {
     /// A setting was refused.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
-    /// An alert rule was refused.
-    #[error(transparent)]
-    Rule(#[from] RuleError),
     /// Alert rules could not be read.
     #[error("alerts_toml: {reason}")]
     AlertsToml {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use metrics_export::json::{Answer as Success, Failure};
+use metrics_export::json::{Failure, Success};
 use serde::Serialize;
 
 /// An answer to a request.
