@@ -88,8 +88,7 @@ static ENDPOINTS: &[Endpoint] = &[
 const PROMETHEUS: &str = "/prometheus";
 
 /// The methods that HTTP defines. A client's own is not sent back to it.
-const METHODS: [&str; 9] =
-    ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE"];
+const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE"];
 
 fn has_consumers(state: &State) -> bool {
     state.policy.consumers.is_some()

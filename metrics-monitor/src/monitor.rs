@@ -109,7 +109,9 @@ impl Monitor {
         state.lanes.close();
         let (done, ended) = oneshot::channel();
         // The receiver is gone if the shutdown was given up; the thread still ends everything.
-        let wind_down = move || drop(done.send(wind_down(&state, begun, timeout)));
+        let wind_down = move || {
+            let _ = done.send(wind_down(&state, begun, timeout));
+        };
         match thread::Builder::new().name("metrics-shutdown".to_owned()).spawn(wind_down) {
             Ok(_) => ended.await.unwrap_or(false),
             Err(_) => false,

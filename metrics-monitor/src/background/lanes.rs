@@ -363,7 +363,10 @@ mod tests {
         let panics = lane.run(|_| assert_eq!(1, 2, "as the test wants it")).unwrap();
         let next = lane.run(|scratch| scratch.plain.len()).unwrap();
         assert_eq!((block_on(panics), block_on(next)), (None, Some(0)));
-        assert_eq!(block_on(lane.run(|_| thread::current().name().map(str::to_owned)).unwrap()), Some(Some("test".to_owned())));
+        assert_eq!(
+            block_on(lane.run(|_| thread::current().name().map(str::to_owned)).unwrap()),
+            Some(Some("test".to_owned()))
+        );
     }
 
     #[test]

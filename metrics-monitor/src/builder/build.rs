@@ -120,8 +120,7 @@ impl Settings {
     }
 
     fn consumers(&mut self, hook_identifies: bool) -> Result<Option<Consumers>, InvalidSetting> {
-        let (header, alias, hash_key) =
-            (self.api_key_header.take(), self.alias.take(), self.hash_key.take());
+        let (header, alias, hash_key) = (self.api_key_header.take(), self.alias.take(), self.hash_key.take());
         if hash_key.as_ref().is_some_and(|key| key.len() < MIN_SECRET_BYTES) {
             return Err(InvalidSetting::secret("consumer_hash_key", "at least 16 bytes"));
         }

@@ -101,7 +101,10 @@ mod tests {
         assert_eq!(nothing.threshold_nanos(), u64::MAX);
         assert!(!nothing.is_wanted(1 << 60, 0.0));
         let slow = CapturePolicy { slow_nanos: 5, ..nothing };
-        assert_eq!((slow.threshold_nanos(), CapturePolicy { exemplar_nanos: 3, ..slow }.threshold_nanos()), (5, 3));
+        assert_eq!(
+            (slow.threshold_nanos(), CapturePolicy { exemplar_nanos: 3, ..slow }.threshold_nanos()),
+            (5, 3)
+        );
         assert!(slow.is_wanted(5, 1.0) && !slow.is_wanted(4, 0.0));
         let some = CapturePolicy { share: 0.1, ..slow };
         assert!(some.threshold_nanos() == 0 && some.is_wanted(0, 0.0999) && !some.is_wanted(0, 0.1));

@@ -60,7 +60,9 @@ fn datadog(headers: &dyn Headers) -> Option<TraceContext> {
     Some(TraceContext {
         trace: TraceId::new(u128::from(upper) << 64 | u128::from(lower))?,
         parent: single_text(headers, DATADOG_PARENT).and_then(decimal).and_then(SpanId::new),
-        sampled: single_text(headers, DATADOG_PRIORITY).and_then(decimal).is_some_and(|priority| priority > 0),
+        sampled: single_text(headers, DATADOG_PRIORITY)
+            .and_then(decimal)
+            .is_some_and(|priority| priority > 0),
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, error};
-use metrics_actix::{Identity, Metrics};
+use metrics_actix::{Hooks, Identity, Metrics};
 use metrics_core::alert::{Comparison, Metric, Rule};
 use serde_json::{Value, json};
 use tests::{Browser, Client, Example, Look, Server, settled};
@@ -352,10 +352,10 @@ fn a_click_on_an_endpoint_and_on_a_window_changes_what_is_shown() {
 #[ignore = "needs chromium and chromedriver"]
 fn hostile_text_runs_nothing_and_shows_as_it_is() {
     let metrics = Metrics::builder("<b>shop</b>")
-        .consumer(|request| {
+        .hooks(Hooks::new().consumer(|request| {
             let turn: usize = request.headers().get("x-turn")?.to_str().ok()?.parse().ok()?;
             Some(Identity::Name(HOSTILE[turn % HOSTILE.len()].to_owned()))
-        })
+        }))
         .build()
         .unwrap();
     let server = Server::start(1, &metrics, shop);
