@@ -10,7 +10,8 @@ use super::series::{Reading, Series};
 use super::word::Metric;
 use crate::history::{History, Window};
 use crate::labels::endpoint::EndpointName;
-use crate::read::summary::{Figures, Summary};
+use crate::read::summary::Summary;
+use crate::read::summary::figures::Figures;
 
 /// The most rules. Each of them can have an alert for each endpoint.
 const MAX_RULES: usize = 256;
