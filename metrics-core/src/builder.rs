@@ -1,7 +1,7 @@
 //! What a registry can be told when it is made.
 
+use crate::histogram::Layout;
 use crate::labels::outcome::Granularity;
-use crate::layout::Layout;
 use crate::record::shared::RegistrySettings;
 use crate::registry::Registry;
 use crate::setting::InvalidSetting;

@@ -60,7 +60,6 @@ mod histogram;
 mod history;
 mod hyperloglog;
 mod labels;
-mod layout;
 mod read;
 mod record;
 mod registry;
@@ -72,7 +71,7 @@ pub use business::{Counter, Gauge, HitRatio, Timer, Timing, UniqueCount};
 pub use events::error_log::{ErrorCursor, MAX_MESSAGE_BYTES, RecentError};
 pub use events::exemplar::Exemplar;
 pub use events::request_log::{RecentRequest, RequestCursor};
-pub use histogram::{Bucket, Histogram, MergeError};
+pub use histogram::{Bucket, Histogram, MAX_NANOS, PrecisionMismatch};
 pub use history::{
     Business, History, MetricPoint, MetricTrend, ParseWindowError, Point, StepError, Trend, Window,
 };
@@ -82,7 +81,7 @@ pub use labels::metric_kind::{MetricKind, MetricValue};
 pub use labels::metric_names::MetricError;
 pub use labels::outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
 pub use labels::trace::{ParseSpanIdError, ParseTraceIdError, SpanId, TraceContext, TraceId};
-pub use layout::MAX_NANOS;
+pub use read::merge_error::MergeError;
 pub use read::snapshot::Snapshot;
 pub use read::snapshot::consumers::ConsumerSnapshot;
 pub use read::snapshot::endpoint::EndpointSnapshot;

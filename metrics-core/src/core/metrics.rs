@@ -3,11 +3,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use crate::histogram::Layout;
 use crate::hyperloglog::{Registers, day_of};
 use crate::labels::endpoint::EndpointId;
 use crate::labels::metric_names::{MAX_METRICS, MetricError, MetricNames, Storage};
 use crate::labels::outcome::Granularity;
-use crate::layout::Layout;
 use crate::read::reader::Reader;
 use crate::read::snapshot::endpoint::EndpointSnapshot;
 use crate::read::snapshot::metrics::{MetricSnapshot, MetricState};

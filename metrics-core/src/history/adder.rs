@@ -1,9 +1,8 @@
 //! Adds up figures by group of statuses, of many frames and endpoints.
 
 use super::packed::Packed;
-use crate::histogram::Sum;
+use crate::histogram::{Layout, Sum};
 use crate::labels::outcome::StatusGroup;
-use crate::layout::Layout;
 use crate::read::snapshot::extremes::Extremes;
 use crate::read::snapshot::group::GroupSnapshot;
 

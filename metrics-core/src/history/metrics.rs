@@ -7,16 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::adder::Adder;
-use super::past::Span;
 use super::tiers::{Content, Frame, Tier, Tiers, slot};
-use crate::layout::Layout;
+use super::timeline::Span;
+use crate::histogram::Layout;
 use crate::read::snapshot::group::GroupSnapshot;
-use crate::read::snapshot::metrics::MetricState;
-use crate::read::snapshot::metrics::MetricsAt;
-use crate::read::snapshot::metrics::metrics_since;
+use crate::read::snapshot::metrics::{MetricState, MetricsAt, metrics_since};
 use crate::read::summary::figures::Figures;
-use crate::read::summary::metrics::MetricFigures;
-use crate::read::summary::metrics::MetricSummary;
+use crate::read::summary::metrics::{MetricFigures, MetricSummary};
 
 /// 133 frames at most, in each of which a metric takes memory only if it counted something. Steps of a second would take 16
 /// times as much, nearly all of it for timers.

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::metrics;
-use super::past::{BY_ENDPOINT, Span, TOTAL};
 use super::tiers::Tier;
+use super::timeline::{BY_ENDPOINT, Span, TOTAL};
 use super::window::Window;
-use crate::histogram::Histogram;
-use crate::layout::Layout;
+use crate::histogram::{Histogram, Layout};
 use crate::read::snapshot::group::GroupSnapshot;
 use crate::read::snapshot::group::merged;
 use crate::read::summary::figures::Figures;

@@ -8,9 +8,9 @@ mod group;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::histogram::Layout;
 use crate::labels::endpoint::{EndpointName, Endpoints};
 use crate::labels::outcome::Granularity;
-use crate::layout::Layout;
 use crate::read::snapshot::endpoint::EndpointSnapshot;
 use crate::read::snapshot::group::GroupSnapshot;
 use crate::record::cell::wait_budget::WaitBudget;

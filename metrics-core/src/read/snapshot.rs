@@ -24,10 +24,10 @@ use self::metrics::{MetricSnapshot, merge_metrics, metrics_since};
 use self::parts::{EndpointParts, MetricParts, SnapshotParts, check_name};
 use self::parts_error::PartsError;
 use crate::events::exemplar::Exemplar;
-use crate::histogram::{Histogram, MergeError};
+use crate::histogram::{Histogram, Layout};
 use crate::labels::endpoint::EndpointName;
 use crate::labels::outcome::Granularity;
-use crate::layout::Layout;
+use crate::read::merge_error::MergeError;
 
 /// All figures of a registry over a span of time: since its start, or the difference of two such states.
 ///

@@ -30,7 +30,7 @@ pub(crate) mod reading;
 pub(crate) mod wait_budget;
 
 use crate::bytes::Bytes;
-use crate::layout::{Layout, MAX_NANOS, MAX_OCTAVES};
+use crate::histogram::{Layout, MAX_NANOS, MAX_OCTAVES};
 use crate::record::published::Published;
 use crate::record::slot::COUNTS;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, add, add_saturating, begin, end, own};

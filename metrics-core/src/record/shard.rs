@@ -16,9 +16,9 @@ use std::ops::Range;
 use crossbeam_utils::CachePadded;
 
 use crate::bytes::Bytes;
+use crate::histogram::Layout;
 use crate::labels::consumer::Consumers;
 use crate::labels::endpoint::{EndpointId, Endpoints};
-use crate::layout::Layout;
 use crate::record::cell::Cell;
 use crate::record::cell::reading::{Consistency, Header, ReadMark, Reading};
 use crate::record::cell::wait_budget::WaitBudget;

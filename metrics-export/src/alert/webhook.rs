@@ -1,5 +1,6 @@
 //! Notices as JSON by HTTP POST.
 
+use metrics_core::InvalidSetting;
 use metrics_core::alert::{Change, Notice};
 use serde::Serialize;
 
@@ -7,11 +8,12 @@ use super::http::Target;
 use super::{Destination, SendError};
 use crate::http::UrlError;
 use crate::json::alerts::AlertBody;
+use crate::service::Service;
 
 /// Posts notices to a URL as JSON.
 ///
 /// ```json
-/// {"text": "[firing] orders: error_rate is 7.5 %, above 5 % over 5m (critical)", "service": "orders",
+/// {"text": "[firing, critical] orders: error rate 7.5 % over 5 min (limit 5 %)", "service": "orders",
 ///  "notices": [{"change": "firing", "rule": "error_rate", "severity": "critical", "state": "firing", "method": null,
 ///               "route": null, "value": 7.5, "threshold": 5.0, "since": "2026-01-28T09:30:00.123Z", "summary": "..."}]}
 /// ```
@@ -39,19 +41,24 @@ struct NoticeBody {
 }
 
 impl Webhook {
-    /// Posts to this URL, in the name of this service.
+    /// Posts to this URL.
     ///
     /// # Errors
     ///
     /// When nothing can be sent to the URL.
-    pub fn new(url: impl Into<String>, service: impl Into<String>) -> Result<Self, UrlError> {
-        Ok(Self { target: Target::new(url.into())?, service: service.into() })
+    pub fn new(url: impl Into<String>) -> Result<Self, UrlError> {
+        Ok(Self { target: Target::new(url.into())?, service: String::new() })
     }
 }
 
 impl Destination for Webhook {
     fn name(&self) -> &'static str {
         "webhook"
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        self.service.clone_from(&service.name);
+        Ok(())
     }
 
     fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {
@@ -62,7 +69,7 @@ impl Destination for Webhook {
 impl<'a> Body<'a> {
     fn new(service: &'a str, notices: &[Notice]) -> Self {
         let line = |Notice { change, alert }: &Notice| {
-            format!("[{change}] {service}: {alert} ({})", alert.rule.severity)
+            format!("[{change}, {}] {service}: {alert}", alert.rule.severity)
         };
         let text = escaped(&notices.iter().map(line).collect::<Vec<_>>().join("\n"));
         let body = |notice: &Notice| NoticeBody {
@@ -107,8 +114,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "[firing] shop: average of GET /&lt;!channel&gt; is 1 s, above 0.5 s over 5m (warning)",
-                "[firing] shop: average of GET /a is 1 s, above 0.5 s over 5m (warning)"
+                "[firing, warning] shop: GET /&lt;!channel&gt;: average response time 1 s over 5 min (limit 0.5 s)",
+                "[firing, warning] shop: GET /a: average response time 1 s over 5 min (limit 0.5 s)"
             ]
         );
         assert_eq!((&body["service"], &body["notices"][0]["change"]), (&"shop".into(), &"firing".into()));

@@ -10,9 +10,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::bytes::Bytes;
-use crate::histogram::{Histogram, Sum};
+use crate::histogram::{Histogram, Layout, Sum};
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
-use crate::layout::Layout;
 use crate::read::snapshot::extremes::Extremes;
 use crate::read::snapshot::group::GroupSnapshot;
 use crate::record::cell::reading::{Consistency, Header, ReadMark, Reading};

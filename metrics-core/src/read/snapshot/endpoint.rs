@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::group::{GroupSnapshot, merge_groups};
-use crate::histogram::MergeError;
 use crate::labels::endpoint::EndpointName;
 use crate::labels::outcome::Outcome;
+use crate::read::merge_error::MergeError;
 
 /// One endpoint's figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

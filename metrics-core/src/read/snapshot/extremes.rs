@@ -42,7 +42,7 @@ impl Extremes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::Layout;
+    use crate::histogram::Layout;
 
     fn of(values: &[u64]) -> Histogram {
         let layout = Layout::TWO_DIGITS;

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::extremes::Extremes;
 use crate::bytes::Bytes;
-use crate::histogram::{Histogram, MergeError, Sum};
+use crate::histogram::{Histogram, Layout, Sum};
 use crate::labels::outcome::{Outcome, StatusGroup};
-use crate::layout::Layout;
+use crate::read::merge_error::MergeError;
 
 /// One endpoint's figures for one group of statuses. Never empty.
 #[derive(Debug, Clone, Serialize, Deserialize)]

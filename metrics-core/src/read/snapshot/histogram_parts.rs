@@ -1,8 +1,7 @@
 //! A histogram as plain numbers, for formats that are written and read by hand.
 
 use super::parts_error::PartsError;
-use crate::histogram::Histogram;
-use crate::layout::Layout;
+use crate::histogram::{Histogram, Layout};
 
 impl Histogram {
     /// The index of the first bucket in use, and the counts from there to the last one; empty where there are none.
@@ -44,7 +43,7 @@ impl Histogram {
     pub fn limited_to_digits(self, digits: u8) -> Result<Self, PartsError> {
         let fewer = Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
         let own = self.layout();
-        if fewer.half() >= own.half() {
+        if fewer.buckets_per_octave() >= own.buckets_per_octave() {
             return Ok(self);
         }
         // A bucket lies in one of the wider ones as a whole: both begin at multiples of powers of two.

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::group::GroupSnapshot;
-use crate::histogram::MergeError;
 use crate::hyperloglog::{Registers, day_of};
 use crate::labels::metric_kind::{MetricKind, MetricValue};
+use crate::read::merge_error::MergeError;
 
 /// The state of one metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

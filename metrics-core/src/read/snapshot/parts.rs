@@ -11,12 +11,11 @@ use super::health::Health;
 use super::metrics::{MetricSnapshot, MetricState};
 use super::parts_error::PartsError;
 use crate::bytes::Bytes;
-use crate::histogram::Histogram;
+use crate::histogram::{Histogram, Layout};
 use crate::hyperloglog::{REGISTERS, Registers};
 use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
 use crate::labels::metric_kind::MetricValue;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
-use crate::layout::Layout;
 
 /// All that a [`Snapshot`] holds, to be written in a format of one's own, and what one is made of again.
 ///

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::RARE;
-use crate::layout::{Layout, MAX_OCTAVES};
+use crate::histogram::{Layout, MAX_OCTAVES};
 
 /// A copy of a cell's buckets.
 #[derive(Debug)]
-pub(super) struct Buckets {
+pub(super) struct BucketCopy {
     layout: Layout,
     pub(super) counts: Vec<u64>,
     /// A bit for each octave of `counts` that was read. The others hold what another cell left there.
@@ -17,14 +17,14 @@ pub(super) struct Buckets {
 
 const _: () = assert!(MAX_OCTAVES <= u64::BITS as usize);
 
-impl Buckets {
+impl BucketCopy {
     pub(super) fn new(layout: Layout) -> Self {
         Self { layout, counts: vec![0; layout.buckets()], octaves: 0, rare: [0; RARE] }
     }
 
     /// The octaves that were read, and their counts.
     fn octaves(&self) -> impl Iterator<Item = (usize, &[u64])> {
-        let blocks = self.counts.chunks_exact(self.layout.half()).enumerate();
+        let blocks = self.counts.chunks_exact(self.layout.buckets_per_octave()).enumerate();
         blocks.filter(|(octave, _)| self.has(*octave))
     }
 
@@ -45,7 +45,8 @@ impl Buckets {
     pub(super) fn add_to(&self, sums: &mut [u64]) -> Range<usize> {
         let mut span = 0..0;
         for (octave, counts) in self.octaves() {
-            let sums = &mut sums[octave * self.layout.half()..][..self.layout.half()];
+            let sums =
+                &mut sums[octave * self.layout.buckets_per_octave()..][..self.layout.buckets_per_octave()];
             sums.iter_mut().zip(counts).for_each(|(sum, &count)| *sum = sum.wrapping_add(count));
             widen(&mut span, octave);
         }
@@ -65,7 +66,7 @@ impl Buckets {
                 excess -= 1;
             }
         }
-        let half = self.layout.half();
+        let half = self.layout.buckets_per_octave();
         for octave in (0..self.layout.octaves()).filter(|octave| self.octaves & (1 << octave) != 0) {
             for at in octave * half..(octave + 1) * half {
                 let gained = self.counts[at] - if before.has(octave) { before.counts[at] } else { 0 };

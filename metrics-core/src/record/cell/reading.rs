@@ -3,11 +3,11 @@
 use std::mem::offset_of;
 use std::ops::Range;
 
-use super::buckets::{Buckets, bucket_of, widen};
+use super::buckets::{BucketCopy, bucket_of, widen};
 use super::wait_budget::WaitBudget;
 use super::{Block, Cell, RECENT};
 use crate::bytes::Bytes;
-use crate::layout::Layout;
+use crate::histogram::Layout;
 use crate::record::prefetch::prefetch;
 use crate::record::slot::COUNTS;
 use crate::sync::{Ordering, fence};
@@ -25,9 +25,9 @@ const RECENT_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 8 };
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) header: Header,
-    buckets: Buckets,
+    buckets: BucketCopy,
     /// The buckets as they were before the header.
-    before: Buckets,
+    before: BucketCopy,
 }
 
 /// What [`Reading`] holds of all but the buckets.
@@ -69,7 +69,7 @@ pub(crate) enum Consistency {
 
 impl Reading {
     pub(crate) fn new(layout: Layout) -> Self {
-        Self { header: Header::blank(), buckets: Buckets::new(layout), before: Buckets::new(layout) }
+        Self { header: Header::blank(), buckets: BucketCopy::new(layout), before: BucketCopy::new(layout) }
     }
 
     /// Adds the buckets to `sums`, which has one place for each of the layout's. Gives the span of octaves that has
@@ -235,7 +235,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
     }
 
     /// ORDERING: Relaxed; the header was read before, and its fences order the buckets after the records that it counts.
-    pub(super) fn read_buckets(&self, copy: &mut Buckets) {
+    pub(super) fn read_buckets(&self, copy: &mut BucketCopy) {
         copy.octaves = 0;
         for (octave, block) in self.octaves() {
             let copies = &mut copy.counts[octave * BUCKETS_PER_OCTAVE..][..BUCKETS_PER_OCTAVE];

@@ -1,11 +1,11 @@
 //! Alerts of a monitor: which rules there are, who evaluates them and where their notices go.
 
 use std::fmt;
-use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics_core::History;
 use metrics_core::alert::{Alert, Alerts, Moment, Rule};
+use metrics_export::Service;
 use metrics_export::alert::{Delivery, Destination};
 use metrics_export::json::AlertsBody;
 
@@ -17,13 +17,10 @@ use crate::builder::{BuildError, Builder};
 pub(crate) struct Settings {
     rules: Vec<Rule>,
     without_defaults: bool,
-    destinations: Vec<Start>,
+    destinations: Vec<Box<dyn Destination>>,
     /// The first thing that was wrong.
     error: Option<BuildError>,
 }
-
-/// Starts the delivery to a destination, in the name of a service.
-type Start = Box<dyn FnOnce(&str) -> Result<Delivery, BuildError>>;
 
 /// The alerts of a monitor.
 #[derive(Debug)]
@@ -67,23 +64,16 @@ impl Builder {
 
     /// Has notices of alerts written to the log, under the target `metrics::alerts`; default: they go nowhere.
     #[cfg(feature = "alert-log")]
-    pub fn alert_log(mut self) -> Self {
-        self.alerts.add(|service| start(metrics_export::alert::Log::new(service)));
-        self
+    pub fn alert_log(self) -> Self {
+        self.alert_destination(metrics_export::alert::Log::new())
     }
 
     /// Has notices of alerts posted to this `http` URL as a [webhook](metrics_export::alert::Webhook), such as Slack takes;
     /// default: they go nowhere. There is no TLS without the feature `tls`: post to a proxy near by.
     #[cfg(feature = "alert-webhook")]
     pub fn alert_webhook(mut self, url: impl Into<String>) -> Self {
-        let url = url.into();
-        self.alerts.add(|service| {
-            let webhook = metrics_export::alert::Webhook::new(url, service);
-            start(webhook.map_err(|error| BuildError::AlertUrl {
-                field: "alert_webhook",
-                reason: error.to_string(),
-            })?)
-        });
+        let webhook = metrics_export::alert::Webhook::new(url);
+        self.alerts.add("alert_webhook", webhook.map_err(|error| error.to_string()));
         self
     }
 
@@ -91,42 +81,35 @@ impl Builder {
     /// `http://127.0.0.1:9093`; default: they go nowhere.
     #[cfg(feature = "alertmanager")]
     pub fn alertmanager(mut self, url: impl Into<String>) -> Self {
-        let url = url.into();
-        self.alerts.add(|service| {
-            let alertmanager = metrics_export::alert::Alertmanager::new(url, service);
-            start(
-                alertmanager.map_err(|error| BuildError::AlertUrl {
-                    field: "alertmanager",
-                    reason: error.to_string(),
-                })?,
-            )
-        });
+        let alertmanager = metrics_export::alert::Alertmanager::new(url);
+        self.alerts.add("alertmanager", alertmanager.map_err(|error| error.to_string()));
         self
     }
 
     /// Has notices of alerts sent to a destination of your own, by a thread of its own; default: they go nowhere.
     pub fn alert_destination(mut self, destination: impl Destination) -> Self {
-        self.alerts.add(|_| start(destination));
+        self.alerts.destinations.push(Box::new(destination));
         self
     }
 }
 
-fn start(destination: impl Destination) -> Result<Delivery, BuildError> {
-    Delivery::start(destination).map_err(|error: io::Error| BuildError::Thread { reason: error.to_string() })
-}
-
 impl Settings {
-    fn add(&mut self, start: impl FnOnce(&str) -> Result<Delivery, BuildError> + 'static) {
-        self.destinations.push(Box::new(start));
+    /// Adds a destination, or the error that `field` was given a URL that it cannot post to.
+    #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
+    fn add(&mut self, field: &'static str, destination: Result<impl Destination, String>) {
+        match destination {
+            Ok(destination) => self.destinations.push(Box::new(destination)),
+            Err(reason) => self.refuse(BuildError::AlertUrl { field, reason }),
+        }
     }
 
-    #[cfg(feature = "alert-toml")]
+    #[cfg(any(feature = "alert-toml", feature = "alert-webhook", feature = "alertmanager"))]
     fn refuse(&mut self, error: BuildError) {
         self.error.get_or_insert(error);
     }
 
     /// Starts the deliveries.
-    pub(crate) fn build(self, service: &str) -> Result<Alerting, BuildError> {
+    pub(crate) fn build(self, service: &Service) -> Result<Alerting, BuildError> {
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -138,7 +121,7 @@ impl Settings {
             deliveries: self
                 .destinations
                 .into_iter()
-                .map(|start| start(service))
+                .map(|destination| Delivery::start(destination, service).map_err(BuildError::from))
                 .collect::<Result<_, _>>()?,
         })
     }
@@ -216,7 +199,7 @@ mod tests {
         assert_eq!(rules(new().alert(errors())).len(), 4);
         assert_eq!(named(rules(new().alert(errors()))), Some(("errors".to_owned(), 3.0)));
         let error = refused(|b| b.alert(errors()).alert(errors()));
-        assert_eq!(error, "two rules are called \"errors\"; allowed: one rule a name");
+        assert_eq!(error, "rule \"errors\" is defined twice; allowed: one rule per name");
     }
 
     #[cfg(feature = "alert-toml")]

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route};
 use metrics_core::{ParseWindowError, Registry, Window};
+use metrics_export::Service;
 pub use metrics_export::fleet::redis::{AddressError, Settings};
 use metrics_export::fleet::redis::{Member, Question, Stale};
 use metrics_export::json::{ConsumersBody, FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody};
@@ -35,10 +36,19 @@ impl Builder {
 /// Starts the member, if there are settings for one.
 pub(crate) fn start(
     settings: Option<Settings>,
-    service: &str,
+    service: &Service,
     registry: &Registry,
 ) -> Result<Option<Member>, BuildError> {
-    let start = |settings: Settings| Member::start(registry.clone(), settings.service(service));
+    let start = |settings: Settings| {
+        let mut settings = settings.service(&service.name);
+        if let Some(instance) = &service.instance {
+            settings = settings.instance(instance);
+        }
+        if let Some(version) = &service.version {
+            settings = settings.version(version);
+        }
+        Member::start(registry.clone(), settings)
+    };
     settings.map(start).transpose().map_err(|error| BuildError::Fleet { reason: error.to_string() })
 }
 

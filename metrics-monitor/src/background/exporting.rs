@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_core::Registry;
+use metrics_export::Service;
 use metrics_export::json::ExportersBody;
 use metrics_export::push::{Counts, Engine, Exporter};
 
@@ -73,11 +74,16 @@ impl Settings {
     }
 
     /// Starts to send.
-    pub(crate) fn start(self, registry: &Registry, resources: &Arc<Resources>) -> Result<Engine, BuildError> {
+    pub(crate) fn start(
+        self,
+        service: &Service,
+        registry: &Registry,
+        resources: &Arc<Resources>,
+    ) -> Result<Engine, BuildError> {
         let resources = Arc::clone(resources);
-        let engine = Engine::builder(registry.clone()).process(move || resources.process());
+        let engine = Engine::builder(registry.clone(), service.clone()).process(move || resources.process());
         let engine = self.0.into_iter().fold(engine, |engine, exporter| engine.exporter(exporter));
-        engine.start().map_err(|error| BuildError::Thread { reason: error.to_string() })
+        engine.start().map_err(BuildError::from)
     }
 }
 

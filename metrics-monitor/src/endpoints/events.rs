@@ -145,7 +145,7 @@ pub(crate) fn answer(
         busy.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(RETRY_AFTER));
         return busy;
     };
-    let hello = event("hello", &Hello { service: &shared.service, endpoints });
+    let hello = event("hello", &Hello { service: &shared.service.name, endpoints });
     let now = Instant::now();
     let feed = Feed { listener, window, hello: Some(hello), due: now, ends: now + LIFETIME };
     HttpResponse::Ok()

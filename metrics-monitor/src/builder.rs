@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::HeaderName;
 use actix_web::web::ServiceConfig;
 use actix_web::{Error, HttpRequest};
-use metrics_core::alert::{Alert, RuleError};
-use metrics_core::{Granularity, History, Registry};
+use metrics_core::alert::Alert;
+use metrics_core::{Granularity, History, InvalidSetting, Registry};
 use metrics_export::prometheus::{Exposition, Names};
 use metrics_export::push::Engine;
+use metrics_export::{Service, StartError};
 use regex_lite::Regex;
 
 use crate::access::Tokens;
@@ -30,9 +31,6 @@ use crate::notable::Notable;
 use crate::resources::{Resources, Sampler};
 use crate::scrape::Scrapes;
 use crate::ticker::Ticker;
-
-/// The longest service name, in bytes.
-const MAX_SERVICE_BYTES: usize = 128;
 
 /// The shortest token and the shortest hash key, in bytes: what a machine makes, not what a person remembers.
 const MIN_SECRET_BYTES: usize = 16;
@@ -65,7 +63,7 @@ pub enum Until {
 
 /// What all workers share.
 pub(crate) struct Shared {
-    pub(crate) service: String,
+    pub(crate) service: Service,
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
     pub(crate) resources: Arc<Resources>,
@@ -115,14 +113,14 @@ impl Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("Shared").field("service", &self.service.name).finish_non_exhaustive()
     }
 }
 
 impl Metrics {
     /// Begins the monitor of a service. The name says which service the figures are of, wherever they are sent.
     pub fn builder(service: impl Into<String>) -> Builder {
-        Builder::new(service.into())
+        Builder::new(Service::new(service))
     }
 
     /// The middleware that records every request. Wrap it last, so that it is the outermost: it sees what the others answer,
@@ -246,14 +244,14 @@ impl Metrics {
 
     /// The name of the service.
     pub fn service(&self) -> &str {
-        &self.shared.service
+        &self.shared.service.name
     }
 }
 
 /// Makes [`Metrics`].
 #[must_use = "nothing is made before `build`"]
 pub struct Builder {
-    service: String,
+    service: Service,
     registry: Option<Registry>,
     measure: Until,
     slow: Option<Duration>,
@@ -276,12 +274,12 @@ pub struct Builder {
 impl fmt::Debug for Builder {
     /// Without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("Builder").field("service", &self.service.name).finish_non_exhaustive()
     }
 }
 
 impl Builder {
-    fn new(service: String) -> Self {
+    fn new(service: Service) -> Self {
         Self {
             service,
             registry: None,
@@ -302,6 +300,24 @@ impl Builder {
             #[cfg(feature = "redis")]
             fleet: None,
         }
+    }
+
+    /// The version of the service, such as `1.2.3`, for exporters and the fleet; default: none.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.service.version = Some(version.into());
+        self
+    }
+
+    /// Where the service runs, such as `prod`, for exporters; default: none.
+    pub fn environment(mut self, environment: impl Into<String>) -> Self {
+        self.service.environment = Some(environment.into());
+        self
+    }
+
+    /// Which instance of the service this is, such as `host-1`, for exporters and the fleet; default: each destination's own.
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.service.instance = Some(instance.into());
+        self
     }
 
     /// Where the figures are kept; default: a [`Registry`] of its own with the default settings, but by exact status where
@@ -455,11 +471,7 @@ impl Builder {
     ///
     /// When a setting is out of its range; the error says what is allowed.
     pub fn build(self) -> Result<Metrics, BuildError> {
-        let valid = (1..=MAX_SERVICE_BYTES).contains(&self.service.len())
-            && !self.service.chars().any(char::is_control);
-        if !valid {
-            return Err(BuildError::Service { name: self.service });
-        }
+        self.service.check()?;
         let mut exclusions = self.exclusions;
         for pattern in self.patterns {
             let compiled = Regex::new(&pattern);
@@ -499,7 +511,7 @@ impl Builder {
         let alerting = Arc::new(self.alerts.build(&self.service)?);
         let cost = Arc::<Cost>::default();
         let notable = self.exporters.notable(self.slow);
-        let exporting = self.exporters.start(&registry, &resources)?;
+        let exporting = self.exporters.start(&self.service, &registry, &resources)?;
         let ticker = {
             let (history, resources, alerting, cost) =
                 (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting), Arc::clone(&cost));
@@ -566,16 +578,22 @@ fn check_tokens(field: &'static str, tokens: &[String]) -> Result<(), BuildError
     if tokens.iter().all(valid) { Ok(()) } else { Err(BuildError::Token { field }) }
 }
 
+impl From<StartError> for BuildError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Setting(setting) => Self::Setting(setting),
+            other => Self::Thread { reason: other.to_string() },
+        }
+    }
+}
+
 /// A setting that is out of range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The name of the service cannot be used as a label.
-    #[error("service is {name:?}; allowed: 1 to {MAX_SERVICE_BYTES} bytes without control characters")]
-    Service {
-        /// The name.
-        name: String,
-    },
+    /// A setting is out of its range.
+    #[error("{0}")]
+    Setting(#[from] InvalidSetting),
     /// A regular expression cannot be compiled.
     #[error("exclude_regex is {pattern:?}, which is no regular expression: {reason}")]
     Pattern {
@@ -619,9 +637,6 @@ pub enum BuildError {
     /// The reset is both open to everybody and closed by a token.
     #[error("reset_token and reset_without_token are both set; allowed: one of them")]
     ResetTwice,
-    /// A rule of alerts cannot be used.
-    #[error("{0}")]
-    Rule(#[from] RuleError),
     /// Rules of alerts cannot be read.
     #[error("alerts_toml: {reason}")]
     AlertsToml {
