@@ -1,4 +1,4 @@
-//! What the endpoints answer with is JSON, whatever routes, consumers and errors are called, and says what they are called.
+//! Checks that answers are valid JSON whatever the names of routes, consumers and errors, and that they hold these names.
 
 #![no_main]
 
@@ -46,7 +46,7 @@ fuzz_target!(|input: Input<'_>| {
     assert_eq!(route["route"], cut(input.route, MAX_NAME_BYTES));
 
     let consumers = parsed(&ConsumersBody::new(&registry.window(), 1));
-    // Reserved names are those of the consumers that every registry has.
+    // A reserved name stands for a consumer that every registry has.
     if matches!(consumer, Consumer::Known(_)) {
         assert_eq!(consumers["consumers"][0]["consumer"], cut(input.consumer, MAX_NAME_BYTES));
     }
@@ -57,11 +57,11 @@ fuzz_target!(|input: Input<'_>| {
 });
 
 fn parsed(body: &impl Serialize) -> Value {
-    let text = serde_json::to_string(body).expect("every body can be written");
-    serde_json::from_str(&text).expect("what was written is JSON")
+    let text = serde_json::to_string(body).expect("every body can be serialised");
+    serde_json::from_str(&text).expect("a serialised body is JSON")
 }
 
-/// The characters of a text that fit.
+/// Cuts a text to at most `bytes` bytes, at a character.
 fn cut(text: &str, bytes: usize) -> &str {
     let fit =
         text.char_indices().map(|(at, character)| at + character.len_utf8()).take_while(|&end| end <= bytes);
