@@ -6,7 +6,7 @@ use metrics_actix::Metrics;
 use metrics_actix::push::{Accepted, Exporter, Failed, PushSettings, Window};
 use tests::{Browser, Look, Server};
 
-use super::{HOSTILE, page, pictures, shop, wait_until_live};
+use super::support::{HOSTILE, page, pictures, shop, wait_until_live};
 
 /// Takes everything, or nothing.
 struct Destination {
