@@ -79,6 +79,16 @@ mod worker;
 
 pub use builder::{Builder, Hooks};
 pub use metrics::Metrics;
+#[cfg(any(
+    feature = "otlp",
+    feature = "datadog",
+    feature = "elasticsearch",
+    feature = "sentry",
+    feature = "alert-webhook",
+    feature = "alertmanager",
+))]
+pub use metrics_monitor::HttpOptions;
+pub use metrics_monitor::alert;
 #[cfg(feature = "datadog")]
 pub use metrics_monitor::datadog;
 #[cfg(feature = "ecs-log")]
@@ -97,7 +107,7 @@ pub use metrics_monitor::prometheus;
 pub use metrics_monitor::push;
 #[cfg(feature = "sentry")]
 pub use metrics_monitor::sentry;
-pub use metrics_monitor::{BuildError, Monitor};
+pub use metrics_monitor::{BuildError, Monitor, Secret, Service};
 pub use middleware::body::MeasuredBody;
 pub use middleware::marker::{MarkerFuture, MarkerService, RouteMarker};
 pub use middleware::service::{MetricsService, Middleware, MiddlewareFuture};

@@ -16,14 +16,6 @@ pub enum BuildError {
         /// The line, what is wrong there, and what is allowed.
         reason: String,
     },
-    /// Alert notices cannot be sent to a URL. It may hold a secret, so it is not repeated.
-    #[error("{field}: {reason}")]
-    AlertUrl {
-        /// The setter that was given the URL.
-        field: &'static str,
-        /// What is wrong with it, and what is allowed.
-        reason: String,
-    },
     /// The instance cannot join a fleet.
     #[error("fleet: {reason}")]
     Fleet {

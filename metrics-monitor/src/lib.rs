@@ -72,6 +72,16 @@ pub use endpoints::answer::{Answer, Body};
 pub use endpoints::request::{Coding, Request};
 pub use endpoints::work::Answering;
 pub use framework::{Framework, NoHooks};
+#[cfg(any(
+    feature = "otlp",
+    feature = "datadog",
+    feature = "elasticsearch",
+    feature = "sentry",
+    feature = "alert-webhook",
+    feature = "alertmanager",
+))]
+pub use metrics_export::HttpOptions;
+pub use metrics_export::alert;
 #[cfg(feature = "datadog")]
 pub use metrics_export::datadog;
 #[cfg(feature = "ecs-log")]
@@ -86,6 +96,7 @@ pub use metrics_export::prometheus;
 pub use metrics_export::push;
 #[cfg(feature = "sentry")]
 pub use metrics_export::sentry;
+pub use metrics_export::{Secret, Service};
 pub use monitor::{Admitted, Monitor};
 
 /// A fleet: several instances of a service, shown as one.

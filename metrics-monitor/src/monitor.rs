@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use metrics_core::alert::Alert;
 use metrics_core::{History, Registry};
 use metrics_export::Service;
-use metrics_export::push::Counts;
+use metrics_export::push::ExporterCounts;
 use tokio::sync::oneshot;
 
 use crate::endpoints::answer::Answer;
@@ -48,7 +48,7 @@ impl Monitor {
     }
 
     /// What each exporter sent and dropped.
-    pub fn exporters(&self) -> Vec<Counts> {
+    pub fn exporters(&self) -> Vec<ExporterCounts> {
         self.state.exporting.counts()
     }
 
@@ -136,7 +136,7 @@ fn wind_down(state: &State, begun: Instant, timeout: Duration) -> bool {
 fn leave_fleet(state: &State, left: impl Fn() -> Duration) -> bool {
     let Some(fleet) = &state.fleet else { return true };
     // Requests under way are to be in the last report.
-    wait(|| state.registry.summary().in_flight == 0, left() / 2);
+    wait(|| state.registry.in_flight() == 0, left() / 2);
     fleet.stop();
     wait(|| fleet.is_finished(), left()) && fleet.status().failing.is_none()
 }

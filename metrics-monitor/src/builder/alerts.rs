@@ -1,5 +1,7 @@
 //! What the builder takes about alerts: rules, and where their notices are sent.
 
+#[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
+use metrics_core::InvalidSetting;
 use metrics_core::alert::{Alerts, Rule};
 use metrics_export::alert::Destination;
 
@@ -47,20 +49,19 @@ impl<H> Builder<H> {
     }
 
     /// Posts alert notices to this URL as a [webhook](metrics_export::alert::Webhook), such as Slack accepts; default: they are
-    /// sent nowhere. `https` needs the cargo feature `tls`, or an `http` proxy.
+    /// sent nowhere. `https` needs the cargo feature `tls`, or an `http` proxy. For a timeout, headers or a proxy, pass a
+    /// [`Webhook::with_http`](metrics_export::alert::Webhook::with_http) to [`Builder::alert_destination`].
     #[cfg(feature = "alert-webhook")]
-    pub fn alert_webhook(mut self, url: impl Into<String>) -> Self {
-        let webhook = metrics_export::alert::Webhook::new(url);
-        self.settings.post_alerts("alert_webhook", webhook.map_err(|error| error.to_string()));
+    pub fn alert_webhook(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.post_alerts(metrics_export::alert::Webhook::new(url));
         self
     }
 
     /// Posts alerts to the [Alertmanager](metrics_export::alert::Alertmanager) at this URL, such as `http://127.0.0.1:9093`;
     /// default: they are sent nowhere.
     #[cfg(feature = "alertmanager")]
-    pub fn alertmanager(mut self, url: impl Into<String>) -> Self {
-        let alertmanager = metrics_export::alert::Alertmanager::new(url);
-        self.settings.post_alerts("alertmanager", alertmanager.map_err(|error| error.to_string()));
+    pub fn alertmanager(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.post_alerts(metrics_export::alert::Alertmanager::new(url));
         self
     }
 
@@ -72,12 +73,12 @@ impl<H> Builder<H> {
 }
 
 impl Settings {
-    /// Adds a destination, or the error that `field` was given a URL that it cannot post to.
+    /// Adds a destination, or the error of the URL that it was given.
     #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-    fn post_alerts(&mut self, field: &'static str, destination: Result<impl Destination, String>) {
+    fn post_alerts(&mut self, destination: Result<impl Destination, InvalidSetting>) {
         match destination {
             Ok(destination) => self.alert_destinations.push(Box::new(destination)),
-            Err(reason) => self.refuse(BuildError::AlertUrl { field, reason }),
+            Err(error) => self.refuse(error.into()),
         }
     }
 
@@ -136,11 +137,14 @@ mod tests {
     #[test]
     fn a_url_that_nothing_can_be_sent_to_is_refused_and_not_repeated() {
         let error = refused(|b| b.alert_webhook("ftp://hooks.example.com/hunter2"));
-        assert!(error.starts_with("alert_webhook: the URL is refused: it does not begin with"), "{error}");
+        assert!(error.starts_with("alert_webhook: the URL does not begin with http://; "), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
         #[cfg(not(feature = "tls"))]
-        assert!(refused(|b| b.alert_webhook("https://example.com/")).contains("there is no TLS here"));
+        assert_eq!(
+            refused(|b| b.alert_webhook("https://example.com/")),
+            "alert_webhook: `https` needs the cargo feature `tls`, or an `http` proxy"
+        );
         let error = refused(|b| b.alertmanager("127.0.0.1:9093"));
-        assert!(error.starts_with("alertmanager: the URL is refused: "), "{error}");
+        assert!(error.starts_with("alertmanager: the URL "), "{error}");
     }
 }

@@ -12,6 +12,7 @@ use super::answer::Answer;
 use super::query::{Of, Query};
 use super::request::Request;
 use super::work::{Job, job};
+use crate::state::State;
 
 /// `GET summary`: the figures of all requests in a window.
 pub(crate) fn summary(request: &Request<'_>) -> Result<Job, String> {
@@ -60,7 +61,9 @@ pub(crate) fn alerts(request: &Request<'_>) -> Result<Job, String> {
 /// `GET errors`: the last errors.
 pub(crate) fn errors(request: &Request<'_>) -> Result<Job, String> {
     Query::parse(request.query)?;
-    Ok(job(|state| Answer::success(ErrorsBody::from(&state.registry.summary()))))
+    Ok(job(|State { registry, .. }| {
+        Answer::success(ErrorsBody::new(&registry.recent_errors(), &registry.health()))
+    }))
 }
 
 /// `GET exporters`: what was sent where.
