@@ -1,8 +1,9 @@
 //! A registry's figures over time: windows that end now, and trends.
 //!
-//! Call [`History::tick`] about once a second. Each tick adds a frame of what was counted since the last one. As frames get
-//! older, they are merged with their neighbours: counts over any span stay exact, and percentiles are computed from merged
-//! histograms, never from other percentiles. A late tick makes a longer frame, so a stall shows as a gap and not as a spike.
+//! Call [`History::tick`] about once a second. Each tick adds a frame of what was counted since the last one. As frames
+//! get older, they are merged with their neighbours: counts over any span stay exact, and percentiles are computed from
+//! merged histograms, never from other percentiles. A late tick makes a longer frame, so a stall shows as a gap and not
+//! as a spike.
 
 mod adder;
 mod metrics;
@@ -80,9 +81,9 @@ impl History {
 
     /// Returns the figures of all requests in a window that ends now, without single endpoints.
     ///
-    /// The window begins with a frame. Frames are 1 s long, or 10 s for windows over five minutes, or 1 min for windows over
-    /// an hour. [`Summary::window`] is the exact length. Minimum and maximum are exact to within a bucket. The application's
-    /// own metrics are those of [`History::business`], whose frames are longer.
+    /// The window begins with a frame. Frames are 1 s long, or 10 s for windows over five minutes, or 1 min for windows
+    /// over an hour. [`Summary::window`] is the exact length. Minimum and maximum are exact to within a bucket. The
+    /// application's own metrics are those of [`History::business`], whose frames are longer.
     pub fn summary(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
         let now = self.registry.requests();
@@ -91,10 +92,11 @@ impl History {
         Summary { business: self.business(window).metrics, ..self.with_errors(summary) }
     }
 
-    /// Returns the figures of each endpoint in a window that ends now, and their sum; without the application's own metrics.
+    /// Returns the figures of each endpoint in a window that ends now, and their sum; without the application's own
+    /// metrics.
     ///
-    /// As [`History::summary`], but with longer frames: 10 s, or 5 min for windows over five minutes, or 2 h for windows over
-    /// an hour. The spans of the two therefore differ by up to one such frame.
+    /// As [`History::summary`], but with longer frames: 10 s, or 5 min for windows over five minutes, or 2 h for
+    /// windows over an hour. The spans of the two therefore differ by up to one such frame.
     pub fn endpoints(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
         let now = self.registry.snapshot_of_requests();
@@ -102,11 +104,12 @@ impl History {
         self.with_errors(summarised(&now, figures))
     }
 
-    /// Returns the application's own metrics in a window that ends now: what was counted and timed in it, and the current
-    /// values of gauges and unique counts.
+    /// Returns the application's own metrics in a window that ends now: what was counted and timed in it, and the
+    /// current values of gauges and unique counts.
     ///
-    /// The window begins with a frame. Frames are 10 s long, or 1 min for windows over five minutes, or 30 min for windows
-    /// over an hour. Percentiles are those of all times in the window. A reset begins a new window for these metrics, too.
+    /// The window begins with a frame. Frames are 10 s long, or 1 min for windows over five minutes, or 30 min for
+    /// windows over an hour. Percentiles are those of all times in the window. A reset begins a new window for these
+    /// metrics, too.
     pub fn business(&self, window: Window) -> Business {
         let now = self.registry.metrics_now();
         let Some(length) = window.length() else {
@@ -118,8 +121,8 @@ impl History {
         Business { metrics, since: now.taken.checked_sub(window).unwrap_or(now.taken), window }
     }
 
-    /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest one
-    /// that gives at most 400 points.
+    /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest
+    /// one that gives at most 400 points.
     ///
     /// # Errors
     ///
@@ -140,8 +143,8 @@ impl History {
         Ok(Trend { window, step, points: points.collect() })
     }
 
-    /// Returns one of the application's own metrics in each step of a window; `None` if there is no such metric. Without a
-    /// `step`, it is the shortest one that gives at most 400 points.
+    /// Returns one of the application's own metrics in each step of a window; `None` if there is no such metric.
+    /// Without a `step`, it is the shortest one that gives at most 400 points.
     ///
     /// # Errors
     ///
@@ -175,14 +178,14 @@ impl History {
         Some(Point::of(span, &groups, timeline.total_until.snapshot.layout()))
     }
 
-    /// Returns when the registry was reset, by the wall clock, the oldest first. At most the last 100 resets, and only those
-    /// before the last tick.
+    /// Returns when the registry was reset, by the wall clock, the oldest first. At most the last 100 resets, and only
+    /// those before the last tick.
     pub fn resets(&self) -> Vec<SystemTime> {
         self.timeline().resets.iter().copied().collect()
     }
 
-    /// Returns the errors after the last tick with a call that was not an error, up to the last tick and within a window. This
-    /// is a lower bound of the errors in a row, because the order of calls within a tick is unknown.
+    /// Returns the errors after the last tick with a call that was not an error, up to the last tick and within a
+    /// window. This is a lower bound of the errors in a row, because the order of calls within a tick is unknown.
     pub fn consecutive_errors(&self, window: Window) -> u64 {
         let timeline = self.timeline();
         timeline.consecutive_errors(&timeline.total_until, timeline.length_of(window))
@@ -193,8 +196,8 @@ impl History {
         self.timeline().heap_bytes()
     }
 
-    /// The figures of all requests in a window that ends with the last tick, without the application's own metrics and recent
-    /// errors. Reads nothing again that the tick has read.
+    /// The figures of all requests in a window that ends with the last tick, without the application's own metrics and
+    /// recent errors. Reads nothing again that the tick has read.
     pub(crate) fn at_last_tick(&self, window: Window) -> Summary {
         let timeline = self.timeline();
         let now = &timeline.total_until;

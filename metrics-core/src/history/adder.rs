@@ -5,8 +5,8 @@ use crate::histogram::{Layout, Sum};
 use crate::labels::outcome::StatusGroup;
 use crate::read::snapshot::{Extremes, GroupSnapshot};
 
-/// A sum of figures of one registry. Adds histograms to dense buckets that it allocates once and reuses. Merging them one
-/// by one would allocate and copy each time.
+/// A sum of figures of one registry. Adds histograms to dense buckets that it allocates once and reuses. Merging them
+/// one by one would allocate and copy each time.
 #[derive(Debug)]
 pub(super) struct Adder {
     layout: Layout,
@@ -38,8 +38,8 @@ impl Adder {
         }
     }
 
-    /// Adds what was counted since an earlier state of the same groups, without computing the difference first. Minimum and
-    /// maximum are exact to within a bucket.
+    /// Adds what was counted since an earlier state of the same groups, without computing the difference first. Minimum
+    /// and maximum are exact to within a bucket.
     pub(super) fn add_since(&mut self, now: &[GroupSnapshot], earlier: &[GroupSnapshot]) {
         for now in now {
             let Some(earlier) = earlier.iter().find(|earlier| earlier.group == now.group) else {

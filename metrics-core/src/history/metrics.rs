@@ -14,16 +14,16 @@ use crate::read::snapshot::GroupSnapshot;
 use crate::read::summary::Figures;
 use crate::registry::MetricsAt;
 
-/// At most 133 frames. A metric takes memory in a frame only if it counted something. Steps of a second would take 16 times
-/// as much, nearly all of it for timers.
+/// At most 133 frames. A metric takes memory in a frame only if it counted something. Steps of a second would take 16
+/// times as much, nearly all of it for timers.
 pub(super) const TIERS: [Tier; 3] = [
     Tier { step: Duration::from_secs(10), keep: Duration::from_secs(300) },
     Tier { step: Duration::from_secs(60), keep: Duration::from_secs(3_600) },
     Tier { step: Duration::from_secs(1_800), keep: Duration::from_secs(86_400) },
 ];
 
-/// The most bytes that all frames take. 20 timers that are called many times a second take 1.5 MiB in a day. With far more
-/// of them, the oldest frames are dropped early.
+/// The most bytes that all frames take. 20 timers that are called many times a second take 1.5 MiB in a day. With far
+/// more of them, the oldest frames are dropped early.
 const MAX_BYTES: usize = 5 << 19;
 
 /// The last 24 hours of a registry's metrics.

@@ -7,12 +7,12 @@ use crate::histogram::{Histogram, Layout};
 use crate::read::snapshot::GroupSnapshot;
 
 /// Groups, one after the other. Each is a group without durations in postcard's format, the length of its buckets in
-/// bytes, and the buckets. A bucket in use takes 2 or 3 bytes; unpacked, every bucket takes 8, used or not. Adding frames up
-/// needs no histogram of each.
+/// bytes, and the buckets. A bucket in use takes 2 or 3 bytes; unpacked, every bucket takes 8, used or not. Adding
+/// frames up needs no histogram of each.
 ///
-/// The buckets are numbers in order. An even number is twice the count of the next bucket; an odd one is twice the length of
-/// a run of empty buckets, plus 1. A number is split into groups of seven bits, the low ones first; all but the last group
-/// have the high bit set.
+/// The buckets are numbers in order. An even number is twice the count of the next bucket; an odd one is twice the
+/// length of a run of empty buckets, plus 1. A number is split into groups of seven bits, the low ones first; all but
+/// the last group have the high bit set.
 #[derive(Debug, Clone)]
 pub(super) struct Packed(Box<[u8]>);
 
@@ -238,7 +238,10 @@ mod tests {
         }
 
         #[test]
-        fn numbers_of_every_size_are_read_back(numbers in prop::collection::vec(any::<u64>(), 0..50), bits in 0_u32..64) {
+        fn numbers_of_every_size_are_read_back(
+            numbers in prop::collection::vec(any::<u64>(), 0..50),
+            bits in 0_u32..64,
+        ) {
             let mut bytes = Vec::new();
             numbers.iter().for_each(|number| put(&mut bytes, number >> bits));
             let mut rest = &*bytes;

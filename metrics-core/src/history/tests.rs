@@ -410,8 +410,8 @@ fn a_reset_begins_a_window_of_own_metrics_and_leaves_other_windows_alone() {
     assert_eq!(error.to_string(), "step is \"1s\"; allowed: 30m, 1h, 2h (window 24h)");
 }
 
-/// Prints the cost of a tick for 200 endpoints on 16 threads that each call each endpoint ten times a second, and of alerts
-/// over one and five minutes. The goal is at most 2 ms per second in all.
+/// Prints the cost of a tick for 200 endpoints on 16 threads that each call each endpoint ten times a second, and of
+/// alerts over one and five minutes. The goal is at most 2 ms per second in all.
 #[test]
 #[ignore = "prints times; run it on a quiet machine with optimisation"]
 fn print_what_ticks_of_200_busy_endpoints_on_16_shards_take() {

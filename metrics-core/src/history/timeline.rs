@@ -22,8 +22,8 @@ pub(super) const TOTAL: [Tier; 3] = [
     Tier { step: Duration::from_secs(60), keep: Duration::from_secs(86_400) },
 ];
 
-/// The tiers of the figures by endpoint, which take far more memory: at most 54 frames, each with the endpoints that were
-/// called in its time.
+/// The tiers of the figures by endpoint, which take far more memory: at most 54 frames, each with the endpoints that
+/// were called in its time.
 pub(super) const BY_ENDPOINT: [Tier; 3] = [
     Tier { step: Duration::from_secs(10), keep: Duration::from_secs(300) },
     Tier { step: Duration::from_secs(300), keep: Duration::from_secs(3_600) },

@@ -44,8 +44,8 @@ pub struct Trend {
 pub struct Point {
     /// When it ended, by the wall clock.
     pub time: SystemTime,
-    /// How long it was, by the monotonic clock; compute rates from this. Shorter than a step if ticks are missing, and longer
-    /// if a tick was late.
+    /// How long it was, by the monotonic clock; compute rates from this. Shorter than a step if ticks are missing, and
+    /// longer if a tick was late.
     pub span: Duration,
     /// The figures of the requests.
     pub figures: Figures,
@@ -62,8 +62,8 @@ pub struct MetricTrend {
     pub window: Window,
     /// The step, as in a [`Trend`].
     pub step: &'static str,
-    /// The steps, the oldest first. The newest one ended up to ten seconds ago. Steps without a tick are missing. So are, for
-    /// a gauge or a unique count, the steps before its first value.
+    /// The steps, the oldest first. The newest one ended up to ten seconds ago. Steps without a tick are missing. So
+    /// are, for a gauge or a unique count, the steps before its first value.
     pub points: Vec<MetricPoint>,
 }
 
@@ -109,8 +109,8 @@ impl Point {
     }
 }
 
-/// The steps that are no shorter than the frames that reach that far back, no longer than the window, and give no more than
-/// [`MAX_POINTS`].
+/// The steps that are no shorter than the frames that reach that far back, no longer than the window, and give no more
+/// than [`MAX_POINTS`].
 fn allowed_steps(length: Duration, subject: Subject) -> impl Iterator<Item = (&'static str, Duration)> {
     let tiers = subject.tiers();
     let reaching = tiers.iter().find(|tier| tier.keep >= length).or(tiers.last());
