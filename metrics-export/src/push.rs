@@ -6,9 +6,9 @@
 //! destination that hangs must neither delay the others nor the making of windows. A thread that waits costs some pages of
 //! stack, and unlike an async client it needs no runtime and no further crates.
 //!
-//! What a destination did not take is merged into its next window, up to [`Settings::max_age`]. Pauses between attempts grow
-//! and vary, and are as long as the destination asks for. Memory is bounded by [`Settings::max_windows`],
-//! [`Settings::max_errors`] and [`Settings::max_requests`], and what did not fit is in the [`Counts`].
+//! What a destination did not take is merged into its next window, up to [`PushSettings::max_age`]. Pauses between attempts grow
+//! and vary, and are as long as the destination asks for. Memory is bounded by [`PushSettings::max_windows`],
+//! [`PushSettings::max_errors`] and [`PushSettings::max_requests`], and what did not fit is in the [`Counts`].
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -44,21 +44,13 @@ mod exporter;
 #[cfg(feature = "_push-http")]
 mod post;
 mod queue;
-mod secret;
 mod settings;
 
 pub use self::counts::Counts;
-pub use self::engine::{Builder, Engine};
+pub use self::engine::{Engine, EngineBuilder};
 pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
-#[cfg(feature = "_push-http")]
-pub(crate) use self::post::Connection;
 #[cfg(any(feature = "sentry", all(feature = "datadog", unix)))]
 pub(crate) use self::post::checked;
-#[cfg(any(feature = "otlp", feature = "elasticsearch", feature = "sentry"))]
-pub(crate) use self::post::gzipped;
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 pub(crate) use self::post::post;
-pub use self::secret::Secret;
-pub use self::settings::Settings;
-#[cfg(feature = "_push-http")]
-pub use crate::http::UrlError;
+pub use self::settings::PushSettings;

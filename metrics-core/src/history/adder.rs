@@ -3,7 +3,8 @@
 use super::packed::Packed;
 use crate::histogram::{Layout, Sum};
 use crate::labels::outcome::StatusGroup;
-use crate::read::snapshot::{Extremes, GroupSnapshot};
+use crate::read::snapshot::extremes::Extremes;
+use crate::read::snapshot::group::GroupSnapshot;
 
 /// A sum of figures of one registry. Adds histograms to dense buckets that it allocates once and reuses. Merging them
 /// one by one would allocate and copy each time.

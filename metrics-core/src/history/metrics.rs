@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::adder::Adder;
 use super::tiers::{Content, Frame, Span, Tier, Tiers, slot};
-use crate::business::{MetricFigures, MetricState, MetricSummary, metrics_since};
 use crate::histogram::Layout;
-use crate::read::snapshot::GroupSnapshot;
-use crate::read::summary::Figures;
-use crate::registry::MetricsAt;
+use crate::read::snapshot::group::GroupSnapshot;
+use crate::read::snapshot::metrics::{MetricState, MetricsAt, metrics_since};
+use crate::read::summary::figures::Figures;
+use crate::read::summary::metrics::{MetricFigures, MetricSummary};
 
 /// At most 133 frames. A metric takes memory in a frame only if it counted something. Steps of a second would take 16
 /// times as much, nearly all of it for timers.

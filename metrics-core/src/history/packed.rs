@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::tiers::Content;
 use crate::histogram::{Histogram, Layout};
-use crate::read::snapshot::GroupSnapshot;
+use crate::read::snapshot::group::GroupSnapshot;
 
 /// Groups, one after the other. Each is a group without durations in postcard's format, the length of its buckets in
 /// bytes, and the buckets. A bucket in use takes 2 or 3 bytes; unpacked, every bucket takes 8, used or not. Adding

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::trend::{Subject, step_of};
 use super::*;
-use crate::business::MetricFigures;
-use crate::read::snapshot::GroupSnapshot;
-use crate::registry::{MetricsAt, Requests};
+use crate::core::Requests;
+use crate::read::snapshot::group::GroupSnapshot;
+use crate::read::snapshot::metrics::MetricsAt;
+use crate::read::summary::metrics::MetricFigures;
 
 /// A registry and its history, with a clock that the test moves.
 struct Clockwork {

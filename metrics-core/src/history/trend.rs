@@ -7,10 +7,10 @@ use super::metrics;
 use super::tiers::{Span, Tier};
 use super::timeline::{BY_ENDPOINT, TOTAL};
 use super::window::Window;
-use crate::business::MetricFigures;
 use crate::histogram::{Histogram, Layout};
-use crate::read::snapshot::{GroupSnapshot, merged};
-use crate::read::summary::Figures;
+use crate::read::snapshot::group::{GroupSnapshot, merged};
+use crate::read::summary::figures::Figures;
+use crate::read::summary::metrics::MetricFigures;
 use crate::setting::InvalidSetting;
 
 /// The steps of trends, the shortest first. A window has those that are no shorter than its frames.

@@ -7,7 +7,7 @@ use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
 use super::destination::Destination;
 use super::exporter::Process;
-use super::settings::Settings;
+use super::settings::PushSettings;
 
 /// How often the logs are read, if anybody wants errors or requests: they hold those of about a second.
 const LOGS_EVERY: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ pub(super) struct Collector {
 impl Collector {
     /// Makes windows until the stop. The body of the thread.
     pub(super) fn run(mut self, stop: &Stop) {
-        let wants = |settings: &Settings| settings.max_errors > 0 || settings.want_requests();
+        let wants = |settings: &PushSettings| settings.max_errors > 0 || settings.want_requests();
         let wants_logs = self.schedules.iter().any(|schedule| wants(&schedule.settings));
         let mut logs_due = wants_logs.then(|| Instant::now() + LOGS_EVERY);
         let until = loop {
@@ -117,12 +117,12 @@ impl Collector {
 #[derive(Debug)]
 pub(super) struct Schedule {
     destination: Arc<Destination>,
-    settings: Settings,
+    settings: PushSettings,
     due: Instant,
 }
 
 impl Schedule {
-    pub(super) fn new(destination: Arc<Destination>, settings: Settings) -> Self {
+    pub(super) fn new(destination: Arc<Destination>, settings: PushSettings) -> Self {
         let mut schedule = Self { destination, settings, due: Instant::now() };
         schedule.advance(Instant::now(), SystemTime::now());
         schedule

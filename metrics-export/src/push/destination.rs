@@ -9,7 +9,7 @@ use metrics_core::{RecentError, RecentRequest, Snapshot};
 use super::counts::Counts;
 use super::exporter::{Accepted, Exporter, Failed, Process};
 use super::queue::{Job, Queue};
-use super::settings::Settings;
+use super::settings::PushSettings;
 use crate::backoff::Backoff;
 
 /// The longest time that a destination can ask to be left alone, unless its pauses may be longer.
@@ -173,7 +173,7 @@ impl State {
 }
 
 /// The pause after so many attempts in a row, no shorter than the destination asks for.
-fn pause(settings: &Settings, attempts: u32, retry_after: Option<Duration>) -> Duration {
+fn pause(settings: &PushSettings, attempts: u32, retry_after: Option<Duration>) -> Duration {
     let backoff = Backoff { first: settings.first_pause, longest: settings.max_pause };
     let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER.max(settings.max_pause));
     backoff.pause_after(attempts).max(asked)
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_no_shorter_than_asked_for_but_not_for_ever() {
-        let settings = Settings::default();
+        let settings = PushSettings::default();
         assert!(pause(&settings, 1, None) <= settings.first_pause);
         assert_eq!(pause(&settings, 1, Some(Duration::from_secs(7))), Duration::from_secs(7));
         assert_eq!(pause(&settings, 1, Some(Duration::from_secs(86_400))), MAX_RETRY_AFTER);

@@ -24,21 +24,21 @@ pub struct Engine {
 
 /// Makes an [`Engine`].
 #[must_use = "nothing is sent before `start`"]
-pub struct Builder {
+pub struct EngineBuilder {
     registry: Registry,
     service: Service,
     process: Box<dyn Fn() -> Process + Send>,
     exporters: Vec<Box<dyn Exporter>>,
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.exporters.iter().map(|exporter| exporter.name()).collect();
-        f.debug_struct("Builder").field("exporters", &names).finish_non_exhaustive()
+        f.debug_struct("EngineBuilder").field("exporters", &names).finish_non_exhaustive()
     }
 }
 
-impl Builder {
+impl EngineBuilder {
     /// Who says what the process uses; default: nobody.
     pub fn process(mut self, process: impl Fn() -> Process + Send + 'static) -> Self {
         self.process = Box::new(process);
@@ -93,8 +93,8 @@ impl Builder {
 
 impl Engine {
     /// Begins an engine that sends what this registry counts, in the name of this service.
-    pub fn builder(registry: Registry, service: Service) -> Builder {
-        Builder { registry, service, process: Box::new(Process::default), exporters: Vec::new() }
+    pub fn builder(registry: Registry, service: Service) -> EngineBuilder {
+        EngineBuilder { registry, service, process: Box::new(Process::default), exporters: Vec::new() }
     }
 
     /// What became of what was to be sent, destination by destination.
@@ -159,7 +159,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
     use super::super::exporter::{Accepted, Failed, Window};
-    use super::super::settings::Settings;
+    use super::super::settings::PushSettings;
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -167,7 +167,7 @@ mod tests {
     /// Answers with what it is told to; passes on what it was given, and panics once nobody says what to answer.
     struct Scripted {
         name: &'static str,
-        settings: Settings,
+        settings: PushSettings,
         answers: Receiver<Result<Accepted, Failed>>,
         given: Sender<Window>,
     }
@@ -177,7 +177,7 @@ mod tests {
             self.name
         }
 
-        fn settings(&self) -> Settings {
+        fn settings(&self) -> PushSettings {
             self.settings.clone()
         }
 
@@ -191,12 +191,12 @@ mod tests {
 
     fn scripted(name: &'static str, max_errors: usize) -> (Scripted, Answers, Receiver<Window>) {
         let ((answer, answers), (given, windows)) = (channel(), channel());
-        let settings = Settings {
+        let settings = PushSettings {
             interval: Duration::from_millis(20),
             first_pause: Duration::from_millis(1),
             max_pause: Duration::from_millis(1),
             max_errors,
-            ..Settings::default()
+            ..PushSettings::default()
         };
         (Scripted { name, settings, answers, given }, answer, windows)
     }

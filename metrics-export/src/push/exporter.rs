@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::{InvalidSetting, RecentError, RecentRequest, Snapshot};
 
-use super::settings::Settings;
+use super::settings::PushSettings;
 use crate::service::Service;
 
 /// Sends windows to one destination, on a thread that does nothing else.
@@ -14,8 +14,8 @@ pub trait Exporter: Send + 'static {
     fn name(&self) -> &str;
 
     /// How often it is called, and what waits for it meanwhile. Asked for at the start, and the same each time.
-    fn settings(&self) -> Settings {
-        Settings::default()
+    fn settings(&self) -> PushSettings {
+        PushSettings::default()
     }
 
     /// Takes over which service this is. Called once, before the first window; default: of no interest.
@@ -37,13 +37,13 @@ pub trait Exporter: Send + 'static {
     /// Sends a window. Called once an interval, also with windows in which nothing happened, unless they are
     /// [idle](Exporter::is_idle).
     ///
-    /// May block until the deadline, which is never later than [`Settings::timeout`] from now, and at a shutdown sooner. A
+    /// May block until the deadline, which is never later than [`PushSettings::timeout`] from now, and at a shutdown sooner. A
     /// panic counts as [`Failed::permanent`].
     ///
     /// # Errors
     ///
     /// When the destination did not take it. What is not permanent comes again, as part of a longer window or by itself: see
-    /// [`Settings::max_windows`].
+    /// [`PushSettings::max_windows`].
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed>;
 }
 
@@ -52,7 +52,7 @@ impl<E: Exporter + ?Sized> Exporter for Box<E> {
         (**self).name()
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> PushSettings {
         (**self).settings()
     }
 
@@ -78,12 +78,12 @@ pub struct Window {
     /// exactly one of those that are accepted or dropped. [`Snapshot::since`], [`Snapshot::taken`] and [`Snapshot::span`]
     /// say from when until when.
     pub figures: Snapshot,
-    /// Errors that were logged meanwhile, the oldest first; at most [`Settings::max_errors`].
+    /// Errors that were logged meanwhile, the oldest first; at most [`PushSettings::max_errors`].
     pub errors: Vec<RecentError>,
     /// Errors that happened meanwhile and are not among them. All of them are in the figures.
     pub errors_missed: u64,
-    /// Single requests that were wanted by [`Settings::slow`] or [`Settings::sample_rate`], the oldest first; at most
-    /// [`Settings::max_requests`]. Those that failed are among them as any others.
+    /// Single requests that were wanted by [`PushSettings::slow`] or [`PushSettings::sample_rate`], the oldest first; at most
+    /// [`PushSettings::max_requests`]. Those that failed are among them as any others.
     pub requests: Vec<RecentRequest>,
     /// Requests that were logged for somebody meanwhile, and got lost before anybody could tell for whom, or are wanted and not
     /// among them. All of them are in the figures.
@@ -133,7 +133,7 @@ pub struct Failed {
     /// What happened. Shown to whoever may read the metrics, so without secrets.
     pub reason: String,
     /// How long the destination asks to be left alone. The pause is at least as long, up to
-    /// [`Settings::max_pause`] or five minutes, whichever is more.
+    /// [`PushSettings::max_pause`] or five minutes, whichever is more.
     pub retry_after: Option<Duration>,
     /// Whether it is of no use to send the same again; the window is dropped then.
     pub permanent: bool,

@@ -9,12 +9,12 @@ use metrics_core::{RecentError, RecentRequest, Snapshot};
 use super::counts::Counts;
 use super::entries::{Entries, bound};
 use super::exporter::{Accepted, Failed, Process, Window, calls};
-use super::settings::Settings;
+use super::settings::PushSettings;
 
 /// The windows that wait, one of them perhaps being sent, and what became of those before them.
 #[derive(Debug)]
 pub(super) struct Queue {
-    settings: Settings,
+    settings: PushSettings,
     /// The state up to which all was sent or dropped: where the first window begins.
     base: Arc<Snapshot>,
     sending: Option<Part>,
@@ -67,7 +67,7 @@ impl Job {
 
 impl Queue {
     /// Nothing waits, and the first window begins with this state.
-    pub(super) fn new(exporter: &str, settings: Settings, base: Arc<Snapshot>) -> Self {
+    pub(super) fn new(exporter: &str, settings: PushSettings, base: Arc<Snapshot>) -> Self {
         Self {
             settings,
             base,
@@ -78,7 +78,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &PushSettings {
         &self.settings
     }
 
@@ -292,7 +292,7 @@ mod tests {
     }
 
     impl Fixture {
-        fn new(settings: Settings) -> Self {
+        fn new(settings: PushSettings) -> Self {
             let registry = Registry::new();
             let base = Arc::new(registry.snapshot());
             let queue = Queue::new("test", settings, base);
@@ -342,8 +342,8 @@ mod tests {
         Ok(Accepted::default())
     }
 
-    fn settings(max_windows: usize, max_errors: usize) -> Settings {
-        Settings { max_windows, max_errors, ..Settings::default() }
+    fn settings(max_windows: usize, max_errors: usize) -> PushSettings {
+        PushSettings { max_windows, max_errors, ..PushSettings::default() }
     }
 
     #[test]
@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_again_makes_no_room_for_what_comes_later() {
-        let mut fixture = Fixture::new(Settings { sample_rate: 1.0, max_requests: 3, ..settings(2, 2) });
+        let mut fixture = Fixture::new(PushSettings { sample_rate: 1.0, max_requests: 3, ..settings(2, 2) });
         fixture.fail(2);
         fixture.log(&[(1, 0.5); 3]);
         fixture.end_window();
@@ -434,7 +434,7 @@ mod tests {
         let counts = fixture.queue.counts();
         assert_eq!((counts.windows_dropped, counts.calls_dropped, counts.errors_dropped), (1, 2, 2));
 
-        let mut fixture = Fixture::new(Settings { max_age: Duration::ZERO, ..settings(1, 10) });
+        let mut fixture = Fixture::new(PushSettings { max_age: Duration::ZERO, ..settings(1, 10) });
         fixture.fail(2);
         fixture.end_window();
         fixture.send(Err(Failed::temporary("down")));
@@ -447,7 +447,7 @@ mod tests {
 
     #[test]
     fn what_gets_too_old_while_it_is_being_sent_is_dropped_when_that_fails() {
-        let mut fixture = Fixture::new(Settings { max_age: Duration::ZERO, ..settings(1, 10) });
+        let mut fixture = Fixture::new(PushSettings { max_age: Duration::ZERO, ..settings(1, 10) });
         fixture.fail(2);
         fixture.end_window();
         let first = fixture.queue.take().unwrap().window();
@@ -479,7 +479,7 @@ mod tests {
     #[test]
     fn requests_that_are_wanted_wait_and_others_do_not() {
         let slow = Some(Duration::from_millis(100));
-        let wanted = Settings { slow, sample_rate: 0.5, max_requests: 3, ..settings(1, 0) };
+        let wanted = PushSettings { slow, sample_rate: 0.5, max_requests: 3, ..settings(1, 0) };
         let mut fixture = Fixture::new(wanted.clone());
         fixture.log(&[(1, 0.5), (1, 0.4), (99, 1.0), (100, 1.0)]);
         fixture.end_window();
@@ -492,7 +492,7 @@ mod tests {
         let counts = fixture.queue.counts();
         assert_eq!((counts.requests_sent, counts.requests_dropped, counts.requests_waiting), (1, 1, 2));
 
-        let mut fixture = Fixture::new(Settings { max_requests: 0, ..wanted });
+        let mut fixture = Fixture::new(PushSettings { max_requests: 0, ..wanted });
         fixture.log(&[(100, 0.0)]);
         assert_eq!(fixture.queue.counts(), Counts { exporter: "test".to_owned(), ..Counts::default() });
     }
@@ -506,7 +506,7 @@ mod tests {
             max_errors in 1_usize..8,
         ) {
             let max_requests = max_errors * 2;
-            let settings = Settings { sample_rate: 1.0, max_requests, ..settings(max_windows, max_errors) };
+            let settings = PushSettings { sample_rate: 1.0, max_requests, ..settings(max_windows, max_errors) };
             let mut fixture = Fixture::new(settings);
             let (mut failed, mut in_windows, mut calls_sent) = (0, 0, 0);
             let (mut calls_skipped, mut errors_skipped, mut requests_skipped) = (0, 0, 0);

@@ -7,13 +7,13 @@ use metrics_core::RecentRequest;
 /// How often a destination is sent to, and what waits for it meanwhile. What is out of its range is moved into it.
 ///
 /// ```
-/// let mut settings = metrics_export::push::Settings::default();
+/// let mut settings = metrics_export::push::PushSettings::default();
 /// settings.interval = std::time::Duration::from_secs(60);
 /// settings.max_errors = 100;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Settings {
+pub struct PushSettings {
     /// From one window to the next; default 10 s. From 10 ms to a day.
     pub interval: Duration,
     /// How long one attempt may take; default 10 s. From 10 ms to an hour.
@@ -37,7 +37,7 @@ pub struct Settings {
     pub slow: Option<Duration>,
     /// The share of all requests that are wanted one by one, drawn by lot; default 0. From 0 to 1.
     ///
-    /// With [`Settings::slow`] and this, requests get into the registry's request log only if somebody wants them; where nobody
+    /// With [`PushSettings::slow`] and this, requests get into the registry's request log only if somebody wants them; where nobody
     /// does, a request costs nothing more.
     pub sample_rate: f64,
     /// Requests of the request log that wait at most; default 1,000. The oldest make room, and are counted. Of no use unless
@@ -53,7 +53,7 @@ pub struct Settings {
     pub max_pause: Duration,
 }
 
-impl Default for Settings {
+impl Default for PushSettings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(10),
@@ -72,10 +72,17 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl PushSettings {
     /// Whether it wants this request by itself.
     pub(super) fn wants(&self, request: &RecentRequest) -> bool {
         self.slow.is_some_and(|slow| request.response_time >= slow) || request.randomness < self.sample_rate
+    }
+
+    /// With the interval and the timeout of these options, where they set them.
+    #[cfg(feature = "_push-http")]
+    pub(crate) fn with_http(self, options: &crate::http::HttpOptions) -> Self {
+        let interval = options.interval.unwrap_or(self.interval);
+        Self { interval, timeout: options.timeout.unwrap_or(self.timeout), ..self }
     }
 
     /// Whether it wants any requests by themselves.
@@ -112,7 +119,7 @@ mod tests {
     fn pauses_are_no_longer_than_a_clock_goes() {
         for pause in [Duration::ZERO, Duration::MAX] {
             let settings =
-                Settings { first_pause: pause, max_pause: pause, ..Settings::default() }.in_range();
+                PushSettings { first_pause: pause, max_pause: pause, ..PushSettings::default() }.in_range();
             let range = Duration::from_millis(1)..=Duration::from_secs(86_400);
             assert!(range.contains(&settings.first_pause) && settings.max_pause >= settings.first_pause);
             assert!(range.contains(&settings.max_pause));
@@ -123,7 +130,7 @@ mod tests {
     fn a_share_is_from_0_to_1() {
         assert_eq!([-1.0, 0.5, 7.0, f64::NAN].map(share), [0.0, 0.5, 1.0, 0.0]);
         let wanted = |rate, slow, max_requests| {
-            Settings { sample_rate: rate, slow, max_requests, ..Settings::default() }.want_requests()
+            PushSettings { sample_rate: rate, slow, max_requests, ..PushSettings::default() }.want_requests()
         };
         assert!(wanted(0.1, None, 1) && wanted(0.0, Some(Duration::ZERO), 1));
         assert!(!wanted(0.0, None, 1) && !wanted(f64::NAN, None, 1) && !wanted(1.0, None, 0));
