@@ -1,6 +1,6 @@
-//! Protobuf's wire format, as far as it is needed here: written straight into the buffer.
+//! The part of protobuf's wire format that we need, written straight into a buffer.
 
-/// Writes fields one after the other. Field numbers are below 16, so that a key is one byte.
+/// Appends fields to a buffer. Field numbers are below 16, so a key is one byte.
 #[derive(Debug)]
 pub(crate) struct Wire<'a>(pub(crate) &'a mut Vec<u8>);
 
@@ -14,7 +14,7 @@ impl Wire<'_> {
         self.varint(value);
     }
 
-    /// A signed integer that is often small on either side of 0.
+    /// Writes a signed integer; values near 0 are short.
     pub(crate) fn sint(&mut self, field: u8, value: i32) {
         self.key(field, VARINT);
         self.zigzag(value.into());
@@ -31,7 +31,7 @@ impl Wire<'_> {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// A message in a field, or anything else that begins with its length.
+    /// Writes a nested message, or anything else that is preceded by its length.
     pub(crate) fn nested(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
         self.key(field, DELIMITED);
         // Most lengths are one byte long.
@@ -48,12 +48,12 @@ impl Wire<'_> {
         }
     }
 
-    /// One of a packed list's numbers.
+    /// Writes one number of a packed list.
     pub(crate) fn zigzag(&mut self, value: i64) {
         self.varint(((value << 1) ^ (value >> 63)) as u64);
     }
 
-    /// Puts the length of what was written since `begin` in front of it.
+    /// Inserts at `begin` the length of everything after it.
     pub(crate) fn insert_length(&mut self, begin: usize) {
         self.insert(begin, self.0.len() - begin);
     }
@@ -89,9 +89,9 @@ mod tests {
         out
     }
 
-    /// The examples of the format's own description.
+    /// The examples in the specification of the format.
     #[test]
-    fn numbers_and_texts_are_written_as_described() {
+    fn numbers_and_texts_are_encoded_as_specified() {
         assert_eq!(written(|wire| wire.uint(1, 150)), [0x08, 0x96, 0x01]);
         assert_eq!(written(|wire| wire.text(2, "testing")), b"\x12\x07testing");
         assert_eq!(written(|wire| wire.nested(3, |wire| wire.uint(1, 150))), [0x1a, 0x03, 0x08, 0x96, 0x01]);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_several_bytes_moves_what_it_is_of() {
+    fn a_length_of_several_bytes_precedes_its_message() {
         let text = "x".repeat(300);
         let nested = written(|wire| wire.nested(1, |wire| wire.text(1, &text)));
         assert_eq!(nested[..6], [0x0a, 0xaf, 0x02, 0x0a, 0xac, 0x02]);
