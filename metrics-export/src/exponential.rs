@@ -19,9 +19,9 @@ pub(crate) fn scale(significant_digits: u8) -> i32 {
 /// The exponential bucket of each bucket of a histogram: see [`indices`].
 type Indices = Vec<Option<i32>>;
 
-/// Returns, for each bucket of a histogram with this number of significant digits (1 to 3), the index of the exponential
-/// bucket that holds its middle, at the [`scale`] of these digits. Bucket `i` holds durations above
-/// `2^((i - 1) / 2^scale)` s and up to `2^(i / 2^scale)` s. The bucket of 0 ns has no index. The indices ascend.
+/// Returns, for each bucket of a histogram with this number of significant digits (1 to 3), the index of the
+/// exponential bucket that holds its middle, at the [`scale`] of these digits. Bucket `i` holds durations above `2^((i
+/// - 1) / 2^scale)` s and up to `2^(i / 2^scale)` s. The bucket of 0 ns has no index. The indices ascend.
 pub(crate) fn indices(significant_digits: u8) -> &'static [Option<i32>] {
     static INDICES: [LazyLock<Indices>; 3] =
         [LazyLock::new(|| table(1)), LazyLock::new(|| table(2)), LazyLock::new(|| table(3))];
