@@ -9,6 +9,7 @@ mod options;
 mod proxy;
 mod url;
 
+#[cfg(feature = "_push-http")]
 pub(crate) use self::answer::Answer;
 #[cfg(all(feature = "datadog", unix))]
 pub(crate) use self::answer::retry_after_of;

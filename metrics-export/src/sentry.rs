@@ -33,7 +33,7 @@
 //! **Envelopes.** One for each item: Sentry takes one event or transaction in each, and
 //! [asks](https://develop.sentry.dev/sdk/foundations/envelopes/envelope-items/#envelope-item-constraints) for no sessions
 //! beside them. They share a connection, and are compressed from a kilobyte on. A window in which there is nothing to send is
-//! [idle](crate::push::Counts::windows_idle).
+//! [idle](crate::push::ExporterCounts::windows_idle).
 
 mod builder;
 mod discards;

@@ -14,7 +14,7 @@ use actix_web::{HttpResponse, rt};
 use metrics_actix::datadog::Datadog;
 use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::{Otlp, Temporality};
-use metrics_actix::push::{Counts, Exporter, PushSettings};
+use metrics_actix::push::{Exporter, ExporterCounts, PushSettings};
 use metrics_actix::sentry::Sentry;
 use metrics_actix::{HttpOptions, Metrics};
 use serde_json::Value;
@@ -137,7 +137,7 @@ fn resident_bytes() -> usize {
     pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) << 12
 }
 
-fn wait_until(metrics: &Metrics, all: impl Fn(&Counts) -> bool) {
+fn wait_until(metrics: &Metrics, all: impl Fn(&ExporterCounts) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !metrics.exporters().iter().all(&all) {
         assert!(Instant::now() < deadline, "{:?}", metrics.exporters());

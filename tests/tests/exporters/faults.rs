@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use metrics_actix::datadog::Datadog;
 use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::{Otlp, Temporality};
-use metrics_actix::push::{Counts, Engine, Exporter, PushSettings};
+use metrics_actix::push::{Engine, Exporter, ExporterCounts, PushSettings};
 use metrics_actix::sentry::Sentry;
 use metrics_actix::{HttpOptions, Service};
 use metrics_core::{Outcome, Registry};
@@ -38,7 +38,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Waits until the counts of the only destination are as they should be.
-pub(crate) fn counts(engine: &Engine, until: impl Fn(&Counts) -> bool) -> Counts {
+pub(crate) fn counts(engine: &Engine, until: impl Fn(&ExporterCounts) -> bool) -> ExporterCounts {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let counts = engine.counts().remove(0);
@@ -92,7 +92,7 @@ impl Load {
 }
 
 /// Fails for a while under load, heals, and stops. What was counted, and what became of it.
-fn through(stub: &Stub, exporter: impl Exporter) -> ((u64, u64), Counts) {
+fn through(stub: &Stub, exporter: impl Exporter) -> ((u64, u64), ExporterCounts) {
     let registry = Registry::builder().error_log_capacity(10_000).build().unwrap();
     let engine = Engine::builder(registry.clone(), Service::new("shop")).exporter(exporter).start().unwrap();
     let load = Load::start(&registry);

@@ -180,7 +180,7 @@ fn what_failed_for_now_is_sent_again_with_the_next_window() {
         std::thread::sleep(Duration::from_millis(10));
         engine.counts().remove(0)
     });
-    let counts: push::Counts = counts.take(1_000).find(|counts| counts.windows_sent > 0).unwrap();
+    let counts: push::ExporterCounts = counts.take(1_000).find(|counts| counts.windows_sent > 0).unwrap();
     assert_eq!((counts.windows_dropped, counts.rejected), (0, 3));
     assert!(counts.attempts_failed > 0);
     engine.shutdown(Duration::ZERO);
