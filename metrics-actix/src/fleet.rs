@@ -68,7 +68,8 @@ impl Call {
             }
         };
         let status = member.status();
-        let asked = member.ask(question).and_then(|found| match found.summary {
+        let reply = member.ask(question).map_err(|busy| Failed::Unavailable(busy.to_string()))?;
+        let asked = reply.wait().and_then(|found| match found.summary {
             // As after Redis lost its data.
             None if !matches!(self, Self::Reset) => {
                 Err(Stale { since: found.read, reason: "no instance has written yet".to_owned() })

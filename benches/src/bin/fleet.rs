@@ -165,7 +165,7 @@ fn median(reader: &Member, question: Question, size: usize) -> Result<Duration, 
             return Err(format!("{question:?} has no answer").into());
         }
         // One that takes longer than askers wait is there a little later.
-        if let Ok(answer) = reader.ask(question) {
+        if let Ok(answer) = reader.ask(question)?.wait() {
             let (refused, count) = answer.fleet.refused();
             if count > 0 {
                 println!("          {count} reports left out: {}", refused[0].reason);

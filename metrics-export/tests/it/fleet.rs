@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metrics_core::{
-    EndpointName, EndpointParts, Granularity, MetricParts, MetricStateParts, Outcome, Registry, Snapshot,
-    SnapshotParts,
+    ConsumerSnapshot, EndpointName, EndpointParts, Granularity, GroupParts, Health, Histogram, MetricParts,
+    MetricStateParts, Outcome, RecentError, Registry, Snapshot, SnapshotParts, StatusGroup, UNIQUE_REGISTERS,
 };
 use metrics_export::fleet::{DecodeError, Fleet, Instance, MAX_REPORT_BYTES, Presence, Report};
 use proptest::prelude::*;
@@ -383,4 +383,88 @@ fn an_instance_is_up_then_stale_then_gone() {
     assert_eq!((presence(&instance, 300), presence(&instance, 301)), (Presence::Stale, Presence::Gone));
     instance.stopped = true;
     assert_eq!(presence(&instance, 0), Presence::Gone);
+}
+
+/// A report with one of everything, in which nothing depends on the clock or on chance.
+fn fixed_report() -> Report {
+    let group = |group, outcomes: Vec<(Outcome, u64)>, first, counts: &[u64]| GroupParts {
+        group,
+        outcomes,
+        sum_nanos: 1_234_567,
+        min_nanos: 100,
+        max_nanos: 900_000,
+        clamped: 1,
+        request_bytes: 300,
+        response_bytes: 70_000,
+        truncated: 2,
+        histogram: Histogram::from_buckets(2, first, counts).unwrap(),
+    };
+    let name = |route: &str| Arc::new(EndpointName { method: "GET".into(), route: route.into() });
+    let success =
+        group(StatusGroup::Class(2), vec![(Outcome::Status(200), 28)], 90, &[1, 0, 0, 0, 2, 9, 9, 0, 7]);
+    let panicked = group(StatusGroup::Panicked, vec![(Outcome::Panicked, 1)], 3_839, &[1]);
+    let consumer = |name: &str, calls| ConsumerSnapshot {
+        name: name.into(),
+        calls,
+        errors: 1,
+        sum_nanos: 5_000,
+        last_seen: at(1_700_000_090),
+    };
+    let metric = |name: &str, state| MetricParts { name: name.into(), state };
+    let mut registers = vec![0; UNIQUE_REGISTERS];
+    (registers[3], registers[4_000], registers[UNIQUE_REGISTERS - 1]) = (1, 52, 7);
+    let times = group(StatusGroup::Class(2), vec![(Outcome::Status(200), 3)], 500, &[3]);
+    let snapshot = SnapshotParts {
+        since: at(1_700_000_000),
+        taken: at(1_700_000_100),
+        span: Duration::from_millis(99_990),
+        significant_digits: 2,
+        granularity: Granularity::Class,
+        endpoints: vec![
+            EndpointParts { name: name("/items/{id}"), in_flight: 3, groups: vec![success, panicked] },
+            EndpointParts { name: name("/idle"), in_flight: 1, groups: Vec::new() },
+        ],
+        consumers: vec![consumer("bob", 2), consumer("_other", 5), consumer("ann", 300)],
+        metrics: vec![
+            metric("cache", MetricStateParts::HitRatio { hits: 9, misses: 1 }),
+            metric("db", MetricStateParts::Timer(Some(Box::new(times)))),
+            metric("depth", MetricStateParts::Gauge(-2.5)),
+            metric("idle", MetricStateParts::Timer(None)),
+            metric("jobs", MetricStateParts::Counter(1_000)),
+            metric("users", MetricStateParts::UniqueCount { today: registers, yesterday: Vec::new() }),
+        ],
+        in_flight: 4,
+        open_streams: 2,
+        health: Health {
+            endpoints: 2,
+            max_series: 1_024,
+            endpoints_refused: 3,
+            consumers: 4,
+            max_consumers: 1_000,
+            consumers_refused: 5,
+            shards: 6,
+            errors_evicted: 7,
+            errors_thinned: 8,
+        },
+    };
+    let error = RecentError {
+        time: at(1_700_000_099),
+        endpoint: name("/items/{id}"),
+        outcome: Outcome::Status(503),
+        response_time: Duration::from_millis(12),
+        message: "no more \u{1f4a1}".to_owned(),
+        trace: None,
+    };
+    let snapshot = Snapshot::from_parts(snapshot).unwrap();
+    Report { instance: instance("orders-7", at(1_700_000_101)), snapshot, errors: vec![error] }
+}
+
+#[test]
+fn a_report_is_written_as_these_bytes() {
+    let expected = "\
+        XXX";
+    let written = fixed_report().encode();
+    let hex: String = written.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, expected);
+    assert_eq!(Report::decode(&written).unwrap().encode(), written);
 }

@@ -119,7 +119,7 @@ fn have_quantiles_of_one_histogram(written: [u8; 3], digits: u8) {
     });
     let deadline = Instant::now() + Duration::from_secs(30);
     let answer = loop {
-        let answer = members[0].ask(Question::SinceReset).unwrap();
+        let answer = members[0].ask(Question::SinceReset).unwrap().wait().unwrap();
         if answer.fleet.instances().len() == 3 {
             break answer;
         }

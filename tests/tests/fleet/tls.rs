@@ -85,7 +85,7 @@ fn a_server_is_trusted_for_its_authority_and_refused_for_any_other() {
 
     let member_of_it = member(settings().trusted_authorities(trusted.as_bytes()).unwrap());
     assert_eq!(first_write(&member_of_it), Ok(()));
-    let answer = member_of_it.ask(Question::SinceReset).unwrap();
+    let answer = member_of_it.ask(Question::SinceReset).unwrap().wait().unwrap();
     assert_eq!(answer.summary.as_ref().unwrap().total.calls, 1);
     assert!(redis.cli(&["keys", "metrics:tls:0:a-*"]).starts_with("metrics:tls:0:a-"));
 
@@ -127,7 +127,7 @@ fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
     // Those that it is not told of it finds, and trusts them for the same authority.
     let member_of_it = member(settings(&addresses[..1]).trusted_authorities(trusted.as_bytes()).unwrap());
     assert_eq!(first_write(&member_of_it), Ok(()));
-    let answer = member_of_it.ask(Question::SinceReset).unwrap();
+    let answer = member_of_it.ask(Question::SinceReset).unwrap().wait().unwrap();
     assert_eq!(answer.summary.as_ref().unwrap().total.calls, 1);
     let keys = nodes.each_ref().map(|node| node.cli(&["keys", "metrics:*"]).lines().count());
     assert_eq!(keys.iter().sum::<usize>(), 4, "{keys:?}");

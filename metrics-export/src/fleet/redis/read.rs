@@ -9,8 +9,8 @@ use redis::{Cmd, Value};
 
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::Link;
-use super::member::Shared;
-use super::view::{Answer, Failed, Question};
+use super::question::{Answer, Failed, Question};
+use super::shared::Shared;
 use super::write::{epoch_of, get, refused};
 use crate::fleet::decoded::Decoded;
 use crate::fleet::{Fleet, MAX_REPORT_BYTES};
@@ -33,7 +33,34 @@ const MAX_ADDERS: usize = 4;
 /// The longest name of an instance with its start, in bytes.
 const MAX_ID_BYTES: usize = 96;
 
-pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, Failed> {
+/// Returns a function that reads over one connection for as long as it works.
+pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, Failed> {
+    let mut link = None;
+    move |question| {
+        let result = guarded("adding up", || read_with(&shared, &mut link, question));
+        if result.is_err() {
+            link = None;
+        }
+        result
+    }
+}
+
+/// Reads over the connection that is open, or over a new one.
+fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Result<Answer, Failed> {
+    let settings = &shared.settings;
+    let connect = || Link::connect(&settings.address, settings.timeout);
+    if let Some(idle) = link {
+        // The server may have closed it meanwhile. A reset that may have arrived is not sent again: its figures would be
+        // those of the next epoch.
+        match answer(shared, idle, question) {
+            Err(failed) if !failed.may_be_reset => {}
+            known => return known,
+        }
+    }
+    answer(shared, link.insert(connect()?), question)
+}
+
+fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, Failed> {
     let begun = Instant::now();
     let now = SystemTime::now();
     let found = link.run(&[get(&shared.keys.epoch(), 20)])?;
@@ -158,7 +185,7 @@ fn add(fleet: &Mutex<Fleet>, &Found { id: wanted, key, ref report, is_newest }: 
 }
 
 /// What `work` gives, or that it panicked: whatever is found somewhere must not end the thread that is to read it.
-pub(super) fn guarded<T, E: From<String>>(what: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+fn guarded<T, E: From<String>>(what: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     // What it was at is given up with it.
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     result.unwrap_or_else(|_| Err(format!("{what} panicked, which is a bug of this library").into()))

@@ -21,7 +21,7 @@ use redis::{Cmd, Value};
 
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::Link;
-use super::member::Shared;
+use super::shared::Shared;
 use crate::fleet::{Instance, Report};
 
 /// How far ahead of our clock an epoch may be, before it is taken for rubbish.
@@ -32,27 +32,6 @@ const MAX_INDEXED: i64 = super::settings::MAX_INSTANCES as i64;
 
 /// The longest pause is this many times as long as the interval.
 const MAX_PAUSE: u32 = 6;
-
-/// How the writes of an instance go.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct WriterStatus {
-    /// Writes that were acknowledged.
-    pub writes: u64,
-    /// Attempts that failed.
-    pub failures: u64,
-    /// Bytes that were written.
-    pub bytes: u64,
-    /// When the last write was acknowledged.
-    pub last_success: Option<SystemTime>,
-    /// How long it took.
-    pub last_latency: Duration,
-    /// The bytes of its report.
-    pub last_report_bytes: u64,
-    /// Since when writes fail, and why the last one did; `None` once one succeeds.
-    pub failing: Option<(SystemTime, String)>,
-    /// The epoch that is written to.
-    pub epoch: u64,
-}
 
 /// Writes until the member is stopped, and then once more.
 pub(super) struct Writer {
