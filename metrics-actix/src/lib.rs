@@ -53,33 +53,59 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "../../metrics-monitor/src/endpoints/access.rs"]
 mod access;
+#[path = "../../metrics-monitor/src/background/alerting.rs"]
 mod alerts;
+#[path = "../../metrics-monitor/src/endpoints/answer.rs"]
 mod answer;
+#[path = "../../metrics-monitor/src/background/lanes.rs"]
 mod background;
+#[path = "middleware/body.rs"]
 mod body;
+#[path = "../../metrics-monitor/src/builder.rs"]
 mod builder;
+#[path = "../../metrics-monitor/src/policy/consumers.rs"]
 mod consumer;
+#[path = "../../metrics-monitor/src/background/cost.rs"]
 mod cost;
+#[path = "../../metrics-monitor/src/dashboard.rs"]
 mod dashboard;
+#[path = "../../metrics-monitor/src/endpoints.rs"]
 mod endpoints;
+#[path = "request/event_loops.rs"]
 mod event_loops;
+#[path = "../../metrics-monitor/src/policy/exclusions.rs"]
 mod exclude;
+#[path = "../../metrics-monitor/src/background/exporting.rs"]
 mod exporters;
 #[cfg(feature = "redis")]
+#[path = "../../metrics-monitor/src/endpoints/fleet.rs"]
 pub mod fleet;
 #[cfg(feature = "gzip")]
+#[path = "../../metrics-monitor/src/endpoints/gzip.rs"]
 mod gzip;
+#[path = "../../metrics-monitor/src/endpoints/events.rs"]
 mod live;
+#[path = "middleware/marker.rs"]
 mod marker;
+#[path = "../../metrics-monitor/src/policy/message.rs"]
 mod message;
+#[path = "request/method.rs"]
 mod method;
+#[path = "middleware/service.rs"]
 mod middleware;
+#[path = "../../metrics-monitor/src/policy/capture.rs"]
 mod notable;
+#[path = "../../metrics-monitor/src/background/resources.rs"]
 mod resources;
+#[path = "request/route.rs"]
 mod route;
+#[path = "../../metrics-monitor/src/endpoints/prometheus.rs"]
 mod scrape;
+#[path = "../../metrics-monitor/src/background/ticker.rs"]
 mod ticker;
+#[path = "../../metrics-monitor/src/policy/trace.rs"]
 mod trace;
 mod worker;
 

@@ -6,10 +6,6 @@
 //! are a registry of their own inside of the registry. A gauge is one number for all threads: whoever sets it last wins.
 //! Names are interned under a lock, off the recording path; handles hold what they found.
 
-mod cells;
-mod distinct;
-mod reading;
-
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
@@ -17,16 +13,14 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::cells::MetricCells;
-pub(crate) use self::distinct::Registers;
-use self::distinct::day_of;
-pub use self::reading::MetricReading;
-use crate::endpoint::EndpointId;
 use crate::histogram::MergeError;
+use crate::labels::endpoint::EndpointId;
+use crate::read::snapshot::GroupSnapshot;
+use crate::read::summary::Figures;
+use crate::record::shard::Shard;
+use crate::record::shard::counters;
+use crate::record::shard::distinct::{self, Registers, day_of};
 use crate::registry::Registry;
-use crate::shard::Shard;
-use crate::snapshot::GroupSnapshot;
-use crate::summary::Figures;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
 /// The most metrics of a kind that a registry has, but for those that take much memory.
@@ -225,7 +219,7 @@ impl Named {
 impl MetricKind {
     /// The most metrics of this kind that a registry has.
     fn max(self) -> usize {
-        if self == Self::UniqueCount { cells::UNIQUES } else { MAX_METRICS }
+        if self == Self::UniqueCount { counters::UNIQUES } else { MAX_METRICS }
     }
 }
 

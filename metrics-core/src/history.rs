@@ -24,10 +24,10 @@ use self::metrics::MetricsPast;
 use self::past::{Past, WindowFigures};
 use self::trend::{Of, step_of};
 use crate::business::MetricSummary;
-use crate::endpoint::EndpointName;
+use crate::labels::endpoint::EndpointName;
+use crate::read::snapshot::Snapshot;
+use crate::read::summary::Summary;
 use crate::registry::Registry;
-use crate::snapshot::Snapshot;
-use crate::summary::Summary;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// A registry's figures over the last 24 hours.

@@ -53,56 +53,40 @@
 pub mod alert;
 mod builder;
 mod business;
-mod cell;
-mod clock;
-mod consumer;
-mod endpoint;
-mod error_log;
-mod event_log;
-mod exemplar;
+mod events;
 mod histogram;
 mod history;
+mod labels;
 mod layout;
-mod local;
-mod outcome;
-mod parts;
-mod place;
-mod pool;
-mod prefetch;
-mod published;
-mod reader;
-mod recorder;
+mod read;
+mod record;
 mod registry;
-mod request_log;
 mod setting;
-mod shard;
-mod snapshot;
-mod summary;
 mod sync;
-mod trace;
 
 pub use builder::{BuildError, Builder};
 pub use business::{
-    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricReading, MetricSnapshot,
-    MetricSummary, Timer, Timing, UniqueCount,
+    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricSnapshot, MetricSummary, Timer,
+    Timing, UniqueCount,
 };
-pub use consumer::{Consumer, ConsumerId};
-pub use endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
-pub use error_log::{ErrorCursor, MAX_MESSAGE_BYTES};
-pub use exemplar::Exemplar;
+pub use events::error_log::{ErrorCursor, MAX_MESSAGE_BYTES};
+pub use events::exemplar::Exemplar;
+pub use events::request_log::{RecentRequest, RequestCursor};
 pub use histogram::{Bucket, Histogram, MergeError};
 pub use history::{
     Business, History, MetricPoint, MetricTrend, ParseWindowError, Point, StepError, Trend, Window,
 };
+pub use labels::consumer::{Consumer, ConsumerId};
+pub use labels::endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
+pub use labels::outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
+pub use labels::trace::{ParseSpanIdError, ParseTraceIdError, SpanId, TraceContext, TraceId};
 pub use layout::MAX_NANOS;
-pub use outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
-pub use parts::{
+pub use read::snapshot::metrics::MetricReading;
+pub use read::snapshot::parts::{
     EndpointParts, GroupParts, MetricParts, MetricStateParts, PartsError, SnapshotParts, UNIQUE_REGISTERS,
 };
-pub use recorder::{Recorder, Start};
+pub use read::snapshot::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Health, Snapshot};
+pub use read::summary::{EndpointSummary, Figures, RecentError, Summary};
+pub use record::recorder::{Recorder, Start};
 pub use registry::Registry;
-pub use request_log::{RecentRequest, RequestCursor};
 pub use setting::InvalidSetting;
-pub use snapshot::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Health, Snapshot};
-pub use summary::{EndpointSummary, Figures, RecentError, Summary};
-pub use trace::{ParseSpanIdError, ParseTraceIdError, SpanId, TraceContext, TraceId};

@@ -50,6 +50,11 @@ pub mod push;
 mod random;
 #[cfg(feature = "sentry")]
 pub mod sentry;
+mod service;
+mod start_error;
 #[cfg(any(feature = "datadog", feature = "prometheus"))]
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "sketches have few kinds of fields"))]
 mod wire;
+
+pub use service::Service;
+pub use start_error::StartError;

@@ -12,6 +12,7 @@
 //!
 //! ```
 //! use std::time::{Duration, Instant};
+//! use metrics_export::Service;
 //! use metrics_export::push::{Accepted, Engine, Exporter, Failed, Window};
 //!
 //! struct Print;
@@ -27,11 +28,11 @@
 //! }
 //!
 //! let registry = metrics_core::Registry::new();
-//! let engine = Engine::builder(registry.clone()).exporter(Print).start()?;
+//! let engine = Engine::builder(registry.clone(), Service::new("orders")).exporter(Print).start()?;
 //! registry.record(registry.endpoint("GET", "/"), 200, Duration::from_micros(350));
 //! assert!(engine.shutdown(Duration::from_secs(5))); // sends the last window, too
 //! assert_eq!(engine.counts()[0].windows_sent, 1);
-//! # Ok::<(), std::io::Error>(())
+//! # Ok::<(), metrics_export::StartError>(())
 //! ```
 
 mod collector;

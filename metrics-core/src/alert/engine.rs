@@ -8,9 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::rule::{Rule, RuleError, Scope};
 use super::series::{Reading, Series};
 use super::word::Metric;
-use crate::endpoint::EndpointName;
 use crate::history::{History, Window};
-use crate::summary::{Figures, Summary};
+use crate::labels::endpoint::EndpointName;
+use crate::read::summary::{Figures, Summary};
 
 /// The most rules. Each of them can have an alert for each endpoint.
 const MAX_RULES: usize = 256;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::word::{Comparison, Metric, Severity, Unit};
-use crate::endpoint::MAX_NAME_BYTES;
 use crate::history::Window;
+use crate::labels::endpoint::MAX_NAME_BYTES;
 
 /// The longest name of a rule, in bytes.
 const MAX_RULE_BYTES: usize = 64;

@@ -2,9 +2,9 @@
 
 use super::packed::Packed;
 use crate::histogram::Sum;
+use crate::labels::outcome::StatusGroup;
 use crate::layout::Layout;
-use crate::outcome::StatusGroup;
-use crate::snapshot::{Extremes, GroupSnapshot};
+use crate::read::snapshot::{Extremes, GroupSnapshot};
 
 /// The sum of some figures of one registry. Durations are added in spread-out buckets, which are made once and used again:
 /// to merge one histogram after the other would allocate and copy each time.

@@ -11,9 +11,9 @@ use super::past::Span;
 use super::tiers::{Content, Frame, Tier, Tiers, slot};
 use crate::business::{MetricFigures, MetricState, MetricSummary, metrics_since};
 use crate::layout::Layout;
+use crate::read::snapshot::GroupSnapshot;
+use crate::read::summary::Figures;
 use crate::registry::MetricsAt;
-use crate::snapshot::GroupSnapshot;
-use crate::summary::Figures;
 
 /// 133 frames at most, in each of which a metric takes memory only if it counted something. Steps of a second would take 16
 /// times as much, nearly all of it for timers.

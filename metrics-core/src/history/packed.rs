@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::histogram::Histogram;
 use crate::layout::Layout;
-use crate::snapshot::GroupSnapshot;
+use crate::read::snapshot::GroupSnapshot;
 
 /// Groups, one after the other: each as postcard's bytes of a group without durations, the length of its buckets in bytes, and
 /// the buckets. 2 or 3 bytes for a bucket in use, where an unpacked one takes 8, used or not; and read without making a
@@ -187,7 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::outcome::{Outcome, StatusGroup};
+    use crate::labels::outcome::{Outcome, StatusGroup};
 
     const LAYOUT: Layout = Layout::TWO_DIGITS;
 

@@ -9,11 +9,11 @@ use super::metrics::MetricsPast;
 use super::packed::Packed;
 use super::tiers::{Content, Frame, Tier, Tiers, slot};
 use super::window::Window;
-use crate::endpoint::EndpointName;
+use crate::labels::endpoint::EndpointName;
 use crate::layout::Layout;
+use crate::read::snapshot::{EndpointSnapshot, GroupSnapshot, Snapshot};
+use crate::read::summary::{EndpointSummary, Figures};
 use crate::registry::Requests;
-use crate::snapshot::{EndpointSnapshot, GroupSnapshot, Snapshot};
-use crate::summary::{EndpointSummary, Figures};
 
 /// The figures of all requests together: 2,100 frames at most.
 pub(super) const TOTAL: [Tier; 3] = [

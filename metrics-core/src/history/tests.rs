@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::trend::{Of, step_of};
 use super::*;
 use crate::business::MetricFigures;
+use crate::read::snapshot::GroupSnapshot;
 use crate::registry::{MetricsAt, Requests};
-use crate::snapshot::GroupSnapshot;
 
 /// A registry, and its history by a clock that goes on as the test says.
 struct Clockwork {

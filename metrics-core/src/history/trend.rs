@@ -10,8 +10,8 @@ use super::window::Window;
 use crate::business::MetricFigures;
 use crate::histogram::Histogram;
 use crate::layout::Layout;
-use crate::snapshot::{GroupSnapshot, merged};
-use crate::summary::Figures;
+use crate::read::snapshot::{GroupSnapshot, merged};
+use crate::read::summary::Figures;
 
 /// The steps that trends come in, from the shortest. Of a window, those that are as long as its frames.
 const STEPS: [(&str, Duration); 7] = [

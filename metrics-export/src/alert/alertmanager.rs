@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use metrics_core::InvalidSetting;
 use metrics_core::alert::{Notice, State};
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use super::http::Target;
 use super::{Destination, SendError};
 use crate::http::UrlError;
 use crate::json::Time;
+use crate::service::Service;
 
 /// How often an alert that fires is posted again, as Prometheus does.
 const REPEAT_EVERY: Duration = Duration::from_secs(60);
@@ -38,20 +40,25 @@ struct Body<'a> {
 }
 
 impl Alertmanager {
-    /// Posts to the Alertmanager at this URL, such as `http://127.0.0.1:9093`, in the name of this service.
+    /// Posts to the Alertmanager at this URL, such as `http://127.0.0.1:9093`.
     ///
     /// # Errors
     ///
     /// When nothing can be sent to the URL.
-    pub fn new(url: impl Into<String>, service: impl Into<String>) -> Result<Self, UrlError> {
+    pub fn new(url: impl Into<String>) -> Result<Self, UrlError> {
         let url = format!("{}/api/v2/alerts", url.into().trim_end_matches('/'));
-        Ok(Self { target: Target::new(url)?, service: service.into() })
+        Ok(Self { target: Target::new(url)?, service: String::new() })
     }
 }
 
 impl Destination for Alertmanager {
     fn name(&self) -> &'static str {
         "alertmanager"
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        self.service.clone_from(&service.name);
+        Ok(())
     }
 
     fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {

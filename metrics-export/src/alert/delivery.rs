@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use metrics_core::InvalidSetting;
 use metrics_core::alert::{Alert, Change, Moment, Notice};
 
 use crate::backoff::Backoff;
+use crate::service::Service;
+use crate::start_error::StartError;
 
 /// Notices that wait at most; the oldest make room. When a database that all endpoints need fails, hundreds come at one time.
 const MAX_QUEUED: usize = 1_024;
@@ -31,6 +33,15 @@ pub trait Destination: Send + 'static {
     /// What it is called among the counts.
     fn name(&self) -> &'static str;
 
+    /// Takes over which service the notices are about. Called once, before the first notice; default: of no interest.
+    ///
+    /// # Errors
+    ///
+    /// When the destination cannot take the service's name, version or the like. The delivery does not start then.
+    fn start(&mut self, _service: &Service) -> Result<(), InvalidSetting> {
+        Ok(())
+    }
+
     /// Sends some notices, the oldest first. May take its time; a delivery's thread does nothing else. A panic ends the
     /// thread, and what waits and what comes then is dropped.
     ///
@@ -42,6 +53,24 @@ pub trait Destination: Send + 'static {
     /// How often it has to be told again of all alerts that fire; default: never.
     fn repeat_every(&self) -> Option<Duration> {
         None
+    }
+}
+
+impl<D: Destination + ?Sized> Destination for Box<D> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        (**self).start(service)
+    }
+
+    fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {
+        (**self).send(notices)
+    }
+
+    fn repeat_every(&self) -> Option<Duration> {
+        (**self).repeat_every()
     }
 }
 
@@ -102,12 +131,13 @@ struct State {
 }
 
 impl Delivery {
-    /// Starts the thread.
+    /// Starts the thread, which sends in the name of this service.
     ///
     /// # Errors
     ///
-    /// When the system gives no thread.
-    pub fn start(destination: impl Destination) -> io::Result<Self> {
+    /// When the destination cannot send in the name of the service, or the system starts no thread.
+    pub fn start(mut destination: impl Destination, service: &Service) -> Result<Self, StartError> {
+        destination.start(service)?;
         let counts = DeliveryCounts { destination: destination.name(), ..DeliveryCounts::default() };
         let state = Mutex::new(State { counts, ..State::default() });
         let inner = Arc::new(Inner { state, changed: Condvar::new() });
@@ -327,7 +357,11 @@ mod tests {
 
     fn scripted(repeat_every: Option<Duration>) -> (Delivery, Answers, Receiver<usize>) {
         let ((answer, answers), (given, seen)) = (channel(), channel());
-        (Delivery::start(Scripted { answers, given, repeat_every }).unwrap(), answer, seen)
+        (
+            Delivery::start(Scripted { answers, given, repeat_every }, &Service::new("test")).unwrap(),
+            answer,
+            seen,
+        )
     }
 
     /// That of an alert that begins to fire.
@@ -477,7 +511,7 @@ mod tests {
                 panic!("a test panics")
             }
         }
-        let delivery = Delivery::start(Panics).unwrap();
+        let delivery = Delivery::start(Panics, &Service::new("test")).unwrap();
         tell(&delivery, &vec![notice(); MAX_BATCH + 5]);
         let ended = counts(&delivery, |counts| counts.queued == 0);
         tell(&delivery, &[notice()]);

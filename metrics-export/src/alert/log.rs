@@ -1,9 +1,11 @@
 //! Notices as lines of the `log` crate.
 
 use log::Level;
+use metrics_core::InvalidSetting;
 use metrics_core::alert::{Change, Notice, Severity};
 
 use super::{Destination, SendError};
+use crate::service::Service;
 
 /// The target of the lines.
 const TARGET: &str = "metrics::alerts";
@@ -12,21 +14,26 @@ const TARGET: &str = "metrics::alerts";
 ///
 /// At the level error if the alert is critical, else warn, or info; and info for what is resolved. A subscriber of
 /// `tracing` gets them through `tracing-log`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Log {
     service: String,
 }
 
 impl Log {
-    /// In the name of this service.
-    pub fn new(service: impl Into<String>) -> Self {
-        Self { service: service.into() }
+    /// A log of notices.
+    pub fn new() -> Self {
+        Self::default()
     }
 }
 
 impl Destination for Log {
     fn name(&self) -> &'static str {
         "log"
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        self.service.clone_from(&service.name);
+        Ok(())
     }
 
     fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {

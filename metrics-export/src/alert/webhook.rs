@@ -1,5 +1,6 @@
 //! Notices as JSON by HTTP POST.
 
+use metrics_core::InvalidSetting;
 use metrics_core::alert::{Change, Notice};
 use serde::Serialize;
 
@@ -7,6 +8,7 @@ use super::http::Target;
 use super::{Destination, SendError};
 use crate::http::UrlError;
 use crate::json::alerts::AlertBody;
+use crate::service::Service;
 
 /// Posts notices to a URL as JSON.
 ///
@@ -39,19 +41,24 @@ struct NoticeBody {
 }
 
 impl Webhook {
-    /// Posts to this URL, in the name of this service.
+    /// Posts to this URL.
     ///
     /// # Errors
     ///
     /// When nothing can be sent to the URL.
-    pub fn new(url: impl Into<String>, service: impl Into<String>) -> Result<Self, UrlError> {
-        Ok(Self { target: Target::new(url.into())?, service: service.into() })
+    pub fn new(url: impl Into<String>) -> Result<Self, UrlError> {
+        Ok(Self { target: Target::new(url.into())?, service: String::new() })
     }
 }
 
 impl Destination for Webhook {
     fn name(&self) -> &'static str {
         "webhook"
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        self.service.clone_from(&service.name);
+        Ok(())
     }
 
     fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {

@@ -1,7 +1,6 @@
 //! What starts and ends the threads.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +12,8 @@ use super::counts::Counts;
 use super::destination::Destination;
 use super::exporter::{Exporter, Process};
 use super::queue::Queue;
+use crate::service::Service;
+use crate::start_error::StartError;
 
 /// Sends what a registry counts to destinations, until it is shut down or dropped.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Engine {
 #[must_use = "nothing is sent before `start`"]
 pub struct Builder {
     registry: Registry,
+    service: Service,
     process: Box<dyn Fn() -> Process + Send>,
     exporters: Vec<Box<dyn Exporter>>,
 }
@@ -53,8 +55,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When the system gives no thread.
-    pub fn start(self) -> io::Result<Engine> {
+    /// When a destination cannot send in the name of the service, or the system starts no thread.
+    pub fn start(self) -> Result<Engine, StartError> {
         let mut engine = Engine { stop: Arc::default(), destinations: Vec::new() };
         if self.exporters.is_empty() {
             return Ok(engine);
@@ -68,7 +70,8 @@ impl Builder {
             self.registry.requests_after(&mut request_cursor);
         }
         let (mut schedules, mut names) = (Vec::new(), Vec::new());
-        for exporter in self.exporters {
+        for mut exporter in self.exporters {
+            exporter.start(&self.service)?;
             let name = unlike(exporter.name(), &names);
             names.push(name.clone());
             let settings = exporter.settings().in_range();
@@ -89,9 +92,9 @@ impl Builder {
 }
 
 impl Engine {
-    /// Begins an engine that sends what this registry counts.
-    pub fn builder(registry: Registry) -> Builder {
-        Builder { registry, process: Box::new(Process::default), exporters: Vec::new() }
+    /// Begins an engine that sends what this registry counts, in the name of this service.
+    pub fn builder(registry: Registry, service: Service) -> Builder {
+        Builder { registry, service, process: Box::new(Process::default), exporters: Vec::new() }
     }
 
     /// What became of what was to be sent, destination by destination.
@@ -207,7 +210,11 @@ mod tests {
         let (hangs, _answer, first) = scripted("hangs", 0);
         let (works, answer, windows) = scripted("works", 0);
         let registry = Registry::new();
-        let engine = Engine::builder(registry.clone()).exporter(hangs).exporter(works).start().unwrap();
+        let engine = Engine::builder(registry.clone(), Service::new("test"))
+            .exporter(hangs)
+            .exporter(works)
+            .start()
+            .unwrap();
         first.recv_timeout(LONG).unwrap();
         for _ in 0..5 {
             answer.send(ok()).unwrap();
@@ -236,7 +243,8 @@ mod tests {
     fn an_exporter_that_panics_loses_its_window_and_goes_on() {
         let (exporter, answer, windows) = scripted("panics", 0);
         drop(answer);
-        let engine = Engine::builder(Registry::new()).exporter(exporter).start().unwrap();
+        let engine =
+            Engine::builder(Registry::new(), Service::new("test")).exporter(exporter).start().unwrap();
         (0..3).for_each(|_| drop(windows.recv_timeout(LONG).unwrap()));
         let counts = &engine.counts()[0];
         assert!(counts.windows_dropped >= 2, "{counts:?}");
@@ -253,7 +261,8 @@ mod tests {
             registry.record_error(endpoint, status, Duration::ZERO, message);
         };
         fail("before");
-        let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
+        let engine =
+            Engine::builder(registry.clone(), Service::new("test")).exporter(exporter).start().unwrap();
         fail("one");
         answer.send(Err(Failed::temporary("no"))).unwrap();
         (0..1_000).for_each(|_| answer.send(ok()).unwrap());
@@ -274,7 +283,7 @@ mod tests {
     #[test]
     fn the_threads_end_with_the_engine() {
         let (exporter, answer, windows) = scripted("dropped", 0);
-        drop(Engine::builder(Registry::new()).exporter(exporter).start().unwrap());
+        drop(Engine::builder(Registry::new(), Service::new("test")).exporter(exporter).start().unwrap());
         // The exporter is gone with its thread, once it is not waiting for an answer.
         drop(answer);
         loop {
@@ -288,7 +297,7 @@ mod tests {
 
     #[test]
     fn without_destinations_there_is_nothing_to_wait_for() {
-        let engine = Engine::builder(Registry::new()).start().unwrap();
+        let engine = Engine::builder(Registry::new(), Service::new("test")).start().unwrap();
         assert!(engine.has_ended() && engine.shutdown(Duration::ZERO) && engine.counts().is_empty());
     }
 }

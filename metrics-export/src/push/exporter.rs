@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use metrics_core::{RecentError, RecentRequest, Snapshot};
+use metrics_core::{InvalidSetting, RecentError, RecentRequest, Snapshot};
 
 use super::settings::Settings;
+use crate::service::Service;
 
 /// Sends windows to one destination, on a thread that does nothing else.
 pub trait Exporter: Send + 'static {
@@ -15,6 +16,15 @@ pub trait Exporter: Send + 'static {
     /// How often it is called, and what waits for it meanwhile. Asked for at the start, and the same each time.
     fn settings(&self) -> Settings {
         Settings::default()
+    }
+
+    /// Takes over which service this is. Called once, before the first window; default: of no interest.
+    ///
+    /// # Errors
+    ///
+    /// When the destination cannot take the service's name, version or the like. The engine does not start then.
+    fn start(&mut self, _service: &Service) -> Result<(), InvalidSetting> {
+        Ok(())
     }
 
     /// Whether there is nothing in a window for this destination; default: there always is something.
@@ -44,6 +54,10 @@ impl<E: Exporter + ?Sized> Exporter for Box<E> {
 
     fn settings(&self) -> Settings {
         (**self).settings()
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        (**self).start(service)
     }
 
     fn is_idle(&mut self, window: &Window) -> bool {

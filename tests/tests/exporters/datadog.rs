@@ -108,7 +108,10 @@ fn registry() -> Registry {
 fn taken_at(url: impl Fn(&Agent) -> String) {
     let agent = Agent::start();
     let registry = registry();
-    let engine = Engine::builder(registry.clone()).exporter(datadog(&url(&agent))).start().unwrap();
+    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
+        .exporter(datadog(&url(&agent)))
+        .start()
+        .unwrap();
     record(&registry);
     assert!(engine.shutdown(Duration::from_secs(60)));
     let counts = engine.counts().remove(0);
@@ -246,7 +249,10 @@ fn libdatadog_reads_the_figures_that_were_recorded() {
     });
     let registry = registry();
     let before = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let engine = Engine::builder(registry.clone()).exporter(datadog(&stub.url())).start().unwrap();
+    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
+        .exporter(datadog(&stub.url()))
+        .start()
+        .unwrap();
     record(&registry);
     let figures = registry.snapshot();
     assert!(engine.shutdown(Duration::from_secs(60)));

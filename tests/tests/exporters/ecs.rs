@@ -81,7 +81,7 @@ fn messages<'a>(documents: impl IntoIterator<Item = &'a Value>) -> BTreeMap<Stri
 fn engine(registry: &Registry, path: &Path, max_bytes: u64) -> Engine {
     let log = EcsLog::builder(service()).path(path).interval(Duration::from_millis(100)).max_errors(100_000);
     let log = log.max_bytes(max_bytes).kept_files(100).build().unwrap();
-    Engine::builder(registry.clone()).exporter(log).start().unwrap()
+    Engine::builder(registry.clone(), metrics_export::Service::new("shop")).exporter(log).start().unwrap()
 }
 
 fn registry() -> Registry {

@@ -94,7 +94,10 @@ impl Load {
 /// Fails for a while under load, heals, and stops. What was counted, and what became of it.
 fn through(stub: &Stub, exporter: impl Exporter) -> ((u64, u64), Counts) {
     let registry = Registry::builder().error_log_capacity(10_000).build().unwrap();
-    let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
+    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
+        .exporter(exporter)
+        .start()
+        .unwrap();
     let load = Load::start(&registry);
     let failing = counts(&engine, |counts| counts.failing >= 3 && counts.windows >= 20);
     assert_eq!((failing.windows_sent, failing.last_sent), (0, None), "{failing:?}");
@@ -274,7 +277,10 @@ fn a_sentry_that_was_never_reached_does_not_look_well_while_nothing_happens() {
     let stub = Stub::start(Fault::Refused, |_| Vec::new());
     let exporter = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3").interval(INTERVAL);
     let registry = Registry::new();
-    let engine = Engine::builder(registry.clone()).exporter(exporter.build().unwrap()).start().unwrap();
+    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
+        .exporter(exporter.build().unwrap())
+        .start()
+        .unwrap();
     let idle = counts(&engine, |counts| counts.windows >= 3 && counts.windows_waiting == 0);
     assert_eq!((idle.windows_idle, idle.windows_sent, idle.last_sent), (idle.windows, 0, None), "{idle:?}");
     registry.record(registry.endpoint("GET", "/"), 200, Duration::from_millis(1));
@@ -299,7 +305,10 @@ fn what_is_too_old_is_dropped_and_every_request_in_it_is_counted() {
         inner: otlp(&stub, Temporality::Delta),
         adjust: |settings| settings.max_age = INTERVAL * 4,
     };
-    let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
+    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
+        .exporter(exporter)
+        .start()
+        .unwrap();
     let load = Load::start(&registry);
     counts(&engine, |counts| counts.windows_dropped >= 3);
     stub.heal();
@@ -330,7 +339,7 @@ fn a_shutdown_ends_in_time_and_counts_what_is_left() {
                     sentry = sentry.root_certificates(authority);
                 }
                 let registry = Registry::new();
-                let engine = Engine::builder(registry.clone())
+                let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
                     .exporter(otlp.interval(INTERVAL).timeout(timeout).build().unwrap())
                     .exporter(documents.interval(INTERVAL).timeout(timeout).build().unwrap())
                     .exporter(datadog.interval(INTERVAL).timeout(timeout).build().unwrap())
@@ -363,7 +372,7 @@ fn a_shutdown_ends_in_time_and_counts_what_is_left() {
 fn memory_stays_flat_while_destinations_fail() {
     let registry = Registry::new();
     let stubs: Vec<_> = FAULTS.into_iter().map(|fault| Stub::start(fault, |_| Vec::new())).collect();
-    let mut engine = Engine::builder(registry.clone());
+    let mut engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"));
     for stub in &stubs {
         let documents = Elasticsearch::builder(stub.url(), Service::new("shop")).interval(INTERVAL);
         let documents = documents.timeout(TIMEOUT).max_windows(20).max_errors(200);

@@ -57,7 +57,7 @@ fn answer(head: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn start(exporter: impl Exporter) -> Engine {
-    Engine::builder(Registry::new()).exporter(exporter).start().unwrap()
+    Engine::builder(Registry::new(), metrics_export::Service::new("shop")).exporter(exporter).start().unwrap()
 }
 
 fn otlp(addr: SocketAddr) -> metrics_actix::otlp::Builder {

@@ -66,7 +66,11 @@ fn sent(digits: u8, temporality: Temporality, histograms: Histograms) -> (Vec<u8
         Vec::new()
     });
     let registry = registry(digits);
-    let engine = Engine::builder(registry.clone()).exporter(otlp(stub.url(), temporality, histograms));
+    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop")).exporter(otlp(
+        stub.url(),
+        temporality,
+        histograms,
+    ));
     let engine = engine.start().unwrap();
     let series = record(&registry, digits);
     assert!(engine.shutdown(Duration::from_secs(30)));
@@ -114,7 +118,10 @@ fn the_receiver_of_ddapm_test_agent_takes_what_is_sent() {
         let registry = registry(2);
         let builder = Otlp::builder().protocol(protocol).endpoint(url).service("shop");
         let exporter = builder.gzip(gzip).build().unwrap();
-        let engine = Engine::builder(registry.clone()).exporter(exporter).start().unwrap();
+        let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
+            .exporter(exporter)
+            .start()
+            .unwrap();
         record(&registry, 2);
         assert!(engine.shutdown(Duration::from_secs(30)));
         let counts = engine.counts().remove(0);

@@ -211,7 +211,10 @@ fn bodies_of_hostile_texts() -> Vec<Vec<u8>> {
     let (_stub, bodies, builder) = keeping();
     let sentry = builder.client_errors(true).traces_sample_rate(1.0).build().unwrap();
     let registry = Registry::builder().error_log_capacity(1_000).build().unwrap();
-    let engine = Engine::builder(registry.clone()).exporter(sentry).start().unwrap();
+    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
+        .exporter(sentry)
+        .start()
+        .unwrap();
     let long = "é".repeat(300);
     for (i, text) in HOSTILE.iter().chain([&long.as_str(), &"{{ default }}"]).enumerate() {
         for (method, route) in [("GET", "/items/{id}"), ("GET", text), (text, "/")] {
@@ -254,7 +257,10 @@ fn the_normaliser_of_sentrys_relay_finds_no_error_and_drops_nothing() {
 fn what_is_over_the_limits_is_counted_and_reported() {
     let (_stub, bodies, builder) = keeping();
     let registry = Registry::builder().error_log_capacity(1_000).build().unwrap();
-    let engine = Engine::builder(registry.clone()).exporter(builder.build().unwrap()).start().unwrap();
+    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
+        .exporter(builder.build().unwrap())
+        .start()
+        .unwrap();
     let endpoint = registry.endpoint("GET", "/items/{id}");
     for i in 0..300 {
         let message = format!("item {i} is gone");

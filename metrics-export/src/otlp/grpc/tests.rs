@@ -141,8 +141,8 @@ fn what_arrives_is_what_was_recorded() {
         let (url, calls) = collector([Answer::default()]);
         let otlp = Otlp::builder().protocol(Protocol::Grpc).endpoint(url).gzip(gzip);
         let registry = metrics_core::Registry::new();
-        let engine =
-            Engine::builder(registry.clone()).exporter(otlp.header("X-Api-Key", "hunter2").build().unwrap());
+        let engine = Engine::builder(registry.clone(), crate::Service::new("test"))
+            .exporter(otlp.header("X-Api-Key", "hunter2").build().unwrap());
         let engine = engine.start().unwrap();
         let root = registry.endpoint("GET", "/");
         (1..=100).for_each(|millis| registry.record(root, 200, Duration::from_millis(millis)));
@@ -168,7 +168,10 @@ fn what_failed_for_now_is_sent_again_with_the_next_window() {
     let (url, calls) = collector([busy, Answer { rejected: 3, ..Answer::default() }]);
     let otlp = Otlp::builder().protocol(Protocol::Grpc).endpoint(url).interval(Duration::from_millis(50));
     let registry = metrics_core::Registry::new();
-    let engine = Engine::builder(registry.clone()).exporter(otlp.build().unwrap()).start().unwrap();
+    let engine = Engine::builder(registry.clone(), crate::Service::new("test"))
+        .exporter(otlp.build().unwrap())
+        .start()
+        .unwrap();
     for _ in 0..2 {
         calls.recv_timeout(Duration::from_secs(30)).unwrap();
     }

@@ -1,0 +1,6 @@
+//! What figures are counted under: endpoints, consumers, outcomes, traces.
+
+pub(crate) mod consumer;
+pub(crate) mod endpoint;
+pub(crate) mod outcome;
+pub(crate) mod trace;

@@ -1,0 +1,146 @@
+//! The reader: merges what the shards hold, and skips what did not change since it last looked.
+//!
+//! All cost of merging is paid here, by whoever asks. Writers are never waited for and never made to wait; a cell that
+//! is read while it is written to costs its writer a cache miss.
+
+mod group;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::labels::endpoint::{EndpointName, Endpoints};
+use crate::labels::outcome::Granularity;
+use crate::layout::Layout;
+use crate::read::snapshot::{EndpointSnapshot, GroupSnapshot};
+use crate::record::cell::Patience;
+use crate::record::place::Places;
+use crate::record::shard::{Gauge, Shard};
+
+use self::group::{Group, Row, Scratch, SeenCells, Turn};
+
+/// The state that reading leaves behind for the next reading. One a registry, behind a mutex.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    /// Cells that an endpoint can have.
+    stride: usize,
+    groups: Vec<Group>,
+    /// By row.
+    endpoints: Vec<Merged>,
+    /// Cells that the shards had made when they were last looked for, all together.
+    cells_made: u64,
+    /// All endpoints together, by group.
+    totals: Vec<GroupSnapshot>,
+    scratch: Scratch,
+}
+
+/// An endpoint as it was last read.
+#[derive(Debug)]
+struct Merged {
+    /// The sum of all that its gauges counted, which only grows.
+    gauges: u64,
+    /// By group, only those that have cells.
+    seen: Vec<SeenCells>,
+    snapshot: Arc<EndpointSnapshot>,
+}
+
+impl Reader {
+    pub(crate) fn new(layout: Layout, granularity: Granularity) -> Self {
+        let places = Places::by(granularity);
+        let groups = Group::all(places, granularity);
+        Self {
+            stride: places.stride(),
+            totals: groups.iter().map(|group| GroupSnapshot::empty(group.name, layout)).collect(),
+            groups,
+            endpoints: Vec::new(),
+            cells_made: 0,
+            scratch: Scratch::new(layout),
+        }
+    }
+
+    /// Merges all shards, by endpoint: one entry for each row, also for endpoints that were never called.
+    ///
+    /// `epoch` is the current one.
+    pub(crate) fn read(
+        &mut self,
+        shards: &[Arc<Shard>],
+        endpoints: &Endpoints,
+        epoch: u64,
+    ) -> Vec<Arc<EndpointSnapshot>> {
+        // Before the names, so that the endpoint of each cell is among them.
+        let cells_made = shards.iter().fold(0, |sum: u64, shard| sum.wrapping_add(shard.cells_made()));
+        for name in endpoints.names_from(self.endpoints.len()) {
+            self.endpoints.push(Merged::empty(name));
+        }
+        let look = std::mem::replace(&mut self.cells_made, cells_made) != cells_made;
+        let mut turn = Turn { epoch, patience: Patience::new() };
+        for (row, merged) in self.endpoints.iter_mut().enumerate() {
+            let row = Row { shards, number: row, first_cell: row * self.stride };
+            if look {
+                merged.look_for_cells(&self.groups, row);
+            }
+            merged.read(&self.groups, row, &mut turn, &mut self.scratch, &mut self.totals);
+        }
+        self.endpoints.iter().map(|merged| Arc::clone(&merged.snapshot)).collect()
+    }
+
+    /// All endpoints together as they were last read, by group; also groups in which nothing was counted.
+    pub(crate) fn totals(&self) -> &[GroupSnapshot] {
+        &self.totals
+    }
+}
+
+impl Merged {
+    fn empty(name: Arc<EndpointName>) -> Self {
+        let snapshot = Arc::new(EndpointSnapshot { name, groups: Vec::new(), in_flight: 0 });
+        Self { gauges: 0, seen: Vec::new(), snapshot }
+    }
+
+    /// Looks for cells that were made since the last time.
+    fn look_for_cells(&mut self, groups: &[Group], row: Row<'_>) {
+        let mut known = std::mem::take(&mut self.seen).into_iter().peekable();
+        self.seen.extend(groups.iter().enumerate().filter_map(|(at, group)| {
+            let known = known.next_if(|seen| seen.group == at);
+            known.unwrap_or_else(|| SeenCells::none(at)).with_new(group, row)
+        }));
+    }
+
+    /// Reads what changed, and adds it to the totals.
+    fn read(
+        &mut self,
+        groups: &[Group],
+        row: Row<'_>,
+        turn: &mut Turn,
+        scratch: &mut Scratch,
+        totals: &mut [GroupSnapshot],
+    ) {
+        let (in_flight, gauges) = Gauge::under_way(|| row.gauges());
+        // Every group, and each of them once.
+        let changed = self.seen.iter_mut().fold(false, |any, seen| seen.look(&groups[seen.group], row) | any);
+        if self.gauges == gauges && !changed {
+            return;
+        }
+        self.gauges = gauges;
+        let name = Arc::clone(&self.snapshot.name);
+        // What nobody else keeps is changed in place; of what somebody does, a group is copied when it changes by little.
+        let mut before: Vec<_> = match Arc::get_mut(&mut self.snapshot) {
+            Some(own) => std::mem::take(&mut own.groups).into_iter().rev().map(Cow::Owned).collect(),
+            None => self.snapshot.groups.iter().rev().map(Cow::Borrowed).collect(),
+        };
+        let mut now = Vec::with_capacity(before.len());
+        for seen in &mut self.seen {
+            let (group, total) = (&groups[seen.group], &mut totals[seen.group]);
+            let before = before.pop_if(|before| before.group == group.name);
+            now.extend(if seen.changed() {
+                scratch.read(group, row, seen, before, total, turn)
+            } else {
+                before.map(Cow::into_owned)
+            });
+        }
+        drop(before);
+        let now = EndpointSnapshot { name, groups: now, in_flight };
+        match Arc::get_mut(&mut self.snapshot) {
+            Some(own) => *own = now,
+            None => self.snapshot = Arc::new(now),
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The cells of one endpoint and one group of statuses, added up.
+//!
+//! There are three ways, each for what the one before it cannot do:
+//!
+//! 1. What came since the last reading is added to it, by the list of latest durations that each cell keeps. No bucket is read.
+//! 2. All buckets are added up as they are read. That is of no use if a writer comes in between.
+//! 3. Each cell is copied before it is added, as often as it takes, or as well as it goes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::histogram::{Histogram, Sum};
+use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
+use crate::layout::Layout;
+use crate::read::snapshot::{Extremes, GroupSnapshot};
+use crate::record::cell::{Bytes, Header, Moment, Patience, Reading, Seen};
+use crate::record::place::Places;
+use crate::record::shard::{Gauge, ReadCell, Shard};
+
+/// The cells of an endpoint whose histograms are added up.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: StatusGroup,
+    cells: Vec<CellOutcomes>,
+}
+
+/// A cell among an endpoint's, and the outcomes that it counts.
+#[derive(Debug)]
+struct CellOutcomes {
+    cell: usize,
+    outcomes: Vec<Outcome>,
+}
+
+impl Group {
+    pub(super) fn all(places: &Places, granularity: Granularity) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for cell in 0..places.stride() {
+            let outcomes: Vec<_> = places.outcomes(cell).collect();
+            let Some(&first) = outcomes.first() else { continue };
+            let name = StatusGroup::of(granularity, first);
+            let cell = CellOutcomes { cell, outcomes };
+            match groups.iter_mut().find(|group| group.name == name) {
+                Some(group) => group.cells.push(cell),
+                None => groups.push(Self { name, cells: vec![cell] }),
+            }
+        }
+        groups
+    }
+}
+
+/// One reading of everything.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// The current one.
+    pub(super) epoch: u64,
+    pub(super) patience: Patience,
+}
+
+/// What all shards hold of one endpoint.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) shards: &'a [Arc<Shard>],
+    pub(super) number: usize,
+    /// The place of its first cell in the table.
+    pub(super) first_cell: usize,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn gauges(self) -> impl Iterator<Item = &'a Gauge> {
+        self.shards.iter().filter_map(move |shard| shard.at_row(self.number))
+    }
+
+    fn cell(self, cell: &CellOutcomes, shard: usize) -> Option<&'a dyn ReadCell> {
+        self.shards.get(shard)?.cell(self.first_cell + cell.cell)
+    }
+}
+
+/// A cell as it was seen last, the outcomes that it counts, and the cell.
+type Found<'a> = (Seen, &'a [Outcome], &'a dyn ReadCell);
+
+/// The cells of a group as they are in the snapshot.
+#[derive(Debug, Clone)]
+pub(super) struct SeenCells {
+    /// The number of the group.
+    pub(super) group: usize,
+    /// The sum of their [`changes`](ReadCell::look). These only grow, so an equal sum means that no cell changed. `None`
+    /// when one of them was not read at one moment: nobody knows then what came since.
+    changes: Option<u64>,
+    /// The sum of them when they were last looked at.
+    changes_now: u64,
+    /// In the order in which they are read.
+    cells: Vec<SeenCell>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct SeenCell {
+    /// Which one of the group's.
+    cell: u32,
+    shard: u32,
+    seen: Seen,
+}
+
+impl SeenCells {
+    pub(super) fn none(group: usize) -> Self {
+        Self { group, changes: Some(0), changes_now: 0, cells: Vec::new() }
+    }
+
+    /// With the cells that were made since the last time; `None` as long as there is none.
+    pub(super) fn with_new(mut self, group: &Group, row: Row<'_>) -> Option<Self> {
+        let mut known = std::mem::take(&mut self.cells).into_iter().peekable();
+        for (nth, cell) in group.cells.iter().enumerate() {
+            let found = (0..row.shards.len()).filter(|&shard| row.cell(cell, shard).is_some());
+            self.cells.extend(found.map(|shard| {
+                let new = SeenCell { cell: nth as u32, shard: shard as u32, seen: Seen::default() };
+                let same = |known: &SeenCell| (known.cell, known.shard) == (new.cell, new.shard);
+                known.next_if(same).unwrap_or(new)
+            }));
+        }
+        (!self.cells.is_empty()).then_some(self)
+    }
+
+    /// Looks whether anything changed.
+    pub(super) fn look(&mut self, group: &Group, row: Row<'_>) -> bool {
+        let changes = |sum: u64, (seen, _, cell): Found<'_>| sum.wrapping_add(cell.look(seen));
+        self.changes_now = self.found(group, row).fold(0, changes);
+        self.changed()
+    }
+
+    /// Whether anything had changed when it was last looked at.
+    pub(super) fn changed(&self) -> bool {
+        self.changes != Some(self.changes_now)
+    }
+
+    fn found<'a>(&self, group: &'a Group, row: Row<'a>) -> impl Iterator<Item = Found<'a>> {
+        self.cells.iter().filter_map(move |seen| {
+            let cell = &group.cells[seen.cell as usize];
+            Some((seen.seen, &*cell.outcomes, row.cell(cell, seen.shard as usize)?))
+        })
+    }
+
+    /// Remembers the cells as they were read at one moment, or that they were not.
+    fn set(&mut self, changes: Option<u64>, now: &[Seen]) {
+        self.changes = changes;
+        if changes.is_some() {
+            self.cells.iter_mut().zip(now).for_each(|(cell, now)| cell.seen = *now);
+        }
+    }
+}
+
+/// What adding up needs room for, used over and over.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    layout: Layout,
+    reading: Reading,
+    histogram: Sum,
+    /// The buckets of the records that came since the last reading.
+    fresh: Vec<usize>,
+    /// The cells as they are now.
+    now: Vec<Seen>,
+}
+
+impl Scratch {
+    pub(super) fn new(layout: Layout) -> Self {
+        Self {
+            layout,
+            reading: Reading::new(layout),
+            histogram: Sum::new(layout),
+            fresh: Vec::new(),
+            now: Vec::new(),
+        }
+    }
+
+    /// Reads a group. `before` is the group as it was last read, and `seen` its cells; that is changed to how they are now. What
+    /// came is added to `total`.
+    pub(super) fn read(
+        &mut self,
+        group: &Group,
+        row: Row<'_>,
+        seen: &mut SeenCells,
+        mut before: Option<Cow<'_, GroupSnapshot>>,
+        total: &mut GroupSnapshot,
+        turn: &mut Turn,
+    ) -> Option<GroupSnapshot> {
+        let epoch = turn.epoch;
+        let cells = || seen.found(group, row);
+        let sums = seen.changes.and_then(|_| self.since(cells(), epoch));
+        let came_since = sums.is_some();
+        let sums = sums
+            .or_else(|| self.at_once(cells(), epoch))
+            .unwrap_or_else(|| self.copied(cells(), epoch, &mut turn.patience));
+        seen.set(sums.changes, &self.now);
+        let lifetime = before.as_ref().map_or(sums.lifetime, |before| sums.lifetime.widened(before.as_read));
+        let empty = || Histogram::empty(self.layout);
+        let histogram = if came_since {
+            let mut histogram = match &mut before {
+                Some(Cow::Owned(before)) => std::mem::replace(&mut before.histogram, empty()),
+                Some(Cow::Borrowed(before)) => before.histogram.clone(),
+                None => empty(),
+            };
+            for &bucket in &self.fresh {
+                histogram.count(bucket);
+                total.histogram.count(bucket);
+            }
+            histogram
+        } else {
+            let earlier = before.as_ref().map(|before| &before.histogram);
+            // A record that stopped between its bucket and its count is shown in neither. Which bucket that is nobody knows,
+            // but it is one that gained since the last reading; and no later reading can show less than this.
+            let histogram = self.histogram.take().cut_down_to(sums.calls(), earlier);
+            total.histogram.add_difference(&histogram, earlier.unwrap_or(&empty()));
+            histogram
+        };
+        let now = sums.snapshot(group.name, epoch, histogram, lifetime)?;
+        total.merge_growth(&now, before.as_deref());
+        total.extremes = total.extremes.widened(now.extremes);
+        Some(now)
+    }
+
+    /// Reads what came since the cells were seen, into `fresh`.
+    fn since<'a>(&mut self, cells: impl Iterator<Item = Found<'a>>, epoch: u64) -> Option<Sums> {
+        let mut sums = self.begin();
+        self.fresh.clear();
+        for (seen, outcomes, cell) in cells {
+            let header = &mut self.reading.header;
+            let now = cell.read_since(header, seen, &mut |bucket| self.fresh.push(bucket))?;
+            self.now.push(now);
+            sums.add(outcomes, header, Moment::One(now.records), epoch);
+        }
+        Some(sums)
+    }
+
+    /// Adds cells up that nobody writes to at the moment, with half of the work that [`Scratch::copied`] is. `None` if
+    /// somebody does.
+    fn at_once<'a>(&mut self, cells: impl Iterator<Item = Found<'a>>, epoch: u64) -> Option<Sums> {
+        let mut sums = self.begin();
+        for (_, outcomes, cell) in cells {
+            let header = &mut self.reading.header;
+            let records = self.histogram.add_octaves(|buckets| cell.add_at_once(header, buckets))?;
+            self.now.push(header.seen(records));
+            sums.add(outcomes, header, Moment::One(records), epoch);
+        }
+        Some(sums)
+    }
+
+    /// Adds cells up, each as well as it can be read.
+    fn copied<'a>(
+        &mut self,
+        cells: impl Iterator<Item = Found<'a>>,
+        epoch: u64,
+        patience: &mut Patience,
+    ) -> Sums {
+        let mut sums = self.begin();
+        for (_, outcomes, cell) in cells {
+            let moment = cell.read(&mut self.reading, patience);
+            self.histogram.add_octaves(|buckets| ((), self.reading.add_buckets(buckets)));
+            let header = &self.reading.header;
+            if let Moment::One(records) = moment {
+                self.now.push(header.seen(records));
+            }
+            sums.add(outcomes, header, moment, epoch);
+        }
+        sums
+    }
+
+    fn begin(&mut self) -> Sums {
+        self.histogram.clear();
+        self.now.clear();
+        Sums::default()
+    }
+}
+
+/// What the headers of a group's cells add up to.
+struct Sums {
+    /// `None` once a cell was not read at one moment.
+    changes: Option<u64>,
+    counts: Vec<(Outcome, u64)>,
+    sum_nanos: u64,
+    clamped: u64,
+    bytes: Bytes,
+    truncated: u64,
+    lifetime: Extremes,
+    current: Extremes,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self {
+            changes: Some(0),
+            counts: Vec::new(),
+            sum_nanos: 0,
+            clamped: 0,
+            bytes: Bytes::default(),
+            truncated: 0,
+            lifetime: Extremes::NONE,
+            current: Extremes::NONE,
+        }
+    }
+}
+
+impl Sums {
+    fn add(&mut self, outcomes: &[Outcome], header: &Header, moment: Moment, epoch: u64) {
+        let (all, of_header) = match moment {
+            Moment::One(records) => (Some(header.changes(records)), records),
+            Moment::Header(records) => (None, records),
+            Moment::Several => (None, 0),
+        };
+        self.changes = self.changes.zip(all).map(|(sum, changes)| sum.wrapping_add(changes));
+        for (&outcome, &count) in outcomes.iter().zip(&header.counts).filter(|&(_, &count)| count > 0) {
+            match self.counts.iter_mut().find(|(known, _)| *known == outcome) {
+                Some((_, sum)) => *sum = sum.wrapping_add(count),
+                None => self.counts.push((outcome, count)),
+            }
+        }
+        self.sum_nanos = self.sum_nanos.wrapping_add(header.sum);
+        self.clamped = self.clamped.wrapping_add(header.clamped);
+        self.bytes.request = self.bytes.request.wrapping_add(header.bytes.request);
+        self.bytes.response = self.bytes.response.wrapping_add(header.bytes.response);
+        self.truncated = self.truncated.wrapping_add(header.truncated);
+        // Extremes that are not of one moment are left to the buckets, and to the next reading.
+        if of_header > 0 {
+            let extremes = Extremes { min: header.min, max: header.max };
+            self.lifetime = self.lifetime.widened(extremes);
+            if header.epoch == epoch {
+                self.current = self.current.widened(extremes);
+            }
+        }
+    }
+
+    fn calls(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, &(_, count)| sum.saturating_add(count))
+    }
+
+    /// The group, unless nothing was counted in it. `lifetime` has the extremes of earlier epochs, too, which no cell keeps.
+    fn snapshot(
+        self,
+        group: StatusGroup,
+        epoch: u64,
+        histogram: Histogram,
+        lifetime: Extremes,
+    ) -> Option<GroupSnapshot> {
+        let unused = self.counts.is_empty() && self.bytes == Bytes::default() && self.truncated == 0;
+        (!unused || histogram.total() > 0).then(|| GroupSnapshot {
+            group,
+            counts: self.counts,
+            sum_nanos: self.sum_nanos,
+            clamped: self.clamped,
+            bytes: self.bytes,
+            truncated: self.truncated,
+            extremes: lifetime.fitted(&histogram, self.clamped),
+            histogram,
+            current: (self.current != Extremes::NONE).then_some((epoch, self.current)),
+            as_read: lifetime,
+        })
+    }
+}

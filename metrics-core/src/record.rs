@@ -1,0 +1,11 @@
+//! The writers' side: recorders, and the memory that they write to.
+
+pub(crate) mod cell;
+pub(crate) mod clock;
+pub(crate) mod local;
+pub(crate) mod place;
+pub(crate) mod pool;
+mod prefetch;
+pub(crate) mod published;
+pub(crate) mod recorder;
+pub(crate) mod shard;

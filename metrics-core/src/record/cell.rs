@@ -1,0 +1,351 @@
+//! A cell: one shard's figures for one endpoint and one class of statuses.
+//!
+//! # Synchronization
+//!
+//! One thread writes a cell, the one that holds the shard's lease; readers only load.
+//!
+//! | field | what a reader may conclude |
+//! |---|---|
+//! | `begun`, `counts` | they only grow. A count is the last thing that a record stores: `counts` add up to the records done |
+//! | `sum`, `clamped` | they only grow; read while all that had begun was done, they are of one moment with the counts |
+//! | `recent` | read as `sum` is, the durations of the latest records that `counts` hold; each word is written over and over |
+//! | `request_bytes`, `response_bytes`, `truncated` | they only grow, each by itself: a body can end long after its head |
+//! | `touched` | the writes to these three; stepped after each, so a reader that loads it first sees them |
+//! | `floor`, `span`, `epoch` | extremes of the epoch that `epoch` names; a stale tag is ignored |
+//! | `blocks`, `rare` | they only grow; they hold at least every record that is counted, since they are written first |
+//!
+//! This is a sequence lock whose version is split in two: the records begun, and the records done, which need no word of
+//! their own. A record steps each half once, by a plain `add [mem]`. A reader that finds as many begun as done, before
+//! and after, has read one moment; as long as `begun` stays, no record has changed anything.
+//!
+//! A writer that never pauses could keep a reader from ever finding the halves equal, and a thread that is preempted in
+//! the middle of a record leaves them unequal. So a reader tries some times, waits a few milliseconds for a thread that
+//! is stopped in a record, and then makes do with less: see [`Moment`]. What falls out of one window that way falls into
+//! the next, since every figure is cumulative.
+
+#[cfg(all(test, metrics_loom))]
+mod model;
+mod reading;
+
+use crate::layout::{Layout, MAX_NANOS, MAX_OCTAVES};
+use crate::record::place::COUNTS;
+use crate::record::published::Published;
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, add, add_saturating, begin, end, own};
+
+pub(crate) use self::reading::{Bytes, Header, Moment, Patience, Reading, Seen};
+
+/// Records that a cell keeps one by one before it allocates a block for one.
+///
+/// So what occurs a few times only, such as an error or an outlier, takes no kilobyte. As many as fit beside the rest in
+/// the 704 bytes of a cell.
+const RARE: usize = if cfg!(metrics_loom) { 1 } else { 20 };
+
+/// Durations that a cell keeps beside its buckets: its latest ones. A power of two.
+///
+/// A reader that comes back before more have been recorded needs no bucket. As many as fit a cache line.
+pub(crate) const RECENT: usize = if cfg!(metrics_loom) { 1 } else { 16 };
+
+/// The longest duration that sum and maximum keep exactly: 2^48 ns, about 3.3 days. A longer one is a broken clock,
+/// and would overflow the sum.
+pub(crate) const MAX_EXACT_NANOS: u64 = 1 << 48;
+
+/// The step from one epoch to the next.
+///
+/// Epochs are this far apart so that one comparison tells whether a duration lies outside the extremes *or* the extremes
+/// are of another epoch: `floor` is the minimum plus the epoch, hence `nanos + epoch - floor` is at most `span` only if
+/// both are all right. No duration is above [`MAX_EXACT_NANOS`], half a step, so that neither sum runs into a neighbour.
+/// The numbers come round after 2^15 resets: a cell that was left alone for just so many can then show old extremes, as
+/// far as they fit its buckets.
+pub(crate) const EPOCH_STEP: u64 = MAX_EXACT_NANOS << 1;
+
+/// Tags a cell that was never written. No epoch, since it is no multiple of [`EPOCH_STEP`].
+const NO_EPOCH: u64 = 1;
+
+/// One octave of buckets, allocated when first touched. Aligned so that no two writers share a cache line.
+#[repr(align(64))]
+struct Block<const HALF: usize>([AtomicU64; HALF]);
+
+/// A shard's figures for one endpoint and one class of statuses, with `HALF` buckets an octave.
+///
+/// What every record writes besides its count and its bucket is in the first two cache lines. What a reader wants of a cell
+/// that changed by little is in the first seven, one after another.
+#[repr(C, align(64))]
+pub(crate) struct Cell<const HALF: usize> {
+    begun: AtomicU64,
+    sum: AtomicU64,
+    epoch: AtomicU64,
+    /// The minimum plus the epoch.
+    floor: AtomicU64,
+    /// The maximum less the minimum.
+    span: AtomicU64,
+    request_bytes: AtomicU64,
+    response_bytes: AtomicU64,
+    touched: AtomicU64,
+    /// The low halves of the latest durations, in nanoseconds: the one of the n-th record stands at n modulo [`RECENT`].
+    recent: [AtomicU32; RECENT],
+    counts: [AtomicU64; COUNTS],
+    clamped: AtomicU64,
+    truncated: AtomicU64,
+    /// Octaves from the second one on.
+    blocks: [Published<Block<HALF>>; MAX_OCTAVES - 1],
+    first_block: Published<Block<HALF>>,
+    /// Records for which there is no block: bucket index plus 1, in the order of arrival; 0 where none is yet.
+    rare: [AtomicU16; RARE],
+}
+
+impl<const HALF: usize> Cell<HALF> {
+    const LAYOUT: Layout = Layout::with_octave_of(HALF);
+
+    pub(crate) fn new() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            begun: zero(),
+            sum: zero(),
+            epoch: AtomicU64::new(NO_EPOCH),
+            // One above what any duration and any epoch add up to, so that the first record is outside.
+            floor: AtomicU64::new(u64::MAX),
+            span: zero(),
+            request_bytes: zero(),
+            response_bytes: zero(),
+            touched: zero(),
+            recent: std::array::from_fn(|_| AtomicU32::new(0)),
+            clamped: zero(),
+            truncated: zero(),
+            blocks: std::array::from_fn(|_| Published::empty()),
+            first_block: Published::empty(),
+            counts: std::array::from_fn(|_| zero()),
+            rare: std::array::from_fn(|_| AtomicU16::new(0)),
+        }
+    }
+
+    /// Counts one record. Called by the shard's one writer.
+    #[inline(always)]
+    pub(crate) fn record(&self, count: usize, nanos: u64, epoch: u64) {
+        if let Some((octave, place)) = Self::LAYOUT.split(nanos)
+            && let Some(block) = self.blocks[octave].get()
+        {
+            begin(&self.begun);
+            add(&block.0[place], 1);
+            self.record_header(count, nanos, epoch);
+        } else {
+            self.record_outside(count, nanos, epoch);
+        }
+    }
+
+    /// Adds to the bytes of bodies. Called by the shard's one writer.
+    #[inline(always)]
+    pub(crate) fn add_bytes(&self, bytes: Bytes) {
+        add_saturating(&self.request_bytes, bytes.request);
+        add_saturating(&self.response_bytes, bytes.response);
+        end(&self.touched);
+    }
+
+    /// Counts a response that did not reach its end. Called by the shard's one writer.
+    pub(crate) fn count_truncated(&self) {
+        add(&self.truncated, 1);
+        end(&self.touched);
+    }
+
+    /// What it takes, in bytes, with its blocks.
+    pub(crate) fn bytes(&self) -> usize {
+        let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
+        size_of::<Self>() + blocks.filter(|block| block.get().is_some()).count() * size_of::<Block<HALF>>()
+    }
+
+    /// The record that has no block yet, or is below or above what [`Layout::split`] knows.
+    #[cold]
+    #[inline(never)]
+    fn record_outside(&self, count: usize, nanos: u64, epoch: u64) {
+        begin(&self.begun);
+        self.add_to_bucket(Self::LAYOUT.index(nanos.min(MAX_NANOS)));
+        if nanos > MAX_NANOS {
+            add(&self.clamped, 1);
+        }
+        self.record_header(count, nanos.min(MAX_EXACT_NANOS), epoch);
+    }
+
+    fn add_to_bucket(&self, index: usize) {
+        let slot = match Self::LAYOUT.octave(index) {
+            0 => &self.first_block,
+            octave => &self.blocks[octave - 1],
+        };
+        // ORDERING: Relaxed; this thread wrote them, and `begun` and `counts` order them for readers.
+        let free = || self.rare.iter().find(|rare| rare.load(Ordering::Relaxed) == 0);
+        let block = match slot.get() {
+            Some(block) => block,
+            None => match free() {
+                Some(rare) => return rare.store(index as u16 + 1, Ordering::Relaxed),
+                None => slot.publish(Box::new(Block(std::array::from_fn(|_| AtomicU64::new(0))))),
+            },
+        };
+        add(&block.0[Self::LAYOUT.offset(index)], 1);
+    }
+
+    #[inline(always)]
+    fn record_header(&self, count: usize, nanos: u64, epoch: u64) {
+        add(&self.sum, nanos);
+        // ORDERING: Relaxed; as the rest of the header.
+        self.recent[own(&self.begun) as usize % RECENT].store(nanos as u32, Ordering::Relaxed);
+        // ORDERING: Relaxed, here and in `stretch`; `begun` and `counts` order them for readers, and this thread wrote
+        // them last.
+        let floor = own(&self.floor);
+        if nanos.wrapping_add(epoch).wrapping_sub(floor) > own(&self.span) {
+            return self.stretch(count, nanos, epoch);
+        }
+        self.count(count);
+    }
+
+    /// Moves the extremes, or starts them anew in a new epoch, and ends the record.
+    #[cold]
+    #[inline(never)]
+    fn stretch(&self, count: usize, nanos: u64, epoch: u64) {
+        let (mut min, mut max) = (nanos, nanos);
+        if own(&self.epoch) == epoch {
+            let floor = own(&self.floor).wrapping_sub(epoch);
+            min = min.min(floor);
+            max = max.max(floor.wrapping_add(own(&self.span)));
+        }
+        self.epoch.store(epoch, Ordering::Relaxed);
+        self.floor.store(min.wrapping_add(epoch), Ordering::Relaxed);
+        self.span.store(max - min, Ordering::Relaxed);
+        self.count(count);
+    }
+
+    /// Ends a record. Whoever sees it counted sees its bucket, and its part of the header.
+    #[inline(always)]
+    fn count(&self, count: usize) {
+        end(&self.counts[count % COUNTS]);
+    }
+}
+
+impl<const HALF: usize> std::fmt::Debug for Cell<HALF> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cell").field("begun", &self.begun).field("sum", &self.sum).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(metrics_loom)))]
+mod tests {
+    use super::*;
+
+    /// The header and the buckets of a cell that nobody writes to.
+    fn read(cell: &Cell<128>) -> (Header, Vec<u64>) {
+        let mut reading = Reading::new(Layout::TWO_DIGITS);
+        let mut buckets = vec![0; Layout::TWO_DIGITS.buckets()];
+        let moment = cell.read(&mut reading, &mut Patience::new());
+        reading.add_buckets(&mut buckets);
+        assert_eq!(moment, Moment::One(buckets.iter().sum()));
+        assert_eq!(moment, Moment::One(reading.header.counts.iter().sum()));
+        (reading.header, buckets)
+    }
+
+    #[test]
+    fn a_record_shows_up_in_the_header_and_in_its_bucket() {
+        let cell = Cell::new();
+        cell.record(1, 1_000, 0);
+        cell.record(2, 500, 0);
+        let (header, buckets) = read(&cell);
+        assert_eq!(header.counts[..4], [0, 1, 1, 0]);
+        assert_eq!((header.sum, header.min, header.max), (1_500, 500, 1_000));
+        assert_eq!(buckets[Layout::TWO_DIGITS.index(1_000)], 1);
+        assert_eq!(buckets.iter().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn a_new_epoch_starts_the_extremes_anew_and_leaves_the_rest() {
+        let cell = Cell::new();
+        cell.record(0, 10, 0);
+        cell.record(0, 1_000, 0);
+        cell.record(0, 100, EPOCH_STEP);
+        let (header, _) = read(&cell);
+        assert_eq!((header.epoch, header.min, header.max, header.sum), (EPOCH_STEP, 100, 100, 1_110));
+    }
+
+    #[test]
+    fn extremes_are_right_in_every_epoch_and_for_every_duration() {
+        let cell = Cell::new();
+        let durations = [7, MAX_EXACT_NANOS, 0, 5_000, MAX_NANOS];
+        for step in [0, 1, 2, 3, 1_000, (1 << 15) - 1] {
+            let epoch = EPOCH_STEP.wrapping_mul(step);
+            for (i, nanos) in durations.into_iter().enumerate() {
+                cell.record(0, nanos, epoch);
+                let (header, _) = read(&cell);
+                let so_far = &durations[..=i];
+                let expected = (epoch, so_far.iter().min().copied(), so_far.iter().max().copied());
+                assert_eq!((header.epoch, Some(header.min), Some(header.max)), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_duration_over_the_maximum_lands_in_the_last_bucket_and_keeps_its_sum() {
+        let cell = Cell::new();
+        cell.record(0, MAX_NANOS, 0);
+        cell.record(0, MAX_NANOS + 1, 0);
+        cell.record(0, u64::MAX, 0);
+        let (header, buckets) = read(&cell);
+        assert_eq!(header.clamped, 2);
+        assert_eq!(*buckets.last().unwrap(), 3);
+        assert_eq!(header.sum, MAX_NANOS + MAX_NANOS + 1 + MAX_EXACT_NANOS);
+        assert_eq!(header.max, MAX_EXACT_NANOS);
+    }
+
+    #[test]
+    fn bytes_stop_growing_at_what_fits_and_each_write_shows() {
+        let cell = Cell::<128>::new();
+        for _ in 0..3 {
+            let before = cell.look(Seen::default());
+            cell.add_bytes(Bytes { request: u64::MAX, response: 1 << 63 });
+            cell.record(0, 1_000, 0);
+            assert_ne!(cell.look(Seen::default()), before);
+        }
+        let (header, _) = read(&cell);
+        assert_eq!(header.bytes, Bytes { request: u64::MAX, response: u64::MAX });
+        assert_eq!(header.changes(3), cell.look(Seen::default()));
+    }
+
+    #[test]
+    fn a_record_that_stops_half_way_is_read_in_parts_and_whole_when_it_ends() {
+        let cell = Cell::<128>::new();
+        (0..100).for_each(|_| cell.record(0, 1_000, 0));
+        // What `record` does, stopped before its sum.
+        begin(&cell.begun);
+        cell.add_to_bucket(Layout::TWO_DIGITS.index(2_000));
+        let mut reading = Reading::new(Layout::TWO_DIGITS);
+        let total = |reading: &Reading| {
+            let mut buckets = vec![0; Layout::TWO_DIGITS.buckets()];
+            reading.add_buckets(&mut buckets);
+            buckets.iter().sum::<u64>()
+        };
+        assert_eq!(cell.read(&mut reading, &mut Patience::new()), Moment::Several);
+        assert_eq!((reading.header.counts[0], reading.header.sum, total(&reading)), (100, 100_000, 101));
+        cell.record_header(0, 2_000, 0);
+        let (header, buckets) = read(&cell);
+        assert_eq!((header.counts[0], header.sum, buckets.iter().sum::<u64>()), (101, 102_000, 101));
+    }
+
+    #[test]
+    fn a_few_records_take_no_block_and_more_take_one() {
+        let cell = Cell::new();
+        let duration = |i: usize| [5, 1_000, 1_500, MAX_NANOS][i % 4];
+        let blocks =
+            || cell.blocks.iter().chain([&cell.first_block]).filter(|slot| slot.get().is_some()).count();
+        (0..RARE).for_each(|i| cell.record(0, duration(i), 0));
+        assert_eq!(blocks(), 0);
+        (0..RARE).for_each(|i| cell.record(0, duration(i), 0));
+        assert_eq!(blocks(), 4);
+        let (header, buckets) = read(&cell);
+        assert_eq!(header.counts[0], 2 * RARE as u64);
+        for nanos in (0..4).map(duration) {
+            assert_eq!(buckets[Layout::TWO_DIGITS.index(nanos)], RARE as u64 / 2, "{nanos}");
+        }
+    }
+
+    #[test]
+    fn what_every_record_writes_is_in_the_first_two_cache_lines() {
+        assert_eq!(std::mem::offset_of!(Cell<128>, recent), 64);
+        assert_eq!(std::mem::offset_of!(Cell<128>, counts), 128);
+        assert_eq!(std::mem::align_of::<Cell<128>>(), 64);
+        assert_eq!(std::mem::size_of::<Cell<128>>(), 704);
+    }
+}

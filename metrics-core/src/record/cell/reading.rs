@@ -1,0 +1,401 @@
+//! The reader's side of a cell.
+
+use std::mem::offset_of;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Block, Cell, RARE, RECENT};
+use crate::layout::{Layout, MAX_OCTAVES};
+use crate::record::place::COUNTS;
+use crate::record::prefetch::prefetch;
+use crate::sync::{Ordering, fence};
+
+/// Readings that a running writer may disturb before the reader makes do with less.
+const ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 64 };
+
+/// Readings of the buckets among them: they are what takes long.
+const BUCKET_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 4 };
+
+/// Readings of the latest durations alone: they take next to nothing.
+const RECENT_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 8 };
+
+/// A cell as it was read. Used over and over: it holds a copy of every bucket.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) header: Header,
+    buckets: Buckets,
+    /// The buckets as they were before the header.
+    before: Buckets,
+}
+
+/// What [`Reading`] holds of all but the buckets.
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) counts: [u64; COUNTS],
+    pub(crate) sum: u64,
+    pub(crate) clamped: u64,
+    /// Loaded before the next two.
+    touched: u64,
+    pub(crate) bytes: Bytes,
+    pub(crate) truncated: u64,
+    /// The epoch of the extremes.
+    pub(crate) epoch: u64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+/// Bytes of bodies, without heads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Bytes {
+    pub(crate) request: u64,
+    pub(crate) response: u64,
+}
+
+/// What a reader keeps of a cell that it has read at one moment, so that next time it can do without the buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    /// The records that were done.
+    pub(crate) records: u64,
+    sum: u64,
+}
+
+/// How well a cell could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// All of it is of one moment, in which this many records were done.
+    One(u64),
+    /// The header is of one moment, in which this many records were done. The buckets add up to as many, but of those
+    /// recorded during the reading a later one may stand for an earlier one.
+    Header(u64),
+    /// Each figure is right for some moment of the reading. The buckets hold every record that is counted, and can hold one
+    /// that is not yet.
+    Several,
+}
+
+/// For how long a reading waits, in all, for writers that the scheduler stopped in the middle of a record.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    /// From the first wait on.
+    ends: Option<Instant>,
+}
+
+impl Patience {
+    const WAIT: Duration = Duration::from_micros(100);
+
+    /// More than a time slice of most schedulers.
+    const ALL: Duration = Duration::from_millis(if cfg!(metrics_loom) { 0 } else { 5 });
+
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    fn wait(&mut self) -> bool {
+        let now = Instant::now();
+        let left = *self.ends.get_or_insert(now + Self::ALL) > now;
+        if left {
+            std::thread::sleep(Self::WAIT);
+        }
+        left
+    }
+}
+
+impl Reading {
+    pub(crate) fn new(layout: Layout) -> Self {
+        Self { header: Header::blank(), buckets: Buckets::new(layout), before: Buckets::new(layout) }
+    }
+
+    /// Adds the buckets to `sums`, which has one place for each of the layout's. Gives the span of octaves that has
+    /// any.
+    pub(crate) fn add_buckets(&self, sums: &mut [u64]) -> Range<usize> {
+        self.buckets.add_to(sums)
+    }
+}
+
+impl<const HALF: usize> Cell<HALF> {
+    /// Grows with everything that is written. As long as it stays at [`Header::changes`], what was read at one moment
+    /// still is what the cell holds.
+    ///
+    /// Where there are records that were not `seen`, it asks for the memory of a reading ahead: to look at many cells first and
+    /// to read them then takes about a fifth less time than to read each at once.
+    pub(crate) fn look(&self, seen: Seen) -> u64 {
+        let begun = self.begun();
+        if begun != seen.records {
+            prefetch(self, offset_of!(Self, blocks));
+        }
+        begun.wrapping_add(self.touched())
+    }
+
+    /// Records begun so far.
+    ///
+    /// ORDERING: Relaxed; fences order it where that matters.
+    fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Writes beside the records so far.
+    fn touched(&self) -> u64 {
+        // ORDERING: Acquire; pairs with the Release in `sync::end`. What is loaded after it holds at least these writes.
+        self.touched.load(Ordering::Acquire)
+    }
+
+    /// Reads the header, and adds the buckets to `sums` as [`Reading::add_buckets`] does, without the copy that a second
+    /// attempt needs. Gives the number of records done, or `None` if one was begun meanwhile: what was added is of no
+    /// use then. Gives the span of octaves that was added to, too.
+    pub(crate) fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>) {
+        let Some(done) = self.read_header(header) else { return (None, 0..0) };
+        let mut span = 0..0;
+        // ORDERING: as in `read_buckets`.
+        for (octave, block) in self.octaves() {
+            let sums = &mut sums[octave * HALF..][..HALF];
+            sums.iter_mut()
+                .zip(&block.0)
+                .for_each(|(sum, count)| *sum = sum.wrapping_add(count.load(Ordering::Relaxed)));
+            widen(&mut span, octave);
+        }
+        for index in self.rare.iter().filter_map(|rare| bucket_of(rare.load(Ordering::Relaxed))) {
+            sums[index] = sums[index].wrapping_add(1);
+            widen(&mut span, Self::LAYOUT.octave(index));
+        }
+        // ORDERING: Acquire fence; as in `read`.
+        fence(Ordering::Acquire);
+        ((self.begun() == done).then_some(done), span)
+    }
+
+    /// Reads the header, and gives the bucket of each record since the cell was `seen`, and how it is seen now. `None` if the
+    /// cell does not know all of these any more, or if its writer never paused for long enough.
+    pub(crate) fn read_since(
+        &self,
+        header: &mut Header,
+        seen: Seen,
+        mut bucket: impl FnMut(usize),
+    ) -> Option<Seen> {
+        let mut recent = [0; RECENT];
+        for _ in 0..RECENT_ATTEMPTS {
+            let Some(done) = self.read_header(header) else { continue };
+            let records = usize::try_from(done.wrapping_sub(seen.records)).ok();
+            let recent = recent.get_mut(..records?)?;
+            if !self.read_recent(done, recent) {
+                continue;
+            }
+            // The halves that are kept add up to the sum unless a duration was longer than they tell, 4.3 s.
+            let sum: u64 = recent.iter().copied().map(u64::from).sum();
+            if header.sum.wrapping_sub(seen.sum) != sum {
+                return None;
+            }
+            recent.iter().for_each(|&nanos| bucket(Self::LAYOUT.index(nanos.into())));
+            return Some(header.seen(done));
+        }
+        None
+    }
+
+    /// Reads the low halves of the last durations among the records `done`, of which a header told, the latest one first. Gives
+    /// whether nothing was begun since.
+    pub(super) fn read_recent(&self, done: u64, copy: &mut [u32]) -> bool {
+        let places = (0..).map(|back| done.wrapping_sub(back) as usize % RECENT);
+        // ORDERING: Relaxed; as the buckets in `read_buckets`.
+        copy.iter_mut().zip(places).for_each(|(copy, at)| *copy = self.recent[at].load(Ordering::Relaxed));
+        // ORDERING: Acquire fence; as the second one in `read_header`, for the durations.
+        fence(Ordering::Acquire);
+        self.begun() == done
+    }
+
+    /// Reads all of the cell.
+    pub(crate) fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment {
+        let mut bucket_attempts = BUCKET_ATTEMPTS;
+        loop {
+            let begun = self.begun();
+            for _ in 0..ATTEMPTS {
+                if let Some(done) = self.read_header(&mut reading.header) {
+                    self.read_buckets(&mut reading.buckets);
+                    // ORDERING: Acquire fence; as the second one in `read_header`, for the buckets.
+                    fence(Ordering::Acquire);
+                    if self.begun() == done {
+                        return Moment::One(done);
+                    }
+                    bucket_attempts -= 1;
+                    if bucket_attempts == 0 {
+                        return self.read_between(reading);
+                    }
+                }
+                std::hint::spin_loop();
+            }
+            // Nothing began all the time, so it is not that the writer is fast.
+            let stopped = self.begun() == begun;
+            if !(stopped && patience.wait()) {
+                return self.read_between(reading);
+            }
+        }
+    }
+
+    /// Reads the header of a cell whose writer never pauses for long enough to read the buckets, too.
+    ///
+    /// The buckets are read before it and after it. What they gained in between is cut down to the number of records
+    /// that the header counts: so no reading shows more durations than calls, and no later one fewer than this.
+    pub(super) fn read_between(&self, reading: &mut Reading) -> Moment {
+        // ORDERING: a record seen in these buckets is seen begun by `read_header`, behind whose fences `begun` is loaded.
+        self.read_buckets(&mut reading.before);
+        let done = (0..ATTEMPTS).find_map(|_| self.read_header(&mut reading.header));
+        self.read_buckets(&mut reading.buckets);
+        let counted = reading.header.counts.iter().fold(0, |sum: u64, &count| sum.wrapping_add(count));
+        reading.buckets.cut_down_to(counted, &reading.before);
+        done.map_or(Moment::Several, Moment::Header)
+    }
+
+    /// Reads the header. Gives the number of records in it, or `None` if its figures are not of one moment.
+    pub(super) fn read_header(&self, header: &mut Header) -> Option<u64> {
+        let mut done = 0_u64;
+        for (copy, count) in header.counts.iter_mut().zip(&self.counts) {
+            *copy = count.load(Ordering::Relaxed);
+            done = done.wrapping_add(*copy);
+        }
+        // ORDERING: Acquire fence; pairs with the Release in `end`. What is loaded below, and the buckets that are
+        // read next, hold at least the records counted above.
+        fence(Ordering::Acquire);
+        header.sum = self.sum.load(Ordering::Relaxed);
+        header.clamped = self.clamped.load(Ordering::Relaxed);
+        header.touched = self.touched();
+        header.bytes.request = self.request_bytes.load(Ordering::Relaxed);
+        header.bytes.response = self.response_bytes.load(Ordering::Relaxed);
+        header.truncated = self.truncated.load(Ordering::Relaxed);
+        header.epoch = self.epoch.load(Ordering::Relaxed);
+        header.min = self.floor.load(Ordering::Relaxed).wrapping_sub(header.epoch);
+        header.max = header.min.wrapping_add(self.span.load(Ordering::Relaxed));
+        // ORDERING: Acquire fence; pairs with the Release fence in `sync::begin`. If a load above saw a store of a record that
+        // was not counted, the load below sees that record begun.
+        fence(Ordering::Acquire);
+        (self.begun() == done).then_some(done)
+    }
+
+    /// ORDERING: Relaxed; the header was read before, and its fences order the buckets after the records that it counts.
+    pub(super) fn read_buckets(&self, copy: &mut Buckets) {
+        copy.octaves = 0;
+        for (octave, block) in self.octaves() {
+            let copies = &mut copy.counts[octave * HALF..][..HALF];
+            copies.iter_mut().zip(&block.0).for_each(|(copy, count)| *copy = count.load(Ordering::Relaxed));
+            copy.octaves |= 1 << octave;
+        }
+        copy.rare.iter_mut().zip(&self.rare).for_each(|(copy, rare)| *copy = rare.load(Ordering::Relaxed));
+    }
+
+    /// The octaves that have a block.
+    fn octaves(&self) -> impl Iterator<Item = (usize, &Block<HALF>)> {
+        let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
+        let octaves = Self::LAYOUT.octaves();
+        blocks.take(octaves).enumerate().filter_map(|(octave, slot)| slot.get().map(|block| (octave, block)))
+    }
+}
+
+/// The bucket of an entry in the list of the rare ones.
+fn bucket_of(rare: u16) -> Option<usize> {
+    usize::from(rare).checked_sub(1)
+}
+
+/// Has a span of octaves reach to one more.
+fn widen(span: &mut Range<usize>, octave: usize) {
+    *span = if Range::is_empty(span) {
+        octave..octave + 1
+    } else {
+        span.start.min(octave)..span.end.max(octave + 1)
+    };
+}
+
+impl Header {
+    /// A header to read into.
+    pub(super) fn blank() -> Self {
+        Self {
+            counts: [0; COUNTS],
+            sum: 0,
+            clamped: 0,
+            touched: 0,
+            bytes: Bytes::default(),
+            truncated: 0,
+            epoch: 0,
+            min: 0,
+            max: 0,
+        }
+    }
+
+    /// What [`Cell::look`] was, if this is of one moment in which `done` records were done.
+    pub(crate) fn changes(&self, done: u64) -> u64 {
+        done.wrapping_add(self.touched)
+    }
+
+    /// What to keep for [`Cell::read_since`], if this is of one moment in which `done` records were done.
+    pub(crate) fn seen(&self, done: u64) -> Seen {
+        Seen { records: done, sum: self.sum }
+    }
+}
+
+/// A copy of a cell's buckets.
+#[derive(Debug)]
+pub(super) struct Buckets {
+    layout: Layout,
+    counts: Vec<u64>,
+    /// A bit for each octave of `counts` that was read. The others hold what another cell left there.
+    octaves: u64,
+    rare: [u16; RARE],
+}
+
+const _: () = assert!(MAX_OCTAVES <= u64::BITS as usize);
+
+impl Buckets {
+    pub(super) fn new(layout: Layout) -> Self {
+        Self { layout, counts: vec![0; layout.buckets()], octaves: 0, rare: [0; RARE] }
+    }
+
+    /// The octaves that were read, and their counts.
+    fn octaves(&self) -> impl Iterator<Item = (usize, &[u64])> {
+        let blocks = self.counts.chunks_exact(self.layout.half()).enumerate();
+        blocks.filter(|(octave, _)| self.has(*octave))
+    }
+
+    fn has(&self, octave: usize) -> bool {
+        self.octaves & (1 << octave) != 0
+    }
+
+    /// The buckets that stand in the list of the rare ones, one for each record.
+    fn rare(&self) -> impl Iterator<Item = usize> {
+        self.rare.iter().filter_map(|&rare| bucket_of(rare))
+    }
+
+    fn total(&self) -> u64 {
+        let counts = self.octaves().flat_map(|(_, counts)| counts);
+        counts.fold(self.rare().count() as u64, |sum, &count| sum.wrapping_add(count))
+    }
+
+    pub(super) fn add_to(&self, sums: &mut [u64]) -> Range<usize> {
+        let mut span = 0..0;
+        for (octave, counts) in self.octaves() {
+            let sums = &mut sums[octave * self.layout.half()..][..self.layout.half()];
+            sums.iter_mut().zip(counts).for_each(|(sum, &count)| *sum = sum.wrapping_add(count));
+            widen(&mut span, octave);
+        }
+        for index in self.rare() {
+            sums[index] = sums[index].wrapping_add(1);
+            widen(&mut span, self.layout.octave(index));
+        }
+        span
+    }
+
+    /// Takes away records that were not there `before`, until no more than `total` are left, or none of these.
+    fn cut_down_to(&mut self, total: u64, before: &Self) {
+        let mut excess = self.total().saturating_sub(total);
+        for (at, rare) in self.rare.iter_mut().enumerate() {
+            if excess > 0 && before.rare[at] != *rare {
+                *rare = 0;
+                excess -= 1;
+            }
+        }
+        let half = self.layout.half();
+        for octave in (0..self.layout.octaves()).filter(|octave| self.octaves & (1 << octave) != 0) {
+            for at in octave * half..(octave + 1) * half {
+                let gained = self.counts[at] - if before.has(octave) { before.counts[at] } else { 0 };
+                let cut = gained.min(excess);
+                self.counts[at] -= cut;
+                excess -= cut;
+            }
+        }
+    }
+}

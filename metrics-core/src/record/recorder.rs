@@ -1,0 +1,281 @@
+//! The recorder: one thread's writer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::events::error_log::{ErrorEvent, Message};
+use crate::events::event_log::Budget;
+use crate::events::request_log::RequestEvent;
+use crate::labels::consumer::Consumer;
+use crate::labels::endpoint::EndpointId;
+use crate::labels::outcome::Outcome;
+use crate::labels::trace::{TraceContext, TraceId};
+use crate::record::cell::Bytes;
+use crate::record::place::Places;
+use crate::record::shard::Shard;
+use crate::record::shard::counters::MetricCells;
+use crate::registry::Core;
+
+/// Writes to a shard that nobody else writes to, for as long as it lives.
+///
+/// Recording is wait-free: no lock, no read-modify-write instruction and no system call, and no allocation but for the
+/// first records of an endpoint's statuses and latencies: 640 bytes for each class of statuses that a thread sees (rare
+/// statuses from x32 on have some of their own), and 1 KiB for each octave of its latencies beyond its first 20 records.
+/// It never fails and never panics (but see
+/// [`EndpointId`] for what debug builds catch).
+///
+/// A recorder can be sent to another thread, but not shared or cloned:
+///
+/// ```compile_fail,E0277
+/// fn shared(_: impl Sync) {}
+/// shared(metrics_core::Registry::new().recorder());
+/// ```
+///
+/// ```compile_fail,E0599
+/// let recorder = metrics_core::Registry::new().recorder();
+/// let second = recorder.clone();
+/// ```
+#[derive(Debug)]
+pub struct Recorder {
+    /// Leased: given back by `drop`.
+    shard: Arc<Shard>,
+    places: &'static Places,
+    core: Arc<Core>,
+    /// Of errors. A `Cell`, which also keeps the recorder from being shared.
+    budget: Budget,
+    /// Of requests.
+    request_budget: Budget,
+}
+
+/// The start of a request, as [`Recorder::start`] read it off the clock. 8 bytes.
+#[derive(Debug)]
+#[must_use = "the request counts as in flight until it is given to `finish`"]
+pub struct Start(u64);
+
+impl Recorder {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self {
+            shard: core.lease(),
+            places: core.places(),
+            budget: Budget::default(),
+            request_budget: Budget::default(),
+            core,
+        }
+    }
+
+    /// Records one request that was answered with `status`.
+    ///
+    /// A status outside 100 ..= 599 counts as [`Outcome::Other`]. Durations over [`MAX_NANOS`](crate::MAX_NANOS) land
+    /// in the last bucket and are counted as clamped; sum and maximum stay exact up to 2^48 ns.
+    #[inline(always)]
+    pub fn record(&self, endpoint: EndpointId, status: u16, elapsed: Duration) {
+        self.record_nanos(endpoint, status, nanos(elapsed));
+    }
+
+    /// As [`Recorder::record`], in nanoseconds.
+    #[inline(always)]
+    pub fn record_nanos(&self, endpoint: EndpointId, status: u16, nanos: u64) {
+        match self.places.of_status(status) {
+            Some(place) => self.shard.record(endpoint, place, nanos),
+            None => self.record_other(endpoint, nanos),
+        }
+    }
+
+    /// A status that no server sends. Out of line, so that the usual one costs a compare and a branch.
+    #[cold]
+    #[inline(never)]
+    fn record_other(&self, endpoint: EndpointId, nanos: u64) {
+        self.shard.record(endpoint, self.places.of(Outcome::Other), nanos);
+    }
+
+    /// As [`Recorder::record`], for any way in which a request can end.
+    #[inline]
+    pub fn record_outcome(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration) {
+        self.shard.record(endpoint, self.places.of(outcome), nanos(elapsed));
+    }
+
+    /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
+    ///
+    /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). When errors come faster than the log
+    /// could show them (its capacity at once, and that many a second for each recorder), they are counted, not logged.
+    pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
+        self.record_outcome(endpoint, outcome, elapsed);
+        self.log(endpoint, outcome, nanos(elapsed), message, None);
+    }
+
+    /// Begins a request: counts it as in flight and reads the clock.
+    #[inline]
+    pub fn start(&self) -> Start {
+        self.shard.in_flight().begin();
+        Start(self.core.clock().raw())
+    }
+
+    /// Ends a request that was begun by any recorder of this registry, and records it. Gives the nanoseconds it took.
+    #[inline]
+    pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> u64 {
+        let nanos = self.core.clock().nanos(start.0, self.core.clock().raw());
+        self.shard.record(endpoint, self.places.of(outcome), nanos);
+        self.shard.in_flight().end();
+        nanos
+    }
+
+    /// As [`Recorder::finish`], and adds to the bytes of bodies as [`Recorder::add_bytes`] does; cheaper than both by
+    /// themselves.
+    #[inline]
+    pub fn finish_with_bytes(
+        &self,
+        start: Start,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        request: u64,
+        response: u64,
+    ) -> u64 {
+        let nanos = self.core.clock().nanos(start.0, self.core.clock().raw());
+        self.shard.record_with_bytes(endpoint, self.places.of(outcome), nanos, Bytes { request, response });
+        self.shard.in_flight().end();
+        nanos
+    }
+
+    /// As [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
+    pub fn finish_error(&self, start: Start, endpoint: EndpointId, outcome: Outcome, message: &str) -> u64 {
+        let nanos = self.finish(start, endpoint, outcome);
+        self.log(endpoint, outcome, nanos, message, None);
+        nanos
+    }
+
+    /// Logs a failed request with its place in a trace, and leaves it to others to record it.
+    pub fn log_error(
+        &self,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        elapsed: Duration,
+        message: &str,
+        trace: Option<TraceContext>,
+    ) {
+        self.log(endpoint, outcome, nanos(elapsed), message, trace);
+    }
+
+    /// Logs a request that somebody wants to know of, for [`Registry::requests_after`](crate::Registry::requests_after), and
+    /// leaves it to others to record it. Not for every request: it reads the clocks, and pushes into a queue that all
+    /// recorders share.
+    ///
+    /// `randomness` is a number from 0 to below 1 that was drawn for it, or 1: see
+    /// [`RecentRequest::randomness`](crate::RecentRequest::randomness). When requests come faster than the log could hold
+    /// them, they are counted as missed, as errors are thinned out.
+    pub fn log_request(
+        &self,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        elapsed: Duration,
+        trace: Option<TraceContext>,
+        randomness: f64,
+    ) {
+        let log = self.core.request_log().get();
+        if !self.request_budget.take(self.core.uptime_nanos(), log.capacity()) {
+            log.let_go();
+            return;
+        }
+        let (time, outcome, nanos) = (SystemTime::now(), as_counted(outcome), nanos(elapsed));
+        log.push(RequestEvent { time, endpoint, outcome, nanos, trace, randomness });
+    }
+
+    /// Keeps a slow or failed request as the latest one of its endpoint that has a trace, and leaves it to others to record
+    /// it; best after that. Not for every request: it may allocate, and it reads the wall clock. It never waits: one that
+    /// comes while another one is kept is let go.
+    pub fn keep_exemplar(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, trace: TraceId) {
+        self.core.exemplars().keep(endpoint, outcome, nanos(elapsed), trace);
+    }
+
+    /// How long a request has been under way.
+    pub fn elapsed(&self, start: &Start) -> Duration {
+        Duration::from_nanos(self.core.clock().nanos(start.0, self.core.clock().raw()))
+    }
+
+    /// Ends a request that is not to be counted, such as one for the figures themselves.
+    #[inline]
+    pub fn discard(&self, Start(_): Start) {
+        self.shard.in_flight().end();
+    }
+
+    /// Counts a request that has reached an endpoint, and is not answered yet; [`Recorder::leave`] ends that.
+    ///
+    /// Apart from [`Recorder::start`], since most services do not know the endpoint while a request is under way.
+    pub fn enter(&self, endpoint: EndpointId) {
+        self.shard.at_endpoint(endpoint).begin();
+    }
+
+    /// Ends what [`Recorder::enter`] began, on this recorder or another one of the registry.
+    pub fn leave(&self, endpoint: EndpointId) {
+        self.shard.at_endpoint(endpoint).end();
+    }
+
+    /// Adds to the bytes of bodies, without heads, of requests that end like this at the endpoint.
+    #[inline]
+    pub fn add_bytes(&self, endpoint: EndpointId, outcome: Outcome, request: u64, response: u64) {
+        self.shard.add_bytes(endpoint, self.places.of(outcome), Bytes { request, response });
+    }
+
+    /// Counts that the body of a response broke off: it failed, or the client went away. The response itself is counted
+    /// by its status, as ever.
+    pub fn count_truncated(&self, endpoint: EndpointId, outcome: Outcome) {
+        self.shard.count_truncated(endpoint, self.places.of(outcome));
+    }
+
+    /// Counts a response that stays open when its head is out, such as server-sent events or a WebSocket.
+    pub fn open_stream(&self) {
+        self.shard.open_streams().begin();
+    }
+
+    /// Ends what [`Recorder::open_stream`] began, on this recorder or another one of the registry.
+    pub fn close_stream(&self) {
+        self.shard.open_streams().end();
+    }
+
+    /// Counts a request for the consumer on whose behalf it was made. Reads the clock, for when the consumer was last
+    /// seen.
+    #[inline]
+    pub fn record_consumer(&self, consumer: Consumer, outcome: Outcome, elapsed: Duration) {
+        let now = self.core.uptime_nanos();
+        self.shard.consumers().record(consumer, outcome.is_error(), nanos(elapsed), now);
+    }
+
+    /// The shard's part of the application's own metrics. Whoever has the recorder is its one writer.
+    #[inline]
+    pub(crate) fn metrics(&self) -> &MetricCells {
+        self.shard.metrics()
+    }
+
+    fn log(
+        &self,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        nanos: u64,
+        message: &str,
+        trace: Option<TraceContext>,
+    ) {
+        let log = self.core.error_log();
+        if !self.budget.take(self.core.uptime_nanos(), log.capacity()) {
+            self.shard.count_thinned();
+            return;
+        }
+        let (time, outcome, message) = (SystemTime::now(), as_counted(outcome), Message::new(message));
+        log.push(ErrorEvent { time, endpoint, outcome, nanos, trace, message });
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.core.give_back(Arc::clone(&self.shard));
+    }
+}
+
+/// An outcome as it is counted: statuses that there are not are one.
+fn as_counted(outcome: Outcome) -> Outcome {
+    if let Outcome::Status(status) = outcome { Outcome::from(status) } else { outcome }
+}
+
+/// A duration in nanoseconds; one that does not fit is the longest that does.
+#[inline(always)]
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,68 @@
+//! One writer's counters and distinct values.
+//!
+//! # Synchronization
+//!
+//! Written by the shard's one writer, read by anybody. A counter is a figure by itself, so all its accesses are Relaxed.
+//! Distinct values of a day are `distinct`'s matter.
+
+use super::distinct::{Distinct, Registers};
+use crate::business::MAX_METRICS;
+use crate::record::published::Published;
+use crate::sync::{AtomicU64, Ordering, add};
+
+/// Rows of counters: one for each counter, two for each hit ratio.
+const COUNTERS: usize = 3 * MAX_METRICS;
+
+/// Rows of distinct values, which take 16 KiB each for each writer.
+pub(crate) const UNIQUES: usize = 16;
+
+/// Memory that a shard has only once its writer uses it.
+#[derive(Debug)]
+pub(crate) struct MetricCells {
+    counters: Published<[AtomicU64; COUNTERS]>,
+    uniques: [Published<Distinct>; UNIQUES],
+}
+
+impl MetricCells {
+    pub(crate) fn new() -> Self {
+        Self { counters: Published::empty(), uniques: std::array::from_fn(|_| Published::empty()) }
+    }
+
+    /// Adds to a counter. Called by the shard's one writer.
+    #[inline]
+    pub(crate) fn add(&self, row: usize, amount: u64) {
+        let counters = match self.counters.get() {
+            Some(counters) => counters,
+            None => self.counters.publish(Box::new(std::array::from_fn(|_| AtomicU64::new(0)))),
+        };
+        if let Some(counter) = counters.get(row) {
+            add(counter, amount);
+        }
+    }
+
+    /// Counts a value of a day by its hash. Called by the shard's one writer.
+    pub(crate) fn insert(&self, row: usize, hash: u64, day: u64) {
+        let Some(slot) = self.uniques.get(row) else { return };
+        let distinct = slot.get().unwrap_or_else(|| slot.publish(Box::new(Distinct::new())));
+        distinct.insert(hash, day);
+    }
+
+    /// What counters and distinct values take, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let counters = if self.counters.get().is_some() { size_of::<[AtomicU64; COUNTERS]>() } else { 0 };
+        let uniques = self.uniques.iter().filter(|distinct| distinct.get().is_some()).count();
+        counters + uniques * size_of::<Distinct>()
+    }
+
+    pub(crate) fn counter(&self, row: usize) -> u64 {
+        let counter = self.counters.get().and_then(|counters| counters.get(row));
+        counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Adds what was seen on a day.
+    pub(crate) fn add_registers(&self, row: usize, day: u64, sum: &mut Registers) {
+        if let Some(distinct) = self.uniques.get(row).and_then(Published::get) {
+            distinct.add_to(day, sum);
+        }
+    }
+}

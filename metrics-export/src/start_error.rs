@@ -1,0 +1,17 @@
+//! Why something that runs in a thread was not started.
+
+use std::io;
+
+use metrics_core::InvalidSetting;
+
+/// Why a destination or an engine was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A destination cannot send in the name of the service, or a setting is out of its range.
+    #[error("{0}")]
+    Setting(#[from] InvalidSetting),
+    /// The system started no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
