@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics_core::ConsumerSnapshot;
 
-use super::format::OTHER;
+use super::codes::OTHER;
 
 /// The most consumers that are told apart.
 const MAX_CONSUMERS: usize = 10_000;

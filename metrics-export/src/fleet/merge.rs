@@ -1,11 +1,11 @@
 //! Reports of several instances, added up.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use metrics_core::{RecentError, Snapshot, SnapshotParts, Summary};
 
 use super::decoded::Decoded;
-use super::report::{Instance, Presence};
+use super::instance::InstanceFigures;
 use super::total::Total;
 
 /// The last errors that are kept.
@@ -26,23 +26,6 @@ pub struct Fleet {
     instances: Vec<InstanceFigures>,
     refused: Vec<Refused>,
     refused_count: u64,
-}
-
-/// One instance's figures.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InstanceFigures {
-    /// Who it is, and when it wrote last.
-    pub instance: Instance,
-    /// Whether it still writes.
-    pub presence: Presence,
-    /// Requests that ended.
-    pub calls: u64,
-    /// 4xx, 5xx and panics among them.
-    pub errors: u64,
-    /// 95 % of its requests took no longer.
-    pub p95: Duration,
-    /// Bytes of its report.
-    pub bytes: usize,
 }
 
 /// Something that was found and left out.

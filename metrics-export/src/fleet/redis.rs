@@ -3,6 +3,7 @@
 //! `docs/fleet.md` says which keys there are, what is exact, and where it stops.
 
 mod address;
+mod commands;
 mod keys;
 mod link;
 mod member;

@@ -5,9 +5,9 @@ use std::ops::Range;
 use metrics_core::{Granularity, GroupParts, Histogram, PartsError, StatusGroup};
 
 use super::bytes::Reader;
-use super::counts::Counts;
+use super::codes::{read_group_code, read_outcomes};
+use super::counts::CountList;
 use super::error::DecodeError;
-use super::format::{read_group_code, read_outcomes};
 
 /// The most buckets of all histograms of a report, empty ones too: 40 MiB here.
 const MAX_BUCKETS: usize = 4 << 20;
@@ -21,13 +21,13 @@ pub(super) struct SparseGroup {
 
 /// The buckets in use of a report's histograms, one histogram behind the other. Ten bytes a bucket.
 #[derive(Debug, Default)]
-pub(super) struct Buckets {
+pub(super) struct SparseBuckets {
     /// Which bucket it is of its histogram.
     indexes: Vec<u16>,
     counts: Vec<u64>,
 }
 
-impl Buckets {
+impl SparseBuckets {
     /// The indexes of a histogram's buckets in use, ascending, and their counts.
     pub(super) fn of(&self, group: &SparseGroup) -> (&[u16], &[u64]) {
         (&self.indexes[group.buckets.clone()], &self.counts[group.buckets.clone()])
@@ -35,24 +35,25 @@ impl Buckets {
 }
 
 /// Reads histograms, as long as the report has room for their buckets.
-pub(super) struct Histograms {
+pub(super) struct HistogramReader {
     empty: Histogram,
     /// One past the last bucket that there is at this precision.
     end: usize,
     /// How many more buckets there may be.
     left: usize,
     /// With room behind those that were read.
-    buckets: Buckets,
+    buckets: SparseBuckets,
     /// How many were read.
     read: usize,
 }
 
-impl Histograms {
+impl HistogramReader {
     /// Reads histograms of so many significant digits, from a report of so many bytes.
     pub(super) fn new(digits: u8, bytes: usize) -> Result<Self, DecodeError> {
         let end = Histogram::max_buckets(digits).ok_or(PartsError::Digits(digits))?;
         let empty = Histogram::from_buckets(digits, 0, &[])?;
-        let mut histograms = Self { empty, end, left: MAX_BUCKETS, buckets: Buckets::default(), read: 0 };
+        let mut histograms =
+            Self { empty, end, left: MAX_BUCKETS, buckets: SparseBuckets::default(), read: 0 };
         // A bucket in use takes five bits or so.
         histograms.make_room(2 * bytes);
         Ok(histograms)
@@ -99,13 +100,13 @@ impl Histograms {
     }
 
     /// The buckets that were read.
-    pub(super) fn into_buckets(self) -> Buckets {
+    pub(super) fn into_buckets(self) -> SparseBuckets {
         self.buckets
     }
 
     fn read_buckets(&mut self, reader: &mut Reader<'_>) -> Result<Range<usize>, DecodeError> {
         let first = usize::try_from(reader.number()?).unwrap_or(usize::MAX);
-        let counts = Counts::begin(reader, self.left.min(self.end))?;
+        let counts = CountList::begin(reader, self.left.min(self.end))?;
         let end = first.saturating_add(counts.length());
         if end > self.end {
             return Err(PartsError::Buckets { end, allowed: self.end }.into());
@@ -115,7 +116,7 @@ impl Histograms {
             self.make_room(2 * (self.read + counts.length()));
         }
         let begin = self.read;
-        let Buckets { indexes, counts: kept } = &mut self.buckets;
+        let SparseBuckets { indexes, counts: kept } = &mut self.buckets;
         let read = counts.read(&mut indexes[begin..], &mut kept[begin..])?;
         self.read += read;
         // There are 27,648 at most.

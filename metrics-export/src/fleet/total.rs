@@ -11,7 +11,8 @@ use metrics_core::{
 
 use super::consumers::Consumers;
 use super::decoded::SparseEndpoint;
-use super::sparse::{Buckets, SparseGroup, spread_out};
+use super::sparse::{SparseBuckets, spread_out};
+use super::sums::{BucketCounts, EndpointSum, GroupSum};
 
 /// The most endpoints of a fleet.
 const MAX_ENDPOINTS: usize = 20_000;
@@ -50,33 +51,12 @@ struct Size {
     buckets: usize,
 }
 
-#[derive(Debug, Clone)]
-struct EndpointSum {
-    name: Arc<EndpointName>,
-    in_flight: u64,
-    groups: Vec<GroupSum>,
-}
-
-#[derive(Debug, Clone)]
-struct GroupSum {
-    /// With an empty histogram.
-    figures: GroupParts,
-    counts: Counts,
-}
-
-/// The counts of buckets, from the index `first` on.
-#[derive(Debug, Clone, Default)]
-struct Counts {
-    first: usize,
-    counts: Vec<u64>,
-}
-
 impl Total {
     /// The figures of one instance.
     pub(super) fn new(
         mut rest: SnapshotParts,
         endpoints: Vec<SparseEndpoint>,
-        buckets: &Buckets,
+        buckets: &SparseBuckets,
     ) -> Result<Self, String> {
         let (digits, granularity) = (rest.significant_digits, rest.granularity);
         let mut consumers = Consumers::default();
@@ -95,7 +75,7 @@ impl Total {
         &mut self,
         mut rest: SnapshotParts,
         endpoints: Vec<SparseEndpoint>,
-        buckets: &Buckets,
+        buckets: &SparseBuckets,
     ) -> Result<(), String> {
         let (metrics, timer_buckets) = self.metrics_with(&rest.metrics);
         check("metrics", metrics, MAX_METRICS)?;
@@ -158,7 +138,7 @@ impl Total {
     }
 
     /// How large it will be at most with these endpoints, each of which is there once.
-    fn size_with(&self, endpoints: &[SparseEndpoint], buckets: &Buckets) -> Result<Size, String> {
+    fn size_with(&self, endpoints: &[SparseEndpoint], buckets: &SparseBuckets) -> Result<Size, String> {
         let mut size = self.size;
         for SparseEndpoint { name, groups, .. } in endpoints {
             let place = self.places.get(name);
@@ -168,7 +148,7 @@ impl Total {
                 let known = ours.iter().find(|ours| ours.figures.group == group.figures.group);
                 size.groups += usize::from(known.is_none());
                 size.buckets +=
-                    known.map_or(&Counts::default(), |ours| &ours.counts).growth(buckets.of(group).0);
+                    known.map_or(&BucketCounts::default(), |ours| &ours.counts).growth(buckets.of(group).0);
             }
         }
         check("endpoints", size.endpoints, MAX_ENDPOINTS)?;
@@ -180,7 +160,7 @@ impl Total {
     /// All figures.
     pub(super) fn snapshot(&self) -> Snapshot {
         let whole = |group: &GroupSum| {
-            let Counts { first, counts } = &group.counts;
+            let BucketCounts { first, counts } = &group.counts;
             let histogram = Histogram::from_buckets(self.digits, *first, counts)?;
             Ok(GroupParts { histogram, ..group.figures.clone() })
         };
@@ -206,7 +186,7 @@ impl Total {
     fn add_endpoints(
         &mut self,
         endpoints: Vec<SparseEndpoint>,
-        buckets: &Buckets,
+        buckets: &SparseBuckets,
         digits: u8,
     ) -> Result<(), PartsError> {
         for SparseEndpoint { name, in_flight, groups } in endpoints {
@@ -240,10 +220,10 @@ impl Total {
         self.rest = self.rest.clone().limited_to_digits(digits)?;
         let empty = Histogram::from_buckets(digits, 0, &[])?;
         for group in self.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.groups) {
-            let Counts { first, counts } = &group.counts;
+            let BucketCounts { first, counts } = &group.counts;
             let limited = Histogram::from_buckets(self.digits, *first, counts)?.limited_to_digits(digits)?;
             let (first, counts) = limited.counts();
-            group.counts = Counts { first, counts: counts.to_vec() };
+            group.counts = BucketCounts { first, counts: counts.to_vec() };
             group.figures.histogram = empty.clone();
         }
         self.digits = digits;
@@ -256,77 +236,4 @@ fn check(what: &str, wanted: usize, allowed: usize) -> Result<(), String> {
         return Err(format!("the fleet would have {wanted} {what}; allowed: {allowed}"));
     }
     Ok(())
-}
-
-impl EndpointSum {
-    /// Adds all figures of a group but its histogram, and gives where that is to be added.
-    fn group(&mut self, SparseGroup { figures, .. }: SparseGroup) -> &mut GroupSum {
-        let known = self.groups.iter().position(|ours| ours.figures.group == figures.group);
-        let place = known.unwrap_or(self.groups.len());
-        match known {
-            Some(place) => add_figures(&mut self.groups[place].figures, &figures),
-            None => self.groups.push(GroupSum { figures, counts: Counts::default() }),
-        }
-        &mut self.groups[place]
-    }
-}
-
-fn add_figures(ours: &mut GroupParts, theirs: &GroupParts) {
-    for &(outcome, count) in &theirs.outcomes {
-        match ours.outcomes.iter_mut().find(|(known, _)| *known == outcome) {
-            Some((_, ours)) => *ours = ours.saturating_add(count),
-            None => ours.outcomes.push((outcome, count)),
-        }
-    }
-    for (ours, theirs) in [
-        (&mut ours.sum_nanos, theirs.sum_nanos),
-        (&mut ours.clamped, theirs.clamped),
-        (&mut ours.request_bytes, theirs.request_bytes),
-        (&mut ours.response_bytes, theirs.response_bytes),
-        (&mut ours.truncated, theirs.truncated),
-    ] {
-        *ours = ours.saturating_add(theirs);
-    }
-    ours.min_nanos = ours.min_nanos.min(theirs.min_nanos);
-    ours.max_nanos = ours.max_nanos.max(theirs.max_nanos);
-}
-
-impl Counts {
-    /// How many more buckets there are at most once these are in use, too.
-    fn growth(&self, indexes: &[u16]) -> usize {
-        let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return 0 };
-        let (first, end) = (usize::from(first), usize::from(last) + 1);
-        if self.counts.is_empty() {
-            return end - first;
-        }
-        let own_end = self.first + self.counts.len();
-        end.max(own_end) - first.min(self.first) - self.counts.len()
-    }
-
-    /// Adds the counts of these buckets, which are in ascending order.
-    fn add(&mut self, indexes: &[u16], counts: &[u64]) {
-        let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return };
-        let first = usize::from(first);
-        self.reach(first, usize::from(last));
-        let ours = &mut self.counts[first - self.first..];
-        for (&index, &count) in indexes.iter().zip(counts) {
-            let sum = &mut ours[usize::from(index) - first];
-            // What is over the most that a bucket counts is cut off in the end.
-            *sum = sum.saturating_add(count);
-        }
-    }
-
-    /// Makes room for the buckets from `first` to `last`.
-    fn reach(&mut self, first: usize, last: usize) {
-        if self.counts.is_empty() {
-            self.first = first;
-        }
-        if first < self.first {
-            self.counts.splice(..0, std::iter::repeat_n(0, self.first - first));
-            self.first = first;
-        }
-        if last >= self.first + self.counts.len() {
-            self.counts.resize(last - self.first + 1, 0);
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use metrics_core::Summary;
 
-use crate::fleet::Fleet;
+use crate::fleet::merge::Fleet;
 
 /// What a member of a fleet can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use redis::{Cmd, Value};
 
+use super::commands::{epoch_of, get, refused};
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::Link;
 use super::question::{Answer, Failed, Question};
 use super::shared::Shared;
-use super::write::{epoch_of, get, refused};
+use crate::fleet::codes::MAX_REPORT_BYTES;
 use crate::fleet::decoded::Decoded;
-use crate::fleet::{Fleet, MAX_REPORT_BYTES};
+use crate::fleet::merge::Fleet;
 
 /// The most bytes that are read for one answer.
 const MAX_BYTES: usize = 256 << 20;

@@ -17,15 +17,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::{Registry, Snapshot};
-use redis::{Cmd, Value};
 
+use super::commands::{command, epoch_of, get, refused, set};
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::Link;
 use super::shared::Shared;
-use crate::fleet::{Instance, Report};
-
-/// How far ahead of our clock an epoch may be, before it is taken for rubbish.
-const MAX_AHEAD: Duration = Duration::from_secs(3_600);
+use crate::fleet::instance::Instance;
+use crate::fleet::report::Report;
 
 /// The most instances that the index keeps: as many as can be read.
 const MAX_INDEXED: i64 = super::settings::MAX_INSTANCES as i64;
@@ -196,49 +194,4 @@ impl Writer {
 struct Written {
     report: u64,
     all: u64,
-}
-
-fn command(name: &str, key: &str) -> Cmd {
-    let mut command = redis::cmd(name);
-    command.arg(key);
-    command
-}
-
-/// Of a string, the bytes up to a number: a value of any length costs no more.
-pub(super) fn get(key: &str, bytes: usize) -> Cmd {
-    command("GETRANGE", key).arg(0).arg(bytes - 1).clone()
-}
-
-fn set(key: &str, value: &[u8], seconds: u64) -> Cmd {
-    command("SET", key).arg(value).arg("EX").arg(seconds).clone()
-}
-
-/// What the server refused first.
-pub(super) fn refused(answers: Vec<Result<Value, String>>) -> Result<(), String> {
-    answers.into_iter().find_map(Result::err).map_or(Ok(()), Err)
-}
-
-/// The epoch that its key holds; 0 if it holds none.
-pub(super) fn epoch_of(answer: Result<Value, String>, now: SystemTime) -> u64 {
-    let Ok(Value::BulkString(text)) = answer else { return 0 };
-    let epoch = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let latest = since_1970(now + MAX_AHEAD).as_millis();
-    if u128::from(epoch) <= latest { epoch } else { 0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_epoch_is_a_number_that_is_not_far_ahead() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let read = |text: &[u8]| epoch_of(Ok(Value::BulkString(text.to_vec())), now);
-        assert_eq!(read(b"1699999999999"), 1_699_999_999_999);
-        assert_eq!(read(b"1700003600000"), 1_700_003_600_000);
-        for rubbish in [&b""[..], b"1700003600001", b"-1", b"x", &[0xff], b"99999999999999999999"] {
-            assert_eq!(read(rubbish), 0);
-        }
-        assert_eq!(epoch_of(Err("WRONGTYPE".to_owned()), now), 0);
-    }
 }
