@@ -268,7 +268,7 @@ pub struct Builder {
     pub(crate) alerts: alerts::Settings,
     pub(crate) exporters: exporters::Settings,
     #[cfg(feature = "redis")]
-    pub(crate) fleet: Option<crate::fleet::Settings>,
+    pub(crate) fleet: Option<crate::fleet::FleetSettings>,
 }
 
 impl fmt::Debug for Builder {

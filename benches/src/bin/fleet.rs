@@ -9,7 +9,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_core::{PartsError, Registry, Snapshot};
-use metrics_export::fleet::redis::{Member, Question, Settings};
+use metrics_export::Service;
+use metrics_export::fleet::redis::{FleetSettings, Member, Question};
 use metrics_export::fleet::{Fleet, Instance, Report};
 
 const ENDPOINTS: usize = 200;
@@ -109,12 +110,11 @@ fn run(size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
         command(&mut link, &[b"ZADD", b"metrics:bench:instances", millis.as_bytes(), id.as_bytes()])?;
     }
     let memory = used_memory(&mut link)?.saturating_sub(before);
-    let settings = Settings::new(&redis.url())?
-        .service("bench")
+    let settings = FleetSettings::new(&redis.url())?
         .interval(Duration::from_secs(600))
         .max_instances(10_000)
         .timeout(Duration::from_secs(10));
-    let reader = Member::start(Registry::new(), settings)?;
+    let reader = Member::start(Registry::new(), &Service::new("bench"), settings)?;
     let read = |question| median(&reader, question, size);
     let reset = read(Question::SinceReset)?;
     let window = read(Question::Minutes { minutes: 5, routes: false })?;

@@ -7,7 +7,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route};
 use metrics_core::{ParseWindowError, Registry, Window};
 use metrics_export::Service;
-pub use metrics_export::fleet::redis::{AddressError, Settings};
+pub use metrics_export::fleet::redis::FleetSettings;
 use metrics_export::fleet::redis::{Member, Question, Stale};
 use metrics_export::json::{ConsumersBody, FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody};
 use serde::Deserialize;
@@ -22,12 +22,12 @@ impl Builder {
     /// `fleet/instances` show those of all instances of the service; default: it is alone. A registry is one instance, once in a process.
     ///
     /// ```
-    /// use metrics_actix::fleet::Settings;
-    /// let settings = Settings::new("redis://127.0.0.1:6379/0")?.instance("orders-7");
-    /// let metrics = metrics_actix::Metrics::builder("orders").fleet(settings).build()?;
+    /// use metrics_actix::fleet::FleetSettings;
+    /// let settings = FleetSettings::new("redis://127.0.0.1:6379/0")?;
+    /// let metrics = metrics_actix::Metrics::builder("orders").instance("orders-7").fleet(settings).build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn fleet(mut self, settings: Settings) -> Self {
+    pub fn fleet(mut self, settings: FleetSettings) -> Self {
         self.fleet = Some(settings);
         self
     }
@@ -35,20 +35,11 @@ impl Builder {
 
 /// Starts the member, if there are settings for one.
 pub(crate) fn start(
-    settings: Option<Settings>,
+    settings: Option<FleetSettings>,
     service: &Service,
     registry: &Registry,
 ) -> Result<Option<Member>, BuildError> {
-    let start = |settings: Settings| {
-        let mut settings = settings.service(&service.name);
-        if let Some(instance) = &service.instance {
-            settings = settings.instance(instance);
-        }
-        if let Some(version) = &service.version {
-            settings = settings.version(version);
-        }
-        Member::start(registry.clone(), settings)
-    };
+    let start = |settings| Member::start(registry.clone(), service, settings);
     settings.map(start).transpose().map_err(|error| BuildError::Fleet { reason: error.to_string() })
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use metrics_core::{MAX_NANOS, Registry};
-use metrics_export::fleet::redis::{Member, Question, Settings};
+use metrics_export::Service;
+use metrics_export::fleet::redis::{FleetSettings, Member, Question};
 
 use crate::fixture::{settled, three, under_load, until};
 use crate::redis::Redis;
@@ -113,9 +114,9 @@ fn have_quantiles_of_one_histogram(written: [u8; 3], digits: u8) {
             sum += nanos;
             longest = longest.max(nanos);
         }
-        let settings = Settings::new(&redis.url()).unwrap().service("exact").instance(name);
+        let settings = FleetSettings::new(&redis.url()).unwrap();
         let settings = settings.max_significant_digits(written);
-        Member::start(registry, settings).unwrap()
+        Member::start(registry, &Service::new("exact").instance(name), settings).unwrap()
     });
     let deadline = Instant::now() + Duration::from_secs(30);
     let answer = loop {

@@ -6,7 +6,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use metrics_core::Registry;
-use metrics_export::fleet::redis::{Member, Question, Settings};
+use metrics_export::Service;
+use metrics_export::fleet::redis::{FleetSettings, Member, Question};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::redis::{Redis, free_port};
@@ -52,11 +53,11 @@ fn with<'a>(some: &[&'a str], more: &'a [String]) -> Vec<&'a str> {
     some.iter().copied().chain(more.iter().map(String::as_str)).collect()
 }
 
-fn member(settings: Settings) -> Member {
+fn member(settings: FleetSettings) -> Member {
     let registry = Registry::new();
     registry.record_nanos(registry.endpoint("GET", "/"), 200, 350_000);
-    let settings = settings.service("tls").instance("a").interval(Duration::from_millis(300));
-    Member::start(registry, settings).unwrap()
+    let settings = settings.interval(Duration::from_millis(300));
+    Member::start(registry, &Service::new("tls").instance("a"), settings).unwrap()
 }
 
 /// Waits until the member wrote, or failed to. Gives why.
@@ -81,7 +82,7 @@ fn a_server_is_trusted_for_its_authority_and_refused_for_any_other() {
     let Files { authority: trusted, arguments } = Files::in_folder(place.folder());
     let port = free_port().to_string();
     let redis = Redis::start_with(&with(&["--tls-port", &port], &arguments));
-    let settings = || Settings::new(&format!("rediss://127.0.0.1:{port}/0")).unwrap();
+    let settings = || FleetSettings::new(&format!("rediss://127.0.0.1:{port}/0")).unwrap();
 
     let member_of_it = member(settings().trusted_authorities(trusted.as_bytes()).unwrap());
     assert_eq!(first_write(&member_of_it), Ok(()));
@@ -96,7 +97,7 @@ fn a_server_is_trusted_for_its_authority_and_refused_for_any_other() {
     let refused = first_write(&member(settings())).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
     // Nor for another host.
-    let elsewhere = Settings::new(&format!("rediss://localhost:{port}/0")).unwrap();
+    let elsewhere = FleetSettings::new(&format!("rediss://localhost:{port}/0")).unwrap();
     let elsewhere = elsewhere.trusted_authorities(trusted.as_bytes()).unwrap();
     let refused = first_write(&member(elsewhere)).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
@@ -122,8 +123,9 @@ fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
         assert!(Instant::now() < deadline, "the cluster does not come up");
         sleep(Duration::from_millis(100));
     }
-    let settings =
-        |addresses: &[String]| Settings::new(&format!("rediss+cluster://{}", addresses.join(","))).unwrap();
+    let settings = |addresses: &[String]| {
+        FleetSettings::new(&format!("rediss+cluster://{}", addresses.join(","))).unwrap()
+    };
     // Those that it is not told of it finds, and trusts them for the same authority.
     let member_of_it = member(settings(&addresses[..1]).trusted_authorities(trusted.as_bytes()).unwrap());
     assert_eq!(first_write(&member_of_it), Ok(()));
@@ -140,9 +142,9 @@ fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
 #[test]
 fn authorities_that_are_none_are_refused_and_so_are_those_of_an_address_without_tls() {
     let refused = |address: &str, pem: &str| {
-        Settings::new(address).unwrap().trusted_authorities(pem.as_bytes()).unwrap_err().to_string()
+        FleetSettings::new(address).unwrap().trusted_authorities(pem.as_bytes()).unwrap_err().to_string()
     };
-    assert!(refused("rediss://a", "hello").contains("there is no certificate"));
-    assert!(refused("redis://a", &authority().0).contains("authorities are for rediss"));
-    assert!(refused("redis+sentinel://a:1,b:2/m", &authority().0).contains("authorities are for rediss"));
+    assert!(refused("rediss://a", "hello").contains("allowed: PEM with at least one certificate"));
+    assert!(refused("redis://a", &authority().0).contains("only with a rediss:// address"));
+    assert!(refused("redis+sentinel://a:1,b:2/m", &authority().0).contains("only with a rediss:// address"));
 }

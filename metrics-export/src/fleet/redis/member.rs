@@ -1,4 +1,4 @@
-//! A member of a fleet: two threads, one that writes its own figures and one that reads all.
+//! A member of a fleet: three threads, which write its own figures, read everybody's, and keep the time of callers.
 
 use std::fmt;
 use std::io;
@@ -7,49 +7,45 @@ use std::thread::{self, JoinHandle};
 
 use metrics_core::Registry;
 
+use super::identity::Identity;
 use super::question::{Busy, Question};
 use super::read;
 use super::reply::Reply;
-use super::settings::{Settings, SettingsError};
+use super::settings::FleetSettings;
 use super::shared::Shared;
 use super::status::WriterStatus;
 use super::view::View;
 use super::write::Writer;
+use crate::service::Service;
+use crate::start_error::StartError;
 
-/// One instance among those of its service. Dropping it stops it.
+/// One instance of a fleet. Dropping it stops it.
 ///
-/// Nobody who records ever waits for it: it reads the registry as everybody does, in threads of its own.
+/// It reads the registry in threads of its own, so recording never waits for it.
 pub struct Member {
     shared: Arc<Shared>,
     view: Arc<View>,
     writer: JoinHandle<()>,
 }
 
-/// A member that cannot be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// A setting is out of range.
-    #[error("{0}")]
-    Settings(#[from] SettingsError),
-    /// The system gives no thread.
-    #[error("there is no thread for the fleet: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
 impl Member {
-    /// Starts to write the figures of a registry. Whether the Redis is there does not matter for that: it is tried again
-    /// and again. A registry is one instance: a second member for it would write all that it counted once more.
+    /// Starts to write the figures of a registry, as this instance of the service. Redis need not be reachable yet:
+    /// writing is retried for as long as the member lives.
+    ///
+    /// An instance without a name is called like the environment's `HOSTNAME`, or else `instance`. Start one member for
+    /// each registry: a second one would count everything twice.
     ///
     /// # Errors
     ///
-    /// When a setting is out of range, the registry has room for more endpoints than a report, or the system gives no thread.
-    pub fn start(registry: Registry, settings: Settings) -> Result<Self, StartError> {
+    /// If a setting is out of range, the instance's name is not 1 to 64 letters, digits and `-._`, the registry allows
+    /// more than 19,000 endpoints, or the system starts no thread.
+    pub fn start(registry: Registry, service: &Service, settings: FleetSettings) -> Result<Self, StartError> {
         settings.check(&registry)?;
-        // Unless the application chose its cryptography already. Where several are built in, rustls would not choose.
+        let identity = Identity::of(service)?;
+        // With several providers built in, rustls chooses none by itself. Fails if the application chose one already.
         #[cfg(feature = "redis-tls")]
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let shared = Arc::new(Shared::new(settings));
+        let shared = Arc::new(Shared::new(identity, settings));
         let view = Arc::<View>::default();
         let writer = Writer::new(Arc::clone(&shared), registry);
         let writer = spawn("metrics-fleet", move || writer.run())?;
@@ -76,14 +72,14 @@ impl Member {
         Reply::new(&self.view, question)
     }
 
-    /// How its own writes go.
+    /// How this instance's own writes go.
     pub fn status(&self) -> WriterStatus {
         self.shared.status()
     }
 
-    /// What it is called.
+    /// The name of this instance.
     pub fn instance(&self) -> &str {
-        &self.shared.settings.instance
+        &self.shared.identity.instance
     }
 
     /// Ends all waiting replies at once, and all later ones, with the reason that the service is shutting down. Only a
@@ -112,7 +108,7 @@ impl Drop for Member {
 
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Member").field("settings", &self.shared.settings).finish_non_exhaustive()
+        f.debug_struct("Member").field("identity", &self.shared.identity).finish_non_exhaustive()
     }
 }
 

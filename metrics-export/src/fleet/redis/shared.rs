@@ -5,20 +5,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::identity::Identity;
 use super::keys::Keys;
-use super::settings::Settings;
+use super::settings::FleetSettings;
 use super::status::WriterStatus;
 
 /// State that the threads of a member share.
 pub(super) struct Shared {
-    pub(super) settings: Settings,
+    pub(super) identity: Identity,
+    pub(super) settings: FleetSettings,
     pub(super) keys: Keys,
     pub(super) started: SystemTime,
     state: Mutex<State>,
-    /// It is to be written, or to be stopped.
+    /// Signals `write_now` and `stopped`.
     changed: Condvar,
     stopped: AtomicBool,
-    /// The latest epoch that was seen.
+    /// The latest epoch that this instance saw.
     epoch: AtomicU64,
 }
 
@@ -29,9 +31,10 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(identity: Identity, settings: FleetSettings) -> Self {
         Self {
-            keys: Keys::new(&settings.prefix, &settings.service),
+            keys: Keys::new(&settings.prefix, &identity.service),
+            identity,
             settings,
             started: SystemTime::now(),
             state: Mutex::default(),
@@ -46,7 +49,7 @@ impl Shared {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        // ORDERING: Relaxed; the lock that `stop` takes after it orders what matters.
+        // ORDERING: Relaxed; `stop` takes the lock after its store, which orders the two for a thread in `pause`.
         self.stopped.load(Ordering::Relaxed)
     }
 
@@ -54,9 +57,9 @@ impl Shared {
         change(&mut self.lock().status);
     }
 
-    /// The latest epoch that is known here.
+    /// The latest epoch that this instance saw.
     pub(super) fn known_epoch(&self) -> u64 {
-        // ORDERING: Relaxed, here and below; a number by itself that only grows.
+        // ORDERING: Relaxed, here and below; one number that only grows, and nothing else depends on it.
         self.epoch.load(Ordering::Relaxed)
     }
 
@@ -64,13 +67,13 @@ impl Shared {
         self.epoch.fetch_max(epoch, Ordering::Relaxed);
     }
 
-    /// Has the writer write without waiting for its time.
+    /// Makes the writer write at once.
     pub(super) fn write_now(&self) {
         self.lock().write_now = true;
         self.changed.notify_all();
     }
 
-    /// Waits, unless there is something to write or to stop for.
+    /// Waits, but ends at once for `write_now` and `stop`.
     pub(super) fn pause(&self, pause: Duration) {
         let begun = Instant::now();
         let mut state = self.lock();
@@ -83,21 +86,21 @@ impl Shared {
         }
     }
 
-    /// A number from 0 to 1.
+    /// A random number from 0 to 1.
     pub(super) fn random(&self, seed: u64) -> f64 {
-        // A hasher with a random key of its own is the standard library's way to a random number.
+        // Each `RandomState` has random keys.
         RandomState::new().hash_one(seed) as f64 / u64::MAX as f64
     }
 
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
-        // Under the lock, so that who is about to wait sees it first.
+        // Takes the lock, so that a thread about to wait sees the store first.
         drop(self.lock());
         self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done while it is locked.
+        // No code under the lock leaves the state half changed, so a poisoned one is fine.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

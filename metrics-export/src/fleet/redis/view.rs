@@ -211,7 +211,7 @@ impl View {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done while it is locked.
+        // No code under the lock leaves the state half changed, so a poisoned one is fine.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use metrics_core::{Registry, Snapshot};
 
 use super::commands::{command, epoch_of, get, refused, set};
-use super::keys::{Detail, id, minute_of, since_1970};
+use super::keys::{Detail, minute_of, since_1970};
 use super::link::Link;
 use super::shared::Shared;
 use crate::fleet::instance::Instance;
@@ -124,9 +124,9 @@ impl Writer {
             let mut errors = if with_errors { errors.clone() } else { Vec::new() };
             errors.retain(|error| error.time >= began);
             let instance = Instance {
-                service: settings.service.clone(),
-                name: settings.instance.clone(),
-                version: settings.version.clone(),
+                service: shared.identity.service.clone(),
+                name: shared.identity.instance.clone(),
+                version: shared.identity.version.clone(),
                 started: shared.started,
                 written: now,
                 interval: settings.interval,
@@ -142,7 +142,7 @@ impl Writer {
             Some(baseline) => snapshot.difference(baseline),
             None => snapshot.clone(),
         };
-        let id = id(&settings.instance, shared.started);
+        let id = shared.identity.id(shared.started);
         let seconds = |retention: Duration| retention.as_secs();
         let mut all = 0;
         if latest > self.epoch {
