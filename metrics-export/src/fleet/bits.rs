@@ -1,19 +1,21 @@
 //! Bits as bytes, and two codes for numbers: exponential Golomb and Rice.
 
-/// A Rice code of this many zeros or more is one of exactly as many, and an exponential Golomb code behind it.
+/// A Rice code that would need this many zeros or more has exactly this many, followed by an exponential Golomb code.
 const MAX_ZEROS: u32 = 24;
 
 /// Appends bits, the highest of each byte first.
 #[derive(Default)]
 pub(super) struct BitWriter {
     bytes: Vec<u8>,
-    /// The bits that make no whole byte yet, in the lowest places.
+    /// Bits that do not fill a byte yet, in the lowest places.
     open: u64,
+    /// How many bits are in `open`.
     number: u32,
 }
 
 impl BitWriter {
-    /// An exponential Golomb code: `number + 2^order` in binary, behind one 0 for each of its bits beyond `order + 1`.
+    /// Appends an exponential Golomb code: one 0 for each bit of `number + 2^order` beyond `order + 1`, and then
+    /// `number + 2^order` in binary.
     pub(super) fn code(&mut self, number: u64, order: u32) {
         let shifted = number + (1 << order);
         let bits = shifted.ilog2() + 1;
@@ -24,7 +26,7 @@ impl BitWriter {
         self.put(shifted & u64::from(u32::MAX), bits.min(32));
     }
 
-    /// `number / 2^order` zeros, a 1, and the `order` lowest bits of the number.
+    /// Appends a Rice code: `number / 2^order` zeros, a 1, and the `order` lowest bits of the number.
     pub(super) fn rice_code(&mut self, number: u64, order: u32) {
         if number >> order < u64::from(MAX_ZEROS) {
             self.put(0, (number >> order) as u32);
@@ -36,9 +38,9 @@ impl BitWriter {
         }
     }
 
-    /// Appends the lowest `bits` bits, of which there are no more than 63; above them all are 0.
+    /// Appends the lowest `bits` bits, at most 63; the bits above them are 0.
     fn put(&mut self, value: u64, bits: u32) {
-        // In halves, so that what is open always has room.
+        // In halves, so that they always fit into `open`.
         if bits > 32 {
             self.put(value >> 32, bits - 32);
             return self.put(value & u64::from(u32::MAX), 32);
@@ -59,14 +61,14 @@ impl BitWriter {
     }
 }
 
-/// Bits, the highest of each byte first. Behind the end there are zeros, of which there is no code.
+/// Bits, the highest of each byte first. After the end follow zeros, which are not a code.
 #[derive(Clone, Copy)]
 pub(super) struct Bits<'a>(pub(super) &'a [u8]);
 
-/// A number that was read, and how many bits there are up to the end of its code.
+/// A number that was read, and the position of the bit after its code.
 ///
-/// Two words, handed on in registers: what a code means is known only once the one before is read, and the way through memory
-/// that an `Option` takes makes each wait longer.
+/// Two words, returned in registers. Each code can only be read once the one before is known, so a detour through memory,
+/// as for an `Option`, would delay each of them.
 #[derive(Clone, Copy)]
 pub(super) struct Code {
     pub(super) number: u64,
@@ -74,7 +76,7 @@ pub(super) struct Code {
 }
 
 impl Code {
-    /// There is no code.
+    /// Not a code.
     const NONE: Self = Self { number: 0, end: usize::MAX };
 
     #[inline]
@@ -84,10 +86,10 @@ impl Code {
 }
 
 impl Bits<'_> {
-    /// How many bits are seen together.
+    /// How many bits [`Bits::look`] returns.
     const SEEN: u32 = u64::BITS - 7;
 
-    /// [`Bits::SEEN`] bits from the bit `at` on, in the highest places.
+    /// Returns [`Bits::SEEN`] bits from the bit `at` on, in the highest places.
     #[inline]
     fn look(self, at: usize) -> u64 {
         let word = match self.0.get(at / 8..).and_then(<[u8]>::first_chunk) {
@@ -108,7 +110,7 @@ impl Bits<'_> {
         let open = self.look(at);
         let zeros = open.leading_zeros();
         let bits = zeros + order + 1;
-        // Nearly always all of the code is there.
+        // Nearly all codes fit.
         if zeros + bits > Self::SEEN {
             return self.long_code(at, order);
         }
@@ -118,7 +120,7 @@ impl Bits<'_> {
 
     #[inline]
     pub(super) fn rice_code(self, at: usize, order: u32) -> Code {
-        // All of it but what is behind 24 zeros: up to 24 bits, and 20 more.
+        // Without the long form after 24 zeros, a code has up to 24 bits, and 20 more.
         let open = self.look(at);
         let zeros = open.leading_zeros();
         if zeros >= MAX_ZEROS {
@@ -138,7 +140,7 @@ impl Bits<'_> {
     #[cold]
     fn long_code(self, at: usize, order: u32) -> Code {
         let bit = |at: usize| self.look(at) >> 63;
-        // No number of 64 bits has more of them.
+        // No number of 64 bits has more zeros.
         let Some(zeros) = (0..(u64::BITS - order) as usize).find(|&zeros| bit(at + zeros) == 1) else {
             return Code::NONE;
         };
@@ -147,7 +149,7 @@ impl Bits<'_> {
         Code { number: shifted - (1 << order), end }
     }
 
-    /// Whether nothing is behind the bit `at` but what fills up the last byte.
+    /// Whether only the padding of the last byte follows the bit `at`.
     pub(super) fn end_at(self, at: usize) -> bool {
         let left = (self.0.len() * 8).checked_sub(at);
         left.is_some_and(|left| left < 8 && self.look(at) == 0)

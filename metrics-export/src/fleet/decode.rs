@@ -7,7 +7,7 @@ use metrics_core::{
     SnapshotParts, UNIQUE_REGISTERS,
 };
 
-use super::bytes::Reader;
+use super::bytes::ByteReader;
 use super::codes::{
     MAGIC, MAX_CONSUMERS, MAX_ENDPOINTS, MAX_ERRORS, MAX_GAUGE, MAX_GROUPS, MAX_MESSAGE, MAX_METRICS,
     MAX_REPORT_BYTES, VERSION, flag, list, read_name, read_outcome, read_time,
@@ -19,23 +19,25 @@ use super::instance::{Instance, Presence};
 use super::sparse::HistogramReader;
 
 impl Decoded {
+    /// Reads a whole report, and checks that nothing is in it twice.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.len() > MAX_REPORT_BYTES {
             return Err(DecodeError::TooLong { length: bytes.len(), allowed: MAX_REPORT_BYTES });
         }
-        let mut reader = Reader::new(bytes);
+        let mut reader = ByteReader::new(bytes);
         let read = read(&mut reader)?;
         match reader.left() {
             0 => read.check_repeats().map(|()| read),
-            left => Err(DecodeError::Behind(left)),
+            left => Err(DecodeError::Trailing(left)),
         }
     }
 
-    /// As [`Decoded::read`], but with what holds at the moment `now` only: see [`Report::decode_at`].
+    /// Like [`Decoded::read`], but without what no longer holds at `now`: see `Report::decode_at`.
     pub(super) fn read_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
         let mut read = Self::read(bytes)?;
         let days = day(now).saturating_sub(day(read.rest.taken));
-        // So that whoever adds it to one of today does not move the days again, nor those of others where its clock is ahead.
+        // Marks the days as moved, so that merging does not move them again. An instance whose clock is ahead must not move
+        // the days of others.
         read.rest.taken = if days > 0 { now } else { read.rest.taken.min(now) };
         for metric in &mut read.rest.metrics {
             if let MetricStateParts::UniqueCount { today, yesterday } = &mut metric.state {
@@ -47,12 +49,13 @@ impl Decoded {
             }
         }
         if read.instance.presence(now) != Presence::Up {
-            read.drop_live();
+            read.drop_current();
         }
         Ok(read)
     }
 }
-fn read(reader: &mut Reader<'_>) -> Result<Decoded, DecodeError> {
+
+fn read(reader: &mut ByteReader<'_>) -> Result<Decoded, DecodeError> {
     if reader.bytes(MAGIC.len()) != Ok(MAGIC) {
         return Err(DecodeError::Magic);
     }
@@ -89,7 +92,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Decoded, DecodeError> {
         let groups = list(reader, "groups", MAX_GROUPS, |reader| histograms.read(reader, granularity))?;
         Ok(SparseEndpoint { name, in_flight, groups })
     })?;
-    // `_other` is beside them.
+    // And `_other`.
     let consumers = list(reader, "consumers", MAX_CONSUMERS + 1, |reader| {
         Ok(ConsumerSnapshot {
             name: reader.text("bytes of a name", MAX_NAME_BYTES)?.into(),
@@ -107,7 +110,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Decoded, DecodeError> {
             outcome: read_outcome(reader)?,
             response_time: Duration::from_nanos(reader.number()?),
             message: reader.text("bytes of a message", MAX_MESSAGE)?.to_owned(),
-            // Not sent: it is for whoever looks at this instance.
+            // Not sent, since it only helps at the instance itself.
             trace: None,
         })
     })?;
@@ -128,7 +131,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Decoded, DecodeError> {
 }
 
 fn read_metric(
-    reader: &mut Reader<'_>,
+    reader: &mut ByteReader<'_>,
     histograms: &mut HistogramReader,
 ) -> Result<MetricParts, DecodeError> {
     let name = reader.text("bytes of a name", MAX_NAME_BYTES)?.into();
@@ -142,7 +145,7 @@ fn read_metric(
             MetricStateParts::Gauge(value)
         }
         2 => MetricStateParts::Timer(None),
-        // Timers count by class, whatever endpoints do.
+        // Timers always count by class.
         3 => MetricStateParts::Timer(Some(Box::new(histograms.read_whole(reader, Granularity::Class)?))),
         4 => MetricStateParts::HitRatio { hits: reader.number()?, misses: reader.number()? },
         5 => MetricStateParts::UniqueCount {
@@ -154,7 +157,7 @@ fn read_metric(
     Ok(MetricParts { name, state })
 }
 
-fn read_registers(reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
+fn read_registers(reader: &mut ByteReader<'_>) -> Result<Vec<u8>, DecodeError> {
     let found = CountList::begin(reader, UNIQUE_REGISTERS)?;
     let length = found.length();
     let (mut places, mut counts) = (vec![0; length], vec![0; length]);
@@ -166,7 +169,7 @@ fn read_registers(reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
     Ok(registers)
 }
 
-fn read_health(reader: &mut Reader<'_>) -> Result<Health, DecodeError> {
+fn read_health(reader: &mut ByteReader<'_>) -> Result<Health, DecodeError> {
     Ok(Health {
         endpoints: reader.number()?,
         max_series: reader.number()?,
@@ -180,7 +183,7 @@ fn read_health(reader: &mut Reader<'_>) -> Result<Health, DecodeError> {
     })
 }
 
-/// The UTC day, counted from 1970.
+/// The UTC day of a time, counted from 1970.
 fn day(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
 }

@@ -1,4 +1,4 @@
-//! A report as it was read: checked, but with its histograms as they came.
+//! A report as it was read: checked, but with only the buckets in use of its histograms.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::error::DecodeError;
 use super::instance::{Instance, InstanceFigures};
 use super::sparse::{SparseBuckets, SparseGroup};
 
-/// What one endpoint's part of a report holds.
+/// One endpoint of a report.
 #[derive(Debug)]
 pub(super) struct SparseEndpoint {
     pub(super) name: Arc<EndpointName>,
@@ -20,11 +20,11 @@ pub(super) struct SparseEndpoint {
     pub(super) groups: Vec<SparseGroup>,
 }
 
-/// What a report holds.
+/// A report, checked.
 #[derive(Debug)]
 pub(super) struct Decoded {
     pub(super) instance: Instance,
-    /// All figures but those of the endpoints.
+    /// All figures except those of the endpoints.
     pub(super) rest: SnapshotParts,
     pub(super) endpoints: Vec<SparseEndpoint>,
     pub(super) buckets: SparseBuckets,
@@ -32,7 +32,7 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// What is there once takes no more room where it is added than it says.
+    /// Refuses endpoints and groups that occur twice, since the limits of a fleet count each once.
     pub(super) fn check_repeats(&self) -> Result<(), DecodeError> {
         let mut names = HashSet::new();
         for SparseEndpoint { name, groups, .. } in &self.endpoints {
@@ -47,19 +47,20 @@ impl Decoded {
         Ok(())
     }
 
-    /// Leaves out what an instance has at the moment, as of a window that has a later one.
-    pub(super) fn drop_what_is_now(&mut self) {
-        self.drop_live();
+    /// Drops gauges, requests in flight and the health of tables, which a later report of the same instance has, too.
+    pub(super) fn drop_state(&mut self) {
+        self.drop_current();
         self.rest.health = Health::default();
     }
 
-    pub(super) fn drop_live(&mut self) {
+    /// Drops gauges, requests in flight and open streams.
+    pub(super) fn drop_current(&mut self) {
         (self.rest.in_flight, self.rest.open_streams) = (0, 0);
         self.endpoints.iter_mut().for_each(|endpoint| endpoint.in_flight = 0);
         self.rest.metrics.retain(|metric| !matches!(metric.state, MetricStateParts::Gauge(_)));
     }
 
-    /// What the list of instances tells of it, as a report of so many bytes.
+    /// This report's line in the list of instances; `bytes` is its size.
     pub(super) fn figures(&self, now: SystemTime, bytes: usize) -> InstanceFigures {
         let (mut calls, mut errors, mut max) = (0_u64, 0_u64, 0);
         let digits = self.rest.significant_digits;
@@ -70,7 +71,7 @@ impl Decoded {
                 let sum = &mut all[usize::from(index)];
                 *sum = sum.saturating_add(count);
             }
-            // Where no extremes are known, they are the other way round.
+            // Unknown extremes are stored with the minimum above the maximum.
             let GroupParts { min_nanos, max_nanos, .. } = group.figures;
             if !indexes.is_empty() {
                 max = max.max(if min_nanos <= max_nanos { max_nanos } else { u64::MAX });

@@ -7,7 +7,7 @@ use metrics_core::{
     RecentError, SnapshotParts,
 };
 
-use super::bytes::Writer;
+use super::bytes::ByteWriter;
 use super::codes::{
     MAGIC, MAX_CONSUMERS, MAX_ENDPOINTS, MAX_ERRORS, MAX_GAUGE, MAX_MESSAGE, MAX_METRICS, OTHER, VERSION,
     group_code, nanos, outcome_code, time,
@@ -16,7 +16,7 @@ use super::counts;
 use super::instance::Instance;
 
 pub(super) fn write(
-    writer: &mut Writer,
+    writer: &mut ByteWriter,
     instance: &Instance,
     snapshot: &SnapshotParts,
     errors: &[RecentError],
@@ -78,7 +78,7 @@ pub(super) fn write(
     }
 }
 
-/// The consumers with the most calls, and what the others did as one.
+/// The consumers with the most calls, and the sum of all others as `_other`.
 fn top(consumers: &[ConsumerSnapshot]) -> Vec<ConsumerSnapshot> {
     let (mut others, mut top): (Vec<_>, Vec<_>) =
         consumers.iter().cloned().partition(|consumer| *consumer.name == *OTHER);
@@ -104,7 +104,7 @@ fn top(consumers: &[ConsumerSnapshot]) -> Vec<ConsumerSnapshot> {
     top
 }
 
-fn write_group(writer: &mut Writer, group: &GroupParts) {
+fn write_group(writer: &mut ByteWriter, group: &GroupParts) {
     writer.number(group_code(group.group));
     writer.number(group.outcomes.len() as u64);
     for &(outcome, count) in &group.outcomes {
@@ -126,7 +126,7 @@ fn write_group(writer: &mut Writer, group: &GroupParts) {
     counts::write(writer, buckets);
 }
 
-fn write_metric(writer: &mut Writer, metric: &MetricParts) {
+fn write_metric(writer: &mut ByteWriter, metric: &MetricParts) {
     writer.text(&metric.name);
     match &metric.state {
         MetricStateParts::Counter(count) => {
@@ -171,7 +171,7 @@ fn fields(health: &Health) -> [u64; 9] {
     ]
 }
 
-/// The longest beginning of at most `bytes` bytes that ends at a character.
+/// The longest prefix of at most `bytes` bytes that ends at a character.
 fn cut(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {

@@ -2,35 +2,35 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Who writes a report, and when.
+/// The instance that writes a report, and when it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// The service that it is an instance of.
+    /// The name of the service.
     pub service: String,
-    /// What it is called. With the time of its start it tells instances apart.
+    /// The name of the instance. Together with `started` it tells instances apart.
     pub name: String,
     /// The version of the service.
     pub version: String,
-    /// When it started, by its wall clock.
+    /// When the instance started, by its own clock.
     pub started: SystemTime,
-    /// When it wrote this.
+    /// When it wrote this report, by its own clock.
     pub written: SystemTime,
     /// How often it writes.
     pub interval: Duration,
-    /// The epoch that the figures are of.
+    /// The epoch of the figures.
     pub epoch: u64,
-    /// Whether this is the last report, because the instance stops.
+    /// Whether this is the last report, because the instance shuts down.
     pub stopped: bool,
 }
 
 /// Whether an instance still writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Presence {
-    /// It wrote within three of its intervals.
+    /// It wrote within the last three of its intervals.
     Up,
-    /// It has not written for longer than that.
+    /// It has not written for three to thirty intervals.
     Stale,
-    /// It said that it stops, or has not written for thirty of its intervals.
+    /// It shut down, or has not written for over thirty intervals.
     Gone,
 }
 
@@ -46,7 +46,7 @@ impl Presence {
 }
 
 impl Instance {
-    /// Whether the instance still writes at a moment. A clock that is behind the instance's counts as the same.
+    /// Whether the instance still writes at `now`. A `now` before its last write counts as the time of that write.
     pub fn presence(&self, now: SystemTime) -> Presence {
         let silent = now.duration_since(self.written).unwrap_or_default();
         match silent {
@@ -58,19 +58,19 @@ impl Instance {
     }
 }
 
-/// One instance's figures.
+/// One instance's figures, in short.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InstanceFigures {
-    /// Who it is, and when it wrote last.
+    /// The instance, and when it last wrote.
     pub instance: Instance,
     /// Whether it still writes.
     pub presence: Presence,
-    /// Requests that ended.
+    /// Requests that have ended.
     pub calls: u64,
-    /// 4xx, 5xx and panics among them.
+    /// Requests that ended with 4xx, 5xx or a panic.
     pub errors: u64,
-    /// 95 % of its requests took no longer.
+    /// 95 % of the requests took no longer.
     pub p95: Duration,
-    /// Bytes of its report.
+    /// The size of its report, in bytes.
     pub bytes: usize,
 }

@@ -1,19 +1,19 @@
-//! What one instance tells the others: who it is, its figures and its last errors.
+//! The report of one instance: who it is, its figures, and its latest errors.
 
 use std::time::SystemTime;
 
 use metrics_core::{EndpointParts, GroupParts, PartsError, RecentError, Snapshot, SnapshotParts};
 
-use super::bytes::Writer;
+use super::bytes::ByteWriter;
 use super::decoded::{Decoded, SparseEndpoint};
 use super::encode;
 use super::error::DecodeError;
 use super::instance::Instance;
 use super::sparse::{SparseGroup, spread_out};
 
-/// One instance's figures, as they are written for others to read.
+/// The figures of one instance, to be written for other instances.
 ///
-/// `docs/fleet-format.md` says what the bytes are.
+/// `docs/fleet-format.md` describes the bytes.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -36,41 +36,41 @@ use super::sparse::{SparseGroup, spread_out};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Who writes it, and when.
+    /// The instance, and when it wrote.
     pub instance: Instance,
-    /// Its figures: since the epoch began, or of a window.
+    /// Its figures, since the epoch began or of a window.
     pub snapshot: Snapshot,
-    /// Its last errors, newest first.
+    /// Its latest errors, newest first.
     pub errors: Vec<RecentError>,
 }
 
 impl Report {
-    /// The bytes. Consumers past the 50 with the most calls are added up as `_other`, and errors past the newest 32 are
-    /// left out.
+    /// Encodes the report. Consumers after the 50 with the most calls are summed as `_other`; errors after the first 32
+    /// are left out.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = ByteWriter::default();
         encode::write(&mut writer, &self.instance, &self.snapshot.to_parts(), &self.errors);
         writer.0
     }
 
-    /// Reads bytes that may be of anybody's making. Takes memory in proportion to their number, and at most 40 MiB for
+    /// Decodes a report from untrusted bytes. Takes memory in proportion to their number, and at most 40 MiB for
     /// histograms.
     ///
     /// # Errors
     ///
-    /// When they are not a whole report of this version, or something in it is out of range.
+    /// If the bytes are not a whole report of this version, or a value is out of range.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         Ok(Self::spread_out(Decoded::read(bytes)?)?)
     }
 
-    /// As [`Report::decode`], but with what holds at the moment `now` only: distinct values of the day are those of `now`'s
-    /// day, and what an instance keeps that is not [up](Presence::Up) any more (gauges, requests under way, open streams) is
-    /// left out.
+    /// Like [`Report::decode`], but without what no longer holds at `now`. Counts of distinct values are those of `now`'s
+    /// day and the day before. If the instance is not [up](super::Presence::Up), its gauges, requests in flight and open
+    /// streams are left out.
     pub fn decode_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
         Ok(Self::spread_out(Decoded::read_at(bytes, now)?)?)
     }
 
-    /// The report with whole histograms.
+    /// Turns a decoded report into one with whole histograms.
     fn spread_out(decoded: Decoded) -> Result<Self, PartsError> {
         let Decoded { instance, rest, endpoints, buckets, errors } = self;
         let digits = rest.significant_digits;

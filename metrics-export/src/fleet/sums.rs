@@ -6,6 +6,7 @@ use metrics_core::{EndpointName, GroupParts};
 
 use super::sparse::SparseGroup;
 
+/// The sum of one endpoint's figures.
 #[derive(Debug, Clone)]
 pub(super) struct EndpointSum {
     pub(super) name: Arc<EndpointName>,
@@ -13,14 +14,15 @@ pub(super) struct EndpointSum {
     pub(super) groups: Vec<GroupSum>,
 }
 
+/// The sum of one group of statuses.
 #[derive(Debug, Clone)]
 pub(super) struct GroupSum {
-    /// With an empty histogram.
+    /// All figures; the histogram is empty.
     pub(super) figures: GroupParts,
     pub(super) counts: BucketCounts,
 }
 
-/// The counts of buckets, from the index `first` on.
+/// The counts of consecutive buckets, from the index `first` on.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BucketCounts {
     pub(super) first: usize,
@@ -28,7 +30,7 @@ pub(super) struct BucketCounts {
 }
 
 impl EndpointSum {
-    /// Adds all figures of a group but its histogram, and gives where that is to be added.
+    /// Adds all figures of a group except its histogram. Returns the sum that the histogram belongs to.
     pub(super) fn group(&mut self, SparseGroup { figures, .. }: SparseGroup) -> &mut GroupSum {
         let known = self.groups.iter().position(|ours| ours.figures.group == figures.group);
         let place = known.unwrap_or(self.groups.len());
@@ -61,7 +63,7 @@ fn add_figures(ours: &mut GroupParts, theirs: &GroupParts) {
 }
 
 impl BucketCounts {
-    /// How many more buckets there are at most once these are in use, too.
+    /// How many more buckets the sum has at most with these indexes in use, too.
     pub(super) fn growth(&self, indexes: &[u16]) -> usize {
         let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return 0 };
         let (first, end) = (usize::from(first), usize::from(last) + 1);
@@ -72,7 +74,7 @@ impl BucketCounts {
         end.max(own_end) - first.min(self.first) - self.counts.len()
     }
 
-    /// Adds the counts of these buckets, which are in ascending order.
+    /// Adds the counts of these buckets. The indexes ascend.
     pub(super) fn add(&mut self, indexes: &[u16], counts: &[u64]) {
         let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return };
         let first = usize::from(first);
@@ -80,7 +82,7 @@ impl BucketCounts {
         let ours = &mut self.counts[first - self.first..];
         for (&index, &count) in indexes.iter().zip(counts) {
             let sum = &mut ours[usize::from(index) - first];
-            // What is over the most that a bucket counts is cut off in the end.
+            // A count above a bucket's limit is cut when the histogram is made.
             *sum = sum.saturating_add(count);
         }
     }

@@ -1,4 +1,4 @@
-//! The figures of several instances as one, to which those of another one are added as they come.
+//! The running sum of the figures of several instances.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,33 +17,33 @@ use super::sums::{BucketCounts, EndpointSum, GroupSum};
 /// The most endpoints of a fleet.
 const MAX_ENDPOINTS: usize = 20_000;
 
-/// The most groups of statuses of all endpoints of a fleet; each takes some 300 bytes.
+/// The most groups of statuses of all endpoints of a fleet; each takes about 300 bytes.
 const MAX_GROUPS: usize = 200_000;
 
 /// The most buckets of all endpoints and timers of a fleet, from the first to the last one in use of each histogram: 128 MiB.
 const MAX_BUCKETS: usize = 16 << 20;
 
-/// The most metrics of the application's own of a fleet.
+/// The most metrics of the application's own in a fleet.
 const MAX_METRICS: usize = 2_000;
 
-/// Figures that were added up, to the precision of the least precise of them.
+/// The sum of figures, with the precision of the least precise of them.
 ///
-/// Histograms are added bucket by bucket to plain lists of counts, and only who asks for all figures has them made histograms: half of
-/// what a report costs would else be spent on what is thrown away with it.
+/// Histograms are summed as plain lists of counts, and become histograms only in [`Total::snapshot`]. Making a histogram of
+/// each report would double the cost of adding it.
 #[derive(Debug, Clone)]
 pub(super) struct Total {
     digits: u8,
     granularity: Granularity,
-    /// All figures but those of the consumers and endpoints.
+    /// All figures except those of consumers and endpoints.
     rest: Snapshot,
     consumers: Consumers,
     endpoints: Vec<EndpointSum>,
-    /// Where in `endpoints` each is.
+    /// The place of each endpoint in `endpoints`.
     places: HashMap<Arc<EndpointName>, usize>,
     size: Size,
 }
 
-/// How many there are of what takes room.
+/// How much memory a sum takes, by what it holds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
     endpoints: usize,
@@ -52,7 +52,7 @@ struct Size {
 }
 
 impl Total {
-    /// The figures of one instance.
+    /// Begins a sum with the figures of one instance.
     pub(super) fn new(
         mut rest: SnapshotParts,
         endpoints: Vec<SparseEndpoint>,
@@ -61,16 +61,16 @@ impl Total {
         let (digits, granularity) = (rest.significant_digits, rest.granularity);
         let mut consumers = Consumers::default();
         rest.consumers.drain(..).for_each(|consumer| consumers.add(consumer));
-        let told = |error: PartsError| error.to_string();
-        let rest = Snapshot::from_parts(rest).map_err(told)?;
+        let text = |error: PartsError| error.to_string();
+        let rest = Snapshot::from_parts(rest).map_err(text)?;
         let (places, size) = (HashMap::new(), Size::default());
         let mut total = Self { digits, granularity, rest, consumers, endpoints: Vec::new(), places, size };
         total.size = total.size_with(&endpoints, buckets)?;
-        total.add_endpoints(endpoints, buckets, digits).map_err(told)?;
+        total.add_endpoints(endpoints, buckets, digits).map_err(text)?;
         Ok(total)
     }
 
-    /// Adds the figures of another one. If they cannot be added, nothing is.
+    /// Adds the figures of another instance: all of them, or none if they do not fit.
     pub(super) fn add(
         &mut self,
         mut rest: SnapshotParts,
@@ -88,14 +88,14 @@ impl Total {
         let size = self.size_with(&endpoints, buckets)?;
         check("buckets", size.buckets + timer_buckets, MAX_BUCKETS)?;
         let consumers = std::mem::take(&mut rest.consumers);
-        let told = |error: PartsError| error.to_string();
+        let text = |error: PartsError| error.to_string();
         let rest = Snapshot::from_parts(rest).and_then(|rest| rest.limited_to_digits(self.digits));
-        let rest = rest.map_err(told)?;
-        self.limit_digits(digits).map_err(told)?;
+        let rest = rest.map_err(text)?;
+        self.limit_digits(digits).map_err(text)?;
         self.rest.merge(&rest).map_err(|error| error.to_string())?;
         consumers.into_iter().for_each(|consumer| self.consumers.add(consumer));
-        self.add_endpoints(endpoints, buckets, digits).map_err(told)?;
-        // Of another precision there are other buckets than were counted beforehand.
+        self.add_endpoints(endpoints, buckets, digits).map_err(text)?;
+        // With another precision there are other buckets than `size_with` counted.
         self.size = if is_as_precise { size } else { self.measured() };
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Total {
         }
     }
 
-    /// How many of the application's own metrics there will be at most with these, and how many buckets their timers have.
+    /// How many metrics of the application's own the sum has with these added, and how many buckets their timers have.
     fn metrics_with(&self, more: &[MetricParts]) -> (usize, usize) {
         let ours = self.rest.metrics().iter().map(|metric| {
             let histogram = match metric.reading() {
@@ -137,7 +137,7 @@ impl Total {
         (buckets.len(), buckets.into_values().map(|buckets| buckets.len()).sum())
     }
 
-    /// How large it will be at most with these endpoints, each of which is there once.
+    /// How large the sum is at most with these endpoints added. Each endpoint occurs once.
     fn size_with(&self, endpoints: &[SparseEndpoint], buckets: &SparseBuckets) -> Result<Size, String> {
         let mut size = self.size;
         for SparseEndpoint { name, groups, .. } in endpoints {
@@ -157,7 +157,7 @@ impl Total {
         Ok(size)
     }
 
-    /// All figures.
+    /// Returns all figures.
     pub(super) fn snapshot(&self) -> Snapshot {
         let whole = |group: &GroupSum| {
             let BucketCounts { first, counts } = &group.counts;
@@ -174,7 +174,7 @@ impl Total {
         all.expect("each part was checked as it was read, and sums stay in range")
     }
 
-    /// All figures but those of the endpoints.
+    /// Returns all figures except those of endpoints.
     pub(super) fn without_endpoints(&self) -> SnapshotParts {
         let mut parts = self.rest.to_parts();
         parts.consumers = self.consumers.all();
@@ -212,7 +212,7 @@ impl Total {
         Ok(())
     }
 
-    /// Keeps so many significant digits at most.
+    /// Reduces the precision to `digits` significant digits, if it is higher.
     fn limit_digits(&mut self, digits: u8) -> Result<(), PartsError> {
         if digits >= self.digits {
             return Ok(());

@@ -6,7 +6,7 @@ use redis::{Cmd, Value};
 
 use super::keys::since_1970;
 
-/// How far ahead of our clock an epoch may be, before it is taken for rubbish.
+/// How far ahead of this clock an epoch may be; one further ahead is ignored.
 const MAX_AHEAD: Duration = Duration::from_secs(3_600);
 
 pub(super) fn command(name: &str, key: &str) -> Cmd {
@@ -15,7 +15,7 @@ pub(super) fn command(name: &str, key: &str) -> Cmd {
     command
 }
 
-/// Of a string, the bytes up to a number: a value of any length costs no more.
+/// Reads the first `bytes` bytes of a string, so that a value of any length costs no more.
 pub(super) fn get(key: &str, bytes: usize) -> Cmd {
     command("GETRANGE", key).arg(0).arg(bytes - 1).clone()
 }
@@ -24,12 +24,12 @@ pub(super) fn set(key: &str, value: &[u8], seconds: u64) -> Cmd {
     command("SET", key).arg(value).arg("EX").arg(seconds).clone()
 }
 
-/// What the server refused first.
+/// Returns the first refusal of the server, if any.
 pub(super) fn refused(answers: Vec<Result<Value, String>>) -> Result<(), String> {
     answers.into_iter().find_map(Result::err).map_or(Ok(()), Err)
 }
 
-/// The epoch that its key holds; 0 if it holds none.
+/// The epoch in the answer for its key; 0 if there is none.
 pub(super) fn epoch_of(answer: Result<Value, String>, now: SystemTime) -> u64 {
     let Ok(Value::BulkString(text)) = answer else { return 0 };
     let epoch = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
