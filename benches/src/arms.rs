@@ -3,7 +3,7 @@
 use crate::figures::OURS;
 use crate::worker::Worker;
 use crate::workload::Routes;
-use crate::{Event, floors, ours, peers};
+use crate::{floors, ours, peers};
 
 /// One of the things compared.
 #[derive(Debug, Clone, Copy)]
@@ -46,52 +46,3 @@ pub const ARMS: &[Arm] = &[
     Arm { name: TWO_RAW_READS, workers: floors::two_raw_reads },
     Arm { name: "floor: two Instant::now", workers: floors::two_instants },
 ];
-
-/// Keeps what one thread writes off the cache lines of its neighbour, whatever the allocator does.
-#[repr(align(128))]
-struct Padded<W>(W);
-
-impl<W: Worker> Worker for Padded<W> {
-    #[inline(always)]
-    fn record(&mut self, event: Event) {
-        self.0.record(event);
-    }
-
-    fn maintain(&mut self) {
-        self.0.maintain();
-    }
-}
-
-/// `threads` workers, each made by `worker`.
-pub(crate) fn each<W: Worker + 'static>(
-    threads: usize,
-    mut worker: impl FnMut() -> W,
-) -> Vec<Box<dyn Worker>> {
-    (0..threads).map(|_| Box::new(Padded(worker())) as Box<dyn Worker>).collect()
-}
-
-/// How many requests are in flight on a thread, in arms that read the clock.
-///
-/// One request at a time would take as long as two clock reads, some 25 ns: far below any real latency, and in buckets
-/// that no real request touches. With this many, each takes a microsecond or more.
-const IN_FLIGHT: usize = 64;
-
-/// The starts of the requests that are in flight.
-pub(crate) struct InFlight<T> {
-    starts: [T; IN_FLIGHT],
-    oldest: usize,
-}
-
-impl<T> InFlight<T> {
-    pub(crate) fn new(mut start: impl FnMut() -> T) -> Self {
-        Self { starts: std::array::from_fn(|_| start()), oldest: 0 }
-    }
-
-    /// Begins a request, and gives the start of the one to end.
-    #[inline(always)]
-    pub(crate) fn replace_oldest(&mut self, start: T) -> T {
-        let oldest = self.oldest % IN_FLIGHT;
-        self.oldest = oldest + 1;
-        std::mem::replace(&mut self.starts[oldest], start)
-    }
-}

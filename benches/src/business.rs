@@ -8,11 +8,11 @@ use metrics_core::{Counter, Registry, Timer, UniqueCount};
 use prometheus::IntCounter;
 
 use crate::Event;
-use crate::arms::{Arm, each};
+use crate::arms::Arm;
 use crate::figures::{Comparison, OURS, Reference};
 use crate::floors;
 use crate::unit::Unit;
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
 /// All arms. Ours is a counter; what all threads share is the floor of those who keep one number for all of them.

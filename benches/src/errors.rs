@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 use metrics_core::{EndpointId, Outcome, Recorder, Registry};
 
 use crate::Event;
-use crate::arms::{Arm, each};
+use crate::arms::Arm;
 use crate::figures::{Comparison, OURS, Reference};
 use crate::ours::{self, Owned, endpoints};
 use crate::unit::Unit;
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
 /// All arms. The plain record is the floor: it counts the failure, and nobody learns what happened.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::Event;
-use crate::arms::{InFlight, each};
-use crate::worker::Worker;
+use crate::in_flight::InFlight;
+use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
 /// The loop that all arms run in.

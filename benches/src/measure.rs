@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::service::Size;
+use crate::size::Size;
 use crate::stats::Spread;
 
 /// Decides the order of the lanes.

@@ -14,7 +14,8 @@ pub use arm::Arm;
 use crate::figures::{Comparison, OURS, Quantity, Reference, Required, Requirement};
 use crate::measure::{Measured, Setting, turns};
 use crate::memory::resident::{resident_bytes, side_by_side};
-use crate::service::{Size, Traffic};
+use crate::service::Traffic;
+use crate::size::Size;
 use crate::unit::Unit;
 use crate::workload::routes;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use metrics_core::{EndpointId, Outcome, Recorder, Registry, Start};
 
 use crate::Event;
-use crate::arms::{InFlight, each};
-use crate::worker::Worker;
+use crate::in_flight::InFlight;
+use crate::worker::{Worker, each};
 use crate::workload::{METHOD, Routes};
 
 /// The endpoints, as [`Event::route`] numbers them.

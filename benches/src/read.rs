@@ -10,7 +10,8 @@ use metrics_core::History;
 use crate::figures::{Comparison, Quantity, Required, Requirement};
 use crate::measure::{Measured, Setting, turns};
 use crate::peers::prometheus_registry;
-use crate::service::{Service, Size};
+use crate::service::Service;
+use crate::size::Size;
 use crate::unit::Unit;
 use crate::workload::routes;
 

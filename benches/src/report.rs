@@ -209,7 +209,7 @@ impl fmt::Display for Section {
 mod tests {
     use super::*;
     use crate::figures::{OURS, Quantity, Requirement};
-    use crate::service::Size;
+    use crate::size::Size;
     use crate::unit::Unit;
 
     #[test]

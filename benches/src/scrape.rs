@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::figures::{Comparison, OURS, Quantity, Reference, Required, Requirement};
 use crate::measure::{Measured, Setting, turns};
-use crate::service::Size;
+use crate::size::Size;
 use crate::unit::Unit;
 use crate::workload::{METHOD, STATUSES};
 

@@ -1,71 +1,15 @@
 //! A service of some size: what its threads record, when every endpoint has latencies of its own.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use fastrand::Rng;
 use metrics_core::{Registry, Summary};
-use serde::Serialize;
 
 use crate::Event;
 use crate::ours::{Owned, endpoints};
+use crate::size::Size;
 use crate::worker::Worker;
-use crate::workload::{MAX_ROUTES, lognormal, routes};
-
-/// How large a service is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Size {
-    /// Its routes, each of which every shard has seen; at most 1,000.
-    pub endpoints: usize,
-    /// The threads that record.
-    pub shards: usize,
-    /// The significant digits of latencies.
-    pub digits: u8,
-}
-
-impl Size {
-    /// The size that the design asks about.
-    pub(crate) const TYPICAL: Self = Self::of(200, 16);
-
-    /// With the default precision.
-    pub(crate) const fn of(endpoints: usize, shards: usize) -> Self {
-        Self { endpoints, shards, digits: 2 }
-    }
-
-    /// From a single endpoint on a single thread to more than most services have.
-    pub const GRID: [Self; 9] = [
-        Self::of(10, 1),
-        Self::of(10, 16),
-        Self::of(10, 64),
-        Self::of(200, 1),
-        Self::TYPICAL,
-        Self::of(200, 64),
-        Self::of(1_000, 1),
-        Self::of(1_000, 16),
-        Self::of(1_000, 64),
-    ];
-
-    /// As its `FromStr` reads it, such as `200x16x2`.
-    pub fn name(&self) -> String {
-        let Self { endpoints, shards, digits } = self;
-        format!("{endpoints}x{shards}x{digits}")
-    }
-}
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let size = || {
-            let mut numbers = name.split('x');
-            let endpoints = numbers.next()?.parse().ok().filter(|&endpoints| endpoints <= MAX_ROUTES)?;
-            let (shards, digits) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
-            let valid = (1..=3).contains(&digits) && numbers.next().is_none();
-            valid.then_some(Self { endpoints, shards, digits })
-        };
-        size().ok_or_else(|| format!("{name:?} is no size such as 200x16x2"))
-    }
-}
+use crate::workload::{lognormal, routes};
 
 /// What each thread records of each endpoint. A test only wants to see that it runs.
 const RECORDS: usize = if cfg!(test) { 20 } else { 1_000 };
@@ -154,16 +98,6 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_size_is_read_as_it_is_written() {
-        for size in Size::GRID {
-            assert_eq!(size.name().parse(), Ok(size));
-        }
-        for name in ["", "200", "200x16", "200x16x4", "200x16x2x1", "2000x16x2"] {
-            assert!(name.parse::<Size>().is_err(), "{name:?}");
-        }
-    }
 
     #[test]
     fn every_shard_of_a_warm_service_has_seen_every_endpoint() {

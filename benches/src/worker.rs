@@ -24,6 +24,29 @@ pub trait Worker: Send {
     fn maintain(&mut self) {}
 }
 
+/// Keeps a thread's writes off its neighbour's cache lines, whatever the allocator does.
+#[repr(align(128))]
+struct Padded<W>(W);
+
+impl<W: Worker> Worker for Padded<W> {
+    #[inline(always)]
+    fn record(&mut self, event: Event) {
+        self.0.record(event);
+    }
+
+    fn maintain(&mut self) {
+        self.0.maintain();
+    }
+}
+
+/// Makes a worker for each of `threads` threads.
+pub(crate) fn each<W: Worker + 'static>(
+    threads: usize,
+    mut worker: impl FnMut() -> W,
+) -> Vec<Box<dyn Worker>> {
+    (0..threads).map(|_| Box::new(Padded(worker())) as Box<dyn Worker>).collect()
+}
+
 /// What [`run`] measured.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {

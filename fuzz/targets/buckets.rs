@@ -1,4 +1,4 @@
-//! Buckets, sums and quantiles are those that `hdrhistogram` makes of the same values, at every precision.
+//! Checks that buckets, sums and quantiles match those of `hdrhistogram` for the same values, at every precision.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use libfuzzer_sys::fuzz_target;
 use metrics_core::{MAX_NANOS, Registry};
 
-/// The longest duration that sum and maximum keep exactly.
+/// The longest duration that the sum and the maximum keep exactly.
 const MAX_EXACT_NANOS: u64 = 1 << 48;
 
 #[derive(Debug, Arbitrary)]
@@ -24,7 +24,7 @@ enum Digits {
     Three,
 }
 
-/// Shifted, so that all octaves are as likely.
+/// Shifted, so that all octaves are equally likely.
 #[derive(Debug, Clone, Copy, Arbitrary)]
 struct Duration {
     bits: u64,
@@ -56,7 +56,7 @@ fuzz_target!(|input: Input| {
     assert_eq!((ours.total(), ours.significant_digits()), (hdr.len(), digits));
     assert_eq!(ours.to_hdr(), hdr);
     for quantile in
-        [0.0, 0.5, 0.95, 0.99, 1.0].into_iter().chain(input.quantiles.map(|of| f64::from(of) / 65_535.0))
+        [0.0, 0.5, 0.95, 0.99, 1.0].into_iter().chain(input.quantiles.map(|share| f64::from(share) / 65_535.0))
     {
         assert_eq!(ours.value_at_quantile(quantile), hdr.value_at_quantile(quantile), "{quantile}");
     }

@@ -1,4 +1,4 @@
-//! What the endpoints answer with is JSON, whatever routes, consumers and errors are called, and says what they are called.
+//! Checks that answers are valid JSON whatever the names of routes, consumers and errors, and that they hold these names.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use metrics_core::{Consumer, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, Outcome, Registry};
-use metrics_export::json::{Answer, ConsumersBody, ErrorsBody, Failure, RoutesBody, SummaryBody};
+use metrics_export::json::{ConsumersBody, ErrorsBody, Failure, RoutesBody, Success, SummaryBody};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ fuzz_target!(|input: Input<'_>| {
     registry.with_recorder(|recorder| recorder.record_consumer(consumer, outcome, elapsed));
 
     let summary = registry.summary();
-    let body = parsed(&Answer::new(SummaryBody::from(&summary)));
+    let body = parsed(&Success::new(SummaryBody::from(&summary)));
     assert_eq!(body["success"], true);
     assert_eq!(body["data"]["total_calls"], 1);
     let errors = parsed(&ErrorsBody::from(&summary));
@@ -46,7 +46,7 @@ fuzz_target!(|input: Input<'_>| {
     assert_eq!(route["route"], cut(input.route, MAX_NAME_BYTES));
 
     let consumers = parsed(&ConsumersBody::new(&registry.window(), 1));
-    // Reserved names are those of the consumers that every registry has.
+    // A reserved name stands for a consumer that every registry has.
     if matches!(consumer, Consumer::Known(_)) {
         assert_eq!(consumers["consumers"][0]["consumer"], cut(input.consumer, MAX_NAME_BYTES));
     }
@@ -57,11 +57,11 @@ fuzz_target!(|input: Input<'_>| {
 });
 
 fn parsed(body: &impl Serialize) -> Value {
-    let text = serde_json::to_string(body).expect("every body can be written");
-    serde_json::from_str(&text).expect("what was written is JSON")
+    let text = serde_json::to_string(body).expect("every body can be serialised");
+    serde_json::from_str(&text).expect("a serialised body is JSON")
 }
 
-/// The characters of a text that fit.
+/// Cuts a text to at most `bytes` bytes, at a character.
 fn cut(text: &str, bytes: usize) -> &str {
     let fit =
         text.char_indices().map(|(at, character)| at + character.len_utf8()).take_while(|&end| end <= bytes);

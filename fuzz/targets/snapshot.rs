@@ -1,4 +1,4 @@
-//! A snapshot that came from elsewhere is refused or usable: nothing that can be done with it panics, and its figures are in
+//! Checks that an untrusted snapshot is either refused or usable: nothing done with it panics, and its figures are in
 //! order.
 
 #![no_main]
@@ -10,15 +10,15 @@ fuzz_target!(|text: &[u8]| {
     let Ok(snapshot) = serde_json::from_slice::<Snapshot>(text) else { return };
     in_order(&snapshot);
 
-    let written = serde_json::to_string(&snapshot).expect("what was read can be written");
-    let read: Snapshot = serde_json::from_str(&written).expect("what was written can be read");
+    let written = serde_json::to_string(&snapshot).expect("a snapshot that was read can be written");
+    let read: Snapshot = serde_json::from_str(&written).expect("a snapshot that was written can be read");
     assert_eq!(serde_json::to_string(&read).unwrap(), written);
 
-    // Nothing came on top of itself but what is under way, and what two endpoints of one name would have in common.
+    // The difference is empty except for requests in flight and for endpoints that share a name.
     in_order(&snapshot.difference(&snapshot));
 
     let mut twice = snapshot.clone();
-    twice.merge(&snapshot).expect("the precision and the granularity are its own");
+    twice.merge(&snapshot).expect("a snapshot has the precision and granularity of itself");
     in_order(&twice);
     in_order(&twice.difference(&snapshot));
     assert!(twice.histogram().total() >= snapshot.histogram().total());

@@ -1,7 +1,7 @@
-//! Alerts: rules over the figures of a window, and what state each of them is in.
+//! Alerts: rules over the figures of a window, and the state of each.
 //!
-//! Whoever has a thread calls [`Alerts::evaluate`] after each [`History::tick`](crate::History::tick), and hands the
-//! [`Notice`]s on. Nothing here sends anything, reads a clock or starts a thread.
+//! Call [`Alerts::evaluate`] after each [`History::tick`](crate::History::tick), and send the [`Notice`]s it returns.
+//! Nothing here sends anything, reads a clock or starts a thread.
 //!
 //! ```
 //! use metrics_core::alert::{Alerts, Comparison, Metric, Moment, Rule, Severity};
@@ -19,24 +19,27 @@
 //! registry.record(registry.endpoint("GET", "/"), 200, std::time::Duration::from_secs(2));
 //! history.tick();
 //! let notices = alerts.evaluate(Moment::now(), &history);
-//! assert_eq!(notices[0].alert.to_string(), "p99 is 2 s, above 0.5 s over 1m");
-//! # Ok::<(), metrics_core::alert::RuleError>(())
+//! assert_eq!(notices[0].alert.to_string(), "p99 response time 2 s over 1 min (limit 0.5 s)");
+//! # Ok::<(), metrics_core::InvalidSetting>(())
 //! ```
 //!
 //! # States
 //!
-//! An alert is *inactive* until its figure breaks the threshold, then *pending* until that has lasted for the rule's
-//! duration, then *firing* until the figure is back beyond the rule's clear threshold, and then *resolved* for a quarter
-//! of an hour, so that people see that it was there. Each time that it begins to fire and each time that it is resolved
-//! gives one notice; in between there is a reminder now and then.
+//! An alert is *inactive* until its figure breaches the threshold. Then it is *pending* until that has lasted for the
+//! rule's duration, then *firing* until the figure is back beyond the rule's clear threshold, and then *resolved* for 15
+//! minutes, so that people notice it. There is one notice when it begins to fire, one when it is resolved, and a reminder
+//! at the rule's interval in between.
 //!
-//! Without calls there is nothing to judge: a rate or a response time of no calls breaks no threshold, and resolves an alert.
+//! A rate or a response time needs calls: without any, it breaches no threshold and resolves a firing alert.
 
+mod condition;
 mod engine;
+mod notice;
 mod rule;
+mod sentence;
 mod series;
-mod word;
 
-pub use self::engine::{Alert, Alerts, Change, FigureSource, Moment, Notice, State};
-pub use self::rule::{Rule, RuleError, Scope};
-pub use self::word::{Comparison, Metric, ParseRuleError, Severity, Unit};
+pub use self::condition::{Comparison, Metric, ParseConditionError, Severity, Unit};
+pub use self::engine::{Alerts, FigureSource};
+pub use self::notice::{Alert, Change, Moment, Notice, State};
+pub use self::rule::{Rule, Scope};

@@ -1,7 +1,7 @@
 //! What a registry can be told when it is made.
 
+use crate::histogram::Layout;
 use crate::labels::outcome::Granularity;
-use crate::layout::Layout;
 use crate::registry::Registry;
 
 /// Makes a [`Registry`] that is not the default one.

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::histogram::MergeError;
 use crate::labels::endpoint::EndpointId;
+use crate::read::merge_error::MergeError;
 use crate::read::snapshot::GroupSnapshot;
 use crate::read::summary::Figures;
 use crate::record::shard::Shard;

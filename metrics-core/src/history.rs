@@ -8,10 +8,10 @@
 mod adder;
 mod metrics;
 mod packed;
-mod past;
 #[cfg(all(test, not(metrics_loom)))]
 mod tests;
 mod tiers;
+mod timeline;
 mod trend;
 mod window;
 
@@ -21,7 +21,7 @@ pub use self::trend::{MetricPoint, MetricTrend, Point, StepError, Trend};
 pub use self::window::{ParseWindowError, Window};
 
 use self::metrics::MetricsPast;
-use self::past::{Past, WindowFigures};
+use self::timeline::{Past, WindowFigures};
 use self::trend::{Of, step_of};
 use crate::business::MetricSummary;
 use crate::labels::endpoint::EndpointName;

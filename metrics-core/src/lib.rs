@@ -57,7 +57,6 @@ mod events;
 mod histogram;
 mod history;
 mod labels;
-mod layout;
 mod read;
 mod record;
 mod registry;
@@ -72,7 +71,7 @@ pub use business::{
 pub use events::error_log::{ErrorCursor, MAX_MESSAGE_BYTES};
 pub use events::exemplar::Exemplar;
 pub use events::request_log::{RecentRequest, RequestCursor};
-pub use histogram::{Bucket, Histogram, MergeError};
+pub use histogram::{Bucket, Histogram, MAX_NANOS, PrecisionMismatch};
 pub use history::{
     Business, History, MetricPoint, MetricTrend, ParseWindowError, Point, StepError, Trend, Window,
 };
@@ -80,7 +79,7 @@ pub use labels::consumer::{Consumer, ConsumerId};
 pub use labels::endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
 pub use labels::outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
 pub use labels::trace::{ParseSpanIdError, ParseTraceIdError, SpanId, TraceContext, TraceId};
-pub use layout::MAX_NANOS;
+pub use read::merge_error::MergeError;
 pub use read::snapshot::metrics::MetricReading;
 pub use read::snapshot::parts::{
     EndpointParts, GroupParts, MetricParts, MetricStateParts, PartsError, SnapshotParts, UNIQUE_REGISTERS,

@@ -8,10 +8,10 @@ use crate::business::{MetricSnapshot, MetricSummary, Metrics, metrics_since, sum
 use crate::events::error_log::{ErrorCursor, ErrorEvent, ErrorLog};
 use crate::events::exemplar::Exemplars;
 use crate::events::request_log::{RecentRequest, RequestCursor, RequestEvent, RequestLog};
+use crate::histogram::Layout;
 use crate::labels::consumer::{Consumer, ConsumerFigures, Consumers};
 use crate::labels::endpoint::{EndpointId, Endpoints};
 use crate::labels::outcome::{Granularity, Outcome};
-use crate::layout::Layout;
 use crate::read::reader::Reader;
 use crate::read::snapshot::{ConsumerSnapshot, GroupSnapshot, Health, Snapshot};
 use crate::read::summary::{RecentError, Summary};

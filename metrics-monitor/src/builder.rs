@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::HeaderName;
 use actix_web::web::ServiceConfig;
 use actix_web::{Error, HttpRequest};
-use metrics_core::alert::{Alert, RuleError};
+use metrics_core::alert::Alert;
 use metrics_core::{Granularity, History, InvalidSetting, Registry};
 use metrics_export::prometheus::{Exposition, Names};
 use metrics_export::push::Engine;
@@ -637,9 +637,6 @@ pub enum BuildError {
     /// The reset is both open to everybody and closed by a token.
     #[error("reset_token and reset_without_token are both set; allowed: one of them")]
     ResetTwice,
-    /// A rule of alerts cannot be used.
-    #[error("{0}")]
-    Rule(#[from] RuleError),
     /// Rules of alerts cannot be read.
     #[error("alerts_toml: {reason}")]
     AlertsToml {

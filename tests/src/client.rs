@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::server::METRICS;
+/// Where the endpoints are mounted.
+pub(crate) const METRICS: &str = "/api/metrics";
 
 /// A client with a connection of its own, kept alive between calls.
 #[derive(Debug)]

@@ -11,10 +11,8 @@ use actix_web::{App, HttpServer};
 use metrics_actix::Metrics;
 use metrics_core::Summary;
 
+use crate::client::METRICS;
 use crate::{Client, Raw};
-
-/// Where the endpoints are mounted.
-pub(crate) const METRICS: &str = "/api/metrics";
 
 /// A running server. Dropping it stops it and waits for its threads.
 #[derive(Debug)]

@@ -11,8 +11,7 @@ use metrics_export::facade::Facade;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use crate::Event;
-use crate::arms::each;
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
 static LABELS: [Label; 1] = [Label::from_static_parts("queue", "mail")];

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::figures::OURS;
-use crate::service::Size;
+use crate::size::Size;
 use crate::worker::Worker;
 use crate::workload::Routes;
 use crate::{ours, peers};

@@ -5,9 +5,8 @@ use std::thread::available_parallelism;
 use fast_telemetry::{DynamicCounter, DynamicCounterSeries, DynamicHistogram, DynamicHistogramSeries};
 
 use crate::Event;
-use crate::arms::each;
 use crate::peers::{by_route, by_series, series};
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::{METHOD, Routes};
 
 /// A clone of a handle is the same series.

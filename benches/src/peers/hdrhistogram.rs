@@ -4,9 +4,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::sync::{Recorder, SyncHistogram};
 
 use crate::Event;
-use crate::arms::each;
 use crate::peers::{by_series, series};
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
 /// A histogram a route that nobody else can read, and no counts by status.

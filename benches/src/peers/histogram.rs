@@ -5,9 +5,8 @@ use std::sync::Arc;
 use histogram::AtomicHistogram;
 
 use crate::Event;
-use crate::arms::each;
 use crate::peers::{by_series, series};
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
 /// Values below 2^36 ns.

@@ -7,8 +7,7 @@ use measured::metric::histogram::Thresholds;
 use measured::{CounterVec, FixedCardinalityLabel, HistogramVec, LabelGroup};
 
 use crate::Event;
-use crate::arms::each;
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
 #[derive(Clone, Copy, FixedCardinalityLabel)]

@@ -6,9 +6,8 @@ use metrics::{Counter, Histogram, counter, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::Event;
-use crate::arms::each;
 use crate::peers::{by_route, by_series, series};
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::{METHOD, Routes};
 
 /// One for the whole process, as its docs have it.

@@ -3,9 +3,8 @@
 use metriken::{AtomicCounterHistogram, Counter, ShardedCounterGroup, ShardedCounterHistogramGroup};
 
 use crate::Event;
-use crate::arms::each;
 use crate::peers::{by_route, by_series, series, series_count};
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
 /// Plain metrics. Its docs have them in statics: they live as long here, and there are as many as routes. `#[metric]` would

@@ -5,9 +5,8 @@ use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, M
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
 
 use crate::Event;
-use crate::arms::each;
 use crate::peers::{by_route, by_series, series};
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::{METHOD, Routes};
 
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration>

@@ -3,9 +3,8 @@
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::Event;
-use crate::arms::each;
 use crate::peers::{by_route, by_series, series};
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::{METHOD, Routes};
 
 fn calls() -> IntCounterVec {

@@ -5,8 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::Event;
-use crate::arms::each;
-use crate::worker::Worker;
+use crate::worker::{Worker, each};
 use crate::workload::{METHOD, Routes};
 
 #[derive(Clone, PartialEq, Eq, Hash)]

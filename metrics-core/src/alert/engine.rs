@@ -1,98 +1,41 @@
-//! All rules and the states of their alerts, looked at again and again.
+//! Evaluates all rules at regular intervals, and keeps the states of their alerts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::rule::{Rule, RuleError, Scope};
+use super::condition::Metric;
+use super::notice::{Alert, Moment, Notice, State};
+use super::rule::{Rule, Scope};
 use super::series::{Reading, Series};
-use super::word::Metric;
 use crate::history::{History, Window};
 use crate::labels::endpoint::EndpointName;
 use crate::read::summary::{Figures, Summary};
+use crate::setting::InvalidSetting;
 
-/// The most rules. Each of them can have an alert for each endpoint.
+/// The most rules. Each rule can have an alert for each endpoint.
 const MAX_RULES: usize = 256;
 
-/// How much too early an evaluation may come, so that a ticker that is late once does not make it skip the next tick.
+/// How much too early an evaluation may come. Otherwise a ticker that was late once would make it skip the next tick.
 const EARLY: Duration = Duration::from_millis(200);
 
-/// Evaluations that may be missed before what was in between counts as unknown.
+/// Evaluations that may be missed before the time in between counts as unknown.
 const MISSED: u32 = 3;
 
-/// The share of a window, in per cent, of which there have to be figures for it to be whole: its frames do not begin with it.
+/// The share of a window, in per cent, that figures must cover for it to count as whole. It is below 100 because frames do
+/// not begin exactly with the window.
 const WHOLE: u32 = 90;
 
-/// A moment by both clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// For durations.
-    pub monotonic: Instant,
-    /// For display.
-    pub wall: SystemTime,
-}
-
-/// Where alerts get their figures from; a [`History`], but in tests.
+/// Where alerts get their figures from: a [`History`], or a substitute in tests.
 pub trait FigureSource {
-    /// The figures of all requests in a window that ends now, or with the last tick of a [`History`].
+    /// The figures of all requests in a window that ends now. For a [`History`] it ends with the last tick.
     fn summary(&self, window: Window) -> Summary;
 
-    /// The figures of each endpoint in such a window.
+    /// The figures of each endpoint in a window that ends now.
     fn endpoints(&self, window: Window) -> Summary;
 
-    /// Errors since the last tick in which any call was none, at most those of the window.
+    /// Errors since the last tick with a call that was not an error, within the window.
     fn consecutive_errors(&self, window: Window) -> u64;
-}
-
-/// The state of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Does not break its threshold.
-    Inactive,
-    /// Fired a moment ago.
-    Resolved,
-    /// Breaks its threshold, but not for long enough.
-    Pending,
-    /// Breaks its threshold.
-    Firing,
-}
-
-/// What one rule says of one endpoint, or of the whole service. Displayed as a sentence.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Alert {
-    /// The rule.
-    pub rule: Arc<Rule>,
-    /// The endpoint; `None` for the whole service, and where a rule of routes has nothing to say of any.
-    pub endpoint: Option<Arc<EndpointName>>,
-    /// Its state.
-    pub state: State,
-    /// The figure when it was looked at last, in the unit of the metric; `None` if there was nothing to take it of.
-    pub value: Option<f64>,
-    /// When it got into its state, by the wall clock; `None` before the first look.
-    pub since: Option<SystemTime>,
-    /// When it began to fire, by the wall clock, if it is firing or resolved.
-    pub started: Option<SystemTime>,
-}
-
-/// Something to tell people.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Notice {
-    /// What happened.
-    pub change: Change,
-    /// To which alert.
-    pub alert: Alert,
-}
-
-/// What a notice is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Change {
-    /// The alert begins to fire.
-    Firing,
-    /// The alert fires on; nothing changed since the last notice.
-    Reminder,
-    /// The alert fires no more.
-    Resolved,
 }
 
 /// All rules, and the states of their alerts. Memory is bounded by the rules and the registry's endpoints.
@@ -105,76 +48,77 @@ pub struct Alerts {
 #[derive(Debug)]
 struct Watch {
     rule: Arc<Rule>,
-    /// When it was looked at last.
-    looked: Option<Instant>,
-    /// That of the whole service, under `None`, or those of endpoints that are not inactive.
+    /// The last evaluation.
+    evaluated: Option<Instant>,
+    /// The series of the whole service, under `None`, or those of all endpoints that are not inactive.
     series: BTreeMap<Option<Arc<EndpointName>>, Series>,
-    /// The endpoints that a rule about too little was ever about: no calls at all are too few, too.
+    /// For a rule that fires at small values: all endpoints it has seen. No calls at all are too few, too.
     known: BTreeSet<Arc<EndpointName>>,
 }
 
 impl Alerts {
-    /// All alerts are inactive.
+    /// Starts with all alerts inactive.
     ///
     /// # Errors
     ///
-    /// When a rule cannot be used, or two have the same name, or there are more than 256.
-    pub fn new(rules: impl IntoIterator<Item = Rule>) -> Result<Self, RuleError> {
+    /// If a setting of a rule is out of its range, if two rules have the same name, or if there are more than 256.
+    pub fn new(rules: impl IntoIterator<Item = Rule>) -> Result<Self, InvalidSetting> {
         let mut watches: Vec<Watch> = Vec::new();
         for rule in rules {
             rule.check()?;
             if watches.iter().any(|watch| watch.rule.name == rule.name) {
-                return Err(RuleError::Duplicate { name: rule.name });
+                return Err(rule.defined_twice());
             }
             watches.push(Watch {
                 rule: Arc::new(rule),
-                looked: None,
+                evaluated: None,
                 series: BTreeMap::new(),
                 known: BTreeSet::new(),
             });
         }
         if watches.len() > MAX_RULES {
-            return Err(RuleError::TooMany { rules: watches.len(), max: MAX_RULES });
+            let allowed = format!("at most {MAX_RULES}");
+            return Err(InvalidSetting::new("number of rules", watches.len(), allowed));
         }
         Ok(Self { watches })
     }
 
-    /// Looks at the rules that are due, and gives what is to be told of them. To be called about once a second.
+    /// Evaluates the rules that are due, and returns a notice for each change. Call it about once a second.
     ///
-    /// Each window is read at most once, and none that no rule asks for. A rule is due each second over 1m, each 5 seconds
-    /// over 5m, each 10 over 1h and each minute over 24h; where it looks at routes, each 30 seconds over 1m and 5m, and each
-    /// minute over the others. A pending alert of which nothing was seen for more than three times as long begins anew:
-    /// nobody knows whether it lasted.
+    /// Reads each window that a rule needs once. A rule is evaluated every second over 1m, every 5 seconds over 5m, every 10
+    /// over 1h and every minute over 24h. A rule of routes is evaluated every 30 seconds over 1m and 5m, and every minute
+    /// over longer windows. If evaluations stop for more than three of these intervals, a pending alert starts over, because
+    /// nobody knows whether the threshold was breached in between.
     pub fn evaluate(&mut self, now: Moment, source: &impl FigureSource) -> Vec<Notice> {
         let mut windows = Windows { source, read: Vec::new() };
         let mut notices = Vec::new();
         for watch in &mut self.watches {
-            let every = watch.every();
-            let elapsed = watch.looked.map(|looked| now.since(looked));
-            if elapsed.is_some_and(|elapsed| elapsed + EARLY < every) {
+            let interval = watch.interval();
+            let elapsed = watch.evaluated.map(|last| now.since(last));
+            if elapsed.is_some_and(|elapsed| elapsed + EARLY < interval) {
                 continue;
             }
-            watch.looked = Some(now.monotonic);
-            let watched = elapsed.filter(|elapsed| *elapsed <= every * MISSED);
-            watch.look(&mut windows, now, watched, &mut notices);
+            watch.evaluated = Some(now.monotonic);
+            let watched = elapsed.filter(|elapsed| *elapsed <= interval * MISSED);
+            watch.evaluate(&mut windows, now, watched, &mut notices);
         }
         notices
     }
 
-    /// The rules, in the order in which they were given.
+    /// The rules, in the order in which they were passed to [`Alerts::new`].
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.watches.iter().map(|watch| &watch.rule)
     }
 
-    /// The alerts of all rules: those that fire first, then those that are pending, then those that are resolved, and the
-    /// worse ones first among them. A rule that has no alert is there once, inactive.
+    /// The alerts of all rules: first those that fire, then pending, then resolved, then inactive ones, each by severity. A
+    /// rule without an alert is listed once, as inactive.
     pub fn alerts(&self) -> Vec<Alert> {
         let mut alerts: Vec<_> = self.watches.iter().flat_map(Watch::alerts).collect();
         alerts.sort_by_key(|alert| std::cmp::Reverse((alert.state, alert.rule.severity)));
         alerts
     }
 
-    /// The alerts that fire.
+    /// The firing alerts.
     pub fn firing(&self) -> Vec<Alert> {
         let alerts = self.watches.iter().flat_map(Watch::alerts);
         alerts.filter(|alert| alert.state == State::Firing).collect()
@@ -182,9 +126,9 @@ impl Alerts {
 }
 
 impl Watch {
-    /// How often it is looked at. The longer the window, and the more of its frames are to be merged, the less often; figures
-    /// by route take the longest.
-    fn every(&self) -> Duration {
+    /// The interval between evaluations. Longer windows have more frames to merge, and figures by route cost the most, so both
+    /// are evaluated less often.
+    fn interval(&self) -> Duration {
         Duration::from_secs(match (self.rule.window, &self.rule.scope) {
             (Window::OneMinute, Scope::Service) => 1,
             (Window::FiveMinutes, Scope::Service) => 5,
@@ -194,7 +138,7 @@ impl Watch {
         })
     }
 
-    fn look(
+    fn evaluate(
         &mut self,
         windows: &mut Windows<'_, impl FigureSource>,
         now: Moment,
@@ -207,7 +151,7 @@ impl Watch {
                 notices.push(Notice { change, alert: alert(&rule, endpoint.clone(), series) });
             }
         };
-        let is_meant = |name: &EndpointName| match &rule.scope {
+        let is_in_scope = |name: &EndpointName| match &rule.scope {
             Scope::Service => false,
             Scope::EachRoute => true,
             Scope::Route(route) => *name.route == **route,
@@ -224,10 +168,10 @@ impl Watch {
             return;
         }
         let summary = windows.endpoints(rule.window);
-        let mut unseen = std::mem::take(&mut self.series);
-        for endpoint in summary.endpoints.iter().filter(|endpoint| is_meant(&endpoint.name)) {
+        let mut silent = std::mem::take(&mut self.series);
+        for endpoint in summary.endpoints.iter().filter(|endpoint| is_in_scope(&endpoint.name)) {
             let key = Some(Arc::clone(&endpoint.name));
-            let mut series = unseen.remove(&key).unwrap_or_else(|| Series::new(now));
+            let mut series = silent.remove(&key).unwrap_or_else(|| Series::new(now));
             let reading = reading(&rule, &endpoint.figures, endpoint.in_flight, summary.window);
             step(&key, &mut series, reading);
             self.series.insert(key, series);
@@ -238,12 +182,12 @@ impl Watch {
         for name in &self.known {
             let key = Some(Arc::clone(name));
             if !self.series.contains_key(&key) {
-                unseen.entry(key).or_insert_with(|| Series::new(now));
+                silent.entry(key).or_insert_with(|| Series::new(now));
             }
         }
-        let silence = reading(&rule, &Figures::default(), 0, summary.window);
-        for (key, mut series) in unseen {
-            step(&key, &mut series, silence);
+        let no_calls = reading(&rule, &Figures::default(), 0, summary.window);
+        for (key, mut series) in silent {
+            step(&key, &mut series, no_calls);
             self.series.insert(key, series);
         }
         self.series.retain(|_, series| series.state() != State::Inactive);
@@ -304,7 +248,7 @@ fn reading(rule: &Rule, figures: &Figures, in_flight: u64, window: Duration) -> 
     Reading { value, calls: figures.calls, is_whole }
 }
 
-/// The windows that one evaluation has read.
+/// The windows that one evaluation has read so far.
 struct Windows<'a, S> {
     source: &'a S,
     read: Vec<(Window, bool, Arc<Summary>)>,
@@ -330,7 +274,7 @@ impl<S: FigureSource> Windows<'_, S> {
     }
 }
 
-/// Windows that end with the last tick, so that nothing is read again that was read a moment ago.
+/// The windows end with the last tick, so that nothing is read twice.
 impl FigureSource for History {
     fn summary(&self, window: Window) -> Summary {
         self.at_last_tick(window)
@@ -342,59 +286,5 @@ impl FigureSource for History {
 
     fn consecutive_errors(&self, window: Window) -> u64 {
         self.consecutive_errors(window)
-    }
-}
-
-impl Moment {
-    /// That of the system's clocks.
-    pub fn now() -> Self {
-        Self { monotonic: Instant::now(), wall: SystemTime::now() }
-    }
-
-    pub(super) fn since(self, earlier: Instant) -> Duration {
-        self.monotonic.saturating_duration_since(earlier)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Inactive => "inactive",
-            Self::Resolved => "resolved",
-            Self::Pending => "pending",
-            Self::Firing => "firing",
-        })
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Firing => "firing",
-            Self::Reminder => "still firing",
-            Self::Resolved => "resolved",
-        })
-    }
-}
-
-impl fmt::Display for Alert {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rule { metric, comparison, threshold, clear, window, .. } = &*self.rule;
-        let unit = metric.unit().suffix();
-        write!(f, "{metric}")?;
-        if let Some(EndpointName { method, route }) = self.endpoint.as_deref() {
-            write!(f, " of {method} {route}")?;
-        }
-        let Some(value) = self.value else { return write!(f, " is unknown without calls over {window}") };
-        // To the thousandth.
-        write!(f, " is {}{unit}, ", (value * 1e3).round() / 1e3)?;
-        if comparison.holds(value, *threshold) {
-            write!(f, "{} {threshold}{unit}", comparison.words())?;
-        } else if self.state == State::Firing {
-            write!(f, "still {} {clear}{unit}", comparison.words())?;
-        } else {
-            write!(f, "not {} {threshold}{unit}", comparison.words())?;
-        }
-        write!(f, " over {window}")
     }
 }

@@ -1,105 +1,68 @@
-//! What a rule says, and what it may say.
+//! A rule, its defaults, and the check of its settings.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::word::{Comparison, Metric, Severity, Unit};
+use super::condition::{Comparison, Metric, Severity, Unit};
 use crate::history::Window;
 use crate::labels::endpoint::MAX_NAME_BYTES;
+use crate::setting::InvalidSetting;
 
 /// The longest name of a rule, in bytes.
 const MAX_RULE_BYTES: usize = 64;
 
-/// The longest time that a threshold can be asked to be broken for.
+/// The longest [`Rule::for_duration`].
 const MAX_FOR: Duration = Duration::from_secs(86_400);
 
 /// The shortest time between two reminders.
 const MIN_REMINDER: Duration = Duration::from_secs(60);
 
-/// When to raise an alert: if a figure of a window breaks a threshold, and goes on to.
+/// When to raise an alert: if a figure over a window breaches a threshold for some time.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Rule {
-    /// What the alert is called. One rule a name.
+    /// The name of the rule and of its alerts. Each rule has a name of its own.
     pub name: String,
-    /// The figure that is looked at.
+    /// The figure to watch.
     pub metric: Metric,
-    /// How it is compared with the thresholds.
+    /// How the figure is compared with the thresholds.
     pub comparison: Comparison,
-    /// What it is compared with, in the [unit](Metric::unit) of the figure.
+    /// The threshold, in the [unit](Metric::unit) of the metric.
     pub threshold: f64,
-    /// What a firing alert is resolved by, in the same unit: it fires on while the figure compares with this.
+    /// The threshold for resolving, in the same unit. A firing alert keeps firing while the figure breaches this one.
     pub clear: f64,
-    /// The time over which the figure is taken.
+    /// The window of the figure.
     pub window: Window,
-    /// How long the threshold has to be broken without a break before the alert fires.
+    /// How long the threshold must be breached without interruption before the alert fires.
     pub for_duration: Duration,
-    /// The fewest calls in the window for the alert to begin. One that fires goes on with fewer.
+    /// The fewest calls in the window for the alert to begin. A firing alert keeps firing with fewer.
     pub min_calls: u64,
-    /// How bad it is.
+    /// How severe the alert is.
     pub severity: Severity,
-    /// Whose figures are looked at.
+    /// Whose figures to watch.
     pub scope: Scope,
-    /// The least time between two notices of an alert that goes on firing; zero for no reminders.
+    /// The interval of reminders while an alert fires; zero for no reminders.
     pub remind_every: Duration,
 }
 
-/// Whose figures a rule looks at. An endpoint is known from its first call on; after that, no calls are 0 calls.
+/// Whose figures a rule watches. An endpoint is watched from its first call on; after that, a window without calls has 0
+/// calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Scope {
-    /// Those of all calls together.
+    /// The figures of all calls together.
     #[default]
     Service,
-    /// Those of each endpoint by itself: each has an alert of its own.
+    /// The figures of each endpoint. Each endpoint has an alert of its own.
     EachRoute,
-    /// Those of each endpoint with this route template, such as `/items/{id}`, whatever its method.
+    /// The figures of each endpoint with this route template, such as `/items/{id}`, whatever the method.
     Route(String),
 }
 
-/// A rule that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RuleError {
-    /// The name cannot be used as a label.
-    #[error(
-        "the name of a rule is {name:?}; allowed: 1 to {MAX_RULE_BYTES} letters a to z, digits, and \"_-.\""
-    )]
-    Name {
-        /// The name.
-        name: String,
-    },
-    /// Two rules have the same name.
-    #[error("two rules are called {name:?}; allowed: one rule a name")]
-    Duplicate {
-        /// The name.
-        name: String,
-    },
-    /// There are too many rules.
-    #[error("there are {rules} rules; allowed: at most {max}")]
-    TooMany {
-        /// How many there are.
-        rules: usize,
-        /// How many there can be.
-        max: usize,
-    },
-    /// A setting of a rule is out of its range.
-    #[error("rule {rule:?}: {field} is {value}; allowed: {allowed}")]
-    OutOfRange {
-        /// The rule.
-        rule: String,
-        /// The setting.
-        field: &'static str,
-        /// What it is.
-        value: String,
-        /// What it may be.
-        allowed: String,
-    },
-}
-
 impl Rule {
-    /// A rule about the whole service over five minutes, with severity [`Severity::Warning`] and a reminder each hour, that
-    /// fires at once and is resolved by its threshold. The threshold is in the [unit](Metric::unit) of the metric.
+    /// A rule for the whole service over five minutes, with [`Severity::Warning`] and an hourly reminder. It fires at once,
+    /// and is resolved at its threshold. The threshold is in the [unit](Metric::unit) of the metric.
     ///
-    /// It is checked by [`Alerts::new`](super::Alerts::new).
+    /// [`Alerts::new`](super::Alerts::new) checks it.
     pub fn new(name: impl Into<String>, metric: Metric, comparison: Comparison, threshold: f64) -> Self {
         Self {
             name: name.into(),
@@ -116,13 +79,13 @@ impl Rule {
         }
     }
 
-    /// What an API's operators expect without having asked:
+    /// Reasonable rules for an API:
     ///
     /// | name | fires at | over | is resolved at | severity |
     /// |---|---|---|---|---|
-    /// | `error_rate` | > 5 % for 10 s, of 20 calls or more | 5m | 4 % | critical |
-    /// | `average_response_time` | > 3 s for 10 s, of 20 calls or more | 5m | 2.5 s | warning |
-    /// | `p95_response_time` | > 5 s for 10 s, of 20 calls or more | 5m | 4 s | warning |
+    /// | `error_rate` | > 5 % for 10 s, with 20 calls or more | 5m | 4 % | critical |
+    /// | `average_response_time` | > 3 s for 10 s, with 20 calls or more | 5m | 2.5 s | warning |
+    /// | `p95_response_time` | > 5 s for 10 s, with 20 calls or more | 5m | 4 s | warning |
     /// | `errors` | >= 10 errors | 5m | < 8 | warning |
     pub fn defaults() -> Vec<Self> {
         let steady = |rule: Self| rule.for_at_least(Duration::from_secs(10)).min_calls(20);
@@ -135,62 +98,62 @@ impl Rule {
         ]
     }
 
-    /// What a firing alert is resolved by, in the unit of the metric; default: the threshold. Further from the alert than
-    /// the threshold, so that a figure that wavers around that does not raise an alert again and again.
+    /// Sets the threshold for resolving, in the unit of the metric; default: the threshold itself. Set it on the safe side
+    /// of the threshold, so that a figure that hovers around the threshold does not raise an alert again and again.
     pub fn clear(mut self, clear: f64) -> Self {
         self.clear = clear;
         self
     }
 
-    /// The time over which the figure is taken, but not [`Window::SinceReset`]; default [`Window::FiveMinutes`].
+    /// Sets the window of the figure, any but [`Window::SinceReset`]; default: [`Window::FiveMinutes`].
     pub fn window(mut self, window: Window) -> Self {
         self.window = window;
         self
     }
 
-    /// How long the threshold has to be broken before the alert fires, up to 24 h; default: not at all.
+    /// Sets how long the threshold must be breached before the alert fires, up to 24 h; default: 0.
     pub fn for_at_least(mut self, duration: Duration) -> Self {
         self.for_duration = duration;
         self
     }
 
-    /// The fewest calls in the window for the alert to begin; default 0.
+    /// Sets the fewest calls in the window for the alert to begin; default: 0.
     pub fn min_calls(mut self, calls: u64) -> Self {
         self.min_calls = calls;
         self
     }
 
-    /// How bad it is; default [`Severity::Warning`].
+    /// Sets how severe the alert is; default: [`Severity::Warning`].
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
     }
 
-    /// Whose figures are looked at; default [`Scope::Service`].
+    /// Sets whose figures to watch; default: [`Scope::Service`].
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
 
-    /// The least time between two notices of an alert that goes on firing, a minute or longer; default an hour, and zero for
-    /// no reminders.
+    /// Sets the interval of reminders while an alert fires: a minute or longer, or zero for none; default: an hour.
     pub fn remind_every(mut self, duration: Duration) -> Self {
         self.remind_every = duration;
         self
     }
 
-    /// Whether the rule can be used.
+    /// Checks all settings.
     ///
     /// # Errors
     ///
-    /// When it cannot; the error names the setting and what is allowed.
-    pub fn check(&self) -> Result<(), RuleError> {
+    /// If a setting is out of its range. The error names the rule, the setting, its value and what is allowed.
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         if !(1..=MAX_RULE_BYTES).contains(&self.name.len()) || !self.name.chars().all(allowed) {
-            return Err(RuleError::Name { name: self.name.clone() });
+            let allowed = format!("1 to {MAX_RULE_BYTES} letters a to z, digits, and \"_-.\"");
+            return Err(InvalidSetting::new("rule name", format!("{:?}", self.name), allowed));
         }
-        let out_of_range = |field, value: String, allowed: &str| {
-            Err(RuleError::OutOfRange { rule: self.name.clone(), field, value, allowed: allowed.to_owned() })
+        let refused = |field: &str, value: &dyn fmt::Display, allowed: &str| {
+            Err(InvalidSetting::new(format!("rule {:?}: {field}", self.name), value, allowed.to_owned()))
         };
         let (max, range) = match self.metric.unit() {
             Unit::PerCent => (100.0, "0 to 100 (per cent)"),
@@ -199,7 +162,7 @@ impl Rule {
         };
         for (field, value) in [("threshold", self.threshold), ("clear", self.clear)] {
             if !(0.0..=max).contains(&value) {
-                return out_of_range(field, value.to_string(), range);
+                return refused(field, &value, range);
             }
         }
         let (beyond, side) = if self.comparison.is_upwards() {
@@ -208,34 +171,38 @@ impl Rule {
             (self.clear < self.threshold, "at least")
         };
         if beyond {
-            let allowed = format!("{side} the threshold, {}", self.threshold);
-            return out_of_range("clear", self.clear.to_string(), &allowed);
+            return refused("clear", &self.clear, &format!("{side} the threshold, {}", self.threshold));
         }
         if self.window == Window::SinceReset {
-            return out_of_range("window", self.window.to_string(), "1m, 5m, 1h, 24h");
+            return refused("window", &self.window, "1m, 5m, 1h, 24h");
         }
         if self.for_duration > MAX_FOR {
-            return out_of_range("for", format!("{:?}", self.for_duration), "up to 24 h");
+            return refused("for", &format_args!("{:?}", self.for_duration), "0 to 24 h");
         }
         if !self.remind_every.is_zero() && self.remind_every < MIN_REMINDER {
-            let value = format!("{:?}", self.remind_every);
-            return out_of_range("remind_every", value, "0 for none, or a minute or longer");
+            let value = format_args!("{:?}", self.remind_every);
+            return refused("remind_every", &value, "0 (none), or a minute or longer");
         }
         match &self.scope {
             Scope::Route(route) if !(1..=MAX_NAME_BYTES).contains(&route.len()) => {
                 let allowed = format!("1 to {MAX_NAME_BYTES} bytes, such as \"/items/{{id}}\"");
-                out_of_range("route", format!("{route:?}"), &allowed)
+                refused("route", &format_args!("{route:?}"), &allowed)
             }
             Scope::EachRoute | Scope::Route(_) if self.metric == Metric::ConsecutiveErrors => {
-                out_of_range("scope", self.scope.name().to_owned(), "service, for consecutive_errors")
+                refused("scope", &self.scope.name(), "service, for consecutive_errors")
             }
             _ => Ok(()),
         }
     }
+
+    /// The error for a second rule of the same name.
+    pub fn defined_twice(&self) -> InvalidSetting {
+        InvalidSetting::new(format!("rule {:?}", self.name), "defined twice", "one rule per name")
+    }
 }
 
 impl Scope {
-    /// What kind it is: `service`, `each_route` or `route`.
+    /// Its name in answers: `service`, `each_route` or `route`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Service => "service",
@@ -258,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_rules_are_valid_and_none_of_them_counts_consecutive_errors() {
+    fn the_default_rules_are_valid_and_none_counts_consecutive_errors() {
         for rule in Rule::defaults() {
             rule.check().unwrap();
             assert_ne!(rule.metric, Metric::ConsecutiveErrors);
@@ -266,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_out_of_range_is_refused_with_what_is_allowed() {
+    fn a_setting_out_of_range_is_refused_with_what_is_allowed() {
         let new = |name: &str| Rule::new(name, Metric::ErrorRate, Comparison::Above, 5.0);
         for name in ["", "a b", "a\n", &"x".repeat(65)] {
             assert!(refused(new(name)).ends_with("allowed: 1 to 64 letters a to z, digits, and \"_-.\""));
@@ -281,9 +248,12 @@ mod tests {
         let few = Rule::new("few", Metric::Calls, Comparison::Below, 2.0);
         assert_eq!(refused(few.clear(1.0)), "rule \"few\": clear is 1; allowed: at least the threshold, 2");
         assert!(refused(rule().window(Window::SinceReset)).ends_with("allowed: 1m, 5m, 1h, 24h"));
-        assert!(refused(rule().for_at_least(Duration::from_secs(86_401))).ends_with("allowed: up to 24 h"));
+        assert!(
+            refused(rule().for_at_least(Duration::from_secs(86_401)))
+                .ends_with("for is 86401s; allowed: 0 to 24 h")
+        );
         let second = Duration::from_secs(1);
-        assert!(refused(rule().remind_every(second)).ends_with("allowed: 0 for none, or a minute or longer"));
+        assert!(refused(rule().remind_every(second)).ends_with("allowed: 0 (none), or a minute or longer"));
         assert!(refused(rule().scope(Scope::Route(String::new()))).contains("such as \"/items/{id}\""));
         let row = Rule::new("row", Metric::ConsecutiveErrors, Comparison::AtLeast, 5.0);
         row.check().unwrap();

@@ -1,21 +1,21 @@
-//! The state of one alert: what one rule says of one endpoint, or of the whole service.
+//! The state of one alert: of one rule for one endpoint, or for the whole service.
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::engine::{Change, Moment, State};
+use super::notice::{Change, Moment, State};
 use super::rule::Rule;
 
-/// How long a resolved alert is shown as such.
+/// How long an alert that stopped firing is shown as resolved.
 const SHOW_RESOLVED: Duration = Duration::from_secs(900);
 
-/// What a rule looks at, at one moment.
+/// The input of one evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Reading {
-    /// The figure; `None` if there was nothing to take it of.
+    /// The figure; `None` if there was nothing to compute it from.
     pub(super) value: Option<f64>,
-    /// The calls of the window.
+    /// Calls in the window.
     pub(super) calls: u64,
-    /// Whether there are figures of the whole window.
+    /// Whether the figures cover the whole window.
     pub(super) is_whole: bool,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Reading {
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) value: Option<f64>,
-    /// When it got into the phase, by the wall clock.
+    /// When it entered its phase, by the wall clock.
     pub(super) since: SystemTime,
     phase: Phase,
 }
@@ -31,10 +31,10 @@ pub(super) struct Series {
 #[derive(Debug)]
 enum Phase {
     Inactive,
-    /// Has broken the threshold for as long as was looked.
+    /// For how long the threshold has been breached at every evaluation.
     Pending(Duration),
     Firing {
-        /// When the last notice was.
+        /// The last notice.
         noticed: Instant,
     },
     Resolved {
@@ -44,9 +44,9 @@ enum Phase {
 }
 
 impl Reading {
-    fn breaks(self, rule: &Rule) -> bool {
-        let breaks = self.value.is_some_and(|value| rule.comparison.holds(value, rule.threshold));
-        breaks && self.calls >= rule.min_calls && (self.is_whole || rule.comparison.is_upwards())
+    fn breaches(self, rule: &Rule) -> bool {
+        let breaches = self.value.is_some_and(|value| rule.comparison.holds(value, rule.threshold));
+        breaches && self.calls >= rule.min_calls && (self.is_whole || rule.comparison.is_upwards())
     }
 
     fn clears(self, rule: &Rule) -> bool {
@@ -68,7 +68,7 @@ impl Series {
         }
     }
 
-    /// When it began to fire, if it fires or did lately.
+    /// When it began to fire, if it is firing or resolved.
     pub(super) fn started(&self) -> Option<SystemTime> {
         match self.phase {
             Phase::Firing { .. } => Some(self.since),
@@ -77,8 +77,8 @@ impl Series {
         }
     }
 
-    /// Takes in what is seen `now`, and says what is to be told of it. `watched` is the time since the last reading, or
-    /// `None` if nobody looked for so long that nothing is known of it.
+    /// Takes the reading of `now`, and returns what changed. `watched` is the time since the last reading, or `None` if that
+    /// was so long ago that nothing is known about the time in between.
     pub(super) fn step(
         &mut self,
         rule: &Rule,
@@ -88,14 +88,14 @@ impl Series {
     ) -> Option<Change> {
         self.value = reading.value;
         match self.phase {
-            Phase::Inactive | Phase::Resolved { .. } if reading.breaks(rule) => {
+            Phase::Inactive | Phase::Resolved { .. } if reading.breaches(rule) => {
                 self.pend(rule, Duration::ZERO, now)
             }
             Phase::Resolved { at, .. } if now.since(at) >= SHOW_RESOLVED => {
                 self.enter(Phase::Inactive, now);
                 None
             }
-            Phase::Pending(held) if reading.breaks(rule) => {
+            Phase::Pending(held) if reading.breaches(rule) => {
                 self.pend(rule, watched.map_or(Duration::ZERO, |watched| held + watched), now)
             }
             Phase::Pending(_) => {
@@ -116,7 +116,7 @@ impl Series {
         }
     }
 
-    /// The threshold has been broken for `held`.
+    /// The threshold has been breached for `held`.
     fn pend(&mut self, rule: &Rule, held: Duration, now: Moment) -> Option<Change> {
         if held >= rule.for_duration {
             self.enter(Phase::Firing { noticed: now.monotonic }, now);

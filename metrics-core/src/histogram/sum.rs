@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-use super::Histogram;
-use super::eighths::Eighths;
-use crate::layout::Layout;
+use super::coarse_sums::CoarseSums;
+use super::counts::Histogram;
+use super::layout::Layout;
 
-/// Adds up many histograms, buckets spread out, without a new allocation for each.
+/// The sum of many histograms. Holds a count for every bucket of the layout, and reuses that memory for the next sum.
 #[derive(Debug)]
 pub(crate) struct Sum {
     layout: Layout,
     counts: Vec<u64>,
-    /// The span of buckets outside which all are 0.
+    /// All buckets outside this span are 0.
     span: Range<usize>,
 }
 
@@ -28,11 +28,11 @@ impl Sum {
         self.widen(histogram.first..histogram.end());
     }
 
-    /// Adds what came on top of an earlier state of the same histogram, of which no bucket counts less by now: only eighths
-    /// of octaves whose sums differ are looked at.
+    /// Adds what a histogram counted since an earlier state of it, in which no bucket counted more. Reads the buckets
+    /// only where the coarse sums differ.
     pub(crate) fn add_difference(&mut self, now: &Histogram, earlier: &Histogram) {
-        for grown in now.eighths.other_than(&earlier.eighths) {
-            let buckets = Eighths::span_of(self.layout, grown);
+        for grown in now.coarse_sums.changed_since(&earlier.coarse_sums) {
+            let buckets = CoarseSums::span_of(self.layout, grown);
             let buckets = buckets.start.max(now.first)..buckets.end.min(now.end());
             let sums = self.counts[buckets.clone()].iter_mut();
             let grown = sums.zip(&now.counts[buckets.start - now.first..]);
@@ -43,21 +43,23 @@ impl Sum {
         }
     }
 
-    /// Adds what `read` adds to the buckets it is given; it says in which span of octaves, and what else it has to say.
+    /// Lets `read` add to the counts of all buckets. `read` returns a value to hand on and the span of octaves that it
+    /// may have added to.
     pub(crate) fn add_octaves<T>(&mut self, read: impl FnOnce(&mut [u64]) -> (T, Range<usize>)) -> T {
-        let (said, octaves) = read(&mut self.counts);
-        self.widen(octaves.start * self.layout.half()..octaves.end * self.layout.half());
-        said
+        let (value, octaves) = read(&mut self.counts);
+        let size = self.layout.buckets_per_octave();
+        self.widen(octaves.start * size..octaves.end * size);
+        value
     }
 
-    /// The sum so far; the next one begins at nothing.
+    /// Returns the sum so far, and starts again at zero.
     pub(crate) fn take(&mut self) -> Histogram {
         let histogram = Histogram::from_counts(self.layout, self.span.start, &self.counts[self.span.clone()]);
         self.clear();
         histogram
     }
 
-    /// The next sum begins at nothing.
+    /// Starts again at zero.
     pub(crate) fn clear(&mut self) {
         self.counts[std::mem::replace(&mut self.span, 0..0)].fill(0);
     }
@@ -68,5 +70,14 @@ impl Sum {
         } else if !other.is_empty() {
             self.span = self.span.start.min(other.start)..self.span.end.max(other.end);
         }
+    }
+}
+
+impl Histogram {
+    /// Adds what another histogram of the same layout counted since an earlier state of it; see [`Sum::add_difference`].
+    pub(crate) fn add_difference(&mut self, now: &Self, earlier: &Self) {
+        let mut sum = Sum::new(self.layout);
+        sum.add_difference(now, earlier);
+        self.merge(&sum.take()).expect("all histograms of a registry have its precision");
     }
 }

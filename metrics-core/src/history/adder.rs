@@ -1,9 +1,9 @@
 //! Adds up figures by group of statuses, of many frames and endpoints.
 
 use super::packed::Packed;
+use crate::histogram::Layout;
 use crate::histogram::Sum;
 use crate::labels::outcome::StatusGroup;
-use crate::layout::Layout;
 use crate::read::snapshot::{Extremes, GroupSnapshot};
 
 /// The sum of some figures of one registry. Durations are added in spread-out buckets, which are made once and used again:

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::adder::Adder;
-use super::past::Span;
 use super::tiers::{Content, Frame, Tier, Tiers, slot};
+use super::timeline::Span;
 use crate::business::{MetricFigures, MetricState, MetricSummary, metrics_since};
-use crate::layout::Layout;
+use crate::histogram::Layout;
 use crate::read::snapshot::GroupSnapshot;
 use crate::read::summary::Figures;
 use crate::registry::MetricsAt;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::histogram::Histogram;
-use crate::layout::Layout;
+use crate::histogram::Layout;
 use crate::read::snapshot::GroupSnapshot;
 
 /// Groups, one after the other: each as postcard's bytes of a group without durations, the length of its buckets in bytes, and

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::metrics;
-use super::past::{BY_ENDPOINT, Span, TOTAL};
 use super::tiers::Tier;
+use super::timeline::{BY_ENDPOINT, Span, TOTAL};
 use super::window::Window;
 use crate::business::MetricFigures;
 use crate::histogram::Histogram;
-use crate::layout::Layout;
+use crate::histogram::Layout;
 use crate::read::snapshot::{GroupSnapshot, merged};
 use crate::read::summary::Figures;
 

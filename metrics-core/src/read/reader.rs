@@ -8,9 +8,9 @@ mod group;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::histogram::Layout;
 use crate::labels::endpoint::{EndpointName, Endpoints};
 use crate::labels::outcome::Granularity;
-use crate::layout::Layout;
 use crate::read::snapshot::{EndpointSnapshot, GroupSnapshot};
 use crate::record::cell::Patience;
 use crate::record::place::Places;

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::business::{MetricSnapshot, merge_metrics, metrics_since};
 use crate::events::exemplar::Exemplar;
-use crate::histogram::{Histogram, MergeError, Sum};
+use crate::histogram::Layout;
+use crate::histogram::{Histogram, Sum};
 use crate::labels::endpoint::EndpointName;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
-use crate::layout::Layout;
+use crate::read::merge_error::MergeError;
 use crate::record::cell::Bytes;
 
 /// All figures of a registry over a span of time: since its start, or the difference of two such states.

@@ -27,7 +27,7 @@
 mod model;
 mod reading;
 
-use crate::layout::{Layout, MAX_NANOS, MAX_OCTAVES};
+use crate::histogram::{Layout, MAX_NANOS, MAX_OCTAVES};
 use crate::record::place::COUNTS;
 use crate::record::published::Published;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, add, add_saturating, begin, end, own};
@@ -63,14 +63,14 @@ const NO_EPOCH: u64 = 1;
 
 /// One octave of buckets, allocated when first touched. Aligned so that no two writers share a cache line.
 #[repr(align(64))]
-struct Block<const HALF: usize>([AtomicU64; HALF]);
+struct Block<const BUCKETS_PER_OCTAVE: usize>([AtomicU64; BUCKETS_PER_OCTAVE]);
 
-/// A shard's figures for one endpoint and one class of statuses, with `HALF` buckets an octave.
+/// A shard's figures for one endpoint and one class of statuses, with `BUCKETS_PER_OCTAVE` buckets an octave.
 ///
 /// What every record writes besides its count and its bucket is in the first two cache lines. What a reader wants of a cell
 /// that changed by little is in the first seven, one after another.
 #[repr(C, align(64))]
-pub(crate) struct Cell<const HALF: usize> {
+pub(crate) struct Cell<const BUCKETS_PER_OCTAVE: usize> {
     begun: AtomicU64,
     sum: AtomicU64,
     epoch: AtomicU64,
@@ -87,14 +87,14 @@ pub(crate) struct Cell<const HALF: usize> {
     clamped: AtomicU64,
     truncated: AtomicU64,
     /// Octaves from the second one on.
-    blocks: [Published<Block<HALF>>; MAX_OCTAVES - 1],
-    first_block: Published<Block<HALF>>,
+    blocks: [Published<Block<BUCKETS_PER_OCTAVE>>; MAX_OCTAVES - 1],
+    first_block: Published<Block<BUCKETS_PER_OCTAVE>>,
     /// Records for which there is no block: bucket index plus 1, in the order of arrival; 0 where none is yet.
     rare: [AtomicU16; RARE],
 }
 
-impl<const HALF: usize> Cell<HALF> {
-    const LAYOUT: Layout = Layout::with_octave_of(HALF);
+impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
+    const LAYOUT: Layout = Layout::with_octave_of(BUCKETS_PER_OCTAVE);
 
     pub(crate) fn new() -> Self {
         let zero = || AtomicU64::new(0);
@@ -149,7 +149,8 @@ impl<const HALF: usize> Cell<HALF> {
     /// What it takes, in bytes, with its blocks.
     pub(crate) fn bytes(&self) -> usize {
         let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
-        size_of::<Self>() + blocks.filter(|block| block.get().is_some()).count() * size_of::<Block<HALF>>()
+        size_of::<Self>()
+            + blocks.filter(|block| block.get().is_some()).count() * size_of::<Block<BUCKETS_PER_OCTAVE>>()
     }
 
     /// The record that has no block yet, or is below or above what [`Layout::split`] knows.
@@ -218,7 +219,7 @@ impl<const HALF: usize> Cell<HALF> {
     }
 }
 
-impl<const HALF: usize> std::fmt::Debug for Cell<HALF> {
+impl<const BUCKETS_PER_OCTAVE: usize> std::fmt::Debug for Cell<BUCKETS_PER_OCTAVE> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cell").field("begun", &self.begun).field("sum", &self.sum).finish_non_exhaustive()
     }

@@ -14,9 +14,9 @@ use std::ops::Range;
 
 use crossbeam_utils::CachePadded;
 
+use crate::histogram::Layout;
 use crate::labels::consumer::{ConsumerCells, Consumers};
 use crate::labels::endpoint::{EndpointId, Endpoints};
-use crate::layout::Layout;
 use crate::record::cell::{Bytes, Cell, Header, Moment, Patience, Reading, Seen};
 use crate::record::place::Place;
 use crate::record::published::Published;
@@ -290,7 +290,7 @@ impl Shard {
 
 /// What is done to a cell, whatever its precision.
 trait Write {
-    fn write<const HALF: usize>(self, cell: &Cell<HALF>);
+    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>);
 }
 
 /// One request.
@@ -302,14 +302,14 @@ struct Record {
 
 impl Write for Record {
     #[inline(always)]
-    fn write<const HALF: usize>(self, cell: &Cell<HALF>) {
+    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
         cell.record(self.count, self.nanos, self.epoch);
     }
 }
 
 impl Write for Bytes {
     #[inline(always)]
-    fn write<const HALF: usize>(self, cell: &Cell<HALF>) {
+    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
         cell.add_bytes(self);
     }
 }
@@ -317,7 +317,7 @@ impl Write for Bytes {
 /// One after the other.
 impl<A: Write, B: Write> Write for (A, B) {
     #[inline(always)]
-    fn write<const HALF: usize>(self, cell: &Cell<HALF>) {
+    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
         self.0.write(cell);
         self.1.write(cell);
     }
@@ -327,14 +327,14 @@ impl<A: Write, B: Write> Write for (A, B) {
 struct Truncated;
 
 impl Write for Truncated {
-    fn write<const HALF: usize>(self, cell: &Cell<HALF>) {
+    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
         cell.count_truncated();
     }
 }
 
 /// Gives whether it had to make the cell.
-fn write_in<const HALF: usize>(
-    cells: &[Published<Cell<HALF>>],
+fn write_in<const BUCKETS_PER_OCTAVE: usize>(
+    cells: &[Published<Cell<BUCKETS_PER_OCTAVE>>],
     at: u64,
     place: Place,
     what: impl Write,
@@ -362,7 +362,7 @@ pub(crate) trait ReadCell {
     fn bytes(&self) -> usize;
 }
 
-impl<const HALF: usize> ReadCell for Cell<HALF> {
+impl<const BUCKETS_PER_OCTAVE: usize> ReadCell for Cell<BUCKETS_PER_OCTAVE> {
     fn look(&self, seen: Seen) -> u64 {
         self.look(seen)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::alert::{
-    Alerts, Change, Comparison, FigureSource, Metric, Moment, Notice, Rule, RuleError, Scope, Severity, State,
+    Alerts, Change, Comparison, FigureSource, Metric, Moment, Notice, Rule, Scope, Severity, State,
 };
 use metrics_core::{EndpointName, EndpointSummary, Figures, Health, History, Registry, Summary, Window};
 use proptest::prelude::*;
@@ -130,7 +130,7 @@ fn an_alert_goes_through_all_of_its_states_with_one_notice_a_change() {
     let alert = &notices[0].alert;
     assert_eq!((alert.state, alert.value, alert.started), (State::Resolved, Some(4.0), Some(fired)));
     assert_eq!(alert.since, Some(watched.now.wall));
-    assert_eq!(alert.to_string(), "error_rate is 4 %, not above 5 % over 1m");
+    assert_eq!(alert.to_string(), "error rate 4 % over 1 min (limit 5 %)");
 
     // Shown for a quarter of an hour.
     let begun = watched.seconds();
@@ -159,7 +159,7 @@ fn an_alert_of_no_calls_does_not_begin_and_is_resolved() {
     assert_eq!(watched.with(0, 0), []);
     assert_eq!(watched.with(10, 10), [Change::Firing, Change::Firing]);
     assert_eq!(watched.with(0, 0), [Change::Resolved, Change::Resolved]);
-    assert_eq!(watched.alerts.alerts()[0].to_string(), "error_rate is unknown without calls over 1m");
+    assert_eq!(watched.alerts.alerts()[0].to_string(), "error rate unknown: no calls in 1 min");
 }
 
 #[test]
@@ -246,15 +246,15 @@ fn each_route_has_an_alert_of_its_own() {
     assert_eq!(
         told(&[("/a", figures(100, 6)), ("/b", figures(100, 1))]),
         [
-            "firing: error_rate of GET /a is 6 %, above 5 % over 1m",
-            "firing: errors of GET /b is 1, at least 1 over 5m"
+            "firing: GET /a: error rate 6 % over 1 min (limit 5 %)",
+            "firing: GET /b: 1 error in 5 min (limit 1)"
         ]
     );
     assert_eq!(
         told(&[("/b", figures(100, 10))]),
         [
-            "firing: error_rate of GET /b is 10 %, above 5 % over 1m",
-            "resolved: error_rate of GET /a is unknown without calls over 1m"
+            "firing: GET /b: error rate 10 % over 1 min (limit 5 %)",
+            "resolved: GET /a: error rate unknown: no calls in 1 min"
         ]
     );
     let states: Vec<_> = watched.alerts.alerts().iter().map(|alert| alert.state).collect();
@@ -353,9 +353,9 @@ fn a_history_can_be_watched() {
 #[test]
 fn rules_with_one_name_and_too_many_of_them_are_refused() {
     let error = Alerts::new([error_rate(), error_rate()]).unwrap_err();
-    assert_eq!(error, RuleError::Duplicate { name: "error_rate".to_owned() });
+    assert_eq!(error.to_string(), "rule \"error_rate\" is defined twice; allowed: one rule per name");
     let many = (0..257).map(|i| Rule::new(format!("rule-{i}"), Metric::Calls, Comparison::Below, 1.0));
-    assert_eq!(Alerts::new(many).unwrap_err().to_string(), "there are 257 rules; allowed: at most 256");
+    assert_eq!(Alerts::new(many).unwrap_err().to_string(), "number of rules is 257; allowed: at most 256");
 }
 
 proptest! {

@@ -178,7 +178,13 @@ fn snapshots_that_do_not_fit_are_refused_with_a_clear_error_and_left_as_they_wer
     let mut ours = registry(2, Granularity::Class).snapshot();
     let refused = |error: MergeError| error.to_string();
     let error = ours.merge(&registry(3, Granularity::Class).snapshot()).unwrap_err();
-    assert_eq!(refused(error), "histograms of 3 significant digits cannot be added to ones of 2");
+    assert_eq!(
+        refused(error),
+        "a histogram of 3 significant digits cannot be added to one of 2; build all registries with the same precision"
+    );
     let error = ours.merge(&registry(2, Granularity::Exact).snapshot()).unwrap_err();
-    assert_eq!(refused(error), "histograms by Exact cannot be added to ones by Class");
+    assert_eq!(
+        refused(error),
+        "histograms by Exact cannot be added to histograms by Class; build all registries with the same granularity"
+    );
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::http::Target;
 use super::{Destination, SendError};
 use crate::http::UrlError;
-use crate::json::Time;
+use crate::json::time::Time;
 use crate::service::Service;
 
 /// How often an alert that fires is posted again, as Prometheus does.
@@ -120,7 +120,7 @@ mod tests {
                     "method": "GET", "route": "/items/{id}"
                 },
                 "annotations": {
-                    "summary": "errors of GET /items/{id} is 10, at least 10 over 5m", "value": "10"
+                    "summary": "GET /items/{id}: 10 errors in 5 min (limit 10)", "value": "10"
                 },
                 "startsAt": "2026-01-28T09:30:00.000Z",
                 "endsAt": "2026-01-28T09:35:00.000Z"

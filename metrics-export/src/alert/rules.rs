@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use metrics_core::Window;
-use metrics_core::alert::{Comparison, Metric, Rule, RuleError, Scope, Severity};
+use metrics_core::alert::{Comparison, Metric, Rule, Scope, Severity};
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
@@ -57,7 +57,7 @@ pub fn rules_from_toml(text: &str) -> Result<Vec<Rule>, RulesError> {
         let rule = table.into_inner().rule().map_err(refused)?;
         rule.check().map_err(|error| refused(error.to_string()))?;
         if !names.insert(rule.name.clone()) {
-            return Err(refused(RuleError::Duplicate { name: rule.name }.to_string()));
+            return Err(refused(rule.defined_twice().to_string()));
         }
         Ok(rule)
     });
@@ -203,7 +203,7 @@ mod tests {
             ("treshold = 3", "line 7: ", "unknown field `treshold`, expected one of `name`, `metric`,"),
             ("\nwindow = \"2m\"", "line 8: ", "window is \"2m\"; allowed: 1m, 5m, 1h, 24h\n"),
             ("window = \"reset\"", "line 7: ", "window is \"reset\"; allowed: 1m, 5m, 1h, 24h\n"),
-            (RULE, "line 8: ", "two rules are called \"slow\"; allowed: one rule a name\n"),
+            (RULE, "line 8: ", "rule \"slow\" is defined twice; allowed: one rule per name\n"),
             ("severity = \"bad\"", "line 7: ", "severity is \"bad\"; allowed: info, warning, critical"),
             ("for = \"-1s\"", "line 7: ", "allowed: a whole number and s, m or h"),
             ("for = \"s\"", "line 7: ", "allowed: a whole number and s, m or h"),

@@ -13,7 +13,7 @@ use crate::service::Service;
 /// Posts notices to a URL as JSON.
 ///
 /// ```json
-/// {"text": "[firing] orders: error_rate is 7.5 %, above 5 % over 5m (critical)", "service": "orders",
+/// {"text": "[firing, critical] orders: error rate 7.5 % over 5 min (limit 5 %)", "service": "orders",
 ///  "notices": [{"change": "firing", "rule": "error_rate", "severity": "critical", "state": "firing", "method": null,
 ///               "route": null, "value": 7.5, "threshold": 5.0, "since": "2026-01-28T09:30:00.123Z", "summary": "..."}]}
 /// ```
@@ -69,7 +69,7 @@ impl Destination for Webhook {
 impl<'a> Body<'a> {
     fn new(service: &'a str, notices: &[Notice]) -> Self {
         let line = |Notice { change, alert }: &Notice| {
-            format!("[{change}] {service}: {alert} ({})", alert.rule.severity)
+            format!("[{change}, {}] {service}: {alert}", alert.rule.severity)
         };
         let text = escaped(&notices.iter().map(line).collect::<Vec<_>>().join("\n"));
         let body = |notice: &Notice| NoticeBody {
@@ -114,8 +114,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "[firing] shop: average of GET /&lt;!channel&gt; is 1 s, above 0.5 s over 5m (warning)",
-                "[firing] shop: average of GET /a is 1 s, above 0.5 s over 5m (warning)"
+                "[firing, warning] shop: GET /&lt;!channel&gt;: average response time 1 s over 5 min (limit 0.5 s)",
+                "[firing, warning] shop: GET /a: average response time 1 s over 5 min (limit 0.5 s)"
             ]
         );
         assert_eq!((&body["service"], &body["notices"][0]["change"]), (&"shop".into(), &"firing".into()));

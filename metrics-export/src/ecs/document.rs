@@ -8,7 +8,7 @@ use metrics_core::{EndpointName, EndpointSummary, Figures, Outcome, RecentError,
 use serde::Serialize;
 
 use super::service::Service;
-use crate::json::Time;
+use crate::json::time::Time;
 use crate::push::Window;
 
 /// The version of the schema that the fields are from.

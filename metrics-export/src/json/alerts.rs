@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics_core::alert::{Alert, Rule, Scope};
 use serde::Serialize;
 
-use super::Time;
+use super::time::Time;
 use crate::alert::DeliveryCounts;
 
 /// The body of `GET alerts`: the state of each rule, those that fire first; the rules; and what became of the notices.
@@ -170,7 +170,7 @@ mod tests {
             serde_json::json!({
                 "rule": "errors", "severity": "warning", "state": "firing", "method": "GET", "route": "/",
                 "value": 10.0, "threshold": 10.0, "since": "2026-01-28T09:30:00.123Z",
-                "summary": "errors of GET / is 10, at least 10 over 5m"
+                "summary": "GET /: 10 errors in 5 min (limit 10)"
             })
         );
         assert_eq!(body["alerts"].as_array().unwrap().len(), 4);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Time;
+use super::time::Time;
 use crate::push::Counts;
 
 /// The body of `GET exporters`: what became of what was to be sent, destination by destination.

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use metrics_core::SnapshotParts;
 use serde::Serialize;
 
-use super::{ConsumersBody, Time};
+use super::consumers::ConsumersBody;
+use super::time::Time;
 use crate::fleet::redis::{Answer, Stale, WriterStatus};
 use crate::fleet::{InstanceFigures, Presence, Refused};
 

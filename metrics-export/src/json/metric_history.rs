@@ -5,7 +5,9 @@ use std::time::SystemTime;
 use metrics_core::{MetricPoint, MetricTrend};
 use serde::Serialize;
 
-use super::{MetricBody, Time, per_second};
+use super::figures::per_second;
+use super::metric::MetricBody;
+use super::time::Time;
 
 /// What one of the application's own metrics was in a window, step by step.
 #[derive(Debug, Clone, PartialEq, Serialize)]

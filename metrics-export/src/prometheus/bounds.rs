@@ -1,30 +1,30 @@
 //! The upper bounds of the classic buckets.
 
-/// The bounds of the classic buckets unless others are chosen, in seconds.
+/// The default bounds of the classic buckets, in seconds.
 ///
-/// OpenTelemetry's semantic conventions for HTTP advise those from 0.005 to 10; the four more are for services that
-/// answer faster, and for a limit of 3 s.
+/// OpenTelemetry's semantic conventions for HTTP recommend those from 0.005 to 10, without 3. The additional ones are for
+/// services that answer faster, and for a limit of 3 s.
 pub const DEFAULT_DURATION_BOUNDS: [f64; 18] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 3.0, 5.0, 7.5,
     10.0,
 ];
 
-/// The most bounds.
+/// The maximum number of bounds.
 pub(crate) const MAX_BOUNDS: usize = 64;
 
-/// The lowest bound: the unit of what is recorded.
+/// The lowest bound: 1 ns, the unit of recorded durations.
 const MIN_SECONDS: f64 = 1e-9;
 
-/// The highest bound: below the last bucket of every layout, which clamped durations share.
+/// The highest bound: below the last bucket of every layout, which also holds clamped durations.
 pub(crate) const MAX_SECONDS: f64 = 60.0;
 
-/// An upper bound, in the forms in which it is needed.
+/// An upper bound, in each form in which it is used.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bound {
     pub(crate) seconds: f64,
     pub(crate) nanos: u64,
-    /// The `le` label as text and what follows it: its value always has a point or an exponent, so that it is the same in all
-    /// formats.
+    /// The `le` label as text, and what follows it. Its value always has a decimal point or an exponent, so all formats agree
+    /// on it.
     pub(crate) label: String,
 }
 
@@ -33,7 +33,7 @@ impl Bound {
         Self { seconds, nanos: (seconds * 1e9).round() as u64, label: format!("le=\"{seconds:?}\"}} ") }
     }
 
-    /// The bounds; `None` unless they are in range and ascending.
+    /// Returns the bounds; `None` unless they are in range and ascending.
     pub(crate) fn all(seconds: &[f64]) -> Option<Vec<Self>> {
         let in_range = seconds.iter().all(|bound| (MIN_SECONDS..=MAX_SECONDS).contains(bound));
         let bounds: Vec<_> = seconds.iter().map(|&bound| Self::new(bound)).collect();
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_texts_with_a_point_and_nanoseconds() {
+    fn a_bound_has_a_label_with_a_decimal_point_and_its_nanoseconds() {
         let bounds = Bound::all(&DEFAULT_DURATION_BOUNDS).unwrap();
         assert_eq!((bounds[0].label.as_str(), bounds[0].nanos), ("le=\"0.0005\"} ", 500_000));
         assert_eq!((bounds[17].label.as_str(), bounds[17].nanos), ("le=\"10.0\"} ", 10_000_000_000));
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_range_or_not_ascending_is_refused() {
+    fn bounds_out_of_range_or_not_ascending_are_refused() {
         for wrong in [
             &[][..],
             &[0.0],

@@ -1,32 +1,33 @@
 //! The families of the application's own metrics.
 //!
-//! The application chooses their names, so nothing but this sees to it that a scrape stays valid: a name that begins as our
-//! own families do, or as what Prometheus writes of each scrape itself, gets another beginning, and of two metrics whose samples would be called the same, the first is shown.
+//! The application chooses their names, so this module keeps a scrape valid. A name that starts like one of our own families,
+//! or like the series that Prometheus adds to each scrape, gets a prefix. If the samples of two metrics would have the same
+//! name, only the first metric is written.
 
 use metrics_core::{MetricKind, MetricReading, MetricSnapshot, Snapshot};
 
 use super::durations::Durations;
-use super::families::{Encoder, Value};
-use super::names::{Family, Kind, Name};
+use super::encoder::{Encoder, Value};
+use super::family::{Family, Kind, Name};
 
-/// How our own families begin: those of today, and those to come.
+/// The prefixes of our own families, today and in later versions.
 const OURS: [&str; 6] = ["event_loop_", "host_", "http_", "metrics_core_", "metrics_exporter_", "process_"];
 
-/// How the series begin that Prometheus writes of each scrape itself, but for [`UP`].
+/// The prefix of the series that Prometheus adds to each scrape, apart from [`UP`].
 const OF_SCRAPES: &str = "scrape_";
 
-/// Whether a scrape succeeded. Prometheus takes what is exposed under this name for what it found itself.
+/// Says whether a scrape succeeded. A metric of this name would replace the one that Prometheus adds itself.
 const UP: &str = "up";
 
-/// What is put before a name that begins so.
-const APART: &str = "app_";
+/// The prefix for a name that is taken.
+const APP_PREFIX: &str = "app_";
 
-/// Writes the families of all metrics. Gives how many were left out.
+/// Writes the families of all metrics. Returns how many were left out.
 pub(crate) fn write<'a>(snapshot: &'a Snapshot, to: &mut impl Encoder<'a>) -> u64 {
     let (metrics, mut hidden) = (snapshot.metrics(), 0);
-    for (place, metric) in metrics.iter().enumerate() {
+    for (index, metric) in metrics.iter().enumerate() {
         let family = family(metric);
-        if metrics[..place].iter().any(|before| clash(&family, &self::family(before))) {
+        if metrics[..index].iter().any(|before| clash(&family, &self::family(before))) {
             hidden += 1;
             continue;
         }
@@ -50,36 +51,34 @@ fn series<'a>(metric: &'a MetricSnapshot, significant_digits: u8, to: &mut impl 
     }
 }
 
-/// The family of a metric. Hangs on nothing but its name and kind, so that it does not change while a service runs.
+/// Returns the family of a metric. It depends on name and kind alone, so it does not change while a service runs.
 fn family(metric: &MetricSnapshot) -> Family<'_> {
     let name = metric.name();
     let counter = name.strip_suffix("_total").filter(|name| !name.is_empty()).unwrap_or(name);
     let ([name, ending], kind, help) = match metric.kind() {
         MetricKind::Counter => ([counter, ""], Kind::Counter, "Counted by the application."),
-        MetricKind::Gauge => ([name, ""], Kind::Gauge, "Kept by the application."),
+        MetricKind::Gauge => ([name, ""], Kind::Gauge, "Set by the application."),
         MetricKind::Timer => {
             let unit = match name {
                 _ if name.ends_with("_seconds") => "",
                 _ if name.ends_with("_duration") => "_seconds",
                 _ => "_duration_seconds",
             };
-            ([name, unit], Kind::Histogram, "How long it took, timed by the application.")
+            ([name, unit], Kind::Histogram, "Durations, timed by the application.")
         }
-        MetricKind::HitRatio => (
-            [counter, "_lookups"],
-            Kind::Counter,
-            "How often something was looked for, by whether it was found.",
-        ),
+        MetricKind::HitRatio => {
+            ([counter, "_lookups"], Kind::Counter, "Lookups, by whether they were a hit or a miss.")
+        }
         MetricKind::UniqueCount => {
-            ([name, ""], Kind::Gauge, "Distinct values of the day (UTC), to within 1.15 % (standard error).")
+            ([name, ""], Kind::Gauge, "Distinct values today (UTC); standard error 1.15 %.")
         }
     };
     let unit = (kind == Kind::Histogram).then_some("seconds");
-    let apart = if is_taken(name, ending) { APART } else { "" };
-    Family { name: Name([apart, name, ending]), kind, unit, help }
+    let prefix = if is_taken(name, ending) { APP_PREFIX } else { "" };
+    Family { name: Name([prefix, name, ending]), kind, unit, help }
 }
 
-/// Whether a name with this ending is for families of ours, or for what Prometheus writes itself.
+/// Whether our own families, or the series that Prometheus adds, could have this name with this ending.
 fn is_taken(name: &str, ending: &str) -> bool {
     let begins = |begin: &&str| match begin.strip_prefix(name) {
         Some(rest) => ending.starts_with(rest),
@@ -88,13 +87,13 @@ fn is_taken(name: &str, ending: &str) -> bool {
     OURS.iter().any(begins) || begins(&OF_SCRAPES) || (name, ending) == (UP, "")
 }
 
-/// Whether two families would have a sample of the same name in any format, or be called the same themselves.
+/// Whether two families have the same name, or samples of the same name in any format.
 fn clash(one: &Family<'_>, other: &Family<'_>) -> bool {
     one.kind.suffixes().iter().any(|suffix| {
         let samples = one.name.bytes().chain(suffix.bytes());
         let len = one.name.len() + suffix.len();
         other.kind.suffixes().iter().any(|theirs| {
-            // Nearly all of them are told apart by their lengths.
+            // The cheap comparison first: most lengths differ.
             len == other.name.len() + theirs.len()
                 && samples.clone().eq(other.name.bytes().chain(theirs.bytes()))
         })
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn names_get_the_units_and_endings_that_prometheus_advises() {
+    fn names_get_the_units_and_endings_that_prometheus_recommends() {
         let registry = Registry::new();
         registry.counter("a_jobs").unwrap();
         registry.counter("b_jobs_total").unwrap();
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_prometheus_writes_of_each_scrape_itself_is_left_to_it() {
+    fn names_that_prometheus_adds_to_each_scrape_get_a_prefix() {
         let registry = Registry::new();
         registry.timer("http").unwrap();
         registry.timer("scrape").unwrap();
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn families_clash_when_any_of_their_samples_would_have_one_name() {
+    fn families_clash_if_any_of_their_samples_have_the_same_name() {
         let clashes = |make: fn(&Registry)| {
             let registry = Registry::new();
             make(&registry);

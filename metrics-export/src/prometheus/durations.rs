@@ -1,4 +1,4 @@
-//! One series of a histogram: the durations of some groups of an endpoint's statuses, or those of a timer.
+//! The durations of one histogram series: those of one class of an endpoint's statuses, or those of a timer.
 
 use metrics_core::{EndpointSnapshot, Exemplar, GroupSnapshot};
 
@@ -10,7 +10,7 @@ use super::names::{Class, Names};
 pub(crate) struct Durations<'a> {
     source: Source<'a>,
     significant_digits: u8,
-    /// One of them that has a trace, if any is known.
+    /// A request with a trace among them, if one is known.
     pub(crate) exemplar: Option<&'a Exemplar>,
 }
 
@@ -18,26 +18,26 @@ pub(crate) struct Durations<'a> {
 enum Source<'a> {
     /// The groups of a class.
     Endpoint(&'a EndpointSnapshot, Names, Class),
-    /// Without any group before the first time.
+    /// `None` before the first recorded duration.
     Timer(Option<&'a GroupSnapshot>),
 }
 
 impl<'a> Durations<'a> {
-    /// Those of a timer.
+    /// The durations of a timer.
     pub(crate) fn of_timer(times: Option<&'a GroupSnapshot>, significant_digits: u8) -> Self {
         Self { source: Source::Timer(times), significant_digits, exemplar: None }
     }
 
-    /// All series of an endpoint, each with its class.
+    /// The series of an endpoint, each with its class.
     pub(crate) fn of(
         endpoint: &'a EndpointSnapshot,
         names: Names,
         significant_digits: u8,
     ) -> impl Iterator<Item = (Class, Self)> {
         let classes = move || endpoint.groups().map(move |group| names.class(group.group()));
-        // The first group of a class stands for all of them.
-        let firsts = classes().enumerate().filter(move |&(place, class)| {
-            let mut before = classes().take(place);
+        // One series for each class: at the class's first group.
+        let firsts = classes().enumerate().filter(move |&(index, class)| {
+            let mut before = classes().take(index);
             !before.any(|before| before == class)
         });
         firsts.map(move |(_, class)| {
@@ -69,14 +69,13 @@ impl<'a> Durations<'a> {
         self.groups().fold(0, |sum, group| sum.saturating_add(group.sum_nanos()))
     }
 
-    /// The place of the first bound that is not below the exemplar, if there is one: that of the bounds' end where it is above
-    /// all of them.
-    pub(crate) fn exemplar_place(&self, bounds: &[Bound]) -> Option<usize> {
+    /// Returns the index of the exemplar's bucket: the first bound that is not below it, or `bounds.len()` if all bounds are.
+    pub(crate) fn exemplar_bucket(&self, bounds: &[Bound]) -> Option<usize> {
         let exemplar = self.exemplar?;
         Some(bounds.partition_point(|bound| bound.nanos < exemplar.nanos))
     }
 
-    /// How many durations there are up to each bound. A bucket of ours counts at a bound as soon as it begins below it.
+    /// Counts the durations up to each bound. A bucket of ours counts in full if its lower end is not above the bound.
     pub(crate) fn cumulative(&self, bounds: &[Bound]) -> [u64; MAX_BOUNDS] {
         let mut counts = [0_u64; MAX_BOUNDS];
         for group in self.groups() {
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_of_one_class_are_one_series_unless_the_names_tell_them_apart() {
+    fn statuses_of_one_class_are_one_series_unless_the_naming_scheme_labels_each_status() {
         let registry = registry(2, Granularity::Exact);
         let root = registry.endpoint("GET", "/");
         for status in [200, 404, 201, 410, 999] {
@@ -124,7 +123,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bound_counts_what_is_no_longer_and_little_more(
+        fn a_bound_counts_all_durations_up_to_it_and_others_only_within_the_error(
             nanos in prop::collection::vec((0_u32..36).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits)), 1..200),
             digits in 1_u8..=3,
             bounds in prop::collection::btree_set(1_u64..60_000_000_000, 1..20),

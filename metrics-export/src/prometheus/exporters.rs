@@ -1,15 +1,16 @@
-//! What became of what was to be sent to other places.
+//! The families of exporters: how many windows, errors and requests were sent, dropped or are waiting.
 
 use std::time::UNIX_EPOCH;
 
-use super::families::{Encoder, Value};
-use super::names::{self, Family};
+use super::catalog;
+use super::encoder::{Encoder, Value};
+use super::family::Family;
 use crate::push::Counts;
 
-/// A family, and its figure.
+/// A family, and the figure that is its value.
 type Figure = (&'static Family<'static>, fn(&Counts) -> u64);
 
-/// What can become of something, and how often that was so.
+/// The value of the label `outcome`, and how often this outcome occurred.
 type Outcome = (&'static str, fn(&Counts) -> u64);
 
 const WINDOWS: [Outcome; 4] = [
@@ -29,21 +30,21 @@ const REQUESTS: [Outcome; 3] = [
     ("missed", |counts| counts.requests_missed),
 ];
 const FIGURES: [Figure; 7] = [
-    (&names::EXPORTER_WINDOWS_WAITING, |counts| counts.windows_waiting),
-    (&names::EXPORTER_ERRORS_WAITING, |counts| counts.errors_waiting),
-    (&names::EXPORTER_REQUESTS_WAITING, |counts| counts.requests_waiting),
-    (&names::EXPORTER_CALLS_DROPPED, |counts| counts.calls_dropped),
-    (&names::EXPORTER_REJECTED, |counts| counts.rejected),
-    (&names::EXPORTER_ATTEMPTS_FAILED, |counts| counts.attempts_failed),
-    (&names::EXPORTER_FAILING, |counts| counts.failing),
+    (&catalog::EXPORTER_WINDOWS_WAITING, |counts| counts.windows_waiting),
+    (&catalog::EXPORTER_ERRORS_WAITING, |counts| counts.errors_waiting),
+    (&catalog::EXPORTER_REQUESTS_WAITING, |counts| counts.requests_waiting),
+    (&catalog::EXPORTER_CALLS_DROPPED, |counts| counts.calls_dropped),
+    (&catalog::EXPORTER_REJECTED, |counts| counts.rejected),
+    (&catalog::EXPORTER_ATTEMPTS_FAILED, |counts| counts.attempts_failed),
+    (&catalog::EXPORTER_FAILING, |counts| counts.failing),
 ];
 
-/// Writes the families of all destinations; none where there are none.
+/// Writes the families of all exporters. Without exporters it writes nothing.
 pub(crate) fn write<'a>(exporters: &[Counts], to: &mut impl Encoder<'a>) {
     let families: [(_, &[Outcome]); 3] = [
-        (&names::EXPORTER_WINDOWS, &WINDOWS),
-        (&names::EXPORTER_ERRORS, &ERRORS),
-        (&names::EXPORTER_REQUESTS, &REQUESTS),
+        (&catalog::EXPORTER_WINDOWS, &WINDOWS),
+        (&catalog::EXPORTER_ERRORS, &ERRORS),
+        (&catalog::EXPORTER_REQUESTS, &REQUESTS),
     ];
     for (family, outcomes) in families {
         to.begin(*family);
@@ -62,9 +63,9 @@ pub(crate) fn write<'a>(exporters: &[Counts], to: &mut impl Encoder<'a>) {
         }
         to.end();
     }
-    to.begin(names::EXPORTER_LAST_SENT);
+    to.begin(catalog::EXPORTER_LAST_SENT);
     for counts in exporters {
-        // 0 before the first time, as others have it.
+        // 0 until the first success, as is usual for such timestamps.
         let since_1970 = counts.last_sent.and_then(|sent| sent.duration_since(UNIX_EPOCH).ok());
         let nanos = since_1970.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
         to.value(&[("exporter", &counts.exporter)], Value::Nanos(nanos));

@@ -1,27 +1,27 @@
-//! Which format a scrape is answered in.
+//! Which format a scrape gets.
 
-/// A format of the exposition.
+/// An exposition format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Format {
-    /// Prometheus' text format, version 0.0.4: what browsers and old clients get.
+    /// Prometheus' text format, version 0.0.4, for browsers and old clients.
     #[default]
     Text,
-    /// OpenMetrics 1.0 as text: with units and the time when counting began.
+    /// OpenMetrics 1.0 as text, with units and exemplars.
     OpenMetrics,
-    /// Prometheus' protobuf format, messages delimited by their lengths: the only one with native histograms.
+    /// Prometheus' length-delimited protobuf format, the only one with native histograms.
     Protobuf,
 }
 
 impl Format {
     const ALL: [Self; 3] = [Self::Text, Self::OpenMetrics, Self::Protobuf];
 
-    /// The best format for an `Accept` header's value (several headers joined by commas), by its quality values.
+    /// Picks the best format for the value of an `Accept` header, by its quality values. Join several headers with commas.
     ///
-    /// A media range that names a format goes before a wildcard of the same quality, and the one that stands first before
-    /// later ones. OpenMetrics is asked for without a version or as 1.0.0, text without one or as 0.0.4, protobuf as
-    /// delimited `io.prometheus.client.MetricFamily`. Ranges that cannot be parsed are passed over. Where nothing is left,
-    /// it is [`Format::Text`], never a refusal. Allocates nothing.
+    /// Among equal qualities, a media range that names a format wins over a wildcard, and an earlier range over a later one.
+    /// OpenMetrics is accepted without a version or as 1.0.0, text without a version or as 0.0.4, and protobuf as delimited
+    /// `io.prometheus.client.MetricFamily`. Invalid ranges are ignored. If no format is acceptable, the result is
+    /// [`Format::Text`]. Allocates nothing.
     pub fn negotiate(accept: &str) -> Self {
         let mut best = (Rank { quality: 0, named: false, before: 0 }, Self::Text);
         for format in Self::ALL {
@@ -72,7 +72,7 @@ impl Format {
     }
 }
 
-/// How precisely a media range names a format. The most precise one that fits says the quality.
+/// How precisely a media range names a format. The most precise range that matches decides the quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Precision {
     Anything,
@@ -81,21 +81,21 @@ enum Precision {
     Version,
 }
 
-/// How much a format is wanted; a greater one goes first.
+/// How much the client wants a format. The greatest rank wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     quality: u16,
     named: bool,
-    /// Greater for what stands further in front.
+    /// Greater for earlier ranges.
     before: usize,
 }
 
 impl Rank {
     fn of(format: Format, accept: &str) -> Option<Self> {
         let ranges = outside_quotes(accept, ',').enumerate();
-        let fitting = ranges.filter_map(|(place, range)| {
+        let fitting = ranges.filter_map(|(index, range)| {
             let range = Range::parse(range)?;
-            Some((format.precision(&range)?, range.quality, usize::MAX - place))
+            Some((format.precision(&range)?, range.quality, usize::MAX - index))
         });
         fitting.max().map(|(precision, quality, before)| Self {
             quality,
@@ -139,7 +139,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// The parts of a text between separators that are not in a quoted string.
+/// Splits a text at separators outside quoted strings.
 fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {
@@ -150,7 +150,7 @@ fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A quality value in thousandths: 0 to 1 with at most three digits behind the point.
+/// Parses a quality value into thousandths: 0 to 1, with at most three decimals.
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if !matches!(whole, "0" | "1") || fraction.len() > 3 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
@@ -170,7 +170,7 @@ mod tests {
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
 
     #[test]
-    fn scrapers_get_what_they_ask_for_first() {
+    fn scrapers_get_the_format_that_they_prefer() {
         for (accept, expected) in [
             ("", Format::Text),
             ("*/*", Format::Text),
@@ -180,7 +180,7 @@ mod tests {
             ("application/openmetrics-text; version=1.0.0; charset=utf-8", Format::OpenMetrics),
             ("application/openmetrics-text;version=\"1.0.0\"", Format::OpenMetrics),
             ("Application/OpenMetrics-Text;Version=1.0.0", Format::OpenMetrics),
-            // Two versions that are not written here.
+            // Two versions that we do not write.
             ("application/openmetrics-text;version=0.0.1", Format::Text),
             ("text/plain;version=1.0.0;q=0.9,application/openmetrics-text;q=0.5", Format::OpenMetrics),
             (PROTOBUF, Format::Protobuf),
@@ -209,20 +209,20 @@ mod tests {
     }
 
     #[test]
-    fn quality_goes_before_precision_and_precision_before_place() {
+    fn quality_decides_then_precision_then_order() {
         for (accept, expected) in [
             ("application/openmetrics-text;q=0.5,text/plain;q=0.6", Format::Text),
             ("application/openmetrics-text;q=0.6,text/plain;q=0.599", Format::OpenMetrics),
             ("application/openmetrics-text,text/plain", Format::OpenMetrics),
             ("text/plain,application/openmetrics-text", Format::Text),
             ("*/*,application/openmetrics-text", Format::OpenMetrics),
-            // The more precise range says the quality of what it names.
+            // The more precise range decides the quality of its format.
             ("application/*;q=0.9,application/openmetrics-text;q=0.1,text/plain;q=0.5", Format::Protobuf),
             (
                 "application/openmetrics-text;version=1.0.0;q=0.1,application/openmetrics-text,text/plain;q=0.5",
                 Format::Text,
             ),
-            // Refused, so anything else.
+            // The client refuses text, so it gets another format.
             ("text/plain;q=0,application/openmetrics-text;q=0.001", Format::OpenMetrics),
             ("text/plain;q=0,*/*;q=0.5", Format::OpenMetrics),
             ("*/*;q=0", Format::Text),
@@ -232,21 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_cannot_be_parsed_is_passed_over() {
+    fn an_invalid_range_is_ignored() {
         for broken in ["q=2", "q=-1", "q=0.1234", "q=1.001", "q=", "q=nan", "q=1,", "q=.5"] {
             let accept = format!("application/openmetrics-text;{broken}");
             let expected = if broken == "q=1," { Format::OpenMetrics } else { Format::Text };
             assert_eq!(Format::negotiate(&accept), expected, "{accept}");
         }
         assert_eq!(Format::negotiate(",,;/;=,/,application/openmetrics-text;;q=1"), Format::OpenMetrics);
-        // A comma and a semicolon in quotes part nothing.
+        // A comma or a semicolon in quotes separates nothing.
         assert_eq!(Format::negotiate(r#"text/plain;a="\",*/*;",application/openmetrics-text"#), Format::Text);
         assert_eq!(Format::negotiate(r#"text/plain;a="x,application/openmetrics-text"#), Format::Text);
     }
 
     proptest! {
         #[test]
-        fn nothing_that_is_sent_panics(accept in "[ -~]{0,200}", joined in "([*a-z/;,=\"\\\\ .0-9]|q=|text/plain){0,60}") {
+        fn no_accept_header_panics(accept in "[ -~]{0,200}", joined in "([*a-z/;,=\"\\\\ .0-9]|q=|text/plain){0,60}") {
             Format::negotiate(&accept);
             Format::negotiate(&joined);
         }

@@ -5,39 +5,39 @@
 use super::durations::Durations;
 use crate::exponential;
 
-/// The schema for a number of significant digits: the finest whose buckets are nowhere narrower than ours, of those that
-/// there are.
+/// Returns the schema for a number of significant digits: the finest that Prometheus has whose buckets are nowhere narrower
+/// than ours.
 pub(crate) fn schema(significant_digits: u8) -> i32 {
     exponential::scale(significant_digits).min(8)
 }
 
-/// Values up to this one are in the zero bucket, in seconds: durations of 0 ns, and nothing else.
+/// The zero bucket holds values up to this one, in seconds: durations of 0 ns, and no others.
 pub(crate) const ZERO_THRESHOLD: f64 = 1e-10;
 
-/// Empty buckets between two others up to which they stay in one span. Two zeroes cost as much as a new span.
+/// A gap of up to this many empty buckets does not end a span: two zeroes cost as much as a new span.
 const MAX_GAP: i32 = 2;
 
-/// The buckets of one series. Made once, and filled for one series after the other.
+/// The buckets of one series. Created once and refilled for each series.
 #[derive(Debug, Default)]
 pub(crate) struct Native {
     pub(crate) zero_count: u64,
-    /// Index and count, ascending. None is empty.
+    /// Index and count, ascending. No count is 0.
     buckets: Vec<(i32, u64)>,
     spans: Vec<Span>,
-    /// The counts of all buckets of the spans; a few can be 0.
+    /// The counts of all buckets of the spans, including the zeroes of small gaps.
     counts: Vec<u64>,
 }
 
-/// Buckets side by side.
+/// A run of adjacent buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// Buckets that are left out since the end of the span before it; the index of its first bucket in the first span.
+    /// The number of buckets between the previous span's end and this span; in the first span, the index of its first bucket.
     pub(crate) offset: i32,
     pub(crate) length: u32,
 }
 
 impl Native {
-    /// Takes the durations in. A bucket of ours goes where its middle is.
+    /// Replaces the content with these durations. A bucket of ours goes to the bucket that holds its middle.
     pub(crate) fn fill(&mut self, durations: &Durations<'_>) {
         self.zero_count = 0;
         self.buckets.clear();
@@ -54,7 +54,7 @@ impl Native {
             }
         }
         if !self.buckets.is_sorted_by_key(|&(index, _)| index) {
-            // Of several groups.
+            // The durations were of several groups.
             let mut buckets = std::mem::take(&mut self.buckets);
             buckets.sort_unstable_by_key(|&(index, _)| index);
             buckets.drain(..).for_each(|(index, count)| self.add(index, count));
@@ -62,7 +62,7 @@ impl Native {
         self.lay_out();
     }
 
-    /// Adds to the last bucket, or begins one.
+    /// Adds to the last bucket if it has this index, else appends a bucket.
     fn add(&mut self, index: i32, count: u64) {
         match self.buckets.last_mut() {
             Some((last, sum)) if *last == index => *sum = sum.saturating_add(count),
@@ -70,6 +70,7 @@ impl Native {
         }
     }
 
+    /// Derives spans and counts from the buckets.
     fn lay_out(&mut self) {
         self.spans.clear();
         self.counts.clear();
@@ -92,7 +93,7 @@ impl Native {
         &self.spans
     }
 
-    /// The count of each bucket of the spans, as what it has more than the one before it.
+    /// The count of each bucket of the spans, as the difference from the previous one.
     pub(crate) fn deltas(&self) -> impl Iterator<Item = i64> + '_ {
         let mut before = 0;
         self.counts
@@ -101,9 +102,9 @@ impl Native {
     }
 }
 
-/// The index, at a scale lower by so many, of the bucket that holds that with this index.
+/// Returns the bucket that holds this one at a scale that is coarser by `by`.
 fn coarser(index: i32, by: i32) -> i32 {
-    // Rounds up, for what is at a bucket's upper end belongs to it.
+    // Rounds up, since a bucket includes its upper end.
     -(-index >> by)
 }
 
@@ -125,7 +126,7 @@ mod tests {
         native
     }
 
-    /// Index and count of the buckets that a reader of spans and deltas finds.
+    /// Decodes spans and deltas as a scraper does: index and count of each bucket.
     fn read(native: &Native) -> Vec<(i32, i64)> {
         let (mut index, mut count) = (0, 0);
         let mut deltas = native.deltas();
@@ -143,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_zero_nanoseconds_is_in_the_zero_bucket() {
+    fn the_zero_bucket_holds_only_durations_of_zero_nanoseconds() {
         let native = filled(2, &[0, 0, 1]);
         assert_eq!(native.zero_count, 2);
         assert_eq!(read(&native).iter().map(|&(_, count)| count).collect::<Vec<_>>(), [1]);
     }
 
     #[test]
-    fn small_gaps_are_zeroes_and_large_ones_begin_a_span() {
+    fn a_small_gap_is_filled_with_zeroes_and_a_large_one_begins_a_span() {
         // Schema 6: an octave is 64 buckets, and 1 s is the upper end of bucket 0.
         let at = |index: f64| (2_f64.powf((index - 0.5) / 64.0) * 1e9) as u64;
         let native = filled(2, &[at(-100.0), at(-97.0), at(-93.0), at(-93.0), at(0.0)]);
@@ -161,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_duration_is_in_a_bucket_that_is_off_by_no_more_than_stated(
+        fn every_duration_is_in_a_bucket_within_the_stated_error(
             nanos in prop::collection::vec((0_u32..36).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits)), 1..100),
             digits in 1_u8..=3,
         ) {
@@ -169,7 +170,7 @@ mod tests {
             let buckets = read(&native);
             let sum: i64 = buckets.iter().map(|&(_, count)| count).sum();
             prop_assert_eq!(sum as u64 + native.zero_count, nanos.len() as u64);
-            // Buckets in order, durations in order: each in the bucket of its rank.
+            // Both are sorted, so the n-th duration is in the bucket of the n-th count.
             let mut sorted: Vec<_> = nanos.into_iter().filter(|&nanos| nanos > 0).collect();
             sorted.sort_unstable();
             let ranked = buckets.iter().flat_map(|&(index, count)| (0..count).map(move |_| index));
@@ -184,10 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn a_coarser_bucket_holds_the_finer_ones_up_to_its_upper_end() {
+    fn a_coarser_bucket_includes_the_finer_ones_up_to_its_upper_end() {
         assert_eq!([-3, -2, -1, 0, 1, 2, 3].map(|index| coarser(index, 1)), [-1, -1, 0, 0, 1, 1, 2]);
         assert_eq!([-4, 0, 5].map(|index| coarser(index, 0)), [-4, 0, 5]);
-        // As if it was told at that scale at once.
+        // The same index as computed directly at the coarser scale.
         for (fine, bounds) in exponential::indices(3).iter().zip(Histogram::bounds(3)).skip(1) {
             let seconds = (*bounds.start() as f64 + *bounds.end() as f64) / 2e9;
             let index = (seconds.log2() * 256.0).ceil() as i32;

@@ -1,74 +1,19 @@
-//! The protobuf format: `io.prometheus.client.MetricFamily`, one after the other, each behind its length.
+//! The protobuf format: one `io.prometheus.client.MetricFamily` after the other, each preceded by its length.
 //!
-//! Field numbers are those of Prometheus' `metrics.proto`. Classic and native buckets are written beside each other, and
-//! the scraper takes those that it wants.
+//! Histograms have classic and native buckets; the scraper takes those that it wants.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics_core::Exemplar;
 
 use super::durations::Durations;
+use super::encoder::{Encoder, Value};
 use super::exposition::Exposition;
-use super::families::{Encoder, Value};
-use super::names::{Family, Kind, Label, TRACE_ID};
+use super::family::{Family, Kind};
+use super::field;
+use super::labels::{self, Label, TRACE_ID};
 use super::native::{self, Native};
-use super::text::trace_id;
 use crate::wire::Wire;
-
-/// Field numbers, by message.
-mod field {
-    pub(super) mod family {
-        pub(in super::super) const NAME: u8 = 1;
-        pub(in super::super) const HELP: u8 = 2;
-        pub(in super::super) const KIND: u8 = 3;
-        pub(in super::super) const METRIC: u8 = 4;
-        pub(in super::super) const UNIT: u8 = 5;
-    }
-    pub(super) mod metric {
-        pub(in super::super) const LABEL: u8 = 1;
-        pub(in super::super) const GAUGE: u8 = 2;
-        pub(in super::super) const COUNTER: u8 = 3;
-        pub(in super::super) const HISTOGRAM: u8 = 7;
-    }
-    pub(super) mod label {
-        pub(in super::super) const NAME: u8 = 1;
-        pub(in super::super) const VALUE: u8 = 2;
-    }
-    /// Of a counter and of a gauge.
-    pub(super) mod value {
-        pub(in super::super) const VALUE: u8 = 1;
-        pub(in super::super) const CREATED: u8 = 3;
-    }
-    pub(super) mod histogram {
-        pub(in super::super) const COUNT: u8 = 1;
-        pub(in super::super) const SUM: u8 = 2;
-        pub(in super::super) const BUCKET: u8 = 3;
-        pub(in super::super) const SCHEMA: u8 = 5;
-        pub(in super::super) const ZERO_THRESHOLD: u8 = 6;
-        pub(in super::super) const ZERO_COUNT: u8 = 7;
-        pub(in super::super) const SPAN: u8 = 12;
-        pub(in super::super) const DELTA: u8 = 13;
-        pub(in super::super) const CREATED: u8 = 15;
-    }
-    pub(super) mod bucket {
-        pub(in super::super) const CUMULATIVE: u8 = 1;
-        pub(in super::super) const UPPER: u8 = 2;
-        pub(in super::super) const EXEMPLAR: u8 = 3;
-    }
-    pub(super) mod exemplar {
-        pub(in super::super) const LABEL: u8 = 1;
-        pub(in super::super) const VALUE: u8 = 2;
-        pub(in super::super) const TIME: u8 = 3;
-    }
-    pub(super) mod span {
-        pub(in super::super) const OFFSET: u8 = 1;
-        pub(in super::super) const LENGTH: u8 = 2;
-    }
-    pub(super) mod timestamp {
-        pub(in super::super) const SECONDS: u8 = 1;
-        pub(in super::super) const NANOS: u8 = 2;
-    }
-}
 
 /// Writes protobuf.
 #[derive(Debug)]
@@ -79,7 +24,7 @@ pub(crate) struct Protobuf<'a> {
     created: (u64, u32),
     native: Native,
     family: Option<Family<'a>>,
-    /// Where the family begins.
+    /// Where the family begins in the buffer.
     begin: usize,
     /// Where its first series begins.
     first_series: usize,
@@ -153,12 +98,12 @@ impl<'a> Encoder<'a> for Protobuf<'a> {
                 let cumulative = durations.cumulative(&exposition.bounds);
                 let finite = exposition.bounds.iter().map(|bound| bound.seconds).zip(cumulative);
                 let all = finite.chain([(f64::INFINITY, durations.count())]);
-                let exemplar_place = durations.exemplar_place(&exposition.bounds);
-                for (place, (upper, count)) in all.enumerate() {
+                let exemplar_bucket = durations.exemplar_bucket(&exposition.bounds);
+                for (bucket, (upper, count)) in all.enumerate() {
                     wire.nested(field::histogram::BUCKET, |wire| {
                         wire.uint(field::bucket::CUMULATIVE, count);
                         wire.double(field::bucket::UPPER, upper);
-                        if exemplar_place == Some(place)
+                        if exemplar_bucket == Some(bucket)
                             && let Some(exemplar) = durations.exemplar
                         {
                             wire.nested(field::bucket::EXEMPLAR, |wire| write_exemplar(wire, exemplar));
@@ -198,7 +143,7 @@ fn write_native(wire: &mut Wire<'_>, significant_digits: u8, native: &Native) {
 fn write_exemplar(wire: &mut Wire<'_>, exemplar: &Exemplar) {
     wire.nested(field::exemplar::LABEL, |wire| {
         wire.text(field::label::NAME, TRACE_ID);
-        wire.nested(field::label::VALUE, |Wire(out)| trace_id(out, exemplar.trace));
+        wire.nested(field::label::VALUE, |Wire(out)| labels::write_trace_id(out, exemplar.trace));
     });
     wire.double(field::exemplar::VALUE, exemplar.nanos as f64 / 1e9);
     write_time(wire, field::exemplar::TIME, since_1970(exemplar.time));
@@ -213,16 +158,8 @@ fn since_1970(time: SystemTime) -> (u64, u32) {
 fn write_labels(wire: &mut Wire<'_>, exposition: &Exposition, labels: &[Label<'_>]) {
     wire.0.extend_from_slice(&exposition.constant_wire);
     for &(name, value) in labels {
-        label(wire, name, value);
+        labels::write_protobuf(wire, name, value);
     }
-}
-
-/// Writes one label of a series.
-pub(crate) fn label(wire: &mut Wire<'_>, name: &str, value: &str) {
-    wire.nested(field::metric::LABEL, |wire| {
-        wire.text(field::label::NAME, name);
-        wire.text(field::label::VALUE, value);
-    });
 }
 
 fn write_time(wire: &mut Wire<'_>, field: u8, (seconds, nanos): (u64, u32)) {

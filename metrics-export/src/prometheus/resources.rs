@@ -1,14 +1,14 @@
-//! What is exposed beside a snapshot: what the process uses, as somebody who may ask the system found it.
+//! The families of what the process, its host and the monitor itself use. The caller measures them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::families::{Encoder, Value, single};
-use super::names;
+use super::catalog;
+use super::encoder::{Encoder, Value, single};
 
-/// What the process and its host use, and what the monitor takes itself. What is not known is not exposed.
+/// What the process, its host and the monitor itself use. A field that is `None` is not exposed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Resources {
-    /// Processor time since the process began.
+    /// CPU time since the process started.
     pub cpu_time: Option<Duration>,
     /// Resident memory, in bytes.
     pub resident_bytes: Option<u64>,
@@ -16,21 +16,21 @@ pub struct Resources {
     pub virtual_bytes: Option<u64>,
     /// Open file descriptors.
     pub open_files: Option<u64>,
-    /// File descriptors that may be open.
+    /// The limit of open file descriptors.
     pub max_files: Option<u64>,
-    /// Threads of the process.
+    /// The number of threads.
     pub threads: Option<u64>,
-    /// When the process began.
+    /// When the process started.
     pub started: Option<SystemTime>,
-    /// Bytes that the host received, over all of its interfaces, since it began.
+    /// Bytes that the host received over all interfaces since it started.
     pub network_received_bytes: Option<u64>,
-    /// Bytes that the host sent, over all of its interfaces, since it began.
+    /// Bytes that the host sent over all interfaces since it started.
     pub network_sent_bytes: Option<u64>,
-    /// The longest by which a worker's event loop was late within the last minute.
+    /// The longest delay of a worker's event loop in the last minute.
     pub event_loop_lag: Option<Duration>,
-    /// Times that the history was kept and the process looked at.
+    /// How often the monitor sampled the history and the process.
     pub ticks: Option<u64>,
-    /// How long that took, in all.
+    /// The total time that these samples took.
     pub tick_time: Option<Duration>,
 }
 
@@ -42,18 +42,18 @@ impl Resources {
         };
         let since_1970 = self.started.and_then(|started| started.duration_since(UNIX_EPOCH).ok());
         for (family, value) in [
-            (&names::CPU_SECONDS, seconds(self.cpu_time)),
-            (&names::RESIDENT_BYTES, count(self.resident_bytes)),
-            (&names::VIRTUAL_BYTES, count(self.virtual_bytes)),
-            (&names::OPEN_FILES, count(self.open_files)),
-            (&names::MAX_FILES, count(self.max_files)),
-            (&names::THREADS, count(self.threads)),
-            (&names::START_TIME, seconds(since_1970)),
-            (&names::NETWORK_RECEIVED, count(self.network_received_bytes)),
-            (&names::NETWORK_SENT, count(self.network_sent_bytes)),
-            (&names::EVENT_LOOP_LAG, seconds(self.event_loop_lag)),
-            (&names::TICKS, count(self.ticks)),
-            (&names::TICK_SECONDS, seconds(self.tick_time)),
+            (&catalog::CPU_SECONDS, seconds(self.cpu_time)),
+            (&catalog::RESIDENT_BYTES, count(self.resident_bytes)),
+            (&catalog::VIRTUAL_BYTES, count(self.virtual_bytes)),
+            (&catalog::OPEN_FILES, count(self.open_files)),
+            (&catalog::MAX_FILES, count(self.max_files)),
+            (&catalog::THREADS, count(self.threads)),
+            (&catalog::START_TIME, seconds(since_1970)),
+            (&catalog::NETWORK_RECEIVED, count(self.network_received_bytes)),
+            (&catalog::NETWORK_SENT, count(self.network_sent_bytes)),
+            (&catalog::EVENT_LOOP_LAG, seconds(self.event_loop_lag)),
+            (&catalog::TICKS, count(self.ticks)),
+            (&catalog::TICK_SECONDS, seconds(self.tick_time)),
         ] {
             if let Some(value) = value {
                 single(family, value, to);

@@ -1,17 +1,18 @@
-//! The two text formats. Nothing is allocated but in the buffer that is written to.
+//! The two text formats. The only allocation is the growth of the output buffer.
 
 use std::io::Write;
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use metrics_core::{Exemplar, TraceId};
+use metrics_core::Exemplar;
 
 use super::durations::Durations;
+use super::encoder::{Encoder, Value};
 use super::exposition::Exposition;
-use super::families::{Encoder, Value};
-use super::names::{Family, Kind, Label, TRACE_ID};
+use super::family::{Family, Kind};
+use super::labels::{self, Label, TRACE_ID, escape};
 
-/// Which of the two.
+/// The text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// Version 0.0.4.
@@ -28,7 +29,7 @@ pub(crate) struct Text<'a> {
     /// When counting began, in milliseconds since 1970.
     created_millis: u64,
     family: Option<Family<'a>>,
-    /// Where the family begins.
+    /// Where the family begins in the buffer.
     begin: usize,
     /// Where its first series begins.
     first_series: usize,
@@ -52,14 +53,14 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Ends the whole exposition.
+    /// Ends the exposition.
     pub(crate) fn finish(mut self) {
         if self.dialect == Dialect::OpenMetrics {
             self.text("# EOF\n");
         }
     }
 
-    /// What a family is called in its own lines, where OpenMetrics leaves out a counter's suffix.
+    /// The suffix of a family's name in its `# HELP`, `# TYPE` and `# UNIT` lines: OpenMetrics leaves out a counter's.
     fn family_suffix(&self, family: &Family<'_>) -> &'static str {
         match (family.kind, self.dialect) {
             (Kind::Counter, Dialect::Classic) => "_total",
@@ -67,6 +68,7 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Writes the beginning of a `# HELP`, `# TYPE` or `# UNIT` line.
     fn about(&mut self, family: &Family<'_>, what: &str) {
         self.text("# ");
         self.text(what);
@@ -76,7 +78,7 @@ impl<'a> Text<'a> {
         self.text(" ");
     }
 
-    /// The beginning of a line, up to the last label's value. Gives the place of the labels.
+    /// Writes the beginning of a line, up to the last label. Returns where the labels are in the buffer.
     fn series(&mut self, family: &Family<'_>, suffix: &str, labels: &[Label<'_>]) -> Range<usize> {
         family.name.write(self.out);
         self.text(suffix);
@@ -91,12 +93,12 @@ impl<'a> Text<'a> {
             if self.out.len() > begin {
                 self.out.push(b',');
             }
-            label(self.out, name, value);
+            labels::write_text(self.out, name, value);
         }
         begin..self.out.len()
     }
 
-    /// As [`Text::series`], with labels that were written before.
+    /// Like [`Text::series`], with a copy of labels that were written before.
     fn again(&mut self, family: &Family<'_>, suffix: &str, labels: &Range<usize>) {
         family.name.write(self.out);
         self.text(suffix);
@@ -106,7 +108,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The end of a bucket's line: its upper bound as the last label, its count, and its exemplar.
+    /// Writes the end of a bucket's line: its upper bound as the last label, its count and its exemplar.
     fn bucket(&mut self, bound: &str, count: u64, exemplar: Option<&Exemplar>) {
         self.text(bound);
         integer(self.out, count);
@@ -116,14 +118,14 @@ impl<'a> Text<'a> {
         self.out.push(b'\n');
     }
 
-    /// The end of a line, from behind the labels on.
+    /// Writes the end of a line: everything after the labels.
     fn close(&mut self, labelled: bool, write: impl FnOnce(&mut Vec<u8>)) {
         self.text(if labelled { "} " } else { " " });
         write(self.out);
         self.out.push(b'\n');
     }
 
-    /// When the series began to count, where that is said.
+    /// Writes when the series began to count, if the format and the settings ask for it.
     fn created(&mut self, family: &Family<'_>, labels: &Range<usize>) {
         if self.exposition.created && self.dialect == Dialect::OpenMetrics {
             self.again(family, "_created", labels);
@@ -172,17 +174,17 @@ impl<'a> Encoder<'a> for Text<'a> {
     fn histogram(&mut self, labels: &[Label<'_>], durations: &Durations<'_>) {
         let Some(family) = self.family else { return };
         let (count, exposition) = (durations.count(), self.exposition);
-        let exemplar = durations.exemplar_place(&exposition.bounds).zip(durations.exemplar);
+        let exemplar = durations.exemplar_bucket(&exposition.bounds).zip(durations.exemplar);
         let exemplar = exemplar.filter(|_| self.dialect == Dialect::OpenMetrics);
-        let at = |place| exemplar.filter(|&(its, _)| its == place).map(|(_, exemplar)| exemplar);
+        let at = |bucket| exemplar.filter(|&(its, _)| its == bucket).map(|(_, exemplar)| exemplar);
         let begin = self.out.len();
         let labels = self.series(&family, "_bucket", labels);
         self.out.push(if labels.is_empty() { b'{' } else { b',' });
-        // All buckets' lines begin the same.
+        // The lines of all buckets begin with the same bytes.
         let begin = begin..self.out.len();
         let cumulative = durations.cumulative(&exposition.bounds);
-        for (place, (bound, below)) in exposition.bounds.iter().zip(cumulative).enumerate() {
-            self.bucket(&bound.label, below, at(place));
+        for (bucket, (bound, below)) in exposition.bounds.iter().zip(cumulative).enumerate() {
+            self.bucket(&bound.label, below, at(bucket));
             self.out.extend_from_within(begin.clone());
         }
         self.bucket("le=\"+Inf\"} ", count, at(exposition.bounds.len()));
@@ -200,45 +202,15 @@ impl<'a> Encoder<'a> for Text<'a> {
     }
 }
 
-/// Writes one label. Both dialects escape its value in the same way.
-pub(crate) fn label(out: &mut Vec<u8>, name: &str, value: &str) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"=\"");
-    escape(out, value, true);
-    out.push(b'"');
-}
-
-/// Writes a text with backslashes and line ends escaped, and double quotes where they would end it.
-fn escape(out: &mut Vec<u8>, text: &str, quotes: bool) {
-    let mut written = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escaped = match byte {
-            b'\\' => br"\\",
-            b'\n' => br"\n",
-            b'"' if quotes => br#"\""#,
-            _ => continue,
-        };
-        out.extend_from_slice(&text.as_bytes()[written..at]);
-        out.extend_from_slice(escaped);
-        written = at + 1;
-    }
-    out.extend_from_slice(&text.as_bytes()[written..]);
-}
-
 fn write_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
     out.extend_from_slice(b" # {");
     out.extend_from_slice(TRACE_ID.as_bytes());
     out.extend_from_slice(b"=\"");
-    trace_id(out, exemplar.trace);
+    labels::write_trace_id(out, exemplar.trace);
     out.extend_from_slice(b"\"} ");
     decimal(out, exemplar.nanos, 1_000_000_000);
     out.push(b' ');
     decimal(out, millis(exemplar.time), 1_000);
-}
-
-/// Writes a trace's 32 digits.
-pub(crate) fn trace_id(out: &mut Vec<u8>, trace: TraceId) {
-    write!(out, "{trace}").expect("a vector takes all that is written");
 }
 
 /// Milliseconds since 1970.
@@ -246,33 +218,33 @@ fn millis(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Writes the shortest number that reads back as the same.
+/// Writes the shortest text that parses back to the same number.
 fn number(out: &mut Vec<u8>, value: f64) {
     let written = match value {
         f64::INFINITY => out.write_all(b"+Inf"),
         f64::NEG_INFINITY => out.write_all(b"-Inf"),
-        // `NaN`, or with a point or an exponent.
+        // `NaN`, or a number with a decimal point or an exponent.
         _ => write!(out, "{value:?}"),
     };
-    written.expect("a vector takes all that is written");
+    written.expect("writing to a vector never fails");
 }
 
 fn integer(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Writes `value / unit` exactly; `unit` is a power of ten. Always with a point, as OpenMetrics has it.
+/// Writes `value / unit` exactly, where `unit` is a power of ten. Always has a decimal point, as OpenMetrics wants.
 fn decimal(out: &mut Vec<u8>, value: u64, unit: u64) {
     integer(out, value / unit);
     out.push(b'.');
-    let (mut rest, mut place) = (value % unit, unit / 10);
+    let (mut rest, mut digit_unit) = (value % unit, unit / 10);
     loop {
-        out.push(b'0' + (rest / place) as u8);
-        rest %= place;
+        out.push(b'0' + (rest / digit_unit) as u8);
+        rest %= digit_unit;
         if rest == 0 {
             return;
         }
-        place /= 10;
+        digit_unit /= 10;
     }
 }
 
@@ -303,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_read_back_as_the_same() {
+    fn numbers_parse_back_to_the_same_value() {
         for (value, text) in [
             (0.0, "0.0"),
             (-1.5, "-1.5"),
@@ -315,12 +287,5 @@ mod tests {
         ] {
             assert_eq!(written(|out| number(out, value)), text);
         }
-    }
-
-    #[test]
-    fn only_what_would_end_a_text_is_escaped() {
-        assert_eq!(written(|out| label(out, "route", "a\\b\"c\nd\r\0é")), "route=\"a\\\\b\\\"c\\nd\r\0é\"");
-        assert_eq!(written(|out| escape(out, "say \"\\\"\n", false)), "say \"\\\\\"\\n");
-        assert_eq!(written(|out| escape(out, "", true)), "");
     }
 }

@@ -1,4 +1,4 @@
-//! What is allocated: nothing by a text format, once the buffer is large enough.
+//! Allocations of a scrape: a text format makes none once the buffer is large enough.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -7,24 +7,24 @@ use metrics_export::prometheus::{Exposition, Format};
 
 use crate::snapshots::{exporters, resources, with_everything};
 
-/// The system's allocator, counting what the calling thread asks for.
+/// The system's allocator, with a count of each thread's allocations.
 struct Counting;
 
 thread_local! {
-    /// How often the calling thread asked for memory.
+    /// The number of allocations of the calling thread.
     pub(crate) static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: every call is handed on as it came; counting touches a thread-local that needs neither memory nor a destructor.
+// SAFETY: every call is forwarded unchanged; the count is a thread-local that needs neither memory nor a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are the ones that `System` asks for.
+        // SAFETY: the caller upholds the contract of `alloc`, which is that of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as in `alloc`; `pointer` came from `System`, since all of ours do.
+        // SAFETY: as in `alloc`; `pointer` came from `System`, since `alloc` returns no others.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -33,7 +33,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn a_text_allocates_nothing_from_the_second_time_on() {
+fn a_text_format_allocates_nothing_from_the_second_scrape_on() {
     let (snapshot, exporters) = (with_everything(), exporters());
     let exposition =
         Exposition::builder().top_consumers(10).constant_label("env", "prod").created(true).build().unwrap();

@@ -1,4 +1,4 @@
-//! A whole process's recorder, and a crate of others that emits to it.
+//! The facade as the recorder of the whole process, and of `tokio-metrics`.
 
 use metrics::Key;
 use metrics_core::{MetricFigures, Registry};
@@ -13,7 +13,7 @@ fn figures(registry: &Registry, name: &str) -> Option<MetricFigures> {
 }
 
 #[test]
-fn what_every_thread_of_the_process_emits_is_taken_once_installed() {
+fn an_installed_facade_records_what_every_thread_emits() {
     let registry = Registry::new();
     let facade = Facade::new(registry.clone()).install().unwrap();
     let threads = (0..4).map(|_| {
@@ -31,7 +31,7 @@ fn what_every_thread_of_the_process_emits_is_taken_once_installed() {
 }
 
 #[test]
-fn a_macro_at_the_call_site_allocates_nothing_from_the_second_time_on() {
+fn a_macro_allocates_nothing_from_the_second_call_on() {
     let facade = Facade::new(Registry::new());
     metrics::with_local_recorder(&facade, || {
         let emit = || {
@@ -47,7 +47,7 @@ fn a_macro_at_the_call_site_allocates_nothing_from_the_second_time_on() {
 }
 
 #[test]
-fn what_tokio_metrics_tells_of_a_runtime_is_in_the_registry() {
+fn tokio_metrics_reports_a_runtime_into_the_registry() {
     let registry = Registry::new();
     let facade = Facade::new(registry.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

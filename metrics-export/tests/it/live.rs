@@ -1,4 +1,4 @@
-//! Scrapes while requests are recorded and the registry is reset.
+//! Scrapes while threads record and the registry is reset.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use metrics_export::prometheus::{Exposition, Format};
 use crate::parser::parse;
 
 #[test]
-fn no_counter_goes_down_and_every_count_is_the_sum_of_its_statuses_under_load() {
+fn under_load_no_counter_decreases_and_each_count_is_the_sum_of_its_statuses() {
     let registry = Registry::new();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What is exposed reads back as what was recorded.
+//! Each format parses back to what was recorded.
 
 mod allocations;
 #[cfg(feature = "facade")]

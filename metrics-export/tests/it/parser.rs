@@ -1,8 +1,8 @@
-//! A small parser of both text formats: as strict as their descriptions, and written without a look at the writer.
+//! A small parser of both text formats. It is as strict as their specifications and shares no code with the writer.
 
 use std::collections::BTreeMap;
 
-/// One line with a value.
+/// One sample line.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) name: String,
@@ -10,7 +10,7 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// One family: what is said of it, and its lines.
+/// One family: its metadata and its samples.
 #[derive(Debug, Default)]
 pub(crate) struct Family {
     pub(crate) help: String,
@@ -19,11 +19,11 @@ pub(crate) struct Family {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// All families by name, in the names of their own lines. Panics where the text is not well-formed.
+/// Returns all families by the names in their metadata lines. Panics if the text is malformed.
 pub(crate) fn parse(text: &str) -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut current = String::new();
-    assert!(text.ends_with('\n'), "the last line is not ended");
+    assert!(text.ends_with('\n'), "the last line has no line feed");
     let mut lines = text.split('\n').filter(|line| !line.is_empty());
     for line in lines.by_ref() {
         if line == "# EOF" {
@@ -33,11 +33,11 @@ pub(crate) fn parse(text: &str) -> BTreeMap<String, Family> {
             let mut words = about.splitn(3, ' ');
             let (what, name, rest) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
             if name != current {
-                assert!(!families.contains_key(name), "{name} comes twice");
+                assert!(!families.contains_key(name), "{name} occurs twice");
                 current = name.to_owned();
             }
             let family = families.entry(name.to_owned()).or_default();
-            assert!(family.samples.is_empty(), "{line} comes behind a sample");
+            assert!(family.samples.is_empty(), "{line} follows a sample");
             match what {
                 "HELP" => family.help = unescape(rest),
                 "TYPE" => family.kind = rest.to_owned(),
@@ -47,10 +47,10 @@ pub(crate) fn parse(text: &str) -> BTreeMap<String, Family> {
             continue;
         }
         let sample = sample(line);
-        assert!(sample.name.starts_with(&current), "{line} is not of {current}");
+        assert!(sample.name.starts_with(&current), "{line} does not belong to {current}");
         families.get_mut(&current).unwrap().samples.push(sample);
     }
-    assert_eq!(lines.next(), None, "there is something behind the end");
+    assert_eq!(lines.next(), None, "something follows the EOF");
     families
 }
 
@@ -72,7 +72,7 @@ fn sample(line: &str) -> Sample {
                 })
                 .unwrap();
             let before = labels.insert(label.to_owned(), unescape(&quoted[..ends]));
-            assert_eq!(before, None, "{label} comes twice in {line}");
+            assert_eq!(before, None, "{label} occurs twice in {line}");
             rest = &quoted[ends + 1..];
             rest = rest.strip_prefix(',').unwrap_or(rest);
         }

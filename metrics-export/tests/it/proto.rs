@@ -1,6 +1,6 @@
-//! A small reader of protobuf's wire format: fields by number, whatever they mean.
+//! A small parser of protobuf's wire format: fields by number, without a schema.
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Field {
     Varint(u64),
@@ -8,7 +8,7 @@ pub(crate) enum Field {
     Bytes(Vec<u8>),
 }
 
-/// A message: its fields in their order.
+/// A message: its fields in order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Message(Vec<(u64, Field)>);
 
@@ -38,7 +38,7 @@ impl Message {
     pub(crate) fn messages(&self, number: u64) -> Vec<Self> {
         let bytes = self.all(number).map(|field| match field {
             Field::Bytes(bytes) => Self::parse(bytes),
-            other => panic!("{other:?} is no message"),
+            other => panic!("{other:?} is not a message"),
         });
         bytes.collect()
     }
@@ -46,14 +46,14 @@ impl Message {
     pub(crate) fn text(&self, number: u64) -> String {
         match self.all(number).next() {
             Some(Field::Bytes(bytes)) => String::from_utf8(bytes.clone()).unwrap(),
-            other => panic!("{other:?} is no text"),
+            other => panic!("{other:?} is not a text"),
         }
     }
 
     pub(crate) fn uint(&self, number: u64) -> u64 {
         match self.all(number).next() {
             Some(&Field::Varint(value)) => value,
-            other => panic!("{other:?} is no number"),
+            other => panic!("{other:?} is not a number"),
         }
     }
 
@@ -64,11 +64,11 @@ impl Message {
     pub(crate) fn double(&self, number: u64) -> f64 {
         match self.all(number).next() {
             Some(&Field::Double(value)) => value,
-            other => panic!("{other:?} is no double"),
+            other => panic!("{other:?} is not a double"),
         }
     }
 
-    /// A packed list of signed numbers; empty if there is none.
+    /// A packed list of signed numbers; empty if the field is missing.
     pub(crate) fn sints(&self, number: u64) -> Vec<i64> {
         let Some(Field::Bytes(bytes)) = self.all(number).next() else { return Vec::new() };
         let (mut bytes, mut values) = (bytes.as_slice(), Vec::new());
@@ -79,7 +79,7 @@ impl Message {
     }
 }
 
-/// Messages one after the other, each behind its length.
+/// Parses length-delimited messages.
 pub(crate) fn delimited(mut bytes: &[u8]) -> Vec<Message> {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
@@ -97,9 +97,9 @@ fn take<'a>(bytes: &mut &'a [u8], length: usize) -> &'a [u8] {
 
 fn varint(bytes: &mut &[u8]) -> u64 {
     let mut value = 0;
-    for place in 0.. {
+    for position in 0.. {
         let byte = take(bytes, 1)[0];
-        value |= u64::from(byte & 0x7f) << (7 * place);
+        value |= u64::from(byte & 0x7f) << (7 * position);
         if byte & 0x80 == 0 {
             break;
         }

@@ -1,4 +1,4 @@
-//! Protobuf, read back by the field numbers of Prometheus' `metrics.proto`.
+//! Protobuf, parsed back by the field numbers of Prometheus' `metrics.proto`.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ fn labels(metric: &Message) -> BTreeMap<String, String> {
     metric.messages(1).iter().map(|label| (label.text(1), label.text(2))).collect()
 }
 
-/// Upper bounds and counts of the native buckets, as a scraper reads spans and deltas.
+/// Decodes spans and deltas as a scraper does: upper bound and count of each native bucket.
 fn native(histogram: &Message) -> Vec<(f64, i64)> {
     let per_octave = 2_f64.powi(histogram.sint(5) as i32);
     let (mut index, mut count, mut buckets) = (0, 0, Vec::new());
@@ -40,7 +40,7 @@ fn native(histogram: &Message) -> Vec<(f64, i64)> {
 }
 
 #[test]
-fn families_say_what_they_are() {
+fn each_family_has_its_kind_its_unit_and_its_series() {
     let exposition = Exposition::builder().top_consumers(3).build().unwrap();
     let mut buffer = Vec::new();
     exposition.render_with(&with_everything(), &resources(), &exporters(), Format::Protobuf, &mut buffer);
@@ -53,7 +53,7 @@ fn families_say_what_they_are() {
     assert_eq!(about["http_consumer_requests_total"], (0, 3));
     let durations = families.iter().find(|family| family.text(1) == "http_request_duration_seconds").unwrap();
     assert_eq!(durations.text(5), "seconds");
-    // The application's own, and what the process uses.
+    // The application's metrics, exporters and the process.
     assert_eq!(about["jobs_total"], (0, 1));
     assert_eq!(about["depth"], (1, 1));
     assert_eq!(about["metrics_exporter_windows_total"], (0, 8));
@@ -69,7 +69,7 @@ fn families_say_what_they_are() {
 }
 
 #[test]
-fn an_exemplar_is_on_the_bucket_that_it_is_in() {
+fn an_exemplar_is_on_its_own_bucket() {
     let exposition = Exposition::builder().duration_bounds([0.001, 0.002, 0.003]).build().unwrap();
     let families = delimited(&rendered(&exposition, &with_everything(), Format::Protobuf));
     let durations = families.iter().find(|family| family.text(1) == "http_request_duration_seconds").unwrap();
@@ -88,11 +88,11 @@ fn an_exemplar_is_on_the_bucket_that_it_is_in() {
 }
 
 #[test]
-fn a_quantile_of_the_native_histogram_is_off_by_less_than_stated() {
+fn a_quantile_of_the_native_histogram_is_within_the_stated_error() {
     for (digits, error) in [(1, 0.125), (2, 0.015), (3, 0.0033)] {
         let registry = Registry::builder().significant_digits(digits).build().unwrap();
         let root = registry.endpoint("GET", "/");
-        // Spread evenly over 20 octaves, with nothing in step with any bucket.
+        // Spread evenly over 20 octaves, at a ratio unrelated to any bucket width.
         let mut nanos: Vec<_> = (0..20_000).map(|i| (2_000.0 * 1.000_693_f64.powi(i)) as u64).collect();
         nanos.iter().for_each(|&nanos| registry.record_nanos(root, 200, nanos));
         nanos.sort_unstable();
@@ -117,7 +117,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn it_says_the_same_as_the_text_and_counts_each_duration_in_one_native_bucket(
+    fn protobuf_equals_the_text_and_each_duration_is_in_one_native_bucket(
         traffic in traffic(),
         granularity in granularity(),
         digits in 1_u8..=3,

@@ -1,4 +1,4 @@
-//! Snapshots to expose.
+//! Snapshots for the tests of all formats.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,10 +7,10 @@ use metrics_export::prometheus::Resources;
 use metrics_export::push::Counts;
 use proptest::prelude::*;
 
-/// What was recorded of one endpoint: how requests ended, and how long they took.
+/// The calls of one endpoint: outcome and nanoseconds.
 pub(crate) type Calls = Vec<(Outcome, u64)>;
 
-/// Texts that try to end what they are in, or look like something else.
+/// Texts that try to break out of a quoted value, or that look like syntax.
 pub(crate) fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("\\".to_owned()),
@@ -39,12 +39,12 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-/// Durations spread over the octaves, some of them clamped.
+/// Durations in all octaves, some of them clamped.
 fn nanos() -> impl Strategy<Value = u64> {
     (0_u32..38).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits))
 }
 
-/// What some endpoints with hostile names were called with.
+/// Calls of endpoints with hostile names.
 pub(crate) fn traffic() -> impl Strategy<Value = Vec<(String, Calls)>> {
     prop::collection::vec((hostile(), prop::collection::vec((outcome(), nanos()), 1..30)), 1..6)
 }
@@ -53,7 +53,7 @@ pub(crate) fn granularity() -> impl Strategy<Value = Granularity> {
     prop_oneof![Just(Granularity::Outcome), Just(Granularity::Class), Just(Granularity::Exact)]
 }
 
-/// A registry that was called so.
+/// A registry with these calls.
 pub(crate) fn recorded(granularity: Granularity, digits: u8, traffic: &[(String, Calls)]) -> Registry {
     let registry = Registry::builder().granularity(granularity).significant_digits(digits).build().unwrap();
     let recorder = registry.recorder();
@@ -66,7 +66,7 @@ pub(crate) fn recorded(granularity: Granularity, digits: u8, traffic: &[(String,
     registry
 }
 
-/// A snapshot with something in every family.
+/// A snapshot with a series in every family.
 pub(crate) fn with_everything() -> Snapshot {
     let registry = Registry::new();
     let recorder = registry.recorder();
@@ -90,10 +90,10 @@ pub(crate) fn with_everything() -> Snapshot {
     registry.snapshot()
 }
 
-/// The trace of the request that failed.
+/// The trace of the failed request.
 pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// All that can be known of a process.
+/// Resources with all fields known.
 pub(crate) fn resources() -> Resources {
     Resources {
         cpu_time: Some(Duration::from_millis(1_250)),
@@ -111,7 +111,7 @@ pub(crate) fn resources() -> Resources {
     }
 }
 
-/// Two destinations, of which one has never taken anything.
+/// Two exporters; the second one has never succeeded.
 pub(crate) fn exporters() -> Vec<Counts> {
     let works = Counts {
         exporter: "otlp".to_owned(),

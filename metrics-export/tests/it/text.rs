@@ -1,4 +1,4 @@
-//! Both text formats, read back.
+//! Both text formats, parsed back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn families(snapshot: &Snapshot, format: Format) -> BTreeMap<String, Family> {
     parse(&rendered(&Exposition::new(), snapshot, format))
 }
 
-/// The samples of a family by the values of these labels, added up.
+/// Sums up the samples of a family by the values of these labels.
 fn sums(samples: &[Sample], name: &str, labels: &[&str]) -> BTreeMap<Vec<String>, f64> {
     let mut sums = BTreeMap::new();
     for sample in samples.iter().filter(|sample| sample.name == name) {
@@ -33,29 +33,29 @@ fn sums(samples: &[Sample], name: &str, labels: &[&str]) -> BTreeMap<Vec<String>
 }
 
 #[test]
-fn text_is_what_version_0_0_4_says() {
+fn text_follows_version_0_0_4() {
     let registry = Registry::new();
     registry.record_nanos(registry.endpoint("GET", "/a\"b\\c\nd"), 200, 2_500_000);
     let exposition =
         Exposition::builder().duration_bounds([0.001, 1.0]).constant_label("env", "a\"b").build().unwrap();
     let text = rendered(&exposition, &registry.snapshot(), Format::Text);
-    let begins = r##"# HELP http_requests_total Requests that got a response, by its status.
+    let begins = r##"# HELP http_requests_total Requests that got a response, by status.
 # TYPE http_requests_total counter
 http_requests_total{env="a\"b",method="GET",route="/a\"b\\c\nd",status="200"} 1
-# HELP http_requests_aborted_total Requests whose client went away before there was a response.
+# HELP http_requests_aborted_total Requests whose client disconnected before the response.
 # TYPE http_requests_aborted_total counter
 http_requests_aborted_total{env="a\"b",method="GET",route="/a\"b\\c\nd"} 0
-# HELP http_requests_panicked_total Requests that panicked before there was a response.
+# HELP http_requests_panicked_total Requests that panicked before the response.
 # TYPE http_requests_panicked_total counter
 http_requests_panicked_total{env="a\"b",method="GET",route="/a\"b\\c\nd"} 0
-# HELP http_request_duration_seconds How long requests took. Counts all, also those that were aborted or panicked.
+# HELP http_request_duration_seconds Durations of requests, including aborted and panicked ones.
 # TYPE http_request_duration_seconds histogram
 http_request_duration_seconds_bucket{env="a\"b",method="GET",route="/a\"b\\c\nd",status_class="2xx",le="0.001"} 0
 http_request_duration_seconds_bucket{env="a\"b",method="GET",route="/a\"b\\c\nd",status_class="2xx",le="1.0"} 1
 http_request_duration_seconds_bucket{env="a\"b",method="GET",route="/a\"b\\c\nd",status_class="2xx",le="+Inf"} 1
 http_request_duration_seconds_sum{env="a\"b",method="GET",route="/a\"b\\c\nd",status_class="2xx"} 0.0025
 http_request_duration_seconds_count{env="a\"b",method="GET",route="/a\"b\\c\nd",status_class="2xx"} 1
-# HELP http_requests_in_flight Requests that are under way.
+# HELP http_requests_in_flight Requests in flight.
 # TYPE http_requests_in_flight gauge
 http_requests_in_flight{env="a\"b"} 0
 "##;
@@ -64,7 +64,7 @@ http_requests_in_flight{env="a\"b"} 0
 }
 
 #[test]
-fn openmetrics_has_units_an_end_and_creation_times_where_they_are_asked_for() {
+fn openmetrics_has_units_an_eof_and_creation_times_if_asked_for() {
     let registry = Registry::new();
     registry.record_nanos(registry.endpoint("GET", "/"), 200, 2_500_000);
     let snapshot = registry.snapshot();
@@ -76,7 +76,7 @@ fn openmetrics_has_units_an_end_and_creation_times_where_they_are_asked_for() {
     let created = created.trim_end_matches('0');
     let created = if created.ends_with('.') { format!("{created}0") } else { created.to_owned() };
     let duration = format!(
-        r##"# HELP http_request_duration_seconds How long requests took. Counts all, also those that were aborted or panicked.
+        r##"# HELP http_request_duration_seconds Durations of requests, including aborted and panicked ones.
 # TYPE http_request_duration_seconds histogram
 # UNIT http_request_duration_seconds seconds
 http_request_duration_seconds_bucket{{method="GET",route="/",status_class="2xx",le="1.0"}} 1
@@ -102,7 +102,7 @@ http_requests_created{{method="GET",route="/",status="200"}} {created}
 }
 
 #[test]
-fn consumers_are_those_with_the_most_calls_and_only_where_they_are_asked_for() {
+fn the_top_consumers_are_those_with_the_most_calls_and_only_if_asked_for() {
     let snapshot = with_everything();
     assert!(!rendered(&Exposition::new(), &snapshot, Format::Text).contains("http_consumer"));
     let exposition = Exposition::builder().top_consumers(2).build().unwrap();
@@ -115,14 +115,14 @@ fn consumers_are_those_with_the_most_calls_and_only_where_they_are_asked_for() {
 }
 
 #[test]
-fn metrics_of_the_applications_own_are_families_of_their_kind() {
+fn the_applications_metrics_are_families_of_their_kind() {
     let exposition = Exposition::builder().duration_bounds([0.01, 0.1]).build().unwrap();
     let text = rendered(&exposition, &with_everything(), Format::OpenMetrics);
-    let own = r##"# HELP cache_lookups How often something was looked for, by whether it was found.
+    let own = r##"# HELP cache_lookups Lookups, by whether they were a hit or a miss.
 # TYPE cache_lookups counter
 cache_lookups_total{result="hit"} 1
 cache_lookups_total{result="miss"} 0
-# HELP db_duration_seconds How long it took, timed by the application.
+# HELP db_duration_seconds Durations, timed by the application.
 # TYPE db_duration_seconds histogram
 # UNIT db_duration_seconds seconds
 db_duration_seconds_bucket{le="0.01"} 0
@@ -130,13 +130,13 @@ db_duration_seconds_bucket{le="0.1"} 1
 db_duration_seconds_bucket{le="+Inf"} 1
 db_duration_seconds_sum 0.02
 db_duration_seconds_count 1
-# HELP depth Kept by the application.
+# HELP depth Set by the application.
 # TYPE depth gauge
 depth -1.25
 # HELP jobs Counted by the application.
 # TYPE jobs counter
 jobs_total 7
-# HELP unused_duration_seconds How long it took, timed by the application.
+# HELP unused_duration_seconds Durations, timed by the application.
 # TYPE unused_duration_seconds histogram
 # UNIT unused_duration_seconds seconds
 unused_duration_seconds_bucket{le="0.01"} 0
@@ -144,7 +144,7 @@ unused_duration_seconds_bucket{le="0.1"} 0
 unused_duration_seconds_bucket{le="+Inf"} 0
 unused_duration_seconds_sum 0.0
 unused_duration_seconds_count 0
-# HELP users Distinct values of the day (UTC), to within 1.15 % (standard error).
+# HELP users Distinct values today (UTC); standard error 1.15 %.
 # TYPE users gauge
 users 1
 # HELP metrics_core_metrics_hidden "##;
@@ -152,7 +152,7 @@ users 1
 }
 
 #[test]
-fn of_metrics_that_would_be_called_the_same_one_is_shown_and_none_meets_a_family_of_ours() {
+fn of_metrics_with_a_name_clash_one_is_written_and_none_clashes_with_a_family_of_ours() {
     let registry = Registry::new();
     registry.gauge("app_http_requests_total").unwrap().set(1.0);
     registry.counter("http_requests").unwrap().add(2);
@@ -168,7 +168,7 @@ fn of_metrics_that_would_be_called_the_same_one_is_shown_and_none_meets_a_family
         Format::Text,
         &mut buffer,
     );
-    // Fails on a family that is there twice.
+    // The parser fails on a family that occurs twice.
     let families = parse(&String::from_utf8(buffer).unwrap());
     let value = |name: &str| families[name].samples[0].value;
     assert_eq!(value("app_http_requests_total"), 1.0);
@@ -179,7 +179,7 @@ fn of_metrics_that_would_be_called_the_same_one_is_shown_and_none_meets_a_family
 }
 
 #[test]
-fn what_the_process_uses_has_the_names_that_all_clients_have() {
+fn process_metrics_have_the_standard_names_and_appear_only_if_known() {
     let exposition = Exposition::new();
     let mut buffer = Vec::new();
     exposition.render_with(&with_everything(), &resources(), &exporters(), Format::Text, &mut buffer);
@@ -205,7 +205,7 @@ fn what_the_process_uses_has_the_names_that_all_clients_have() {
 }
 
 #[test]
-fn what_became_of_what_was_sent_is_told_by_destination() {
+fn exporter_counts_are_labelled_by_exporter_and_outcome() {
     let exposition = Exposition::new();
     let mut buffer = Vec::new();
     exposition.render_with(&with_everything(), &resources(), &exporters(), Format::OpenMetrics, &mut buffer);
@@ -238,7 +238,7 @@ fn what_became_of_what_was_sent_is_told_by_destination() {
 }
 
 #[test]
-fn an_exemplar_is_on_the_bucket_that_it_is_in_and_in_openmetrics_only() {
+fn an_exemplar_is_on_its_own_bucket_and_in_openmetrics_only() {
     let registry = Registry::new();
     let recorder = registry.recorder();
     let [slow, failed] = ["/slow", "/failed"].map(|route| registry.endpoint("GET", route));
@@ -275,7 +275,7 @@ fn an_exemplar_is_on_the_bucket_that_it_is_in_and_in_openmetrics_only() {
 }
 
 #[test]
-fn opentelemetrys_names_are_those_of_its_conventions() {
+fn opentelemetry_names_follow_its_semantic_conventions() {
     let granularity = metrics_core::Granularity::Exact;
     let calls = vec![(Outcome::Status(204), 1_000), (Outcome::Status(201), 1_000), (Outcome::Aborted, 1_000)];
     let snapshot = recorded(granularity, 2, &[("/".to_owned(), calls)]).snapshot();
@@ -305,7 +305,7 @@ fn opentelemetrys_names_are_those_of_its_conventions() {
 }
 
 #[test]
-fn counters_go_on_over_a_reset() {
+fn a_reset_does_not_change_counters() {
     let registry = Registry::new();
     let root = registry.endpoint("GET", "/");
     registry.record_nanos(root, 200, 1_000);
@@ -315,7 +315,7 @@ fn counters_go_on_over_a_reset() {
 }
 
 #[test]
-fn a_family_without_series_is_left_out_and_a_counter_begins_at_zero() {
+fn a_family_without_series_is_left_out_and_a_counter_starts_at_zero() {
     let nothing = families(&Registry::new().snapshot(), Format::Text);
     assert!(!nothing.contains_key("http_requests_total"));
     assert_eq!(nothing["http_requests_in_flight"].samples[0].value, 0.0);
@@ -329,10 +329,10 @@ fn a_family_without_series_is_left_out_and_a_counter_begins_at_zero() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// The same series with the same values in both, each with its labels as they went in; no bucket below the one before
-    /// it; and every sum that the docs promise.
+    /// Both texts have the same series with the same values, labels are unchanged, buckets never decrease, and the sums that
+    /// the docs promise hold.
     #[test]
-    fn what_was_recorded_reads_back(
+    fn text_parses_back_to_what_was_recorded(
         traffic in traffic(),
         granularity in granularity(),
         digits in 1_u8..=3,

@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(rules(new().alert(errors())).len(), 4);
         assert_eq!(named(rules(new().alert(errors()))), Some(("errors".to_owned(), 3.0)));
         let error = refused(|b| b.alert(errors()).alert(errors()));
-        assert_eq!(error, "two rules are called \"errors\"; allowed: one rule a name");
+        assert_eq!(error, "rule \"errors\" is defined twice; allowed: one rule per name");
     }
 
     #[cfg(feature = "alert-toml")]

@@ -2,12 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
-use metrics_export::json::{Answer, Failure};
+use metrics_export::json::{Failure, Success};
 use serde::Serialize;
 
 /// The body of a successful answer.
 pub(crate) fn success(data: impl Serialize) -> Vec<u8> {
-    json(&Answer::new(data))
+    json(&Success::new(data))
 }
 
 /// A failed answer. `code` is for programs and in snake case; `message` is for people, and says what is allowed.

@@ -89,7 +89,7 @@ fn an_alertmanager_sees_an_alert_while_it_fires_and_no_longer() {
     assert_eq!(alert["status"]["state"], "active");
     let labels = serde_json::json!({"alertname": "error_rate", "service": "shop", "severity": "warning"});
     assert_eq!(alert["labels"], labels);
-    assert_eq!(alert["annotations"]["summary"], "error_rate is 100 %, above 5 % over 1m");
+    assert_eq!(alert["annotations"]["summary"], "error rate 100 % over 1 min (limit 5 %)");
 
     for i in 0..50 {
         client.send("GET", &format!("/items/{i}"));

@@ -74,7 +74,7 @@ fn traffic_that_breaks_the_default_rules_makes_them_fire_and_better_traffic_reso
         (&first["value"], &first["threshold"], &first["route"]),
         (&100.0.into(), &5.0.into(), &Value::Null)
     );
-    assert_eq!(first["summary"], "error_rate is 100 %, above 5 % over 5m");
+    assert_eq!(first["summary"], "error rate 100 % over 5 min (limit 5 %)");
     assert!(first["since"].as_str().unwrap().ends_with('Z'));
 
     for i in 0..700 {
@@ -122,7 +122,7 @@ fn a_webhook_that_fails_twice_gets_each_notice_in_the_end() {
     client.send("GET", "/fails");
     let (path, first) = receiver.next();
     assert_eq!(path, "/hook?key=hunter2");
-    assert_eq!(first["text"], "[firing] shop: error_rate is 100 %, above 5 % over 1m (warning)");
+    assert_eq!(first["text"], "[firing, warning] shop: error rate 100 % over 1 min (limit 5 %)");
     assert_eq!((&first["service"], &first["notices"][0]["value"]), (&"shop".into(), &100.0.into()));
     assert_eq!([receiver.next().1, receiver.next().1], [first.clone(), first]);
 
@@ -131,8 +131,8 @@ fn a_webhook_that_fails_twice_gets_each_notice_in_the_end() {
     }
     let (_, resolved) = receiver.next();
     let text = resolved["text"].as_str().unwrap();
-    assert!(text.starts_with("[resolved] shop: error_rate is "), "{text}");
-    assert!(text.ends_with(" %, not above 5 % over 1m (warning)"), "{text}");
+    assert!(text.starts_with("[resolved, warning] shop: error rate "), "{text}");
+    assert!(text.ends_with(" % over 1 min (limit 5 %)"), "{text}");
     let answer = alerts(&client, |answer| answer["delivery"]["destinations"][0]["sent"] == 2);
     let expected = serde_json::json!({
         "destination": "webhook", "sent": 2, "dropped": 0, "failed": 0, "retried": 2, "queued": 0, "last_error": null

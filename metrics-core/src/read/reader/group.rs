@@ -9,9 +9,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::histogram::Layout;
 use crate::histogram::{Histogram, Sum};
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
-use crate::layout::Layout;
 use crate::read::snapshot::{Extremes, GroupSnapshot};
 use crate::record::cell::{Bytes, Header, Moment, Patience, Reading, Seen};
 use crate::record::place::Places;

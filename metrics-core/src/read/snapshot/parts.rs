@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::business::{MetricSnapshot, MetricState};
 use crate::histogram::Histogram;
+use crate::histogram::Layout;
 use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
-use crate::layout::Layout;
 use crate::read::snapshot::{
     ConsumerSnapshot, EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapshot, merge_groups,
 };
@@ -208,7 +208,7 @@ impl Histogram {
     pub fn limited_to_digits(self, digits: u8) -> Result<Self, PartsError> {
         let fewer = Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
         let own = self.layout();
-        if fewer.half() >= own.half() {
+        if fewer.buckets_per_octave() >= own.buckets_per_octave() {
             return Ok(self);
         }
         // A bucket lies in one of the wider ones as a whole: both begin at multiples of powers of two.

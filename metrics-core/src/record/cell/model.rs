@@ -1,6 +1,6 @@
 //! Loom's models of a cell.
 
-use super::reading::{Buckets, Header};
+use super::reading::{BucketCopy, Header};
 use super::*;
 use crate::sync::model;
 use loom::sync::Arc;
@@ -43,7 +43,7 @@ fn the_buckets_hold_at_least_what_the_header_counts() {
         // Into a block that is there, and into one that is not.
         let (cell, writer) = written_to(&[(0, 16), (1, 3)]);
         let mut header = Header::blank();
-        let mut buckets = Buckets::new(Layout::ONE_DIGIT);
+        let mut buckets = BucketCopy::new(Layout::ONE_DIGIT);
         cell.read_header(&mut header);
         cell.read_buckets(&mut buckets);
         let mut sums = vec![0; Layout::ONE_DIGIT.buckets()];

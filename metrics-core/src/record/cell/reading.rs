@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{Block, Cell, RARE, RECENT};
-use crate::layout::{Layout, MAX_OCTAVES};
+use crate::histogram::{Layout, MAX_OCTAVES};
 use crate::record::place::COUNTS;
 use crate::record::prefetch::prefetch;
 use crate::sync::{Ordering, fence};
@@ -25,9 +25,9 @@ const RECENT_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 8 };
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) header: Header,
-    buckets: Buckets,
+    buckets: BucketCopy,
     /// The buckets as they were before the header.
-    before: Buckets,
+    before: BucketCopy,
 }
 
 /// What [`Reading`] holds of all but the buckets.
@@ -103,7 +103,7 @@ impl Patience {
 
 impl Reading {
     pub(crate) fn new(layout: Layout) -> Self {
-        Self { header: Header::blank(), buckets: Buckets::new(layout), before: Buckets::new(layout) }
+        Self { header: Header::blank(), buckets: BucketCopy::new(layout), before: BucketCopy::new(layout) }
     }
 
     /// Adds the buckets to `sums`, which has one place for each of the layout's. Gives the span of octaves that has
@@ -113,7 +113,7 @@ impl Reading {
     }
 }
 
-impl<const HALF: usize> Cell<HALF> {
+impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
     /// Grows with everything that is written. As long as it stays at [`Header::changes`], what was read at one moment
     /// still is what the cell holds.
     ///
@@ -148,7 +148,7 @@ impl<const HALF: usize> Cell<HALF> {
         let mut span = 0..0;
         // ORDERING: as in `read_buckets`.
         for (octave, block) in self.octaves() {
-            let sums = &mut sums[octave * HALF..][..HALF];
+            let sums = &mut sums[octave * BUCKETS_PER_OCTAVE..][..BUCKETS_PER_OCTAVE];
             sums.iter_mut()
                 .zip(&block.0)
                 .for_each(|(sum, count)| *sum = sum.wrapping_add(count.load(Ordering::Relaxed)));
@@ -269,10 +269,10 @@ impl<const HALF: usize> Cell<HALF> {
     }
 
     /// ORDERING: Relaxed; the header was read before, and its fences order the buckets after the records that it counts.
-    pub(super) fn read_buckets(&self, copy: &mut Buckets) {
+    pub(super) fn read_buckets(&self, copy: &mut BucketCopy) {
         copy.octaves = 0;
         for (octave, block) in self.octaves() {
-            let copies = &mut copy.counts[octave * HALF..][..HALF];
+            let copies = &mut copy.counts[octave * BUCKETS_PER_OCTAVE..][..BUCKETS_PER_OCTAVE];
             copies.iter_mut().zip(&block.0).for_each(|(copy, count)| *copy = count.load(Ordering::Relaxed));
             copy.octaves |= 1 << octave;
         }
@@ -280,7 +280,7 @@ impl<const HALF: usize> Cell<HALF> {
     }
 
     /// The octaves that have a block.
-    fn octaves(&self) -> impl Iterator<Item = (usize, &Block<HALF>)> {
+    fn octaves(&self) -> impl Iterator<Item = (usize, &Block<BUCKETS_PER_OCTAVE>)> {
         let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
         let octaves = Self::LAYOUT.octaves();
         blocks.take(octaves).enumerate().filter_map(|(octave, slot)| slot.get().map(|block| (octave, block)))
@@ -330,7 +330,7 @@ impl Header {
 
 /// A copy of a cell's buckets.
 #[derive(Debug)]
-pub(super) struct Buckets {
+pub(super) struct BucketCopy {
     layout: Layout,
     counts: Vec<u64>,
     /// A bit for each octave of `counts` that was read. The others hold what another cell left there.
@@ -340,14 +340,14 @@ pub(super) struct Buckets {
 
 const _: () = assert!(MAX_OCTAVES <= u64::BITS as usize);
 
-impl Buckets {
+impl BucketCopy {
     pub(super) fn new(layout: Layout) -> Self {
         Self { layout, counts: vec![0; layout.buckets()], octaves: 0, rare: [0; RARE] }
     }
 
     /// The octaves that were read, and their counts.
     fn octaves(&self) -> impl Iterator<Item = (usize, &[u64])> {
-        let blocks = self.counts.chunks_exact(self.layout.half()).enumerate();
+        let blocks = self.counts.chunks_exact(self.layout.buckets_per_octave()).enumerate();
         blocks.filter(|(octave, _)| self.has(*octave))
     }
 
@@ -368,7 +368,8 @@ impl Buckets {
     pub(super) fn add_to(&self, sums: &mut [u64]) -> Range<usize> {
         let mut span = 0..0;
         for (octave, counts) in self.octaves() {
-            let sums = &mut sums[octave * self.layout.half()..][..self.layout.half()];
+            let sums =
+                &mut sums[octave * self.layout.buckets_per_octave()..][..self.layout.buckets_per_octave()];
             sums.iter_mut().zip(counts).for_each(|(sum, &count)| *sum = sum.wrapping_add(count));
             widen(&mut span, octave);
         }
@@ -388,7 +389,7 @@ impl Buckets {
                 excess -= 1;
             }
         }
-        let half = self.layout.half();
+        let half = self.layout.buckets_per_octave();
         for octave in (0..self.layout.octaves()).filter(|octave| self.octaves & (1 << octave) != 0) {
             for at in octave * half..(octave + 1) * half {
                 let gained = self.counts[at] - if before.has(octave) { before.counts[at] } else { 0 };

@@ -1,7 +1,7 @@
 //! Bucket arithmetic: HdrHistogram's log-linear layout over 0 ..= [`MAX_NANOS`] nanoseconds.
 //!
-//! No atomics and no storage here, so that it is tested without threads. An *octave* is a block of `half` buckets of
-//! one width; the first two octaves have width 1, and each later one twice the width of the one before it.
+//! No atomics and no storage here, so that it is tested without threads. An *octave* is a block of buckets of the same
+//! width. Buckets of the first two octaves are 1 ns wide; those of each later octave are twice as wide as before.
 //!
 //! | digits | buckets an octave | octaves | buckets | relative error | bytes an octave |
 //! |---|---|---|---|---|---|
@@ -14,10 +14,10 @@
 /// Longer ones land in the last bucket and are counted as clamped.
 pub const MAX_NANOS: u64 = (1 << 36) - 1;
 
-/// Octaves of the layout that has the most of them (one significant digit).
+/// Octaves of the layout that has the most: one significant digit.
 pub(crate) const MAX_OCTAVES: usize = Layout::ONE_DIGIT.octaves();
 
-/// Where a value lands, and which values a bucket stands for.
+/// Which bucket a value lands in, and which values a bucket stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// log2 of the buckets in an octave.
@@ -29,8 +29,8 @@ impl Layout {
     pub(crate) const TWO_DIGITS: Self = Self { magnitude: 7 };
     pub(crate) const THREE_DIGITS: Self = Self { magnitude: 10 };
 
-    /// The layout that keeps `digits` significant decimal digits, as HdrHistogram derives it: single-unit resolution
-    /// up to `2 * 10^digits`, rounded up to a power of two, half of which is an octave.
+    /// The layout with `digits` significant decimal digits, as HdrHistogram derives it: single-unit resolution up to
+    /// `2 * 10^digits`, rounded up to a power of two. Half of that power is an octave.
     pub(crate) const fn for_digits(digits: u8) -> Option<Self> {
         match digits {
             1 => Some(Self::ONE_DIGIT),
@@ -40,12 +40,12 @@ impl Layout {
         }
     }
 
-    /// The layout whose octaves hold `half` buckets. `half` is a power of two.
-    pub(crate) const fn with_octave_of(half: usize) -> Self {
-        Self { magnitude: half.ilog2() }
+    /// The layout with this many buckets in an octave, a power of two.
+    pub(crate) const fn with_octave_of(buckets: usize) -> Self {
+        Self { magnitude: buckets.ilog2() }
     }
 
-    /// Significant decimal digits kept: 1, 2 or 3.
+    /// Significant decimal digits: 1, 2 or 3.
     pub(crate) const fn digits(self) -> u8 {
         match self.magnitude {
             4 => 1,
@@ -55,12 +55,12 @@ impl Layout {
     }
 
     /// Buckets in an octave.
-    pub(crate) const fn half(self) -> usize {
+    pub(crate) const fn buckets_per_octave(self) -> usize {
         1 << self.magnitude
     }
 
     /// Octaves up to [`MAX_NANOS`].
-    // Inlined, as is `index`, because `split` is, into crates that would else call them.
+    // `#[inline]` here and on `index`: `split` is inlined into other crates, which would have to call them otherwise.
     #[inline]
     pub(crate) const fn octaves(self) -> usize {
         (self.index(MAX_NANOS) >> self.magnitude) + 1
@@ -71,10 +71,10 @@ impl Layout {
         self.index(MAX_NANOS) + 1
     }
 
-    /// The bucket of a value, unclamped: a value above [`MAX_NANOS`] gets an index past the last bucket.
+    /// The bucket of a value. Not clamped: a value above [`MAX_NANOS`] gets an index past the last bucket.
     #[inline]
     pub(crate) const fn index(self, nanos: u64) -> usize {
-        // Both of the first two octaves have width 1, hence the mask over two of them.
+        // The mask covers two octaves, because the buckets of both of the first two are 1 ns wide.
         let shift = (nanos | ((2 << self.magnitude) - 1)).ilog2() - self.magnitude;
         ((shift as usize) << self.magnitude) + (nanos >> shift) as usize
     }
@@ -84,21 +84,21 @@ impl Layout {
         index >> self.magnitude
     }
 
-    /// The place of a bucket in its octave.
+    /// The position of a bucket in its octave.
     pub(crate) const fn offset(self, index: usize) -> usize {
-        index & (self.half() - 1)
+        index & (self.buckets_per_octave() - 1)
     }
 
-    /// Octave and place of a value, by a shorter way than [`Layout::index`]: the octave is counted from the second one
-    /// on. `None` for the values below, which are under `half` ns, and for those above [`MAX_NANOS`].
+    /// The octave of a value, counted from the second one, and its position in it. Takes fewer instructions than
+    /// [`Layout::index`]. `None` for values of the first octave and for those above [`MAX_NANOS`].
     #[inline(always)]
     pub(crate) const fn split(self, nanos: u64) -> Option<(usize, usize)> {
-        // `63 ^` for the index of the highest bit, and not `ilog2`, lets the compiler see that this is one `bsr`.
+        // The compiler turns `63 ^` into a single `bsr`, which it does not do for `ilog2`.
         let highest_bit = 63 ^ nanos.leading_zeros() as usize;
-        // Values of the first octave wrap around, and are above every octave that way.
+        // Values of the first octave wrap around to above every octave.
         let shift = highest_bit.wrapping_sub(self.magnitude as usize);
         if shift < self.octaves() - 1 {
-            Some((shift, (nanos >> shift) as usize & (self.half() - 1)))
+            Some((shift, (nanos >> shift) as usize & (self.buckets_per_octave() - 1)))
         } else {
             None
         }
@@ -121,7 +121,7 @@ impl Layout {
     }
 }
 
-// Not under Miri: plain arithmetic without `unsafe`, on which it would spend an hour.
+// Not under Miri: plain arithmetic without `unsafe`, which would take an hour there.
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
@@ -132,17 +132,17 @@ mod tests {
         prop_oneof![Just(Layout::ONE_DIGIT), Just(Layout::TWO_DIGITS), Just(Layout::THREE_DIGITS)]
     }
 
-    /// Values spread evenly over the octaves, not over the integers.
+    /// Values spread evenly over octaves, not over integers.
     fn nanos() -> impl Strategy<Value = u64> {
         (0_u32..36).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits))
     }
 
     #[test]
-    fn every_bucket_begins_where_the_one_before_it_ends() {
+    fn every_bucket_begins_where_the_previous_one_ends() {
         for layout in [Layout::ONE_DIGIT, Layout::TWO_DIGITS, Layout::THREE_DIGITS] {
             assert_eq!(layout.lowest(0), 0);
             assert_eq!(layout.highest(layout.buckets() - 1), MAX_NANOS);
-            assert_eq!(layout.buckets(), layout.octaves() * layout.half());
+            assert_eq!(layout.buckets(), layout.octaves() * layout.buckets_per_octave());
             for index in 1..layout.buckets() {
                 assert_eq!(layout.lowest(index), layout.highest(index - 1) + 1, "{layout:?} {index}");
             }
@@ -150,8 +150,8 @@ mod tests {
     }
 
     #[test]
-    fn the_table_in_the_docs_is_what_the_code_does() {
-        let shape = |l: Layout| (l.half(), l.octaves(), l.buckets());
+    fn the_docs_table_matches_the_code() {
+        let shape = |l: Layout| (l.buckets_per_octave(), l.octaves(), l.buckets());
         assert_eq!(shape(Layout::ONE_DIGIT), (16, 33, 528));
         assert_eq!(shape(Layout::TWO_DIGITS), (128, 30, 3_840));
         assert_eq!(shape(Layout::THREE_DIGITS), (1_024, 27, 27_648));
@@ -165,10 +165,10 @@ mod tests {
         }
 
         #[test]
-        fn the_relative_error_is_below_one_part_in_an_octave(layout in layouts(), nanos in nanos()) {
+        fn the_relative_error_is_at_most_one_over_the_buckets_per_octave(layout in layouts(), nanos in nanos()) {
             let index = layout.index(nanos);
             let width = layout.highest(index) - layout.lowest(index);
-            prop_assert!(width as f64 <= nanos as f64 / layout.half() as f64);
+            prop_assert!(width as f64 <= nanos as f64 / layout.buckets_per_octave() as f64);
         }
 
         #[test]
@@ -177,22 +177,22 @@ mod tests {
         }
 
         #[test]
-        fn the_short_way_leads_to_the_same_bucket(layout in layouts(), nanos in 0_u64..) {
+        fn split_agrees_with_index(layout in layouts(), nanos in 0_u64..) {
             let index = layout.index(nanos);
-            let inside = nanos >= layout.half() as u64 && nanos <= MAX_NANOS;
-            let long_way = inside.then(|| (layout.octave(index) - 1, layout.offset(index)));
-            prop_assert_eq!(layout.split(nanos), long_way);
+            let inside = nanos >= layout.buckets_per_octave() as u64 && nanos <= MAX_NANOS;
+            let expected = inside.then(|| (layout.octave(index) - 1, layout.offset(index)));
+            prop_assert_eq!(layout.split(nanos), expected);
         }
 
         #[test]
-        fn the_short_way_leads_to_the_same_bucket_in_range(layout in layouts(), nanos in nanos()) {
+        fn split_agrees_with_index_for_values_in_range(layout in layouts(), nanos in nanos()) {
             let index = layout.index(nanos);
-            let long_way = (nanos >= layout.half() as u64).then(|| (layout.octave(index) - 1, layout.offset(index)));
-            prop_assert_eq!(layout.split(nanos), long_way);
+            let expected = (nanos >= layout.buckets_per_octave() as u64).then(|| (layout.octave(index) - 1, layout.offset(index)));
+            prop_assert_eq!(layout.split(nanos), expected);
         }
 
         #[test]
-        fn bounds_are_those_of_hdrhistogram(layout in layouts(), nanos in nanos()) {
+        fn bounds_match_hdrhistogram(layout in layouts(), nanos in nanos()) {
             let hdr = Histogram::<u64>::new_with_bounds(1, MAX_NANOS, layout.digits()).unwrap();
             let index = layout.index(nanos);
             prop_assert_eq!(layout.lowest(index), hdr.lowest_equivalent(nanos));

@@ -1,93 +1,91 @@
-//! The words of a rule: what is looked at, how it is compared, and how bad it is.
+//! What a rule compares: the metric, the comparison, the unit, and how severe it is.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The figure that a rule looks at.
+use crate::setting::InvalidSetting;
+
+/// The figure that a rule watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Metric {
-    /// Errors (4xx, 5xx, panics) per hundred calls.
+    /// Errors (4xx, 5xx, panics) as a percentage of all calls.
     ErrorRate,
-    /// 4xx per hundred calls.
+    /// 4xx as a percentage of all calls.
     ClientErrorRate,
-    /// 5xx per hundred calls.
+    /// 5xx as a percentage of all calls.
     ServerErrorRate,
     /// The mean response time.
     Average,
     /// The median response time.
     P50,
-    /// The response time that 95 % of the calls kept to.
+    /// The response time that 95 % of calls did not exceed.
     P95,
-    /// The response time that 99 % of the calls kept to.
+    /// The response time that 99 % of calls did not exceed.
     P99,
-    /// The response time that 99.9 % of the calls kept to.
+    /// The response time that 99.9 % of calls did not exceed.
     P999,
     /// Errors: 4xx, 5xx, panics.
     Errors,
-    /// Errors since the last tick in which any call was none, at most those of the window: a lower bound, since the order
-    /// of calls within a tick is not known. Of the whole service only.
+    /// Errors since the last tick with a call that was not an error, within the window. This is a lower bound, because the
+    /// order of calls within a tick is unknown. Only for [`Scope::Service`](super::Scope::Service).
     ConsecutiveErrors,
     /// Calls.
     Calls,
-    /// Calls a second.
+    /// Calls per second.
     RequestsPerSecond,
-    /// Requests under way now, whatever the window. By route only where something says so: see
+    /// Requests in flight now, whatever the window. By route, this stays 0 unless something calls
     /// [`Recorder::enter`](crate::Recorder::enter).
     InFlight,
-    /// Requests whose client went away, or whose response broke off.
+    /// Requests whose client disconnected, or whose response was cut off.
     Aborted,
     /// Requests that panicked.
     Panicked,
 }
 
-/// What a figure is measured in.
+/// The unit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unit {
     /// Per cent, 0 to 100.
     PerCent,
     /// Seconds.
     Seconds,
-    /// A number of calls, or of calls a second.
+    /// A number of calls, or of calls per second.
     Calls,
 }
 
-/// How a figure breaks a threshold.
+/// How a figure breaches a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Comparison {
     /// `>`
     Above,
     /// `>=`
     AtLeast,
-    /// `<`. Only judged once there are figures of the whole window.
+    /// `<`. Only evaluated once the figures cover the whole window.
     Below,
-    /// `<=`. Only judged once there are figures of the whole window.
+    /// `<=`. Only evaluated once the figures cover the whole window.
     AtMost,
 }
 
-/// How bad an alert is.
+/// How severe an alert is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Severity {
-    /// To know.
+    /// For information.
     Info,
-    /// To look at soon.
+    /// Needs attention soon.
     #[default]
     Warning,
-    /// To look at now.
+    /// Needs attention now.
     Critical,
 }
 
-/// A text that stands for nothing in a rule.
+/// A text that names no [`Metric`], [`Comparison`] or [`Severity`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} is {text:?}; allowed: {allowed}")]
-pub struct ParseRuleError {
-    what: &'static str,
-    text: String,
-    allowed: String,
-}
+#[error(transparent)]
+pub struct ParseConditionError(#[from] InvalidSetting);
 
 impl Metric {
-    /// All of them.
+    /// All metrics.
     pub const ALL: [Self; 15] = [
         Self::ErrorRate,
         Self::ClientErrorRate,
@@ -106,7 +104,7 @@ impl Metric {
         Self::Panicked,
     ];
 
-    /// What its thresholds are measured in.
+    /// The unit of its value and of its thresholds.
     pub const fn unit(self) -> Unit {
         match self {
             Self::ErrorRate | Self::ClientErrorRate | Self::ServerErrorRate => Unit::PerCent,
@@ -115,7 +113,7 @@ impl Metric {
         }
     }
 
-    /// The word for it.
+    /// Its name in rules: `error_rate`, `p95` and so on.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ErrorRate => "error_rate",
@@ -137,22 +135,11 @@ impl Metric {
     }
 }
 
-impl Unit {
-    /// What stands behind a number, with a blank in front; nothing for calls.
-    pub(super) const fn suffix(self) -> &'static str {
-        match self {
-            Self::PerCent => " %",
-            Self::Seconds => " s",
-            Self::Calls => "",
-        }
-    }
-}
-
 impl Comparison {
-    /// All of them.
+    /// All comparisons.
     pub const ALL: [Self; 4] = [Self::Above, Self::AtLeast, Self::Below, Self::AtMost];
 
-    /// Whether a value compares like this with a threshold.
+    /// Whether the value compares like this with the threshold: `Above.holds(2.0, 1.0)` is true.
     pub fn holds(self, value: f64, threshold: f64) -> bool {
         match self {
             Self::Above => value > threshold,
@@ -162,22 +149,12 @@ impl Comparison {
         }
     }
 
-    /// Whether it is the large values that break a threshold.
+    /// Whether large values breach a threshold, not small ones.
     pub const fn is_upwards(self) -> bool {
         matches!(self, Self::Above | Self::AtLeast)
     }
 
-    /// In words, for a sentence.
-    pub(super) const fn words(self) -> &'static str {
-        match self {
-            Self::Above => "above",
-            Self::AtLeast => "at least",
-            Self::Below => "below",
-            Self::AtMost => "at most",
-        }
-    }
-
-    /// The word for it.
+    /// Its name in rules: `>`, `>=`, `<` or `<=`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Above => ">",
@@ -189,10 +166,10 @@ impl Comparison {
 }
 
 impl Severity {
-    /// All of them, the least first.
+    /// All severities, the least severe first.
     pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
 
-    /// The word for it.
+    /// Its name in rules: `info`, `warning` or `critical`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -221,7 +198,7 @@ impl fmt::Display for Severity {
 }
 
 impl FromStr for Metric {
-    type Err = ParseRuleError;
+    type Err = ParseConditionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         named("metric", text, &Self::ALL, Self::name)
@@ -229,7 +206,7 @@ impl FromStr for Metric {
 }
 
 impl FromStr for Comparison {
-    type Err = ParseRuleError;
+    type Err = ParseConditionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         named("comparison", text, &Self::ALL, Self::name)
@@ -237,24 +214,24 @@ impl FromStr for Comparison {
 }
 
 impl FromStr for Severity {
-    type Err = ParseRuleError;
+    type Err = ParseConditionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         named("severity", text, &Self::ALL, Self::name)
     }
 }
 
-/// The one of `all` with this name.
+/// Finds the one of `all` that has this name.
 fn named<T: Copy>(
-    what: &'static str,
+    field: &'static str,
     text: &str,
     all: &[T],
     name: fn(T) -> &'static str,
-) -> Result<T, ParseRuleError> {
-    all.iter().copied().find(|&one| name(one) == text).ok_or_else(|| ParseRuleError {
-        what,
-        text: text.chars().take(32).collect(),
-        allowed: all.iter().map(|&one| name(one)).collect::<Vec<_>>().join(", "),
+) -> Result<T, ParseConditionError> {
+    all.iter().copied().find(|&one| name(one) == text).ok_or_else(|| {
+        let text: String = text.chars().take(32).collect();
+        let allowed = all.iter().map(|&one| name(one)).collect::<Vec<_>>().join(", ");
+        InvalidSetting::new(field, format!("{text:?}"), allowed).into()
     })
 }
 
@@ -263,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_reads_as_it_is_written_and_everything_else_names_what_is_allowed() {
+    fn a_name_is_parsed_back_and_any_other_text_is_refused_with_what_is_allowed() {
         for metric in Metric::ALL {
             assert_eq!(metric.to_string().parse(), Ok(metric));
         }

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use metrics_core::{Health, Point, Summary, Window};
 use serde::Serialize;
 
-use super::{FirstFigures, MoreFigures, PointBody, Time, per_second};
+use super::figures::{CoreFigures, DetailedFigures, per_second};
+use super::history::PointBody;
+use super::time::Time;
 
 /// The data of one of the events of `GET events`: the figures of a window, without the recent errors.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -15,9 +17,9 @@ pub struct LiveBody {
     window: String,
     window_seconds: f64,
     #[serde(flatten)]
-    first: FirstFigures,
+    first: CoreFigures,
     #[serde(flatten)]
-    more: MoreFigures,
+    more: DetailedFigures,
     requests_per_second: f64,
     in_flight: u64,
     open_streams: u64,
@@ -42,8 +44,8 @@ impl LiveBody {
             time: Time(SystemTime::now()),
             window: window.to_string(),
             window_seconds: summary.window.as_secs_f64(),
-            first: FirstFigures::from(total),
-            more: MoreFigures::from(total),
+            first: CoreFigures::from(total),
+            more: DetailedFigures::from(total),
             requests_per_second: per_second(total.calls, summary.window),
             in_flight: summary.in_flight,
             open_streams: summary.open_streams,

@@ -1,0 +1,100 @@
+//! What alerts say of themselves: states, and notices of their changes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::rule::Rule;
+use crate::labels::endpoint::EndpointName;
+
+/// A point in time by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// For durations.
+    pub monotonic: Instant,
+    /// For display.
+    pub wall: SystemTime,
+}
+
+/// The state of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Does not breach its threshold.
+    Inactive,
+    /// Stopped firing less than 15 minutes ago.
+    Resolved,
+    /// Breaches its threshold, but not yet for long enough.
+    Pending,
+    /// Breaches its threshold.
+    Firing,
+}
+
+/// The state of one rule for one endpoint, or for the whole service. Its `Display` is a sentence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// The endpoint. `None` for the whole service, and for a rule of routes that has no alert.
+    pub endpoint: Option<Arc<EndpointName>>,
+    /// The state.
+    pub state: State,
+    /// The figure at the last evaluation, in the unit of the metric. `None` if there was nothing to compute it from.
+    pub value: Option<f64>,
+    /// When the alert entered its state, by the wall clock. `None` before the first evaluation.
+    pub since: Option<SystemTime>,
+    /// When the alert began to fire, by the wall clock. `None` unless it is firing or resolved.
+    pub started: Option<SystemTime>,
+}
+
+/// A change of an alert that people should hear about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// What happened.
+    pub change: Change,
+    /// The alert after the change.
+    pub alert: Alert,
+}
+
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// The alert began to fire.
+    Firing,
+    /// The alert is still firing; nothing has changed since the last notice.
+    Reminder,
+    /// The alert stopped firing.
+    Resolved,
+}
+
+impl Moment {
+    /// Reads the system's clocks.
+    pub fn now() -> Self {
+        Self { monotonic: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// The time since `earlier`; zero if that is later.
+    pub(super) fn since(self, earlier: Instant) -> Duration {
+        self.monotonic.saturating_duration_since(earlier)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inactive => "inactive",
+            Self::Resolved => "resolved",
+            Self::Pending => "pending",
+            Self::Firing => "firing",
+        })
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Firing => "firing",
+            Self::Reminder => "still firing",
+            Self::Resolved => "resolved",
+        })
+    }
+}

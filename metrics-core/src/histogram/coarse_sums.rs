@@ -1,0 +1,86 @@
+//! Sums over an eighth of an octave each, so that reading a histogram skips most of its buckets.
+
+use std::ops::Range;
+
+use super::layout::{Layout, MAX_OCTAVES};
+
+/// Sums in an octave.
+const SUMS_PER_OCTAVE: usize = 8;
+
+/// The most sums that a layout has.
+pub(super) const MAX_SUMS: usize = MAX_OCTAVES * SUMS_PER_OCTAVE;
+
+/// The sum of the buckets in each eighth of an octave, from the first to the last one in use. Takes a sixteenth of the
+/// buckets' memory at two significant digits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct CoarseSums {
+    /// The index of the first of `sums`.
+    first: usize,
+    sums: Vec<u64>,
+}
+
+impl CoarseSums {
+    /// Of the buckets from index `first` on.
+    pub(super) fn of(layout: Layout, first: usize, counts: &[u64]) -> Self {
+        let size = Self::buckets_per_sum(layout);
+        let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, &count| sum.saturating_add(count));
+        // `first` may lie within an eighth.
+        let head = (size - first % size).min(counts.len());
+        let (head, rest) = counts.split_at(head);
+        let head = (!head.is_empty()).then_some(head);
+        Self { first: first / size, sums: head.into_iter().chain(rest.chunks(size)).map(sum).collect() }
+    }
+
+    /// Buckets in an eighth of an octave.
+    pub(super) const fn buckets_per_sum(layout: Layout) -> usize {
+        layout.buckets_per_octave() / SUMS_PER_OCTAVE
+    }
+
+    /// The buckets that the sum with this index adds up.
+    pub(super) fn span_of(layout: Layout, at: usize) -> Range<usize> {
+        let size = Self::buckets_per_sum(layout);
+        at * size..(at + 1) * size
+    }
+
+    /// The indexes of the sums that differ from those of an earlier state.
+    pub(super) fn changed_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = usize> + 'a {
+        let before = |at: usize| {
+            at.checked_sub(earlier.first).and_then(|at| earlier.sums.get(at)).copied().unwrap_or(0)
+        };
+        (self.first..).zip(&self.sums).filter(move |&(at, &sum)| sum != before(at)).map(|(at, _)| at)
+    }
+
+    /// The sums by index.
+    pub(super) fn indexed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        (self.first..).zip(self.sums.iter().copied())
+    }
+
+    /// Adds one duration of a bucket.
+    pub(super) fn count(&mut self, layout: Layout, bucket: usize) {
+        let index = bucket / Self::buckets_per_sum(layout);
+        if self.sums.is_empty() {
+            self.first = index;
+        }
+        if index < self.first {
+            self.sums.splice(..0, std::iter::repeat_n(0, self.first - index));
+            self.first = index;
+        }
+        let at = index - self.first;
+        if at >= self.sums.len() {
+            self.sums.resize(at + 1, 0);
+        }
+        self.sums[at] = self.sums[at].saturating_add(1);
+    }
+
+    /// Adds the sums of a histogram whose buckets lie within the span of this one's.
+    pub(super) fn add(&mut self, other: &Self) {
+        let ours = self.sums.iter_mut().skip(other.first.saturating_sub(self.first));
+        ours.zip(&other.sums).for_each(|(ours, theirs)| *ours = ours.saturating_add(*theirs));
+    }
+
+    /// Adds them to `totals`, which has one element for each sum that the layout has.
+    pub(super) fn add_to(&self, totals: &mut [u64]) {
+        let totals = totals.iter_mut().skip(self.first);
+        totals.zip(&self.sums).for_each(|(total, &sum)| *total = total.saturating_add(sum));
+    }
+}

@@ -1,0 +1,88 @@
+//! The body of `GET business`.
+
+use metrics_core::{Business, MetricSummary};
+use serde::Serialize;
+
+use super::figures::per_second;
+use super::metric::MetricBody;
+use super::time::Time;
+
+/// The body of `GET business`: the application's own metrics in a window, by name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BusinessBody {
+    metrics: Vec<NamedMetricBody>,
+    since: Time,
+    window_seconds: f64,
+}
+
+impl From<&Business> for BusinessBody {
+    fn from(business: &Business) -> Self {
+        let named = |metric: &MetricSummary| NamedMetricBody {
+            name: metric.name.to_string(),
+            metric: MetricBody::from(&metric.figures),
+            per_second: metric.figures.count().map(|count| per_second(count, business.window)),
+        };
+        Self {
+            metrics: business.metrics.iter().map(named).collect(),
+            since: Time(business.since),
+            window_seconds: business.window.as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct NamedMetricBody {
+    name: String,
+    #[serde(flatten)]
+    metric: MetricBody,
+    /// Of what is counted or timed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_second: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use metrics_core::Registry;
+
+    use super::super::summary::SummaryBody;
+    use super::*;
+
+    #[test]
+    fn the_applications_own_metrics_read_by_name_and_as_a_list() {
+        let registry = Registry::new();
+        registry.counter("analysis_requests").unwrap().add(3);
+        registry.gauge("queue_length").unwrap().set(1.5);
+        registry.timer("db_query").unwrap().record(Duration::from_millis(20));
+        let cache = registry.hit_ratio("cache").unwrap();
+        (0..3).for_each(|_| cache.hit());
+        cache.miss();
+        let summary = registry.summary();
+        let body = serde_json::to_value(SummaryBody::from(&summary)).unwrap();
+        let business = &body["business"];
+        assert_eq!(business["analysis_requests"], serde_json::json!({"kind": "counter", "value": 3}));
+        assert_eq!(business["queue_length"]["value"], 1.5);
+        assert_eq!(
+            (&business["db_query"]["calls"], &business["db_query"]["avg_time"]),
+            (&1.into(), &0.02.into())
+        );
+        assert_eq!((&business["cache"]["hit_rate"], &business["cache"]["misses"]), (&75.0.into(), &1.into()));
+        let in_window = Business {
+            metrics: summary.business.clone(),
+            since: summary.since,
+            window: Duration::from_secs(8),
+        };
+        let list = serde_json::to_value(BusinessBody::from(&in_window)).unwrap();
+        assert_eq!(
+            list["metrics"][1],
+            serde_json::json!({"name": "cache", "kind": "hit_ratio", "value": 75.0,
+            "hits": 3, "misses": 1, "hit_rate": 75.0, "per_second": 0.5})
+        );
+        assert_eq!(
+            list["metrics"][3],
+            serde_json::json!({"name": "queue_length", "kind": "gauge", "value": 1.5})
+        );
+        assert_eq!(list["window_seconds"], 8.0);
+    }
+}

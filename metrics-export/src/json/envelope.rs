@@ -1,0 +1,37 @@
+//! What every answer is wrapped in.
+
+use serde::Serialize;
+
+/// What a successful call is answered with: `{"success": true, "data": ...}`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Success<T> {
+    success: bool,
+    data: T,
+}
+
+impl<T> Success<T> {
+    /// Wraps the body.
+    pub fn new(data: T) -> Self {
+        Self { success: true, data }
+    }
+}
+
+/// What a failed call is answered with: `{"success": false, "error": {"code": ..., "message": ...}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure<'a> {
+    success: bool,
+    error: Cause<'a>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Cause<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Failure<'a> {
+    /// `code` is for programs and in snake case; `message` is for people.
+    pub fn new(code: &'a str, message: &'a str) -> Self {
+        Self { success: false, error: Cause { code, message } }
+    }
+}

@@ -1,0 +1,72 @@
+//! The body of `GET errors`.
+
+use metrics_core::{RecentError, Summary};
+use serde::Serialize;
+
+use super::time::Time;
+
+/// The body of `GET errors`: the last errors, newest first, and how many are not among them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ErrorsBody {
+    recent_errors: Vec<ErrorBody>,
+    /// Errors since the start that newer ones pushed out.
+    evicted: u64,
+    /// Errors since the start that came faster than the list could hold. They are counted, but were never listed.
+    thinned: u64,
+}
+
+impl From<&Summary> for ErrorsBody {
+    fn from(summary: &Summary) -> Self {
+        Self {
+            recent_errors: summary.recent_errors.iter().map(ErrorBody::from).collect(),
+            evicted: summary.health.errors_evicted,
+            thinned: summary.health.errors_thinned,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct ErrorBody {
+    time: Time,
+    method: String,
+    route: String,
+    /// `null` for a request that got no response, because it panicked.
+    status: Option<u16>,
+    response_time: f64,
+    message: String,
+}
+
+impl From<&RecentError> for ErrorBody {
+    fn from(error: &RecentError) -> Self {
+        Self {
+            time: Time(error.time),
+            method: error.endpoint.method.to_string(),
+            route: error.endpoint.route.to_string(),
+            status: error.outcome.status(),
+            response_time: error.response_time.as_secs_f64(),
+            message: error.message.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::summary;
+    use super::*;
+
+    #[test]
+    fn recent_errors_name_the_endpoint_and_what_happened() {
+        let body = serde_json::to_value(ErrorsBody::from(&summary())).unwrap();
+        let newest = &body["recent_errors"][0];
+        assert_eq!(newest["status"], serde_json::Value::Null);
+        let failed = &body["recent_errors"][1];
+        assert_eq!(
+            *failed,
+            serde_json::json!({
+                "time": "2026-01-28T09:30:00.123Z", "method": "GET", "route": "/items/{id}", "status": 500,
+                "response_time": 0.012, "message": "no \"disk\"\n",
+            })
+        );
+        assert_eq!(body["evicted"], 0);
+    }
+}

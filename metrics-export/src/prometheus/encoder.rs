@@ -1,0 +1,33 @@
+//! What each format implements: it is handed one family after the other.
+
+use super::durations::Durations;
+use super::family::Family;
+use super::labels::Label;
+
+/// A value that is not a histogram.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Value {
+    Count(u64),
+    /// Written in seconds.
+    Nanos(u64),
+    Number(f64),
+}
+
+/// Writes families and their series in one format.
+pub(crate) trait Encoder<'a> {
+    /// Begins a family. A family without series is not written.
+    fn begin(&mut self, family: Family<'a>);
+    /// Writes one series of a family of counters or gauges.
+    fn value(&mut self, labels: &[Label<'_>], value: Value);
+    /// Writes one series of a family of histograms.
+    fn histogram(&mut self, labels: &[Label<'_>], durations: &Durations<'_>);
+    /// Ends the family.
+    fn end(&mut self);
+}
+
+/// Writes a family with one series and no labels.
+pub(crate) fn single<'a>(family: &'static Family<'static>, value: Value, to: &mut impl Encoder<'a>) {
+    to.begin(*family);
+    to.value(&[], value);
+    to.end();
+}
