@@ -6,8 +6,9 @@
 //! | why bytes are not a report | [`DecodeError`] |
 //! | the sum of reports | [`Fleet`] |
 //!
-//! Nothing here does I/O. The feature `redis` adds a [`Member`](redis::Member), which shares reports in a Redis. A report
-//! is cumulative and replaces the one before, so nothing is counted twice, whatever is lost or repeated on the way.
+//! Nothing here does I/O. The feature `redis` adds a [`Member`](redis::Member), which shares reports in a Redis. A
+//! report is cumulative and replaces the one before, so nothing is counted twice, whatever is lost or repeated on the
+//! way.
 
 mod bits;
 mod bytes;

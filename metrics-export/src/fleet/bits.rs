@@ -67,8 +67,8 @@ pub(super) struct Bits<'a>(pub(super) &'a [u8]);
 
 /// A number that was read, and the position of the bit after its code.
 ///
-/// Two words, returned in registers. Each code can only be read once the one before is known, so a detour through memory,
-/// as for an `Option`, would delay each of them.
+/// Two words, returned in registers. Each code can only be read once the one before is known, so a detour through
+/// memory, as for an `Option`, would delay each of them.
 #[derive(Clone, Copy)]
 pub(super) struct Code {
     pub(super) number: u64,

@@ -1,11 +1,13 @@
-//! Lists of counts, in few bits. Neighbouring buckets hold similar counts, so a count is written as its distance from the
-//! mean of the counts before it. While that mean is small most counts are zero, and runs of zeros are written instead.
+//! Lists of counts, in few bits. Neighbouring buckets hold similar counts, so a count is written as its distance from
+//! the mean of the counts before it. While that mean is small most counts are zero, and runs of zeros are written
+//! instead.
 //!
-//! A list is its length, a number of bytes, and these bytes, which hold codes, the highest bits first. The code of a count
-//! depends on a running mean of the counts before, in which each count weighs an eighth; see [`Mean`].
+//! A list is its length, a number of bytes, and these bytes, which hold codes, the highest bits first. The code of a
+//! count depends on a running mean of the counts before, in which each count weighs an eighth; see [`Mean`].
 //!
-//! - While the mean is below 1: the length of the run of zeros, and, unless the list ends there, the count after it less 1.
-//!   The run is in an exponential Golomb code whose order falls from 3 to 0 as the mean rises, the count in one of order 0.
+//! - While the mean is below 1: the length of the run of zeros, and, unless the list ends there, the count after it
+//!   less 1. The run is in an exponential Golomb code whose order falls from 3 to 0 as the mean rises, the count in one
+//!   of order 0.
 //! - From 1 on: the distance of the count from the mean, in a Rice code with about half as many bits as the mean has,
 //!   since counts scatter by about the square root of their mean.
 //!
@@ -86,7 +88,8 @@ fn distance_order(mean: u64) -> u32 {
     mean.ilog2().div_ceil(2)
 }
 
-/// The distance from the mean as a number: 0, -1, 1, -2, 2 and so on, up to twice the mean; from there on, the count itself.
+/// The distance from the mean as a number: 0, -1, 1, -2, 2 and so on, up to twice the mean; from there on, the count
+/// itself.
 fn distance(count: u64, mean: u64) -> u64 {
     match count.checked_sub(mean) {
         _ if count >= 2 * mean => count,
@@ -253,8 +256,8 @@ mod tests {
 
     #[test]
     fn the_bytes_match_the_documented_example() {
-        // At mean 0, no zeros are 1000, and 1 less 1 is 1. At mean 32, three zeros are 111, and 2 less 1 is 010. At mean
-        // 84, no zeros are 10, and 9 less 1 is 0001001. At mean 362, or 1 rounded, 9 is nine zeros and a 1.
+        // At mean 0, no zeros are 1000, and 1 less 1 is 1. At mean 32, three zeros are 111, and 2 less 1 is 010. At
+        // mean 84, no zeros are 10, and 9 less 1 is 0001001. At mean 362, or 1 rounded, 9 is nine zeros and a 1.
         let bytes = [7, 4, 0b1000_1111, 0b0101_0000, 0b1001_0000, 0b0000_0100];
         assert_eq!(written(&[1, 0, 0, 0, 2, 9, 9]), bytes);
         assert_eq!(written(&[]), [0]);

@@ -36,8 +36,8 @@ impl Decoded {
     pub(super) fn read_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
         let mut read = Self::read(bytes)?;
         let days = day(now).saturating_sub(day(read.rest.taken));
-        // Marks the days as moved, so that merging does not move them again. An instance whose clock is ahead must not move
-        // the days of others.
+        // Marks the days as moved, so that merging does not move them again. An instance whose clock is ahead must not
+        // move the days of others.
         read.rest.taken = if days > 0 { now } else { read.rest.taken.min(now) };
         for metric in &mut read.rest.metrics {
             if let MetricStateParts::UniqueCount { today, yesterday } = &mut metric.state {

@@ -97,17 +97,18 @@ impl Fleet {
         self.total.as_ref().map(Total::snapshot)
     }
 
-    /// The figures of all reports without endpoints, as parts; `None` without reports. A list of consumers needs no more.
+    /// The figures of all reports without endpoints, as parts; `None` without reports. A list of consumers needs no
+    /// more.
     ///
-    /// A report names the 50 consumers with the most calls. Another consumer's calls at that instance are in `_other`; they
-    /// are no more than the last of the 50 had. Past 10,000 names in a fleet, further consumers are in `_other`, too; which
-    /// ones depends on the order of adding.
+    /// A report names the 50 consumers with the most calls. Another consumer's calls at that instance are in `_other`;
+    /// they are no more than the last of the 50 had. Past 10,000 names in a fleet, further consumers are in `_other`,
+    /// too; which ones depends on the order of adding.
     pub fn without_endpoints(&self) -> Option<SnapshotParts> {
         self.total.as_ref().map(Total::without_endpoints)
     }
 
-    /// The summary of all reports with their latest errors; `None` without reports. The window lasts from the earliest start
-    /// to the latest report, by the instances' clocks.
+    /// The summary of all reports with their latest errors; `None` without reports. The window lasts from the earliest
+    /// start to the latest report, by the instances' clocks.
     pub fn summary(&mut self) -> Option<Summary> {
         self.keep_last_errors();
         let total = self.snapshot()?;

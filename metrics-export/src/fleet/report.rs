@@ -63,9 +63,9 @@ impl Report {
         Ok(Self::spread_out(Decoded::read(bytes)?)?)
     }
 
-    /// Like [`Report::decode`], but without what no longer holds at `now`. Counts of distinct values are those of `now`'s
-    /// day and the day before. If the instance is not [up](super::Presence::Up), its gauges, requests in flight and open
-    /// streams are left out.
+    /// Like [`Report::decode`], but without what no longer holds at `now`. Counts of distinct values are those of
+    /// `now`'s day and the day before. If the instance is not [up](super::Presence::Up), its gauges, requests in flight
+    /// and open streams are left out.
     pub fn decode_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
         Ok(Self::spread_out(Decoded::read_at(bytes, now)?)?)
     }

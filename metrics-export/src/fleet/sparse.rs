@@ -12,7 +12,8 @@ use super::error::DecodeError;
 /// The most buckets of all histograms of a report, empty ones included: 40 MiB in memory.
 const MAX_BUCKETS: usize = 4 << 20;
 
-/// The figures of one group of statuses. Its histogram is empty; `buckets` says where the buckets are in [`SparseBuckets`].
+/// The figures of one group of statuses. Its histogram is empty; `buckets` says where the buckets are in
+/// [`SparseBuckets`].
 #[derive(Debug)]
 pub(super) struct SparseGroup {
     pub(super) figures: GroupParts,

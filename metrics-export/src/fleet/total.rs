@@ -20,7 +20,8 @@ const MAX_ENDPOINTS: usize = 20_000;
 /// The most groups of statuses of all endpoints of a fleet; each takes about 300 bytes.
 const MAX_GROUPS: usize = 200_000;
 
-/// The most buckets of all endpoints and timers of a fleet, from the first to the last one in use of each histogram: 128 MiB.
+/// The most buckets of all endpoints and timers of a fleet, from the first to the last one in use of each histogram:
+/// 128 MiB.
 const MAX_BUCKETS: usize = 16 << 20;
 
 /// The most metrics of the application's own in a fleet.
@@ -28,8 +29,8 @@ const MAX_METRICS: usize = 2_000;
 
 /// The sum of figures, with the precision of the least precise of them.
 ///
-/// Histograms are summed as plain lists of counts, and become histograms only in [`Total::snapshot`]. Making a histogram of
-/// each report would double the cost of adding it.
+/// Histograms are summed as plain lists of counts, and become histograms only in [`Total::snapshot`]. Making a
+/// histogram of each report would double the cost of adding it.
 #[derive(Debug, Clone)]
 pub(super) struct Total {
     digits: u8,

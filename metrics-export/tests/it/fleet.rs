@@ -1,4 +1,5 @@
-//! Reports of instances: a written report reads back, invalid bytes are refused, and the order of adding does not matter.
+//! Reports of instances: a written report reads back, invalid bytes are refused, and the order of adding does not
+//! matter.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

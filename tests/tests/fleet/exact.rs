@@ -98,7 +98,8 @@ fn quantiles_are_as_precise_as_what_the_least_precise_instance_writes() {
     have_quantiles_of_one_histogram([2, 1, 3], 1);
 }
 
-/// Three members that write so many digits at most, of the two with which they count, are as one histogram with `digits`.
+/// Three members that write so many digits at most, of the two with which they count, are as one histogram with
+/// `digits`.
 fn have_quantiles_of_one_histogram(written: [u8; 3], digits: u8) {
     let redis = Redis::start();
     let mut all = Histogram::<u64>::new_with_bounds(1, MAX_NANOS, digits).unwrap();

@@ -12,7 +12,8 @@ use crate::redis::Redis;
 /// How long one service is asked before the other one is.
 const TURN: Duration = Duration::from_secs(1);
 
-/// How many times each service is asked in a fault: for four seconds by default, long enough for timeouts, and for pauses that grow.
+/// How many times each service is asked in a fault: for four seconds by default, long enough for timeouts, and for
+/// pauses that grow.
 fn turns() -> u32 {
     let seconds = std::env::var("METRICS_TEST_FAULT_SECONDS").map_or(4.0, |text| text.parse().unwrap());
     ((Duration::from_secs_f64(seconds).as_secs_f64() / TURN.as_secs_f64() / 2.0) as u32).max(1)
@@ -20,7 +21,8 @@ fn turns() -> u32 {
 
 /// Runs a fault under load, waits until the instances see it, ends it, and waits for exact totals.
 ///
-/// The instances are asked by turns with as many that write to no Redis. `METRICS_TEST_FAULT_SECONDS` says how long, in all.
+/// The instances are asked by turns with as many that write to no Redis. `METRICS_TEST_FAULT_SECONDS` says how long, in
+/// all.
 fn survived(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOnce()) {
     let alone = [(); 3].map(|()| Example::start_with("redis-cluster", &["--workers", "1"]));
     let ask = |instances: &[Example]| {

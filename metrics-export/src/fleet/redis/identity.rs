@@ -34,7 +34,8 @@ impl Identity {
         Ok(Self { service: service.name.clone(), instance, version })
     }
 
-    /// The name under which an instance writes: with the time of its start, so that a restarted instance is another one.
+    /// The name under which an instance writes: with the time of its start, so that a restarted instance is another
+    /// one.
     pub(super) fn id(&self, started: SystemTime) -> String {
         keys::id(&self.instance, started)
     }

@@ -8,7 +8,8 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 /// The keys of a service.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
-    /// `{prefix}:{service}`; in the service, bytes other than letters, digits and `-._` become `%` and two hexadecimal digits.
+    /// `{prefix}:{service}`; in the service, bytes other than letters, digits and `-._` become `%` and two hexadecimal
+    /// digits.
     base: String,
 }
 

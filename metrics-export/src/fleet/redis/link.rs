@@ -157,7 +157,8 @@ fn single(info: ConnectionInfo, timeout: Duration) -> Result<Connection, String>
     connection.map_err(|error| describe(&error, timeout))
 }
 
-/// What went wrong with a connection. The system's own words for a time limit would be "Resource temporarily unavailable".
+/// What went wrong with a connection. The system's own words for a time limit would be "Resource temporarily
+/// unavailable".
 fn describe(error: &RedisError, timeout: Duration) -> String {
     if error.is_timeout() {
         let millis = timeout.as_millis();

@@ -62,8 +62,8 @@ impl Member {
     /// [waited for](Reply::wait).
     ///
     /// One thread reads for all callers, and an answer serves all of them for a second, or for as long as it took to
-    /// read. A caller waits up to three seconds, or a tenth of a second if Redis did not answer before. If reading takes
-    /// longer, the answer before it is returned until it is four times as old as it took to read.
+    /// read. A caller waits up to three seconds, or a tenth of a second if Redis did not answer before. If reading
+    /// takes longer, the answer before it is returned until it is four times as old as it took to read.
     ///
     /// # Errors
     ///

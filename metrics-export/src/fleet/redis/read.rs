@@ -51,8 +51,8 @@ fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Re
     let settings = &shared.settings;
     let connect = || Link::connect(&settings.address, settings.timeout);
     if let Some(idle) = link {
-        // The server may have closed it meanwhile. A reset that may have arrived is not sent again: its figures would be
-        // those of the next epoch.
+        // The server may have closed it meanwhile. A reset that may have arrived is not sent again: its figures would
+        // be those of the next epoch.
         match answer(shared, idle, question) {
             Err(failed) if !failed.may_be_reset => {}
             known => return known,

@@ -11,8 +11,8 @@ use super::view::{Asked, View, WaiterId};
 
 /// The answer to a [question](Question), once it is known.
 ///
-/// A future that any executor can poll; while it waits, it holds no thread. It is ready within three seconds, a tenth of
-/// a second if Redis did not answer before, or 20 seconds for a reset that was already sent to Redis. Dropping it
+/// A future that any executor can poll; while it waits, it holds no thread. It is ready within three seconds, a tenth
+/// of a second if Redis did not answer before, or 20 seconds for a reset that was already sent to Redis. Dropping it
 /// withdraws the question and frees its place, but a reset that is already being sent goes on.
 #[must_use = "dropping a reply withdraws its question"]
 pub struct Reply(State);

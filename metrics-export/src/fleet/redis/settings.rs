@@ -73,8 +73,8 @@ impl FleetSettings {
         self
     }
 
-    /// How often figures are written, 100 ms to 1 min; default: 10 s. All instances of a service need the same interval.
-    /// An instance that is killed loses what it counted since its last write.
+    /// How often figures are written, 100 ms to 1 min; default: 10 s. All instances of a service need the same
+    /// interval. An instance that is killed loses what it counted since its last write.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
@@ -101,8 +101,8 @@ impl FleetSettings {
     /// The most significant digits of the histograms that this instance writes, 1 to 3; default: 3. An instance that
     /// records with fewer digits writes those.
     ///
-    /// With 1 digit, percentiles of the fleet are within 6.25 % instead of 0.79 %; busy instances take half the memory in
-    /// Redis and a third of the time to read. A fleet is as precise as its least precise instance.
+    /// With 1 digit, percentiles of the fleet are within 6.25 % instead of 0.79 %; busy instances take half the memory
+    /// in Redis and a third of the time to read. A fleet is as precise as its least precise instance.
     pub fn max_significant_digits(mut self, digits: u8) -> Self {
         self.max_significant_digits = digits;
         self

@@ -1,7 +1,8 @@
 //! Callers who wait for the fleet's figures, and the answers that they share.
 //!
-//! One thread reads, one question at a time. Its answer serves everybody for a second, or for as long as it took to read.
-//! A second thread ends the wait of callers whose time is over. Callers themselves hold no thread: each has a oneshot.
+//! One thread reads, one question at a time. Its answer serves everybody for a second, or for as long as it took to
+//! read. A second thread ends the wait of callers whose time is over. Callers themselves hold no thread: each has a
+//! oneshot.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -113,7 +114,8 @@ impl View {
         self.deadlines.notify_all();
     }
 
-    /// Ends both threads, the reading one after its current read. Answers all callers, except those whose reset was sent.
+    /// Ends both threads, the reading one after its current read. Answers all callers, except those whose reset was
+    /// sent.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.stopped = true;
@@ -258,7 +260,8 @@ impl State {
                     Err(told(question, stale, is_under_way))
                 }
             };
-            // Other questions stay, so that the next caller finds an answer. A reset is done for a caller or not at all.
+            // Other questions stay, so that the next caller finds an answer. A reset is done for a caller or not at
+            // all.
             if question == Question::Reset {
                 self.forget_unless_waited_for(question);
             }

@@ -6,11 +6,11 @@
 //! # Epochs
 //!
 //! An epoch is named by the time it began, in milliseconds since 1970; epoch 0 is the one before any reset. Before each
-//! write, an instance reads the epoch's key. If it finds a later epoch than its own, it writes all that it counted so far
-//! to the key of the old epoch. Once that is acknowledged, the same state becomes its baseline in the new epoch. So each
-//! request is in exactly one epoch. An instance that started after the epoch began keeps all that it counted. If the key
-//! is gone or older, as after Redis lost its data, the instance sets it to its own epoch: the latest epoch that any
-//! instance knows prevails.
+//! write, an instance reads the epoch's key. If it finds a later epoch than its own, it writes all that it counted so
+//! far to the key of the old epoch. Once that is acknowledged, the same state becomes its baseline in the new epoch. So
+//! each request is in exactly one epoch. An instance that started after the epoch began keeps all that it counted. If
+//! the key is gone or older, as after Redis lost its data, the instance sets it to its own epoch: the latest epoch that
+//! any instance knows prevails.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
