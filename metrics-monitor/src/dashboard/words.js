@@ -18,7 +18,7 @@ const english = {
   last_written: "Last seen",
   total_errors_of: "Errors",
   fleet_up: (up, all) => `${up} of ${all} up`,
-  fleet_stale: (time, reason) => `Stale since ${time}, figures of this instance alone: ${reason}`,
+  fleet_stale: (time, reason) => `Stale since ${time}: ${reason}; showing this instance only`,
   fleet_skipped: (count, first) => `${count} left out, first ${first}`,
   language: "Language",
   pause: "Pause",

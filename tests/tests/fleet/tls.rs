@@ -1,4 +1,4 @@
-//! A Redis that speaks TLS, with a certificate of a private authority.
+//! A Redis that speaks TLS, with a certificate from a private authority.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,18 +12,18 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::redis::{Redis, free_port};
 
-/// Who vouches for others: the certificate in PEM, and what it signs with.
+/// A certificate authority: its certificate in PEM, and its key for signing.
 fn authority() -> (String, Issuer<'static, KeyPair>) {
     let mut parameters = CertificateParams::default();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // OpenSSL takes a certificate whose authority is called like itself for one that vouches for itself.
+    // With the default name for both, OpenSSL would take the server's certificate for a self-signed one.
     parameters.distinguished_name.push(DnType::CommonName, "authority");
     let key = KeyPair::generate().unwrap();
     let pem = parameters.self_signed(&key).unwrap().pem();
     (pem, Issuer::new(parameters, key))
 }
 
-/// What a server that speaks TLS is given, and the authority of its certificate in PEM.
+/// The arguments of a server that speaks TLS, and the authority of its certificate in PEM.
 struct Files {
     authority: String,
     arguments: Vec<String>,
@@ -60,7 +60,7 @@ fn member(settings: FleetSettings) -> Member {
     Member::start(registry, &Service::new("tls").instance("a"), settings).unwrap()
 }
 
-/// Waits until the member wrote, or failed to. Gives why.
+/// Waits until the member wrote. Returns the error if writing fails.
 fn first_write(member: &Member) -> Result<(), String> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -76,8 +76,8 @@ fn first_write(member: &Member) -> Result<(), String> {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_server_is_trusted_for_its_authority_and_refused_for_any_other() {
-    // The first one gives a folder for the files.
+fn a_server_is_trusted_by_its_own_authority_only() {
+    // This one only provides a folder for the files.
     let place = Redis::start();
     let Files { authority: trusted, arguments } = Files::in_folder(place.folder());
     let port = free_port().to_string();
@@ -93,7 +93,7 @@ fn a_server_is_trusted_for_its_authority_and_refused_for_any_other() {
     let other = member(settings().trusted_authorities(authority().0.as_bytes()).unwrap());
     let refused = first_write(&other).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
-    // Whom the system trusts does not vouch for it either.
+    // The authorities of the system do not vouch for it either.
     let refused = first_write(&member(settings())).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
     // Nor for another host.
@@ -126,7 +126,7 @@ fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
     let settings = |addresses: &[String]| {
         FleetSettings::new(&format!("rediss+cluster://{}", addresses.join(","))).unwrap()
     };
-    // Those that it is not told of it finds, and trusts them for the same authority.
+    // It finds the other nodes, and trusts them by the same authority.
     let member_of_it = member(settings(&addresses[..1]).trusted_authorities(trusted.as_bytes()).unwrap());
     assert_eq!(first_write(&member_of_it), Ok(()));
     let answer = member_of_it.ask(Question::SinceReset).unwrap().wait().unwrap();
@@ -140,7 +140,7 @@ fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
 }
 
 #[test]
-fn authorities_that_are_none_are_refused_and_so_are_those_of_an_address_without_tls() {
+fn authorities_are_refused_without_a_certificate_or_without_tls() {
     let refused = |address: &str, pem: &str| {
         FleetSettings::new(address).unwrap().trusted_authorities(pem.as_bytes()).unwrap_err().to_string()
     };
