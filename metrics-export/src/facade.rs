@@ -1,10 +1,10 @@
-//! What other crates emit through the [`metrics`] facade, in our registry: a [`metrics::Recorder`].
+//! Records into our registry what other crates emit through the [`metrics`] facade: a [`metrics::Recorder`].
 //!
 //! ```
 //! use metrics_export::facade::Facade;
 //!
 //! let registry = metrics_core::Registry::new();
-//! let facade = Facade::new(registry.clone()).install()?; // once in a process; `facade.refused()` says what did not fit
+//! let facade = Facade::new(registry.clone()).install()?; // once per process; `facade.refused()` says what did not fit
 //!
 //! metrics::counter!("orders.placed", "kind" => "express").increment(2); // as any crate does
 //!
@@ -14,48 +14,50 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What becomes of what
+//! # Kinds
 //!
-//! | facade | here | notes |
+//! | facade | registry | notes |
 //! |---|---|---|
-//! | counter | [`Counter`](metrics_core::Counter) | `absolute` raises it to a number, and never lowers it; it adds up all threads, so it costs more than an `increment` |
-//! | gauge | [`Gauge`](metrics_core::Gauge) | NaN and infinities are refused; a step that would make it infinite is not taken |
-//! | histogram | [`Timer`](metrics_core::Timer) | a number is a duration, see below |
-//! | description | | only the unit of a histogram is heeded |
+//! | counter | [`Counter`](metrics_core::Counter) | `absolute` raises it to a value and never lowers it; it sums up all threads, so it costs more than `increment` |
+//! | gauge | [`Gauge`](metrics_core::Gauge) | NaN and infinities are refused; a step that would make it infinite is ignored |
+//! | histogram | [`Timer`](metrics_core::Timer) | values are durations, see below |
+//! | description | | only the unit of a histogram is used |
 //!
-//! A histogram is in the unit that `describe_histogram!` gives it, before or after it is first used, and in **seconds**
-//! without one, which is the facade's convention and what it makes of a `Duration`. One that is described in anything but a
-//! unit of time is refused, since a timer would show bytes as seconds. One that is not described and holds something else
-//! than seconds cannot be told from one that does: describe it. Negative durations count as 0, as with a clock that steps
-//! back; NaN and infinities are refused; durations over 68.7 s land in the timer's last bucket, and over 3.3 days (2^48 ns)
+//! `describe_histogram!` sets the unit of a histogram, before or after its first use. Without a description the unit is
+//! **seconds**: the facade's convention, and its unit for a `Duration`. Histograms described with a unit other than
+//! time are rejected, since a timer would show bytes as seconds. A histogram that holds something else but has no
+//! description cannot be detected: describe it. Negative durations count as 0, as if a clock had stepped back. NaN and
+//! infinities are refused. Durations over 68.7 s land in the timer's last bucket, and those over 3.3 days (2^48 ns)
 //! count as 3.3 days.
 //!
 //! # Names
 //!
-//! A name is what Prometheus takes: each character but ASCII letters, digits and `_` becomes `_`, and one that would begin
-//! with a digit gets a `_` in front. The metrics of the registry have no labels, so each set of labels makes a metric of its
-//! own, whose name goes on with the keys and values in order of the keys: `db.pool{name="main",role="rw"}` is
-//! `db_pool_name_main_role_rw`. What is longer than 100 bytes is cut, and ends with 16 hex digits of a hash (64-bit FNV-1a)
-//! of the whole name. Keys of one kind that make the same name are the same metric, and so is a metric that the application
-//! made itself.
+//! Names become valid Prometheus names: each character other than ASCII letters, digits and `_` becomes `_`, and a name
+//! that would start with a digit gets a leading `_`. The registry's metrics have no labels, so each set of labels
+//! becomes a metric of its own, with keys and values appended to the name in the order of the keys:
+//! `db.pool{name="main",role="rw"}` is `db_pool_name_main_role_rw`. A name longer than 100 bytes is cut and ends with
+//! 16 hex digits of a hash (64-bit FNV-1a) of the whole name. Keys of one kind with the same resulting name share a
+//! metric, also with a metric that the application created itself.
 //!
-//! Why not labels: all that reads the registry (summaries, merging, exports) knows metrics by name. The price: sums over a
-//! label are up to whoever reads, by pattern of the name.
+//! Why no labels: everything that reads the registry (summaries, merging, exports) identifies metrics by name. The
+//! price: to sum over a label, the reader has to match names by pattern.
 //!
 //! # Bounds
 //!
-//! A registry has room for 128 metrics of a kind. What does not fit, or has the name of a metric of another kind, goes
-//! nowhere and is counted: in [`Facade::refused`], and in the registry as `metrics_facade_refused`. A label with many values
-//! (users, paths) uses the room up, so leave such metrics out, with the filter layer of `metrics-util` if need be. Units are
-//! remembered for 1,024 histograms; further ones are taken to be in seconds.
+//! A registry has room for 128 metrics of each kind. A metric that does not fit, or whose name is taken by another
+//! kind, records nothing. Its calls are counted in [`Facade::refused`] and in the registry's counter
+//! `metrics_facade_refused`. A label with many values (users, paths) uses up the room: leave such metrics out, if need
+//! be with the filter layer of `metrics-util`. The facade remembers the units of 1,024 histograms and takes further
+//! ones to be in seconds.
 //!
 //! # Cost
 //!
-//! A handle that is kept records as those of the registry do: the look-up of a thread-local and a plain add, behind one
-//! virtual call. A macro at the call site finds its handle each time: without a lock, by the key's own hash, and without an
-//! allocation of ours (labels that are not literals cost the macro its own). That is so for about 1,000 keys of
-//! a kind, of up to 1 KiB each; further ones are looked up by name, under a lock. It takes one atomic step up and one down
-//! in the handle's reference count, which is the facade's own and which threads share: keep handles where it matters.
+//! Recording through a kept handle costs what it costs in the registry, a thread-local look-up and a plain add, plus a
+//! virtual call. A macro looks up its handle each time: without a lock, by the key's own hash, and without an
+//! allocation of ours (the macro itself allocates for labels that are not literals). This holds for about 1,000 keys of
+//! each kind of up to 1 KiB each; further keys are looked up by name, under a lock. The look-up also costs two atomic
+//! steps, up and down, on the handle's reference count, which belongs to the facade and which threads share: keep
+//! handles on hot paths.
 
 mod handles;
 mod keys;
@@ -78,7 +80,7 @@ use self::refusals::Refusals;
 pub use self::refusals::{Refusal, Refused};
 use self::units::Units;
 
-/// Takes what is emitted through the facade into a registry. Cheap to clone; clones are the same.
+/// A recorder of the facade that records into a registry. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Facade {
     inner: Arc<Inner>,
@@ -94,9 +96,9 @@ struct Inner {
 }
 
 impl Facade {
-    /// Takes metrics into a registry, such as that of `metrics_actix::Metrics::registry`.
+    /// Records into a registry, such as that of `metrics_actix::Metrics::registry`.
     ///
-    /// It makes the counter `metrics_facade_refused`, unless the registry has no room for it.
+    /// Creates the counter `metrics_facade_refused`, if the registry has room for it.
     pub fn new(registry: Registry) -> Self {
         let refusals = Arc::new(Refusals::new(&registry));
         let inner = Inner {
@@ -110,19 +112,19 @@ impl Facade {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Makes it the recorder of the whole process. What was emitted before is lost, and handles made before stay idle.
+    /// Makes this the recorder of the whole process. Earlier calls are lost, and handles created earlier never record.
     ///
-    /// For a thread's or a test's own, give a reference to [`metrics::with_local_recorder`] instead.
+    /// For a single thread or test, pass a reference to [`metrics::with_local_recorder`] instead.
     ///
     /// # Errors
     ///
-    /// There is a recorder already. The error gives this one back.
+    /// If the process already has a recorder. The error returns this one.
     pub fn install(self) -> Result<Self, SetRecorderError<Self>> {
         metrics::set_global_recorder(self.clone())?;
         Ok(self)
     }
 
-    /// What was not taken since the start, and why.
+    /// Returns how many calls were refused since the start, and the first reason.
     pub fn refused(&self) -> Refused {
         self.inner.refusals.so_far()
     }
@@ -147,14 +149,14 @@ impl Recorder for Facade {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         let Inner { registry, refusals, .. } = &*self.inner;
-        self.inner.counters.get_or_make(key, refusals, |name| {
+        self.inner.counters.get_or_create(key, refusals, |name| {
             Ok(Counter::from_arc(Arc::new(CounterHandle::new(registry.counter(name)?))))
         })
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
         let Inner { registry, refusals, .. } = &*self.inner;
-        self.inner.gauges.get_or_make(key, refusals, |name| {
+        self.inner.gauges.get_or_create(key, refusals, |name| {
             let gauge = registry.gauge(name)?;
             Ok(Gauge::from_arc(Arc::new(GaugeHandle::new(gauge, name, Arc::clone(refusals)))))
         })
@@ -162,7 +164,7 @@ impl Recorder for Facade {
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
         let Inner { registry, refusals, units, .. } = &*self.inner;
-        self.inner.histograms.get_or_make(key, refusals, |name| {
+        self.inner.histograms.get_or_create(key, refusals, |name| {
             let (timer, unit) = (registry.timer(name)?, units.of(key.name()));
             Ok(Histogram::from_arc(Arc::new(TimerHandle::new(timer, unit, name, Arc::clone(refusals)))))
         })

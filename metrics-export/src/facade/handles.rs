@@ -1,11 +1,12 @@
-//! The facade's handles, which record into ours.
+//! The facade's handles, which record into the registry's metrics.
 //!
 //! # Synchronization
 //!
-//! `wanted` and `raising` make `absolute` take turns without waiting. Whoever finds another thread at it leaves its number
-//! in `wanted`, and the other one looks there again after it is done. All accesses are SeqCst: of a thread that stores
-//! `wanted` and finds `raising` set, and one that clears `raising` and loads `wanted`, the latter sees the number. Clearing
-//! `raising` is also a Release for the next one to set it, which so finds in the counter what was added.
+//! `wanted` and `raising` serialise calls of `absolute` without waiting. A thread that finds `raising` set leaves its
+//! value in `wanted`, and the thread that is raising checks `wanted` again after it is done. All accesses are SeqCst:
+//! if a thread stores `wanted` and then finds `raising` set, the thread that clears `raising` sees this value in its
+//! next load of `wanted`. Clearing `raising` is also a Release; it pairs with the Acquire of the next thread that sets
+//! it, which therefore sees the added count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,9 +20,9 @@ use super::units::NanosPerUnit;
 
 pub(super) struct CounterHandle {
     counter: Counter,
-    /// The largest number that the counter was to be raised to.
+    /// The largest value passed to `absolute`.
     wanted: AtomicU64,
-    /// A thread is raising it.
+    /// Whether a thread is raising the counter.
     raising: AtomicBool,
 }
 
@@ -37,7 +38,7 @@ impl CounterFn for CounterHandle {
         self.counter.add(value);
     }
 
-    /// Adds what is missing, unless another thread is about to.
+    /// Adds the difference, unless another thread is about to.
     fn absolute(&self, value: u64) {
         if self.wanted.fetch_max(value, Ordering::SeqCst) >= value {
             return;
@@ -113,9 +114,9 @@ impl HistogramFn for TimerHandle {
     #[inline]
     fn record(&self, value: f64) {
         let nanos = self.unit.nanos(value);
-        // Of the number and not of its nanoseconds: a huge one is all right.
+        // Checks the value, not its nanoseconds: a huge value is allowed.
         if value.is_finite() && !nanos.is_nan() {
-            // Rounded; the cast stops at 0 and at the largest number.
+            // Rounds; the cast saturates at 0 and at `u64::MAX`.
             self.timer.record(Duration::from_nanos((nanos + 0.5) as u64));
         } else {
             self.refusals.refuse_value(|| self.refusal(value));

@@ -1,25 +1,25 @@
-//! Handles by key, found without a lock.
+//! Handles by key, with a look-up that takes no lock.
 //!
 //! # Synchronization
 //!
-//! A hash table of fixed size with open addressing, in which a slot is filled once and never emptied. So who looks up needs
-//! no lock: it probes until it finds the key or a free slot. Filling is up to one thread at a time, which holds the lock of
-//! the names.
+//! A hash table of fixed size with open addressing, whose slots are filled once and never emptied. So a look-up needs
+//! no lock: it probes until it finds the key or a free slot. One thread fills slots at a time: the one that holds the
+//! lock of the names.
 
 use std::sync::OnceLock;
 
 use metrics::Key;
 
-/// The slots, as a power of two.
+/// The number of slots, as a power of two.
 const SLOT_BITS: u32 = 10;
 
-/// How many slots a key can lie behind its first. The further ones are not kept.
+/// The number of slots that a key is looked for in. A key that finds them all taken is not kept.
 const PROBES: usize = 16;
 
-/// The most bytes that a key takes. Larger ones are not kept, so that a table stays below 1.5 MiB.
+/// The maximum size of a key in bytes. Larger keys are not kept, so a table stays below 1.5 MiB.
 const MAX_KEY_BYTES: usize = 1024;
 
-/// What a label takes beside its text, in bytes.
+/// The size of a label without its text, in bytes.
 const LABEL_BYTES: usize = size_of::<metrics::Label>();
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl<H> Keys<H> {
         None
     }
 
-    /// Keeps a key's handle, if there is room. Called by one thread at a time.
+    /// Stores a key's handle if there is room. Only one thread calls this at a time.
     pub(super) fn keep(&self, key: &Key, handle: H) {
         let labels = key.labels().map(|label| LABEL_BYTES + label.key().len() + label.value().len());
         if key.name().len() + labels.sum::<usize>() > MAX_KEY_BYTES || self.get(key).is_some() {
@@ -58,7 +58,7 @@ impl<H> Keys<H> {
 
     #[inline]
     fn probes(&self, key: &Key) -> impl Iterator<Item = &Slot<H>> {
-        // Fibonacci hashing (Knuth, TAOCP 3, 6.4): the facade's hash is not mixed at its end.
+        // Fibonacci hashing (Knuth, TAOCP 3, 6.4), since the facade's hash does not mix its last bits.
         let first = key.get_hash().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOT_BITS);
         let mask = self.slots.len() - 1;
         (0..PROBES).map(move |probe| &self.slots[(first as usize + probe) & mask])
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_found_and_the_table_does_not_grow() {
+    fn a_kept_key_is_found_and_the_table_does_not_grow() {
         let keys = Keys::new();
         let key = |i| Key::from_parts(format!("name_{i}"), &[("label", format!("{i}"))]);
         for i in 0..10_000_u32 {

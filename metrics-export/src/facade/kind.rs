@@ -12,7 +12,7 @@ use super::refusals::Refusals;
 
 pub(super) struct Kind<H> {
     keys: Keys<H>,
-    /// As many as the registry has room for: those that are refused are not among them.
+    /// By name. Refused ones are not included, so the registry's room bounds the map.
     named: Mutex<HashMap<String, H>>,
 }
 
@@ -21,32 +21,32 @@ impl<H: Clone + From<Arc<Refusals>>> Kind<H> {
         Self { keys: Keys::new(), named: Mutex::default() }
     }
 
-    /// The handle of a key; one that refuses all if it cannot be made.
+    /// Returns the handle of a key; one that refuses every call if the registry rejects the metric.
     #[inline]
-    pub(super) fn get_or_make(
+    pub(super) fn get_or_create(
         &self,
         key: &Key,
         refusals: &Arc<Refusals>,
-        make: impl FnOnce(&str) -> Result<H, MetricError>,
+        create: impl FnOnce(&str) -> Result<H, MetricError>,
     ) -> H {
         match self.keys.get(key) {
             Some(handle) => handle.clone(),
-            None => self.find_or_make(key, refusals, make),
+            None => self.find_or_create(key, refusals, create),
         }
     }
 
     #[cold]
-    fn find_or_make(
+    fn find_or_create(
         &self,
         key: &Key,
         refusals: &Arc<Refusals>,
-        make: impl FnOnce(&str) -> Result<H, MetricError>,
+        create: impl FnOnce(&str) -> Result<H, MetricError>,
     ) -> H {
         let name = names::of_key(key);
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = match named.get(&name) {
             Some(handle) => handle.clone(),
-            None => match make(&name) {
+            None => match create(&name) {
                 Ok(handle) => {
                     named.insert(name, handle.clone());
                     handle

@@ -1,18 +1,18 @@
-//! Names of the registry's metrics, from keys of the facade.
+//! Turns keys of the facade into names of the registry's metrics.
 
 use metrics::Key;
 
-/// The longest name that the registry takes, in bytes.
+/// The maximum length of a name in the registry, in bytes.
 const MAX_BYTES: usize = 100;
 
-/// The bytes of a `_` and 16 hex digits, at the end of what was cut.
+/// The length of the `_` and 16 hex digits at the end of a cut name.
 const HASH_BYTES: usize = 17;
 
-/// The name of a key's metric.
+/// Returns the name of a key's metric.
 pub(super) fn of_key(key: &Key) -> String {
     let mut name = String::with_capacity(MAX_BYTES);
     push(&mut name, key.name());
-    // The facade holds keys for equal whatever the order of their labels.
+    // To the facade, keys whose labels differ only in their order are equal.
     let mut labels: Vec<_> = key.labels().map(|label| (label.key(), label.value())).collect();
     labels.sort_unstable();
     for (key, value) in labels {
@@ -24,7 +24,7 @@ pub(super) fn of_key(key: &Key) -> String {
     valid(name)
 }
 
-/// The name of a metric without its labels.
+/// Returns the name of a metric without labels.
 pub(super) fn of_name(name: &str) -> String {
     let mut sanitised = String::with_capacity(name.len());
     push(&mut sanitised, name);
@@ -35,7 +35,7 @@ fn push(name: &mut String, text: &str) {
     name.extend(text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
 }
 
-/// A name of the right characters, neither empty nor too long, and without a digit in front.
+/// Makes a name of valid characters valid as a whole: not empty, no leading digit, not too long.
 fn valid(mut name: String) -> String {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         name.insert(0, '_');
@@ -48,7 +48,7 @@ fn valid(mut name: String) -> String {
     name
 }
 
-/// A hash that is the same in each process and version, so that instances' metrics can be added up by name.
+/// A hash that is the same in each process and version, so that metrics of several instances can be merged by name.
 ///
 /// <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>
 fn fnv1a(bytes: &[u8]) -> u64 {
@@ -63,7 +63,7 @@ mod tests {
     use metrics::Label;
 
     #[test]
-    fn a_name_is_one_that_prometheus_takes() {
+    fn a_name_becomes_a_valid_prometheus_name() {
         for (name, expected) in [
             ("jobs", "jobs"),
             ("db.pool-size:max", "db_pool_size_max"),
@@ -87,12 +87,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_and_stays_apart_from_others() {
+    fn a_long_name_is_cut_and_stays_unique() {
         let named = |end: &str| of_name(&format!("{}{end}", "x".repeat(100)));
         assert_eq!(of_name(&"x".repeat(100)), "x".repeat(100));
         assert_eq!(named("a").len(), MAX_BYTES);
         assert_ne!(named("a"), named("b"));
-        // Those of FNV's own test vectors; names of other versions depend on it.
+        // From FNV's test vectors. Names of other versions depend on it.
         assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
     }

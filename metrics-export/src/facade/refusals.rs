@@ -1,8 +1,8 @@
-//! What was not taken.
+//! Counts refused calls, and keeps the first reason.
 //!
 //! # Synchronization
 //!
-//! The count is added to by any thread; a reader sees some state of it. What was first is written once.
+//! Any thread adds to the count; a reader may see an older value. The first reason is written once.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,50 +10,51 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use metrics::{CounterFn, GaugeFn, HistogramFn};
 use metrics_core::{Counter, MetricError, Registry};
 
-/// The registry's counter of what was refused.
+/// The registry's counter of refused calls.
 const NAME: &str = "metrics_facade_refused";
 
-/// What a [`Facade`](super::Facade) did not take since the start.
+/// What a `Facade` refused since the start.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Refused {
-    /// Calls that went nowhere: increments, numbers set, durations recorded.
+    /// Calls that recorded nothing: increments, set values, recorded durations.
     pub recordings: u64,
-    /// What was refused first.
+    /// Why the first call was refused.
     pub first: Option<Refusal>,
 }
 
-/// Why something was refused.
+/// Why a call was refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The registry does not have the metric.
+    /// The registry rejected the metric.
     #[error(transparent)]
     Metric(#[from] MetricError),
-    /// A histogram was described in a unit that is none of time.
+    /// The histogram was described with a unit other than time.
     #[error(
-        "histogram {name:?} is not in a unit of time; allowed: seconds, milliseconds, microseconds, nanoseconds"
+        "the unit of histogram {name:?} is not a unit of time; allowed: seconds, milliseconds, microseconds, \
+         nanoseconds"
     )]
     Unit {
         /// The name of the metric.
         name: String,
     },
-    /// A number is none that a gauge or a timer can hold.
-    #[error("a value of {name:?} is {value}; allowed: finite numbers")]
+    /// The value is not finite.
+    #[error("{name:?} was given {value}; allowed: finite numbers")]
     Value {
         /// The name of the metric.
         name: String,
-        /// The number.
+        /// The value.
         value: f64,
     },
 }
 
-/// As a handle: one that takes nothing, and counts that.
+/// The counts. Also a handle that refuses every call and counts it.
 #[derive(Debug)]
 pub(super) struct Refusals {
     recordings: AtomicU64,
     first: OnceLock<Refusal>,
-    /// Shows them among the registry's metrics, if it has room.
+    /// The same count among the registry's metrics, if it has room.
     shown: Option<Counter>,
 }
 
@@ -64,7 +65,7 @@ impl Refusals {
     }
 
     pub(super) fn so_far(&self) -> Refused {
-        // ORDERING: Relaxed, here and below; a figure by itself.
+        // ORDERING: Relaxed, here and below: the count implies nothing about other memory.
         Refused { recordings: self.recordings.load(Ordering::Relaxed), first: self.first.get().cloned() }
     }
 

@@ -1,4 +1,4 @@
-//! What is emitted through the facade's macros is what the registry has.
+//! The registry has what the facade's macros emit.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use super::*;
 
 const REFUSED: &str = "metrics_facade_refused";
 
-/// The figures of what `emit` emits into a registry, without the count of what was refused, and that count.
+/// Runs `emit` with a facade. Returns the registry's figures, and what was refused.
 fn emitted(registry: &Registry, emit: impl FnOnce()) -> (BTreeMap<String, MetricFigures>, Refused) {
     let facade = Facade::new(registry.clone());
     with_local_recorder(&facade, emit);
@@ -30,7 +30,7 @@ fn times(figures: &MetricFigures) -> &Figures {
 }
 
 #[test]
-fn each_kind_is_found_under_its_name_and_labels() {
+fn each_kind_is_recorded_under_its_name_and_labels() {
     let (figures, refused) = emitted(&Registry::new(), || {
         for _ in 0..3 {
             counter!("jobs.done", "queue" => "mail").increment(2);
@@ -54,7 +54,7 @@ fn each_kind_is_found_under_its_name_and_labels() {
 }
 
 #[test]
-fn a_counter_is_raised_to_a_number_and_never_lowered() {
+fn absolute_raises_a_counter_and_never_lowers_it() {
     let registry = Registry::new();
     let (figures, _) = emitted(&registry, || {
         let counter = counter!("sent");
@@ -77,7 +77,7 @@ fn a_counter_is_raised_to_a_number_and_never_lowered() {
 }
 
 #[test]
-fn threads_that_raise_a_counter_at_once_raise_it_to_the_largest_number() {
+fn threads_that_raise_a_counter_at_the_same_time_raise_it_to_the_largest_value() {
     let rounds = if cfg!(miri) { 50 } else { 20_000 };
     let registry = Registry::new();
     let facade = Facade::new(registry.clone());
@@ -85,7 +85,7 @@ fn threads_that_raise_a_counter_at_once_raise_it_to_the_largest_number() {
     let (done, checked, wrong) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let both = |at: &AtomicU64, round| {
         at.fetch_add(1, Ordering::SeqCst);
-        // Awake for a while, so that both go on at the same moment.
+        // Spins for a while, so that both threads continue at the same moment.
         for spins in 0_u64.. {
             if at.load(Ordering::SeqCst) >= round * 2 {
                 break;
@@ -96,7 +96,7 @@ fn threads_that_raise_a_counter_at_once_raise_it_to_the_largest_number() {
     let raise = |key: &'static str, ahead: u64| {
         let handle = with_local_recorder(&facade, || counter!(key));
         for round in 1..=rounds {
-            // Now the one raises it further, now the other.
+            // The two threads take turns in raising it further.
             handle.absolute(round * 2 + (round + ahead) % 2);
             both(&done, round);
             if raised.value() != round * 2 + 1 {
@@ -106,16 +106,16 @@ fn threads_that_raise_a_counter_at_once_raise_it_to_the_largest_number() {
         }
     };
     std::thread::scope(|scope| {
-        // By two keys of one name.
+        // Two keys with the same name.
         scope.spawn(|| raise("to.raise", 0));
         scope.spawn(|| raise("to_raise", 1));
     });
-    // Not within the rounds, where the other thread would wait in vain.
+    // Asserted here, since a panic within the rounds would leave the other thread waiting.
     assert_eq!(wrong.into_inner(), 0);
 }
 
 #[test]
-fn threads_that_count_in_every_kind_lose_nothing() {
+fn threads_that_record_into_every_kind_lose_nothing() {
     let rounds = if cfg!(miri) { 20 } else { 2_000_u64 };
     let registry = Registry::new();
     let facade = Facade::new(registry.clone());
@@ -127,7 +127,7 @@ fn threads_that_count_in_every_kind_lose_nothing() {
                     for round in 1..=rounds {
                         counter!("raised").absolute(round * 10 + thread);
                         counter!("counted").increment(1);
-                        // Below what this thread alone has counted, so that it adds nothing.
+                        // Below what this thread alone has counted, so it adds nothing.
                         counter!("counted").absolute(round - 1);
                         histogram!("timed").record(1e-6);
                         gauge!("kept").increment(1);
@@ -145,7 +145,7 @@ fn threads_that_count_in_every_kind_lose_nothing() {
 }
 
 #[test]
-fn a_histogram_is_in_the_unit_that_it_is_described_in_before_or_after_and_else_in_seconds() {
+fn a_histogram_has_the_unit_of_its_description_before_or_after_first_use_or_seconds() {
     let (figures, refused) = emitted(&Registry::new(), || {
         for (unit, value) in [
             (Unit::Seconds, 0.002),
@@ -181,7 +181,7 @@ fn a_histogram_is_in_the_unit_that_it_is_described_in_before_or_after_and_else_i
 }
 
 #[test]
-fn numbers_that_are_no_durations_are_clamped_or_refused() {
+fn values_that_are_not_durations_are_clamped_or_refused() {
     let (figures, refused) = emitted(&Registry::new(), || {
         let negative = histogram!("negative");
         [-0.0, -1e-9, -5.0, f64::MIN].into_iter().for_each(|value| negative.record(value));
@@ -210,7 +210,7 @@ fn numbers_that_are_no_durations_are_clamped_or_refused() {
 }
 
 #[test]
-fn keys_that_make_one_name_share_it_if_they_are_of_one_kind() {
+fn keys_with_the_same_name_share_a_metric_if_they_are_of_one_kind() {
     let registry = Registry::new();
     registry.hit_ratio("cache").unwrap();
     registry.counter("own").unwrap().increment();
@@ -232,7 +232,7 @@ fn keys_that_make_one_name_share_it_if_they_are_of_one_kind() {
 }
 
 #[test]
-fn what_does_not_fit_goes_nowhere_and_is_counted() {
+fn metrics_that_do_not_fit_record_nothing_and_are_counted() {
     let (figures, refused) = emitted(&Registry::new(), || {
         for round in 0..2 {
             for i in 0..2_000 {
@@ -251,7 +251,7 @@ fn what_does_not_fit_goes_nowhere_and_is_counted() {
 }
 
 #[test]
-fn a_registry_without_room_for_the_count_still_has_it_counted() {
+fn refusals_are_counted_even_if_the_registry_has_no_room_for_their_counter() {
     let registry = Registry::new();
     (0..128).for_each(|i| drop(registry.counter(&format!("counter_{i}")).unwrap()));
     let (figures, refused) = emitted(&registry, || counter!("one_more").increment(5));
@@ -259,7 +259,7 @@ fn a_registry_without_room_for_the_count_still_has_it_counted() {
     assert_eq!(refused.recordings, 1);
 }
 
-/// One call at a macro.
+/// One call of a macro.
 #[derive(Debug, Clone)]
 enum Call {
     Increment(u64),
@@ -287,7 +287,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_emitted_names_are_valid_and_each_call_is_counted_once(
+    fn for_any_input_names_are_valid_and_each_call_is_counted_once(
         calls in prop::collection::vec(calls(), 0..60)
     ) {
         let mut counts = BTreeMap::<String, u64>::new();

@@ -2,8 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! A unit is one word: stored when a histogram is described, loaded at each of its records. A record that races with the
-//! description takes the unit of before or after.
+//! A unit is one word: stored when a histogram is described, loaded at each recording. A recording that races with the
+//! description uses the unit before or after it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +13,16 @@ use metrics::Unit;
 
 use super::names;
 
-/// The most histograms whose unit is remembered, whether they are used or not.
+/// The maximum number of histograms whose unit is remembered, used or not.
 const MAX_UNITS: usize = 1024;
 
-/// The units by the names of histograms, without labels.
+/// The units of histograms, by name without labels.
 #[derive(Debug, Default)]
 pub(super) struct Units {
     by_name: Mutex<HashMap<String, Arc<NanosPerUnit>>>,
 }
 
-/// The bits of how many nanoseconds a unit has; of NaN if it is none of time.
+/// The nanoseconds of a unit, as the bits of an `f64`; NaN if it is not a unit of time.
 #[derive(Debug)]
 pub(super) struct NanosPerUnit(AtomicU64);
 
@@ -35,11 +35,11 @@ impl Units {
             Unit::Nanoseconds => 1.0,
             _ => f64::NAN,
         };
-        // ORDERING: Relaxed, here and below; a figure by itself.
+        // ORDERING: Relaxed, here and below: the unit implies nothing about other memory.
         self.of(name).0.store(nanos.to_bits(), Ordering::Relaxed);
     }
 
-    /// The unit of a histogram: seconds until it is described.
+    /// Returns the unit of a histogram: seconds until it is described.
     pub(super) fn of(&self, name: &str) -> Arc<NanosPerUnit> {
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let name = names::of_name(name);
@@ -57,7 +57,7 @@ impl Default for NanosPerUnit {
 }
 
 impl NanosPerUnit {
-    /// What a number of this unit is in nanoseconds; NaN if the unit is none of time.
+    /// Converts a value to nanoseconds; NaN if this is not a unit of time.
     #[inline]
     pub(super) fn nanos(&self, value: f64) -> f64 {
         value * f64::from_bits(self.0.load(Ordering::Relaxed))

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::time::Time;
 use crate::alert::DeliveryCounts;
 
-/// The body of `GET alerts`: the state of each rule, those that fire first; the rules; and what became of the notices.
+/// The body of `GET alerts`: all alerts, firing ones first; all rules; and counts of the notices of each destination.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AlertsBody {
     alerts: Vec<AlertBody>,
@@ -17,8 +17,8 @@ pub struct AlertsBody {
 }
 
 impl AlertsBody {
-    /// What [`Alerts::alerts`](metrics_core::alert::Alerts::alerts) and
-    /// [`Alerts::rules`](metrics_core::alert::Alerts::rules) give, and the counts of each destination.
+    /// Takes [`Alerts::alerts`](metrics_core::alert::Alerts::alerts),
+    /// [`Alerts::rules`](metrics_core::alert::Alerts::rules), and the counts of each destination.
     pub fn new<'a>(
         alerts: &[Alert],
         rules: impl IntoIterator<Item = &'a Arc<Rule>>,
@@ -43,13 +43,13 @@ pub(crate) struct AlertBody {
     rule: String,
     severity: String,
     state: String,
-    /// `null` for the whole service, and where a rule of routes has nothing to say of any.
+    /// `null` for the whole service, and for a rule by route that no route matches.
     method: Option<String>,
     route: Option<String>,
-    /// In per cent, seconds or calls, as the threshold; `null` if there were no calls.
+    /// In per cent, seconds or calls, like the threshold; `null` if there were no calls.
     value: Option<f64>,
     threshold: f64,
-    /// When it got into its state; `null` before the first look.
+    /// When the state began; `null` before the first evaluation.
     since: Option<Time>,
     summary: String,
 }
@@ -75,7 +75,7 @@ impl From<&Alert> for AlertBody {
 struct RuleBody {
     rule: String,
     severity: String,
-    /// The worst one of its alerts' states.
+    /// The worst state of its alerts.
     state: String,
     metric: String,
     comparison: String,
@@ -114,7 +114,7 @@ impl RuleBody {
     }
 }
 
-/// What became of the notices, at all destinations together.
+/// Counts of notices: the sums over all destinations, and each destination.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct DeliveryBody {
     sent: u64,
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fires_comes_first_and_every_rule_is_there() {
+    fn firing_alerts_come_first_and_every_rule_is_listed() {
         let registry = Registry::new();
         let history = History::new(registry.clone());
         let endpoint = registry.endpoint("GET", "/");

@@ -35,7 +35,7 @@ struct NamedMetricBody {
     name: String,
     #[serde(flatten)]
     metric: MetricBody,
-    /// Of what is counted or timed.
+    /// For metrics that count or time.
     #[serde(skip_serializing_if = "Option::is_none")]
     per_second: Option<f64>,
 }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_applications_own_metrics_read_by_name_and_as_a_list() {
+    fn the_applications_metrics_are_by_name_in_a_summary_and_a_list_by_themselves() {
         let registry = Registry::new();
         registry.counter("analysis_requests").unwrap().add(3);
         registry.gauge("queue_length").unwrap().set(1.5);

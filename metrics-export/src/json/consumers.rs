@@ -11,16 +11,16 @@ use super::time::Time;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConsumersBody {
     consumers: Vec<ConsumerBody>,
-    /// Consumers that were seen in the window, listed or not.
+    /// Consumers with calls in the window, listed or not.
     total_consumers: usize,
-    /// Calls since the start by consumers that did not fit; they are in `_other`.
+    /// Calls since the start by consumers that did not fit; they count for `_other`.
     refused: u64,
     since: Time,
     window_seconds: f64,
 }
 
 impl ConsumersBody {
-    /// The `top` consumers of a window.
+    /// Lists the `top` consumers of a window.
     pub fn new(window: &Snapshot, top: usize) -> Self {
         let refused = window.health().consumers_refused;
         Self::of(window.consumers(), refused, window.since(), window.span(), top)
@@ -47,7 +47,7 @@ impl ConsumersBody {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct ConsumerBody {
-    /// An alias, a keyed hash, or a name with `_` in front for several.
+    /// An alias, a keyed hash, or a name with a leading `_`, which stands for several consumers.
     consumer: String,
     calls: u64,
     errors: u64,

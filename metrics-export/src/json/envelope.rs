@@ -1,8 +1,8 @@
-//! What every answer is wrapped in.
+//! The envelope of every answer.
 
 use serde::Serialize;
 
-/// What a successful call is answered with: `{"success": true, "data": ...}`.
+/// The answer to a successful call: `{"success": true, "data": ...}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Success<T> {
     success: bool,
@@ -16,7 +16,7 @@ impl<T> Success<T> {
     }
 }
 
-/// What a failed call is answered with: `{"success": false, "error": {"code": ..., "message": ...}}`.
+/// The answer to a failed call: `{"success": false, "error": {"code": ..., "message": ...}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure<'a> {
     success: bool,
@@ -30,7 +30,7 @@ struct Cause<'a> {
 }
 
 impl<'a> Failure<'a> {
-    /// `code` is for programs and in snake case; `message` is for people.
+    /// `code` is for programs, in snake case; `message` is for people.
     pub fn new(code: &'a str, message: &'a str) -> Self {
         Self { success: false, error: Cause { code, message } }
     }

@@ -5,13 +5,13 @@ use serde::Serialize;
 
 use super::time::Time;
 
-/// The body of `GET errors`: the last errors, newest first, and how many are not among them.
+/// The body of `GET errors`: the latest errors, newest first, and how many are missing from the list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ErrorsBody {
     recent_errors: Vec<ErrorBody>,
-    /// Errors since the start that newer ones pushed out.
+    /// Errors since the start that newer ones evicted.
     evicted: u64,
-    /// Errors since the start that came faster than the list could hold. They are counted, but were never listed.
+    /// Errors since the start that came too fast to be listed. They are counted, but were never in the list.
     thinned: u64,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct ErrorBody {
     time: Time,
     method: String,
     route: String,
-    /// `null` for a request that got no response, because it panicked.
+    /// `null` if the request panicked and got no response.
     status: Option<u16>,
     response_time: f64,
     message: String,
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recent_errors_name_the_endpoint_and_what_happened() {
+    fn recent_errors_have_the_endpoint_the_status_and_the_message() {
         let body = serde_json::to_value(ErrorsBody::from(&summary())).unwrap();
         let newest = &body["recent_errors"][0];
         assert_eq!(newest["status"], serde_json::Value::Null);

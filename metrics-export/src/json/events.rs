@@ -1,4 +1,4 @@
-//! What is sent once a second to those who watch.
+//! The body of an event of `GET events`, which the dashboard gets once a second.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use super::figures::{CoreFigures, DetailedFigures, per_second};
 use super::history::PointBody;
 use super::time::Time;
 
-/// The data of one of the events of `GET events`: the figures of a window, without the recent errors.
+/// The data of one event of `GET events`: the figures of a window, without the recent errors.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LiveBody {
     /// When the figures were read.
@@ -23,15 +23,16 @@ pub struct LiveBody {
     requests_per_second: f64,
     in_flight: u64,
     open_streams: u64,
-    /// The last second of the history; `null` before there is one.
+    /// The latest second of the history; `null` before the first one.
     point: Option<PointBody>,
-    /// When the figures were reset last; `null` if they never were.
+    /// When the figures were last reset; `null` if never.
     last_reset: Option<Time>,
     monitor: MonitorBody,
 }
 
 impl LiveBody {
-    /// The figures of a window, the newest point of the history, when the last reset was, and what the monitor takes.
+    /// Takes the figures of a window, the newest point of the history, the time of the last reset, and the monitor's
+    /// own cost.
     pub fn new(
         window: Window,
         summary: &Summary,
@@ -56,14 +57,15 @@ impl LiveBody {
     }
 }
 
-/// What the monitor itself takes.
+/// What the monitor itself costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MonitorCost {
     /// The memory of the history and of the samples of resources, in bytes.
     pub history_bytes: usize,
     /// The memory of all shards, in bytes.
     pub shard_bytes: usize,
-    /// What a record takes with its two clock readings, as measured on this machine; `None` before it was measured.
+    /// The duration of one recording with its two clock readings, as measured on this machine; `None` before the
+    /// measurement.
     pub record: Option<Duration>,
 }
 
@@ -71,7 +73,7 @@ pub struct MonitorCost {
 struct MonitorBody {
     history_bytes: usize,
     shard_bytes: usize,
-    /// `null` before it was measured.
+    /// `null` before the measurement.
     record_seconds: Option<f64>,
     shards: u64,
     series: u64,
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_live_body_has_the_windows_figures_the_newest_point_and_what_the_monitor_takes() {
+    fn an_event_has_the_figures_of_the_window_the_newest_point_and_the_monitors_cost() {
         let registry = Registry::new();
         let history = History::new(registry.clone());
         registry.record(registry.endpoint("GET", "/"), 500, Duration::from_millis(2));

@@ -5,14 +5,14 @@ use serde::Serialize;
 use super::time::Time;
 use crate::push::Counts;
 
-/// The body of `GET exporters`: what became of what was to be sent, destination by destination.
+/// The body of `GET exporters`: how many windows, errors and requests each exporter sent, dropped or has queued.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExportersBody {
     exporters: Vec<ExporterBody>,
 }
 
 impl ExportersBody {
-    /// What [`Engine::counts`](crate::push::Engine::counts) gives.
+    /// Takes [`Engine::counts`](crate::push::Engine::counts).
     pub fn new(counts: Vec<Counts>) -> Self {
         Self { exporters: counts.into_iter().map(ExporterBody::from).collect() }
     }
@@ -21,15 +21,15 @@ impl ExportersBody {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct ExporterBody {
     exporter: String,
-    /// Each is sent, idle, dropped, merged into another one, or waits.
+    /// Each window is sent, idle, dropped, merged into another one, or waiting.
     windows: WindowsBody,
     errors: EntriesBody,
-    /// Single requests, for traces.
+    /// Captured requests, for traces.
     requests: EntriesBody,
     calls_dropped: u64,
     rejected: u64,
     attempts_failed: u64,
-    /// Attempts in a row that failed.
+    /// Failed attempts in a row.
     failing: u64,
     last_error: Option<String>,
     last_sent: Option<Time>,
@@ -39,7 +39,7 @@ struct ExporterBody {
 struct WindowsBody {
     made: u64,
     sent: u64,
-    /// Not sent, as there was nothing in them for the destination.
+    /// Not sent, because they had nothing for the destination.
     idle: u64,
     dropped: u64,
     merged: u64,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics_core::Figures;
 use serde::Serialize;
 
-/// What stands before the recent errors in a summary: names that existing clients read.
+/// The figures before the recent errors in a summary. Existing clients read these names.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct CoreFigures {
     total_calls: u64,
@@ -30,7 +30,7 @@ impl From<&Figures> for CoreFigures {
     }
 }
 
-/// What stands behind them.
+/// The figures after the recent errors.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct DetailedFigures {
     p50_response_time: f64,

@@ -1,4 +1,4 @@
-//! A summary with one request of each kind, for the tests of several bodies.
+//! A summary with a success, a 4xx, a 5xx and a panic, for the tests of several bodies.
 
 use std::time::{Duration, SystemTime};
 

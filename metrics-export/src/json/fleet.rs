@@ -1,4 +1,4 @@
-//! The bodies of the endpoints of a fleet: those of one instance, and what is known of the fleet beside them.
+//! The bodies of `GET fleet/...`: those of one instance, with the state of the fleet.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use super::time::Time;
 use crate::fleet::redis::{Answer, Stale, WriterStatus};
 use crate::fleet::{InstanceFigures, Presence, Refused};
 
-/// The body of `GET fleet/summary` and `GET fleet/routes`: that of one instance, and the state of the fleet.
+/// The body of `GET fleet/summary` and `GET fleet/routes`: the same as for one instance, with the state of the fleet.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FleetBody<T> {
     #[serde(flatten)]
@@ -20,14 +20,14 @@ pub struct FleetBody<T> {
 }
 
 impl<T> FleetBody<T> {
-    /// Wraps the body.
+    /// Adds the state to a body.
     pub fn new(body: T, state: FleetState) -> Self {
         Self { body, state }
     }
 }
 
 impl ConsumersBody {
-    /// The `top` consumers of a fleet; `None` where there are no reports.
+    /// Lists the `top` consumers of a fleet; `None` without reports.
     pub fn of_fleet(answer: &Answer, top: usize) -> Option<Self> {
         let SnapshotParts { consumers, health, since, taken, .. } = answer.fleet.without_endpoints()?;
         let span = taken.duration_since(since).unwrap_or_default();
@@ -35,26 +35,26 @@ impl ConsumersBody {
     }
 }
 
-/// Whose figures they are, and what is not among them.
+/// Which instances the figures cover, and what is missing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FleetState {
-    /// Whether the figures are those of this instance alone, since there is no answer from Redis.
+    /// Whether Redis does not answer, so that the figures are those of this instance only.
     stale: bool,
     stale_since: Option<Time>,
     stale_reason: Option<String>,
-    /// Reports that are in the figures: one an instance, or one an instance and minute.
+    /// The number of reports in the figures: one for each instance, or one for each instance and minute.
     reports: usize,
-    /// What was found and left out.
+    /// The number of reports that were invalid and left out.
     skipped: u64,
-    /// The first of it.
+    /// The first reports that were left out.
     skipped_first: Vec<RefusedBody>,
-    /// When the epoch began, in milliseconds since 1970; 0 if there never was a reset.
+    /// When the epoch began, in milliseconds since 1970; 0 if the fleet was never reset.
     epoch: u64,
     /// When Redis was read.
     read: Time,
-    /// Bytes that were read.
+    /// The number of bytes read.
     read_bytes: usize,
-    /// How long it took.
+    /// How long reading took.
     read_seconds: f64,
 }
 
@@ -65,7 +65,7 @@ struct RefusedBody {
 }
 
 impl FleetState {
-    /// What was found.
+    /// The state if Redis answered.
     pub fn found(answer: &Answer) -> Self {
         let (refused, skipped) = answer.fleet.refused();
         let body = |Refused { source, reason }: &Refused| RefusedBody {
@@ -86,7 +86,7 @@ impl FleetState {
         }
     }
 
-    /// Nothing was found, and the figures are those of this instance.
+    /// The state if Redis did not answer, so that the figures are those of this instance only.
     pub fn stale(stale: &Stale, status: &WriterStatus) -> Self {
         Self {
             stale: true,
@@ -108,12 +108,12 @@ impl FleetState {
 pub struct InstancesBody {
     instances: Vec<InstanceBody>,
     up: usize,
-    /// How the writes of the instance go that was asked.
+    /// How the answering instance writes its own reports.
     writer: WriterBody,
 }
 
 impl InstancesBody {
-    /// The instances of the epoch, those that wrote last first.
+    /// Lists the instances of the epoch, those with the latest report first.
     pub fn new(answer: Option<&Answer>, status: &WriterStatus) -> Self {
         let mut instances: Vec<_> =
             answer.into_iter().flat_map(|answer| answer.fleet.instances()).map(InstanceBody::from).collect();

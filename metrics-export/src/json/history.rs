@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::figures::{CoreFigures, DetailedFigures, per_second};
 use super::time::Time;
 
-/// The body of `GET history`: what was counted in a window, step by step.
+/// The body of `GET history`: the figures of a window, step by step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HistoryBody {
     window: String,
@@ -19,7 +19,7 @@ pub struct HistoryBody {
 }
 
 impl HistoryBody {
-    /// A trend, and when the figures were reset meanwhile.
+    /// Takes a trend, and the resets in its window.
     pub fn new(trend: &Trend, resets: &[SystemTime]) -> Self {
         Self {
             window: trend.window.to_string(),
@@ -34,15 +34,15 @@ impl HistoryBody {
 pub(super) struct PointBody {
     /// When the step ended.
     time: Time,
-    /// How long it was. Rates are per second of this.
+    /// How long the step took. Rates refer to it.
     seconds: f64,
     #[serde(flatten)]
     first: CoreFigures,
     #[serde(flatten)]
     more: DetailedFigures,
     requests_per_second: f64,
-    /// Pairs of a duration in seconds, a power of two of nanoseconds, and how many took no longer than that, and no less
-    /// than the half of it.
+    /// One pair for each octave: its upper end in seconds, which is a power of two of nanoseconds, and the number of
+    /// durations from half of it up to it.
     latencies: Vec<(f64, u64)>,
 }
 
@@ -59,7 +59,7 @@ impl From<&Point> for PointBody {
     }
 }
 
-/// How many durations are in each octave.
+/// Counts the durations in each octave.
 fn octaves(histogram: &Histogram) -> Vec<(f64, u64)> {
     let mut octaves: Vec<(f64, u64)> = Vec::new();
     for bucket in histogram.buckets() {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_history_reads_step_by_step_with_its_latencies_by_octave() {
+    fn a_history_is_step_by_step_with_latencies_by_octave() {
         let registry = Registry::new();
         let history = History::new(registry.clone());
         for nanos in [1_000, 1_020, 1_030, 2_000_000] {

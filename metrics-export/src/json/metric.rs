@@ -3,15 +3,15 @@
 use metrics_core::MetricFigures;
 use serde::Serialize;
 
-/// One metric. `value` is what a table of all of them shows.
+/// One metric. `value` is the figure that a table of all metrics shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum MetricBody {
     /// The value is the count.
     Counter { value: u64 },
-    /// The value is what is in it.
+    /// The value is the current one.
     Gauge { value: f64 },
-    /// The value is the average. All in seconds.
+    /// The value is the average. All durations are in seconds.
     Timer {
         value: f64,
         calls: u64,
@@ -24,7 +24,7 @@ pub(super) enum MetricBody {
     },
     /// The value is the hit rate, in per cent.
     HitRatio { value: f64, hits: u64, misses: u64, hit_rate: f64 },
-    /// The value is that of today (UTC).
+    /// The value is the count of today (UTC).
     UniqueCount { value: u64, today: u64, yesterday: u64 },
 }
 

@@ -9,7 +9,7 @@ use super::figures::per_second;
 use super::metric::MetricBody;
 use super::time::Time;
 
-/// What one of the application's own metrics was in a window, step by step.
+/// The body of `GET history?metric=...`: one of the application's own metrics in a window, step by step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MetricHistoryBody {
     metric: String,
@@ -21,7 +21,7 @@ pub struct MetricHistoryBody {
 }
 
 impl MetricHistoryBody {
-    /// A trend, and when the figures were reset meanwhile.
+    /// Takes a trend, and the resets in its window.
     pub fn new(trend: &MetricTrend, resets: &[SystemTime]) -> Self {
         Self {
             metric: trend.name.to_string(),
@@ -37,11 +37,11 @@ impl MetricHistoryBody {
 struct MetricPointBody {
     /// When the step ended.
     time: Time,
-    /// How long it was.
+    /// How long the step took.
     seconds: f64,
     #[serde(flatten)]
     metric: MetricBody,
-    /// Of what is counted or timed.
+    /// For metrics that count or time.
     #[serde(skip_serializing_if = "Option::is_none")]
     per_second: Option<f64>,
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metrics_history_reads_step_by_step() {
+    fn a_metrics_history_is_step_by_step() {
         let point = |at: u64, figures| MetricPoint {
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(at),
             span: Duration::from_secs(10),

@@ -6,43 +6,44 @@ use serde::{Serialize, Serializer};
 
 use super::time::Time;
 
-/// The body of `GET resources`: what the process used, second by second, or in longer steps where these are too many.
+/// The body of `GET resources`: what the process used, in steps of a second, or longer ones if the list would be too
+/// long.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ResourcesBody {
     points: Vec<ResourcePoint>,
 }
 
 impl ResourcesBody {
-    /// Samples, the oldest first.
+    /// Takes samples, the oldest first.
     pub fn new(points: Vec<ResourcePoint>) -> Self {
         Self { points }
     }
 }
 
-/// What a process used in a second, or in several. `None` is what the system did not tell.
+/// What a process used in a step of a second or more. `None` stands for what the system does not report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ResourcePoint {
-    /// When the second ended.
+    /// When the step ended.
     #[serde(serialize_with = "time")]
     pub time: SystemTime,
-    /// How long it was: longer where a look came late, and where several are one point. Rates are per second of this.
+    /// How long the step took: more than 1 if a sample was late or several were merged. Rates refer to it.
     pub seconds: f64,
-    /// The processor's time, in per cent of one processor.
+    /// CPU time, in per cent of one CPU.
     pub cpu_percent: Option<f64>,
-    /// The memory that is resident, in bytes.
+    /// Resident memory, in bytes.
     pub resident_bytes: Option<u64>,
-    /// Files, sockets included, that are open.
+    /// Open files, including sockets.
     pub open_files: Option<u64>,
-    /// Threads.
+    /// The number of threads.
     pub threads: Option<u64>,
-    /// Bytes a second that the host received, over all its networks.
+    /// Bytes a second that the host received over all interfaces.
     pub network_received_per_second: f64,
-    /// Bytes a second that the host sent.
+    /// Bytes a second that the host sent over all interfaces.
     pub network_sent_per_second: f64,
-    /// The longest time that the event loop of each worker was late, in seconds.
+    /// The longest delay of each worker's event loop; written in seconds.
     #[serde(serialize_with = "seconds")]
     pub worker_lags: Vec<Duration>,
-    /// The share of the time in which the event loop of each worker ran tasks, in per cent, in the order of `worker_lags`.
+    /// The share of time that each worker's event loop spent running tasks, in per cent, in the order of `worker_lags`.
     pub worker_busy_percent: Vec<f64>,
 }
 

@@ -35,7 +35,7 @@ struct RouteBody {
     first: CoreFigures,
     #[serde(flatten)]
     more: DetailedFigures,
-    /// Always 0 for a route that no marker marks.
+    /// Always 0 for a route without a marker.
     in_flight: u64,
     requests_per_second: f64,
     request_bytes: u64,

@@ -25,7 +25,7 @@ pub struct SummaryBody {
     window_seconds: f64,
     request_bytes: u64,
     response_bytes: u64,
-    /// How often which outcome occurred.
+    /// How often each outcome occurred.
     statuses: BTreeMap<String, u64>,
     /// The application's own metrics, by name.
     business: BTreeMap<String, MetricBody>,
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_seven_names_of_existing_clients_come_first_and_in_their_order() {
+    fn the_seven_fields_of_existing_clients_come_first_and_in_order() {
         let text = serde_json::to_string(&Success::new(SummaryBody::from(&summary()))).unwrap();
         let names = [
             "total_calls",
@@ -77,17 +77,18 @@ mod tests {
             "recent_errors",
             "p50_response_time",
         ];
-        let places: Vec<_> = names.iter().map(|name| text.find(&format!("\"{name}\":")).unwrap()).collect();
+        let positions: Vec<_> =
+            names.iter().map(|name| text.find(&format!("\"{name}\":")).unwrap()).collect();
         assert!(
             text.starts_with(
                 r#"{"success":true,"data":{"total_calls":4,"total_errors":3,"error_rate":75.0,"#
             )
         );
-        assert!(places.is_sorted(), "{text}");
+        assert!(positions.is_sorted(), "{text}");
     }
 
     #[test]
-    fn a_summary_reads_in_seconds_and_per_cent() {
+    fn a_summary_is_in_seconds_and_per_cent() {
         let body = serde_json::to_value(SummaryBody::from(&summary())).unwrap();
         assert_eq!(body["min_response_time"], 0.001);
         assert_eq!(body["max_response_time"], 0.123);

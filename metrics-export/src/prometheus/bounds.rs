@@ -2,8 +2,8 @@
 
 /// The default bounds of the classic buckets, in seconds.
 ///
-/// OpenTelemetry's semantic conventions for HTTP recommend those from 0.005 to 10, without 3. The additional ones are for
-/// services that answer faster, and for a limit of 3 s.
+/// OpenTelemetry's semantic conventions for HTTP recommend those from 0.005 to 10, without 3. The additional ones are
+/// for services that answer faster, and for a limit of 3 s.
 pub const DEFAULT_DURATION_BOUNDS: [f64; 18] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 3.0, 5.0, 7.5,
     10.0,
@@ -23,8 +23,8 @@ pub(crate) const MAX_SECONDS: f64 = 60.0;
 pub(crate) struct Bound {
     pub(crate) seconds: f64,
     pub(crate) nanos: u64,
-    /// The `le` label as text, and what follows it. Its value always has a decimal point or an exponent, so all formats agree
-    /// on it.
+    /// The `le` label as text, and what follows it. Its value always has a decimal point or an exponent, so all formats
+    /// agree on it.
     pub(crate) label: String,
 }
 

@@ -1,8 +1,8 @@
 //! The families of the application's own metrics.
 //!
-//! The application chooses their names, so this module keeps a scrape valid. A name that starts like one of our own families,
-//! or like the series that Prometheus adds to each scrape, gets a prefix. If the samples of two metrics would have the same
-//! name, only the first metric is written.
+//! The application chooses their names, so this module keeps a scrape valid. A name that starts like one of our own
+//! families, or like the series that Prometheus adds to each scrape, gets a prefix. If the samples of two metrics would
+//! have the same name, only the first metric is written.
 
 use metrics_core::{MetricKind, MetricReading, MetricSnapshot, Snapshot};
 

@@ -69,7 +69,8 @@ impl<'a> Durations<'a> {
         self.groups().fold(0, |sum, group| sum.saturating_add(group.sum_nanos()))
     }
 
-    /// Returns the index of the exemplar's bucket: the first bound that is not below it, or `bounds.len()` if all bounds are.
+    /// Returns the index of the exemplar's bucket: the first bound that is not below it, or `bounds.len()` if all
+    /// bounds are.
     pub(crate) fn exemplar_bucket(&self, bounds: &[Bound]) -> Option<usize> {
         let exemplar = self.exemplar?;
         Some(bounds.partition_point(|bound| bound.nanos < exemplar.nanos))
@@ -124,7 +125,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_bound_counts_all_durations_up_to_it_and_others_only_within_the_error(
-            nanos in prop::collection::vec((0_u32..36).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits)), 1..200),
+            nanos in prop::collection::vec(
+                (0_u32..36).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits)),
+                1..200,
+            ),
             digits in 1_u8..=3,
             bounds in prop::collection::btree_set(1_u64..60_000_000_000, 1..20),
         ) {

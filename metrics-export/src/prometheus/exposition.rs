@@ -72,8 +72,8 @@ impl ExpositionBuilder {
 
     /// Adds a label to every series, such as `env="prod"`; default: none. Call it once for each label.
     ///
-    /// A name consists of ASCII letters, digits and `_`, starts with neither a digit nor `__`, and is not a label of our own
-    /// series under either of the [`Names`]. A value is any text.
+    /// A name consists of ASCII letters, digits and `_`, starts with neither a digit nor `__`, and is not a label of
+    /// our own series under either of the [`Names`]. A value is any text.
     pub fn constant_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.constant.push((name.into(), value.into()));
         self
@@ -90,9 +90,9 @@ impl ExpositionBuilder {
     /// Whether OpenMetrics has a `_created` sample for each counter and histogram, with the time when counting began;
     /// default: `false`.
     ///
-    /// Prometheus stores each of these samples as a series of its own, which doubles the number of counter series. All of its
-    /// versions that ask for OpenMetrics do so, unless the feature `created-timestamp-zero-ingestion` is enabled. Protobuf
-    /// always has these times, and there they cost no series.
+    /// Prometheus stores each of these samples as a series of its own, which doubles the number of counter series. All
+    /// of its versions that ask for OpenMetrics do so, unless the feature `created-timestamp-zero-ingestion` is
+    /// enabled. Protobuf always has these times, and there they cost no series.
     pub fn created(mut self, created: bool) -> Self {
         self.created = created;
         self

@@ -16,12 +16,13 @@ pub enum Format {
 impl Format {
     const ALL: [Self; 3] = [Self::Text, Self::OpenMetrics, Self::Protobuf];
 
-    /// Picks the best format for the value of an `Accept` header, by its quality values. Join several headers with commas.
+    /// Picks the best format for the value of an `Accept` header, by its quality values. Join several headers with
+    /// commas.
     ///
-    /// Among equal qualities, a media range that names a format wins over a wildcard, and an earlier range over a later one.
-    /// OpenMetrics is accepted without a version or as 1.0.0, text without a version or as 0.0.4, and protobuf as delimited
-    /// `io.prometheus.client.MetricFamily`. Invalid ranges are ignored. If no format is acceptable, the result is
-    /// [`Format::Text`]. Allocates nothing.
+    /// Among equal qualities, a media range that names a format wins over a wildcard, and an earlier range over a later
+    /// one. OpenMetrics is accepted without a version or as 1.0.0, text without a version or as 0.0.4, and protobuf as
+    /// delimited `io.prometheus.client.MetricFamily`. Invalid ranges are ignored. If no format is acceptable, the
+    /// result is [`Format::Text`]. Allocates nothing.
     pub fn negotiate(accept: &str) -> Self {
         let mut best = (Rank { quality: 0, named: false, before: 0 }, Self::Text);
         for format in Self::ALL {

@@ -17,8 +17,9 @@ pub enum Names {
     /// `http_server_request_duration_seconds{http_request_method,http_route,http_response_status_code}` and
     /// `http_server_active_requests`. Families that the conventions do not define keep their names, with these labels.
     ///
-    /// The histogram is labelled by status only if the registry keeps [`Granularity::Exact`](metrics_core::Granularity::Exact);
-    /// otherwise by `status_class`. Requests without a response have the label `error_type` instead: `aborted` or `panicked`.
+    /// The histogram is labelled by status only if the registry keeps
+    /// [`Granularity::Exact`](metrics_core::Granularity::Exact); otherwise by `status_class`. Requests without a
+    /// response have the label `error_type` instead: `aborted` or `panicked`.
     OpenTelemetry,
 }
 

@@ -5,8 +5,8 @@
 use super::durations::Durations;
 use crate::exponential;
 
-/// Returns the schema for a number of significant digits: the finest that Prometheus has whose buckets are nowhere narrower
-/// than ours.
+/// Returns the schema for a number of significant digits: the finest that Prometheus has whose buckets are nowhere
+/// narrower than ours.
 pub(crate) fn schema(significant_digits: u8) -> i32 {
     exponential::scale(significant_digits).min(8)
 }
@@ -31,7 +31,8 @@ pub(crate) struct Native {
 /// A run of adjacent buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// The number of buckets between the previous span's end and this span; in the first span, the index of its first bucket.
+    /// The number of buckets between the previous span's end and this span; in the first span, the index of its first
+    /// bucket.
     pub(crate) offset: i32,
     pub(crate) length: u32,
 }
@@ -163,7 +164,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_duration_is_in_a_bucket_within_the_stated_error(
-            nanos in prop::collection::vec((0_u32..36).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits)), 1..100),
+            nanos in prop::collection::vec(
+                (0_u32..36).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits)),
+                1..100,
+            ),
             digits in 1_u8..=3,
         ) {
             let native = filled(digits, &nanos);

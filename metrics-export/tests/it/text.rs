@@ -94,10 +94,12 @@ http_requests_created{{method="GET",route="/",status="200"}} {created}
 "##
     );
     assert!(text.contains(&requests), "{text}");
-    let shards = format!(
-        "# TYPE metrics_core_errors_thinned counter\nmetrics_core_errors_thinned_total 0\nmetrics_core_errors_thinned_created {created}\n"
+    let thinned = format!(
+        "# TYPE metrics_core_errors_thinned counter\n\
+         metrics_core_errors_thinned_total 0\n\
+         metrics_core_errors_thinned_created {created}\n"
     );
-    assert!(text.contains(&shards), "{text}");
+    assert!(text.contains(&thinned), "{text}");
     assert!(text.ends_with("\n# EOF\n"), "{text}");
 }
 
@@ -329,8 +331,8 @@ fn a_family_without_series_is_left_out_and_a_counter_starts_at_zero() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// Both texts have the same series with the same values, labels are unchanged, buckets never decrease, and the sums that
-    /// the docs promise hold.
+    /// Both texts have the same series with the same values, labels are unchanged, buckets never decrease, and the sums
+    /// that the docs promise hold.
     #[test]
     fn text_parses_back_to_what_was_recorded(
         traffic in traffic(),
