@@ -72,7 +72,7 @@ impl Report {
 
     /// Turns a decoded report into one with whole histograms.
     fn spread_out(decoded: Decoded) -> Result<Self, PartsError> {
-        let Decoded { instance, rest, endpoints, buckets, errors } = self;
+        let Decoded { instance, rest, endpoints, buckets, errors } = decoded;
         let digits = rest.significant_digits;
         let group = |group: SparseGroup| {
             let (indexes, counts) = buckets.of(&group);
