@@ -2,11 +2,13 @@
 
 use crate::histogram::Layout;
 use crate::labels::outcome::Granularity;
+use crate::record::shared::RegistrySettings;
 use crate::registry::Registry;
+use crate::setting::InvalidSetting;
 
 /// Makes a [`Registry`] that is not the default one.
 #[derive(Debug, Clone)]
-pub struct Builder {
+pub struct RegistryBuilder {
     max_series: usize,
     max_consumers: usize,
     significant_digits: u8,
@@ -15,36 +17,7 @@ pub struct Builder {
     granularity: Granularity,
 }
 
-/// A setting that is out of range.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A number is too small or too large.
-    #[error("{field} is {value}; allowed: {min} to {max}")]
-    OutOfRange {
-        /// The setter that was given the number.
-        field: &'static str,
-        /// The number.
-        value: usize,
-        /// The smallest number allowed.
-        min: usize,
-        /// The largest number allowed.
-        max: usize,
-    },
-}
-
-/// What was checked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) max_series: usize,
-    pub(crate) max_consumers: usize,
-    pub(crate) layout: Layout,
-    pub(crate) error_log_capacity: usize,
-    pub(crate) request_log_capacity: usize,
-    pub(crate) granularity: Granularity,
-}
-
-impl Default for Builder {
+impl Default for RegistryBuilder {
     fn default() -> Self {
         Self {
             max_series: 1_024,
@@ -57,7 +30,7 @@ impl Default for Builder {
     }
 }
 
-impl Builder {
+impl RegistryBuilder {
     /// The most endpoints, 1 to 65,536; default 1,024. Further ones are counted as `_other`.
     ///
     /// Costs 264 bytes an endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once it is used.
@@ -106,7 +79,7 @@ impl Builder {
     /// # Errors
     ///
     /// When a number is out of its range; the error names the setter, the number and the range.
-    pub fn build(self) -> Result<Registry, BuildError> {
+    pub fn build(self) -> Result<Registry, InvalidSetting> {
         let significant_digits = usize::from(self.significant_digits);
         check("max_series", self.max_series, 1, 1 << 16)?;
         check("max_consumers", self.max_consumers, 0, 1 << 20)?;
@@ -114,7 +87,7 @@ impl Builder {
         check("request_log_capacity", self.request_log_capacity, 1, 1 << 16)?;
         check("significant_digits", significant_digits, 1, 3)?;
         let layout = Layout::for_digits(self.significant_digits).unwrap_or(Layout::TWO_DIGITS);
-        Ok(Registry::with(Settings {
+        Ok(Registry::with(RegistrySettings {
             max_series: self.max_series,
             max_consumers: self.max_consumers,
             layout,
@@ -125,8 +98,30 @@ impl Builder {
     }
 }
 
-fn check(field: &'static str, value: usize, min: usize, max: usize) -> Result<(), BuildError> {
-    if (min..=max).contains(&value) { Ok(()) } else { Err(BuildError::OutOfRange { field, value, min, max }) }
+fn check(field: &'static str, value: usize, min: usize, max: usize) -> Result<(), InvalidSetting> {
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(InvalidSetting::new(field, value, format!("{min} to {max}")))
+    }
+}
+
+impl Registry {
+    /// Makes a registry with the default settings: see [`RegistryBuilder`].
+    pub fn new() -> Self {
+        RegistryBuilder::default().build().expect("the default settings are in range")
+    }
+
+    /// Begins a registry with other settings.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::default()
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[cfg(test)]
@@ -135,8 +130,8 @@ mod tests {
 
     #[test]
     fn a_value_out_of_range_is_refused_by_name_with_what_is_allowed() {
-        let message = |builder: Builder| builder.build().unwrap_err().to_string();
-        let new = Builder::default;
+        let message = |builder: RegistryBuilder| builder.build().unwrap_err().to_string();
+        let new = RegistryBuilder::default;
         assert_eq!(message(new().max_series(0)), "max_series is 0; allowed: 1 to 65536");
         assert_eq!(message(new().max_series(65_537)), "max_series is 65537; allowed: 1 to 65536");
         assert_eq!(message(new().significant_digits(4)), "significant_digits is 4; allowed: 1 to 3");
@@ -147,7 +142,7 @@ mod tests {
     #[test]
     fn the_ends_of_every_range_are_allowed() {
         for (series, digits, errors) in [(1, 1, 1), (65_536, 3, 65_536)] {
-            let builder = Builder::default().max_series(series).significant_digits(digits);
+            let builder = RegistryBuilder::default().max_series(series).significant_digits(digits);
             assert!(builder.error_log_capacity(errors).request_log_capacity(errors).build().is_ok());
         }
     }

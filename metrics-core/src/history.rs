@@ -23,10 +23,10 @@ pub use self::window::{ParseWindowError, Window};
 use self::metrics::MetricsPast;
 use self::timeline::{Past, WindowFigures};
 use self::trend::{Of, step_of};
-use crate::business::MetricSummary;
 use crate::labels::endpoint::EndpointName;
 use crate::read::snapshot::Snapshot;
 use crate::read::summary::Summary;
+use crate::read::summary::metrics::MetricSummary;
 use crate::registry::Registry;
 use crate::sync::{Mutex, MutexGuard, lock};
 

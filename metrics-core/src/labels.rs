@@ -2,5 +2,7 @@
 
 pub(crate) mod consumer;
 pub(crate) mod endpoint;
+pub(crate) mod metric_kind;
+pub(crate) mod metric_names;
 pub(crate) mod outcome;
 pub(crate) mod trace;

@@ -23,7 +23,7 @@
 //!
 //! | role | type |
 //! |---|---|
-//! | the monitor as a whole; made once, cloned freely | [`Registry`], [`Builder`] |
+//! | the monitor as a whole; made once, cloned freely | [`Registry`], [`RegistryBuilder`] |
 //! | an interned (method, route) | [`EndpointId`] |
 //! | on whose behalf requests are made | [`Consumer`], [`ConsumerId`] |
 //! | a thread's writer | [`Recorder`] |
@@ -47,15 +47,18 @@
 //!
 //! # Memory
 //!
-//! Bounded by the [`Builder`]'s settings and the number of recorders that live at once, whatever is recorded. A shard
+//! Bounded by the [`RegistryBuilder`]'s settings and the number of recorders that live at once, whatever is recorded. A shard
 //! is one recorder's memory; it outlives its recorder and is leased to the next one.
 
 pub mod alert;
 mod builder;
 mod business;
+mod bytes;
+mod core;
 mod events;
 mod histogram;
 mod history;
+mod hyperloglog;
 mod labels;
 mod read;
 mod record;
@@ -63,12 +66,9 @@ mod registry;
 mod setting;
 mod sync;
 
-pub use builder::{BuildError, Builder};
-pub use business::{
-    Counter, Gauge, HitRatio, MetricError, MetricFigures, MetricKind, MetricSnapshot, MetricSummary, Timer,
-    Timing, UniqueCount,
-};
-pub use events::error_log::{ErrorCursor, MAX_MESSAGE_BYTES};
+pub use builder::RegistryBuilder;
+pub use business::{Counter, Gauge, HitRatio, Timer, Timing, UniqueCount};
+pub use events::error_log::{ErrorCursor, MAX_MESSAGE_BYTES, RecentError};
 pub use events::exemplar::Exemplar;
 pub use events::request_log::{RecentRequest, RequestCursor};
 pub use histogram::{Bucket, Histogram, MAX_NANOS, PrecisionMismatch};
@@ -77,15 +77,24 @@ pub use history::{
 };
 pub use labels::consumer::{Consumer, ConsumerId};
 pub use labels::endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
+pub use labels::metric_kind::{MetricKind, MetricValue};
+pub use labels::metric_names::MetricError;
 pub use labels::outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};
 pub use labels::trace::{ParseSpanIdError, ParseTraceIdError, SpanId, TraceContext, TraceId};
 pub use read::merge_error::MergeError;
-pub use read::snapshot::metrics::MetricReading;
+pub use read::snapshot::Snapshot;
+pub use read::snapshot::consumers::ConsumerSnapshot;
+pub use read::snapshot::endpoint::EndpointSnapshot;
+pub use read::snapshot::group::GroupSnapshot;
+pub use read::snapshot::health::Health;
+pub use read::snapshot::metrics::{MetricReading, MetricSnapshot};
 pub use read::snapshot::parts::{
-    EndpointParts, GroupParts, MetricParts, MetricStateParts, PartsError, SnapshotParts, UNIQUE_REGISTERS,
+    EndpointParts, GroupParts, MetricParts, MetricStateParts, SnapshotParts, UNIQUE_REGISTERS,
 };
-pub use read::snapshot::{ConsumerSnapshot, EndpointSnapshot, GroupSnapshot, Health, Snapshot};
-pub use read::summary::{EndpointSummary, Figures, RecentError, Summary};
+pub use read::snapshot::parts_error::PartsError;
+pub use read::summary::figures::Figures;
+pub use read::summary::metrics::{MetricFigures, MetricSummary};
+pub use read::summary::{EndpointSummary, Summary};
 pub use record::recorder::{Recorder, Start};
 pub use registry::Registry;
 pub use setting::InvalidSetting;

@@ -3,9 +3,10 @@
 pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod local;
-pub(crate) mod place;
 pub(crate) mod pool;
 mod prefetch;
 pub(crate) mod published;
 pub(crate) mod recorder;
 pub(crate) mod shard;
+pub(crate) mod shared;
+pub(crate) mod slot;

@@ -10,7 +10,8 @@ use super::rule::{Rule, Scope};
 use super::series::{Reading, Series};
 use crate::history::{History, Window};
 use crate::labels::endpoint::EndpointName;
-use crate::read::summary::{Figures, Summary};
+use crate::read::summary::Summary;
+use crate::read::summary::figures::Figures;
 use crate::setting::InvalidSetting;
 
 /// The most rules. Each rule can have an alert for each endpoint.

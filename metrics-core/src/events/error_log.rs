@@ -1,10 +1,13 @@
 //! What is logged of a failed request.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
 
 use crate::events::event_log::{EventLog, Position};
-use crate::labels::endpoint::{EndpointId, cut};
+use crate::labels::endpoint::{EndpointId, EndpointName, Endpoints, cut};
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceContext;
 
@@ -49,6 +52,38 @@ impl Message {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_str().fmt(f)
+    }
+}
+
+/// One entry of the error log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentError {
+    /// When the request ended, by the wall clock.
+    pub time: SystemTime,
+    /// The endpoint that failed.
+    pub endpoint: Arc<EndpointName>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub response_time: Duration,
+    /// What the service said of it; at most [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES) bytes.
+    pub message: String,
+    /// Where it stands in a trace, if somebody said so: see [`Recorder::log_error`](crate::Recorder::log_error).
+    #[serde(default)]
+    pub trace: Option<TraceContext>,
+}
+
+impl ErrorEvent {
+    /// The entry as people read it.
+    pub(crate) fn resolve(&self, endpoints: &Endpoints) -> RecentError {
+        RecentError {
+            time: self.time,
+            endpoint: endpoints.name(self.endpoint),
+            outcome: self.outcome,
+            response_time: Duration::from_nanos(self.nanos),
+            message: self.message.as_str().to_owned(),
+            trace: self.trace,
+        }
     }
 }
 

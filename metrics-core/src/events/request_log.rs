@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::events::event_log::{EventLog, Position};
-use crate::labels::endpoint::{EndpointId, EndpointName};
+use crate::labels::endpoint::{EndpointId, EndpointName, Endpoints};
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceContext;
 
@@ -37,6 +37,20 @@ pub struct RecentRequest {
     /// A number from 0 to below 1 that was drawn for the request, whatever it was like: it is among a share `p` of all
     /// requests if this is below `p`. 1 if none was drawn.
     pub randomness: f64,
+}
+
+impl RequestEvent {
+    /// The entry as people read it.
+    pub(crate) fn resolve(&self, endpoints: &Endpoints) -> RecentRequest {
+        RecentRequest {
+            time: self.time,
+            endpoint: endpoints.name(self.endpoint),
+            outcome: self.outcome,
+            response_time: Duration::from_nanos(self.nanos),
+            trace: self.trace,
+            randomness: self.randomness,
+        }
+    }
 }
 
 /// How far a reader has read the request log: see [`Registry::requests_after`](crate::Registry::requests_after).

@@ -1,10 +1,10 @@
 //! Adds up figures by group of statuses, of many frames and endpoints.
 
 use super::packed::Packed;
-use crate::histogram::Layout;
-use crate::histogram::Sum;
+use crate::histogram::{Layout, Sum};
 use crate::labels::outcome::StatusGroup;
-use crate::read::snapshot::{Extremes, GroupSnapshot};
+use crate::read::snapshot::extremes::Extremes;
+use crate::read::snapshot::group::GroupSnapshot;
 
 /// The sum of some figures of one registry. Durations are added in spread-out buckets, which are made once and used again:
 /// to merge one histogram after the other would allocate and copy each time.

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::adder::Adder;
 use super::tiers::{Content, Frame, Tier, Tiers, slot};
 use super::timeline::Span;
-use crate::business::{MetricFigures, MetricState, MetricSummary, metrics_since};
 use crate::histogram::Layout;
-use crate::read::snapshot::GroupSnapshot;
-use crate::read::summary::Figures;
-use crate::registry::MetricsAt;
+use crate::read::snapshot::group::GroupSnapshot;
+use crate::read::snapshot::metrics::{MetricState, MetricsAt, metrics_since};
+use crate::read::summary::figures::Figures;
+use crate::read::summary::metrics::{MetricFigures, MetricSummary};
 
 /// 133 frames at most, in each of which a metric takes memory only if it counted something. Steps of a second would take 16
 /// times as much, nearly all of it for timers.

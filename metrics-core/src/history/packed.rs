@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use crate::histogram::Histogram;
-use crate::histogram::Layout;
-use crate::read::snapshot::GroupSnapshot;
+use crate::histogram::{Histogram, Layout};
+use crate::read::snapshot::group::GroupSnapshot;
 
 /// Groups, one after the other: each as postcard's bytes of a group without durations, the length of its buckets in bytes, and
 /// the buckets. 2 or 3 bytes for a bucket in use, where an unpacked one takes 8, used or not; and read without making a

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::trend::{Of, step_of};
 use super::*;
-use crate::business::MetricFigures;
-use crate::read::snapshot::GroupSnapshot;
-use crate::registry::{MetricsAt, Requests};
+use crate::core::Requests;
+use crate::read::snapshot::group::GroupSnapshot;
+use crate::read::snapshot::metrics::MetricsAt;
+use crate::read::summary::metrics::MetricFigures;
 
 /// A registry, and its history by a clock that goes on as the test says.
 struct Clockwork {

@@ -9,11 +9,14 @@ use super::metrics::MetricsPast;
 use super::packed::Packed;
 use super::tiers::{Content, Frame, Tier, Tiers, slot};
 use super::window::Window;
+use crate::core::Requests;
 use crate::histogram::Layout;
 use crate::labels::endpoint::EndpointName;
-use crate::read::snapshot::{EndpointSnapshot, GroupSnapshot, Snapshot};
-use crate::read::summary::{EndpointSummary, Figures};
-use crate::registry::Requests;
+use crate::read::snapshot::Snapshot;
+use crate::read::snapshot::endpoint::EndpointSnapshot;
+use crate::read::snapshot::group::GroupSnapshot;
+use crate::read::summary::EndpointSummary;
+use crate::read::summary::figures::Figures;
 
 /// The figures of all requests together: 2,100 frames at most.
 pub(super) const TOTAL: [Tier; 3] = [

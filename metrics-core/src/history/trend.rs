@@ -7,11 +7,11 @@ use super::metrics;
 use super::tiers::Tier;
 use super::timeline::{BY_ENDPOINT, Span, TOTAL};
 use super::window::Window;
-use crate::business::MetricFigures;
-use crate::histogram::Histogram;
-use crate::histogram::Layout;
-use crate::read::snapshot::{GroupSnapshot, merged};
-use crate::read::summary::Figures;
+use crate::histogram::{Histogram, Layout};
+use crate::read::snapshot::group::GroupSnapshot;
+use crate::read::snapshot::group::merged;
+use crate::read::summary::figures::Figures;
+use crate::read::summary::metrics::MetricFigures;
 
 /// The steps that trends come in, from the shortest. Of a window, those that are as long as its frames.
 const STEPS: [(&str, Duration); 7] = [

@@ -1,24 +1,13 @@
 //! Consumers: on whose behalf requests are made, such as the owner of an API key.
-//!
-//! # Synchronization
-//!
-//! A shard has one [`ConsumerCell`] for each consumer that its writer saw, written by that writer and read by anybody,
-//! under a sequence lock as in `cell`: `begun` is stepped first, `calls` last. All figures only grow but `last_seen`.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
 use crate::labels::endpoint::{MAX_NAME_BYTES, cut};
-use crate::record::cell::MAX_EXACT_NANOS;
-use crate::record::published::Published;
-use crate::sync::{AtomicU64, Ordering, add, begin, end, fence};
-
-/// Readings of a cell that its writer disturbed before the next one is taken as it is.
-const ATTEMPTS: usize = 64;
 
 /// Whom a request is counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +31,23 @@ pub struct ConsumerId(
     NonZeroU64,
 );
 
+impl Consumer {
+    /// The row in the table of a registry's shards: that of [`Consumer::Other`] for another registry's consumer.
+    #[inline]
+    pub(crate) fn row(self, key: u64, rows: usize) -> usize {
+        match self {
+            Self::Anonymous => 0,
+            Self::Rejected => 1,
+            Self::Unanswered => 2,
+            Self::Other => 3,
+            Self::Known(ConsumerId(bits)) => {
+                let row = usize::try_from(bits.get() ^ key).unwrap_or(usize::MAX);
+                if row < rows { row } else { 3 }
+            }
+        }
+    }
+}
+
 /// The consumers that every registry has, in the order of their rows.
 const RESERVED: [(Consumer, &str); 4] = [
     (Consumer::Anonymous, "_anonymous"),
@@ -62,7 +68,7 @@ pub(crate) struct Consumers {
     reserved: Vec<Arc<str>>,
     /// Of `names`, for a look without the lock.
     len: AtomicUsize,
-    refused: std::sync::atomic::AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Consumers {
@@ -74,7 +80,7 @@ impl Consumers {
             names: RwLock::default(),
             reserved: RESERVED.iter().map(|&(_, name)| name.into()).collect(),
             len: AtomicUsize::new(0),
-            refused: std::sync::atomic::AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -140,203 +146,27 @@ impl Consumers {
         self.refused.load(Ordering::Relaxed)
     }
 
-    fn rows(&self) -> usize {
+    /// What a [`ConsumerId`] of this registry is exclusive-or'ed with to give its row.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Rows in a shard's table: the reserved consumers', and one for each that fits.
+    pub(crate) fn rows(&self) -> usize {
         RESERVED.len() + self.max
     }
 }
 
-/// One writer's figures for all consumers.
-#[derive(Debug)]
-pub(crate) struct ConsumerCells {
-    key: u64,
-    rows: usize,
-    /// Allocated when the writer first counts for a consumer: most services have none.
-    cells: Published<Box<[Published<ConsumerCell>]>>,
-}
-
-/// One writer's figures for one consumer. Aligned so that no two writers share a cache line.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub(crate) struct ConsumerCell {
-    begun: AtomicU64,
-    errors: AtomicU64,
-    nanos: AtomicU64,
-    last_seen: AtomicU64,
-    calls: AtomicU64,
-}
-
-/// What a [`ConsumerCell`] holds, or the sum of some.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ConsumerFigures {
-    pub(crate) calls: u64,
-    pub(crate) errors: u64,
-    pub(crate) nanos: u64,
-    /// In nanoseconds since the registry was made.
-    pub(crate) last_seen: u64,
-}
-
-impl ConsumerCells {
-    pub(crate) fn new(consumers: &Consumers) -> Self {
-        Self { key: consumers.key, rows: consumers.rows(), cells: Published::empty() }
-    }
-
-    /// Counts one request. Called by the shard's one writer.
-    #[inline]
-    pub(crate) fn record(&self, consumer: Consumer, error: bool, nanos: u64, now: u64) {
-        let cells =
-            self.cells.get().unwrap_or_else(|| self.cells.publish(Box::new(Published::table(self.rows))));
-        let slot = &cells[self.row(consumer)];
-        let cell = slot.get().unwrap_or_else(|| slot.publish(Box::default()));
-        cell.record(error, nanos, now);
-    }
-
-    fn row(&self, consumer: Consumer) -> usize {
-        match consumer {
-            Consumer::Anonymous => 0,
-            Consumer::Rejected => 1,
-            Consumer::Unanswered => 2,
-            Consumer::Other => 3,
-            Consumer::Known(ConsumerId(bits)) => {
-                let row = usize::try_from(bits.get() ^ self.key).unwrap_or(usize::MAX);
-                if row < self.rows { row } else { 3 }
-            }
-        }
-    }
-
-    /// What the cells take, in bytes, with their table.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        let Some(cells) = self.cells.get() else { return 0 };
-        let seen = cells.iter().filter(|cell| cell.get().is_some()).count();
-        cells.len() * size_of::<Published<ConsumerCell>>() + seen * size_of::<ConsumerCell>()
-    }
-
-    /// Adds the figures of each consumer to those in its row.
-    pub(crate) fn add_to(&self, sums: &mut [ConsumerFigures]) {
-        let Some(cells) = self.cells.get() else { return };
-        for (sum, slot) in sums.iter_mut().zip(cells) {
-            let Some(figures) = slot.get().map(ConsumerCell::read) else { continue };
-            sum.calls = sum.calls.wrapping_add(figures.calls);
-            sum.errors = sum.errors.wrapping_add(figures.errors);
-            sum.nanos = sum.nanos.wrapping_add(figures.nanos);
-            sum.last_seen = sum.last_seen.max(figures.last_seen);
-        }
-    }
-}
-
-impl ConsumerCell {
-    #[inline]
-    fn record(&self, error: bool, nanos: u64, now: u64) {
-        begin(&self.begun);
-        add(&self.errors, u64::from(error));
-        add(&self.nanos, nanos.min(MAX_EXACT_NANOS));
-        // ORDERING: Relaxed; `begun` and `calls` order it.
-        self.last_seen.store(now, Ordering::Relaxed);
-        end(&self.calls);
-    }
-
-    /// The figures of one moment; when a writer never leaves time for that, each is right for some moment of the reading,
-    /// and what is missing falls into the next window.
-    fn read(&self) -> ConsumerFigures {
-        let mut figures = ConsumerFigures::default();
-        for _ in 0..ATTEMPTS {
-            if self.read_once(&mut figures) {
-                break;
-            }
-            std::hint::spin_loop();
-        }
-        figures
-    }
-
-    /// Whether the figures are of one moment.
-    fn read_once(&self, figures: &mut ConsumerFigures) -> bool {
-        figures.calls = self.calls.load(Ordering::Relaxed);
-        // ORDERING: Acquire fences; see `sync::begin`.
-        fence(Ordering::Acquire);
-        figures.errors = self.errors.load(Ordering::Relaxed);
-        figures.nanos = self.nanos.load(Ordering::Relaxed);
-        figures.last_seen = self.last_seen.load(Ordering::Relaxed);
-        fence(Ordering::Acquire);
-        self.begun.load(Ordering::Relaxed) == figures.calls
-    }
-}
-
-#[cfg(all(test, not(metrics_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(consumers: &Consumers, cells: &ConsumerCells) -> Vec<(String, ConsumerFigures)> {
-        let names = consumers.names();
-        let mut sums = vec![ConsumerFigures::default(); names.len()];
-        cells.add_to(&mut sums);
-        let named = names.iter().map(|name| name.to_string()).zip(sums);
-        named.filter(|(_, figures)| figures.calls > 0).collect()
-    }
-
-    #[test]
-    fn consumers_that_do_not_fit_share_one_row_and_are_counted() {
-        let consumers = Consumers::new(2, 1 << 32);
-        let cells = ConsumerCells::new(&consumers);
-        for (i, name) in ["a", "b", "c", "d", "a", "_rejected"].into_iter().enumerate() {
-            cells.record(consumers.intern(name), i == 4, 10, i as u64);
-        }
-        let figures =
-            |calls, errors, last_seen| ConsumerFigures { calls, errors, nanos: 10 * calls, last_seen };
-        let expected = [
-            ("_rejected", figures(1, 0, 5)),
-            ("_other", figures(2, 0, 3)),
-            ("a", figures(2, 1, 4)),
-            ("b", figures(1, 0, 1)),
-        ];
-        assert_eq!(read(&consumers, &cells), expected.map(|(name, figures)| (name.to_owned(), figures)));
-        assert_eq!((consumers.len(), consumers.refused()), (2, 2));
-    }
-
-    #[test]
-    fn another_registrys_consumer_counts_as_other() {
-        let (ours, theirs) = (Consumers::new(2, 1 << 32), Consumers::new(9, 2 << 32));
-        let cells = ConsumerCells::new(&ours);
-        cells.record(theirs.intern("a"), false, 1, 1);
-        assert_eq!(read(&ours, &cells)[0].0, "_other");
-    }
 
     #[test]
     fn every_reserved_consumer_has_the_row_of_its_name() {
         let consumers = Consumers::new(0, 1 << 32);
         for (row, (consumer, name)) in RESERVED.into_iter().enumerate() {
-            assert_eq!(ConsumerCells::new(&consumers).row(consumer), row);
+            assert_eq!(consumer.row(consumers.key(), consumers.rows()), row);
             assert_eq!(&*consumers.names()[row], name);
         }
-    }
-}
-
-#[cfg(all(test, metrics_loom))]
-mod model {
-    use super::*;
-    use crate::sync::model;
-    use loom::sync::Arc;
-    use loom::thread;
-
-    /// Figures of one moment are those of the same calls.
-    ///
-    /// Fails when either fence in `read_once` is removed, or the one in `sync::begin`, and when the store in `sync::end` is
-    /// Relaxed (each tried).
-    #[test]
-    fn the_figures_of_a_consumer_are_of_the_same_calls() {
-        model(|| {
-            let cell = Arc::new(ConsumerCell::default());
-            let writer = thread::spawn({
-                let cell = Arc::clone(&cell);
-                move || {
-                    cell.record(true, 1, 10);
-                    cell.record(false, 2, 20);
-                }
-            });
-            let mut figures = ConsumerFigures::default();
-            if cell.read_once(&mut figures) {
-                let ConsumerFigures { calls, errors, nanos, last_seen } = figures;
-                assert_eq!((errors, nanos, last_seen), (calls.min(1), calls * (calls + 1) / 2, 10 * calls));
-            }
-            writer.join().unwrap();
-        });
     }
 }

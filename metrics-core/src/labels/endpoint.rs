@@ -82,6 +82,11 @@ impl Endpoints {
         self.key
     }
 
+    /// The most endpoints, without the overflow endpoint.
+    pub(crate) fn max(&self) -> usize {
+        self.max_series
+    }
+
     /// Cells in a shard's table: a row for each endpoint, and one for those that did not fit.
     pub(crate) fn cells(&self) -> usize {
         (self.max_series + 1) * self.stride

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use crate::histogram::Layout;
 use crate::labels::endpoint::{EndpointName, Endpoints};
 use crate::labels::outcome::Granularity;
-use crate::read::snapshot::{EndpointSnapshot, GroupSnapshot};
-use crate::record::cell::Patience;
-use crate::record::place::Places;
-use crate::record::shard::{Gauge, Shard};
+use crate::read::snapshot::endpoint::EndpointSnapshot;
+use crate::read::snapshot::group::GroupSnapshot;
+use crate::record::cell::wait_budget::WaitBudget;
+use crate::record::shard::Shard;
+use crate::record::shard::in_flight::InFlight;
+use crate::record::slot::Slots;
 
 use self::group::{Group, Row, Scratch, SeenCells, Turn};
 
@@ -45,10 +47,10 @@ struct Merged {
 
 impl Reader {
     pub(crate) fn new(layout: Layout, granularity: Granularity) -> Self {
-        let places = Places::by(granularity);
-        let groups = Group::all(places, granularity);
+        let slots = Slots::by(granularity);
+        let groups = Group::all(slots, granularity);
         Self {
-            stride: places.stride(),
+            stride: slots.stride(),
             totals: groups.iter().map(|group| GroupSnapshot::empty(group.name, layout)).collect(),
             groups,
             endpoints: Vec::new(),
@@ -72,7 +74,7 @@ impl Reader {
             self.endpoints.push(Merged::empty(name));
         }
         let look = std::mem::replace(&mut self.cells_made, cells_made) != cells_made;
-        let mut turn = Turn { epoch, patience: Patience::new() };
+        let mut turn = Turn { epoch, wait_budget: WaitBudget::new() };
         for (row, merged) in self.endpoints.iter_mut().enumerate() {
             let row = Row { shards, number: row, first_cell: row * self.stride };
             if look {
@@ -113,7 +115,7 @@ impl Merged {
         scratch: &mut Scratch,
         totals: &mut [GroupSnapshot],
     ) {
-        let (in_flight, gauges) = Gauge::under_way(|| row.gauges());
+        let (in_flight, gauges) = InFlight::under_way(|| row.gauges());
         // Every group, and each of them once.
         let changed = self.seen.iter_mut().fold(false, |any, seen| seen.look(&groups[seen.group], row) | any);
         if self.gauges == gauges && !changed {

@@ -1,16 +1,20 @@
 //! The figures that people read: derived from the window between two snapshots.
 
+pub(crate) mod figures;
+pub(crate) mod metrics;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::business::{MetricSummary, summarise_metrics};
-use crate::histogram::values_at_quantiles;
+use self::figures::Figures;
+use self::metrics::{MetricSummary, summarise_metrics};
+use crate::events::error_log::RecentError;
 use crate::labels::endpoint::EndpointName;
-use crate::labels::outcome::Outcome;
-use crate::labels::trace::TraceContext;
-use crate::read::snapshot::{EndpointSnapshot, Extremes, GroupSnapshot, Health, Snapshot};
+use crate::read::snapshot::Snapshot;
+use crate::read::snapshot::endpoint::EndpointSnapshot;
+use crate::read::snapshot::health::Health;
 
 /// Everything about one window: the figures of all requests, of each endpoint, and the recent errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,146 +50,6 @@ pub struct EndpointSummary {
     /// Requests that are under way there now, where something says so: see
     /// [`Recorder::enter`](crate::Recorder::enter).
     pub in_flight: u64,
-}
-
-/// The figures of some requests. All zero when there were none.
-///
-/// Counts and the sum are exact. Percentiles carry the histogram's relative error (below 0.8 % at two digits), upwards;
-/// they are held between minimum and maximum, so that `min <= p50 <= p95 <= p99 <= p999 <= max`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Figures {
-    /// Requests that ended, however they did.
-    pub calls: u64,
-    /// 4xx, 5xx and panics.
-    pub errors: u64,
-    /// Responses 400 to 499.
-    pub client_errors: u64,
-    /// Responses 500 to 599.
-    pub server_errors: u64,
-    /// Requests whose client went away, or whose response broke off. They are calls, but no errors by that.
-    pub aborted: u64,
-    /// Those of the aborted ones that had got the head of a response: they are counted by its status, too.
-    pub truncated: u64,
-    /// Requests that panicked before there was a response. They are errors.
-    pub panicked: u64,
-    /// How often which outcome occurred, by status; only those that did.
-    pub outcomes: Vec<(Outcome, u64)>,
-    /// The sum of all durations.
-    pub sum: Duration,
-    /// The shortest duration. Exact since the last reset; a reset under load can move it within its bucket.
-    pub min: Duration,
-    /// The longest duration. Exact since the last reset; a reset under load can move it within its bucket.
-    pub max: Duration,
-    /// Half of the requests took no longer.
-    pub p50: Duration,
-    /// 95 % of the requests took no longer.
-    pub p95: Duration,
-    /// 99 % of the requests took no longer.
-    pub p99: Duration,
-    /// 99.9 % of the requests took no longer.
-    pub p999: Duration,
-    /// Durations over 68.7 s, which are exact in sum and maximum but share the last bucket of the percentiles.
-    pub clamped: u64,
-    /// Bytes of the requests' bodies, as their heads announced them.
-    pub request_bytes: u64,
-    /// Bytes of the responses' bodies.
-    pub response_bytes: u64,
-}
-
-/// One entry of the error log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecentError {
-    /// When the request ended, by the wall clock.
-    pub time: SystemTime,
-    /// The endpoint that failed.
-    pub endpoint: Arc<EndpointName>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// How long it took.
-    pub response_time: Duration,
-    /// What the service said of it; at most [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES) bytes.
-    pub message: String,
-    /// Where it stands in a trace, if somebody said so: see [`Recorder::log_error`](crate::Recorder::log_error).
-    #[serde(default)]
-    pub trace: Option<TraceContext>,
-}
-
-impl Figures {
-    /// The mean duration, to the nanosecond below; zero when there were no calls.
-    pub fn average(&self) -> Duration {
-        let nanos = u64::try_from(self.sum.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(nanos.checked_div(self.calls).unwrap_or(0))
-    }
-
-    /// Errors per hundred calls; 0 when there were no calls.
-    pub fn error_rate(&self) -> f64 {
-        self.per_cent(self.errors)
-    }
-
-    /// 4xx per hundred calls; 0 when there were no calls.
-    pub fn client_error_rate(&self) -> f64 {
-        self.per_cent(self.client_errors)
-    }
-
-    /// 5xx per hundred calls; 0 when there were no calls.
-    pub fn server_error_rate(&self) -> f64 {
-        self.per_cent(self.server_errors)
-    }
-
-    fn per_cent(&self, count: u64) -> f64 {
-        if self.calls == 0 { 0.0 } else { count as f64 * 100.0 / self.calls as f64 }
-    }
-
-    /// The figures of these groups of statuses, whose histograms are of one precision.
-    pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a GroupSnapshot> + Clone) -> Self {
-        let mut figures = Self::default();
-        let mut extremes = Extremes::NONE;
-        let mut sum_nanos = 0_u64;
-        for group in groups.clone() {
-            for &(outcome, count) in &group.counts {
-                figures.count(outcome, count);
-            }
-            sum_nanos = sum_nanos.saturating_add(group.sum_nanos);
-            figures.clamped = figures.clamped.saturating_add(group.clamped);
-            let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
-            add(&mut figures.truncated, group.truncated);
-            add(&mut figures.aborted, group.truncated);
-            add(&mut figures.request_bytes, group.bytes.request);
-            add(&mut figures.response_bytes, group.bytes.response);
-            extremes = extremes.widened(group.extremes);
-        }
-        figures.outcomes.sort_unstable();
-        figures.sum = Duration::from_nanos(sum_nanos);
-        let mut histograms =
-            groups.map(|group| &group.histogram).filter(|histogram| histogram.total() > 0).peekable();
-        if let Some(layout) = histograms.peek().map(|histogram| histogram.layout()) {
-            let quantiles = values_at_quantiles(layout, histograms, [0.50, 0.95, 0.99, 0.999]);
-            [figures.p50, figures.p95, figures.p99, figures.p999] =
-                quantiles.map(|nanos| Duration::from_nanos(nanos.max(extremes.min).min(extremes.max)));
-            figures.min = Duration::from_nanos(extremes.min);
-            figures.max = Duration::from_nanos(extremes.max);
-        }
-        figures
-    }
-
-    fn count(&mut self, outcome: Outcome, count: u64) {
-        let add = |sum: &mut u64| *sum = sum.saturating_add(count);
-        add(&mut self.calls);
-        if outcome.is_error() {
-            add(&mut self.errors);
-        }
-        match outcome {
-            Outcome::Status(400..=499) => add(&mut self.client_errors),
-            Outcome::Status(500..=599) => add(&mut self.server_errors),
-            Outcome::Aborted => add(&mut self.aborted),
-            Outcome::Panicked => add(&mut self.panicked),
-            _ => {}
-        }
-        match self.outcomes.iter_mut().find(|(known, _)| *known == outcome) {
-            Some((_, sum)) => add(sum),
-            None => self.outcomes.push((outcome, count)),
-        }
-    }
 }
 
 impl EndpointSummary {

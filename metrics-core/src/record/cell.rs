@@ -20,19 +20,20 @@
 //!
 //! A writer that never pauses could keep a reader from ever finding the halves equal, and a thread that is preempted in
 //! the middle of a record leaves them unequal. So a reader tries some times, waits a few milliseconds for a thread that
-//! is stopped in a record, and then makes do with less: see [`Moment`]. What falls out of one window that way falls into
+//! is stopped in a record, and then makes do with less: see [`Consistency`](reading::Consistency). What falls out of one window that way falls into
 //! the next, since every figure is cumulative.
 
+mod buckets;
 #[cfg(all(test, metrics_loom))]
 mod model;
-mod reading;
+pub(crate) mod reading;
+pub(crate) mod wait_budget;
 
+use crate::bytes::Bytes;
 use crate::histogram::{Layout, MAX_NANOS, MAX_OCTAVES};
-use crate::record::place::COUNTS;
 use crate::record::published::Published;
+use crate::record::slot::COUNTS;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, add, add_saturating, begin, end, own};
-
-pub(crate) use self::reading::{Bytes, Header, Moment, Patience, Reading, Seen};
 
 /// Records that a cell keeps one by one before it allocates a block for one.
 ///
@@ -227,16 +228,18 @@ impl<const BUCKETS_PER_OCTAVE: usize> std::fmt::Debug for Cell<BUCKETS_PER_OCTAV
 
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
+    use super::reading::{Consistency, Header, ReadMark, Reading};
+    use super::wait_budget::WaitBudget;
     use super::*;
 
     /// The header and the buckets of a cell that nobody writes to.
     fn read(cell: &Cell<128>) -> (Header, Vec<u64>) {
         let mut reading = Reading::new(Layout::TWO_DIGITS);
         let mut buckets = vec![0; Layout::TWO_DIGITS.buckets()];
-        let moment = cell.read(&mut reading, &mut Patience::new());
+        let moment = cell.read(&mut reading, &mut WaitBudget::new());
         reading.add_buckets(&mut buckets);
-        assert_eq!(moment, Moment::One(buckets.iter().sum()));
-        assert_eq!(moment, Moment::One(reading.header.counts.iter().sum()));
+        assert_eq!(moment, Consistency::One(buckets.iter().sum()));
+        assert_eq!(moment, Consistency::One(reading.header.counts.iter().sum()));
         (reading.header, buckets)
     }
 
@@ -295,14 +298,14 @@ mod tests {
     fn bytes_stop_growing_at_what_fits_and_each_write_shows() {
         let cell = Cell::<128>::new();
         for _ in 0..3 {
-            let before = cell.look(Seen::default());
+            let before = cell.look(ReadMark::default());
             cell.add_bytes(Bytes { request: u64::MAX, response: 1 << 63 });
             cell.record(0, 1_000, 0);
-            assert_ne!(cell.look(Seen::default()), before);
+            assert_ne!(cell.look(ReadMark::default()), before);
         }
         let (header, _) = read(&cell);
         assert_eq!(header.bytes, Bytes { request: u64::MAX, response: u64::MAX });
-        assert_eq!(header.changes(3), cell.look(Seen::default()));
+        assert_eq!(header.changes(3), cell.look(ReadMark::default()));
     }
 
     #[test]
@@ -318,7 +321,7 @@ mod tests {
             reading.add_buckets(&mut buckets);
             buckets.iter().sum::<u64>()
         };
-        assert_eq!(cell.read(&mut reading, &mut Patience::new()), Moment::Several);
+        assert_eq!(cell.read(&mut reading, &mut WaitBudget::new()), Consistency::Several);
         assert_eq!((reading.header.counts[0], reading.header.sum, total(&reading)), (100, 100_000, 101));
         cell.record_header(0, 2_000, 0);
         let (header, buckets) = read(&cell);

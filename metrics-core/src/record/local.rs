@@ -1,13 +1,21 @@
-//! The calling thread's recorder, for threads that do not own one.
+//! A recorder for each thread that does not own one.
 
 use std::cell::RefCell;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use crate::record::recorder::Recorder;
-use crate::registry::Registry;
+use crate::record::shared::{RegistrySettings, Shared};
+
+/// The recorders that threads keep for a registry. Cheap to clone; clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalRecorders {
+    shared: Arc<Shared>,
+    /// Tells threads that keep a recorder whether anybody still has the registry.
+    alive: Arc<()>,
+}
 
 thread_local! {
-    /// This thread's recorders. Given back when the thread ends, or when the registry is gone and the thread makes another
+    /// This thread's recorders. One is dropped when the thread ends, or when its registry is gone and the thread makes another
     /// one.
     static RECORDERS: RefCell<Vec<Local>> = const { RefCell::new(Vec::new()) };
 }
@@ -18,35 +26,47 @@ struct Local {
     recorder: Recorder,
 }
 
-/// Calls `record` with this thread's recorder of the registry; makes one at the thread's first call.
-///
-/// A thread that is already tearing down its thread-locals gets a recorder for this one call. So does one that records to
-/// a registry for the first time inside of another one's `record`.
-#[inline]
-pub(crate) fn with<R>(registry: &Registry, record: impl Fn(&Recorder) -> R) -> R {
-    let found = RECORDERS.try_with(|recorders| {
-        let recorders = recorders.try_borrow().ok()?;
-        let found = recorders.iter().find(|local| local.registry == registry.key())?;
-        Some(record(&found.recorder))
-    });
-    match found {
-        Ok(Some(result)) => result,
-        _ => with_new(registry, &record),
+impl LocalRecorders {
+    pub(crate) fn new(settings: RegistrySettings) -> Self {
+        Self { shared: Arc::new(Shared::new(settings)), alive: Arc::new(()) }
     }
-}
 
-#[cold]
-#[inline(never)]
-fn with_new<R>(registry: &Registry, record: &impl Fn(&Recorder) -> R) -> R {
-    let made = RECORDERS.try_with(|recorders| {
-        let mut recorders = recorders.try_borrow_mut().ok()?;
-        recorders.retain(|local| local.alive.strong_count() > 0);
-        let (alive, recorder) = (registry.alive(), registry.recorder());
-        recorders.push(Local { registry: registry.key(), alive, recorder });
-        Some(recorders.len() - 1)
-    });
-    match made {
-        Ok(Some(at)) => RECORDERS.with_borrow(|recorders| record(&recorders[at].recorder)),
-        _ => record(&registry.recorder()),
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Calls `record` with this thread's recorder; makes it at the thread's first call.
+    ///
+    /// A thread that already tears down its thread-locals gets a recorder for this one call. So does one that records to a
+    /// registry for the first time inside of another registry's `record`.
+    #[inline]
+    pub(crate) fn with<R>(&self, record: impl Fn(&Recorder) -> R) -> R {
+        let found = RECORDERS.try_with(|recorders| {
+            let recorders = recorders.try_borrow().ok()?;
+            let found = recorders.iter().find(|local| local.registry == self.shared.key())?;
+            Some(record(&found.recorder))
+        });
+        match found {
+            Ok(Some(result)) => result,
+            _ => self.with_new(&record),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn with_new<R>(&self, record: &impl Fn(&Recorder) -> R) -> R {
+        let recorder = || Recorder::new(Arc::clone(&self.shared));
+        let made = RECORDERS.try_with(|recorders| {
+            let mut recorders = recorders.try_borrow_mut().ok()?;
+            recorders.retain(|local| local.alive.strong_count() > 0);
+            let alive = Arc::downgrade(&self.alive);
+            recorders.push(Local { registry: self.shared.key(), alive, recorder: recorder() });
+            Some(recorders.len() - 1)
+        });
+        match made {
+            Ok(Some(at)) => RECORDERS.with_borrow(|recorders| record(&recorders[at].recorder)),
+            _ => record(&recorder()),
+        }
     }
 }

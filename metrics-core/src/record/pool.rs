@@ -110,7 +110,7 @@ mod model {
                 let shared = loom::sync::Arc::clone(&shared);
                 move || drop(shared.0.lease(|| AtomicU64::new(shared.1.load(Ordering::Relaxed))))
             });
-            // As in `registry`.
+            // As in `Shared::advance_epoch`.
             let (pool, epoch) = &*shared;
             epoch.store(1, Ordering::Relaxed);
             pool.all().iter().for_each(|shard| shard.store(1, Ordering::Relaxed));

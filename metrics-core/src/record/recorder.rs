@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::bytes::Bytes;
 use crate::events::error_log::{ErrorEvent, Message};
 use crate::events::event_log::Budget;
 use crate::events::request_log::RequestEvent;
@@ -10,11 +11,10 @@ use crate::labels::consumer::Consumer;
 use crate::labels::endpoint::EndpointId;
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::{TraceContext, TraceId};
-use crate::record::cell::Bytes;
-use crate::record::place::Places;
 use crate::record::shard::Shard;
 use crate::record::shard::counters::MetricCells;
-use crate::registry::Core;
+use crate::record::shared::Shared;
+use crate::record::slot::Slots;
 
 /// Writes to a shard that nobody else writes to, for as long as it lives.
 ///
@@ -39,8 +39,8 @@ use crate::registry::Core;
 pub struct Recorder {
     /// Leased: given back by `drop`.
     shard: Arc<Shard>,
-    places: &'static Places,
-    core: Arc<Core>,
+    slots: &'static Slots,
+    shared: Arc<Shared>,
     /// Of errors. A `Cell`, which also keeps the recorder from being shared.
     budget: Budget,
     /// Of requests.
@@ -53,13 +53,13 @@ pub struct Recorder {
 pub struct Start(u64);
 
 impl Recorder {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
-            shard: core.lease(),
-            places: core.places(),
+            shard: shared.lease(),
+            slots: shared.slots(),
             budget: Budget::default(),
             request_budget: Budget::default(),
-            core,
+            shared,
         }
     }
 
@@ -75,8 +75,8 @@ impl Recorder {
     /// As [`Recorder::record`], in nanoseconds.
     #[inline(always)]
     pub fn record_nanos(&self, endpoint: EndpointId, status: u16, nanos: u64) {
-        match self.places.of_status(status) {
-            Some(place) => self.shard.record(endpoint, place, nanos),
+        match self.slots.of_status(status) {
+            Some(slot) => self.shard.record(endpoint, slot, nanos),
             None => self.record_other(endpoint, nanos),
         }
     }
@@ -85,13 +85,13 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     fn record_other(&self, endpoint: EndpointId, nanos: u64) {
-        self.shard.record(endpoint, self.places.of(Outcome::Other), nanos);
+        self.shard.record(endpoint, self.slots.of(Outcome::Other), nanos);
     }
 
     /// As [`Recorder::record`], for any way in which a request can end.
     #[inline]
     pub fn record_outcome(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration) {
-        self.shard.record(endpoint, self.places.of(outcome), nanos(elapsed));
+        self.shard.record(endpoint, self.slots.of(outcome), nanos(elapsed));
     }
 
     /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
@@ -107,14 +107,14 @@ impl Recorder {
     #[inline]
     pub fn start(&self) -> Start {
         self.shard.in_flight().begin();
-        Start(self.core.clock().raw())
+        Start(self.shared.clock().raw())
     }
 
     /// Ends a request that was begun by any recorder of this registry, and records it. Gives the nanoseconds it took.
     #[inline]
     pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> u64 {
-        let nanos = self.core.clock().nanos(start.0, self.core.clock().raw());
-        self.shard.record(endpoint, self.places.of(outcome), nanos);
+        let nanos = self.shared.clock().nanos(start.0, self.shared.clock().raw());
+        self.shard.record(endpoint, self.slots.of(outcome), nanos);
         self.shard.in_flight().end();
         nanos
     }
@@ -130,8 +130,8 @@ impl Recorder {
         request: u64,
         response: u64,
     ) -> u64 {
-        let nanos = self.core.clock().nanos(start.0, self.core.clock().raw());
-        self.shard.record_with_bytes(endpoint, self.places.of(outcome), nanos, Bytes { request, response });
+        let nanos = self.shared.clock().nanos(start.0, self.shared.clock().raw());
+        self.shard.record_with_bytes(endpoint, self.slots.of(outcome), nanos, Bytes { request, response });
         self.shard.in_flight().end();
         nanos
     }
@@ -170,8 +170,8 @@ impl Recorder {
         trace: Option<TraceContext>,
         randomness: f64,
     ) {
-        let log = self.core.request_log().get();
-        if !self.request_budget.take(self.core.uptime_nanos(), log.capacity()) {
+        let log = self.shared.request_log().get();
+        if !self.request_budget.take(self.shared.uptime_nanos(), log.capacity()) {
             log.let_go();
             return;
         }
@@ -183,12 +183,12 @@ impl Recorder {
     /// it; best after that. Not for every request: it may allocate, and it reads the wall clock. It never waits: one that
     /// comes while another one is kept is let go.
     pub fn keep_exemplar(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, trace: TraceId) {
-        self.core.exemplars().keep(endpoint, outcome, nanos(elapsed), trace);
+        self.shared.exemplars().keep(endpoint, outcome, nanos(elapsed), trace);
     }
 
     /// How long a request has been under way.
     pub fn elapsed(&self, start: &Start) -> Duration {
-        Duration::from_nanos(self.core.clock().nanos(start.0, self.core.clock().raw()))
+        Duration::from_nanos(self.shared.clock().nanos(start.0, self.shared.clock().raw()))
     }
 
     /// Ends a request that is not to be counted, such as one for the figures themselves.
@@ -212,13 +212,13 @@ impl Recorder {
     /// Adds to the bytes of bodies, without heads, of requests that end like this at the endpoint.
     #[inline]
     pub fn add_bytes(&self, endpoint: EndpointId, outcome: Outcome, request: u64, response: u64) {
-        self.shard.add_bytes(endpoint, self.places.of(outcome), Bytes { request, response });
+        self.shard.add_bytes(endpoint, self.slots.of(outcome), Bytes { request, response });
     }
 
     /// Counts that the body of a response broke off: it failed, or the client went away. The response itself is counted
     /// by its status, as ever.
     pub fn count_truncated(&self, endpoint: EndpointId, outcome: Outcome) {
-        self.shard.count_truncated(endpoint, self.places.of(outcome));
+        self.shard.count_truncated(endpoint, self.slots.of(outcome));
     }
 
     /// Counts a response that stays open when its head is out, such as server-sent events or a WebSocket.
@@ -235,7 +235,7 @@ impl Recorder {
     /// seen.
     #[inline]
     pub fn record_consumer(&self, consumer: Consumer, outcome: Outcome, elapsed: Duration) {
-        let now = self.core.uptime_nanos();
+        let now = self.shared.uptime_nanos();
         self.shard.consumers().record(consumer, outcome.is_error(), nanos(elapsed), now);
     }
 
@@ -253,8 +253,8 @@ impl Recorder {
         message: &str,
         trace: Option<TraceContext>,
     ) {
-        let log = self.core.error_log();
-        if !self.budget.take(self.core.uptime_nanos(), log.capacity()) {
+        let log = self.shared.error_log();
+        if !self.budget.take(self.shared.uptime_nanos(), log.capacity()) {
             self.shard.count_thinned();
             return;
         }
@@ -265,7 +265,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.core.give_back(Arc::clone(&self.shard));
+        self.shared.give_back(Arc::clone(&self.shard));
     }
 }
 

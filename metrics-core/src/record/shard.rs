@@ -3,28 +3,31 @@
 //! # Synchronization
 //!
 //! One thread writes a shard, the one whose recorder holds its lease (see `pool`); readers only load. The cells are
-//! `cell`'s matter, consumers are `consumer`'s. `epoch` is stored by resets, one at a time, and orders nothing. The two
-//! halves of a [`Gauge`] only grow; `ended` is stored with Release and loaded with Acquire, so a reader that sees something
-//! ended sees it begun.
+//! `cell`'s matter; what is under way, consumers and the application's own metrics are the matter of the files in this folder.
+//! `epoch` is stored by resets, one at a time, and orders nothing.
 
+pub(crate) mod consumers;
 pub(crate) mod counters;
 pub(crate) mod distinct;
+pub(crate) mod in_flight;
 
 use std::ops::Range;
 
 use crossbeam_utils::CachePadded;
 
+use crate::bytes::Bytes;
 use crate::histogram::Layout;
-use crate::labels::consumer::{ConsumerCells, Consumers};
+use crate::labels::consumer::Consumers;
 use crate::labels::endpoint::{EndpointId, Endpoints};
-use crate::record::cell::{Bytes, Cell, Header, Moment, Patience, Reading, Seen};
-use crate::record::place::Place;
+use crate::record::cell::Cell;
+use crate::record::cell::reading::{Consistency, Header, ReadMark, Reading};
+use crate::record::cell::wait_budget::WaitBudget;
 use crate::record::published::Published;
+use crate::record::shard::consumers::ConsumerCells;
 use crate::record::shard::counters::MetricCells;
+use crate::record::shard::in_flight::InFlight;
+use crate::record::slot::Slot;
 use crate::sync::{AtomicU64, Ordering, add, end};
-
-/// Counts of what is under way that were disturbed before the next one is taken as it is.
-const ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 16 };
 
 const FOREIGN: &str = "an EndpointId was used with a registry that did not make it";
 
@@ -39,7 +42,7 @@ pub(crate) struct Shard {
     cells: Box<[Published<Cell<128>>]>,
     others: Others,
     /// Requests under way at an endpoint, by row. Empty slots where nobody says at which endpoint requests are.
-    at_endpoints: Box<[Published<CachePadded<Gauge>>]>,
+    at_endpoints: Box<[Published<CachePadded<InFlight>>]>,
     stride: usize,
     consumers: ConsumerCells,
     metrics: MetricCells,
@@ -48,67 +51,11 @@ pub(crate) struct Shard {
 
 #[derive(Debug, Default)]
 struct Counters {
-    in_flight: Gauge,
-    open_streams: Gauge,
+    in_flight: InFlight,
+    open_streams: InFlight,
     thinned: AtomicU64,
     /// Cells that were made.
     cells: AtomicU64,
-}
-
-/// How many are under way: what began less what ended, each on the shard of the thread where it did.
-#[derive(Debug, Default)]
-pub(crate) struct Gauge {
-    begun: AtomicU64,
-    ended: AtomicU64,
-}
-
-impl Gauge {
-    /// Called by the lease holder only.
-    #[inline(always)]
-    pub(crate) fn begin(&self) {
-        add(&self.begun, 1);
-    }
-
-    /// Ends one that began here or on another shard. Called by the lease holder only.
-    #[inline(always)]
-    pub(crate) fn end(&self) {
-        // ORDERING: the Release in it pairs with the Acquire in `ended`. Seeing this one ended implies seeing it begun.
-        end(&self.ended);
-    }
-
-    /// How many ended so far.
-    pub(crate) fn ended(&self) -> u64 {
-        // ORDERING: Acquire; pairs with the Release in `sync::end`.
-        self.ended.load(Ordering::Acquire)
-    }
-
-    /// How many began so far.
-    pub(crate) fn begun(&self) -> u64 {
-        // ORDERING: Acquire, so that what is loaded after it is: see `under_way`. Pairs with nothing.
-        self.begun.load(Ordering::Acquire)
-    }
-
-    /// How many are under way on all of these gauges, and the sum of all that began and all that ended so far.
-    ///
-    /// Exact for some moment of the call, if there is one in which none ended; else not more than there were at the one in
-    /// which those begun were counted.
-    pub(crate) fn under_way<'a, I>(gauges: impl Fn() -> I) -> (u64, u64)
-    where
-        I: Iterator<Item = &'a Self>,
-    {
-        let sum = |count: fn(&Self) -> u64| gauges().map(count).fold(0, u64::wrapping_add);
-        let mut ended = sum(Self::ended);
-        let mut under_way = (0, 0);
-        for _ in 0..ATTEMPTS {
-            let begun = sum(Self::begun);
-            let ended_before = std::mem::replace(&mut ended, sum(Self::ended));
-            under_way = (begun.saturating_sub(ended), begun.wrapping_add(ended));
-            if ended_before == ended {
-                break;
-            }
-        }
-        under_way
-    }
 }
 
 /// The cells of all endpoints, row by row, at a precision that is not the default one.
@@ -147,37 +94,37 @@ impl Shard {
 
     /// Counts one request. Called by the lease holder only.
     #[inline(always)]
-    pub(crate) fn record(&self, endpoint: EndpointId, place: Place, nanos: u64) {
-        self.write(endpoint, place, Record { count: place.count as usize, nanos, epoch: self.epoch() });
+    pub(crate) fn record(&self, endpoint: EndpointId, slot: Slot, nanos: u64) {
+        self.write(endpoint, slot, Record { count: slot.count as usize, nanos, epoch: self.epoch() });
     }
 
     /// Counts one request and the bytes of its bodies. Called by the lease holder only.
     #[inline(always)]
-    pub(crate) fn record_with_bytes(&self, endpoint: EndpointId, place: Place, nanos: u64, bytes: Bytes) {
+    pub(crate) fn record_with_bytes(&self, endpoint: EndpointId, slot: Slot, nanos: u64, bytes: Bytes) {
         self.write(
             endpoint,
-            place,
-            (Record { count: place.count as usize, nanos, epoch: self.epoch() }, bytes),
+            slot,
+            (Record { count: slot.count as usize, nanos, epoch: self.epoch() }, bytes),
         );
     }
 
     /// Adds to the bytes of bodies. Called by the lease holder only.
     #[inline(always)]
-    pub(crate) fn add_bytes(&self, endpoint: EndpointId, place: Place, bytes: Bytes) {
-        self.write(endpoint, place, bytes);
+    pub(crate) fn add_bytes(&self, endpoint: EndpointId, slot: Slot, bytes: Bytes) {
+        self.write(endpoint, slot, bytes);
     }
 
     /// Counts a response that did not reach its end. Called by the lease holder only.
-    pub(crate) fn count_truncated(&self, endpoint: EndpointId, place: Place) {
-        self.write(endpoint, place, Truncated);
+    pub(crate) fn count_truncated(&self, endpoint: EndpointId, slot: Slot) {
+        self.write(endpoint, slot, Truncated);
     }
 
     #[inline(always)]
-    fn write(&self, endpoint: EndpointId, place: Place, what: impl Write) {
-        let at = self.at(endpoint, place);
+    fn write(&self, endpoint: EndpointId, slot: Slot, what: impl Write) {
+        let at = self.at(endpoint, slot);
         match usize::try_from(at).ok().and_then(|at| self.cells.get(at)).and_then(Published::get) {
             Some(cell) => what.write(cell),
-            None => self.write_first(at, place, what),
+            None => self.write_first(at, slot, what),
         }
     }
 
@@ -185,11 +132,11 @@ impl Shard {
     /// registry's endpoint.
     #[cold]
     #[inline(never)]
-    fn write_first(&self, at: u64, place: Place, what: impl Write) {
+    fn write_first(&self, at: u64, slot: Slot, what: impl Write) {
         let made = match &self.others {
-            Others::None => write_in(&self.cells, at, place, what),
-            Others::OneDigit(cells) => write_in(cells, at, place, what),
-            Others::ThreeDigits(cells) => write_in(cells, at, place, what),
+            Others::None => write_in(&self.cells, at, slot, what),
+            Others::OneDigit(cells) => write_in(cells, at, slot, what),
+            Others::ThreeDigits(cells) => write_in(cells, at, slot, what),
         };
         if made {
             // ORDERING: the Release in it pairs with the Acquire in `cells_made`.
@@ -208,8 +155,8 @@ impl Shard {
 
     /// Where a count stands in the table; past its end for another registry's endpoint.
     #[inline(always)]
-    fn at(&self, endpoint: EndpointId, place: Place) -> u64 {
-        (endpoint.bits() ^ self.key) | u64::from(place.cell)
+    fn at(&self, endpoint: EndpointId, slot: Slot) -> u64 {
+        (endpoint.bits() ^ self.key) | u64::from(slot.cell)
     }
 
     #[inline(always)]
@@ -220,17 +167,17 @@ impl Shard {
 
     /// Requests under way.
     #[inline(always)]
-    pub(crate) fn in_flight(&self) -> &Gauge {
+    pub(crate) fn in_flight(&self) -> &InFlight {
         &self.counters.in_flight
     }
 
     /// Responses that stay open, such as server-sent events.
-    pub(crate) fn open_streams(&self) -> &Gauge {
+    pub(crate) fn open_streams(&self) -> &InFlight {
         &self.counters.open_streams
     }
 
     /// Requests under way at an endpoint. Called by the lease holder only.
-    pub(crate) fn at_endpoint(&self, endpoint: EndpointId) -> &Gauge {
+    pub(crate) fn at_endpoint(&self, endpoint: EndpointId) -> &InFlight {
         let row = usize::try_from(endpoint.bits() ^ self.key).unwrap_or(usize::MAX) / self.stride;
         debug_assert!(row < self.at_endpoints.len(), "{FOREIGN}");
         // The first row is the overflow endpoint's.
@@ -239,7 +186,7 @@ impl Shard {
     }
 
     /// Requests under way at the endpoint of a row, if any ever were.
-    pub(crate) fn at_row(&self, row: usize) -> Option<&Gauge> {
+    pub(crate) fn at_row(&self, row: usize) -> Option<&InFlight> {
         self.at_endpoints.get(row)?.get().map(|gauge| &**gauge)
     }
 
@@ -273,12 +220,12 @@ impl Shard {
         size_of::<Self>()
             + slots * size_of::<usize>()
             + cells
-            + gauges * size_of::<CachePadded<Gauge>>()
+            + gauges * size_of::<CachePadded<InFlight>>()
             + self.consumers.heap_bytes()
             + self.metrics.heap_bytes()
     }
 
-    /// The cell at a place in the table, if it was ever written.
+    /// The cell at a slot in the table, if it was ever written.
     pub(crate) fn cell(&self, at: usize) -> Option<&dyn ReadCell> {
         match &self.others {
             Others::None => self.cells.get(at)?.get().map(|cell| cell as &dyn ReadCell),
@@ -336,13 +283,13 @@ impl Write for Truncated {
 fn write_in<const BUCKETS_PER_OCTAVE: usize>(
     cells: &[Published<Cell<BUCKETS_PER_OCTAVE>>],
     at: u64,
-    place: Place,
+    slot: Slot,
     what: impl Write,
 ) -> bool {
     let own = usize::try_from(at).ok().and_then(|at| cells.get(at));
     debug_assert!(own.is_some(), "{FOREIGN}");
     // The first row is the overflow endpoint's.
-    let slot = own.unwrap_or(&cells[usize::from(place.cell)]);
+    let slot = own.unwrap_or(&cells[usize::from(slot.cell)]);
     let found = slot.get();
     what.write(found.unwrap_or_else(|| slot.publish(Box::new(Cell::new()))));
     found.is_none()
@@ -351,19 +298,24 @@ fn write_in<const BUCKETS_PER_OCTAVE: usize>(
 /// What a reader does with a cell, whatever its precision.
 pub(crate) trait ReadCell {
     /// See [`Cell::look`].
-    fn look(&self, seen: Seen) -> u64;
+    fn look(&self, seen: ReadMark) -> u64;
     /// See [`Cell::add_at_once`].
     fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>);
     /// See [`Cell::read_since`].
-    fn read_since(&self, header: &mut Header, seen: Seen, bucket: &mut dyn FnMut(usize)) -> Option<Seen>;
+    fn read_since(
+        &self,
+        header: &mut Header,
+        seen: ReadMark,
+        bucket: &mut dyn FnMut(usize),
+    ) -> Option<ReadMark>;
     /// See [`Cell::read`].
-    fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment;
+    fn read(&self, reading: &mut Reading, wait_budget: &mut WaitBudget) -> Consistency;
     /// See [`Cell::bytes`].
     fn bytes(&self) -> usize;
 }
 
 impl<const BUCKETS_PER_OCTAVE: usize> ReadCell for Cell<BUCKETS_PER_OCTAVE> {
-    fn look(&self, seen: Seen) -> u64 {
+    fn look(&self, seen: ReadMark) -> u64 {
         self.look(seen)
     }
 
@@ -371,45 +323,20 @@ impl<const BUCKETS_PER_OCTAVE: usize> ReadCell for Cell<BUCKETS_PER_OCTAVE> {
         self.add_at_once(header, sums)
     }
 
-    fn read_since(&self, header: &mut Header, seen: Seen, bucket: &mut dyn FnMut(usize)) -> Option<Seen> {
+    fn read_since(
+        &self,
+        header: &mut Header,
+        seen: ReadMark,
+        bucket: &mut dyn FnMut(usize),
+    ) -> Option<ReadMark> {
         self.read_since(header, seen, bucket)
     }
 
-    fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment {
-        self.read(reading, patience)
+    fn read(&self, reading: &mut Reading, wait_budget: &mut WaitBudget) -> Consistency {
+        self.read(reading, wait_budget)
     }
 
     fn bytes(&self) -> usize {
         self.bytes()
-    }
-}
-
-#[cfg(all(test, metrics_loom))]
-mod model {
-    use super::*;
-    use crate::sync::model;
-    use loom::sync::Arc;
-    use loom::thread;
-
-    /// A request that begins on one shard and ends on another, in another thread, is never seen ended but not begun.
-    ///
-    /// Fails when the store in `sync::end` is Relaxed, when the load in `ended` is, and when `begun` is summed first (each
-    /// tried).
-    #[test]
-    fn a_request_that_is_seen_ended_is_seen_begun() {
-        model(|| {
-            let gauges = Arc::new([Gauge::default(), Gauge::default()]);
-            let first = thread::spawn({
-                let gauges = Arc::clone(&gauges);
-                move || {
-                    gauges[0].begin();
-                    thread::spawn(move || gauges[1].end())
-                }
-            });
-            let ended: u64 = gauges.iter().map(Gauge::ended).sum();
-            let begun: u64 = gauges.iter().map(Gauge::begun).sum();
-            assert!(ended <= begun);
-            first.join().unwrap().join().unwrap();
-        });
     }
 }

@@ -36,7 +36,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
             },
             Layer { files: &["registry.rs"], holds: "what an application calls" },
             Layer {
-                files: &["core.rs", "business.rs"],
+                files: &["core.rs", "core/", "business.rs"],
                 holds: "what all handles share; handles of own metrics",
             },
             Layer { files: &["read/"], holds: "merging of shards, snapshots, summaries" },

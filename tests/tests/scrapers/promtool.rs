@@ -1,4 +1,4 @@
-//! promtool finds nothing to say about names, types and help.
+//! promtool accepts names, types and help texts.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use metrics_export::push::Counts;
 
 #[test]
 #[ignore = "needs promtool: apt install prometheus"]
-fn promtool_finds_nothing_wrong_with_names_types_and_help() {
+fn promtool_accepts_names_types_and_help_texts() {
     let registry = Registry::new();
     let recorder = registry.recorder();
     let item = registry.endpoint("GET", "/items/{id}");

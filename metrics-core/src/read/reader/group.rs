@@ -9,13 +9,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::histogram::Layout;
-use crate::histogram::{Histogram, Sum};
+use crate::bytes::Bytes;
+use crate::histogram::{Histogram, Layout, Sum};
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
-use crate::read::snapshot::{Extremes, GroupSnapshot};
-use crate::record::cell::{Bytes, Header, Moment, Patience, Reading, Seen};
-use crate::record::place::Places;
-use crate::record::shard::{Gauge, ReadCell, Shard};
+use crate::read::snapshot::extremes::Extremes;
+use crate::read::snapshot::group::GroupSnapshot;
+use crate::record::cell::reading::{Consistency, Header, ReadMark, Reading};
+use crate::record::cell::wait_budget::WaitBudget;
+use crate::record::shard::in_flight::InFlight;
+use crate::record::shard::{ReadCell, Shard};
+use crate::record::slot::Slots;
 
 /// The cells of an endpoint whose histograms are added up.
 #[derive(Debug)]
@@ -32,10 +35,10 @@ struct CellOutcomes {
 }
 
 impl Group {
-    pub(super) fn all(places: &Places, granularity: Granularity) -> Vec<Self> {
+    pub(super) fn all(slots: &Slots, granularity: Granularity) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
-        for cell in 0..places.stride() {
-            let outcomes: Vec<_> = places.outcomes(cell).collect();
+        for cell in 0..slots.stride() {
+            let outcomes: Vec<_> = slots.outcomes(cell).collect();
             let Some(&first) = outcomes.first() else { continue };
             let name = StatusGroup::of(granularity, first);
             let cell = CellOutcomes { cell, outcomes };
@@ -53,7 +56,7 @@ impl Group {
 pub(super) struct Turn {
     /// The current one.
     pub(super) epoch: u64,
-    pub(super) patience: Patience,
+    pub(super) wait_budget: WaitBudget,
 }
 
 /// What all shards hold of one endpoint.
@@ -61,12 +64,12 @@ pub(super) struct Turn {
 pub(super) struct Row<'a> {
     pub(super) shards: &'a [Arc<Shard>],
     pub(super) number: usize,
-    /// The place of its first cell in the table.
+    /// The slot of its first cell in the table.
     pub(super) first_cell: usize,
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn gauges(self) -> impl Iterator<Item = &'a Gauge> {
+    pub(super) fn gauges(self) -> impl Iterator<Item = &'a InFlight> {
         self.shards.iter().filter_map(move |shard| shard.at_row(self.number))
     }
 
@@ -76,7 +79,7 @@ impl<'a> Row<'a> {
 }
 
 /// A cell as it was seen last, the outcomes that it counts, and the cell.
-type Found<'a> = (Seen, &'a [Outcome], &'a dyn ReadCell);
+type Found<'a> = (ReadMark, &'a [Outcome], &'a dyn ReadCell);
 
 /// The cells of a group as they are in the snapshot.
 #[derive(Debug, Clone)]
@@ -97,7 +100,7 @@ struct SeenCell {
     /// Which one of the group's.
     cell: u32,
     shard: u32,
-    seen: Seen,
+    seen: ReadMark,
 }
 
 impl SeenCells {
@@ -111,7 +114,7 @@ impl SeenCells {
         for (nth, cell) in group.cells.iter().enumerate() {
             let found = (0..row.shards.len()).filter(|&shard| row.cell(cell, shard).is_some());
             self.cells.extend(found.map(|shard| {
-                let new = SeenCell { cell: nth as u32, shard: shard as u32, seen: Seen::default() };
+                let new = SeenCell { cell: nth as u32, shard: shard as u32, seen: ReadMark::default() };
                 let same = |known: &SeenCell| (known.cell, known.shard) == (new.cell, new.shard);
                 known.next_if(same).unwrap_or(new)
             }));
@@ -139,7 +142,7 @@ impl SeenCells {
     }
 
     /// Remembers the cells as they were read at one moment, or that they were not.
-    fn set(&mut self, changes: Option<u64>, now: &[Seen]) {
+    fn set(&mut self, changes: Option<u64>, now: &[ReadMark]) {
         self.changes = changes;
         if changes.is_some() {
             self.cells.iter_mut().zip(now).for_each(|(cell, now)| cell.seen = *now);
@@ -156,7 +159,7 @@ pub(super) struct Scratch {
     /// The buckets of the records that came since the last reading.
     fresh: Vec<usize>,
     /// The cells as they are now.
-    now: Vec<Seen>,
+    now: Vec<ReadMark>,
 }
 
 impl Scratch {
@@ -187,7 +190,7 @@ impl Scratch {
         let came_since = sums.is_some();
         let sums = sums
             .or_else(|| self.at_once(cells(), epoch))
-            .unwrap_or_else(|| self.copied(cells(), epoch, &mut turn.patience));
+            .unwrap_or_else(|| self.copied(cells(), epoch, &mut turn.wait_budget));
         seen.set(sums.changes, &self.now);
         let lifetime = before.as_ref().map_or(sums.lifetime, |before| sums.lifetime.widened(before.as_read));
         let empty = || Histogram::empty(self.layout);
@@ -224,7 +227,7 @@ impl Scratch {
             let header = &mut self.reading.header;
             let now = cell.read_since(header, seen, &mut |bucket| self.fresh.push(bucket))?;
             self.now.push(now);
-            sums.add(outcomes, header, Moment::One(now.records), epoch);
+            sums.add(outcomes, header, Consistency::One(now.records), epoch);
         }
         Some(sums)
     }
@@ -237,7 +240,7 @@ impl Scratch {
             let header = &mut self.reading.header;
             let records = self.histogram.add_octaves(|buckets| cell.add_at_once(header, buckets))?;
             self.now.push(header.seen(records));
-            sums.add(outcomes, header, Moment::One(records), epoch);
+            sums.add(outcomes, header, Consistency::One(records), epoch);
         }
         Some(sums)
     }
@@ -247,14 +250,14 @@ impl Scratch {
         &mut self,
         cells: impl Iterator<Item = Found<'a>>,
         epoch: u64,
-        patience: &mut Patience,
+        wait_budget: &mut WaitBudget,
     ) -> Sums {
         let mut sums = self.begin();
         for (_, outcomes, cell) in cells {
-            let moment = cell.read(&mut self.reading, patience);
+            let moment = cell.read(&mut self.reading, wait_budget);
             self.histogram.add_octaves(|buckets| ((), self.reading.add_buckets(buckets)));
             let header = &self.reading.header;
-            if let Moment::One(records) = moment {
+            if let Consistency::One(records) = moment {
                 self.now.push(header.seen(records));
             }
             sums.add(outcomes, header, moment, epoch);
@@ -298,11 +301,11 @@ impl Default for Sums {
 }
 
 impl Sums {
-    fn add(&mut self, outcomes: &[Outcome], header: &Header, moment: Moment, epoch: u64) {
+    fn add(&mut self, outcomes: &[Outcome], header: &Header, moment: Consistency, epoch: u64) {
         let (all, of_header) = match moment {
-            Moment::One(records) => (Some(header.changes(records)), records),
-            Moment::Header(records) => (None, records),
-            Moment::Several => (None, 0),
+            Consistency::One(records) => (Some(header.changes(records)), records),
+            Consistency::Header(records) => (None, records),
+            Consistency::Several => (None, 0),
         };
         self.changes = self.changes.zip(all).map(|(sum, changes)| sum.wrapping_add(changes));
         for (&outcome, &count) in outcomes.iter().zip(&header.counts).filter(|&(_, &count)| count > 0) {

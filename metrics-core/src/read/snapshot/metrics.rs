@@ -1,67 +1,135 @@
-//! What exporters see of the application's own metrics.
+//! One of the application's own metrics in a snapshot.
 
-use crate::business::{MetricKind, MetricSnapshot, MetricState};
-use crate::read::snapshot::GroupSnapshot;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::group::GroupSnapshot;
+use crate::hyperloglog::{Registers, day_of};
+use crate::labels::metric_kind::{MetricKind, MetricValue};
+use crate::read::merge_error::MergeError;
+
+/// The state of one metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricSnapshot {
+    pub(crate) name: Arc<str>,
+    pub(crate) state: MetricState,
+}
+
+/// What a metric holds, cumulative. A timer's durations are `None` before the first one.
+pub(crate) type MetricState = MetricValue<Option<Box<GroupSnapshot>>, Registers>;
 
 /// What a metric holds: cumulative in a cumulative snapshot, else what was counted in its span.
-#[derive(Debug, Clone, Copy)]
-pub enum MetricReading<'a> {
-    /// By how much it grew.
-    Counter(u64),
-    /// What is in it at the end of the span.
-    Gauge(f64),
-    /// Times that ended, all of them in one group; `None` if there were none.
-    Timer(Option<&'a GroupSnapshot>),
-    /// Hits and misses.
-    HitRatio {
-        /// How often something was found.
-        hits: u64,
-        /// How often it was not.
-        misses: u64,
-    },
-    /// How many distinct values there were. Standard error: 1.15 %.
-    UniqueCount {
-        /// On the day (UTC) on which the span ends.
-        today: u64,
-        /// On the day before.
-        yesterday: u64,
-    },
+///
+/// A timer's durations are in one group, `None` if there were none. Distinct values are an estimate with a standard error of
+/// 1.15 %.
+pub type MetricReading<'a> = MetricValue<Option<&'a GroupSnapshot>, u64>;
+
+/// The cumulative state of the application's own metrics at a moment.
+#[derive(Debug)]
+pub(crate) struct MetricsAt {
+    /// Since the registry was made, by the monotonic clock.
+    pub(crate) span: Duration,
+    /// By the wall clock.
+    pub(crate) taken: SystemTime,
+    pub(crate) metrics: Vec<MetricSnapshot>,
 }
 
 impl MetricSnapshot {
-    /// What the metric is called.
+    /// The metric's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// What the metric is.
     pub fn kind(&self) -> MetricKind {
-        match self.state {
-            MetricState::Counter(_) => MetricKind::Counter,
-            MetricState::Gauge(_) => MetricKind::Gauge,
-            MetricState::Timer(_) => MetricKind::Timer,
-            MetricState::HitRatio { .. } => MetricKind::HitRatio,
-            MetricState::UniqueCount { .. } => MetricKind::UniqueCount,
-        }
+        self.state.kind()
     }
 
-    /// What it holds. Estimating a count of distinct values takes some microseconds, all else nothing.
+    /// What the metric holds. Estimating distinct values takes some microseconds; everything else is free.
     pub fn reading(&self) -> MetricReading<'_> {
-        match &self.state {
-            &MetricState::Counter(count) => MetricReading::Counter(count),
-            &MetricState::Gauge(value) => MetricReading::Gauge(value),
-            MetricState::Timer(times) => MetricReading::Timer(times.as_deref()),
-            &MetricState::HitRatio { hits, misses } => MetricReading::HitRatio { hits, misses },
-            MetricState::UniqueCount { today, yesterday } => {
-                MetricReading::UniqueCount { today: today.estimate(), yesterday: yesterday.estimate() }
+        self.state.as_ref().map(Option::as_deref, Registers::estimate)
+    }
+
+    /// What was counted since an earlier state, and what is kept now.
+    fn difference(&self, earlier: Option<&Self>) -> Self {
+        let state = match (&self.state, earlier.map(|earlier| &earlier.state)) {
+            (MetricState::Counter(now), Some(MetricState::Counter(before))) => {
+                MetricState::Counter(now.saturating_sub(*before))
             }
+            (MetricState::HitRatio { hits, misses }, Some(MetricState::HitRatio { hits: h, misses: m })) => {
+                MetricState::HitRatio { hits: hits.saturating_sub(*h), misses: misses.saturating_sub(*m) }
+            }
+            (MetricState::Timer(Some(now)), Some(MetricState::Timer(before))) => {
+                MetricState::Timer(now.difference(before.as_deref(), None).map(Box::new))
+            }
+            _ => self.state.clone(),
+        };
+        Self { name: Arc::clone(&self.name), state }
+    }
+
+    /// Adds another registry's metric of the same name. One of another kind is left out.
+    fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        match (&mut self.state, &other.state) {
+            (MetricState::Counter(ours), MetricState::Counter(theirs)) => {
+                *ours = ours.saturating_add(*theirs)
+            }
+            (MetricState::Gauge(ours), MetricState::Gauge(theirs)) => {
+                // Finite, as each of them is.
+                *ours = (*ours + theirs).clamp(f64::MIN, f64::MAX);
+            }
+            (MetricState::HitRatio { hits, misses }, MetricState::HitRatio { hits: h, misses: m }) => {
+                (*hits, *misses) = (hits.saturating_add(*h), misses.saturating_add(*m));
+            }
+            (MetricState::Timer(Some(ours)), MetricState::Timer(Some(theirs))) => ours.merge(theirs)?,
+            (MetricState::Timer(ours @ None), MetricState::Timer(theirs)) => ours.clone_from(theirs),
+            (
+                MetricState::UniqueCount { today, yesterday },
+                MetricState::UniqueCount { today: t, yesterday: y },
+            ) => {
+                today.merge(t);
+                yesterday.merge(y);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What each metric counted since an earlier state.
+pub(crate) fn metrics_since(now: &[MetricSnapshot], earlier: &[MetricSnapshot]) -> Vec<MetricSnapshot> {
+    let before = |name: &Arc<str>| earlier.iter().find(|metric| metric.name == *name);
+    now.iter().map(|metric| metric.difference(before(&metric.name))).collect()
+}
+
+/// Adds another registry's metrics to these; each of them with the time as of which it is.
+pub(crate) fn merge_metrics(
+    (ours, our_time): (&mut Vec<MetricSnapshot>, SystemTime),
+    (theirs, their_time): (&[MetricSnapshot], SystemTime),
+) -> Result<(), MergeError> {
+    let (our_day, their_day) = (day_of(our_time), day_of(their_time));
+    let newest = our_day.max(their_day);
+    ours.iter_mut().for_each(|metric| metric.state.age(newest - our_day));
+    for theirs in theirs {
+        let mut theirs = theirs.clone();
+        theirs.state.age(newest - their_day);
+        match ours.iter_mut().find(|ours| ours.name == theirs.name) {
+            Some(ours) => ours.merge(&theirs)?,
+            None => ours.push(theirs),
         }
     }
+    ours.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(())
 }
 
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
     use super::*;
+    use crate::hyperloglog::hash;
+    use crate::read::snapshot::Snapshot;
+    use crate::read::summary::metrics::MetricFigures;
+    use crate::record::shard::distinct::Distinct;
     use crate::registry::Registry;
 
     #[test]
@@ -87,5 +155,52 @@ mod tests {
         ));
         let ("e", MetricReading::Timer(Some(times))) = read[4] else { panic!("{read:?}") };
         assert_eq!((times.calls(), times.sum_nanos()), (1, 2_000_000));
+    }
+
+    #[test]
+    fn metrics_of_two_registries_are_added_by_name() {
+        let made = |count, nanos| {
+            let registry = Registry::new();
+            registry.counter("jobs").unwrap().add(count);
+            registry.timer("work").unwrap().record(Duration::from_nanos(nanos));
+            registry.unique("users").unwrap().insert(count.to_le_bytes());
+            registry.snapshot()
+        };
+        let mut merged = made(2, 1_000);
+        let text = serde_json::to_string(&made(3, 3_000)).unwrap();
+        merged.merge(&serde_json::from_str(&text).unwrap()).unwrap();
+        let business = merged.summary().business;
+        assert_eq!(business[0].figures, MetricFigures::Counter(5));
+        let MetricFigures::UniqueCount { today, yesterday } = business[1].figures else { panic!() };
+        assert_eq!(today + yesterday, 2);
+        let MetricFigures::Timer(times) = &business[2].figures else { panic!() };
+        assert_eq!((times.calls, times.sum), (2, Duration::from_nanos(4_000)));
+    }
+
+    #[test]
+    fn distinct_values_of_two_days_are_not_mixed() {
+        let of = |day: u64, values: std::ops::Range<u64>| {
+            let registry = Registry::new();
+            let users = registry.unique("users").unwrap();
+            let mut snapshot = registry.snapshot();
+            let distinct = Distinct::new();
+            values.for_each(|value| distinct.insert(hash(&value.to_le_bytes()), day));
+            let mut today = Registers::default();
+            distinct.add_to(day, &mut today);
+            drop(users);
+            snapshot.metrics[0].state = MetricState::UniqueCount { today, yesterday: Registers::default() };
+            snapshot.taken = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400 + 40);
+            snapshot
+        };
+        let merged = |mut one: Snapshot, other: &Snapshot| {
+            one.merge(other).unwrap();
+            one.summary().business[0].figures.clone()
+        };
+        let (old, new) = (of(100, 0..7), of(101, 5..10));
+        let expected = MetricFigures::UniqueCount { today: 5, yesterday: 7 };
+        assert_eq!(merged(old.clone(), &new), expected);
+        assert_eq!(merged(new.clone(), &old), expected);
+        assert_eq!(merged(of(102, 0..3), &old), MetricFigures::UniqueCount { today: 3, yesterday: 0 });
+        assert_eq!(merged(new, &of(101, 8..12)), MetricFigures::UniqueCount { today: 7, yesterday: 0 });
     }
 }

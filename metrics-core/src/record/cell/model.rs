@@ -1,6 +1,8 @@
 //! Loom's models of a cell.
 
-use super::reading::{BucketCopy, Header};
+use super::buckets::BucketCopy;
+use super::reading::{Consistency, Header, Reading};
+use super::wait_budget::WaitBudget;
 use super::*;
 use crate::sync::model;
 use loom::sync::Arc;
@@ -62,9 +64,9 @@ fn a_reading_of_one_moment_has_the_durations_of_its_calls() {
     model(|| {
         let (cell, writer) = written_to(&[(1, 17)]);
         let mut reading = Reading::new(Layout::ONE_DIGIT);
-        let moment = cell.read(&mut reading, &mut Patience::new());
+        let moment = cell.read(&mut reading, &mut WaitBudget::new());
         let counts = reading.header.counts;
-        if let Moment::One(records) = moment {
+        if let Consistency::One(records) = moment {
             let sums = sums(&reading);
             assert_eq!(records, counts.iter().sum::<u64>());
             assert_eq!([sums[16], sums[17]], counts);
@@ -125,7 +127,7 @@ fn a_reading_around_a_header_has_as_many_durations_as_calls() {
         let durations: u64 = sums.iter().sum();
         assert_eq!(sums[16], 2);
         match moment {
-            Moment::Header(records) => assert_eq!((calls, durations), (records, records)),
+            Consistency::Header(records) => assert_eq!((calls, durations), (records, records)),
             _ => assert!(calls <= durations),
         }
         writer.join().unwrap();

@@ -2,14 +2,14 @@
 
 use std::mem::offset_of;
 use std::ops::Range;
-use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
-use super::{Block, Cell, RARE, RECENT};
-use crate::histogram::{Layout, MAX_OCTAVES};
-use crate::record::place::COUNTS;
+use super::buckets::{BucketCopy, bucket_of, widen};
+use super::wait_budget::WaitBudget;
+use super::{Block, Cell, RECENT};
+use crate::bytes::Bytes;
+use crate::histogram::Layout;
 use crate::record::prefetch::prefetch;
+use crate::record::slot::COUNTS;
 use crate::sync::{Ordering, fence};
 
 /// Readings that a running writer may disturb before the reader makes do with less.
@@ -46,16 +46,9 @@ pub(crate) struct Header {
     pub(crate) max: u64,
 }
 
-/// Bytes of bodies, without heads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Bytes {
-    pub(crate) request: u64,
-    pub(crate) response: u64,
-}
-
 /// What a reader keeps of a cell that it has read at one moment, so that next time it can do without the buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Seen {
+pub(crate) struct ReadMark {
     /// The records that were done.
     pub(crate) records: u64,
     sum: u64,
@@ -63,7 +56,7 @@ pub(crate) struct Seen {
 
 /// How well a cell could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub(crate) enum Consistency {
     /// All of it is of one moment, in which this many records were done.
     One(u64),
     /// The header is of one moment, in which this many records were done. The buckets add up to as many, but of those
@@ -72,33 +65,6 @@ pub(crate) enum Moment {
     /// Each figure is right for some moment of the reading. The buckets hold every record that is counted, and can hold one
     /// that is not yet.
     Several,
-}
-
-/// For how long a reading waits, in all, for writers that the scheduler stopped in the middle of a record.
-#[derive(Debug, Default)]
-pub(crate) struct Patience {
-    /// From the first wait on.
-    ends: Option<Instant>,
-}
-
-impl Patience {
-    const WAIT: Duration = Duration::from_micros(100);
-
-    /// More than a time slice of most schedulers.
-    const ALL: Duration = Duration::from_millis(if cfg!(metrics_loom) { 0 } else { 5 });
-
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    fn wait(&mut self) -> bool {
-        let now = Instant::now();
-        let left = *self.ends.get_or_insert(now + Self::ALL) > now;
-        if left {
-            std::thread::sleep(Self::WAIT);
-        }
-        left
-    }
 }
 
 impl Reading {
@@ -119,7 +85,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
     ///
     /// Where there are records that were not `seen`, it asks for the memory of a reading ahead: to look at many cells first and
     /// to read them then takes about a fifth less time than to read each at once.
-    pub(crate) fn look(&self, seen: Seen) -> u64 {
+    pub(crate) fn look(&self, seen: ReadMark) -> u64 {
         let begun = self.begun();
         if begun != seen.records {
             prefetch(self, offset_of!(Self, blocks));
@@ -168,9 +134,9 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
     pub(crate) fn read_since(
         &self,
         header: &mut Header,
-        seen: Seen,
+        seen: ReadMark,
         mut bucket: impl FnMut(usize),
-    ) -> Option<Seen> {
+    ) -> Option<ReadMark> {
         let mut recent = [0; RECENT];
         for _ in 0..RECENT_ATTEMPTS {
             let Some(done) = self.read_header(header) else { continue };
@@ -202,7 +168,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
     }
 
     /// Reads all of the cell.
-    pub(crate) fn read(&self, reading: &mut Reading, patience: &mut Patience) -> Moment {
+    pub(crate) fn read(&self, reading: &mut Reading, wait_budget: &mut WaitBudget) -> Consistency {
         let mut bucket_attempts = BUCKET_ATTEMPTS;
         loop {
             let begun = self.begun();
@@ -212,7 +178,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
                     // ORDERING: Acquire fence; as the second one in `read_header`, for the buckets.
                     fence(Ordering::Acquire);
                     if self.begun() == done {
-                        return Moment::One(done);
+                        return Consistency::One(done);
                     }
                     bucket_attempts -= 1;
                     if bucket_attempts == 0 {
@@ -223,7 +189,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
             }
             // Nothing began all the time, so it is not that the writer is fast.
             let stopped = self.begun() == begun;
-            if !(stopped && patience.wait()) {
+            if !(stopped && wait_budget.wait()) {
                 return self.read_between(reading);
             }
         }
@@ -233,14 +199,14 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
     ///
     /// The buckets are read before it and after it. What they gained in between is cut down to the number of records
     /// that the header counts: so no reading shows more durations than calls, and no later one fewer than this.
-    pub(super) fn read_between(&self, reading: &mut Reading) -> Moment {
+    pub(super) fn read_between(&self, reading: &mut Reading) -> Consistency {
         // ORDERING: a record seen in these buckets is seen begun by `read_header`, behind whose fences `begun` is loaded.
         self.read_buckets(&mut reading.before);
         let done = (0..ATTEMPTS).find_map(|_| self.read_header(&mut reading.header));
         self.read_buckets(&mut reading.buckets);
         let counted = reading.header.counts.iter().fold(0, |sum: u64, &count| sum.wrapping_add(count));
         reading.buckets.cut_down_to(counted, &reading.before);
-        done.map_or(Moment::Several, Moment::Header)
+        done.map_or(Consistency::Several, Consistency::Header)
     }
 
     /// Reads the header. Gives the number of records in it, or `None` if its figures are not of one moment.
@@ -287,20 +253,6 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
     }
 }
 
-/// The bucket of an entry in the list of the rare ones.
-fn bucket_of(rare: u16) -> Option<usize> {
-    usize::from(rare).checked_sub(1)
-}
-
-/// Has a span of octaves reach to one more.
-fn widen(span: &mut Range<usize>, octave: usize) {
-    *span = if Range::is_empty(span) {
-        octave..octave + 1
-    } else {
-        span.start.min(octave)..span.end.max(octave + 1)
-    };
-}
-
 impl Header {
     /// A header to read into.
     pub(super) fn blank() -> Self {
@@ -323,80 +275,7 @@ impl Header {
     }
 
     /// What to keep for [`Cell::read_since`], if this is of one moment in which `done` records were done.
-    pub(crate) fn seen(&self, done: u64) -> Seen {
-        Seen { records: done, sum: self.sum }
-    }
-}
-
-/// A copy of a cell's buckets.
-#[derive(Debug)]
-pub(super) struct BucketCopy {
-    layout: Layout,
-    counts: Vec<u64>,
-    /// A bit for each octave of `counts` that was read. The others hold what another cell left there.
-    octaves: u64,
-    rare: [u16; RARE],
-}
-
-const _: () = assert!(MAX_OCTAVES <= u64::BITS as usize);
-
-impl BucketCopy {
-    pub(super) fn new(layout: Layout) -> Self {
-        Self { layout, counts: vec![0; layout.buckets()], octaves: 0, rare: [0; RARE] }
-    }
-
-    /// The octaves that were read, and their counts.
-    fn octaves(&self) -> impl Iterator<Item = (usize, &[u64])> {
-        let blocks = self.counts.chunks_exact(self.layout.buckets_per_octave()).enumerate();
-        blocks.filter(|(octave, _)| self.has(*octave))
-    }
-
-    fn has(&self, octave: usize) -> bool {
-        self.octaves & (1 << octave) != 0
-    }
-
-    /// The buckets that stand in the list of the rare ones, one for each record.
-    fn rare(&self) -> impl Iterator<Item = usize> {
-        self.rare.iter().filter_map(|&rare| bucket_of(rare))
-    }
-
-    fn total(&self) -> u64 {
-        let counts = self.octaves().flat_map(|(_, counts)| counts);
-        counts.fold(self.rare().count() as u64, |sum, &count| sum.wrapping_add(count))
-    }
-
-    pub(super) fn add_to(&self, sums: &mut [u64]) -> Range<usize> {
-        let mut span = 0..0;
-        for (octave, counts) in self.octaves() {
-            let sums =
-                &mut sums[octave * self.layout.buckets_per_octave()..][..self.layout.buckets_per_octave()];
-            sums.iter_mut().zip(counts).for_each(|(sum, &count)| *sum = sum.wrapping_add(count));
-            widen(&mut span, octave);
-        }
-        for index in self.rare() {
-            sums[index] = sums[index].wrapping_add(1);
-            widen(&mut span, self.layout.octave(index));
-        }
-        span
-    }
-
-    /// Takes away records that were not there `before`, until no more than `total` are left, or none of these.
-    fn cut_down_to(&mut self, total: u64, before: &Self) {
-        let mut excess = self.total().saturating_sub(total);
-        for (at, rare) in self.rare.iter_mut().enumerate() {
-            if excess > 0 && before.rare[at] != *rare {
-                *rare = 0;
-                excess -= 1;
-            }
-        }
-        let half = self.layout.buckets_per_octave();
-        for octave in (0..self.layout.octaves()).filter(|octave| self.octaves & (1 << octave) != 0) {
-            for at in octave * half..(octave + 1) * half {
-                let gained = self.counts[at] - if before.has(octave) { before.counts[at] } else { 0 };
-                let cut = gained.min(excess);
-                self.counts[at] -= cut;
-                excess -= cut;
-            }
-        }
+    pub(crate) fn seen(&self, done: u64) -> ReadMark {
+        ReadMark { records: done, sum: self.sum }
     }
 }

@@ -5,22 +5,17 @@
 //! Written by the shard's one writer, read by anybody. A counter is a figure by itself, so all its accesses are Relaxed.
 //! Distinct values of a day are `distinct`'s matter.
 
-use super::distinct::{Distinct, Registers};
-use crate::business::MAX_METRICS;
+use super::distinct::Distinct;
+use crate::hyperloglog::Registers;
+use crate::labels::metric_names::{MAX_COUNTER_ROWS, MAX_UNIQUES};
 use crate::record::published::Published;
 use crate::sync::{AtomicU64, Ordering, add};
-
-/// Rows of counters: one for each counter, two for each hit ratio.
-const COUNTERS: usize = 3 * MAX_METRICS;
-
-/// Rows of distinct values, which take 16 KiB each for each writer.
-pub(crate) const UNIQUES: usize = 16;
 
 /// Memory that a shard has only once its writer uses it.
 #[derive(Debug)]
 pub(crate) struct MetricCells {
-    counters: Published<[AtomicU64; COUNTERS]>,
-    uniques: [Published<Distinct>; UNIQUES],
+    counters: Published<[AtomicU64; MAX_COUNTER_ROWS]>,
+    uniques: [Published<Distinct>; MAX_UNIQUES],
 }
 
 impl MetricCells {
@@ -49,7 +44,8 @@ impl MetricCells {
 
     /// What counters and distinct values take, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let counters = if self.counters.get().is_some() { size_of::<[AtomicU64; COUNTERS]>() } else { 0 };
+        let counters =
+            if self.counters.get().is_some() { size_of::<[AtomicU64; MAX_COUNTER_ROWS]>() } else { 0 };
         let uniques = self.uniques.iter().filter(|distinct| distinct.get().is_some()).count();
         counters + uniques * size_of::<Distinct>()
     }

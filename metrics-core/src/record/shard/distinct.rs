@@ -7,20 +7,8 @@
 //! registers, and puts the new day on. A reader that finds the same day on before and behind its loads has read nothing
 //! of another one: `day` is stored with Release behind the clearing, and the fences order the rest as in `sync::begin`.
 
-use std::hash::BuildHasher;
-use std::time::SystemTime;
-
-use serde::{Deserialize, Serialize};
-
+use crate::hyperloglog::{PACKED, REGISTERS, Registers, rank};
 use crate::sync::{AtomicU64, Ordering, fence};
-
-/// Bits of a hash that choose the register.
-const PRECISION: u32 = 13;
-
-const REGISTERS: usize = 1 << PRECISION;
-
-/// Registers in a word.
-const PACKED: usize = 8;
 
 const WORDS: usize = if cfg!(metrics_loom) { 1 } else { REGISTERS / PACKED };
 
@@ -36,16 +24,6 @@ struct Day {
     day: AtomicU64,
     /// One byte a register.
     words: [AtomicU64; WORDS],
-}
-
-/// The UTC day of a moment, counted from 1970.
-pub(crate) fn day_of(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
-}
-
-/// The same for the same value in every process of one build, so that the figures of a fleet can be merged.
-pub(crate) fn hash(value: &[u8]) -> u64 {
-    foldhash::quality::FixedState::default().hash_one(value)
 }
 
 impl Distinct {
@@ -68,12 +46,11 @@ impl Distinct {
             day.store(today, Ordering::Release);
         }
         let register = hash as usize % (words.len() * PACKED);
-        // The rest of the hash, with a bit behind it that ends every run of zeros.
-        let run = (hash >> PRECISION | 1 << (u64::BITS - PRECISION)).trailing_zeros() + 1;
+        let rank = rank(hash);
         let (word, shift) = (&words[register / PACKED], register % PACKED * 8);
         let old = word.load(Ordering::Relaxed);
-        if old >> shift & 0xff < u64::from(run) {
-            word.store(old & !(0xff << shift) | u64::from(run) << shift, Ordering::Relaxed);
+        if old >> shift & 0xff < rank {
+            word.store(old & !(0xff << shift) | rank << shift, Ordering::Relaxed);
         }
     }
 
@@ -88,105 +65,7 @@ impl Distinct {
         // ORDERING: Acquire fence; see `insert`.
         fence(Ordering::Acquire);
         if day.load(Ordering::Relaxed) == wanted {
-            sum.add(&seen);
-        }
-    }
-}
-
-/// The registers of a HyperLogLog; empty where nothing was inserted.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
-pub(crate) struct Registers(Vec<u8>);
-
-impl Registers {
-    /// How many there are, unless nothing was inserted.
-    pub(crate) const LEN: usize = REGISTERS;
-
-    fn add(&mut self, words: &[u64]) {
-        self.0.resize(words.len() * PACKED, 0);
-        for (ours, theirs) in self.0.iter_mut().zip(words.iter().flat_map(|word| word.to_le_bytes())) {
-            *ours = (*ours).max(theirs);
-        }
-    }
-
-    /// Adds the values of another one.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        if self.0.is_empty() {
-            self.0.clone_from(&other.0);
-            return;
-        }
-        for (ours, theirs) in self.0.iter_mut().zip(&other.0) {
-            *ours = (*ours).max(*theirs);
-        }
-    }
-
-    /// About how many distinct values were inserted. Ertl's estimator, which needs no correction at either end of the range
-    /// (arXiv:1702.01284, algorithm 6).
-    pub(crate) fn estimate(&self) -> u64 {
-        let mut runs = [0_u32; (u64::BITS - PRECISION + 2) as usize];
-        for &register in &self.0 {
-            runs[usize::from(register)] += 1;
-        }
-        let m = self.0.len() as f64;
-        let [none, some @ .., longest] = runs;
-        if self.0.is_empty() || f64::from(none) == m {
-            return 0;
-        }
-        let mut z = m * tau(1.0 - f64::from(longest) / m);
-        for run in some.into_iter().rev() {
-            z = 0.5 * (z + f64::from(run));
-        }
-        z += m * sigma(f64::from(none) / m);
-        (m * m / (2.0 * std::f64::consts::LN_2 * z)).round() as u64
-    }
-}
-
-fn sigma(mut x: f64) -> f64 {
-    let (mut y, mut z) = (1.0, x);
-    loop {
-        x *= x;
-        let before = z;
-        z += x * y;
-        y += y;
-        if z == before {
-            return z;
-        }
-    }
-}
-
-fn tau(mut x: f64) -> f64 {
-    if x == 0.0 || x == 1.0 {
-        return 0.0;
-    }
-    let (mut y, mut z) = (1.0, 1.0 - x);
-    loop {
-        x = x.sqrt();
-        let before = z;
-        y *= 0.5;
-        z -= (1.0 - x).powi(2) * y;
-        if z == before {
-            return z / 3.0;
-        }
-    }
-}
-
-impl From<Registers> for Vec<u8> {
-    fn from(registers: Registers) -> Self {
-        registers.0
-    }
-}
-
-impl TryFrom<Vec<u8>> for Registers {
-    type Error = String;
-
-    fn try_from(registers: Vec<u8>) -> Result<Self, Self::Error> {
-        let longest = (u64::BITS - PRECISION + 1) as u8;
-        match registers.iter().find(|&&register| register > longest) {
-            _ if !registers.is_empty() && registers.len() != REGISTERS => {
-                Err(format!("there are {} registers; allowed: 0 or {REGISTERS}", registers.len()))
-            }
-            Some(register) => Err(format!("a register is {register}; allowed: 0 to {longest}")),
-            None => Ok(Self(registers)),
+            sum.add_words(&seen);
         }
     }
 }
@@ -194,6 +73,7 @@ impl TryFrom<Vec<u8>> for Registers {
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
     use super::*;
+    use crate::hyperloglog::hash;
 
     fn registers(distinct: &Distinct, day: u64) -> Registers {
         let mut sum = Registers::default();
@@ -259,6 +139,7 @@ mod tests {
 #[cfg(all(test, metrics_loom))]
 mod model {
     use super::*;
+    use crate::hyperloglog::PRECISION;
     use loom::sync::Arc;
     use loom::thread;
 
@@ -278,7 +159,7 @@ mod model {
             };
             let mut sum = Registers::default();
             distinct.add_to(0, &mut sum);
-            assert!(sum.0.is_empty() || (sum.0[0] == 52 && sum.0[1] == 0), "{:?}", sum.0);
+            assert!(matches!(Vec::from(sum.clone()).as_slice(), [] | [52, 0, ..]), "{sum:?}");
             writer.join().unwrap();
         });
     }

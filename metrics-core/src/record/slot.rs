@@ -14,16 +14,16 @@ const PANICKED: usize = 502;
 /// most services never touch. Loom's models use the first two only, and each is one more thing to explore.
 pub(crate) const COUNTS: usize = if cfg!(metrics_loom) { 2 } else { 32 };
 
-/// What [`COUNTS`] is outside of loom's models, which do not look at places.
+/// What [`COUNTS`] is outside of loom's models, which do not look at slots.
 const STATUSES_A_CELL: usize = 32;
 
 /// Cells for the statuses of a class.
 const CELLS_A_CLASS: usize = 100_usize.div_ceil(STATUSES_A_CELL);
 
-/// The place of an outcome's count: which cell of the endpoint, and which count in that cell.
+/// The slot of an outcome's count: which cell of the endpoint, and which count in that cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// Which of the endpoint's cells, below [`Places::stride`].
+pub(crate) struct Slot {
+    /// Which of the endpoint's cells, below [`Slots::stride`].
     pub(crate) cell: u16,
     /// Which count in the cell.
     pub(crate) count: Count,
@@ -49,22 +49,22 @@ impl Count {
     };
 }
 
-/// The place of every outcome under one granularity; 4 KiB, made at compile time.
+/// The slot of every outcome under one granularity; 4 KiB, made at compile time.
 ///
 /// A group of statuses can have several cells, whose histograms are added up when they are read. What is common comes
 /// first in the row, so that one cache line leads to it.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct Slots {
     stride: usize,
-    places: [Place; OUTCOMES],
-    /// The places again, by status; 0 ..= 99 are those of other.
-    statuses: [Place; 600],
+    slots: [Slot; OUTCOMES],
+    /// The slots again, by status; 0 ..= 99 are those of other.
+    statuses: [Slot; 600],
 }
 
-static BY_CLASS: Places = Places::new(32);
-static BY_STATUS: Places = Places::new(512);
+static BY_CLASS: Slots = Slots::new(32);
+static BY_STATUS: Slots = Slots::new(512);
 
-impl Places {
+impl Slots {
     pub(crate) fn by(granularity: Granularity) -> &'static Self {
         match granularity {
             Granularity::Outcome | Granularity::Class => &BY_CLASS,
@@ -72,39 +72,39 @@ impl Places {
         }
     }
 
-    /// Cells that an endpoint can have: a power of two, so that an endpoint's first one and the place of a status can
+    /// Cells that an endpoint can have: a power of two, so that an endpoint's first one and the slot of a status can
     /// be joined by an `or`.
     pub(crate) const fn stride(&self) -> usize {
         self.stride
     }
 
-    /// The place of a status, unless it is above 599. One below 100 has that of [`Outcome::Other`].
+    /// The slot of a status, unless it is above 599. One below 100 has that of [`Outcome::Other`].
     #[inline(always)]
-    pub(crate) fn of_status(&self, status: u16) -> Option<Place> {
+    pub(crate) fn of_status(&self, status: u16) -> Option<Slot> {
         self.statuses.get(usize::from(status)).copied()
     }
 
     #[inline(always)]
-    pub(crate) fn of(&self, outcome: Outcome) -> Place {
+    pub(crate) fn of(&self, outcome: Outcome) -> Slot {
         match outcome {
-            Outcome::Status(status) => self.of_status(status).unwrap_or(self.places[OTHER]),
-            Outcome::Other => self.places[OTHER],
-            Outcome::Aborted => self.places[ABORTED],
-            Outcome::Panicked => self.places[PANICKED],
+            Outcome::Status(status) => self.of_status(status).unwrap_or(self.slots[OTHER]),
+            Outcome::Other => self.slots[OTHER],
+            Outcome::Aborted => self.slots[ABORTED],
+            Outcome::Panicked => self.slots[PANICKED],
         }
     }
 
     /// The outcomes that a cell counts, in the order of its counts; none for a cell that does not occur.
     pub(crate) fn outcomes(&self, cell: usize) -> impl Iterator<Item = Outcome> + '_ {
-        (0..OUTCOMES).filter(move |&code| usize::from(self.places[code].cell) == cell).map(outcome)
+        (0..OUTCOMES).filter(move |&code| usize::from(self.slots[code].cell) == cell).map(outcome)
     }
 
     const fn new(stride: usize) -> Self {
-        let mut places = [Place { cell: 0, count: Count::C0 }; OUTCOMES];
+        let mut slots = [Slot { cell: 0, count: Count::C0 }; OUTCOMES];
         let mut code = 0;
         while code < OUTCOMES {
-            places[code] = if stride >= OUTCOMES {
-                Place { cell: code as u16, count: Count::C0 }
+            slots[code] = if stride >= OUTCOMES {
+                Slot { cell: code as u16, count: Count::C0 }
             } else if code < OTHER {
                 let (class, status) = (code / 100, code % 100);
                 let cell = match status / STATUSES_A_CELL {
@@ -112,19 +112,19 @@ impl Places {
                     // Behind the common statuses of the five classes, and other, aborted and panicked.
                     rest => 8 + class * (CELLS_A_CLASS - 1) + rest - 1,
                 };
-                Place { cell: cell as u16, count: Count::ALL[status % STATUSES_A_CELL] }
+                Slot { cell: cell as u16, count: Count::ALL[status % STATUSES_A_CELL] }
             } else {
-                Place { cell: (code - OTHER + 5) as u16, count: Count::C0 }
+                Slot { cell: (code - OTHER + 5) as u16, count: Count::C0 }
             };
             code += 1;
         }
-        let mut statuses = [places[OTHER]; 600];
+        let mut statuses = [slots[OTHER]; 600];
         let mut status = 100;
         while status < 600 {
-            statuses[status] = places[status - 100];
+            statuses[status] = slots[status - 100];
             status += 1;
         }
-        Self { stride, places, statuses }
+        Self { stride, slots, statuses }
     }
 }
 
@@ -146,30 +146,30 @@ mod tests {
     #[test]
     fn every_outcome_has_a_place_of_its_own_in_a_cell_of_one_group() {
         for granularity in [Granularity::Outcome, Granularity::Class, Granularity::Exact] {
-            let places = Places::by(granularity);
+            let slots = Slots::by(granularity);
             let mut seen = 0;
-            for cell in 0..places.stride() {
+            for cell in 0..slots.stride() {
                 let mut groups = std::collections::HashSet::new();
-                for (count, outcome) in places.outcomes(cell).enumerate() {
-                    let place = places.of(outcome);
-                    assert_eq!((usize::from(place.cell), place.count as usize), (cell, count));
+                for (count, outcome) in slots.outcomes(cell).enumerate() {
+                    let slot = slots.of(outcome);
+                    assert_eq!((usize::from(slot.cell), slot.count as usize), (cell, count));
                     assert!(count < COUNTS);
-                    assert!(outcome.status().is_none_or(|status| places.of_status(status) == Some(place)));
+                    assert!(outcome.status().is_none_or(|status| slots.of_status(status) == Some(slot)));
                     groups.insert(StatusGroup::of(granularity, outcome));
                     seen += 1;
                 }
                 assert!(groups.len() <= 1, "{granularity:?} {cell} mixes {groups:?}");
             }
             assert_eq!(seen, OUTCOMES);
-            assert!(places.stride().is_power_of_two());
+            assert!(slots.stride().is_power_of_two());
         }
     }
 
     #[test]
     fn a_status_outside_the_range_has_the_place_of_other() {
-        let places = Places::by(Granularity::Class);
+        let slots = Slots::by(Granularity::Class);
         for status in [0, 99, 600, 601, u16::MAX] {
-            assert_eq!(places.of(Outcome::Status(status)), places.of(Outcome::Other));
+            assert_eq!(slots.of(Outcome::Status(status)), slots.of(Outcome::Other));
         }
     }
 }

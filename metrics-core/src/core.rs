@@ -1,0 +1,248 @@
+//! The readers' side of a registry: what it holds besides the recorders' memory, and how snapshots are taken of both.
+//!
+//! # Synchronization
+//!
+//! `readings` is locked by readers and resets. Writers never take its lock.
+
+pub(crate) mod metrics;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use self::metrics::Metrics;
+use crate::events::error_log::{ErrorCursor, RecentError};
+use crate::events::request_log::{RecentRequest, RequestCursor};
+use crate::read::reader::Reader;
+use crate::read::snapshot::Snapshot;
+use crate::read::snapshot::consumers::ConsumerSnapshot;
+use crate::read::snapshot::group::GroupSnapshot;
+use crate::read::snapshot::health::Health;
+use crate::read::snapshot::metrics::{MetricsAt, metrics_since};
+use crate::read::summary::Summary;
+use crate::read::summary::metrics::{MetricSummary, summarise_metrics};
+use crate::record::shard::Shard;
+use crate::record::shard::consumers::ConsumerFigures;
+use crate::record::shard::in_flight::InFlight;
+use crate::record::shared::Shared;
+use crate::sync::{Mutex, lock};
+
+/// What a registry needs to be read and reset.
+#[derive(Debug)]
+pub(crate) struct Core {
+    shared: Arc<Shared>,
+    metrics: Metrics,
+    started: Instant,
+    started_at: SystemTime,
+    readings: Mutex<Readings>,
+}
+
+/// What readers share with each other.
+#[derive(Debug)]
+struct Readings {
+    reader: Reader,
+    /// The state at the last reset.
+    baseline: Snapshot,
+}
+
+/// A snapshot of requests, and all of its endpoints together.
+#[derive(Debug, Clone)]
+pub(crate) struct Requests {
+    pub(crate) snapshot: Snapshot,
+    /// By group of statuses, including those in which nothing was counted.
+    pub(crate) totals: Vec<GroupSnapshot>,
+}
+
+impl Requests {
+    /// Without the endpoints, so that the next reading need not copy them.
+    pub(crate) fn without_endpoints(mut self) -> Self {
+        self.snapshot.endpoints = Vec::new();
+        self
+    }
+}
+
+/// What a snapshot has besides requests.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    /// Exemplars, too: there can be many of both, and a summary shows none.
+    consumers: bool,
+    metrics: bool,
+}
+
+impl Parts {
+    const ALL: Self = Self { consumers: true, metrics: true };
+    const SUMMARY: Self = Self { consumers: false, metrics: true };
+    const REQUESTS: Self = Self { consumers: false, metrics: false };
+}
+
+impl Core {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (layout, granularity) = (shared.layout(), shared.granularity());
+        let started_at = SystemTime::now();
+        Self {
+            shared,
+            metrics: Metrics::new(layout),
+            started: Instant::now(),
+            started_at,
+            readings: Mutex::new(Readings {
+                reader: Reader::new(layout, granularity),
+                baseline: Snapshot::empty(layout, granularity, started_at),
+            }),
+        }
+    }
+
+    /// The application's own metrics.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The cumulative state.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.read(&mut lock(&self.readings), Parts::ALL)
+    }
+
+    /// The state since the last reset.
+    pub(crate) fn window(&self) -> Snapshot {
+        let mut readings = lock(&self.readings);
+        self.read(&mut readings, Parts::ALL).difference(&readings.baseline)
+    }
+
+    /// The figures since the last reset.
+    pub(crate) fn summary(&self) -> Summary {
+        let mut readings = lock(&self.readings);
+        // Before the snapshot, which counts what the drain evicts.
+        let recent_errors = self.recent_errors();
+        let window = self.read(&mut readings, Parts::SUMMARY).difference(&readings.baseline);
+        Summary { recent_errors, ..window.summary() }
+    }
+
+    /// Begins a new window, and returns the figures of the one that it closes.
+    pub(crate) fn reset(&self) -> Summary {
+        let mut readings = lock(&self.readings);
+        // Before the snapshot, which counts what the drain evicts.
+        let recent_errors = {
+            let mut recent = self.shared.error_log().drain();
+            let errors = recent.window().rev().map(|event| event.resolve(self.shared.endpoints())).collect();
+            recent.begin_window();
+            errors
+        };
+        let mut baseline = self.read(&mut readings, Parts::ALL);
+        // After the reading, not before it: the cells of the closing window still hold its extremes then.
+        baseline.opens = Some(self.shared.advance_epoch());
+        let window = baseline.difference(&readings.baseline);
+        readings.baseline = baseline;
+        Summary { recent_errors, ..window.summary() }
+    }
+
+    /// The errors of the current window that the error log holds, newest first.
+    pub(crate) fn recent_errors(&self) -> Vec<RecentError> {
+        let recent = self.shared.error_log().drain();
+        recent.window().rev().map(|event| event.resolve(self.shared.endpoints())).collect()
+    }
+
+    /// The entries of the error log after the cursor, oldest first.
+    pub(crate) fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
+        self.shared.error_log().after(&mut cursor.0, |event| event.resolve(self.shared.endpoints()))
+    }
+
+    /// The entries of the request log after the cursor, oldest first.
+    pub(crate) fn requests_after(&self, cursor: &mut RequestCursor) -> Vec<RecentRequest> {
+        self.shared.request_log().get().after(&mut cursor.0, |event| event.resolve(self.shared.endpoints()))
+    }
+
+    /// Requests under way.
+    pub(crate) fn in_flight(&self) -> u64 {
+        in_flight(&self.shared.shards())
+    }
+
+    /// The cumulative state of requests alone: without consumers and the application's own metrics.
+    pub(crate) fn snapshot_of_requests(&self) -> Snapshot {
+        self.read(&mut lock(&self.readings), Parts::REQUESTS)
+    }
+
+    /// As [`Core::snapshot_of_requests`], with all endpoints together.
+    pub(crate) fn requests(&self) -> Requests {
+        let mut readings = lock(&self.readings);
+        let snapshot = self.read(&mut readings, Parts::REQUESTS);
+        Requests { snapshot, totals: readings.reader.totals().to_vec() }
+    }
+
+    /// The cumulative state of the application's own metrics.
+    pub(crate) fn metrics_now(&self) -> MetricsAt {
+        let taken = SystemTime::now();
+        MetricsAt {
+            span: self.started.elapsed(),
+            taken,
+            metrics: self.metrics.snapshot(&self.shared.shards(), taken),
+        }
+    }
+
+    /// What the application's own metrics counted since the last reset, when that was, and how long ago.
+    pub(crate) fn metrics_since_reset(&self, now: &MetricsAt) -> (Vec<MetricSummary>, SystemTime, Duration) {
+        let readings = lock(&self.readings);
+        let Snapshot { metrics, taken, span, .. } = &readings.baseline;
+        let summaries = summarise_metrics(&metrics_since(&now.metrics, metrics));
+        (summaries, *taken, now.span.saturating_sub(*span))
+    }
+
+    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic clock,
+    /// and by the wall clock.
+    pub(crate) fn window_began(&self) -> (Duration, SystemTime) {
+        let readings = lock(&self.readings);
+        (readings.baseline.span, readings.baseline.taken)
+    }
+
+    fn read(&self, readings: &mut Readings, parts: Parts) -> Snapshot {
+        let shared = &*self.shared;
+        // Before the endpoints, so that the request of each exemplar is among what is counted there.
+        let exemplars = if parts.consumers { shared.exemplars().all(shared.endpoints()) } else { Vec::new() };
+        let shards = shared.shards();
+        let endpoints = readings.reader.read(&shards, shared.endpoints(), shared.epoch());
+        let taken = SystemTime::now();
+        Snapshot {
+            since: self.started_at,
+            taken,
+            metrics: if parts.metrics { self.metrics.snapshot(&shards, taken) } else { Vec::new() },
+            span: self.started.elapsed(),
+            significant_digits: shared.layout().digits(),
+            granularity: shared.granularity(),
+            health: Health {
+                // Without the overflow endpoint.
+                endpoints: endpoints.len() as u64 - 1,
+                max_series: shared.endpoints().max() as u64,
+                endpoints_refused: shared.endpoints().refused(),
+                consumers: shared.consumers().len() as u64,
+                max_consumers: shared.consumers().max() as u64,
+                consumers_refused: shared.consumers().refused(),
+                shards: shards.len() as u64,
+                errors_evicted: shared.error_log().evicted(),
+                errors_thinned: shards.iter().map(|shard| shard.thinned()).sum(),
+            },
+            endpoints,
+            consumers: if parts.consumers { self.consumers(&shards) } else { Vec::new() },
+            exemplars,
+            in_flight: in_flight(&shards),
+            open_streams: InFlight::under_way(|| shards.iter().map(|shard| shard.open_streams())).0,
+            opens: None,
+        }
+    }
+
+    /// The consumers that were seen since the start.
+    fn consumers(&self, shards: &[Arc<Shard>]) -> Vec<ConsumerSnapshot> {
+        let names = self.shared.consumers().names();
+        let mut sums = vec![ConsumerFigures::default(); names.len()];
+        shards.iter().for_each(|shard| shard.consumers().add_to(&mut sums));
+        let seen = names.into_iter().zip(sums).filter(|(_, figures)| figures.calls > 0);
+        seen.map(|(name, figures)| ConsumerSnapshot {
+            name,
+            calls: figures.calls,
+            errors: figures.errors,
+            sum_nanos: figures.nanos,
+            last_seen: self.started_at + Duration::from_nanos(figures.last_seen),
+        })
+        .collect()
+    }
+}
+
+fn in_flight(shards: &[Arc<Shard>]) -> u64 {
+    InFlight::under_way(|| shards.iter().map(|shard| shard.in_flight())).0
+}

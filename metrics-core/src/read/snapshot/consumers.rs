@@ -1,0 +1,58 @@
+//! One consumer in a snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+/// One consumer's figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerSnapshot {
+    /// What the consumer is called; what begins with `_` stands for several: see [`Consumer`](crate::Consumer).
+    pub name: Arc<str>,
+    /// Requests that ended, however they did.
+    pub calls: u64,
+    /// 4xx, 5xx and panics among them.
+    pub errors: u64,
+    /// The sum of their durations, in nanoseconds.
+    pub sum_nanos: u64,
+    /// When the last of them ended, by the wall clock at the registry's start and the monotonic clock since.
+    pub last_seen: SystemTime,
+}
+
+/// Adds another registry's consumers, by name.
+pub(super) fn merge_consumers(ours: &mut Vec<ConsumerSnapshot>, theirs: &[ConsumerSnapshot]) {
+    let mut at: HashMap<_, _> =
+        ours.iter().enumerate().map(|(i, consumer)| (Arc::clone(&consumer.name), i)).collect();
+    for theirs in theirs {
+        let Some(&i) = at.get(&theirs.name) else {
+            at.insert(Arc::clone(&theirs.name), ours.len());
+            ours.push(theirs.clone());
+            continue;
+        };
+        let ours = &mut ours[i];
+        ours.calls = ours.calls.saturating_add(theirs.calls);
+        ours.errors = ours.errors.saturating_add(theirs.errors);
+        ours.sum_nanos = ours.sum_nanos.saturating_add(theirs.sum_nanos);
+        ours.last_seen = ours.last_seen.max(theirs.last_seen);
+    }
+}
+
+/// The consumers that were seen since an earlier state.
+pub(super) fn consumers_since(
+    ours: &[ConsumerSnapshot],
+    earlier: &[ConsumerSnapshot],
+) -> Vec<ConsumerSnapshot> {
+    let before: HashMap<_, _> = earlier.iter().map(|consumer| (&consumer.name, consumer)).collect();
+    let windows = ours.iter().map(|ours| match before.get(&ours.name) {
+        Some(before) => ConsumerSnapshot {
+            calls: ours.calls.saturating_sub(before.calls),
+            errors: ours.errors.saturating_sub(before.errors),
+            sum_nanos: ours.sum_nanos.saturating_sub(before.sum_nanos),
+            ..ours.clone()
+        },
+        None => ours.clone(),
+    });
+    windows.filter(|window| (window.calls, window.errors, window.sum_nanos) != (0, 0, 0)).collect()
+}

@@ -1,0 +1,67 @@
+//! The shortest and the longest duration.
+
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::Histogram;
+
+/// The shortest and the longest duration, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Extremes {
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+impl Extremes {
+    /// What any other extremes are wider than.
+    pub(crate) const NONE: Self = Self { min: u64::MAX, max: 0 };
+
+    pub(super) fn none() -> Self {
+        Self::NONE
+    }
+
+    pub(crate) fn widened(self, other: Self) -> Self {
+        Self { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+
+    /// Moves the extremes into the lowest and the highest bucket in use, where the true ones are.
+    ///
+    /// A record that came between the reading of the buckets and the reading of the extremes, or around a reset, can
+    /// leave them apart. Clamped durations share the last bucket, which then has no upper end. Where no extremes are
+    /// known, they are the ends of the buckets.
+    pub(crate) fn fitted(self, histogram: &Histogram, clamped: u64) -> Self {
+        let Some((lowest, highest)) = histogram.ends() else { return Self::NONE };
+        if self.min > self.max {
+            return Self { min: lowest.lowest, max: highest.highest };
+        }
+        let end = if clamped > 0 { u64::MAX } else { highest.highest };
+        let low_end = if lowest == highest { end } else { lowest.highest };
+        Self { min: self.min.clamp(lowest.lowest, low_end), max: self.max.clamp(highest.lowest, end) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::histogram::Layout;
+
+    fn of(values: &[u64]) -> Histogram {
+        let layout = Layout::TWO_DIGITS;
+        let mut counts = vec![0; layout.buckets()];
+        values.iter().for_each(|&value| counts[layout.index(value)] += 1);
+        Histogram::from_counts(layout, 0, &counts)
+    }
+
+    #[test]
+    fn fitted_extremes_are_ordered_and_in_the_outermost_buckets() {
+        let extremes = |min, max| Extremes { min, max };
+        let fitted = |e: Extremes, values: &[u64]| e.fitted(&of(values), 0);
+        assert_eq!(fitted(extremes(1_000, 5_000), &[1_000, 5_000]), extremes(1_000, 5_000));
+        // What came from a record that is not in the buckets yet, or not any more.
+        assert_eq!(fitted(extremes(3, 9_000), &[1_000, 5_000]), extremes(1_000, 5_023));
+        // Nothing known: the ends of the buckets, also of a single one.
+        assert_eq!(fitted(Extremes::NONE, &[1_000, 5_000]), extremes(1_000, 5_023));
+        assert_eq!(fitted(Extremes::NONE, &[1_000]), extremes(1_000, 1_003));
+        assert_eq!(fitted(extremes(7, 9), &[1_000]), extremes(1_000, 1_000));
+        assert_eq!(fitted(Extremes::NONE, &[]), Extremes::NONE);
+    }
+}

@@ -1,0 +1,31 @@
+//! How long a reading may wait for writers.
+
+use std::time::{Duration, Instant};
+
+/// For how long a reading waits, in all, for writers that the scheduler stopped in the middle of a record.
+#[derive(Debug, Default)]
+pub(crate) struct WaitBudget {
+    /// From the first wait on.
+    ends: Option<Instant>,
+}
+
+impl WaitBudget {
+    const WAIT: Duration = Duration::from_micros(100);
+
+    /// More than a time slice of most schedulers.
+    const ALL: Duration = Duration::from_millis(if cfg!(metrics_loom) { 0 } else { 5 });
+
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sleeps for a moment, unless the budget is spent: returns whether it slept.
+    pub(super) fn wait(&mut self) -> bool {
+        let now = Instant::now();
+        let left = *self.ends.get_or_insert(now + Self::ALL) > now;
+        if left {
+            std::thread::sleep(Self::WAIT);
+        }
+        left
+    }
+}
