@@ -444,7 +444,8 @@ mod tests {
         replies.drain(1..);
         assert_eq!(view.lock().wanted, [QUESTION]);
         drop(replies);
-        assert_eq!((view.lock().wanted.len(), view.lock().waiting.len()), (0, 0));
+        let state = view.lock();
+        assert_eq!((state.wanted.len(), state.waiting.len()), (0, 0));
     }
 
     #[test]
