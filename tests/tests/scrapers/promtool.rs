@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics_core::{Outcome, Registry};
 use metrics_export::prometheus::{Exposition, Format, Names, Resources};
-use metrics_export::push::Counts;
+use metrics_export::push::ExporterCounts;
 
 #[test]
 #[ignore = "needs promtool: apt install prometheus"]
@@ -39,7 +39,7 @@ fn promtool_accepts_names_types_and_help_texts() {
         ticks: Some(1),
         tick_time: second,
     };
-    let exporters = [Counts { exporter: "otlp".to_owned(), ..Counts::default() }];
+    let exporters = [ExporterCounts { exporter: "otlp".to_owned(), ..ExporterCounts::default() }];
     for names in [Names::Prometheus, Names::OpenTelemetry] {
         let exposition =
             Exposition::builder().names(names).constant_label("env", "a\"\\\nb").top_consumers(5);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use metrics_actix::Metrics;
-use metrics_actix::push::{Accepted, Exporter, Failed, Settings, Window};
+use metrics_actix::push::{Accepted, Exporter, Failed, PushSettings, Window};
 use tests::{Browser, Look, Server};
 
 use super::support::{HOSTILE, page, pictures, shop, wait_until_live};
@@ -19,8 +19,8 @@ impl Exporter for Destination {
         self.name
     }
 
-    fn settings(&self) -> Settings {
-        let mut settings = Settings::default();
+    fn settings(&self) -> PushSettings {
+        let mut settings = PushSettings::default();
         settings.interval = Duration::from_millis(50);
         (settings.first_pause, settings.max_pause) = (Duration::from_millis(1), Duration::from_millis(10));
         settings.max_age = Duration::from_millis(200);
