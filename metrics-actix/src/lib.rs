@@ -113,6 +113,16 @@ pub use body::MeasuredBody;
 pub use builder::{BuildError, Builder, Metrics, Until};
 pub use consumer::Identity;
 pub use marker::{Marked, MarkedService, RouteMarker};
+#[cfg(any(
+    feature = "otlp",
+    feature = "datadog",
+    feature = "elasticsearch",
+    feature = "sentry",
+    feature = "alert-webhook",
+    feature = "alertmanager",
+))]
+pub use metrics_export::HttpOptions;
+pub use metrics_export::alert;
 #[cfg(feature = "datadog")]
 pub use metrics_export::datadog;
 #[cfg(feature = "ecs-log")]
@@ -127,6 +137,7 @@ pub use metrics_export::prometheus;
 pub use metrics_export::push;
 #[cfg(feature = "sentry")]
 pub use metrics_export::sentry;
+pub use metrics_export::{Secret, Service};
 pub use middleware::{MetricsService, Middleware, Recorded};
 
 /// The README's examples, compiled and run with the doc tests.

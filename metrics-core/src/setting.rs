@@ -12,6 +12,8 @@ pub struct InvalidSetting {
     field: Cow<'static, str>,
     value: Option<String>,
     allowed: Cow<'static, str>,
+    /// Whether `allowed` is a sentence that says it all.
+    is_sentence: bool,
 }
 
 impl InvalidSetting {
@@ -21,12 +23,22 @@ impl InvalidSetting {
         value: impl fmt::Display,
         allowed: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { field: field.into(), value: Some(value.to_string()), allowed: allowed.into() }
+        Self {
+            field: field.into(),
+            value: Some(value.to_string()),
+            allowed: allowed.into(),
+            is_sentence: false,
+        }
     }
 
     /// A setting whose value is a secret, or too long to repeat.
     pub fn secret(field: impl Into<Cow<'static, str>>, allowed: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: field.into(), value: None, allowed: allowed.into() }
+        Self { field: field.into(), value: None, allowed: allowed.into(), is_sentence: false }
+    }
+
+    /// A setting whose problem needs a sentence of its own, such as one that is missing. The sentence is all that is shown.
+    pub fn sentence(field: impl Into<Cow<'static, str>>, sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: field.into(), value: None, allowed: sentence.into(), is_sentence: true }
     }
 
     /// The setter, variable or key in a file that was given the value.
@@ -47,8 +59,9 @@ impl InvalidSetting {
 
 impl fmt::Display for InvalidSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, value, allowed } = self;
+        let Self { field, value, allowed, is_sentence } = self;
         match value {
+            _ if *is_sentence => f.write_str(allowed),
             Some(value) => write!(f, "{field} is {value}; allowed: {allowed}"),
             None => write!(f, "{field} is invalid; allowed: {allowed}"),
         }
@@ -68,5 +81,7 @@ mod tests {
         let token = InvalidSetting::secret("read_token", "at least 16 letters and digits");
         assert_eq!(token.to_string(), "read_token is invalid; allowed: at least 16 letters and digits");
         assert_eq!((token.field(), token.value()), ("read_token", None));
+        let missing = InvalidSetting::sentence("dsn", "no DSN: call `.dsn()`");
+        assert_eq!((missing.field(), missing.to_string().as_str()), ("dsn", "no DSN: call `.dsn()`"));
     }
 }

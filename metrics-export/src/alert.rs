@@ -14,10 +14,12 @@
 #[cfg(feature = "alertmanager")]
 mod alertmanager;
 mod delivery;
+mod destination;
 #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
 mod http;
 #[cfg(feature = "alert-log")]
 mod log;
+mod queue;
 #[cfg(feature = "alert-toml")]
 mod rules;
 #[cfg(feature = "alert-webhook")]
@@ -25,12 +27,12 @@ mod webhook;
 
 #[cfg(feature = "alertmanager")]
 pub use self::alertmanager::Alertmanager;
-pub use self::delivery::{Delivery, DeliveryCounts, Destination, SendError};
+pub use self::delivery::Delivery;
+pub use self::destination::{Destination, SendError};
 #[cfg(feature = "alert-log")]
 pub use self::log::Log;
+pub use self::queue::DeliveryCounts;
 #[cfg(feature = "alert-toml")]
 pub use self::rules::{RulesError, rules_from_toml};
 #[cfg(feature = "alert-webhook")]
 pub use self::webhook::Webhook;
-#[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-pub use crate::http::UrlError;

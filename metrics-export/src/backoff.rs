@@ -1,26 +1,25 @@
-//! How long to wait before something that failed is tried again.
+//! How long to wait before a failed attempt is repeated.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// Pauses that are twice as long after each attempt, up to a longest one, and vary.
+use crate::random;
+
+/// Pauses that double after each attempt, up to a longest one, and vary at random.
 ///
-/// Ten lines in place of a crate: [`crate::alert`] needs them in every build, where each crate counts.
+/// Not a crate, since [`crate::alert`] needs this in each build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backoff {
-    /// The longest pause after the first attempt.
+    /// The longest pause after the first failure.
     pub(crate) first: Duration,
-    /// The longest pause at all.
+    /// The longest pause.
     pub(crate) longest: Duration,
 }
 
 impl Backoff {
-    /// The pause after this many attempts, 1 for the first: half of the whole pause or more of it, at random, so that the
-    /// instances of a fleet do not come at one time.
+    /// The pause after the given number of failures: at random from half to all of the whole pause, so that the instances of a
+    /// fleet do not retry at once.
     pub(crate) fn pause_after(self, attempt: u32) -> Duration {
-        // A hasher with a random key of its own is the standard library's way to a random number.
-        let random = RandomState::new().hash_one(attempt) as f64 / u64::MAX as f64;
-        self.whole(attempt).mul_f64(0.5 + random / 2.0)
+        self.whole(attempt).mul_f64(0.5 + random::share() / 2.0)
     }
 
     fn whole(self, attempt: u32) -> Duration {
@@ -33,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_vary_and_stay_in_bounds() {
+    fn pauses_grow_and_vary_within_bounds() {
         let backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
         assert_eq!(backoff.whole(3), Duration::from_secs(2));
         for attempt in 0..40 {

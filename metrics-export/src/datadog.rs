@@ -16,7 +16,7 @@
 //!
 //! **Traces.** Spans are made of the logs of errors and of requests by the thread that sends, so they cost a request nothing but
 //! its entry. A request that came with a trace is a span of it, below the caller's; others get a trace of their own. Whether a
-//! request is traced does not depend on whether its caller is: see [`Builder::slow`] and [`Builder::sample_rate`].
+//! request is traced does not depend on whether its caller is: see [`DatadogBuilder::slow`] and [`DatadogBuilder::sample_rate`].
 //!
 //! **Windows.** One is a bucket of 10 s by the clock. A window whose answer got lost is sent again under the number that it
 //! had, `Sequence`, and its spans keep their ids.
@@ -25,12 +25,12 @@ mod agent;
 mod builder;
 mod environment;
 mod exporter;
-mod service;
+mod origin;
 mod sketch;
 #[cfg(unix)]
 mod socket;
 mod stats;
 mod traces;
 
-pub use self::builder::{BuildError, Builder};
+pub use self::builder::DatadogBuilder;
 pub use self::exporter::Datadog;

@@ -17,5 +17,4 @@ mod service;
 
 #[cfg(feature = "elasticsearch")]
 pub(crate) use self::document::Documents;
-pub use self::log::{Builder, EcsLog};
-pub use self::service::Service;
+pub use self::log::{EcsLog, EcsLogBuilder};

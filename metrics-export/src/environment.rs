@@ -1,6 +1,19 @@
-//! What the environment says.
+//! Environment variables.
 
-/// A variable; what of it is no Unicode is shown as such, so that it is refused where it matters and not taken for absent.
+/// Reads a variable. Bytes that are not UTF-8 become replacement characters, so that such a value is rejected where it is used,
+/// and not treated as missing.
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// The environment of a destination's builder.
+#[cfg(any(feature = "datadog", feature = "otlp", feature = "sentry"))]
+pub(crate) struct Variables<'a>(pub(crate) &'a dyn Fn(&str) -> Option<String>);
+
+#[cfg(any(feature = "datadog", feature = "otlp", feature = "sentry"))]
+impl Variables<'_> {
+    /// A variable without surrounding blanks; `None` if it is missing or empty.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
 }

@@ -46,8 +46,8 @@ pub mod otlp;
 pub mod prometheus;
 #[cfg(feature = "push")]
 pub mod push;
-#[cfg(any(feature = "datadog", feature = "otlp"))]
 mod random;
+mod secret;
 #[cfg(feature = "sentry")]
 pub mod sentry;
 mod service;
@@ -56,5 +56,8 @@ mod start_error;
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "sketches have few kinds of fields"))]
 mod wire;
 
+#[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "_push-http"))]
+pub use http::HttpOptions;
+pub use secret::Secret;
 pub use service::Service;
 pub use start_error::StartError;

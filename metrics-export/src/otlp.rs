@@ -21,9 +21,10 @@ mod exporter;
 mod grpc;
 mod histogram;
 mod protocol;
+mod resource;
 mod temporality;
 
-pub use self::builder::{BuildError, Builder};
+pub use self::builder::OtlpBuilder;
 pub use self::exporter::Otlp;
 pub use self::histogram::{DEFAULT_BOUNDS, Histograms};
 pub use self::protocol::Protocol;

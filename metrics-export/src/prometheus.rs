@@ -34,7 +34,7 @@
 //! | `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, ... | | what the process uses, under the standard names of Prometheus clients; if [`Resources`] has it |
 //! | `host_network_receive_bytes_total`, `host_network_transmit_bytes_total` | | bytes over all interfaces of the host; if [`Resources`] has it |
 //! | `event_loop_lag_seconds` | | the longest delay of a worker's event loop in the last minute; if [`Resources`] has it |
-//! | `metrics_exporter_windows_total`, `metrics_exporter_errors_total`, `metrics_exporter_requests_total` | `exporter`, `outcome` | counts by outcome: `sent`, `idle`, `dropped`, `merged` or `missed`; if there are [`Counts`](crate::push::Counts) |
+//! | `metrics_exporter_windows_total`, `metrics_exporter_errors_total`, `metrics_exporter_requests_total` | `exporter`, `outcome` | counts by outcome: `sent`, `idle`, `dropped`, `merged` or `missed`; if there are [`ExporterCounts`](crate::push::ExporterCounts) |
 //! | `metrics_exporter_windows_waiting`, `metrics_exporter_attempts_failed_total`, `metrics_exporter_last_sent_timestamp_seconds`, ... | `exporter` | the state of each exporter |
 //! | `metrics_core_...` | | how full the registry's tables are, what did not fit, and what the monitor itself uses |
 //!
@@ -65,7 +65,7 @@
 //!
 //! # Errors
 //!
-//! Counts and sums are exact. In the histogram, each bucket of ours goes to one exported bucket as a whole:
+//! ExporterCounts and sums are exact. In the histogram, each bucket of ours goes to one exported bucket as a whole:
 //!
 //! - Classic: a bound counts all durations up to it. It may also count durations above it by less than the registry's relative
 //!   error (6.25 %, 0.79 % or 0.098 % for 1, 2 or 3 significant digits).

@@ -1,14 +1,15 @@
-//! Sends what a registry counts to where others look at it: one engine for all destinations.
+//! Pushes what a registry counts to other systems: one engine for all destinations.
 //!
-//! An [`Exporter`] is given [windows](Window): what came between two moments, as figures and errors, and the state at the
-//! later one. An [`Engine`] makes them with one thread, from one snapshot for all that are due, so it costs a request
-//! nothing. Each destination has a thread of its own beside that, which does nothing but send: HTTP clients block, and a
-//! destination that hangs must neither delay the others nor the making of windows. A thread that waits costs some pages of
-//! stack, and unlike an async client it needs no runtime and no further crates.
+//! An [`Exporter`] receives [windows](Window): the figures and errors between two moments, and the state at the second one. An
+//! [`Engine`] ends the windows of all exporters in one thread, with one snapshot for all that are due, so a request pays nothing
+//! for it. Each exporter sends in a thread of its own: HTTP clients block, and a destination that hangs must delay neither the
+//! others nor the windows. A waiting thread costs a few pages of stack, and needs no async runtime and no further crates.
 //!
-//! What a destination did not take is merged into its next window, up to [`Settings::max_age`]. Pauses between attempts grow
-//! and vary, and are as long as the destination asks for. Memory is bounded by [`Settings::max_windows`],
-//! [`Settings::max_errors`] and [`Settings::max_requests`], and what did not fit is in the [`Counts`].
+//! A window that could not be sent is merged into the next, up to [`PushSettings::max_age`]. Pauses between attempts grow and
+//! vary, and are at least as long as the destination asks for. Memory is bounded by [`PushSettings::max_windows`],
+//! [`PushSettings::max_errors`] and [`PushSettings::max_requests`]; [`ExporterCounts`] counts what was dropped.
+//!
+//! To add a destination, implement [`Exporter`]; `metrics-export/src/otlp/exporter.rs` is an example over HTTP.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@
 //! let registry = metrics_core::Registry::new();
 //! let engine = Engine::builder(registry.clone(), Service::new("orders")).exporter(Print).start()?;
 //! registry.record(registry.endpoint("GET", "/"), 200, Duration::from_micros(350));
-//! assert!(engine.shutdown(Duration::from_secs(5))); // sends the last window, too
+//! assert!(engine.shutdown(Duration::from_secs(5))); // also sends the last window
 //! assert_eq!(engine.counts()[0].windows_sent, 1);
 //! # Ok::<(), metrics_export::StartError>(())
 //! ```
@@ -41,24 +42,18 @@ mod destination;
 mod engine;
 mod entries;
 mod exporter;
+mod part;
 #[cfg(feature = "_push-http")]
 mod post;
 mod queue;
-mod secret;
 mod settings;
+mod stop;
 
-pub use self::counts::Counts;
-pub use self::engine::{Builder, Engine};
+pub use self::counts::ExporterCounts;
+pub use self::engine::{Engine, EngineBuilder};
 pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
-#[cfg(feature = "_push-http")]
-pub(crate) use self::post::Connection;
 #[cfg(any(feature = "sentry", all(feature = "datadog", unix)))]
 pub(crate) use self::post::checked;
-#[cfg(any(feature = "otlp", feature = "elasticsearch", feature = "sentry"))]
-pub(crate) use self::post::gzipped;
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 pub(crate) use self::post::post;
-pub use self::secret::Secret;
-pub use self::settings::Settings;
-#[cfg(feature = "_push-http")]
-pub use crate::http::UrlError;
+pub use self::settings::PushSettings;

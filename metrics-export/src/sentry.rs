@@ -11,8 +11,8 @@
 //! [engine](crate::push) that all destinations share. The client's transport says nothing of what became of an envelope, so
 //! that nothing could be tried again or counted. And it need not be shared with anybody: no hub, no scope and no panic hook
 //! of the process is touched, and an application's own set-up of `sentry` stays as it is. Where that reports errors already
-//! (`sentry-actix`, `sentry-panic`), each would be there twice: [`max_events(0)`](Builder::max_events) leaves them out here;
-//! and [`sessions(false)`](Builder::sessions) the sessions, where it tracks them.
+//! (`sentry-actix`, `sentry-panic`), each would be there twice: [`max_events(0)`](SentryBuilder::max_events) leaves them out here;
+//! and [`sessions(false)`](SentryBuilder::sessions) the sessions, where it tracks them.
 //!
 //! **Events.** Made of the error log by the thread that sends, so they cost a request nothing. An event has the method, the
 //! route, the status, the duration and the message of an error, and nothing else of its request: no path, query, header,
@@ -33,7 +33,7 @@
 //! **Envelopes.** One for each item: Sentry takes one event or transaction in each, and
 //! [asks](https://develop.sentry.dev/sdk/foundations/envelopes/envelope-items/#envelope-item-constraints) for no sessions
 //! beside them. They share a connection, and are compressed from a kilobyte on. A window in which there is nothing to send is
-//! [idle](crate::push::Counts::windows_idle).
+//! [idle](crate::push::ExporterCounts::windows_idle).
 
 mod builder;
 mod discards;
@@ -48,5 +48,5 @@ mod sessions;
 mod template;
 mod transaction;
 
-pub use self::builder::{BuildError, Builder};
+pub use self::builder::SentryBuilder;
 pub use self::exporter::Sentry;

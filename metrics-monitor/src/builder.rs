@@ -643,14 +643,6 @@ pub enum BuildError {
         /// The line, what is wrong with it, and what is allowed.
         reason: String,
     },
-    /// Notices of alerts cannot be sent to a URL. It is not repeated here.
-    #[error("{field}: {reason}")]
-    AlertUrl {
-        /// The setter that was given the URL.
-        field: &'static str,
-        /// What is wrong with it, and what is allowed.
-        reason: String,
-    },
     /// The instance cannot be one of a fleet.
     #[error("fleet: {reason}")]
     Fleet {

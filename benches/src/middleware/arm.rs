@@ -6,12 +6,11 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error};
-use metrics_actix::Metrics;
 use metrics_actix::datadog::Datadog;
-use metrics_actix::ecs;
 use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::Otlp;
 use metrics_actix::sentry::Sentry;
+use metrics_actix::{HttpOptions, Metrics};
 
 use crate::figures::{BARE, OURS};
 use crate::middleware::app::routes;
@@ -92,10 +91,11 @@ impl Arm {
 fn exporting() -> Metrics {
     let (addr, second) = (sink::start(), Duration::from_secs(1));
     let (url, dsn) = (format!("http://{addr}"), format!("http://key@{addr}/1"));
-    let otlp = Otlp::builder().endpoint(&*url).interval(second).build();
-    let datadog = Datadog::builder().agent_url(&*url).interval(second).slow(second).build();
-    let sentry = Sentry::builder().dsn(dsn).release("bench").interval(second).build();
-    let elastic = Elasticsearch::builder(&*url, ecs::Service::new("bench")).interval(second).build();
+    let options = || HttpOptions::new().interval(second);
+    let otlp = Otlp::builder().endpoint(&*url).http(options()).build();
+    let datadog = Datadog::builder().agent_url(&*url).http(options()).slow(second).build();
+    let sentry = Sentry::builder().dsn(dsn).release("bench").http(options()).build();
+    let elastic = Elasticsearch::builder(&*url).http(options()).build();
     Metrics::builder("bench")
         .exporter(otlp.expect("the settings are in range"))
         .exporter(datadog.expect("the settings are in range"))

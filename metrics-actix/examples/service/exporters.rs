@@ -28,7 +28,7 @@ pub(crate) fn add(builder: Builder, options: &Options) -> Result<Builder, Box<dy
 
 #[cfg(feature = "otlp")]
 fn otlp(builder: Builder, url: &str) -> Result<Builder, Box<dyn Error>> {
-    let otlp = metrics_actix::otlp::Otlp::builder().endpoint(url).service("shop").environment();
+    let otlp = metrics_actix::otlp::Otlp::builder().endpoint(url).from_env();
     Ok(builder.exporter(otlp.build()?))
 }
 
@@ -39,7 +39,7 @@ fn otlp(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
 
 #[cfg(feature = "datadog")]
 fn datadog(builder: Builder, url: &str) -> Result<Builder, Box<dyn Error>> {
-    let datadog = metrics_actix::datadog::Datadog::builder().agent_url(url).service("shop").environment();
+    let datadog = metrics_actix::datadog::Datadog::builder().agent_url(url).from_env();
     Ok(builder.exporter(datadog.build()?))
 }
 
@@ -50,8 +50,7 @@ fn datadog(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
 
 #[cfg(feature = "sentry")]
 fn sentry(builder: Builder, dsn: &str) -> Result<Builder, Box<dyn Error>> {
-    let release = concat!("shop@", env!("CARGO_PKG_VERSION"));
-    let sentry = metrics_actix::sentry::Sentry::builder().dsn(dsn).release(release).environment();
+    let sentry = metrics_actix::sentry::Sentry::builder().dsn(dsn).from_env();
     Ok(builder.exporter(sentry.build().map_err(|error| format!("--sentry: {error}"))?))
 }
 
@@ -63,8 +62,7 @@ fn sentry(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
 
 #[cfg(feature = "ecs-log")]
 fn ecs_log(builder: Builder, path: &str) -> Result<Builder, Box<dyn Error>> {
-    use metrics_actix::ecs::{EcsLog, Service};
-    let log = EcsLog::builder(Service::new("shop")).path(path).build();
+    let log = metrics_actix::ecs::EcsLog::builder().path(path).build();
     let log = log.map_err(|error| format!("--ecs-log is {path:?}, which cannot be written: {error}"))?;
     Ok(builder.exporter(log))
 }

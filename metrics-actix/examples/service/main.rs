@@ -58,6 +58,7 @@ fn main() -> ExitCode {
 async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn std::error::Error>> {
     let addr = listener.local_addr()?;
     let mut builder = Metrics::builder("shop")
+        .version(env!("CARGO_PKG_VERSION"))
         // So that `/export` takes as long as its last line, and not as its first.
         .measure(Until::BodyEnd)
         .api_key_header(shop::API_KEY)

@@ -7,9 +7,9 @@ use metrics_core::InvalidSetting;
 use metrics_core::alert::{Notice, State};
 use serde::Serialize;
 
+use super::destination::{Destination, SendError};
 use super::http::Target;
-use super::{Destination, SendError};
-use crate::http::UrlError;
+use crate::http::HttpOptions;
 use crate::json::time::Time;
 use crate::service::Service;
 
@@ -44,10 +44,19 @@ impl Alertmanager {
     ///
     /// # Errors
     ///
-    /// When nothing can be sent to the URL.
-    pub fn new(url: impl Into<String>) -> Result<Self, UrlError> {
-        let url = format!("{}/api/v2/alerts", url.into().trim_end_matches('/'));
-        Ok(Self { target: Target::new(url)?, service: String::new() })
+    /// When it is not an `http` URL, or an `https` URL with the feature `tls`.
+    pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidSetting> {
+        Self::with_http(url, &HttpOptions::new())
+    }
+
+    /// Posts to the Alertmanager at this URL with these options: timeout, headers, proxy, root certificates.
+    ///
+    /// # Errors
+    ///
+    /// As [`Alertmanager::new`], and when an option is invalid or does not apply to alerts.
+    pub fn with_http(url: impl AsRef<str>, options: &HttpOptions) -> Result<Self, InvalidSetting> {
+        let url = format!("{}/api/v2/alerts", url.as_ref().trim_end_matches('/'));
+        Ok(Self { target: Target::new("alertmanager", &url, options)?, service: String::new() })
     }
 }
 

@@ -1,133 +1,42 @@
-//! The thread that hands notices to one destination, and the queue in front of it.
+//! The thread that hands notices to one destination.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use metrics_core::InvalidSetting;
 use metrics_core::alert::{Alert, Change, Moment, Notice};
 
+use super::destination::{Destination, SendError};
+use super::queue::{DeliveryCounts, Queue};
 use crate::backoff::Backoff;
 use crate::service::Service;
 use crate::start_error::StartError;
 
-/// Notices that wait at most; the oldest make room. When a database that all endpoints need fails, hundreds come at one time.
-const MAX_QUEUED: usize = 1_024;
-
-/// Notices that are sent at one time at most.
-const MAX_BATCH: usize = 32;
-
-/// For how long a batch is tried. What waits behind it is stuck meanwhile, and what is older helps nobody.
+/// How long one batch is retried. Later notices wait meanwhile, and older news is of little use.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 900 });
 
-/// The pauses between the attempts.
+/// The pauses between attempts.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(if cfg!(test) { 5 } else { 500 }),
     longest: Duration::from_secs(30),
 };
 
-/// Where notices go.
-pub trait Destination: Send + 'static {
-    /// What it is called among the counts.
-    fn name(&self) -> &'static str;
-
-    /// Takes over which service the notices are about. Called once, before the first notice; default: of no interest.
-    ///
-    /// # Errors
-    ///
-    /// When the destination cannot take the service's name, version or the like. The delivery does not start then.
-    fn start(&mut self, _service: &Service) -> Result<(), InvalidSetting> {
-        Ok(())
-    }
-
-    /// Sends some notices, the oldest first. May take its time; a delivery's thread does nothing else. A panic ends the
-    /// thread, and what waits and what comes then is dropped.
-    ///
-    /// # Errors
-    ///
-    /// When none of them, or not all of them, could be sent. Where that is for good, they are sent once more, one by one.
-    fn send(&mut self, notices: &[Notice]) -> Result<(), SendError>;
-
-    /// How often it has to be told again of all alerts that fire; default: never.
-    fn repeat_every(&self) -> Option<Duration> {
-        None
-    }
-}
-
-impl<D: Destination + ?Sized> Destination for Box<D> {
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
-
-    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
-        (**self).start(service)
-    }
-
-    fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {
-        (**self).send(notices)
-    }
-
-    fn repeat_every(&self) -> Option<Duration> {
-        (**self).repeat_every()
-    }
-}
-
-/// Why notices were not sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SendError {
-    /// What happened. Shown to whoever may read the metrics, so without secrets.
-    pub reason: String,
-    /// Whether the same notices can be sent later.
-    pub is_temporary: bool,
-}
-
-/// What became of a destination's notices since the start.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DeliveryCounts {
-    /// What the destination is called.
-    pub destination: &'static str,
-    /// Notices that the destination took.
-    pub sent: u64,
-    /// Notices that found no room, or that were left when the delivery was stopped.
-    pub dropped: u64,
-    /// Notices that were given up, because the destination refused them or did not take them in time.
-    pub failed: u64,
-    /// Attempts beyond the first.
-    pub retried: u64,
-    /// Notices that wait now, or are being sent.
-    pub queued: u64,
-    /// Why the last attempt failed; `None` once one succeeds.
-    pub last_error: Option<String>,
-}
-
-/// A thread that sends what it is told to one destination.
+/// A thread that sends notices to one destination.
 ///
-/// Telling it never waits. At most 1,024 notices wait; then the oldest are dropped and counted, reminders first. Of the
-/// reminders of one alert only the last one waits. What could not be sent is tried again for a quarter of an hour, at
-/// intervals that grow to half a minute and vary.
+/// [`Delivery::tell`] never waits. At most 1,024 notices wait; beyond that the oldest are dropped and counted, reminders first.
+/// Only the latest reminder of each alert waits. A batch that fails is retried for 15 minutes, at intervals that grow to 30 s and
+/// vary.
 pub struct Delivery {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
     repeat_every: Option<Duration>,
     thread: JoinHandle<()>,
 }
 
-struct Inner {
-    state: Mutex<State>,
-    /// There is something to send, or to stop for.
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Notified when there is something to send, or the delivery is stopped.
     changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Notice>,
-    sending: usize,
-    counts: DeliveryCounts,
-    repeated: Option<Instant>,
-    /// Which of the alerts that fire is repeated first, where they are too many for one time.
-    next_repeated: usize,
-    stopped: bool,
 }
 
 impl Delivery {
@@ -135,57 +44,53 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// When the destination cannot send in the name of the service, or the system starts no thread.
+    /// When the destination does not accept the service's identity, or the system cannot start a thread.
     pub fn start(mut destination: impl Destination, service: &Service) -> Result<Self, StartError> {
         destination.start(service)?;
-        let counts = DeliveryCounts { destination: destination.name(), ..DeliveryCounts::default() };
-        let state = Mutex::new(State { counts, ..State::default() });
-        let inner = Arc::new(Inner { state, changed: Condvar::new() });
+        let queue = Mutex::new(Queue::new(destination.name()));
+        let shared = Arc::new(Shared { queue, changed: Condvar::new() });
         let repeat_every = destination.repeat_every();
         let thread = {
-            let inner = Arc::clone(&inner);
-            let run = move || run(destination, &inner);
+            let shared = Arc::clone(&shared);
+            let run = move || run(destination, &shared);
             thread::Builder::new().name("metrics-alerts".to_owned()).spawn(run)?
         };
-        Ok(Self { inner, repeat_every, thread })
+        Ok(Self { shared, repeat_every, thread })
     }
 
-    /// Has these notices sent, and from time to time all alerts that fire, if the destination wants that. Where more fire than
-    /// can wait, they take turns.
+    /// Queues notices and, at the intervals that the destination asks for, all firing alerts. If more alerts fire than fit into
+    /// the queue, they take turns.
     pub fn tell(&self, now: Moment, notices: &[Notice], firing: impl FnOnce() -> Vec<Alert>) {
-        let mut state = self.inner.lock();
-        let due =
-            |every| state.repeated.is_none_or(|last| now.monotonic.saturating_duration_since(last) >= every);
-        let repeated = if self.repeat_every.is_some_and(due) {
-            state.repeated = Some(now.monotonic);
+        let mut queue = self.shared.lock();
+        let is_due = |every| queue.is_repetition_due(every, now.monotonic);
+        let repeated = if self.repeat_every.is_some_and(is_due) {
             let is_new = |alert: &Alert| !notices.iter().any(|notice| notice.alert == *alert);
             let repeat = |alert| Notice { change: Change::Reminder, alert };
             let firing: Vec<_> = firing().into_iter().filter(is_new).collect();
-            state.turn(firing).map(repeat).collect()
+            queue.turn(firing).map(repeat).collect()
         } else {
             Vec::new()
         };
         for notice in notices.iter().cloned().chain(repeated) {
-            state.queue(notice);
+            queue.push(notice);
         }
-        self.inner.changed.notify_all();
+        self.shared.changed.notify_all();
     }
 
-    /// Lets what waits be tried once more, and then ends the thread. Does not wait for that.
+    /// Has waiting notices tried once more, and then ends the thread. Does not wait for either.
     pub fn stop(&self) {
-        self.inner.lock().stopped = true;
-        self.inner.changed.notify_all();
+        self.shared.lock().stop();
+        self.shared.changed.notify_all();
     }
 
-    /// Whether the thread has ended, which it only does once it is stopped, or its destination has panicked.
+    /// Whether the thread has ended: after a stop, or a panic of the destination.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// What became of the notices so far.
+    /// Counts the notices so far.
     pub fn counts(&self) -> DeliveryCounts {
-        let state = self.inner.lock();
-        DeliveryCounts { queued: (state.queue.len() + state.sending) as u64, ..state.counts.clone() }
+        self.shared.lock().counts()
     }
 }
 
@@ -201,118 +106,70 @@ impl fmt::Debug for Delivery {
     }
 }
 
-impl State {
-    /// As many of the alerts that fire as can wait, beginning behind those of the last time.
-    fn turn(&mut self, firing: Vec<Alert>) -> impl Iterator<Item = Alert> + use<> {
-        let first = self.next_repeated.checked_rem(firing.len()).unwrap_or(0);
-        let some = firing.len().min(MAX_QUEUED);
-        self.next_repeated = first + some;
-        let mut firing = firing;
-        firing.rotate_left(first);
-        firing.into_iter().take(some)
-    }
-
-    fn queue(&mut self, notice: Notice) {
-        if self.stopped {
-            self.counts.dropped += 1;
-            return;
-        }
-        if notice.change == Change::Reminder {
-            let ours = &notice.alert;
-            let is_ours =
-                |other: &Alert| Arc::ptr_eq(&other.rule, &ours.rule) && other.endpoint == ours.endpoint;
-            self.queue.retain(|other| other.change != Change::Reminder || !is_ours(&other.alert));
-        }
-        if self.queue.len() == MAX_QUEUED {
-            let reminder = self.queue.iter().position(|other| other.change == Change::Reminder);
-            self.queue.remove(reminder.unwrap_or(0));
-            self.counts.dropped += 1;
-        }
-        self.queue.push_back(notice);
-    }
-}
-
-/// Accounts for what is left when the thread ends, however it does.
-struct AtEnd<'a>(&'a Inner);
+/// Counts the notices that are left when the thread ends, even if it panics.
+struct AtEnd<'a>(&'a Shared);
 
 impl Drop for AtEnd<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.stopped = true;
-        state.counts.failed += std::mem::take(&mut state.sending) as u64;
-        state.counts.dropped += state.queue.len() as u64;
-        state.queue.clear();
+        self.0.lock().end();
     }
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done while it is locked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // No update of the queue can panic half-way.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to send; `None` once there is nothing left and there will not be.
+    /// Waits for the next batch; `None` once the delivery is stopped and nothing is left.
     fn next(&self) -> Option<Vec<Notice>> {
-        let mut state = self.lock();
-        while state.queue.is_empty() && !state.stopped {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        let some = state.queue.len().min(MAX_BATCH);
-        state.sending = some;
-        (some > 0).then(|| state.queue.drain(..some).collect())
+        let waits = |queue: &mut Queue| queue.is_empty() && !queue.is_stopped();
+        let queue = self.changed.wait_while(self.lock(), waits);
+        let batch = queue.unwrap_or_else(PoisonError::into_inner).take();
+        (!batch.is_empty()).then_some(batch)
     }
 
-    /// Waits before the next attempt, but not once it is to be the last.
+    /// Waits before the next attempt; ends early when the delivery is stopped.
     fn pause(&self, pause: Duration) {
-        let until = Instant::now() + pause;
-        let mut state = self.lock();
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if state.stopped || left.is_zero() {
-                return;
-            }
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        }
+        let _ = self.changed.wait_timeout_while(self.lock(), pause, |queue| !queue.is_stopped());
     }
 }
 
-fn run(mut destination: impl Destination, inner: &Inner) {
-    let _at_end = AtEnd(inner);
-    while let Some(batch) = inner.next() {
-        if !deliver(&mut destination, inner, &batch, Instant::now()) {
+fn run(mut destination: impl Destination, shared: &Shared) {
+    let _at_end = AtEnd(shared);
+    while let Some(batch) = shared.next() {
+        if !deliver(&mut destination, shared, &batch, Instant::now()) {
             return;
         }
     }
 }
 
-/// Sends a batch that is tried `since` then, however often that takes; `false` if nothing more is to be sent.
+/// Sends a batch, with retries, until [`GIVE_UP_AFTER`] from `since`; returns `false` if nothing more is to be sent.
 ///
-/// What is refused for good goes one by one. Each notice has one attempt then, and others as long as the batch has time left.
-fn deliver(destination: &mut impl Destination, inner: &Inner, batch: &[Notice], since: Instant) -> bool {
+/// A batch that is refused for good is sent again, one by one. Each notice has at least one attempt then, and further ones while
+/// the batch has time left.
+fn deliver(destination: &mut impl Destination, shared: &Shared, batch: &[Notice], since: Instant) -> bool {
     for attempt in 1.. {
         let result = destination.send(batch);
-        let mut state = inner.lock();
+        let mut queue = shared.lock();
         let Err(SendError { reason, is_temporary }) = result else {
-            state.counts.sent += batch.len() as u64;
-            state.counts.last_error = None;
-            state.sending -= batch.len();
+            queue.settle_sent(batch.len());
             break;
         };
-        state.counts.last_error = Some(reason);
-        if !is_temporary && batch.len() > 1 && !state.stopped {
-            state.counts.retried += 1;
-            drop(state);
-            return batch.chunks(1).all(|notice| deliver(destination, inner, notice, since));
+        queue.set_error(reason);
+        if !is_temporary && batch.len() > 1 && !queue.is_stopped() {
+            queue.count_retry();
+            drop(queue);
+            return batch.chunks(1).all(|notice| deliver(destination, shared, notice, since));
         }
-        if !is_temporary || state.stopped || since.elapsed() >= GIVE_UP_AFTER {
-            state.counts.failed += batch.len() as u64;
-            state.sending -= batch.len();
-            // Once stopped: the rest would fail, too, and somebody waits for this to end.
-            return !state.stopped;
+        if !is_temporary || queue.is_stopped() || since.elapsed() >= GIVE_UP_AFTER {
+            queue.settle_failed(batch.len());
+            // After a stop the rest would fail as well, and the shutdown waits for this thread.
+            return !queue.is_stopped();
         }
-        state.counts.retried += 1;
-        drop(state);
-        inner.pause(BACKOFF.pause_after(attempt));
+        queue.count_retry();
+        drop(queue);
+        shared.pause(BACKOFF.pause_after(attempt));
     }
     true
 }
@@ -325,6 +182,7 @@ mod tests {
     use metrics_core::alert::{Alerts, Rule};
     use metrics_core::{EndpointName, History, Registry};
 
+    use super::super::queue::{MAX_BATCH, MAX_QUEUED};
     use super::*;
 
     /// Answers with what it is told to, and says what it was given.
@@ -492,8 +350,12 @@ mod tests {
             let monotonic = begun.monotonic + Duration::from_secs(61 * minute);
             delivery.tell(Moment { monotonic, ..begun }, &[], || firing.clone());
             // As if they had been sent.
-            let mut state = delivery.inner.lock();
-            told.extend(state.queue.drain(..).filter_map(|notice| notice.alert.endpoint));
+            let mut queue = delivery.shared.lock();
+            while !queue.is_empty() {
+                let batch = queue.take();
+                queue.settle_sent(batch.len());
+                told.extend(batch.into_iter().filter_map(|notice| notice.alert.endpoint));
+            }
         }
         assert_eq!((told.len(), delivery.counts().dropped), (firing.len(), 0));
         drop(answer);

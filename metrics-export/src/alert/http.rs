@@ -1,31 +1,46 @@
-//! JSON by HTTP POST, for the destinations that take it.
+//! JSON by HTTP POST, for destinations that take it.
 
 use std::time::Duration;
 
+use metrics_core::InvalidSetting;
 use serde::Serialize;
 
-use super::SendError;
-use crate::http::{Client, UrlError};
+use super::destination::SendError;
+use crate::http::{Client, HttpOptions};
 
-/// How long one attempt may take.
+/// How long one attempt may take by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where to post to.
 #[derive(Debug)]
-pub(super) struct Target(Client);
+pub(super) struct Target {
+    client: Client,
+    timeout: Duration,
+}
 
 impl Target {
-    pub(super) fn new(url: String) -> Result<Self, UrlError> {
-        Ok(Self(Client::new(url, None, 0)?))
+    /// Posts to the URL that `field` was set to.
+    pub(super) fn new(field: &'static str, url: &str, options: &HttpOptions) -> Result<Self, InvalidSetting> {
+        if let Some(interval) = options.interval {
+            return Err(InvalidSetting::new(
+                "interval",
+                format!("{interval:?}"),
+                "none: alerts are sent at once",
+            ));
+        }
+        if options.gzip == Some(true) {
+            return Err(InvalidSetting::new("gzip", true, "false: alerts are not compressed"));
+        }
+        let client = options.direct_client(field, url)?;
+        Ok(Self { client, timeout: options.timeout.unwrap_or(TIMEOUT) })
     }
 
-    /// Posts a body, and takes every 2xx for a success.
+    /// Posts a body; each 2xx is a success.
     pub(super) fn post(&self, body: &impl Serialize) -> Result<(), SendError> {
-        let json =
-            serde_json::to_vec(body).expect("a body is numbers, texts and lists, which can be written");
+        let json = serde_json::to_vec(body).expect("numbers, texts and lists can be serialised");
         let answer = self
-            .0
-            .post("application/json", None, &json, TIMEOUT)
+            .client
+            .post("application/json", None, &json, self.timeout)
             .map_err(|reason| SendError { reason, is_temporary: true })?;
         if answer.is_success() {
             return Ok(());
@@ -34,5 +49,23 @@ impl Target {
             reason: format!("it answered {}", answer.status),
             is_temporary: answer.is_temporary(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_do_not_apply_to_alerts_are_rejected() {
+        let rejected = |options| Target::new("url", "http://a", &options).unwrap_err().to_string();
+        let interval = HttpOptions::new().interval(Duration::from_secs(1));
+        assert_eq!(rejected(interval), "interval is 1s; allowed: none: alerts are sent at once");
+        assert_eq!(
+            rejected(HttpOptions::new().gzip(true)),
+            "gzip is true; allowed: false: alerts are not compressed"
+        );
+        let allowed = HttpOptions::new().timeout(Duration::from_secs(1)).gzip(false).header("a", "b");
+        assert!(Target::new("url", "http://a", &allowed.proxy("http://proxy:3128")).is_ok());
     }
 }

@@ -4,7 +4,7 @@ use log::Level;
 use metrics_core::InvalidSetting;
 use metrics_core::alert::{Change, Notice, Severity};
 
-use super::{Destination, SendError};
+use super::destination::{Destination, SendError};
 use crate::service::Service;
 
 /// The target of the lines.

@@ -4,9 +4,9 @@ use metrics_core::InvalidSetting;
 use metrics_core::alert::{Change, Notice};
 use serde::Serialize;
 
+use super::destination::{Destination, SendError};
 use super::http::Target;
-use super::{Destination, SendError};
-use crate::http::UrlError;
+use crate::http::HttpOptions;
 use crate::json::alerts::AlertBody;
 use crate::service::Service;
 
@@ -45,9 +45,19 @@ impl Webhook {
     ///
     /// # Errors
     ///
-    /// When nothing can be sent to the URL.
-    pub fn new(url: impl Into<String>) -> Result<Self, UrlError> {
-        Ok(Self { target: Target::new(url.into())?, service: String::new() })
+    /// When it is not an `http` URL, or an `https` URL with the feature `tls`.
+    pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidSetting> {
+        Self::with_http(url, &HttpOptions::new())
+    }
+
+    /// Posts to this URL with these options: timeout, headers, proxy, root certificates.
+    ///
+    /// # Errors
+    ///
+    /// As [`Webhook::new`], and when an option is invalid or does not apply to alerts.
+    pub fn with_http(url: impl AsRef<str>, options: &HttpOptions) -> Result<Self, InvalidSetting> {
+        let target = Target::new("alert_webhook", url.as_ref(), options)?;
+        Ok(Self { target, service: String::new() })
     }
 }
 

@@ -4,13 +4,13 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Instant;
 
-use metrics_core::Snapshot;
+use metrics_core::{InvalidSetting, Snapshot};
 
 use super::agent::Agent;
-use super::builder::Builder;
-use super::service::Service;
+use super::origin::Origin;
 use super::{stats, traces};
-use crate::push::{Accepted, Exporter, Failed, Settings, Window};
+use crate::push::{Accepted, Exporter, Failed, PushSettings, Window};
+use crate::service::Service;
 
 /// So often traces may fail before the next figures go on without them: those of a late window would be told as of another time.
 const MAX_TRACE_ATTEMPTS: u32 = 3;
@@ -18,8 +18,8 @@ const MAX_TRACE_ATTEMPTS: u32 = 3;
 /// Sends figures and traces to a Datadog Agent.
 #[derive(Debug)]
 pub struct Datadog {
-    pub(super) service: Service,
-    pub(super) settings: Settings,
+    pub(super) origin: Origin,
+    pub(super) settings: PushSettings,
     pub(super) agent: Agent,
     /// At most so many in a window.
     pub(super) max_traces: usize,
@@ -28,7 +28,7 @@ pub struct Datadog {
     pub(super) attempt: Attempt,
 }
 
-/// What was tried last. A window is sent again as it was, since [`Settings::max_windows`] is above 1.
+/// What was tried last. A window is sent again as it was, since [`PushSettings::max_windows`] is above 1.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     /// The number of the window, as the Agent is told.
@@ -53,16 +53,11 @@ impl Attempt {
 }
 
 impl Datadog {
-    /// Begins an exporter.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     fn send_stats(&mut self, window: &Window, deadline: Instant) -> Result<(), Failed> {
         if self.attempt.stats_taken {
             return Ok(());
         }
-        let body = stats::payload(&self.service, window, self.settings.interval, self.attempt.sequence);
+        let body = stats::payload(&self.origin, window, self.settings.interval, self.attempt.sequence);
         self.agent.post_stats(&body, deadline)?;
         self.attempt.stats_taken = true;
         Ok(())
@@ -77,7 +72,7 @@ impl Datadog {
         if worth.is_empty() {
             return Ok(Accepted::default());
         }
-        let body = traces::payload(&self.service, &worth, &self.ids, self.attempt.sequence);
+        let body = traces::payload(&self.origin, &worth, &self.ids, self.attempt.sequence);
         let count = worth.len();
         let rejected =
             |count: usize, reason: String| Accepted { rejected: count as u64, reason: Some(reason) };
@@ -100,8 +95,13 @@ impl Exporter for Datadog {
         "datadog"
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> PushSettings {
         self.settings.clone()
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        self.origin.fill(service);
+        Ok(())
     }
 
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {

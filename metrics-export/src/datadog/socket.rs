@@ -1,23 +1,26 @@
-//! HTTP/1.1 over a Unix socket, as far as an Agent needs it: one POST a connection, of which the head of the answer is read.
+//! HTTP/1.1 over a Unix socket, as far as an Agent needs it: one POST per connection, and the head of its answer.
 //!
-//! By hand, since the connectors of ureq may change with any of its versions.
+//! Not with ureq, whose connectors are exempt from semantic versioning.
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use socket2::{Domain, SockAddr, Type};
 
-use super::agent::{HEADERS, MSGPACK};
+use super::origin::{HEADERS, MSGPACK};
 use crate::http::{Answer, retry_after_of};
 use crate::push::{Failed, checked};
 
 /// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Where an Agent listens.
+/// The most headers of an answer.
+const MAX_HEADERS: usize = 64;
+
+/// The path of an Agent's socket.
 #[derive(Debug)]
 pub(super) struct Socket(PathBuf);
 
@@ -42,26 +45,26 @@ impl Socket {
             request.extend([name, ": ", value, "\r\n"]);
         }
         request.push_str("\r\n");
-        let head = self.connect(deadline).and_then(|mut stream| {
+        let answer = self.connect(deadline).and_then(|mut stream| {
             write_all(&mut stream, request.as_bytes(), deadline)?;
             write_all(&mut stream, body, deadline)?;
-            read_head(&mut stream, deadline)
+            read_answer(&mut stream, deadline)
         });
-        let head = head.map_err(|error| {
+        let answer = answer.map_err(|error| {
             Failed::temporary(match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it did not answer in time".to_owned(),
+                io::ErrorKind::InvalidData => "what it answered is not HTTP".to_owned(),
                 kind => kind.to_string(),
             })
         })?;
-        let answer = answer(&head).ok_or_else(|| Failed::temporary("what it answered is not HTTP"))?;
         checked(answer).map(drop)
     }
 
-    /// Where so many wait already that nobody else can, there is no waiting for that: it fails at once.
+    /// Connects without waiting: if the Agent's backlog is full, this fails at once.
     fn connect(&self, deadline: Instant) -> io::Result<UnixStream> {
         left(deadline)?;
         let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // To connect takes no time here, or cannot be done now.
+        // Blocking, it would wait for room in the backlog, without a timeout.
         socket.set_nonblocking(true)?;
         socket.connect(&SockAddr::unix(&self.0)?)?;
         socket.set_nonblocking(false)?;
@@ -69,7 +72,7 @@ impl Socket {
     }
 }
 
-/// How long it is to the deadline.
+/// The time left until the deadline; an error if there is none.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
@@ -88,14 +91,11 @@ fn write_all(stream: &mut UnixStream, mut bytes: &[u8], deadline: Instant) -> io
     Ok(())
 }
 
-/// What comes up to the empty line, and perhaps some of what is behind it.
-fn read_head(stream: &mut UnixStream, deadline: Instant) -> io::Result<Vec<u8>> {
+/// Reads the head of an answer. What follows it is not read to its end.
+fn read_answer(stream: &mut UnixStream, deadline: Instant) -> io::Result<Answer> {
     let mut head = Vec::new();
     let mut buffer = [0; 1 << 10];
-    while !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-        if head.len() >= MAX_HEAD {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
+    loop {
         stream.set_read_timeout(Some(left(deadline)?))?;
         match stream.read(&mut buffer) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -103,29 +103,33 @@ fn read_head(stream: &mut UnixStream, deadline: Instant) -> io::Result<Vec<u8>> 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+        if let Some(answer) = answer(&head)? {
+            return Ok(answer);
+        }
+        if head.len() >= MAX_HEAD {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
     }
-    Ok(head)
 }
 
-/// What a head says.
-fn answer(head: &[u8]) -> Option<Answer> {
-    let head = String::from_utf8_lossy(head);
-    let mut lines = head.split("\r\n");
-    let mut status = lines.next()?.split(' ');
-    status.next().filter(|version| version.starts_with("HTTP/1."))?;
-    let status = status.next()?.parse().ok().filter(|status| (100..600).contains(status))?;
-    let retry_after = lines
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))
-        .and_then(|(_, value)| retry_after_of(value, std::time::SystemTime::now()));
-    Some(Answer {
+/// Parses a head; `None` if it is incomplete.
+fn answer(head: &[u8]) -> io::Result<Option<Answer>> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+    if response.parse(head).map_err(|_| invalid())?.is_partial() {
+        return Ok(None);
+    }
+    let status = response.code.filter(|status| (100..600).contains(status)).ok_or_else(invalid)?;
+    let retry_after = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("retry-after"));
+    let retry_after = retry_after.and_then(|header| str::from_utf8(header.value).ok());
+    Ok(Some(Answer {
         status,
-        retry_after,
+        retry_after: retry_after.and_then(|text| retry_after_of(text, SystemTime::now())),
         #[cfg(feature = "sentry")]
         rate_limits: None,
         body: Ok(Vec::new()),
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use metrics_core::{EndpointSnapshot, Outcome};
 use serde::{Serialize, Serializer};
 
-use super::service::{LANGUAGE, Service, TRACER_VERSION};
+use super::origin::{LANGUAGE, Origin, TRACER_VERSION};
 use super::sketch::Sketch;
 use crate::push::Window;
 
@@ -82,13 +82,13 @@ struct Figures {
 }
 
 /// What to send of a window. One without requests is sent, too, so that an Agent which is not there is noticed.
-pub(super) fn payload(service: &Service, window: &Window, interval: Duration, sequence: u64) -> Vec<u8> {
+pub(super) fn payload(origin: &Origin, window: &Window, interval: Duration, sequence: u64) -> Vec<u8> {
     let mut stats = Vec::new();
     for endpoint in window.figures.endpoints() {
         let name = endpoint.name();
         stats.extend(by_status(endpoint).into_iter().map(|(status, figures)| Grouped {
-            service: &service.name,
-            name: &service.operation,
+            service: &origin.service,
+            name: &origin.operation,
             resource: resource(&name.method, &name.route),
             status,
             r#type: "web",
@@ -108,14 +108,14 @@ pub(super) fn payload(service: &Service, window: &Window, interval: Duration, se
     let (start, duration) = bucket(window.figures.since(), window.figures.taken(), interval);
     let payload = Payload {
         hostname: "",
-        env: &service.env,
-        version: &service.version,
+        env: &origin.env,
+        version: &origin.version,
         stats: if stats.is_empty() { Vec::new() } else { vec![Bucket { start, duration, stats }] },
         lang: LANGUAGE,
         tracer_version: TRACER_VERSION,
-        runtime_id: &service.runtime_id,
+        runtime_id: &origin.runtime_id,
         sequence,
-        service: &service.name,
+        service: &origin.service,
     };
     rmp_serde::to_vec_named(&payload).expect("a Vec takes everything")
 }
@@ -189,9 +189,9 @@ mod tests {
         }
     }
 
-    fn service() -> Service {
-        Service {
-            name: "shop".to_owned(),
+    fn origin() -> Origin {
+        Origin {
+            service: "shop".to_owned(),
             env: "prod".to_owned(),
             version: "1.2".to_owned(),
             tags: Vec::new(),
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_payload_has_the_names_that_the_agent_reads() {
         let window = window(&record(Granularity::Exact));
-        let sent = payload(&service(), &window, Duration::from_secs(10), 7);
+        let sent = payload(&origin(), &window, Duration::from_secs(10), 7);
         let sent: ReadPayload = rmp_serde::from_slice(&sent).unwrap();
         assert_eq!(
             [&*sent.service, &*sent.env, &*sent.version, &*sent.lang],
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_window_without_requests_has_no_bucket() {
-        let sent = payload(&service(), &window(&Registry::new()), Duration::from_secs(10), 1);
+        let sent = payload(&origin(), &window(&Registry::new()), Duration::from_secs(10), 1);
         let sent: ReadPayload = rmp_serde::from_slice(&sent).unwrap();
         assert!(sent.stats.is_empty());
     }

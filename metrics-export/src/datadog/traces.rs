@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use metrics_core::{EndpointName, Outcome, SpanId, TraceContext};
 use serde::Serialize;
 
-use super::service::{LANGUAGE, Service};
+use super::origin::{LANGUAGE, Origin};
 use super::stats::{is_error, resource};
-use crate::push::{Settings, Window};
+use crate::push::{PushSettings, Window};
 
 /// The sampling priority of what is to be kept, whatever share of traces the Agent keeps: `USER_KEEP`. Only what is worth it is
 /// sent at all.
@@ -63,7 +63,7 @@ pub(super) struct Worth<'a> {
 }
 
 /// The requests of a window that are worth a trace, errors first: 5xx and panics, and what was wanted beside them.
-pub(super) fn worth<'a>(window: &'a Window, settings: &Settings) -> Vec<Worth<'a>> {
+pub(super) fn worth<'a>(window: &'a Window, settings: &PushSettings) -> Vec<Worth<'a>> {
     let errors = window.errors.iter().filter(|error| is_error(error.outcome)).map(|error| Worth {
         why: Why::Failed,
         time: error.time,
@@ -93,19 +93,19 @@ pub(super) fn worth<'a>(window: &'a Window, settings: &Settings) -> Vec<Worth<'a
 /// A trace for each of these. Ids are made of the window's number and the place in it, so that a window that is sent again has
 /// the same ones.
 pub(super) fn payload(
-    service: &Service,
+    origin: &Origin,
     requests: &[Worth<'_>],
     ids: &impl BuildHasher,
     sequence: u64,
 ) -> Vec<u8> {
     let traces: Vec<[Span<'_>; 1]> = (0_u64..)
         .zip(requests)
-        .map(|(place, request)| [span(service, request, |part| ids.hash_one((sequence, place, part)).max(1))])
+        .map(|(place, request)| [span(origin, request, |part| ids.hash_one((sequence, place, part)).max(1))])
         .collect();
     rmp_serde::to_vec_named(&traces).expect("a Vec takes everything")
 }
 
-fn span<'a>(service: &'a Service, request: &Worth<'_>, id: impl Fn(u8) -> u64) -> Span<'a> {
+fn span<'a>(origin: &'a Origin, request: &Worth<'_>, id: impl Fn(u8) -> u64) -> Span<'a> {
     // What is no signed number is none to the Agent, which then takes none of the traces.
     let nanos =
         |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).min(i64::MAX as u64);
@@ -113,16 +113,16 @@ fn span<'a>(service: &'a Service, request: &Worth<'_>, id: impl Fn(u8) -> u64) -
     let failed = is_error(request.outcome);
     let (method, route) = (&*request.endpoint.method, &*request.endpoint.route);
     let mut meta: BTreeMap<&str, String> =
-        service.tags.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        origin.tags.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
     let mut tag = |key, value: &str| {
         if !value.is_empty() {
             meta.insert(key, value.to_owned());
         }
     };
-    tag("env", &service.env);
-    tag("version", &service.version);
+    tag("env", &origin.env);
+    tag("version", &origin.version);
     tag("language", LANGUAGE);
-    tag("runtime-id", &service.runtime_id);
+    tag("runtime-id", &origin.runtime_id);
     tag("span.kind", "server");
     tag("http.method", method);
     tag("http.route", route);
@@ -150,8 +150,8 @@ fn span<'a>(service: &'a Service, request: &Worth<'_>, id: impl Fn(u8) -> u64) -
         tag("_dd.p.tid", &format!("{upper:016x}"));
     }
     Span {
-        service: &service.name,
-        name: &service.operation,
+        service: &origin.service,
+        name: &origin.operation,
         resource: resource(method, route),
         r#type: "web",
         trace_id,
@@ -176,9 +176,9 @@ mod tests {
     use super::*;
     use crate::push::Process;
 
-    fn service() -> Service {
-        Service {
-            name: "shop".to_owned(),
+    fn origin() -> Origin {
+        Origin {
+            service: "shop".to_owned(),
             env: "prod".to_owned(),
             version: String::new(),
             tags: vec![("team".to_owned(), "orders".to_owned()), ("env".to_owned(), "other".to_owned())],
@@ -223,13 +223,13 @@ mod tests {
         }
     }
 
-    fn settings() -> Settings {
-        Settings { slow: Some(Duration::from_millis(900)), sample_rate: 0.25, ..Settings::default() }
+    fn settings() -> PushSettings {
+        PushSettings { slow: Some(Duration::from_millis(900)), sample_rate: 0.25, ..PushSettings::default() }
     }
 
     fn spans(sequence: u64) -> Vec<Value> {
         let window = window();
-        let sent = payload(&service(), &worth(&window, &settings()), &RandomState::new(), sequence);
+        let sent = payload(&origin(), &worth(&window, &settings()), &RandomState::new(), sequence);
         let sent: Vec<Vec<Value>> = rmp_serde::from_slice(&sent).unwrap();
         assert!(sent.iter().all(|trace| trace.len() == 1));
         sent.into_iter().flatten().collect()
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_span_begins_when_its_request_did() {
         let window = window();
-        let sent = payload(&service(), &worth(&window, &settings()), &RandomState::new(), 1);
+        let sent = payload(&origin(), &worth(&window, &settings()), &RandomState::new(), 1);
         let sent: Value = rmp_serde::from_slice(&sent).unwrap();
         let end = window.errors[1].time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
         assert_eq!(u128::from(sent[0][0]["start"].as_u64().unwrap()) + 20_000_000, end);
@@ -302,7 +302,7 @@ mod tests {
     fn what_is_sent_again_has_the_same_ids_and_nothing_else_has() {
         let (window, ids) = (window(), RandomState::new());
         let worth = worth(&window, &settings());
-        let of = |sequence| payload(&service(), &worth, &ids, sequence);
+        let of = |sequence| payload(&origin(), &worth, &ids, sequence);
         assert_eq!(of(1), of(1));
         let ids = |sent: Vec<u8>| {
             let sent: Vec<Vec<Value>> = rmp_serde::from_slice(&sent).unwrap();

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use metrics_core::{EndpointName, EndpointSummary, Figures, Outcome, RecentError, TraceId};
 use serde::Serialize;
 
-use super::service::Service;
+use super::service::ServiceFields;
 use crate::json::time::Time;
 use crate::push::Window;
 
@@ -17,7 +17,7 @@ const ECS_VERSION: &str = "9.4.0";
 /// What the documents of one service have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Documents {
-    pub(crate) service: Service,
+    pub(crate) service: ServiceFields,
     /// Endpoints of which a window's summary is written.
     pub(crate) top_endpoints: usize,
     /// Tells this process from all others, in the ids of its documents.
@@ -33,7 +33,7 @@ pub(crate) struct Document<'a> {
     message: String,
     ecs: Ecs,
     pub(crate) event: Event,
-    service: &'a Service,
+    service: &'a ServiceFields,
     process: Process,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<Http<'a>>,
@@ -155,8 +155,8 @@ impl Document<'_> {
 }
 
 impl Documents {
-    pub(crate) fn new(service: Service, top_endpoints: usize) -> Self {
-        Self { service, top_endpoints, instance: RandomState::new() }
+    pub(crate) fn new(top_endpoints: usize) -> Self {
+        Self { service: ServiceFields::default(), top_endpoints, instance: RandomState::new() }
     }
 
     /// The documents of a window: one for each error, one for all requests, and one for each of the endpoints with the most

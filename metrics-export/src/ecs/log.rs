@@ -4,17 +4,19 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use metrics_core::InvalidSetting;
+
 use super::document::Documents;
 use super::file::RotatingFile;
-use super::service::Service;
-use crate::push::{Accepted, Exporter, Failed, Settings, Window};
+use crate::push::{Accepted, Exporter, Failed, PushSettings, Window};
+use crate::service::Service;
 
 /// Writes errors and summaries as JSON lines of ECS, for Filebeat, Fluent Bit, rsyslog and the like.
 #[derive(Debug)]
 pub struct EcsLog {
     documents: Documents,
     output: Output,
-    settings: Settings,
+    settings: PushSettings,
     /// Kept, so that it is made once.
     lines: Vec<u8>,
 }
@@ -28,11 +30,10 @@ enum Output {
     File(RotatingFile),
 }
 
-/// Makes an [`EcsLog`].
+/// Builds an [`EcsLog`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is made before `build`"]
-pub struct Builder {
-    service: Service,
+#[must_use = "nothing is written before `build`"]
+pub struct EcsLogBuilder {
     path: Option<PathBuf>,
     max_bytes: u64,
     kept_files: usize,
@@ -42,10 +43,9 @@ pub struct Builder {
 }
 
 impl EcsLog {
-    /// Begins the log of a service.
-    pub fn builder(service: Service) -> Builder {
-        Builder {
-            service,
+    /// Builds a log.
+    pub fn builder() -> EcsLogBuilder {
+        EcsLogBuilder {
             path: None,
             max_bytes: 100 << 20,
             kept_files: 5,
@@ -56,7 +56,7 @@ impl EcsLog {
     }
 }
 
-impl Builder {
+impl EcsLogBuilder {
     /// The file to write to; default: the standard output. It is made if it is not there, and gone on with if it is.
     pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
         self.path = Some(path.into());
@@ -105,13 +105,8 @@ impl Builder {
             Some(path) => Output::File(RotatingFile::open(path, self.max_bytes, self.kept_files)?),
         };
         let settings =
-            Settings { interval: self.interval, max_errors: self.max_errors, ..Settings::default() };
-        Ok(EcsLog {
-            documents: Documents::new(self.service, self.top_endpoints),
-            output,
-            settings,
-            lines: Vec::new(),
-        })
+            PushSettings { interval: self.interval, max_errors: self.max_errors, ..PushSettings::default() };
+        Ok(EcsLog { documents: Documents::new(self.top_endpoints), output, settings, lines: Vec::new() })
     }
 }
 
@@ -120,8 +115,13 @@ impl Exporter for EcsLog {
         "ecs-log"
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> PushSettings {
         self.settings.clone()
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        self.documents.service = service.into();
+        Ok(())
     }
 
     fn export(&mut self, window: &Window, _deadline: Instant) -> Result<Accepted, Failed> {

@@ -1,10 +1,12 @@
-//! Who writes the documents.
+//! The service that documents are about, by the schema's field names.
 
 use serde::Serialize;
 
-/// The service that documents are of, as ECS knows services.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Service {
+use crate::service::Service;
+
+/// The fields below `service`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct ServiceFields {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
@@ -14,32 +16,14 @@ pub struct Service {
     node: Option<Node>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Node {
     name: String,
 }
 
-impl Service {
-    /// A service of this name, `service.name`.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), version: None, environment: None, node: None }
-    }
-
-    /// Its `service.version`; default: none.
-    pub fn version(mut self, version: impl Into<String>) -> Self {
-        self.version = Some(version.into());
-        self
-    }
-
-    /// Its `service.environment`, such as `production`; default: none.
-    pub fn environment(mut self, environment: impl Into<String>) -> Self {
-        self.environment = Some(environment.into());
-        self
-    }
-
-    /// Which of its instances it is, `service.node.name`; default: none.
-    pub fn node(mut self, name: impl Into<String>) -> Self {
-        self.node = Some(Node { name: name.into() });
-        self
+impl From<&Service> for ServiceFields {
+    fn from(service: &Service) -> Self {
+        let Service { name, instance, version, environment } = service.clone();
+        Self { name, version, environment, node: instance.map(|name| Node { name }) }
     }
 }

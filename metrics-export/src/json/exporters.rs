@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::time::Time;
-use crate::push::Counts;
+use crate::push::ExporterCounts;
 
 /// The body of `GET exporters`: how many windows, errors and requests each exporter sent, dropped or has queued.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,7 +13,7 @@ pub struct ExportersBody {
 
 impl ExportersBody {
     /// Takes [`Engine::counts`](crate::push::Engine::counts).
-    pub fn new(counts: Vec<Counts>) -> Self {
+    pub fn new(counts: Vec<ExporterCounts>) -> Self {
         Self { exporters: counts.into_iter().map(ExporterBody::from).collect() }
     }
 }
@@ -54,8 +54,8 @@ struct EntriesBody {
     waiting: u64,
 }
 
-impl From<Counts> for ExporterBody {
-    fn from(counts: Counts) -> Self {
+impl From<ExporterCounts> for ExporterBody {
+    fn from(counts: ExporterCounts) -> Self {
         Self {
             exporter: counts.exporter,
             windows: WindowsBody {

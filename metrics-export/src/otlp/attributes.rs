@@ -1,5 +1,7 @@
 //! Attributes by the names of OpenTelemetry's conventions for HTTP.
 
+use std::time::SystemTime;
+
 use metrics_core::{EndpointName, StatusGroup};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 
@@ -12,6 +14,12 @@ pub(super) fn text(key: &str, value: &str) -> KeyValue {
 
 pub(super) fn int(key: &str, value: i64) -> KeyValue {
     of(key, Value::IntValue(value))
+}
+
+/// A time in nanoseconds since 1970.
+pub(super) fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn of(key: &str, value: Value) -> KeyValue {

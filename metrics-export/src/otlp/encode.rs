@@ -1,7 +1,5 @@
 //! A window as OpenTelemetry's metrics.
 
-use std::time::SystemTime;
-
 use metrics_core::{EndpointSnapshot, GroupSnapshot, MetricReading, MetricSnapshot, Snapshot};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
@@ -13,7 +11,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
-use super::attributes::{self, text};
+use super::attributes::{self, nanos, text};
 use super::exemplars::Exemplars;
 use super::histogram::{Histograms, explicit, exponential};
 use super::temporality::Temporality;
@@ -77,11 +75,6 @@ impl Span {
         // The wall clock may have been set back meanwhile.
         Self { start: nanos(figures.since()).min(end), end }
     }
-}
-
-pub(super) fn nanos(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What is known of a metric, whatever its points.

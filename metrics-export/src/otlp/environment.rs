@@ -2,123 +2,117 @@
 
 use std::time::Duration;
 
+use metrics_core::InvalidSetting;
 use ureq::http::HeaderName;
 
-use super::builder::{BuildError, Builder};
 use super::histogram::{DEFAULT_BOUNDS, Histograms};
-use super::protocol::Protocol;
+use super::protocol::{Protocol, metrics_url};
 use super::temporality::Temporality;
+use crate::environment::Variables;
 use crate::http::percent_decoded;
-use crate::push::Secret;
+use crate::secret::Secret;
 
-/// Takes over what the environment says and the builder does not. An empty variable is as one that is not set.
-pub(super) fn apply(
-    builder: &mut Builder,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<(), BuildError> {
-    let get =
-        |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-    // That of metrics wins over that of all signals.
-    let either = |name: &str| {
-        let names = [format!("OTEL_EXPORTER_OTLP_METRICS_{name}"), format!("OTEL_EXPORTER_OTLP_{name}")];
-        names.into_iter().find_map(|name| get(&name).map(|value| (name, value)))
-    };
-    if builder.endpoint.is_none() {
-        builder.endpoint = get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
-            .or_else(|| get("OTEL_EXPORTER_OTLP_ENDPOINT").map(|base| super::builder::metrics_of(&base)))
-            .map(Secret::from);
-    }
-    if builder.protocol.is_none()
-        && let Some((name, value)) = either("PROTOCOL")
-    {
-        let named = Protocol::named(&value);
-        builder.protocol = Some(named.ok_or_else(|| refused(name, value, Protocol::ALLOWED))?);
-    }
-    if let Some((name, headers)) = either("HEADERS") {
-        // Not repeated in the error: headers are secrets.
-        let pairs = pairs(&headers).filter(|_| headers.is_ascii());
-        let pairs = pairs.ok_or_else(|| refused(name.clone(), "***", PAIRS))?;
-        for (key, value) in pairs {
-            if HeaderName::try_from(&key).is_err() {
-                return Err(refused(name, "***", "names of headers, as in name=value,name=value"));
-            }
-            if !builder.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(&key)) {
-                builder.headers.push((key, value.into()));
-            }
-        }
-    }
-    let millis = |name: String, value: String| match value.parse() {
-        Ok(millis @ 1..) => Ok(Duration::from_millis(millis)),
-        _ => Err(refused(name, value, "milliseconds, 1 or more")),
-    };
-    if builder.timeout.is_none()
-        && let Some((name, value)) = either("TIMEOUT")
-    {
-        builder.timeout = Some(millis(name, value)?);
-    }
-    let interval = "OTEL_METRIC_EXPORT_INTERVAL";
-    if builder.interval.is_none()
-        && let Some(value) = get(interval)
-    {
-        builder.interval = Some(millis(interval.to_owned(), value)?);
-    }
-    if builder.gzip.is_none()
-        && let Some((name, value)) = either("COMPRESSION")
-    {
-        builder.gzip = Some(match value.as_str() {
-            "gzip" => true,
-            "none" => false,
-            _ => return Err(refused(name, value, "gzip, none")),
-        });
-    }
-    #[cfg(feature = "tls")]
-    if builder.connection.roots.is_none()
-        && let Some((name, path)) = either("CERTIFICATE")
-    {
-        let pem = std::fs::read(&path);
-        builder.connection.roots = Some(pem.map_err(|_| refused(name, path, "a file that can be read"))?);
-    }
-    let temporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-    if builder.temporality.is_none()
-        && let Some(value) = get(temporality)
-    {
-        let named = Temporality::named(&value);
-        builder.temporality =
-            Some(named.ok_or_else(|| refused(temporality, value, "cumulative, delta, lowmemory"))?);
-    }
-    let aggregation = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
-    if builder.histograms.is_none()
-        && let Some(value) = get(aggregation)
-    {
-        builder.histograms = Some(match value.to_ascii_lowercase().as_str() {
-            "base2_exponential_bucket_histogram" => Histograms::default(),
-            "explicit_bucket_histogram" => Histograms::Explicit { bounds: DEFAULT_BOUNDS.into() },
-            _ => {
-                let allowed = "base2_exponential_bucket_histogram, explicit_bucket_histogram";
-                return Err(refused(aggregation, value, allowed));
-            }
-        });
-    }
-    let attributes = "OTEL_RESOURCE_ATTRIBUTES";
-    if let Some(value) = get(attributes) {
-        let pairs = pairs(&value).ok_or_else(|| refused(attributes, value, PAIRS))?;
-        for (key, value) in pairs {
-            builder.default_attribute(key, value);
-        }
-    }
-    if let Some(service) = get("OTEL_SERVICE_NAME") {
-        builder.set_attribute("service.name".to_owned(), service);
-    }
-    Ok(())
+type Read<T> = Result<Option<T>, InvalidSetting>;
+
+/// Where metrics go, with the path.
+pub(super) fn endpoint(variables: &Variables<'_>) -> Option<Secret> {
+    let of_metrics = variables.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
+    let of_collector = || variables.get("OTEL_EXPORTER_OTLP_ENDPOINT").map(|url| metrics_url(&url));
+    of_metrics.or_else(of_collector).map(Secret::from)
 }
 
-fn refused(name: impl Into<String>, value: impl Into<String>, allowed: &'static str) -> BuildError {
-    BuildError::Variable { name: name.into(), value: value.into(), allowed }
+pub(super) fn protocol(variables: &Variables<'_>) -> Read<Protocol> {
+    let Some((name, value)) = either(variables, "PROTOCOL") else { return Ok(None) };
+    Protocol::named(&value).map(Some).ok_or_else(|| invalid(name, &value, Protocol::ALLOWED))
+}
+
+/// Headers, without repeating their values in an error: they are secrets.
+pub(super) fn headers(variables: &Variables<'_>) -> Result<Vec<(String, Secret)>, InvalidSetting> {
+    let Some((variable, text)) = either(variables, "HEADERS") else { return Ok(Vec::new()) };
+    let Some(pairs) = pairs(&text).filter(|_| text.is_ascii()) else {
+        return Err(InvalidSetting::secret(variable, PAIRS));
+    };
+    if pairs.iter().any(|(name, _)| HeaderName::try_from(name).is_err()) {
+        return Err(InvalidSetting::secret(variable, "names of headers, as in name=value,name=value"));
+    }
+    Ok(pairs.into_iter().map(|(name, value)| (name, value.into())).collect())
+}
+
+pub(super) fn timeout(variables: &Variables<'_>) -> Read<Duration> {
+    either(variables, "TIMEOUT").map(|(name, value)| millis(name, &value)).transpose()
+}
+
+pub(super) fn interval(variables: &Variables<'_>) -> Read<Duration> {
+    let name = "OTEL_METRIC_EXPORT_INTERVAL";
+    variables.get(name).map(|value| millis(name.to_owned(), &value)).transpose()
+}
+
+fn millis(name: String, value: &str) -> Result<Duration, InvalidSetting> {
+    match value.parse() {
+        Ok(millis @ 1..) => Ok(Duration::from_millis(millis)),
+        _ => Err(invalid(name, value, "milliseconds, 1 or more")),
+    }
+}
+
+pub(super) fn gzip(variables: &Variables<'_>) -> Read<bool> {
+    let Some((name, value)) = either(variables, "COMPRESSION") else { return Ok(None) };
+    match value.as_str() {
+        "gzip" => Ok(Some(true)),
+        "none" => Ok(Some(false)),
+        _ => Err(invalid(name, &value, "gzip, none")),
+    }
+}
+
+#[cfg(feature = "tls")]
+pub(super) fn root_certificates(variables: &Variables<'_>) -> Read<Vec<u8>> {
+    let Some((name, path)) = either(variables, "CERTIFICATE") else { return Ok(None) };
+    std::fs::read(&path).map(Some).map_err(|_| invalid(name, &path, "a file that can be read"))
+}
+
+pub(super) fn temporality(variables: &Variables<'_>) -> Read<Temporality> {
+    let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    let Some(value) = variables.get(name) else { return Ok(None) };
+    Temporality::named(&value).map(Some).ok_or_else(|| invalid(name, &value, "cumulative, delta, lowmemory"))
+}
+
+pub(super) fn histograms(variables: &Variables<'_>) -> Read<Histograms> {
+    let name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    let Some(value) = variables.get(name) else { return Ok(None) };
+    match value.to_ascii_lowercase().as_str() {
+        "base2_exponential_bucket_histogram" => Ok(Some(Histograms::default())),
+        "explicit_bucket_histogram" => Ok(Some(Histograms::Explicit { bounds: DEFAULT_BOUNDS.into() })),
+        _ => {
+            let allowed = "base2_exponential_bucket_histogram, explicit_bucket_histogram";
+            Err(invalid(name, &value, allowed))
+        }
+    }
+}
+
+/// Attributes of the resource.
+pub(super) fn attributes(variables: &Variables<'_>) -> Result<Vec<(String, String)>, InvalidSetting> {
+    let name = "OTEL_RESOURCE_ATTRIBUTES";
+    let Some(value) = variables.get(name) else { return Ok(Vec::new()) };
+    pairs(&value).ok_or_else(|| invalid(name, &value, PAIRS))
+}
+
+/// The service's name, which wins over all others.
+pub(super) fn service_name(variables: &Variables<'_>) -> Option<String> {
+    variables.get("OTEL_SERVICE_NAME")
+}
+
+/// The variable for metrics, or else the one for all signals; with its name.
+fn either(variables: &Variables<'_>, name: &str) -> Option<(String, String)> {
+    let names = [format!("OTEL_EXPORTER_OTLP_METRICS_{name}"), format!("OTEL_EXPORTER_OTLP_{name}")];
+    names.into_iter().find_map(|name| variables.get(&name).map(|value| (name, value)))
+}
+
+fn invalid(name: impl Into<String>, value: &str, allowed: &'static str) -> InvalidSetting {
+    InvalidSetting::new(name.into(), format!("{value:?}"), allowed)
 }
 
 const PAIRS: &str = "key=value,key=value, percent-encoded in ASCII, so % as %25";
 
-/// `key=value,key=value`, percent-encoded; `None` if it is not that.
+/// Parses `key=value,key=value`, percent-encoded; `None` if it is malformed.
 fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let pair = |pair: &str| {
         let (key, value) = pair.split_once('=')?;

@@ -6,7 +6,7 @@ use metrics_core::{EndpointName, EndpointSnapshot, Granularity, GroupSnapshot, S
 use opentelemetry_proto::tonic::metrics::v1::Exemplar;
 use opentelemetry_proto::tonic::metrics::v1::exemplar::Value;
 
-use super::encode::nanos;
+use super::attributes::nanos;
 
 /// The exemplars of a window, whatever is cumulative beside them: each of them is sent once.
 pub(super) struct Exemplars<'a> {

@@ -2,15 +2,17 @@
 
 use std::time::Instant;
 
+use metrics_core::InvalidSetting;
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
 };
 use prost::Message;
 
-use super::builder::Builder;
 use super::encode::Encoding;
-use crate::http::Client;
-use crate::push::{Accepted, Exporter, Failed, Settings, Window, gzipped, post};
+use super::resource::Attributes;
+use crate::http::{Client, gzipped};
+use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, post};
+use crate::service::Service;
 
 /// The longest text of a collector's that is kept, in characters.
 const MAX_REASON: usize = 200;
@@ -20,7 +22,8 @@ const MAX_REASON: usize = 200;
 pub struct Otlp {
     pub(super) transport: Transport,
     pub(super) encoding: Encoding,
-    pub(super) settings: Settings,
+    pub(super) attributes: Attributes,
+    pub(super) settings: PushSettings,
 }
 
 /// How a request gets to the collector.
@@ -34,24 +37,18 @@ pub(super) enum Transport {
     Grpc(Box<super::grpc::Client>),
 }
 
-impl Otlp {
-    /// Begins an exporter.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    pub(super) fn new(transport: Transport, encoding: Encoding, settings: Settings) -> Self {
-        Self { transport, encoding, settings }
-    }
-}
-
 impl Exporter for Otlp {
     fn name(&self) -> &str {
         "otlp"
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> PushSettings {
         self.settings.clone()
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        self.encoding.resource = self.attributes.of(service);
+        Ok(())
     }
 
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
+use metrics_core::InvalidSetting;
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
@@ -19,9 +20,9 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use ureq::http::uri::PathAndQuery;
 
-use super::builder::BuildError;
-use crate::http::without_login;
-use crate::push::{Connection, Failed, Secret, UrlError};
+use crate::http::{self, HttpOptions};
+use crate::push::Failed;
+use crate::secret::Secret;
 
 const PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
@@ -33,26 +34,27 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client of a URL that HTTP can go to, too.
+    /// A client for the URL that `field` was set to.
     pub(super) fn new(
+        field: &'static str,
         url: &str,
-        headers: &[(String, Secret)],
-        connection: &Connection,
+        options: &HttpOptions,
         gzip: bool,
-    ) -> Result<Self, BuildError> {
-        if connection.proxy.is_some() {
-            return Err(BuildError::Proxy);
+    ) -> Result<Self, InvalidSetting> {
+        if options.proxy.is_some() {
+            return Err(InvalidSetting::new("proxy", "set", "none for gRPC, or `Protocol::HttpBinary`"));
         }
-        let (url, login) = without_login(url)?;
+        http::check(field, url)?;
+        let (url, login) = http::without_login(field, url)?;
         let mut metadata = MetadataMap::new();
         if let Some(login) = login.and_then(|login| AsciiMetadataValue::try_from(login.as_bytes()).ok()) {
             metadata.insert("authorization", sensitive(login));
         }
-        for (name, value) in headers {
-            let (key, value) = pair(name, value).ok_or_else(|| BuildError::Header { name: name.clone() })?;
+        for (name, value) in &options.headers {
+            let (key, value) = pair(name, value).ok_or_else(|| http::invalid_header(name))?;
             metadata.insert(key, value);
         }
-        Ok(Self { endpoint: endpoint(url, connection)?, metadata, gzip })
+        Ok(Self { endpoint: endpoint(field, url, options)?, metadata, gzip })
     }
 
     /// Calls until the deadline.
@@ -107,24 +109,23 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Where to connect to. Its URL was found good.
-fn endpoint(url: String, connection: &Connection) -> Result<Endpoint, BuildError> {
-    let unreadable = |_| BuildError::Endpoint(UrlError::url("it cannot be read"));
+/// Where to connect to. The URL was checked before.
+fn endpoint(field: &'static str, url: String, options: &HttpOptions) -> Result<Endpoint, InvalidSetting> {
+    let unreadable = |_| http::invalid(field, "cannot be parsed");
     let endpoint = Endpoint::from_shared(url).map_err(unreadable)?;
     let endpoint =
         endpoint.user_agent(concat!("metrics-export/", env!("CARGO_PKG_VERSION"))).map_err(unreadable)?;
     #[cfg(feature = "tls")]
     if endpoint.uri().scheme_str() == Some("https") {
         use tonic::transport::{Certificate, ClientTlsConfig};
-        let tls = match &connection.roots {
+        let tls = match &options.root_certificates {
             Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
             None => ClientTlsConfig::new().with_webpki_roots(),
         };
-        let untrusted = |_| BuildError::Endpoint(UrlError::roots("it cannot be read"));
-        return endpoint.tls_config(tls).map_err(untrusted);
+        return endpoint.tls_config(tls).map_err(|_| http::invalid_certificates());
     }
     #[cfg(not(feature = "tls"))]
-    let _ = connection;
+    let _ = options;
     Ok(endpoint)
 }
 

@@ -30,12 +30,21 @@ impl Protocol {
         }
     }
 
-    /// Where a collector listens on the same machine.
-    pub(super) fn default_endpoint(self) -> &'static str {
+    /// Where a collector on the same machine receives metrics.
+    pub(super) fn default_endpoint(self) -> String {
+        metrics_url(self.default_collector())
+    }
+
+    fn default_collector(self) -> &'static str {
         match self {
             Self::HttpBinary => "http://localhost:4318",
             #[cfg(feature = "otlp-grpc")]
             Self::Grpc => "http://localhost:4317",
         }
     }
+}
+
+/// Returns where a collector receives metrics, given its URL.
+pub(super) fn metrics_url(collector: &str) -> String {
+    format!("{}/v1/metrics", collector.trim_end_matches('/'))
 }

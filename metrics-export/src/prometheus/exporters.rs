@@ -5,13 +5,13 @@ use std::time::UNIX_EPOCH;
 use super::catalog;
 use super::encoder::{Encoder, Value};
 use super::family::Family;
-use crate::push::Counts;
+use crate::push::ExporterCounts;
 
 /// A family, and the figure that is its value.
-type Figure = (&'static Family<'static>, fn(&Counts) -> u64);
+type Figure = (&'static Family<'static>, fn(&ExporterCounts) -> u64);
 
 /// The value of the label `outcome`, and how often this outcome occurred.
-type Outcome = (&'static str, fn(&Counts) -> u64);
+type Outcome = (&'static str, fn(&ExporterCounts) -> u64);
 
 const WINDOWS: [Outcome; 4] = [
     ("sent", |counts| counts.windows_sent),
@@ -40,7 +40,7 @@ const FIGURES: [Figure; 7] = [
 ];
 
 /// Writes the families of all exporters. Without exporters it writes nothing.
-pub(crate) fn write<'a>(exporters: &[Counts], to: &mut impl Encoder<'a>) {
+pub(crate) fn write<'a>(exporters: &[ExporterCounts], to: &mut impl Encoder<'a>) {
     let families: [(_, &[Outcome]); 3] = [
         (&catalog::EXPORTER_WINDOWS, &WINDOWS),
         (&catalog::EXPORTER_ERRORS, &ERRORS),

@@ -12,7 +12,7 @@ use super::family::Family;
 use super::labels::Label;
 use super::names::{self, Names};
 use super::resources::Resources;
-use crate::push::Counts;
+use crate::push::ExporterCounts;
 
 /// A family, and the figure of a group that its values sum up.
 type Figure = (&'static Family<'static>, fn(&GroupSnapshot) -> u64);
@@ -21,7 +21,7 @@ type Figure = (&'static Family<'static>, fn(&GroupSnapshot) -> u64);
 pub(crate) fn write<'a>(
     snapshot: &'a Snapshot,
     resources: &Resources,
-    exporters: &[Counts],
+    exporters: &[ExporterCounts],
     names: Names,
     top_consumers: usize,
     to: &mut impl Encoder<'a>,

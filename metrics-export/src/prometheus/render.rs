@@ -8,7 +8,7 @@ use super::format::Format;
 use super::protobuf::Protobuf;
 use super::resources::Resources;
 use super::text::{Dialect, Text};
-use crate::push::Counts;
+use crate::push::ExporterCounts;
 
 impl Exposition {
     /// Writes a snapshot into `buffer`, replacing its content.
@@ -24,7 +24,7 @@ impl Exposition {
         &self,
         snapshot: &Snapshot,
         resources: &Resources,
-        exporters: &[Counts],
+        exporters: &[ExporterCounts],
         format: Format,
         buffer: &mut Vec<u8>,
     ) {

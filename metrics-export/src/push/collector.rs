@@ -1,69 +1,33 @@
-//! The thread that makes the windows of all destinations.
+//! The thread that ends the windows of all exporters.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
 use super::destination::Destination;
 use super::exporter::Process;
-use super::settings::Settings;
+use super::settings::PushSettings;
+use super::stop::Stop;
 
-/// How often the logs are read, if anybody wants errors or requests: they hold those of about a second.
+/// How often the logs are read, if an exporter wants errors or requests. They hold about a second's worth.
 const LOGS_EVERY: Duration = Duration::from_secs(1);
 
-/// Tells the thread that makes the windows to end.
-#[derive(Debug, Default)]
-pub(super) struct Stop {
-    /// Until when destinations may go on.
-    at: Mutex<Option<Instant>>,
-    changed: Condvar,
-}
-
-impl Stop {
-    /// Has the open windows ended now, and lets destinations go on until then.
-    pub(super) fn at(&self, deadline: Instant) {
-        let mut at = self.lock();
-        *at = Some(at.map_or(deadline, |earlier| earlier.min(deadline)));
-        self.changed.notify_all();
-    }
-
-    /// Waits until then, or for the stop: until when destinations may go on.
-    fn wait(&self, until: Option<Instant>) -> Option<Instant> {
-        let mut at = self.lock();
-        loop {
-            if at.is_some() {
-                return *at;
-            }
-            let left = until?.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            (at, _) = self.changed.wait_timeout(at, left).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
-        // Nothing can panic while it is locked.
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the thread needs.
+/// What the thread reads, and when it ends each window.
 pub(super) struct Collector {
     pub(super) registry: Registry,
     pub(super) process: Box<dyn Fn() -> Process + Send>,
     pub(super) schedules: Vec<Schedule>,
-    /// Up to where the error log was read.
+    /// How far the error log was read.
     pub(super) cursor: ErrorCursor,
-    /// Up to where the request log was read.
+    /// How far the request log was read.
     pub(super) request_cursor: RequestCursor,
 }
 
 impl Collector {
-    /// Makes windows until the stop. The body of the thread.
+    /// Ends windows until the stop. The body of the thread.
     pub(super) fn run(mut self, stop: &Stop) {
-        let wants = |settings: &Settings| settings.max_errors > 0 || settings.want_requests();
+        let wants = |settings: &PushSettings| settings.max_errors > 0 || settings.want_requests();
         let wants_logs = self.schedules.iter().any(|schedule| wants(&schedule.settings));
         let mut logs_due = wants_logs.then(|| Instant::now() + LOGS_EVERY);
         let until = loop {
@@ -73,7 +37,7 @@ impl Collector {
             }
             let now = Instant::now();
             let is_due = |schedule: &Schedule| schedule.due <= now;
-            // Before the windows end, so that what was logged by now is in them.
+            // Before the windows end, so that they contain what was logged by now.
             if wants_logs {
                 self.read_logs();
                 logs_due = Some(now + LOGS_EVERY);
@@ -88,7 +52,7 @@ impl Collector {
         self.schedules.iter().for_each(|schedule| schedule.destination.stop(until));
     }
 
-    /// Hands out what was logged, to those who want it.
+    /// Passes new entries of the logs to all exporters.
     fn read_logs(&mut self) {
         let missed = self.cursor.missed();
         let errors = self.registry.errors_after(&mut self.cursor);
@@ -102,7 +66,7 @@ impl Collector {
         }
     }
 
-    /// Ends the windows of some destinations, with one snapshot for all of them.
+    /// Ends the windows of some exporters, with one snapshot for all of them.
     fn end_windows(&self, is_due: impl Fn(&Schedule) -> bool) {
         let mut due = self.schedules.iter().filter(|schedule| is_due(schedule)).peekable();
         if due.peek().is_none() {
@@ -113,22 +77,22 @@ impl Collector {
     }
 }
 
-/// When a destination's next window ends.
+/// When an exporter's next window ends.
 #[derive(Debug)]
 pub(super) struct Schedule {
     destination: Arc<Destination>,
-    settings: Settings,
+    settings: PushSettings,
     due: Instant,
 }
 
 impl Schedule {
-    pub(super) fn new(destination: Arc<Destination>, settings: Settings) -> Self {
+    pub(super) fn new(destination: Arc<Destination>, settings: PushSettings) -> Self {
         let mut schedule = Self { destination, settings, due: Instant::now() };
         schedule.advance(Instant::now(), SystemTime::now());
         schedule
     }
 
-    /// To the next end of a window. Ends that were missed are not made up for: the next window covers their time.
+    /// Moves on to the next end. Missed ends are not made up for: the next window covers their time.
     fn advance(&mut self, now: Instant, wall: SystemTime) {
         let interval = self.settings.interval;
         if self.settings.aligned {
@@ -141,11 +105,11 @@ impl Schedule {
     }
 }
 
-/// How long it is to the next multiple of the interval, by the wall clock. One that is just ahead is taken for the one just
-/// reached: the two clocks differ a little.
+/// The time to the next multiple of the interval by the wall clock. A multiple less than a tenth of the interval away counts as
+/// reached, since the two clocks differ a little.
 fn until_multiple(interval: Duration, wall: SystemTime) -> Duration {
     let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    // Less than the interval, which is a day at most.
+    // Fits, since it is less than the interval, which is at most a day.
     let past = (since_epoch.as_nanos() % interval.as_nanos()) as u64;
     let left = interval - Duration::from_nanos(past);
     if left < interval / 10 { left + interval } else { left }
@@ -160,7 +124,7 @@ mod tests {
         let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
         let left = |millis| until_multiple(Duration::from_secs(10), at(millis)).as_millis();
         assert_eq!([left(1_000_000), left(1_003_500), left(1_008_999)], [10_000, 6_500, 1_001]);
-        // A timer that fired a moment too early.
+        // A timer that fired slightly early.
         assert_eq!(left(1_009_999), 10_001);
     }
 }

@@ -1,54 +1,53 @@
-//! What became of what was to be sent.
+//! An exporter's counts since the start.
 
 use std::time::SystemTime;
 
-/// What became of what was to be sent to one destination, since the start.
+/// One exporter's windows, errors and requests since the start, by what happened to them.
 ///
-/// Each window that was made is sent, idle, dropped, merged into another one, or waits:
+/// Each window is sent, idle, dropped, merged or waiting:
 /// `windows == windows_sent + windows_idle + windows_dropped + windows_merged + windows_waiting`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// What the destination is called.
+pub struct ExporterCounts {
+    /// The name of the exporter.
     pub exporter: String,
-    /// Windows that were made.
+    /// Windows that ended.
     pub windows: u64,
-    /// Windows that the destination took.
+    /// Windows that the destination accepted.
     pub windows_sent: u64,
-    /// Windows with nothing in them for the destination, which was not asked. What was logged in them is counted nowhere else:
-    /// nobody wanted it.
+    /// Windows without anything for the destination, which were not sent. Errors and requests in them are in no other count.
     pub windows_idle: u64,
-    /// Windows that were given up: refused, too old, or left at the shutdown.
+    /// Windows that were given up: refused, too old, or left over at the shutdown.
     pub windows_dropped: u64,
-    /// Windows that became part of another one, since the destination did not take them in time.
+    /// Windows that were merged into another one, because the destination did not accept them in time.
     pub windows_merged: u64,
     /// Windows that wait, or are being sent.
     pub windows_waiting: u64,
-    /// Requests in the windows that were dropped. Destinations that take cumulative figures get them all the same.
+    /// Requests in dropped windows. Destinations of cumulative figures receive them with the next window all the same.
     pub calls_dropped: u64,
-    /// Errors in the windows that the destination took.
+    /// Errors in windows that the destination accepted.
     pub errors_sent: u64,
-    /// Errors that found no room, or were in windows that were dropped. The figures count them all the same.
+    /// Errors that were dropped because too many waited, or with their window. The figures still count them.
     pub errors_dropped: u64,
-    /// Errors that were not in the error log any more, or never, since there were too many.
+    /// Errors that the error log had lost, or never kept, because there were too many.
     pub errors_missed: u64,
     /// Errors that wait, or are being sent.
     pub errors_waiting: u64,
-    /// Single requests in the windows that the destination took.
+    /// Single requests in windows that the destination accepted.
     pub requests_sent: u64,
-    /// Single requests that found no room, or were in windows that were dropped. The figures count them all the same.
+    /// Single requests that were dropped because too many waited, or with their window. The figures still count them.
     pub requests_dropped: u64,
-    /// Single requests that were not in the request log any more, or never, since there were too many.
+    /// Single requests that the request log had lost, or never kept, because there were too many.
     pub requests_missed: u64,
     /// Single requests that wait, or are being sent.
     pub requests_waiting: u64,
-    /// Data points or documents that the destination did not take out of windows that it took.
+    /// Data points or documents that the destination refused in windows that it accepted.
     pub rejected: u64,
     /// Attempts that failed.
     pub attempts_failed: u64,
-    /// Attempts that failed since the last one that did not; 0 while all is well.
+    /// Attempts that failed since the last success; 0 while all is well.
     pub failing: u64,
-    /// Why the last attempt failed, or why something was rejected; `None` once all was taken.
+    /// Why the last attempt failed, or why something was rejected; `None` once everything was accepted.
     pub last_error: Option<String>,
-    /// When the destination last took a window, by the wall clock.
+    /// When the destination last accepted a window, by the wall clock.
     pub last_sent: Option<SystemTime>,
 }

@@ -1,4 +1,4 @@
-//! One destination: its queue, and the thread that empties it.
+//! One exporter's queue, and the thread that empties it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,31 +6,32 @@ use std::time::{Duration, Instant};
 
 use metrics_core::{RecentError, RecentRequest, Snapshot};
 
-use super::counts::Counts;
+use super::counts::ExporterCounts;
 use super::exporter::{Accepted, Exporter, Failed, Process};
-use super::queue::{Job, Queue};
-use super::settings::Settings;
+use super::part::Job;
+use super::queue::Queue;
+use super::settings::PushSettings;
 use crate::backoff::Backoff;
 
-/// The longest time that a destination can ask to be left alone, unless its pauses may be longer.
+/// The longest pause that a destination can ask for, unless [`PushSettings::max_pause`] is longer.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// What the thread that makes windows and the one that sends them share.
+/// What the thread that ends windows and the thread that sends them share.
 #[derive(Debug)]
 pub(super) struct Destination {
     state: Mutex<State>,
-    /// There is something to send, to stop for, or nothing more to come.
+    /// Notified when there is something to send, at a stop, and at the end.
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
     queue: Queue,
-    /// Attempts in a row that failed.
+    /// Consecutive failed attempts.
     attempts: u32,
-    /// Nothing is sent before.
+    /// Nothing is sent before this time.
     pause_until: Option<Instant>,
-    /// Once it is to end: until when it may go on.
+    /// After a stop: until when attempts may continue.
     stop: Option<Instant>,
     /// Nothing is sent any more.
     has_ended: bool,
@@ -54,7 +55,7 @@ impl Destination {
         state.drop_what_is_late();
     }
 
-    /// Ends a window, and has it sent.
+    /// Ends a window, and wakes the thread that sends.
     pub(super) fn end_window(&self, until: Arc<Snapshot>, process: Process) {
         let mut state = self.lock();
         state.queue.end_window(until, process);
@@ -62,7 +63,7 @@ impl Destination {
         self.changed.notify_all();
     }
 
-    /// Lets what waits be sent until then, without a pause before the first attempt, and nothing after that.
+    /// Sends what waits until the given time, without a pause before the first attempt, and nothing after it.
     pub(super) fn stop(&self, until: Instant) {
         let mut state = self.lock();
         state.stop = Some(state.stop.map_or(until, |earlier| earlier.min(until)));
@@ -70,19 +71,16 @@ impl Destination {
         self.changed.notify_all();
     }
 
-    /// Waits until nothing is sent any more, but not longer than that. What is left then is dropped. Whether it ended by
-    /// itself.
+    /// Waits for the end until the deadline, and then drops what is left. Returns whether it ended by itself.
     pub(super) fn wait_until_ended(&self, deadline: Instant) -> bool {
-        let mut state = self.lock();
-        while !state.has_ended {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                state.end();
-                return false;
-            }
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(self.lock(), left, |state| !state.has_ended);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let has_ended = state.has_ended;
+        if !has_ended {
+            state.end();
         }
-        true
+        has_ended
     }
 
     /// Whether nothing is sent any more.
@@ -90,11 +88,11 @@ impl Destination {
         self.lock().has_ended
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> ExporterCounts {
         self.lock().queue.counts()
     }
 
-    /// Sends what there is, until it is to end. The body of the destination's thread.
+    /// Sends windows until the end. The body of the exporter's thread.
     pub(super) fn run(&self, mut exporter: impl Exporter) {
         while let Some((job, deadline)) = self.next() {
             let window = job.window();
@@ -107,7 +105,7 @@ impl Destination {
         }
     }
 
-    /// Waits for the next window, and until when it may be sent; `None` once there is none and will be none.
+    /// Waits for the next window and returns it with its deadline; `None` at the end.
     fn next(&self) -> Option<(Job, Instant)> {
         let mut state = self.lock();
         loop {
@@ -153,7 +151,7 @@ impl Destination {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done while it is locked.
+        // No update of the state can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -164,7 +162,7 @@ impl State {
         self.has_ended = true;
     }
 
-    /// What comes after the end is counted, and sent by nobody.
+    /// After the end, drops and counts what still arrives.
     fn drop_what_is_late(&mut self) {
         if self.has_ended {
             self.queue.abandon();
@@ -172,8 +170,8 @@ impl State {
     }
 }
 
-/// The pause after so many attempts in a row, no shorter than the destination asks for.
-fn pause(settings: &Settings, attempts: u32, retry_after: Option<Duration>) -> Duration {
+/// The pause after this number of consecutive failures, at least as long as the destination asks for.
+fn pause(settings: &PushSettings, attempts: u32, retry_after: Option<Duration>) -> Duration {
     let backoff = Backoff { first: settings.first_pause, longest: settings.max_pause };
     let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER.max(settings.max_pause));
     backoff.pause_after(attempts).max(asked)
@@ -184,8 +182,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_is_no_shorter_than_asked_for_but_not_for_ever() {
-        let settings = Settings::default();
+    fn a_pause_is_as_long_as_asked_for_up_to_a_limit() {
+        let settings = PushSettings::default();
         assert!(pause(&settings, 1, None) <= settings.first_pause);
         assert_eq!(pause(&settings, 1, Some(Duration::from_secs(7))), Duration::from_secs(7));
         assert_eq!(pause(&settings, 1, Some(Duration::from_secs(86_400))), MAX_RETRY_AFTER);

@@ -1,4 +1,4 @@
-//! What starts and ends the threads.
+//! Starts and ends the threads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,39 +7,40 @@ use std::time::{Duration, Instant};
 
 use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
-use super::collector::{Collector, Schedule, Stop};
-use super::counts::Counts;
+use super::collector::{Collector, Schedule};
+use super::counts::ExporterCounts;
 use super::destination::Destination;
 use super::exporter::{Exporter, Process};
 use super::queue::Queue;
+use super::stop::Stop;
 use crate::service::Service;
 use crate::start_error::StartError;
 
-/// Sends what a registry counts to destinations, until it is shut down or dropped.
+/// Sends what a registry counts to all destinations, until it is shut down or dropped.
 #[derive(Debug)]
 pub struct Engine {
     stop: Arc<Stop>,
     destinations: Vec<Arc<Destination>>,
 }
 
-/// Makes an [`Engine`].
+/// Builds an [`Engine`].
 #[must_use = "nothing is sent before `start`"]
-pub struct Builder {
+pub struct EngineBuilder {
     registry: Registry,
     service: Service,
     process: Box<dyn Fn() -> Process + Send>,
     exporters: Vec<Box<dyn Exporter>>,
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.exporters.iter().map(|exporter| exporter.name()).collect();
-        f.debug_struct("Builder").field("exporters", &names).finish_non_exhaustive()
+        f.debug_struct("EngineBuilder").field("exporters", &names).finish_non_exhaustive()
     }
 }
 
-impl Builder {
-    /// Who says what the process uses; default: nobody.
+impl EngineBuilder {
+    /// Returns what the process uses; default: nothing is known.
     pub fn process(mut self, process: impl Fn() -> Process + Send + 'static) -> Self {
         self.process = Box::new(process);
         self
@@ -55,7 +56,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When a destination cannot send in the name of the service, or the system starts no thread.
+    /// When a destination does not accept the service's identity, or the system cannot start a thread.
     pub fn start(self) -> Result<Engine, StartError> {
         let mut engine = Engine { stop: Arc::default(), destinations: Vec::new() };
         if self.exporters.is_empty() {
@@ -63,7 +64,7 @@ impl Builder {
         }
         let base = Arc::new(self.registry.snapshot());
         let mut cursor = ErrorCursor::default();
-        // Those before the start are of no window.
+        // Entries from before the start belong to no window.
         self.registry.errors_after(&mut cursor);
         let mut request_cursor = RequestCursor::default();
         if self.exporters.iter().any(|exporter| exporter.settings().want_requests()) {
@@ -72,13 +73,13 @@ impl Builder {
         let (mut schedules, mut names) = (Vec::new(), Vec::new());
         for mut exporter in self.exporters {
             exporter.start(&self.service)?;
-            let name = unlike(exporter.name(), &names);
+            let name = unique(exporter.name(), &names);
             names.push(name.clone());
             let settings = exporter.settings().in_range();
             let queue = Queue::new(&name, settings.clone(), Arc::clone(&base));
             let destination = Arc::new(Destination::new(queue));
             schedules.push(Schedule::new(Arc::clone(&destination), settings));
-            // First, so that it is stopped if the thread, or one after it, cannot be had.
+            // First, so that it is stopped if this thread or a later one does not start.
             engine.destinations.push(Arc::clone(&destination));
             let run = move || destination.run(exporter);
             thread::Builder::new().name(format!("metrics-{name}")).spawn(run)?;
@@ -92,40 +93,39 @@ impl Builder {
 }
 
 impl Engine {
-    /// Begins an engine that sends what this registry counts, in the name of this service.
-    pub fn builder(registry: Registry, service: Service) -> Builder {
-        Builder { registry, service, process: Box::new(Process::default), exporters: Vec::new() }
+    /// Builds an engine that sends what this registry counts, in the name of this service.
+    pub fn builder(registry: Registry, service: Service) -> EngineBuilder {
+        EngineBuilder { registry, service, process: Box::new(Process::default), exporters: Vec::new() }
     }
 
-    /// What became of what was to be sent, destination by destination.
-    pub fn counts(&self) -> Vec<Counts> {
+    /// Returns the counts of each exporter.
+    pub fn counts(&self) -> Vec<ExporterCounts> {
         self.destinations.iter().map(|destination| destination.counts()).collect()
     }
 
-    /// Ends the open windows now, has all that waits sent, and ends the threads; does not wait for that. Attempts that fail
-    /// are repeated as long as there is time.
+    /// Ends the open windows now, sends everything that waits, and ends the threads; does not wait for any of it. Failed attempts
+    /// are repeated until the timeout.
     pub fn stop(&self, timeout: Duration) {
         self.stop.at(after(timeout));
     }
 
-    /// Whether nothing is sent any more, as after a [stop](Engine::stop).
+    /// Whether all exporters have ended, after a [stop](Engine::stop).
     pub fn has_ended(&self) -> bool {
         self.destinations.iter().all(|destination| destination.has_ended())
     }
 
-    /// [Stops](Engine::stop), and waits until nothing is sent any more, but never longer than `timeout`. Whether all had
-    /// ended by then.
+    /// [Stops](Engine::stop), and waits until all exporters have ended, at most for `timeout`. Returns whether they had.
     ///
-    /// What is left is dropped and counted. A thread that waits for a destination just then ends with its attempt's timeout.
+    /// What is left is dropped and counted. A thread that is waiting for its destination ends when its attempt times out.
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = after(timeout);
         self.stop(timeout);
         self.give_up(deadline)
     }
 
-    /// Waits until then for a [stop](Engine::stop) to be over, and drops what is left. Whether nothing was.
+    /// Waits until the deadline for a [stop](Engine::stop) to complete, and drops what is left. Returns whether nothing was left.
     pub fn give_up(&self, deadline: Instant) -> bool {
-        // All of them, so that none is left to go on.
+        // Without short-circuiting, so that each destination gives up.
         let late = self.destinations.iter().filter(|destination| !destination.wait_until_ended(deadline));
         late.count() == 0
     }
@@ -134,21 +134,21 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop(Duration::ZERO);
-        // Also where there is no thread yet that would tell them.
+        // Also directly, since the collector's thread may not have started.
         self.destinations.iter().for_each(|destination| destination.stop(Instant::now()));
     }
 }
 
-/// A name that none of the others has: that of the second `otlp` is `otlp-2`.
-fn unlike(name: &str, others: &[String]) -> String {
-    // A thread's name can hold no zero.
+/// Makes a name unique: the second `otlp` becomes `otlp-2`.
+fn unique(name: &str, others: &[String]) -> String {
+    // A thread's name must not contain NUL.
     let name = name.replace('\0', "");
     let numbered = (2_usize..).map(|number| format!("{name}-{number}"));
     let mut names = std::iter::once(name.clone()).chain(numbered);
-    names.find(|name| !others.contains(name)).expect("there are more numbers than destinations")
+    names.find(|name| !others.contains(name)).expect("there are more numbers than exporters")
 }
 
-/// That much later than now; where the clock does not go so far, a year.
+/// The time after `timeout`, or in a year if the clock does not reach that far.
 fn after(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or(now + Duration::from_secs(365 * 86_400))
@@ -159,15 +159,15 @@ mod tests {
     use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
     use super::super::exporter::{Accepted, Failed, Window};
-    use super::super::settings::Settings;
+    use super::super::settings::PushSettings;
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Answers with what it is told to; passes on what it was given, and panics once nobody says what to answer.
+    /// Returns the answers that the test sends, reports each window, and panics once the test has dropped its sender.
     struct Scripted {
         name: &'static str,
-        settings: Settings,
+        settings: PushSettings,
         answers: Receiver<Result<Accepted, Failed>>,
         given: Sender<Window>,
     }
@@ -177,13 +177,13 @@ mod tests {
             self.name
         }
 
-        fn settings(&self) -> Settings {
+        fn settings(&self) -> PushSettings {
             self.settings.clone()
         }
 
         fn export(&mut self, window: &Window, _deadline: Instant) -> Result<Accepted, Failed> {
             let _ = self.given.send(window.clone());
-            self.answers.recv().expect("somebody says what to answer")
+            self.answers.recv().expect("the test sends an answer")
         }
     }
 
@@ -191,12 +191,12 @@ mod tests {
 
     fn scripted(name: &'static str, max_errors: usize) -> (Scripted, Answers, Receiver<Window>) {
         let ((answer, answers), (given, windows)) = (channel(), channel());
-        let settings = Settings {
+        let settings = PushSettings {
             interval: Duration::from_millis(20),
             first_pause: Duration::from_millis(1),
             max_pause: Duration::from_millis(1),
             max_errors,
-            ..Settings::default()
+            ..PushSettings::default()
         };
         (Scripted { name, settings, answers, given }, answer, windows)
     }
@@ -222,7 +222,7 @@ mod tests {
         }
         assert_eq!(engine.counts()[0].windows_sent, 0);
         assert!(engine.counts()[1].windows_sent >= 4);
-        // The shutdown does not wait for it either.
+        // The shutdown does not wait for it, either.
         drop(answer);
         assert!(!engine.shutdown(Duration::from_millis(50)));
         let counts = &engine.counts()[0];
@@ -230,17 +230,17 @@ mod tests {
     }
 
     #[test]
-    fn destinations_of_one_name_are_told_apart() {
+    fn exporters_with_the_same_name_are_numbered() {
         let mut names = Vec::new();
         for name in ["otlp", "ot\0lp", "otlp-2", "otlp"] {
-            let name = unlike(name, &names);
+            let name = unique(name, &names);
             names.push(name);
         }
         assert_eq!(names, ["otlp", "otlp-2", "otlp-2-2", "otlp-3"]);
     }
 
     #[test]
-    fn an_exporter_that_panics_loses_its_window_and_goes_on() {
+    fn an_exporter_that_panics_loses_its_window_and_continues() {
         let (exporter, answer, windows) = scripted("panics", 0);
         drop(answer);
         let engine =
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_told_once_and_those_before_the_start_never() {
+    fn errors_are_exported_once_and_those_before_the_start_never() {
         let (exporter, answer, windows) = scripted("errors", 100);
         let registry = Registry::new();
         let endpoint = registry.endpoint("GET", "/");
@@ -267,13 +267,13 @@ mod tests {
         answer.send(Err(Failed::temporary("no"))).unwrap();
         (0..1_000).for_each(|_| answer.send(ok()).unwrap());
         windows.recv_timeout(LONG).unwrap();
-        // A reset shows them to people, and takes nothing away from exporters.
+        // A reset takes nothing away from exporters.
         registry.reset();
         fail("two");
         assert!(engine.shutdown(LONG));
         let windows: Vec<_> = windows.try_iter().collect();
         let messages = windows.iter().flat_map(|window| &window.errors).map(|error| error.message.as_str());
-        // What was in the first window came again, if it was in it already.
+        // An error in the first window is sent again with the second.
         let mut messages: Vec<_> = messages.collect();
         messages.dedup();
         assert_eq!(messages, ["one", "two"]);
@@ -281,22 +281,22 @@ mod tests {
     }
 
     #[test]
-    fn the_threads_end_with_the_engine() {
+    fn dropping_the_engine_ends_its_threads() {
         let (exporter, answer, windows) = scripted("dropped", 0);
         drop(Engine::builder(Registry::new(), Service::new("test")).exporter(exporter).start().unwrap());
-        // The exporter is gone with its thread, once it is not waiting for an answer.
+        // The thread drops its exporter once no answer keeps it waiting.
         drop(answer);
         loop {
             match windows.recv_timeout(LONG) {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => panic!("the thread goes on"),
+                Err(RecvTimeoutError::Timeout) => panic!("the thread is still running"),
             }
         }
     }
 
     #[test]
-    fn without_destinations_there_is_nothing_to_wait_for() {
+    fn an_engine_without_exporters_has_ended_at_once() {
         let engine = Engine::builder(Registry::new(), Service::new("test")).start().unwrap();
         assert!(engine.has_ended() && engine.shutdown(Duration::ZERO) && engine.counts().is_empty());
     }

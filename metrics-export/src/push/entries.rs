@@ -1,8 +1,8 @@
-//! What was logged of a window, one by one: bounded, and what found no room counted.
+//! A window's entries of a log: bounded, with a count of those that are missing.
 
 use std::collections::VecDeque;
 
-/// Entries of a log, the oldest first, and how many are not among them.
+/// Entries of a log, the oldest first, and how many are missing.
 #[derive(Debug, Clone)]
 pub(super) struct Entries<T> {
     pub(super) list: VecDeque<T>,
@@ -21,7 +21,7 @@ impl<T> Entries<T> {
         self.missed += missed;
     }
 
-    /// Becomes one with those that follow.
+    /// Appends the entries of the next window.
     pub(super) fn absorb(&mut self, next: Self) {
         self.add(next.list.into_iter(), next.missed);
     }
@@ -31,8 +31,8 @@ impl<T> Entries<T> {
     }
 }
 
-/// Drops the oldest entries until there are at most `max`, with those that are kept in any case. How many it dropped; those where
-/// they were say that they miss them.
+/// Drops the oldest waiting entries until at most `max` are left, including `kept` others that stay. Each list counts its dropped
+/// entries as missing. Returns how many were dropped.
 pub(super) fn bound<'a, T: 'a>(
     waiting: impl Iterator<Item = &'a mut Entries<T>>,
     kept: usize,
@@ -40,14 +40,14 @@ pub(super) fn bound<'a, T: 'a>(
 ) -> u64 {
     let waiting: Vec<_> = waiting.collect();
     let all = waiting.iter().map(|entries| entries.list.len()).sum::<usize>() + kept;
-    let mut left = all.saturating_sub(max);
+    let mut excess = all.saturating_sub(max);
     let mut dropped = 0;
     for entries in waiting {
-        let count = left.min(entries.list.len());
+        let count = excess.min(entries.list.len());
         entries.list.drain(..count);
         entries.missed += count as u64;
         dropped += count as u64;
-        left -= count;
+        excess -= count;
     }
     dropped
 }

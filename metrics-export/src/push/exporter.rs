@@ -1,49 +1,48 @@
-//! What a destination is: the trait, and what it is given.
+//! The trait that a destination implements, and what it is given.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::{InvalidSetting, RecentError, RecentRequest, Snapshot};
 
-use super::settings::Settings;
+use super::settings::PushSettings;
 use crate::service::Service;
 
-/// Sends windows to one destination, on a thread that does nothing else.
+/// Sends windows to one destination, in a thread of its own.
 pub trait Exporter: Send + 'static {
-    /// What it is called among the [counts](super::Counts), such as `otlp`.
+    /// The name in the [counts](super::ExporterCounts), such as `otlp`.
     fn name(&self) -> &str;
 
-    /// How often it is called, and what waits for it meanwhile. Asked for at the start, and the same each time.
-    fn settings(&self) -> Settings {
-        Settings::default()
+    /// How often windows are sent, and how much waits meanwhile. Must not change after the start.
+    fn settings(&self) -> PushSettings {
+        PushSettings::default()
     }
 
-    /// Takes over which service this is. Called once, before the first window; default: of no interest.
+    /// Receives the identity of the service. Called once, before the first window; default: does nothing.
     ///
     /// # Errors
     ///
-    /// When the destination cannot take the service's name, version or the like. The engine does not start then.
+    /// When the destination does not accept the service's name, version or the like. The engine does not start then.
     fn start(&mut self, _service: &Service) -> Result<(), InvalidSetting> {
         Ok(())
     }
 
-    /// Whether there is nothing in a window for this destination; default: there always is something.
+    /// Whether a window has nothing for this destination; default: no.
     ///
-    /// Such a window is not [exported](Exporter::export), and says nothing of whether the destination can be reached.
+    /// Such a window is not [exported](Exporter::export), and does not tell whether the destination is reachable.
     fn is_idle(&mut self, _window: &Window) -> bool {
         false
     }
 
-    /// Sends a window. Called once an interval, also with windows in which nothing happened, unless they are
-    /// [idle](Exporter::is_idle).
+    /// Sends a window. Called once per interval, also without requests in the window, unless it is [idle](Exporter::is_idle).
     ///
-    /// May block until the deadline, which is never later than [`Settings::timeout`] from now, and at a shutdown sooner. A
-    /// panic counts as [`Failed::permanent`].
+    /// May block until the deadline, which is at most [`PushSettings::timeout`] away, and less during a shutdown. A panic counts
+    /// as [`Failed::permanent`].
     ///
     /// # Errors
     ///
-    /// When the destination did not take it. What is not permanent comes again, as part of a longer window or by itself: see
-    /// [`Settings::max_windows`].
+    /// When the destination did not accept the window. Unless the error is permanent, the window is sent again, by itself or
+    /// merged into a longer one: see [`PushSettings::max_windows`].
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed>;
 }
 
@@ -52,7 +51,7 @@ impl<E: Exporter + ?Sized> Exporter for Box<E> {
         (**self).name()
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> PushSettings {
         (**self).settings()
     }
 
@@ -69,26 +68,25 @@ impl<E: Exporter + ?Sized> Exporter for Box<E> {
     }
 }
 
-/// What came between two moments, and the state at the later one.
+/// What happened between two moments, and the state at the second one.
 #[derive(Debug, Clone)]
 pub struct Window {
-    /// The state at the end, since the registry's start; for destinations that take cumulative figures.
+    /// The state at the end, since the registry's start; for destinations of cumulative figures.
     pub total: Arc<Snapshot>,
-    /// What came on top since the last window that was accepted or dropped. Windows touch each other, so each request is in
-    /// exactly one of those that are accepted or dropped. [`Snapshot::since`], [`Snapshot::taken`] and [`Snapshot::span`]
-    /// say from when until when.
+    /// The figures since the last window that was accepted or dropped. Each request is in exactly one window that is accepted or
+    /// dropped. [`Snapshot::since`], [`Snapshot::taken`] and [`Snapshot::span`] tell beginning, end and length.
     pub figures: Snapshot,
-    /// Errors that were logged meanwhile, the oldest first; at most [`Settings::max_errors`].
+    /// The window's errors, the oldest first; at most [`PushSettings::max_errors`].
     pub errors: Vec<RecentError>,
-    /// Errors that happened meanwhile and are not among them. All of them are in the figures.
+    /// Errors of the window that are missing here. The figures count all of them.
     pub errors_missed: u64,
-    /// Single requests that were wanted by [`Settings::slow`] or [`Settings::sample_rate`], the oldest first; at most
-    /// [`Settings::max_requests`]. Those that failed are among them as any others.
+    /// Single requests that [`PushSettings::slow`] or [`PushSettings::sample_rate`] selected, failed ones included, the oldest
+    /// first; at most [`PushSettings::max_requests`].
     pub requests: Vec<RecentRequest>,
-    /// Requests that were logged for somebody meanwhile, and got lost before anybody could tell for whom, or are wanted and not
-    /// among them. All of them are in the figures.
+    /// Requests that were logged and lost before they could be selected, or were selected and are missing here. The figures count
+    /// all of them.
     pub requests_missed: u64,
-    /// What the process used at the end, if somebody says so.
+    /// What the process used at the end, if known.
     pub process: Process,
 }
 
@@ -103,12 +101,12 @@ pub(super) fn calls(figures: &Snapshot) -> u64 {
     figures.endpoints().fold(0, |sum, endpoint| sum.saturating_add(endpoint.calls()))
 }
 
-/// What the process uses. What is not known is `None`.
+/// What the process uses. Unknown values are `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Process {
-    /// When it was started, as far as anybody can tell.
+    /// When it started, according to the system.
     pub started: Option<SystemTime>,
-    /// The processor's time that it has taken since then.
+    /// The processor time used since the start.
     pub cpu_time: Option<Duration>,
     /// Resident memory, in bytes.
     pub resident_bytes: Option<u64>,
@@ -118,34 +116,34 @@ pub struct Process {
     pub threads: Option<u64>,
 }
 
-/// What a destination says of a window that it took.
+/// The result of a window that a destination accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Accepted {
-    /// Data points, documents or the like that it did not take, and never will.
+    /// Data points, documents or the like that the destination refused for good.
     pub rejected: u64,
-    /// Why, if it says so. Shown to whoever may read the metrics, so without secrets.
+    /// Why, if the destination says so. Shown to everyone who may read the metrics, so it must not contain secrets.
     pub reason: Option<String>,
 }
 
-/// Why a window was not taken.
+/// Why a window was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// What happened. Shown to whoever may read the metrics, so without secrets.
+    /// What happened. Shown to everyone who may read the metrics, so it must not contain secrets.
     pub reason: String,
-    /// How long the destination asks to be left alone. The pause is at least as long, up to
-    /// [`Settings::max_pause`] or five minutes, whichever is more.
+    /// How long the destination asks to be left alone. The pause is at least this long, up to [`PushSettings::max_pause`] or five
+    /// minutes, whichever is more.
     pub retry_after: Option<Duration>,
-    /// Whether it is of no use to send the same again; the window is dropped then.
+    /// Whether sending the same again is useless; the window is dropped then.
     pub permanent: bool,
 }
 
 impl Failed {
-    /// Something that passes: the window is sent again.
+    /// A temporary failure: the window is sent again.
     pub fn temporary(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry_after: None, permanent: false }
     }
 
-    /// Something that does not pass: the window is dropped.
+    /// A permanent failure: the window is dropped.
     pub fn permanent(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry_after: None, permanent: true }
     }

@@ -1,4 +1,4 @@
-//! What one destination has still to get. Plain data, so that it is tested without threads.
+//! The windows that wait for one destination. Plain data, so that it is tested without threads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,88 +6,49 @@ use std::time::SystemTime;
 
 use metrics_core::{RecentError, RecentRequest, Snapshot};
 
-use super::counts::Counts;
-use super::entries::{Entries, bound};
-use super::exporter::{Accepted, Failed, Process, Window, calls};
-use super::settings::Settings;
+use super::counts::ExporterCounts;
+use super::entries::bound;
+use super::exporter::{Accepted, Failed, Process, calls};
+use super::part::{Job, Logged, Part};
+use super::settings::PushSettings;
 
-/// The windows that wait, one of them perhaps being sent, and what became of those before them.
+/// The windows that wait or are being sent, and counts of all windows since the start.
 #[derive(Debug)]
 pub(super) struct Queue {
-    settings: Settings,
-    /// The state up to which all was sent or dropped: where the first window begins.
+    settings: PushSettings,
+    /// The state up to which everything was sent or dropped: the beginning of the first window.
     base: Arc<Snapshot>,
     sending: Option<Part>,
     /// The oldest first. Each begins where the one before it ends.
     parts: VecDeque<Part>,
     /// What was logged since the end of the last window.
     fresh: Logged,
-    counts: Counts,
-}
-
-/// A window without its beginning.
-#[derive(Debug, Clone)]
-struct Part {
-    until: Arc<Snapshot>,
-    logged: Logged,
-    process: Process,
-    /// Whether it failed before, and is to be sent again exactly as it was.
-    is_kept: bool,
-}
-
-/// What was logged of a window, one by one.
-#[derive(Debug, Clone, Default)]
-struct Logged {
-    errors: Entries<RecentError>,
-    requests: Entries<RecentRequest>,
-}
-
-/// A window that is to be sent.
-#[derive(Debug)]
-pub(super) struct Job {
-    base: Arc<Snapshot>,
-    part: Part,
-}
-
-impl Job {
-    /// The window. Takes as long as the difference of two snapshots, so not under the queue's lock.
-    pub(super) fn window(self) -> Window {
-        let Part { until, logged: Logged { errors, requests }, process, .. } = self.part;
-        Window {
-            figures: until.difference(&self.base),
-            total: until,
-            errors: errors.list.into(),
-            errors_missed: errors.missed,
-            requests: requests.list.into(),
-            requests_missed: requests.missed,
-            process,
-        }
-    }
+    counts: ExporterCounts,
 }
 
 impl Queue {
-    /// Nothing waits, and the first window begins with this state.
-    pub(super) fn new(exporter: &str, settings: Settings, base: Arc<Snapshot>) -> Self {
+    /// An empty queue, whose first window begins with this state.
+    pub(super) fn new(exporter: &str, settings: PushSettings, base: Arc<Snapshot>) -> Self {
         Self {
             settings,
             base,
             sending: None,
             parts: VecDeque::new(),
             fresh: Logged::default(),
-            counts: Counts { exporter: exporter.to_owned(), ..Counts::default() },
+            counts: ExporterCounts { exporter: exporter.to_owned(), ..ExporterCounts::default() },
         }
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &PushSettings {
         &self.settings
     }
 
-    /// Whether there is nothing to send.
+    /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// Takes in errors of the window that has not ended yet, and how many were missed.
+    /// Adds errors to the open window, and the number of errors that the log missed.
     pub(super) fn add_errors(&mut self, errors: &[RecentError], missed: u64) {
         if self.settings.max_errors == 0 {
             return;
@@ -100,7 +61,7 @@ impl Queue {
         self.counts.errors_dropped += bound(waiting, kept, self.settings.max_errors);
     }
 
-    /// Takes in those requests of the window that has not ended yet that are wanted, and how many were missed.
+    /// Adds those requests to the open window that the exporter wants, and the number of requests that the log missed.
     pub(super) fn add_requests(&mut self, requests: &[RecentRequest], missed: u64) {
         if !self.settings.want_requests() {
             return;
@@ -114,7 +75,7 @@ impl Queue {
         self.counts.requests_dropped += bound(waiting, kept, self.settings.max_requests);
     }
 
-    /// Ends a window.
+    /// Ends the open window with this state.
     pub(super) fn end_window(&mut self, until: Arc<Snapshot>, process: Process) {
         self.counts.windows += 1;
         let thinned = |state: &Snapshot| state.health().errors_thinned;
@@ -135,16 +96,16 @@ impl Queue {
         }
     }
 
-    /// The next window to send. It is waited for by [`Queue::settle`].
+    /// Takes the next window. [`Queue::settle`] or [`Queue::skip`] must follow.
     pub(super) fn take(&mut self) -> Option<Job> {
         let part = self.parts.pop_front()?;
         self.sending = Some(part.clone());
-        Some(Job { base: Arc::clone(&self.base), part })
+        Some(Job::new(Arc::clone(&self.base), part))
     }
 
-    /// Notes what became of the window that was taken, with so many requests in it.
+    /// Counts the result of the window that was taken, which has this number of requests.
     pub(super) fn settle(&mut self, result: Result<Accepted, Failed>, calls: u64) {
-        // Abandoned meanwhile.
+        // `None` if it was abandoned meanwhile.
         let Some(part) = self.sending.take() else { return };
         match result {
             Ok(Accepted { rejected, reason }) => {
@@ -170,16 +131,15 @@ impl Queue {
         }
     }
 
-    /// Notes that there was nothing to send in the window that was taken. Nobody was reached, so that what failed before goes
-    /// on failing.
+    /// Counts the window that was taken as idle. The destination was not contacted, so an earlier failure stands.
     pub(super) fn skip(&mut self) {
-        // Abandoned meanwhile.
+        // `None` if it was abandoned meanwhile.
         let Some(part) = self.sending.take() else { return };
         self.counts.windows_idle += 1;
         self.base = part.until;
     }
 
-    /// Drops all that waits, and what is being sent.
+    /// Drops everything that waits or is being sent.
     pub(super) fn abandon(&mut self) {
         for part in self.sending.take().into_iter().chain(std::mem::take(&mut self.parts)) {
             let calls = self.calls_of(&part);
@@ -189,9 +149,9 @@ impl Queue {
         self.drop_logged(&fresh);
     }
 
-    /// What became of everything so far.
-    pub(super) fn counts(&self) -> Counts {
-        Counts {
+    /// Counts everything so far.
+    pub(super) fn counts(&self) -> ExporterCounts {
+        ExporterCounts {
             windows_waiting: (self.parts.len() + usize::from(self.sending.is_some())) as u64,
             errors_waiting: self.logged().map(|logged| logged.errors.len()).sum(),
             requests_waiting: self.logged().map(|logged| logged.requests.len()).sum(),
@@ -210,19 +170,19 @@ impl Queue {
         self.parts.iter().chain(&self.sending).map(|part| &part.logged).chain([&self.fresh])
     }
 
-    /// What stays as it is: what is being sent, and what is to be sent again.
+    /// Entries that must not change: those that are being sent, and those that are sent again.
     fn kept(&self) -> impl Iterator<Item = &Logged> {
         let kept = self.parts.iter().filter(|part| part.is_kept);
         kept.chain(&self.sending).map(|part| &part.logged)
     }
 
-    /// Whether the window that was being sent has got too old meanwhile, as those behind it show.
+    /// Whether the window that was being sent is too old by now, judged by the newest window.
     fn is_old(&self) -> bool {
         let newest = self.parts.back().map(|part| part.until.span());
         newest.is_some_and(|newest| newest.saturating_sub(self.base.span()) > self.settings.max_age)
     }
 
-    /// Drops what would be too old by now. A window that is being sent stays, and so do those behind it.
+    /// Drops windows that are too old. A window that is being sent stays, and so do those after it.
     fn drop_old(&mut self, now: &Snapshot) {
         while self.sending.is_none()
             && now.span().saturating_sub(self.base.span()) > self.settings.max_age
@@ -233,7 +193,7 @@ impl Queue {
         }
     }
 
-    /// The calls of the oldest part, without what it takes to make its figures.
+    /// The requests in the oldest part, without computing its figures.
     fn calls_of(&self, part: &Part) -> u64 {
         calls(&part.until).saturating_sub(calls(&self.base))
     }
@@ -264,16 +224,6 @@ impl Queue {
     }
 }
 
-impl Part {
-    /// Becomes one with the part that follows.
-    fn absorb(&mut self, next: Self) {
-        self.until = next.until;
-        self.logged.errors.absorb(next.logged.errors);
-        self.logged.requests.absorb(next.logged.requests);
-        self.process = next.process;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -283,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    /// A registry, and the queue of a destination that was never sent to.
+    /// A registry, and the queue of an exporter that has sent nothing yet.
     struct Fixture {
         registry: Registry,
         cursor: ErrorCursor,
@@ -292,7 +242,7 @@ mod tests {
     }
 
     impl Fixture {
-        fn new(settings: Settings) -> Self {
+        fn new(settings: PushSettings) -> Self {
             let registry = Registry::new();
             let base = Arc::new(registry.snapshot());
             let queue = Queue::new("test", settings, base);
@@ -308,13 +258,13 @@ mod tests {
             self.queue.add_errors(&errors, 0);
         }
 
-        /// Logs requests that took so many milliseconds, and had such a lot.
+        /// Logs requests with these durations in milliseconds and random numbers.
         fn log(&mut self, requests: &[(u64, f64)]) {
             let endpoint = self.registry.endpoint("GET", "/");
-            for &(millis, lot) in requests {
+            for &(millis, random) in requests {
                 let elapsed = Duration::from_millis(millis);
                 let log = |recorder: &metrics_core::Recorder| {
-                    recorder.log_request(endpoint, Outcome::Status(200), elapsed, None, lot);
+                    recorder.log_request(endpoint, Outcome::Status(200), elapsed, None, random);
                 };
                 self.registry.with_recorder(log);
             }
@@ -342,12 +292,12 @@ mod tests {
         Ok(Accepted::default())
     }
 
-    fn settings(max_windows: usize, max_errors: usize) -> Settings {
-        Settings { max_windows, max_errors, ..Settings::default() }
+    fn settings(max_windows: usize, max_errors: usize) -> PushSettings {
+        PushSettings { max_windows, max_errors, ..PushSettings::default() }
     }
 
     #[test]
-    fn what_failed_is_merged_into_the_next_window() {
+    fn a_window_that_failed_is_merged_into_the_next() {
         let mut fixture = Fixture::new(settings(1, 10));
         fixture.fail(2);
         fixture.end_window();
@@ -362,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_idle_is_not_sent_and_heals_nothing() {
+    fn an_idle_window_is_not_sent_and_clears_no_failure() {
         let mut fixture = Fixture::new(settings(3, 10));
         fixture.end_window();
         fixture.skip();
@@ -382,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_ends_while_another_one_is_sent_begins_where_that_ends() {
+    fn a_window_that_ends_while_another_is_sent_begins_where_that_one_ends() {
         let mut fixture = Fixture::new(settings(1, 10));
         fixture.fail(2);
         fixture.end_window();
@@ -395,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn with_room_for_more_a_window_that_was_tried_is_sent_again_as_it_was() {
+    fn with_room_for_two_windows_one_that_was_tried_is_sent_again_unchanged() {
         let mut fixture = Fixture::new(settings(3, 10));
         for _ in 0..5 {
             fixture.fail(1);
@@ -408,8 +358,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_makes_no_room_for_what_comes_later() {
-        let mut fixture = Fixture::new(Settings { sample_rate: 1.0, max_requests: 3, ..settings(2, 2) });
+    fn entries_that_are_sent_again_are_not_dropped_for_newer_ones() {
+        let mut fixture = Fixture::new(PushSettings { sample_rate: 1.0, max_requests: 3, ..settings(2, 2) });
         fixture.fail(2);
         fixture.log(&[(1, 0.5); 3]);
         fixture.end_window();
@@ -426,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_or_too_old_is_dropped_and_counted() {
+    fn refused_and_old_windows_are_dropped_and_counted() {
         let mut fixture = Fixture::new(settings(1, 10));
         fixture.fail(2);
         fixture.end_window();
@@ -434,7 +384,7 @@ mod tests {
         let counts = fixture.queue.counts();
         assert_eq!((counts.windows_dropped, counts.calls_dropped, counts.errors_dropped), (1, 2, 2));
 
-        let mut fixture = Fixture::new(Settings { max_age: Duration::ZERO, ..settings(1, 10) });
+        let mut fixture = Fixture::new(PushSettings { max_age: Duration::ZERO, ..settings(1, 10) });
         fixture.fail(2);
         fixture.end_window();
         fixture.send(Err(Failed::temporary("down")));
@@ -446,8 +396,8 @@ mod tests {
     }
 
     #[test]
-    fn what_gets_too_old_while_it_is_being_sent_is_dropped_when_that_fails() {
-        let mut fixture = Fixture::new(Settings { max_age: Duration::ZERO, ..settings(1, 10) });
+    fn a_window_that_gets_too_old_while_it_is_sent_is_dropped_if_it_fails() {
+        let mut fixture = Fixture::new(PushSettings { max_age: Duration::ZERO, ..settings(1, 10) });
         fixture.fail(2);
         fixture.end_window();
         let first = fixture.queue.take().unwrap().window();
@@ -461,14 +411,14 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_errors_make_room_and_their_window_says_so() {
+    fn the_oldest_errors_are_dropped_and_their_window_counts_them_as_missed() {
         let mut fixture = Fixture::new(settings(1, 3));
         fixture.fail(2);
         fixture.end_window();
         fixture.fail(2);
         let window = fixture.queue.take().unwrap().window();
         assert_eq!((window.errors.len(), window.errors_missed, window.calls()), (1, 1, 2));
-        // Those that are being sent stay.
+        // Errors that are being sent stay.
         fixture.fail(9);
         assert_eq!(fixture.queue.counts().errors_waiting, 3);
         fixture.queue.abandon();
@@ -477,28 +427,31 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_are_wanted_wait_and_others_do_not() {
+    fn only_selected_requests_wait() {
         let slow = Some(Duration::from_millis(100));
-        let wanted = Settings { slow, sample_rate: 0.5, max_requests: 3, ..settings(1, 0) };
+        let wanted = PushSettings { slow, sample_rate: 0.5, max_requests: 3, ..settings(1, 0) };
         let mut fixture = Fixture::new(wanted.clone());
         fixture.log(&[(1, 0.5), (1, 0.4), (99, 1.0), (100, 1.0)]);
         fixture.end_window();
         fixture.log(&[(200, 0.4), (1, 0.0)]);
         let window = fixture.queue.take().unwrap().window();
-        // The oldest made room.
+        // The oldest was dropped.
         let took: Vec<_> = window.requests.iter().map(|request| request.response_time.as_millis()).collect();
         assert_eq!((took, window.requests_missed), (vec![100], 1));
         fixture.queue.settle(ok(), 0);
         let counts = fixture.queue.counts();
         assert_eq!((counts.requests_sent, counts.requests_dropped, counts.requests_waiting), (1, 1, 2));
 
-        let mut fixture = Fixture::new(Settings { max_requests: 0, ..wanted });
+        let mut fixture = Fixture::new(PushSettings { max_requests: 0, ..wanted });
         fixture.log(&[(100, 0.0)]);
-        assert_eq!(fixture.queue.counts(), Counts { exporter: "test".to_owned(), ..Counts::default() });
+        assert_eq!(
+            fixture.queue.counts(),
+            ExporterCounts { exporter: "test".to_owned(), ..ExporterCounts::default() }
+        );
     }
 
     proptest! {
-        /// Whatever fails whenever: each window, each request and each error is sent, dropped or waits, and none twice.
+        /// In any sequence of failures, each window, request and error is sent, dropped or waiting, exactly once.
         #[test]
         fn everything_is_accounted_for(
             steps in prop::collection::vec((0_u8..9, 0_u64..4), 0..80),
@@ -506,7 +459,7 @@ mod tests {
             max_errors in 1_usize..8,
         ) {
             let max_requests = max_errors * 2;
-            let settings = Settings { sample_rate: 1.0, max_requests, ..settings(max_windows, max_errors) };
+            let settings = PushSettings { sample_rate: 1.0, max_requests, ..settings(max_windows, max_errors) };
             let mut fixture = Fixture::new(settings);
             let (mut failed, mut in_windows, mut calls_sent) = (0, 0, 0);
             let (mut calls_skipped, mut errors_skipped, mut requests_skipped) = (0, 0, 0);

@@ -1,59 +1,55 @@
-//! How often a destination is sent to, and what waits for it meanwhile.
+//! How often an exporter sends, and how much waits meanwhile.
 
 use std::time::Duration;
 
 use metrics_core::RecentRequest;
 
-/// How often a destination is sent to, and what waits for it meanwhile. What is out of its range is moved into it.
+/// How often an exporter sends, and how much waits meanwhile. Values out of range are moved to its nearest end.
 ///
 /// ```
-/// let mut settings = metrics_export::push::Settings::default();
+/// let mut settings = metrics_export::push::PushSettings::default();
 /// settings.interval = std::time::Duration::from_secs(60);
 /// settings.max_errors = 100;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Settings {
-    /// From one window to the next; default 10 s. From 10 ms to a day.
+pub struct PushSettings {
+    /// Time between windows; default: 10 s. From 10 ms to a day.
     pub interval: Duration,
-    /// How long one attempt may take; default 10 s. From 10 ms to an hour.
+    /// How long one attempt may take; default: 10 s. From 10 ms to an hour.
     pub timeout: Duration,
-    /// Whether windows end at multiples of the interval by the wall clock (UTC), as those of a fleet should that are added
-    /// up; default: no, so that the instances of a fleet do not all send at one time.
+    /// Whether windows end at multiples of the interval by the wall clock (UTC), so that the windows of several instances can be
+    /// added up; default: no, so that instances do not all send at once.
     pub aligned: bool,
-    /// Windows that wait at most; default 1. From 1 to 10,000.
+    /// The most windows that wait; default: 1. From 1 to 10,000.
     ///
-    /// When there are as many, the next one is merged into the last. With 1, what failed is merged into the next window. With
-    /// 2 or more, a window that was tried once is sent again exactly as it was, as destinations need that know a window which
-    /// they already have by its name.
+    /// Beyond it, the next window is merged into the last. With 1, a window that failed is merged into the next. With 2 or more, a
+    /// window that was tried is sent again unchanged, for destinations that recognise a window which they already have.
     pub max_windows: usize,
-    /// The longest time that waits, all windows together; default 1 hour. What is older is dropped and counted: the oldest windows, and
-    /// where there is but one for all that failed, as by default, that.
+    /// The longest time that waits, all windows together; default: 1 hour. Older windows are dropped and counted. If all failed
+    /// windows were merged into one, as by default, that one is dropped.
     pub max_age: Duration,
-    /// Errors of the error log that wait at most; default 0, none are wanted. The oldest make room, but for those of windows that are to
-    /// be sent again as they were, and are counted.
+    /// The most errors that wait; default: 0, none are wanted. Beyond it the oldest are dropped and counted, except those of windows
+    /// that are sent again unchanged.
     pub max_errors: usize,
-    /// Requests that took at least this long are wanted one by one; default: none.
+    /// Selects single requests that took at least this long; default: none.
     pub slow: Option<Duration>,
-    /// The share of all requests that are wanted one by one, drawn by lot; default 0. From 0 to 1.
+    /// Selects a random sample of all requests, from 0 to 1; default: 0.
     ///
-    /// With [`Settings::slow`] and this, requests get into the registry's request log only if somebody wants them; where nobody
-    /// does, a request costs nothing more.
+    /// The registry logs a request only if some exporter selects it by this or by [`PushSettings::slow`]; if none does, requests
+    /// cost nothing more.
     pub sample_rate: f64,
-    /// Requests of the request log that wait at most; default 1,000. The oldest make room, and are counted. Of no use unless
-    /// some are wanted.
+    /// The most selected requests that wait; default: 1,000. Beyond it the oldest are dropped and counted.
     pub max_requests: usize,
-    /// Whether it tells single statuses apart: where nobody says otherwise, metrics-actix then keeps a histogram for each.
-    /// Default: no.
+    /// Whether single statuses matter: metrics-actix then keeps a histogram for each, unless it is given a registry. Default: no.
     pub exact_statuses: bool,
-    /// The longest pause after an attempt that failed; each further one is twice as long. Default 1 s. From 1 ms to a day.
+    /// The longest pause after the first failure; it doubles with each further one. Default: 1 s. From 1 ms to a day.
     pub first_pause: Duration,
-    /// The longest pause at all; default 60 s. A pause is at random between half and all of it. No shorter than the first one,
-    /// and a day at most.
+    /// The longest pause; default: 60 s. Each pause is random, between half and all of it. From `first_pause` to a day.
     pub max_pause: Duration,
 }
 
-impl Default for Settings {
+impl Default for PushSettings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(10),
@@ -72,18 +68,25 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// Whether it wants this request by itself.
+impl PushSettings {
+    /// Whether the exporter selects this request.
     pub(super) fn wants(&self, request: &RecentRequest) -> bool {
         self.slow.is_some_and(|slow| request.response_time >= slow) || request.randomness < self.sample_rate
     }
 
-    /// Whether it wants any requests by themselves.
+    /// Takes over interval and timeout of these options, if they are set.
+    #[cfg(feature = "_push-http")]
+    pub(crate) fn with_http(self, options: &crate::http::HttpOptions) -> Self {
+        let interval = options.interval.unwrap_or(self.interval);
+        Self { interval, timeout: options.timeout.unwrap_or(self.timeout), ..self }
+    }
+
+    /// Whether the exporter selects any single requests.
     pub fn want_requests(&self) -> bool {
         self.max_requests > 0 && (self.slow.is_some() || share(self.sample_rate) > 0.0)
     }
 
-    /// These settings, each moved to the nearest end of its range.
+    /// Moves each setting to the nearest end of its range.
     pub(super) fn in_range(self) -> Self {
         let (least, day) = (Duration::from_millis(10), Duration::from_secs(86_400));
         let first_pause = self.first_pause.clamp(Duration::from_millis(1), day);
@@ -99,7 +102,7 @@ impl Settings {
     }
 }
 
-/// The nearest share; 0 for what is no number.
+/// The nearest share from 0 to 1; 0 for NaN.
 fn share(rate: f64) -> f64 {
     if rate.is_nan() { 0.0 } else { rate.clamp(0.0, 1.0) }
 }
@@ -109,10 +112,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_are_no_longer_than_a_clock_goes() {
+    fn pauses_are_moved_into_their_range() {
         for pause in [Duration::ZERO, Duration::MAX] {
             let settings =
-                Settings { first_pause: pause, max_pause: pause, ..Settings::default() }.in_range();
+                PushSettings { first_pause: pause, max_pause: pause, ..PushSettings::default() }.in_range();
             let range = Duration::from_millis(1)..=Duration::from_secs(86_400);
             assert!(range.contains(&settings.first_pause) && settings.max_pause >= settings.first_pause);
             assert!(range.contains(&settings.max_pause));
@@ -120,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_from_0_to_1() {
+    fn a_share_is_moved_into_0_to_1() {
         assert_eq!([-1.0, 0.5, 7.0, f64::NAN].map(share), [0.0, 0.5, 1.0, 0.0]);
         let wanted = |rate, slow, max_requests| {
-            Settings { sample_rate: rate, slow, max_requests, ..Settings::default() }.want_requests()
+            PushSettings { sample_rate: rate, slow, max_requests, ..PushSettings::default() }.want_requests()
         };
         assert!(wanted(0.1, None, 1) && wanted(0.0, Some(Duration::ZERO), 1));
         assert!(!wanted(0.0, None, 1) && !wanted(f64::NAN, None, 1) && !wanted(1.0, None, 0));

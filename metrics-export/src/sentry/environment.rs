@@ -1,33 +1,31 @@
 //! Sentry's environment variables.
 
-use super::builder::{BuildError, Builder, SHARE};
+use metrics_core::InvalidSetting;
 
-/// Takes over what the environment says and the builder does not. An empty variable is as one that is not set.
-pub(super) fn apply(
-    builder: &mut Builder,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<(), BuildError> {
-    let get =
-        |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-    if builder.dsn.is_none() {
-        builder.dsn = get("SENTRY_DSN").map(Into::into);
+use super::origin::Origin;
+use crate::environment::Variables;
+use crate::secret::Secret;
+
+/// `SENTRY_DSN`.
+pub(super) fn dsn(variables: &Variables<'_>) -> Option<Secret> {
+    variables.get("SENTRY_DSN").map(Secret::from)
+}
+
+/// `SENTRY_RELEASE` and `SENTRY_ENVIRONMENT`, and the server's name from `HOSTNAME`.
+pub(super) fn origin(variables: &Variables<'_>) -> Origin {
+    Origin {
+        release: variables.get("SENTRY_RELEASE"),
+        environment: variables.get("SENTRY_ENVIRONMENT"),
+        server_name: variables.get("HOSTNAME"),
     }
-    let origin = &mut builder.origin;
-    for (known, name) in [
-        (&mut origin.release, "SENTRY_RELEASE"),
-        (&mut origin.env, "SENTRY_ENVIRONMENT"),
-        (&mut origin.server_name, "HOSTNAME"),
-    ] {
-        if known.is_none() {
-            *known = get(name);
-        }
+}
+
+/// `SENTRY_TRACES_SAMPLE_RATE`.
+pub(super) fn traces_sample_rate(variables: &Variables<'_>) -> Result<Option<f64>, InvalidSetting> {
+    let name = "SENTRY_TRACES_SAMPLE_RATE";
+    let Some(value) = variables.get(name) else { return Ok(None) };
+    match value.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(Some(share)),
+        _ => Err(InvalidSetting::new(name, format!("{value:?}"), "0 to 1")),
     }
-    if builder.traces_sample_rate.is_none()
-        && let Some(value) = get("SENTRY_TRACES_SAMPLE_RATE")
-    {
-        let rate = value.parse();
-        let refused = |_| BuildError::Setting { name: "SENTRY_TRACES_SAMPLE_RATE", value, allowed: SHARE };
-        builder.traces_sample_rate = Some(rate.map_err(refused)?);
-    }
-    Ok(())
 }

@@ -67,7 +67,7 @@ pub(super) fn event(
         timestamp: in_range(error.time),
         server_name: origin.server_name.clone().map(Cow::Owned),
         release: origin.release.clone().map(Cow::Owned),
-        environment: origin.env.clone().map(Cow::Owned),
+        environment: origin.environment.clone().map(Cow::Owned),
         request: request(&error.endpoint),
         contexts: contexts(error.outcome, error.trace.map(|trace| span(trace, error.outcome))),
         exception: vec![exception].into(),
@@ -97,7 +97,7 @@ mod tests {
     fn of(error: &RecentError, left_out: u64) -> Value {
         let origin = Origin {
             release: Some("shop@1.2.3".to_owned()),
-            env: Some("prod".to_owned()),
+            environment: Some("prod".to_owned()),
             server_name: Some("node-1".to_owned()),
         };
         serde_json::to_value(event(&origin, error, Fingerprint::of(error), left_out)).unwrap()

@@ -5,11 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use metrics_core::{Outcome, RecentError, RecentRequest, Snapshot};
+use metrics_core::{InvalidSetting, Outcome, RecentError, RecentRequest, Snapshot};
 use sentry_types::protocol::v7::client_report::{Category, Reason};
 use sentry_types::protocol::v7::{Envelope, EnvelopeHeaders, EnvelopeItem};
 
-use super::builder::Builder;
 use super::discards::{Discards, loss};
 use super::event::{Fingerprint, event};
 use super::limiter::Limiter;
@@ -18,8 +17,10 @@ use super::rate_limits::RateLimits;
 use super::request::{in_range, sdk};
 use super::sessions;
 use super::transaction::{sampling, transaction};
-use crate::http::Client;
-use crate::push::{Accepted, Exporter, Failed, Secret, Settings, Window, checked, gzipped};
+use crate::http::{Client, gzipped};
+use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, checked};
+use crate::secret::Secret;
+use crate::service::Service;
 
 const ENVELOPE: &str = "application/x-sentry-envelope";
 
@@ -30,10 +31,11 @@ const MIN_PACKED: usize = 1_024;
 #[derive(Debug)]
 pub struct Sentry {
     pub(super) client: Client,
+    pub(super) gzip: bool,
     /// The DSN's, which Sentry wants to see again with a transaction.
     pub(super) key: Secret,
     pub(super) origin: Origin,
-    pub(super) settings: Settings,
+    pub(super) settings: PushSettings,
     /// At most so many in a window.
     pub(super) max_events: usize,
     pub(super) client_errors: bool,
@@ -47,7 +49,7 @@ pub struct Sentry {
     pub(super) attempt: Attempt,
 }
 
-/// The window that is being sent. It comes again as it was, since [`Settings::max_windows`] is above 1.
+/// The window that is being sent. It comes again as it was, since [`PushSettings::max_windows`] is above 1.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     /// The end of the window; `None` when there is none.
@@ -69,11 +71,6 @@ enum Sent {
 }
 
 impl Sentry {
-    /// Begins an exporter.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     /// Begins with a window, or goes on with it.
     fn begin(&mut self, window: &Window) {
         if self.attempt.until.as_ref().is_some_and(|until| Arc::ptr_eq(until, &window.total)) {
@@ -186,7 +183,7 @@ impl Sentry {
         let (category, _) = loss(&item);
         let left = deadline.saturating_duration_since(Instant::now());
         let envelope = self.envelope(item);
-        let posted = if envelope.len() < MIN_PACKED {
+        let posted = if envelope.len() < MIN_PACKED || !self.gzip {
             self.client.post(ENVELOPE, None, &envelope, left)
         } else {
             self.client.post(ENVELOPE, Some("gzip"), &gzipped(&envelope), left)
@@ -228,8 +225,12 @@ impl Exporter for Sentry {
         "sentry"
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> PushSettings {
         self.settings.clone()
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        self.origin.fill(service)
     }
 
     fn is_idle(&mut self, window: &Window) -> bool {

@@ -1,12 +1,52 @@
 //! Who sends.
 
+use metrics_core::InvalidSetting;
+
+use crate::service::Service;
+
+/// The longest release and the longest environment that Sentry accepts, in characters.
+const MAX_RELEASE: usize = 200;
+const MAX_ENVIRONMENT: usize = 64;
+
 /// What all that is sent has in common.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Origin {
     pub(super) release: Option<String>,
-    /// Sentry takes `production` for none.
-    pub(super) env: Option<String>,
+    /// Sentry uses `production` if there is none.
+    pub(super) environment: Option<String>,
     pub(super) server_name: Option<String>,
+}
+
+impl Origin {
+    /// Fills what neither the builder nor Sentry's variables set. An instance's name wins over that of its host.
+    pub(super) fn fill(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        let of_version = || service.version.as_ref().map(|version| format!("{}@{version}", service.name));
+        self.release = self.release.take().or_else(of_version);
+        self.environment = self.environment.take().or_else(|| service.environment.clone());
+        self.server_name = service.instance.clone().or(self.server_name.take());
+        self.check()
+    }
+
+    /// Checks that Sentry accepts release and environment.
+    pub(super) fn check(&self) -> Result<(), InvalidSetting> {
+        let (release, environment) = (&self.release, &self.environment);
+        if let Some(release) = release.as_ref().filter(|name| !is_name(name, MAX_RELEASE, "latest")) {
+            let allowed = "1 to 200 characters without / \\ and control characters, but not . .. latest";
+            return Err(InvalidSetting::new("release", format!("{release:?}"), allowed));
+        }
+        if let Some(name) = environment.as_ref().filter(|name| !is_name(name, MAX_ENVIRONMENT, "none")) {
+            let allowed = "1 to 64 characters without / \\ and control characters, but not . .. none";
+            return Err(InvalidSetting::new("environment", format!("{name:?}"), allowed));
+        }
+        Ok(())
+    }
+}
+
+/// Whether Sentry accepts a text of up to `longest` characters as the name of a release or an environment. One word is reserved.
+fn is_name(text: &str, longest: usize, reserved: &str) -> bool {
+    let is_reserved = [".", "..", reserved].iter().any(|word| text.eq_ignore_ascii_case(word));
+    let is_allowed = |c: char| !c.is_control() && !matches!(c, '/' | '\\');
+    !is_reserved && (1..=longest).contains(&text.chars().count()) && text.chars().all(is_allowed)
 }
 
 /// What Sentry is told of the sender.

@@ -23,7 +23,7 @@ pub(super) fn of(origin: &Origin, figures: &Snapshot) -> Option<SessionAggregate
     let aggregates: Vec<_> = counts.items(minute(figures.since())).collect();
     let attributes = SessionAttributes {
         release: Cow::Owned(release),
-        environment: origin.env.clone().map(Cow::Owned),
+        environment: origin.environment.clone().map(Cow::Owned),
         ip_address: None,
         user_agent: None,
     };
@@ -71,7 +71,11 @@ mod tests {
     use super::*;
 
     fn origin(release: Option<&str>) -> Origin {
-        Origin { release: release.map(str::to_owned), env: Some("prod".to_owned()), server_name: None }
+        Origin {
+            release: release.map(str::to_owned),
+            environment: Some("prod".to_owned()),
+            server_name: None,
+        }
     }
 
     fn registry() -> Registry {

@@ -15,7 +15,7 @@ pub(super) fn transaction(origin: &Origin, recent: &RecentRequest) -> Transactio
     Transaction {
         name: Some(name(&place(endpoint))),
         release: origin.release.clone().map(Cow::Owned),
-        environment: origin.env.clone().map(Cow::Owned),
+        environment: origin.environment.clone().map(Cow::Owned),
         tags: tags(endpoint, outcome),
         sdk: Some(Cow::Owned(sdk())),
         // What Sentry calls compiled programs: it knows no Rust.
@@ -75,7 +75,7 @@ mod tests {
     fn of(recent: &RecentRequest) -> Value {
         let origin = Origin {
             release: Some("shop@1.2.3".to_owned()),
-            env: Some("prod".to_owned()),
+            environment: Some("prod".to_owned()),
             server_name: Some("node-1".to_owned()),
         };
         let transaction = transaction(&origin, recent);

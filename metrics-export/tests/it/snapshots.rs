@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use metrics_core::{Granularity, Outcome, Registry, Snapshot};
 use metrics_export::prometheus::Resources;
-use metrics_export::push::Counts;
+use metrics_export::push::ExporterCounts;
 use proptest::prelude::*;
 
 /// The calls of one endpoint: outcome and nanoseconds.
@@ -112,8 +112,8 @@ pub(crate) fn resources() -> Resources {
 }
 
 /// Two exporters; the second one has never succeeded.
-pub(crate) fn exporters() -> Vec<Counts> {
-    let works = Counts {
+pub(crate) fn exporters() -> Vec<ExporterCounts> {
+    let works = ExporterCounts {
         exporter: "otlp".to_owned(),
         windows: 19,
         windows_sent: 9,
@@ -136,6 +136,6 @@ pub(crate) fn exporters() -> Vec<Counts> {
         last_error: None,
         last_sent: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)),
     };
-    let failing = Counts { exporter: "a \"b\"".to_owned(), failing: 4, ..Counts::default() };
+    let failing = ExporterCounts { exporter: "a \"b\"".to_owned(), failing: 4, ..ExporterCounts::default() };
     vec![works, failing]
 }

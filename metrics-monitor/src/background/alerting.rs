@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics_core::History;
+#[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
+use metrics_core::InvalidSetting;
 use metrics_core::alert::{Alert, Alerts, Moment, Rule};
 use metrics_export::Service;
 use metrics_export::alert::{Delivery, Destination};
@@ -69,20 +71,21 @@ impl Builder {
     }
 
     /// Has notices of alerts posted to this `http` URL as a [webhook](metrics_export::alert::Webhook), such as Slack takes;
-    /// default: they go nowhere. There is no TLS without the feature `tls`: post to a proxy near by.
+    /// default: they go nowhere. An `https` URL needs the feature `tls`. For a timeout, headers or a proxy, pass a
+    /// [`Webhook::with_http`](metrics_export::alert::Webhook::with_http) to [`Builder::alert_destination`].
     #[cfg(feature = "alert-webhook")]
-    pub fn alert_webhook(mut self, url: impl Into<String>) -> Self {
+    pub fn alert_webhook(mut self, url: impl AsRef<str>) -> Self {
         let webhook = metrics_export::alert::Webhook::new(url);
-        self.alerts.add("alert_webhook", webhook.map_err(|error| error.to_string()));
+        self.alerts.add(webhook);
         self
     }
 
     /// Has alerts posted to the [Alertmanager](metrics_export::alert::Alertmanager) at this `http` URL, such as
     /// `http://127.0.0.1:9093`; default: they go nowhere.
     #[cfg(feature = "alertmanager")]
-    pub fn alertmanager(mut self, url: impl Into<String>) -> Self {
+    pub fn alertmanager(mut self, url: impl AsRef<str>) -> Self {
         let alertmanager = metrics_export::alert::Alertmanager::new(url);
-        self.alerts.add("alertmanager", alertmanager.map_err(|error| error.to_string()));
+        self.alerts.add(alertmanager);
         self
     }
 
@@ -94,12 +97,12 @@ impl Builder {
 }
 
 impl Settings {
-    /// Adds a destination, or the error that `field` was given a URL that it cannot post to.
+    /// Adds a destination, or why it was not built.
     #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-    fn add(&mut self, field: &'static str, destination: Result<impl Destination, String>) {
+    fn add(&mut self, destination: Result<impl Destination, InvalidSetting>) {
         match destination {
             Ok(destination) => self.destinations.push(Box::new(destination)),
-            Err(reason) => self.refuse(BuildError::AlertUrl { field, reason }),
+            Err(error) => self.refuse(error.into()),
         }
     }
 
@@ -213,11 +216,14 @@ mod tests {
     #[test]
     fn a_url_that_nothing_can_be_sent_to_is_refused_and_not_repeated() {
         let error = refused(|b| b.alert_webhook("ftp://hooks.example.com/hunter2"));
-        assert!(error.starts_with("alert_webhook: the URL is refused: it does not begin with"), "{error}");
+        assert!(error.starts_with("alert_webhook: the URL does not begin with http://; "), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
         #[cfg(not(feature = "tls"))]
-        assert!(refused(|b| b.alert_webhook("https://example.com/")).contains("there is no TLS here"));
+        assert_eq!(
+            refused(|b| b.alert_webhook("https://example.com/")),
+            "alert_webhook: `https` needs the cargo feature `tls`, or an `http` proxy"
+        );
         let error = refused(|b| b.alertmanager("127.0.0.1:9093"));
-        assert!(error.starts_with("alertmanager: the URL is refused: "), "{error}");
+        assert!(error.starts_with("alertmanager: the URL "), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics_core::Registry;
 use metrics_export::Service;
 use metrics_export::json::ExportersBody;
-use metrics_export::push::{Counts, Engine, Exporter};
+use metrics_export::push::{Engine, Exporter, ExporterCounts};
 
 use crate::answer;
 use crate::builder::{BuildError, Builder, Metrics};
@@ -49,7 +49,7 @@ impl Builder {
 
 impl Metrics {
     /// What became of what was to be sent, destination by destination.
-    pub fn exporters(&self) -> Vec<Counts> {
+    pub fn exporters(&self) -> Vec<ExporterCounts> {
         self.shared.exporting.counts()
     }
 }

@@ -1,16 +1,16 @@
-// The service's own metrics: what each is, and its trend.
+// The service's own metrics: the figures of each, and its trend.
 
 import { LineChart } from "./charts.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { count, duration, percent, plain } from "./format.js";
 import { say } from "./words.js";
 
-/** The most metrics that have a chart; the figures of the others are there all the same. */
+/** The maximum number of metrics with a chart; the others show their figures only. */
 const MAX_CHARTS = 24;
 
 const always = () => true;
 
-/** How each kind shows: its figure, what is beside it, and its chart. */
+/** How each kind is shown: its main figure, the others, and its chart. */
 const kinds = {
   counter: {
     figures: ({ value, per_second }) => [count(value), say("per_minute", plain(per_second * 60))],
@@ -63,12 +63,12 @@ const kinds = {
 const kindOf = ({ kind }) => kinds[kind] ?? kinds.gauge;
 
 export class Business {
-  /** By the metric's name. */
+  /** Charts by the metric's name. */
   #charts = new Map();
   #panel = byId("business");
   #grid = byId("business").querySelector(".grid");
 
-  /** The names of the metrics that have a chart. */
+  /** The names of the metrics with a chart. */
   get names() {
     return [...this.#charts.keys()];
   }
@@ -92,7 +92,7 @@ export class Business {
     });
   }
 
-  /** Shows the trend of one of them. */
+  /** Shows the trend of a metric. */
   setTrend(name, points) {
     const known = this.#charts.get(name);
     if (!known) return;
@@ -100,7 +100,7 @@ export class Business {
     known.chart.set(points);
   }
 
-  /** Forgets the trends, for another window. */
+  /** Clears the trends, for another window. */
   clear() {
     for (const { chart } of this.#charts.values()) {
       chart.loaded = false;

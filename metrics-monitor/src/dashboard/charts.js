@@ -1,4 +1,4 @@
-// Charts on canvas: their frame, lines and sparklines. Time goes from left to right, the same in all of them.
+// Charts on canvas: frame, lines and sparklines. All share one time axis.
 
 import { make, setText } from "./dom.js";
 import { tick, time } from "./format.js";
@@ -7,18 +7,18 @@ import { say } from "./words.js";
 
 const EDGE = { left: 54, right: 12, top: 12, bottom: 24 };
 
-/** What the charts have in common: the span of time, when the figures were reset, and where the pointer is. */
+/** What all charts share: the time span, the resets, and the time under the pointer. */
 const shared = { from: 0, to: 1, resets: [], at: null };
 const charts = new Set();
 let drawing = 0;
 
-/** Shows a span of time, in milliseconds. */
+/** Shows a time span, in milliseconds. */
 export function showTime(from, to) {
   Object.assign(shared, { from, to });
   redraw();
 }
 
-/** Marks these moments, in milliseconds, at which the figures were reset. */
+/** Marks the resets, in milliseconds. */
 export function showResets(resets) {
   shared.resets = resets;
   redraw();
@@ -44,7 +44,7 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-/** Sizes a canvas for the screen, and gives its context and its size in CSS pixels. */
+/** Fits a canvas to the screen. Returns its context, and its size in CSS pixels. */
 function prepared(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const ratio = devicePixelRatio || 1;
@@ -56,7 +56,7 @@ function prepared(canvas) {
   return { context, width, height };
 }
 
-/** A chart in its frame: axes, the pointer's line and tooltip. Others say what is in it. */
+/** The frame of a chart: axes, pointer line and tooltip. Subclasses draw the content. */
 export class Chart {
   points = [];
 
@@ -76,14 +76,14 @@ export class Chart {
     this.canvas.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** Ends it; its elements are gone, or go. */
+  /** Stops drawing. The caller removes the elements. */
   remove() {
     charts.delete(this);
     this.resized.disconnect();
     if (this.pointed) this.#leave();
   }
 
-  /** Shows these points; each spans `start` to `end`, in milliseconds. */
+  /** Shows these points. Each spans `start` to `end`, in milliseconds. */
   set(points) {
     this.points = points;
     this.host.dataset.points = points.length;
@@ -108,7 +108,7 @@ export class Chart {
     redraw();
   }
 
-  /** The arrow keys walk from point to point. */
+  /** Moves from point to point with the arrow keys. */
   #key(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (event.key === "Escape") this.#leave();
@@ -207,7 +207,7 @@ export class Chart {
       context.stroke();
     }
     context.setLineDash([]);
-    // The name of the last one only: they can be close to each other.
+    // Only the last one is labelled, since resets can be close together.
     if (resets.length) {
       const name = say("reset");
       const at = x(resets.at(-1)) + 4;
@@ -235,8 +235,9 @@ export class Chart {
 }
 
 /**
- * Lines over time. `series` are `{ name, colour, value, area, dashed }`, `limits` are `{ name, value }`; `least` and
- * `most` are how far a linear axis goes, `unit` says in what its values are round, and `log` asks for decades instead. A value that is null is a gap.
+ * Lines over time. `series` are `{ name, colour, value, area, dashed }`, `limits` are `{ name, value }`. A linear axis
+ * ends between `least` and `most`, with values that are round in `unit`; `log` selects a logarithmic axis. A null value
+ * is a gap.
  */
 export class LineChart extends Chart {
   constructor(host, title, { series, format, limits = [], least = 1, most = Infinity, unit = () => 1, log = false, counts = (point) => point.total_calls > 0 }) {
@@ -259,7 +260,7 @@ export class LineChart extends Chart {
       return linearScale(wanted, this.unit(wanted));
     }
     const low = known.length ? Math.min(...known) : this.least / 1_000;
-    // A limit is drawn when it is in sight.
+    // A limit extends the axis if it is not far above the values.
     const near = this.limits.map(({ value }) => value).filter((value) => value <= top * 20);
     return logScale(Math.max(low, top / 1e6), Math.max(top, ...near));
   }
@@ -272,7 +273,7 @@ export class LineChart extends Chart {
       context.setLineDash(dashed ? [4, 3] : []);
       for (const run of runs(points, value)) {
         context.beginPath();
-        // One point by itself is a short dash.
+        // A single point becomes a short dash.
         if (run.length === 1) context.moveTo(Math.min(x(run[0].start), x(run[0].end) - 3), y(value(run[0])));
         run.forEach((point) => context.lineTo(x(point.end), y(value(point))));
         context.stroke();
@@ -311,7 +312,7 @@ export class LineChart extends Chart {
   }
 }
 
-/** Points without a gap between them. */
+/** Splits points into runs without a gap. */
 function runs(points, value) {
   const found = [];
   let last = null;
@@ -328,7 +329,7 @@ function runs(points, value) {
   return found;
 }
 
-/** A small chart of values over the shared span of time. */
+/** Draws a small chart of requests per second, with marks for server errors. */
 export function sparkline(canvas, points) {
   const { context, width, height } = prepared(canvas);
   if (points.length === 0 || width === 0) return;

@@ -1,8 +1,8 @@
-// Elements, made and changed without ever reading text as markup.
+// Creates and changes elements. Text is never parsed as markup.
 
 export const byId = (id) => document.getElementById(id);
 
-/** An element with these attributes and children; strings among them become text. */
+/** Creates an element with these attributes and children; strings become text nodes. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -12,19 +12,19 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Sets an element's text, if it is another one. */
+/** Sets an element's text if it differs. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 /**
- * Makes `parent` hold one element for each item, in their order. Elements are kept by key, so that focus and scrolling
- * stay where they are; `fill` writes an item into its element. Of items with the same key the first is shown.
+ * Makes `parent` hold one element for each item, in order. Elements are reused by key, so that focus and scroll
+ * position stay; `fill` writes an item into its element. Among items with the same key, only the first is shown.
  */
 export function keyed(parent, items, key, create, fill) {
   const old = new Map();
   for (const element of [...parent.children]) {
-    // One of each: what something else put there is no reason to keep two.
+    // One element for each key: remove duplicates that other code added.
     if (old.has(element.dataset.key)) element.remove();
     else old.set(element.dataset.key, element);
   }
@@ -33,7 +33,7 @@ export function keyed(parent, items, key, create, fill) {
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);
-    // The second of two items with one key would take the first one's element away again.
+    // A second item with the same key would take the element of the first one.
     if (shown.has(name)) continue;
     shown.add(name);
     let element = old.get(name);

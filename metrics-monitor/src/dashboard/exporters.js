@@ -1,4 +1,4 @@
-// What became of what was to be sent to other places.
+// The table of exporters.
 
 import { byId, keyed, make, setText } from "./dom.js";
 import { count, time } from "./format.js";
@@ -14,7 +14,7 @@ const columns = [
   { name: "lost", value: (exporter) => count(lost(exporter)) },
 ];
 
-/** Entries of logs, documents and the like that never arrived. */
+/** The number of errors, captured requests, documents and the like that never arrived. */
 function lost({ errors, requests, rejected }) {
   return errors.dropped + errors.missed + requests.dropped + requests.missed + rejected;
 }
@@ -24,7 +24,7 @@ function condition({ failing, last_error: why, last_sent: sent }) {
   return why ?? say(sent ? "works" : "nothing_sent");
 }
 
-/** The table of destinations; hidden where there are none. */
+/** Shows the table of exporters, or hides it if there are none. */
 export function showExporters({ exporters }) {
   const panel = byId("exporters");
   panel.hidden = exporters.length === 0;

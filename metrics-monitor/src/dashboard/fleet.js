@@ -1,14 +1,14 @@
-// All instances of the service as one.
+// The fleet: all instances of the service together.
 
 import { byId, keyed, make, setText } from "./dom.js";
 import { count, duration, time } from "./format.js";
 import { get } from "./server.js";
 import { say } from "./words.js";
 
-/** The windows that there are of a fleet. */
+/** The windows that a fleet has. */
 export const FLEET_WINDOWS = ["1m", "5m", "1h", "reset"];
 
-/** The most instances that the table shows: those that wrote last. */
+/** The maximum number of instances in the table: those with the latest reports. */
 const MAX_ROWS = 200;
 
 const columns = [
@@ -22,15 +22,15 @@ const columns = [
 ];
 
 /**
- * What is known of the fleet in a window: `summary`, `routes`, `instances`, and since the reset `errors`, the last ones, and
- * `consumers`; `null` where there is no fleet.
+ * Loads the fleet's `summary`, `routes` and `instances` in a window, and its latest `errors` and its `consumers` since
+ * the reset. Returns `null` if there is no fleet.
  */
 export async function loadFleet(window) {
   const [summary, routes, instances, all, consumers] = await Promise.all([
     get(`fleet/summary?window=${window}`),
     get(`fleet/routes?window=${window}`),
     get("fleet/instances"),
-    // Only reports of all since the reset have them; the instances are read from these, too.
+    // Only reports since the reset have errors and consumers; the instances come from these reports, too.
     get("fleet/summary?window=reset"),
     get("fleet/consumers?window=reset&top=10"),
   ]);
@@ -38,7 +38,7 @@ export async function loadFleet(window) {
   return known && { summary, routes, instances, errors: all.recent_errors, consumers };
 }
 
-/** Whose figures these are. Of what is not there, the first that is missing says why. */
+/** Says which instances the figures cover. If an answer is stale, it gives the reason of the first one. */
 function note({ summary, routes, instances }) {
   const stale = [summary, routes, instances].find((answer) => answer.stale);
   if (stale) return say("fleet_stale", time(Date.parse(stale.stale_since)), stale.stale_reason);
@@ -51,7 +51,7 @@ function note({ summary, routes, instances }) {
 
 const classOf = ({ text, wide }) => [wide && "wide", text && "text"].filter(Boolean).join(" ") || undefined;
 
-/** Shows whose figures they are, and the instances: those known last, while there is no answer. */
+/** Shows which instances the figures cover, and the instances: the last known ones while the fleet is stale. */
 export function showFleet(fleet) {
   const panel = byId("fleet");
   const text = fleet ? note(fleet) : say("waiting");

@@ -1,10 +1,10 @@
-// Figures as people read them.
+// Formats figures for people.
 
 import { language } from "./words.js";
 
 const made = new Map();
 
-/** A formatter of this kind, made once for each language. */
+/** Returns a formatter of this kind, cached by language. */
 function formatter(kind, options) {
   const key = `${language}${JSON.stringify(options)}`;
   if (!made.has(key)) made.set(key, new kind(language, options));
@@ -15,7 +15,7 @@ function number(value, options) {
   return formatter(Intl.NumberFormat, options).format(value);
 }
 
-/** Three significant digits, but never fewer than the whole number has. */
+/** Three significant digits, or all digits of the integer part if there are more. */
 function short(value) {
   return Math.abs(value) >= 100
     ? number(value, { maximumFractionDigits: 0 })
@@ -55,7 +55,7 @@ export function bytes(value) {
   return `${short(value / unit)} ${name}`;
 }
 
-/** The time of day of a moment in milliseconds; with the day, if it is another one. */
+/** The time of day of a moment in milliseconds, with the date if it is not today. */
 export function time(millis, withSeconds = true) {
   const today = new Date(millis).toDateString() === new Date().toDateString();
   const parts = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
@@ -64,7 +64,7 @@ export function time(millis, withSeconds = true) {
   return formatter(Intl.DateTimeFormat, parts).format(millis);
 }
 
-/** A time of day for an axis. */
+/** The time of day for a tick of an axis. */
 export function tick(millis, withSeconds) {
   const parts = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   if (withSeconds) parts.second = "2-digit";

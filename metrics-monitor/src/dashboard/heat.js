@@ -1,4 +1,4 @@
-// A heat map: how durations are distributed, over time.
+// A heat map: the distribution of durations over time.
 
 import { Chart, colour } from "./charts.js";
 import { make } from "./dom.js";
@@ -6,7 +6,7 @@ import { duration } from "./format.js";
 import { logScale } from "./scales.js";
 import { say } from "./words.js";
 
-/** How many requests took how long, over time. */
+/** The number of requests by duration, over time. */
 export class HeatMap extends Chart {
   constructor(host, title) {
     super(host, title);
@@ -40,7 +40,7 @@ export class HeatMap extends Chart {
       const left = Math.round(x(point.start));
       const wide = Math.max(1, Math.round(x(point.end)) - left);
       for (const [end, count] of point.latencies) {
-        // Counts differ by powers of ten, and a single slow request is to be seen.
+        // Logarithmic, since counts differ by powers of ten and a single slow request must be visible.
         const part = 0.15 + 0.85 * (Math.log1p(density(point, count)) / Math.log1p(most));
         const top = Math.round(y(end));
         context.fillStyle = mixed(stops, part);

@@ -1,15 +1,15 @@
-// From which value on figures are too high: the thresholds of the alerts' rules.
+// The limits of figures: the thresholds of the alert rules.
 
 import { duration, percent, plain } from "./format.js";
 import { say } from "./words.js";
 
-/** The lowest threshold of each metric that a rule for the whole service has: seconds, per cent or calls. */
+/** The lowest threshold of each metric among the rules for the whole service: in seconds, per cent or calls. */
 export const limits = {};
 
-/** The metrics that are too high at their limit already. */
+/** The metrics that exceed their limit by reaching it. */
 const inclusive = new Set();
 
-/** Takes the rules over. Says whether that changed a limit. */
+/** Sets the limits from the rules. Returns whether a limit changed. */
 export function setLimits(rules) {
   const now = {};
   for (const { metric, comparison, threshold, scope } of rules) {
@@ -31,17 +31,17 @@ const named = {
   error_rate: percent, client_error_rate: percent, server_error_rate: percent, requests_per_second: plain,
 };
 
-/** Those of these metrics that have a limit, as charts draw them. */
+/** Returns the limits of these metrics for a chart. */
 export function limitsOf(...metrics) {
   return metrics.filter((metric) => metric in limits).map((metric) => ({ name: metric, value: limits[metric] }));
 }
 
-/** The same as text; empty if there are none. */
+/** Returns the limits of these metrics as text; empty if there are none. */
 export function limitsText(...metrics) {
   const texts = limitsOf(...metrics).map(({ name, value }) => `${say(name)} ${named[name](value)}`);
   return texts.length ? say("limits", texts.join(", ")) : "";
 }
 
-/** Whether a metric is over its limit. */
+/** Whether a metric exceeds its limit. */
 export const isOver = (metric, value) =>
   metric in limits && (value > limits[metric] || (inclusive.has(metric) && value === limits[metric]));

@@ -1,4 +1,4 @@
-// The page: what is chosen, what is known, and when it is asked for.
+// The page: what the user chose, the data, and when it is requested.
 
 import { Business } from "./business.js";
 import { LineChart, redraw, showResets, showTime } from "./charts.js";
@@ -14,22 +14,22 @@ import { language, languages, say, setLanguage } from "./words.js";
 
 const WINDOWS = { "1m": 60, "5m": 300, "1h": 3_600, "24h": 86_400, reset: null };
 
-/** The time between two looks at tables and lists, and at charts that do not grow with each event, in milliseconds. */
+/** Refresh intervals in milliseconds: of tables and lists, and of charts that do not grow with each event. */
 const [LISTS, TRENDS] = [3_000, 10_000];
 
-/** After so many milliseconds without an event the figures are called stale. */
+/** The figures are stale after this many milliseconds without an event. */
 const STALE = 3_000;
 
 const address = new URLSearchParams(location.hash.slice(1));
 const state = {
-  /** Whose figures are shown: those of this instance, or of the fleet. */
+  /** Which figures are shown: those of this instance, or of the fleet. */
   scope: address.get("scope") === "fleet" ? "fleet" : "instance",
-  /** What is known of the fleet. */
+  /** The data of the fleet. */
   fleet: null,
   window: Object.hasOwn(WINDOWS, address.get("window")) ? address.get("window") : "5m",
   route: address.has("route") ? { method: address.get("method") ?? "GET", route: address.get("route") } : null,
   paused: false,
-  /** How the connection is: connecting, live, stale, paused, locked or busy. */
+  /** The state of the connection: connecting, live, stale, paused, locked or busy. */
   connection: "connecting",
   heard: 0,
   endpoints: [],
@@ -117,11 +117,11 @@ const table = new RoutesTable((route) => choose({ route: isChosen(route) ? null 
 
 const isChosen = (route) => state.route !== null && nameOf(route) === nameOf(state.route);
 
-// What is asked for.
+// Requests.
 
 const query = (of) => new URLSearchParams(of).toString();
 
-/** Points with their span, in milliseconds. */
+/** Adds the span of each point, in milliseconds. */
 function spans(points) {
   return points.map((point) => {
     const end = Date.parse(point.time);
@@ -129,7 +129,7 @@ function spans(points) {
   });
 }
 
-/** The charts grow with each event, unless their steps are longer, or of one endpoint. */
+/** Whether the charts grow with each event: not if their steps are longer, or show one endpoint. */
 const grows = () => state.step === "1s" && state.route === null;
 
 let asked = 0;
@@ -138,7 +138,7 @@ async function loadTrend() {
   const mine = ++asked;
   const of = state.route ? { window: state.window, ...state.route } : { window: state.window };
   const trend = await get(`history?${query(of)}`);
-  // Something else was chosen meanwhile.
+  // The user chose something else meanwhile.
   if (mine !== asked || !trend) return;
   state.step = trend.step;
   state.points = spans(trend.points);
@@ -149,13 +149,13 @@ async function loadTrend() {
   show();
 }
 
-/** Adds the newest second to the charts. Says whether there are some missing before it. */
+/** Adds the newest second to the charts. Returns whether seconds before it are missing. */
 function grow(point) {
   if (!grows()) return false;
   const [newest] = spans([point]);
-  // The server's clock was put back. What came after what is for the server to say.
+  // The server's clock was set back, so only the server knows the order: reload.
   if (state.points.length && state.points.at(-1).start >= newest.end) return true;
-  // The same second, seen again with more in it, takes its own place.
+  // A newer version of the same second replaces it.
   while (state.points.length && state.points.at(-1).end > newest.start + newest.seconds * 500) state.points.pop();
   const missing = state.points.length > 0 && newest.start - state.points.at(-1).end > 500;
   state.points.push(newest);
@@ -164,12 +164,12 @@ function grow(point) {
 
 const ofFleet = () => state.scope === "fleet";
 
-/** The fleet has fewer windows. */
+/** Switches to a window that the fleet has, if necessary. */
 function fitWindow() {
   if (ofFleet() && !FLEET_WINDOWS.includes(state.window)) state.window = "1h";
 }
 
-/** What is only there of one instance. */
+/** Runs a task only while the page shows one instance. */
 const alone = (task) => async () => {
   if (!ofFleet()) await task();
 };
@@ -178,7 +178,7 @@ async function refreshFleet() {
   const { window } = state;
   const fleet = await loadFleet(window);
   if (window !== state.window || !ofFleet()) return;
-  // The service was started again without one.
+  // The service was restarted without a fleet.
   if (!fleet) return choose({ scope: "instance" });
   state.fleet = fleet;
   state.routes = fleet.routes.routes;
@@ -229,7 +229,7 @@ async function loadResources() {
   else if (window === state.window) showResources(data);
 }
 
-/** The trends of the service's own metrics, one after the other. */
+/** Loads the trends of the service's own metrics, one after the other. */
 async function loadBusiness() {
   const { window } = state;
   for (const metric of business.names) {
@@ -248,7 +248,7 @@ function showResources({ points }) {
   }
 }
 
-/** The sparklines of the endpoints that are on the screen, one after the other. */
+/** Loads the sparklines of the endpoints on the screen, one after the other. */
 async function loadSparklines() {
   for (const { method, route } of table.visible().slice(0, 40)) {
     const { window } = state;
@@ -260,7 +260,7 @@ async function loadSparklines() {
 
 const active = () => !state.paused && !document.hidden && state.connection !== "locked";
 
-/** Does something again and again while the page is looked at, and at once when it is asked to. */
+/** Returns a function that runs a task now, and again every `every` milliseconds while the page is visible. */
 function repeat(every, task) {
   let timer;
   let running = false;
@@ -273,7 +273,7 @@ function repeat(every, task) {
     try {
       if (active() && state.connection === "live") await task();
     } catch (error) {
-      // Everything else is tried again; the connection says whether the service is there.
+      // Other errors are retried; the connection shows whether the service is reachable.
       if (error instanceof Locked) lock();
     }
     running = false;
@@ -291,12 +291,12 @@ const refreshSparklines = repeat(TRENDS, alone(loadSparklines));
 const refreshResources = repeat(TRENDS, alone(loadResources));
 const refreshBusiness = repeat(TRENDS, alone(loadBusiness));
 
-/** When everything was asked for. */
+/** When everything was last requested. */
 let refreshed = -Infinity;
 
 function refresh() {
   state.step = null;
-  // While nobody looks, nothing is.
+  // While the page is hidden, nothing is requested.
   refreshed = active() && state.connection === "live" ? performance.now() : -Infinity;
   refreshTrend();
   refreshLists();
@@ -305,19 +305,19 @@ function refresh() {
   refreshBusiness();
 }
 
-// What is shown.
+// Display.
 
 function show() {
   const now = state.figures ? Date.parse(state.figures.time) : Date.now();
   const oldest = state.points[0]?.start ?? now;
   const length = 1_000 * (WINDOWS[state.window] ?? state.figures?.window_seconds ?? 60);
   state.points = state.points.filter((point) => point.end > now - length);
-  // As long as there is little to see, it gets all the room.
+  // While there are few points, they fill the whole chart.
   showTime(Math.min(Math.max(now - length, oldest), now - Math.min(length, 30_000)), now);
   for (const chart of Object.values(charts)) chart.set(state.points);
 }
 
-/** The figures of an endpoint that was not called: those that endpoints have are 0. */
+/** The figures of an endpoint without calls: all 0. */
 const nothing = new Proxy({}, { get: (_, name) => (["point", "open_streams"].includes(name) ? undefined : 0) });
 
 function showFigures() {
@@ -331,7 +331,7 @@ function showConnection() {
   let { connection } = state;
   if (state.paused) connection = "paused";
   else if ((connection === "live" || connection === "connecting") && state.heard && age > STALE) connection = "stale";
-  // In steps later on, for who listens to the page is told of each.
+  // In steps of 10 s from 10 s on, since screen readers announce each change.
   const text = say(connection, age < 10_000 ? Math.round(age / 1_000) : 10 * Math.floor(age / 10_000));
   setText(byId("state"), text);
   byId("state").dataset.state = connection;
@@ -356,7 +356,7 @@ function showWords() {
   redraw();
 }
 
-/** What is too high is drawn into the charts, and named. */
+/** Draws the limits into the charts and names them. */
 function showLimits() {
   charts.latency.limits = limitsOf("p99", "p95", "p50", "average");
   charts.errors.limits = limitsOf("error_rate", "client_error_rate", "server_error_rate");
@@ -385,9 +385,9 @@ function showFilter() {
   setText(byId("filtered"), state.route ? nameOf(state.route) : "");
 }
 
-// What is chosen.
+// Choices.
 
-/** Changes what is chosen, and keeps it in the address. */
+/** Changes the choice, and stores it in the address. */
 function choose(change) {
   const { window, scope } = state;
   Object.assign(state, change);
@@ -448,7 +448,7 @@ byId("pause").addEventListener("click", () => {
 });
 
 document.addEventListener("visibilitychange", () => {
-  // Nobody looks: leave the connection to somebody else.
+  // The page is hidden: free the connection for another viewer.
   if (document.hidden) events.stop();
   else if (active()) listen();
 });
@@ -484,7 +484,7 @@ const events = new Events({
       state.endpoints = data.endpoints;
       setText(byId("service"), data.service);
       document.title = `${data.service} – ${say("title")}`;
-      // An address of when there was a fleet.
+      // The address is from a time when there was a fleet.
       if (ofFleet() && !state.endpoints.includes("fleet/summary")) choose({ scope: "instance" });
       else showScope();
       return;
@@ -492,7 +492,7 @@ const events = new Events({
     if (data.window !== state.window) return;
     const gap = silence(state.heard) > STALE || state.connection !== "live";
     Object.assign(state, { figures: data, heard: Date.now(), connection: "live" });
-    // Without a trend so far it is asked for again, but not of a busy server with each event.
+    // Without a trend, request it again, but not with each event: the server may be busy.
     const due = state.step === null && !ofFleet() && performance.now() - refreshed > LISTS;
     if (gap || due) refresh();
     const reset = Date.parse(data.last_reset);
@@ -514,7 +514,7 @@ function listen() {
   if (active()) events.start(`events?${query({ window: state.window })}`);
 }
 
-// Others came into sight, whose sparklines are not there yet.
+// Endpoints came into view that have no sparklines yet.
 addEventListener("scrollend", refreshSparklines);
 
 setInterval(showConnection, 1_000);

@@ -22,7 +22,7 @@ const tiles = [
     note: (f) => (f.open_streams === undefined ? "" : say("open_streams", count(f.open_streams))) },
 ];
 
-/** The most important figures; `null` while they are not known. */
+/** Shows the most important figures; `null` while they are unknown. */
 export function showTiles(figures) {
   keyed(byId("tiles"), tiles, ({ name }) => name,
     ({ name }) => make("div", { class: "tile panel", "data-tile": name }, make("h3"), make("b"), make("p")),
@@ -52,12 +52,12 @@ const routeColumns = [
   { name: "errors", value: (r) => r.error_rate, format: percent },
 ];
 
-/** The most endpoints that the table shows at one time. */
+/** The maximum number of endpoints in the table. */
 const MAX_ROWS = 100;
 
 export const nameOf = ({ method, route }) => `${method} ${route}`;
 
-/** The table of endpoints: sorted by its headers, narrowed by the search field. */
+/** The table of endpoints, sorted by its headers and filtered by the search field. */
 export class RoutesTable {
   #routes = [];
   #column = "calls";
@@ -65,7 +65,7 @@ export class RoutesTable {
   #trends = new Map();
   #chosen = null;
 
-  /** `choose` is called with the endpoint that is clicked on. */
+  /** Calls `choose` with the endpoint that the user clicks. */
   constructor(choose) {
     this.choose = choose;
     this.head = byId("routes").tHead;
@@ -85,7 +85,7 @@ export class RoutesTable {
     this.draw();
   }
 
-  /** Those that are on the screen, or not far below. */
+  /** Returns the endpoints on the screen, or up to one screen below. */
   visible() {
     return this.#shown().filter((route) => {
       const row = [...this.body.children].find((row) => row.dataset.key === nameOf(route));
@@ -157,7 +157,7 @@ export class RoutesTable {
   }
 }
 
-/** The last errors, newest first. */
+/** Shows the latest errors, newest first. */
 export function showErrors({ recent_errors: errors, evicted, thinned }) {
   const panel = byId("recent-errors");
   const missing = evicted + thinned;
@@ -193,7 +193,7 @@ const consumerColumns = [
   { name: "last_seen", value: (c) => time(Date.parse(c.last_seen)), wide: true },
 ];
 
-/** The consumers with the most calls. */
+/** Shows the consumers with the most calls. */
 export function showConsumers({ consumers }) {
   const panel = byId("consumers");
   panel.hidden = false;
@@ -216,7 +216,7 @@ export function showConsumers({ consumers }) {
     });
 }
 
-/** Alerts that fire or are about to. */
+/** Shows all alerts that are not inactive. */
 export function showAlerts({ alerts: all }) {
   const panel = byId("alerts");
   const alerts = all.filter(({ state }) => state !== "inactive");
@@ -236,7 +236,7 @@ export function showAlerts({ alerts: all }) {
     });
 }
 
-/** What the monitor itself takes. */
+/** Shows what the monitor itself costs. */
 export function showCost({ monitor, time: read }) {
   const parts = [
     say("cost"),

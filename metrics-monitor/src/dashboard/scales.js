@@ -1,8 +1,8 @@
-// Where values and moments lie on an axis, and which of them are named.
+// Positions of values and times on an axis, and its ticks.
 
 const timeSteps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
 
-/** At most so many round moments of the local time. */
+/** Returns round local times, at most `room` of them. */
 export function timeTicks(from, to, room) {
   const step = 1_000 * (timeSteps.find((step) => (to - from) / 1_000 / step <= room) ?? timeSteps.at(-1));
   const offset = new Date(to).getTimezoneOffset() * 60_000;
@@ -11,7 +11,7 @@ export function timeTicks(from, to, room) {
   return { ticks, withSeconds: step < 60_000 };
 }
 
-/** Values from 0 to at least `top` that are round in this unit. */
+/** A scale from 0 to at least `highest`, with ticks that are round in this unit. */
 export function linearScale(highest, unit) {
   const top = highest / unit;
   const power = 10 ** Math.floor(Math.log10(top / 4));
@@ -22,7 +22,7 @@ export function linearScale(highest, unit) {
   return { ticks, place: (value) => Math.min(value / max, 1) };
 }
 
-/** Whole decades around what there is. */
+/** A logarithmic scale of whole decades from `low` to `high`. */
 export function logScale(low, high) {
   let from = Math.floor(Math.log10(low) + 1e-9);
   let to = Math.ceil(Math.log10(high) - 1e-9);

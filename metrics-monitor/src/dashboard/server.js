@@ -1,6 +1,6 @@
-// The service: calls, and the events that it sends once a second.
+// The connection to the service: calls, and the events that it sends once a second.
 
-/** The read token, if there is one: here and nowhere else. */
+/** The read token, or `null`. It is stored nowhere else. */
 let token = null;
 
 export function setToken(value) {
@@ -9,10 +9,10 @@ export function setToken(value) {
 
 export const hasToken = () => token !== null;
 
-/** The service asks for a token, or for another one. */
+/** The service requires a token, or another one. */
 export class Locked extends Error {}
 
-/** The service has no room for another listener. */
+/** The service has no room for another viewer. */
 class Busy extends Error {
   constructor(seconds) {
     super("busy");
@@ -28,7 +28,7 @@ async function call(path, signal) {
   return response;
 }
 
-/** The data of an endpoint; `null` if there is no such endpoint. */
+/** Returns the data of an endpoint; `null` if the endpoint does not exist. */
 export async function get(path) {
   const response = await call(path, AbortSignal.timeout(15_000));
   if (response.status === 404) return null;
@@ -36,44 +36,44 @@ export async function get(path) {
   return (await response.json()).data;
 }
 
-/** The longest event that is waited for, in characters. */
+/** The maximum length of an event, in characters. */
 const MAX_EVENT = 1 << 20;
 
-/** After so many milliseconds without an event a connection is taken for dead. */
+/** A connection is considered dead after this many milliseconds without an event. */
 const SILENCE = 4_000;
 
 /**
- * For how many milliseconds nothing came since a moment. By the clock that goes on in a sleep; one that was put back says
- * nothing of how long it was, so that counts as long, too.
+ * The milliseconds since a moment, by the wall clock, which continues while the computer sleeps. If the clock was set
+ * back, the time is unknown, and a large step back counts as a long silence.
  */
 export const silence = (since) => Math.abs(Date.now() - since);
 
 /** The first and the longest pause between two attempts to connect, in milliseconds. */
 const PAUSES = [250, 10_000];
 
-/** Events for as long as they are wanted, whatever happens to the connection. */
+/** Receives events until it is stopped, and reconnects whenever the connection ends. */
 export class Events {
   #path;
   #on;
   #wanted = false;
   #running = false;
   #connection = null;
-  /** When the connection gave its last sign of life. */
+  /** When the connection last delivered something. */
   #heard = 0;
   #events = 0;
   #wake = () => {};
 
-  /** `on` is told `event(name, data)`, `lost(busy)` when there is no connection, or no room for one, and `locked()`. */
+  /** Calls `on.event(name, data)`, `on.lost(busy)` if there is no connection or no room for one, and `on.locked()`. */
   constructor(on) {
     this.#on = on;
-    // Also after a sleep, in which no timer ran and the connection may have died unnoticed.
+    // This also detects a connection that died while the computer slept.
     setInterval(() => {
       if (this.#connection && silence(this.#heard) > SILENCE) this.#connection.abort();
     }, 1_000);
     addEventListener("online", () => this.#wake());
   }
 
-  /** Listens to what `path` gives from now on. */
+  /** Listens to the events of `path` from now on. */
   start(path) {
     this.#path = path;
     this.#wanted = true;
@@ -96,7 +96,7 @@ export class Events {
       const events = this.#events;
       try {
         await this.#listen(path);
-        // A connection lasts a few seconds, then the next one takes its place.
+        // The server ends each connection after a few seconds; the next one follows at once.
         pause = PAUSES[0];
         if (this.#events > events) continue;
       } catch (error) {

@@ -1,12 +1,14 @@
-//! An exporter with other settings than those that its builder gives, so that a test need not wait as long.
+//! An exporter whose settings are changed after it was built, so that a test waits less.
 
 use std::time::Instant;
 
-use metrics_actix::push::{Accepted, Exporter, Failed, Settings, Window};
+use metrics_actix::Service;
+use metrics_actix::push::{Accepted, Exporter, Failed, PushSettings, Window};
+use metrics_core::InvalidSetting;
 
 pub(crate) struct Adjusted<E> {
     pub(crate) inner: E,
-    pub(crate) adjust: fn(&mut Settings),
+    pub(crate) adjust: fn(&mut PushSettings),
 }
 
 impl<E: Exporter> Exporter for Adjusted<E> {
@@ -14,10 +16,14 @@ impl<E: Exporter> Exporter for Adjusted<E> {
         self.inner.name()
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> PushSettings {
         let mut settings = self.inner.settings();
         (self.adjust)(&mut settings);
         settings
+    }
+
+    fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
+        self.inner.start(service)
     }
 
     fn is_idle(&mut self, window: &Window) -> bool {

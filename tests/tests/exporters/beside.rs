@@ -11,7 +11,7 @@ use ::sentry::{Client, ClientOptions, Envelope, Hub, Transport};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, error, rt};
 use metrics_actix::Metrics;
-use metrics_actix::sentry::Builder;
+use metrics_actix::sentry::SentryBuilder as ExporterBuilder;
 use serde_json::Value;
 use tests::{Server, settled};
 
@@ -50,13 +50,17 @@ fn service(config: &mut ServiceConfig, middleware: Middleware) {
 fn reports(
     client: fn(ClientOptions) -> ClientOptions,
     middleware: fn(SentryBuilder) -> SentryBuilder,
-    exporter: fn(Builder) -> Builder,
+    exporter: fn(ExporterBuilder) -> ExporterBuilder,
 ) -> Reports {
     let (stub, bodies, builder) = keeping();
     let options = ClientOptions::new().dsn(&dsn(&stub)).release("shop@1.2.3");
     let options = client(options.transport(Arc::new(Posting(stub.url()))));
     let hub = Arc::new(Hub::new(Some(Arc::new(Client::with_options(options))), Arc::default()));
-    let metrics = Metrics::builder("shop").exporter(exporter(builder).build().unwrap()).build().unwrap();
+    let metrics = Metrics::builder("shop")
+        .version("1.2.3")
+        .exporter(exporter(builder).build().unwrap())
+        .build()
+        .unwrap();
     let server = Server::start(1, &metrics, move |config| {
         service(config, middleware(Middleware::builder().with_hub(Arc::clone(&hub))).finish());
     });

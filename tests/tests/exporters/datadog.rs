@@ -10,9 +10,9 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, rt};
 use libdd_ddsketch::DDSketch;
 use libdd_trace_protobuf::pb::{ClientGroupedStats, ClientStatsPayload};
-use metrics_actix::Metrics;
 use metrics_actix::datadog::Datadog;
 use metrics_actix::push::Engine;
+use metrics_actix::{Metrics, Service};
 use metrics_core::{Granularity, Outcome, Registry, Snapshot, StatusGroup};
 use serde_json::{Value, json};
 use tests::Server;
@@ -30,7 +30,11 @@ const SLOW: Duration = Duration::from_millis(3);
 const UPPER: &str = "0af7651916cd43dd";
 
 fn datadog(url: &str) -> Datadog {
-    Datadog::builder().agent_url(url).service("shop").env("test").version("1.2").build().unwrap()
+    Datadog::builder().agent_url(url).build().unwrap()
+}
+
+fn service() -> Service {
+    Service::new("shop").environment("test").version("1.2")
 }
 
 /// By resource and status: calls, and our quantiles in nanoseconds.
@@ -108,10 +112,8 @@ fn registry() -> Registry {
 fn taken_at(url: impl Fn(&Agent) -> String) {
     let agent = Agent::start();
     let registry = registry();
-    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
-        .exporter(datadog(&url(&agent)))
-        .start()
-        .unwrap();
+    let engine =
+        Engine::builder(registry.clone(), service()).exporter(datadog(&url(&agent))).start().unwrap();
     record(&registry);
     assert!(engine.shutdown(Duration::from_secs(60)));
     let counts = engine.counts().remove(0);
@@ -149,9 +151,10 @@ fn shop(config: &mut ServiceConfig) {
 #[ignore = "needs ddapm-test-agent"]
 fn hits_errors_and_traces_are_the_requests_that_were_sent_to_a_service() {
     let agent = Agent::start();
-    let datadog = Datadog::builder().agent_url(agent.url()).service("shop").env("test").version("1.2");
+    let datadog = Datadog::builder().agent_url(agent.url());
     let datadog = datadog.slow(SLOW).sample_rate(1.0).max_traces(1_000).build().unwrap();
-    let metrics = Metrics::builder("shop").exporter(datadog).build().unwrap();
+    let metrics = Metrics::builder("shop").environment("test").version("1.2");
+    let metrics = metrics.exporter(datadog).build().unwrap();
     let server = Server::start(2, &metrics, shop);
     let client = server.client();
     for i in 0..400 {
@@ -249,10 +252,7 @@ fn libdatadog_reads_the_figures_that_were_recorded() {
     });
     let registry = registry();
     let before = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
-        .exporter(datadog(&stub.url()))
-        .start()
-        .unwrap();
+    let engine = Engine::builder(registry.clone(), service()).exporter(datadog(&stub.url())).start().unwrap();
     record(&registry);
     let figures = registry.snapshot();
     assert!(engine.shutdown(Duration::from_secs(60)));

@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use metrics_actix::ecs::{EcsLog, Service};
+use metrics_actix::Service;
+use metrics_actix::ecs::EcsLog;
 use metrics_actix::push::Engine;
 use metrics_core::{Outcome, Registry, TraceContext};
 use serde_json::Value;
@@ -38,7 +39,7 @@ pub(crate) const HOSTILE: [&str; 16] = [
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 fn service() -> Service {
-    Service::new("shop").version("1.2.3").environment("test").node("node-1")
+    Service::new("shop").version("1.2.3").environment("test").instance("node-1")
 }
 
 /// Makes errors of all kinds, with hostile texts: how many there are of each message.
@@ -79,9 +80,9 @@ fn messages<'a>(documents: impl IntoIterator<Item = &'a Value>) -> BTreeMap<Stri
 
 /// An engine that writes to a file, and begins a new one after so many bytes.
 fn engine(registry: &Registry, path: &Path, max_bytes: u64) -> Engine {
-    let log = EcsLog::builder(service()).path(path).interval(Duration::from_millis(100)).max_errors(100_000);
+    let log = EcsLog::builder().path(path).interval(Duration::from_millis(100)).max_errors(100_000);
     let log = log.max_bytes(max_bytes).kept_files(100).build().unwrap();
-    Engine::builder(registry.clone(), metrics_export::Service::new("shop")).exporter(log).start().unwrap()
+    Engine::builder(registry.clone(), service()).exporter(log).start().unwrap()
 }
 
 fn registry() -> Registry {

@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, rt};
-use metrics_actix::Metrics;
 use metrics_actix::datadog::Datadog;
-use metrics_actix::ecs::Service;
 use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::{Otlp, Temporality};
-use metrics_actix::push::{Counts, Exporter, Settings};
+use metrics_actix::push::{Exporter, ExporterCounts, PushSettings};
 use metrics_actix::sentry::Sentry;
+use metrics_actix::{HttpOptions, Metrics};
 use serde_json::Value;
 use tests::{Server, Turns, settled};
 
@@ -42,7 +41,7 @@ fn shop(config: &mut ServiceConfig) {
 
 /// An exporter that does not wait long before it tries again, so that a test need not either.
 fn hasty<E: Exporter>(inner: E) -> Adjusted<E> {
-    let adjust = |settings: &mut Settings| {
+    let adjust = |settings: &mut PushSettings| {
         settings.max_pause = settings.interval * 4;
         settings.first_pause = settings.interval;
     };
@@ -95,30 +94,25 @@ impl Destinations {
 
     /// A monitor that sends to all of them, with windows of this length.
     fn monitor(&self, interval: Duration) -> Metrics {
-        let timeout = interval * 4;
-        let mut otlp = Otlp::builder().endpoint(self.otlp.0.url()).temporality(Temporality::Delta);
-        let mut elastic = Elasticsearch::builder(self.elastic.0.url(), Service::new("shop")).max_errors(500);
-        let mut datadog =
-            Datadog::builder().agent_url(self.datadog.0.url()).max_traces(1_000).sample_rate(0.05);
-        let mut sentry = Sentry::builder().dsn(sentry::dsn(&self.sentry.0)).release("shop@1.2.3");
-        sentry = sentry.traces_sample_rate(0.05).max_transactions(5);
-        if let Some(authority) = self.otlp.0.authority() {
-            otlp = otlp.root_certificates(authority);
-        }
-        if let Some(authority) = self.elastic.0.authority() {
-            elastic = elastic.root_certificates(authority);
-        }
-        if let Some(authority) = self.datadog.0.authority() {
-            datadog = datadog.root_certificates(authority);
-        }
-        if let Some(authority) = self.sentry.0.authority() {
-            sentry = sentry.root_certificates(authority);
-        }
+        let options = |stub: &Stub| {
+            let options = HttpOptions::new().interval(interval).timeout(interval * 4);
+            match stub.authority() {
+                Some(authority) => options.root_certificates(authority),
+                None => options,
+            }
+        };
+        let (otlp, elastic, datadog, sentry) =
+            (&self.otlp.0, &self.elastic.0, &self.datadog.0, &self.sentry.0);
+        let to_otlp = Otlp::builder().endpoint(otlp.url()).temporality(Temporality::Delta);
+        let to_elastic = Elasticsearch::builder(elastic.url()).max_errors(500);
+        let to_datadog = Datadog::builder().agent_url(datadog.url()).max_traces(1_000).sample_rate(0.05);
+        let to_sentry = Sentry::builder().dsn(sentry::dsn(sentry)).release("shop@1.2.3");
+        let to_sentry = to_sentry.traces_sample_rate(0.05).max_transactions(5);
         Metrics::builder("shop")
-            .exporter(hasty(otlp.interval(interval).timeout(timeout).build().unwrap()))
-            .exporter(hasty(elastic.interval(interval).timeout(timeout).build().unwrap()))
-            .exporter(hasty(datadog.interval(interval).timeout(timeout).build().unwrap()))
-            .exporter(hasty(sentry.interval(interval).timeout(timeout).build().unwrap()))
+            .exporter(hasty(to_otlp.http(options(otlp)).build().unwrap()))
+            .exporter(hasty(to_elastic.http(options(elastic)).build().unwrap()))
+            .exporter(hasty(to_datadog.http(options(datadog)).build().unwrap()))
+            .exporter(hasty(to_sentry.http(options(sentry)).build().unwrap()))
             .build()
             .unwrap()
     }
@@ -143,7 +137,7 @@ fn resident_bytes() -> usize {
     pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) << 12
 }
 
-fn wait_until(metrics: &Metrics, all: impl Fn(&Counts) -> bool) {
+fn wait_until(metrics: &Metrics, all: impl Fn(&ExporterCounts) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !metrics.exporters().iter().all(&all) {
         assert!(Instant::now() < deadline, "{:?}", metrics.exporters());

@@ -9,11 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_actix::datadog::Datadog;
-use metrics_actix::ecs::Service;
 use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::{Otlp, Temporality};
-use metrics_actix::push::{Counts, Engine, Exporter, Settings};
+use metrics_actix::push::{Engine, Exporter, ExporterCounts, PushSettings};
 use metrics_actix::sentry::Sentry;
+use metrics_actix::{HttpOptions, Service};
 use metrics_core::{Outcome, Registry};
 
 use crate::adjusted::Adjusted;
@@ -38,7 +38,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Waits until the counts of the only destination are as they should be.
-pub(crate) fn counts(engine: &Engine, until: impl Fn(&Counts) -> bool) -> Counts {
+pub(crate) fn counts(engine: &Engine, until: impl Fn(&ExporterCounts) -> bool) -> ExporterCounts {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let counts = engine.counts().remove(0);
@@ -92,12 +92,9 @@ impl Load {
 }
 
 /// Fails for a while under load, heals, and stops. What was counted, and what became of it.
-fn through(stub: &Stub, exporter: impl Exporter) -> ((u64, u64), Counts) {
+fn through(stub: &Stub, exporter: impl Exporter) -> ((u64, u64), ExporterCounts) {
     let registry = Registry::builder().error_log_capacity(10_000).build().unwrap();
-    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
-        .exporter(exporter)
-        .start()
-        .unwrap();
+    let engine = Engine::builder(registry.clone(), Service::new("shop")).exporter(exporter).start().unwrap();
     let load = Load::start(&registry);
     let failing = counts(&engine, |counts| counts.failing >= 3 && counts.windows >= 20);
     assert_eq!((failing.windows_sent, failing.last_sent), (0, None), "{failing:?}");
@@ -113,13 +110,17 @@ fn through(stub: &Stub, exporter: impl Exporter) -> ((u64, u64), Counts) {
     (counted, counts)
 }
 
-fn otlp(stub: &Stub, temporality: Temporality) -> Otlp {
-    let mut otlp =
-        Otlp::builder().endpoint(stub.url()).temporality(temporality).interval(INTERVAL).timeout(TIMEOUT);
-    if let Some(authority) = stub.authority() {
-        otlp = otlp.root_certificates(authority);
+fn options(stub: &Stub, timeout: Duration) -> HttpOptions {
+    let options = HttpOptions::new().interval(INTERVAL).timeout(timeout);
+    match stub.authority() {
+        Some(authority) => options.root_certificates(authority),
+        None => options,
     }
-    otlp.build().unwrap()
+}
+
+fn otlp(stub: &Stub, temporality: Temporality) -> Otlp {
+    let otlp = Otlp::builder().endpoint(stub.url()).temporality(temporality);
+    otlp.http(options(stub, TIMEOUT)).build().unwrap()
 }
 
 #[test]
@@ -184,13 +185,9 @@ fn every_document_is_stored_once_whatever_failed_meanwhile() {
                     let stored = Arc::clone(&stored);
                     move |body| bulk::store(body, &stored)
                 });
-                let mut exporter = Elasticsearch::builder(stub.url(), Service::new("shop"))
+                let exporter = Elasticsearch::builder(stub.url())
                     .api_key("c2VjcmV0OnNlY3JldA==")
-                    .interval(INTERVAL)
-                    .timeout(TIMEOUT);
-                if let Some(authority) = stub.authority() {
-                    exporter = exporter.root_certificates(authority);
-                }
+                    .http(options(&stub, TIMEOUT));
                 let ((calls, errors), counts) = through(&stub, exporter.build().unwrap());
                 assert_eq!((counts.errors_dropped, counts.errors_missed, counts.errors_sent), (0, 0, errors));
                 let stored = stored.lock().unwrap();
@@ -221,11 +218,8 @@ fn every_hit_and_every_trace_counts_once_whatever_failed_meanwhile() {
                         Vec::new()
                     }
                 });
-                let mut datadog = Datadog::builder().agent_url(stub.url()).max_traces(1_000);
-                datadog = datadog.interval(INTERVAL).timeout(TIMEOUT);
-                if let Some(authority) = stub.authority() {
-                    datadog = datadog.root_certificates(authority);
-                }
+                let datadog = Datadog::builder().agent_url(stub.url()).max_traces(1_000);
+                let datadog = datadog.http(options(&stub, TIMEOUT));
                 let ((calls, errors), counts) = through(&stub, datadog.build().unwrap());
                 assert_eq!((counts.errors_dropped, counts.errors_missed, counts.errors_sent), (0, 0, errors));
                 let received = received.lock().unwrap();
@@ -250,13 +244,10 @@ fn every_event_arrives_once_and_every_request_as_a_session_whatever_failed_meanw
                         Vec::new()
                     }
                 });
-                let mut exporter = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3");
-                // Longer than elsewhere, as a window is many envelopes.
-                exporter = exporter.interval(INTERVAL).timeout(TIMEOUT * 3);
-                exporter = exporter.max_events(1_000).events_per_minute(1_000);
-                if let Some(authority) = stub.authority() {
-                    exporter = exporter.root_certificates(authority);
-                }
+                let exporter = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3");
+                let exporter = exporter.max_events(1_000).events_per_minute(1_000);
+                // Longer than elsewhere, since a window is many envelopes.
+                let exporter = exporter.http(options(&stub, TIMEOUT * 3));
                 let ((calls, errors), counts) = through(&stub, exporter.build().unwrap());
                 assert_eq!((counts.errors_dropped, counts.errors_missed, counts.errors_sent), (0, 0, errors));
                 assert_eq!(counts.rejected, 0);
@@ -275,9 +266,10 @@ fn every_event_arrives_once_and_every_request_as_a_session_whatever_failed_meanw
 #[test]
 fn a_sentry_that_was_never_reached_does_not_look_well_while_nothing_happens() {
     let stub = Stub::start(Fault::Refused, |_| Vec::new());
-    let exporter = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3").interval(INTERVAL);
+    let options = HttpOptions::new().interval(INTERVAL);
+    let exporter = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3").http(options);
     let registry = Registry::new();
-    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
+    let engine = Engine::builder(registry.clone(), Service::new("shop"))
         .exporter(exporter.build().unwrap())
         .start()
         .unwrap();
@@ -305,10 +297,7 @@ fn what_is_too_old_is_dropped_and_every_request_in_it_is_counted() {
         inner: otlp(&stub, Temporality::Delta),
         adjust: |settings| settings.max_age = INTERVAL * 4,
     };
-    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
-        .exporter(exporter)
-        .start()
-        .unwrap();
+    let engine = Engine::builder(registry.clone(), Service::new("shop")).exporter(exporter).start().unwrap();
     let load = Load::start(&registry);
     counts(&engine, |counts| counts.windows_dropped >= 3);
     stub.heal();
@@ -328,22 +317,15 @@ fn a_shutdown_ends_in_time_and_counts_what_is_left() {
             scope.spawn(move || {
                 let stub = Stub::start(fault, |_| Vec::new());
                 let (url, timeout) = (stub.url(), Duration::from_secs(60));
-                let mut otlp = Otlp::builder().endpoint(&*url).temporality(Temporality::Delta);
-                let mut documents = Elasticsearch::builder(&*url, Service::new("shop"));
-                let mut datadog = Datadog::builder().agent_url(&*url);
-                let mut sentry = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3");
-                if let Some(authority) = stub.authority() {
-                    otlp = otlp.root_certificates(authority);
-                    documents = documents.root_certificates(authority);
-                    datadog = datadog.root_certificates(authority);
-                    sentry = sentry.root_certificates(authority);
-                }
+                let options = || options(&stub, timeout);
+                let otlp = Otlp::builder().endpoint(&*url).temporality(Temporality::Delta);
+                let sentry = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3");
                 let registry = Registry::new();
-                let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
-                    .exporter(otlp.interval(INTERVAL).timeout(timeout).build().unwrap())
-                    .exporter(documents.interval(INTERVAL).timeout(timeout).build().unwrap())
-                    .exporter(datadog.interval(INTERVAL).timeout(timeout).build().unwrap())
-                    .exporter(sentry.interval(INTERVAL).timeout(timeout).build().unwrap())
+                let engine = Engine::builder(registry.clone(), Service::new("shop"))
+                    .exporter(otlp.http(options()).build().unwrap())
+                    .exporter(Elasticsearch::builder(&*url).http(options()).build().unwrap())
+                    .exporter(Datadog::builder().agent_url(&*url).http(options()).build().unwrap())
+                    .exporter(sentry.http(options()).build().unwrap())
                     .start()
                     .unwrap();
                 let load = Load::start(&registry);
@@ -372,17 +354,14 @@ fn a_shutdown_ends_in_time_and_counts_what_is_left() {
 fn memory_stays_flat_while_destinations_fail() {
     let registry = Registry::new();
     let stubs: Vec<_> = FAULTS.into_iter().map(|fault| Stub::start(fault, |_| Vec::new())).collect();
-    let mut engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"));
+    let mut engine = Engine::builder(registry.clone(), Service::new("shop"));
     for stub in &stubs {
-        let documents = Elasticsearch::builder(stub.url(), Service::new("shop")).interval(INTERVAL);
-        let documents = documents.timeout(TIMEOUT).max_windows(20).max_errors(200);
-        let mut sentry = Sentry::builder().dsn(sentry::dsn(stub)).release("shop@1.2.3").interval(INTERVAL);
-        if let Some(authority) = stub.authority() {
-            sentry = sentry.root_certificates(authority);
-        }
-        let sentry = sentry.timeout(TIMEOUT).build().unwrap();
+        let documents = Elasticsearch::builder(stub.url()).max_windows(20).max_errors(200);
+        let documents = documents.http(HttpOptions::new().interval(INTERVAL).timeout(TIMEOUT));
+        let sentry = Sentry::builder().dsn(sentry::dsn(stub)).release("shop@1.2.3");
+        let sentry = sentry.http(options(stub, TIMEOUT)).build().unwrap();
         // Fewer than by default, so that they are all there soon.
-        let adjust = |settings: &mut Settings| settings.max_errors = 200;
+        let adjust = |settings: &mut PushSettings| settings.max_errors = 200;
         engine = engine
             .exporter(otlp(stub, Temporality::Delta))
             .exporter(documents.build().unwrap())

@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metrics_actix::ecs::Service;
 use metrics_actix::elasticsearch::Elasticsearch;
-use metrics_actix::otlp::Otlp;
+use metrics_actix::otlp::{Otlp, OtlpBuilder};
 use metrics_actix::push::{Engine, Exporter};
+use metrics_actix::{HttpOptions, Service};
 use metrics_core::Registry;
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
@@ -57,11 +57,15 @@ fn answer(head: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn start(exporter: impl Exporter) -> Engine {
-    Engine::builder(Registry::new(), metrics_export::Service::new("shop")).exporter(exporter).start().unwrap()
+    Engine::builder(Registry::new(), Service::new("shop")).exporter(exporter).start().unwrap()
 }
 
-fn otlp(addr: SocketAddr) -> metrics_actix::otlp::Builder {
-    Otlp::builder().endpoint(format!("http://{addr}/base/")).interval(INTERVAL)
+fn otlp(addr: SocketAddr) -> OtlpBuilder {
+    Otlp::builder().endpoint(format!("http://{addr}/base/"))
+}
+
+fn options() -> HttpOptions {
+    HttpOptions::new().interval(INTERVAL)
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn what_a_collector_rejects_is_counted_and_not_sent_again() {
         ExportMetricsPartialSuccess { rejected_data_points: 3, error_message: "too old".to_owned() };
     let partial = ExportMetricsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
     let (addr, requests) = server(vec![answer("200 ", &partial), answer("400 ", b""), answer("200 ", b"")]);
-    let engine = start(otlp(addr).header("api-key", "hunter2").build().unwrap());
+    let engine = start(otlp(addr).http(options().header("api-key", "hunter2")).build().unwrap());
     let after = counts(&engine, |counts| counts.windows_sent == 2);
     assert_eq!((after.rejected, after.windows_dropped, after.attempts_failed), (3, 1, 1));
     assert!(!format!("{after:?} {engine:?}").contains("hunter2"));
@@ -85,8 +89,8 @@ fn what_a_collector_rejects_is_counted_and_not_sent_again() {
 fn a_server_that_asks_for_time_is_left_alone_for_it() {
     let busy = answer("429 \r\nretry-after: 2", b"");
     let (addr, requests) = server(vec![busy, answer("200 ", br#"{"errors":false}"#)]);
-    let exporter = Elasticsearch::builder(format!("http://{addr}"), Service::new("shop"));
-    let exporter = exporter.basic("elastic", "hunter2").interval(INTERVAL).build().unwrap();
+    let exporter = Elasticsearch::builder(format!("http://{addr}"));
+    let exporter = exporter.basic("elastic", "hunter2").http(options()).build().unwrap();
     let engine = start(exporter);
     let (head, first) = requests.recv().unwrap();
     // That of `elastic:hunter2`.
@@ -101,8 +105,8 @@ fn a_server_that_asks_for_time_is_left_alone_for_it() {
 #[test]
 fn a_proxy_is_asked_for_the_way() {
     let (proxy, requests) = server(vec![answer("502 ", b"")]);
-    let exporter = otlp("192.0.2.1:4318".parse().unwrap()).proxy(format!("http://user:hunter2@{proxy}"));
-    let engine = start(exporter.build().unwrap());
+    let options = options().proxy(format!("http://user:hunter2@{proxy}"));
+    let engine = start(otlp("192.0.2.1:4318".parse().unwrap()).http(options).build().unwrap());
     let (head, _) = requests.recv().unwrap();
     assert!(head.starts_with("CONNECT 192.0.2.1:4318 HTTP/1.1\n"), "{head}");
     let after = counts(&engine, |counts| counts.failing > 0);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics_actix::otlp::{DEFAULT_BOUNDS, Histograms, Otlp, Protocol, Temporality};
 use metrics_actix::push::Engine;
+use metrics_actix::{HttpOptions, Service};
 use metrics_core::{Granularity, Outcome, Registry};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ fn registry(digits: u8) -> Registry {
 }
 
 fn otlp(url: String, temporality: Temporality, histograms: Histograms) -> Otlp {
-    let builder = Otlp::builder().endpoint(url).service("shop").url_scheme("https").temporality(temporality);
+    let builder = Otlp::builder().endpoint(url).url_scheme("https").temporality(temporality);
     builder.histograms(histograms).build().unwrap()
 }
 
@@ -66,7 +67,7 @@ fn sent(digits: u8, temporality: Temporality, histograms: Histograms) -> (Vec<u8
         Vec::new()
     });
     let registry = registry(digits);
-    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop")).exporter(otlp(
+    let engine = Engine::builder(registry.clone(), Service::new("shop")).exporter(otlp(
         stub.url(),
         temporality,
         histograms,
@@ -116,12 +117,10 @@ fn the_receiver_of_ddapm_test_agent_takes_what_is_sent() {
         ways.into_iter().flat_map(|(protocol, url)| [true, false].map(|gzip| (protocol, url, gzip)))
     {
         let registry = registry(2);
-        let builder = Otlp::builder().protocol(protocol).endpoint(url).service("shop");
-        let exporter = builder.gzip(gzip).build().unwrap();
-        let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
-            .exporter(exporter)
-            .start()
-            .unwrap();
+        let builder = Otlp::builder().protocol(protocol).endpoint(url);
+        let exporter = builder.http(HttpOptions::new().gzip(gzip)).build().unwrap();
+        let engine =
+            Engine::builder(registry.clone(), Service::new("shop")).exporter(exporter).start().unwrap();
         record(&registry, 2);
         assert!(engine.shutdown(Duration::from_secs(30)));
         let counts = engine.counts().remove(0);

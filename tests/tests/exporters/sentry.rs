@@ -11,9 +11,9 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, error, rt};
-use metrics_actix::Metrics;
 use metrics_actix::push::Engine;
-use metrics_actix::sentry::{Builder, Sentry};
+use metrics_actix::sentry::{Sentry, SentryBuilder};
+use metrics_actix::{Metrics, Service};
 use metrics_core::{Outcome, Registry};
 use serde_json::{Value, json};
 use tests::Server;
@@ -95,7 +95,7 @@ impl Received {
 pub(crate) type Bodies = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// A stub that keeps what it is sent, and an exporter to it.
-pub(crate) fn keeping() -> (Stub, Bodies, Builder) {
+pub(crate) fn keeping() -> (Stub, Bodies, SentryBuilder) {
     let bodies = Bodies::default();
     let stub = Stub::start(Fault::None, {
         let bodies = Arc::clone(&bodies);
@@ -104,8 +104,12 @@ pub(crate) fn keeping() -> (Stub, Bodies, Builder) {
             Vec::new()
         }
     });
-    let builder = Sentry::builder().dsn(dsn(&stub)).release("shop@1.2.3").env("test").server_name("node-1");
+    let builder = Sentry::builder().dsn(dsn(&stub));
     (stub, bodies, builder)
+}
+
+fn service() -> Service {
+    Service::new("shop").version("1.2.3").environment("test").instance("node-1")
 }
 
 fn received(bodies: &[Vec<u8>]) -> Received {
@@ -145,7 +149,8 @@ fn shop(config: &mut ServiceConfig) {
 fn bodies_of_a_service() -> Vec<Vec<u8>> {
     let (_stub, bodies, builder) = keeping();
     let sentry = builder.traces_sample_rate(1.0).build().unwrap();
-    let metrics = Metrics::builder("shop").exporter(sentry).build().unwrap();
+    let metrics = Metrics::builder("shop").version("1.2.3").environment("test").instance("node-1");
+    let metrics = metrics.exporter(sentry).build().unwrap();
     let server = Server::start(2, &metrics, shop);
     let mut calls = 0;
     for path in ["orders", "panics", "refuses", "fine", "broken"] {
@@ -211,10 +216,7 @@ fn bodies_of_hostile_texts() -> Vec<Vec<u8>> {
     let (_stub, bodies, builder) = keeping();
     let sentry = builder.client_errors(true).traces_sample_rate(1.0).build().unwrap();
     let registry = Registry::builder().error_log_capacity(1_000).build().unwrap();
-    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
-        .exporter(sentry)
-        .start()
-        .unwrap();
+    let engine = Engine::builder(registry.clone(), service()).exporter(sentry).start().unwrap();
     let long = "é".repeat(300);
     for (i, text) in HOSTILE.iter().chain([&long.as_str(), &"{{ default }}"]).enumerate() {
         for (method, route) in [("GET", "/items/{id}"), ("GET", text), (text, "/")] {
@@ -257,10 +259,8 @@ fn the_normaliser_of_sentrys_relay_finds_no_error_and_drops_nothing() {
 fn what_is_over_the_limits_is_counted_and_reported() {
     let (_stub, bodies, builder) = keeping();
     let registry = Registry::builder().error_log_capacity(1_000).build().unwrap();
-    let engine = Engine::builder(registry.clone(), metrics_export::Service::new("shop"))
-        .exporter(builder.build().unwrap())
-        .start()
-        .unwrap();
+    let engine =
+        Engine::builder(registry.clone(), service()).exporter(builder.build().unwrap()).start().unwrap();
     let endpoint = registry.endpoint("GET", "/items/{id}");
     for i in 0..300 {
         let message = format!("item {i} is gone");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 use metrics_actix::Metrics;
-use metrics_actix::push::{Accepted, Exporter, Failed, Settings, Window};
+use metrics_actix::push::{Accepted, Exporter, Failed, PushSettings, Window};
 use serde_json::Value;
 use tests::{Example, Server};
 
@@ -27,8 +27,8 @@ impl Exporter for Scripted {
         "scripted"
     }
 
-    fn settings(&self) -> Settings {
-        let mut settings = Settings::default();
+    fn settings(&self) -> PushSettings {
+        let mut settings = PushSettings::default();
         settings.interval = Duration::from_millis(20);
         settings.first_pause = Duration::from_millis(1);
         settings.max_pause = Duration::from_millis(10);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpResponse, rt};
 use futures_util::stream;
-use metrics_actix::push::{Accepted, Exporter, Failed, Settings, Window};
+use metrics_actix::push::{Accepted, Exporter, Failed, PushSettings, Window};
 use metrics_actix::{Metrics, Until};
 use metrics_core::{RecentRequest, SpanId};
 use tests::{Client, Server};
@@ -41,7 +41,7 @@ fn shop(config: &mut ServiceConfig) {
 
 /// Takes windows, and passes them on.
 struct Taking {
-    settings: Settings,
+    settings: PushSettings,
     given: Sender<Window>,
 }
 
@@ -50,7 +50,7 @@ impl Exporter for Taking {
         "taking"
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> PushSettings {
         self.settings.clone()
     }
 
@@ -62,7 +62,7 @@ impl Exporter for Taking {
 
 fn taking(slow: Option<Duration>, sample_rate: f64) -> (Taking, Receiver<Window>) {
     let (given, windows) = channel();
-    let mut settings = Settings::default();
+    let mut settings = PushSettings::default();
     (settings.slow, settings.sample_rate) = (slow, sample_rate);
     (Taking { settings, given }, windows)
 }

@@ -1,8 +1,8 @@
-//! The real things read what is exposed: Prometheus, promtool and the parsers of Python's client.
+//! Prometheus, promtool and the parsers of its Python client read the exposition.
 //!
-//! `cargo test -p tests --test scrapers -- --ignored` needs Debian's packages prometheus and
-//! golang-github-prometheus-client-model-dev, and PyPI's prometheus-client, grpcio-tools and grafana-foundation-sdk in the Python
-//! that `METRICS_TEST_PYTHON` names (default: `python3`).
+//! `cargo test -p tests --test scrapers -- --ignored` needs the Debian packages prometheus and
+//! golang-github-prometheus-client-model-dev, and the PyPI packages prometheus-client, grpcio-tools and
+//! grafana-foundation-sdk in the Python that `METRICS_TEST_PYTHON` names (default: `python3`).
 
 mod prometheus;
 mod promtool;

@@ -1,4 +1,4 @@
-//! Prometheus itself scrapes the demo while it is under load.
+//! Prometheus scrapes the demo under load.
 
 use std::fs;
 use std::net::TcpListener;
@@ -11,13 +11,13 @@ use metrics_export::prometheus::DEFAULT_DURATION_BOUNDS;
 use serde_json::Value;
 use tests::{Client, Example};
 
-/// The files for users.
+/// The folder of the files that users copy.
 pub(crate) const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
 
-/// The trace of a request that fails.
+/// The trace of a failed request.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// A folder that is gone when this is dropped.
+/// A temporary folder. Dropping it deletes the folder.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
@@ -26,7 +26,7 @@ impl Folder {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("metrics-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("the folder for temporary files can be written to");
+        fs::create_dir_all(&path).expect("the temporary folder is writable");
         Self(path)
     }
 
@@ -37,7 +37,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left lies in the folder for temporary files.
+        // A failure only leaves files in the temporary folder.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -51,7 +51,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes `target` each second, and evaluates our rules as often.
+    /// Starts a Prometheus that scrapes `target` and evaluates our rules every second.
     fn start(target: &str, flags: &[&str]) -> Self {
         let folder = Folder::new();
         let config = format!(
@@ -76,19 +76,19 @@ impl Prometheus {
         ureq::get(format!("{}{path}", self.base)).call().ok()?.body_mut().read_to_string().ok()
     }
 
-    /// The vector that a query gives: labels and value, which is not a number for a native histogram.
+    /// Returns the vector of a query: labels and values. The value of a native histogram is NaN.
     fn vector(&self, query: &str) -> Vec<(Value, f64)> {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let Some(answer) = self.get(&format!("/api/v1/query?query={encoded}")) else { return Vec::new() };
         let mut answer: Value = serde_json::from_str(&answer).unwrap();
         assert_eq!(answer["status"], "success", "{query}: {answer}");
-        let Value::Array(series) = answer["data"]["result"].take() else { panic!("{query} is no vector") };
+        let Value::Array(series) = answer["data"]["result"].take() else { panic!("{query} is not a vector") };
         let value =
             |series: &Value| series["value"][1].as_str().map_or(f64::NAN, |value| value.parse().unwrap());
         series.into_iter().map(|mut series| (series["metric"].take(), value(&series))).collect()
     }
 
-    /// The one value that a query gives.
+    /// Returns the value of a query with a single series.
     fn value(&self, query: &str) -> Option<f64> {
         let vector = self.vector(query);
         (vector.len() == 1).then(|| vector[0].1)
@@ -102,12 +102,12 @@ impl Prometheus {
         }
     }
 
-    /// Waits until a trace is among the exemplars of the requests' durations, on whatever series they are stored.
+    /// Waits until a trace is among the exemplars of request durations, in any series.
     fn wait_for_exemplar(&self, trace: &str) {
         let deadline = Instant::now() + Duration::from_secs(60);
         let query = "%7B__name__%3D~%22http_request_duration_seconds.*%22%7D";
         loop {
-            // From 1970 on, to far away.
+            // From 1970 to the year 2286.
             let path = format!("/api/v1/query_exemplars?query={query}&start=0&end=9999999999");
             let answer: Value = serde_json::from_str(&self.get(&path).unwrap()).unwrap();
             let series = answer["data"].as_array().unwrap().iter();
@@ -120,7 +120,7 @@ impl Prometheus {
         }
     }
 
-    /// Samples that Prometheus did not take, by its own figures.
+    /// Returns the counters of rejected samples that are not 0, from the metrics of Prometheus itself.
     fn rejected(&self) -> Vec<String> {
         let own = self.get("/metrics").unwrap();
         let reasons = [
@@ -132,20 +132,20 @@ impl Prometheus {
         let rejects =
             |line: &&str| reasons.iter().any(|reason| line.starts_with(reason)) && line.contains("_total");
         let lines: Vec<_> = own.lines().filter(rejects).collect();
-        assert!(lines.len() >= 4, "Prometheus calls its figures otherwise: {lines:?}");
+        assert!(lines.len() >= 4, "Prometheus renamed its metrics: {lines:?}");
         lines.into_iter().filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect()
     }
 }
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Four clients at once send a mix of fast and slow requests. Gives how many they were.
+/// Sends a mix of fast and slow requests from four clients. Returns the number of requests.
 fn load(client: &Client, turns: u64) -> f64 {
     const MIX: [(&str, u16); 6] = [
         ("/items/7", 200),
@@ -168,7 +168,7 @@ fn load(client: &Client, turns: u64) -> f64 {
     (4 * turns * MIX.len() as u64) as f64
 }
 
-/// The queries of the dashboard, for all services, instances and routes.
+/// Returns the queries of the Grafana dashboard, for all services, instances and routes.
 fn dashboard() -> Vec<String> {
     let text = fs::read_to_string(format!("{DEPLOY}/grafana/dashboards/http.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
@@ -179,7 +179,7 @@ fn dashboard() -> Vec<String> {
     queries.map(|query| names.iter().fold(query, |query, name| query.replace(name, ".*"))).collect()
 }
 
-/// The classic bucket that a duration in seconds lies in.
+/// Returns the bounds of the classic bucket of a duration, in seconds.
 fn classic_bucket(seconds: f64) -> (f64, f64) {
     let at = DEFAULT_DURATION_BOUNDS.partition_point(|&bound| bound < seconds);
     let lower = at.checked_sub(1).map_or(0.0, |at| DEFAULT_DURATION_BOUNDS[at]);
@@ -188,7 +188,7 @@ fn classic_bucket(seconds: f64) -> (f64, f64) {
 
 #[test]
 #[ignore = "needs prometheus: apt install prometheus"]
-fn prometheus_stores_what_was_counted_and_finds_our_percentiles() {
+fn prometheus_stores_our_counts_and_computes_our_percentiles() {
     let demo = Example::start(&["--workers", "2"]);
     let client = demo.client();
     let target = &client.addr().to_string();
@@ -213,7 +213,7 @@ fn prometheus_stores_what_was_counted_and_finds_our_percentiles() {
         let query = format!("histogram_quantile({quantile}, sum(http_request_duration_seconds))");
         let theirs = native.value(&query).unwrap();
         println!("{name}: {ours} of ours, {theirs} native");
-        // Theirs is off by less than 1.5 %, ours by less than 0.8 %.
+        // The native error is below 1.5 %, ours below 0.8 %.
         assert!((theirs / ours - 1.0).abs() < 0.023, "{name}: {theirs} for {ours}");
         let query =
             format!("histogram_quantile({quantile}, sum by (le) (http_request_duration_seconds_bucket))");
@@ -229,7 +229,7 @@ fn prometheus_stores_what_was_counted_and_finds_our_percentiles() {
     for prometheus in [&native, &classic] {
         prometheus.wait_for("sum(http_requests_total)", all);
         prometheus.wait_for_exemplar(TRACE);
-        // Of four clients and 30 turns in all: a report in each, and two looks into the cache.
+        // 4 clients, 30 turns in all: each turn has one report and two cache look-ups.
         prometheus.wait_for("analysis_requests_total", 120.0);
         assert_eq!(prometheus.value("sum(cache_lookups_total)"), Some(241.0));
         assert!(prometheus.value("process_cpu_seconds_total") > Some(0.0));

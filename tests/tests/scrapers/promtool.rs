@@ -1,4 +1,4 @@
-//! promtool finds nothing to say about names, types and help.
+//! promtool accepts names, types and help texts.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use metrics_core::{Outcome, Registry};
 use metrics_export::prometheus::{Exposition, Format, Names, Resources};
-use metrics_export::push::Counts;
+use metrics_export::push::ExporterCounts;
 
 #[test]
 #[ignore = "needs promtool: apt install prometheus"]
-fn promtool_finds_nothing_wrong_with_names_types_and_help() {
+fn promtool_accepts_names_types_and_help_texts() {
     let registry = Registry::new();
     let recorder = registry.recorder();
     let item = registry.endpoint("GET", "/items/{id}");
@@ -39,7 +39,7 @@ fn promtool_finds_nothing_wrong_with_names_types_and_help() {
         ticks: Some(1),
         tick_time: second,
     };
-    let exporters = [Counts { exporter: "otlp".to_owned(), ..Counts::default() }];
+    let exporters = [ExporterCounts { exporter: "otlp".to_owned(), ..ExporterCounts::default() }];
     for names in [Names::Prometheus, Names::OpenTelemetry] {
         let exposition =
             Exposition::builder().names(names).constant_label("env", "a\"\\\nb").top_consumers(5);

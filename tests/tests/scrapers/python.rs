@@ -1,4 +1,4 @@
-//! The parsers of Python's client, the official schema of protobuf, and Grafana's of dashboards.
+//! Checks by Python: Prometheus' text parsers, its protobuf schema, and Grafana's schema of dashboards.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,14 +11,14 @@ use metrics_export::prometheus::{Exposition, Format};
 
 use crate::prometheus::{DEPLOY, Folder};
 
-/// Where Debian puts Prometheus' own schema.
+/// The path of Prometheus' schema on Debian.
 const SCHEMA: &str =
     "/usr/share/gocode/src/github.com/prometheus/client_model/io/prometheus/client/metrics.proto";
 
-/// As many as a registry holds.
-const HALF: usize = 50_000;
+/// The number of routes in a registry: half of the hundred thousand.
+const ROUTES: usize = 50_000;
 
-/// Runs one of the scripts beside this file; it must succeed.
+/// Runs a script in this folder, which must succeed.
 fn run(script: &str, arguments: &[&Path]) {
     let python = std::env::var_os("METRICS_TEST_PYTHON").unwrap_or_else(|| "python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scrapers").join(script);
@@ -29,7 +29,7 @@ fn run(script: &str, arguments: &[&Path]) {
     print!("{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// A text that tries to end what it is in, or to look like something else, of up to 256 bytes.
+/// Returns a text of up to 256 bytes that tries to break out of a quoted value, or that looks like syntax.
 fn hostile(random: &mut fastrand::Rng) -> String {
     const PIECES: [&str; 20] = [
         "\\",
@@ -68,11 +68,11 @@ fn hostile(random: &mut fastrand::Rng) -> String {
     }
 }
 
-/// A registry with hostile routes, and how often each was called.
+/// Returns a registry with hostile routes, and the number of calls of each.
 fn registry(random: &mut fastrand::Rng) -> (Registry, BTreeMap<String, u64>) {
-    let registry = Registry::builder().max_series(HALF).build().unwrap();
+    let registry = Registry::builder().max_series(ROUTES).build().unwrap();
     let mut routes = BTreeMap::new();
-    while routes.len() < HALF {
+    while routes.len() < ROUTES {
         let route = hostile(random);
         if routes.contains_key(&route) {
             continue;
@@ -84,7 +84,7 @@ fn registry(random: &mut fastrand::Rng) -> (Registry, BTreeMap<String, u64>) {
     (registry, routes)
 }
 
-/// Writes the files that a script reads: the routes, and the exposition in each of the formats.
+/// Writes the input files of a script: the routes, and the exposition in each format.
 fn files(folder: &Folder, random: &mut fastrand::Rng, formats: &[Format]) -> Vec<std::path::PathBuf> {
     let (registry, routes) = registry(random);
     registry.counter("jobs").unwrap().add(3);
@@ -111,8 +111,8 @@ fn files(folder: &Folder, random: &mut fastrand::Rng, formats: &[Format]) -> Vec
 }
 
 #[test]
-#[ignore = "needs Python with prometheus-client, and some minutes"]
-fn a_hundred_thousand_hostile_labels_come_back_from_both_texts() {
+#[ignore = "needs Python with prometheus-client, and a few minutes"]
+fn both_text_formats_round_trip_a_hundred_thousand_hostile_labels() {
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..2 {
         let folder = Folder::new();
@@ -123,7 +123,7 @@ fn a_hundred_thousand_hostile_labels_come_back_from_both_texts() {
 
 #[test]
 #[ignore = "needs Python with grpcio-tools, and Debian's golang-github-prometheus-client-model-dev"]
-fn a_hundred_thousand_hostile_labels_come_back_from_protobuf() {
+fn protobuf_round_trips_a_hundred_thousand_hostile_labels() {
     let mut random = fastrand::Rng::with_seed(8);
     for _ in 0..2 {
         let folder = Folder::new();
@@ -134,6 +134,6 @@ fn a_hundred_thousand_hostile_labels_come_back_from_protobuf() {
 
 #[test]
 #[ignore = "needs Python with grafana-foundation-sdk"]
-fn the_dashboard_is_what_grafanas_schema_says() {
+fn the_dashboard_conforms_to_grafanas_schema() {
     run("read_dashboard.py", &[&Path::new(DEPLOY).join("grafana/dashboards/http.json")]);
 }

@@ -1,7 +1,7 @@
-"""Holds a dashboard against Grafana's schema, as its own SDK has it: read_dashboard.py DASHBOARD.json.
+"""Checks a dashboard against the schema in Grafana's SDK: read_dashboard.py DASHBOARD.json.
 
-Reading drops what the schema does not know, and checks no types. So what was read is written again, where nothing may be missing,
-and each value is held against the type of its field.
+The SDK drops unknown fields and checks no types when it reads. So this writes the dashboard again and looks for missing
+fields, and compares each value with the type of its field.
 """
 
 import enum
@@ -15,7 +15,7 @@ from grafana_foundation_sdk.models import dashboard as schema
 
 
 def missing(ours, theirs, at):
-    """Where what was written lacks something, or has something else."""
+    """Yields where the written dashboard lacks a field or has another value."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key, value in ours.items():
             if key not in theirs:
@@ -23,14 +23,14 @@ def missing(ours, theirs, at):
             else:
                 yield from missing(value, theirs[key], f"{at}.{key}")
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        for place, (value, their) in enumerate(zip(ours, theirs)):
-            yield from missing(value, their, f"{at}[{place}]")
+        for index, (value, their) in enumerate(zip(ours, theirs)):
+            yield from missing(value, their, f"{at}[{index}]")
     elif ours != theirs or isinstance(ours, bool) != isinstance(theirs, bool):
         yield f"{at}: {ours!r} became {theirs!r}"
 
 
 def fits(value, hint):
-    """Whether a value is of a type, without a look at what is inside of an object of the schema."""
+    """Whether a value has a type. Does not look inside objects of the schema."""
     origin = typing.get_origin(hint)
     if hint in (typing.Any, object):
         return True
@@ -54,10 +54,10 @@ def fits(value, hint):
 
 
 def mistyped(value, at):
-    """Where a field holds what is not of its type."""
+    """Yields where the value of a field does not have its type."""
     if isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from mistyped(item, f"{at}[{place}]")
+        for index, item in enumerate(value):
+            yield from mistyped(item, f"{at}[{index}]")
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from mistyped(item, f"{at}.{key}")
@@ -65,7 +65,7 @@ def mistyped(value, at):
         hints = typing.get_type_hints(type(value))
         for field, item in vars(value).items():
             if field in hints and not fits(item, hints[field]):
-                yield f"{at}.{field}: {item!r} is no {hints[field]}"
+                yield f"{at}.{field}: {item!r} is not of type {hints[field]}"
             yield from mistyped(item, f"{at}.{field}")
 
 
@@ -83,14 +83,14 @@ def main():
     wrong = [*missing(ours, theirs, "dashboard"), *mistyped(read, "dashboard")]
     ids = [panel["id"] for panel in panels_of(ours)]
     if len(set(ids)) != len(ids):
-        wrong.append("two panels have one id")
+        wrong.append("two panels have the same id")
     places = {}
     for panel in panels_of(ours):
         at = panel["gridPos"]
         for x in range(at["x"], at["x"] + at["w"]):
             for y in range(at["y"], at["y"] + at["h"]):
                 if places.setdefault((x, y), panel["id"]) != panel["id"] or x >= 24:
-                    wrong.append(f"panel {panel['id']} is on another one, or beside the grid")
+                    wrong.append(f"panel {panel['id']} overlaps another one or leaves the grid")
     assert not wrong, "\n".join(sorted(set(wrong)))
     print("panels:", len(ids))
 

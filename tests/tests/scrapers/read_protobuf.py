@@ -1,4 +1,4 @@
-"""Reads protobuf with the official schema: read_protobuf.py ROUTES.json METRICS.proto EXPOSITION."""
+"""Parses protobuf with the official schema: read_protobuf.py ROUTES.json METRICS.proto EXPOSITION."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""Reads both text formats with the parsers of prometheus-client: read_text.py ROUTES.json TEXT OPENMETRICS."""
+"""Parses both text formats with prometheus-client: read_text.py ROUTES.json TEXT OPENMETRICS."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ def check(families, routes, expected_exemplars, counter):
         elif family.name in OWN:
             own[family.name] = {(s.name, *s.labels.values()): s.value for s in samples if s.name in SHOWN}
         exemplars += [s.exemplar for s in samples if s.exemplar]
-    assert seen == routes, "labels came back as others"
+    assert seen == routes, "labels changed"
     assert own == OWN, own
     traces = [(e.labels, e.value) for e in exemplars]
     assert traces == [({"trace_id": f"{7:032x}"}, 0.5)][: len(traces)] and len(traces) == expected_exemplars, traces

@@ -123,8 +123,7 @@ fn details(seconds: i64) -> Vec<u8> {
 }
 
 fn client(url: &str) -> Client {
-    let headers = [("X-Api-Key".to_owned(), Secret::from("hunter2"))];
-    Client::new(url, &headers, &Connection::default(), true).unwrap()
+    Client::new("endpoint", url, &HttpOptions::new().header("X-Api-Key", "hunter2"), true).unwrap()
 }
 
 fn soon() -> Instant {
@@ -139,10 +138,11 @@ fn request() -> ExportMetricsServiceRequest {
 fn what_arrives_is_what_was_recorded() {
     for gzip in [true, false] {
         let (url, calls) = collector([Answer::default()]);
-        let otlp = Otlp::builder().protocol(Protocol::Grpc).endpoint(url).gzip(gzip);
+        let options = HttpOptions::new().gzip(gzip).header("X-Api-Key", "hunter2");
+        let otlp = Otlp::builder().protocol(Protocol::Grpc).endpoint(url).http(options);
         let registry = metrics_core::Registry::new();
-        let engine = Engine::builder(registry.clone(), crate::Service::new("test"))
-            .exporter(otlp.header("X-Api-Key", "hunter2").build().unwrap());
+        let engine =
+            Engine::builder(registry.clone(), crate::Service::new("test")).exporter(otlp.build().unwrap());
         let engine = engine.start().unwrap();
         let root = registry.endpoint("GET", "/");
         (1..=100).for_each(|millis| registry.record(root, 200, Duration::from_millis(millis)));
@@ -166,7 +166,8 @@ fn what_arrives_is_what_was_recorded() {
 fn what_failed_for_now_is_sent_again_with_the_next_window() {
     let busy = Answer { failed: Some((Code::Unavailable, Some(0))), ..Answer::default() };
     let (url, calls) = collector([busy, Answer { rejected: 3, ..Answer::default() }]);
-    let otlp = Otlp::builder().protocol(Protocol::Grpc).endpoint(url).interval(Duration::from_millis(50));
+    let options = HttpOptions::new().interval(Duration::from_millis(50));
+    let otlp = Otlp::builder().protocol(Protocol::Grpc).endpoint(url).http(options);
     let registry = metrics_core::Registry::new();
     let engine = Engine::builder(registry.clone(), crate::Service::new("test"))
         .exporter(otlp.build().unwrap())
@@ -179,7 +180,7 @@ fn what_failed_for_now_is_sent_again_with_the_next_window() {
         std::thread::sleep(Duration::from_millis(10));
         engine.counts().remove(0)
     });
-    let counts: push::Counts = counts.take(1_000).find(|counts| counts.windows_sent > 0).unwrap();
+    let counts: push::ExporterCounts = counts.take(1_000).find(|counts| counts.windows_sent > 0).unwrap();
     assert_eq!((counts.windows_dropped, counts.rejected), (0, 3));
     assert!(counts.attempts_failed > 0);
     engine.shutdown(Duration::ZERO);
@@ -252,8 +253,9 @@ fn a_collector_that_speaks_tls_is_trusted_for_its_authority_and_for_no_other() {
     let (addr, calls) = listen([Answer::default()], move |stream| acceptor.accept(stream));
 
     let client = |roots: Option<String>| {
-        let connection = Connection { roots: roots.map(String::into_bytes), ..Connection::default() };
-        Client::new(&format!("https://{addr}"), &[], &connection, true).unwrap()
+        let root_certificates = roots.map(String::into_bytes);
+        let options = HttpOptions { root_certificates, ..HttpOptions::default() };
+        Client::new("endpoint", &format!("https://{addr}"), &options, true).unwrap()
     };
     // Those of the web, and one of somebody else's.
     for others in [None, Some(authority().0)] {

@@ -1,18 +1,18 @@
-//! What nobody gets to see.
+//! Texts that are never shown.
 
 use std::fmt;
 
-/// A password, a key or a URL with one in it. Its `Debug` shows nothing of it, and there is no `Display`.
+/// A password, a key, or a URL that contains one. Its `Debug` output is `***`, and it has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text from being shown.
+    /// Hides a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for whoever must send it.
+    /// The text itself, for sending it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,0 +1,147 @@
+//! The notices that wait for one destination. Plain data, so that it is tested without threads.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metrics_core::alert::{Alert, Change, Notice};
+
+/// The most notices that wait; beyond it the oldest are dropped. If a database that all endpoints need fails, hundreds of alerts
+/// fire at once.
+pub(super) const MAX_QUEUED: usize = 1_024;
+
+/// The most notices in one batch.
+pub(super) const MAX_BATCH: usize = 32;
+
+/// A destination's notices since the start, by what happened to them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeliveryCounts {
+    /// The name of the destination.
+    pub destination: &'static str,
+    /// Notices that the destination accepted.
+    pub sent: u64,
+    /// Notices that were dropped because the queue was full, or the delivery was stopped.
+    pub dropped: u64,
+    /// Notices that were given up because the destination refused them, or did not accept them in time.
+    pub failed: u64,
+    /// Attempts after the first.
+    pub retried: u64,
+    /// Notices that wait, or are being sent.
+    pub queued: u64,
+    /// Why the last attempt failed; `None` after a success.
+    pub last_error: Option<String>,
+}
+
+/// The notices that wait, and what happened to the others.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: VecDeque<Notice>,
+    /// How many notices are being sent.
+    sending: usize,
+    counts: DeliveryCounts,
+    /// When the firing alerts were last repeated.
+    repeated: Option<Instant>,
+    /// Which firing alert is repeated first, if there are more than fit at once.
+    next_repeated: usize,
+    stopped: bool,
+}
+
+impl Queue {
+    pub(super) fn new(destination: &'static str) -> Self {
+        let counts = DeliveryCounts { destination, ..DeliveryCounts::default() };
+        Self { counts, ..Self::default() }
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Accepts no further notices.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Whether the firing alerts are to be repeated now. If so, the next repetition is due one interval later.
+    pub(super) fn is_repetition_due(&mut self, every: Duration, now: Instant) -> bool {
+        let is_due = self.repeated.is_none_or(|last| now.saturating_duration_since(last) >= every);
+        if is_due {
+            self.repeated = Some(now);
+        }
+        is_due
+    }
+
+    /// Returns as many firing alerts as fit into the queue, starting after those returned last time.
+    pub(super) fn turn(&mut self, mut firing: Vec<Alert>) -> impl Iterator<Item = Alert> + use<> {
+        let first = self.next_repeated.checked_rem(firing.len()).unwrap_or(0);
+        let count = firing.len().min(MAX_QUEUED);
+        self.next_repeated = first + count;
+        firing.rotate_left(first);
+        firing.into_iter().take(count)
+    }
+
+    /// Adds a notice. A reminder replaces the waiting reminder of the same alert. If the queue is full, the oldest reminder is
+    /// dropped, or else the oldest notice.
+    pub(super) fn push(&mut self, notice: Notice) {
+        if self.stopped {
+            self.counts.dropped += 1;
+            return;
+        }
+        if notice.change == Change::Reminder {
+            let alert = &notice.alert;
+            let is_same =
+                |other: &Alert| Arc::ptr_eq(&other.rule, &alert.rule) && other.endpoint == alert.endpoint;
+            self.waiting.retain(|other| other.change != Change::Reminder || !is_same(&other.alert));
+        }
+        if self.waiting.len() == MAX_QUEUED {
+            let reminder = self.waiting.iter().position(|other| other.change == Change::Reminder);
+            self.waiting.remove(reminder.unwrap_or(0));
+            self.counts.dropped += 1;
+        }
+        self.waiting.push_back(notice);
+    }
+
+    /// Takes the oldest notices, up to [`MAX_BATCH`]; they count as being sent.
+    pub(super) fn take(&mut self) -> Vec<Notice> {
+        self.sending = self.waiting.len().min(MAX_BATCH);
+        self.waiting.drain(..self.sending).collect()
+    }
+
+    /// Counts notices that were sent.
+    pub(super) fn settle_sent(&mut self, count: usize) {
+        self.counts.sent += count as u64;
+        self.counts.last_error = None;
+        self.sending -= count;
+    }
+
+    /// Keeps why an attempt failed.
+    pub(super) fn set_error(&mut self, reason: String) {
+        self.counts.last_error = Some(reason);
+    }
+
+    /// Counts notices that were given up.
+    pub(super) fn settle_failed(&mut self, count: usize) {
+        self.counts.failed += count as u64;
+        self.sending -= count;
+    }
+
+    pub(super) fn count_retry(&mut self) {
+        self.counts.retried += 1;
+    }
+
+    /// Stops, and counts all notices that are left.
+    pub(super) fn end(&mut self) {
+        self.stopped = true;
+        self.counts.failed += std::mem::take(&mut self.sending) as u64;
+        self.counts.dropped += self.waiting.len() as u64;
+        self.waiting.clear();
+    }
+
+    pub(super) fn counts(&self) -> DeliveryCounts {
+        DeliveryCounts { queued: (self.waiting.len() + self.sending) as u64, ..self.counts.clone() }
+    }
+}

@@ -1,0 +1,174 @@
+//! What all destinations over HTTP can be told.
+
+use std::time::Duration;
+
+use metrics_core::InvalidSetting;
+
+use super::client::{Client, Config};
+use super::proxy::proxy;
+use crate::secret::Secret;
+
+/// How a destination is reached over HTTP; the same settings for all of them.
+///
+/// ```
+/// use std::time::Duration;
+/// use metrics_export::HttpOptions;
+/// let options = HttpOptions::new().interval(Duration::from_secs(30)).proxy("http://user:password@proxy:3128");
+/// assert!(!format!("{options:?}").contains("password"));
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "pass it to a destination's builder"]
+pub struct HttpOptions {
+    pub(crate) interval: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) gzip: Option<bool>,
+    pub(crate) headers: Vec<(String, Secret)>,
+    pub(crate) proxy: Option<Secret>,
+    #[cfg(feature = "tls")]
+    pub(crate) root_certificates: Option<Vec<u8>>,
+}
+
+impl HttpOptions {
+    /// The defaults of each destination.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Time between windows; default: 10 s, and 60 s for OTLP. From 10 ms to a day. Alerts are sent at once, and reject it.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval);
+        self
+    }
+
+    /// How long one attempt may take; default: 10 s. From 10 ms to an hour.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Whether bodies are compressed with gzip; default: yes. Datadog's Agent and alerts always get plain bodies.
+    pub fn gzip(mut self, gzip: bool) -> Self {
+        self.gzip = Some(gzip);
+        self
+    }
+
+    /// Sends this header with each request, such as one with an API key; default: none. Setting it again replaces it.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        let name = name.into();
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// A proxy, such as `http://user:password@proxy:3128`.
+    ///
+    /// Default for exporters: the proxy in `HTTPS_PROXY` or `HTTP_PROXY`, depending on the URL's scheme, or else in `ALL_PROXY`,
+    /// unless `NO_PROXY` has the host. Default for alerts, and for OTLP over gRPC, which rejects one: none.
+    pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// The certificates of the authorities to trust, in PEM; default: those of Mozilla's root program.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// A client for the URL that `field` was set to, which keeps up to `kept` connections between POSTs in a row.
+    ///
+    /// With 0, each POST has its own connection: at one POST per window that costs no more, and no connection is found dead.
+    #[cfg(feature = "_push-http")]
+    pub(crate) fn client(
+        &self,
+        field: &'static str,
+        url: &str,
+        kept: usize,
+    ) -> Result<Client, InvalidSetting> {
+        self.client_with(field, url, kept, &crate::environment::variable)
+    }
+
+    /// A client that looks at no variables, and keeps no connection.
+    #[cfg(any(feature = "alert-webhook", feature = "alertmanager", test))]
+    pub(crate) fn direct_client(&self, field: &'static str, url: &str) -> Result<Client, InvalidSetting> {
+        self.client_with(field, url, 0, &|_| None)
+    }
+
+    fn client_with(
+        &self,
+        field: &'static str,
+        url: &str,
+        kept: usize,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Client, InvalidSetting> {
+        let proxy = proxy(self.proxy.as_ref(), url, variable)?;
+        let config = ureq::Agent::config_builder().proxy(proxy).max_idle_connections(kept);
+        let mut client = Client::new(field, url, self.trusting(config)?)?;
+        for (name, value) in &self.headers {
+            client = client.header(name, value.expose()).ok_or_else(|| invalid_header(name))?;
+        }
+        Ok(client)
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn trusting(&self, config: Config) -> Result<Config, InvalidSetting> {
+        Ok(config)
+    }
+
+    #[cfg(feature = "tls")]
+    fn trusting(&self, config: Config) -> Result<Config, InvalidSetting> {
+        use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+        let Some(pem) = &self.root_certificates else { return Ok(config) };
+        let certificates = parse_pem(pem).filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        });
+        let certificates: Vec<_> = certificates.collect();
+        if certificates.is_empty() {
+            return Err(invalid_certificates());
+        }
+        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build();
+        Ok(config.tls_config(tls))
+    }
+}
+
+/// Rejects a header without repeating its value.
+pub(crate) fn invalid_header(name: &str) -> InvalidSetting {
+    let allowed = "a header's name, and a value of visible ASCII characters";
+    InvalidSetting::secret(format!("header {name:?}"), allowed)
+}
+
+/// Rejects root certificates.
+#[cfg(feature = "tls")]
+pub(crate) fn invalid_certificates() -> InvalidSetting {
+    InvalidSetting::secret("root_certificates", "one or more certificates in PEM")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_cannot_be_sent_is_rejected_without_its_value() {
+        let error = HttpOptions::new().header("x-api-key", "hunter2\n").direct_client("url", "http://a");
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("header \"x-api-key\" is invalid; allowed: a header's name"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_header_that_is_set_again_replaces_the_first() {
+        let options = HttpOptions::new().header("X-A", "1").header("b", "2").header("x-a", "3");
+        let names: Vec<_> = options.headers.iter().map(|(name, value)| (&**name, value.expose())).collect();
+        assert_eq!(names, [("b", "2"), ("x-a", "3")]);
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn root_certificates_without_a_certificate_are_rejected() {
+        let error =
+            HttpOptions::new().root_certificates("no PEM").direct_client("url", "https://a").unwrap_err();
+        assert_eq!(error.field(), "root_certificates");
+    }
+}
