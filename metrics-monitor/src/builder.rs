@@ -221,7 +221,7 @@ impl Metrics {
     async fn leave_fleet(&self, left: impl Fn() -> Duration) -> bool {
         let Some(fleet) = &self.shared.fleet else { return true };
         // What is under way is to be in the last write.
-        background::wait(|| self.shared.registry.summary().in_flight == 0, left() / 2).await;
+        background::wait(|| self.shared.registry.in_flight() == 0, left() / 2).await;
         fleet.stop();
         background::wait(|| fleet.is_finished(), left()).await && fleet.status().failing.is_none()
     }

@@ -96,7 +96,7 @@ impl Call {
                 answer::success(HistoryBody::new(&trend, &history.resets()))
             }
             Self::Alerts => alerting.answer(),
-            Self::Errors => answer::success(ErrorsBody::from(&registry.summary())),
+            Self::Errors => answer::success(ErrorsBody::new(&registry.recent_errors(), &registry.health())),
             Self::Business(window) => answer::success(BusinessBody::from(&history.business(window))),
             Self::Exporters => exporters::answer(exporting),
             Self::Resources(window) => {

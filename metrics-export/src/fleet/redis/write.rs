@@ -138,7 +138,7 @@ impl Writer {
         let found = link.run(&[get(&shared.keys.epoch(), 20)])?;
         let found = found.into_iter().next().map_or(0, |answer| epoch_of(answer, SystemTime::now()));
         let latest = found.max(shared.known_epoch());
-        let errors = self.registry.summary().recent_errors;
+        let errors = self.registry.recent_errors();
         let snapshot = self.registry.snapshot();
         let now = snapshot.taken();
 
