@@ -1,6 +1,6 @@
-//! The part of protobuf's wire format that we need, written straight into a buffer.
+//! The parts of protobuf's wire format that are needed here, written straight into a buffer.
 
-/// Appends fields to a buffer. Field numbers are below 16, so a key is one byte.
+/// Writes one field after the other. Field numbers are below 16, so that a key is one byte.
 #[derive(Debug)]
 pub(crate) struct Wire<'a>(pub(crate) &'a mut Vec<u8>);
 
@@ -14,7 +14,7 @@ impl Wire<'_> {
         self.varint(value);
     }
 
-    /// Writes a signed integer; values near 0 are short.
+    /// A signed integer near 0, zigzag encoded.
     pub(crate) fn sint(&mut self, field: u8, value: i32) {
         self.key(field, VARINT);
         self.zigzag(value.into());
@@ -31,10 +31,10 @@ impl Wire<'_> {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// Writes a nested message, or anything else that is preceded by its length.
+    /// A nested message, or anything else that begins with its length.
     pub(crate) fn nested(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
         self.key(field, DELIMITED);
-        // Most lengths are one byte long.
+        // Most lengths fit into one byte.
         let length = self.0.len();
         self.0.push(0);
         let begin = self.0.len();
@@ -48,12 +48,12 @@ impl Wire<'_> {
         }
     }
 
-    /// Writes one number of a packed list.
+    /// One number of a packed list, zigzag encoded.
     pub(crate) fn zigzag(&mut self, value: i64) {
         self.varint(((value << 1) ^ (value >> 63)) as u64);
     }
 
-    /// Inserts at `begin` the length of everything after it.
+    /// Inserts, at `begin`, the length of everything written since.
     pub(crate) fn insert_length(&mut self, begin: usize) {
         self.insert(begin, self.0.len() - begin);
     }
@@ -89,9 +89,9 @@ mod tests {
         out
     }
 
-    /// The examples in the specification of the format.
+    /// The examples of the format's documentation.
     #[test]
-    fn numbers_and_texts_are_encoded_as_specified() {
+    fn numbers_and_texts_are_written_as_described() {
         assert_eq!(written(|wire| wire.uint(1, 150)), [0x08, 0x96, 0x01]);
         assert_eq!(written(|wire| wire.text(2, "testing")), b"\x12\x07testing");
         assert_eq!(written(|wire| wire.nested(3, |wire| wire.uint(1, 150))), [0x1a, 0x03, 0x08, 0x96, 0x01]);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_several_bytes_precedes_its_message() {
+    fn a_length_of_several_bytes_is_inserted_before_its_content() {
         let text = "x".repeat(300);
         let nested = written(|wire| wire.nested(1, |wire| wire.text(1, &text)));
         assert_eq!(nested[..6], [0x0a, 0xaf, 0x02, 0x0a, 0xac, 0x02]);
