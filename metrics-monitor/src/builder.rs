@@ -53,7 +53,7 @@ struct Settings {
     alert_destinations: Vec<Box<dyn Destination>>,
     exporters: Vec<Box<dyn Exporter>>,
     #[cfg(feature = "redis")]
-    fleet: Option<metrics_export::fleet::redis::Settings>,
+    fleet: Option<metrics_export::fleet::redis::FleetSettings>,
     /// The first error of a setter, for `build`.
     error: Option<BuildError>,
 }

@@ -102,5 +102,5 @@ pub use monitor::{Admitted, Monitor};
 /// A fleet: several instances of a service, shown as one.
 #[cfg(feature = "redis")]
 pub mod fleet {
-    pub use metrics_export::fleet::redis::{AddressError, Settings};
+    pub use metrics_export::fleet::redis::FleetSettings;
 }

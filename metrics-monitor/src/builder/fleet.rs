@@ -1,7 +1,7 @@
 //! What the builder takes about a fleet: several instances of a service, shown as one.
 
 use metrics_core::Registry;
-use metrics_export::fleet::redis::{Member, Settings as FleetSettings};
+use metrics_export::fleet::redis::{FleetSettings, Member};
 
 use super::{Builder, Settings};
 use crate::build_error::BuildError;
@@ -12,8 +12,8 @@ impl<H> Builder<H> {
     /// a process.
     ///
     /// ```
-    /// use metrics_monitor::fleet::Settings;
-    /// let settings = Settings::new("redis://127.0.0.1:6379/0")?;
+    /// use metrics_monitor::fleet::FleetSettings;
+    /// let settings = FleetSettings::new("redis://127.0.0.1:6379/0")?;
     /// let monitor = metrics_monitor::Builder::new("orders").instance("orders-7").fleet(settings).build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -27,14 +27,7 @@ impl Settings {
     /// Starts the member, if there are settings for one.
     pub(super) fn start_fleet(&mut self, registry: &Registry) -> Result<Option<Member>, BuildError> {
         let Some(settings) = self.fleet.take() else { return Ok(None) };
-        let mut settings = settings.service(&self.service.name);
-        if let Some(instance) = &self.service.instance {
-            settings = settings.instance(instance);
-        }
-        if let Some(version) = &self.service.version {
-            settings = settings.version(version);
-        }
-        let member = Member::start(registry.clone(), settings);
+        let member = Member::start(registry.clone(), &self.service, settings);
         member.map(Some).map_err(|error| BuildError::Fleet { reason: error.to_string() })
     }
 }

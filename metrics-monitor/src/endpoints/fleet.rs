@@ -68,12 +68,24 @@ fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
         Ok(asked) => asked,
         Err(message) => return Answering::ready(Answer::bad_request(&message)),
     };
-    let work = job(move |state| match &state.fleet {
-        Some(member) => call.body(state, member, asked, member.ask(question)),
-        None => Answer::unavailable("this instance is in no fleet"),
-    });
+    let Some(member) = &state.fleet else { return Answering::ready(in_no_fleet()) };
     let busy = "too many requests are waiting for the fleet; try again in 1 s";
-    Answering::in_lane(state, |lanes| &lanes.fleet, busy, work)
+    let Ok(reply) = member.ask(question) else {
+        return Answering::ready(Answer::unavailable(busy).header("retry-after", "1"));
+    };
+    let state = Arc::clone(state);
+    Answering::waiting(async move {
+        let found = reply.await;
+        let work = job(move |state| match &state.fleet {
+            Some(member) => call.body(state, member, asked, found),
+            None => in_no_fleet(),
+        });
+        Answering::in_lane(&state, |lanes| &lanes.fleet, busy, work).await
+    })
+}
+
+fn in_no_fleet() -> Answer {
+    Answer::unavailable("this instance is in no fleet")
 }
 
 impl Call {
