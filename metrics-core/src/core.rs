@@ -154,6 +154,11 @@ impl Core {
         in_flight(&self.shared.shards())
     }
 
+    /// How full the registry's tables are, and what did not fit.
+    pub(crate) fn health(&self) -> Health {
+        health(&self.shared, self.shared.endpoints().len(), &self.shared.shards())
+    }
+
     /// The cumulative state of requests alone: without consumers and the application's own metrics.
     pub(crate) fn snapshot_of_requests(&self) -> Snapshot {
         self.read(&mut lock(&self.readings), Parts::REQUESTS)
@@ -205,18 +210,7 @@ impl Core {
             span: self.started.elapsed(),
             significant_digits: shared.layout().digits(),
             granularity: shared.granularity(),
-            health: Health {
-                // Without the overflow endpoint.
-                endpoints: endpoints.len() as u64 - 1,
-                max_series: shared.endpoints().max() as u64,
-                endpoints_refused: shared.endpoints().refused(),
-                consumers: shared.consumers().len() as u64,
-                max_consumers: shared.consumers().max() as u64,
-                consumers_refused: shared.consumers().refused(),
-                shards: shards.len() as u64,
-                errors_evicted: shared.error_log().evicted(),
-                errors_thinned: shards.iter().map(|shard| shard.thinned()).sum(),
-            },
+            health: health(shared, endpoints.len(), &shards),
             endpoints,
             consumers: if parts.consumers { self.consumers(&shards) } else { Vec::new() },
             exemplars,
@@ -240,6 +234,21 @@ impl Core {
             last_seen: self.started_at + Duration::from_nanos(figures.last_seen),
         })
         .collect()
+    }
+}
+
+/// How full the tables are. `endpoints` includes the overflow endpoint.
+fn health(shared: &Shared, endpoints: usize, shards: &[Arc<Shard>]) -> Health {
+    Health {
+        endpoints: endpoints as u64 - 1,
+        max_series: shared.endpoints().max() as u64,
+        endpoints_refused: shared.endpoints().refused(),
+        consumers: shared.consumers().len() as u64,
+        max_consumers: shared.consumers().max() as u64,
+        consumers_refused: shared.consumers().refused(),
+        shards: shards.len() as u64,
+        errors_evicted: shared.error_log().evicted(),
+        errors_thinned: shards.iter().map(|shard| shard.thinned()).sum(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::labels::endpoint::EndpointId;
 use crate::labels::metric_names::MetricError;
 use crate::labels::outcome::Outcome;
 use crate::read::snapshot::Snapshot;
+use crate::read::snapshot::health::Health;
 use crate::read::snapshot::metrics::MetricsAt;
 use crate::read::summary::Summary;
 use crate::read::summary::metrics::MetricSummary;
@@ -167,6 +168,12 @@ impl Registry {
     /// Returns the number of requests under way, as in [`Registry::summary`]. Costs some loads for each shard.
     pub fn in_flight(&self) -> u64 {
         self.core.in_flight()
+    }
+
+    /// Returns how full the registry's tables are, and what did not fit, as in [`Registry::summary`]. Costs a load for each
+    /// shard.
+    pub fn health(&self) -> Health {
+        self.core.health()
     }
 
     /// Returns the entries of the error log after the cursor, oldest first, and moves the cursor to the end.

@@ -32,7 +32,8 @@ async fn random_requests(requests: u64) {
     const SERIES: usize = 20;
     const CONSUMERS: usize = 100;
     let registry = Registry::builder().max_series(SERIES).max_consumers(CONSUMERS).build().unwrap();
-    let metrics = Metrics::builder("shop").registry(registry).api_key_header("x-api-key").build().unwrap();
+    let metrics =
+        Metrics::builder("shop").with_registry(registry).api_key_header("x-api-key").build().unwrap();
     let apps = [
         init_service(App::new().configure(shop).wrap(metrics.middleware())).await,
         init_service(App::new().configure(shop).wrap(metrics.middleware())).await,

@@ -111,9 +111,11 @@ impl Histogram {
         })
     }
 
-    /// For each bound, in nanoseconds and ascending, returns how many durations are in buckets that begin at or below it.
+    /// For each bound, in nanoseconds and ascending, returns how many durations are in buckets that begin at or below
+    /// it.
     ///
-    /// Takes one pass over the coarse sums for all bounds, plus at most an eighth of an octave of buckets for each bound.
+    /// Takes one pass over the coarse sums for all bounds, plus at most an eighth of an octave of buckets for each
+    /// bound.
     pub fn cumulative(&self, bounds: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
         // Wraps only if the total is already saturated.
         let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, &count| sum.wrapping_add(count));
@@ -223,8 +225,8 @@ impl Histogram {
         Some((bucket(0), bucket(last)))
     }
 
-    /// Removes durations that an earlier state does not have, the shortest first, until `total` are left or all of those
-    /// are gone.
+    /// Removes durations that an earlier state does not have, the shortest first, until `total` are left or all of
+    /// those are gone.
     pub(crate) fn cut_down_to(self, total: u64, earlier: Option<&Self>) -> Self {
         let mut excess = self.total.saturating_sub(total);
         if excess == 0 {

@@ -139,6 +139,11 @@ impl Endpoints {
         names[first.min(names.len())..].to_vec()
     }
 
+    /// Endpoints, including the overflow endpoint.
+    pub(crate) fn len(&self) -> usize {
+        self.names.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Times a name was asked for that did not fit.
     pub(crate) fn refused(&self) -> u64 {
         // ORDERING: Relaxed; a figure by itself.

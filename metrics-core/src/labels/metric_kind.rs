@@ -117,7 +117,7 @@ impl<Times, Unique> MetricValue<Times, Unique> {
 
 impl<Times, Unique: Default> MetricValue<Times, Unique> {
     /// Moves distinct values `days` days into the past: after one day, today's are yesterday's. Other kinds stay as they are.
-    pub fn age(&mut self, days: u64) {
+    pub(crate) fn age(&mut self, days: u64) {
         let Self::UniqueCount { today, yesterday } = self else { return };
         match days {
             0 => {}

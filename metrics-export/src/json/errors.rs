@@ -1,6 +1,6 @@
 //! The body of `GET errors`.
 
-use metrics_core::{RecentError, Summary};
+use metrics_core::{Health, RecentError};
 use serde::Serialize;
 
 use super::time::Time;
@@ -15,12 +15,13 @@ pub struct ErrorsBody {
     thinned: u64,
 }
 
-impl From<&Summary> for ErrorsBody {
-    fn from(summary: &Summary) -> Self {
+impl ErrorsBody {
+    /// The body for these errors of a registry, newest first, and its health.
+    pub fn new(recent_errors: &[RecentError], health: &Health) -> Self {
         Self {
-            recent_errors: summary.recent_errors.iter().map(ErrorBody::from).collect(),
-            evicted: summary.health.errors_evicted,
-            thinned: summary.health.errors_thinned,
+            recent_errors: recent_errors.iter().map(ErrorBody::from).collect(),
+            evicted: health.errors_evicted,
+            thinned: health.errors_thinned,
         }
     }
 }
@@ -56,7 +57,8 @@ mod tests {
 
     #[test]
     fn recent_errors_have_the_endpoint_the_status_and_the_message() {
-        let body = serde_json::to_value(ErrorsBody::from(&summary())).unwrap();
+        let summary = summary();
+        let body = serde_json::to_value(ErrorsBody::new(&summary.recent_errors, &summary.health)).unwrap();
         let newest = &body["recent_errors"][0];
         assert_eq!(newest["status"], serde_json::Value::Null);
         let failed = &body["recent_errors"][1];

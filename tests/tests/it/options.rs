@@ -9,7 +9,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::test::{TestRequest, call_service, init_service, try_call_service};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpMessage, HttpResponse, error};
-use metrics_actix::{Identity, Metrics, Until};
+use metrics_actix::{Hooks, Identity, Metrics, Until};
 use metrics_core::Outcome;
 use tests::{Server, settled};
 
@@ -116,9 +116,9 @@ async fn a_hook_sees_what_inner_middlewares_found_out() {
     #[derive(Clone)]
     struct Tenant(&'static str);
     let metrics = Metrics::builder("shop")
-        .consumer(|request| {
+        .hooks(Hooks::new().consumer(|request| {
             request.extensions().get::<Tenant>().map(|tenant| Identity::Name(tenant.0.to_owned()))
-        })
+        }))
         .build()
         .unwrap();
     let authenticate = |request: ServiceRequest, next: Next<_>| {
@@ -162,8 +162,8 @@ async fn what_is_excluded_is_not_counted_and_not_in_flight() {
 #[actix_web::test]
 async fn messages_are_one_line_and_what_the_hook_makes_of_them() {
     let default = Metrics::builder("shop").build().unwrap();
-    let hooked = Metrics::builder("shop").error_message(|error| format!("<{}>\n", error.to_string().len()));
-    let hooked = hooked.build().unwrap();
+    let hooks = Hooks::new().error_message(|error| format!("<{}>\n", error.to_string().len()));
+    let hooked = Metrics::builder("shop").hooks(hooks).build().unwrap();
     for (metrics, expected) in [(default, r"out of chairs\n\u{1b}[31mred"), (hooked, r"<22>\n")] {
         let app = init_service(App::new().configure(shop).wrap(metrics.middleware())).await;
         let request =
@@ -268,7 +268,8 @@ async fn bytes_are_those_of_the_bodies() {
 
 #[test]
 fn a_hook_that_panics_is_a_panic_of_the_request() {
-    let metrics = Metrics::builder("shop").consumer(|_| panic!("the hook has a bug")).build().unwrap();
+    let hooks = Hooks::new().consumer(|_| panic!("the hook has a bug"));
+    let metrics = Metrics::builder("shop").hooks(hooks).build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let mut client = server.raw();
     client.write("GET /items/1 HTTP/1.1\r\nhost: test\r\n\r\n");

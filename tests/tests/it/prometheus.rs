@@ -169,14 +169,15 @@ fn the_latest_slow_or_failed_request_of_each_endpoint_is_an_exemplar() {
         client.send_with("GET", "/broken", &[("traceparent", "00-no-trace-01")]);
         assert_eq!(exemplars(&client), [of("/broken", "5xx", last)], "{measure:?}");
 
-        let metrics = Metrics::builder("shop").measure(measure).exemplars(Duration::ZERO).build().unwrap();
+        let metrics =
+            Metrics::builder("shop").measure(measure).slow_requests(Duration::ZERO).build().unwrap();
         let server = Server::start(1, &metrics, shop);
         let client = server.client();
         let (good, bad) = (traced(&client, "/items/7", '4'), traced(&client, "/broken", '5'));
         let expected = [of("/items/{id}", "2xx", good), of("/broken", "5xx", bad)];
         assert_eq!(exemplars(&client), expected, "{measure:?}");
 
-        let metrics = Metrics::builder("shop").measure(measure).exemplars(None).build().unwrap();
+        let metrics = Metrics::builder("shop").measure(measure).slow_requests(None).build().unwrap();
         let server = Server::start(1, &metrics, shop);
         traced(&server.client(), "/broken", '6');
         assert_eq!(exemplars(&server.client()), [], "{measure:?}");
@@ -184,12 +185,12 @@ fn the_latest_slow_or_failed_request_of_each_endpoint_is_an_exemplar() {
 }
 
 #[test]
-fn more_than_two_scrapes_at_once_are_asked_to_come_back() {
+fn too_many_scrapes_at_once_are_asked_to_come_back() {
     let registry = Registry::builder().max_series(4_000).build().unwrap();
     for route in 0..4_000 {
         registry.record_nanos(registry.endpoint("GET", &format!("/{route}")), 200, 1_000);
     }
-    let metrics = Metrics::builder("shop").registry(registry).build().unwrap();
+    let metrics = Metrics::builder("shop").with_registry(registry).build().unwrap();
     let server = Server::start(2, &metrics, shop);
     let barrier = Barrier::new(8);
     let replies: Vec<_> = std::thread::scope(|scope| {
@@ -205,7 +206,7 @@ fn more_than_two_scrapes_at_once_are_asked_to_come_back() {
     assert!(answered.len() >= 2 && !refused.is_empty(), "{} answered", answered.len());
     for reply in refused {
         assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
-        assert!(String::from_utf8_lossy(&reply.body).contains("too many are scraping"));
+        assert!(String::from_utf8_lossy(&reply.body).contains("too many scrapes at once"));
     }
     assert_eq!(server.client().send_with("HEAD", SCRAPE, &[]).status, 200);
 }

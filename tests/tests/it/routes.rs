@@ -191,7 +191,7 @@ async fn calls(metrics: &Metrics, apps: usize, requests: usize, seed: u64) -> Co
 #[actix_web::test]
 async fn every_label_is_what_match_pattern_says_after_routing() {
     let registry = Registry::builder().max_series(60_000).build().unwrap();
-    let metrics = Metrics::builder("test").registry(registry).build().unwrap();
+    let metrics = Metrics::builder("test").with_registry(registry).build().unwrap();
     let (apps, requests) = (150, 200);
     let expected = calls(&metrics, apps, requests, 7).await;
     let summary = metrics.registry().summary();

@@ -83,7 +83,10 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
     (
         "metrics-monitor",
         &[
-            Layer { files: &["builder.rs", "monitor.rs", "build_error.rs"], holds: "what an adapter calls" },
+            Layer {
+                files: &["builder/", "framework.rs", "monitor.rs", "build_error.rs"],
+                holds: "what an adapter calls",
+            },
             Layer { files: &["endpoints/"], holds: "the answer to each endpoint, and who may have it" },
             Layer { files: &["dashboard/"], holds: "the dashboard's files" },
             Layer { files: &["state.rs"], holds: "what all parts of a monitor see" },
@@ -104,8 +107,8 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
             Layer { files: &["adapter.rs"], holds: "requests to the monitor, answers back" },
             Layer { files: &["middleware/"], holds: "the middleware, the watched body, the route marker" },
             Layer {
-                files: &["worker.rs", "routes.rs"],
-                holds: "a worker's recorder; the routes that an app has seen",
+                files: &["worker.rs", "routes.rs", "shared.rs"],
+                holds: "a worker's recorder; the routes that an app has seen; what workers share",
             },
             Layer {
                 files: &["request/"],

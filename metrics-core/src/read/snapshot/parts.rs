@@ -12,7 +12,7 @@ use super::metrics::{MetricSnapshot, MetricState};
 use super::parts_error::PartsError;
 use crate::bytes::Bytes;
 use crate::histogram::{Histogram, Layout};
-use crate::hyperloglog::{REGISTERS, Registers};
+use crate::hyperloglog::{REGISTERS, Registers, day_of};
 use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
 use crate::labels::metric_kind::MetricValue;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
@@ -107,6 +107,16 @@ pub type MetricStateParts = MetricValue<Option<Box<GroupParts>>, Vec<u8>>;
 pub const UNIQUE_REGISTERS: usize = REGISTERS;
 
 impl SnapshotParts {
+    /// Moves the end of the span to the day (UTC) of `now` if that is a later one, so that the distinct values of today are
+    /// those of the day of `now`.
+    pub fn age_to(&mut self, now: SystemTime) {
+        let days = day_of(now).saturating_sub(day_of(self.taken));
+        if days > 0 {
+            self.metrics.iter_mut().for_each(|metric| metric.state.age(days));
+            self.taken = now;
+        }
+    }
+
     /// Rounds all durations to so many significant digits at most.
     pub(super) fn limit_digits(&mut self, digits: u8) -> Result<(), PartsError> {
         self.significant_digits = self.significant_digits.min(digits);
@@ -223,6 +233,7 @@ mod tests {
 
     use super::*;
     use crate::read::snapshot::Snapshot;
+    use crate::read::summary::metrics::MetricFigures;
     use crate::registry::Registry;
 
     fn parts() -> SnapshotParts {
@@ -244,6 +255,27 @@ mod tests {
         let read = Snapshot::from_parts(parts.clone()).unwrap();
         assert_eq!(read.to_parts(), parts);
         assert_eq!(read.summary().total.calls, 3);
+    }
+
+    #[test]
+    fn a_day_later_distinct_values_of_today_are_those_of_yesterday() {
+        let users = |today: u64, yesterday: u64| {
+            let registers = |count| (0..UNIQUE_REGISTERS).map(|at| u8::from((at as u64) < count)).collect();
+            let state =
+                MetricStateParts::UniqueCount { today: registers(today), yesterday: registers(yesterday) };
+            MetricParts { name: "users".into(), state }
+        };
+        let day = Duration::from_secs(86_400);
+        let aged = |by| {
+            let mut parts = SnapshotParts { taken: UNIX_EPOCH + day, metrics: vec![users(5, 3)], ..parts() };
+            parts.age_to(UNIX_EPOCH + by);
+            (parts.taken, Snapshot::from_parts(parts).unwrap().summary().business[0].figures.clone())
+        };
+        let figures = |today, yesterday| MetricFigures::UniqueCount { today, yesterday };
+        assert_eq!(aged(Duration::ZERO), (UNIX_EPOCH + day, figures(5, 3)));
+        assert_eq!(aged(day * 2 - Duration::from_nanos(1)), (UNIX_EPOCH + day, figures(5, 3)));
+        assert_eq!(aged(day * 2), (UNIX_EPOCH + day * 2, figures(0, 5)));
+        assert_eq!(aged(day * 3), (UNIX_EPOCH + day * 3, figures(0, 0)));
     }
 
     #[test]

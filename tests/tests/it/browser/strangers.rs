@@ -1,6 +1,6 @@
 //! Hostile text, and a page without a token.
 
-use metrics_actix::{Identity, Metrics};
+use metrics_actix::{Hooks, Identity, Metrics};
 use serde_json::Value;
 use tests::{Browser, Look, Server, settled};
 
@@ -15,10 +15,10 @@ const ENTER: char = '\u{e007}';
 #[ignore = "needs chromium and chromedriver"]
 fn hostile_text_runs_nothing_and_shows_as_it_is() {
     let metrics = Metrics::builder("<b>shop</b>")
-        .consumer(|request| {
+        .hooks(Hooks::new().consumer(|request| {
             let turn: usize = request.headers().get("x-turn")?.to_str().ok()?.parse().ok()?;
             Some(Identity::Name(HOSTILE[turn % HOSTILE.len()].to_owned()))
-        })
+        }))
         .build()
         .unwrap();
     let server = Server::start(1, &metrics, shop);
