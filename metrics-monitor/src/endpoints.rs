@@ -11,6 +11,8 @@ pub(crate) mod fleet;
 pub(crate) mod prometheus;
 pub(crate) mod query;
 pub(crate) mod request;
+#[cfg(test)]
+mod tests;
 pub(crate) mod work;
 
 use std::sync::Arc;
