@@ -110,5 +110,5 @@ fn a_proxy_is_asked_for_the_way() {
     let (head, _) = requests.recv().unwrap();
     assert!(head.starts_with("CONNECT 192.0.2.1:4318 HTTP/1.1\n"), "{head}");
     let after = counts(&engine, |counts| counts.failing > 0);
-    assert_eq!(after.last_error.as_deref(), Some("the proxy did not let it through"));
+    assert_eq!(after.last_error.as_deref(), Some("the proxy refused the connection"));
 }

@@ -1,4 +1,4 @@
-//! End-to-end tests: real servers, real connections, no stand-ins.
+//! End-to-end tests with real servers and real connections.
 
 mod access;
 mod alertmanager;
