@@ -82,3 +82,17 @@ fn unsafe_code_is_distinguished_from_the_word() {
     assert_eq!(of("! { x }\n! impl Send for X {}\n    ! fn f();"), 3);
     assert_eq!(of("#[forbid(!_code)] // ! { x }\n/// What `!` fn is."), 0);
 }
+
+#[test]
+fn metrics_actix_names_no_threads_no_clocks_of_the_wall_and_nothing_of_the_process() {
+    let sources = sources();
+    let adapter = sources.iter().filter(|(path, _)| path.starts_with("metrics-actix/src/"));
+    let code: Vec<_> =
+        adapter.map(|(path, source)| (path, source.split("\n#[cfg(test)]\n").next().unwrap())).collect();
+    assert!(code.len() > 10, "{code:?}");
+    for (path, code) in code {
+        for name in ["sysinfo", "jiff", "std::thread"] {
+            assert!(!code.contains(name), "{path} names {name}, which is the monitor's");
+        }
+    }
+}

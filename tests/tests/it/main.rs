@@ -12,6 +12,7 @@ mod exporters;
 mod facade;
 mod figures;
 mod inventory;
+mod lanes;
 mod neighbours;
 mod options;
 mod outcomes;
