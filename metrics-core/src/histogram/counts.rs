@@ -18,6 +18,17 @@ const SMALL_COUNT: u64 = u64::MAX / Layout::THREE_DIGITS.buckets() as u64;
 /// 3 significant digits.
 ///
 /// Serialised as the number of digits and the buckets' counts in order; a run of empty buckets is minus its length.
+///
+/// ```
+/// let registry = metrics_core::Registry::new();
+/// let endpoint = registry.endpoint("GET", "/");
+/// for nanos in [1_000, 2_000, 1_000_000] {
+///     registry.record_nanos(endpoint, 200, nanos);
+/// }
+/// let histogram = registry.snapshot().histogram();
+/// assert_eq!(histogram.total(), 3);
+/// assert_eq!(histogram.value_at_quantile(0.5), 2_007); // the bucket of 2,000 to 2,007 ns
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
     pub(super) layout: Layout,

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::adder::Adder;
 use super::tiers::{Content, Frame, Span, Tier, Tiers, slot};
 use crate::histogram::Layout;
+use crate::labels::metric_kind::MetricValue;
 use crate::read::snapshot::group::GroupSnapshot;
 use crate::read::snapshot::metrics::{MetricState, MetricsAt, metrics_since};
 use crate::read::summary::figures::Figures;
@@ -41,14 +40,7 @@ pub(super) struct MetricsTimeline {
 struct PackedMetrics(Box<[u8]>);
 
 /// What one metric counted in a frame, or its value at the end.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-enum Counted {
-    Counter(u64),
-    Gauge(f64),
-    Timer(Box<GroupSnapshot>),
-    HitRatio { hits: u64, misses: u64 },
-    UniqueCount { today: u64, yesterday: u64 },
-}
+type Counted = MetricValue<Box<GroupSnapshot>, u64>;
 
 impl MetricsTimeline {
     pub(super) fn new(now: MetricsAt) -> Self {
@@ -159,12 +151,8 @@ impl Counted {
     fn of(state: &MetricState) -> Option<Self> {
         match state {
             MetricState::Counter(0) | MetricState::HitRatio { hits: 0, misses: 0 } => None,
-            &MetricState::Counter(count) => Some(Self::Counter(count)),
-            &MetricState::HitRatio { hits, misses } => Some(Self::HitRatio { hits, misses }),
-            MetricState::Timer(times) => times.clone().map(Self::Timer),
-            &MetricState::Gauge(value) => Some(Self::Gauge(value)),
-            MetricState::UniqueCount { today, yesterday } => {
-                Some(Self::UniqueCount { today: today.estimate(), yesterday: yesterday.estimate() })
+            state => {
+                state.as_ref().try_map(|times| times.clone().ok_or(()), |unique| Ok(unique.estimate())).ok()
             }
         }
     }
