@@ -214,7 +214,7 @@ impl Registry {
         self.core.metrics_now()
     }
 
-    /// What the application's own metrics counted since the last reset, when that was, and how long ago.
+    /// The figures of the application's own metrics since the last reset, when that was, and how long ago.
     pub(crate) fn metrics_since_reset(&self, now: &MetricsAt) -> (Vec<MetricSummary>, SystemTime, Duration) {
         self.core.metrics_since_reset(now)
     }
@@ -235,7 +235,7 @@ impl Registry {
     }
 }
 
-/// Not what it holds: that would be megabytes.
+/// Without the figures, which would be megabytes.
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Registry").field("key", &self.recorders.shared().key()).finish_non_exhaustive()
@@ -246,9 +246,9 @@ impl std::fmt::Debug for Registry {
 mod tests {
     use super::*;
 
-    /// Small enough for Miri, which runs it over everything that is `unsafe`.
+    /// Small enough for Miri, and runs all `unsafe` code.
     #[test]
-    fn writers_that_come_and_go_lose_nothing_to_a_reader_that_resets() {
+    fn no_record_is_lost_when_writers_come_and_go_while_a_reader_resets() {
         let registry = Registry::builder().max_series(4).build().unwrap();
         let endpoint = registry.endpoint("GET", "/");
         let (mut calls, mut errors) = (0, 0);

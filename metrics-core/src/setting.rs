@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A setting that was refused: which one, what it was set to, and what is allowed.
 ///
-/// One type for all builders, from the registry's to those of exporters, so that all of them say the same three things.
+/// One type for all builders, from the registry's to those of exporters, so that all errors state the same three things.
 /// A secret is never repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSetting {

@@ -2,7 +2,7 @@
 //!
 //! # Synchronization
 //!
-//! `epoch` is stored by resets, one at a time, and read when a shard is made. The other fields say themselves how they are
+//! Resets store `epoch`, one at a time; it is read when a shard is created. The types of the other fields describe how they are
 //! shared.
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     endpoints: Endpoints,
     consumers: Consumers,
     pool: Pool<Shard>,
-    /// The current window's: minimum and maximum start anew in each. A multiple of [`EPOCH_STEP`].
+    /// The epoch of the current window: minimum and maximum restart in each. A multiple of [`EPOCH_STEP`].
     epoch: AtomicU64,
     error_log: ErrorLog,
     request_log: RequestLog,
