@@ -33,7 +33,8 @@ impl Default for RegistryBuilder {
 impl RegistryBuilder {
     /// Sets the most endpoints, 1 to 65,536; default 1,024. Requests of further endpoints are counted as `_other`.
     ///
-    /// Costs 264 bytes per endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once the endpoint is used.
+    /// Costs 264 bytes per endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once the endpoint is
+    /// used.
     pub fn max_series(mut self, endpoints: usize) -> Self {
         self.max_series = endpoints;
         self
@@ -41,13 +42,15 @@ impl RegistryBuilder {
 
     /// Sets the most consumers, 0 to 1,048,576; default 10,000. Requests of further consumers are counted as `_other`.
     ///
-    /// Costs 8 bytes per consumer in each shard that counts for consumers at all, and 64 bytes more for each that it saw.
+    /// Costs 8 bytes per consumer in each shard that counts for consumers at all, and 64 bytes more for each that it
+    /// saw.
     pub fn max_consumers(mut self, consumers: usize) -> Self {
         self.max_consumers = consumers;
         self
     }
 
-    /// Sets the significant decimal digits of latencies, 1 to 3; default 2. The relative error is below 6.25, 0.79 or 0.098 %.
+    /// Sets the significant decimal digits of latencies, 1 to 3; default 2. The relative error is below 6.25, 0.79 or
+    /// 0.098 %.
     ///
     /// Each octave of latencies in use costs 128 B, 1 KiB or 8 KiB per endpoint, group of statuses and shard.
     pub fn significant_digits(mut self, digits: u8) -> Self {
@@ -61,8 +64,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets how many single requests the request log keeps, 1 to 65,536; default 1,024. Each costs about 200 bytes, but only
-    /// once a request is logged or a reader reads the log.
+    /// Sets how many single requests the request log keeps, 1 to 65,536; default 1,024. Each costs about 200 bytes, but
+    /// only once a request is logged or a reader reads the log.
     pub fn request_log_capacity(mut self, requests: usize) -> Self {
         self.request_log_capacity = requests;
         self

@@ -2,8 +2,9 @@
 //!
 //! # Synchronization
 //!
-//! Counters and distinct values are written to the calling thread's shard and added up by readers, as requests are. Timers
-//! have shards of their own, in which each timer is an endpoint. A gauge is one number for all threads: the last `set` wins.
+//! Counters and distinct values are written to the calling thread's shard and added up by readers, as requests are.
+//! Timers have shards of their own, in which each timer is an endpoint. A gauge is one number for all threads: the last
+//! `set` wins.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -30,8 +31,8 @@ pub struct Gauge {
     value: Arc<AtomicU64>,
 }
 
-/// Measures how long something takes, from any thread, with the precision of the registry. Cheap to clone; clones are the
-/// same timer.
+/// Measures how long something takes, from any thread, with the precision of the registry. Cheap to clone; clones are
+/// the same timer.
 ///
 /// ```
 /// let registry = metrics_core::Registry::new();
@@ -96,8 +97,8 @@ impl Counter {
 
     /// Returns what was added since the start. Resets do not affect it.
     ///
-    /// It sums up the counts of all threads, so it costs more with each thread. It includes everything that the calling thread
-    /// added, and everything that other threads added before they synchronised with it.
+    /// It sums up the counts of all threads, so it costs more with each thread. It includes everything that the calling
+    /// thread added, and everything that other threads added before they synchronised with it.
     pub fn value(&self) -> u64 {
         let shards = self.recorders.shared().shards();
         shards.iter().fold(0, |sum, shard| sum.wrapping_add(shard.metrics().counter(self.row)))

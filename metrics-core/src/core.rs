@@ -189,8 +189,8 @@ impl Core {
         (summaries, *taken, now.span.saturating_sub(*span))
     }
 
-    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic clock,
-    /// and by the wall clock.
+    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic
+    /// clock, and by the wall clock.
     pub(crate) fn window_began(&self) -> (Duration, SystemTime) {
         let readings = lock(&self.readings);
         (readings.baseline.span, readings.baseline.taken)

@@ -24,7 +24,8 @@ pub(crate) fn hash(value: &[u8]) -> u64 {
     foldhash::quality::FixedState::default().hash_one(value)
 }
 
-/// The rank of a hash: one more than the number of trailing zeros above the register's bits. A register keeps the largest.
+/// The rank of a hash: one more than the number of trailing zeros above the register's bits. A register keeps the
+/// largest rank.
 #[inline]
 pub(crate) fn rank(hash: u64) -> u64 {
     // The bit above the rest of the hash ends every run of zeros.

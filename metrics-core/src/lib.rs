@@ -44,22 +44,24 @@
 //! | folder or file | what happens there |
 //! |---|---|
 //! | `alert/` | rules are evaluated (`engine`), and become notices |
-//! | `history/`, `builder.rs` | frames of the last 24 hours become windows and trends; settings are checked |
+//! | `history/`, `builder.rs` | windows and trends of the last 24 hours; settings are checked |
 //! | `registry.rs` | the calls of an application |
-//! | `core.rs`, `core/`, `business.rs` | snapshots are taken, the baseline of the last reset is kept and subtracted; handles of own metrics |
-//! | `read/` | shards are merged (`reader`, `reader/group`); snapshots are added and subtracted; summaries are computed |
-//! | `record/` | a request is counted: `recorder` -> `slot` (which count) -> `shard` -> `cell` (bucket, sum, extremes) |
+//! | `core.rs`, `core/` | snapshots are taken; the baseline of the last reset is kept and subtracted |
+//! | `business.rs` | handles of the application's own metrics |
+//! | `read/` | shards are merged (`reader`); snapshots are added and subtracted; summaries are computed |
+//! | `record/` | a request is counted: `recorder`, `slot` (which count), `shard`, `cell` (bucket, sum, extremes) |
 //! | `events/` | the error log, the request log, exemplars |
 //! | `labels/` | endpoints, consumers and metrics get their ids; outcomes and status groups |
 //! | `histogram/` | a duration gets its bucket (`layout`); quantiles |
-//! | `hyperloglog.rs`, `bytes.rs`, `setting.rs`, `sync.rs` | distinct values; bytes of bodies; refused settings; atomics |
+//! | `hyperloglog.rs` | distinct values are estimated |
+//! | `bytes.rs`, `setting.rs`, `sync.rs` | bytes of bodies; refused settings; atomics |
 //!
 //! # What is exact and what is not
 //!
-//! Counts by status and the sum of durations are exact. Each record falls into exactly one window, however often and from
-//! wherever the registry is reset. One exception: if a thread never pauses between records, or the scheduler stops it in the
-//! middle of a record for longer than the 5 ms that a reading waits in all, a record's duration can be in the sum of one
-//! window and its count in the next. Nothing is lost by that.
+//! Counts by status and the sum of durations are exact. Each record falls into exactly one window, however often and
+//! from wherever the registry is reset. One exception: if a thread never pauses between records, or the scheduler stops
+//! it in the middle of a record for longer than the 5 ms that a reading waits in all, a record's duration can be in the
+//! sum of one window and its count in the next. Nothing is lost by that.
 //!
 //! Percentiles have the relative error of the histogram, below 0.79 % at the default precision. Minimum and maximum are
 //! exact, except for records that race with a reset: those are right to within the bucket.

@@ -39,8 +39,8 @@ impl Registry {
 
     /// Returns the id of an endpoint, which is interned at the first call. `route` is the template, never a raw path.
     ///
-    /// Off the recording path: it allocates, and may wait for another thread that interns. Keep the id. Once the registry has
-    /// `max_series` endpoints, a new name gets the id of the endpoint `_other`. Names longer than
+    /// Off the recording path: it allocates, and may wait for another thread that interns. Keep the id. Once the
+    /// registry has `max_series` endpoints, a new name gets the id of the endpoint `_other`. Names longer than
     /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) are cut.
     pub fn endpoint(&self, method: &str, route: &str) -> EndpointId {
         self.recorders.shared().endpoints().intern(method, route)
@@ -152,15 +152,16 @@ impl Registry {
         self.core.summary()
     }
 
-    /// Begins a new window, and returns the figures of the one that it closes. Each record falls into exactly one window.
+    /// Begins a new window, and returns the figures of the one that it closes. Each record falls into exactly one
+    /// window.
     ///
     /// Nothing is zeroed: the state of now becomes the baseline that is subtracted from then on.
     pub fn reset(&self) -> Summary {
         self.core.reset()
     }
 
-    /// Returns the errors since the last reset that the error log holds, newest first: those of [`Registry::summary`], at the
-    /// cost of copying them.
+    /// Returns the errors since the last reset that the error log holds, newest first: those of [`Registry::summary`],
+    /// at the cost of copying them.
     pub fn recent_errors(&self) -> Vec<RecentError> {
         self.core.recent_errors()
     }
@@ -170,31 +171,31 @@ impl Registry {
         self.core.in_flight()
     }
 
-    /// Returns how full the registry's tables are, and what did not fit, as in [`Registry::summary`]. Costs a load for each
-    /// shard.
+    /// Returns how full the registry's tables are, and what did not fit, as in [`Registry::summary`]. Costs a load for
+    /// each shard.
     pub fn health(&self) -> Health {
         self.core.health()
     }
 
     /// Returns the entries of the error log after the cursor, oldest first, and moves the cursor to the end.
     ///
-    /// For readers that need each entry once, such as one that sends them elsewhere: call it about once a second. Resets do
-    /// not matter. Entries that newer ones pushed out in between are counted in [`ErrorCursor::missed`].
+    /// For readers that need each entry once, such as one that sends them elsewhere: call it about once a second.
+    /// Resets do not matter. Entries that newer ones pushed out in between are counted in [`ErrorCursor::missed`].
     pub fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
         self.core.errors_after(cursor)
     }
 
     /// Returns the entries of the request log after the cursor, oldest first, and moves the cursor to the end.
     ///
-    /// As [`Registry::errors_after`], for the requests that [`Recorder::log_request`] logged: call it about once a second.
-    /// Entries that were gone by then are counted in [`RequestCursor::missed`].
+    /// As [`Registry::errors_after`], for the requests that [`Recorder::log_request`] logged: call it about once a
+    /// second. Entries that were gone by then are counted in [`RequestCursor::missed`].
     pub fn requests_after(&self, cursor: &mut RequestCursor) -> Vec<RecentRequest> {
         self.core.requests_after(cursor)
     }
 
     /// Returns the memory of all shards, in bytes: what was allocated, of which pages that were never written are not
-    /// resident. Bounded by the settings and the most recorders that lived at once. Takes up to milliseconds, as it looks at
-    /// every cell.
+    /// resident. Bounded by the settings and the most recorders that lived at once. Takes up to milliseconds, as it
+    /// looks at every cell.
     pub fn shard_bytes(&self) -> usize {
         self.recorders.shared().shard_bytes() + self.core.metrics().shard_bytes()
     }
@@ -228,8 +229,8 @@ impl Registry {
         self.recorders.shared().layout()
     }
 
-    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic clock,
-    /// and by the wall clock.
+    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic
+    /// clock, and by the wall clock.
     pub(crate) fn window_began(&self) -> (Duration, SystemTime) {
         self.core.window_began()
     }

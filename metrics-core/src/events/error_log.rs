@@ -94,8 +94,8 @@ impl ErrorEvent {
 pub struct ErrorCursor(pub(crate) Position);
 
 impl ErrorCursor {
-    /// Returns the number of entries since the start that newer ones evicted before the reader got to them. Errors that were
-    /// [thinned out](crate::Health::errors_thinned) were never entries.
+    /// Returns the number of entries since the start that newer ones evicted before the reader got to them. Errors that
+    /// were [thinned out](crate::Health::errors_thinned) were never entries.
     pub fn missed(&self) -> u64 {
         self.0.missed()
     }

@@ -3,9 +3,9 @@
 //! # Synchronization
 //!
 //! `queue` is crossbeam's lock-free queue: a push evicts the oldest entry when the queue is full. It spins only if the
-//! scheduler stopped another thread in the middle of the very slot that it needs, after all other slots were overwritten.
-//! `recent` holds the drained entries; only readers lock it. Each entry is in the queue, in the list, in a count of evicted
-//! entries, or was shown in the window that a reset closed: in exactly one of these.
+//! scheduler stopped another thread in the middle of the very slot that it needs, after all other slots were
+//! overwritten. `recent` holds the drained entries; only readers lock it. Each entry is in the queue, in the list, in a
+//! count of evicted entries, or was shown in the window that a reset closed: in exactly one of these.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -151,7 +151,8 @@ impl<T> fmt::Debug for EventLog<T> {
 
 /// Limits how many entries a recorder logs: a burst as large as the log, and then as many per second.
 ///
-/// More would only evict each other. Entries beyond the limit are counted but not logged, and cost one reading of the clock.
+/// More would only evict each other. Entries beyond the limit are counted but not logged, and cost one reading of the
+/// clock.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     /// When the whole burst will be available again, in nanoseconds of the recorder's clock.

@@ -2,8 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! Writers lock `latest` off the recording path; readers lock it for as long as it takes to copy it. A writer that finds it
-//! locked keeps no exemplar: there will be another slow request, and no count depends on it.
+//! Writers lock `latest` off the recording path; readers lock it for as long as it takes to copy it. A writer that
+//! finds it locked keeps no exemplar: there will be another slow request, and no count depends on it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -34,8 +34,8 @@ pub struct RecentRequest {
     pub response_time: Duration,
     /// Its position in a trace, if it states one.
     pub trace: Option<TraceContext>,
-    /// A random number from 0 to below 1 that was drawn for the request, whatever its outcome. The requests with a number below
-    /// `p` are a random sample: a share `p` of all requests. 1 if none was drawn.
+    /// A random number from 0 to below 1 that was drawn for the request, whatever its outcome. The requests with a
+    /// number below `p` are a random sample: a share `p` of all requests. 1 if none was drawn.
     pub randomness: f64,
 }
 
@@ -60,8 +60,8 @@ impl RequestEvent {
 pub struct RequestCursor(pub(crate) Position);
 
 impl RequestCursor {
-    /// Returns the number of requests since the start that newer ones evicted before the reader got to them, or that came too
-    /// fast to be logged.
+    /// Returns the number of requests since the start that newer ones evicted before the reader got to them, or that
+    /// came too fast to be logged.
     pub fn missed(&self) -> u64 {
         self.0.missed()
     }

@@ -20,7 +20,8 @@ pub enum Consumer {
     Rejected,
     /// The request got no response, so the name that it claims is unconfirmed; exported as `_unanswered`.
     Unanswered,
-    /// The registry has no room for another client, or this one has not had a successful request yet; exported as `_other`.
+    /// The registry has no room for another client, or this one has not had a successful request yet; exported as
+    /// `_other`.
     Other,
 }
 

@@ -16,12 +16,12 @@ const OVERFLOW: (&str, &str) = ("_OTHER", "_other");
 
 /// An interned (method, route) of one registry. 8 bytes, `Copy`.
 ///
-/// Using it with another registry is a bug: debug builds panic; release builds count the record under the `_other` endpoint
-/// of that registry.
+/// Using it with another registry is a bug: debug builds panic; release builds count the record under the `_other`
+/// endpoint of that registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EndpointId(
-    /// The upper half is the registry's tag, which is never 0; the lower half is the endpoint's first cell in a shard's table.
-    /// One exclusive-or and one bounds check thus find the cell and reject another registry's id.
+    /// The upper half is the registry's tag, which is never 0; the lower half is the endpoint's first cell in a shard's
+    /// table. One exclusive-or and one bounds check thus find the cell and reject another registry's id.
     NonZeroU64,
 );
 
@@ -33,8 +33,8 @@ impl EndpointId {
     }
 }
 
-/// An endpoint's name. A method contains no space. One that does shares its endpoint with the name that reads the same when
-/// method and route are joined by a space.
+/// An endpoint's name. A method contains no space. One that does shares its endpoint with the name that reads the same
+/// when method and route are joined by a space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EndpointName {
     /// The request method, such as `GET`.

@@ -92,9 +92,10 @@ impl TryFrom<String> for Outcome {
 
 /// Which outcomes of an endpoint share a histogram. Counts by status are exact with each of these.
 ///
-/// Failures have histograms of their own because they are often much faster, and would make the percentiles of successes look
-/// better. Memory is allocated as statuses occur: [`Granularity::Exact`] costs more if an endpoint answers with several
-/// statuses of one class; [`Granularity::Outcome`] costs as much as [`Granularity::Class`], and exports fewer series.
+/// Failures have histograms of their own because they are often much faster, and would make the percentiles of
+/// successes look better. Memory is allocated as statuses occur: [`Granularity::Exact`] costs more if an endpoint
+/// answers with several statuses of one class; [`Granularity::Outcome`] costs as much as [`Granularity::Class`], and
+/// exports fewer series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Granularity {
@@ -107,8 +108,8 @@ pub enum Granularity {
     Exact,
 }
 
-/// The outcomes that share one histogram of an endpoint. The [`Granularity`] decides which groups occur; aborted and panicked
-/// requests always have groups of their own.
+/// The outcomes that share one histogram of an endpoint. The [`Granularity`] decides which groups occur; aborted and
+/// panicked requests always have groups of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusGroup {

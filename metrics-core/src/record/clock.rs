@@ -2,8 +2,8 @@
 
 /// Reads raw ticks, and converts two readings to nanoseconds.
 ///
-/// A reading costs one `rdtsc` if the processor's counter is invariant, otherwise a call of the system's monotonic clock.
-/// The first clock in a process calibrates the counter, which takes up to 200 ms.
+/// A reading costs one `rdtsc` if the processor's counter is invariant, otherwise a call of the system's monotonic
+/// clock. The first clock in a process calibrates the counter, which takes up to 200 ms.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     #[cfg(not(miri))]

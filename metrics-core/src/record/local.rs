@@ -15,8 +15,8 @@ pub(crate) struct LocalRecorders {
 }
 
 thread_local! {
-    /// This thread's recorders. A recorder is dropped when the thread ends, or when its registry is gone and the thread creates
-    /// another recorder.
+    /// This thread's recorders. A recorder is dropped when the thread ends, or when its registry is gone and the thread
+    /// creates another recorder.
     static RECORDERS: RefCell<Vec<Local>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -38,8 +38,8 @@ impl LocalRecorders {
 
     /// Calls `record` with this thread's recorder, which is created at the thread's first call.
     ///
-    /// A thread that already tears down its thread-locals gets a recorder for this one call. So does one that records to a
-    /// registry for the first time inside of another registry's `record`.
+    /// A thread that already tears down its thread-locals gets a recorder for this one call. So does one that records
+    /// to a registry for the first time inside of another registry's `record`.
     #[inline]
     pub(crate) fn with<R>(&self, record: impl Fn(&Recorder) -> R) -> R {
         let found = RECORDERS.try_with(|recorders| {

@@ -2,9 +2,9 @@
 //!
 //! # Synchronization
 //!
-//! A shard is either in `free` or leased, and changes hands only under the mutex. The mutex orders the hand-over, so the next
-//! recorder sees every store of the one before. Recording takes no lock. Creating and dropping a recorder takes it, for the
-//! length of a `Vec` push or pop.
+//! A shard is either in `free` or leased, and changes hands only under the mutex. The mutex orders the hand-over, so
+//! the next recorder sees every store of the one before. Recording takes no lock. Creating and dropping a recorder
+//! takes it, for the length of a `Vec` push or pop.
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ impl<S> Pool<S> {
         lock(&self.shards).free.push(shard);
     }
 
-    /// Returns all shards, leased or not, in the order of their creation. The order never changes: readers identify a shard by
-    /// its position.
+    /// Returns all shards, leased or not, in the order of their creation. The order never changes: readers identify a
+    /// shard by its position.
     pub(crate) fn all(&self) -> Vec<Arc<S>> {
         lock(&self.shards).all.clone()
     }
@@ -77,8 +77,8 @@ mod model {
 
     /// A thread that ends passes its shard to the next one, which continues its counts; a reader never sees more.
     ///
-    /// Fails when `lease` returns a shard that is leased, and when the threads return their shard before they write to it (each
-    /// tried): two threads then write to one shard.
+    /// Fails when `lease` returns a shard that is leased, and when the threads return their shard before they write to
+    /// it (each tried): two threads then write to one shard.
     #[test]
     fn a_shard_changes_hands_without_losing_a_count() {
         model(|| {
@@ -99,10 +99,11 @@ mod model {
         });
     }
 
-    /// A shard that is created while a reset advances the epoch is either found by the reset, or begins with the new epoch.
+    /// A shard that is created while a reset advances the epoch is either found by the reset, or begins with the new
+    /// epoch.
     ///
-    /// Fails when `lease` creates the shard outside its lock, and when the shards are listed before the epoch is stored (each
-    /// tried).
+    /// Fails when `lease` creates the shard outside its lock, and when the shards are listed before the epoch is stored
+    /// (each tried).
     #[test]
     fn a_shard_that_is_created_during_a_reset_is_in_the_new_epoch() {
         model(|| {

@@ -2,8 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! `pointer` changes once, from null to a box's address. [`Published::publish`] stores it, and any thread loads it. A reader
-//! that sees the address sees everything that was stored into the box before it was published.
+//! `pointer` changes once, from null to a box's address. [`Published::publish`] stores it, and any thread loads it. A
+//! reader that sees the address sees everything that was stored into the box before it was published.
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::fmt;
@@ -28,8 +28,8 @@ impl<T> Published<T> {
         Self { pointer: AtomicPtr::new(std::ptr::null_mut()), owns: PhantomData }
     }
 
-    /// Creates `len` empty slots. The memory is allocated zeroed, so that the pages of a large table that are never used are
-    /// never resident.
+    /// Creates `len` empty slots. The memory is allocated zeroed, so that the pages of a large table that are never
+    /// used are never resident.
     pub(crate) fn table(len: usize) -> Box<[Self]> {
         if cfg!(metrics_loom) || len == 0 {
             return (0..len).map(|_| Self::empty()).collect();
@@ -50,7 +50,8 @@ impl<T> Published<T> {
     pub(crate) fn get(&self) -> Option<&T> {
         // ORDERING: Acquire; pairs with the Release in `publish`. Seeing the address implies seeing the contents.
         let pointer = self.pointer.load(Ordering::Acquire);
-        // SAFETY: it is null, or it came from `Box::into_raw` in `publish` and is freed by `drop`, which has `&mut self`.
+        // SAFETY: it is null, or it came from `Box::into_raw` in `publish` and is freed by `drop`, which has `&mut
+        // self`.
         unsafe { pointer.as_ref() }
     }
 
@@ -131,8 +132,8 @@ mod model {
 
     /// A reader that sees the address sees the contents.
     ///
-    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire in `get` (each tried by itself): the contents
-    /// are then read without being ordered after their initialisation.
+    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire in `get` (each tried by itself): the
+    /// contents are then read without being ordered after their initialisation.
     #[test]
     fn publishing_a_cell_publishes_its_contents() {
         model(|| {

@@ -18,10 +18,10 @@ use crate::record::slot::Slots;
 
 /// Writes to a shard of its own for as long as it lives.
 ///
-/// Recording is wait-free: no lock, no read-modify-write instruction, no system call. It allocates only for the first records
-/// of an endpoint's statuses and latencies: 704 bytes for each class of statuses that a thread sees (rare statuses from x32 on
-/// have cells of their own), and 1 KiB for each octave of its latencies after the first 20 records. It never fails and never
-/// panics, except for ids of another registry in debug builds: see [`EndpointId`].
+/// Recording is wait-free: no lock, no read-modify-write instruction, no system call. It allocates only for the first
+/// records of an endpoint's statuses and latencies: 704 bytes for each class of statuses that a thread sees (rare
+/// statuses from x32 on have cells of their own), and 1 KiB for each octave of its latencies after the first 20
+/// records. It never fails and never panics, except for ids of another registry in debug builds: see [`EndpointId`].
 ///
 /// A recorder can be sent to another thread, but not shared or cloned:
 ///
@@ -64,8 +64,8 @@ impl Recorder {
 
     /// Records one request that was answered with `status`.
     ///
-    /// A status outside 100 ..= 599 counts as [`Outcome::Other`]. Durations over [`MAX_NANOS`](crate::MAX_NANOS) land in the
-    /// last bucket and are counted as clamped; sum and maximum stay exact up to 2^48 ns (3.3 days).
+    /// A status outside 100 ..= 599 counts as [`Outcome::Other`]. Durations over [`MAX_NANOS`](crate::MAX_NANOS) land
+    /// in the last bucket and are counted as clamped; sum and maximum stay exact up to 2^48 ns (3.3 days).
     #[inline(always)]
     pub fn record(&self, endpoint: EndpointId, status: u16, elapsed: Duration) {
         self.record_nanos(endpoint, status, nanos(elapsed));
@@ -95,8 +95,8 @@ impl Recorder {
 
     /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
     ///
-    /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). A recorder logs a burst of as many errors as the
-    /// log holds, and then as many per second. Further errors are counted but not logged.
+    /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). A recorder logs a burst of as many errors
+    /// as the log holds, and then as many per second. Further errors are counted but not logged.
     pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
         self.record_outcome(endpoint, outcome, elapsed);
         self.log(endpoint, outcome, nanos(elapsed), message, None);
@@ -118,7 +118,8 @@ impl Recorder {
         nanos
     }
 
-    /// As [`Recorder::finish`], and adds to the bytes of bodies as [`Recorder::add_bytes`] does. Cheaper than two calls.
+    /// As [`Recorder::finish`], and adds to the bytes of bodies as [`Recorder::add_bytes`] does. Cheaper than two
+    /// calls.
     #[inline]
     pub fn finish_with_bytes(
         &self,
@@ -153,12 +154,12 @@ impl Recorder {
         self.log(endpoint, outcome, nanos(elapsed), message, trace);
     }
 
-    /// Logs a single request for [`Registry::requests_after`](crate::Registry::requests_after). Does not record it. Not for
-    /// every request: it reads the clocks, and pushes to a queue that all recorders share.
+    /// Logs a single request for [`Registry::requests_after`](crate::Registry::requests_after). Does not record it. Not
+    /// for every request: it reads the clocks, and pushes to a queue that all recorders share.
     ///
     /// `randomness` is a random number from 0 to below 1 that was drawn for the request, or 1: see
-    /// [`RecentRequest::randomness`](crate::RecentRequest::randomness). A recorder logs a burst of as many requests as the log
-    /// holds, and then as many per second. Further requests are counted as missed.
+    /// [`RecentRequest::randomness`](crate::RecentRequest::randomness). A recorder logs a burst of as many requests as
+    /// the log holds, and then as many per second. Further requests are counted as missed.
     pub fn log_request(
         &self,
         endpoint: EndpointId,
@@ -176,9 +177,9 @@ impl Recorder {
         log.push(RequestEvent { time, endpoint, outcome, nanos, trace, randomness });
     }
 
-    /// Keeps a slow or failed request as the exemplar of its endpoint. Does not record it; call it after the request was
-    /// recorded. Not for every request: it may allocate, and it reads the wall clock. It never waits: while another thread
-    /// keeps or reads an exemplar, it does nothing.
+    /// Keeps a slow or failed request as the exemplar of its endpoint. Does not record it; call it after the request
+    /// was recorded. Not for every request: it may allocate, and it reads the wall clock. It never waits: while another
+    /// thread keeps or reads an exemplar, it does nothing.
     pub fn keep_exemplar(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, trace: TraceId) {
         self.shared.exemplars().keep(endpoint, outcome, nanos(elapsed), trace);
     }
@@ -212,8 +213,8 @@ impl Recorder {
         self.shard.add_bytes(endpoint, self.slots.of(outcome), Bytes { request, response });
     }
 
-    /// Counts a response whose body was truncated: it failed, or the client went away. The response itself is counted by its
-    /// status, as any other.
+    /// Counts a response whose body was truncated: it failed, or the client went away. The response itself is counted
+    /// by its status, as any other.
     pub fn count_truncated(&self, endpoint: EndpointId, outcome: Outcome) {
         self.shard.count_truncated(endpoint, self.slots.of(outcome));
     }

@@ -2,8 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! One thread writes a shard: the one whose recorder holds its lease (see `pool`). Readers only load. Resets store `epoch`, one
-//! at a time; it orders nothing. `cell` and the files in this folder describe the other fields.
+//! One thread writes a shard: the one whose recorder holds its lease (see `pool`). Readers only load. Resets store
+//! `epoch`, one at a time; it orders nothing. `cell` and the files in this folder describe the other fields.
 
 pub(crate) mod consumers;
 pub(crate) mod counters;
@@ -36,8 +36,8 @@ pub(crate) struct Shard {
     key: u64,
     /// The current epoch: stored by a reset, read by every record.
     epoch: AtomicU64,
-    /// The cells of all endpoints, row by row, at the default precision. Empty at another precision, so that the default needs
-    /// no branch on it: the bounds check fails, and `others` is tried.
+    /// The cells of all endpoints, row by row, at the default precision. Empty at another precision, so that the
+    /// default needs no branch on it: the bounds check fails, and `others` is tried.
     cells: Box<[Published<Cell<128>>]>,
     others: Others,
     /// Requests under way by endpoint, in the order of the rows. Empty unless [`Recorder::enter`] is called.
@@ -129,8 +129,8 @@ impl Shard {
         }
     }
 
-    /// The first write to a cell, every write at another precision than the default one, and every write with another registry's
-    /// endpoint.
+    /// The first write to a cell, every write at another precision than the default one, and every write with another
+    /// registry's endpoint.
     #[cold]
     #[inline(never)]
     fn write_first(&self, at: u64, slot: Slot, what: impl Write) {
@@ -145,13 +145,13 @@ impl Shard {
         }
     }
 
-    /// The number of cells that were created so far. While it stays the same, a reader that has found all cells need not look
-    /// for new ones.
+    /// The number of cells that were created so far. While it stays the same, a reader that has found all cells need
+    /// not look for new ones.
     ///
     /// A reader that was synchronised with a record sees its cell counted.
     pub(crate) fn cells_made(&self) -> u64 {
-        // ORDERING: Acquire; pairs with the Release in `sync::end`. A reader that looks after this load finds all counted cells,
-        // and the names of their endpoints.
+        // ORDERING: Acquire; pairs with the Release in `sync::end`. A reader that looks after this load finds all
+        // counted cells, and the names of their endpoints.
         self.counters.cells.load(Ordering::Acquire)
     }
 

@@ -10,8 +10,8 @@ const PANICKED: usize = 502;
 
 /// Counts in a cell: a power of two, so that a mask replaces the bounds check.
 ///
-/// 32 cover nearly every status that servers send. The statuses of a class from x32 on have cells of their own, which most
-/// services never touch. Loom's models use only the first two, since each count is one more word to explore.
+/// 32 cover nearly every status that servers send. The statuses of a class from x32 on have cells of their own, which
+/// most services never touch. Loom's models use only the first two, since each count is one more word to explore.
 pub(crate) const COUNTS: usize = if cfg!(metrics_loom) { 2 } else { 32 };
 
 /// [`COUNTS`] outside of loom's models, which use no slots.
@@ -51,8 +51,8 @@ impl Count {
 
 /// The slot of every outcome for one granularity: 4 KiB, computed at compile time.
 ///
-/// A group of statuses can have several cells; readers add up their histograms. The common cells come first in the row, so that
-/// one cache line holds the pointers to them.
+/// A group of statuses can have several cells; readers add up their histograms. The common cells come first in the row,
+/// so that one cache line holds the pointers to them.
 #[derive(Debug)]
 pub(crate) struct Slots {
     stride: usize,
@@ -72,7 +72,8 @@ impl Slots {
         }
     }
 
-    /// The most cells of an endpoint: a power of two, so that an `or` joins the endpoint's first cell and the cell of a status.
+    /// The most cells of an endpoint: a power of two, so that an `or` joins the endpoint's first cell and the cell of a
+    /// status.
     pub(crate) const fn stride(&self) -> usize {
         self.stride
     }
@@ -143,7 +144,7 @@ mod tests {
     use crate::labels::outcome::StatusGroup;
 
     #[test]
-    fn every_outcome_has_a_place_of_its_own_in_a_cell_of_one_group() {
+    fn every_outcome_has_a_slot_of_its_own_in_a_cell_of_one_group() {
         for granularity in [Granularity::Outcome, Granularity::Class, Granularity::Exact] {
             let slots = Slots::by(granularity);
             let mut seen = 0;
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_outside_the_range_has_the_place_of_other() {
+    fn a_status_outside_the_range_has_the_slot_of_other() {
         let slots = Slots::by(Granularity::Class);
         for status in [0, 99, 600, 601, u16::MAX] {
             assert_eq!(slots.of(Outcome::Status(status)), slots.of(Outcome::Other));

@@ -2,8 +2,9 @@
 //!
 //! # Synchronization
 //!
-//! A shard has one [`ConsumerCell`] for each consumer that its writer saw, written by that writer and read by any thread,
-//! under a sequence lock as in `cell`: `begun` is incremented first, `calls` last. All figures except `last_seen` only grow.
+//! A shard has one [`ConsumerCell`] for each consumer that its writer saw, written by that writer and read by any
+//! thread, under a sequence lock as in `cell`: `begun` is incremented first, `calls` last. All figures except
+//! `last_seen` only grow.
 
 use crate::labels::consumer::{Consumer, Consumers};
 use crate::record::cell::MAX_EXACT_NANOS;
@@ -89,8 +90,8 @@ impl ConsumerCell {
         end(&self.calls);
     }
 
-    /// Returns the figures of one moment. If the writer never pauses for long enough, each figure is right for some moment of
-    /// the reading, and the rest falls into the next window.
+    /// Returns the figures of one moment. If the writer never pauses for long enough, each figure is right for some
+    /// moment of the reading, and the rest falls into the next window.
     fn read(&self) -> ConsumerFigures {
         let mut figures = ConsumerFigures::default();
         for _ in 0..ATTEMPTS {
@@ -164,8 +165,8 @@ mod model {
 
     /// Figures of one moment are those of the same calls.
     ///
-    /// Fails when either fence in `read_once` is removed, or the one in `sync::begin`, and when the store in `sync::end` is
-    /// Relaxed (each tried).
+    /// Fails when either fence in `read_once` is removed, or the one in `sync::begin`, and when the store in
+    /// `sync::end` is Relaxed (each tried).
     #[test]
     fn the_figures_of_a_consumer_are_of_the_same_calls() {
         model(|| {

@@ -2,10 +2,11 @@
 //!
 //! # Synchronization
 //!
-//! One thread inserts; any thread reads. Even and odd days have a slot each. Within a day registers only grow, so a reader
-//! never sees a value that was not inserted. To reuse the slot of two days ago, the writer sets `day` to `NO_DAY`, clears the
-//! registers, and then sets the new day. A reader that finds the same day before and after its loads has read nothing of
-//! another day: `day` is stored with Release after the clearing, and the fences order the rest as in `sync::begin`.
+//! One thread inserts; any thread reads. Even and odd days have a slot each. Within a day registers only grow, so a
+//! reader never sees a value that was not inserted. To reuse the slot of two days ago, the writer sets `day` to
+//! `NO_DAY`, clears the registers, and then sets the new day. A reader that finds the same day before and after its
+//! loads has read nothing of another day: `day` is stored with Release after the clearing, and the fences order the
+//! rest as in `sync::begin`.
 
 use crate::hyperloglog::{PACKED, REGISTERS, Registers, rank};
 use crate::sync::{AtomicU64, Ordering, fence};
@@ -38,11 +39,12 @@ impl Distinct {
         // ORDERING: Relaxed, here and of the words; this thread wrote them last.
         if day.load(Ordering::Relaxed) != today {
             day.store(NO_DAY, Ordering::Relaxed);
-            // ORDERING: Release fence; pairs with the Acquire fence after a reader's loads. A reader that sees a register
-            // cleared, or of the new day, also sees `NO_DAY` or the new day.
+            // ORDERING: Release fence; pairs with the Acquire fence after a reader's loads. A reader that sees a
+            // register cleared, or of the new day, also sees `NO_DAY` or the new day.
             fence(Ordering::Release);
             words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
-            // ORDERING: Release; pairs with the Acquire in `add_to`. Seeing the day implies seeing its registers cleared.
+            // ORDERING: Release; pairs with the Acquire in `add_to`. Seeing the day implies seeing its registers
+            // cleared.
             day.store(today, Ordering::Release);
         }
         let register = hash as usize % (words.len() * PACKED);

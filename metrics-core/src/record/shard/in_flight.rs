@@ -2,15 +2,16 @@
 //!
 //! # Synchronization
 //!
-//! Its shard's one writer writes a count; any thread reads it. Both halves only grow. `ended` is stored with Release and loaded
-//! with Acquire, so a reader that sees the end of something also sees its beginning.
+//! Its shard's one writer writes a count; any thread reads it. Both halves only grow. `ended` is stored with Release
+//! and loaded with Acquire, so a reader that sees the end of something also sees its beginning.
 
 use crate::sync::{AtomicU64, Ordering, add, end};
 
 /// How often a count that writers disturbed is repeated before the result is used as it is.
 const ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 16 };
 
-/// The number under way: those that began less those that ended, each counted on the shard of the thread where it happened.
+/// The number under way: those that began less those that ended, each counted on the shard of the thread where it
+/// happened.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     begun: AtomicU64,
@@ -43,10 +44,11 @@ impl InFlight {
         self.begun.load(Ordering::Acquire)
     }
 
-    /// Returns how many are under way by all of these counts together, and the sum of all that began and all that ended.
+    /// Returns how many are under way by all of these counts together, and the sum of all that began and all that
+    /// ended.
     ///
-    /// Exact for some moment of the call if none ended during one of its attempts. Otherwise at most the number at the moment
-    /// when the beginnings were counted.
+    /// Exact for some moment of the call if none ended during one of its attempts. Otherwise at most the number at the
+    /// moment when the beginnings were counted.
     pub(crate) fn under_way<'a, I>(gauges: impl Fn() -> I) -> (u64, u64)
     where
         I: Iterator<Item = &'a Self>,
@@ -75,8 +77,8 @@ mod model {
 
     /// A request that begins on one shard and ends on another, in another thread, is never seen ended but not begun.
     ///
-    /// Fails when the store in `sync::end` is Relaxed, when the load in `ended` is, and when `begun` is summed first (each
-    /// tried).
+    /// Fails when the store in `sync::end` is Relaxed, when the load in `ended` is, and when `begun` is summed first
+    /// (each tried).
     #[test]
     fn a_request_that_is_seen_ended_is_seen_begun() {
         model(|| {
