@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Processor time a request of whole servers under load: the same app bare, with ours, and with the peers around it.
+# Processor time per request of whole servers under load: the same app bare, with our middleware, and with the peers'.
 # Needs Linux and wrk. `benches/load.sh --help` lists the options, such as --rounds and --seconds.
 set -euo pipefail
 if ! command -v wrk >/dev/null; then
@@ -8,5 +8,5 @@ if ! command -v wrk >/dev/null; then
 fi
 benches=(--quiet --profile bench --manifest-path "$(dirname "$0")/../Cargo.toml" -p benches)
 cargo build "${benches[@]}" --bin server
-# It ends the servers that it starts, however it ends itself.
+# It stops the servers that it started, however it ends itself.
 exec cargo run "${benches[@]}" --bin compare -- load "$@"

@@ -5,7 +5,7 @@ use std::time::Duration;
 use benches::scrape::ARMS;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-/// As many as a middle-sized service has.
+/// The routes of a middle-sized service.
 const ROUTES: usize = 200;
 
 fn scrape(criterion: &mut Criterion) {

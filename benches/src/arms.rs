@@ -1,4 +1,4 @@
-//! The arms, by name.
+//! The arms of records, by name.
 
 use crate::figures::OURS;
 use crate::worker::Worker;
@@ -8,9 +8,9 @@ use crate::{floors, ours, peers};
 /// One of the things compared.
 #[derive(Debug, Clone, Copy)]
 pub struct Arm {
-    /// What it is called in tables, in JSON and by criterion.
+    /// Its name in tables, in JSON and in criterion.
     pub name: &'static str,
-    /// Makes a worker for each thread, for events of these routes. They share what the arm's threads would share in a service.
+    /// Makes a worker for each thread, for events of these routes. Workers share what threads share in a service.
     pub workers: fn(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>>,
 }
 

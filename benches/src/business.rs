@@ -1,4 +1,4 @@
-//! The application's own metrics: one count, one time, one value of many.
+//! Metrics of the application itself: one count, one time, one distinct value.
 
 mod facade;
 
@@ -15,7 +15,7 @@ use crate::unit::Unit;
 use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
-/// All arms. Ours is a counter; what all threads share is the floor of those who keep one number for all of them.
+/// All arms. Ours is a counter. The floor is one number that all threads share.
 pub const ARMS: &[Arm] = &[
     Arm { name: OURS, workers: counter },
     Arm { name: "ours, timer", workers: timer },
@@ -81,7 +81,7 @@ impl Worker for Shared {
     }
 }
 
-/// How the arms compare: the time of each by that of our counter. The design asks for nothing here.
+/// Compares each arm's time with that of our counter. The design requires nothing here.
 pub fn comparison() -> Comparison {
     Comparison {
         kind: "business",

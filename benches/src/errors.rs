@@ -1,4 +1,4 @@
-//! A storm of errors: what a request takes that fails, when each of them does and each has something to say.
+//! A storm of errors: the cost of a failed request when every request fails with a message.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,17 +14,17 @@ use crate::unit::Unit;
 use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
-/// All arms. The plain record is the floor: it counts the failure, and nobody learns what happened.
+/// All arms. The plain record is the floor: it counts the failure and keeps no message.
 pub const ARMS: &[Arm] = &[
     Arm { name: OURS, workers: logged },
     Arm { name: "floor: plain record", workers: ours::owned },
     Arm { name: "plain record and a Mutex<VecDeque>", workers: listed },
 ];
 
-/// What a failed request says of itself.
+/// The message of each failed request.
 const MESSAGE: &str = "the connection to the database was closed before the answer came";
 
-/// The record and the error log together.
+/// A record and an entry in the error log.
 struct Logged {
     recorder: Recorder,
     endpoints: Arc<[EndpointId]>,
@@ -44,14 +44,14 @@ impl Worker for Logged {
     }
 }
 
-/// What anybody would write: the last errors in a list that all threads share.
+/// The obvious way: all threads share a list of the last errors.
 struct Listed {
     owned: Owned,
     last: Arc<Mutex<VecDeque<Entry>>>,
 }
 
-/// The same that our log keeps of an error.
-#[expect(dead_code, reason = "nobody asks for the last errors here, as nobody asks for ours")]
+/// The same fields as in our log.
+#[expect(dead_code, reason = "the bench never reads the last errors, neither these nor ours")]
 struct Entry {
     time: SystemTime,
     route: u16,
@@ -60,7 +60,7 @@ struct Entry {
     message: String,
 }
 
-/// As many as our log keeps by default.
+/// The default length of our log.
 const CAPACITY: usize = 128;
 
 fn listed(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
@@ -81,7 +81,7 @@ impl Worker for Listed {
             nanos: event.nanos,
             message: MESSAGE.to_owned(),
         };
-        let mut last = self.last.lock().expect("nobody panics with the lock");
+        let mut last = self.last.lock().expect("no thread panics while it holds the lock");
         if last.len() == CAPACITY {
             last.pop_front();
         }
@@ -89,7 +89,7 @@ impl Worker for Listed {
     }
 }
 
-/// How the arms compare: the time of each by ours. The design asks for nothing here.
+/// Compares each arm's time with ours. The design requires nothing here.
 pub fn comparison() -> Comparison {
     Comparison {
         kind: "errors",

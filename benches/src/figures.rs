@@ -1,4 +1,4 @@
-//! The figures that the design asks for, and whether they are met.
+//! The figures that the design requires, and whether they are met.
 
 use serde::Serialize;
 
@@ -6,12 +6,12 @@ use crate::measure::{Measured, Setting};
 use crate::stats::Spread;
 use crate::unit::Unit;
 
-/// What our arm is called, the one without any metrics, and the one that nothing disturbs, wherever there are such.
+/// The names of our arm, of the arm without metrics and of the arm that nothing disturbs.
 pub(crate) const OURS: &str = "ours";
 pub(crate) const BARE: &str = "bare";
 pub(crate) const ALONE: &str = "alone";
 
-/// What the design asks of a figure.
+/// What the design requires of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Required {
@@ -21,19 +21,19 @@ pub enum Required {
     AtLeast(f64),
 }
 
-/// An arm, and what it was measured with.
+/// An arm in one setting.
 pub(crate) type Lane = (&'static str, Setting);
 
-/// What a figure is made of.
+/// How a figure is computed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Quantity {
-    /// What `over` took divided by what `under` did.
+    /// The time of `over` divided by the time of `under`.
     Ratio { over: Lane, under: Lane },
-    /// What a lane took, by itself.
+    /// The time or the size of one lane.
     Absolute(Lane, Unit),
 }
 
-/// A quantity of which the design asks something.
+/// A quantity, and what the design requires of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Requirement {
     pub(crate) what: String,
@@ -41,23 +41,23 @@ pub(crate) struct Requirement {
     pub(crate) required: Required,
 }
 
-/// How the arms of one kind are set against each other.
+/// How the arms of one kind are compared.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// What is compared, in a word or two.
+    /// A word or two on what is compared.
     pub(crate) kind: &'static str,
-    /// The unit of the table, and what follows it in the table's head.
+    /// The unit of the table, and the words after it in the table's head.
     pub(crate) unit: Unit,
     pub(crate) per: &'static str,
-    /// Whether the time of the bare arm is taken off all times, round by round, before there are ratios.
+    /// Whether ratios are of the time over the bare arm, which is subtracted round by round.
     pub(crate) over_bare: bool,
-    /// The arm by which all arms are divided, if they do the same.
+    /// The arm to which all others are compared, if they do the same work.
     pub(crate) reference: Option<Reference>,
-    /// What the design asks for.
+    /// What the design requires.
     pub(crate) requirements: Vec<Requirement>,
 }
 
-/// The arms that others are compared with.
+/// The arms to which others are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reference {
     Ours,
@@ -77,12 +77,12 @@ impl Reference {
 }
 
 impl Comparison {
-    /// What a lane took longer than the bare arm in the same setting, if that is what is compared.
+    /// How much longer a lane took than the bare arm in the same setting, if that is compared.
     pub(crate) fn over_bare(&self, lane: &Measured, measured: &[Measured]) -> Option<Measured> {
         self.over_bare.then(|| lane.over(find(measured, (BARE, lane.setting))))
     }
 
-    /// How one lane compares with another.
+    /// The ratio of two lanes.
     pub(crate) fn ratio(&self, over: &Measured, under: &Measured, measured: &[Measured]) -> Spread {
         match (self.over_bare(over, measured), self.over_bare(under, measured)) {
             (Some(over), Some(under)) => over.ratio_of_medians(&under),
@@ -90,7 +90,7 @@ impl Comparison {
         }
     }
 
-    /// The figures that the design asks for.
+    /// Computes the figures that the design requires.
     ///
     /// # Panics
     ///
@@ -111,9 +111,11 @@ impl Comparison {
     }
 }
 
+/// Finds the lane of an arm in a setting.
+///
 /// # Panics
 ///
-/// If the arm was not measured.
+/// If it was not measured.
 pub(crate) fn find(measured: &[Measured], (arm, setting): Lane) -> &Measured {
     measured
         .iter()
@@ -121,22 +123,22 @@ pub(crate) fn find(measured: &[Measured], (arm, setting): Lane) -> &Measured {
         .unwrap_or_else(|| panic!("{arm} was not measured with {setting}"))
 }
 
-/// One figure, and what was measured.
+/// One figure, as it was measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figure {
     /// What is compared.
     pub what: String,
-    /// What the design asks for.
+    /// What the design requires.
     pub required: Required,
-    /// What it is in; a ratio has none.
+    /// Its unit; a ratio has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
-    /// The median over the rounds, of the figure itself or of the ratio within a round; for what is added to a bare app, the
-    /// ratio of the medians.
+    /// The median over the rounds, of the figure itself or of the ratio within a round. For the time over a bare app,
+    /// the ratio of the medians.
     pub measured: f64,
-    /// Half the interquartile range of the rounds around it.
+    /// Half the interquartile range over the rounds.
     pub noise: f64,
-    /// Whether the median meets what is required.
+    /// Whether the median meets the requirement.
     pub met: bool,
 }
 
@@ -148,7 +150,7 @@ impl Figure {
         Self { what: what.clone(), required: *required, unit, measured: median, noise, met }
     }
 
-    /// Whether it is missed by more than the noise, or was not measured since no round counts.
+    /// Whether it is missed by more than the noise, or no round counts.
     pub fn clearly_missed(&self) -> bool {
         let in_favour = match self.required {
             Required::AtMost(_) => self.measured - self.noise,
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_within_the_noise_is_not_a_clear_one() {
+    fn a_miss_within_the_noise_is_not_a_clear_miss() {
         let of = Quantity::Absolute((OURS, Setting::Shape("")), Unit::NANOS);
         let judged = |required, median| {
             let requirement = Requirement { what: String::new(), of, required };
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn bare_of_the_same_setting_is_taken_off_both_sides() {
+    fn the_bare_arm_of_the_same_setting_is_subtracted_on_both_sides() {
         let measured = [
             lane(BARE, "b", &[900.0]),
             lane(BARE, "a", &[100.0]),

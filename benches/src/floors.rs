@@ -1,4 +1,4 @@
-//! What the parts of a record cost by themselves.
+//! The cost of each part of a record by itself.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::in_flight::InFlight;
 use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
-/// The loop that all arms run in.
+/// Only the loop that all arms run in.
 struct Empty;
 
 pub(crate) fn empty(_: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
@@ -24,7 +24,7 @@ impl Worker for Empty {
     }
 }
 
-/// The least that a metric shared by all threads can do.
+/// The least that a metric does if all threads share it.
 struct FetchAdd(Arc<AtomicU64>);
 
 pub(crate) fn fetch_add(_: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
@@ -35,7 +35,7 @@ pub(crate) fn fetch_add(_: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
 impl Worker for FetchAdd {
     #[inline(always)]
     fn record(&mut self, event: Event) {
-        // ORDERING: Relaxed; a count by itself, which nobody reads.
+        // ORDERING: Relaxed; a count by itself that is never read.
         self.0.fetch_add(event.nanos, Ordering::Relaxed);
     }
 }

@@ -1,29 +1,35 @@
-//! Side by side, ours, the peers, and the floors under all of them: records, middlewares, readings, errors, scrapes, memory,
-//! and whole servers.
+//! Compares our metrics with peers and with lower bounds ("floors"): records, middlewares, readings, errors, scrapes,
+//! memory and whole servers.
 //!
-//! Each kind feeds all its arms the same. A record's [arm](arms::ARMS) gets the same [`Workload`] through the same loop, and
-//! does with each event what its docs advise: count it by route, method and status, and record its latency by route.
-//! Around a [`middleware`]'s app is something else in each arm, and it gets the same requests.
+//! All arms of a comparison get the same input. Each [arm](arms::ARMS) of a record gets the same [`Workload`] through
+//! the same loop, and processes each event as its docs advise: it counts it by route, method and status, and records
+//! its latency by route. Each arm of a [`middleware`] wraps something else around the same app, which gets the same
+//! requests.
+//!
+//! Each command of this table begins with `cargo run --profile bench -p benches --bin`:
+//!
+//! | to see | command |
+//! |---|---|
+//! | ratios of records, and which figures of the design are met | `compare` |
+//! | the time that middlewares add to a bare app | `compare middleware` |
+//! | the time of readings, and how much they slow writers down | `compare read` |
+//! | the time of the application's own metrics | `compare business` |
+//! | the time of a failed request in a storm of errors | `compare errors` |
+//! | the time and the length of a scrape by Prometheus | `compare scrape` |
+//! | resident memory by endpoints, shards and digits | `compare memory` |
+//! | all of that, and whole servers if `wrk` is installed | `compare all` |
+//! | allocations of a middleware | `allocations` |
+//! | an arm's server, for your own load | `server -- --help` |
 //!
 //! | to see | run |
 //! |---|---|
-//! | ratios of records, and the design's figures met or missed | `cargo run --profile bench -p benches --bin compare` |
-//! | what middlewares add to a bare app, and the figures | `cargo run --profile bench -p benches --bin compare middleware` |
-//! | what readings take, and what they take those who write | `cargo run --profile bench -p benches --bin compare read` |
-//! | what a metric of the application's own takes | `cargo run --profile bench -p benches --bin compare business` |
-//! | what a request takes that fails, in a storm of errors | `cargo run --profile bench -p benches --bin compare errors` |
-//! | what a scrape by Prometheus takes, and how long it is | `cargo run --profile bench -p benches --bin compare scrape` |
-//! | resident memory by endpoints, shards and digits | `cargo run --profile bench -p benches --bin compare memory` |
-//! | all of that, and whole servers if `wrk` is there | `cargo run --profile bench -p benches --bin compare all` |
-//! | processor time of whole servers under load, and the figure | `benches/load.sh` |
-//! | how often a middleware asks for memory | `cargo run --profile bench -p benches --bin allocations` |
-//! | instructions of each operation, and whether they became more | `cargo run --release -p benches --bin instructions -- --check` |
-//! | the machine code of a record, and whether it is what it must be | `cargo run --release -p benches --bin machine_code` |
-//! | each arm by itself, with criterion | `cargo bench -p benches --bench record --bench middleware --bench read --bench errors --bench business --bench scrape` |
-//! | an arm's server, to put load of one's own on it | `cargo run --profile bench -p benches --bin server -- --help` |
+//! | processor time of whole servers under load | `benches/load.sh` |
+//! | instructions, compared with the baseline | `cargo run --release -p benches --bin instructions -- --check` |
+//! | whether a record's machine code meets the design | `cargo run --release -p benches --bin machine_code` |
+//! | each arm by itself, with criterion | `cargo bench -p benches` |
 //!
-//! Absolute times depend on the machine and on who else uses it. Ratios are what to look at: [`measure`] takes all arms by
-//! turns, in shuffled order, round after round, and takes the median over the rounds of the ratios within a round.
+//! Absolute times depend on the machine and on its other users, so look at the ratios: [`measure`] runs all arms in
+//! turn, in shuffled order, round after round, and takes the median over the rounds of the ratio within a round.
 
 #![forbid(unsafe_code)]
 

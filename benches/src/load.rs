@@ -1,8 +1,8 @@
-//! Whole servers: the processor time that a request takes, under load.
+//! Whole servers: processor time per request under load.
 //!
-//! A server is a process of its own, `wrk` is the load, and Linux counts the processor time. In each round there is a new
-//! server for each arm, so that none has a lucky layout of its memory in all rounds. They are loaded by turns, a second at
-//! a time, while the others have nothing to do: slow phases of the machine meet all arms alike.
+//! Each server is a process, `wrk` is the load, and Linux counts the processor time. Each round starts a new server for
+//! each arm, so that no arm has a lucky memory layout in all rounds. `wrk` loads one server after the other, a second
+//! at a time, while the others are idle: slow phases of the machine hit all arms alike.
 
 mod cpu;
 mod error;
@@ -26,20 +26,20 @@ use crate::measure::{Measured, Setting, turns};
 use crate::middleware::Arm;
 use crate::unit::Unit;
 
-/// The arms that somebody might run. The one that only reads the clock is none.
+/// The arms that a service could run; so not the one that only reads the clock.
 const ARMS: [Arm; 4] = [Arm::Bare, Arm::Ours, Arm::ActixWebProm, Arm::OpenTelemetry];
 
-/// What is asked for, over and over.
+/// The path that `wrk` requests.
 const PATH: &str = "/items/4711";
 
-/// How the servers are loaded.
+/// The settings of the load.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// The workers of the server; default: 1.
+    /// Workers of the server; default: 1.
     pub workers: usize,
-    /// The connections that are kept busy; default: 32.
+    /// Connections that are kept busy; default: 32.
     pub connections: usize,
-    /// The seconds of load on each server in a round; default: 4. One more warms it up before.
+    /// Seconds of load on each server in a round; default: 4. One more second before that warms the server up.
     pub seconds: usize,
 }
 
@@ -53,14 +53,13 @@ impl Default for Load {
 ///
 /// # Errors
 ///
-/// When `wrk` or the server is missing or fails, and when this process is told to end by Ctrl-C or SIGTERM: then its servers
-/// are ended, too.
+/// When `wrk` or the server is missing or fails, and on Ctrl-C or SIGTERM. In each case all servers are stopped.
 pub fn measure(load: Load, rounds: usize) -> Result<Vec<Measured>, LoadError> {
     let program = Server::program()?;
     System::new().block_on(async {
         match select(pin!(measure_all(&program, load, rounds)), pin!(told_to_end())).await {
             Either::Left((measured, _)) => measured,
-            // The servers end, since what owns them is dropped.
+            // This drops the servers, which stops them.
             Either::Right((told, _)) => Err(told.map_or_else(LoadError::from, |()| LoadError::Interrupted)),
         }
     })
@@ -87,7 +86,7 @@ async fn measure_all(program: &Path, load: Load, rounds: usize) -> Result<Vec<Me
     Ok(measured.into())
 }
 
-/// Nanoseconds of processor time a request, for each arm.
+/// Nanoseconds of processor time per request, for each arm.
 async fn measure_round(
     program: &Path,
     load: Load,
@@ -114,7 +113,7 @@ async fn measure_round(
     Ok(nanos)
 }
 
-/// How servers compare: the processor time of each by that of the bare one.
+/// Compares each server's processor time with that of the bare one.
 pub fn comparison(load: Load) -> Comparison {
     let setting = Setting::Workers(load.workers);
     Comparison {

@@ -1,4 +1,4 @@
-//! What the figures were measured on.
+//! The machine that the figures were measured on.
 
 use std::process::Command;
 use std::thread::available_parallelism;
@@ -6,19 +6,19 @@ use std::{fmt, fs};
 
 use serde::Serialize;
 
-/// The machine and the compiler. What cannot be found out is `unknown`, or 0.
+/// The machine and the compiler. Unknown values are `unknown` or 0.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
     /// The processor's name.
     pub cpu: String,
-    /// The processors that this process may use.
+    /// Processors that this process may use.
     pub cores: usize,
-    /// What `rustc --version` prints here and now.
+    /// The output of `rustc --version`.
     pub rustc: String,
 }
 
 impl Machine {
-    /// This one.
+    /// Reads those of this machine.
     pub fn this() -> Self {
         let unknown = || "unknown".to_owned();
         Self {

@@ -1,7 +1,7 @@
-//! Lanes by turns, in shuffled order, round after round, and what comes of the rounds.
+//! Runs lanes in turn, in shuffled order, round after round, and evaluates the rounds.
 //!
-//! The machines are shared and noisy. What disturbs one lane of a round likely disturbs its neighbours, so differences and
-//! ratios are taken within a round, and their median over the rounds is what counts.
+//! The machines are shared and noisy. A disturbance that hits one lane of a round likely hits its neighbours, so
+//! differences and ratios are taken within a round, and their median over the rounds counts.
 
 use std::fmt;
 
@@ -10,25 +10,25 @@ use serde::Serialize;
 use crate::size::Size;
 use crate::stats::Spread;
 
-/// Decides the order of the lanes.
+/// Seeds the order of the lanes.
 const SEED: u64 = 0x0bde;
 
-/// What the arms have in common that are set against each other.
+/// What all arms of a comparison have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Setting {
-    /// Events of so many routes, on so many threads at the same time.
+    /// Events of a number of routes, on a number of threads at the same time.
     Record {
-        /// The routes.
+        /// Number of routes.
         routes: usize,
-        /// The threads.
+        /// Number of threads.
         threads: usize,
     },
     /// Requests of one shape.
     Shape(&'static str),
-    /// A server with so many workers.
+    /// A server with this number of workers.
     Workers(usize),
-    /// A service of some size.
+    /// A service of this size.
     Service(Size),
 }
 
@@ -50,19 +50,19 @@ impl fmt::Display for Setting {
     }
 }
 
-/// What one arm took in one setting.
+/// The measurements of one arm in one setting.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// The arm's name.
     pub arm: &'static str,
-    /// What it was measured with.
+    /// The setting.
     pub setting: Setting,
-    /// Nanoseconds, or bytes of memory, round by round. `None` where the round does not count.
+    /// Nanoseconds, or bytes of memory, for each round. `None` if the round does not count.
     pub(crate) rounds: Vec<Option<f64>>,
 }
 
 impl Measured {
-    /// Nothing yet.
+    /// Without any rounds yet.
     pub(crate) fn new(arm: &'static str, setting: Setting) -> Self {
         Self { arm, setting, rounds: Vec::new() }
     }
@@ -77,19 +77,19 @@ impl Measured {
         Spread::of(self.rounds.iter().copied().flatten())
     }
 
-    /// How much longer this took than `floor`, round by round.
+    /// How much longer this took than `floor`, for each round.
     pub(crate) fn over(&self, floor: &Self) -> Self {
         let rounds = self.rounds.iter().zip(&floor.rounds).map(|(own, floor)| Some((*own)? - (*floor)?));
         Self { rounds: rounds.collect(), ..*self }
     }
 
-    /// How many times as long this took as `other`, round by round.
+    /// The ratio to `other`, taken within each round.
     pub(crate) fn ratio(&self, other: &Self) -> Spread {
         Spread::of(self.with(other).map(|(own, other)| own / other))
     }
 
-    /// The ratio of the medians, and how far the rounds scatter around it. For differences: in a single round, one can be
-    /// close to 0 by accident, and then a ratio within the round says nothing.
+    /// The ratio of the medians, and how far the rounds scatter around it. For differences, which can be close to 0 by
+    /// accident in a single round, so that a ratio within that round is meaningless.
     pub(crate) fn ratio_of_medians(&self, other: &Self) -> Spread {
         let median = self.median() / other.median();
         let off = Spread::of(self.with(other).map(|(own, other)| own - median * other));
@@ -102,7 +102,7 @@ impl Measured {
     }
 }
 
-/// Whose turn it is: each of the lanes once a round, in an order that is another one each time.
+/// The order of the turns: each lane once a round, newly shuffled in each round.
 pub(crate) fn turns(lanes: usize, rounds: usize) -> impl Iterator<Item = usize> {
     let mut random = fastrand::Rng::with_seed(SEED);
     let mut order: Vec<usize> = (0..lanes).collect();
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_ratio_is_taken_within_each_round() {
-        // The third round was disturbed as a whole, and the last one does not count.
+        // The third round was slow as a whole, and the last one does not count.
         let ratio = measured(&[2.0, 4.0, 60.0, 9.0]).ratio(&measured(&[1.0, 2.0, 30.0, 0.0]));
         assert_eq!(ratio, Spread { median: 2.0, noise: 0.0 });
     }
@@ -135,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn a_round_without_any_difference_does_not_spoil_the_ratio_of_the_medians() {
+    fn a_round_without_a_difference_does_not_spoil_the_ratio_of_the_medians() {
         let own = measured(&[20.0, 21.0, 20.0, 19.0, 20.0]);
         let ratio = own.ratio_of_medians(&measured(&[10.0, 10.5, 1e-9, 9.5, 10.0]));
         assert_eq!(ratio, Spread { median: 2.0, noise: 0.0 });
     }
 
     #[test]
-    fn each_lane_has_one_turn_a_round_and_not_always_the_same() {
+    fn each_lane_has_one_turn_a_round_in_changing_order() {
         let turns: Vec<usize> = turns(5, 8).collect();
         let mut orders: Vec<&[usize]> = turns.chunks(5).collect();
         for order in &orders {

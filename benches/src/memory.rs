@@ -1,6 +1,6 @@
-//! Memory: what the figures of a service weigh, once its threads have recorded.
+//! Memory that the figures of a service take after its threads have recorded.
 //!
-//! Each is weighed in a process of its own: what an allocator kept of the one before would be found by the next.
+//! Each is measured in a process of its own, since an allocator reuses what an earlier measurement freed.
 
 mod arm;
 mod resident;
@@ -19,22 +19,22 @@ use crate::size::Size;
 use crate::unit::Unit;
 use crate::workload::routes;
 
-/// The sizes that [`measure`] is made for: the usual ones, and the typical one with other precisions.
+/// The sizes to [`measure`]: the usual ones, and the typical one with other precisions.
 pub fn sizes() -> Vec<Size> {
     let others = [1, 3].map(|digits| Size { digits, ..Size::TYPICAL });
     Size::GRID.into_iter().chain(others).collect()
 }
 
-/// The bytes that come on top when the service's threads record 1,000 requests of each endpoint, and, of ours, when there was
-/// a summary.
+/// Returns the bytes that the process grows by when the service's threads record 1,000 requests of each endpoint and,
+/// for our arm, a summary is read.
 ///
-/// For a process that does nothing else, before or after.
+/// Call it once, in a process that does nothing else.
 ///
 /// # Errors
 ///
-/// When the system does not say what is resident. Only Linux does.
+/// When the system does not report resident memory. Only Linux does.
 pub fn weigh(arm: Arm, size: Size) -> io::Result<u64> {
-    // What any program has anyway: names, a calibrated clock, and stacks that ended threads leave to the next ones.
+    // Every program has these: names, a calibrated clock, and the stacks of threads that ended.
     let routes = routes(size.endpoints);
     drop(metrics_core::Registry::new());
     side_by_side(&mut vec![(); size.shards], |_, ()| {});
@@ -50,11 +50,11 @@ pub fn weigh(arm: Arm, size: Size) -> io::Result<u64> {
     Ok(after.saturating_sub(before))
 }
 
-/// Has a process of its own do it: `program --weigh ARM SIZE` prints the bytes.
+/// Runs [`weigh`] in a new process: `program --weigh ARM SIZE` prints the bytes.
 ///
 /// # Errors
 ///
-/// When the program cannot be run, or fails.
+/// When the program cannot be started or fails.
 pub fn weigh_in_child(program: &Path, arm: Arm, size: Size) -> io::Result<u64> {
     let output = Command::new(program).args(["--weigh", arm.name(), &size.name()]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -64,7 +64,7 @@ pub fn weigh_in_child(program: &Path, arm: Arm, size: Size) -> io::Result<u64> {
     })
 }
 
-/// Weighs each arm with each size by `weigh`.
+/// Weighs each arm with each size, by calling `weigh`.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn measure(
     Ok(measured)
 }
 
-/// How what they weigh compares: the bytes of each by ours.
+/// Compares the bytes of each arm with ours.
 pub fn comparison() -> Comparison {
     Comparison {
         kind: "memory",

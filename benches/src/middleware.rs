@@ -1,7 +1,7 @@
-//! Middlewares: what each costs a request that goes through an app.
+//! Middlewares: how much each adds to a request that goes through an app.
 //!
-//! The app is the same for every [`Arm`] but for what is wrapped around it. Requests go in as a server's worker
-//! would hand them over, and responses are used up as it would, without the server: see [`Caller`].
+//! Every [`Arm`] wraps something else around the same app. A [`Caller`] hands in requests and consumes responses as a
+//! server's worker does, without the server.
 
 mod app;
 mod arm;

@@ -30,7 +30,7 @@ pub(crate) fn owned(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
     owned_of_digits(routes, threads, 2).1
 }
 
-/// As [`owned`], with another precision, and what to read it by.
+/// As [`owned`], with another precision; also returns the registry to read from.
 pub(crate) fn owned_of_digits(
     routes: Routes,
     threads: usize,
@@ -49,7 +49,7 @@ impl Worker for Owned {
     }
 }
 
-/// The recorder that the registry keeps for the thread.
+/// The thread-local recorder of the registry.
 struct ThreadLocal {
     registry: Registry,
     endpoints: Arc<[EndpointId]>,

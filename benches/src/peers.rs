@@ -23,24 +23,24 @@ pub(crate) use opentelemetry::{opentelemetry_bound, opentelemetry_labels};
 pub(crate) use prometheus::{prometheus_cached, prometheus_labels, prometheus_registry};
 pub(crate) use prometheus_client::prometheus_client;
 
-/// How many (route, status) there are.
+/// The number of (route, status) pairs.
 fn series_count(routes: Routes) -> usize {
     routes.len() * STATUSES.len()
 }
 
-/// Where the count of an event's (route, status) stands.
+/// The index of an event's (route, status) pair.
 #[inline(always)]
 fn series(event: Event) -> usize {
     event.route() * STATUSES.len() + event.status_index()
 }
 
-/// One of something for each (route, status), in the order of [`series`].
+/// Makes one value for each (route, status) pair, in the order of [`series`].
 fn by_series<T>(routes: Routes, of: impl Fn(&'static str, &'static str) -> T) -> Vec<T> {
     let of = &of;
     routes.iter().flat_map(|route| STATUSES.map(|(_, status)| of(route, status))).collect()
 }
 
-/// One of something for each route.
+/// Makes one value for each route.
 fn by_route<T>(routes: Routes, of: impl Fn(&'static str) -> T) -> Vec<T> {
     routes.iter().map(|route| of(route)).collect()
 }

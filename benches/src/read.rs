@@ -1,4 +1,4 @@
-//! Readings: what merging all shards takes whoever reads, and what it takes those who write meanwhile.
+//! Readings: the time to merge all shards, and how much it slows the writers down meanwhile.
 
 mod polled;
 
@@ -17,29 +17,29 @@ use crate::workload::routes;
 
 pub use polled::{comparison as polled_comparison, measure as measure_polled};
 
-/// What is read, and how.
+/// What is read, and in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arm {
-    /// The figures since the start. Every endpoint changed in every shard, so nothing can be skipped.
+    /// A summary since the start. Every endpoint changed in every shard, so nothing can be skipped.
     Summary,
-    /// The same when every endpoint changed in every shard by more than cells remember, so that all buckets are read.
+    /// The same when every cell changed by more records than it remembers, so that all buckets are read.
     SummaryBusy,
     /// The same when nothing was recorded since the last reading.
     SummaryUnchanged,
-    /// The cumulative state. Everything changed.
+    /// A snapshot of the cumulative state. Everything changed.
     Snapshot,
-    /// What the history does once a second. Everything changed.
+    /// The history's work of one second. Everything changed.
     Tick,
-    /// What an exporter of `prometheus` reads of as many series: counts, sums and eleven buckets, which all threads share.
+    /// What `prometheus` reads for the same number of series: counts, sums and eleven buckets, which all threads share.
     PrometheusGather,
-    /// The figures since the last reset, and a new window. Everything changed.
+    /// A reset: a summary since the last reset, and a new window. Everything changed.
     Reset,
-    /// The figures since the last reset, when there was one. Everything changed.
+    /// A summary after a reset. Everything changed.
     SummaryAfterReset,
 }
 
 impl Arm {
-    /// All of them, in the order in which a service has to go through them: those since the start come first.
+    /// All of them, in the order in which a service must go through them: those since the start come first.
     pub const ALL: [Self; 8] = [
         Self::Summary,
         Self::SummaryBusy,
@@ -51,7 +51,7 @@ impl Arm {
         Self::SummaryAfterReset,
     ];
 
-    /// What it is called in tables, in JSON and by criterion.
+    /// Its name in tables, in JSON and in criterion.
     pub fn name(self) -> &'static str {
         match self {
             Self::Summary => "summary",
@@ -70,11 +70,14 @@ impl Arm {
     }
 }
 
-/// Records of every endpoint in every shard that are more than a cell remembers.
+/// Records per cell; more than a cell remembers.
 const MUCH: usize = 20;
 
-/// A warm service, and as many series of the peer.
-#[expect(missing_debug_implementations, reason = "as long as a service has figures, and nobody prints it")]
+/// A warm service, and the same number of series in the peer.
+#[expect(
+    missing_debug_implementations,
+    reason = "it would be as long as all figures of a service, and is never printed"
+)]
 pub struct Reader {
     service: Service,
     history: History,
@@ -82,14 +85,14 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Records on every endpoint in every shard.
+    /// Records for every endpoint in every shard.
     pub fn new(size: Size) -> Self {
         let service = Service::warm(size);
         let history = History::new(service.registry.clone());
         Self { service, history, prometheus: prometheus_registry(routes(size.endpoints)) }
     }
 
-    /// Times one reading. What comes before it, such as records, is not timed.
+    /// Times one reading. Preparations, such as records, are not timed.
     pub fn time(&mut self, arm: Arm) -> Duration {
         match arm {
             Arm::SummaryUnchanged => drop(self.service.summary()),
@@ -110,7 +113,7 @@ impl Reader {
     }
 }
 
-/// Without what it takes to throw the result away.
+/// Times a call, without the time to drop its result.
 fn time<T>(read: impl FnOnce() -> T) -> Duration {
     let start = Instant::now();
     let result = black_box(read());
@@ -119,7 +122,7 @@ fn time<T>(read: impl FnOnce() -> T) -> Duration {
     elapsed
 }
 
-/// Measures each way to read, of services of these sizes.
+/// Measures each kind of reading for services of these sizes.
 pub fn measure(sizes: &[Size], rounds: usize) -> Vec<Measured> {
     sizes.iter().flat_map(|&size| measure_size(size, rounds)).collect()
 }
@@ -143,7 +146,7 @@ fn measure_arms(reader: &mut Reader, size: Size, arms: &[Arm], rounds: usize) ->
     measured
 }
 
-/// What the design asks of readings. They are not set against each other, since each gives something else.
+/// What the design requires of readings. Their times are not compared, since each reads something else.
 pub fn comparison() -> Comparison {
     let at_most_2_ms = |what: &str, arm: Arm| Requirement {
         what: format!("{what} of 200 endpoints x 16 shards, all warm and changed"),
@@ -165,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_to_read_runs_and_every_figure_finds_its_arms() {
+    fn every_reading_runs_and_every_figure_finds_its_arms() {
         let measured = measure(&[Size::of(10, 1), Size::TYPICAL], 1);
         assert_eq!(measured.len(), 2 * Arm::ALL.len());
         assert!(measured.iter().all(|lane| lane.median() > 0.0));

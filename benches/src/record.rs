@@ -1,4 +1,4 @@
-//! Records: every arm of [`ARMS`](crate::arms::ARMS) on the same events.
+//! Records: every arm of [`ARMS`](crate::arms::ARMS) with the same events.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::unit::Unit;
 use crate::worker::{Worker, run};
 use crate::{Event, Workload};
 
-/// How long an arm runs in a round, about: long against a clock reading and a thread's start, short against the
-/// scheduler's time slice, so that most runs are not interrupted.
+/// About how long an arm runs in a round: long compared with a clock reading and a thread's start, short compared with
+/// the scheduler's time slice, so that most runs are not interrupted.
 const RUN: Duration = Duration::from_micros(1_500);
 
-/// The overlap of the threads of a run that counts, and how often a run is tried until it has that much. Far below 1 where
-/// something else gets hold of one of the processors.
+/// The least overlap of the threads for a run to count, and the number of attempts to reach it. The overlap is far
+/// below 1 if another process takes one of the processors.
 const OVERLAP: f64 = 0.9;
 const TRIES: usize = 10;
 
 /// An arm that is ready to run.
 struct Lane<'a> {
     workers: Vec<Box<dyn Worker>>,
-    /// All events, or as many as a slow arm gets through in a run.
+    /// All events, or as many as a slow arm can process in a run.
     events: &'a [Event],
     passes: u64,
 }
@@ -40,7 +40,7 @@ impl<'a> Lane<'a> {
         Self { workers, events: &events[..part], passes: passes.max(1.0) as u64 }
     }
 
-    /// Nanoseconds per event on one thread. `None` if the threads could not be brought to run side by side.
+    /// Nanoseconds per event on one thread. `None` if the threads did not run at the same time.
     fn run(&mut self) -> Option<f64> {
         let side_by_side = (0..TRIES)
             .map(|_| run(&mut self.workers, self.events, self.passes))
@@ -49,7 +49,7 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// Measures each arm with each workload, on the number of threads beside it.
+/// Measures each arm with each workload, on the number of threads given with it.
 pub fn measure(arms: &[Arm], settings: &[(&Workload, usize)], rounds: usize) -> Vec<Measured> {
     let (mut lanes, mut measured) = (Vec::new(), Vec::new());
     for &(workload, threads) in settings {
@@ -65,7 +65,7 @@ pub fn measure(arms: &[Arm], settings: &[(&Workload, usize)], rounds: usize) -> 
     measured
 }
 
-/// How records compare: the time of each by ours.
+/// Compares each arm's time with ours.
 pub fn comparison() -> Comparison {
     let ratio = |what: &str, (over, over_threads), (under, under_threads), required| Requirement {
         what: what.to_owned(),

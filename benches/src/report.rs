@@ -1,4 +1,4 @@
-//! What was measured, as Markdown and as JSON.
+//! The results, as Markdown and as JSON.
 
 use std::fmt;
 use std::fs::File;
@@ -11,16 +11,16 @@ use crate::machine::Machine;
 use crate::measure::{Measured, Setting};
 use crate::unit::Amount;
 
-/// Everything that a run found out.
+/// The results of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// What it ran on.
+    /// The machine.
     pub machine: Machine,
-    /// What it compared.
+    /// One section for each comparison.
     pub sections: Vec<Section>,
 }
 
-/// What one comparison found out. Its `Display` is Markdown.
+/// The results of one comparison. Its `Display` is Markdown.
 #[derive(Debug, Clone, Serialize)]
 pub struct Section {
     kind: &'static str,
@@ -29,7 +29,7 @@ pub struct Section {
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<usize>,
     rounds: usize,
-    /// Runs on several threads that do not count, over all arms and rounds.
+    /// Runs on several threads that did not count, over all arms and rounds.
     runs_apart: usize,
     arms: Vec<Row>,
     figures: Vec<Figure>,
@@ -42,21 +42,21 @@ struct Row {
     setting: Setting,
     #[serde(flatten)]
     amount: Amount,
-    /// In the table's unit.
+    /// The median, in the table's unit.
     #[serde(skip)]
     in_unit: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     nanos_over_bare: Option<f64>,
     #[serde(flatten)]
     ratio: Option<RatioTo>,
-    /// Of the ratio; without one, of what was measured, in the table's unit.
+    /// The noise of the ratio; without a ratio, that of the measurement, in the table's unit.
     noise: f64,
 }
 
 /// The ratio to the reference, named after it.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::enum_variant_names, reason = "so they are called in JSON")]
+#[expect(clippy::enum_variant_names, reason = "these are the names in JSON")]
 enum RatioTo {
     RatioToOurs(f64),
     RatioToBare(f64),
@@ -83,7 +83,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written to.
+    /// When the file cannot be written.
     pub fn write_json(&self, file: File) -> io::Result<()> {
         let mut file = BufWriter::new(file);
         serde_json::to_writer_pretty(&mut file, self)?;
@@ -95,7 +95,7 @@ impl Report {
 impl Section {
     /// # Panics
     ///
-    /// If nothing was measured, or an arm is missing that the others are compared with.
+    /// If nothing was measured, or the arm to which the others are compared is missing.
     pub fn new(comparison: Comparison, measured: &[Measured]) -> Self {
         let row = |lane: &Measured| {
             let unit = comparison.unit;
@@ -124,12 +124,12 @@ impl Section {
         }
     }
 
-    /// Says of how many events a pass consists.
+    /// Adds the number of events in a pass.
     pub fn with_events(self, events: usize) -> Self {
         Self { events: Some(events), ..self }
     }
 
-    /// The design's figures.
+    /// The figures that the design requires.
     pub fn figures(&self) -> &[Figure] {
         &self.figures
     }
@@ -191,7 +191,7 @@ impl fmt::Display for Section {
             let apart = self.runs_apart;
             writeln!(
                 f,
-                "\nThe machine is busy: {apart} runs on several threads do not count, which ran apart."
+                "\nThe machine is busy: {apart} runs did not count, since their threads did not run at the same time."
             )?;
         }
         for rows in self.arms.chunk_by(|row, next| row.setting == next.setting) {

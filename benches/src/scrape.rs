@@ -1,8 +1,8 @@
-//! Scrapes: the same requests, exposed by each arm as its docs advise.
+//! Scrapes: each arm exposes the same requests, as its docs advise.
 //!
-//! Each route by three statuses, each of these a counter and a histogram with the same 18 bounds; between two scrapes every one
-//! of them is recorded to. Ours has five families more by route, and merges a shard before it writes; the peers keep what they
-//! write from. Each arm writes into the buffer of the last time, as far as it can be told to.
+//! Each route has three statuses, each with a counter and a histogram with the same 18 bounds; each series gets a
+//! record between two scrapes. Ours writes five more families per route and merges a shard first; the peers write from
+//! what they keep. Each arm reuses its last buffer, if it can.
 
 use std::fmt;
 use std::hint::black_box;
@@ -22,11 +22,11 @@ use crate::size::Size;
 use crate::unit::Unit;
 use crate::workload::{METHOD, STATUSES};
 
-/// The services that are scraped: small, middle-sized and large.
+/// A small, a middle-sized and a large service.
 const SIZES: [Size; 3] = [Size::of(10, 1), MIDDLE, Size::of(1_000, 1)];
 const MIDDLE: Size = Size::of(200, 1);
 
-/// Requests of each series before the first scrape.
+/// Requests per series before the first scrape.
 const REQUESTS: usize = 20;
 
 const CALLS: &str = "http_requests_total";
@@ -36,22 +36,22 @@ const LABELS: [&str; 3] = ["method", "route", "status"];
 
 /// Something that can be scraped.
 pub trait Exposed: fmt::Debug {
-    /// Records a request. The route's number is below the number of routes.
+    /// Records a request. `route` is below the number of routes.
     fn record(&self, route: usize, status: usize, nanos: u64);
-    /// Writes the exposition, and gives its length in bytes.
+    /// Writes the exposition and returns its length in bytes.
     fn scrape(&mut self) -> usize;
 }
 
 /// An exposition to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Arm {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     make: fn(usize) -> Box<dyn Exposed>,
 }
 
 impl Arm {
-    /// With requests of every series of so many routes.
+    /// Makes it, with requests of every series of this number of routes.
     pub fn make(&self, routes: usize) -> Scraped {
         let scraped = Scraped { exposed: (self.make)(routes), routes };
         (0..REQUESTS).for_each(|turn| scraped.touch(turn));
@@ -74,7 +74,7 @@ pub const ARMS: &[Arm] = &[
 
 const PEERS: [&str; 3] = ["prometheus", "prometheus-client", "metrics-exporter-prometheus"];
 
-/// An exposition with requests in it.
+/// An exposition that has requests.
 #[derive(Debug)]
 pub struct Scraped {
     exposed: Box<dyn Exposed>,
@@ -82,7 +82,7 @@ pub struct Scraped {
 }
 
 impl Scraped {
-    /// Records one request of every series, so that all of them have changed, and times a scrape. Gives its bytes, too.
+    /// Records one request of every series, so that all have changed, and times a scrape. Also returns its bytes.
     pub fn time(&mut self, turn: usize) -> (Duration, usize) {
         self.touch(turn);
         let begun = Instant::now();
@@ -95,7 +95,7 @@ impl Scraped {
     }
 }
 
-/// Measures each arm with services of each size: the times of scrapes, and their bytes.
+/// Measures each arm with services of each size: the times of scrapes and their bytes.
 pub fn measure(rounds: usize) -> (Vec<Measured>, Vec<Measured>) {
     let (mut times, mut bytes) = (Vec::new(), Vec::new());
     for size in SIZES {
@@ -113,7 +113,7 @@ pub fn measure(rounds: usize) -> (Vec<Measured>, Vec<Measured>) {
     (times, bytes)
 }
 
-/// How the arms compare: the time of each by ours, which has to be the fastest by far.
+/// Compares each arm's time with ours, which must be the fastest by far.
 pub fn comparison() -> Comparison {
     let requirement = |peer: &'static str| Requirement {
         what: format!("a scrape of {peer}, of 200 routes by three statuses"),
@@ -133,7 +133,7 @@ pub fn comparison() -> Comparison {
     }
 }
 
-/// How long what is scraped is.
+/// Compares the bytes of scrapes.
 pub fn bytes_comparison() -> Comparison {
     Comparison {
         kind: "bytes of scrapes",
@@ -149,7 +149,7 @@ pub fn bytes_comparison() -> Comparison {
 fn touch(exposed: &dyn Exposed, routes: usize, turn: usize) {
     for route in 0..routes {
         for status in 0..STATUSES.len() {
-            // Over ten octaves from 10 us on, so that most bounds have something below them.
+            // Ten octaves from 10 µs up, so that most bounds have values below them.
             let nanos = 10_000 << ((turn + route + status) % 10);
             exposed.record(route, status, nanos + (turn as u64 % 7) * 1_000);
         }
@@ -270,7 +270,7 @@ impl Exposed for PrometheusClient {
     fn scrape(&mut self) -> usize {
         self.buffer.clear();
         prometheus_client::encoding::text::encode(&mut self.buffer, &self.registry)
-            .expect("a text takes all");
+            .expect("a String takes any text");
         self.buffer.len()
     }
 }
@@ -318,7 +318,7 @@ mod tests {
         let routes = 10;
         for arm in ARMS {
             let mut scraped = arm.make(routes);
-            // A counter and a histogram with 18 bounds take more than 100 bytes by themselves, in any format.
+            // A counter and a histogram with 18 bounds take more than 100 bytes, in any format.
             let enough = routes * STATUSES.len() * 100;
             assert!(scraped.exposed.scrape() > enough, "{}", arm.name);
             assert!(scraped.time(0).1 > enough, "{}", arm.name);

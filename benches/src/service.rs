@@ -1,4 +1,4 @@
-//! A service of some size: what its threads record, when every endpoint has latencies of its own.
+//! A service of a given size: its threads record, and each endpoint has latencies of its own.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::size::Size;
 use crate::worker::Worker;
 use crate::workload::{lognormal, routes};
 
-/// What each thread records of each endpoint. A test only wants to see that it runs.
+/// Records per thread and endpoint. Few in tests, which only check that it runs.
 const RECORDS: usize = if cfg!(test) { 20 } else { 1_000 };
 
-/// The medians of the endpoints' latencies go from 0.2 ms to 20 ms.
+/// The endpoints' median latencies range from 0.2 ms to 20 ms.
 const LOWEST_MEDIAN_NANOS: f64 = 200_000.0;
 const MEDIANS_RANGE: f64 = 100.0;
 
-/// The standard deviation of the logarithm of an endpoint's latencies: the 99th percentile is 3.2 times the median.
+/// Standard deviation of the logarithm of an endpoint's latencies: the 99th percentile is 3.2 times the median.
 const SIGMA: f64 = 0.5;
 
-/// What one thread records: the same in every run, and something else on each thread.
+/// What one thread records: the same in every run, and different on each thread.
 pub(crate) struct Traffic(Rng);
 
 impl Traffic {
@@ -29,7 +29,7 @@ impl Traffic {
         Self(Rng::with_seed(thread as u64))
     }
 
-    /// So many events of a route: 0.8 % with status 404 and 0.2 % with 500, which take a quarter of the time.
+    /// Returns `count` events of a route: 0.8 % with status 404 and 0.2 % with 500, which take a quarter of the time.
     pub(crate) fn events(&mut self, route: usize, count: usize) -> impl Iterator<Item = Event> {
         let at = Rng::with_seed(route as u64).f64();
         let median = LOWEST_MEDIAN_NANOS * MEDIANS_RANGE.powf(at);
@@ -43,7 +43,7 @@ impl Traffic {
         })
     }
 
-    /// Records all that a thread of a service of so many endpoints does.
+    /// Records everything that a thread of a service with this number of endpoints records.
     pub(crate) fn record_all(&mut self, endpoints: usize, worker: &mut dyn Worker) {
         for route in 0..endpoints {
             self.events(route, RECORDS).for_each(|event| worker.record(event));
@@ -51,7 +51,7 @@ impl Traffic {
     }
 }
 
-/// A service with our metrics, of which every shard has seen every endpoint.
+/// A service with our metrics. Every shard has seen every endpoint.
 pub(crate) struct Service {
     pub(crate) registry: Registry,
     endpoints: usize,
@@ -71,7 +71,7 @@ impl Service {
         Self { shards: (0..size.shards).map(shard).collect(), registry, endpoints: size.endpoints }
     }
 
-    /// One more record of every endpoint in so many shards: what a reader has to look at anew.
+    /// Adds one record for every endpoint in this number of shards, which a reader then has to read again.
     pub(crate) fn touch(&mut self, shards: usize) {
         for (shard, traffic) in self.shards.iter_mut().take(shards) {
             for route in 0..self.endpoints {
@@ -80,7 +80,7 @@ impl Service {
         }
     }
 
-    /// As [`Service::touch`], in all of them.
+    /// As [`Service::touch`], in all shards.
     pub(crate) fn touch_all(&mut self) {
         self.touch(self.shards.len());
     }

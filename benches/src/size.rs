@@ -1,4 +1,4 @@
-//! How large a service is.
+//! The size of a service.
 
 use std::str::FromStr;
 
@@ -6,27 +6,27 @@ use serde::Serialize;
 
 use crate::workload::MAX_ROUTES;
 
-/// How large a service is.
+/// The size of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Size {
-    /// Its routes, each of which every shard has seen; at most 1,000.
+    /// Number of routes, at most 1,000. Every shard has seen each of them.
     pub endpoints: usize,
-    /// The threads that record.
+    /// Number of threads that record.
     pub shards: usize,
-    /// The significant digits of latencies.
+    /// Significant digits of latencies.
     pub digits: u8,
 }
 
 impl Size {
-    /// The size that the design asks about.
+    /// The size that the design's figures are for.
     pub(crate) const TYPICAL: Self = Self::of(200, 16);
 
-    /// With the default precision.
+    /// A size with the default precision.
     pub(crate) const fn of(endpoints: usize, shards: usize) -> Self {
         Self { endpoints, shards, digits: 2 }
     }
 
-    /// From a single endpoint on a single thread to more than most services have.
+    /// From 10 endpoints on one thread to more than most services have.
     pub const GRID: [Self; 9] = [
         Self::of(10, 1),
         Self::of(10, 16),
@@ -39,7 +39,7 @@ impl Size {
         Self::of(1_000, 64),
     ];
 
-    /// As its `FromStr` reads it, such as `200x16x2`.
+    /// The name that `FromStr` reads, such as `200x16x2`.
     pub fn name(&self) -> String {
         let Self { endpoints, shards, digits } = self;
         format!("{endpoints}x{shards}x{digits}")
@@ -57,7 +57,7 @@ impl FromStr for Size {
             let valid = (1..=3).contains(&digits) && numbers.next().is_none();
             valid.then_some(Self { endpoints, shards, digits })
         };
-        size().ok_or_else(|| format!("{name:?} is no size such as 200x16x2"))
+        size().ok_or_else(|| format!("{name:?} is not a size; one looks like 200x16x2"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Medians and quartiles.
 
-/// The middle of some measurements, and how far they scatter.
+/// The median of some measurements, and how far they scatter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,

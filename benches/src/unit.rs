@@ -1,4 +1,4 @@
-//! What figures are written in.
+//! The units of figures.
 
 use serde::Serialize;
 
@@ -6,12 +6,12 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unit {
     pub(crate) name: &'static str,
-    /// The nanoseconds or the bytes in one.
+    /// Nanoseconds or bytes in one.
     size: f64,
     kind: fn(f64) -> Amount,
 }
 
-/// What was measured, named after what it is.
+/// A measurement, named after its quantity.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Amount {
@@ -26,12 +26,12 @@ impl Unit {
     pub(crate) const KIB: Self = Self { name: "KiB", size: 1_024.0, kind: Amount::Bytes };
     pub(crate) const MIB: Self = Self { name: "MiB", size: 1_048_576.0, kind: Amount::Bytes };
 
-    /// Nanoseconds or bytes in this unit.
+    /// Converts nanoseconds or bytes to this unit.
     pub(crate) fn convert(&self, measured: f64) -> f64 {
         measured / self.size
     }
 
-    /// Nanoseconds or bytes as what they are.
+    /// Wraps nanoseconds or bytes as their quantity.
     pub(crate) fn amount(&self, measured: f64) -> Amount {
         (self.kind)(measured)
     }

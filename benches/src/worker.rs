@@ -10,17 +10,17 @@ use crate::Event;
 
 /// One thread's part of an arm.
 pub trait Worker: Send {
-    /// Does what the arm does for one event.
+    /// Processes one event.
     fn record(&mut self, event: Event);
 
-    /// Does it for each event. The compiler knows neither the events, nor what memory holds between two of them.
+    /// Processes each event. The compiler can assume nothing about the events, nor about memory between two of them.
     fn record_all(&mut self, events: &[Event]) {
         for event in events {
             self.record(*black_box(event));
         }
     }
 
-    /// What has to be done now and then, outside the measured time.
+    /// Runs now and then, outside the measured time.
     fn maintain(&mut self) {}
 }
 
@@ -47,18 +47,18 @@ pub(crate) fn each<W: Worker + 'static>(
     (0..threads).map(|_| Box::new(Padded(worker())) as Box<dyn Worker>).collect()
 }
 
-/// What [`run`] measured.
+/// The result of [`run`].
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
-    /// The mean of what a thread took for all passes.
+    /// The time that a thread took for all passes: the mean over the threads.
     pub mean: Duration,
-    /// The part of the time in which all threads ran. On a busy machine they can end up one after the other.
+    /// The share of the time in which all threads ran. On a busy machine they may run one after the other.
     pub overlap: f64,
 }
 
 /// Runs `workers`, each on a thread of its own, all at the same time; a single one on the calling thread.
 ///
-/// Each makes `passes` over the events, after one that is not counted: it warms the caches.
+/// Each makes `passes` over the events, after one uncounted pass that warms the caches.
 pub fn run(workers: &mut [Box<dyn Worker>], events: &[Event], passes: u64) -> Run {
     let spans = match workers {
         [worker] => vec![timed(worker.as_mut(), events, passes, || {})],
@@ -86,12 +86,12 @@ impl Run {
 
 fn side_by_side(workers: &mut [Box<dyn Worker>], events: &[Event], passes: u64) -> Vec<Range<Instant>> {
     let threads = workers.len();
-    // A processor for each thread: on a busy machine the scheduler would rather let them take turns on one.
+    // A processor for each thread: on a busy machine the scheduler would let them take turns on one.
     let processors = core_affinity::get_core_ids().unwrap_or_default();
-    // Spun on, since waking a thread up takes as long as some arms do for a pass.
+    // The threads spin, since waking one up takes as long as a pass of some arms.
     let ready = AtomicUsize::new(0);
     let all_ready = &|| {
-        // ORDERING: Relaxed; it lets the threads begin together and hands over nothing.
+        // ORDERING: Relaxed; it makes the threads begin together and publishes no data.
         ready.fetch_add(1, Ordering::Relaxed);
         while ready.load(Ordering::Relaxed) < threads {
             spin_loop();

@@ -1,4 +1,4 @@
-//! What is recorded: the same events for every arm and in every run.
+//! The events that are recorded: the same for every arm and in every run.
 
 use std::f64::consts::TAU;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ pub(crate) const METHOD: &str = "GET";
 /// The first routes; there are up to [`MAX_ROUTES`].
 const SIX_ROUTES: [&str; 6] = ["/", "/items", "/items/{id}", "/items/{id}/reviews", "/users/{id}", "/search"];
 
-/// As many as any service in these benches has.
+/// The most routes of any service in these benches.
 pub(crate) const MAX_ROUTES: usize = 1_000;
 
 /// The first `count` routes.
@@ -23,7 +23,7 @@ pub(crate) const MAX_ROUTES: usize = 1_000;
 ///
 /// If `count` is above [`MAX_ROUTES`].
 pub(crate) fn routes(count: usize) -> Routes {
-    // The labels of some peers have to be static.
+    // Some peers need static labels.
     static ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| {
         let further = (SIX_ROUTES.len()..).map(|i| &*format!("/services/{i}/items/{{id}}").leak());
         SIX_ROUTES.into_iter().chain(further).take(MAX_ROUTES).collect()
@@ -31,16 +31,16 @@ pub(crate) fn routes(count: usize) -> Routes {
     &ROUTES[..count]
 }
 
-/// The statuses that occur, and as a label.
+/// The statuses that occur, each with its label.
 pub(crate) const STATUSES: [(u16, &str); 3] = [(200, "200"), (404, "404"), (500, "500")];
 
 /// The routes of [`Workload::many_routes`].
 const MANY: usize = 200;
 
-/// 128 KiB of events: too many for a branch predictor to learn by heart, few enough for the L2 cache.
+/// 128 KiB of events: too many for a branch predictor to learn, few enough for the L2 cache.
 const EVENTS: usize = 8_192;
 
-/// The median of the latencies, in nanoseconds, and the standard deviation of their logarithm.
+/// The median latency in nanoseconds, and the standard deviation of the latencies' logarithm.
 const MEDIAN_NANOS: f64 = 350_000.0;
 const SIGMA: f64 = 0.8;
 
@@ -53,7 +53,7 @@ pub struct Event {
     pub nanos: u64,
     /// The status of the response: 200, 404 or 500.
     pub status: u16,
-    /// Which of the workload's routes.
+    /// The index of its route.
     pub route: u16,
 }
 
@@ -83,8 +83,8 @@ impl Event {
     }
 }
 
-/// The events of one pass: 8,192 of them, 99 % with status 200, 0.6 % with 404, 0.4 % with 500, with lognormal latencies
-/// around 0.35 ms.
+/// The 8,192 events of one pass: 99 % with status 200, 0.6 % with 404, 0.4 % with 500, with lognormal latencies around
+/// 0.35 ms.
 #[derive(Debug, Clone)]
 pub struct Workload {
     routes: Routes,
@@ -97,7 +97,7 @@ impl Workload {
         Self::of(routes(SIX_ROUTES.len()))
     }
 
-    /// Events spread evenly over 200 routes: what an arm keeps for them does not fit into the L1 cache.
+    /// Events spread evenly over 200 routes: too many for an arm's data to fit into the L1 cache.
     pub fn many_routes() -> Self {
         Self::of(routes(MANY))
     }
@@ -109,7 +109,7 @@ impl Workload {
         workload
     }
 
-    /// The events of six routes, each of which has status 500.
+    /// Events spread evenly over six routes, all with status 500.
     pub fn failures() -> Self {
         let mut workload = Self::six_routes();
         workload.events.iter_mut().for_each(|event| event.status = 500);
@@ -128,7 +128,7 @@ impl Workload {
         self
     }
 
-    /// The routes that the arms have to know.
+    /// The routes of the events.
     pub fn routes(&self) -> Routes {
         self.routes
     }
@@ -149,7 +149,7 @@ fn event(random: &mut Rng, routes: usize) -> Event {
     Event { nanos, status, route: random.u16(0..routes as u16) }
 }
 
-/// Nanoseconds of which half are below `median`; `sigma` is the standard deviation of the logarithm.
+/// Draws a lognormal latency in nanoseconds; `sigma` is the standard deviation of its logarithm.
 pub(crate) fn lognormal(random: &mut Rng, median: f64, sigma: f64) -> u64 {
     // Box-Muller; `1 - f64()` is never 0.
     let normal = (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (TAU * random.f64()).cos();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn many_routes_have_names_of_their_own_and_all_occur() {
+    fn many_routes_have_different_names_and_all_occur() {
         let workload = Workload::many_routes();
         let mut names = workload.routes().to_vec();
         names.sort_unstable();

@@ -1,4 +1,5 @@
-//! Checks that answers are valid JSON whatever the names of routes, consumers and errors, and that they hold these names.
+//! Checks that answers are valid JSON whatever the names of routes, consumers and errors, and that they hold these
+//! names.
 
 #![no_main]
 

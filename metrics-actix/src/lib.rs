@@ -1,5 +1,5 @@
-//! Metrics for actix-web services that run hot: a middleware that measures every request, and the endpoints that show
-//! the figures.
+//! Metrics for high-throughput actix-web services: a middleware that measures every request, and endpoints that show the
+//! figures.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, web};
@@ -24,95 +24,61 @@
 //! | role | type |
 //! |---|---|
 //! | the monitor of a service; made once, cloned into each worker | [`Metrics`], [`Builder`] |
+//! | hooks that see actix-web's requests and errors | [`Hooks`] |
 //! | what `App::wrap` takes | [`Middleware`] |
-//! | what `Resource::wrap` takes, to know where requests are while they are under way | [`RouteMarker`] |
-//! | until when a request is timed | [`Until`] |
-//! | on whose behalf a request is made | [`Identity`] |
-//! | what Prometheus gets to see | [`prometheus::Exposition`] |
-//! | what sends figures to other places | [`push::Exporter`] |
+//! | what `Resource::wrap` takes, to count requests under their route while they are under way | [`RouteMarker`] |
+//! | when the timing of a request stops | [`Until`] |
+//! | the caller of a request | [`Identity`] |
+//! | what Prometheus sees | [`prometheus::Exposition`] |
+//! | what sends figures elsewhere | [`push::Exporter`] |
 //!
-//! Every request ends in exactly one of: a response, an `Err` of an inner middleware (its status counts), aborted (the
-//! client went away before there was a response), or panicked. A response whose body breaks off counts by its status, and
-//! as aborted beside that. The latency is the time from the middleware to the head of the response, or to the end of its
-//! body. The route is the template that matched, such as `/orders/{id}`, without regular expressions; requests
-//! that matched nothing are `_unmatched`, and so are those that never got a response and that no marker saw, for only the
-//! response tells what matched. Methods that HTTP does not define are `_OTHER`.
+//! Every request ends in exactly one way: with a response; with an `Err` of an inner middleware, whose status counts; aborted,
+//! if the client went away before there was a response; or panicked. A response whose body breaks off counts under its status,
+//! and also as aborted. The latency is the time from the middleware to the head of the response, or to the end of its body.
 //!
-//! All figures live in a [`metrics_core::Registry`]: see [`Metrics::registry`]. What they were over the last 24 hours is in a
-//! [`metrics_core::History`], which a thread of the monitor keeps going: see [`Metrics::history`]. The same thread evaluates
-//! the rules of [alerts](metrics_core::alert): see [`Builder::alert`].
+//! The route is the template that matched, such as `/orders/{id}`, without regular expressions. Requests that matched nothing
+//! are `_unmatched`. So are requests without a response and without a marker, because only the response shows what matched.
+//! Methods that HTTP does not define are `_OTHER`.
+//!
+//! All figures are in a [`metrics_core::Registry`]: see [`Monitor::registry`]. Those of the last 24 hours are in a
+//! [`metrics_core::History`], which a thread of the monitor updates: see [`Monitor::history`]. The same thread evaluates the
+//! rules of [alerts](metrics_core::alert). Everything but actix-web's side is in `metrics-monitor`; this crate only adapts it.
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `alert-log`, `alert-webhook`, `alertmanager` | where notices of alerts can go |
-//! | `alert-toml` | rules of alerts from TOML |
-//! | `otlp`, `otlp-grpc`, `datadog`, `ecs-log`, `elasticsearch`, `sentry` | where figures and errors can be [sent to](Builder::exporter) |
+//! | `gzip` (default) | compressed scrapes and dashboard files |
+//! | `alert-log`, `alert-webhook`, `alertmanager` | destinations of alert notices |
+//! | `alert-toml` | alert rules from TOML |
+//! | `otlp`, `otlp-grpc`, `datadog`, `ecs-log`, `elasticsearch`, `sentry` | destinations of figures and errors |
 //! | `tls` | `https` URLs for all of them |
-//! | `redis`, `redis-cluster`, `redis-tls` | the figures of all instances of a service, by way of a Redis |
-//! | `facade` | what other crates emit through the `metrics` facade, in the registry |
+//! | `redis`, `redis-cluster`, `redis-tls` | the figures of all instances of a service, through a Redis |
+//! | `facade` | metrics that other crates emit through the `metrics` facade |
+//!
+//! # Where everything is
+//!
+//! A folder imports only from those below it.
+//!
+//! | floor | where | what |
+//! |---|---|---|
+//! | 5 | `builder.rs`, `metrics.rs` | [`Hooks`], [`Metrics`] |
+//! | 4 | `adapter.rs` | requests to the monitor, answers back |
+//! | 3 | `middleware/` | the middleware, the measured body, the marker |
+//! | 2 | `worker.rs`, `routes.rs`, `shared.rs` | a worker's recorder; the routes that an app has seen; what workers share |
+//! | 1 | `request/` | method, route, consumer and trace of a request; event loops |
 
 #![forbid(unsafe_code)]
 
-#[path = "../../metrics-monitor/src/endpoints/access.rs"]
-mod access;
-#[path = "../../metrics-monitor/src/background/alerting.rs"]
-mod alerts;
-#[path = "../../metrics-monitor/src/endpoints/answer.rs"]
-mod answer;
-#[path = "../../metrics-monitor/src/background/lanes.rs"]
-mod background;
-#[path = "middleware/body.rs"]
-mod body;
-#[path = "../../metrics-monitor/src/builder.rs"]
+mod adapter;
 mod builder;
-#[path = "../../metrics-monitor/src/policy/consumers.rs"]
-mod consumer;
-#[path = "../../metrics-monitor/src/background/cost.rs"]
-mod cost;
-#[path = "../../metrics-monitor/src/dashboard.rs"]
-mod dashboard;
-#[path = "../../metrics-monitor/src/endpoints.rs"]
-mod endpoints;
-#[path = "request/event_loops.rs"]
-mod event_loops;
-#[path = "../../metrics-monitor/src/policy/exclusions.rs"]
-mod exclude;
-#[path = "../../metrics-monitor/src/background/exporting.rs"]
-mod exporters;
-#[cfg(feature = "redis")]
-#[path = "../../metrics-monitor/src/endpoints/fleet.rs"]
-pub mod fleet;
-#[cfg(feature = "gzip")]
-#[path = "../../metrics-monitor/src/endpoints/gzip.rs"]
-mod gzip;
-#[path = "../../metrics-monitor/src/endpoints/events.rs"]
-mod live;
-#[path = "middleware/marker.rs"]
-mod marker;
-#[path = "../../metrics-monitor/src/policy/message.rs"]
-mod message;
-#[path = "request/method.rs"]
-mod method;
-#[path = "middleware/service.rs"]
+mod metrics;
 mod middleware;
-#[path = "../../metrics-monitor/src/policy/capture.rs"]
-mod notable;
-#[path = "../../metrics-monitor/src/background/resources.rs"]
-mod resources;
-#[path = "request/route.rs"]
-mod route;
-#[path = "../../metrics-monitor/src/endpoints/prometheus.rs"]
-mod scrape;
-#[path = "../../metrics-monitor/src/background/ticker.rs"]
-mod ticker;
-#[path = "../../metrics-monitor/src/policy/trace.rs"]
-mod trace;
+mod request;
+mod routes;
+mod shared;
 mod worker;
 
-pub use body::MeasuredBody;
-pub use builder::{BuildError, Builder, Metrics, Until};
-pub use consumer::Identity;
-pub use marker::{Marked, MarkedService, RouteMarker};
+pub use builder::{Builder, Hooks};
+pub use metrics::Metrics;
 #[cfg(any(
     feature = "otlp",
     feature = "datadog",
@@ -121,24 +87,30 @@ pub use marker::{Marked, MarkedService, RouteMarker};
     feature = "alert-webhook",
     feature = "alertmanager",
 ))]
-pub use metrics_export::HttpOptions;
-pub use metrics_export::alert;
+pub use metrics_monitor::HttpOptions;
+pub use metrics_monitor::alert;
 #[cfg(feature = "datadog")]
-pub use metrics_export::datadog;
+pub use metrics_monitor::datadog;
 #[cfg(feature = "ecs-log")]
-pub use metrics_export::ecs;
+pub use metrics_monitor::ecs;
 #[cfg(feature = "elasticsearch")]
-pub use metrics_export::elasticsearch;
+pub use metrics_monitor::elasticsearch;
 #[cfg(feature = "facade")]
-pub use metrics_export::facade;
+pub use metrics_monitor::facade;
+#[cfg(feature = "redis")]
+pub use metrics_monitor::fleet;
 #[cfg(feature = "otlp")]
-pub use metrics_export::otlp;
-pub use metrics_export::prometheus;
-pub use metrics_export::push;
+pub use metrics_monitor::otlp;
+pub use metrics_monitor::policy::Until;
+pub use metrics_monitor::policy::consumers::Identity;
+pub use metrics_monitor::prometheus;
+pub use metrics_monitor::push;
 #[cfg(feature = "sentry")]
-pub use metrics_export::sentry;
-pub use metrics_export::{Secret, Service};
-pub use middleware::{MetricsService, Middleware, Recorded};
+pub use metrics_monitor::sentry;
+pub use metrics_monitor::{BuildError, Monitor, Secret, Service};
+pub use middleware::body::MeasuredBody;
+pub use middleware::marker::{MarkerFuture, MarkerService, RouteMarker};
+pub use middleware::service::{MetricsService, Middleware, MiddlewareFuture};
 
 /// The README's examples, compiled and run with the doc tests.
 #[cfg(doctest)]

@@ -26,9 +26,9 @@
 //! # States
 //!
 //! An alert is *inactive* until its figure breaches the threshold. Then it is *pending* until that has lasted for the
-//! rule's duration, then *firing* until the figure is back beyond the rule's clear threshold, and then *resolved* for 15
-//! minutes, so that people notice it. There is one notice when it begins to fire, one when it is resolved, and a reminder
-//! at the rule's interval in between.
+//! rule's duration, then *firing* until the figure is back beyond the rule's clear threshold, and then *resolved* for
+//! 15 minutes, so that people notice it. There is one notice when it begins to fire, one when it is resolved, and a
+//! reminder at the rule's interval in between.
 //!
 //! A rate or a response time needs calls: without any, it breaches no threshold and resolves a firing alert.
 

@@ -1,9 +1,9 @@
-//! What a registry's figures were over time: windows that end now, and trends.
+//! A registry's figures over time: windows that end now, and trends.
 //!
-//! Whoever has a thread calls [`History::tick`] about once a second. Each tick keeps what was counted since the last one;
-//! as it gets older, it is merged with its neighbours, so that counts over any span stay exact and percentiles come from
-//! merged histograms, never from percentiles. A tick that comes late covers a longer time, which shows as a gap and not as
-//! a spike: nothing is counted for a moment at which nobody looked.
+//! Call [`History::tick`] about once a second. Each tick adds a frame of what was counted since the last one. As frames
+//! get older, they are merged with their neighbours: counts over any span stay exact, and percentiles are computed from
+//! merged histograms, never from other percentiles. A late tick makes a longer frame, so a stall shows as a gap and not
+//! as a spike.
 
 mod adder;
 mod metrics;
@@ -20,9 +20,9 @@ use std::time::{Duration, SystemTime};
 pub use self::trend::{MetricPoint, MetricTrend, Point, StepError, Trend};
 pub use self::window::{ParseWindowError, Window};
 
-use self::metrics::MetricsPast;
-use self::timeline::{Past, WindowFigures};
-use self::trend::{Of, step_of};
+use self::metrics::MetricsTimeline;
+use self::timeline::{Timeline, WindowFigures};
+use self::trend::{Subject, step_of};
 use crate::labels::endpoint::EndpointName;
 use crate::read::snapshot::Snapshot;
 use crate::read::summary::Summary;
@@ -44,13 +44,13 @@ use crate::sync::{Mutex, MutexGuard, lock};
 #[derive(Debug)]
 pub struct History {
     registry: Registry,
-    past: Mutex<Past>,
+    timeline: Mutex<Timeline>,
 }
 
 /// The application's own metrics in a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Business {
-    /// Their figures, by name.
+    /// The metrics, sorted by name.
     pub metrics: Vec<MetricSummary>,
     /// When the window began, by the wall clock. For display.
     pub since: SystemTime,
@@ -59,71 +59,74 @@ pub struct Business {
 }
 
 impl History {
-    /// Of all that the registry counts from now on.
+    /// Starts a history of what the registry counts from now on.
     pub fn new(registry: Registry) -> Self {
         let now = registry.requests();
-        let past = Past::new(now, MetricsPast::new(registry.metrics_now()), registry.window_began().0);
-        Self { registry, past: Mutex::new(past) }
+        let metrics = MetricsTimeline::new(registry.metrics_now());
+        let timeline = Timeline::new(now, metrics, registry.window_began().0);
+        Self { registry, timeline: Mutex::new(timeline) }
     }
 
-    /// Keeps what was counted since the last tick. To be called about once a second; takes as long as a
+    /// Adds a frame of what was counted since the last tick. Call this about once a second. Takes as long as a
     /// [`Registry::summary`].
     pub fn tick(&self) {
         let (now, began) = (self.registry.requests(), self.registry.window_began());
-        let mut past = self.past();
-        if past.metrics.is_due(now.snapshot.span) {
-            past.metrics.push(self.registry.metrics_now());
+        let mut timeline = self.timeline();
+        if timeline.metrics.is_due(now.snapshot.span) {
+            timeline.metrics.push(self.registry.metrics_now());
         }
-        past.tick(now);
-        past.note_window(began);
+        timeline.tick(now);
+        timeline.note_window(began);
     }
 
-    /// The figures of all requests in a window that ends now, without those of single endpoints.
+    /// Returns the figures of all requests in a window that ends now, without single endpoints.
     ///
-    /// The window begins with a frame of the history: at a second, or at ten for over five minutes, or at a minute for over
-    /// an hour. [`Summary::window`] says how long it is exactly. Minimum and maximum are right to within a bucket. The
+    /// The window begins with a frame. Frames are 1 s long, or 10 s for windows over five minutes, or 1 min for windows
+    /// over an hour. [`Summary::window`] is the exact length. Minimum and maximum are exact to within a bucket. The
     /// application's own metrics are those of [`History::business`], whose frames are longer.
     pub fn summary(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
         let now = self.registry.requests();
-        let figures = self.past().total(&now, length);
+        let figures = self.timeline().total(&now, length);
         let summary = summarised(&now.snapshot, figures);
         Summary { business: self.business(window).metrics, ..self.with_errors(summary) }
     }
 
-    /// The figures of each endpoint in a window that ends now, and their sum; without the application's own metrics.
+    /// Returns the figures of each endpoint in a window that ends now, and their sum; without the application's own
+    /// metrics.
     ///
-    /// As [`History::summary`], but with longer frames: ten seconds, or five minutes for over five minutes, or two hours for
-    /// over an hour. So the two cover spans that differ by as much.
+    /// As [`History::summary`], but with longer frames: 10 s, or 5 min for windows over five minutes, or 2 h for
+    /// windows over an hour. The spans of the two therefore differ by up to one such frame.
     pub fn endpoints(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
         let now = self.registry.snapshot_of_requests();
-        let figures = self.past().endpoints(&now, length);
+        let figures = self.timeline().endpoints(&now, length);
         self.with_errors(summarised(&now, figures))
     }
 
-    /// The application's own metrics in a window that ends now: what was counted and timed in it, and what gauges and
-    /// distinct values are now.
+    /// Returns the application's own metrics in a window that ends now: what was counted and timed in it, and the
+    /// current values of gauges and unique counts.
     ///
-    /// The window begins with a frame: at ten seconds, or at a minute for over five minutes, or at half an hour for over an
-    /// hour. Percentiles are those of all times in the window. A reset begins a new window of theirs, too.
+    /// The window begins with a frame. Frames are 10 s long, or 1 min for windows over five minutes, or 30 min for
+    /// windows over an hour. Percentiles are those of all times in the window. A reset begins a new window for these
+    /// metrics, too.
     pub fn business(&self, window: Window) -> Business {
         let now = self.registry.metrics_now();
         let Some(length) = window.length() else {
             let (metrics, since, window) = self.registry.metrics_since_reset(&now);
             return Business { metrics, since, window };
         };
-        let (metrics, span) = self.past().metrics.window(&now, length, self.registry.layout());
+        let (metrics, span) = self.timeline().metrics.window(&now, length, self.registry.layout());
         let window = span.length();
         Business { metrics, since: now.taken.checked_sub(window).unwrap_or(now.taken), window }
     }
 
-    /// What was counted in each step of a window: by all endpoints, or by one of them. Without a step, it is the shortest
-    /// that a chart has room for.
+    /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest
+    /// one that gives at most 400 points.
     ///
     /// # Errors
     ///
-    /// A step that the window does not have; the error lists those that it has.
+    /// If the window does not have this step. The error lists the steps it has.
     pub fn trend(
         &self,
         window: Window,
@@ -131,17 +134,17 @@ impl History {
         endpoint: Option<&EndpointName>,
     ) -> Result<Trend, StepError> {
         let (step, steps, layout) = {
-            let past = self.past();
-            let of = if endpoint.is_some() { Of::Endpoint } else { Of::All };
-            let (name, step) = step_of(window, past.length_of(window), step, of)?;
-            (name, past.steps(window, step, endpoint), past.total_until.snapshot.layout())
+            let timeline = self.timeline();
+            let subject = if endpoint.is_some() { Subject::Endpoint } else { Subject::All };
+            let (name, step) = step_of(window, timeline.length_of(window), step, subject)?;
+            (name, timeline.steps(window, step, endpoint), timeline.total_until.snapshot.layout())
         };
         let points = steps.into_iter().map(|(span, groups)| Point::of(span, &groups, layout));
         Ok(Trend { window, step, points: points.collect() })
     }
 
-    /// What one of the application's own metrics was in each step of a window; `None` if there is no such metric. Without a
-    /// step, it is the shortest that a chart has room for.
+    /// Returns one of the application's own metrics in each step of a window; `None` if there is no such metric.
+    /// Without a `step`, it is the shortest one that gives at most 400 points.
     ///
     /// # Errors
     ///
@@ -152,14 +155,14 @@ impl History {
         step: Option<&str>,
         name: &str,
     ) -> Result<Option<MetricTrend>, StepError> {
-        let past = self.past();
-        let length = past.length_of(window);
-        let (step, every) = step_of(window, length, step, Of::Metric)?;
+        let timeline = self.timeline();
+        let length = timeline.length_of(window);
+        let (step, every) = step_of(window, length, step, Subject::Metric)?;
         if !self.registry.has_metric(name) {
             return Ok(None);
         }
-        let since = past.total_until.snapshot.span.saturating_sub(length);
-        let steps = past.metrics.steps(since, every, name, self.registry.layout());
+        let since = timeline.total_until.snapshot.span.saturating_sub(length);
+        let steps = timeline.metrics.steps(since, every, name, self.registry.layout());
         let points = steps.into_iter().map(|(span, figures)| MetricPoint {
             time: span.until,
             span: span.length(),
@@ -168,51 +171,51 @@ impl History {
         Ok(Some(MetricTrend { name: name.into(), window, step, points: points.collect() }))
     }
 
-    /// What was counted between the last two ticks; `None` before there were two.
+    /// Returns what was counted between the last two ticks; `None` before the second tick.
     pub fn newest(&self) -> Option<Point> {
-        let past = self.past();
-        let (span, groups) = past.newest()?;
-        Some(Point::of(span, &groups, past.total_until.snapshot.layout()))
+        let timeline = self.timeline();
+        let (span, groups) = timeline.newest()?;
+        Some(Point::of(span, &groups, timeline.total_until.snapshot.layout()))
     }
 
-    /// When the registry was reset, the oldest first, by the wall clock; at most the last 100 times, and only those that a
-    /// tick has seen.
+    /// Returns when the registry was reset, by the wall clock, the oldest first. At most the last 100 resets, and only
+    /// those before the last tick.
     pub fn resets(&self) -> Vec<SystemTime> {
-        self.past().resets.iter().copied().collect()
+        self.timeline().resets.iter().copied().collect()
     }
 
-    /// Errors up to the last tick and since a tick in which any call was none, and at most those of a window. A lower bound of
-    /// the errors in a row: in what order the calls of one tick came is not known.
+    /// Returns the errors after the last tick with a call that was not an error, up to the last tick and within a
+    /// window. This is a lower bound of the errors in a row, because the order of calls within a tick is unknown.
     pub fn consecutive_errors(&self, window: Window) -> u64 {
-        let past = self.past();
-        past.consecutive_errors(&past.total_until, past.length_of(window))
+        let timeline = self.timeline();
+        timeline.consecutive_errors(&timeline.total_until, timeline.length_of(window))
     }
 
-    /// The memory that the history takes by itself, in bytes, without what it shares with the registry.
+    /// Returns the bytes that the history takes, without what it shares with the registry.
     pub fn heap_bytes(&self) -> usize {
-        self.past().heap_bytes()
+        self.timeline().heap_bytes()
     }
 
-    /// The figures of all requests in a window that ends with the last tick, without the application's own metrics and recent
-    /// errors: for who looks right after each tick, and is not to read everything again.
+    /// The figures of all requests in a window that ends with the last tick, without the application's own metrics and
+    /// recent errors. Reads nothing again that the tick has read.
     pub(crate) fn at_last_tick(&self, window: Window) -> Summary {
-        let past = self.past();
-        let now = &past.total_until;
-        summarised(&now.snapshot, past.total(now, past.length_of(window)))
+        let timeline = self.timeline();
+        let now = &timeline.total_until;
+        summarised(&now.snapshot, timeline.total(now, timeline.length_of(window)))
     }
 
     /// The figures of each endpoint in a window that ends now, without the application's own metrics and recent errors.
     pub(crate) fn by_endpoint(&self, window: Window) -> Summary {
         let now = self.registry.snapshot_of_requests();
-        let past = self.past();
-        summarised(&now, past.endpoints(&now, past.length_of(window)))
+        let timeline = self.timeline();
+        summarised(&now, timeline.endpoints(&now, timeline.length_of(window)))
     }
 
-    fn past(&self) -> MutexGuard<'_, Past> {
-        lock(&self.past)
+    fn timeline(&self) -> MutexGuard<'_, Timeline> {
+        lock(&self.timeline)
     }
 
-    /// With the recent errors of its time.
+    /// Adds the recent errors of the window.
     fn with_errors(&self, mut summary: Summary) -> Summary {
         summary.recent_errors = self.registry.recent_errors();
         summary.recent_errors.retain(|error| error.time >= summary.since);

@@ -1,19 +1,19 @@
-//! What a busy service's figures weigh: 200 endpoints, 16 threads, resident.
+//! Resident memory of a busy service's figures: 200 endpoints, 16 threads.
 //!
-//! A test binary of its own: resident memory is the whole process's, so nothing else may run beside it.
+//! A test binary of its own, because resident memory is that of the whole process and nothing else may run meanwhile.
 #![cfg(all(target_os = "linux", not(miri), not(metrics_loom)))]
 
 use metrics_core::Registry;
 
 const ENDPOINTS: u64 = 200;
 const RECORDERS: u64 = 16;
-/// Of each recorder and endpoint.
+/// Per recorder and endpoint.
 const RECORDS: u64 = 1_000;
 /// The spread of the natural logarithm of an endpoint's latencies: the 99th percentile is 3.2 times the median.
 const SIGMA: f64 = 0.5;
 const MIB: u64 = 1 << 20;
 
-/// A source of numbers that are uniform over 0 .. 1, the same in every run.
+/// Uniform numbers over 0..1, the same in every run.
 struct Rng(u64);
 
 impl Rng {
@@ -22,7 +22,7 @@ impl Rng {
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Log-normal nanoseconds: half are below `median`; `sigma` is that of the natural logarithm.
+    /// Log-normal nanoseconds. `sigma` is the standard deviation of the natural logarithm.
     fn lognormal(&mut self, median: f64, sigma: f64) -> u64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         let normal = radius * (std::f64::consts::TAU * self.uniform()).cos();
@@ -38,7 +38,7 @@ fn resident_bytes() -> u64 {
 
 #[test]
 fn two_hundred_endpoints_on_sixteen_threads_stay_below_32_mib() {
-    // What the first registry of a process costs is not what a figure weighs.
+    // The one-time cost of the first registry in a process does not count.
     drop(Registry::new());
     let before = resident_bytes();
 

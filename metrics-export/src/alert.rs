@@ -1,15 +1,15 @@
-//! Where notices of alerts go: destinations, and the thread that serves one.
+//! Where notices of alerts go: destinations, and the thread that serves each.
 //!
-//! | feature | what it gives |
+//! | feature | item |
 //! |---|---|
-//! | | [`Destination`], and [`Delivery`], the thread with its queue |
-//! | `alert-log` | [`Log`]: a line of the `log` crate |
-//! | `alert-webhook` | [`Webhook`]: JSON by HTTP POST, which Slack and those who do as Slack does show as text |
+//! | | [`Destination`], and [`Delivery`], a thread with a queue |
+//! | `alert-log` | [`Log`]: lines of the `log` crate |
+//! | `alert-webhook` | [`Webhook`]: JSON by HTTP POST, whose text Slack and compatible services show |
 //! | `alertmanager` | [`Alertmanager`]: its API v2 |
 //! | `alert-toml` | [`rules_from_toml`] |
 //!
-//! HTTP is without TLS unless the feature `tls` is on: an `https` URL is refused. Without it, send to a proxy or an
-//! Alertmanager near by, which can speak TLS to the rest of the world, or implement [`Destination`] with a client of your own.
+//! An `https` URL needs the feature `tls`. Without it, send to an `http` proxy or an Alertmanager nearby that speaks
+//! TLS to the outside, or implement [`Destination`] with another client.
 
 #[cfg(feature = "alertmanager")]
 mod alertmanager;

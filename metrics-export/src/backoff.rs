@@ -16,8 +16,8 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The pause after the given number of failures: at random from half to all of the whole pause, so that the instances of a
-    /// fleet do not retry at once.
+    /// The pause after the given number of failures: at random from half to all of the whole pause, so that the
+    /// instances of a fleet do not retry at once.
     pub(crate) fn pause_after(self, attempt: u32) -> Duration {
         self.whole(attempt).mul_f64(0.5 + random::share() / 2.0)
     }

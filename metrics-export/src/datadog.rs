@@ -1,25 +1,26 @@
-//! Datadog's APM, by way of its Agent: figures of all requests, and traces of those that are worth one.
+//! Datadog's APM, through its Agent: stats of all requests, and traces of selected ones.
 //!
-//! | what | where to | what it is |
-//! |---|---|---|
-//! | stats | `/v0.6/stats` | by resource (`GET /items/{id}`) and status: hits, errors, the sum of durations, and two sketches of them, of requests that went well and of those that failed |
-//! | traces | `/v0.4/traces` | one span for each error, and for what was slow or drawn by lot, of what the logs of errors and requests keep |
+//! - Stats go to `/v0.6/stats`: by resource (`GET /items/{id}`) and status, hits, errors, the sum of durations, and two
+//!   sketches of durations, one of successful and one of failed requests.
+//! - Traces go to `/v0.4/traces`: one span for each error, and for each slow or sampled request, as far as the logs of
+//!   errors and of requests have them.
 //!
-//! A service's page in Datadog has requests, errors and percentiles of *all* requests by this, though nothing is traced. Hits,
-//! errors and sums are exact. An error is a 5xx or a panic, as for Datadog's own libraries; what got no response has status 0.
-//! Durations by status need [`Granularity::Exact`](metrics_core::Granularity::Exact); else those that share a histogram are
-//! told as of the most frequent status among them.
+//! So a service's page in Datadog shows requests, errors and percentiles of *all* requests, even if nothing is traced.
+//! Hits, errors and sums are exact. An error is a 5xx or a panic, as in Datadog's own libraries; a request without a
+//! response has status 0. Durations by status need [`Granularity::Exact`](metrics_core::Granularity::Exact); otherwise
+//! the durations of a shared histogram count for its most frequent status.
 //!
-//! **Sketches.** They have the bins that Datadog itself keeps, with a relative accuracy of 1/129, and a bucket of ours goes
-//! where its middle is. Together a quantile is off by less than 1.2 % at two significant digits, by less than 4 % at one and
-//! 0.9 % at three. Durations over 68.7 s are in the last bin, but whole in the sum.
+//! **Sketches.** They have the bins of Datadog's backend, with a relative accuracy of 1/129. Each of our buckets goes
+//! to the bin of its middle. Together, the error of a quantile is below 1.2 % at two significant digits, 4 % at one and
+//! 0.9 % at three. Durations over 68.7 s go to the last bin, but count fully in the sum.
 //!
-//! **Traces.** Spans are made of the logs of errors and of requests by the thread that sends, so they cost a request nothing but
-//! its entry. A request that came with a trace is a span of it, below the caller's; others get a trace of their own. Whether a
-//! request is traced does not depend on whether its caller is: see [`DatadogBuilder::slow`] and [`DatadogBuilder::sample_rate`].
+//! **Traces.** The thread that sends makes spans from the logs of errors and of requests, so a request pays only for
+//! its log entry. A request that came with a trace becomes a span of it, a child of the caller's; others get a trace of
+//! their own. Whether a request is traced does not depend on whether its caller is: see [`DatadogBuilder::slow`] and
+//! [`DatadogBuilder::sample_rate`].
 //!
-//! **Windows.** One is a bucket of 10 s by the clock. A window whose answer got lost is sent again under the number that it
-//! had, `Sequence`, and its spans keep their ids.
+//! **Windows.** Each is a bucket of 10 s by the clock. A window whose answer is lost is sent again under the same
+//! number, `Sequence`, and its spans keep their ids.
 
 mod agent;
 mod builder;

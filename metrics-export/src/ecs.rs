@@ -1,14 +1,14 @@
-//! Errors and periodic summaries as documents of ECS, the Elastic Common Schema: one JSON object a line.
+//! Errors and periodic summaries as documents of ECS, the Elastic Common Schema: one JSON object per line.
 //!
-//! | document | `event.dataset` | what it holds |
-//! |---|---|---|
-//! | of an error | `http.errors` | a 4xx (`log.level` is `warn`), a 5xx or a panic (`error`): `http.request.method`, `http.response.status_code`, `error.message`, `error.type`, the duration as `event.duration` in nanoseconds, the route as `labels.route` |
-//! | of a window | `http.summary` | of all requests, and of each of the endpoints with the most of them: counts, rates and latencies in seconds, under `requests` |
+//! - `event.dataset` `http.errors`: one document for each 4xx (`log.level` is `warn`), 5xx and panic (`error`), with
+//!   `http.request.method`, `http.response.status_code`, `error.message`, `error.type`, the duration as
+//!   `event.duration` in nanoseconds, and the route as `labels.route`.
+//! - `event.dataset` `http.summary`: for each window, one document of all requests and one for each of the endpoints
+//!   with the most calls, with counts, rates and latencies in seconds under `requests`.
 //!
-//! `requests` is a name of our own, since the schema has none for figures; everything else is a field of the schema. Each
-//! document has an `event.id` that is the same when it is sent again. There are neither paths nor queries nor bodies in it:
-//! what a service says of an error is the only free text, and control characters in it are escaped, so a document is always
-//! one line.
+//! `requests` is our own name, since the schema has none for such figures; all other fields are the schema's. A
+//! document keeps its `event.id` when it is sent again. It contains no paths, queries or bodies: the only free text is
+//! the message of an error, whose control characters are escaped, so each document is one line.
 
 mod document;
 mod file;

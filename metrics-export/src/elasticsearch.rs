@@ -1,7 +1,7 @@
-//! ECS documents straight to Elasticsearch or OpenSearch, by `_bulk`.
+//! ECS documents straight to Elasticsearch or OpenSearch, with `_bulk`.
 //!
-//! What they hold is told in [`crate::ecs`]. Each has an id of its own, and is only ever created: what arrived although
-//! nobody heard of it is found to be there already when it is sent again, so nothing is stored twice.
+//! See [`crate::ecs`] for the documents. Each has an id, and is only ever created: a document that arrived although its
+//! answer was lost is already there when it is sent again, so nothing is stored twice.
 
 mod answer;
 mod builder;

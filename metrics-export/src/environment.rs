@@ -1,7 +1,7 @@
 //! Environment variables.
 
-/// Reads a variable. Bytes that are not UTF-8 become replacement characters, so that such a value is rejected where it is used,
-/// and not treated as missing.
+/// Reads a variable. Bytes that are not UTF-8 become replacement characters, so that such a value is rejected where it
+/// is used, and not treated as missing.
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

@@ -1,13 +1,13 @@
-//! Durations in exponential buckets, as Prometheus' native histograms and OpenTelemetry's exponential ones have them.
+//! Exponential buckets, as in Prometheus' native and OpenTelemetry's exponential histograms.
 //!
-//! At scale `s` a bucket's upper end is `2^(1 / 2^s)` times its lower end, here in seconds.
+//! At scale `s`, the upper end of a bucket is `2^(1 / 2^s)` times its lower end. Ends are in seconds.
 
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use metrics_core::Histogram;
 
-/// The scale for a number of significant digits: the finest whose buckets are nowhere narrower than ours.
+/// Returns the scale for a number of significant digits: the finest whose buckets are nowhere narrower than ours.
 pub(crate) fn scale(significant_digits: u8) -> i32 {
     match significant_digits {
         1 => 3,
@@ -16,12 +16,12 @@ pub(crate) fn scale(significant_digits: u8) -> i32 {
     }
 }
 
-/// Where the buckets of a histogram go, by their numbers: see [`indices`].
+/// The exponential bucket of each bucket of a histogram: see [`indices`].
 type Indices = Vec<Option<i32>>;
 
-/// For each bucket that a histogram of so many significant digits (1 to 3) can have, the one that it goes to by its middle,
-/// at their [`scale`]: that with index `i` holds what is above `2^((i - 1) / 2^scale)` s, up to `2^(i / 2^scale)` s. `None` for
-/// the bucket that holds nothing but 0 ns. Ascending.
+/// Returns, for each bucket of a histogram with this number of significant digits (1 to 3), the index of the
+/// exponential bucket that holds its middle, at the [`scale`] of these digits. Bucket `i` holds durations above `2^((i
+/// - 1) / 2^scale)` s and up to `2^(i / 2^scale)` s. The bucket of 0 ns has no index. The indices ascend.
 pub(crate) fn indices(significant_digits: u8) -> &'static [Option<i32>] {
     static INDICES: [LazyLock<Indices>; 3] =
         [LazyLock::new(|| table(1)), LazyLock::new(|| table(2)), LazyLock::new(|| table(3))];
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scales_buckets_are_nowhere_narrower_than_ours_and_the_next_ones_are() {
+    fn exponential_buckets_are_never_narrower_than_ours_but_would_be_at_the_next_scale() {
         for (digits, half) in [(1_u8, 16.0), (2, 128.0), (3, 1_024.0)] {
             let width = |scale: i32| 2_f64.powf(0.5_f64.powi(scale)) - 1.0;
             assert!(width(scale(digits)) >= 1.0 / half);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_holds_what_is_at_its_upper_end() {
+    fn a_bucket_includes_its_upper_end() {
         let index = |lowest: u64, highest| index(&(lowest..=highest), 6);
         assert_eq!(index(0, 0), None);
         assert_eq!(index(1_000_000_000, 1_000_000_000), Some(0));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_index_for_each_bucket_in_ascending_order() {
+    fn each_bucket_has_an_index_in_ascending_order() {
         for digits in 1..=3 {
             let indices = indices(digits);
             assert!(indices.is_sorted());

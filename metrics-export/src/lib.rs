@@ -1,22 +1,25 @@
-//! What `metrics-core` measured, in the formats that others read: one module and one feature each.
+//! Formats and destinations for what `metrics-core` measures: one module and one feature each.
 //!
-//! Nothing here touches a writer, but for [`facade`], which is one: a format is a function of a [`Snapshot`](metrics_core::Snapshot) or a
-//! [`Summary`](metrics_core::Summary).
+//! A format is a function of a [`Snapshot`](metrics_core::Snapshot) or a [`Summary`](metrics_core::Summary), and touches no
+//! writer. Only [`facade`] records.
 //!
-//! | feature | module | what it gives |
+//! | feature | module | purpose |
 //! |---|---|---|
-//! | | [`alert`] | notices of alerts, delivered; each destination has a feature of its own |
-//! | `facade` | [`facade`] | the `metrics` crate's recorder: what other crates emit through it, in our registry |
-//! | `fleet` | [`fleet`] | what the instances of a service tell each other, in bytes, and how it is added up |
-//! | `redis` | [`fleet`] | the same by way of a Redis |
+//! | | [`alert`] | delivers notices of alerts; each destination has a feature |
+//! | `facade` | [`facade`] | records what other crates emit through the `metrics` facade |
+//! | `fleet` | [`fleet`] | what the instances of a service exchange, as bytes, and how it is added up |
+//! | `redis` | [`fleet`] | the same through a Redis |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
-//! | `push` | [`push`] | the engine that sends what is counted to other places; each destination has a feature of its own |
-//! | `datadog` | [`datadog`] | figures and traces of errors, to a Datadog Agent |
+//! | `push` | [`push`] | the engine that pushes to other systems; each destination has a feature |
+//! | `datadog` | [`datadog`] | stats and traces of errors, to a Datadog Agent |
 //! | `ecs-log` | [`ecs`] | errors and summaries as lines of ECS, the Elastic Common Schema |
 //! | `elasticsearch` | [`elasticsearch`] | the same straight to Elasticsearch or OpenSearch |
-//! | `otlp` | [`otlp`] | OpenTelemetry's metrics, pushed by HTTP |
+//! | `otlp`, `otlp-grpc` | [`otlp`] | OpenTelemetry's metrics, pushed over HTTP or gRPC |
 //! | `sentry` | [`sentry`] | errors and the health of releases, to Sentry |
-//! | `prometheus` | [`prometheus`] | what Prometheus scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
+//! | `prometheus` | [`prometheus`] | scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
+//!
+//! [`Service`] names the service for all destinations, and `HttpOptions` has the settings that all of them over HTTP share. To
+//! add a destination, implement [`push::Exporter`], as `otlp/exporter.rs` does.
 
 #![forbid(unsafe_code)]
 

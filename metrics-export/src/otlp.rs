@@ -1,15 +1,19 @@
-//! OpenTelemetry's metrics, pushed as protobuf (OTLP), by HTTP or, with the feature `otlp-grpc`, by gRPC.
+//! OpenTelemetry's metrics, pushed as protobuf (OTLP) over HTTP or, with the feature `otlp-grpc`, over gRPC.
 //!
-//! | metric | what it is |
-//! |---|---|
-//! | `http.server.request.duration` | a [histogram](Histograms), by `http.request.method`, `http.route`, `url.scheme` and status: `http.response.status_code` where the registry keeps [`Granularity::Exact`](metrics_core::Granularity::Exact), else `http.response.status_class`; `error.type` for 5xx, and `aborted` or `panicked` where there was no response |
-//! | `http.server.active_requests` | requests under way, of all endpoints together |
-//! | `http.server.request.body.size`, `http.server.response.body.size` | how many and how many bytes, in a histogram of one bucket: sizes are not kept one by one |
-//! | the application's own | under their names: counters as sums, gauges, timers as histograms in seconds, hit ratios as sums by `result`, distinct values as gauges by `day` |
-//! | `process.cpu.time`, `process.memory.usage`, `process.thread.count`, `process.unix.file_descriptor.count`, `process.uptime` | what the process uses, where somebody says so |
+//! - `http.server.request.duration` is a [histogram](Histograms) by `http.request.method`, `http.route`, `url.scheme`
+//!   and status. The status is `http.response.status_code` if the registry keeps
+//!   [`Granularity::Exact`](metrics_core::Granularity::Exact), and `http.response.status_class` otherwise. `error.type`
+//!   is the status for a 5xx, and `aborted` or `panicked` without a response.
+//! - `http.server.active_requests` counts the requests in flight, of all endpoints together.
+//! - `http.server.request.body.size` and `http.server.response.body.size` are histograms of one bucket, with count and
+//!   sum of bytes, since single sizes are not kept.
+//! - The application's own metrics have their own names: counters as sums, gauges, timers as histograms in seconds, hit
+//!   ratios as sums by `result`, distinct values as gauges by `day`.
+//! - `process.cpu.time`, `process.memory.usage`, `process.thread.count`, `process.unix.file_descriptor.count` and
+//!   `process.uptime` are what the process uses, as far as known.
 //!
-//! Counts and sums are exact. What a collector answers with 500 is sent again as part of the next window, which the protocol
-//! advises only for 429, 502, 503 and 504; with gRPC it is as the protocol advises.
+//! Counts and sums are exact. After a 500 the window is sent again with the next one, although the protocol advises
+//! that only for 429, 502, 503 and 504; over gRPC retries follow the protocol.
 
 mod attributes;
 mod builder;

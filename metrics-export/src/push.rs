@@ -1,13 +1,15 @@
 //! Pushes what a registry counts to other systems: one engine for all destinations.
 //!
-//! An [`Exporter`] receives [windows](Window): the figures and errors between two moments, and the state at the second one. An
-//! [`Engine`] ends the windows of all exporters in one thread, with one snapshot for all that are due, so a request pays nothing
-//! for it. Each exporter sends in a thread of its own: HTTP clients block, and a destination that hangs must delay neither the
-//! others nor the windows. A waiting thread costs a few pages of stack, and needs no async runtime and no further crates.
+//! An [`Exporter`] receives [windows](Window): the figures and errors between two moments, and the state at the second
+//! one. An [`Engine`] ends the windows of all exporters in one thread, with one snapshot for all that are due, so a
+//! request pays nothing for it. Each exporter sends in a thread of its own: HTTP clients block, and a destination that
+//! hangs must delay neither the others nor the windows. A waiting thread costs a few pages of stack, and needs no async
+//! runtime and no further crates.
 //!
-//! A window that could not be sent is merged into the next, up to [`PushSettings::max_age`]. Pauses between attempts grow and
-//! vary, and are at least as long as the destination asks for. Memory is bounded by [`PushSettings::max_windows`],
-//! [`PushSettings::max_errors`] and [`PushSettings::max_requests`]; [`ExporterCounts`] counts what was dropped.
+//! A window that could not be sent is merged into the next, up to [`PushSettings::max_age`]. Pauses between attempts
+//! grow and vary, and are at least as long as the destination asks for. Memory is bounded by
+//! [`PushSettings::max_windows`], [`PushSettings::max_errors`] and [`PushSettings::max_requests`]; [`ExporterCounts`]
+//! counts what was dropped.
 //!
 //! To add a destination, implement [`Exporter`]; `metrics-export/src/otlp/exporter.rs` is an example over HTTP.
 //!

@@ -1,42 +1,43 @@
 //! Errors and the health of releases, to Sentry.
 //!
-//! | what | envelope item | what it is |
+//! | what | envelope item | contents |
 //! |---|---|---|
-//! | events | `event` | one for each 5xx and panic that the error log still has, up to some a minute of each kind |
+//! | events | `event` | one for each 5xx and panic that the error log still has, up to a limit per minute and kind |
 //! | sessions | `sessions` | requests by minute: `exited`, `errored` (5xx) and `crashed` (panics); needs a release |
-//! | transactions | `transaction` | one for each request of the sampled share, if one is set |
-//! | what was left out | `client_report` | events that were over a limit, of ours or of Sentry's, as a count |
+//! | transactions | `transaction` | one for each request of a random sample, if a sample rate is set |
+//! | omissions | `client_report` | how many items were left out because of a limit, ours or Sentry's |
 //!
-//! **Not by Sentry's client.** Its protocol comes from `sentry-types`, which that client is built on; what posts is the
-//! [engine](crate::push) that all destinations share. The client's transport says nothing of what became of an envelope, so
-//! that nothing could be tried again or counted. And it need not be shared with anybody: no hub, no scope and no panic hook
-//! of the process is touched, and an application's own set-up of `sentry` stays as it is. Where that reports errors already
-//! (`sentry-actix`, `sentry-panic`), each would be there twice: [`max_events(0)`](SentryBuilder::max_events) leaves them out here;
-//! and [`sessions(false)`](SentryBuilder::sessions) the sessions, where it tracks them.
+//! **Without Sentry's client.** The protocol's types are those of `sentry-types`, on which Sentry's client is built
+//! too; the [engine](crate::push) that all destinations share does the posting. The client's transport does not report
+//! whether an envelope arrived, so nothing could be retried or counted. No hub, scope or panic hook of the process is
+//! touched: an application's own `sentry` works as before. Where it already reports errors (`sentry-actix`,
+//! `sentry-panic`), each would arrive twice: [`max_events(0)`](SentryBuilder::max_events) leaves them out here, and
+//! [`sessions(false)`](SentryBuilder::sessions) the sessions.
 //!
-//! **Events.** Made of the error log by the thread that sends, so they cost a request nothing. An event has the method, the
-//! route, the status, the duration and the message of an error, and nothing else of its request: no path, query, header,
-//! cookie or body, as the log holds none; of a 4xx no message either, which can quote them. Its fingerprint is the route, the status and the message's template, in which
-//! numbers, hexadecimal numbers and UUIDs are placeholders. Beyond some a minute of a fingerprint events are left out; the
-//! next one says how many.
+//! **Events.** Made from the error log by the thread that sends, so they cost a request nothing. An event has the
+//! method, the route, the status, the duration and the message of an error, and nothing else of its request: no path,
+//! query, header, cookie or body. A 4xx has no message either, since that may quote the client. The fingerprint is the
+//! route, the status and the message's template, in which placeholders stand for numbers, hexadecimal numbers and
+//! UUIDs. Events over the limit of a fingerprint per minute are left out; the next event says how many.
 //!
-//! **Sessions.** Each request is one, as with Sentry's own clients in a server. The three numbers are exact, and all requests
-//! are in them. A window is in the minute in which it began.
+//! **Sessions.** Each request is a session, as with Sentry's own clients in servers. The three counts are exact and
+//! cover all requests. A window counts in the minute in which it began.
 //!
-//! **Transactions.** Requests that were drawn by lot, with their place in the trace of their caller and without spans within.
+//! **Transactions.** A random sample of requests, with their place in the caller's trace, and without inner spans.
 //!
-//! **Limits.** `X-Sentry-Rate-Limits` and `Retry-After` are honoured by category: what they forbid is left out, as Sentry asks
-//! for, and counted. What failed otherwise is sent again, events under the same id, which Sentry takes once. Sessions have no
-//! id, and an envelope's is that of its event: those whose answer got lost count twice, so they are sent only if there is time
-//! for an answer.
+//! **Limits.** `X-Sentry-Rate-Limits` and `Retry-After` are honoured by category: as Sentry asks for, what they forbid
+//! is left out and counted. Other failures are retried, events under the same id, of which Sentry keeps one. Sessions
+//! have no id, nor has their envelope: sessions whose answer is lost count twice, so they are sent only while there is
+//! time for an answer.
 //!
-//! **Envelopes.** One for each item: Sentry takes one event or transaction in each, and
-//! [asks](https://develop.sentry.dev/sdk/foundations/envelopes/envelope-items/#envelope-item-constraints) for no sessions
-//! beside them. They share a connection, and are compressed from a kilobyte on. A window in which there is nothing to send is
+//! **Envelopes.** One per item: Sentry takes one event or transaction in each, and
+//! [asks](https://develop.sentry.dev/sdk/foundations/envelopes/envelope-items/#envelope-item-constraints) for no
+//! sessions beside them. They share a connection, and are compressed from 1 KiB on. A window without items is
 //! [idle](crate::push::ExporterCounts::windows_idle).
 
 mod builder;
 mod discards;
+mod envelope;
 mod environment;
 mod event;
 mod exporter;
@@ -44,6 +45,7 @@ mod limiter;
 mod origin;
 mod rate_limits;
 mod request;
+mod selection;
 mod sessions;
 mod template;
 mod transaction;

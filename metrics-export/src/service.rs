@@ -8,7 +8,8 @@ const MAX_BYTES: usize = 128;
 /// What an allowed text looks like.
 const ALLOWED: &str = "1 to 128 bytes without control characters";
 
-/// The identity of a service. It is set once, where the monitor is built; exporters, alerts and the fleet get it from there.
+/// The identity of a service. It is set once, where the monitor is built; exporters, alerts and the fleet get it from
+/// there.
 ///
 /// ```
 /// use metrics_export::Service;

@@ -1,6 +1,6 @@
-//! Protobuf's wire format, as far as it is needed here: written straight into the buffer.
+//! The parts of protobuf's wire format that are needed here, written straight into a buffer.
 
-/// Writes fields one after the other. Field numbers are below 16, so that a key is one byte.
+/// Writes one field after the other. Field numbers are below 16, so that a key is one byte.
 #[derive(Debug)]
 pub(crate) struct Wire<'a>(pub(crate) &'a mut Vec<u8>);
 
@@ -14,7 +14,7 @@ impl Wire<'_> {
         self.varint(value);
     }
 
-    /// A signed integer that is often small on either side of 0.
+    /// A signed integer near 0, zigzag encoded.
     pub(crate) fn sint(&mut self, field: u8, value: i32) {
         self.key(field, VARINT);
         self.zigzag(value.into());
@@ -31,10 +31,10 @@ impl Wire<'_> {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// A message in a field, or anything else that begins with its length.
+    /// A nested message, or anything else that begins with its length.
     pub(crate) fn nested(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
         self.key(field, DELIMITED);
-        // Most lengths are one byte long.
+        // Most lengths fit into one byte.
         let length = self.0.len();
         self.0.push(0);
         let begin = self.0.len();
@@ -48,12 +48,12 @@ impl Wire<'_> {
         }
     }
 
-    /// One of a packed list's numbers.
+    /// One number of a packed list, zigzag encoded.
     pub(crate) fn zigzag(&mut self, value: i64) {
         self.varint(((value << 1) ^ (value >> 63)) as u64);
     }
 
-    /// Puts the length of what was written since `begin` in front of it.
+    /// Inserts, at `begin`, the length of everything written since.
     pub(crate) fn insert_length(&mut self, begin: usize) {
         self.insert(begin, self.0.len() - begin);
     }
@@ -89,7 +89,7 @@ mod tests {
         out
     }
 
-    /// The examples of the format's own description.
+    /// The examples of the format's documentation.
     #[test]
     fn numbers_and_texts_are_written_as_described() {
         assert_eq!(written(|wire| wire.uint(1, 150)), [0x08, 0x96, 0x01]);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_several_bytes_moves_what_it_is_of() {
+    fn a_length_of_several_bytes_is_inserted_before_its_content() {
         let text = "x".repeat(300);
         let nested = written(|wire| wire.nested(1, |wire| wire.text(1, &text)));
         assert_eq!(nested[..6], [0x0a, 0xaf, 0x02, 0x0a, 0xac, 0x02]);

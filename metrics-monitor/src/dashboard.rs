@@ -1,39 +1,22 @@
-//! The dashboard: a page, its style and its scripts, from the binary.
-//!
-//! They hold no figures and no names, so they need no token; the page asks for the one that the endpoints need.
+//! Fourth floor: the dashboard. A page, its style and its scripts, compiled into the binary.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use actix_web::http::{StatusCode, header};
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Route};
 use hmac_sha256::Hash;
 
-use crate::access::Tokens;
-use crate::builder::Shared;
-use crate::endpoints::resource;
-#[cfg(feature = "gzip")]
-use crate::gzip;
-use crate::{answer, live};
-
-/// What the page may do: load its own files, and ask the endpoints beside it. Scripts cannot make elements from text.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      frame-ancestors 'none'; base-uri 'none'; form-action 'none'; \
-                      require-trusted-types-for 'script'; trusted-types 'none'";
-
-/// One of the page's files, as the directory `dashboard` has it.
-struct File {
+/// One of the page's files, from the directory `dashboard`.
+pub(crate) struct File {
     name: &'static str,
     content_type: &'static str,
     text: &'static str,
     made: OnceLock<Made>,
 }
 
-/// What is made of a file when it is first asked for.
+/// Computed when a file is first requested.
 struct Made {
     etag: String,
     #[cfg(feature = "gzip")]
-    gzip: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 impl File {
@@ -45,39 +28,29 @@ impl File {
         self.made.get_or_init(|| Made {
             etag: format!("\"{}\"", hex(&Hash::hash(self.text.as_bytes())[..8])),
             #[cfg(feature = "gzip")]
-            gzip: gzip::packed(self.text.as_bytes()),
+            packed: packed(self.text.as_bytes()),
         })
     }
 
-    /// Answers with the file, or that whoever asks has it already.
-    fn answer(&'static self, request: &HttpRequest) -> HttpResponse {
-        let Made { etag, .. } = self.made();
-        let known = request.headers().get(header::IF_NONE_MATCH);
-        let known = known.and_then(|known| known.to_str().ok()).unwrap_or_default();
-        let unchanged = known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag);
-        let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-        let mut response = HttpResponse::build(status);
-        response
-            .insert_header((header::CONTENT_TYPE, self.content_type))
-            // Kept, but asked for again: a new version of the service has new files.
-            .insert_header((header::CACHE_CONTROL, "no-cache"))
-            // Weak, for the compressed file is another one, byte by byte.
-            .insert_header((header::ETAG, format!("W/{etag}")))
-            .insert_header((header::VARY, "accept-encoding"))
-            .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .insert_header((header::REFERRER_POLICY, "no-referrer"))
-            .insert_header(("cross-origin-resource-policy", "same-origin"));
-        if unchanged {
-            return response.finish();
-        }
+    pub(crate) fn content_type(&self) -> &'static str {
+        self.content_type
+    }
+
+    pub(crate) fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// The entity tag, in quotes: a hash of the text.
+    pub(crate) fn etag(&'static self) -> &'static str {
+        &self.made().etag
+    }
+
+    /// The text with gzip, if the feature is on.
+    pub(crate) fn packed(&'static self) -> Option<&'static [u8]> {
         #[cfg(feature = "gzip")]
-        if gzip::is_accepted(request) {
-            return response
-                .insert_header((header::CONTENT_ENCODING, "gzip"))
-                .body(self.made().gzip.as_slice());
-        }
-        response.body(self.text)
+        return Some(&self.made().packed);
+        #[cfg(not(feature = "gzip"))]
+        None
     }
 }
 
@@ -103,52 +76,22 @@ static FILES: [File; 15] = [
     File::new("words.js", SCRIPT, include_str!("dashboard/words.js")),
 ];
 
-/// Mounts the page under `prefix`, and the events that it lives on. `endpoints` are the names of those beside it.
-pub(crate) fn configure(
-    config: &mut ServiceConfig,
-    shared: &Arc<Shared>,
-    prefix: &str,
-    endpoints: Vec<&'static str>,
-) {
-    let open = Tokens::default();
-    if let Some((parent, last)) = prefix.rsplit_once('/') {
-        // Relative, so that it is right behind a proxy that mounts the service somewhere else, too.
-        let location = format!("./{last}/");
-        let redirect = both(|route| {
-            let location = location.clone();
-            route.to(move || {
-                let location = location.clone();
-                async move {
-                    HttpResponse::TemporaryRedirect()
-                        .insert_header((header::LOCATION, location))
-                        .insert_header((header::CACHE_CONTROL, "no-store"))
-                        .finish()
-                }
-            })
-        });
-        config.service(resource(parent, last, "GET, HEAD", redirect, &open));
-    }
-    let page = both(|route| route.to(|request: HttpRequest| async move { PAGE.answer(&request) }));
-    config.service(resource(prefix, "", "GET, HEAD", page, &open));
-    let files = both(|route| route.to(file));
-    config.service(resource(prefix, "dashboard/{file}", "GET, HEAD", files, &open));
-    let (live, endpoints) = (Arc::clone(shared), Arc::<[_]>::from(endpoints));
-    let events = web::get().to(move |request: HttpRequest| {
-        let (live, endpoints) = (Arc::clone(&live), Arc::clone(&endpoints));
-        async move { live::answer(&live, &endpoints, &request) }
-    });
-    config.service(resource(prefix, "events", "GET", [events], &shared.read_tokens));
+/// The page itself.
+pub(crate) fn page() -> &'static File {
+    &PAGE
 }
 
-fn both(route: impl Fn(Route) -> Route) -> [Route; 2] {
-    [web::get(), web::head()].map(route)
+/// A file of the page.
+pub(crate) fn file(name: &str) -> Option<&'static File> {
+    FILES.iter().find(|file| file.name == name)
 }
 
-async fn file(name: web::Path<String>, request: HttpRequest) -> HttpResponse {
-    match FILES.iter().find(|file| *file.name == **name) {
-        Some(file) => file.answer(&request),
-        None => answer::failure(StatusCode::NOT_FOUND, "not_found", "the dashboard has no such file"),
-    }
+/// These bytes, compressed as well as possible.
+#[cfg(feature = "gzip")]
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a Vec takes everything")
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -162,14 +105,14 @@ mod tests {
     #[test]
     #[cfg(feature = "gzip")]
     fn the_page_and_all_its_files_are_small() {
-        let sizes = FILES.iter().chain([&PAGE]).map(|file| (file.name, file.made().gzip.len()));
+        let sizes = FILES.iter().chain([&PAGE]).map(|file| (file.name, file.made().packed.len()));
         let sizes: Vec<_> = sizes.collect();
         println!("{sizes:?}");
         assert!(sizes.iter().map(|(_, size)| size).sum::<usize>() <= 60 << 10, "{sizes:?}");
     }
 
     #[test]
-    fn the_page_names_only_files_that_there_are_and_holds_no_code_of_its_own() {
+    fn the_page_names_only_existing_files_and_holds_no_inline_code() {
         let mut texts = FILES.iter().chain([&PAGE]).map(|file| file.text);
         assert!(texts.all(|text| !text.contains("innerHTML") && !text.contains("https://")));
         let page = PAGE.text;
@@ -186,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_is_there_in_both_languages() {
+    fn every_word_exists_in_both_languages() {
         let words = FILES.iter().find(|file| file.name == "words.js").unwrap().text;
         let (english, korean) = words.split_once("const korean = {").unwrap();
         let names = |text: &str| -> Vec<String> {
@@ -198,14 +141,14 @@ mod tests {
         assert_eq!(names(english), names(korean));
     }
 
-    #[actix_web::test]
-    async fn at_the_root_there_is_the_page_and_nothing_to_be_led_to_it() {
-        let metrics = crate::Metrics::builder("test").build().unwrap();
-        let app = actix_web::test::init_service(actix_web::App::new().configure(metrics.routes("/"))).await;
-        for (path, status) in [("/", 200), ("/dashboard/main.js", 200), ("/dashboard/other", 404)] {
-            let request = actix_web::test::TestRequest::with_uri(path).to_request();
-            let response = actix_web::test::call_service(&app, request).await;
-            assert_eq!(response.status(), status, "{path}");
-        }
+    #[test]
+    #[cfg(feature = "gzip")]
+    fn packed_bytes_unpack_to_the_same() {
+        let text = "as it was ".repeat(1_000);
+        let packed = packed(text.as_bytes());
+        assert!(packed.len() < 100, "{}", packed.len());
+        let mut unpacked = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*packed), &mut unpacked).unwrap();
+        assert_eq!(unpacked, text);
     }
 }

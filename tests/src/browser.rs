@@ -9,21 +9,21 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// How WebDriver names an element.
+/// WebDriver's key for an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// Notes what the page's policy refused, from its first moment on.
+/// Collects what the page's content security policy refuses, from the start.
 const WATCH: &str = "window.violations = []; addEventListener('securitypolicyviolation', event => \
                      window.violations.push(`${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));";
 
-/// What a browser is like.
+/// The appearance that a browser asks for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Look {
     /// A phone's screen instead of a desktop's.
     pub phone: bool,
-    /// What `prefers-color-scheme` says.
+    /// `prefers-color-scheme: dark`.
     pub dark: bool,
-    /// The language that it asks for, `en-US` if none.
+    /// The preferred language; default: `en-US`.
     pub language: Option<&'static str>,
 }
 
@@ -40,7 +40,7 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// When there is no `chromedriver`, or no Chromium that it can start.
+    /// Without `chromedriver`, or without a Chromium that it can start.
     pub fn start(look: Look) -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
@@ -85,12 +85,12 @@ impl Browser {
         browser
     }
 
-    /// Opens a page, and waits until it is loaded.
+    /// Opens a page and waits until it is loaded.
     pub fn open(&self, url: &str) {
         self.post("/url", &json!({ "url": url }));
     }
 
-    /// What this expression is in the page.
+    /// Evaluates an expression in the page.
     pub fn get(&self, expression: &str) -> Value {
         let script = format!("return {expression};");
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
@@ -129,7 +129,7 @@ impl Browser {
         self.post(&format!("/element/{}/value", self.element(selector)), &json!({ "text": text }));
     }
 
-    /// Presses and releases a key, wherever the focus is: a character, or a code point as WebDriver lists them.
+    /// Presses and releases a key where the focus is: a character, or one of WebDriver's code points.
     pub fn press(&self, key: char) {
         let keys = ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key }));
         self.post("/actions", &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": keys }] }));
@@ -153,13 +153,15 @@ impl Browser {
         clip["scale"] = json!(1);
         let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let picture = self.devtools("Page.captureScreenshot", &wanted);
-        let png =
-            STANDARD.decode(picture["data"].as_str().expect("there is a picture")).expect("it is base64");
-        std::fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("it can be made");
+        let png = STANDARD
+            .decode(picture["data"].as_str().expect("the answer has a picture"))
+            .expect("it is base64");
+        std::fs::create_dir_all(path.parent().expect("a file is in a directory"))
+            .expect("the directory can be made");
         std::fs::write(path, png).expect("the picture can be written");
     }
 
-    /// What the browser's console was told since the last call, and what the page's policy refused since it was loaded.
+    /// Messages of the browser's console since the last call, and refusals of the page's policy since it was loaded.
     pub fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", &json!({ "type": "browser" }));
         let violations = self.get("window.violations");
@@ -169,7 +171,7 @@ impl Browser {
 
     fn element(&self, selector: &str) -> String {
         let found = self.post("/element", &json!({ "using": "css selector", "value": selector }));
-        found[ELEMENT].as_str().unwrap_or_else(|| panic!("there is no {selector}: {found}")).to_owned()
+        found[ELEMENT].as_str().unwrap_or_else(|| panic!("no element matches {selector}: {found}")).to_owned()
     }
 
     fn devtools(&self, command: &str, parameters: &Value) -> Value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Where the endpoints are mounted.
+/// The path of the endpoints.
 pub(crate) const METRICS: &str = "/api/metrics";
 
 /// A client with a connection of its own, kept alive between calls.
@@ -15,7 +15,7 @@ pub struct Client {
     addr: SocketAddr,
 }
 
-/// A response that was read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
 pub struct Reply<B = String> {
     /// The status.
@@ -37,7 +37,7 @@ impl Client {
         Self { agent, addr }
     }
 
-    /// Where the server is.
+    /// The server's address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -48,7 +48,7 @@ impl Client {
         Reply { status, headers, body: String::from_utf8(body).expect("the body is UTF-8") }
     }
 
-    /// Sends a request with these headers and without a body. What comes back is neither unpacked nor decoded.
+    /// Sends a request with these headers and without a body. The reply's body is neither decompressed nor decoded.
     pub fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply<Vec<u8>> {
         let request =
             ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.addr));
@@ -65,7 +65,7 @@ impl Client {
         Reply { status, headers, body }
     }
 
-    /// Calls one of the metrics endpoints, which must succeed, and gives its `data`.
+    /// Calls one of the metrics endpoints, which must succeed, and returns its `data`.
     pub fn metrics(&self, method: &str, name: &str) -> Value {
         let reply = self.send(method, &format!("{METRICS}/{name}"));
         assert_eq!(reply.status, 200, "{name}: {}", reply.body);

@@ -1,4 +1,4 @@
-//! The demo service, as a newcomer starts it.
+//! The demo service, started as the README says.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ impl Example {
         Self::start_with("", arguments)
     }
 
-    /// The same with features of `metrics-actix`.
+    /// The same, built with these features of `metrics-actix`.
     pub fn start_with(features: &str, arguments: &[&str]) -> Self {
         let mut process = command(features, &[&["--addr", "127.0.0.1:0"], arguments].concat())
             .stdout(Stdio::piped())
@@ -31,18 +31,18 @@ impl Example {
         let addr = lines
             .find_map(|line| line.split_once("listens on http://").and_then(|(_, addr)| addr.parse().ok()))
             .expect("the demo says where it listens");
-        // Read on, so that the demo never waits for a full pipe.
+        // Keep reading, so that the demo never blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process, client: Client::new(addr) }
     }
 
-    /// Runs the demo with arguments with which it ends by itself. Gives its exit code and what it wrote to stderr.
+    /// Runs the demo with arguments that make it exit. Returns its exit code and its stderr.
     pub fn refused(arguments: &[&str]) -> (Option<i32>, String) {
         let output = command("", arguments).output().expect("the demo starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.client.addr()
     }
@@ -53,7 +53,7 @@ impl Example {
         assert!(sent.is_ok_and(|status| status.success()), "{name} cannot be sent");
     }
 
-    /// The memory of the process that is resident, in bytes. Linux only.
+    /// The process's resident memory, in bytes. Linux only.
     pub fn resident_bytes(&self) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(path).expect("the process runs");
@@ -75,14 +75,14 @@ impl Drop for Example {
     }
 }
 
-/// The demo's own binary: killing `cargo` would leave it running.
+/// A command for the demo's own binary, since killing `cargo` would leave the demo running.
 fn command(features: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary(features));
     command.args(arguments);
     command
 }
 
-/// Builds the demo, if it is not built, and says where it is. It is optimised as the tests are.
+/// Builds the demo, if necessary, and returns its path. It is optimised if the tests are.
 fn binary(features: &str) -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -1,4 +1,4 @@
-//! A client that writes bytes: for what no HTTP library lets one do.
+//! A client that writes raw bytes, for what HTTP libraries do not allow.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// A connection. Dropping it closes it in order; [`Raw::reset`] does not.
+/// A connection. Dropping it closes it with FIN; [`Raw::reset`] closes it with RST.
 #[derive(Debug)]
 pub struct Raw(TcpStream);
 
@@ -18,7 +18,7 @@ impl Raw {
         Self(stream)
     }
 
-    /// Writes bytes. That the server has closed the connection is for the reader to find out.
+    /// Writes bytes. Errors are ignored: a closed connection shows when reading.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.0.write_all(bytes.as_ref());
     }
@@ -28,12 +28,12 @@ impl Raw {
         self.write(format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n"));
     }
 
-    /// Reads until what was read contains `text`. Gives all that was read.
+    /// Reads until the bytes read contain `text`, or the server closes. Returns everything read.
     pub fn read_until(&mut self, text: &str) -> String {
         self.read_while(|read| !String::from_utf8_lossy(read).contains(text))
     }
 
-    /// Reads as long as `go_on` says so of what was read, and the server sends. Gives all that was read.
+    /// Reads while `go_on` returns true for the bytes read, and until the server closes. Returns everything read.
     pub fn read_while(&mut self, go_on: impl Fn(&[u8]) -> bool) -> String {
         let (mut read, mut chunk) = (Vec::new(), [0; 4_096]);
         while go_on(&read) {
@@ -45,14 +45,14 @@ impl Raw {
         String::from_utf8_lossy(&read).into_owned()
     }
 
-    /// Says that nothing more will be written (FIN), and reads on.
+    /// Closes the writing side (FIN); reading stays possible.
     pub fn finish(&mut self) {
         self.0.shutdown(std::net::Shutdown::Write).expect("the connection is open");
     }
 
     /// Closes the connection with RST instead of FIN.
     pub fn reset(self) {
-        // Closing at once, with nothing to linger for.
+        // Without lingering, the drop sends RST.
         SockRef::from(&self.0).set_linger(Some(Duration::ZERO)).expect("the socket is open");
     }
 }

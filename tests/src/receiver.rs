@@ -1,4 +1,4 @@
-//! A server that takes what others post to it, and answers as a test says.
+//! A server that receives POST requests and answers them with a test's statuses.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Answers the first posts with these statuses, and those after them with 200.
+    /// Answers the first posts with these statuses, and all later ones with 200.
     pub fn start(statuses: Vec<u16>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let addr = listener.local_addr().expect("a bound listener has an address");
@@ -37,7 +37,7 @@ impl Receiver {
         format!("http://{}{path}", self.addr)
     }
 
-    /// Waits for the next post, and gives its path and its body.
+    /// Waits for the next post and returns its path and its body.
     ///
     /// # Panics
     ///
@@ -47,7 +47,7 @@ impl Receiver {
     }
 }
 
-/// Reads one post and answers it. `None` once nobody wants to know of it.
+/// Reads one post and answers it. `None` once the receiver is dropped.
 fn answer(stream: TcpStream, status: u16, posts: &Sender<(String, Value)>) -> Option<()> {
     let mut reader = BufReader::new(&stream);
     let head: Vec<_> =

@@ -23,7 +23,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `workers` workers that serve, over HTTP/1.1 and HTTP/2, `routes` and the endpoints of `metrics`, measured by its middleware.
+    /// Starts `workers` workers that serve `routes` and the endpoints of `metrics` over HTTP/1.1 and HTTP/2, measured
+    /// by its middleware.
     pub fn start(
         workers: usize,
         metrics: &Metrics,
@@ -42,24 +43,24 @@ impl Server {
                 let server = HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(5);
                 let server = server.listen_auto_h2c(listener).expect("the listener can be used").run();
                 started.send(server.handle()).expect("the starting thread waits");
-                server.await.expect("the server ends in order");
+                server.await.expect("the server shuts down");
             });
         });
         let handle = starts.recv().expect("the server starts");
         Self { addr, handle, thread: Some(thread) }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// A client with a connection of its own, which it keeps alive.
+    /// A client with a connection of its own, kept alive between calls.
     pub fn client(&self) -> Client {
         Client::new(self.addr)
     }
 
-    /// A connection to write bytes to.
+    /// A connection for raw bytes.
     pub fn raw(&self) -> Raw {
         Raw::connect(self.addr)
     }
@@ -70,14 +71,14 @@ impl Drop for Server {
         let stopped = self.handle.stop(true);
         futures_util::FutureExt::now_or_never(stopped);
         if let Some(thread) = self.thread.take() {
-            // A server that panicked has printed why, and its test has failed.
+            // If the server panicked, it has printed why and its test has failed.
             let _ = thread.join();
         }
     }
 }
 
-/// Waits until nothing is in flight and `calls` were counted, since a server takes a moment to see that a client is gone.
-/// Gives the figures.
+/// Waits until nothing is in flight and `calls` calls are counted, since a server takes a moment to notice that a
+/// client is gone. Returns the figures.
 ///
 /// # Panics
 ///
@@ -89,7 +90,10 @@ pub fn settled(metrics: &Metrics, calls: u64) -> Summary {
         if summary.in_flight == 0 && summary.total.calls == calls {
             return summary;
         }
-        assert!(Instant::now() < deadline, "{calls} calls are not counted, or some never end: {summary:?}");
+        assert!(
+            Instant::now() < deadline,
+            "{calls} calls were not counted, or some never ended: {summary:?}"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,18 +1,18 @@
-//! A service with something beside one without it, by turns.
+//! Compares a service that has something with one that does not, in turns.
 
 use std::fmt;
 use std::time::Duration;
 
-/// 99th percentiles of two services that were asked by turns, one short while each, so that what else the machine does meets both. To
-/// be printed: nothing of it is asserted.
+/// The 99th percentiles of two services that were called in short turns, so that other load on the machine hits both.
+/// Only printed, never asserted.
 #[derive(Debug, Default)]
 pub struct Turns {
-    /// In microseconds; pairs of neighbouring turns.
+    /// Pairs of neighbouring turns, in microseconds.
     pairs: Vec<[f64; 2]>,
 }
 
 impl Turns {
-    /// Adds what one turn of each took.
+    /// Adds one turn of each service.
     pub fn push(&mut self, without: Duration, with: Duration) {
         self.pairs.push([without, with].map(|p99| p99.as_secs_f64() * 1e6));
     }
@@ -24,15 +24,15 @@ impl fmt::Display for Turns {
         let (without, with) = (quantile(&of(|pair| pair[0]), 0.5), quantile(&of(|pair| pair[1]), 0.5));
         let differences = of(|pair| pair[1] - pair[0]);
         let difference = quantile(&differences, 0.5);
-        // The standard error of a median, if the middle of the differences is as a normal distribution's.
+        // The standard error of a median, if the middle half of the differences is normally distributed.
         let spread = (quantile(&differences, 0.75) - quantile(&differences, 0.25)) / 1.349;
         let error = 1.253 * spread / (self.pairs.len() as f64).sqrt();
         let bound = (0.05 * without).max(50.0);
         let verdict = if difference <= bound { "within" } else { "OVER" };
         write!(
             f,
-            "P99 {without:.0} us without, {with:.0} us with; {difference:+.0} us, standard error {error:.0} us, in {} pairs of \
-             turns: {verdict} 5 % or 50 us",
+            "P99 {without:.0} us without, {with:.0} us with; {difference:+.0} us, standard error {error:.0} us, in {} pairs \
+             of turns: {verdict} 5 % or 50 us",
             self.pairs.len()
         )
     }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_is_that_of_neighbours_and_is_judged_by_the_wider_bound() {
+    fn differences_are_between_neighbouring_turns_and_the_wider_bound_judges_them() {
         let turns = |pairs: &[[u64; 2]]| {
             let mut turns = Turns::default();
             pairs.iter().for_each(|pair| {

@@ -1,6 +1,6 @@
-//! Whatever clients send, the totals are exact and nothing grows.
+//! Totals stay exact and memory stays flat under random requests.
 //!
-//! A test binary of its own: resident memory is the whole process's, so nothing else may run beside it.
+//! This is a separate test binary because it measures the resident memory of the whole process.
 
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::web::{self, ServiceConfig};
@@ -16,7 +16,7 @@ fn shop(config: &mut ServiceConfig) {
         .route("/fails", web::get().to(fails));
 }
 
-/// Requests at random, through the middleware of two apps on one worker, as a server calls them.
+/// Sends random requests through the middleware of two apps on one worker, as a server does.
 #[actix_web::test]
 async fn a_hundred_thousand_random_requests_grow_no_table() {
     random_requests(100_000).await;
@@ -32,7 +32,8 @@ async fn random_requests(requests: u64) {
     const SERIES: usize = 20;
     const CONSUMERS: usize = 100;
     let registry = Registry::builder().max_series(SERIES).max_consumers(CONSUMERS).build().unwrap();
-    let metrics = Metrics::builder("shop").registry(registry).api_key_header("x-api-key").build().unwrap();
+    let metrics =
+        Metrics::builder("shop").with_registry(registry).api_key_header("x-api-key").build().unwrap();
     let apps = [
         init_service(App::new().configure(shop).wrap(metrics.middleware())).await,
         init_service(App::new().configure(shop).wrap(metrics.middleware())).await,

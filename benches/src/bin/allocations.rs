@@ -1,4 +1,4 @@
-//! Prints how often a middleware asks for memory, a request, and over what the bare app asks for.
+//! Prints each middleware's allocations per request, over those of the bare app.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,26 +10,26 @@ use benches::middleware::{Arm, Caller, Shape};
 const USAGE: &str = "\
 Usage: cargo run -p benches --bin allocations
 
-Prints the allocations a request of each middleware, over those of the bare app.";
+Prints each middleware's allocations per request, over those of the bare app.";
 
-/// The system's allocator, counting what the calling thread asks for.
+/// The system's allocator. It counts the allocations of the calling thread.
 struct Counting;
 
 thread_local! {
-    /// Calls that asked for memory.
+    /// Calls that allocated memory.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: every call is handed on as it came; counting touches a thread-local that needs neither memory nor a destructor.
+// SAFETY: every call is passed on unchanged; the thread-local count needs neither memory nor a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are the ones that `System` asks for.
+        // SAFETY: the caller keeps the promises that `System` requires.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as in `alloc`; `pointer` came from `System`, since all of ours do.
+        // SAFETY: as in `alloc`; `pointer` came from `System`, as all of ours do.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -37,11 +37,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Far more than a cell keeps before it allocates a block, for each octave of latency that occurs.
+/// Requests before counting: enough for a cell to allocate the blocks of all latencies that occur.
 const WARM_UP: usize = 2_000;
 
-/// The requests that are counted, and how often. The least counts: a request that is held up for longer than any before it
-/// opens an octave of latencies, which takes memory once.
+/// Requests per count, and number of counts. The lowest count is taken, since a request that is slower than any before
+/// it opens a new octave of latencies, which allocates once.
 const CALLS: usize = 1_000;
 const RUNS: usize = 5;
 
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         None => print(),
         Some(help) if help == "--help" || help == "-h" => println!("{USAGE}"),
         Some(argument) => {
-            eprintln!("allocations: there is no option {argument:?} (see --help)");
+            eprintln!("allocations: unknown option {argument:?} (see --help)");
             return ExitCode::from(2);
         }
     }
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn print() {
-    println!("Allocations a request, over those of the bare app.\n");
+    println!("Allocations per request, over those of the bare app.\n");
     println!("| arm | {} |", Shape::ALL.map(Shape::name).join(" | "));
     println!("|---|{}", "---:|".repeat(Shape::ALL.len()));
     let [bare, others @ ..] = Arm::ALL.map(|arm| (arm, allocations(arm)));
@@ -70,7 +70,7 @@ fn print() {
     }
 }
 
-/// Allocations a request of each shape, once the arm has seen enough of them.
+/// Allocations per request of each shape, after the warm-up.
 fn allocations(arm: Arm) -> [f64; Shape::ALL.len()] {
     let mut caller = Caller::new(arm, &Rc::new(actix_web::rt::System::new()));
     Shape::ALL.map(|shape| {
@@ -88,8 +88,8 @@ mod tests {
     fn ours_allocates_nothing_for_a_request_of_a_route_that_it_has_seen() {
         let (bare, ours) = (allocations(Arm::Bare), allocations(Arm::Ours));
         for (shape, (bare, ours)) in Shape::ALL.into_iter().zip(bare.into_iter().zip(ours)) {
-            assert!(bare > 0.0, "the counting does not work");
-            // Whoever asks actix-web what a request matched, pays for the answer; for a 404, ours has to.
+            assert!(bare > 0.0, "allocations are not counted");
+            // actix-web allocates when asked what a request matched, and ours has to ask for a 404.
             if shape != Shape::Unmatched {
                 assert_eq!(ours, bare, "{shape:?}");
             }

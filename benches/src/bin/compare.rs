@@ -1,4 +1,4 @@
-//! Prints what each arm takes, and the design's figures met or missed.
+//! Prints the time or size of each arm, and which figures of the design are met.
 
 #![forbid(unsafe_code)]
 
@@ -16,17 +16,17 @@ use benches::{Size, Workload, business, errors, load, memory, middleware, read, 
 const USAGE: &str = "\
 Usage: cargo run --profile bench -p benches --bin compare -- [KIND] [OPTIONS]
 
-  KIND             what is compared: record (the default), middleware, read, errors, business, scrape,
-                   memory (on Linux), load (whole servers), or all of them, one after another, load only where wrk and the
-                   server are
-  --rounds N       rounds over all arms; the default is 61, for read and scrape 31, for load 11, for memory 3
-  --json PATH      write the results there, too
+  KIND             what to compare: record (the default), middleware, read, errors, business, scrape,
+                   memory (Linux only), load (whole servers), or all, one after another; all skips load
+                   without wrk and a built server
+  --rounds N       rounds over all arms; default: 61, for read and scrape 31, for load 11, for memory 3
+  --json PATH      also write the results to this file
   --check          exit with 1 if a figure is missed by more than the noise
 
-Of load, which needs Linux and wrk:
-  --seconds N      seconds of load on each server in a round; the default is 4
-  --workers N      worker threads of a server; the default is 1
-  --connections N  connections that are kept busy; the default is 32";
+Options of load, which needs Linux and wrk:
+  --seconds N      seconds of load on each server in a round; default: 4
+  --workers N      worker threads of a server; default: 1
+  --connections N  connections that are kept busy; default: 32";
 
 struct Options {
     kinds: Vec<Kind>,
@@ -48,11 +48,11 @@ enum Kind {
     Load,
 }
 
-/// What the command line asks for.
+/// The parsed command line.
 enum Task {
     Compare(Options),
     Help,
-    /// What a child of `compare memory` does.
+    /// Run by a child of `compare memory`.
     Weigh(memory::Arm, Size),
 }
 
@@ -104,7 +104,7 @@ fn task() -> Result<Task, lexopt::Error> {
             }
             Long("json") => {
                 let path = arguments.value()?;
-                // Now, and not after the run: a path that cannot be written to is found out at once.
+                // Opened before the run, so that a bad path fails at once.
                 let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
                 options.json = Some(file);
             }
@@ -121,7 +121,7 @@ fn task() -> Result<Task, lexopt::Error> {
     }
     match of_load {
         Some(option) if !options.kinds.contains(&Kind::Load) => {
-            Err(format!("{option} is an option of load").into())
+            Err(format!("{option} applies to load only").into())
         }
         _ => Ok(Task::Compare(options)),
     }
@@ -136,7 +136,7 @@ fn at_least_1(option: &str, arguments: &mut lexopt::Parser) -> Result<usize, lex
 }
 
 impl Kind {
-    /// In the order in which `all` compares them.
+    /// All kinds, in the order of `all`.
     const ALL: [Self; 8] = [
         Self::Record,
         Self::Middleware,
@@ -162,14 +162,14 @@ impl Kind {
     }
 }
 
-/// The kinds that a name stands for.
+/// The kinds with this name: one, or all for `all`.
 fn kinds(name: &str) -> Result<Vec<Kind>, String> {
     if name == "all" {
         return Ok(Kind::ALL.to_vec());
     }
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
     kind.map(|kind| vec![kind]).ok_or_else(|| {
-        format!("{name:?} is no kind; there are {}, and all", Kind::ALL.map(Kind::name).join(", "))
+        format!("{name:?} is not a kind; the kinds are {}, and all", Kind::ALL.map(Kind::name).join(", "))
     })
 }
 
@@ -187,7 +187,7 @@ fn compare(options: Options) -> ExitCode {
                 sections.extend(found);
             }
             Err(error) if options.kinds.len() > 1 && error.is_missing() => {
-                eprintln!("compare: {} is left out: {error}", kind.name());
+                eprintln!("compare: {} is skipped: {error}", kind.name());
             }
             Err(error) => {
                 eprintln!("compare: {error}");
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_found_by_its_name_and_a_name_that_is_none_gets_those_that_there_are() {
+    fn each_kind_is_found_by_its_name_and_an_unknown_name_is_answered_with_the_known_ones() {
         for kind in Kind::ALL {
             assert_eq!(kinds(kind.name()), Ok(vec![kind]));
         }

@@ -1,4 +1,4 @@
-//! A Redis with a fleet of simulated instances: what writing and reading take. Needs `redis-server` on the path.
+//! A Redis with a fleet of simulated instances: the cost of writing and reading. Needs `redis-server` on the path.
 //!
 //! `cargo run --profile bench -p benches --bin fleet [--digits 1|2] [INSTANCES...]`
 
@@ -9,24 +9,25 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_core::{PartsError, Registry, Snapshot};
-use metrics_export::fleet::redis::{Member, Question, Settings};
+use metrics_export::Service;
+use metrics_export::fleet::redis::{FleetSettings, Member, Question};
 use metrics_export::fleet::{Fleet, Instance, Report};
 
 const ENDPOINTS: usize = 200;
 
-/// Instances with figures of their own; the others have those of one of them.
+/// How many instances have figures of their own; the others repeat them.
 const PROFILES: u64 = 4;
 
 /// How often an instance writes.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What an instance sends with each write, beside the three reports.
+/// How many commands an instance sends with each write, besides its three reports.
 const OTHER_COMMANDS: usize = 3;
 
-/// Readings of each kind, of which the median counts.
+/// How many times each reading is taken; the median counts.
 const READINGS: usize = 5;
 
-/// Calls of each instance since the epoch began, and in one minute.
+/// How many calls each instance had since the epoch began, and in one minute.
 const CALLS: [u64; 2] = [2_000_000, 60_000];
 
 fn main() -> ExitCode {
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Significant digits, and how many instances.
+/// Parses the significant digits and the numbers of instances.
 fn arguments() -> Option<(u8, Vec<usize>)> {
     let mut arguments = std::env::args().skip(1).peekable();
     let digits = match arguments.next_if(|argument| argument == "--digits") {
@@ -66,7 +67,7 @@ fn arguments() -> Option<(u8, Vec<usize>)> {
     Some((digits, arguments.map(|argument| argument.parse().ok()).collect::<Option<_>>()?))
 }
 
-/// A fleet of this size on a Redis of its own.
+/// Measures a fleet of this size on a Redis of its own.
 fn run(size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
     let redis = Redis::start()?;
     let mut link = redis.link()?;
@@ -109,12 +110,11 @@ fn run(size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
         command(&mut link, &[b"ZADD", b"metrics:bench:instances", millis.as_bytes(), id.as_bytes()])?;
     }
     let memory = used_memory(&mut link)?.saturating_sub(before);
-    let settings = Settings::new(&redis.url())?
-        .service("bench")
+    let settings = FleetSettings::new(&redis.url())?
         .interval(Duration::from_secs(600))
         .max_instances(10_000)
         .timeout(Duration::from_secs(10));
-    let reader = Member::start(Registry::new(), settings)?;
+    let reader = Member::start(Registry::new(), &Service::new("bench"), settings)?;
     let read = |question| median(&reader, question, size);
     let reset = read(Question::SinceReset)?;
     let window = read(Question::Minutes { minutes: 5, routes: false })?;
@@ -135,7 +135,7 @@ fn run(size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Adds up reports in this thread, for the processor time of that: it depends less on what else the machine does.
+/// Adds up reports in this thread and measures the processor time, which depends less on the machine's other load.
 struct Adding {
     fleet: Fleet,
     took: Option<Duration>,
@@ -156,7 +156,7 @@ fn processor_time() -> Option<Duration> {
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// How long it takes to read and add up, by the median.
+/// The median time to read and add up.
 fn median(reader: &Member, question: Question, size: usize) -> Result<Duration, Box<dyn Error>> {
     let mut took = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -164,15 +164,15 @@ fn median(reader: &Member, question: Question, size: usize) -> Result<Duration, 
         if Instant::now() > deadline {
             return Err(format!("{question:?} has no answer").into());
         }
-        // One that takes longer than askers wait is there a little later.
-        if let Ok(answer) = reader.ask(question) {
+        // An answer that takes longer than callers wait is ready a little later.
+        if let Ok(answer) = reader.ask(question)?.wait() {
             let (refused, count) = answer.fleet.refused();
             if count > 0 {
                 println!("          {count} reports left out: {}", refused[0].reason);
             }
             assert!(answer.fleet.instances().len() + count as usize >= size, "{question:?}");
             took.push(answer.took);
-            // An answer holds for a second.
+            // An answer is reused for a second.
             std::thread::sleep(Duration::from_millis(1_100));
         }
     }
@@ -180,14 +180,14 @@ fn median(reader: &Member, question: Question, size: usize) -> Result<Duration, 
     Ok(took[took.len() / 2])
 }
 
-/// The figures of an instance after so many calls.
+/// The figures of an instance after `calls` calls.
 fn snapshot(seed: u64, calls: u64) -> Snapshot {
     let registry = Registry::new();
     let endpoints: Vec<_> =
         (0..ENDPOINTS).map(|i| registry.endpoint("GET", &format!("/services/{i}/items/{{id}}"))).collect();
     let recorder = registry.recorder();
     let mut random = fastrand::Rng::with_seed(seed);
-    // The busiest is called 20 times as often as the median one.
+    // The busiest endpoint gets 20 times the calls of the median one.
     let weight = |rank: usize| 1.0 / (1.0 + rank as f64 / 5.0);
     let weights: f64 = (0..ENDPOINTS).map(weight).sum();
     for (rank, &endpoint) in endpoints.iter().enumerate() {
@@ -197,7 +197,7 @@ fn snapshot(seed: u64, calls: u64) -> Snapshot {
                 1..=3 => 404,
                 _ => 200,
             };
-            // The sum of twelve is as good as normal.
+            // The sum of twelve uniform numbers is close to normal.
             let normal = (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
             recorder.record_nanos(endpoint, status, (350_000.0 * (0.8 * normal).exp()) as u64);
         }
@@ -238,13 +238,13 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Sends a command, and reads an answer of one line, or of a string's length and the string.
+/// Sends a command and reads its answer: one line, or a string.
 fn command(link: &mut BufReader<TcpStream>, arguments: &[&[u8]]) -> Result<String, Box<dyn Error>> {
     let mut sent = format!("*{}\r\n", arguments.len()).into_bytes();
     for argument in arguments {

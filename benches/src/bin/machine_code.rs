@@ -1,8 +1,8 @@
-//! Disassembles a record, and says whether its machine code is what it must be.
+//! Disassembles a record and checks its machine code.
 //!
-//! The compiler lays out what it takes for cold behind what it takes for hot. So the hot path is what stands from a
-//! function's first instruction to its first `ret`, and whatever stands behind that is reached by a jump only. That the right
-//! path was found is told by what a record writes.
+//! The compiler places cold code after hot code. So the hot path runs from a function's first instruction to its first
+//! `ret`, and code after that is reached only by a jump. The number of words that it writes shows that the right path
+//! was found.
 
 #![forbid(unsafe_code)]
 
@@ -18,22 +18,22 @@ Usage: cargo run --release -p benches --bin machine_code
 Prints the hot path of a record, and exits with 1 if it is longer than it was, calls anything, or if there is a locked
 instruction anywhere in the record. Needs objdump and a processor of x86-64.";
 
-/// The longest hot path that is allowed, in instructions.
+/// The most instructions that the hot path may have.
 ///
-/// 40 are the record's own. The other three come of its being a function by itself here: two move arguments to where the
-/// record wants them, one returns.
+/// The record itself may have 40. Three more are there because it is a separate function here: two move arguments into
+/// place, one returns.
 const MOST: usize = 43;
 
-/// What a record writes: that it began, its bucket, its sum, its count.
+/// The words that a record adds to: its begin, its bucket, its sum, its count.
 const WRITES: usize = 4;
 
-/// A record as a function of its own. Compiled into its caller, it would have no end to be found by.
+/// A record as a function of its own. Inlined into its caller, it would have no recognisable end.
 #[inline(never)]
 fn record(recorder: &Recorder, endpoint: EndpointId, status: u16, nanos: u64) {
     recorder.record_nanos(endpoint, status, nanos);
 }
 
-/// How that function is called in what objdump prints.
+/// The name of that function in objdump's output.
 const FUNCTION: &str = "machine_code::record";
 
 fn main() -> ExitCode {
@@ -44,13 +44,13 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some(argument) => {
-            eprintln!("machine_code: there is no option {argument:?} (see --help)");
+            eprintln!("machine_code: unknown option {argument:?} (see --help)");
             return ExitCode::from(2);
         }
     }
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
-    // So that the function is there, and made for arguments that nobody knows.
+    // So that the function exists, compiled for unknown arguments.
     black_box(record as fn(&Recorder, EndpointId, u16, u64))(&registry.recorder(), endpoint, 200, 1);
     match check() {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,10 +63,10 @@ fn main() -> ExitCode {
 
 fn check() -> Result<(), String> {
     if cfg!(debug_assertions) {
-        return Err("built without optimisation, so its code means nothing (use --release)".to_owned());
+        return Err("built without optimisation, so the code is meaningless (use --release)".to_owned());
     }
     if !cfg!(target_arch = "x86_64") {
-        return Err("knows the instructions of x86-64 only".to_owned());
+        return Err("supports x86-64 only".to_owned());
     }
     let function = disassembled()?;
     let hot = hot_path(&function);
@@ -84,7 +84,7 @@ struct Instruction {
 }
 
 impl Instruction {
-    /// Of a line such as `   1f2a0:\tadd    rax,0x1`.
+    /// Parses a line such as `   1f2a0:\tadd    rax,0x1`.
     fn parse(line: &str) -> Option<Self> {
         let (address, text) = line.split_once(':')?;
         let address = u64::from_str_radix(address.trim(), 16).ok()?;
@@ -99,7 +99,7 @@ impl Instruction {
         self.text.contains('[')
     }
 
-    /// Whether nobody else can touch the memory meanwhile. An `xchg` with memory is locked without being told so.
+    /// Whether it locks memory. An `xchg` with memory does so without a prefix.
     fn is_locked(&self) -> bool {
         self.starts_with("lock") || (self.starts_with("xchg") && self.names_memory())
     }
@@ -110,15 +110,15 @@ impl Instruction {
         ["add", "inc", "sub"].iter().any(|mnemonic| self.starts_with(mnemonic)) && written.contains('[')
     }
 
-    /// Where it jumps to, whatever happens.
+    /// The target of an unconditional jump.
     fn jumps_to(&self) -> Option<u64> {
         let target = self.text.strip_prefix("jmp ")?.split(' ').next()?;
-        // A jump to what stands in a register or in memory can go anywhere.
+        // A jump through a register or memory can go anywhere.
         Some(u64::from_str_radix(target, 16).unwrap_or(u64::MAX))
     }
 }
 
-/// The function, without the bytes that fill the gap behind it.
+/// The instructions of the function, without the padding after it.
 fn disassembled() -> Result<Vec<Instruction>, String> {
     let program = env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let objdump = Command::new("objdump")
@@ -131,10 +131,10 @@ fn disassembled() -> Result<Vec<Instruction>, String> {
     }
     let text = String::from_utf8_lossy(&objdump.stdout);
     let function = function(&text, FUNCTION);
-    if function.is_empty() { Err(format!("objdump shows no {FUNCTION}")) } else { Ok(function) }
+    if function.is_empty() { Err(format!("{FUNCTION} is not in objdump's output")) } else { Ok(function) }
 }
 
-/// The instructions of a function, with or without a hash behind its name.
+/// The instructions of a function, with or without a hash after its name.
 fn function(text: &str, name: &str) -> Vec<Instruction> {
     let is_head = |line: &&str| {
         let label = line.split_once('<').and_then(|(_, label)| label.strip_suffix(">:"));
@@ -146,13 +146,13 @@ fn function(text: &str, name: &str) -> Vec<Instruction> {
     body.take_while(|line| !line.is_empty()).filter_map(Instruction::parse).collect()
 }
 
-/// Up to the first `ret`, and with it.
+/// The instructions up to and including the first `ret`.
 fn hot_path(function: &[Instruction]) -> &[Instruction] {
     let end = function.iter().position(|instruction| instruction.starts_with("ret"));
     &function[..end.map_or(function.len(), |at| at + 1)]
 }
 
-/// What is not as it must be.
+/// What is wrong with the code.
 fn faults(function: &[Instruction]) -> Vec<String> {
     let hot = hot_path(function);
     let (first, last) = match hot {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_behind_the_first_return_are_cold() {
+    fn calls_after_the_first_return_are_cold() {
         let function = function(GOOD, FUNCTION);
         assert_eq!((function.len(), hot_path(&function).len()), (10, 8));
         assert_eq!(faults_of(GOOD), "");
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_is_found_and_named() {
+    fn each_fault_is_found_and_named() {
         let with = |old: &str, new: &str| faults_of(&GOOD.replacen(old, new, 1));
         let add = "add    QWORD PTR [rdi+0x8],rdx";
         assert_eq!(with(add, &format!("lock {add}")).split("; ").count(), 2);

@@ -1,4 +1,4 @@
-//! Serves the app of the middleware benches, with one of the middlewares around it.
+//! Serves the app of the middleware benches, wrapped in one of the middlewares.
 
 #![forbid(unsafe_code)]
 
@@ -14,11 +14,12 @@ use benches::middleware::{Arm, Entry, Visitor};
 const USAGE: &str = "\
 Usage: cargo run --profile bench -p benches --bin server -- --arm ARM [--addr ADDRESS] [--workers N]
 
-  --arm ARM       what is around the app: bare, clock, ours, actix-web-prom, opentelemetry
-  --addr ADDRESS  where it listens; the default is 127.0.0.1:0, which is any free port
-  --workers N     its worker threads, 1 to 256; the default is 1
+  --arm ARM       what the app is wrapped in: bare, clock, ours, actix-web-prom, opentelemetry,
+                  or \"ours, with exporters\"
+  --addr ADDRESS  the address to listen on; default: 127.0.0.1:0, which is any free port
+  --workers N     worker threads, 1 to 256; default: 1
 
-Once it listens, it prints its URL.";
+It prints its URL as soon as it listens.";
 
 #[derive(Clone, Copy)]
 struct Options {
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for; `None` is a call for help.
+/// Parses the command line; `None` asks for help.
 fn options() -> Result<Option<Options>, lexopt::Error> {
     use lexopt::prelude::*;
     let mut arm = None;

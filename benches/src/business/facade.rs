@@ -1,7 +1,7 @@
-//! The `metrics` facade, with ours behind it and with its own Prometheus exporter.
+//! The `metrics` facade, with our recorder and with its own Prometheus exporter.
 //!
-//! Only one recorder can be that of the process, so these call theirs as the facade's macros do: a kept handle records, and a
-//! macro at the call site first asks the recorder for the handle of a key that was hashed when the program was compiled.
+//! A process can install only one recorder, so these arms call theirs as the facade's macros do: a kept handle records,
+//! and a macro at the call site first asks the recorder for the handle of a key that was hashed at compile time.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ static JOBS: Key = Key::from_static_parts("jobs_total", &LABELS);
 static DURATIONS: Key = Key::from_static_parts("job_duration_seconds", &LABELS);
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
-/// A recorder of the facade, and what it needs to be done now and then.
+/// A recorder of the facade, with its upkeep.
 trait Behind: Recorder + Send + 'static {
     fn upkeep(&self) {}
 }

@@ -1,13 +1,13 @@
-//! The processor time of a process, as Linux counts it.
+//! The processor time of a process, as counted by Linux.
 
 use std::time::Duration;
 use std::{fs, io};
 
-/// What the kernel calls `USER_HZ`: 100 on every architecture but Alpha, whatever the kernel itself ticks at.
+/// The kernel's `USER_HZ`: 100 on every architecture but Alpha, at any tick rate of the kernel.
 /// <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
 const TICK: Duration = Duration::from_millis(10);
 
-/// User and system time of all of the process's threads, since it was started.
+/// User and system time of all threads of the process, since its start.
 pub(super) fn cpu_time(pid: u32) -> io::Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path)?;
@@ -16,7 +16,8 @@ pub(super) fn cpu_time(pid: u32) -> io::Result<Duration> {
 }
 
 fn ticks(stat: &str) -> Option<u32> {
-    // The second field is the program's name in parentheses; it may contain anything. `utime` is the 14th, `stime` the 15th.
+    // The second field is the program's name in parentheses; it may contain anything. `utime` is the 14th, `stime` the
+    // 15th.
     let (_, from_third) = stat.rsplit_once(')')?;
     let mut fields = from_third.split_ascii_whitespace().skip(14 - 3);
     let [user, system]: [u32; 2] = [fields.next()?.parse().ok()?, fields.next()?.parse().ok()?];

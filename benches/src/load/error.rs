@@ -1,4 +1,4 @@
-//! What can go wrong with other programs.
+//! Errors of other programs.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,31 +7,31 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// `wrk` is not there.
+    /// `wrk` is not installed.
     #[error("wrk is not installed; on Debian or Ubuntu: apt-get install wrk")]
     NoWrk,
     /// The server was not built.
-    #[error("there is no {}; build it with: cargo build --profile bench -p benches --bin server", .0.display())]
+    #[error("{} does not exist; build it with: cargo build --profile bench -p benches --bin server", .0.display())]
     NoServer(PathBuf),
-    /// The server did not come up. It has said why.
+    /// The server did not start. It has printed why.
     #[error("the server of arm {arm} ended before it listened")]
     ServerEnded {
         /// The arm.
         arm: &'static str,
     },
-    /// `wrk` did not do what it should.
+    /// `wrk` failed.
     #[error("wrk: {0}")]
     Wrk(String),
-    /// Something went wrong between the processes.
+    /// The processes could not communicate.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// By Ctrl-C or SIGTERM.
-    #[error("interrupted; the servers are ended")]
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted; the servers are stopped")]
     Interrupted,
 }
 
 impl LoadError {
-    /// Whether a program that it takes is not there.
+    /// Whether a required program is missing.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::NoWrk | Self::NoServer(_))
     }

@@ -1,4 +1,4 @@
-//! A server that is a process of its own.
+//! A server in a process of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,7 +20,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The program `server`, which cargo puts beside this one.
+    /// The program `server`, in the same directory as this one.
     pub(super) fn program() -> Result<PathBuf, LoadError> {
         let path = env::current_exe()?.with_file_name("server");
         if path.is_file() { Ok(path) } else { Err(LoadError::NoServer(path)) }
@@ -40,7 +40,7 @@ impl Server {
         Ok(Self { child, pid, url })
     }
 
-    /// Where it listens.
+    /// The URL of its address.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
@@ -50,7 +50,7 @@ impl Server {
         cpu_time(self.pid)
     }
 
-    /// Ends it, and waits for its end.
+    /// Stops it and waits until it has ended.
     pub(super) async fn end(mut self) -> io::Result<()> {
         self.child.kill().await
     }

@@ -7,15 +7,15 @@ use tokio::process::Command;
 
 use crate::load::LoadError;
 
-/// `wrk`, which is there.
+/// An installed `wrk`.
 pub(super) struct Wrk {
     connections: usize,
 }
 
 impl Wrk {
-    /// Finds out whether it is installed.
+    /// Checks that it is installed.
     pub(super) async fn new(connections: usize) -> Result<Self, LoadError> {
-        // It prints its version, and says by its exit code that this was no load.
+        // It prints its version and exits with an error, since it got no URL.
         let version =
             Command::new("wrk").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
         match version {
@@ -25,9 +25,9 @@ impl Wrk {
         }
     }
 
-    /// Asks for the URL over and over, and gives how many answers there were. All of them have to be good ones.
+    /// Requests the URL repeatedly for one second and returns the number of answers, which must all be successes.
     pub(super) async fn run_for_a_second(&self, url: &str) -> Result<u64, LoadError> {
-        // One thread of its own is enough load for several workers.
+        // One thread of wrk is enough load for several workers.
         let output = Command::new("wrk")
             .args(["-t1", &format!("-c{}", self.connections), "-d1s", url])
             .stdin(Stdio::null())

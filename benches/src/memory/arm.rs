@@ -1,4 +1,4 @@
-//! What is weighed.
+//! The arms of memory.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use crate::worker::Worker;
 use crate::workload::Routes;
 use crate::{ours, peers};
 
-/// Something that keeps figures of a service.
+/// Something that keeps a service's figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arm {
     /// Ours.
@@ -17,15 +17,16 @@ pub enum Arm {
     Hdrhistogram,
     /// `histogram`'s atomic histogram for each route and status, which all threads share.
     Histogram,
-    /// `prometheus`: counts by route and status, and eleven buckets for each route, which all threads share. It has no digits.
+    /// `prometheus`: counts by route and status, and eleven buckets for each route, which all threads share. It has no
+    /// digits.
     Prometheus,
 }
 
-/// What keeps the figures, before anything was recorded.
+/// The arm's state before anything is recorded.
 pub(super) struct Held {
-    /// For each thread, what it records with.
+    /// The recorder of each thread.
     pub(super) workers: Vec<Box<dyn Worker>>,
-    /// Looks at the figures once, where that leaves something behind.
+    /// Reads the figures once, if a reading keeps memory.
     pub(super) read: Box<dyn Fn()>,
 }
 
@@ -33,7 +34,7 @@ impl Arm {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Ours, Self::Hdrhistogram, Self::Histogram, Self::Prometheus];
 
-    /// What it is called in tables, in JSON and on command lines.
+    /// Its name in tables, in JSON and on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => OURS,
@@ -62,9 +63,8 @@ impl FromStr for Arm {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|arm| arm.name() == name)
-            .ok_or_else(|| format!("{name:?} is no arm; there are {}", Self::ALL.map(Self::name).join(", ")))
+        Self::ALL.into_iter().find(|arm| arm.name() == name).ok_or_else(|| {
+            format!("{name:?} is not an arm; the arms are {}", Self::ALL.map(Self::name).join(", "))
+        })
     }
 }

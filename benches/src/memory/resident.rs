@@ -1,9 +1,9 @@
-//! Resident memory, as Linux counts it, and threads that live at the same time.
+//! Resident memory, as counted by Linux, and threads that live at the same time.
 
 use std::sync::Barrier;
 use std::{fs, io, thread};
 
-/// The bytes of this process's memory that are resident and not those of a file, such as the program itself.
+/// The resident bytes of this process, without those of files such as the program itself.
 /// <https://docs.kernel.org/filesystems/proc.html>
 pub(super) fn resident_bytes() -> io::Result<u64> {
     let path = "/proc/self/smaps_rollup";
@@ -17,7 +17,7 @@ fn anonymous_kib(rollup: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Does something with each item, each on a thread of its own. None of them ends before all have begun.
+/// Processes each item on a thread of its own. No thread ends before all have begun.
 pub(super) fn side_by_side<T: Send>(items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
     let (all_begun, work) = (&Barrier::new(items.len()), &work);
     thread::scope(|scope| {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resident_memory_is_what_belongs_to_no_file() {
+    fn resident_memory_excludes_that_of_files() {
         let rollup = "00400000-7ffd8000 ---p 00000000 00:00 0    [rollup]\n\
                       Rss:                1524 kB\nAnonymous:           136 kB\nLazyFree:      0 kB\n";
         assert_eq!(anonymous_kib(rollup), Some(136));
@@ -47,7 +47,7 @@ mod tests {
     fn touched_memory_is_resident() {
         let before = resident_bytes().unwrap();
         let touched = vec![1_u8; 64 << 20];
-        // Other tests may give some back meanwhile.
+        // Other tests may free some memory meanwhile.
         assert!(resident_bytes().unwrap() > before + (32 << 20));
         drop(touched);
     }

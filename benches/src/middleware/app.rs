@@ -1,8 +1,8 @@
-//! The app around which the arms wrap their middleware.
+//! The app that the arms wrap.
 
 use actix_web::web::{self, ServiceConfig};
 
-/// Mounts the routes that the shapes of requests are made for.
+/// Mounts a route for each shape of requests.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     let order = web::scope("/orders/{id}").route("/lines/{line}", web::get().to(answer));
     config
@@ -28,7 +28,7 @@ mod tests {
 
     use crate::middleware::{Arm, Entry, Shape, Visitor};
 
-    /// Asks for one page of each shape, and then for that of the metrics.
+    /// Requests each shape once, and then the page of metrics.
     struct Answers;
 
     impl Visitor for Answers {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_peer_that_has_a_page_of_metrics_counted_each_shape_once() {
+    fn the_peer_with_a_page_of_metrics_counts_each_shape_once() {
         let answers = Arm::ActixWebProm.visit(Answers);
         let page = String::from_utf8(answers[Shape::ALL.len()].1.to_vec()).unwrap();
         let route_of_nested = "/api/v1/orders/{id}/lines/{line}";

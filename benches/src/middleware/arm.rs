@@ -1,4 +1,4 @@
-//! The arms: the same app, and around it nothing or one of the middlewares.
+//! The arms: the same app, bare or wrapped in one of the middlewares.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -22,16 +22,16 @@ pub(crate) const EXPORTING: &str = "ours, with exporters";
 pub(crate) const ACTIX_WEB_PROM: &str = "actix-web-prom";
 pub(crate) const OPENTELEMETRY: &str = "opentelemetry";
 
-/// What is around the app.
+/// What the app is wrapped in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arm {
     /// Nothing.
     Bare,
-    /// The floor under all that measure a latency: two readings of the processor's time-stamp counter.
+    /// The floor of everything that measures a latency: two readings of the processor's time-stamp counter.
     Clock,
     /// Ours.
     Ours,
-    /// Ours, whose figures and errors are sent to four places each second, and traces of what is slow.
+    /// Ours, which sends figures, errors and slow traces to four destinations each second.
     Exporting,
     /// `actix-web-prom`.
     ActixWebProm,
@@ -44,7 +44,7 @@ impl Arm {
     pub const ALL: [Self; 6] =
         [Self::Bare, Self::Clock, Self::Ours, Self::Exporting, Self::ActixWebProm, Self::OpenTelemetry];
 
-    /// What it is called in tables, in JSON, by criterion and on command lines.
+    /// Its name in tables, in JSON, in criterion and on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bare => BARE,
@@ -56,9 +56,9 @@ impl Arm {
         }
     }
 
-    /// Hands over what makes the arm's app, whose type is another one for each arm.
+    /// Calls the visitor with a factory of the arm's app, whose type differs between arms.
     ///
-    /// The metrics behind it are made once, here; all apps share them, as the workers of a server do.
+    /// All apps of the factory share the metrics, as the workers of a server do.
     pub fn visit<V: Visitor>(self, visitor: V) -> V::Output {
         let app = || App::new().configure(routes);
         match self {
@@ -87,7 +87,7 @@ impl Arm {
     }
 }
 
-/// Ours with all destinations that come with it, which all take what they are sent.
+/// Ours with all of its destinations, which accept everything.
 fn exporting() -> Metrics {
     let (addr, second) = (sink::start(), Duration::from_secs(1));
     let (url, dsn) = (format!("http://{addr}"), format!("http://key@{addr}/1"));
@@ -105,16 +105,16 @@ fn exporting() -> Metrics {
         .expect("the name is valid")
 }
 
-/// Does something with an arm's app.
+/// Uses an arm's app, of any type.
 pub trait Visitor {
-    /// What comes of it.
+    /// The result.
     type Output;
 
-    /// Does it; `app` makes an app for each worker.
+    /// Uses the app; `app` makes one for each worker.
     fn visit<T: Entry>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output;
 }
 
-/// What an app hands its requests to: the outermost middleware, or the router if there is none.
+/// What receives an app's requests: the outermost middleware, or the router without one.
 pub trait Entry:
     ServiceFactory<
         ServiceRequest,
@@ -150,9 +150,8 @@ impl FromStr for Arm {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|arm| arm.name() == name)
-            .ok_or_else(|| format!("{name:?} is no arm; there are {}", Self::ALL.map(Self::name).join(", ")))
+        Self::ALL.into_iter().find(|arm| arm.name() == name).ok_or_else(|| {
+            format!("{name:?} is not an arm; the arms are {}", Self::ALL.map(Self::name).join(", "))
+        })
     }
 }

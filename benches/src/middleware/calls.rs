@@ -1,4 +1,4 @@
-//! Calls of an arm's app: the part of a server that the middleware is in, without sockets and without HTTP's text.
+//! Calls of an arm's app: what a server's worker does around the middleware, without sockets and without HTTP's text.
 
 use std::future::poll_fn;
 use std::hint::black_box;
@@ -16,27 +16,27 @@ use fastrand::Rng;
 
 use crate::middleware::{Arm, Entry, Shape, Visitor};
 
-/// How many requests are made at a time, outside of what is measured. No more than the pool of request heads holds (128): a
-/// server gives a head back to it and takes it again, and never frees one.
+/// Requests that are made at a time, outside the measured time. At most 128, the size of the pool of request heads: a
+/// server returns a head to the pool and takes it again, and never frees one.
 const BATCH: usize = 64;
 
-/// Decides the ids in the requests.
+/// Seeds the ids in the requests.
 const SEED: u64 = 0xca11;
 
-/// An arm's app, which answers on the thread that made it.
+/// An arm's app, which runs on the thread that made it.
 pub struct Caller {
     app: Box<dyn CallAll>,
     random: Rng,
 }
 
 impl Caller {
-    /// The arm's app on `system`.
+    /// Makes the arm's app on `system`.
     pub fn new(arm: Arm, system: &Rc<SystemRunner>) -> Self {
         Self { app: arm.visit(InProcess(system)), random: Rng::with_seed(SEED) }
     }
 
-    /// Makes `calls` calls, one after the other. Gives by how much the meter rose over the calls themselves: requests are
-    /// made in between, and do not count.
+    /// Makes `calls` calls, one after the other. Returns by how much the meter rose during the calls alone, without the
+    /// time to make the requests.
     pub fn call(&mut self, shape: Shape, calls: usize, meter: Meter<'_>) -> u64 {
         let mut rose = 0;
         for first in (0..calls).step_by(BATCH) {
@@ -47,7 +47,7 @@ impl Caller {
         rose
     }
 
-    /// How long `calls` calls take.
+    /// Times `calls` calls.
     pub fn time(&mut self, shape: Shape, calls: usize) -> Duration {
         let zero = Instant::now();
         Duration::from_nanos(self.call(shape, calls, &|| zero.elapsed().as_nanos() as u64))
@@ -60,12 +60,12 @@ impl std::fmt::Debug for Caller {
     }
 }
 
-/// Something that rises, such as the time.
+/// Anything that only rises, such as the time.
 pub type Meter<'a> = &'a dyn Fn() -> u64;
 
 /// An app of any type.
 trait CallAll {
-    /// By how much the meter rises while the requests are answered.
+    /// Returns by how much the meter rises while the requests are answered.
     fn call_all(&self, requests: Vec<Request>, meter: Meter<'_>) -> u64;
 }
 
@@ -91,8 +91,8 @@ where
     }
 }
 
-/// Does with a response what a server does: the request goes back to its pool, the head is written, the body is taken piece
-/// by piece to its end, and then dropped. Some middlewares do part of their work there.
+/// Consumes a response as a server does: returns the request to its pool, writes the head, reads the body to its end
+/// and drops it. Some middlewares do part of their work there.
 async fn use_up<B: MessageBody>(response: Response<B>) {
     let (head, body) = response.into_parts();
     drop(black_box(head));

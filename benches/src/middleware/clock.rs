@@ -1,4 +1,4 @@
-//! The least that a middleware does which measures a latency, and nothing else.
+//! The least that a middleware does to measure a latency.
 
 use std::future::{Future, Ready, ready};
 use std::hint::black_box;
@@ -11,13 +11,13 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forwar
 use pin_project_lite::pin_project;
 use quanta::Clock;
 
-/// Reads the processor's time-stamp counter before and after each call, and makes nothing of it.
+/// Reads the processor's time-stamp counter before and after each call, and drops the readings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadClock(&'static Clock);
 
 impl ReadClock {
     pub(crate) fn new() -> Self {
-        // One for all, so that a call need not count a reference to it.
+        // One for all, so that a call counts no reference to it.
         static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::new);
         Self(&CLOCK)
     }

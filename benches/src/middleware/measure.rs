@@ -1,4 +1,4 @@
-//! What a request takes in each arm, for each shape.
+//! The time of a request in each arm, for each shape.
 
 use std::rc::Rc;
 
@@ -11,19 +11,19 @@ use crate::middleware::{Arm, Caller, Shape};
 use crate::stats::Spread;
 use crate::unit::Unit;
 
-/// A round is cut into slices, in each of which every arm has a turn, and an arm's time is the median of them. What is
-/// looked for is a few per cent of what is measured: slow phases of the machine, which last for milliseconds, have to meet
-/// all arms alike.
+/// Slices of a round. Every arm has a turn in each slice, and an arm's time is the median of its slices. The
+/// differences are a few per cent of the measured times, so slow phases of the machine, which last for milliseconds,
+/// must hit all arms alike.
 const SLICES: usize = 10;
 
-/// The calls of a slice, and those before them that warm up what the other arms have thrown out of the caches.
+/// Calls of a slice, and calls before it to warm the caches up after the other arms.
 const CALLS: usize = 256;
 const WARM_UP: usize = 64;
 
 /// Measures each arm with each shape of requests.
 pub fn measure(rounds: usize) -> Vec<Measured> {
     let system = Rc::new(System::new());
-    // Shared by the shapes: a service has routes of all of them.
+    // Shared by the shapes, since a service has routes of all shapes.
     let mut callers = Arm::ALL.map(|arm| Caller::new(arm, &system));
     Shape::ALL.into_iter().flat_map(|shape| measure_shape(&mut callers, shape, rounds)).collect()
 }
@@ -48,7 +48,7 @@ fn measure_shape(
     })
 }
 
-/// How middlewares compare: what each adds to the bare app, by what ours adds.
+/// Compares the time that each middleware adds to the bare app with that of ours.
 pub fn comparison() -> Comparison {
     let requirements = Shape::ALL.into_iter().flat_map(|shape| {
         let ratio = |what: &str, over, under, required| {

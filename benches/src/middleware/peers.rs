@@ -1,4 +1,4 @@
-//! The peers' middlewares, each set up as its docs advise. Nobody reads their metrics, nor ours.
+//! The peers' middlewares, each set up as its docs advise. The bench reads no metrics, neither theirs nor ours.
 
 use std::sync::Once;
 
@@ -7,8 +7,8 @@ use opentelemetry::global;
 use opentelemetry_instrumentation_actix_web::RequestMetrics;
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
 
-/// With requests that match nothing under one label, as its docs advise for services that strangers reach: else every path
-/// that is made up would be a series of its own.
+/// Counts all unmatched requests under one label, as its docs advise for public services: otherwise each invented path
+/// would be a series.
 pub(crate) fn actix_web_prom() -> PrometheusMetrics {
     PrometheusMetricsBuilder::new("bench")
         .endpoint("/metrics")
@@ -17,7 +17,8 @@ pub(crate) fn actix_web_prom() -> PrometheusMetrics {
         .expect("the names are valid, and the registry is new")
 }
 
-/// On a meter provider for the whole process. Its reader collects when it is asked to, and it is not: the cheapest there is.
+/// Uses a meter provider for the whole process. Its reader collects on request and gets none, which is the cheapest
+/// setup.
 pub(crate) fn opentelemetry() -> RequestMetrics {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {

@@ -7,16 +7,16 @@ use actix_web::http::{StatusCode, header};
 use actix_web::test::TestRequest;
 use fastrand::Rng;
 
-/// Which kind of route a request takes.
+/// The kind of a request's route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// `/health`.
     Static,
     /// `/items/{id}`.
     Dynamic,
-    /// `/api/v1/orders/{id}/lines/{line}`, in scopes within scopes.
+    /// `/api/v1/orders/{id}/lines/{line}`, in nested scopes.
     Nested,
-    /// None: the answer is 404.
+    /// No route: the answer is 404.
     Unmatched,
 }
 
@@ -24,7 +24,7 @@ impl Shape {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Static, Self::Dynamic, Self::Nested, Self::Unmatched];
 
-    /// What it is called in tables, in JSON and by criterion.
+    /// Its name in tables, in JSON and in criterion.
     pub fn name(self) -> &'static str {
         match self {
             Self::Static => "static",
@@ -42,7 +42,7 @@ impl Shape {
         }
     }
 
-    /// A request as a client on this machine would send it. Its ids are likely those of no other.
+    /// Makes a request as a local client would send it, with random ids.
     pub(crate) fn request(self, random: &mut Rng) -> Request {
         let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
         TestRequest::with_uri(&self.path(random))

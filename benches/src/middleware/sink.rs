@@ -1,16 +1,16 @@
-//! Where exporters send to: somebody on this machine who takes everything.
+//! A local destination of exporters that accepts everything.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-/// Starts a thread that answers every POST with success, one connection after the other; it ends with the process.
+/// Starts a thread that answers every POST with success, one connection after the other, until the process ends.
 pub(crate) fn start() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let addr = listener.local_addr().expect("a bound listener has an address");
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            // Whoever hangs up in the middle has nothing to be told.
+            // A client that hangs up needs no answer.
             thread::spawn(move || serve(stream));
         }
     });

@@ -1,4 +1,4 @@
-//! `fast-telemetry`: sharded by thread, with handles resolved beforehand, which its docs prefer for hot paths.
+//! `fast-telemetry`: sharded by thread, with handles resolved in advance, as its docs advise for hot paths.
 
 use std::thread::available_parallelism;
 
@@ -16,7 +16,7 @@ struct Cached {
     latencies: Vec<DynamicHistogramSeries>,
 }
 
-/// With its buckets for latencies, which are in microseconds.
+/// Uses its buckets for latencies, which are in microseconds.
 pub(crate) fn fast_telemetry(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
     let shards = available_parallelism().map_or(1, Into::into);
     let calls = DynamicCounter::new(shards);

@@ -1,4 +1,4 @@
-//! `hdrhistogram`, with our range, and our precision if nothing else is said.
+//! `hdrhistogram`, with our range, and with our precision by default.
 
 use hdrhistogram::Histogram;
 use hdrhistogram::sync::{Recorder, SyncHistogram};
@@ -8,7 +8,7 @@ use crate::peers::{by_series, series};
 use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
-/// A histogram a route that nobody else can read, and no counts by status.
+/// A histogram for each route, readable only by its thread, without counts by status.
 struct Plain(Vec<Histogram<u64>>);
 
 fn empty(digits: u8) -> Histogram<u64> {
@@ -26,13 +26,13 @@ pub(crate) fn hdrhistogram_of_digits(routes: Routes, threads: usize, digits: u8)
 impl Worker for Plain {
     #[inline(always)]
     fn record(&mut self, event: Event) {
-        // Every event is in range; to unwrap would only make it slower.
+        // Every event is in range, and an unwrap would be slower.
         let _ = self.0[event.route()].record(event.nanos);
     }
 }
 
-/// A recorder of each thread for the histogram of a (route, status), whose length is the count. Nobody asks for what they
-/// recorded, so they never hand it over.
+/// A recorder per thread for the histogram of each (route, status), whose length is the count. The bench never reads,
+/// so the recorders never hand over what they recorded.
 struct Synced(Vec<Recorder<u64>>);
 
 pub(crate) fn hdrhistogram_synced(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {

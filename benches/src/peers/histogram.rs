@@ -1,4 +1,4 @@
-//! `histogram`'s atomic histogram, with our range, and our precision if nothing else is said.
+//! `histogram`'s atomic histogram, with our range, and with our precision by default.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::workload::Routes;
 /// Values below 2^36 ns.
 const MAX_VALUE_POWER: u8 = 36;
 
-/// A histogram of each (route, status), whose sum is the count.
+/// A histogram for each (route, status), whose sum is the count.
 struct Shared(Arc<[AtomicHistogram]>);
 
 pub(crate) fn histogram(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
@@ -30,7 +30,7 @@ pub(crate) fn histogram_of_digits(routes: Routes, threads: usize, digits: u8) ->
 impl Worker for Shared {
     #[inline(always)]
     fn record(&mut self, event: Event) {
-        // Every event is in range; to unwrap would only make it slower.
+        // Every event is in range, and an unwrap would be slower.
         let _ = self.0[series(event)].increment(event.nanos);
     }
 }

@@ -1,4 +1,4 @@
-//! `measured`, whose label sets know every label beforehand: the routes when it starts, the others when it is compiled.
+//! `measured`, whose label sets know every label in advance: the routes at the start, the others at compile time.
 
 use std::sync::Arc;
 
@@ -39,13 +39,13 @@ struct LatencyLabels {
     route: &'static str,
 }
 
-/// With the buckets that `prometheus` has by default; it has none of its own.
+/// Uses the default buckets of `prometheus`, since it has none of its own.
 struct Shared {
     calls: CounterVec<CallSet>,
     latencies: HistogramVec<LatencySet, { prometheus::DEFAULT_BUCKETS.len() }>,
 }
 
-/// Metrics looked up by their labels, each time.
+/// Looks metrics up by their labels each time.
 struct Labels {
     routes: Routes,
     shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! The `metrics` facade, with its Prometheus exporter behind it.
+//! The `metrics` facade with its Prometheus exporter.
 
 use std::sync::OnceLock;
 
@@ -10,11 +10,11 @@ use crate::peers::{by_route, by_series, series};
 use crate::worker::{Worker, each};
 use crate::workload::{METHOD, Routes};
 
-/// One for the whole process, as its docs have it.
+/// One exporter for the whole process, as its docs advise.
 fn exporter() -> &'static PrometheusHandle {
     static EXPORTER: OnceLock<PrometheusHandle> = OnceLock::new();
     EXPORTER
-        .get_or_init(|| PrometheusBuilder::new().install_recorder().expect("nobody else installs a recorder"))
+        .get_or_init(|| PrometheusBuilder::new().install_recorder().expect("no other recorder is installed"))
 }
 
 fn calls(route: &'static str, status: &'static str) -> Counter {
@@ -25,7 +25,7 @@ fn latencies(route: &'static str) -> Histogram {
     histogram!("http_request_duration_seconds", "method" => METHOD, "route" => route)
 }
 
-/// Handles made beforehand. A clone of a handle is the same metric.
+/// Handles made in advance. A clone of a handle is the same metric.
 #[derive(Clone)]
 struct Cached {
     exporter: &'static PrometheusHandle,
@@ -34,7 +34,7 @@ struct Cached {
 }
 
 pub(crate) fn metrics_cached(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
-    // Before the handles: without a recorder, they do nothing.
+    // Before the handles, which do nothing without a recorder.
     let exporter = exporter();
     let shared = Cached { exporter, calls: by_series(routes, calls), latencies: by_route(routes, latencies) };
     each(threads, || shared.clone())
@@ -53,7 +53,7 @@ impl Worker for Cached {
     }
 }
 
-/// Metrics looked up by their labels, each time.
+/// Looks metrics up by their labels each time.
 struct Labels {
     exporter: &'static PrometheusHandle,
     routes: Routes,

@@ -7,7 +7,7 @@ use crate::peers::{by_route, by_series, series, series_count};
 use crate::worker::{Worker, each};
 use crate::workload::Routes;
 
-/// Plain metrics. Its docs have them in statics: they live as long here, and there are as many as routes. `#[metric]` would
+/// Plain metrics. Its docs put them into statics; these also live until the end, one set per route. `#[metric]` would
 /// register them for readers, which changes nothing for a writer.
 #[derive(Clone, Copy)]
 struct Plain {
@@ -31,7 +31,7 @@ impl Worker for Plain {
     }
 }
 
-/// The groups for high throughput, sharded by thread.
+/// Its groups for high throughput, sharded by thread.
 #[derive(Clone, Copy)]
 struct Sharded {
     calls: &'static ShardedCounterGroup,

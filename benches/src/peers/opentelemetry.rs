@@ -1,4 +1,4 @@
-//! `opentelemetry_sdk`, named and bucketed as its HTTP semantic conventions have it.
+//! `opentelemetry_sdk`, with the names and buckets of its HTTP semantic conventions.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter, MeterProvider};
@@ -12,7 +12,7 @@ use crate::workload::{METHOD, Routes};
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration>
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// With a reader that collects when it is asked to, and it is not: the cheapest there is.
+/// Uses a reader that collects on request and gets none, which is the cheapest setup.
 fn provider() -> SdkMeterProvider {
     SdkMeterProvider::builder().with_reader(ManualReader::builder().build()).build()
 }
@@ -35,13 +35,13 @@ fn call_labels(route: &'static str, status: &'static str) -> [KeyValue; 3] {
     [method, route, KeyValue::new("http.response.status_code", status)]
 }
 
-/// Instruments given the attributes each time.
+/// Passes the attributes to the instruments each time.
 #[derive(Clone)]
 struct Labels {
     routes: Routes,
     calls: Counter<u64>,
     latencies: Histogram<f64>,
-    /// Without it, instruments do nothing.
+    /// Kept alive, since instruments do nothing without it.
     _provider: SdkMeterProvider,
 }
 
@@ -61,12 +61,12 @@ impl Worker for Labels {
     }
 }
 
-/// Instruments bound to the attributes beforehand. A clone of one is the same series.
+/// Instruments bound to the attributes in advance. A clone of one is the same series.
 #[derive(Clone)]
 struct Bound {
     calls: Vec<BoundCounter<u64>>,
     latencies: Vec<BoundHistogram<f64>>,
-    /// Without it, instruments do nothing.
+    /// Kept alive, since instruments do nothing without it.
     _provider: SdkMeterProvider,
 }
 

@@ -1,4 +1,5 @@
-//! `prometheus`, with its default buckets, of which the first takes nearly every event: the shortest search there is.
+//! `prometheus`, with its default buckets. The first one takes nearly every event, which makes the search as short as
+//! can be.
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
@@ -17,7 +18,7 @@ fn latencies() -> HistogramVec {
     HistogramVec::new(opts, &["method", "route"]).expect("valid names")
 }
 
-/// A registry that has all series, each of them counted once.
+/// A registry with all series, each counted once.
 pub(crate) fn prometheus_registry(routes: Routes) -> Registry {
     let registry = Registry::new();
     let (calls, latencies) = (calls(), latencies());
@@ -28,7 +29,7 @@ pub(crate) fn prometheus_registry(routes: Routes) -> Registry {
     registry
 }
 
-/// Children resolved beforehand. A clone of a child is the same child.
+/// Children resolved in advance. A clone of a child is the same child.
 #[derive(Clone)]
 struct Cached {
     calls: Vec<IntCounter>,
@@ -52,7 +53,7 @@ impl Worker for Cached {
     }
 }
 
-/// Children looked up by their labels, each time.
+/// Looks children up by their labels each time.
 #[derive(Clone)]
 struct Labels {
     routes: Routes,

@@ -1,4 +1,4 @@
-//! `prometheus-client`. To register the families for readers would change nothing for a writer.
+//! `prometheus-client`. Its families are not registered for readers, which makes no difference to a writer.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -21,7 +21,7 @@ struct LatencyLabels {
     route: &'static str,
 }
 
-/// Metrics looked up by their labels, each time. A clone of a family is the same family.
+/// Looks metrics up by their labels each time. A clone of a family is the same family.
 #[derive(Clone)]
 struct Labels {
     routes: Routes,
@@ -29,7 +29,7 @@ struct Labels {
     latencies: Family<LatencyLabels, Histogram>,
 }
 
-/// It has no buckets of its own; these are what `prometheus` has by default.
+/// The default buckets of `prometheus`, since it has none of its own.
 fn latency() -> Histogram {
     Histogram::new(prometheus::DEFAULT_BUCKETS.iter().copied())
 }

@@ -1,4 +1,4 @@
-//! What a reader that looks 100 times a second takes a thread that records without a pause.
+//! How much a reader that polls 100 times a second slows down a thread that records without a pause.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,24 +14,24 @@ use crate::stats::Spread;
 use crate::unit::Unit;
 use crate::worker::Worker;
 
-/// 100 times a second.
+/// The time between two readings: 100 a second.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long a writer runs: for two readings.
+/// How long a writer runs: long enough for two readings.
 const RUN: Duration = INTERVAL.saturating_mul(2);
 
-/// A round is cut into slices, in each of which every arm has a turn, and an arm's time is the median of them: slow phases of
-/// the machine have to meet all arms alike.
+/// Slices of a round. Every arm has a turn in each slice, and an arm's time is the median of its slices: slow phases of
+/// the machine must hit all arms alike.
 const SLICES: usize = 5;
 
 const POLLED: &str = "polled";
-/// The machine's part: a reader that is as busy, with figures that the writer never touches.
+/// The machine's share: a reader that is equally busy, with figures that the writer never touches.
 const ANOTHER_POLLED: &str = "another registry polled";
 const ARMS: [&str; 3] = [ALONE, POLLED, ANOTHER_POLLED];
 
 const SETTING: Setting = Setting::Service(Size::TYPICAL);
 
-/// Measures the writer by itself, while it is read, and while something else is.
+/// Measures the writer alone, while it is polled, and while another registry is polled.
 pub fn measure(rounds: usize) -> Vec<Measured> {
     let (mut service, mut another) = (Service::warm(Size::TYPICAL), Service::warm(Size::TYPICAL));
     let workload = Workload::many_routes();
@@ -55,7 +55,7 @@ pub fn measure(rounds: usize) -> Vec<Measured> {
     ARMS.into_iter().zip(slices).map(measured).collect()
 }
 
-/// Nanoseconds per event of a thread that records for as long as a run takes, on the first processor.
+/// Returns the nanoseconds per event of a thread that records for the length of a run, on the first processor.
 fn write(writer: &mut Owned, workload: &Workload) -> f64 {
     thread::scope(|scope| {
         let writing = scope.spawn(|| {
@@ -82,7 +82,7 @@ fn write_polled(writer: &mut Owned, workload: &Workload, mut read: impl FnMut() 
         scope.spawn(move || {
             stay_on(1);
             let mut next = Instant::now();
-            // ORDERING: Relaxed; it ends the thread and hands over nothing.
+            // ORDERING: Relaxed; it ends the thread and publishes no data.
             while !done.load(Ordering::Relaxed) {
                 read();
                 next += INTERVAL;
@@ -96,13 +96,13 @@ fn write_polled(writer: &mut Owned, workload: &Workload, mut read: impl FnMut() 
     })
 }
 
-/// Keeps the thread to a processor, if there is such a one.
+/// Pins the thread to a processor, if that processor exists.
 fn stay_on(processor: usize) {
     let processors = core_affinity::get_core_ids().unwrap_or_default();
     processors.get(processor).copied().map(core_affinity::set_for_current);
 }
 
-/// How the writers compare: the time of each by that of the one which nobody reads.
+/// Compares each writer's time with that of the writer alone.
 pub fn comparison() -> Comparison {
     Comparison {
         kind: "a writer that is read",

@@ -7,16 +7,17 @@ use crate::options::Options;
 /// Has the figures written to the Redis that the options name, if they name one.
 #[cfg(feature = "redis")]
 pub(crate) fn join(builder: Builder, options: &Options) -> Result<Builder, Box<dyn std::error::Error>> {
-    use metrics_actix::fleet::Settings;
+    use metrics_actix::fleet::FleetSettings;
     let Some(redis) = &options.redis else { return Ok(builder) };
-    let mut settings = Settings::new(redis)?.version(env!("CARGO_PKG_VERSION"));
-    if let Some(instance) = &options.instance {
-        settings = settings.instance(instance);
-    }
+    let mut settings = FleetSettings::new(redis)?;
     if let Some(interval) = options.interval {
         settings = settings.interval(interval);
     }
-    Ok(builder.fleet(settings))
+    let mut builder = builder.version(env!("CARGO_PKG_VERSION")).fleet(settings);
+    if let Some(instance) = &options.instance {
+        builder = builder.instance(instance);
+    }
+    Ok(builder)
 }
 
 #[cfg(not(feature = "redis"))]

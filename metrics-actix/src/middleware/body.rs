@@ -1,4 +1,4 @@
-//! The response's body: passed on untouched, watched until it ends.
+//! The body of a response: passed on unchanged, watched until it ends.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use metrics_core::{Consumer, EndpointId, Outcome, Start};
+use metrics_monitor::policy::capture::Captured;
 use pin_project_lite::pin_project;
 
-use crate::notable::Noted;
 use crate::worker::AppWorker;
 
 pin_project! {
-    /// The body of a measured response. Not boxed; has the size of the body inside, and gives out its bytes as they are.
+    /// The body of a measured response. Not boxed; has the length of the inner body and passes its bytes on unchanged.
     #[derive(Debug)]
     pub struct MeasuredBody<B> {
         #[pin]
@@ -40,15 +40,15 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
         let next = ready!(this.body.poll_next(cx));
         match &next {
             Some(Ok(bytes)) => {
-                // Ends with its last byte: nobody has to ask whether there is more.
+                // Ends with its last byte, even if it is not polled again.
                 if let Some(watch) = this.watch.as_mut()
-                    && watch.gave(bytes.len())
+                    && watch.passed(bytes.len())
                 {
                     complete(this.watch);
                 }
             }
             Some(Err(_)) => *this.watch = None,
-            // One that promised more than it gave is no whole one: the server breaks the connection off.
+            // Shorter than announced: the server breaks the connection off.
             None if this.watch.as_ref().is_some_and(|watch| watch.sized) => *this.watch = None,
             None => complete(this.watch),
         }
@@ -60,7 +60,7 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
         match body.try_into_bytes() {
             Ok(bytes) => {
                 if let Some(watch) = &mut watch {
-                    watch.gave(bytes.len());
+                    watch.passed(bytes.len());
                 }
                 complete(&mut watch);
                 Ok(bytes)
@@ -70,7 +70,7 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
     }
 }
 
-/// Ends the watch of a body that gave out all it had.
+/// Ends the watch of a complete body.
 #[inline]
 fn complete(watch: &mut Option<Watch>) {
     if let Some(mut watch) = watch.take() {
@@ -78,7 +78,7 @@ fn complete(watch: &mut Option<Watch>) {
     }
 }
 
-/// A response whose body is not through yet. Counts what there is to count when dropped, which happens exactly once.
+/// Watches a body that is still being sent. It counts when it is dropped, which happens exactly once.
 #[derive(Debug)]
 pub(crate) struct Watch {
     worker: Rc<AppWorker>,
@@ -87,7 +87,7 @@ pub(crate) struct Watch {
     end: End,
     /// Whether the head of the response announced how long the body is.
     sized: bool,
-    /// Of a body of known size, the bytes that it has not given out yet; of another one, those that it has.
+    /// Of a body of known length, the bytes that are left; of any other, the bytes so far.
     bytes: u64,
     broken: bool,
 }
@@ -99,15 +99,15 @@ pub(crate) enum End {
     Recorded,
     /// The request is recorded now.
     ///
-    /// It has a trace only if it failed, was slow before its body began, or was drawn by lot, so that no other request pays for
-    /// one; in a box, since the watch is moved around with the response.
-    Record { start: Option<Start>, consumer: Option<Consumer>, noted: Option<Box<Noted>> },
-    /// It was open for as long as both sides liked: however it ends, that is its end.
+    /// Captured only if it failed, was slow before its body began, or was sampled, so that no other request pays for it; in a
+    /// box, because the watch moves around with the response.
+    Record { start: Option<Start>, consumer: Option<Consumer>, captured: Option<Box<Captured>> },
+    /// It is open for as long as both sides like: however it ends, that is its end.
     Stream,
 }
 
 impl Watch {
-    /// `size` is what the head announced, if it did.
+    /// `size` is the length that the head announced, if it did.
     pub(crate) fn new(
         worker: Rc<AppWorker>,
         endpoint: EndpointId,
@@ -119,24 +119,24 @@ impl Watch {
         Self { worker, endpoint, outcome, end, sized, bytes, broken: true }
     }
 
-    /// Records the request. Out of line, since by default the head has done so.
+    /// Records the request. Out of line, because by default that was done with the head.
     #[inline(never)]
     fn record(&mut self) {
         let (recorder, endpoint, outcome) = (self.worker.recorder(), self.endpoint, self.outcome);
-        if let End::Record { start, consumer, noted } = &mut self.end
+        if let End::Record { start, consumer, captured } = &mut self.end
             && let Some(start) = start.take()
         {
             let nanos = recorder.finish(start, endpoint, outcome);
-            if noted.is_some() || nanos >= self.worker.shared().notable_nanos {
-                self.worker.note_body(endpoint, outcome, nanos, noted.as_deref().copied());
+            if captured.is_some() || self.worker.captures(nanos) {
+                self.worker.capture_body(endpoint, outcome, nanos, captured.as_deref().copied());
             }
             self.worker.count_consumer(*consumer, outcome, nanos);
         }
     }
 
-    /// Counts bytes that were given out, and says whether they were the last ones.
+    /// Counts bytes that were passed on. Returns whether they were the last ones.
     #[inline]
-    fn gave(&mut self, bytes: usize) -> bool {
+    fn passed(&mut self, bytes: usize) -> bool {
         if self.sized {
             self.bytes = self.bytes.saturating_sub(bytes as u64);
             return self.bytes == 0;
@@ -159,7 +159,7 @@ impl Drop for Watch {
         if !self.sized {
             recorder.add_bytes(endpoint, outcome, 0, self.bytes);
         }
-        // It failed, it panicked, or nobody wants the rest of it.
+        // It failed, it panicked, or the client is gone.
         if self.broken && !matches!(self.end, End::Stream) {
             recorder.count_truncated(endpoint, outcome);
         }

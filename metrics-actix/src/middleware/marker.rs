@@ -1,9 +1,9 @@
-//! The marker: says where a request is while it is under way, and where it was when it ends without a response.
+//! The marker: counts a request under its route while it is under way, and notes the route for a request without a response.
 //!
-//! The middleware is the outermost, so it learns the route with the response only. A marker is wrapped around a resource,
-//! where the route is known. Where a request was, the marker notes with the worker when it ends there; the middleware's
-//! guard, which ends later, finds the note if there is no response to ask. Which request it is about, the middleware says
-//! to the worker for as long as it calls or polls what is inside of it.
+//! The middleware is the outermost, so it learns the route only from the response. A marker wraps a resource, where the
+//! route is known. When a request ends there, the marker notes its route with the worker. The middleware's guard ends
+//! later, and reads the note if there is no response. Which request the note is about, the middleware tells the worker
+//! while it calls or polls the code inside.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -16,9 +16,10 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::StatusCode;
 use pin_project_lite::pin_project;
 
-use crate::builder::Shared;
-use crate::method::MethodLabel;
-use crate::worker::{AppWorker, Endpoint, RequestId};
+use crate::request::method::MethodLabel;
+use crate::routes::Endpoint;
+use crate::shared::Shared;
+use crate::worker::{AppWorker, RequestId};
 
 /// Marks a resource, so that requests are counted there while they are under way. Made by
 /// [`Metrics::route_marker`](crate::Metrics::route_marker), for [`Resource::wrap`](actix_web::Resource::wrap).
@@ -39,29 +40,29 @@ where
 {
     type Response = ServiceResponse<B>;
     type Error = Error;
-    type Transform = MarkedService<S>;
+    type Transform = MarkerService<S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, Self::InitError>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(MarkedService { service, worker: AppWorker::new(Arc::clone(&self.shared)) }))
+        ready(Ok(MarkerService { service, worker: AppWorker::new(Arc::clone(&self.shared)) }))
     }
 }
 
-/// A service that is marked.
+/// A marked service.
 #[derive(Debug)]
-pub struct MarkedService<S> {
+pub struct MarkerService<S> {
     service: S,
     worker: Rc<AppWorker>,
 }
 
-impl<S, B> Service<ServiceRequest> for MarkedService<S>
+impl<S, B> Service<ServiceRequest> for MarkerService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
     type Response = ServiceResponse<B>;
     type Error = Error;
-    type Future = Marked<S::Future>;
+    type Future = MarkerFuture<S::Future>;
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.service.poll_ready(cx)
@@ -69,7 +70,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let mark = Mark::begin(&self.worker, &request);
-        Marked { call: self.service.call(request), mark }
+        MarkerFuture { call: self.service.call(request), mark }
     }
 }
 
@@ -77,14 +78,14 @@ pin_project! {
     /// A call that is under way at a marked service.
     #[must_use = "futures do nothing unless polled"]
     #[derive(Debug)]
-    pub struct Marked<F> {
+    pub struct MarkerFuture<F> {
         #[pin]
         call: F,
         mark: Mark,
     }
 }
 
-impl<F, B> Future for Marked<F>
+impl<F, B> Future for MarkerFuture<F>
 where
     F: Future<Output = Result<ServiceResponse<B>, Error>>,
 {
@@ -102,7 +103,7 @@ where
 #[derive(Debug)]
 struct Mark {
     worker: Rc<AppWorker>,
-    /// `None` where there is no middleware around.
+    /// `None` without a middleware around it.
     request: Option<RequestId>,
     /// `None` once it has ended.
     endpoint: Option<Endpoint>,
@@ -111,7 +112,7 @@ struct Mark {
 impl Mark {
     fn begin(worker: &Rc<AppWorker>, request: &ServiceRequest) -> Self {
         let method = MethodLabel::of(request.method());
-        // Not the status of a 404, for which the route is looked up the long way.
+        // Not 404, for which the route would be looked up the slow way.
         let endpoint = worker.endpoint(method, request.request(), StatusCode::OK);
         if let Endpoint::Counted(endpoint) = endpoint {
             worker.recorder().enter(endpoint);

@@ -1,4 +1,4 @@
-//! The middleware: what counts a request exactly once, however it ends.
+//! Counts each request exactly once, however it ends.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -11,12 +11,14 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::{StatusCode, header};
 use metrics_core::{Consumer, Outcome, Start};
+use metrics_monitor::policy::Until;
 use pin_project_lite::pin_project;
 
-use crate::body::{End, MeasuredBody, Watch};
-use crate::builder::{Shared, Until};
-use crate::method::MethodLabel;
-use crate::worker::{AppWorker, Current, Endpoint, RequestId};
+use super::body::{End, MeasuredBody, Watch};
+use crate::request::method::MethodLabel;
+use crate::routes::Endpoint;
+use crate::shared::Shared;
+use crate::worker::{AppWorker, Current, RequestId};
 
 /// Records every request. Made by [`Metrics::middleware`](crate::Metrics::middleware), for
 /// [`App::wrap`](actix_web::App::wrap).
@@ -61,35 +63,35 @@ where
 {
     type Response = ServiceResponse<MeasuredBody<B>>;
     type Error = Error;
-    type Future = Recorded<S::Future>;
+    type Future = MiddlewareFuture<S::Future>;
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.service.poll_ready(cx)
     }
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        // Before the inner call, so that what it does at once, panic included, is measured, too.
+        // Before the inner call, so that its synchronous part is measured, too, and a panic in it.
         let mut under_way = Request::begin(&self.worker, &request);
         let current = under_way.enter();
         let call = self.service.call(request);
         drop(current);
         under_way.leave();
-        Recorded { call, under_way }
+        MiddlewareFuture { call, under_way }
     }
 }
 
 pin_project! {
-    /// A call that is recorded when it ends, or when it is dropped before.
+    /// A call that is recorded when it ends, or when it is dropped before that.
     #[must_use = "futures do nothing unless polled"]
     #[derive(Debug)]
-    pub struct Recorded<F> {
+    pub struct MiddlewareFuture<F> {
         #[pin]
         call: F,
         under_way: Request,
     }
 }
 
-impl<F, B> Future for Recorded<F>
+impl<F, B> Future for MiddlewareFuture<F>
 where
     F: Future<Output = Result<ServiceResponse<B>, Error>>,
     B: MessageBody,
@@ -101,14 +103,14 @@ where
         let current = this.under_way.enter();
         let polled = this.call.poll(cx);
         drop(current);
-        // Only then: what follows runs hooks of the application, which can panic, too.
+        // Only if pending: what follows runs hooks of the application, whose panics are panics of the request, too.
         if polled.is_pending() {
             this.under_way.leave();
         }
         Poll::Ready(match ready!(polled) {
             Ok(response) => {
                 let watch = this.under_way.end_with_response(&response);
-                // As `map_body`, with 60 instructions less: a response is large, and this moves it once less.
+                // As `map_body`, with 60 fewer instructions: a response is large, and this moves it once less.
                 let (request, response) = response.into_parts();
                 let (head, body) = response.into_parts();
                 Ok(ServiceResponse::new(request, head.set_body(MeasuredBody::new(body, watch))))
@@ -128,16 +130,16 @@ struct Request {
     open: Option<Open>,
     method: MethodLabel,
     id: RequestId,
-    /// Whether what is inside of the middleware runs now. If the request is dropped meanwhile, that has panicked.
+    /// Whether the code inside the middleware is running. If the request is dropped meanwhile, that code has panicked.
     ///
-    /// Not `std::thread::panicking`: whoever catches a panic may drop the request later, and a panic of one request can
-    /// drop others.
+    /// Not the standard library's `panicking`: whoever catches a panic may drop the request later, and a panic of one
+    /// request can drop others.
     inside: bool,
-    /// Of the body, as the head announced it.
+    /// The length of the request's body, as the head announced it.
     bytes: u64,
 }
 
-/// What ends with a request.
+/// The part of a request that exists until it has ended.
 #[derive(Debug)]
 struct Open {
     worker: Rc<AppWorker>,
@@ -156,8 +158,8 @@ impl Request {
         }
     }
 
-    /// What is inside of the middleware runs now, until [`Request::leave`]. The request is the worker's current one for as
-    /// long as what is given back lives.
+    /// The code inside the middleware runs from now until [`Request::leave`]. The request is the worker's current one until
+    /// the returned guard is dropped.
     #[inline(always)]
     fn enter(&mut self) -> Option<Current<'_>> {
         self.inside = true;
@@ -169,20 +171,22 @@ impl Request {
         self.inside = false;
     }
 
-    /// Gives the watch that the body needs, if it has anything to give out.
+    /// Returns the watch that the body needs, if it has any bytes.
     fn end_with_response<B: MessageBody>(&mut self, response: &ServiceResponse<B>) -> Option<Watch> {
         let status = response.status();
         let outcome = Outcome::from(status.as_u16());
         let worker = &self.open.as_ref()?.worker;
         let endpoint = match worker.endpoint(self.method, response.request(), status) {
-            Endpoint::Counted(endpoint) if !worker.shared().exclusions.has_status(status) => endpoint,
+            Endpoint::Counted(endpoint) if !worker.policy().exclusions.has_status(status.as_u16()) => {
+                endpoint
+            }
             _ => {
                 worker.take_note(self.id);
                 self.open.take()?.discard();
                 return None;
             }
         };
-        // From here to where the request is taken out, the service's own code runs; the request is still open.
+        // The service's own code runs from here until the request is taken out, so the request is still open.
         let error = outcome.is_error().then(|| response.response().error());
         let message = error.map(|error| worker.error_message(error));
         let consumer = worker.consumer(response.request(), status);
@@ -192,20 +196,21 @@ impl Request {
         let Open { worker, start } = self.open.take()?;
         let recorder = worker.recorder();
         let size = if let Body::Watched(size) = body { size } else { None };
-        let at_body_end = matches!(body, Body::Watched(_)) && worker.shared().measure == Until::BodyEnd;
+        let at_body_end = matches!(body, Body::Watched(_)) && worker.policy().measure == Until::BodyEnd;
         let end = if at_body_end {
             recorder.add_bytes(endpoint, outcome, self.bytes, size.unwrap_or(0));
             let elapsed = recorder.elapsed(&start);
-            let noted = if message.is_some() || elapsed.as_nanos() >= worker.shared().notable_nanos.into() {
-                worker.note_head(endpoint, outcome, elapsed, message.as_deref(), response.request())
+            let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+            let captured = if message.is_some() || worker.captures(nanos) {
+                worker.capture_head(endpoint, outcome, elapsed, message.as_deref(), response.request())
             } else {
                 None
             };
-            End::Record { start: Some(start), consumer, noted }
+            End::Record { start: Some(start), consumer, captured }
         } else {
             let nanos = recorder.finish_with_bytes(start, endpoint, outcome, self.bytes, size.unwrap_or(0));
-            if message.is_some() || nanos >= worker.shared().notable_nanos {
-                worker.note(endpoint, outcome, nanos, message.as_deref(), Some(response.request()));
+            if message.is_some() || worker.captures(nanos) {
+                worker.capture(endpoint, outcome, nanos, message.as_deref(), Some(response.request()));
             }
             worker.count_consumer(consumer, outcome, nanos);
             match body {
@@ -220,14 +225,14 @@ impl Request {
         Some(Watch::new(worker, endpoint, outcome, end, size))
     }
 
-    /// An inner middleware gave up the request. What it had matched went with it, unless a marker left word.
+    /// An inner middleware returned an error. The route is lost with the request, unless a marker noted it.
     fn end_with_error(&mut self, error: &Error) {
         let Some(Open { worker, .. }) = &self.open else { return };
-        // The service's own code; while it runs, the request is still open.
+        // This runs the service's own code, so the request is still open.
         let status = error.as_response_error().status_code();
         let outcome = Outcome::from(status.as_u16());
         let message = outcome.is_error().then(|| worker.error_message(Some(error)));
-        if worker.shared().exclusions.has_status(status) {
+        if worker.policy().exclusions.has_status(status.as_u16()) {
             worker.take_note(self.id);
             if let Some(open) = self.open.take() {
                 open.discard();
@@ -239,7 +244,7 @@ impl Request {
         self.end_unanswered(outcome, consumer, message.as_deref());
     }
 
-    /// Ends a request that has no response to tell what it matched.
+    /// Ends a request without a response, from which its route could be read.
     fn end_unanswered(&mut self, outcome: Outcome, consumer: Consumer, message: Option<&str>) {
         let Some(open) = self.open.take() else { return };
         let Open { worker, start } = open;
@@ -247,10 +252,10 @@ impl Request {
             return worker.recorder().discard(start);
         };
         let recorder = worker.recorder();
-        let consumer = worker.shared().consumers.is_some().then_some(consumer);
+        let consumer = worker.counts_consumers().then_some(consumer);
         let nanos = recorder.finish_with_bytes(start, endpoint, outcome, self.bytes, 0);
-        if message.is_some() || nanos >= worker.shared().notable_nanos {
-            worker.note(endpoint, outcome, nanos, message, None);
+        if message.is_some() || worker.captures(nanos) {
+            worker.capture(endpoint, outcome, nanos, message, None);
         }
         worker.count_consumer(consumer, outcome, nanos);
     }
@@ -271,7 +276,7 @@ impl Drop for Request {
 }
 
 impl Open {
-    /// Ends a request that is not to be counted.
+    /// Ends a request that is not counted.
     fn discard(self) {
         self.worker.recorder().discard(self.start);
     }
@@ -281,9 +286,9 @@ impl Open {
 enum Body {
     /// Nothing.
     None,
-    /// A body of this many bytes, if that is known, which the client waits for.
+    /// A body that the client waits for, and its length, if that is known.
     Watched(Option<u64>),
-    /// What stays open for as long as both sides like: an upgraded connection, or server-sent events.
+    /// Stays open for as long as both sides like: an upgraded connection, or server-sent events.
     Stream,
 }
 
@@ -296,7 +301,7 @@ impl Body {
         };
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => Self::Stream,
-            // The server sends none, whatever is given to it.
+            // The server sends no body with these, even if there is one.
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Self::None,
             _ if method == MethodLabel::HEAD => Self::None,
             _ if size.is_none() && is_event_stream(response) => Self::Stream,
@@ -313,7 +318,7 @@ fn is_event_stream<B>(response: &ServiceResponse<B>) -> bool {
         .is_some_and(|value| value.eq_ignore_ascii_case(name))
 }
 
-/// The longest body that is believed to be on its way: 1 TiB. Anybody can announce more.
+/// The longest announced body that is believed: 1 TiB. Clients can announce anything.
 const MAX_ANNOUNCED_BYTES: u64 = 1 << 40;
 
 fn announced_bytes(request: &ServiceRequest) -> u64 {

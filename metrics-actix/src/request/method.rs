@@ -1,8 +1,8 @@
-//! Request methods as labels, from a fixed set: clients can send any.
+//! Request methods as labels, from a fixed set, because clients can send any method.
 
 use actix_web::http::Method;
 
-/// How many labels there are.
+/// The number of labels.
 pub(crate) const LABELS: usize = 10;
 
 const NAMES: [&str; LABELS] =
@@ -15,7 +15,7 @@ pub(crate) struct MethodLabel(u8);
 impl MethodLabel {
     pub(crate) const HEAD: Self = Self(4);
 
-    /// Whether a body is part of what the method means; nobody looks for one otherwise.
+    /// Whether the method may come with a body. For others, none is looked for.
     pub(crate) fn may_have_body(self) -> bool {
         const GET: MethodLabel = MethodLabel(0);
         self != GET && self != Self::HEAD
@@ -36,7 +36,7 @@ impl MethodLabel {
         })
     }
 
-    /// Its place among all labels, below [`LABELS`].
+    /// Its position among all labels, below [`LABELS`].
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }

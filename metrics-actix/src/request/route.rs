@@ -1,41 +1,55 @@
-//! Which route a request took: actix-web's answer, without its cost.
+//! The route that a request took: actix-web's answer, without its cost.
 //!
-//! [`HttpRequest::match_pattern`] gives the template, but walks the tree of resources and allocates each time. What the
-//! router leaves behind for free is `match_info`: the path, and where in it the captured parts are. The path without the
-//! captured parts, and with their names, is the route's *skeleton*: `/items/` + *id* for `/items/7`. A thread remembers
-//! which endpoint a skeleton belongs to, once `match_pattern` named the same literal parts and the same names.
+//! [`HttpRequest::match_pattern`] returns the template, but walks the tree of resources and allocates each time. For free,
+//! the router leaves `match_info`: the path, and the positions of its captured parts. The path with each captured part
+//! replaced by its name is the route's *skeleton*: `/items/` + *id* for `/items/7`. A thread remembers the endpoint of a
+//! skeleton once `match_pattern` returned the same literal parts and the same names.
 //!
-//! A skeleton tells neither guards nor regular expressions, but they matter only where two templates have one skeleton:
-//! `/x/{p}` and `/x/{p}*`. So the tail is looked up only where it holds a slash, and `/x/{p}` only in an app that does not
-//! have the other one.
+//! A skeleton shows neither guards nor regular expressions, but they matter only where two templates have the same
+//! skeleton: `/x/{p}` and `/x/{p}*`. So a tail is remembered only if it contains a slash, and `/x/{p}` only in an app
+//! without the other one.
 //!
-//! Where the two disagree, nothing is remembered: a path that matched nothing has no captured parts, so its skeleton is
-//! whatever the client sent. Thus clients cannot make the table grow; it holds the templates of the app and no more.
+//! If skeleton and template disagree, nothing is remembered. A path that matched nothing has no captured parts, so its
+//! skeleton is whatever the client sent. Thus clients cannot make the table grow; it is bounded by the templates of the app.
 //!
-//! A skeleton does not tell a resource from a scope that consumed the whole path and answered by its default service. Such
-//! an answer is a 404 nearly always, so a 404 is never looked up: `match_pattern` is asked. A default service that answers
-//! something else is counted under the resource that has the same skeleton, if the app has one; likewise a resource with
-//! several patterns, if one of them is that of another resource, too.
+//! A skeleton does not distinguish a resource from a scope that consumed the whole path and answered by its default service.
+//! Such an answer is nearly always a 404, so a 404 is never looked up by its skeleton. A default service that answers
+//! something else is counted under the resource with the same skeleton, if the app has one. So is a resource with several
+//! patterns, if another resource has one of them, too.
 
 use actix_web::HttpRequest;
 use actix_web::dev::{Path, Url};
 
-/// The route of requests that matched nothing, or of which nobody knows what they matched.
+/// The route of requests that matched nothing, or whose route is unknown.
 pub(crate) const UNMATCHED: &str = "_unmatched";
 
-/// Stands before and after a captured part's name, and once more behind the last one if its value has a slash. No byte of UTF-8, so no path that a client sends can contain it.
+/// Stands before and after a captured part's name, and once more after the last one if its value has a slash. Not a byte of
+/// UTF-8, so no path can contain it.
 const MARK: u8 = 0xff;
 
-/// The longest skeleton that is looked up, in bytes. No service has longer routes; clients send longer paths.
+/// The longest skeleton that is looked up, in bytes. Routes are shorter; paths of clients may be longer.
 const MAX_SKELETON: usize = 1_024;
 
-/// The template that a request matched, without regular expressions; `None` if it matched nothing. Right only after
-/// routing, since guards decide, too.
+/// Begins the names of the resources that are the monitor's own endpoints.
+const OWN: &str = "metrics-actix:";
+
+/// The name that marks the resource at a path as one of the monitor's own endpoints, so that its calls are not counted.
+pub(crate) fn own_name(path: &str) -> String {
+    format!("{OWN}{path}")
+}
+
+/// Whether a request matched a resource with such a name.
+pub(crate) fn is_own(request: &HttpRequest) -> bool {
+    request.match_name().is_some_and(|name| name.starts_with(OWN))
+}
+
+/// The template that a request matched, without regular expressions; `None` if it matched nothing. Correct only after
+/// routing, because guards decide, too.
 pub(crate) fn matched_template(request: &HttpRequest) -> Option<String> {
     request.match_pattern().as_deref().map(template)
 }
 
-/// The request's skeleton, if there is one: the path itself where nothing was captured, or else written into `buffer`.
+/// The request's skeleton, unless it is too long: the path itself if nothing was captured, or else written into `buffer`.
 #[inline]
 pub(crate) fn skeleton<'a>(request: &'a HttpRequest, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let info = request.match_info();
@@ -46,14 +60,14 @@ pub(crate) fn skeleton<'a>(request: &'a HttpRequest, buffer: &'a mut Vec<u8>) ->
     (path.len() <= MAX_SKELETON).then_some(path)
 }
 
-/// Says whether there is a skeleton.
+/// Writes the skeleton. Returns whether there is one.
 fn write_skeleton(info: &Path<Url>, path: &[u8], skeleton: &mut Vec<u8>) -> bool {
     skeleton.clear();
     let mut literal_from = 0;
     let mut slash = false;
     for (name, value) in info.iter() {
-        // The value is a part of the path, hence its place follows from its address. A value that was put there by
-        // something else than the router is not, and its distance is out of bounds.
+        // The router's values are slices of the path, so their positions follow from their addresses. A value from
+        // elsewhere is no such slice, and its distance is out of bounds.
         let start = (value.as_ptr() as usize).wrapping_sub(path.as_ptr() as usize);
         let Some(literal) = path.get(literal_from..start) else { return false };
         literal_from = start.saturating_add(value.len());
@@ -78,10 +92,10 @@ fn write_skeleton(info: &Path<Url>, path: &[u8], skeleton: &mut Vec<u8>) -> bool
     }
 }
 
-/// Whether a skeleton has the literal parts and the names of a template, in their order.
+/// Whether a skeleton has the literal parts and the names of a template, in the same order.
 ///
-/// What captures the tail of a path has a star behind it, and agrees only if it has captured a slash: where it has not,
-/// `/x/{p}` can be what matched the next time.
+/// A template that captures the tail of a path ends with a star. It agrees only if the tail contains a slash: without one,
+/// `/x/{p}` may match the next time.
 pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
     let (skeleton, mut rest) = match (skeleton.strip_suffix(&[MARK, MARK]), template.strip_suffix("}*")) {
         (Some(head), Some(tail)) => (&skeleton[..head.len() + 1], &template.as_bytes()[..tail.len() + 1]),
@@ -89,7 +103,7 @@ pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
         _ => return false,
     };
     for (i, part) in skeleton.split(|&byte| byte == MARK).enumerate() {
-        // Literal parts and names take turns.
+        // Literal parts and names alternate.
         let (before, after): (&[u8], &[u8]) = if i % 2 == 0 { (b"", b"") } else { (b"{", b"}") };
         let stripped = rest.strip_prefix(before).and_then(|rest| rest.strip_prefix(part));
         match stripped.and_then(|rest| rest.strip_prefix(after)) {
@@ -100,8 +114,8 @@ pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
     rest.is_empty()
 }
 
-/// Whether the app that a request went to also has the template with a star behind it: `/x/{p}*` beside `/x/{p}`. Which of
-/// the two matches is then up to guards and regular expressions, which a skeleton does not show.
+/// Whether the request's app also has the template with a star at its end: `/x/{p}*` beside `/x/{p}`. Guards and regular
+/// expressions decide which of the two matches, and a skeleton does not show them.
 pub(crate) fn has_tail_twin(request: &HttpRequest, matched: &str) -> bool {
     if !matched.ends_with('}') {
         return false;

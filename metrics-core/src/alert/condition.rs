@@ -27,8 +27,8 @@ pub enum Metric {
     P999,
     /// Errors: 4xx, 5xx, panics.
     Errors,
-    /// Errors since the last tick with a call that was not an error, within the window. This is a lower bound, because the
-    /// order of calls within a tick is unknown. Only for [`Scope::Service`](super::Scope::Service).
+    /// Errors since the last tick with a call that was not an error, within the window. This is a lower bound, because
+    /// the order of calls within a tick is unknown. Only for [`Scope::Service`](super::Scope::Service).
     ConsecutiveErrors,
     /// Calls.
     Calls,

@@ -23,8 +23,8 @@ const EARLY: Duration = Duration::from_millis(200);
 /// Evaluations that may be missed before the time in between counts as unknown.
 const MISSED: u32 = 3;
 
-/// The share of a window, in per cent, that figures must cover for it to count as whole. It is below 100 because frames do
-/// not begin exactly with the window.
+/// The share of a window, in per cent, that figures must cover for it to count as whole. It is below 100 because frames
+/// do not begin exactly with the window.
 const WHOLE: u32 = 90;
 
 /// Where alerts get their figures from: a [`History`], or a substitute in tests.
@@ -86,10 +86,10 @@ impl Alerts {
 
     /// Evaluates the rules that are due, and returns a notice for each change. Call it about once a second.
     ///
-    /// Reads each window that a rule needs once. A rule is evaluated every second over 1m, every 5 seconds over 5m, every 10
-    /// over 1h and every minute over 24h. A rule of routes is evaluated every 30 seconds over 1m and 5m, and every minute
-    /// over longer windows. If evaluations stop for more than three of these intervals, a pending alert starts over, because
-    /// nobody knows whether the threshold was breached in between.
+    /// Reads each window that a rule needs once. A rule is evaluated every second over 1m, every 5 seconds over 5m,
+    /// every 10 over 1h and every minute over 24h. A rule of routes is evaluated every 30 seconds over 1m and 5m, and
+    /// every minute over longer windows. If evaluations stop for more than three of these intervals, a pending alert
+    /// starts over, because nobody knows whether the threshold was breached in between.
     pub fn evaluate(&mut self, now: Moment, source: &impl FigureSource) -> Vec<Notice> {
         let mut windows = Windows { source, read: Vec::new() };
         let mut notices = Vec::new();
@@ -111,8 +111,8 @@ impl Alerts {
         self.watches.iter().map(|watch| &watch.rule)
     }
 
-    /// The alerts of all rules: first those that fire, then pending, then resolved, then inactive ones, each by severity. A
-    /// rule without an alert is listed once, as inactive.
+    /// The alerts of all rules: first those that fire, then pending, then resolved, then inactive ones, each by
+    /// severity. A rule without an alert is listed once, as inactive.
     pub fn alerts(&self) -> Vec<Alert> {
         let mut alerts: Vec<_> = self.watches.iter().flat_map(Watch::alerts).collect();
         alerts.sort_by_key(|alert| std::cmp::Reverse((alert.state, alert.rule.severity)));
@@ -127,8 +127,8 @@ impl Alerts {
 }
 
 impl Watch {
-    /// The interval between evaluations. Longer windows have more frames to merge, and figures by route cost the most, so both
-    /// are evaluated less often.
+    /// The interval between evaluations. Longer windows have more frames to merge, and figures by route cost the most,
+    /// so both are evaluated less often.
     fn interval(&self) -> Duration {
         Duration::from_secs(match (self.rule.window, &self.rule.scope) {
             (Window::OneMinute, Scope::Service) => 1,

@@ -45,8 +45,8 @@ pub struct Rule {
     pub remind_every: Duration,
 }
 
-/// Whose figures a rule watches. An endpoint is watched from its first call on; after that, a window without calls has 0
-/// calls.
+/// Whose figures a rule watches. An endpoint is watched from its first call on; after that, a window without calls has
+/// 0 calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Scope {
     /// The figures of all calls together.
@@ -59,8 +59,8 @@ pub enum Scope {
 }
 
 impl Rule {
-    /// A rule for the whole service over five minutes, with [`Severity::Warning`] and an hourly reminder. It fires at once,
-    /// and is resolved at its threshold. The threshold is in the [unit](Metric::unit) of the metric.
+    /// A rule for the whole service over five minutes, with [`Severity::Warning`] and an hourly reminder. It fires at
+    /// once, and is resolved at its threshold. The threshold is in the [unit](Metric::unit) of the metric.
     ///
     /// [`Alerts::new`](super::Alerts::new) checks it.
     pub fn new(name: impl Into<String>, metric: Metric, comparison: Comparison, threshold: f64) -> Self {
@@ -98,8 +98,9 @@ impl Rule {
         ]
     }
 
-    /// Sets the threshold for resolving, in the unit of the metric; default: the threshold itself. Set it on the safe side
-    /// of the threshold, so that a figure that hovers around the threshold does not raise an alert again and again.
+    /// Sets the threshold for resolving, in the unit of the metric; default: the threshold itself. Set it on the safe
+    /// side of the threshold, so that a figure that hovers around the threshold does not raise an alert again and
+    /// again.
     pub fn clear(mut self, clear: f64) -> Self {
         self.clear = clear;
         self

@@ -77,8 +77,8 @@ impl Series {
         }
     }
 
-    /// Takes the reading of `now`, and returns what changed. `watched` is the time since the last reading, or `None` if that
-    /// was so long ago that nothing is known about the time in between.
+    /// Takes the reading of `now`, and returns what changed. `watched` is the time since the last reading, or `None` if
+    /// that was so long ago that nothing is known about the time in between.
     pub(super) fn step(
         &mut self,
         rule: &Rule,

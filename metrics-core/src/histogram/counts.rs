@@ -18,6 +18,17 @@ const SMALL_COUNT: u64 = u64::MAX / Layout::THREE_DIGITS.buckets() as u64;
 /// 3 significant digits.
 ///
 /// Serialised as the number of digits and the buckets' counts in order; a run of empty buckets is minus its length.
+///
+/// ```
+/// let registry = metrics_core::Registry::new();
+/// let endpoint = registry.endpoint("GET", "/");
+/// for nanos in [1_000, 2_000, 1_000_000] {
+///     registry.record_nanos(endpoint, 200, nanos);
+/// }
+/// let histogram = registry.snapshot().histogram();
+/// assert_eq!(histogram.total(), 3);
+/// assert_eq!(histogram.value_at_quantile(0.5), 2_007); // the bucket of 2,000 to 2,007 ns
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
     pub(super) layout: Layout,
@@ -111,9 +122,11 @@ impl Histogram {
         })
     }
 
-    /// For each bound, in nanoseconds and ascending, returns how many durations are in buckets that begin at or below it.
+    /// For each bound, in nanoseconds and ascending, returns how many durations are in buckets that begin at or below
+    /// it.
     ///
-    /// Takes one pass over the coarse sums for all bounds, plus at most an eighth of an octave of buckets for each bound.
+    /// Takes one pass over the coarse sums for all bounds, plus at most an eighth of an octave of buckets for each
+    /// bound.
     pub fn cumulative(&self, bounds: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
         // Wraps only if the total is already saturated.
         let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, &count| sum.wrapping_add(count));
@@ -223,8 +236,8 @@ impl Histogram {
         Some((bucket(0), bucket(last)))
     }
 
-    /// Removes durations that an earlier state does not have, the shortest first, until `total` are left or all of those
-    /// are gone.
+    /// Removes durations that an earlier state does not have, the shortest first, until `total` are left or all of
+    /// those are gone.
     pub(crate) fn cut_down_to(self, total: u64, earlier: Option<&Self>) -> Self {
         let mut excess = self.total.saturating_sub(total);
         if excess == 0 {

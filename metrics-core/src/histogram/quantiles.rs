@@ -12,8 +12,8 @@ impl Histogram {
     /// histogram is empty.
     ///
     /// As in HdrHistogram, this is the largest value of the bucket in which the quantile falls. Exactly 0 returns the
-    /// smallest value of the first bucket; a negative quantile or NaN returns the largest one. A quantile above 1 counts
-    /// as 1.
+    /// smallest value of the first bucket; a negative quantile or NaN returns the largest one. A quantile above 1
+    /// counts as 1.
     pub fn value_at_quantile(&self, quantile: f64) -> u64 {
         values_at_quantiles(self.layout, std::iter::once(self), [quantile])[0]
     }

@@ -1,4 +1,4 @@
-//! Adds up figures by group of statuses, of many frames and endpoints.
+//! Adds up the figures of many frames and endpoints, by group of statuses.
 
 use super::packed::Packed;
 use crate::histogram::{Layout, Sum};
@@ -6,15 +6,15 @@ use crate::labels::outcome::StatusGroup;
 use crate::read::snapshot::extremes::Extremes;
 use crate::read::snapshot::group::GroupSnapshot;
 
-/// The sum of some figures of one registry. Durations are added in spread-out buckets, which are made once and used again:
-/// to merge one histogram after the other would allocate and copy each time.
+/// A sum of figures of one registry. Adds histograms to dense buckets that it allocates once and reuses. Merging them
+/// one by one would allocate and copy each time.
 #[derive(Debug)]
 pub(super) struct Adder {
     layout: Layout,
     groups: Vec<GroupSnapshot>,
-    /// The durations of each group; those behind the groups are empty.
+    /// The durations of each group. May be longer than `groups`; the rest is empty.
     durations: Vec<Sum>,
-    /// What no duration of a group is outside of, of those whose extremes are not known.
+    /// For each group, bounds on the durations whose exact extremes are unknown.
     bounds: Vec<Extremes>,
 }
 
@@ -39,8 +39,8 @@ impl Adder {
         }
     }
 
-    /// Adds what was counted since an earlier state of the same groups, without making figures of that. Minimum and maximum are
-    /// right to within a bucket.
+    /// Adds what was counted since an earlier state of the same groups, without computing the difference first. Minimum
+    /// and maximum are exact to within a bucket.
     pub(super) fn add_since(&mut self, now: &[GroupSnapshot], earlier: &[GroupSnapshot]) {
         for now in now {
             let Some(earlier) = earlier.iter().find(|earlier| earlier.group == now.group) else {
@@ -57,7 +57,7 @@ impl Adder {
         }
     }
 
-    /// The sum so far; the next one begins at nothing.
+    /// Returns the sum so far, and starts again at zero.
     pub(super) fn take(&mut self) -> Vec<GroupSnapshot> {
         let mut groups = std::mem::take(&mut self.groups);
         for ((group, durations), bounds) in
@@ -67,7 +67,7 @@ impl Adder {
             if bounds == Extremes::NONE {
                 continue;
             }
-            // As wide as it can be: the ends of the outermost buckets, but never beyond what occurred.
+            // The widest that fits: the ends of the outermost buckets, but within the known bounds.
             let ends = Extremes::NONE.fitted(&group.histogram, group.clamped);
             let max = if group.clamped > 0 { bounds.max } else { ends.max.min(bounds.max) };
             let widest = Extremes { min: ends.min.max(bounds.min), max };
@@ -76,7 +76,7 @@ impl Adder {
         groups
     }
 
-    /// Where a group is.
+    /// The index of a group, which is added if it is new.
     fn at(&mut self, group: StatusGroup) -> usize {
         self.groups.iter().position(|ours| ours.group == group).unwrap_or_else(|| {
             self.groups.push(GroupSnapshot::empty(group, self.layout));

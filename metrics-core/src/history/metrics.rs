@@ -1,21 +1,19 @@
-//! What the application's own metrics were over time.
+//! The application's own metrics over time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::adder::Adder;
-use super::tiers::{Content, Frame, Tier, Tiers, slot};
-use super::timeline::Span;
+use super::tiers::{Content, Frame, Span, Tier, Tiers, slot};
 use crate::histogram::Layout;
+use crate::labels::metric_kind::MetricValue;
 use crate::read::snapshot::group::GroupSnapshot;
 use crate::read::snapshot::metrics::{MetricState, MetricsAt, metrics_since};
 use crate::read::summary::figures::Figures;
 use crate::read::summary::metrics::{MetricFigures, MetricSummary};
 
-/// 133 frames at most, in each of which a metric takes memory only if it counted something. Steps of a second would take 16
+/// At most 133 frames. A metric takes memory in a frame only if it counted something. Steps of a second would take 16
 /// times as much, nearly all of it for timers.
 pub(super) const TIERS: [Tier; 3] = [
     Tier { step: Duration::from_secs(10), keep: Duration::from_secs(300) },
@@ -23,48 +21,41 @@ pub(super) const TIERS: [Tier; 3] = [
     Tier { step: Duration::from_secs(1_800), keep: Duration::from_secs(86_400) },
 ];
 
-/// The most that frames take, in bytes. 20 timers that are called many times a second take 1.5 MiB in a day; where there are far
-/// more of them, the oldest frames go before their time.
+/// The most bytes that all frames take. 20 timers that are called many times a second take 1.5 MiB in a day. With far
+/// more of them, the oldest frames are dropped early.
 const MAX_BYTES: usize = 5 << 19;
 
 /// The last 24 hours of a registry's metrics.
 #[derive(Debug)]
-pub(super) struct MetricsPast {
+pub(super) struct MetricsTimeline {
     frames: Tiers<PackedMetrics>,
-    /// The state up to which they go.
+    /// The state at the end of the last frame.
     pub(super) until: MetricsAt,
-    /// What frames call metrics by, for their names would take more than their figures.
+    /// The numbers that stand for metrics in frames, where names would take more memory than the figures.
     numbers: HashMap<Arc<str>, u32>,
 }
 
-/// What metrics counted in a frame, by number, as postcard's bytes.
+/// What metrics counted in a frame, by number, in postcard's format.
 #[derive(Debug, Clone)]
 struct PackedMetrics(Box<[u8]>);
 
-/// What one metric counted in a frame, or what it was at its end.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-enum Counted {
-    Counter(u64),
-    Gauge(f64),
-    Timer(Box<GroupSnapshot>),
-    HitRatio { hits: u64, misses: u64 },
-    UniqueCount { today: u64, yesterday: u64 },
-}
+/// What one metric counted in a frame, or its value at the end.
+type Counted = MetricValue<Box<GroupSnapshot>, u64>;
 
-impl MetricsPast {
+impl MetricsTimeline {
     pub(super) fn new(now: MetricsAt) -> Self {
         Self { frames: Tiers::new(&TIERS), until: now, numbers: HashMap::new() }
     }
 
-    /// Whether a frame is over, so that the metrics are to be read.
+    /// Whether a frame is over, so that the metrics must be read.
     pub(super) fn is_due(&self, now: Duration) -> bool {
         let [Tier { step, .. }, ..] = TIERS;
         slot(now, step) > slot(self.until.span, step)
     }
 
-    /// Keeps what was counted since the last time.
+    /// Keeps what was counted since the last frame.
     pub(super) fn push(&mut self, now: MetricsAt) {
-        // Another thread's was faster.
+        // Another thread has pushed since this reading.
         if now.span <= self.until.span {
             return;
         }
@@ -80,7 +71,7 @@ impl MetricsPast {
         self.until = now;
     }
 
-    /// The figures of each metric from the first frame of a window up to `now`, and the span that they are of.
+    /// The figures of each metric from the first frame of a window up to `now`, and the span that they cover.
     pub(super) fn window(
         &self,
         now: &MetricsAt,
@@ -109,7 +100,7 @@ impl MetricsPast {
         (summaries.collect(), span)
     }
 
-    /// What a metric was in each step since a moment; nothing if it is not known yet.
+    /// The figures of a metric in each step after `since`; empty if the metric is unknown.
     pub(super) fn steps(
         &self,
         since: Duration,
@@ -145,7 +136,7 @@ impl MetricsPast {
     }
 }
 
-/// The figures of a metric that counted nothing; `None` for one that counts nothing, but is something.
+/// The figures of a metric that counted nothing; `None` for a kind that has a value instead of a count.
 fn nothing_of(state: &MetricState) -> Option<MetricFigures> {
     match state {
         MetricState::Counter(_) => Some(MetricFigures::Counter(0)),
@@ -156,21 +147,17 @@ fn nothing_of(state: &MetricState) -> Option<MetricFigures> {
 }
 
 impl Counted {
-    /// What a metric's state since the last frame says; `None` if nothing was counted.
+    /// What a metric counted since the last frame; `None` if nothing.
     fn of(state: &MetricState) -> Option<Self> {
         match state {
             MetricState::Counter(0) | MetricState::HitRatio { hits: 0, misses: 0 } => None,
-            &MetricState::Counter(count) => Some(Self::Counter(count)),
-            &MetricState::HitRatio { hits, misses } => Some(Self::HitRatio { hits, misses }),
-            MetricState::Timer(times) => times.clone().map(Self::Timer),
-            &MetricState::Gauge(value) => Some(Self::Gauge(value)),
-            MetricState::UniqueCount { today, yesterday } => {
-                Some(Self::UniqueCount { today: today.estimate(), yesterday: yesterday.estimate() })
+            state => {
+                state.as_ref().try_map(|times| times.clone().ok_or(()), |unique| Ok(unique.estimate())).ok()
             }
         }
     }
 
-    /// Adds what came later.
+    /// Adds what was counted later.
     fn absorb(&mut self, later: Self) {
         match (self, later) {
             (Self::Counter(ours), Self::Counter(more)) => *ours = ours.saturating_add(more),
@@ -178,7 +165,7 @@ impl Counted {
                 (*hits, *misses) = (hits.saturating_add(h), misses.saturating_add(m));
             }
             (Self::Timer(ours), Self::Timer(more)) => {
-                ours.merge(&more).expect("figures of one registry have one precision");
+                ours.merge(&more).expect("all histograms of a registry have its precision");
             }
             (ours, later) => *ours = later,
         }
@@ -187,12 +174,12 @@ impl Counted {
 
 impl PackedMetrics {
     fn new(counted: &BTreeMap<u32, Counted>) -> Self {
-        let bytes = postcard::to_allocvec(counted).expect("figures are plain numbers, and memory is there");
+        let bytes = postcard::to_allocvec(counted).expect("plain numbers can be serialised");
         Self(bytes.into_boxed_slice())
     }
 
     fn unpack(&self) -> BTreeMap<u32, Counted> {
-        postcard::from_bytes(&self.0).expect("it was packed here")
+        postcard::from_bytes(&self.0).expect("these bytes were packed by `PackedMetrics::new`")
     }
 }
 
@@ -215,7 +202,7 @@ impl Content for PackedMetrics {
     }
 }
 
-/// Adds up what one metric counted, the oldest first.
+/// Adds up what one metric counted, in the order of time.
 struct MetricSum {
     sum: Option<MetricFigures>,
     times: Adder,
@@ -240,7 +227,7 @@ impl MetricSum {
                 self.times.add(std::slice::from_ref(times));
                 *sum = Some(MetricFigures::Timer(Box::default()));
             }
-            // What it was last.
+            // The last value counts.
             (sum, &Counted::Gauge(value)) => *sum = Some(MetricFigures::Gauge(value)),
             (sum, &Counted::UniqueCount { today, yesterday }) => {
                 *sum = Some(MetricFigures::UniqueCount { today, yesterday });
@@ -248,7 +235,7 @@ impl MetricSum {
         }
     }
 
-    /// The figures of what was added; the next sum begins at nothing.
+    /// Returns the figures of the sum, and starts again at zero.
     fn take(&mut self) -> Option<MetricFigures> {
         let sum = self.sum.take()?;
         Some(match sum {

@@ -2,21 +2,23 @@
 
 use std::ops::Range;
 
+use super::tiers::Content;
 use crate::histogram::{Histogram, Layout};
 use crate::read::snapshot::group::GroupSnapshot;
 
-/// Groups, one after the other: each as postcard's bytes of a group without durations, the length of its buckets in bytes, and
-/// the buckets. 2 or 3 bytes for a bucket in use, where an unpacked one takes 8, used or not; and read without making a
-/// histogram of each frame.
+/// Groups, one after the other. Each is a group without durations in postcard's format, the length of its buckets in
+/// bytes, and the buckets. A bucket in use takes 2 or 3 bytes; unpacked, every bucket takes 8, used or not. Adding
+/// frames up needs no histogram of each.
 ///
-/// Buckets are numbers in their order: an even one is twice the count of the next bucket, an odd one twice the length of a run
-/// of empty ones and 1. Numbers are in groups of seven bits, the low ones first, all but the last with the high bit set.
+/// The buckets are numbers in order. An even number is twice the count of the next bucket; an odd one is twice the
+/// length of a run of empty buckets, plus 1. A number is split into groups of seven bits, the low ones first; all but
+/// the last group have the high bit set.
 #[derive(Debug, Clone)]
 pub(super) struct Packed(Box<[u8]>);
 
 /// The buckets of one packed group.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Buckets<'a>(&'a [u8]);
+pub(super) struct PackedBuckets<'a>(&'a [u8]);
 
 impl Packed {
     pub(super) fn new(groups: &[GroupSnapshot]) -> Self {
@@ -29,19 +31,20 @@ impl Packed {
         Self(bytes.into_boxed_slice())
     }
 
-    /// The groups without their durations, and these.
-    pub(super) fn groups(&self) -> impl Iterator<Item = (GroupSnapshot, Buckets<'_>)> {
+    /// Each group without its durations, and its buckets.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (GroupSnapshot, PackedBuckets<'_>)> {
         let mut rest = &*self.0;
         std::iter::from_fn(move || {
             if rest.is_empty() {
                 return None;
             }
-            let (group, behind) = postcard::take_from_bytes(rest).expect("it was packed here");
-            rest = behind;
+            let (group, after) =
+                postcard::take_from_bytes(rest).expect("these bytes were packed by `Packed::new`");
+            rest = after;
             let length = take(&mut rest) as usize;
-            let (buckets, behind) = rest.split_at(length);
-            rest = behind;
-            Some((group, Buckets(buckets)))
+            let (buckets, after) = rest.split_at(length);
+            rest = after;
+            Some((group, PackedBuckets(buckets)))
         })
     }
 
@@ -65,14 +68,20 @@ impl Packed {
         }
         *self = Self(bytes.into_boxed_slice());
     }
+}
 
-    pub(super) fn heap_bytes(&self) -> usize {
+impl Content for Packed {
+    fn absorb(&mut self, later: Self) {
+        self.add(&later);
+    }
+
+    fn heap_bytes(&self) -> usize {
         self.0.len()
     }
 }
 
-impl Buckets<'_> {
-    /// Adds the counts to `sums`, which has one place for each bucket. Gives the span of octaves that has any.
+impl PackedBuckets<'_> {
+    /// Adds the counts to `sums`, which has one element for each bucket. Returns the span of octaves that have any.
     pub(super) fn add_to(self, sums: &mut [u64], layout: Layout) -> Range<usize> {
         let mut ends: Option<(usize, usize)> = None;
         for (index, count) in self {
@@ -83,7 +92,7 @@ impl Buckets<'_> {
     }
 }
 
-impl<'a> IntoIterator for Buckets<'a> {
+impl<'a> IntoIterator for PackedBuckets<'a> {
     type Item = (usize, u64);
     type IntoIter = Counts<'a>;
 
@@ -92,7 +101,7 @@ impl<'a> IntoIterator for Buckets<'a> {
     }
 }
 
-/// The buckets that are not empty, by index, and their counts.
+/// The buckets that are not empty: index and count.
 #[derive(Debug)]
 pub(super) struct Counts<'a> {
     rest: &'a [u8],
@@ -119,7 +128,7 @@ impl Iterator for Counts<'_> {
 }
 
 /// The sums of two groups' buckets.
-fn sums<'a>(ours: Buckets<'a>, theirs: Buckets<'a>) -> impl Iterator<Item = (usize, u64)> {
+fn sums<'a>(ours: PackedBuckets<'a>, theirs: PackedBuckets<'a>) -> impl Iterator<Item = (usize, u64)> {
     let (mut ours, mut theirs) = (ours.into_iter().peekable(), theirs.into_iter().peekable());
     std::iter::from_fn(move || match (ours.peek(), theirs.peek()) {
         (Some((a, _)), Some((b, _))) if a == b => {
@@ -132,7 +141,7 @@ fn sums<'a>(ours: Buckets<'a>, theirs: Buckets<'a>) -> impl Iterator<Item = (usi
     })
 }
 
-/// The largest count that fits: twice as much is a number. Nobody records for as long as it would take.
+/// The largest count that fits: twice the count is a `u64`.
 const MAX_COUNT: u64 = u64::MAX >> 1;
 
 fn without_durations(group: &GroupSnapshot) -> GroupSnapshot {
@@ -141,7 +150,7 @@ fn without_durations(group: &GroupSnapshot) -> GroupSnapshot {
 }
 
 fn put_group(bytes: &mut Vec<u8>, group: GroupSnapshot, buckets: &[u8]) {
-    let head = postcard::to_allocvec(&group).expect("a group is plain numbers, and memory is there");
+    let head = postcard::to_allocvec(&group).expect("plain numbers can be serialised");
     bytes.extend_from_slice(&head);
     put(bytes, buckets.len() as u64);
     bytes.extend_from_slice(buckets);
@@ -166,7 +175,7 @@ fn put(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-/// The number at the front, taken off; 0 at the end.
+/// Takes the number at the front; 0 at the end.
 #[inline]
 fn take(bytes: &mut &[u8]) -> u64 {
     let (mut number, mut shift) = (0, 0);
@@ -218,7 +227,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_packed_is_read_back_and_adds_up(ours in counts(), theirs in counts(), more in counts()) {
+        fn packed_groups_are_read_back_and_add_up(ours in counts(), theirs in counts(), more in counts()) {
             let (ours, theirs, more) = (group(2, &ours), group(2, &theirs), group(5, &more));
             let mut packed = Packed::new(std::slice::from_ref(&ours));
             prop_assert_eq!(unpacked(&packed), [ours.clone()]);
@@ -229,7 +238,10 @@ mod tests {
         }
 
         #[test]
-        fn numbers_of_every_size_are_read_back(numbers in prop::collection::vec(any::<u64>(), 0..50), bits in 0_u32..64) {
+        fn numbers_of_every_size_are_read_back(
+            numbers in prop::collection::vec(any::<u64>(), 0..50),
+            bits in 0_u32..64,
+        ) {
             let mut bytes = Vec::new();
             numbers.iter().for_each(|number| put(&mut bytes, number >> bits));
             let mut rest = &*bytes;

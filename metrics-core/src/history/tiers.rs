@@ -1,21 +1,21 @@
-//! A ring of frames that get coarser as they get older.
+//! Frames that become coarser as they get older.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-/// How fine one tier is, and up to which age.
+/// How long the frames of one tier are, and up to which age it keeps them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tier {
-    /// Frames that end within the same multiple of this become one.
+    /// Frames that end within the same multiple of this are merged.
     pub(super) step: Duration,
-    /// The age at which a frame leaves for the next tier, or for good.
+    /// The age at which a frame moves to the next tier, or is dropped after the last one.
     pub(super) keep: Duration,
 }
 
 /// What was counted in a span of time.
 #[derive(Debug, Clone)]
 pub(super) struct Frame<T> {
-    /// From here, by the registry's monotonic clock, as is `end`.
+    /// By the registry's monotonic clock, as is `end`.
     pub(super) start: Duration,
     pub(super) end: Duration,
     /// When it ended, by the wall clock. For display.
@@ -23,29 +23,36 @@ pub(super) struct Frame<T> {
     pub(super) content: T,
 }
 
+/// A span of time by the registry's monotonic clock, and its end by the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    pub(super) start: Duration,
+    pub(super) end: Duration,
+    pub(super) until: SystemTime,
+}
+
 /// What frames can hold.
 pub(super) trait Content {
-    /// Adds what came later.
+    /// Adds later content.
     fn absorb(&mut self, later: Self);
 
-    /// What it takes on the heap.
+    /// Bytes on the heap.
     fn heap_bytes(&self) -> usize;
 }
 
-/// Frames in the order of their time. Each piece of time is in one frame at most: a piece in none is a gap, in which nobody
-/// looked.
+/// Frames in the order of time. They do not overlap. Time between two frames is a gap without ticks.
 #[derive(Debug)]
 pub(super) struct Tiers<T> {
     tiers: Vec<(Tier, VecDeque<Frame<T>>)>,
 }
 
 impl<T: Content> Tiers<T> {
-    /// The finest tier comes first.
+    /// Takes the tiers in order, the finest first.
     pub(super) fn new(tiers: &[Tier]) -> Self {
         Self { tiers: tiers.iter().map(|&tier| (tier, VecDeque::new())).collect() }
     }
 
-    /// Takes the newest frame, and moves on what has grown too old for its tier.
+    /// Adds the newest frame, and moves frames that are too old for their tier to the next one.
     pub(super) fn push(&mut self, frame: Frame<T>) {
         let now = frame.end;
         self.add(0, frame);
@@ -66,25 +73,25 @@ impl<T: Content> Tiers<T> {
         }
     }
 
-    /// Those of which the greater part is not older than `since`, the oldest first.
+    /// The frames that are at least half after `since`, the oldest first.
     pub(super) fn since(&self, since: Duration) -> impl Iterator<Item = &Frame<T>> {
         let frames = self.tiers.iter().rev().flat_map(|(_, frames)| frames);
         frames.filter(move |frame| frame.start + (frame.end - frame.start) / 2 >= since)
     }
 
-    /// The last one that was pushed, or what it became part of.
+    /// The frame that was pushed last, or the one it was merged into.
     pub(super) fn newest(&self) -> Option<&Frame<T>> {
         self.tiers.first()?.1.back()
     }
 
-    /// Forgets the oldest frame, unless it is the only one.
+    /// Drops the oldest frame, unless it is the only one. Returns whether it did.
     pub(super) fn drop_oldest(&mut self) -> bool {
         let frames: usize = self.tiers.iter().map(|(_, frames)| frames.len()).sum();
         let oldest = self.tiers.iter_mut().rev().find(|(_, frames)| !frames.is_empty());
         frames > 1 && oldest.and_then(|(_, frames)| frames.pop_front()).is_some()
     }
 
-    /// What all frames take on the heap.
+    /// Bytes that all frames take on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         let of = |(_, frames): &(Tier, VecDeque<Frame<T>>)| {
             let contents: usize = frames.iter().map(|frame| frame.content.heap_bytes()).sum();
@@ -102,7 +109,24 @@ impl<T: Content> Frame<T> {
     }
 }
 
-/// Which multiple of `step` a moment is in. The end of one is in it.
+impl Span {
+    pub(super) fn of_frame<T>(frame: &Frame<T>) -> Self {
+        Self { start: frame.start, end: frame.end, until: frame.taken }
+    }
+
+    /// Extends it to cover a frame.
+    pub(super) fn widen<T>(&mut self, frame: &Frame<T>) {
+        self.start = self.start.min(frame.start);
+        self.end = self.end.max(frame.end);
+        self.until = self.until.max(frame.taken);
+    }
+
+    pub(super) fn length(&self) -> Duration {
+        self.end.saturating_sub(self.start)
+    }
+}
+
+/// The number of the multiple of `step` that a moment falls into. The end of a multiple belongs to it.
 pub(super) fn slot(end: Duration, step: Duration) -> u128 {
     end.as_nanos().div_ceil(step.as_nanos().max(1))
 }
@@ -136,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_ticks_no_count_is_lost_or_doubled_before_its_time(
+        fn no_count_is_lost_or_doubled_whatever_the_ticks(
             ticks in prop::collection::vec((1_u64..3_000, 0_u64..100), 1..400)
         ) {
             let mut tiers = Tiers::new(&TIERS);
@@ -154,14 +178,14 @@ mod tests {
             let oldest = frames[0].start.as_millis() as u64;
             let kept: u64 = all.iter().filter(|(end, _)| *end > oldest).map(|(_, count)| count).sum();
             prop_assert_eq!(sum, kept);
-            // Nothing goes before its time, and nothing stays long after it.
+            // Frames are dropped neither early nor much too late.
             prop_assert!(oldest == 0 || now - oldest >= 600_000);
             prop_assert!(frames.len() <= 32 + 14 + 12, "{}", frames.len());
         }
     }
 
     #[test]
-    fn a_late_tick_is_one_long_frame_between_gaps_of_nothing() {
+    fn a_late_tick_is_merged_into_one_long_frame() {
         let mut tiers = Tiers::new(&TIERS);
         tiers.push(frame(0, 1_000, 1));
         tiers.push(frame(1_000, 21_500, 7));
@@ -171,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_belongs_to_a_window_by_its_greater_part() {
+    fn a_frame_belongs_to_a_window_if_at_least_half_of_it_does() {
         let mut tiers = Tiers::new(&TIERS);
         tiers.push(frame(0, 1_000, 1));
         tiers.push(frame(1_000, 2_000, 2));

@@ -1,13 +1,13 @@
-//! What a registry counted, frame by frame, and what windows and trends are made of.
+//! What a registry counted, frame by frame. Windows and trends are sums of frames.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::adder::Adder;
-use super::metrics::MetricsPast;
+use super::metrics::MetricsTimeline;
 use super::packed::Packed;
-use super::tiers::{Content, Frame, Tier, Tiers, slot};
+use super::tiers::{Content, Frame, Span, Tier, Tiers, slot};
 use super::window::Window;
 use crate::core::Requests;
 use crate::histogram::Layout;
@@ -18,39 +18,40 @@ use crate::read::snapshot::group::GroupSnapshot;
 use crate::read::summary::EndpointSummary;
 use crate::read::summary::figures::Figures;
 
-/// The figures of all requests together: 2,100 frames at most.
+/// The tiers of the figures of all requests together: at most 2,100 frames.
 pub(super) const TOTAL: [Tier; 3] = [
     Tier { step: Duration::from_secs(1), keep: Duration::from_secs(300) },
     Tier { step: Duration::from_secs(10), keep: Duration::from_secs(3_600) },
     Tier { step: Duration::from_secs(60), keep: Duration::from_secs(86_400) },
 ];
 
-/// The figures by endpoint, which take far more memory: 54 frames at most, for each endpoint that was called in their time.
+/// The tiers of the figures by endpoint, which take far more memory: at most 54 frames, each with the endpoints that
+/// were called in its time.
 pub(super) const BY_ENDPOINT: [Tier; 3] = [
     Tier { step: Duration::from_secs(10), keep: Duration::from_secs(300) },
     Tier { step: Duration::from_secs(300), keep: Duration::from_secs(3_600) },
     Tier { step: Duration::from_secs(7_200), keep: Duration::from_secs(86_400) },
 ];
 
-/// The resets that are remembered.
+/// The resets that are kept.
 const MAX_RESETS: usize = 100;
 
 /// A registry's last 24 hours.
 #[derive(Debug)]
-pub(super) struct Past {
+pub(super) struct Timeline {
     pub(super) total: Tiers<Packed>,
-    /// The state up to which `total` goes.
+    /// The state at the end of the last frame of `total`.
     pub(super) total_until: Requests,
     pub(super) by_endpoint: Tiers<Rows>,
-    /// The state up to which `by_endpoint` goes.
+    /// The state at the end of the last frame of `by_endpoint`.
     pub(super) by_endpoint_until: Snapshot,
-    pub(super) metrics: MetricsPast,
-    /// When the window began that the registry had open at the last tick, since the registry was made.
+    pub(super) metrics: MetricsTimeline,
+    /// When the window began that was open at the last tick, as the time since the registry was built.
     window_began: Duration,
     pub(super) resets: VecDeque<SystemTime>,
 }
 
-/// Figures by endpoint, by its row in the registry's snapshots.
+/// Figures by the endpoint's row in the registry's snapshots.
 type Rows = BTreeMap<usize, Packed>;
 
 /// What was counted in a window.
@@ -60,17 +61,9 @@ pub(super) struct WindowFigures {
     pub(super) span: Span,
 }
 
-/// A span of time by the registry's monotonic clock, and when it ended by the wall clock.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Span {
-    pub(super) start: Duration,
-    pub(super) end: Duration,
-    pub(super) until: SystemTime,
-}
-
-impl Past {
-    /// From `now` on; the registry's window began at `window_began`, since the registry was made.
-    pub(super) fn new(now: Requests, metrics: MetricsPast, window_began: Duration) -> Self {
+impl Timeline {
+    /// Starts at `now`. The registry's window began at `window_began`, as the time since the registry was built.
+    pub(super) fn new(now: Requests, metrics: MetricsTimeline, window_began: Duration) -> Self {
         Self {
             total: Tiers::new(&TOTAL),
             by_endpoint_until: now.snapshot.clone(),
@@ -82,10 +75,11 @@ impl Past {
         }
     }
 
+    /// Keeps what was counted since the last tick.
     pub(super) fn tick(&mut self, requests: Requests) {
         let now = &requests.snapshot;
         let start = self.total_until.snapshot.span;
-        // Another thread's tick was faster.
+        // Another thread has ticked since this reading.
         if now.span <= start {
             return;
         }
@@ -110,7 +104,7 @@ impl Past {
         self.total_until = requests.without_endpoints();
     }
 
-    /// Marks a reset, if the registry's window is a later one than at the last tick.
+    /// Adds a reset to the list if the registry's window began after the last tick's.
     pub(super) fn note_window(&mut self, (began, by_wall): (Duration, SystemTime)) {
         if began > self.window_began {
             self.window_began = began;
@@ -123,7 +117,7 @@ impl Past {
 
     /// The figures of all endpoints together, from the first frame of the window up to `now`.
     pub(super) fn total(&self, now: &Requests, length: Duration) -> WindowFigures {
-        let mut span = Span::of(&self.total_until.snapshot, &now.snapshot);
+        let mut span = span_between(&self.total_until.snapshot, &now.snapshot);
         let mut sum = Adder::new(now.snapshot.layout());
         for frame in self.total.since(now.snapshot.span.saturating_sub(length)) {
             span.widen(frame);
@@ -134,7 +128,7 @@ impl Past {
         WindowFigures { total, endpoints: Vec::new(), span }
     }
 
-    /// Errors since the last frame in which any call was none.
+    /// Errors since the last frame with a call that was not an error.
     pub(super) fn consecutive_errors(&self, now: &Requests, length: Duration) -> u64 {
         let frames: Vec<_> = self.total.since(now.snapshot.span.saturating_sub(length)).collect();
         let ticks = frames.into_iter().rev().map(|frame| frame.content.groups().map(|(group, _)| group));
@@ -153,7 +147,7 @@ impl Past {
 
     /// The figures of each endpoint, from the first frame of the window up to `now`.
     pub(super) fn endpoints(&self, now: &Snapshot, length: Duration) -> WindowFigures {
-        let mut span = Span::of(&self.by_endpoint_until, now);
+        let mut span = span_between(&self.by_endpoint_until, now);
         let mut frames: BTreeMap<usize, Vec<&Packed>> = BTreeMap::new();
         for frame in self.by_endpoint.since(now.span.saturating_sub(length)) {
             span.widen(frame);
@@ -186,7 +180,7 @@ impl Past {
         WindowFigures { total, endpoints, span }
     }
 
-    /// What was counted in each step of a window.
+    /// The figures of each step of a window.
     pub(super) fn steps(
         &self,
         window: Window,
@@ -204,7 +198,7 @@ impl Past {
         grouped(frames.filter_map(|frame| Some((frame, frame.content.get(&row?)?))), step, layout)
     }
 
-    /// What the last frame holds.
+    /// The last frame.
     pub(super) fn newest(&self) -> Option<(Span, Vec<GroupSnapshot>)> {
         let frame = self.total.newest()?;
         let mut sum = Adder::new(self.total_until.snapshot.layout());
@@ -212,6 +206,7 @@ impl Past {
         Some((Span::of_frame(frame), sum.take()))
     }
 
+    /// The length of a window. That of [`Window::SinceReset`] runs up to the last tick.
     pub(super) fn length_of(&self, window: Window) -> Duration {
         window.length().unwrap_or_else(|| self.total_until.snapshot.span.saturating_sub(self.window_began))
     }
@@ -221,29 +216,13 @@ impl Past {
     }
 }
 
-impl Span {
-    fn of(from: &Snapshot, to: &Snapshot) -> Self {
-        Self { start: from.span, end: to.span.max(from.span), until: to.taken }
-    }
-
-    /// That of a frame.
-    pub(super) fn of_frame<T>(frame: &Frame<T>) -> Self {
-        Self { start: frame.start, end: frame.end, until: frame.taken }
-    }
-
-    pub(super) fn widen<T>(&mut self, frame: &Frame<T>) {
-        self.start = self.start.min(frame.start);
-        self.end = self.end.max(frame.end);
-        self.until = self.until.max(frame.taken);
-    }
-
-    pub(super) fn length(&self) -> Duration {
-        self.end.saturating_sub(self.start)
-    }
+/// From the end of the last frame, `from`, to `now`.
+fn span_between(from: &Snapshot, now: &Snapshot) -> Span {
+    Span { start: from.span, end: now.span.max(from.span), until: now.taken }
 }
 
-/// The endpoints that can have counted something since an earlier state of the same registry, or where requests are under
-/// way: their rows, their states and the groups of their earlier ones.
+/// The endpoints that may have counted something since an earlier state of the same registry, or that have requests in
+/// flight: row, state, and the groups of the earlier state.
 fn changed<'a>(
     now: &'a Snapshot,
     earlier: &'a Snapshot,
@@ -256,7 +235,7 @@ fn changed<'a>(
     })
 }
 
-/// Frames that end in the same step, added up.
+/// The sum of the frames that end in each step.
 fn grouped<'a, T: 'a>(
     frames: impl Iterator<Item = (&'a Frame<T>, &'a Packed)>,
     step: Duration,
@@ -276,16 +255,6 @@ fn grouped<'a, T: 'a>(
     steps
 }
 
-impl Content for Packed {
-    fn absorb(&mut self, later: Self) {
-        self.add(&later);
-    }
-
-    fn heap_bytes(&self) -> usize {
-        Self::heap_bytes(self)
-    }
-}
-
 impl Content for Rows {
     fn absorb(&mut self, later: Self) {
         for (row, packed) in later {
@@ -299,7 +268,7 @@ impl Content for Rows {
     }
 
     fn heap_bytes(&self) -> usize {
-        // A node of the tree holds its keys and values; about half as many again stand empty.
+        // The nodes of the tree have room for about half as many entries again.
         let entry = size_of::<usize>() + size_of::<Packed>();
         self.values().map(|packed| entry * 3 / 2 + packed.heap_bytes()).sum()
     }

@@ -1,19 +1,19 @@
-//! What was counted in a window, step by step.
+//! Trends: the figures of a window, step by step.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::metrics;
-use super::tiers::Tier;
-use super::timeline::{BY_ENDPOINT, Span, TOTAL};
+use super::tiers::{Span, Tier};
+use super::timeline::{BY_ENDPOINT, TOTAL};
 use super::window::Window;
 use crate::histogram::{Histogram, Layout};
-use crate::read::snapshot::group::GroupSnapshot;
-use crate::read::snapshot::group::merged;
+use crate::read::snapshot::group::{GroupSnapshot, merged};
 use crate::read::summary::figures::Figures;
 use crate::read::summary::metrics::MetricFigures;
+use crate::setting::InvalidSetting;
 
-/// The steps that trends come in, from the shortest. Of a window, those that are as long as its frames.
+/// The steps of trends, the shortest first. A window has those that are no shorter than its frames.
 const STEPS: [(&str, Duration); 7] = [
     ("1s", Duration::from_secs(1)),
     ("10s", Duration::from_secs(10)),
@@ -27,43 +27,43 @@ const STEPS: [(&str, Duration); 7] = [
 /// The most points of a trend.
 const MAX_POINTS: u64 = 1_500;
 
-/// What was counted in a window, step by step.
+/// The figures of a window, step by step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trend {
     /// The window.
     pub window: Window,
     /// The step: `1s`, `10s`, `1m`, `5m`, `30m`, `1h` or `2h`.
     pub step: &'static str,
-    /// What was counted in each step, the oldest first. The last step is not over yet, and ends with the last tick. Steps in
-    /// which nobody looked are missing.
+    /// The steps, the oldest first. The last one is not over yet: it ends with the last tick. Steps without a tick are
+    /// missing.
     pub points: Vec<Point>,
 }
 
-/// What was counted in one step of a trend.
+/// One step of a trend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     /// When it ended, by the wall clock.
     pub time: SystemTime,
-    /// How long it was, by the monotonic clock. Rates are per second of this. Shorter than a step where nobody looked for a
-    /// while, and longer where a tick came late.
+    /// How long it was, by the monotonic clock; compute rates from this. Shorter than a step if ticks are missing, and
+    /// longer if a tick was late.
     pub span: Duration,
-    /// The figures of its requests.
+    /// The figures of the requests.
     pub figures: Figures,
-    /// Their durations.
+    /// Their response times.
     pub histogram: Histogram,
 }
 
-/// What one of the application's own metrics was in a window, step by step.
+/// One of the application's own metrics over a window, step by step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricTrend {
-    /// What the metric is called.
+    /// The name of the metric.
     pub name: Arc<str>,
     /// The window.
     pub window: Window,
     /// The step, as in a [`Trend`].
     pub step: &'static str,
-    /// The steps, the oldest first. The newest ends up to ten seconds ago. Steps in which nobody looked are missing, and of a
-    /// gauge and of distinct values those before there were any.
+    /// The steps, the oldest first. The newest one ended up to ten seconds ago. Steps without a tick are missing. So
+    /// are, for a gauge or a unique count, the steps before its first value.
     pub points: Vec<MetricPoint>,
 }
 
@@ -72,30 +72,26 @@ pub struct MetricTrend {
 pub struct MetricPoint {
     /// When it ended, by the wall clock.
     pub time: SystemTime,
-    /// How long it was, by the monotonic clock. Rates are per second of this.
+    /// How long it was, by the monotonic clock; compute rates from this.
     pub span: Duration,
-    /// What was counted in it; of a gauge and of distinct values, what they were at its end.
+    /// What was counted in the step. For a gauge or a unique count, the value at its end.
     pub figures: MetricFigures,
 }
 
 /// A step that a window does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("step is {step:?}; allowed for {window}: {allowed}")]
-pub struct StepError {
-    step: String,
-    window: Window,
-    allowed: String,
-}
+#[error(transparent)]
+pub struct StepError(#[from] InvalidSetting);
 
-/// What a trend is of.
+/// What a trend is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum Subject {
     All,
     Endpoint,
     Metric,
 }
 
-impl Of {
+impl Subject {
     fn tiers(self) -> &'static [Tier] {
         match self {
             Self::All => &TOTAL,
@@ -106,16 +102,17 @@ impl Of {
 }
 
 impl Point {
-    /// What was counted in a span.
+    /// The figures of a span.
     pub(super) fn of(span: Span, groups: &[GroupSnapshot], layout: Layout) -> Self {
         let histogram = merged(layout, groups.iter());
         Self { time: span.until, span: span.length(), figures: Figures::of(groups.iter()), histogram }
     }
 }
 
-/// Those that are not shorter than the frames that reach as far back, not longer than the window, and not too many.
-fn allowed_steps(length: Duration, of: Of) -> impl Iterator<Item = (&'static str, Duration)> {
-    let tiers = of.tiers();
+/// The steps that are no shorter than the frames that reach that far back, no longer than the window, and give no more
+/// than [`MAX_POINTS`].
+fn allowed_steps(length: Duration, subject: Subject) -> impl Iterator<Item = (&'static str, Duration)> {
+    let tiers = subject.tiers();
     let reaching = tiers.iter().find(|tier| tier.keep >= length).or(tiers.last());
     let finest = reaching.map_or(Duration::ZERO, |tier| tier.step);
     let points = move |step: Duration| length.as_secs() / step.as_secs();
@@ -124,22 +121,22 @@ fn allowed_steps(length: Duration, of: Of) -> impl Iterator<Item = (&'static str
     })
 }
 
-/// The step that is asked for, or the shortest that a chart has room for.
+/// The step with this name, or the shortest one that gives at most 400 points.
 pub(super) fn step_of(
     window: Window,
     length: Duration,
     step: Option<&str>,
-    of: Of,
+    subject: Subject,
 ) -> Result<(&'static str, Duration), StepError> {
-    let mut allowed = allowed_steps(length, of);
+    let mut allowed = allowed_steps(length, subject);
     let found = match step {
         Some(step) => allowed.find(|(name, _)| *name == step),
-        // Enough for a chart as wide as a screen.
+        // As many as a chart across a screen can show.
         None => allowed.find(|(_, step)| length.as_secs() / step.as_secs() <= 400),
     };
-    found.ok_or_else(|| StepError {
-        step: step.unwrap_or_default().chars().take(32).collect(),
-        window,
-        allowed: allowed_steps(length, of).map(|(name, _)| name).collect::<Vec<_>>().join(", "),
+    found.ok_or_else(|| {
+        let step: String = step.unwrap_or_default().chars().take(32).collect();
+        let allowed = allowed_steps(length, subject).map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+        InvalidSetting::new("step", format!("{step:?}"), format!("{allowed} (window {window})")).into()
     })
 }

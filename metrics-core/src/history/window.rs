@@ -1,10 +1,12 @@
-//! The spans of time that a history can be asked for.
+//! The windows of a history.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The span of time before now that figures are asked for.
+use crate::setting::InvalidSetting;
+
+/// A span of time that ends now.
 ///
 /// Written as `1m`, `5m`, `1h`, `24h` or `reset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,21 +19,21 @@ pub enum Window {
     OneHour,
     /// The last 24 hours.
     OneDay,
-    /// All since the last reset, or since the start if there was none.
+    /// Since the last reset, or since the start if there was none.
     SinceReset,
 }
 
-/// A text that is no [`Window`].
+/// A text that names no [`Window`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("window is {0:?}; allowed: 1m, 5m, 1h, 24h, reset")]
-pub struct ParseWindowError(String);
+#[error(transparent)]
+pub struct ParseWindowError(#[from] InvalidSetting);
 
 impl Window {
-    /// All of them, the shortest first.
+    /// All windows, the shortest first.
     pub const ALL: [Self; 5] =
         [Self::OneMinute, Self::FiveMinutes, Self::OneHour, Self::OneDay, Self::SinceReset];
 
-    /// How long it is; `None` if that depends on when the last reset was.
+    /// Its length. `None` for [`Window::SinceReset`], which depends on the last reset.
     pub const fn length(self) -> Option<Duration> {
         match self {
             Self::OneMinute => Some(Duration::from_secs(60)),
@@ -60,7 +62,10 @@ impl FromStr for Window {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|window| window.to_string() == text);
-        found.ok_or_else(|| ParseWindowError(text.chars().take(32).collect()))
+        found.ok_or_else(|| {
+            let text: String = text.chars().take(32).collect();
+            InvalidSetting::new("window", format!("{text:?}"), "1m, 5m, 1h, 24h, reset").into()
+        })
     }
 }
 
@@ -69,13 +74,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_reads_as_it_is_written_and_everything_else_names_what_is_allowed() {
+    fn a_name_is_parsed_back_and_any_other_text_is_refused_with_what_is_allowed() {
         for window in Window::ALL {
             assert_eq!(window.to_string().parse(), Ok(window));
         }
         for text in ["", "1M", "2m", "5m ", "60s"] {
             let error = text.parse::<Window>().unwrap_err().to_string();
-            assert!(error.ends_with("allowed: 1m, 5m, 1h, 24h, reset"), "{error}");
+            assert_eq!(error, format!("window is {text:?}; allowed: 1m, 5m, 1h, 24h, reset"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Alerts through every state, by a clock that goes on as the test says.
+//! Alerts in every state, with a clock that the test moves.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Figures that a test says, and which of them were read.
+/// Figures that the test sets, and a log of which were read.
 #[derive(Default)]
 struct Source {
     total: Figures,
     routes: Vec<(&'static str, Figures)>,
     in_flight: u64,
     consecutive_errors: u64,
-    /// How long there have been figures, if not for all of the window.
+    /// The time that the figures cover, if that is less than the window.
     young: Option<Duration>,
     read: RefCell<Vec<(Window, &'static str)>>,
 }
@@ -60,7 +60,7 @@ impl FigureSource for Source {
     }
 }
 
-/// Alerts by a clock of their own.
+/// Alerts with a clock of their own.
 struct Watched {
     alerts: Alerts,
     now: Moment,
@@ -79,7 +79,7 @@ impl Watched {
         self.alerts.evaluate(self.now, &self.source)
     }
 
-    /// One second later, with so many calls and errors.
+    /// Evaluates one second later, with these calls and errors.
     fn with(&mut self, calls: u64, errors: u64) -> Vec<Change> {
         self.source.total = figures(calls, errors);
         changes(&self.after(SECOND))
@@ -107,7 +107,7 @@ fn error_rate() -> Rule {
 }
 
 #[test]
-fn an_alert_goes_through_all_of_its_states_with_one_notice_a_change() {
+fn an_alert_goes_through_all_states_with_one_notice_per_change() {
     let rule = error_rate().clear(4.0).for_at_least(3 * SECOND).min_calls(20).severity(Severity::Critical);
     let mut watched = Watched::new([rule]);
     assert_eq!(watched.alerts.alerts()[0].since, None);
@@ -120,7 +120,7 @@ fn an_alert_goes_through_all_of_its_states_with_one_notice_a_change() {
     assert_eq!((watched.with(100, 6), watched.state()), (vec![Change::Firing], State::Firing));
     let fired = watched.now.wall;
     assert_eq!(watched.with(100, 50), []);
-    // Between the clear threshold and the threshold, and with few calls, it fires on.
+    // It keeps firing between the clear threshold and the threshold, and with few calls.
     assert_eq!((watched.with(1_000, 41), watched.state()), (vec![], State::Firing));
     assert_eq!((watched.with(10, 1), watched.state()), (vec![], State::Firing));
 
@@ -132,7 +132,7 @@ fn an_alert_goes_through_all_of_its_states_with_one_notice_a_change() {
     assert_eq!(alert.since, Some(watched.now.wall));
     assert_eq!(alert.to_string(), "error rate 4 % over 1 min (limit 5 %)");
 
-    // Shown for a quarter of an hour.
+    // It is shown as resolved for 15 minutes.
     let begun = watched.seconds();
     while watched.state() == State::Resolved {
         assert_eq!(watched.with(100, 0), []);
@@ -141,7 +141,7 @@ fn an_alert_goes_through_all_of_its_states_with_one_notice_a_change() {
 }
 
 #[test]
-fn a_pending_alert_that_stops_has_to_last_all_over_again() {
+fn a_pending_alert_that_stops_starts_over() {
     let mut watched = Watched::new([error_rate().for_at_least(3 * SECOND)]);
     for _ in 0..20 {
         assert_eq!(watched.with(100, 50), []);
@@ -151,7 +151,7 @@ fn a_pending_alert_that_stops_has_to_last_all_over_again() {
 }
 
 #[test]
-fn an_alert_of_no_calls_does_not_begin_and_is_resolved() {
+fn without_calls_an_alert_does_not_begin_and_a_firing_one_is_resolved() {
     let mut watched = Watched::new([
         error_rate(),
         Rule::new("slow", Metric::P99, Comparison::AtLeast, 0.0).window(Window::OneMinute),
@@ -163,7 +163,7 @@ fn an_alert_of_no_calls_does_not_begin_and_is_resolved() {
 }
 
 #[test]
-fn a_rule_of_too_few_calls_waits_for_a_whole_window() {
+fn a_rule_about_too_few_calls_waits_for_a_whole_window() {
     let few = Rule::new("few", Metric::RequestsPerSecond, Comparison::Below, 1.0).window(Window::OneMinute);
     let mut watched = Watched::new([few]);
     watched.source.young = Some(20 * SECOND);
@@ -175,18 +175,18 @@ fn a_rule_of_too_few_calls_waits_for_a_whole_window() {
 }
 
 #[test]
-fn reminders_come_as_often_as_asked_and_no_more() {
+fn reminders_come_at_the_configured_interval_only() {
     let mut watched = Watched::new([error_rate().remind_every(60 * SECOND)]);
-    let mut told = Vec::new();
+    let mut notices = Vec::new();
     for second in 0..200 {
-        told.extend(watched.with(100, 50).into_iter().map(|change| (second, change)));
+        notices.extend(watched.with(100, 50).into_iter().map(|change| (second, change)));
     }
     let reminders = [60, 120, 180].map(|second| (second, Change::Reminder));
-    assert_eq!(told, [&[(0, Change::Firing)], &reminders[..]].concat());
+    assert_eq!(notices, [&[(0, Change::Firing)], &reminders[..]].concat());
 
     let mut silent = Watched::new([error_rate().remind_every(Duration::ZERO)]);
-    let told: Vec<_> = (0..10_000).flat_map(|_| silent.with(100, 50)).collect();
-    assert_eq!(told, [Change::Firing]);
+    let notices: Vec<_> = (0..10_000).flat_map(|_| silent.with(100, 50)).collect();
+    assert_eq!(notices, [Change::Firing]);
 }
 
 #[test]
@@ -200,12 +200,12 @@ fn a_ticker_that_stalls_does_not_make_a_pending_alert_fire() {
     for _ in 0..59 {
         assert_eq!(watched.after(SECOND), []);
     }
-    // Two ticks that were missed are no stall.
+    // Two missed ticks are not a stall.
     assert_eq!(changes(&watched.after(3 * SECOND)), [Change::Firing]);
 }
 
 #[test]
-fn each_window_is_read_once_and_the_long_ones_less_often() {
+fn each_window_is_read_once_per_evaluation_and_long_ones_less_often() {
     let rule = |name: &str, window| Rule::new(name, Metric::P95, Comparison::Above, 1.0).window(window);
     let mut watched = Watched::new([
         rule("_", Window::OneMinute),
@@ -217,7 +217,7 @@ fn each_window_is_read_once_and_the_long_ones_less_often() {
         rule("f", Window::FiveMinutes).scope(Scope::Route("/a".to_owned())),
         rule("g", Window::OneDay).scope(Scope::EachRoute),
     ]);
-    // Twice a second, but the ticks in between are too early.
+    // Twice a second, but every other tick is too early.
     for _ in 0..120 {
         watched.after(SECOND / 2);
     }
@@ -237,21 +237,21 @@ fn each_route_has_an_alert_of_its_own() {
     let each = error_rate().scope(Scope::EachRoute);
     let one = Rule::new("one", Metric::Errors, Comparison::AtLeast, 1.0).scope(Scope::Route("/b".to_owned()));
     let mut watched = Watched::new([each, one]);
-    let mut told = |routes: &[(&'static str, Figures)]| -> Vec<String> {
+    let mut notices = |routes: &[(&'static str, Figures)]| -> Vec<String> {
         watched.source.routes = routes.to_vec();
         let notices = watched.after(30 * SECOND);
         notices.iter().map(|notice| format!("{}: {}", notice.change, notice.alert)).collect()
     };
-    assert_eq!(told(&[("/a", figures(100, 1)), ("/b", figures(100, 0))]), [""; 0]);
+    assert_eq!(notices(&[("/a", figures(100, 1)), ("/b", figures(100, 0))]), [""; 0]);
     assert_eq!(
-        told(&[("/a", figures(100, 6)), ("/b", figures(100, 1))]),
+        notices(&[("/a", figures(100, 6)), ("/b", figures(100, 1))]),
         [
             "firing: GET /a: error rate 6 % over 1 min (limit 5 %)",
             "firing: GET /b: 1 error in 5 min (limit 1)"
         ]
     );
     assert_eq!(
-        told(&[("/b", figures(100, 10))]),
+        notices(&[("/b", figures(100, 10))]),
         [
             "firing: GET /b: error rate 10 % over 1 min (limit 5 %)",
             "resolved: GET /a: error rate unknown: no calls in 1 min"
@@ -263,24 +263,24 @@ fn each_route_has_an_alert_of_its_own() {
 }
 
 #[test]
-fn a_route_that_falls_silent_has_too_few_calls() {
+fn a_route_without_calls_has_too_few() {
     let rule = |name, scope| Rule::new(name, Metric::Calls, Comparison::Below, 10.0).scope(scope);
     let one = Scope::Route("/a".to_owned());
     let mut watched = Watched::new([rule("each", Scope::EachRoute), rule("one", one)]);
     watched.source.routes = vec![("/a", figures(50, 0)), ("/b", figures(50, 0))];
     assert_eq!(watched.after(30 * SECOND), []);
     watched.source.routes = vec![("/b", figures(50, 0))];
-    let told = watched.after(30 * SECOND);
-    assert_eq!(changes(&told), [Change::Firing; 2]);
-    assert!(told.iter().all(|notice| &*notice.alert.endpoint.as_ref().unwrap().route == "/a"));
-    assert!(told.iter().all(|notice| notice.alert.value == Some(0.0)));
+    let notices = watched.after(30 * SECOND);
+    assert_eq!(changes(&notices), [Change::Firing; 2]);
+    assert!(notices.iter().all(|notice| &*notice.alert.endpoint.as_ref().unwrap().route == "/a"));
+    assert!(notices.iter().all(|notice| notice.alert.value == Some(0.0)));
     assert_eq!(watched.after(30 * SECOND), []);
     watched.source.routes = vec![("/a", figures(10, 0)), ("/b", figures(50, 0))];
     assert_eq!(changes(&watched.after(30 * SECOND)), [Change::Resolved; 2]);
 }
 
 #[test]
-fn every_metric_is_the_figure_of_its_name() {
+fn every_metric_has_the_figure_it_is_named_after() {
     let milliseconds = Duration::from_millis;
     let total = Figures {
         calls: 200,
@@ -313,7 +313,7 @@ fn every_metric_is_the_figure_of_its_name() {
             Metric::InFlight => 5.0,
             Metric::Aborted => 3.0,
             Metric::Panicked => 2.0,
-            _ => unreachable!("all metrics are listed"),
+            _ => unreachable!("every metric is listed above"),
         };
         let mut watched = Watched::new([Rule::new("rule", metric, Comparison::AtLeast, 0.0)]);
         watched.source =
@@ -330,15 +330,16 @@ fn the_default_rules_fire_and_are_resolved() {
         p95: Duration::from_millis(5_001),
         ..figures(100, 10)
     };
-    let told: Vec<_> = (0..12).flat_map(|_| watched.after(SECOND)).map(|notice| notice.alert.rule).collect();
-    let names: Vec<_> = told.iter().map(|rule| rule.name.as_str()).collect();
+    let notices: Vec<_> =
+        (0..12).flat_map(|_| watched.after(SECOND)).map(|notice| notice.alert.rule).collect();
+    let names: Vec<_> = notices.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(names, ["errors", "error_rate", "average_response_time", "p95_response_time"]);
     watched.source.total = figures(100, 0);
     assert_eq!(changes(&watched.after(5 * SECOND)), [Change::Resolved; 4]);
 }
 
 #[test]
-fn a_history_can_be_watched() {
+fn alerts_can_watch_a_history() {
     let registry = Registry::new();
     let history = History::new(registry.clone());
     let endpoint = registry.endpoint("GET", "/");
@@ -351,7 +352,7 @@ fn a_history_can_be_watched() {
 }
 
 #[test]
-fn rules_with_one_name_and_too_many_of_them_are_refused() {
+fn rules_that_share_a_name_and_more_than_256_rules_are_refused() {
     let error = Alerts::new([error_rate(), error_rate()]).unwrap_err();
     assert_eq!(error.to_string(), "rule \"error_rate\" is defined twice; allowed: one rule per name");
     let many = (0..257).map(|i| Rule::new(format!("rule-{i}"), Metric::Calls, Comparison::Below, 1.0));
@@ -361,9 +362,9 @@ fn rules_with_one_name_and_too_many_of_them_are_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
 
-    /// Whatever the figures do and however the ticks come.
+    /// Holds for any figures and any intervals between ticks.
     #[test]
-    fn firing_and_resolved_take_turns(
+    fn firing_and_resolved_alternate(
         steps in prop::collection::vec((0_u64..40, 0_u64..=100, 1_u64..5_000), 1..300),
         hold in 0_u64..10,
         clear in 0.0..=5.0,
@@ -371,8 +372,8 @@ proptest! {
     ) {
         let rule = error_rate().clear(clear).for_at_least(SECOND * hold as u32).min_calls(min_calls);
         let mut watched = Watched::new([rule.remind_every(60 * SECOND)]);
-        // The seconds for which each tick in a row has seen the threshold broken.
-        let mut broken: Option<f64> = None;
+        // For how many seconds every tick has seen the threshold breached.
+        let mut breached: Option<f64> = None;
         let mut fires = false;
         for (calls, errors, millis) in steps {
             let pause = Duration::from_millis(millis);
@@ -381,17 +382,17 @@ proptest! {
             let notices = watched.after(pause);
             if watched.source.read.borrow().len() == reads {
                 prop_assert!(notices.is_empty());
-                broken = broken.map(|seconds| seconds + pause.as_secs_f64());
+                breached = breached.map(|seconds| seconds + pause.as_secs_f64());
                 continue;
             }
             let rate = watched.source.total.error_rate();
             let breaks = calls > 0 && calls >= min_calls && rate > 5.0;
-            broken = breaks.then(|| broken.map_or(0.0, |seconds| seconds + pause.as_secs_f64()));
+            breached = breaks.then(|| breached.map_or(0.0, |seconds| seconds + pause.as_secs_f64()));
             for change in changes(&notices) {
                 match change {
                     Change::Firing => {
                         prop_assert!(!fires && calls > 0);
-                        prop_assert!(broken.is_some_and(|seconds| seconds + 1e-6 >= hold as f64));
+                        prop_assert!(breached.is_some_and(|seconds| seconds + 1e-6 >= hold as f64));
                         fires = true;
                     }
                     Change::Reminder => prop_assert!(fires),

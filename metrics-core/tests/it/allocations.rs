@@ -1,4 +1,4 @@
-//! What is allocated: nothing by a record, once its series was seen, and nothing for good by a registry that is gone.
+//! Allocations: a record of a known series allocates nothing, and a dropped registry leaves nothing behind.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,13 +8,13 @@ use metrics_core::{MAX_NANOS, Outcome, Registry};
 
 use crate::support::{OUTCOMES, scaled};
 
-/// The system's allocator, counting what the calling thread asks for.
+/// The system's allocator, which counts the allocations of the calling thread.
 struct Counting;
 
 thread_local! {
-    /// Calls that asked for memory.
+    /// Calls that allocate.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    /// Bytes asked for and not given back by this thread.
+    /// Bytes that this thread allocated and did not free.
     static LIVE: Cell<i64> = const { Cell::new(0) };
 }
 
@@ -23,11 +23,12 @@ fn count(allocations: u64, bytes: i64) {
     LIVE.set(LIVE.get() + bytes);
 }
 
-// SAFETY: every call is handed on as it came; counting touches thread-locals that need neither memory nor a destructor.
+// SAFETY: every call is passed to `System` unchanged; counting uses thread-locals that neither allocate nor have a
+// destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as i64);
-        // SAFETY: the caller's promises are the ones that `System` asks for.
+        // SAFETY: the caller upholds the contract of `alloc`, which is also that of `System.alloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -39,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(0, -(layout.size() as i64));
-        // SAFETY: as in `alloc`; `pointer` came from `System`, since all of ours do.
+        // SAFETY: as in `alloc`; all our pointers come from `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -47,10 +48,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// More records than a cell keeps before it allocates a block for one.
+/// More records than a cell keeps before it allocates a block for them.
 const WARM_UP: usize = 40;
 
-/// How often `run` asks for memory.
+/// How often `run` allocates.
 fn allocations(run: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.get();
     run();
@@ -58,7 +59,7 @@ fn allocations(run: impl FnOnce()) -> u64 {
 }
 
 #[test]
-fn a_record_of_a_series_seen_before_allocates_nothing() {
+fn a_record_of_a_known_series_allocates_nothing() {
     let registry = Registry::new();
     let endpoints = ["/a", "/b"].map(|route| registry.endpoint("GET", route));
     let recorder = registry.recorder();
@@ -74,16 +75,16 @@ fn a_record_of_a_series_seen_before_allocates_nothing() {
             }
         }
     };
-    assert!(allocations(|| (0..WARM_UP).for_each(|_| record_all())) > 0, "the counting does not work");
+    assert!(allocations(|| (0..WARM_UP).for_each(|_| record_all())) > 0, "allocations are not counted");
     assert_eq!(allocations(record_all), 0);
-    // A window that is closed and a snapshot that is taken change nothing about that.
+    // A reset and a snapshot do not change that.
     registry.reset();
     registry.snapshot();
     assert_eq!(allocations(record_all), 0);
 }
 
 #[test]
-fn an_error_is_logged_evicted_and_thinned_out_without_an_allocation() {
+fn errors_are_logged_evicted_and_thinned_out_without_an_allocation() {
     let registry = Registry::builder().error_log_capacity(4).build().unwrap();
     let endpoint = registry.endpoint("GET", "/");
     let recorders = [registry.recorder(), registry.recorder(), registry.recorder()];
@@ -112,7 +113,7 @@ fn starting_and_finishing_a_request_allocates_nothing() {
 }
 
 #[test]
-fn names_and_statuses_that_clients_make_up_do_not_grow_the_memory() {
+fn invented_names_and_statuses_do_not_grow_the_memory() {
     let registry = Registry::builder().max_series(10).build().unwrap();
     let hostile = |from: u64, to: u64| {
         for i in from..to {
@@ -123,7 +124,7 @@ fn names_and_statuses_that_clients_make_up_do_not_grow_the_memory() {
             registry.record_error(endpoint, Outcome::Status(500), Duration::ZERO, &format!("{i}"));
         }
     };
-    // Every one of the 10 + 1 endpoints sees every octave of every class before the count begins.
+    // Before counting, each of the 10 + 1 endpoints sees every octave of every class.
     let warm_up = scaled(20_000, 400);
     hostile(0, warm_up);
     for i in 0..10 {
@@ -141,7 +142,7 @@ fn names_and_statuses_that_clients_make_up_do_not_grow_the_memory() {
 }
 
 #[test]
-fn registries_that_are_gone_do_not_pile_up_on_a_thread_that_recorded_to_them() {
+fn dropped_registries_do_not_pile_up_on_a_thread_that_recorded_to_them() {
     let use_one = || {
         let registry = Registry::new();
         registry.record_nanos(registry.endpoint("GET", "/"), 200, 1_000);
@@ -152,6 +153,6 @@ fn registries_that_are_gone_do_not_pile_up_on_a_thread_that_recorded_to_them() {
     use_one();
     let live = LIVE.get();
     (0..scaled(1_000, 20)).for_each(|_| use_one());
-    // The last one is kept until the thread looks for another one, or ends.
+    // The thread keeps the last one until it needs another or ends.
     assert_eq!(LIVE.get(), live);
 }

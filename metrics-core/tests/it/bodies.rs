@@ -1,4 +1,4 @@
-//! What belongs to a request beside its record, and can come later: bytes, bodies that broke off, open streams.
+//! What a request adds after its record: bytes, bodies that were cut off, open streams.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ fn bytes(summary: &Summary) -> (u64, u64) {
 }
 
 #[test]
-fn bytes_fall_into_the_window_in_which_they_were_added_even_without_a_call() {
+fn bytes_count_in_the_window_in_which_they_were_added_even_without_a_call() {
     for digits in 1..=3 {
         let registry = Registry::builder().significant_digits(digits).build().unwrap();
         let endpoint = registry.endpoint("GET", "/");
@@ -29,7 +29,7 @@ fn bytes_fall_into_the_window_in_which_they_were_added_even_without_a_call() {
 }
 
 #[test]
-fn a_response_that_broke_off_is_aborted_and_keeps_its_status() {
+fn a_response_that_was_cut_off_is_aborted_and_keeps_its_status() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let recorder = registry.recorder();
@@ -44,7 +44,7 @@ fn a_response_that_broke_off_is_aborted_and_keeps_its_status() {
 }
 
 #[test]
-fn streams_are_open_until_they_are_closed_on_whichever_thread() {
+fn streams_are_open_until_any_thread_closes_them() {
     let registry = Registry::new();
     let recorder = registry.recorder();
     (0..3).for_each(|_| recorder.open_stream());
@@ -56,7 +56,7 @@ fn streams_are_open_until_they_are_closed_on_whichever_thread() {
 }
 
 #[test]
-fn an_endpoint_shows_what_is_under_way_there_even_before_its_first_call() {
+fn an_endpoint_shows_requests_in_flight_even_before_its_first_call() {
     let registry = Registry::new();
     let (slow, fast) = (registry.endpoint("GET", "/slow"), registry.endpoint("GET", "/fast"));
     let recorder = registry.recorder();

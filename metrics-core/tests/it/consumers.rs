@@ -1,4 +1,4 @@
-//! Calls by consumer: exact, bounded, and each in one window.
+//! Calls by consumer: exact, bounded, and each in exactly one window.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ fn calls(snapshot: &Snapshot) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn a_consumer_has_its_calls_errors_durations_and_when_it_was_last_seen() {
+fn a_consumer_has_calls_errors_durations_and_a_last_call() {
     let registry = Registry::new();
     let recorder = registry.recorder();
     let consumer = registry.consumer("abc");
@@ -26,13 +26,13 @@ fn a_consumer_has_its_calls_errors_durations_and_when_it_was_last_seen() {
     let snapshot = registry.snapshot();
     let [seen] = snapshot.consumers() else { panic!("{:?}", snapshot.consumers()) };
     assert_eq!((&*seen.name, seen.calls, seen.errors, seen.sum_nanos), ("abc", 2, 1, 14));
-    // To within what the two clocks may drift apart.
+    // The two clocks may drift apart by a second.
     assert!(seen.last_seen + Duration::from_secs(1) > before);
     assert!(seen.last_seen < SystemTime::now() + Duration::from_secs(1));
 }
 
 #[test]
-fn consumers_that_do_not_fit_are_counted_together() {
+fn consumers_beyond_the_limit_are_counted_together() {
     let registry = Registry::builder().max_consumers(2).build().unwrap();
     let recorder = registry.recorder();
     for i in 0..scaled(10_000, 50) {
@@ -48,7 +48,7 @@ fn consumers_that_do_not_fit_are_counted_together() {
 }
 
 #[test]
-fn each_call_falls_into_one_window_of_its_consumer() {
+fn each_call_falls_into_exactly_one_window_of_its_consumer() {
     let registry = Registry::new();
     let names = ["a", "b", "c"];
     let each = scaled(200_000, 50);

@@ -1,4 +1,4 @@
-//! Recent errors: newest first, bounded, and each one listed, evicted or thinned out.
+//! Recent errors: newest first, bounded, and each is listed, evicted or thinned out.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ fn messages(summary: &Summary) -> Vec<&str> {
     summary.recent_errors.iter().map(|error| &*error.message).collect()
 }
 
-/// Errors that were pushed out or never logged so far.
+/// Errors that were evicted or thinned out so far.
 fn not_listed(registry: &Registry) -> u64 {
     let health = registry.snapshot().health();
     health.errors_evicted + health.errors_thinned
@@ -42,7 +42,7 @@ fn errors_are_listed_newest_first_and_say_what_happened() {
     assert!(summary.recent_errors.is_sorted_by(|newer, older| newer.time >= older.time));
     assert!(summary.recent_errors.iter().all(|error| before <= error.time && error.time <= after));
     assert_eq!((summary.total.errors, summary.total.calls), (3, 3));
-    // Reading them is not taking them.
+    // Reading does not remove them.
     assert_eq!(messages(&registry.summary()), messages(&summary));
 }
 
@@ -59,10 +59,10 @@ fn a_message_is_cut_to_256_bytes_at_a_character() {
 }
 
 #[test]
-fn the_list_is_bounded_and_what_is_not_listed_is_counted() {
+fn the_list_is_bounded_and_errors_that_are_not_listed_are_counted() {
     let registry = with_capacity(8);
     let endpoint = registry.endpoint("GET", "/");
-    // Each recorder may log as many as fit at once, so five of them push out each other's.
+    // One recorder may fill the whole log at once, so five of them evict each other's entries.
     let recorders = [(); 5].map(|()| registry.recorder());
     for i in 0..100 {
         recorders[i % 5].record_error(endpoint, SERVER_ERROR, Duration::ZERO, &i.to_string());
@@ -78,7 +78,7 @@ fn the_list_is_bounded_and_what_is_not_listed_is_counted() {
 }
 
 #[test]
-fn errors_that_are_read_in_between_are_neither_lost_nor_doubled() {
+fn reading_in_between_neither_loses_nor_doubles_errors() {
     let registry = with_capacity(4);
     let endpoint = registry.endpoint("GET", "/");
     for pushed in 1..=50_u64 {
@@ -93,7 +93,7 @@ fn errors_that_are_read_in_between_are_neither_lost_nor_doubled() {
 }
 
 #[test]
-fn a_summary_counts_as_evicted_what_its_own_list_pushed_out() {
+fn a_summary_counts_the_errors_that_its_own_list_evicts() {
     let registry = with_capacity(4);
     let endpoint = registry.endpoint("GET", "/");
     for pushed in [4, 8, 12] {
@@ -107,14 +107,14 @@ fn a_summary_counts_as_evicted_what_its_own_list_pushed_out() {
 }
 
 #[test]
-fn a_reset_takes_the_list_into_the_window_that_it_closes() {
+fn a_reset_moves_the_list_into_the_window_that_it_closes() {
     let registry = with_capacity(4);
     let endpoint = registry.endpoint("GET", "/");
     let push = |message: &str| {
         registry.recorder().record_error(endpoint, SERVER_ERROR, Duration::ZERO, message);
     };
     ["a", "b"].into_iter().for_each(push);
-    // One was listed before the reset, the other one not yet.
+    // Two errors are listed before the reset, the third is not read yet.
     registry.summary();
     push("c");
     let closed = registry.reset();
@@ -127,7 +127,7 @@ fn a_reset_takes_the_list_into_the_window_that_it_closes() {
 }
 
 #[test]
-fn an_error_is_listed_under_the_outcome_that_it_is_counted_under() {
+fn an_error_is_listed_with_the_outcome_that_it_is_counted_under() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     registry.record_error(endpoint, Outcome::Status(700), Duration::ZERO, "no such status");
@@ -139,7 +139,7 @@ fn an_error_is_listed_under_the_outcome_that_it_is_counted_under() {
 }
 
 #[test]
-fn in_a_storm_counting_is_exact_and_the_list_stays_bounded() {
+fn in_a_storm_of_errors_counts_stay_exact_and_the_list_stays_bounded() {
     const CAPACITY: usize = 16;
     let registry = with_capacity(CAPACITY);
     let endpoint = registry.endpoint("GET", "/");
@@ -185,7 +185,7 @@ fn in_a_storm_counting_is_exact_and_the_list_stays_bounded() {
 }
 
 #[test]
-fn an_entry_that_came_during_a_reset_is_in_one_window() {
+fn an_error_during_a_reset_is_in_exactly_one_window() {
     let registry = with_capacity(1_024);
     let endpoint = registry.endpoint("GET", "/");
     let pushed = scaled(1_000, 40);

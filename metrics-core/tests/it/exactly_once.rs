@@ -1,4 +1,4 @@
-//! Each record falls into exactly one window, while windows are closed and threads come and go.
+//! Each record falls into exactly one window while windows are closed and threads come and go.
 
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,15 +11,15 @@ use crate::support::{OUTCOMES, Rng, assert_in_order, calls, scaled, sum_nanos};
 
 const ROUTES: [&str; 6] = ["/0", "/1", "/2", "/3", "/4", "/5"];
 
-/// How much is recorded, by how many, and how often a window is closed meanwhile.
+/// The load of one run.
 struct Load {
-    /// Threads that record at any time.
+    /// Threads that record at the same time.
     lanes: u64,
-    /// Records of each lane, at least. A lane goes on until the last window is closed.
+    /// Minimum records of each lane. A lane goes on until the last window is closed.
     records: u64,
     /// Records of one short-lived thread.
     chunk: u64,
-    /// Windows closed while the lanes record, at least.
+    /// Minimum number of windows that are closed while the lanes record.
     resets: u64,
 }
 
@@ -59,7 +59,7 @@ fn each_record_falls_into_one_window(load: &Load) {
             let rng = Rng::new(chunk * load.lanes + lane);
             let mut records = load.chunk;
             if chunk * load.chunk >= load.records {
-                // Enough is recorded; leave the processors to the readers.
+                // Enough records: leave the processors to the readers.
                 thread::sleep(Duration::from_millis(1));
                 records /= 20;
             }
@@ -92,7 +92,7 @@ fn each_record_falls_into_one_window(load: &Load) {
     assert_eq!(registry.summary().total, Figures::default());
 }
 
-/// Records from a thread that lives no longer, in one of the ways in which that can be done.
+/// Records from a new thread, in one of several ways, and waits for its end.
 fn send_from_a_new_thread(
     registry: &Registry,
     endpoints: &[EndpointId; ROUTES.len()],
@@ -107,13 +107,13 @@ fn send_from_a_new_thread(
         match (way % 4, lent) {
             (_, Some(recorder)) => send(&recorder, endpoints, &mut rng, records, &mut sent),
             (1, None) => send(&registry.recorder(), endpoints, &mut rng, records, &mut sent),
-            // A recorder for every few records.
+            // A new recorder every few records.
             (2, None) => {
                 for _ in 0..10 {
                     send(&registry.recorder(), endpoints, &mut rng, records / 10, &mut sent);
                 }
             }
-            // The recorder that the thread keeps.
+            // The thread's own recorder.
             _ => {
                 for _ in 0..records {
                     let (at, outcome, nanos) = request(&mut rng);
@@ -157,12 +157,12 @@ fn send(
     }
 }
 
-/// An endpoint, an outcome and a duration, now and then over the maximum.
+/// An endpoint, an outcome and a duration, which is sometimes over the maximum.
 fn request(rng: &mut Rng) -> (usize, Outcome, u64) {
     (rng.below(ROUTES.len() as u64) as usize, rng.pick(&OUTCOMES), rng.log_uniform(37))
 }
 
-/// What was sent, or what came out: by endpoint, and by outcome in each.
+/// What was recorded, or what was read: by endpoint and outcome.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     calls: [[u64; OUTCOMES.len()]; ROUTES.len()],

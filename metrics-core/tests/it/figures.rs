@@ -1,4 +1,4 @@
-//! The figures of a summary: what they are made of, and what holds between them.
+//! The figures of a summary: how they are computed, and how they relate.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use proptest::prelude::*;
 
 use crate::support::{OUTCOMES, assert_in_order, of_route, route_in};
 
-/// The longest duration that sum and maximum keep exactly: about 3.3 days.
+/// The longest duration that the sum and the maximum keep exactly: about 3.3 days.
 const MAX_EXACT_NANOS: u64 = 1 << 48;
 
-/// The figures of these requests, worked out one by one.
+/// The figures of these requests, computed one by one.
 fn naive(requests: &[(Outcome, u64)]) -> Figures {
     let mut outcomes = BTreeMap::new();
     let mut hdr = Hdr::<u64>::new_with_bounds(1, MAX_NANOS, 2).unwrap();
@@ -49,7 +49,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 200 }))]
 
     #[test]
-    fn figures_are_those_of_the_requests_worked_out_one_by_one(
+    fn figures_equal_those_computed_request_by_request(
         requests in prop::collection::vec(
             (0..2_usize, prop::sample::select(&OUTCOMES), (0_u32..64).prop_flat_map(|bits| 0..=u64::MAX >> bits)),
             0..100,
@@ -80,7 +80,7 @@ proptest! {
 }
 
 #[test]
-fn the_average_is_the_sum_over_the_count_and_rates_are_per_hundred_calls() {
+fn the_average_is_the_sum_over_the_count_and_rates_are_percentages() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     for (status, nanos) in [(200, 10), (200, 11), (404, 12), (503, 1_000)] {
@@ -114,7 +114,7 @@ fn an_error_is_a_4xx_a_5xx_or_a_panic_and_nothing_else() {
 }
 
 #[test]
-fn an_aborted_request_is_a_call_and_no_error() {
+fn an_aborted_request_is_a_call_but_not_an_error() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     registry.with_recorder(|recorder| {
@@ -126,7 +126,7 @@ fn an_aborted_request_is_a_call_and_no_error() {
 }
 
 #[test]
-fn a_registry_that_was_never_called_is_all_zeros_and_never_not_a_number() {
+fn a_registry_without_calls_has_zeros_and_never_nan() {
     let registry = Registry::new();
     registry.endpoint("GET", "/never/called");
     for summary in [registry.summary(), registry.reset(), registry.summary(), registry.snapshot().summary()] {
@@ -142,7 +142,7 @@ fn a_registry_that_was_never_called_is_all_zeros_and_never_not_a_number() {
 }
 
 #[test]
-fn a_window_of_no_length_has_no_rate() {
+fn a_window_of_zero_length_has_a_rate_of_zero() {
     let registry = Registry::new();
     registry.record_nanos(registry.endpoint("GET", "/"), 200, 1);
     let mut summary = registry.summary();
@@ -153,7 +153,7 @@ fn a_window_of_no_length_has_no_rate() {
 }
 
 #[test]
-fn a_status_that_no_server_sends_is_other() {
+fn an_invalid_status_counts_as_other() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let recorder = registry.recorder();
@@ -171,7 +171,7 @@ fn a_status_that_no_server_sends_is_other() {
 }
 
 #[test]
-fn a_duration_over_the_maximum_is_clamped_and_counted_and_its_sum_is_exact() {
+fn a_duration_over_the_maximum_is_counted_as_clamped_and_summed_exactly() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let durations = [MAX_NANOS, MAX_NANOS + 1, 5_000_000_000_000, MAX_EXACT_NANOS];
@@ -190,7 +190,7 @@ fn a_duration_over_the_maximum_is_clamped_and_counted_and_its_sum_is_exact() {
 }
 
 #[test]
-fn the_longest_duration_there_is_does_not_panic() {
+fn the_longest_possible_duration_does_not_panic() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let recorder = registry.recorder();
@@ -208,7 +208,7 @@ fn the_longest_duration_there_is_does_not_panic() {
 }
 
 #[test]
-fn requests_that_took_no_time_at_all_are_calls() {
+fn requests_of_zero_duration_are_calls() {
     let registry = Registry::new();
     registry.record(registry.endpoint("GET", "/"), 200, Duration::ZERO);
     let total = registry.summary().total;

@@ -1,4 +1,4 @@
-//! Requests under way: begun here, ended there, and never more than there are.
+//! Requests in flight: started on one thread, finished on another, and never more than there really are.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -25,7 +25,7 @@ fn a_request_is_in_flight_from_its_start_to_its_finish() {
 }
 
 #[test]
-fn a_request_may_begin_on_one_thread_and_end_on_another() {
+fn a_request_may_start_on_one_thread_and_finish_on_another() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let requests = scaled(10_000, 20);
@@ -54,7 +54,7 @@ fn a_request_may_begin_on_one_thread_and_end_on_another() {
 }
 
 #[test]
-fn a_reset_leaves_the_requests_under_way_alone() {
+fn a_reset_does_not_change_the_requests_in_flight() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let recorder = registry.recorder();
@@ -66,7 +66,7 @@ fn a_reset_leaves_the_requests_under_way_alone() {
 }
 
 #[test]
-fn no_more_requests_are_shown_in_flight_than_there_are_threads() {
+fn readers_never_see_more_requests_in_flight_than_threads() {
     const THREADS: usize = 4;
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");

@@ -1,4 +1,4 @@
-//! Two registries in one process never mix.
+//! Registries in one process never mix.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ fn two_registries_keep_their_own_figures_on_one_thread() {
     let registries = [Registry::new(), Registry::new(), Registry::new()];
     let endpoints = registries.each_ref().map(|registry| registry.endpoint("GET", "/"));
     for i in 0..30 {
-        // Through the thread's recorder, which changes registry at every call.
+        // Uses the thread's recorder, which changes registry at each call.
         registries[i % 3].record_nanos(endpoints[i % 3], 200, 10_u64.pow(i as u32 % 3));
     }
     for (i, registry) in registries.iter().enumerate() {
@@ -24,7 +24,7 @@ fn two_registries_keep_their_own_figures_on_one_thread() {
 }
 
 #[test]
-fn a_registry_can_be_written_to_while_another_one_is() {
+fn a_registry_can_be_written_to_inside_the_closure_of_another() {
     let [outer, inner] = [Registry::new(), Registry::new()];
     let [of_outer, of_inner] = [&outer, &inner].map(|registry| registry.endpoint("GET", "/"));
     outer.with_recorder(|recorder| {
@@ -38,7 +38,7 @@ fn a_registry_can_be_written_to_while_another_one_is() {
 }
 
 #[test]
-fn clones_are_the_same_registry() {
+fn clones_share_one_registry() {
     let registry = Registry::new();
     let clone = registry.clone();
     let endpoint = registry.endpoint("GET", "/");
@@ -67,7 +67,7 @@ fn an_id_of_another_registry_panics_in_a_debug_build_on_the_threads_recorder_too
 }
 
 #[test]
-fn a_thread_that_panicked_over_a_foreign_id_can_go_on_recording() {
+fn a_thread_that_panicked_over_a_foreign_id_can_keep_recording() {
     let [one, other] = [Registry::new(), Registry::new()];
     let (foreign, own) = (one.endpoint("GET", "/"), other.endpoint("GET", "/own"));
     let record = || other.record_nanos(foreign, 200, 1);
@@ -88,7 +88,7 @@ fn an_id_of_another_registry_is_counted_as_other_in_a_release_build() {
 
     for digits in 1..=3 {
         for (from, to) in GRANULARITIES.into_iter().flat_map(|from| GRANULARITIES.map(|to| (from, to))) {
-            // A registry with room for many ids, and one with room for one.
+            // One registry has room for many ids, the other for one.
             let many = registry(digits, from);
             let few =
                 Registry::builder().max_series(1).significant_digits(digits).granularity(to).build().unwrap();

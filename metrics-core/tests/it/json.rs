@@ -1,4 +1,4 @@
-//! Snapshots and summaries as text: they read back as they were, and hostile text does no harm.
+//! Snapshots and summaries as JSON: they are read back unchanged, and hostile JSON does no harm.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ fn filled(digits: u8, granularity: Granularity, requests: u64) -> Registry {
 }
 
 #[test]
-fn a_snapshot_that_went_through_json_gives_the_same_figures() {
+fn a_snapshot_read_from_json_has_the_same_figures() {
     for digits in 1..=3 {
         for granularity in GRANULARITIES {
             let registry = filled(digits, granularity, REQUESTS);
-            let _under_way = registry.recorder().start();
+            let _in_flight = registry.recorder().start();
             let snapshot = registry.snapshot();
             let text = serde_json::to_string(&snapshot).unwrap();
             let read: Snapshot = serde_json::from_str(&text).unwrap();
@@ -42,7 +42,7 @@ fn a_snapshot_that_went_through_json_gives_the_same_figures() {
             assert_eq!(read.granularity(), granularity);
             assert_eq!(serde_json::to_string(&read).unwrap(), text);
 
-            // It can be added to and subtracted from as before.
+            // Merging and subtracting still work.
             let mut doubled = snapshot.clone();
             doubled.merge(&read).unwrap();
             assert_eq!(doubled.summary().total.calls, 2 * snapshot.summary().total.calls);
@@ -52,14 +52,14 @@ fn a_snapshot_that_went_through_json_gives_the_same_figures() {
 }
 
 #[test]
-fn endpoints_that_went_through_json_are_equal_to_what_they_were() {
+fn endpoints_read_from_json_equal_the_originals() {
     let snapshot = filled(2, Granularity::Class, REQUESTS).snapshot();
     let read: Snapshot = serde_json::from_str(&serde_json::to_string(&snapshot).unwrap()).unwrap();
     assert!(read.endpoints().eq(snapshot.endpoints()));
 }
 
 #[test]
-fn a_summary_that_went_through_json_is_equal_to_what_it_was() {
+fn a_summary_read_from_json_equals_the_original() {
     let registry = filled(2, Granularity::Class, REQUESTS);
     for summary in [registry.summary(), registry.snapshot().summary(), registry.reset(), registry.reset()] {
         let text = serde_json::to_string(&summary).unwrap();
@@ -68,7 +68,7 @@ fn a_summary_that_went_through_json_is_equal_to_what_it_was() {
 }
 
 #[test]
-fn text_that_contradicts_itself_is_refused() {
+fn json_that_contradicts_itself_is_refused() {
     let valid = serde_json::to_value(filled(2, Granularity::Class, REQUESTS).snapshot()).unwrap();
     let refused = |change: &dyn Fn(&mut Value)| {
         let mut changed = valid.clone();
@@ -77,7 +77,7 @@ fn text_that_contradicts_itself_is_refused() {
         serde_json::from_value::<Snapshot>(changed).unwrap_err().to_string()
     };
     fn histogram(snapshot: &mut Value) -> &mut Value {
-        // The first endpoint is the one for those that did not fit, which was never called.
+        // Endpoint 0 is the overflow endpoint, which was never called.
         &mut snapshot["endpoints"][1]["groups"][0]["histogram"]
     }
     for digits in [0, 4, 255] {
@@ -110,9 +110,9 @@ fn text_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn no_text_makes_a_snapshot_panic() {
+fn no_json_makes_a_snapshot_panic() {
     let healthy = filled(2, Granularity::Class, 10).snapshot();
-    // Small, so that each value in it can be replaced by each hostile one.
+    // Small, so that the test can replace each value with each hostile one.
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/a");
     registry.record_nanos(endpoint, 200, 1_000);
@@ -141,7 +141,7 @@ fn no_text_makes_a_snapshot_panic() {
     ];
     let mut accepted = 0;
     for path in paths(&small, String::new()) {
-        // Removed, doubled (in a list), or something else.
+        // Removes the value, doubles it (in a list), or replaces it.
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
         let mut variants = vec![small.clone(), small.clone()];
         match variants[0].pointer_mut(parent) {
@@ -166,7 +166,7 @@ fn no_text_makes_a_snapshot_panic() {
     assert!(accepted > 0, "nothing was accepted, so nothing was tried");
 }
 
-/// A JSON pointer to each value, inner ones and leaves.
+/// JSON pointers to all values, both inner ones and leaves.
 fn paths(value: &Value, at: String) -> Vec<String> {
     let children: Vec<_> = match value {
         Value::Array(list) => {

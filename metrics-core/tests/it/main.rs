@@ -1,6 +1,6 @@
 //! The core through its public API: many threads, whole windows, hostile input.
 //!
-//! Counts shrink under Miri (`support::scaled`); nothing here depends on how fast the machine is.
+//! Counts are smaller under Miri (`support::scaled`). No test depends on the speed of the machine.
 #![cfg(not(metrics_loom))]
 
 mod alerts;

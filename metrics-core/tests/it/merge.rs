@@ -1,4 +1,4 @@
-//! Snapshots of several registries, added up.
+//! Merging snapshots of several registries.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use metrics_core::{
 
 use crate::support::{GRANULARITIES, OUTCOMES, Rng, registry, scaled};
 
-/// All that a snapshot tells of its endpoints, whatever the order in which it tells it.
+/// Everything a snapshot holds about its endpoints, in any order.
 pub(crate) type Contents = BTreeMap<EndpointName, BTreeMap<StatusGroup, GroupContents>>;
 
 #[derive(Debug, PartialEq)]
@@ -39,15 +39,15 @@ pub(crate) fn contents(snapshot: &Snapshot) -> Contents {
     endpoints.collect()
 }
 
-/// The figures of a summary, without the times.
+/// The figures of a summary, without its times.
 pub(crate) fn figures(summary: &Summary) -> (Figures, BTreeMap<EndpointName, Figures>) {
     let endpoints = summary.endpoints.iter();
     let endpoints = endpoints.map(|endpoint| ((*endpoint.name).clone(), endpoint.figures.clone()));
     (summary.total.clone(), endpoints.collect())
 }
 
-/// Records some requests into both registries. Which endpoints they are for, and in which order they first come,
-/// differs from seed to seed.
+/// Records the same requests in both registries. The endpoints and the order in which they first occur depend on the
+/// seed.
 fn record_some(seed: u64, registries: [&Registry; 2]) {
     let mut rng = Rng::new(seed);
     let recorders = registries.map(Registry::recorder);
@@ -61,7 +61,7 @@ fn record_some(seed: u64, registries: [&Registry; 2]) {
 }
 
 #[test]
-fn merging_two_registries_is_one_registry_that_was_fed_with_both() {
+fn two_merged_registries_equal_one_that_recorded_everything() {
     for digits in 1..=3 {
         for granularity in GRANULARITIES {
             let [one, two, both] = [(); 3].map(|()| registry(digits, granularity));
@@ -90,7 +90,7 @@ fn merging_two_registries_is_one_registry_that_was_fed_with_both() {
 #[test]
 fn the_order_of_merging_does_not_matter() {
     let [one, two] = [Registry::new(), Registry::new()];
-    // As many calls of each, so that the order must come from the names.
+    // All have the same number of calls, so the order must come from the names.
     for (registry, methods) in [(&one, ["GET", "PUT"]), (&two, ["POST", "GET"])] {
         for (method, status) in methods.into_iter().zip([200, 404]) {
             registry.record_nanos(registry.endpoint(method, "/a"), status, 1_000);
@@ -111,7 +111,7 @@ fn the_order_of_merging_does_not_matter() {
 }
 
 #[test]
-fn what_is_in_flight_is_added_and_so_are_the_tables() {
+fn merging_adds_requests_in_flight_and_table_sizes() {
     let [one, two] = [Registry::new(), Registry::builder().max_series(1).build().unwrap()];
     let recorders = [one.recorder(), two.recorder(), two.recorder()];
     let starts = recorders.each_ref().map(|recorder| recorder.start());
@@ -143,7 +143,7 @@ fn merging_nothing_changes_nothing() {
 }
 
 #[test]
-fn snapshots_that_do_not_fit_are_refused_with_a_clear_error_and_left_as_they_were() {
+fn snapshots_of_different_precision_or_granularity_are_refused_and_left_unchanged() {
     let all = (1..=3).flat_map(|digits| GRANULARITIES.map(|granularity| (digits, granularity)));
     let all: Vec<_> = all
         .map(|(digits, granularity)| {

@@ -1,4 +1,4 @@
-//! Histograms and quantiles are those of `hdrhistogram` fed with the same values, to the bit.
+//! Histograms and quantiles match those of `hdrhistogram` for the same values, to the bit.
 
 use std::thread;
 use std::time::Duration;
@@ -13,21 +13,21 @@ const ROUTES: [&str; 3] = ["/a", "/b", "/c"];
 const THREADS: u64 = 4;
 
 #[test]
-fn a_million_values_at_one_digit_are_what_hdrhistogram_makes_of_them() {
-    a_million_values_are_what_hdrhistogram_makes_of_them(1);
+fn a_million_values_at_one_digit_match_hdrhistogram() {
+    a_million_values_match_hdrhistogram(1);
 }
 
 #[test]
-fn a_million_values_at_two_digits_are_what_hdrhistogram_makes_of_them() {
-    a_million_values_are_what_hdrhistogram_makes_of_them(2);
+fn a_million_values_at_two_digits_match_hdrhistogram() {
+    a_million_values_match_hdrhistogram(2);
 }
 
 #[test]
-fn a_million_values_at_three_digits_are_what_hdrhistogram_makes_of_them() {
-    a_million_values_are_what_hdrhistogram_makes_of_them(3);
+fn a_million_values_at_three_digits_match_hdrhistogram() {
+    a_million_values_match_hdrhistogram(3);
 }
 
-fn a_million_values_are_what_hdrhistogram_makes_of_them(digits: u8) {
+fn a_million_values_match_hdrhistogram(digits: u8) {
     let registries = GRANULARITIES.map(|granularity| registry(digits, granularity));
     let mut expected = Expected::new(digits);
     thread::scope(|scope| {
@@ -45,7 +45,7 @@ fn a_million_values_are_what_hdrhistogram_makes_of_them(digits: u8) {
     }
 }
 
-/// One thread's share: the same values into a registry of each granularity and into hdrhistogram's.
+/// One thread's share: records the same values in a registry of each granularity and in `hdrhistogram`.
 fn record_some(digits: u8, registries: &[Registry; 3], rng: &mut Rng) -> Expected {
     let mut expected = Expected::new(digits);
     let writers = registries
@@ -67,7 +67,7 @@ fn record_some(digits: u8, registries: &[Registry; 3], rng: &mut Rng) -> Expecte
     expected
 }
 
-/// hdrhistogram's histograms of the same values.
+/// `hdrhistogram`'s histograms of the same values.
 struct Expected {
     total: Hdr<u64>,
     /// By route and outcome.
@@ -152,7 +152,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 100 }))]
 
     #[test]
-    fn any_values_at_any_precision_are_what_hdrhistogram_makes_of_them(
+    fn any_values_at_any_precision_match_hdrhistogram(
         values in prop::collection::vec(
             prop_oneof![(0_u32..64).prop_flat_map(|bits| 0..=u64::MAX >> bits), Just(MAX_NANOS), Just(MAX_NANOS + 1)],
             0..200,
@@ -164,7 +164,7 @@ proptest! {
         let endpoint = registry.endpoint("GET", "/");
         let mut expected = empty_hdr(digits);
         for &nanos in &values {
-            // Through a recorder of its own, and through the thread's.
+            // Through a recorder of its own, or through the thread's.
             if nanos % 2 == 0 {
                 registry.recorder().record_nanos(endpoint, 200, nanos);
             } else {

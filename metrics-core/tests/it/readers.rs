@@ -1,4 +1,4 @@
-//! Readers at full speed beside writers at full speed: every reading is plausible, whenever it was taken.
+//! Readers and writers at full speed: every reading is plausible, whenever it was taken.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::support::{OUTCOMES, Rng, assert_in_order, calls, scaled};
 const ROUTES: [&str; 4] = ["/0", "/1", "/2", "/3"];
 const BATCH: u64 = scaled(500, 5);
 
-/// Requests that writers have begun to record, and those that they have recorded.
+/// How many requests the writers have begun to record, and how many they have recorded.
 #[derive(Default)]
 struct Progress {
     started: AtomicU64,
@@ -20,7 +20,7 @@ struct Progress {
 }
 
 #[test]
-fn readers_at_full_speed_only_ever_see_what_can_be() {
+fn readers_at_full_speed_never_see_impossible_figures() {
     let registry = Registry::new();
     let endpoints = ROUTES.map(|route| registry.endpoint("GET", route));
     let progress = Progress::default();
@@ -37,7 +37,7 @@ fn readers_at_full_speed_only_ever_see_what_can_be() {
         for _ in 0..2 {
             scope.spawn(|| {
                 let mut seen = Seen::default();
-                // Once more when all is written.
+                // Reads once more after the writers have finished.
                 let mut last = false;
                 while !last {
                     last = writers_done.load(Ordering::Acquire) == 2;
@@ -54,7 +54,7 @@ fn write(registry: &Registry, endpoints: &[EndpointId; ROUTES.len()], progress: 
     let mut rng = Rng::new(seed);
     for batch in 0..scaled(300, 10) {
         progress.started.fetch_add(BATCH, Ordering::SeqCst);
-        // Some batches by recorders that come and go, and some of one endpoint and one duration only.
+        // Every third batch has a single endpoint and a single duration.
         let recorder = registry.recorder();
         let only = (rng.pick(endpoints), rng.log_uniform(37));
         for _ in 0..BATCH {
@@ -85,14 +85,14 @@ fn read(registry: &Registry, progress: &Progress, seen: &mut Seen) {
         let of_endpoints: u64 = summary.endpoints.iter().map(|endpoint| endpoint.figures.calls).sum();
         assert_eq!(of_endpoints, summary.total.calls);
     }
-    // Nobody resets here, so that each reading is of the same window, and later than the one before it.
+    // Nothing resets here, so all readings are of the same window, each later than the previous one.
     let figures = [&snapshot.summary().total, &summary.total, &window.total].map(|figures| figures.calls);
     assert!(figures.is_sorted(), "{figures:?}");
     let started = progress.started.load(Ordering::SeqCst);
     assert!(figures.iter().all(|&calls| acknowledged <= calls && calls <= started));
 }
 
-/// What a reader has seen already: no later reading may be behind it.
+/// The last figures that a reader has seen. No later reading may be lower.
 #[derive(Default)]
 struct Seen(BTreeMap<(String, StatusGroup), Group>);
 
@@ -119,7 +119,7 @@ impl Seen {
                 (seen.sum, seen.clamped) = (group.sum_nanos(), group.clamped());
             }
         }
-        assert_eq!(groups, self.0.len(), "a group went away");
+        assert_eq!(groups, self.0.len(), "a group disappeared");
     }
 }
 
@@ -134,7 +134,7 @@ fn grow<K: Ord + Copy + std::fmt::Debug>(seen: &mut BTreeMap<K, u64>, now: BTree
     *seen = now;
 }
 
-/// Reads windows while one writer records what `duration` gives, and gives the figures of every reading.
+/// Reads windows while one writer records what `duration` returns. Returns the figures of every reading.
 fn figures_under_load(closing: bool, duration: impl Fn(u64) -> u64 + Sync) -> Vec<Figures> {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
@@ -155,7 +155,7 @@ fn figures_under_load(closing: bool, duration: impl Fn(u64) -> u64 + Sync) -> Ve
 #[test]
 fn a_window_read_under_load_has_its_minimum_below_its_maximum() {
     for closing in [false, true] {
-        // All in one bucket, which is wider than one nanosecond.
+        // All durations are in one bucket, which is wider than one nanosecond.
         figures_under_load(closing, |_| 1_000_000_000).iter().for_each(assert_in_order);
     }
 }
@@ -171,12 +171,12 @@ fn a_window_of_durations_over_the_maximum_has_plausible_extremes_under_load() {
 }
 
 #[test]
-fn what_is_shown_of_a_window_under_load_lies_between_what_was_recorded() {
+fn minimum_and_maximum_under_load_lie_between_the_recorded_durations() {
     for closing in [false, true] {
         for figures in figures_under_load(closing, |i| if i % 2 == 0 { 1_000 } else { 1_000_000 }) {
             assert_in_order(&figures);
             if figures.calls > 0 {
-                // To within the buckets of the shortest and of the longest duration.
+                // To within the buckets of the shortest and the longest duration.
                 let bounds = Duration::from_nanos(992)..=Duration::from_nanos(1_007_000);
                 assert!(bounds.contains(&figures.min) && bounds.contains(&figures.max), "{figures:?}");
             }
@@ -184,9 +184,9 @@ fn what_is_shown_of_a_window_under_load_lies_between_what_was_recorded() {
     }
 }
 
-/// A record that is under way when the window is closed: its bucket, its sum and its count must go the same way.
+/// If a record is in progress when the window is closed, its bucket, sum and count must go into the same window.
 #[test]
-fn a_window_with_a_call_in_it_has_the_duration_of_a_call_in_it() {
+fn a_window_has_a_duration_if_and_only_if_it_has_a_call() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let done = AtomicBool::new(false);
@@ -196,7 +196,7 @@ fn a_window_with_a_call_in_it_has_the_duration_of_a_call_in_it() {
             let mut pause = 0;
             while !done.load(Ordering::Relaxed) {
                 recorder.record_nanos(endpoint, 200, 1_000_000);
-                // Few records a window, so that some windows hold a single one.
+                // Few records per window, so that some windows have a single one.
                 pause = (pause + 4) % 256;
                 (0..pause).for_each(|_| std::hint::spin_loop());
             }
@@ -206,8 +206,8 @@ fn a_window_with_a_call_in_it_has_the_duration_of_a_call_in_it() {
         windows.iter().for_each(assert_in_order);
         let apart = windows.iter().find(|figures| figures.p50.is_zero() != (figures.calls == 0));
         assert!(apart.is_none(), "{apart:?}");
-        // The scheduler may stop the writer in the middle of a record for longer than a reading waits; not often, for this
-        // is a few nanoseconds of each round. Then its sum is ahead.
+        // If the scheduler stops the writer in the middle of a record for longer than a reading waits, the sum is
+        // ahead. That is rare: a record takes a few nanoseconds of each round.
         let ahead = windows.iter().filter(|figures| figures.calls == 0 && !figures.sum.is_zero()).count();
         assert!(ahead <= windows.len() / 1_000, "{ahead} windows");
     });

@@ -1,11 +1,11 @@
-//! Single requests: each one is read once, or counted as missed.
+//! Single requests: each is read once, or counted as missed.
 
 use std::time::{Duration, SystemTime};
 
 use metrics_core::{Outcome, Registry, RequestCursor, SpanId, TraceContext, TraceId};
 
 #[test]
-fn a_request_is_read_as_it_was_logged_and_once() {
+fn a_request_is_read_once_as_it_was_logged() {
     let registry = Registry::new();
     let (item, recorder) = (registry.endpoint("GET", "/items/{id}"), registry.recorder());
     let trace = TraceContext { trace: TraceId::new(7).unwrap(), parent: SpanId::new(5), sampled: true };
@@ -21,15 +21,15 @@ fn a_request_is_read_as_it_was_logged_and_once() {
     assert!(before <= sampled.time && slow.time <= SystemTime::now());
     registry.reset();
     assert_eq!((registry.requests_after(&mut cursor), cursor.missed()), (vec![], 0));
-    // They are logged, and recorded by others.
+    // Logging a request does not record it.
     assert_eq!(registry.snapshot().histogram().total(), 0);
 }
 
 #[test]
-fn more_than_the_log_holds_are_counted_as_missed() {
+fn requests_beyond_the_logs_capacity_are_counted_as_missed() {
     let registry = Registry::builder().request_log_capacity(8).build().unwrap();
     let endpoint = registry.endpoint("GET", "/");
-    // Each recorder may log as many as fit at once, so five of them push out each other's.
+    // One recorder may fill the whole log at once, so five of them evict each other's entries.
     let recorders = [(); 5].map(|()| registry.recorder());
     for i in 0..100 {
         let elapsed = Duration::from_nanos(i);
@@ -43,7 +43,7 @@ fn more_than_the_log_holds_are_counted_as_missed() {
 }
 
 #[test]
-fn an_error_keeps_its_place_in_a_trace() {
+fn an_error_keeps_its_trace_context() {
     let registry = Registry::new();
     let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
     let trace = TraceContext { trace: TraceId::new(u128::MAX).unwrap(), parent: None, sampled: false };

@@ -1,4 +1,4 @@
-//! Endpoints: one id a name, as many as fit, the rest under a name that says so.
+//! Endpoints: one id per name, up to the limit; the rest is counted under `_other`.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use metrics_core::{EndpointSnapshot, MAX_NAME_BYTES, Registry};
 use crate::support::{calls, route_in, scaled};
 
 #[test]
-fn names_that_do_not_fit_are_counted_under_other_and_the_totals_are_exact() {
+fn names_beyond_the_limit_are_counted_under_other_and_totals_stay_exact() {
     let registry = Registry::builder().max_series(10).build().unwrap();
     let recorder = registry.recorder();
     for i in 0..1_000 {
@@ -29,7 +29,7 @@ fn names_that_do_not_fit_are_counted_under_other_and_the_totals_are_exact() {
 }
 
 #[test]
-fn threads_that_race_for_names_share_what_fits_and_lose_no_record() {
+fn threads_that_race_for_names_share_the_table_and_lose_no_record() {
     let registry = Registry::builder().max_series(10).build().unwrap();
     let names = scaled(1_000, 30);
     thread::scope(|scope| {
@@ -47,14 +47,14 @@ fn threads_that_race_for_names_share_what_fits_and_lose_no_record() {
     assert_eq!(calls(&snapshot), 4 * names);
     assert_eq!((snapshot.endpoints().count(), snapshot.health().endpoints), (11, 10));
     let routes: HashSet<_> = snapshot.endpoints().map(|endpoint| endpoint.name()).collect();
-    assert_eq!(routes.len(), 11, "a name is shown twice");
-    // Each name that fitted was called by all four threads.
+    assert_eq!(routes.len(), 11, "a name is listed twice");
+    // All four threads called each name in the table.
     let in_names: u64 = 4 * 10;
     assert_eq!(route_in(&snapshot, "_other").unwrap().calls(), 4 * names - in_names);
 }
 
 #[test]
-fn a_name_that_fitted_keeps_its_id_when_the_table_is_full() {
+fn a_known_name_keeps_its_id_when_the_table_is_full() {
     let registry = Registry::builder().max_series(2).build().unwrap();
     let kept = ["/a", "/b"].map(|route| registry.endpoint("GET", route));
     let overflow = registry.endpoint("GET", "/c");
@@ -72,7 +72,7 @@ fn names_are_cut_at_256_bytes() {
     let id = registry.endpoint(&long, &long);
     assert_eq!(registry.endpoint(&long[..256], &long[..256]), id);
     assert_ne!(registry.endpoint(&long[..256], &long[..255]), id);
-    // A character that does not fit whole is left out whole.
+    // A character that would be split is left out.
     let umlauts = format!("/{}", "ü".repeat(200));
     let cut = registry.endpoint("GET", &umlauts);
     registry.record_nanos(id, 200, 1);
@@ -84,7 +84,7 @@ fn names_are_cut_at_256_bytes() {
 }
 
 #[test]
-fn endpoints_are_shown_under_the_name_they_were_asked_for_by() {
+fn endpoints_are_listed_under_the_names_they_were_interned_with() {
     let registry = Registry::new();
     let names = [("GET", "/a"), ("POST", "/a"), ("GET", "/b"), ("", ""), ("GET", ""), ("", "/a")];
     for (calls, (method, route)) in (1..).zip(names) {
@@ -100,9 +100,9 @@ fn endpoints_are_shown_under_the_name_they_were_asked_for_by() {
 }
 
 #[test]
-fn no_two_endpoints_are_shown_under_one_name() {
+fn no_two_endpoints_are_listed_under_one_name() {
     let registry = Registry::builder().max_series(1).build().unwrap();
-    // A name of the caller's that happens to be the one of the endpoint for those that did not fit.
+    // The caller's name happens to be that of the overflow endpoint.
     let own = registry.endpoint("_OTHER", "_other");
     let refused = registry.endpoint("GET", "/does/not/fit");
     let refused_too = registry.endpoint("GET", "/does/not/fit/either");
@@ -115,17 +115,17 @@ fn no_two_endpoints_are_shown_under_one_name() {
     assert_eq!(calls(&snapshot), 3);
 }
 
-/// Many registries with one place each, which two threads ask for at the same moment, each under its name.
-fn race_for_the_only_place(routes: [&str; 2], check: impl Fn(&Registry)) {
+/// Two threads each intern their name in many registries, at the same moment. Each registry has room for one name.
+fn race_for_the_only_entry(routes: [&str; 2], check: impl Fn(&Registry)) {
     for _ in 0..scaled(100, 2) {
         let registries =
             [(); scaled(100, 3) as usize].map(|()| Registry::builder().max_series(1).build().unwrap());
-        // How often each thread has asked, so that they ask at once.
+        // How often each thread has asked, so that both ask at the same moment.
         let asked = [AtomicUsize::new(0), AtomicUsize::new(0)];
         let ask = |me: usize| {
             for (turn, registry) in (1..).zip(&registries) {
                 asked[me].store(turn, Ordering::Relaxed);
-                // Together means within nanoseconds, so this does not sleep, unless the other one has no core.
+                // The two must ask within nanoseconds, so this spins, and yields only if the other thread has no core.
                 for spins in 0_u64.. {
                     if asked[1 - me].load(Ordering::Relaxed) >= turn {
                         break;
@@ -144,16 +144,16 @@ fn race_for_the_only_place(routes: [&str; 2], check: impl Fn(&Registry)) {
 }
 
 #[test]
-fn a_name_that_two_threads_ask_for_at_once_is_one_endpoint_and_is_not_refused() {
-    race_for_the_only_place(["/", "/"], |registry| {
+fn a_name_that_two_threads_intern_at_once_is_one_endpoint_and_not_refused() {
+    race_for_the_only_entry(["/", "/"], |registry| {
         let health = registry.snapshot().health();
         assert_eq!((health.endpoints, health.endpoints_refused), (1, 0));
     });
 }
 
 #[test]
-fn of_two_names_that_are_asked_for_at_once_one_gets_the_last_place() {
-    race_for_the_only_place(["/0", "/1"], |registry| {
+fn one_of_two_names_that_are_interned_at_once_gets_the_last_entry() {
+    race_for_the_only_entry(["/0", "/1"], |registry| {
         let health = registry.snapshot().health();
         assert_eq!((health.endpoints, health.endpoints_refused), (1, 1));
     });

@@ -1,4 +1,4 @@
-//! Shards: never more than recorders lived at once, and they outlive the threads that wrote to them.
+//! Shards never outnumber the recorders that lived at once, and outlive the threads that wrote to them.
 
 use std::sync::Barrier;
 use std::thread;
@@ -10,7 +10,7 @@ use crate::support::{calls, scaled, sum_nanos};
 /// Threads that live at once.
 const PEAK: usize = 4;
 
-/// Runs `PEAK` threads at a time. All of a group have made their recorder before the first one ends.
+/// Runs `PEAK` threads at a time. All threads of a group have a recorder before the first one ends.
 fn run_in_groups(threads: u64, record: impl Fn(u64) + Sync) {
     for group in 0..threads / PEAK as u64 {
         let all_recorded = Barrier::new(PEAK);
@@ -22,14 +22,14 @@ fn run_in_groups(threads: u64, record: impl Fn(u64) + Sync) {
                     all_recorded.wait();
                 })
             });
-            // The end of the scope would not wait for thread-locals to be dropped; `join` does.
+            // `join` waits until thread-locals are dropped; the end of the scope would not.
             threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
     }
 }
 
 #[test]
-fn ten_thousand_threads_that_record_through_the_registry_leave_as_many_shards_as_lived_at_once() {
+fn ten_thousand_threads_leave_only_as_many_shards_as_lived_at_once() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let threads = scaled(10_000, 24);
@@ -40,7 +40,7 @@ fn ten_thousand_threads_that_record_through_the_registry_leave_as_many_shards_as
 }
 
 #[test]
-fn recorders_that_are_made_and_dropped_leave_as_many_shards_as_lived_at_once() {
+fn dropped_recorders_leave_only_as_many_shards_as_lived_at_once() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let recorders = scaled(10_000, 24);
@@ -54,7 +54,7 @@ fn recorders_that_are_made_and_dropped_leave_as_many_shards_as_lived_at_once() {
 }
 
 #[test]
-fn what_a_dead_thread_recorded_is_kept() {
+fn records_of_a_dead_thread_are_kept() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let thread = thread::spawn({
@@ -71,7 +71,7 @@ fn what_a_dead_thread_recorded_is_kept() {
 }
 
 #[test]
-fn a_recorder_goes_on_from_the_figures_of_the_one_before_it() {
+fn a_recorder_continues_the_figures_of_the_previous_one() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     for nanos in 1..=100 {

@@ -1,4 +1,4 @@
-//! Readings that add what came since the one before, against a single reading of everything.
+//! Incremental readings against a single reading of everything.
 
 use metrics_core::{EndpointId, Recorder, Registry, Snapshot};
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 const SHARDS: usize = 3;
 const ENDPOINTS: usize = 2;
 
-/// A record, and which shard it is made in.
+/// A record: shard, endpoint, status and nanoseconds.
 type Record = (usize, usize, u16, u64);
 
 struct Service {
@@ -33,14 +33,14 @@ fn same_figures(ours: &Snapshot, theirs: &Snapshot) -> bool {
 }
 
 fn records() -> impl Strategy<Value = Vec<Record>> {
-    // Over what a cell keeps of a duration at one end, and within one bucket at the other.
+    // Some durations share a bucket; others exceed what a cell keeps exactly.
     let nanos = prop_oneof![
         3 => 200_000_u64..300_000,
         2 => 0_u64..1_000,
         1 => (0_u32..50).prop_flat_map(|bits| (1_u64 << bits) - 1..(2_u64 << bits)),
     ];
     let record = (0..SHARDS, 0..ENDPOINTS, prop::sample::select(vec![200, 204, 404, 436, 500]), nanos);
-    // Some of them more than a cell remembers.
+    // Sometimes more records than a cell keeps before it allocates blocks.
     prop::collection::vec(record, 0..120)
 }
 
@@ -48,7 +48,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 64 }))]
 
     #[test]
-    fn readings_in_steps_are_those_of_all_at_once(
+    fn incremental_readings_equal_one_reading_of_everything(
         steps in prop::collection::vec((records(), any::<bool>()), 1..6),
         digits in 1_u8..=3,
     ) {
@@ -63,7 +63,7 @@ proptest! {
             let in_steps = service.registry.snapshot();
             prop_assert!(same_figures(&in_steps, &at_once));
             if keep {
-                // What somebody keeps must not change when there is more.
+                // A snapshot that is kept must not change with later records.
                 kept.push((in_steps, at_once));
             }
         }

@@ -1,4 +1,4 @@
-//! What several modules need: a deterministic source of numbers, and short ways to a figure.
+//! Helpers for several modules: a deterministic random generator, and shortcuts to figures.
 
 use metrics_core::{
     EndpointSnapshot, Figures, Granularity, Outcome, Registry, Snapshot, StatusGroup, Summary,
@@ -7,7 +7,7 @@ use metrics_core::{
 pub(crate) const GRANULARITIES: [Granularity; 3] =
     [Granularity::Outcome, Granularity::Class, Granularity::Exact];
 
-/// At least one outcome of every group under every granularity, and two of most.
+/// At least one outcome of every group at every granularity, and two of most groups.
 pub(crate) const OUTCOMES: [Outcome; 11] = [
     Outcome::Status(100),
     Outcome::Status(200),
@@ -22,7 +22,7 @@ pub(crate) const OUTCOMES: [Outcome; 11] = [
     Outcome::Panicked,
 ];
 
-/// `full`, or `miri` under Miri, which is some thousand times slower.
+/// `full`, or `miri` under Miri, which is about a thousand times slower.
 pub(crate) const fn scaled(full: u64, miri: u64) -> u64 {
     if cfg!(miri) { miri } else { full }
 }
@@ -50,19 +50,19 @@ impl Rng {
         from[self.below(from.len() as u64) as usize]
     }
 
-    /// Nanoseconds, log-uniform over `0 .. 2^bits`: each octave is as likely as every other one.
+    /// Nanoseconds, log-uniform over `0..2^bits`: all octaves are equally likely.
     pub(crate) fn log_uniform(&mut self, bits: u32) -> u64 {
         let bits = self.below(u64::from(bits) + 1) as u32;
         self.next().checked_shr(64 - bits).unwrap_or(0)
     }
 }
 
-/// A registry of some precision and granularity.
+/// A registry with this precision and granularity.
 pub(crate) fn registry(significant_digits: u8, granularity: Granularity) -> Registry {
     Registry::builder().significant_digits(significant_digits).granularity(granularity).build().unwrap()
 }
 
-/// The group of an outcome, from what the documentation of the groups says.
+/// The group of an outcome, as the docs of the groups define it.
 pub(crate) fn group_of(granularity: Granularity, outcome: Outcome) -> StatusGroup {
     match (granularity, outcome) {
         (_, Outcome::Aborted) => StatusGroup::Aborted,
@@ -75,17 +75,17 @@ pub(crate) fn group_of(granularity: Granularity, outcome: Outcome) -> StatusGrou
     }
 }
 
-/// The figures of a route; `None` if the summary does not show it.
+/// The figures of a route; `None` if it is not in the summary.
 pub(crate) fn of_route<'a>(summary: &'a Summary, route: &str) -> Option<&'a Figures> {
     summary.endpoints.iter().find(|endpoint| &*endpoint.name.route == route).map(|endpoint| &endpoint.figures)
 }
 
-/// The state of a route; `None` if the snapshot does not show it.
+/// The state of a route; `None` if it is not in the snapshot.
 pub(crate) fn route_in<'a>(snapshot: &'a Snapshot, route: &str) -> Option<&'a EndpointSnapshot> {
     snapshot.endpoints().find(|endpoint| &*endpoint.name().route == route)
 }
 
-/// The requests of all endpoints.
+/// The calls of all endpoints.
 pub(crate) fn calls(snapshot: &Snapshot) -> u64 {
     snapshot.endpoints().map(EndpointSnapshot::calls).sum()
 }
@@ -96,7 +96,7 @@ pub(crate) fn sum_nanos(snapshot: &Snapshot) -> u128 {
     groups.map(|group| u128::from(group.sum_nanos())).sum()
 }
 
-/// Holds what must be true of the figures of any window, also of one that was read under load.
+/// Asserts what must hold for the figures of every window, even for one that was read under load.
 pub(crate) fn assert_in_order(figures: &Figures) {
     let Figures { min, p50, p95, p99, max, .. } = *figures;
     assert!(min <= p50 && p50 <= p95 && p95 <= p99 && p99 <= max, "not in order: {figures:?}");

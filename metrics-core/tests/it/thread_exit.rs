@@ -1,4 +1,4 @@
-//! Records that come while a thread tears down, and registries that end before a thread does.
+//! Records during a thread's exit, and registries that end before a thread does.
 
 use std::cell::OnceCell;
 use std::thread;
@@ -30,14 +30,15 @@ thread_local! {
     static AT_EXIT: OnceCell<AtExit> = const { OnceCell::new() };
 }
 
-/// Ends a thread that records at its exit; `during` runs before, between, and after the thread-local is made.
+/// Runs a thread that records at its exit. `records` says whether it also records before and after it makes the
+/// thread-local.
 fn end_a_thread(registry: &Registry, with_own: bool, records: [bool; 2]) {
     let endpoint = registry.endpoint("GET", "/");
     let at_exit = AtExit { registry: registry.clone(), endpoint, own: with_own.then(|| registry.recorder()) };
     let [before, after] = records;
     let registry = registry.clone();
     let thread = move || {
-        // The order in which thread-locals are first used decides the order in which they are dropped.
+        // Thread-locals are dropped in an order that depends on which was used first.
         if before {
             registry.record_nanos(endpoint, 200, 1);
         }
@@ -61,7 +62,7 @@ fn a_record_at_a_threads_exit_neither_panics_nor_is_lost() {
             assert_eq!((summary.total.aborted, summary.in_flight), (1, 0));
             let answered = route_sum(&registry);
             assert_eq!(answered, expected[0] + 10 * expected[1] + 1_000 + 10_000 * u64::from(with_own));
-            // The thread's recorder, its own one, and one for a call that finds the thread's gone.
+            // The thread's recorder, the one in `own`, and one for a call after the thread's is gone.
             assert!(registry.snapshot().health().shards <= 3);
         }
     }
@@ -78,7 +79,7 @@ fn route_sum(registry: &Registry) -> u64 {
 }
 
 #[test]
-fn threads_that_record_at_their_exit_share_shards_with_those_after_them() {
+fn threads_that_record_at_their_exit_leave_their_shards_to_later_threads() {
     let registry = Registry::new();
     let threads = scaled(500, 10);
     (0..threads).for_each(|_| end_a_thread(&registry, true, [true, true]));
@@ -108,7 +109,7 @@ fn a_thread_outlives_a_thousand_registries_that_it_recorded_to() {
 }
 
 #[test]
-fn a_recorder_outlives_its_registry_and_a_snapshot_both() {
+fn a_recorder_may_outlive_its_registry_and_a_snapshot_both() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let recorder = registry.recorder();
@@ -121,7 +122,7 @@ fn a_recorder_outlives_its_registry_and_a_snapshot_both() {
 }
 
 #[test]
-fn a_panic_under_the_threads_recorder_leaves_it_usable() {
+fn a_panic_inside_with_recorder_leaves_the_recorder_usable() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     let panics = std::panic::AssertUnwindSafe(|| {

@@ -1,5 +1,5 @@
-//! Consistency under fire: readers and writers at full speed, and each reading is held against what was recorded before
-//! it began and by when it had ended.
+//! Consistency under fire: readers and writers at full speed. Each reading is compared with what was recorded before it
+//! began and before it ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -11,20 +11,20 @@ use crate::support::{Rng, calls, scaled};
 
 const ROUTES: [&str; 2] = ["/0", "/1"];
 
-/// Few, and in few octaves as the durations are: so that a reading is quick, and there are many.
+/// Few outcomes, and durations in few octaves, so that a reading is fast and there are many of them.
 const OUTCOMES: [Outcome; 4] =
     [Outcome::Status(200), Outcome::Status(404), Outcome::Status(500), Outcome::Panicked];
 
-/// In nanoseconds, and up to 1,023 more; the last one is over the histogram's maximum.
+/// In nanoseconds; `write` adds up to 1,023. The last one is over the histogram's maximum.
 const DURATIONS: [u64; 4] = [1 << 10, 1 << 16, 1 << 20, 1 << 37];
 
 const WRITERS: usize = 2;
 const READERS: u64 = 2;
 
-/// Violations that are told in full.
-const TOLD: usize = 20;
+/// Violations that are printed in full.
+const PRINTED: usize = 20;
 
-/// The records of one writer: stored by it after each record, loaded by readers.
+/// The records of one writer. The writer stores them around each record; readers load them.
 #[derive(Debug, Default)]
 struct Progress {
     started: AtomicU64,
@@ -32,17 +32,18 @@ struct Progress {
 }
 
 #[test]
-fn no_reading_under_fire_shows_what_cannot_be() {
+fn no_reading_under_fire_has_impossible_figures() {
     under_fire(scaled(3_000, 20), Duration::from_secs(2));
 }
 
 #[test]
 #[ignore = "takes a minute or two: run with --release --ignored"]
-fn no_reading_of_a_hundred_thousand_under_fire_shows_what_cannot_be() {
+fn none_of_100_000_readings_under_fire_has_impossible_figures() {
     assert!(under_fire(100_000, Duration::MAX) >= 100_000);
 }
 
-/// Reads `readings` times, or for as long as `at_most`, while the writers never pause. Gives the number of readings.
+/// Reads `readings` times, or for `at_most` if that ends first, while the writers never pause. Returns the number of
+/// readings.
 fn under_fire(readings: u64, at_most: Duration) -> u64 {
     let registry = Registry::new();
     let endpoints = ROUTES.map(|route| registry.endpoint("GET", route));
@@ -80,13 +81,13 @@ fn under_fire(readings: u64, at_most: Duration) -> u64 {
         }
     });
     println!("{read} readings of {} records", sum(&progress, |writer| &writer.started));
-    let told = violations[..violations.len().min(TOLD)].join("\n");
-    assert!(violations.is_empty(), "{} violations in {read} readings:\n{told}", violations.len());
+    let first = violations[..violations.len().min(PRINTED)].join("\n");
+    assert!(violations.is_empty(), "{} violations in {read} readings:\n{first}", violations.len());
     assert_eq!(calls(&registry.snapshot()), sum(&progress, |writer| &writer.acknowledged));
     read
 }
 
-/// Some records, by a recorder that goes away again or by the one that the thread keeps.
+/// Makes some records, either through a temporary recorder or through the thread's own.
 fn write(registry: &Registry, endpoints: &[EndpointId], progress: &Progress, rng: &mut Rng) {
     let own = rng.below(2) == 0;
     let recorder = own.then(|| registry.recorder());
@@ -104,7 +105,7 @@ fn write(registry: &Registry, endpoints: &[EndpointId], progress: &Progress, rng
     }
 }
 
-/// Counts one more, for a counter that has one writer.
+/// Adds one to a counter that has one writer.
 ///
 /// ORDERING: Release; pairs with the Acquire in `sum`. Seeing a record acknowledged implies seeing it.
 fn step(counter: &AtomicU64) {
@@ -115,19 +116,19 @@ fn sum(progress: &[Progress], of: fn(&Progress) -> &AtomicU64) -> u64 {
     progress.iter().map(|writer| of(writer).load(Ordering::Acquire)).sum()
 }
 
-/// One reading, and what cannot be of what it shows.
+/// Makes one reading, and adds everything impossible about it to `violations`.
 fn check(registry: &Registry, progress: &[Progress], violations: &mut Vec<String>) {
     let acknowledged = sum(progress, |writer| &writer.acknowledged);
     let snapshot = registry.snapshot();
     let summary = registry.summary();
     let started = sum(progress, |writer| &writer.started);
 
-    let mut hold = |holds: bool, told: &dyn Fn() -> String| {
+    let mut hold = |holds: bool, violation: &dyn Fn() -> String| {
         if !holds {
-            violations.push(told());
+            violations.push(violation());
         }
     };
-    // Nobody resets, so the summary is of the same calls as the snapshot, and of those between the two.
+    // Nothing resets, so the summary has the calls of the snapshot and those made between the two.
     let (first, second) = (calls(&snapshot), summary.total.calls);
     hold(acknowledged <= first && first <= second && second <= started, &|| {
         format!("not in order: {acknowledged} acknowledged, {first}, then {second} read, {started} started")
@@ -149,7 +150,7 @@ fn check(registry: &Registry, progress: &[Progress], violations: &mut Vec<String
     }
 }
 
-/// The figures of all endpoints, each and together.
+/// The figures of each endpoint, and of all together.
 fn figures_of(snapshot: &Snapshot) -> impl Iterator<Item = Figures> {
     let summary = snapshot.summary();
     summary.endpoints.into_iter().map(|endpoint| endpoint.figures).chain([summary.total])
@@ -159,7 +160,7 @@ fn errors(outcomes: impl Iterator<Item = (Outcome, u64)>) -> u64 {
     outcomes.filter(|(outcome, _)| outcome.is_error()).map(|(_, count)| count).sum()
 }
 
-/// What cannot be of a group's figures.
+/// What is impossible about a group's figures.
 fn fault_of(group: &GroupSnapshot) -> Option<String> {
     let (histogram, calls) = (group.histogram(), group.calls());
     let of_buckets: u64 = histogram.buckets().map(|bucket| bucket.count).sum();
@@ -167,11 +168,11 @@ fn fault_of(group: &GroupSnapshot) -> Option<String> {
         return Some(format!("{} durations, {of_buckets} in buckets, of {calls} calls", histogram.total()));
     }
     let (Some(lowest), Some(highest)) = (histogram.buckets().next(), histogram.buckets().last()) else {
-        // A record whose bucket or whose sum alone was seen.
+        // The reading has seen only a part of a record.
         return (calls > 0).then(|| format!("no buckets of {calls} calls"));
     };
     let (min, max) = (group.min_nanos(), group.max_nanos());
-    // Durations that are too long for the buckets share the last one.
+    // Durations over the histogram's maximum share the last bucket.
     let end = if group.clamped() > 0 { u64::MAX } else { highest.highest };
     let low_end = if lowest == highest { end } else { lowest.highest };
     let inside = (lowest.lowest..=low_end).contains(&min) && (highest.lowest..=end).contains(&max);

@@ -1,4 +1,4 @@
-//! Windows: what a reset closes, what it leaves, and whose minimum and maximum a summary shows.
+//! Windows: what a reset closes, what it keeps, and which minimum and maximum a summary has.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -19,7 +19,7 @@ fn minimum_and_maximum_after_a_reset_are_those_of_the_new_window() {
     let endpoint = registry.endpoint("GET", "/");
     let (first, second) = (registry.recorder(), registry.recorder());
     let windows = [
-        // Each window's extremes are less extreme than the ones before it, or more, or the same, or only one of them.
+        // Extremes that are less extreme than before, more, the same, or only one of the two.
         [1_u64, 60_000_000_000],
         [1_000_003, 1_000_007],
         [1_000_003, 1_000_007],
@@ -42,12 +42,12 @@ fn minimum_and_maximum_after_a_reset_are_those_of_the_new_window() {
         assert_eq!(extremes(&registry.reset().total), expected);
         assert_eq!(registry.summary().total, Figures::default());
     }
-    // The cumulative state remembers all of them.
+    // The cumulative state has all of them.
     assert_eq!(extremes(&registry.snapshot().summary().total), (0, 70_000_000_000));
 }
 
 #[test]
-fn an_endpoint_that_was_not_called_in_a_window_is_not_shown_in_it() {
+fn an_endpoint_without_calls_in_a_window_is_not_listed_in_it() {
     let registry = Registry::new();
     let [often, once] = ["/often", "/once"].map(|route| registry.endpoint("GET", route));
     registry.record_nanos(often, 200, 1);
@@ -64,7 +64,7 @@ fn an_endpoint_that_was_not_called_in_a_window_is_not_shown_in_it() {
 }
 
 #[test]
-fn a_status_that_did_not_occur_in_a_window_is_not_shown_in_it() {
+fn a_status_that_did_not_occur_in_a_window_is_not_listed_in_it() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     registry.record_nanos(endpoint, 503, 1_000_000_000);
@@ -78,7 +78,7 @@ fn a_status_that_did_not_occur_in_a_window_is_not_shown_in_it() {
 }
 
 #[test]
-fn what_is_exported_as_cumulative_is_not_affected_by_resets() {
+fn resets_do_not_affect_cumulative_figures() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     for total in 1..=20 {
@@ -91,13 +91,13 @@ fn what_is_exported_as_cumulative_is_not_affected_by_resets() {
 }
 
 #[test]
-fn the_window_between_two_snapshots_is_what_came_between_them() {
+fn the_difference_of_two_snapshots_is_what_was_recorded_in_between() {
     let registry = Registry::new();
     let endpoint = registry.endpoint("GET", "/");
     registry.record_nanos(endpoint, 200, 1);
     registry.record_nanos(endpoint, 200, 60_000_000_000);
     let earlier = registry.snapshot();
-    // A reset in between is none of its business.
+    // A reset in between must not matter.
     registry.reset();
     let between = [1_000_000, 2_000_000, 3_000_000];
     between.into_iter().for_each(|nanos| registry.record_nanos(endpoint, 200, nanos));
@@ -124,16 +124,16 @@ fn windows_follow_each_other_without_a_gap_in_time() {
     assert!(before <= windows && windows <= after, "{before:?} {windows:?} {after:?}");
 }
 
-/// What one endpoint saw in one window.
+/// What was recorded for one endpoint in one window.
 #[derive(Default, PartialEq, Debug)]
-struct Seen {
+struct Recorded {
     outcomes: BTreeMap<Outcome, u64>,
     sum: u128,
     min: u128,
     max: u128,
 }
 
-impl Seen {
+impl Recorded {
     fn add(&mut self, outcome: Outcome, nanos: u64) {
         let nanos = u128::from(nanos);
         let first = self.outcomes.is_empty();
@@ -151,24 +151,24 @@ impl Seen {
 }
 
 #[test]
-fn every_window_of_many_shows_exactly_what_was_recorded_in_it() {
+fn every_one_of_many_windows_has_exactly_what_was_recorded_in_it() {
     for digits in 1..=3 {
         for granularity in GRANULARITIES {
-            every_window_shows_what_was_recorded_in_it(registry(digits, granularity));
+            every_window_has_what_was_recorded_in_it(registry(digits, granularity));
         }
     }
 }
 
-fn every_window_shows_what_was_recorded_in_it(registry: Registry) {
+fn every_window_has_what_was_recorded_in_it(registry: Registry) {
     let routes = ["/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7"];
     let endpoints = routes.map(|route| registry.endpoint("GET", route));
     let recorders = [registry.recorder(), registry.recorder(), registry.recorder()];
     let mut rng = Rng::new(5);
     for _ in 0..scaled(30, 3) {
-        let mut expected = BTreeMap::<&str, Seen>::new();
+        let mut expected = BTreeMap::<&str, Recorded>::new();
         for i in 0..rng.below(12) {
             let (at, outcome) = (rng.below(8) as usize, rng.pick(&OUTCOMES));
-            // Windows differ in range, so that the extremes of an earlier one would show.
+            // Windows differ in range, so that the extremes of an earlier one would be noticed.
             let bits = 1 + rng.below(37) as u32;
             let nanos = rng.log_uniform(bits);
             let elapsed = Duration::from_nanos(nanos);
@@ -191,7 +191,7 @@ fn every_window_shows_what_was_recorded_in_it(registry: Registry) {
             let shown: BTreeMap<_, _> = summary
                 .endpoints
                 .iter()
-                .map(|endpoint| (&*endpoint.name.route, Seen::of(&endpoint.figures)))
+                .map(|endpoint| (&*endpoint.name.route, Recorded::of(&endpoint.figures)))
                 .collect();
             assert_eq!(shown, expected);
         }

@@ -1,4 +1,4 @@
-//! Notices for Prometheus' Alertmanager, which groups, silences and routes them.
+//! Alerts for Prometheus' Alertmanager, which groups, silences and routes them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -13,17 +13,18 @@ use crate::http::HttpOptions;
 use crate::json::time::Time;
 use crate::service::Service;
 
-/// How often an alert that fires is posted again, as Prometheus does.
+/// How often a firing alert is posted again; as in Prometheus.
 const REPEAT_EVERY: Duration = Duration::from_secs(60);
 
-/// How long an alert fires on in the Alertmanager without being posted again: four times as long, as with Prometheus.
+/// How long an alert keeps firing in the Alertmanager without being posted again; four times the interval, as in
+/// Prometheus.
 const ENDS_AFTER: Duration = Duration::from_secs(240);
 
-/// Posts alerts to an Alertmanager, by its API v2.
+/// Posts alerts to an Alertmanager, with its API v2.
 ///
-/// Labels: `alertname` (the rule), `service`, `severity`, and for an alert of an endpoint `method` and `route`.
-/// Annotations: `summary`, and the `value`. An alert that fires is posted each minute; if the service ends, the Alertmanager
-/// takes it for resolved after four.
+/// Labels: `alertname` (the rule), `service` and `severity`; `method` and `route` for an alert about an endpoint.
+/// Annotations: `summary` and `value`. A firing alert is posted every minute; if the service ends, the Alertmanager
+/// resolves it after four minutes.
 #[derive(Debug)]
 pub struct Alertmanager {
     target: Target,
@@ -93,7 +94,7 @@ impl<'a> Body<'a> {
         annotations.extend(alert.value.map(|value| ("value", value.to_string())));
         let ends_at = match alert.state {
             State::Firing => Some(now + ENDS_AFTER),
-            // A clock may have stepped back, and an end before the start is refused.
+            // An end before the start, after a clock was set back, would be refused.
             _ => alert.since.max(alert.started),
         };
         Self { labels, annotations, starts_at: alert.started.map(Time), ends_at: ends_at.map(Time) }
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alert_ends_when_it_was_resolved_or_a_while_after_its_last_post() {
+    fn an_alert_ends_when_it_is_resolved_or_four_minutes_after_its_last_post() {
         let registry = Registry::new();
         let history = History::new(registry.clone());
         let endpoint = registry.endpoint("GET", "/items/{id}");

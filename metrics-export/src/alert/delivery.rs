@@ -24,9 +24,9 @@ const BACKOFF: Backoff = Backoff {
 
 /// A thread that sends notices to one destination.
 ///
-/// [`Delivery::tell`] never waits. At most 1,024 notices wait; beyond that the oldest are dropped and counted, reminders first.
-/// Only the latest reminder of each alert waits. A batch that fails is retried for 15 minutes, at intervals that grow to 30 s and
-/// vary.
+/// [`Delivery::tell`] never waits. At most 1,024 notices wait; beyond that the oldest are dropped and counted,
+/// reminders first. Only the latest reminder of each alert waits. A batch that fails is retried for 15 minutes, at
+/// intervals that grow to 30 s and vary.
 pub struct Delivery {
     shared: Arc<Shared>,
     repeat_every: Option<Duration>,
@@ -58,8 +58,8 @@ impl Delivery {
         Ok(Self { shared, repeat_every, thread })
     }
 
-    /// Queues notices and, at the intervals that the destination asks for, all firing alerts. If more alerts fire than fit into
-    /// the queue, they take turns.
+    /// Queues notices and, at the intervals that the destination asks for, all firing alerts. If more alerts fire than
+    /// fit into the queue, they take turns.
     pub fn tell(&self, now: Moment, notices: &[Notice], firing: impl FnOnce() -> Vec<Alert>) {
         let mut queue = self.shared.lock();
         let is_due = |every| queue.is_repetition_due(every, now.monotonic);
@@ -146,8 +146,8 @@ fn run(mut destination: impl Destination, shared: &Shared) {
 
 /// Sends a batch, with retries, until [`GIVE_UP_AFTER`] from `since`; returns `false` if nothing more is to be sent.
 ///
-/// A batch that is refused for good is sent again, one by one. Each notice has at least one attempt then, and further ones while
-/// the batch has time left.
+/// A batch that is refused for good is sent again, one by one. Each notice has at least one attempt then, and further
+/// ones while the batch has time left.
 fn deliver(destination: &mut impl Destination, shared: &Shared, batch: &[Notice], since: Instant) -> bool {
     for attempt in 1.. {
         let result = destination.send(batch);

@@ -21,8 +21,8 @@ pub trait Destination: Send + 'static {
         Ok(())
     }
 
-    /// Sends notices, the oldest first. May block; it has a thread of its own. A panic ends that thread: waiting and later
-    /// notices are dropped.
+    /// Sends notices, the oldest first. May block; it has a thread of its own. A panic ends that thread: waiting and
+    /// later notices are dropped.
     ///
     /// # Errors
     ///

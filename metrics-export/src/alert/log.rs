@@ -7,20 +7,20 @@ use metrics_core::alert::{Change, Notice, Severity};
 use super::destination::{Destination, SendError};
 use crate::service::Service;
 
-/// The target of the lines.
+/// The log target.
 const TARGET: &str = "metrics::alerts";
 
 /// Writes notices to the log, under the target `metrics::alerts`.
 ///
-/// At the level error if the alert is critical, else warn, or info; and info for what is resolved. A subscriber of
-/// `tracing` gets them through `tracing-log`.
+/// The level is error, warn or info, by the alert's severity; resolved alerts are info. A subscriber of `tracing`
+/// receives them through `tracing-log`.
 #[derive(Debug, Default)]
 pub struct Log {
     service: String,
 }
 
 impl Log {
-    /// A log of notices.
+    /// A destination that writes to the log.
     pub fn new() -> Self {
         Self::default()
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use metrics_core::alert::{Alert, Change, Notice};
 
-/// The most notices that wait; beyond it the oldest are dropped. If a database that all endpoints need fails, hundreds of alerts
-/// fire at once.
+/// The most notices that wait; beyond it the oldest are dropped. If a database that all endpoints need fails, hundreds
+/// of alerts fire at once.
 pub(super) const MAX_QUEUED: usize = 1_024;
 
 /// The most notices in one batch.
@@ -84,8 +84,8 @@ impl Queue {
         firing.into_iter().take(count)
     }
 
-    /// Adds a notice. A reminder replaces the waiting reminder of the same alert. If the queue is full, the oldest reminder is
-    /// dropped, or else the oldest notice.
+    /// Adds a notice. A reminder replaces the waiting reminder of the same alert. If the queue is full, the oldest
+    /// reminder is dropped, or else the oldest notice.
     pub(super) fn push(&mut self, notice: Notice) {
         if self.stopped {
             self.counts.dropped += 1;

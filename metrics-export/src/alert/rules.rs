@@ -8,17 +8,17 @@ use metrics_core::alert::{Comparison, Metric, Rule, Scope, Severity};
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
-/// Rules that cannot be read, or cannot be used.
+/// Rules that cannot be parsed, or are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct RulesError {
-    /// The line, the first being 1.
+    /// The line, from 1.
     pub line: usize,
     /// What is wrong, and what is allowed.
     pub reason: String,
 }
 
-/// The rules in a text such as this:
+/// Parses rules from a text such as this:
 ///
 /// ```
 /// let rules = metrics_export::alert::rules_from_toml(r#"
@@ -27,7 +27,7 @@ pub struct RulesError {
 ///     metric = "p99"              # see `Metric`
 ///     comparison = ">"            # >, >=, <, <=
 ///     threshold = 0.5             # seconds, per cent or calls
-///     ## The rest can be left out.
+///     ## The rest is optional.
 ///     clear = 0.4                 # default: the threshold
 ///     window = "1m"               # 1m, 5m (the default), 1h, 24h
 ///     for = "30s"                 # default: 0s
@@ -42,8 +42,8 @@ pub struct RulesError {
 ///
 /// # Errors
 ///
-/// When the text is no TOML, or a field or a word is not known, or a rule cannot be used; the error names the line and what
-/// is allowed.
+/// When the text is not TOML, a field or a word is unknown, or a rule is invalid; the error has the line and what is
+/// allowed.
 pub fn rules_from_toml(text: &str) -> Result<Vec<Rule>, RulesError> {
     let line = |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     let file: File = toml::from_str(text).map_err(|error| RulesError {
@@ -128,7 +128,7 @@ fn some_word<'de, D: Deserializer<'de>, T: std::str::FromStr<Err: std::fmt::Disp
     word(deserializer).map(Some)
 }
 
-/// A window that alerts can be about.
+/// A window that rules may have.
 fn some_window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Window>, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.parse() {
@@ -152,7 +152,7 @@ fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Du
     let units = [('s', 1), ('m', 60), ('h', 3_600)];
     let parts = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
     let (number, seconds) = parts.ok_or_else(refused)?;
-    // Not with a sign, which `parse` would take.
+    // Rejects a sign, which `parse` would accept.
     let digits = number.bytes().all(|byte| byte.is_ascii_digit()).then_some(number).ok_or_else(refused)?;
     let number: u32 = digits.parse().map_err(|_| refused())?;
     Ok(Some(Duration::from_secs(u64::from(number) * seconds)))
@@ -169,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_as_a_new_rule_has_it() {
+    fn missing_fields_have_the_defaults_of_a_new_rule() {
         let expected = Rule::new("slow", Metric::P95, Comparison::Above, 2.0);
         assert_eq!(rules_from_toml(RULE).unwrap(), [expected]);
         assert_eq!(rules_from_toml(""), Ok(Vec::new()));
     }
 
     #[test]
-    fn the_readmes_example_is_read() {
+    fn the_readmes_example_is_valid() {
         let readme = include_str!("../../../README.md");
         let example = readme.split("```toml\n").find(|part| part.starts_with("[[rule]]")).unwrap();
         let rules = rules_from_toml(example.split("```").next().unwrap()).unwrap();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused_with_its_line_and_what_is_allowed() {
+    fn invalid_rules_are_rejected_with_their_line_and_what_is_allowed() {
         for (more, line, allowed) in [
             ("treshold = 3", "line 7: ", "unknown field `treshold`, expected one of `name`, `metric`,"),
             ("\nwindow = \"2m\"", "line 8: ", "window is \"2m\"; allowed: 1m, 5m, 1h, 24h\n"),

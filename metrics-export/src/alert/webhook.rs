@@ -18,8 +18,8 @@ use crate::service::Service;
 ///               "route": null, "value": 7.5, "threshold": 5.0, "since": "2026-01-28T09:30:00.123Z", "summary": "..."}]}
 /// ```
 ///
-/// Incoming webhooks of Slack, Mattermost and the like show the `text`, which has a line for each notice. Any 2xx is a
-/// success; what is refused with 3xx or 4xx, but 408, 425 and 429, is given up.
+/// Incoming webhooks of Slack, Mattermost and the like show the `text`, which has a line for each notice. Each 2xx is a
+/// success. After a 3xx or a 4xx, except 408, 425 and 429, a notice is given up.
 #[derive(Debug)]
 pub struct Webhook {
     target: Target,
@@ -94,7 +94,7 @@ impl<'a> Body<'a> {
     }
 }
 
-/// As Slack wants it: these three are markup, with which a name could mention everybody.
+/// Escapes Slack's markup, with which a route's name could mention everybody.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_has_a_line_for_each_notice_and_no_markup_of_others() {
+    fn the_text_has_a_line_for_each_notice_with_escaped_markup() {
         let registry = Registry::new();
         let history = History::new(registry.clone());
         for route in ["/a", "/<!channel>"] {

@@ -48,15 +48,15 @@ impl Datadog {
 impl DatadogBuilder {
     /// Reads what is not set here from Datadog's variables; default: they are ignored.
     ///
-    /// `DD_TRACE_AGENT_URL`, or else `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; `DD_TAGS`; `DD_TRACE_SAMPLE_RATE`. `DD_SERVICE`,
-    /// `DD_ENV` and `DD_VERSION` win over the service that the monitor was built for.
+    /// `DD_TRACE_AGENT_URL`, or else `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; `DD_TAGS`; `DD_TRACE_SAMPLE_RATE`.
+    /// `DD_SERVICE`, `DD_ENV` and `DD_VERSION` win over the service that the monitor was built for.
     pub fn from_env(mut self) -> Self {
         self.from_env = true;
         self
     }
 
-    /// Where the Agent receives traces: `http://host:port` or, except on Windows, `unix:///path/of/its/socket`; default:
-    /// `http://localhost:8126`.
+    /// Where the Agent receives traces: `http://host:port` or, except on Windows, `unix:///path/of/its/socket`;
+    /// default: `http://localhost:8126`.
     pub fn agent_url(mut self, url: impl Into<Secret>) -> Self {
         self.agent_url = Some(url.into());
         self
@@ -77,8 +77,8 @@ impl DatadogBuilder {
         self
     }
 
-    /// The most requests of a window that are traced, errors first; default: 100. 0 turns traces off. The others count as
-    /// rejected.
+    /// The most requests of a window that are traced, errors first; default: 100. 0 turns traces off. The others count
+    /// as rejected.
     pub fn max_traces(mut self, count: usize) -> Self {
         self.max_traces = Some(count);
         self
@@ -90,14 +90,15 @@ impl DatadogBuilder {
         self
     }
 
-    /// Traces a random sample of all requests, from 0 to 1; default: 0. Independent of whether the caller's trace is sampled.
+    /// Traces a random sample of all requests, from 0 to 1; default: 0. Independent of whether the caller's trace is
+    /// sampled.
     pub fn sample_rate(mut self, share: f64) -> Self {
         self.sample_rate = Some(share);
         self
     }
 
-    /// Interval, timeout, proxy and the like; defaults: see [`HttpOptions`]. The interval of 10 s is that of the Agent's own
-    /// buckets.
+    /// Interval, timeout, proxy and the like; defaults: see [`HttpOptions`]. The interval of 10 s is that of the
+    /// Agent's own buckets.
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
         self

@@ -1,4 +1,4 @@
-//! The exporter: figures first, then traces, and what the Agent says of them.
+//! The exporter: sends a window's stats first, and then its traces.
 
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -12,37 +12,38 @@ use super::{stats, traces};
 use crate::push::{Accepted, Exporter, Failed, PushSettings, Window};
 use crate::service::Service;
 
-/// So often traces may fail before the next figures go on without them: those of a late window would be told as of another time.
+/// How often a window's traces may fail before they are given up. Until then they delay the stats of the next window,
+/// and the Agent books late stats under another time.
 const MAX_TRACE_ATTEMPTS: u32 = 3;
 
-/// Sends figures and traces to a Datadog Agent.
+/// Sends stats and traces to a Datadog Agent.
 #[derive(Debug)]
 pub struct Datadog {
     pub(super) origin: Origin,
     pub(super) settings: PushSettings,
     pub(super) agent: Agent,
-    /// At most so many in a window.
+    /// The most traces per window.
     pub(super) max_traces: usize,
-    /// What ids of traces are made with.
+    /// Hashes for the ids of traces and spans.
     pub(super) ids: RandomState,
     pub(super) attempt: Attempt,
 }
 
-/// What was tried last. A window is sent again as it was, since [`PushSettings::max_windows`] is above 1.
+/// The window that is being sent. It is sent again unchanged, since [`PushSettings::max_windows`] is above 1.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
-    /// The number of the window, as the Agent is told.
+    /// The window's number, `Sequence`.
     sequence: u64,
-    /// The end of a window that has to be sent again.
+    /// The end of the window; `None` between windows.
     until: Option<Arc<Snapshot>>,
-    /// Whether its figures were taken, so that only its traces are left.
-    stats_taken: bool,
+    /// Whether the Agent accepted its stats, so that only its traces are left.
+    has_sent_stats: bool,
     /// How often its traces failed.
     traces_failed: u32,
 }
 
 impl Attempt {
-    /// Begins with a window, or goes on with it.
+    /// Begins a window, unless it is the one that is being sent.
     fn begin(&mut self, window: &Window) {
         if self.until.as_ref().is_some_and(|until| Arc::ptr_eq(until, &window.total)) {
             return;
@@ -54,26 +55,27 @@ impl Attempt {
 
 impl Datadog {
     fn send_stats(&mut self, window: &Window, deadline: Instant) -> Result<(), Failed> {
-        if self.attempt.stats_taken {
+        if self.attempt.has_sent_stats {
             return Ok(());
         }
         let body = stats::payload(&self.origin, window, self.settings.interval, self.attempt.sequence);
         self.agent.post_stats(&body, deadline)?;
-        self.attempt.stats_taken = true;
+        self.attempt.has_sent_stats = true;
         Ok(())
     }
 
-    /// Sends traces, and says how many are not taken. A refusal is no failure, nor is one failure too many: the figures are there already.
+    /// Sends traces, and returns how many were not accepted. A refusal is not a failure, nor is the last of too many
+    /// failures: the stats have already arrived.
     fn send_traces(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
-        let mut worth = traces::worth(window, &self.settings);
-        let left_out = worth.len().saturating_sub(self.max_traces);
-        // Errors stay, and of the others those that came first.
-        worth.truncate(self.max_traces);
-        if worth.is_empty() {
+        let mut traced = traces::traced(window, &self.settings);
+        let left_out = traced.len().saturating_sub(self.max_traces);
+        // Keeps errors, and then the earliest of the others.
+        traced.truncate(self.max_traces);
+        if traced.is_empty() {
             return Ok(Accepted::default());
         }
-        let body = traces::payload(&self.origin, &worth, &self.ids, self.attempt.sequence);
-        let count = worth.len();
+        let body = traces::payload(&self.origin, &traced, &self.ids, self.attempt.sequence);
+        let count = traced.len();
         let rejected =
             |count: usize, reason: String| Accepted { rejected: count as u64, reason: Some(reason) };
         match self.agent.post_traces(count, &body, deadline) {
@@ -108,7 +110,7 @@ impl Exporter for Datadog {
         self.attempt.begin(window);
         let sent = self.send_stats(window, deadline).and_then(|()| self.send_traces(window, deadline));
         if sent.is_ok() {
-            // Holds no snapshot for longer than it is of use.
+            // Frees the snapshot.
             self.attempt.until = None;
         }
         sent
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
     use crate::push::Process;
 
-    /// Answers one request after the other with these statuses; the paths, in the end.
+    /// Answers requests in turn with these statuses. Returns the URL and, at the end, the requests' paths.
     fn agent<const N: usize>(statuses: [u16; N]) -> (String, JoinHandle<[String; N]>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -144,7 +146,7 @@ mod tests {
         (url, thread::spawn(move || statuses.map(answer)))
     }
 
-    /// A window with so many errors.
+    /// A window with this number of errors.
     fn window(errors: usize) -> Window {
         let registry = Registry::new();
         let root = registry.endpoint("GET", "/");
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_that_were_taken_are_not_sent_again_for_the_sake_of_their_traces() {
+    fn accepted_stats_are_not_sent_again_with_their_traces() {
         let (url, agent) = agent([200, 503, 200, 200, 200]);
         let mut datadog = Datadog::builder().agent_url(url).build().unwrap();
         let (first, second) = (window(1), window(1));
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_that_are_too_many_or_refused_are_counted_and_are_no_failure() {
+    fn excess_and_refused_traces_are_counted_and_are_not_a_failure() {
         let (url, agent) = agent([200, 200, 200, 400]);
         let mut datadog = Datadog::builder().agent_url(url).max_traces(2).build().unwrap();
         let rejected =
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_that_fail_again_and_again_do_not_hold_back_the_next_figures() {
+    fn traces_that_keep_failing_do_not_delay_the_next_stats() {
         let (url, agent) = agent([200, 503, 429, 503, 200, 200]);
         let mut datadog = Datadog::builder().agent_url(url).build().unwrap();
         let first = window(2);
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_that_are_refused_are_given_up() {
+    fn refused_stats_are_given_up() {
         let (url, agent) = agent([404]);
         let mut datadog = Datadog::builder().agent_url(url).build().unwrap();
         assert!(datadog.export(&window(1), deadline()).unwrap_err().permanent);

@@ -1,4 +1,4 @@
-//! Durations as a `DDSketch`, in the protobuf that Datadog's Agent reads.
+//! Durations as a `DDSketch`, in the Agent's protobuf.
 
 use std::collections::BTreeMap;
 
@@ -6,36 +6,35 @@ use metrics_core::Histogram;
 
 use crate::wire::Wire;
 
-/// From one bin's lower end to its upper one: 1 + 1/64. It is that of Datadog's backend and of libdatadog, so that nothing is
-/// lost when sketches are added up there. See `LogMapping` in
-/// <https://github.com/DataDog/libdatadog/blob/main/libdd-ddsketch/src/lib.rs>.
+/// The ratio of a bin's ends: 1 + 1/64, as in Datadog's backend and in libdatadog, so that adding up sketches there
+/// loses nothing. See `LogMapping` in <https://github.com/DataDog/libdatadog/blob/main/libdd-ddsketch/src/lib.rs>.
 const GAMMA: f64 = 1.015_625;
 
-/// Bin `i` is from `GAMMA^(i - OFFSET)` on; from the same place.
+/// Bin `i` begins at `GAMMA^(i - OFFSET)`; also from `LogMapping`.
 const OFFSET: f64 = 1_338.5;
 
-/// Field numbers of `DDSketch` in `DDSketch.proto`, there as well.
+/// Field numbers of `DDSketch`, in `DDSketch.proto` of the same repository.
 const MAPPING: u8 = 1;
 const POSITIVE_VALUES: u8 = 2;
 const NEGATIVE_VALUES: u8 = 3;
 const ZERO_COUNT: u8 = 4;
-/// Of its `IndexMapping`.
+/// Field numbers of its `IndexMapping`.
 const MAPPING_GAMMA: u8 = 1;
 const MAPPING_OFFSET: u8 = 2;
-/// Of its `Store`.
+/// Field numbers of its `Store`.
 const STORE_COUNTS: u8 = 2;
 const STORE_FIRST: u8 = 3;
 
-/// How many durations, in nanoseconds, are in which bin.
+/// Counts of durations, in nanoseconds, by bin.
 #[derive(Debug, Default)]
 pub(super) struct Sketch {
     zeros: u64,
-    /// At most 1,610, since durations end at 68.7 s; Datadog keeps 2,048.
+    /// At most 1,610 bins, since durations end at 68.7 s; Datadog keeps 2,048.
     bins: BTreeMap<i32, u64>,
 }
 
 impl Sketch {
-    /// Adds durations, each bucket to the bin where its middle is.
+    /// Adds durations, each bucket to the bin of its middle.
     pub(super) fn add(&mut self, histogram: &Histogram) {
         for bucket in histogram.buckets() {
             let count = match bucket.highest {
@@ -49,7 +48,7 @@ impl Sketch {
         }
     }
 
-    /// The sketch in protobuf. Counts are floats there, which are exact up to 2^53.
+    /// Encodes the sketch in protobuf. Its counts are floats, which are exact up to 2^53.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let mut wire = Wire(&mut out);
@@ -63,7 +62,7 @@ impl Sketch {
             else {
                 return;
             };
-            // Datadog takes bins one after the other, and not those that are told with their indices.
+            // Datadog reads contiguous bins only, not those with explicit indices.
             wire.nested(STORE_COUNTS, |Wire(out)| {
                 for index in first..=last {
                     let count = self.bins.get(&index).copied().unwrap_or(0);
@@ -78,7 +77,7 @@ impl Sketch {
     }
 }
 
-/// The index of the bin that holds a duration over 0.
+/// The index of the bin for a duration above 0.
 fn bin(nanos: f64) -> i32 {
     (nanos.ln() / GAMMA.ln() + OFFSET).floor() as i32
 }
@@ -90,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// What Datadog says that a bin stands for.
+    /// The value that Datadog reads from a bin.
     fn value(bin: i32) -> f64 {
         let accuracy = (GAMMA - 1.0) / (GAMMA + 1.0);
         GAMMA.powf(f64::from(bin) - OFFSET) * (1.0 + accuracy)
@@ -107,7 +106,7 @@ mod tests {
                 return value(bin);
             }
         }
-        panic!("there is no {rank} in {sketch:?}");
+        panic!("no rank {rank} in {sketch:?}");
     }
 
     fn values() -> impl Strategy<Value = Vec<u64>> {
@@ -117,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantiles_are_off_by_no_more_than_stated_and_counts_are_exact(
+        fn quantiles_are_within_the_stated_error_and_counts_are_exact(
             mut nanos in values(), digits in 1_u8..=3, q in 0.0_f64..1.0,
         ) {
             let registry = Registry::builder().significant_digits(digits).build().unwrap();
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_sketch_has_a_mapping_too() {
+    fn an_empty_sketch_has_a_mapping() {
         let encoded = Sketch::default().encode();
         // Two doubles of 9 bytes each, two empty stores, and a double.
         assert_eq!((encoded.len(), &encoded[..2]), (2 + 18 + 2 + 2 + 9, &[0x0a, 18][..]));

@@ -38,7 +38,8 @@ impl Socket {
         deadline: Instant,
     ) -> Result<(), Failed> {
         let mut request = format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {MSGPACK}\r\ncontent-length: {}\r\n",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {MSGPACK}\r\n\
+             content-length: {}\r\n",
             body.len()
         );
         for (name, value) in HEADERS.iter().chain(headers) {
@@ -53,7 +54,7 @@ impl Socket {
         let answer = answer.map_err(|error| {
             Failed::temporary(match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it did not answer in time".to_owned(),
-                io::ErrorKind::InvalidData => "what it answered is not HTTP".to_owned(),
+                io::ErrorKind::InvalidData => "its answer is not HTTP".to_owned(),
                 kind => kind.to_string(),
             })
         })?;
@@ -139,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// Posts to a listener that reads all and answers with this, or not at all: what it read, and what became of it.
+    /// Posts to a listener that sends this answer, or none. Returns what the listener read, and the result.
     fn posted(said: Option<&'static str>, timeout: Duration) -> (String, Result<(), Failed>) {
         let path = std::env::temp_dir().join(format!("metrics-{}.socket", crate::random::uuid()));
         let listener = UnixListener::bind(&path).unwrap();
@@ -152,7 +153,7 @@ mod tests {
             }
             match said {
                 Some(said) => stream.write_all(said.as_bytes()).unwrap(),
-                // Until the other side gives up.
+                // Waits until the other side gives up.
                 None => drop(stream.read(&mut [0])),
             }
             String::from_utf8(read[..end].to_vec()).unwrap()
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_posted_to_and_its_answer_is_understood() {
+    fn a_post_over_a_socket_reads_the_answer() {
         let minute = Duration::from_secs(60);
         let (read, result) = posted(Some("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"), minute);
         assert!(read.starts_with("POST /v0.4/traces HTTP/1.1\r\nhost: localhost\r\n"), "{read}");
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_says_nothing_is_left_in_time_and_one_that_is_not_there_is_told() {
+    fn a_silent_socket_times_out_and_a_missing_one_is_an_error() {
         let (_, result) = posted(None, Duration::from_millis(50));
         assert_eq!(result, Err(Failed::temporary("it did not answer in time")));
         let result =
@@ -194,11 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_else_can_wait_it_is_not_waited_for() {
+    fn a_full_backlog_fails_at_once() {
         let path = std::env::temp_dir().join(format!("metrics-{}.socket", crate::random::uuid()));
         let listener = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
         listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
-        // Nobody accepts, as where the Agent is stopped.
+        // Nobody accepts, as when the Agent is stopped.
         listener.listen(0).unwrap();
         let minute = Instant::now() + Duration::from_secs(60);
         let socket = Socket::new(&path);

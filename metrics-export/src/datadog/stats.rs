@@ -1,5 +1,5 @@
-//! Figures as the Agent takes them from those who count for themselves: `ClientStatsPayload` of
-//! <https://github.com/DataDog/datadog-agent/blob/main/pkg/proto/datadog/trace/stats.proto>, in MessagePack.
+//! Client-computed stats, in MessagePack: `ClientStatsPayload` of
+//! <https://github.com/DataDog/datadog-agent/blob/main/pkg/proto/datadog/trace/stats.proto>.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use super::origin::{LANGUAGE, Origin, TRACER_VERSION};
 use super::sketch::Sketch;
 use crate::push::Window;
 
-/// What an endpoint is called whose requests matched no route, by metrics-actix.
+/// metrics-actix's name for the route of requests that matched none.
 const UNMATCHED: &str = "_unmatched";
 
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ struct Payload<'a> {
     hostname: &'a str,
     env: &'a str,
     version: &'a str,
-    /// One, or none of a window without requests.
+    /// One bucket, or none for a window without requests.
     stats: Vec<Bucket<'a>>,
     lang: &'a str,
     tracer_version: &'a str,
@@ -71,7 +71,7 @@ fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> 
     serializer.serialize_bytes(bytes)
 }
 
-/// One endpoint's requests with one status.
+/// The requests of one endpoint with one status.
 #[derive(Debug, Default)]
 struct Figures {
     hits: u64,
@@ -81,7 +81,7 @@ struct Figures {
     error: Sketch,
 }
 
-/// What to send of a window. One without requests is sent, too, so that an Agent which is not there is noticed.
+/// Encodes a window. A window without requests is sent as well, so that an unreachable Agent is noticed.
 pub(super) fn payload(origin: &Origin, window: &Window, interval: Duration, sequence: u64) -> Vec<u8> {
     let mut stats = Vec::new();
     for endpoint in window.figures.endpoints() {
@@ -120,17 +120,17 @@ pub(super) fn payload(origin: &Origin, window: &Window, interval: Duration, sequ
     rmp_serde::to_vec_named(&payload).expect("a Vec takes everything")
 }
 
-/// What Datadog calls an endpoint.
+/// Datadog's name for an endpoint.
 pub(super) fn resource(method: &str, route: &str) -> String {
     format!("{method} {route}")
 }
 
-/// Whether Datadog is to count it as an error. A 4xx is none: it is the client's.
+/// Whether Datadog counts it as an error. A 4xx is the client's error, and does not count.
 pub(super) fn is_error(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Status(500..) | Outcome::Panicked)
 }
 
-/// By status; by 0 what got no response, or one with a status that HTTP does not define.
+/// Groups requests by status. Requests without a response, or with a status that HTTP does not define, have status 0.
 fn by_status(endpoint: &EndpointSnapshot) -> BTreeMap<u16, Figures> {
     let mut statuses: BTreeMap<u16, Figures> = BTreeMap::new();
     for group in endpoint.groups() {
@@ -141,7 +141,7 @@ fn by_status(endpoint: &EndpointSnapshot) -> BTreeMap<u16, Figures> {
                 figures.errors = figures.errors.saturating_add(count);
             }
         }
-        // Nobody knows which of the durations are whose, where several statuses share a histogram.
+        // If several statuses share a histogram, its durations count for the most frequent one.
         let most_frequent = group.outcomes().iter().max_by_key(|(_, count)| *count);
         let Some(&(outcome, _)) = most_frequent else { continue };
         let figures = statuses.entry(outcome.status().unwrap_or(0)).or_default();
@@ -152,8 +152,8 @@ fn by_status(endpoint: &EndpointSnapshot) -> BTreeMap<u16, Figures> {
     statuses
 }
 
-/// Beginning and length of the bucket for a window, in nanoseconds, in whole intervals. Windows end a little before or after
-/// the multiples of the interval, by a tenth of it at most.
+/// Beginning and length of a window's bucket, in nanoseconds and whole intervals. Windows end within a tenth of an
+/// interval of its multiples.
 fn bucket(since: SystemTime, taken: SystemTime, interval: Duration) -> (u64, u64) {
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let epoch = |time: SystemTime| nanos(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_exact_and_so_are_their_durations_where_each_has_a_histogram() {
+    fn statuses_are_exact_and_with_a_histogram_each_their_durations_too() {
         let exact =
             [(0, 1, 1, 100_000), (200, 2, 0, 30), (204, 1, 0, 100), (404, 1, 0, 1_000), (503, 1, 1, 10_000)];
         assert_eq!(statuses(&record(Granularity::Exact)), exact);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_has_the_names_that_the_agent_reads() {
+    fn a_payload_has_the_agents_field_names() {
         let window = window(&record(Granularity::Exact));
         let sent = payload(&origin(), &window, Duration::from_secs(10), 7);
         let sent: ReadPayload = rmp_serde::from_slice(&sent).unwrap();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_whole_intervals_though_windows_end_a_little_beside() {
+    fn buckets_are_whole_intervals_although_windows_are_slightly_off() {
         let at = |millis: u64| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
         let bucket = |since, taken| {
             let (start, duration) = bucket(at(since), at(taken), Duration::from_secs(10));
@@ -301,7 +301,7 @@ mod tests {
         };
         assert_eq!(bucket(20_003, 30_001), (20, 10));
         assert_eq!(bucket(19_998, 29_999), (20, 10));
-        // The first one, the last one, and one that was merged.
+        // The first window, the last, and a merged one.
         assert_eq!(bucket(27_000, 30_002), (20, 10));
         assert_eq!(bucket(29_500, 30_002), (30, 10));
         assert_eq!(bucket(20_003, 23_000), (20, 10));

@@ -1,4 +1,4 @@
-//! Single requests as traces of one span each, in the MessagePack of the Agent's `/v0.4/traces`; its fields are those of
+//! Single requests as traces of one span each, in the MessagePack of the Agent's `/v0.4/traces`, with the fields of
 //! <https://github.com/DataDog/datadog-agent/blob/main/pkg/proto/datadog/trace/span.proto>.
 
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use super::origin::{LANGUAGE, Origin};
 use super::stats::{is_error, resource};
 use crate::push::{PushSettings, Window};
 
-/// The sampling priority of what is to be kept, whatever share of traces the Agent keeps: `USER_KEEP`. Only what is worth it is
-/// sent at all.
+/// The sampling priority `USER_KEEP`, with which the Agent keeps a trace whatever its sample rate. Only selected
+/// requests are sent at all.
 const KEEP: f64 = 2.0;
 
-/// Who chose the trace: `-3` a rule, as `DD_TRACE_SAMPLE_RATE` makes one, and `-4` whoever sends it.
+/// Who selected the trace: `-3` is a rule such as `DD_TRACE_SAMPLE_RATE`, `-4` is the sender.
 const DECISION_MAKER: &str = "_dd.p.dm";
 
 #[derive(Serialize)]
@@ -40,32 +40,32 @@ struct Span<'a> {
 
 /// Why a request is traced.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Why {
-    /// It failed: what the service said of it.
+pub(super) enum Reason {
+    /// It failed.
     Failed,
-    /// It took long.
+    /// It was slow.
     Slow,
-    /// It is among this share of all requests.
-    Lot(f64),
+    /// It is in the random sample, of this share of all requests.
+    Sampled(f64),
 }
 
-/// A request that is worth a trace.
+/// A request to trace.
 #[derive(Debug, Clone)]
-pub(super) struct Worth<'a> {
-    why: Why,
+pub(super) struct Traced<'a> {
+    reason: Reason,
     time: SystemTime,
     endpoint: &'a EndpointName,
     outcome: Outcome,
     took: Duration,
     trace: Option<TraceContext>,
-    /// What the service said of it.
+    /// The error's message.
     message: &'a str,
 }
 
-/// The requests of a window that are worth a trace, errors first: 5xx and panics, and what was wanted beside them.
-pub(super) fn worth<'a>(window: &'a Window, settings: &PushSettings) -> Vec<Worth<'a>> {
-    let errors = window.errors.iter().filter(|error| is_error(error.outcome)).map(|error| Worth {
-        why: Why::Failed,
+/// Returns the requests of a window to trace: 5xx and panics first, then slow and sampled ones.
+pub(super) fn traced<'a>(window: &'a Window, settings: &PushSettings) -> Vec<Traced<'a>> {
+    let errors = window.errors.iter().filter(|error| is_error(error.outcome)).map(|error| Traced {
+        reason: Reason::Failed,
         time: error.time,
         endpoint: &error.endpoint,
         outcome: error.outcome,
@@ -73,12 +73,12 @@ pub(super) fn worth<'a>(window: &'a Window, settings: &PushSettings) -> Vec<Wort
         trace: error.trace,
         message: &error.message,
     });
-    // Those that failed are among the errors.
+    // Failed requests are already among the errors.
     let requests = window.requests.iter().filter(|request| !is_error(request.outcome));
-    let requests = requests.map(|request| Worth {
-        why: match settings.slow {
-            Some(slow) if request.response_time >= slow => Why::Slow,
-            _ => Why::Lot(settings.sample_rate),
+    let requests = requests.map(|request| Traced {
+        reason: match settings.slow {
+            Some(slow) if request.response_time >= slow => Reason::Slow,
+            _ => Reason::Sampled(settings.sample_rate),
         },
         time: request.time,
         endpoint: &request.endpoint,
@@ -90,11 +90,11 @@ pub(super) fn worth<'a>(window: &'a Window, settings: &PushSettings) -> Vec<Wort
     errors.chain(requests).collect()
 }
 
-/// A trace for each of these. Ids are made of the window's number and the place in it, so that a window that is sent again has
-/// the same ones.
+/// Encodes a trace for each request. Ids are hashes of the window's number and the request's place in it, so that a
+/// window that is sent again has the same ids.
 pub(super) fn payload(
     origin: &Origin,
-    requests: &[Worth<'_>],
+    requests: &[Traced<'_>],
     ids: &impl BuildHasher,
     sequence: u64,
 ) -> Vec<u8> {
@@ -105,8 +105,8 @@ pub(super) fn payload(
     rmp_serde::to_vec_named(&traces).expect("a Vec takes everything")
 }
 
-fn span<'a>(origin: &'a Origin, request: &Worth<'_>, id: impl Fn(u8) -> u64) -> Span<'a> {
-    // What is no signed number is none to the Agent, which then takes none of the traces.
+fn span<'a>(origin: &'a Origin, request: &Traced<'_>, id: impl Fn(u8) -> u64) -> Span<'a> {
+    // The Agent reads signed numbers; a larger one would make it reject all traces.
     let nanos =
         |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).min(i64::MAX as u64);
     let end = request.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -134,15 +134,14 @@ fn span<'a>(origin: &'a Origin, request: &Worth<'_>, id: impl Fn(u8) -> u64) -> 
         tag("error.message", request.message);
     }
     let mut metrics = BTreeMap::from([("_dd.top_level", 1.0), ("_sampling_priority_v1", KEEP)]);
-    match request.why {
-        Why::Failed | Why::Slow => tag(DECISION_MAKER, "-4"),
-        Why::Lot(share) => {
+    match request.reason {
+        Reason::Failed | Reason::Slow => tag(DECISION_MAKER, "-4"),
+        Reason::Sampled(share) => {
             tag(DECISION_MAKER, "-3");
             metrics.insert("_dd.rule_psr", share);
         }
     }
-    // Datadog's own ids have 64 bits, and a tag of the trace has the upper half of longer ones. A trace without a lower half
-    // would have none.
+    // Datadog's trace ids have 64 bits; a tag has the upper half of longer ones. A lower half of 0 is not an id.
     let known = request.trace.filter(|context| context.trace.bits() as u64 != 0);
     let (upper, trace_id) = known
         .map_or((0, id(0)), |TraceContext { trace, .. }| ((trace.bits() >> 64) as u64, trace.bits() as u64));
@@ -229,47 +228,52 @@ mod tests {
 
     fn spans(sequence: u64) -> Vec<Value> {
         let window = window();
-        let sent = payload(&origin(), &worth(&window, &settings()), &RandomState::new(), sequence);
+        let sent = payload(&origin(), &traced(&window, &settings()), &RandomState::new(), sequence);
         let sent: Vec<Vec<Value>> = rmp_serde::from_slice(&sent).unwrap();
         assert!(sent.iter().all(|trace| trace.len() == 1));
         sent.into_iter().flatten().collect()
     }
 
     #[test]
-    fn errors_of_the_service_come_first_and_what_failed_comes_once() {
+    fn the_services_errors_come_first_and_each_comes_once() {
         let window = window();
-        let worth = worth(&window, &settings());
-        let worth: Vec<_> = worth.iter().map(|worth| (worth.outcome.to_string(), worth.why)).collect();
-        let expected =
-            [("503", Why::Failed), ("panicked", Why::Failed), ("409", Why::Slow), ("200", Why::Lot(0.25))];
-        assert_eq!(worth, expected.map(|(outcome, why)| (outcome.to_owned(), why)));
+        let requests = traced(&window, &settings());
+        let requests: Vec<_> =
+            requests.iter().map(|request| (request.outcome.to_string(), request.reason)).collect();
+        let expected = [
+            ("503", Reason::Failed),
+            ("panicked", Reason::Failed),
+            ("409", Reason::Slow),
+            ("200", Reason::Sampled(0.25)),
+        ];
+        assert_eq!(requests, expected.map(|(outcome, reason)| (outcome.to_owned(), reason)));
     }
 
     #[test]
-    fn a_trace_is_one_span_that_says_what_failed() {
+    fn a_trace_is_one_span_with_the_error() {
         let spans = spans(1);
         let span = &spans[0];
         assert_eq!((&span["resource"], &span["type"]), (&"GET /items/{id}".into(), &"web".into()));
         assert_eq!((&span["duration"], &span["error"]), (&20_000_000.into(), &1.into()));
         let meta = |key: &str| span["meta"][key].as_str();
         assert_eq!([meta("http.status_code"), meta("error.message")], [Some("503"), Some("no stock")]);
-        // Unified tags win over others, and what is not known is left out.
+        // Unified tags win over others, and unknown ones are left out.
         assert_eq!([meta("env"), meta("team"), meta("version")], [Some("prod"), Some("orders"), None]);
         assert_eq!((&spans[1]["meta"]["http.status_code"], &spans[1]["error"]), (&Value::Null, &1.into()));
         assert_eq!((&spans[2]["meta"]["error.message"], &spans[2]["error"]), (&Value::Null, &0.into()));
     }
 
     #[test]
-    fn a_span_begins_when_its_request_did() {
+    fn a_span_begins_with_its_request() {
         let window = window();
-        let sent = payload(&origin(), &worth(&window, &settings()), &RandomState::new(), 1);
+        let sent = payload(&origin(), &traced(&window, &settings()), &RandomState::new(), 1);
         let sent: Value = rmp_serde::from_slice(&sent).unwrap();
         let end = window.errors[1].time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
         assert_eq!(u128::from(sent[0][0]["start"].as_u64().unwrap()) + 20_000_000, end);
     }
 
     #[test]
-    fn a_span_belongs_to_the_trace_and_below_the_span_that_the_request_came_with() {
+    fn a_span_is_a_child_of_the_span_that_its_request_came_with() {
         let spans = spans(1);
         let ids = |i: usize| {
             let span: &Value = &spans[i];
@@ -278,7 +282,7 @@ mod tests {
         };
         assert_eq!(ids(0), (TRACE as u64, 7, Some("0af7651916cd43dd")));
         assert_eq!(ids(2), (9, 0, None));
-        // One that came with nothing, and one of which Datadog would have no id.
+        // A request without a trace, and one whose trace has no id for Datadog.
         for i in [1, 3] {
             let (trace, parent, upper) = ids(i);
             assert_eq!((trace > 9, parent, upper), (true, 0, None));
@@ -286,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_says_who_chose_it() {
+    fn a_span_says_who_selected_it() {
         let chosen = |span: &Value| {
             let metrics = &span["metrics"];
             let (by, share) = (span["meta"]["_dd.p.dm"].as_str().unwrap(), metrics["_dd.rule_psr"].as_f64());
@@ -299,10 +303,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_has_the_same_ids_and_nothing_else_has() {
+    fn a_window_that_is_sent_again_has_the_same_ids_and_no_other_has_them() {
         let (window, ids) = (window(), RandomState::new());
-        let worth = worth(&window, &settings());
-        let of = |sequence| payload(&origin(), &worth, &ids, sequence);
+        let requests = traced(&window, &settings());
+        let of = |sequence| payload(&origin(), &requests, &ids, sequence);
         assert_eq!(of(1), of(1));
         let ids = |sent: Vec<u8>| {
             let sent: Vec<Vec<Value>> = rmp_serde::from_slice(&sent).unwrap();

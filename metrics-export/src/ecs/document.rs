@@ -11,16 +11,16 @@ use super::service::ServiceFields;
 use crate::json::time::Time;
 use crate::push::Window;
 
-/// The version of the schema that the fields are from.
+/// The version of the schema.
 const ECS_VERSION: &str = "9.4.0";
 
-/// What the documents of one service have in common.
+/// Makes the documents of one service.
 #[derive(Debug, Clone)]
 pub(crate) struct Documents {
     pub(crate) service: ServiceFields,
-    /// Endpoints of which a window's summary is written.
+    /// How many endpoints have a summary in each window.
     pub(crate) top_endpoints: usize,
-    /// Tells this process from all others, in the ids of its documents.
+    /// Makes the ids of this process's documents unlike those of all others.
     instance: RandomState,
 }
 
@@ -60,7 +60,7 @@ struct Ecs {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Event {
-    /// The same whenever the same document is sent again.
+    /// The same each time the document is sent.
     pub(crate) id: String,
     kind: &'static str,
     category: [&'static str; 1],
@@ -69,7 +69,7 @@ pub(crate) struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     dataset: &'static str,
-    /// In nanoseconds: of the request, or of the window.
+    /// The duration of the request or of the window, in nanoseconds.
     duration: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<Time>,
@@ -115,7 +115,7 @@ struct Labels<'a> {
     route: &'a str,
 }
 
-/// The figures of a window. A name of our own, as the schema has none for figures; durations are in seconds.
+/// The figures of a window, under a name of our own, since the schema has none. Durations are in seconds.
 #[derive(Debug, Serialize)]
 struct Requests {
     count: u64,
@@ -130,7 +130,7 @@ struct Requests {
     request_bytes: u64,
     response_bytes: u64,
     duration: Durations,
-    /// Errors that are not among the documents of the window; only of the whole service.
+    /// Errors of the window without a document; only in the summary of all requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors_missed: Option<u64>,
 }
@@ -147,7 +147,7 @@ struct Durations {
 }
 
 impl Document<'_> {
-    /// Writes the document as one line.
+    /// Appends the document as one line.
     pub(crate) fn append_to(&self, lines: &mut Vec<u8>) {
         serde_json::to_writer(&mut *lines, self).expect("a document is numbers, texts and objects");
         lines.push(b'\n');
@@ -159,12 +159,12 @@ impl Documents {
         Self { service: ServiceFields::default(), top_endpoints, instance: RandomState::new() }
     }
 
-    /// The documents of a window: one for each error, one for all requests, and one for each of the endpoints with the most
-    /// of them. Those of endpoints and the service only if anything was counted.
+    /// The documents of a window: one for each error and, if there were requests, one for all of them and one for each
+    /// of the endpoints with the most calls.
     pub(crate) fn of<'a>(&'a self, window: &'a Window) -> Vec<Document<'a>> {
         let mut seen = HashMap::new();
         let errors = window.errors.iter().map(|error| {
-            // Two errors can be alike in everything, even in time.
+            // Two errors may be equal, even in their times.
             let twin = seen.entry(self.hash(error_key(error))).or_insert(0_u32);
             *twin += 1;
             self.error(error, *twin)
@@ -285,7 +285,7 @@ impl Documents {
         }
     }
 
-    /// An id that only this document of this process has: 128 bits under two random keys.
+    /// A unique id: 128 bits, hashed with two random keys.
     fn id(&self, kind: &str, what: impl Hash + Copy) -> String {
         let (high, low) = (self.hash((kind, 0_u8, what)), self.hash((kind, 1_u8, what)));
         format!("{high:016x}{low:016x}")
@@ -307,6 +307,6 @@ fn error_key(error: &RecentError) -> ErrorKey<'_> {
 }
 
 fn nanos(duration: std::time::Duration) -> u64 {
-    // What the schema's `long` holds.
+    // The largest value of the schema's `long`.
     duration.as_nanos().min(i64::MAX as u128) as u64
 }

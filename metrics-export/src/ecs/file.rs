@@ -1,32 +1,32 @@
-//! A file that is put aside when it is full.
+//! A file that is rotated when it is full.
 //!
-//! By size, so that what it takes of the disk is bounded, which the rotation of `tracing-appender`, by time, cannot do. What
-//! ships logs follows a file that is renamed by its inode.
+//! By size, which bounds the space on disk; `tracing-appender` rotates by time only. Log shippers follow a renamed file
+//! by its inode.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// A file to whose end lines are written.
+/// A file to which lines are appended.
 #[derive(Debug)]
 pub(super) struct RotatingFile {
     path: PathBuf,
-    /// Bytes after which a new file is begun.
+    /// The size at which a new file begins, in bytes.
     max_bytes: u64,
-    /// Files that are kept beside the one that is written, as `path.1`, the newest, and so on.
+    /// How many old files are kept: `path.1`, the newest, and so on.
     kept: usize,
 }
 
 impl RotatingFile {
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     pub(super) fn open(path: PathBuf, max_bytes: u64, kept: usize) -> io::Result<Self> {
         let file = Self { path, max_bytes, kept };
         file.open_end()?;
         Ok(file)
     }
 
-    /// Writes whole lines, or none of them.
+    /// Appends all lines, or none of them.
     pub(super) fn write_lines(&self, lines: &[u8]) -> io::Result<()> {
         let (mut file, mut before) = self.open_end()?;
         if before > 0 && before.saturating_add(lines.len() as u64) > self.max_bytes {
@@ -36,25 +36,26 @@ impl RotatingFile {
         }
         let written = end_line(&mut file, before).and_then(|()| file.write_all(lines));
         if written.is_err() {
-            // A line that is cut in two would be two broken ones.
+            // Half a line would break this line and the next.
             file.set_len(before)?;
         }
         written
     }
 
-    /// The file, and its length. Each time by its name, for somebody can have moved it away and made another one.
+    /// Opens the file, and returns its length. It is opened anew for each write, since another process may have moved
+    /// it.
     fn open_end(&self) -> io::Result<(File, u64)> {
         let file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
         let length = file.metadata()?.len();
         Ok((file, length))
     }
 
-    /// Puts the file aside, and drops the oldest of those that were.
+    /// Renames the files, and drops the oldest.
     fn rotate(&self) -> io::Result<()> {
         if self.kept == 0 {
             return fs::remove_file(&self.path);
         }
-        // Up to the first number that is free, or to that of the oldest.
+        // Moves files up to the first free number, or over the oldest.
         let free = (1..self.kept).find(|number| !numbered(&self.path, *number).exists()).unwrap_or(self.kept);
         for number in (1..free).rev() {
             fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1))?;
@@ -63,7 +64,7 @@ impl RotatingFile {
     }
 }
 
-/// Ends a line that somebody could not end who was killed.
+/// Ends a line that was cut off when its process was killed.
 fn end_line(file: &mut File, length: u64) -> io::Result<()> {
     let mut last = *b"\n";
     if length > 0 {
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn full_files_are_put_aside_and_the_oldest_goes() {
+    fn full_files_are_rotated_and_the_oldest_is_dropped() {
         let folder = Folder::new();
         let file = RotatingFile::open(folder.0.join("log"), 10, 2).unwrap();
         for line in ["one\n", "two\n", "three\n", "four\n", "five\n", "six, a long one\n", "seven\n"] {
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_moved_away_is_made_again_and_one_that_is_there_is_gone_on_with() {
+    fn a_moved_file_is_created_again_and_an_existing_one_is_appended_to() {
         let folder = Folder::new();
         let path = folder.0.join("log");
         RotatingFile::open(path.clone(), 100, 1).unwrap().write_lines(b"one\n").unwrap();
@@ -130,7 +131,7 @@ mod tests {
         fs::rename(&path, folder.0.join("elsewhere")).unwrap();
         file.write_lines(b"three\n").unwrap();
         assert_eq!(folder.read("log").as_deref(), Some("three\n"));
-        // As others do who put files aside.
+        // As logrotate does with `create`.
         fs::rename(&path, folder.0.join("elsewhere")).unwrap();
         fs::write(&path, "").unwrap();
         file.write_lines(b"four\n").unwrap();
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_off_is_ended_and_does_not_take_another_one_with_it() {
+    fn a_line_that_was_cut_off_is_ended_before_the_next() {
         let folder = Folder::new();
         let path = folder.0.join("log");
         fs::write(&path, "one\ntw").unwrap();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_files_can_be_kept_as_anybody_likes() {
+    fn the_number_of_kept_files_is_not_limited() {
         let folder = Folder::new();
         let file = RotatingFile::open(folder.0.join("log"), 1, usize::MAX).unwrap();
         (0..4).for_each(|number| file.write_lines(format!("{number}\n").as_bytes()).unwrap());

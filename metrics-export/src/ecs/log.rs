@@ -1,4 +1,4 @@
-//! Documents as lines, to a file or to the standard output.
+//! Documents as lines, to a file or to stdout.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -17,14 +17,14 @@ pub struct EcsLog {
     documents: Documents,
     output: Output,
     settings: PushSettings,
-    /// Kept, so that it is made once.
+    /// Reused from window to window.
     lines: Vec<u8>,
 }
 
 #[derive(Debug)]
 enum Output {
     Stdout {
-        /// Whether a line may have been cut off.
+        /// Whether the last line may have been cut off.
         is_torn: bool,
     },
     File(RotatingFile),
@@ -57,44 +57,44 @@ impl EcsLog {
 }
 
 impl EcsLogBuilder {
-    /// The file to write to; default: the standard output. It is made if it is not there, and gone on with if it is.
+    /// The file to append to; default: stdout. It is created if it is missing.
     pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
         self.path = Some(path.into());
         self
     }
 
-    /// The size at which the file is put aside as `path.1`, in bytes; default 100 MiB. What one window writes is never
-    /// divided.
+    /// The size at which the file is renamed to `path.1`, in bytes; default: 100 MiB. The lines of one window stay
+    /// together.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Files that are kept aside; default 5. The oldest goes when there are more.
+    /// How many old files are kept; default: 5. Beyond it the oldest is dropped.
     pub fn kept_files(mut self, files: usize) -> Self {
         self.kept_files = files;
         self
     }
 
-    /// From one summary to the next; default 10 s. Errors are written with them.
+    /// Time between summaries; default: 10 s. Errors are written with them.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// Errors that wait at most; default 1,000. The oldest make room, and are counted.
+    /// The most errors that wait; default: 1,000. Beyond it the oldest are dropped and counted.
     pub fn max_errors(mut self, errors: usize) -> Self {
         self.max_errors = errors;
         self
     }
 
-    /// Endpoints of which each window has a summary, those with the most calls; default 100.
+    /// How many endpoints have a summary in each window, those with the most calls; default: 100.
     pub fn top_endpoints(mut self, endpoints: usize) -> Self {
         self.top_endpoints = endpoints;
         self
     }
 
-    /// Makes the log.
+    /// Opens the log.
     ///
     /// # Errors
     ///
@@ -133,13 +133,13 @@ impl Exporter for EcsLog {
             Output::Stdout { is_torn } => write_lines(io::stdout().lock(), &self.lines, is_torn),
             Output::File(file) => file.write_lines(&self.lines),
         };
-        // The kind alone: what the system says can hold a path.
+        // The kind alone, since the system's text may contain a path.
         written.map_err(|error| Failed::temporary(error.kind().to_string()))?;
         Ok(Accepted::default())
     }
 }
 
-/// Writes lines. Where they could not be written whole, the next ones begin with the end of the one that was cut off.
+/// Writes lines. After a write that failed, the next one first ends the line that was cut off.
 fn write_lines(mut to: impl Write, lines: &[u8], is_torn: &mut bool) -> io::Result<()> {
     let end: &[u8] = if *is_torn { b"\n" } else { b"" };
     *is_torn = true;
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_is_cut_off_does_not_take_the_next_one_with_it() {
+    fn a_line_that_is_cut_off_does_not_break_the_next() {
         let (mut room, mut written, mut is_torn) = ([0; 6], Vec::new(), false);
         assert!(write_lines(&mut room[..], b"one\ntwo\n", &mut is_torn).is_err());
         written.extend(room);

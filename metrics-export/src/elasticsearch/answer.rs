@@ -1,4 +1,4 @@
-//! What `_bulk` says of each document.
+//! The answer of `_bulk`, with a result for each document.
 
 use serde::Deserialize;
 
@@ -31,16 +31,16 @@ struct Reason {
     kind: String,
 }
 
-/// Which of so many documents were taken. One that is there already (409) arrived before. Where one can be sent later, all of them are:
-/// those that were taken are then there already.
+/// Reads the answer for this number of documents. A document that is already there (409) arrived before. If one may be
+/// accepted later, all are sent again; those that were accepted are already there then.
 pub(super) fn read(body: &[u8], sent: usize) -> Result<Accepted, Failed> {
-    let answer: Answer = serde_json::from_slice(body)
-        .map_err(|_| Failed::temporary("what it answered is not an answer of _bulk"))?;
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| Failed::temporary("its answer is not that of _bulk"))?;
     if !answer.errors {
         return Ok(Accepted::default());
     }
     if answer.items.len() != sent {
-        let reason = format!("it said what became of {} of {sent} documents", answer.items.len());
+        let reason = format!("it answered for {} of {sent} documents", answer.items.len());
         return Err(Failed::temporary(reason));
     }
     let refused = answer.items.into_iter().map(|item| item.create);
@@ -57,7 +57,7 @@ pub(super) fn read(body: &[u8], sent: usize) -> Result<Accepted, Failed> {
     Ok(accepted)
 }
 
-/// The beginning of a text, on one line.
+/// Cuts a text, and makes it one line.
 fn line(text: &str) -> String {
     text.chars().take(MAX_REASON).filter(|c| !c.is_control()).collect()
 }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_already_was_taken_and_what_is_refused_is_counted() {
+    fn a_document_that_is_already_there_was_accepted_and_a_refused_one_is_counted() {
         assert_eq!(read_json(serde_json::json!({"errors": false, "took": 3})), Ok(Accepted::default()));
         let items = [item(201, ""), item(409, "version_conflict_engine_exception"), item(400, "mapper_x")];
         let accepted = read_json(serde_json::json!({"errors": true, "items": items})).unwrap();
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_sent_later_is_not_accepted() {
+    fn a_document_that_may_be_accepted_later_fails_the_window() {
         for status in [429, 503] {
             let items = [item(201, ""), item(400, "a"), item(status, "es_rejected_execution_exception")];
             let failed = read_json(serde_json::json!({"errors": true, "items": items})).unwrap_err();

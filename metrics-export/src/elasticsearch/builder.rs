@@ -58,8 +58,8 @@ impl ElasticsearchBuilder {
         self
     }
 
-    /// The most windows that wait, 2 or more; default: 60. Further ones are merged into the last. A window that was tried never
-    /// changes, so that its documents keep their ids.
+    /// The most windows that wait, 2 or more; default: 60. Further ones are merged into the last. A window that was
+    /// tried never changes, so that its documents keep their ids.
     pub fn max_windows(mut self, windows: usize) -> Self {
         self.max_windows = windows.max(2);
         self
@@ -96,7 +96,7 @@ impl ElasticsearchBuilder {
             let allowed = "up to 200 small letters, digits, and ._-, the first a letter or digit";
             return Err(InvalidSetting::new("data_stream", format!("{name:?}"), allowed));
         }
-        // All that is read of the answer.
+        // Only the parts of the answer that are read.
         let filter = "filter_path=errors,items.create.status,items.create.error.type";
         let url = format!("{}/{name}/_bulk?{filter}", self.url.expose().trim_end_matches('/'));
         let mut client = self.http.client("url", &url, 0)?;

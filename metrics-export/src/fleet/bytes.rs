@@ -1,17 +1,17 @@
-//! Numbers and texts as bytes: a writer, and a reader that trusts nothing that it reads.
+//! Numbers and texts as bytes: a writer, and a reader that checks everything.
 
 use super::error::DecodeError;
 
-/// Writes to a buffer that grows.
+/// Appends to a buffer.
 #[derive(Debug, Default)]
-pub(super) struct Writer(pub(super) Vec<u8>);
+pub(super) struct ByteWriter(pub(super) Vec<u8>);
 
-impl Writer {
+impl ByteWriter {
     pub(super) fn byte(&mut self, byte: u8) {
         self.0.push(byte);
     }
 
-    /// LEB128: seven bits a byte, the lowest first, the highest bit set on all bytes but the last.
+    /// Appends LEB128: seven bits a byte, the lowest first, the highest bit set on all bytes but the last.
     pub(super) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.byte(number as u8 | 0x80);
@@ -20,7 +20,7 @@ impl Writer {
         self.byte(number as u8);
     }
 
-    /// The number of bytes, and the bytes in UTF-8.
+    /// Appends the number of bytes, and the bytes in UTF-8.
     pub(super) fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
@@ -29,14 +29,14 @@ impl Writer {
 
 /// Reads from the front of a slice.
 #[derive(Debug)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct ByteReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ByteReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// How much there is left.
+    /// How many bytes are left.
     pub(super) fn left(&self) -> usize {
         self.0.len()
     }
@@ -69,8 +69,8 @@ impl<'a> Reader<'a> {
         Err(DecodeError::Number)
     }
 
-    /// A number that says how many of something follow, of which each takes some bytes: more than there can be is refused
-    /// before anything is allocated for them.
+    /// Reads how many elements follow. Each takes at least one byte, so a number above the bytes left is refused before
+    /// anything is allocated.
     pub(super) fn count(&mut self, what: &'static str, allowed: usize) -> Result<usize, DecodeError> {
         let count = self.number()?;
         match usize::try_from(count) {
@@ -99,9 +99,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_number_reads_as_it_was_written(number: u64) {
-            let mut writer = Writer::default();
+            let mut writer = ByteWriter::default();
             writer.number(number);
-            let mut reader = Reader::new(&writer.0);
+            let mut reader = ByteReader::new(&writer.0);
             prop_assert_eq!(reader.number(), Ok(number));
             prop_assert_eq!(reader.left(), 0);
         }
@@ -111,18 +111,18 @@ mod tests {
     fn a_number_over_64_bits_is_refused() {
         let mut longest = [0xff; 10];
         longest[9] = 1;
-        assert_eq!(Reader::new(&longest).number(), Ok(u64::MAX));
+        assert_eq!(ByteReader::new(&longest).number(), Ok(u64::MAX));
         longest[9] = 2;
-        assert_eq!(Reader::new(&longest).number(), Err(DecodeError::Number));
-        assert_eq!(Reader::new(&[0x80; 11]).number(), Err(DecodeError::Number));
-        assert_eq!(Reader::new(&[0x80]).number(), Err(DecodeError::CutShort));
+        assert_eq!(ByteReader::new(&longest).number(), Err(DecodeError::Number));
+        assert_eq!(ByteReader::new(&[0x80; 11]).number(), Err(DecodeError::Number));
+        assert_eq!(ByteReader::new(&[0x80]).number(), Err(DecodeError::CutShort));
     }
 
     #[test]
-    fn a_length_is_held_against_what_there_is_before_anything_else() {
-        let refused = Reader::new(&[200, 1]).count("things", 100);
+    fn a_length_is_checked_against_the_bytes_left_before_anything_else() {
+        let refused = ByteReader::new(&[200, 1]).count("things", 100);
         assert_eq!(refused, Err(DecodeError::TooMany { what: "things", count: 200, allowed: 100 }));
-        assert_eq!(Reader::new(&[5, 1]).text("name", 100), Err(DecodeError::CutShort));
-        assert_eq!(Reader::new(&[1, 0xff]).text("name", 100), Err(DecodeError::Text { what: "name" }));
+        assert_eq!(ByteReader::new(&[5, 1]).text("bytes", 100), Err(DecodeError::CutShort));
+        assert_eq!(ByteReader::new(&[1, 0xff]).text("bytes", 100), Err(DecodeError::Text { what: "bytes" }));
     }
 }

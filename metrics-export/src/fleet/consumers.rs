@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use metrics_core::ConsumerSnapshot;
 
-use super::format::OTHER;
+use super::codes::OTHER;
 
-/// The most consumers that are told apart.
+/// The most consumers that a fleet tells apart.
 const MAX_CONSUMERS: usize = 10_000;
 
-/// Consumers that were added up by name. Those for which there is no room count as `_other`.
+/// Sums of consumers by name. Past [`MAX_CONSUMERS`] names, consumers count as `_other`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Consumers {
     named: HashMap<Arc<str>, ConsumerSnapshot>,
-    /// Calls by those for which there was no room.
+    /// Calls by consumers past the limit.
     refused: u64,
 }
 
 impl Consumers {
-    /// Adds what a consumer did elsewhere.
+    /// Adds the figures of a consumer at one instance.
     pub(super) fn add(&mut self, theirs: ConsumerSnapshot) {
         if self.named.len() < MAX_CONSUMERS || *theirs.name == *OTHER || self.named.contains_key(&theirs.name)
         {
@@ -44,12 +44,12 @@ impl Consumers {
         ours.last_seen = ours.last_seen.max(theirs.last_seen);
     }
 
-    /// All of them, in no order.
+    /// All consumers, in no order.
     pub(super) fn all(&self) -> Vec<ConsumerSnapshot> {
         self.named.values().cloned().collect()
     }
 
-    /// Calls by those for which there was no room; they are in `_other`.
+    /// Calls by consumers past the limit; they are included in `_other`.
     pub(super) fn refused(&self) -> u64 {
         self.refused
     }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_of_several_instances_is_one() {
+    fn a_consumer_seen_by_several_instances_is_one() {
         let mut consumers = Consumers::default();
         for each in [consumer("ann", 4), consumer("bob", 1), consumer("ann", 3)] {
             consumers.add(each);
@@ -80,12 +80,12 @@ mod tests {
     }
 
     #[test]
-    fn however_many_there_are_no_more_are_told_apart_and_no_call_is_lost() {
+    fn past_the_limit_consumers_count_as_other_and_no_call_is_lost() {
         let mut consumers = Consumers::default();
         for number in 0..30_000_u64 {
             consumers.add(consumer(&format!("key {number}"), 2));
         }
-        // Known, and so still counted by its name; and one that was `_other` at its instance.
+        // One that is known, and so still counted by its name; and one that was `_other` at its instance.
         consumers.add(consumer("key 0", 5));
         consumers.add(consumer(OTHER, 7));
         let all = consumers.all();

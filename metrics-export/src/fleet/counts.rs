@@ -1,27 +1,26 @@
-//! Lists of counts, bit by bit. Those of neighbouring buckets are much alike, so what is written of a count is how far it is
-//! from the mean of those before it; where that is small there are mostly zeros, and it is how many.
+//! Lists of counts, in few bits. Neighbouring buckets hold similar counts, so a count is written as its distance from
+//! the mean of the counts before it. While that mean is small most counts are zero, and runs of zeros are written
+//! instead.
 //!
-//! A list is its length, the number of bytes, and these, in which are codes, the highest bits first. Which ones depends on a
-//! running mean, that of the counts before in units of 1/256, in which a count weighs an eighth; see [`Mean`].
+//! A list is its length, a number of bytes, and these bytes, which hold codes, the highest bits first. The code of a
+//! count depends on a running mean of the counts before, in which each count weighs an eighth; see [`Mean`].
 //!
-//! - While the mean is below 1: how many zeros follow, and behind them the count that ends them less 1, unless the list ends
-//!   there. The first is in an exponential Golomb code of an order that falls from 3 to 0 as the mean rises, the second in
-//!   one of order 0.
-//! - Above it: how far the count is from the mean, in a Rice code of about half as many bits as the mean has, since counts
-//!   scatter by about the square root of what is expected.
+//! - While the mean is below 1: the length of the run of zeros, and, unless the list ends there, the count after it
+//!   less 1. The run is in an exponential Golomb code whose order falls from 3 to 0 as the mean rises, the count in one
+//!   of order 0.
+//! - From 1 on: the distance of the count from the mean, in a Rice code with about half as many bits as the mean has,
+//!   since counts scatter by about the square root of their mean.
 //!
-//! This takes about a tenth more than an arithmetic coder would that knew the same mean, and is much faster to read.
+//! This takes about a tenth more bits than an arithmetic coder with the same mean, and is much faster to read.
 
-use super::bytes::{Reader, Writer};
+use super::bits::{BitWriter, Bits};
+use super::bytes::{ByteReader, ByteWriter};
 use super::error::DecodeError;
 
-/// The largest count: what a histogram's bucket holds.
+/// The largest count, as in a histogram's bucket.
 const MAX_COUNT: u64 = i64::MAX as u64;
 
-/// A Rice code of this many zeros or more is one of exactly as many, and an exponential Golomb code behind it.
-const MAX_ZEROS: u32 = 24;
-
-/// What a mean below 1 is after so many zeros; after more it does not change.
+/// The mean after a run of zeros, by the length of the run and the mean before, below 1. After 39 zeros it is constant.
 static AFTER_ZEROS: [[u8; Mean::ONE as usize]; 40] = {
     let mut table = [[0; Mean::ONE as usize]; 40];
     let mut mean = 0;
@@ -42,7 +41,7 @@ static AFTER_ZEROS: [[u8; Mean::ONE as usize]; 40] = {
     table
 };
 
-/// The running mean of the counts before.
+/// The running mean of the counts before, in units of 1/256.
 #[derive(Clone, Copy, Default)]
 struct Mean(u64);
 
@@ -50,7 +49,7 @@ impl Mean {
     /// 1, in the units of the mean.
     const ONE: u64 = 256;
 
-    /// A larger count has no more weight than this.
+    /// Larger counts weigh as much as this one.
     const MOST: u64 = 1 << 40;
 
     #[inline]
@@ -63,7 +62,7 @@ impl Mean {
         self.0 = self.0 - (self.0 >> 3) + ((count.min(Self::MOST) * Self::ONE) >> 3);
     }
 
-    /// As so many zeros one by one.
+    /// The same as adding zeros one by one.
     #[inline]
     fn add_zeros(&mut self, zeros: u64) {
         debug_assert!(self.is_low());
@@ -71,7 +70,7 @@ impl Mean {
         self.0 = AFTER_ZEROS[zeros][(self.0 % Self::ONE) as usize].into();
     }
 
-    /// The order of the code of a number of zeros.
+    /// The order of the code of a run of zeros.
     #[inline]
     fn zeros_order(self) -> u32 {
         u32::from(self.0 < 20) + u32::from(self.0 < 60) + u32::from(self.0 < 120)
@@ -83,13 +82,14 @@ impl Mean {
     }
 }
 
-/// The order of the code of a distance from a mean of 1 or more.
+/// The order of the code of a distance, for a mean of 1 or more.
 #[inline]
 fn distance_order(mean: u64) -> u32 {
     mean.ilog2().div_ceil(2)
 }
 
-/// A distance from the mean as a number: 0, -1, 1, -2, 2 and so on, as far as there are both, and above that the count.
+/// The distance from the mean as a number: 0, -1, 1, -2, 2 and so on, up to twice the mean; from there on, the count
+/// itself.
 fn distance(count: u64, mean: u64) -> u64 {
     match count.checked_sub(mean) {
         _ if count >= 2 * mean => count,
@@ -101,12 +101,12 @@ fn distance(count: u64, mean: u64) -> u64 {
 /// The count at a distance from the mean.
 #[inline]
 fn at_distance(distance: u64, mean: u64) -> u64 {
-    // Without branches, for nobody can foretell them: -1 and 1 alternate in the lowest bit.
+    // Without branches, which would be unpredictable: the lowest bit is the sign.
     let near = mean.wrapping_add((distance >> 1) ^ (distance & 1).wrapping_neg());
     if distance < 2 * mean { near } else { distance }
 }
 
-pub(super) fn write(writer: &mut Writer, counts: &[u64]) {
+pub(super) fn write(writer: &mut ByteWriter, counts: &[u64]) {
     writer.number(counts.len() as u64);
     if counts.is_empty() {
         return;
@@ -138,15 +138,15 @@ pub(super) fn write(writer: &mut Writer, counts: &[u64]) {
     writer.0.extend_from_slice(&bytes);
 }
 
-/// A list of counts that is there, as far as its length tells.
-pub(super) struct Counts<'a> {
+/// A list of counts whose length was checked, and whose counts are still to be read.
+pub(super) struct CountList<'a> {
     length: usize,
     bits: Bits<'a>,
 }
 
-impl<'a> Counts<'a> {
+impl<'a> CountList<'a> {
     /// Begins to read a list of `allowed` counts at most.
-    pub(super) fn begin(reader: &mut Reader<'a>, allowed: usize) -> Result<Self, DecodeError> {
+    pub(super) fn begin(reader: &mut ByteReader<'a>, allowed: usize) -> Result<Self, DecodeError> {
         let wanted = reader.number()?;
         let length = usize::try_from(wanted).ok().filter(|&length| length <= allowed);
         let length = length.ok_or(DecodeError::TooMany { what: "buckets", count: wanted, allowed })?;
@@ -154,13 +154,13 @@ impl<'a> Counts<'a> {
         Ok(Self { length, bits: Bits(reader.bytes(bytes)?) })
     }
 
-    /// How many counts there are, zeros too.
+    /// How many counts the list has, zeros included.
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
-    /// Reads those that are not 0, in order, and where in the list they are, into places for [as many](Counts::length) as there are of
-    /// all. Gives how many were read.
+    /// Reads the counts that are not 0, in order, and their places in the list. Both slices need room for
+    /// [all counts](CountList::length). Returns how many were read.
     pub(super) fn read(self, places: &mut [u16], counts: &mut [u64]) -> Result<usize, DecodeError> {
         self.try_read(places, counts).ok_or(DecodeError::Counts)
     }
@@ -193,7 +193,7 @@ impl<'a> Counts<'a> {
             if count > MAX_COUNT {
                 return None;
             }
-            // A zero, which nobody can foretell, is overwritten by what comes next.
+            // A zero is overwritten by the next count: a branch on it would be unpredictable.
             *places.get_mut(read)? = at as u16;
             *counts.get_mut(read)? = count;
             read += usize::from(count > 0);
@@ -204,170 +204,19 @@ impl<'a> Counts<'a> {
     }
 }
 
-/// Appends bits, the highest of each byte first.
-#[derive(Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    /// The bits that make no whole byte yet, in the lowest places.
-    open: u64,
-    number: u32,
-}
-
-impl BitWriter {
-    /// An exponential Golomb code: `number + 2^order` in binary, behind one 0 for each of its bits beyond `order + 1`.
-    fn code(&mut self, number: u64, order: u32) {
-        let shifted = number + (1 << order);
-        let bits = shifted.ilog2() + 1;
-        self.put(0, bits - order - 1);
-        if bits > 32 {
-            self.put(shifted >> 32, bits - 32);
-        }
-        self.put(shifted & u64::from(u32::MAX), bits.min(32));
-    }
-
-    /// `number / 2^order` zeros, a 1, and the `order` lowest bits of the number.
-    fn rice_code(&mut self, number: u64, order: u32) {
-        if number >> order < u64::from(MAX_ZEROS) {
-            self.put(0, (number >> order) as u32);
-            self.put(1, 1);
-            self.put(number & ((1 << order) - 1), order);
-        } else {
-            self.put(0, MAX_ZEROS);
-            self.code(number - (u64::from(MAX_ZEROS) << order), order);
-        }
-    }
-
-    /// Appends the lowest `bits` bits, of which there are no more than 63; above them all are 0.
-    fn put(&mut self, value: u64, bits: u32) {
-        // In halves, so that what is open always has room.
-        if bits > 32 {
-            self.put(value >> 32, bits - 32);
-            return self.put(value & u64::from(u32::MAX), 32);
-        }
-        self.open = self.open << bits | value;
-        self.number += bits;
-        while self.number >= 8 {
-            self.number -= 8;
-            self.bytes.push((self.open >> self.number) as u8);
-        }
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        if self.number > 0 {
-            self.bytes.push((self.open << (8 - self.number)) as u8);
-        }
-        self.bytes
-    }
-}
-
-/// Bits, the highest of each byte first. Behind the end there are zeros, of which there is no code.
-#[derive(Clone, Copy)]
-struct Bits<'a>(&'a [u8]);
-
-/// A number that was read, and how many bits there are up to the end of its code.
-///
-/// Two words, handed on in registers: what a code means is known only once the one before is read, and the way through memory
-/// that an `Option` takes makes each wait longer.
-#[derive(Clone, Copy)]
-struct Code {
-    number: u64,
-    end: usize,
-}
-
-impl Code {
-    /// There is no code.
-    const NONE: Self = Self { number: 0, end: usize::MAX };
-
-    #[inline]
-    fn found(self) -> Option<Self> {
-        (self.end != Self::NONE.end).then_some(self)
-    }
-}
-
-impl Bits<'_> {
-    /// How many bits are seen together.
-    const SEEN: u32 = u64::BITS - 7;
-
-    /// [`Bits::SEEN`] bits from the bit `at` on, in the highest places.
-    #[inline]
-    fn look(self, at: usize) -> u64 {
-        let word = match self.0.get(at / 8..).and_then(<[u8]>::first_chunk) {
-            Some(&word) => u64::from_be_bytes(word),
-            None => self.look_at_end(at),
-        };
-        word << (at % 8)
-    }
-
-    #[cold]
-    fn look_at_end(self, at: usize) -> u64 {
-        let rest = self.0.iter().skip(at / 8).copied().chain(std::iter::repeat(0));
-        rest.take(8).fold(0, |word, byte| word << 8 | u64::from(byte))
-    }
-
-    #[inline]
-    fn code(self, at: usize, order: u32) -> Code {
-        let open = self.look(at);
-        let zeros = open.leading_zeros();
-        let bits = zeros + order + 1;
-        // Nearly always all of the code is there.
-        if zeros + bits > Self::SEEN {
-            return self.long_code(at, order);
-        }
-        let shifted = open << zeros >> (u64::BITS - bits);
-        Code { number: shifted - (1 << order), end: at + (zeros + bits) as usize }
-    }
-
-    #[inline]
-    fn rice_code(self, at: usize, order: u32) -> Code {
-        // All of it but what is behind 24 zeros: up to 24 bits, and 20 more.
-        let open = self.look(at);
-        let zeros = open.leading_zeros();
-        if zeros >= MAX_ZEROS {
-            return self.long_rice_code(at, order);
-        }
-        let low = open << (zeros + 1) >> 1 >> (u64::BITS - 1 - order);
-        Code { number: u64::from(zeros) << order | low, end: at + (zeros + 1 + order) as usize }
-    }
-
-    #[cold]
-    fn long_rice_code(self, at: usize, order: u32) -> Code {
-        let Code { number, end } = self.code(at + MAX_ZEROS as usize, order);
-        let number = number.checked_add(u64::from(MAX_ZEROS) << order);
-        number.map_or(Code::NONE, |number| Code { number, end })
-    }
-
-    #[cold]
-    fn long_code(self, at: usize, order: u32) -> Code {
-        let bit = |at: usize| self.look(at) >> 63;
-        // No number of 64 bits has more of them.
-        let Some(zeros) = (0..(u64::BITS - order) as usize).find(|&zeros| bit(at + zeros) == 1) else {
-            return Code::NONE;
-        };
-        let end = at + 2 * zeros + order as usize + 1;
-        let shifted = (at + zeros..end).fold(0, |value, at| value << 1 | bit(at));
-        Code { number: shifted - (1 << order), end }
-    }
-
-    /// Whether nothing is behind the bit `at` but what fills up the last byte.
-    fn end_at(self, at: usize) -> bool {
-        let left = (self.0.len() * 8).checked_sub(at);
-        left.is_some_and(|left| left < 8 && self.look(at) == 0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn written(counts: &[u64]) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = ByteWriter::default();
         write(&mut writer, counts);
         writer.0
     }
 
     fn read_back(bytes: &[u8], allowed: usize) -> Result<Vec<u64>, DecodeError> {
-        let counts = Counts::begin(&mut Reader::new(bytes), allowed)?;
+        let counts = CountList::begin(&mut ByteReader::new(bytes), allowed)?;
         let (mut all, mut at, mut read) =
             (vec![0; counts.length()], vec![7; counts.length()], vec![7; counts.length()]);
         let number = counts.read(&mut at, &mut read)?;
@@ -384,12 +233,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counts_read_as_they_were_written(counts in counts()) {
+        fn counts_are_read_as_written(counts in counts()) {
             prop_assert_eq!(read_back(&written(&counts), counts.len()), Ok(counts));
         }
 
         #[test]
-        fn whatever_the_bytes_nothing_panics_and_no_more_is_read_than_allowed(
+        fn any_bytes_are_read_without_panic_and_up_to_the_limit(
             bytes in prop::collection::vec(any::<u8>(), 0..200)
         ) {
             if let Ok(counts) = read_back(&bytes, 500) {
@@ -406,9 +255,9 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_of_the_documented_example() {
-        // The mean is 0, so no zeros are 1000, and 1 less 1 is 1. It is 32: three zeros are 111, and 2 less 1 is 010. It is
-        // 84: no zeros are 10, and 9 less 1 is 0001001. It is 362, or 1: 9 is nine zeros and a 1.
+    fn the_bytes_match_the_documented_example() {
+        // At mean 0, no zeros are 1000, and 1 less 1 is 1. At mean 32, three zeros are 111, and 2 less 1 is 010. At
+        // mean 84, no zeros are 10, and 9 less 1 is 0001001. At mean 362, or 1 rounded, 9 is nine zeros and a 1.
         let bytes = [7, 4, 0b1000_1111, 0b0101_0000, 0b1001_0000, 0b0000_0100];
         assert_eq!(written(&[1, 0, 0, 0, 2, 9, 9]), bytes);
         assert_eq!(written(&[]), [0]);
@@ -417,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_after_zeros_is_as_after_each_of_them() {
+    fn a_run_of_zeros_changes_the_mean_like_single_zeros() {
         for low in 0..Mean::ONE {
             let mut one_by_one = Mean(low);
             for zeros in 0..60 {
@@ -430,15 +279,15 @@ mod tests {
     }
 
     #[test]
-    fn a_billion_buckets_are_refused_before_there_is_room_for_them() {
-        let mut writer = Writer::default();
+    fn a_billion_buckets_are_refused_before_memory_is_allocated() {
+        let mut writer = ByteWriter::default();
         writer.number(1_000_000_000);
         let refused = DecodeError::TooMany { what: "buckets", count: 1_000_000_000, allowed: 3_840 };
         assert_eq!(read_back(&writer.0, 3_840), Err(refused));
     }
 
     #[test]
-    fn bits_and_bytes_of_the_largest_count_are_as_promised() {
+    fn the_largest_counts_are_read_as_written() {
         for count in [MAX_COUNT, MAX_COUNT - 1, 1 << 56, 1 << 31, (1 << 32) - 1] {
             assert_eq!(read_back(&written(&[count, 1]), 2), Ok(vec![count, 1]));
         }

@@ -1,22 +1,18 @@
-//! A report as it was read: checked, but with its histograms as they came.
+//! A report as it was read: checked, but with only the buckets in use of its histograms.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metrics_core::{
-    EndpointName, EndpointParts, GroupParts, Health, Histogram, MetricStateParts, Outcome, PartsError,
-    RecentError, Snapshot, SnapshotParts,
+    EndpointName, GroupParts, Health, Histogram, MetricStateParts, Outcome, RecentError, SnapshotParts,
 };
 
-use super::bytes::Reader;
 use super::error::DecodeError;
-use super::format;
-use super::merge::InstanceFigures;
-use super::report::{Instance, MAX_REPORT_BYTES, Presence, Report};
-use super::sparse::{Buckets, SparseGroup, spread_out};
+use super::instance::{Instance, InstanceFigures};
+use super::sparse::{SparseBuckets, SparseGroup};
 
-/// What one endpoint's part of a report holds.
+/// One endpoint of a report.
 #[derive(Debug)]
 pub(super) struct SparseEndpoint {
     pub(super) name: Arc<EndpointName>,
@@ -24,32 +20,20 @@ pub(super) struct SparseEndpoint {
     pub(super) groups: Vec<SparseGroup>,
 }
 
-/// What a report holds.
+/// A report, checked.
 #[derive(Debug)]
 pub(super) struct Decoded {
     pub(super) instance: Instance,
-    /// All figures but those of the endpoints.
+    /// All figures except those of the endpoints.
     pub(super) rest: SnapshotParts,
     pub(super) endpoints: Vec<SparseEndpoint>,
-    pub(super) buckets: Buckets,
+    pub(super) buckets: SparseBuckets,
     pub(super) errors: Vec<RecentError>,
 }
 
 impl Decoded {
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.len() > MAX_REPORT_BYTES {
-            return Err(DecodeError::TooLong { length: bytes.len(), allowed: MAX_REPORT_BYTES });
-        }
-        let mut reader = Reader::new(bytes);
-        let read = format::read(&mut reader)?;
-        match reader.left() {
-            0 => read.check_repeats().map(|()| read),
-            left => Err(DecodeError::Behind(left)),
-        }
-    }
-
-    /// What is there once takes no more room where it is added than it says.
-    fn check_repeats(&self) -> Result<(), DecodeError> {
+    /// Refuses endpoints and groups that occur twice, since the limits of a fleet count each once.
+    pub(super) fn check_repeats(&self) -> Result<(), DecodeError> {
         let mut names = HashSet::new();
         for SparseEndpoint { name, groups, .. } in &self.endpoints {
             if !names.insert(name) {
@@ -63,58 +47,20 @@ impl Decoded {
         Ok(())
     }
 
-    /// As [`Decoded::read`], but with what holds at the moment `now` only: see [`Report::decode_at`].
-    pub(super) fn read_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
-        let mut read = Self::read(bytes)?;
-        let days = day(now).saturating_sub(day(read.rest.taken));
-        // So that whoever adds it to one of today does not move the days again, nor those of others where its clock is ahead.
-        read.rest.taken = if days > 0 { now } else { read.rest.taken.min(now) };
-        for metric in &mut read.rest.metrics {
-            if let MetricStateParts::UniqueCount { today, yesterday } = &mut metric.state {
-                match days {
-                    0 => {}
-                    1 => *yesterday = std::mem::take(today),
-                    _ => (*today, *yesterday) = Default::default(),
-                }
-            }
-        }
-        if read.instance.presence(now) != Presence::Up {
-            read.drop_live();
-        }
-        Ok(read)
-    }
-
-    /// Leaves out what an instance has at the moment, as of a window that has a later one.
-    pub(super) fn drop_what_is_now(&mut self) {
-        self.drop_live();
+    /// Drops gauges, requests in flight and the health of tables, which a later report of the same instance has, too.
+    pub(super) fn drop_state(&mut self) {
+        self.drop_current();
         self.rest.health = Health::default();
     }
 
-    fn drop_live(&mut self) {
+    /// Drops gauges, requests in flight and open streams.
+    pub(super) fn drop_current(&mut self) {
         (self.rest.in_flight, self.rest.open_streams) = (0, 0);
         self.endpoints.iter_mut().for_each(|endpoint| endpoint.in_flight = 0);
         self.rest.metrics.retain(|metric| !matches!(metric.state, MetricStateParts::Gauge(_)));
     }
 
-    /// The report with whole histograms.
-    pub(super) fn spread_out(self) -> Result<Report, PartsError> {
-        let Self { instance, rest, endpoints, buckets, errors } = self;
-        let digits = rest.significant_digits;
-        let group = |group: SparseGroup| {
-            let (indexes, counts) = buckets.of(&group);
-            let histogram = spread_out(digits, indexes, counts)?;
-            Ok(GroupParts { histogram, ..group.figures })
-        };
-        let endpoints = endpoints.into_iter().map(|SparseEndpoint { name, in_flight, groups }| {
-            let groups = groups.into_iter().map(group).collect::<Result<_, _>>()?;
-            Ok(EndpointParts { name, in_flight, groups })
-        });
-        let endpoints = endpoints.collect::<Result<_, PartsError>>()?;
-        let snapshot = Snapshot::from_parts(SnapshotParts { endpoints, ..rest })?;
-        Ok(Report { instance, snapshot, errors })
-    }
-
-    /// What the list of instances tells of it, as a report of so many bytes.
+    /// This report's line in the list of instances; `bytes` is its size.
     pub(super) fn figures(&self, now: SystemTime, bytes: usize) -> InstanceFigures {
         let (mut calls, mut errors, mut max) = (0_u64, 0_u64, 0);
         let digits = self.rest.significant_digits;
@@ -125,7 +71,7 @@ impl Decoded {
                 let sum = &mut all[usize::from(index)];
                 *sum = sum.saturating_add(count);
             }
-            // Where no extremes are known, they are the other way round.
+            // Unknown extremes are stored with the minimum above the maximum.
             let GroupParts { min_nanos, max_nanos, .. } = group.figures;
             if !indexes.is_empty() {
                 max = max.max(if min_nanos <= max_nanos { max_nanos } else { u64::MAX });
@@ -146,9 +92,4 @@ impl Decoded {
             bytes,
         }
     }
-}
-
-/// The UTC day, counted from 1970.
-fn day(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
 }

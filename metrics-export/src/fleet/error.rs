@@ -1,76 +1,76 @@
-//! What can be wrong with bytes that are to be a report.
+//! Why bytes are not a report.
 
 use metrics_core::PartsError;
 
-/// Bytes that are no report of an instance, or none that can be read here.
+/// Why bytes are not a report, or not one that this version can read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// They begin with something else.
-    #[error("this is no report of an instance: it does not begin with MFLT")]
+    /// The bytes do not begin like a report.
+    #[error("this is not a report of an instance: it does not begin with MFLT")]
     Magic,
-    /// They are of a version that came after this one.
-    #[error("the report is of version {found}; this reads version {known}: update the reader first")]
+    /// The report has another version.
+    #[error("the report has version {found}, but only version {known} can be read: update the readers first")]
     Version {
-        /// Its version.
+        /// The version of the report.
         found: u8,
-        /// The version that is read here.
+        /// The version that can be read.
         known: u8,
     },
-    /// There are more of them than a report may have.
-    #[error("the report has {length} bytes or more; allowed: {allowed}")]
+    /// The report is too long.
+    #[error("the report has {length} bytes or more; allowed: up to {allowed}")]
     TooLong {
-        /// How many there are, as far as they were looked at.
+        /// How many bytes were looked at.
         length: usize,
-        /// How many there may be.
+        /// How many are allowed.
         allowed: usize,
     },
-    /// They end too early.
+    /// The bytes end too early.
     #[error("the report is cut short")]
     CutShort,
-    /// They go on behind the end.
-    #[error("the report has {0} bytes behind its end")]
-    Behind(usize),
-    /// There is more of something than there may be.
-    #[error("the report has {count} {what}; allowed: {allowed}")]
+    /// Bytes follow the end of the report.
+    #[error("{0} bytes follow the end of the report")]
+    Trailing(usize),
+    /// The report has more elements of a kind than allowed.
+    #[error("the report has {count} {what}; allowed: up to {allowed}")]
     TooMany {
-        /// Of what.
+        /// The elements.
         what: &'static str,
-        /// How many it says there are.
+        /// How many the report claims to have.
         count: u64,
-        /// How many there may be.
+        /// How many are allowed.
         allowed: usize,
     },
     /// A number has more than 64 bits.
     #[error("a number has more than 64 bits")]
     Number,
     /// A text is not UTF-8.
-    #[error("{what} is not UTF-8")]
+    #[error("{what} are not UTF-8")]
     Text {
-        /// Of what.
+        /// Which bytes.
         what: &'static str,
     },
     /// A time is out of range.
     #[error("a time is out of range")]
     Time,
-    /// A code is not one of those that are defined.
-    #[error("{code} is no {what}")]
+    /// A code is not defined.
+    #[error("{code} is not a known {what}")]
     Code {
-        /// Of what.
+        /// What the code stands for.
         what: &'static str,
         /// The code.
         code: u64,
     },
-    /// An endpoint, or a group of statuses of one, is there twice.
+    /// An endpoint, or a group of statuses of one endpoint, occurs twice.
     #[error("{what} is in the report twice; allowed: once")]
     Twice {
-        /// What it is.
+        /// What occurs twice.
         what: &'static str,
     },
-    /// A list of counts is broken.
+    /// A list of counts is not encoded correctly.
     #[error("a list of counts is broken")]
     Counts,
-    /// What was read is no snapshot.
+    /// The parts do not form a snapshot.
     #[error("{0}")]
     Parts(#[from] PartsError),
 }

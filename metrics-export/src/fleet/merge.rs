@@ -1,23 +1,23 @@
-//! Reports of several instances, added up.
+//! The sum of the reports of several instances.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use metrics_core::{RecentError, Snapshot, SnapshotParts, Summary};
 
 use super::decoded::Decoded;
-use super::report::{Instance, Presence};
+use super::instance::InstanceFigures;
 use super::total::Total;
 
-/// The last errors that are kept.
+/// How many errors are kept, the latest ones.
 const MAX_ERRORS: usize = 128;
 
-/// What was left out is named this many times; all of it is counted.
+/// How many refused reports are named; all are counted.
 const MAX_NAMED: usize = 20;
 
-/// The reports of several instances, added up.
+/// The sum of the reports of several instances.
 ///
-/// The order in which they are added does not matter, but to which are named among those left out. Where their histograms differ in
-/// precision, that of all is the lowest.
+/// The order of adding only matters for which refused reports are named. The sum is as precise as the least precise
+/// report.
 #[derive(Debug, Clone)]
 pub struct Fleet {
     now: SystemTime,
@@ -28,34 +28,17 @@ pub struct Fleet {
     refused_count: u64,
 }
 
-/// One instance's figures.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InstanceFigures {
-    /// Who it is, and when it wrote last.
-    pub instance: Instance,
-    /// Whether it still writes.
-    pub presence: Presence,
-    /// Requests that ended.
-    pub calls: u64,
-    /// 4xx, 5xx and panics among them.
-    pub errors: u64,
-    /// 95 % of its requests took no longer.
-    pub p95: Duration,
-    /// Bytes of its report.
-    pub bytes: usize,
-}
-
-/// Something that was found and left out.
+/// A report that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Where it was found.
+    /// Where it was found, such as its key.
     pub source: String,
-    /// What is wrong with it.
+    /// Why it was left out.
     pub reason: String,
 }
 
 impl Fleet {
-    /// No reports yet. Which instances are up is told by `now`.
+    /// A sum without reports. `now` decides which instances are up.
     pub fn new(now: SystemTime) -> Self {
         Self {
             now,
@@ -67,12 +50,13 @@ impl Fleet {
         }
     }
 
-    /// The moment at which it is told which instances are up.
+    /// The time that decides which instances are up.
     pub fn now(&self) -> SystemTime {
         self.now
     }
 
-    /// Adds a report that was found somewhere. What is no report, or cannot be added, is left out and counted.
+    /// Adds the bytes of a report found at `source`. Bytes that are not a report, or cannot be added, are left out and
+    /// counted in [`refused`](Fleet::refused).
     pub fn add_bytes(&mut self, source: &str, bytes: &[u8]) {
         match Decoded::read_at(bytes, self.now) {
             Ok(report) => self.add(source, report, bytes.len()),
@@ -80,7 +64,7 @@ impl Fleet {
         }
     }
 
-    /// Adds a report of so many bytes.
+    /// Adds a report; `bytes` is its size.
     pub(super) fn add(&mut self, source: &str, report: Decoded, bytes: usize) {
         let figures = report.figures(self.now, bytes);
         let Decoded { rest, endpoints, buckets, errors, .. } = report;
@@ -92,14 +76,14 @@ impl Fleet {
             return self.refuse(source, &reason);
         }
         self.errors.extend(errors);
-        // From time to time, so that there are never many.
+        // Only from time to time, since it sorts.
         if self.errors.len() > 8 * MAX_ERRORS {
             self.keep_last_errors();
         }
         self.instances.push(figures);
     }
 
-    /// Counts something that cannot even be looked at.
+    /// Counts something found at `source` that cannot be read.
     pub fn refuse(&mut self, source: &str, reason: &str) {
         self.refused_count += 1;
         if self.refused.len() < MAX_NAMED {
@@ -108,22 +92,23 @@ impl Fleet {
         }
     }
 
-    /// The figures of all, cumulative; `None` where there are none.
+    /// The figures of all reports; `None` without reports.
     pub fn snapshot(&self) -> Option<Snapshot> {
         self.total.as_ref().map(Total::snapshot)
     }
 
-    /// The figures of all without their endpoints, as parts, which is all that a list of consumers needs; `None` where there are none.
+    /// The figures of all reports without endpoints, as parts; `None` without reports. A list of consumers needs no
+    /// more.
     ///
-    /// An instance names the 50 consumers with the most calls. One that is not among them at some of the instances lacks what it
-    /// did there, at each no more calls than the last of the 50 had; that is in `_other`. 10,000 are told apart, and others are in
-    /// `_other`, too: which ones depends on the order then.
+    /// A report names the 50 consumers with the most calls. Another consumer's calls at that instance are in `_other`;
+    /// they are no more than the last of the 50 had. Past 10,000 names in a fleet, further consumers are in `_other`,
+    /// too; which ones depends on the order of adding.
     pub fn without_endpoints(&self) -> Option<SnapshotParts> {
         self.total.as_ref().map(Total::without_endpoints)
     }
 
-    /// The figures of all as people read them, and the last errors; `None` where there are none. The window is as long as
-    /// it is from the first beginning to the last report, by the instances' wall clocks.
+    /// The summary of all reports with their latest errors; `None` without reports. The window lasts from the earliest
+    /// start to the latest report, by the instances' clocks.
     pub fn summary(&mut self) -> Option<Summary> {
         self.keep_last_errors();
         let total = self.snapshot()?;
@@ -134,12 +119,12 @@ impl Fleet {
         })
     }
 
-    /// The instances, in the order in which they were added.
+    /// The instances, in the order of adding.
     pub fn instances(&self) -> &[InstanceFigures] {
         &self.instances
     }
 
-    /// What was left out, as far as it is named, and how much it was.
+    /// Reports that were left out: the first 20, and the number of all.
     pub fn refused(&self) -> (&[Refused], u64) {
         (&self.refused, self.refused_count)
     }

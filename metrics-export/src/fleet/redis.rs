@@ -1,18 +1,25 @@
-//! Reports by way of a Redis: each instance writes its own, and any of them reads all.
+//! A fleet that shares a Redis: each instance writes its own report, and any instance reads all of them.
 //!
-//! `docs/fleet.md` says which keys there are, what is exact, and where it stops.
+//! `docs/fleet.md` lists the keys, says what is exact, and where the limits are.
 
 mod address;
+mod commands;
+mod identity;
 mod keys;
 mod link;
 mod member;
+mod oneshot;
+mod question;
 mod read;
+mod reply;
 mod settings;
+mod shared;
+mod status;
 mod view;
 mod write;
 
-pub use self::address::AddressError;
-pub use self::member::{Member, StartError};
-pub use self::settings::{Settings, SettingsError};
-pub use self::view::{Answer, Question, Stale};
-pub use self::write::WriterStatus;
+pub use self::member::Member;
+pub use self::question::{Answer, Busy, Question, Stale};
+pub use self::reply::Reply;
+pub use self::settings::FleetSettings;
+pub use self::status::WriterStatus;

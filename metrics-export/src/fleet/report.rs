@@ -1,26 +1,19 @@
-//! What one instance tells the others: who it is, its figures and its last errors.
+//! The report of one instance: who it is, its figures, and its latest errors.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use metrics_core::{RecentError, Snapshot};
+use metrics_core::{EndpointParts, GroupParts, PartsError, RecentError, Snapshot, SnapshotParts};
 
-use super::bytes::Writer;
-use super::decoded::Decoded;
+use super::bytes::ByteWriter;
+use super::decoded::{Decoded, SparseEndpoint};
+use super::encode;
 use super::error::DecodeError;
-use super::format;
+use super::instance::Instance;
+use super::sparse::{SparseGroup, spread_out};
 
-/// The longest report, in bytes.
-pub const MAX_REPORT_BYTES: usize = 4 << 20;
-
-/// The most consumers that a report names; the others are added up as `_other`.
-pub(super) const MAX_REPORT_CONSUMERS: usize = 50;
-
-/// The most errors in a report.
-pub(super) const MAX_REPORT_ERRORS: usize = 32;
-
-/// One instance's figures, as they are written for others to read.
+/// The figures of one instance, to be written for other instances.
 ///
-/// `docs/fleet-format.md` says what the bytes are.
+/// `docs/fleet-format.md` describes the bytes.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -43,93 +36,55 @@ pub(super) const MAX_REPORT_ERRORS: usize = 32;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Who writes it, and when.
+    /// The instance, and when it wrote.
     pub instance: Instance,
-    /// Its figures: since the epoch began, or of a window.
+    /// Its figures, since the epoch began or of a window.
     pub snapshot: Snapshot,
-    /// Its last errors, newest first.
+    /// Its latest errors, newest first.
     pub errors: Vec<RecentError>,
 }
 
-/// Who writes a report, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instance {
-    /// The service that it is an instance of.
-    pub service: String,
-    /// What it is called. With the time of its start it tells instances apart.
-    pub name: String,
-    /// The version of the service.
-    pub version: String,
-    /// When it started, by its wall clock.
-    pub started: SystemTime,
-    /// When it wrote this.
-    pub written: SystemTime,
-    /// How often it writes.
-    pub interval: Duration,
-    /// The epoch that the figures are of.
-    pub epoch: u64,
-    /// Whether this is the last report, because the instance stops.
-    pub stopped: bool,
-}
-
-/// Whether an instance still writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Presence {
-    /// It wrote within three of its intervals.
-    Up,
-    /// It has not written for longer than that.
-    Stale,
-    /// It said that it stops, or has not written for thirty of its intervals.
-    Gone,
-}
-
-impl Presence {
-    /// `up`, `stale` or `gone`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Stale => "stale",
-            Self::Gone => "gone",
-        }
-    }
-}
-
-impl Instance {
-    /// Whether the instance still writes at a moment. A clock that is behind the instance's counts as the same.
-    pub fn presence(&self, now: SystemTime) -> Presence {
-        let silent = now.duration_since(self.written).unwrap_or_default();
-        match silent {
-            _ if self.stopped => Presence::Gone,
-            silent if silent <= self.interval.saturating_mul(3) => Presence::Up,
-            silent if silent <= self.interval.saturating_mul(30) => Presence::Stale,
-            _ => Presence::Gone,
-        }
-    }
-}
-
 impl Report {
-    /// The bytes. Consumers past the 50 with the most calls are added up as `_other`, and errors past the newest 32 are
-    /// left out.
+    /// Encodes the report. Consumers after the 50 with the most calls are summed as `_other`; errors after the first 32
+    /// are left out.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
-        format::write(&mut writer, &self.instance, &self.snapshot.to_parts(), &self.errors);
+        let mut writer = ByteWriter::default();
+        encode::write(&mut writer, &self.instance, &self.snapshot.to_parts(), &self.errors);
         writer.0
     }
 
-    /// Reads bytes that may be of anybody's making. Takes memory in proportion to their number, and at most 40 MiB for
+    /// Decodes a report from untrusted bytes. Takes memory in proportion to their number, and at most 40 MiB for
     /// histograms.
     ///
     /// # Errors
     ///
-    /// When they are not a whole report of this version, or something in it is out of range.
+    /// If the bytes are not a whole report of this version, or a value is out of range.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Ok(Decoded::read(bytes)?.spread_out()?)
+        Ok(Self::spread_out(Decoded::read(bytes)?)?)
     }
 
-    /// As [`Report::decode`], but with what holds at the moment `now` only: distinct values of the day are those of `now`'s
-    /// day, and what an instance keeps that is not [up](Presence::Up) any more (gauges, requests under way, open streams) is
-    /// left out.
+    /// Like [`Report::decode`], but without what no longer holds at `now`. Counts of distinct values are those of
+    /// `now`'s day and the day before. If the instance is not [up](super::Presence::Up), its gauges, requests in flight
+    /// and open streams are left out.
     pub fn decode_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
-        Ok(Decoded::read_at(bytes, now)?.spread_out()?)
+        Ok(Self::spread_out(Decoded::read_at(bytes, now)?)?)
+    }
+
+    /// Turns a decoded report into one with whole histograms.
+    fn spread_out(decoded: Decoded) -> Result<Self, PartsError> {
+        let Decoded { instance, rest, endpoints, buckets, errors } = decoded;
+        let digits = rest.significant_digits;
+        let group = |group: SparseGroup| {
+            let (indexes, counts) = buckets.of(&group);
+            let histogram = spread_out(digits, indexes, counts)?;
+            Ok(GroupParts { histogram, ..group.figures })
+        };
+        let endpoints = endpoints.into_iter().map(|SparseEndpoint { name, in_flight, groups }| {
+            let groups = groups.into_iter().map(group).collect::<Result<_, _>>()?;
+            Ok(EndpointParts { name, in_flight, groups })
+        });
+        let endpoints = endpoints.collect::<Result<_, PartsError>>()?;
+        let snapshot = Snapshot::from_parts(SnapshotParts { endpoints, ..rest })?;
+        Ok(Self { instance, snapshot, errors })
     }
 }

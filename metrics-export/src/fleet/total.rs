@@ -1,4 +1,4 @@
-//! The figures of several instances as one, to which those of another one are added as they come.
+//! The running sum of the figures of several instances.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,38 +11,40 @@ use metrics_core::{
 
 use super::consumers::Consumers;
 use super::decoded::SparseEndpoint;
-use super::sparse::{Buckets, SparseGroup, spread_out};
+use super::sparse::{SparseBuckets, spread_out};
+use super::sums::{BucketCounts, EndpointSum, GroupSum};
 
 /// The most endpoints of a fleet.
 const MAX_ENDPOINTS: usize = 20_000;
 
-/// The most groups of statuses of all endpoints of a fleet; each takes some 300 bytes.
+/// The most groups of statuses of all endpoints of a fleet; each takes about 300 bytes.
 const MAX_GROUPS: usize = 200_000;
 
-/// The most buckets of all endpoints and timers of a fleet, from the first to the last one in use of each histogram: 128 MiB.
+/// The most buckets of all endpoints and timers of a fleet, from the first to the last one in use of each histogram:
+/// 128 MiB.
 const MAX_BUCKETS: usize = 16 << 20;
 
-/// The most metrics of the application's own of a fleet.
+/// The most metrics of the application's own in a fleet.
 const MAX_METRICS: usize = 2_000;
 
-/// Figures that were added up, to the precision of the least precise of them.
+/// The sum of figures, with the precision of the least precise of them.
 ///
-/// Histograms are added bucket by bucket to plain lists of counts, and only who asks for all figures has them made histograms: half of
-/// what a report costs would else be spent on what is thrown away with it.
+/// Histograms are summed as plain lists of counts, and become histograms only in [`Total::snapshot`]. Making a
+/// histogram of each report would double the cost of adding it.
 #[derive(Debug, Clone)]
 pub(super) struct Total {
     digits: u8,
     granularity: Granularity,
-    /// All figures but those of the consumers and endpoints.
+    /// All figures except those of consumers and endpoints.
     rest: Snapshot,
     consumers: Consumers,
     endpoints: Vec<EndpointSum>,
-    /// Where in `endpoints` each is.
+    /// The place of each endpoint in `endpoints`.
     places: HashMap<Arc<EndpointName>, usize>,
     size: Size,
 }
 
-/// How many there are of what takes room.
+/// How much memory a sum takes, by what it holds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
     endpoints: usize,
@@ -50,52 +52,31 @@ struct Size {
     buckets: usize,
 }
 
-#[derive(Debug, Clone)]
-struct EndpointSum {
-    name: Arc<EndpointName>,
-    in_flight: u64,
-    groups: Vec<GroupSum>,
-}
-
-#[derive(Debug, Clone)]
-struct GroupSum {
-    /// With an empty histogram.
-    figures: GroupParts,
-    counts: Counts,
-}
-
-/// The counts of buckets, from the index `first` on.
-#[derive(Debug, Clone, Default)]
-struct Counts {
-    first: usize,
-    counts: Vec<u64>,
-}
-
 impl Total {
-    /// The figures of one instance.
+    /// Begins a sum with the figures of one instance.
     pub(super) fn new(
         mut rest: SnapshotParts,
         endpoints: Vec<SparseEndpoint>,
-        buckets: &Buckets,
+        buckets: &SparseBuckets,
     ) -> Result<Self, String> {
         let (digits, granularity) = (rest.significant_digits, rest.granularity);
         let mut consumers = Consumers::default();
         rest.consumers.drain(..).for_each(|consumer| consumers.add(consumer));
-        let told = |error: PartsError| error.to_string();
-        let rest = Snapshot::from_parts(rest).map_err(told)?;
+        let text = |error: PartsError| error.to_string();
+        let rest = Snapshot::from_parts(rest).map_err(text)?;
         let (places, size) = (HashMap::new(), Size::default());
         let mut total = Self { digits, granularity, rest, consumers, endpoints: Vec::new(), places, size };
         total.size = total.size_with(&endpoints, buckets)?;
-        total.add_endpoints(endpoints, buckets, digits).map_err(told)?;
+        total.add_endpoints(endpoints, buckets, digits).map_err(text)?;
         Ok(total)
     }
 
-    /// Adds the figures of another one. If they cannot be added, nothing is.
+    /// Adds the figures of another instance: all of them, or none if they do not fit.
     pub(super) fn add(
         &mut self,
         mut rest: SnapshotParts,
         endpoints: Vec<SparseEndpoint>,
-        buckets: &Buckets,
+        buckets: &SparseBuckets,
     ) -> Result<(), String> {
         let (metrics, timer_buckets) = self.metrics_with(&rest.metrics);
         check("metrics", metrics, MAX_METRICS)?;
@@ -108,14 +89,14 @@ impl Total {
         let size = self.size_with(&endpoints, buckets)?;
         check("buckets", size.buckets + timer_buckets, MAX_BUCKETS)?;
         let consumers = std::mem::take(&mut rest.consumers);
-        let told = |error: PartsError| error.to_string();
+        let text = |error: PartsError| error.to_string();
         let rest = Snapshot::from_parts(rest).and_then(|rest| rest.limited_to_digits(self.digits));
-        let rest = rest.map_err(told)?;
-        self.limit_digits(digits).map_err(told)?;
+        let rest = rest.map_err(text)?;
+        self.limit_digits(digits).map_err(text)?;
         self.rest.merge(&rest).map_err(|error| error.to_string())?;
         consumers.into_iter().for_each(|consumer| self.consumers.add(consumer));
-        self.add_endpoints(endpoints, buckets, digits).map_err(told)?;
-        // Of another precision there are other buckets than were counted beforehand.
+        self.add_endpoints(endpoints, buckets, digits).map_err(text)?;
+        // With another precision there are other buckets than `size_with` counted.
         self.size = if is_as_precise { size } else { self.measured() };
         Ok(())
     }
@@ -129,7 +110,7 @@ impl Total {
         }
     }
 
-    /// How many of the application's own metrics there will be at most with these, and how many buckets their timers have.
+    /// How many metrics of the application's own the sum has with these added, and how many buckets their timers have.
     fn metrics_with(&self, more: &[MetricParts]) -> (usize, usize) {
         let ours = self.rest.metrics().iter().map(|metric| {
             let histogram = match metric.reading() {
@@ -157,8 +138,8 @@ impl Total {
         (buckets.len(), buckets.into_values().map(|buckets| buckets.len()).sum())
     }
 
-    /// How large it will be at most with these endpoints, each of which is there once.
-    fn size_with(&self, endpoints: &[SparseEndpoint], buckets: &Buckets) -> Result<Size, String> {
+    /// How large the sum is at most with these endpoints added. Each endpoint occurs once.
+    fn size_with(&self, endpoints: &[SparseEndpoint], buckets: &SparseBuckets) -> Result<Size, String> {
         let mut size = self.size;
         for SparseEndpoint { name, groups, .. } in endpoints {
             let place = self.places.get(name);
@@ -168,7 +149,7 @@ impl Total {
                 let known = ours.iter().find(|ours| ours.figures.group == group.figures.group);
                 size.groups += usize::from(known.is_none());
                 size.buckets +=
-                    known.map_or(&Counts::default(), |ours| &ours.counts).growth(buckets.of(group).0);
+                    known.map_or(&BucketCounts::default(), |ours| &ours.counts).growth(buckets.of(group).0);
             }
         }
         check("endpoints", size.endpoints, MAX_ENDPOINTS)?;
@@ -177,10 +158,10 @@ impl Total {
         Ok(size)
     }
 
-    /// All figures.
+    /// Returns all figures.
     pub(super) fn snapshot(&self) -> Snapshot {
         let whole = |group: &GroupSum| {
-            let Counts { first, counts } = &group.counts;
+            let BucketCounts { first, counts } = &group.counts;
             let histogram = Histogram::from_buckets(self.digits, *first, counts)?;
             Ok(GroupParts { histogram, ..group.figures.clone() })
         };
@@ -194,7 +175,7 @@ impl Total {
         all.expect("each part was checked as it was read, and sums stay in range")
     }
 
-    /// All figures but those of the endpoints.
+    /// Returns all figures except those of endpoints.
     pub(super) fn without_endpoints(&self) -> SnapshotParts {
         let mut parts = self.rest.to_parts();
         parts.consumers = self.consumers.all();
@@ -206,7 +187,7 @@ impl Total {
     fn add_endpoints(
         &mut self,
         endpoints: Vec<SparseEndpoint>,
-        buckets: &Buckets,
+        buckets: &SparseBuckets,
         digits: u8,
     ) -> Result<(), PartsError> {
         for SparseEndpoint { name, in_flight, groups } in endpoints {
@@ -232,7 +213,7 @@ impl Total {
         Ok(())
     }
 
-    /// Keeps so many significant digits at most.
+    /// Reduces the precision to `digits` significant digits, if it is higher.
     fn limit_digits(&mut self, digits: u8) -> Result<(), PartsError> {
         if digits >= self.digits {
             return Ok(());
@@ -240,10 +221,10 @@ impl Total {
         self.rest = self.rest.clone().limited_to_digits(digits)?;
         let empty = Histogram::from_buckets(digits, 0, &[])?;
         for group in self.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.groups) {
-            let Counts { first, counts } = &group.counts;
+            let BucketCounts { first, counts } = &group.counts;
             let limited = Histogram::from_buckets(self.digits, *first, counts)?.limited_to_digits(digits)?;
             let (first, counts) = limited.counts();
-            group.counts = Counts { first, counts: counts.to_vec() };
+            group.counts = BucketCounts { first, counts: counts.to_vec() };
             group.figures.histogram = empty.clone();
         }
         self.digits = digits;
@@ -256,77 +237,4 @@ fn check(what: &str, wanted: usize, allowed: usize) -> Result<(), String> {
         return Err(format!("the fleet would have {wanted} {what}; allowed: {allowed}"));
     }
     Ok(())
-}
-
-impl EndpointSum {
-    /// Adds all figures of a group but its histogram, and gives where that is to be added.
-    fn group(&mut self, SparseGroup { figures, .. }: SparseGroup) -> &mut GroupSum {
-        let known = self.groups.iter().position(|ours| ours.figures.group == figures.group);
-        let place = known.unwrap_or(self.groups.len());
-        match known {
-            Some(place) => add_figures(&mut self.groups[place].figures, &figures),
-            None => self.groups.push(GroupSum { figures, counts: Counts::default() }),
-        }
-        &mut self.groups[place]
-    }
-}
-
-fn add_figures(ours: &mut GroupParts, theirs: &GroupParts) {
-    for &(outcome, count) in &theirs.outcomes {
-        match ours.outcomes.iter_mut().find(|(known, _)| *known == outcome) {
-            Some((_, ours)) => *ours = ours.saturating_add(count),
-            None => ours.outcomes.push((outcome, count)),
-        }
-    }
-    for (ours, theirs) in [
-        (&mut ours.sum_nanos, theirs.sum_nanos),
-        (&mut ours.clamped, theirs.clamped),
-        (&mut ours.request_bytes, theirs.request_bytes),
-        (&mut ours.response_bytes, theirs.response_bytes),
-        (&mut ours.truncated, theirs.truncated),
-    ] {
-        *ours = ours.saturating_add(theirs);
-    }
-    ours.min_nanos = ours.min_nanos.min(theirs.min_nanos);
-    ours.max_nanos = ours.max_nanos.max(theirs.max_nanos);
-}
-
-impl Counts {
-    /// How many more buckets there are at most once these are in use, too.
-    fn growth(&self, indexes: &[u16]) -> usize {
-        let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return 0 };
-        let (first, end) = (usize::from(first), usize::from(last) + 1);
-        if self.counts.is_empty() {
-            return end - first;
-        }
-        let own_end = self.first + self.counts.len();
-        end.max(own_end) - first.min(self.first) - self.counts.len()
-    }
-
-    /// Adds the counts of these buckets, which are in ascending order.
-    fn add(&mut self, indexes: &[u16], counts: &[u64]) {
-        let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return };
-        let first = usize::from(first);
-        self.reach(first, usize::from(last));
-        let ours = &mut self.counts[first - self.first..];
-        for (&index, &count) in indexes.iter().zip(counts) {
-            let sum = &mut ours[usize::from(index) - first];
-            // What is over the most that a bucket counts is cut off in the end.
-            *sum = sum.saturating_add(count);
-        }
-    }
-
-    /// Makes room for the buckets from `first` to `last`.
-    fn reach(&mut self, first: usize, last: usize) {
-        if self.counts.is_empty() {
-            self.first = first;
-        }
-        if first < self.first {
-            self.counts.splice(..0, std::iter::repeat_n(0, self.first - first));
-            self.first = first;
-        }
-        if last >= self.first + self.counts.len() {
-            self.counts.resize(last - self.first + 1, 0);
-        }
-    }
 }

@@ -57,7 +57,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<Answer, String> {
         if timeout.is_zero() {
-            return Err("there was no time left".to_owned());
+            return Err("no time was left".to_owned());
         }
         let mut request = self.agent.post(&self.url).content_type(content_type);
         for (name, value) in &self.headers {

@@ -34,7 +34,8 @@ impl HttpOptions {
         Self::default()
     }
 
-    /// Time between windows; default: 10 s, and 60 s for OTLP. From 10 ms to a day. Alerts are sent at once, and reject it.
+    /// Time between windows; default: 10 s, and 60 s for OTLP. From 10 ms to a day. Alerts are sent at once, and reject
+    /// it.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = Some(interval);
         self
@@ -62,8 +63,9 @@ impl HttpOptions {
 
     /// A proxy, such as `http://user:password@proxy:3128`.
     ///
-    /// Default for exporters: the proxy in `HTTPS_PROXY` or `HTTP_PROXY`, depending on the URL's scheme, or else in `ALL_PROXY`,
-    /// unless `NO_PROXY` has the host. Default for alerts, and for OTLP over gRPC, which rejects one: none.
+    /// Default for exporters: the proxy in `HTTPS_PROXY` or `HTTP_PROXY`, depending on the URL's scheme, or else in
+    /// `ALL_PROXY`, unless `NO_PROXY` has the host. Default for alerts, and for OTLP over gRPC, which rejects one:
+    /// none.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.proxy = Some(url.into());
         self
@@ -78,7 +80,8 @@ impl HttpOptions {
 
     /// A client for the URL that `field` was set to, which keeps up to `kept` connections between POSTs in a row.
     ///
-    /// With 0, each POST has its own connection: at one POST per window that costs no more, and no connection is found dead.
+    /// With 0, each POST has its own connection: at one POST per window that costs no more, and no connection is found
+    /// dead.
     #[cfg(feature = "_push-http")]
     pub(crate) fn client(
         &self,

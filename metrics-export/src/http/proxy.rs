@@ -8,8 +8,8 @@ use crate::secret::Secret;
 /// Reads a variable of the environment.
 pub(super) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Returns the proxy that is set, or else the one that variables name for the URL: `HTTPS_PROXY` or `HTTP_PROXY`, depending on
-/// the URL's scheme, then `ALL_PROXY`, unless `NO_PROXY` has the host. Each may be lower case, too.
+/// Returns the proxy that is set, or else the one that variables name for the URL: `HTTPS_PROXY` or `HTTP_PROXY`,
+/// depending on the URL's scheme, then `ALL_PROXY`, unless `NO_PROXY` has the host. Each may be lower case, too.
 pub(super) fn proxy(
     set: Option<&Secret>,
     url: &str,

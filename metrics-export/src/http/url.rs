@@ -60,8 +60,8 @@ pub(crate) fn without_login(
     Ok((format!("{}{host}{}", &url[..authority], &url[end..]), Some(login)))
 }
 
-/// Replaces each `%` and the two hexadecimal digits after it by their byte; `None` if digits are missing, or the result is
-/// not UTF-8.
+/// Replaces each `%` and the two hexadecimal digits after it by their byte; `None` if digits are missing, or the result
+/// is not UTF-8.
 pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::new();

@@ -1,11 +1,11 @@
-//! Attributes by the names of OpenTelemetry's conventions for HTTP.
+//! Attributes, named by OpenTelemetry's conventions for HTTP.
 
 use std::time::SystemTime;
 
 use metrics_core::{EndpointName, StatusGroup};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 
-/// What an endpoint is called whose requests matched no route, by metrics-actix.
+/// metrics-actix's name for the route of requests that matched none.
 const UNMATCHED: &str = "_unmatched";
 
 pub(super) fn text(key: &str, value: &str) -> KeyValue {
@@ -26,8 +26,8 @@ fn of(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
-/// Those of an endpoint's requests whose statuses are in a group. Requests without a route have no `http.route`, and those
-/// without a response no status, but an `error.type`.
+/// The attributes of an endpoint's requests in a status group. Without a route there is no `http.route`; without a
+/// response there is an `error.type` in place of a status.
 pub(super) fn request(scheme: &str, name: &EndpointName, group: StatusGroup) -> Vec<KeyValue> {
     let mut attributes = vec![text("http.request.method", &name.method), text("url.scheme", scheme)];
     if &*name.route != UNMATCHED {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_bear_the_names_of_the_conventions() {
+    fn attributes_follow_the_conventions() {
         let common = ["http.request.method=GET", "url.scheme=https"];
         let with = |more: &[&'static str]| [&common, more].concat();
         assert_eq!(

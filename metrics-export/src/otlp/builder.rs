@@ -41,13 +41,14 @@ impl Otlp {
 }
 
 impl OtlpBuilder {
-    /// Reads what is not set here from OpenTelemetry's variables; default: they are ignored. `OTEL_SERVICE_NAME` always wins, so
-    /// that one program can run as several services.
+    /// Reads what is not set here from OpenTelemetry's variables; default: they are ignored. `OTEL_SERVICE_NAME` always
+    /// wins, so that one program can run as several services.
     ///
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (`http/protobuf`, or `grpc` with the
-    /// feature `otlp-grpc`) and `_CERTIFICATE` (with the feature `tls`), each also as `OTEL_EXPORTER_OTLP_METRICS_...`, which wins;
-    /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` and `..._DEFAULT_HISTOGRAM_AGGREGATION`;
-    /// `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME`.
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (`http/protobuf`, or `grpc`
+    /// with the feature `otlp-grpc`) and `_CERTIFICATE` (with the feature `tls`), each also as
+    /// `OTEL_EXPORTER_OTLP_METRICS_...`, which wins; `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` and
+    /// `..._DEFAULT_HISTOGRAM_AGGREGATION`; `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES` and
+    /// `OTEL_SERVICE_NAME`.
     pub fn from_env(mut self) -> Self {
         self.from_env = true;
         self
@@ -59,8 +60,8 @@ impl OtlpBuilder {
         self
     }
 
-    /// The collector's URL, without a path; default: `http://localhost:4318`, or `http://localhost:4317` for gRPC. Metrics go to
-    /// `v1/metrics` below it; gRPC has its own path, whatever the URL's.
+    /// The collector's URL, without a path; default: `http://localhost:4318`, or `http://localhost:4317` for gRPC.
+    /// Metrics go to `v1/metrics` below it; gRPC has its own path, whatever the URL's.
     pub fn endpoint(self, url: impl Into<String>) -> Self {
         let url = metrics_url(&url.into());
         self.metrics_endpoint(url)
@@ -84,7 +85,8 @@ impl OtlpBuilder {
         self
     }
 
-    /// An attribute of the resource, such as `deployment.environment.name`. It wins over what the monitor's service says.
+    /// An attribute of the resource, such as `deployment.environment.name`. It wins over what the monitor's service
+    /// says.
     ///
     /// Default: `service.name`, and `service.version` and `deployment.environment.name` if the monitor has them;
     /// `service.instance.id`, random if the monitor has none; `process.pid` and `telemetry.sdk.*`.
@@ -99,8 +101,8 @@ impl OtlpBuilder {
         self
     }
 
-    /// Interval (default: 60 s), timeout, compression, headers, proxy and the like: see [`HttpOptions`]. gRPC goes through no
-    /// proxy: one that is set here is rejected, and variables of proxies are ignored.
+    /// Interval (default: 60 s), timeout, compression, headers, proxy and the like: see [`HttpOptions`]. gRPC goes
+    /// through no proxy: one that is set here is rejected, and variables of proxies are ignored.
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
         self

@@ -17,10 +17,10 @@ use super::histogram::{Histograms, explicit, exponential};
 use super::temporality::Temporality;
 use crate::push::{Process, Window};
 
-/// Of the conventions that names and attributes are from.
+/// The schema of the conventions for names and attributes.
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
 
-/// How windows are written.
+/// How windows are encoded.
 #[derive(Debug, Clone)]
 pub(super) struct Encoding {
     pub(super) resource: Vec<KeyValue>,
@@ -30,7 +30,7 @@ pub(super) struct Encoding {
 }
 
 impl Encoding {
-    /// All metrics of a window.
+    /// Encodes all metrics of a window.
     pub(super) fn request(&self, window: &Window) -> ExportMetricsServiceRequest {
         let figures = if self.temporality.is_delta() { &window.figures } else { &window.total };
         let writer = Writer { encoding: self, span: Span::of(figures) };
@@ -62,7 +62,7 @@ impl Encoding {
     }
 }
 
-/// From when until when, in nanoseconds since 1970.
+/// Beginning and end, in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start: u64,
@@ -72,12 +72,12 @@ struct Span {
 impl Span {
     fn of(figures: &Snapshot) -> Self {
         let end = nanos(figures.taken());
-        // The wall clock may have been set back meanwhile.
+        // The wall clock may have been set back.
         Self { start: nanos(figures.since()).min(end), end }
     }
 }
 
-/// What is known of a metric, whatever its points.
+/// A metric without its points.
 struct Name {
     name: &'static str,
     unit: &'static str,
@@ -117,7 +117,7 @@ impl Name {
     }
 }
 
-/// What becomes a point of a histogram.
+/// The data of one point of a histogram.
 #[derive(Default)]
 struct Series<'a> {
     attributes: Vec<KeyValue>,
@@ -155,7 +155,7 @@ impl Writer<'_> {
         attributes::request(&self.encoding.scheme, endpoint.name(), group.group())
     }
 
-    /// A histogram of durations, with a point for each series.
+    /// A histogram of durations, with one point per series.
     fn histogram<'s>(&self, series: impl Iterator<Item = Series<'s>>) -> Data {
         let (start_time_unix_nano, time_unix_nano) = (self.span.start, self.span.end);
         let aggregation_temporality = self.temporality();
@@ -185,13 +185,13 @@ impl Writer<'_> {
         }
     }
 
-    /// A number that goes up and down, which is cumulative whatever is preferred.
+    /// Requests in flight; cumulative with any temporality.
     fn active_requests(&self, span: Span, requests: u64) -> Metric {
         let attributes = vec![text("url.scheme", &self.encoding.scheme)];
         ACTIVE.with(up_down(number(span, attributes, int(requests))))
     }
 
-    /// Bytes of bodies: how many there were and their sum, in a histogram of one bucket.
+    /// Sizes of bodies: count and sum, in a histogram of one bucket.
     fn sizes(&self, figures: &Snapshot, name: &Name, bytes: fn(&GroupSnapshot) -> u64) -> Metric {
         let points = figures.endpoints().flat_map(|endpoint| {
             endpoint.groups().map(move |group| HistogramDataPoint {
@@ -208,7 +208,7 @@ impl Writer<'_> {
         name.with(Data::Histogram(Histogram { data_points, aggregation_temporality: self.temporality() }))
     }
 
-    /// One of the application's own metrics; `None` for a timer without any time.
+    /// One of the application's own metrics; `None` for a timer that recorded nothing.
     fn own(&self, metric: &MetricSnapshot) -> Option<Metric> {
         let sum = |data_points| {
             let aggregation_temporality = self.temporality();
@@ -243,7 +243,7 @@ impl Writer<'_> {
     }
 }
 
-/// What the process uses, cumulative whatever is preferred.
+/// What the process uses; cumulative with any temporality.
 fn process(process: &Process, total: Span) -> Vec<Metric> {
     let span = Span { start: process.started.map_or(total.start, nanos).min(total.end), ..total };
     let metric = |name, unit, description, data| Name { name, unit, description }.with(data);
@@ -279,7 +279,7 @@ fn process(process: &Process, total: Span) -> Vec<Metric> {
     [cpu_time, memory, threads, files, uptime].into_iter().flatten().collect()
 }
 
-/// Whether there is anything in a metric: those without points are refused by some.
+/// Whether a metric has points. Some receivers refuse metrics without any.
 fn has_points(metric: &Metric) -> bool {
     match &metric.data {
         Some(Data::Histogram(histogram)) => !histogram.data_points.is_empty(),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_without_points_is_left_out_and_one_of_the_process_is_there_if_it_is_known() {
+    fn metrics_without_points_and_unknown_metrics_of_the_process_are_left_out() {
         let registry = Registry::new();
         registry.record(registry.endpoint("GET", "/"), 200, Duration::from_millis(1));
         registry.timer("db").unwrap();
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_never_ends_before_it_begins() {
+    fn no_span_ends_before_it_begins() {
         let registry = Registry::new();
         let (early, late) = (registry.snapshot(), registry.snapshot());
         let Span { start, end } = Span::of(&early.difference(&late));

@@ -1,4 +1,4 @@
-//! Single requests that stand for others, and whose trace says more.
+//! Exemplars: single requests with their trace.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::metrics::v1::exemplar::Value;
 
 use super::attributes::nanos;
 
-/// The exemplars of a window, whatever is cumulative beside them: each of them is sent once.
+/// The exemplars of a window. Each is sent once, also with cumulative figures.
 pub(super) struct Exemplars<'a> {
     by_endpoint: HashMap<&'a EndpointName, &'a metrics_core::Exemplar>,
     granularity: Granularity,
@@ -20,7 +20,7 @@ impl<'a> Exemplars<'a> {
         Self { by_endpoint, granularity: window.granularity() }
     }
 
-    /// That of a series: one, or none.
+    /// The exemplar of a series, if there is one.
     pub(super) fn of_series(&self, endpoint: &EndpointSnapshot, group: &GroupSnapshot) -> Vec<Exemplar> {
         let exemplar = self.by_endpoint.get(endpoint.name());
         let of_group = |exemplar: &&&metrics_core::Exemplar| {
@@ -30,7 +30,7 @@ impl<'a> Exemplars<'a> {
     }
 }
 
-/// Without a span: the request's own has no id, as nobody traced it here.
+/// Encodes an exemplar, without a span: the request's own span has no id, since it was not traced here.
 fn encoded(exemplar: &metrics_core::Exemplar) -> Exemplar {
     Exemplar {
         time_unix_nano: nanos(exemplar.time),

@@ -1,4 +1,4 @@
-//! The exporter: one request a window, and what the collector says of it.
+//! The exporter: one request per window.
 
 use std::time::Instant;
 
@@ -14,10 +14,10 @@ use crate::http::{Client, gzipped};
 use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, post};
 use crate::service::Service;
 
-/// The longest text of a collector's that is kept, in characters.
+/// The longest message of a collector that is kept, in characters.
 const MAX_REASON: usize = 200;
 
-/// Sends metrics to an OpenTelemetry collector, or whatever else takes OTLP.
+/// Sends metrics to an OpenTelemetry collector, or to any other receiver of OTLP.
 #[derive(Debug)]
 pub struct Otlp {
     pub(super) transport: Transport,
@@ -26,7 +26,7 @@ pub struct Otlp {
     pub(super) settings: PushSettings,
 }
 
-/// How a request gets to the collector.
+/// How requests are sent to the collector.
 #[derive(Debug)]
 pub(super) enum Transport {
     Http {
@@ -61,7 +61,7 @@ impl Exporter for Otlp {
                 }
                 let encoding = gzip.then_some("gzip");
                 let answer = post(client, "application/x-protobuf", encoding, &body, deadline)?;
-                // With a 2xx all is taken, whatever becomes of the rest of the answer.
+                // A 2xx accepts the window, even if the rest of the answer is lost.
                 Ok(answer.body.map_or_else(unread, |body| accepted(&body)))
             }
             #[cfg(feature = "otlp-grpc")]
@@ -74,9 +74,9 @@ fn unread(reason: String) -> Accepted {
     Accepted { rejected: 0, reason: Some(reason) }
 }
 
-/// What a collector says of what it took.
+/// Reads the answer to an accepted window.
 fn accepted(body: &[u8]) -> Accepted {
-    // Some answer with something else, whatever they were sent.
+    // Some receivers answer with something other than protobuf.
     taken(ExportMetricsServiceResponse::decode(body).unwrap_or_default())
 }
 
@@ -91,7 +91,7 @@ fn taken(answer: ExportMetricsServiceResponse) -> Accepted {
     }
 }
 
-/// The beginning of a text, on one line.
+/// Cuts a text, and makes it one line.
 fn line(text: &str) -> String {
     let one_line = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().take(MAX_REASON).map(one_line).collect()
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_collector_rejected_is_counted_and_said() {
+    fn rejected_data_points_are_counted_with_their_reason() {
         let answer = |rejected_data_points, error_message: &str| {
             let error_message = error_message.to_owned();
             let partial_success = Some(ExportMetricsPartialSuccess { rejected_data_points, error_message });
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(answer(3, "too\nold"), of(3, Some("too old")));
         assert_eq!(answer(0, "a warning"), of(0, Some("a warning")));
         assert_eq!(answer(-1, ""), of(0, None));
-        // Some answer with JSON whatever they were sent.
+        // Some receivers always answer with JSON.
         assert_eq!(accepted(b"{}"), of(0, None));
     }
 }

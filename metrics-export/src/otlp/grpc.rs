@@ -1,7 +1,7 @@
-//! OTLP by gRPC: one call a window, by a connection of its own.
+//! OTLP over gRPC: one call per window, over a connection of its own.
 //!
-//! Each call has a runtime of its own, too, on the thread that called: it ends with the call, so that nothing is left running
-//! or connected from one window to the next, and a name that is still being looked up holds nobody.
+//! Each call also has its own runtime, on the calling thread. It ends with the call, so nothing runs or stays connected
+//! between windows, and a slow look-up of a name delays nothing.
 
 use std::error::Error;
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::secret::Secret;
 
 const PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
-/// Where to call, and how.
+/// Where and how to call.
 pub(super) struct Client {
     endpoint: Endpoint,
     metadata: MetadataMap,
@@ -65,20 +65,20 @@ impl Client {
     ) -> Result<ExportMetricsServiceResponse, Failed> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Failed::temporary("there was no time left"));
+            return Err(Failed::temporary("no time was left"));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failed::temporary(error.kind().to_string()))?;
         let late = || Failed::temporary(format!("it did not answer within {} s", left.as_secs_f32()));
         let call = async {
             let answer = tokio::time::timeout(left, self.call(request, deadline)).await;
-            // The client ends it, too, at the same time and with other words.
+            // The client has the same deadline, but its error reads differently.
             answer
                 .unwrap_or_else(|_| Err(late()))
                 .map_err(|failed| if Instant::now() < deadline || failed.permanent { failed } else { late() })
         };
         let answer = runtime.block_on(call);
-        // Does not wait for a thread that looks a name up.
+        // Does not wait for a thread that is looking up a name.
         runtime.shutdown_background();
         answer
     }
@@ -103,7 +103,7 @@ impl Client {
 }
 
 impl fmt::Debug for Client {
-    /// Without the URL and the metadata, which may hold secrets.
+    /// Without URL and metadata, which may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
     }
@@ -129,7 +129,7 @@ fn endpoint(field: &'static str, url: String, options: &HttpOptions) -> Result<E
     Ok(endpoint)
 }
 
-/// Metadata that shows its value nowhere. `None` for a name or a value that none can have.
+/// Metadata with a secret value; `None` if name or value are not allowed.
 fn pair(name: &str, value: &Secret) -> Option<(AsciiMetadataKey, AsciiMetadataValue)> {
     let value = AsciiMetadataValue::try_from(value.expose()).ok()?;
     Some((AsciiMetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).ok()?, sensitive(value)))
@@ -140,7 +140,8 @@ fn sensitive(mut value: AsciiMetadataValue) -> AsciiMetadataValue {
     value
 }
 
-/// What a status other than success means for the window, as the specification of OTLP has it ("OTLP/gRPC response", "failures").
+/// Maps a status other than success to a failure, as the specification of OTLP says under "OTLP/gRPC Response",
+/// "Failures".
 fn failed(status: &Status) -> Failed {
     let retry_after = retry_after(status.details());
     let is_temporary = match status.code() {
@@ -150,28 +151,28 @@ fn failed(status: &Status) -> Failed {
         | Code::OutOfRange
         | Code::Unavailable
         | Code::DataLoss => true,
-        // Else it is not the number of requests that is too large, but the request.
+        // Without `RetryInfo` the request itself is too large.
         Code::ResourceExhausted => retry_after.is_some(),
-        // No status of the collector's, but a connection that broke.
+        // Not the collector's status, but a broken connection.
         _ => status.source().is_some(),
     };
     let reason = status.source().map_or_else(|| format!("it answered {:?}", status.code()), reason);
     Failed { reason, retry_after, permanent: !is_temporary }
 }
 
-/// What went wrong with a connection, without the URL.
+/// Why a connection failed, without the URL.
 fn reason(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |&error| error.source());
     let io = chain.filter_map(|error| error.downcast_ref::<io::Error>()).last();
     match io.map(io::Error::kind) {
-        // What rustls says of a certificate.
-        Some(io::ErrorKind::InvalidData) => "there is no trust in its TLS".to_owned(),
+        // rustls's error for a certificate.
+        Some(io::ErrorKind::InvalidData) => "its TLS certificate is not trusted".to_owned(),
         Some(kind) => kind.to_string(),
-        None => "it cannot be connected to".to_owned(),
+        None => "the connection failed".to_owned(),
     }
 }
 
-/// What `RetryInfo` asks for, in the details of a status.
+/// The pause in the `RetryInfo` among a status's details.
 fn retry_after(details: &[u8]) -> Option<Duration> {
     let details = RpcStatus::decode(details).ok()?.details;
     let info = details.iter().find(|detail| detail.type_url.ends_with("/google.rpc.RetryInfo"))?;
@@ -182,7 +183,7 @@ fn retry_after(details: &[u8]) -> Option<Duration> {
     )
 }
 
-/// `google.rpc.Status`, as much of it as is read.
+/// `google.rpc.Status`, without the fields that are not read.
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {
     #[prost(message, repeated, tag = "3")]

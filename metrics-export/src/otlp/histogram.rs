@@ -8,24 +8,24 @@ use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, His
 
 use crate::exponential;
 
-/// Values up to this one are in the zero bucket, in seconds: durations of 0 ns, and nothing else.
+/// The largest value in the zero bucket, in seconds: only durations of 0 ns are in it.
 const ZERO_THRESHOLD: f64 = 1e-10;
 
-/// As which kind of histogram durations are sent.
+/// The kind of histogram for durations.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Histograms {
-    /// Exponential, with the finest buckets that are no narrower than ours, or the finest of which no series needs more than
-    /// `max_buckets`. The default, with 2,560, which is enough for all durations at two significant digits.
+    /// Exponential, with the finest buckets that are not narrower than ours and of which no series needs more than
+    /// `max_buckets`. The default, with 2,560, which suffices for all durations at two significant digits.
     ///
-    /// A bucket of ours goes where its middle is, so that a duration is in its bucket or off by less than 0.4 % of it (3.2 %
-    /// with one significant digit, 0.05 % with three). A quantile read from them is off by less than 1.5 % at two digits.
+    /// Each of our buckets goes to the bucket of its middle, so a duration is in its bucket or at most 0.4 % outside
+    /// (3.2 % with one significant digit, 0.05 % with three). The error of a quantile is below 1.5 % at two digits.
     Exponential {
         /// From 2 to 20,000.
         max_buckets: usize,
     },
-    /// With these upper bounds, in seconds: ascending and positive. A bucket counts all that took no longer than its bound,
-    /// and may count what took up to 0.8 % longer (at two significant digits).
+    /// With these upper bounds, in seconds: ascending and positive. A bucket counts all durations up to its bound, and
+    /// may count durations up to 0.8 % above it (at two significant digits).
     Explicit {
         /// The bounds, such as [`DEFAULT_BOUNDS`].
         bounds: Vec<f64>,
@@ -38,11 +38,11 @@ impl Default for Histograms {
     }
 }
 
-/// The bounds that OpenTelemetry's conventions advise for the durations of requests, in seconds.
+/// The bounds that OpenTelemetry's conventions recommend for durations of requests, in seconds.
 pub const DEFAULT_BOUNDS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// An exponential histogram of some groups, without times and attributes.
+/// Encodes groups as an exponential histogram, without times and attributes.
 pub(super) fn exponential(groups: &[&GroupSnapshot], max_buckets: usize) -> ExponentialHistogramDataPoint {
     let digits = groups.first().map_or(2, |group| group.histogram().significant_digits());
     let mut scale = exponential::scale(digits);
@@ -53,7 +53,7 @@ pub(super) fn exponential(groups: &[&GroupSnapshot], max_buckets: usize) -> Expo
         for (index, &count) in indices.iter().zip(group).filter(|&(_, &count)| count != 0) {
             match *index {
                 None => zero_count = zero_count.saturating_add(count),
-                // OpenTelemetry calls a bucket by its lower end, and not by its upper one.
+                // OpenTelemetry indexes a bucket by its lower end, our table by its upper.
                 Some(index) => add(&mut counts, index - 1, count),
             }
         }
@@ -79,11 +79,11 @@ pub(super) fn exponential(groups: &[&GroupSnapshot], max_buckets: usize) -> Expo
     }
 }
 
-/// An explicit histogram of some groups, without times and attributes.
+/// Encodes groups as a histogram with explicit bounds, without times and attributes.
 pub(super) fn explicit(groups: &[&GroupSnapshot], bounds: &[f64]) -> HistogramDataPoint {
     let mut bucket_counts = vec![0_u64; bounds.len() + 1];
     for bucket in groups.iter().flat_map(|group| group.histogram().buckets()) {
-        // In the first one whose bound its lowest duration does not exceed.
+        // The first bucket whose bound is not below the lowest duration.
         let lowest = bucket.lowest as f64 / 1e9;
         let at = bounds.partition_point(|bound| *bound < lowest);
         bucket_counts[at] = bucket_counts[at].saturating_add(bucket.count);
@@ -104,7 +104,7 @@ fn add(counts: &mut BTreeMap<i32, u64>, index: i32, count: u64) {
     *sum = sum.saturating_add(count);
 }
 
-/// Buckets from the first to the last.
+/// Buckets from the first to the last that has counts.
 fn span(counts: &BTreeMap<i32, u64>) -> usize {
     match (counts.first_key_value(), counts.last_key_value()) {
         (Some((&first, _)), Some((&last, _))) => (last - first + 1) as usize,
@@ -155,7 +155,7 @@ mod tests {
         prop::collection::vec(octave, 1..100)
     }
 
-    /// The upper end of the bucket in which a share of the durations ends, as a backend reads it.
+    /// A quantile as a backend reads it: the upper end of its bucket.
     fn quantile(point: &ExponentialHistogramDataPoint, quantile: f64) -> f64 {
         let rank = (quantile * point.count as f64).ceil().max(1.0) as u64;
         let mut below = point.zero_count;
@@ -174,17 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_is_called_by_its_lower_end() {
+    fn a_bucket_is_indexed_by_its_lower_end() {
         let snapshot = snapshot(2, &[1_000_000_000, 0]);
         let point = exponential(&groups(&snapshot), 2_560);
-        // Ours is from 1,000,000,000 to 1,003,xxx,xxx ns: its middle is in (1, 2^(1/64)] s.
+        // Our bucket is from 1,000,000,000 to 1,003,xxx,xxx ns: its middle is in (1, 2^(1/64)] s.
         assert_eq!(point.positive, Some(Buckets { offset: 0, bucket_counts: vec![1] }));
         assert_eq!((point.scale, point.zero_count, point.count, point.sum), (6, 1, 2, Some(1.0)));
         assert_eq!((point.min, point.max), (Some(0.0), Some(1.0)));
     }
 
     #[test]
-    fn fewer_buckets_are_wider_ones() {
+    fn fewer_buckets_are_wider() {
         let nanos: Vec<u64> = (0..1_000).map(|i| 1_000 + i * i * 50).collect();
         let snapshot = snapshot(2, &nanos);
         let fine = exponential(&groups(&snapshot), 2_560);

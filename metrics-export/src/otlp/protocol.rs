@@ -1,26 +1,26 @@
-//! By which protocol metrics are sent.
+//! The protocol of OTLP.
 
-/// By which protocol metrics are sent.
+/// The protocol by which metrics are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// Protobuf by HTTP/1.1, `http/protobuf`. The default.
+    /// `http/protobuf`: protobuf over HTTP/1.1. The default.
     #[default]
     HttpBinary,
-    /// gRPC, `grpc`: by HTTP/2, which without TLS both sides know beforehand.
+    /// `grpc`: gRPC over HTTP/2, with prior knowledge if there is no TLS.
     #[cfg(feature = "otlp-grpc")]
     Grpc,
 }
 
 impl Protocol {
-    /// What `OTEL_EXPORTER_OTLP_PROTOCOL` may say.
+    /// The values that `OTEL_EXPORTER_OTLP_PROTOCOL` may have.
     #[cfg(feature = "otlp-grpc")]
     pub(super) const ALLOWED: &str = "http/protobuf, grpc";
-    /// What `OTEL_EXPORTER_OTLP_PROTOCOL` may say.
+    /// The values that `OTEL_EXPORTER_OTLP_PROTOCOL` may have.
     #[cfg(not(feature = "otlp-grpc"))]
     pub(super) const ALLOWED: &str = "http/protobuf; grpc with the feature `otlp-grpc`";
 
-    /// By its name in `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    /// The protocol with this name in `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {
             "http/protobuf" => Some(Self::HttpBinary),

@@ -1,15 +1,15 @@
-//! Since when figures are counted.
+//! From when counts are counted.
 
-/// Since when counters and histograms are counted. What goes up and down is as it is now, whatever is chosen.
+/// From when counters and histograms are counted. Gauges always have their current value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Temporality {
-    /// Since the start. A window that does not arrive leaves no gap in the counts. The default, and what Prometheus takes.
+    /// From the start. A lost window leaves no gap in the counts. The default, and what Prometheus expects.
     #[default]
     Cumulative,
-    /// Since the last window that arrived. What Datadog and Dynatrace take.
+    /// From the last window that arrived. What Datadog and Dynatrace expect.
     Delta,
-    /// As [`Temporality::Delta`], but for what is read from the system, which is cumulative here anyway.
+    /// As [`Temporality::Delta`], except for metrics of the system, which are always cumulative here.
     LowMemory,
 }
 
@@ -21,7 +21,7 @@ impl Temporality {
         }
     }
 
-    /// By its name in `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
+    /// The temporality with this name in `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "cumulative" => Some(Self::Cumulative),

@@ -1,4 +1,4 @@
-//! What is exposed, and under which names.
+//! The settings of an exposition.
 
 use metrics_core::InvalidSetting;
 
@@ -8,7 +8,7 @@ use super::labels::{self, RESERVED};
 use super::names::Names;
 use crate::wire::Wire;
 
-/// What is written of a snapshot. Built and checked once, used for every scrape.
+/// Writes snapshots for Prometheus. Built and checked once, used for every scrape.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exposition {
     pub(crate) names: Names,

@@ -105,8 +105,8 @@ impl Schedule {
     }
 }
 
-/// The time to the next multiple of the interval by the wall clock. A multiple less than a tenth of the interval away counts as
-/// reached, since the two clocks differ a little.
+/// The time to the next multiple of the interval by the wall clock. A multiple less than a tenth of the interval away
+/// counts as reached, since the two clocks differ a little.
 fn until_multiple(interval: Duration, wall: SystemTime) -> Duration {
     let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     // Fits, since it is less than the interval, which is at most a day.

@@ -14,7 +14,8 @@ pub struct ExporterCounts {
     pub windows: u64,
     /// Windows that the destination accepted.
     pub windows_sent: u64,
-    /// Windows without anything for the destination, which were not sent. Errors and requests in them are in no other count.
+    /// Windows without anything for the destination, which were not sent. Errors and requests in them are in no other
+    /// count.
     pub windows_idle: u64,
     /// Windows that were given up: refused, too old, or left over at the shutdown.
     pub windows_dropped: u64,

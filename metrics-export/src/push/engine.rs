@@ -103,8 +103,8 @@ impl Engine {
         self.destinations.iter().map(|destination| destination.counts()).collect()
     }
 
-    /// Ends the open windows now, sends everything that waits, and ends the threads; does not wait for any of it. Failed attempts
-    /// are repeated until the timeout.
+    /// Ends the open windows now, sends everything that waits, and ends the threads; does not wait for any of it.
+    /// Failed attempts are repeated until the timeout.
     pub fn stop(&self, timeout: Duration) {
         self.stop.at(after(timeout));
     }
@@ -114,16 +114,19 @@ impl Engine {
         self.destinations.iter().all(|destination| destination.has_ended())
     }
 
-    /// [Stops](Engine::stop), and waits until all exporters have ended, at most for `timeout`. Returns whether they had.
+    /// [Stops](Engine::stop), and waits until all exporters have ended, at most for `timeout`. Returns whether they
+    /// had.
     ///
-    /// What is left is dropped and counted. A thread that is waiting for its destination ends when its attempt times out.
+    /// What is left is dropped and counted. A thread that is waiting for its destination ends when its attempt times
+    /// out.
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = after(timeout);
         self.stop(timeout);
         self.give_up(deadline)
     }
 
-    /// Waits until the deadline for a [stop](Engine::stop) to complete, and drops what is left. Returns whether nothing was left.
+    /// Waits until the deadline for a [stop](Engine::stop) to complete, and drops what is left. Returns whether nothing
+    /// was left.
     pub fn give_up(&self, deadline: Instant) -> bool {
         // Without short-circuiting, so that each destination gives up.
         let late = self.destinations.iter().filter(|destination| !destination.wait_until_ended(deadline));

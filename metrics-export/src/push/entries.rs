@@ -31,8 +31,8 @@ impl<T> Entries<T> {
     }
 }
 
-/// Drops the oldest waiting entries until at most `max` are left, including `kept` others that stay. Each list counts its dropped
-/// entries as missing. Returns how many were dropped.
+/// Drops the oldest waiting entries until at most `max` are left, including `kept` others that stay. Each list counts
+/// its dropped entries as missing. Returns how many were dropped.
 pub(super) fn bound<'a, T: 'a>(
     waiting: impl Iterator<Item = &'a mut Entries<T>>,
     kept: usize,

@@ -34,15 +34,16 @@ pub trait Exporter: Send + 'static {
         false
     }
 
-    /// Sends a window. Called once per interval, also without requests in the window, unless it is [idle](Exporter::is_idle).
+    /// Sends a window. Called once per interval, also without requests in the window, unless it is
+    /// [idle](Exporter::is_idle).
     ///
-    /// May block until the deadline, which is at most [`PushSettings::timeout`] away, and less during a shutdown. A panic counts
-    /// as [`Failed::permanent`].
+    /// May block until the deadline, which is at most [`PushSettings::timeout`] away, and less during a shutdown. A
+    /// panic counts as [`Failed::permanent`].
     ///
     /// # Errors
     ///
-    /// When the destination did not accept the window. Unless the error is permanent, the window is sent again, by itself or
-    /// merged into a longer one: see [`PushSettings::max_windows`].
+    /// When the destination did not accept the window. Unless the error is permanent, the window is sent again, by
+    /// itself or merged into a longer one: see [`PushSettings::max_windows`].
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed>;
 }
 
@@ -73,18 +74,19 @@ impl<E: Exporter + ?Sized> Exporter for Box<E> {
 pub struct Window {
     /// The state at the end, since the registry's start; for destinations of cumulative figures.
     pub total: Arc<Snapshot>,
-    /// The figures since the last window that was accepted or dropped. Each request is in exactly one window that is accepted or
-    /// dropped. [`Snapshot::since`], [`Snapshot::taken`] and [`Snapshot::span`] tell beginning, end and length.
+    /// The figures since the last window that was accepted or dropped. Each request is in exactly one window that is
+    /// accepted or dropped. [`Snapshot::since`], [`Snapshot::taken`] and [`Snapshot::span`] tell beginning, end and
+    /// length.
     pub figures: Snapshot,
     /// The window's errors, the oldest first; at most [`PushSettings::max_errors`].
     pub errors: Vec<RecentError>,
     /// Errors of the window that are missing here. The figures count all of them.
     pub errors_missed: u64,
-    /// Single requests that [`PushSettings::slow`] or [`PushSettings::sample_rate`] selected, failed ones included, the oldest
-    /// first; at most [`PushSettings::max_requests`].
+    /// Single requests that [`PushSettings::slow`] or [`PushSettings::sample_rate`] selected, failed ones included, the
+    /// oldest first; at most [`PushSettings::max_requests`].
     pub requests: Vec<RecentRequest>,
-    /// Requests that were logged and lost before they could be selected, or were selected and are missing here. The figures count
-    /// all of them.
+    /// Requests that were logged and lost before they could be selected, or were selected and are missing here. The
+    /// figures count all of them.
     pub requests_missed: u64,
     /// What the process used at the end, if known.
     pub process: Process,
@@ -130,8 +132,8 @@ pub struct Accepted {
 pub struct Failed {
     /// What happened. Shown to everyone who may read the metrics, so it must not contain secrets.
     pub reason: String,
-    /// How long the destination asks to be left alone. The pause is at least this long, up to [`PushSettings::max_pause`] or five
-    /// minutes, whichever is more.
+    /// How long the destination asks to be left alone. The pause is at least this long, up to
+    /// [`PushSettings::max_pause`] or five minutes, whichever is more.
     pub retry_after: Option<Duration>,
     /// Whether sending the same again is useless; the window is dropped then.
     pub permanent: bool,

@@ -47,7 +47,8 @@ impl Job {
         Self { base, part }
     }
 
-    /// Computes the window. Takes as long as the difference of two snapshots, so it is not called under the queue's lock.
+    /// Computes the window. Takes as long as the difference of two snapshots, so it is not called under the queue's
+    /// lock.
     pub(super) fn window(self) -> Window {
         let Part { until, logged: Logged { errors, requests }, process, .. } = self.part;
         Window {

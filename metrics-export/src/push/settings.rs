@@ -18,30 +18,32 @@ pub struct PushSettings {
     pub interval: Duration,
     /// How long one attempt may take; default: 10 s. From 10 ms to an hour.
     pub timeout: Duration,
-    /// Whether windows end at multiples of the interval by the wall clock (UTC), so that the windows of several instances can be
-    /// added up; default: no, so that instances do not all send at once.
+    /// Whether windows end at multiples of the interval by the wall clock (UTC), so that the windows of several
+    /// instances can be added up; default: no, so that instances do not all send at once.
     pub aligned: bool,
     /// The most windows that wait; default: 1. From 1 to 10,000.
     ///
-    /// Beyond it, the next window is merged into the last. With 1, a window that failed is merged into the next. With 2 or more, a
-    /// window that was tried is sent again unchanged, for destinations that recognise a window which they already have.
+    /// Beyond it, the next window is merged into the last. With 1, a window that failed is merged into the next. With 2
+    /// or more, a window that was tried is sent again unchanged, for destinations that recognise a window which they
+    /// already have.
     pub max_windows: usize,
-    /// The longest time that waits, all windows together; default: 1 hour. Older windows are dropped and counted. If all failed
-    /// windows were merged into one, as by default, that one is dropped.
+    /// The longest time that waits, all windows together; default: 1 hour. Older windows are dropped and counted. If
+    /// all failed windows were merged into one, as by default, that one is dropped.
     pub max_age: Duration,
-    /// The most errors that wait; default: 0, none are wanted. Beyond it the oldest are dropped and counted, except those of windows
-    /// that are sent again unchanged.
+    /// The most errors that wait; default: 0, none are wanted. Beyond it the oldest are dropped and counted, except
+    /// those of windows that are sent again unchanged.
     pub max_errors: usize,
     /// Selects single requests that took at least this long; default: none.
     pub slow: Option<Duration>,
     /// Selects a random sample of all requests, from 0 to 1; default: 0.
     ///
-    /// The registry logs a request only if some exporter selects it by this or by [`PushSettings::slow`]; if none does, requests
-    /// cost nothing more.
+    /// The registry logs a request only if some exporter selects it by this or by [`PushSettings::slow`]; if none does,
+    /// requests cost nothing more.
     pub sample_rate: f64,
     /// The most selected requests that wait; default: 1,000. Beyond it the oldest are dropped and counted.
     pub max_requests: usize,
-    /// Whether single statuses matter: metrics-actix then keeps a histogram for each, unless it is given a registry. Default: no.
+    /// Whether single statuses matter: metrics-actix then keeps a histogram for each, unless it is given a registry.
+    /// Default: no.
     pub exact_statuses: bool,
     /// The longest pause after the first failure; it doubles with each further one. Default: 1 s. From 1 ms to a day.
     pub first_pause: Duration,

@@ -10,12 +10,14 @@ use super::exporter::{Attempt, Sentry};
 use super::limiter::Limiter;
 use super::origin::AGENT;
 use super::rate_limits::RateLimits;
+use super::selection::Selection;
 use crate::environment::Variables;
 use crate::http::HttpOptions;
 use crate::push::PushSettings;
 use crate::secret::Secret;
 
-/// The most errors that wait to be sent, and the most sampled requests. The errors include 4xx, which are left out by default.
+/// The most errors that wait to be sent, and the most sampled requests. The errors include 4xx, which are left out by
+/// default.
 const MAX_ERRORS: usize = 1_000;
 
 /// The most windows that wait separately: five minutes. Later ones are merged into the last.
@@ -58,8 +60,8 @@ impl Sentry {
 impl SentryBuilder {
     /// Reads what is not set here from Sentry's variables; default: they are ignored.
     ///
-    /// `SENTRY_DSN` and `SENTRY_TRACES_SAMPLE_RATE`. `SENTRY_RELEASE` and `SENTRY_ENVIRONMENT` win over the service that the monitor
-    /// was built for. `HOSTNAME` is the server's name if the service has no instance.
+    /// `SENTRY_DSN` and `SENTRY_TRACES_SAMPLE_RATE`. `SENTRY_RELEASE` and `SENTRY_ENVIRONMENT` win over the service
+    /// that the monitor was built for. `HOSTNAME` is the server's name if the service has no instance.
     pub fn from_env(mut self) -> Self {
         self.from_env = true;
         self
@@ -71,8 +73,8 @@ impl SentryBuilder {
         self
     }
 
-    /// The release; default: name and version of the service that the monitor was built for, as in `orders@1.2.3`. Without a
-    /// version there is no release, and without a release there are no sessions.
+    /// The release; default: name and version of the service that the monitor was built for, as in `orders@1.2.3`.
+    /// Without a version there is no release, and without a release there are no sessions.
     pub fn release(mut self, release: impl Into<String>) -> Self {
         self.release = Some(release.into());
         self
@@ -86,8 +88,8 @@ impl SentryBuilder {
         self
     }
 
-    /// The most events per minute with the same route, status and message template; default: 10. The next event says how many
-    /// were left out; they also count as rejected.
+    /// The most events per minute with the same route, status and message template; default: 10. The next event says
+    /// how many were left out; they also count as rejected.
     pub fn events_per_minute(mut self, count: u32) -> Self {
         self.events_per_minute = count;
         self
@@ -105,8 +107,8 @@ impl SentryBuilder {
         self
     }
 
-    /// Sends a random sample of all requests as transactions, from 0 to 1; default: 0. Independent of whether the caller's trace
-    /// is sampled.
+    /// Sends a random sample of all requests as transactions, from 0 to 1; default: 0. Independent of whether the
+    /// caller's trace is sampled.
     pub fn traces_sample_rate(mut self, share: f64) -> Self {
         self.traces_sample_rate = Some(share);
         self
@@ -118,8 +120,9 @@ impl SentryBuilder {
         self
     }
 
-    /// Interval, timeout, compression, proxy and the like; defaults: see [`HttpOptions`]. The timeout is for all envelopes of a
-    /// window together; the next attempt continues where the last one ended. Envelopes below 1 KiB are not compressed.
+    /// Interval, timeout, compression, proxy and the like; defaults: see [`HttpOptions`]. The timeout is for all
+    /// envelopes of a window together; the next attempt continues where the last one ended. Envelopes below 1 KiB are
+    /// not compressed.
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
         self
@@ -163,14 +166,16 @@ impl SentryBuilder {
             client: client.ok_or_else(|| invalid_dsn("its key cannot be sent in a header"))?,
             gzip: self.http.gzip.unwrap_or(true),
             key: Secret::new(dsn.public_key()),
-            origin,
             settings: settings.with_http(&self.http),
-            max_events: self.max_events,
-            client_errors: self.client_errors,
-            sessions: self.sessions,
-            max_transactions: self.max_transactions,
-            limiter: Limiter::new(self.events_per_minute),
-            hasher: RandomState::new(),
+            selection: Selection {
+                origin,
+                max_events: self.max_events,
+                client_errors: self.client_errors,
+                sessions: self.sessions,
+                max_transactions: self.max_transactions,
+                limiter: Limiter::new(self.events_per_minute),
+                hasher: RandomState::new(),
+            },
             rate_limits: RateLimits::default(),
             attempt: Attempt::default(),
         })
@@ -236,7 +241,7 @@ mod tests {
             let mut sentry = builder.from_env().build_with(&get).unwrap();
             sentry.start(service).unwrap();
             assert_eq!(sentry.settings.sample_rate, 0.25);
-            let Origin { release, environment, server_name } = sentry.origin;
+            let Origin { release, environment, server_name } = sentry.selection.origin;
             [release, environment, server_name].map(Option::unwrap_or_default)
         };
         // An empty variable is none.

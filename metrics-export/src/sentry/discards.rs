@@ -1,22 +1,22 @@
-//! What was left out of a window, for `GET exporters` and for Sentry:
+//! Counts what was left out of a window, for `GET exporters` and for Sentry:
 //! <https://develop.sentry.dev/sdk/telemetry/client-reports/>.
 
 use sentry_types::protocol::v7::EnvelopeItem;
 use sentry_types::protocol::v7::client_report::{Category, Item, LossSource, Reason, Report};
 
-/// Counts what was left out, and keeps why.
+/// Counts what was left out, by reason.
 #[derive(Debug, Default)]
 pub(super) struct Discards {
-    /// All of it: events, transactions, and requests of sessions.
+    /// Events, transactions, and the requests in sessions.
     pub(super) count: u64,
-    /// Why, for the last of it.
+    /// The latest reason.
     pub(super) reason: Option<String>,
-    /// What Sentry does not know of yet.
+    /// What was not reported to Sentry yet.
     untold: Vec<(Category, Reason, u64)>,
 }
 
 impl Discards {
-    /// So many of a category were left out.
+    /// Counts items of a category that were left out here.
     pub(super) fn add(&mut self, category: Category, reason: Reason, count: u64, text: String) {
         if count == 0 {
             return;
@@ -29,26 +29,26 @@ impl Discards {
         }
     }
 
-    /// So many were refused by Sentry, which knows it.
+    /// Counts items that Sentry refused, which it need not be told.
     pub(super) fn add_told(&mut self, count: u64, text: String) {
         self.count = self.count.saturating_add(count);
         self.reason = Some(text);
     }
 
-    /// Sentry was told of all of it.
+    /// Marks everything as reported.
     pub(super) fn set_told(&mut self) {
         self.untold.clear();
     }
 
-    /// What is still to be told, of which the count was taken over.
+    /// Takes what is still to be reported, without its count, which was taken over before.
     pub(super) fn untold(&mut self) -> Self {
         Self { untold: std::mem::take(&mut self.untold), ..Self::default() }
     }
 
-    /// What Sentry is to be told, if anything.
+    /// The report to Sentry, if there is anything to report.
     pub(super) fn report(&self) -> Option<EnvelopeItem> {
         let items = self.untold.iter().flat_map(|&(category, reason, count)| {
-            // Each transaction is a span, too.
+            // Each transaction counts as a span, too.
             let span = (category == Category::Transaction).then(|| Item::new(Category::Span, reason, count));
             std::iter::once(Item::new(category, reason, count)).chain(span)
         });
@@ -56,7 +56,7 @@ impl Discards {
     }
 }
 
-/// What would be lost with an item: its category, and how many events or sessions are in it.
+/// An item's category, and how many events or sessions would be lost with it.
 pub(super) fn loss(item: &EnvelopeItem) -> (Category, u64) {
     let loss = item.losses().next();
     loss.map_or((Category::Error, 0), |loss| (loss.category, loss.quantity))
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_sentry_does_not_know_is_reported_by_category_and_reason() {
+    fn omissions_that_sentry_does_not_know_are_reported_by_category_and_reason() {
         let mut discards = Discards::default();
         assert!(discards.report().is_none());
         discards.add(Category::Error, Reason::SampleRate, 0, "none".to_owned());
@@ -81,7 +81,7 @@ mod tests {
         discards.add(Category::Error, Reason::SampleRate, 2, "many".to_owned());
         discards.add(Category::Transaction, Reason::SampleRate, 3, "many".to_owned());
         assert_eq!((discards.count, discards.reason.as_deref()), (81, Some("many")));
-        let Some(EnvelopeItem::ClientReport(report)) = discards.report() else { panic!("there is one") };
+        let Some(EnvelopeItem::ClientReport(report)) = discards.report() else { panic!("no report") };
         let report: Value = serde_json::to_value(report).unwrap();
         let expected = json!([
             {"category": "error", "reason": "sample_rate", "quantity": 7},
@@ -90,7 +90,7 @@ mod tests {
             {"category": "span", "reason": "sample_rate", "quantity": 3},
         ]);
         assert_eq!(report["discarded_events"], expected);
-        // What could not be told is told later, and counted once.
+        // What could not be reported is reported later, and counted once.
         let mut later = discards.untold();
         assert_eq!((later.count, later.reason.as_deref(), later.report().is_some()), (0, None, true));
         later.set_told();

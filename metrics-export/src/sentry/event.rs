@@ -10,7 +10,7 @@ use super::origin::Origin;
 use super::request::{contexts, in_range, name, place, request, sdk, span, tags};
 use super::template::template;
 
-/// What makes errors one issue: route, status, and the template of the message.
+/// What groups errors into one issue: route, status, and the message's template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint([String; 3]);
 
@@ -20,7 +20,7 @@ impl Fingerprint {
     }
 }
 
-/// What the service said of an error; nothing of a 4xx, for there it can quote what the client sent.
+/// The message of an error; empty for a 4xx, whose message may quote the client.
 fn message(error: &RecentError) -> &str {
     match error.outcome {
         Outcome::Status(400..=499) => "",
@@ -28,7 +28,7 @@ fn message(error: &RecentError) -> &str {
     }
 }
 
-/// The event of an error, before which so many of its kind were left out.
+/// The event of an error; `left_out` events of its kind were left out before it.
 pub(super) fn event(
     origin: &Origin,
     error: &RecentError,
@@ -52,7 +52,7 @@ pub(super) fn event(
         }),
         ..Exception::default()
     };
-    // In seconds, as everywhere.
+    // In seconds.
     let mut extra = BTreeMap::from([("response_time".to_owned(), error.response_time.as_secs_f64().into())]);
     if left_out > 0 {
         extra.insert("left_out_before".to_owned(), left_out.into());
@@ -62,7 +62,7 @@ pub(super) fn event(
         fingerprint: Cow::Owned(fingerprint.0.into_iter().map(Cow::Owned).collect()),
         transaction: Some(name(&place(&error.endpoint))),
         logger: Some("metrics".to_owned()),
-        // What Sentry calls compiled programs: it knows no Rust.
+        // Sentry's name for compiled programs; it has none for Rust.
         platform: Cow::Borrowed("native"),
         timestamp: in_range(error.time),
         server_name: origin.server_name.clone().map(Cow::Owned),

@@ -1,4 +1,4 @@
-//! Who sends.
+//! Who sends: the service and this crate.
 
 use metrics_core::InvalidSetting;
 
@@ -8,7 +8,7 @@ use crate::service::Service;
 const MAX_RELEASE: usize = 200;
 const MAX_ENVIRONMENT: usize = 64;
 
-/// What all that is sent has in common.
+/// What all events, sessions and transactions have in common.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Origin {
     pub(super) release: Option<String>,
@@ -42,18 +42,19 @@ impl Origin {
     }
 }
 
-/// Whether Sentry accepts a text of up to `longest` characters as the name of a release or an environment. One word is reserved.
+/// Whether Sentry accepts a text of up to `longest` characters as the name of a release or an environment. One word is
+/// reserved.
 fn is_name(text: &str, longest: usize, reserved: &str) -> bool {
     let is_reserved = [".", "..", reserved].iter().any(|word| text.eq_ignore_ascii_case(word));
     let is_allowed = |c: char| !c.is_control() && !matches!(c, '/' | '\\');
     !is_reserved && (1..=longest).contains(&text.chars().count()) && text.chars().all(is_allowed)
 }
 
-/// What Sentry is told of the sender.
+/// The sender's name.
 pub(super) const SDK_NAME: &str = "metrics-export";
 
-/// Its version.
+/// The sender's version.
 pub(super) const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The sender's name and version in one.
+/// The sender's name and version.
 pub(super) const AGENT: &str = concat!("metrics-export/", env!("CARGO_PKG_VERSION"));

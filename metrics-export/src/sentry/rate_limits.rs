@@ -1,4 +1,4 @@
-//! What Sentry does not want to be sent for a while: <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>.
+//! Sentry's rate limits: <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>.
 
 use std::time::{Duration, Instant};
 
@@ -6,26 +6,26 @@ use sentry_types::protocol::v7::client_report::Category;
 
 use crate::http::Answer;
 
-/// The categories of what is sent, and what Sentry calls them here.
+/// The categories that are sent, with their names in rate limits.
 const CATEGORIES: [(&str, Category); 3] =
     [("error", Category::Error), ("session", Category::Session), ("transaction", Category::Transaction)];
 
-/// How long a limit is of which nobody says it, as Sentry's documents ask for.
+/// How long a limit without a valid duration lasts, according to Sentry's documentation.
 const DEFAULT: Duration = Duration::from_secs(60);
 
-/// The longest limit that is kept.
+/// The longest limit that is honoured.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// Until when each category is left out.
+/// Until when categories are left out.
 #[derive(Debug, Default)]
 pub(super) struct RateLimits {
     categories: [Option<Instant>; CATEGORIES.len()],
-    /// Whatever it is.
+    /// Until when everything is left out, whatever its category.
     all: Option<Instant>,
 }
 
 impl RateLimits {
-    /// Takes over what an answer says. `Retry-After` counts where it is all that a 429 says, for all categories.
+    /// Takes over the limits in an answer. A 429 without limits limits all categories for its `Retry-After`.
     pub(super) fn update(&mut self, answer: &Answer, now: Instant) {
         let limits = answer.rate_limits.iter().flat_map(|text| text.split(','));
         let limits: Vec<_> = limits.filter(|text| !text.trim().is_empty()).map(read).collect();
@@ -38,12 +38,12 @@ impl RateLimits {
         }
     }
 
-    /// Whether nothing at all may be sent.
+    /// Whether nothing may be sent.
     pub(super) fn forbid_all(&self, now: Instant) -> bool {
         self.all.is_some_and(|until| until > now)
     }
 
-    /// How long a category is still to be left out; `None` for not at all.
+    /// How much longer a category is left out; `None` if it may be sent.
     pub(super) fn left(&self, category: Category, now: Instant) -> Option<Duration> {
         let at = CATEGORIES.iter().position(|(_, known)| *known == category)?;
         self.categories[at]?.checked_duration_since(now).filter(|left| !left.is_zero())
@@ -69,8 +69,8 @@ impl Categories<'_> {
     }
 }
 
-/// One limit, `seconds:category;category:...`: how long it is, and for which categories; `None` for all. What follows is of no
-/// interest.
+/// Parses one limit, `seconds:category;category:...`, into its duration and its categories; `None` stands for all
+/// categories. The rest is ignored.
 fn read(text: &str) -> (Duration, Option<Categories<'_>>) {
     let mut fields = text.trim().split(':');
     let seconds = fields.next().and_then(|seconds| seconds.trim().parse().ok());
@@ -83,7 +83,7 @@ fn read(text: &str) -> (Duration, Option<Categories<'_>>) {
 mod tests {
     use super::*;
 
-    /// How long errors, sessions and transactions are left out after an answer, in seconds.
+    /// For how many seconds errors, sessions and transactions are left out after an answer.
     fn limits(status: u16, retry_after: Option<u64>, rate_limits: Option<&str>) -> [Option<u64>; 3] {
         let retry_after = retry_after.map(Duration::from_secs);
         let rate_limits = rate_limits.map(str::to_owned);
@@ -104,21 +104,21 @@ mod tests {
         assert_eq!(of("10:session:key:reason:more, 7:transaction"), [None, Some(10), Some(7)]);
         assert_eq!(of("1.5: Error ; session :key"), [Some(1), Some(1), None]);
         assert_eq!(of("10"), [Some(10); 3]);
-        // What is no time is a minute, and no time is longer than a day.
+        // An invalid duration is a minute, and no limit is longer than a day.
         for text in ["x:error:key", "-1:error:key", "nan:error", ":error"] {
             assert_eq!(of(text), [Some(60), None, None], "{text}");
         }
         assert_eq!(of("1e300:error"), [Some(60), None, None]);
         assert_eq!(of("99999999:error"), [Some(86_400), None, None]);
-        // Nothing between commas is no limit.
+        // Nothing between commas is not a limit.
         assert_eq!(of("60:error:key, ,"), [Some(60), None, None]);
         assert_eq!([of(""), of(" , ")], [[None; 3]; 2]);
-        // No limit, and limits of what is not sent.
+        // A limit of 0 s, and limits of categories that are not sent.
         assert_eq!([of("0:error"), of("10:replay;attachment:key")], [[None; 3]; 2]);
     }
 
     #[test]
-    fn a_429_without_categories_is_for_all_of_them() {
+    fn a_429_without_limits_limits_all_categories() {
         assert_eq!(limits(429, Some(7), None), [Some(7); 3]);
         assert_eq!(limits(429, None, None), [Some(60); 3]);
         assert_eq!(limits(429, Some(0), None), [None; 3]);

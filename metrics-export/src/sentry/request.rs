@@ -1,4 +1,4 @@
-//! What is told of a request, in events and in transactions alike: what the monitor knows, and nothing else.
+//! What events and transactions say of a request: what the monitor knows, and nothing else.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -10,22 +10,22 @@ use sentry_types::protocol::v7::{
 
 use super::origin::{SDK_NAME, SDK_VERSION};
 
-/// The longest tag, and the longest name of a transaction, in characters; Sentry cuts or drops what is longer.
+/// The longest tag and the longest name of a transaction, in characters. Sentry cuts or drops longer ones.
 const MAX_NAME: usize = 200;
 
-/// Where a request went: `GET /items/{id}`.
+/// An endpoint as a text: `GET /items/{id}`.
 pub(super) fn place(endpoint: &EndpointName) -> String {
     format!("{} {}", endpoint.method, endpoint.route)
 }
 
-/// A text of one line without blanks around it, as long as names may be.
+/// Makes a text one line without surrounding blanks, and cuts it to the longest name.
 pub(super) fn name(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let cut: String = line.trim().chars().take(MAX_NAME).collect();
     cut.trim_end().to_owned()
 }
 
-/// A moment as Sentry knows it: none is before 1970.
+/// A time that Sentry accepts: not before 1970.
 pub(super) fn in_range(time: SystemTime) -> SystemTime {
     time.max(SystemTime::UNIX_EPOCH)
 }
@@ -37,19 +37,19 @@ pub(super) fn tags(endpoint: &EndpointName, outcome: Outcome) -> BTreeMap<String
         ("http.route", name(&endpoint.route)),
         ("http.status_code", status.unwrap_or_default()),
     ];
-    // Sentry takes no tag without a value.
+    // Sentry accepts no tag without a value.
     let tags = tags.into_iter().filter(|(_, value)| !value.is_empty());
     tags.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// The method, if it is one for Sentry, too; ours for those that HTTP does not define, `_OTHER`, is none.
+/// The request with its method, unless Sentry would not accept the method, such as our `_OTHER`.
 pub(super) fn request(endpoint: &EndpointName) -> Option<Request> {
     let method = &*endpoint.method;
     let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
     is_method.then(|| Request { method: Some(method.to_owned()), ..Request::default() })
 }
 
-/// The response, if there was one, and the place in a trace, if that is known.
+/// The response, if there was one, and the place in a trace, if known.
 pub(super) fn contexts(outcome: Outcome, trace: Option<TraceContext>) -> BTreeMap<String, Context> {
     let response = outcome.status().map(|status| {
         let response = ResponseContext { status_code: Some(status.into()), ..ResponseContext::default() };
@@ -59,7 +59,7 @@ pub(super) fn contexts(outcome: Outcome, trace: Option<TraceContext>) -> BTreeMa
     response.into_iter().chain(trace).collect()
 }
 
-/// A span of the request's own, below that of its caller.
+/// The request's span, a child of its caller's.
 pub(super) fn span(trace: Trace, outcome: Outcome) -> TraceContext {
     TraceContext {
         trace_id: TraceId::from(trace.trace.bits().to_be_bytes()),
@@ -68,7 +68,7 @@ pub(super) fn span(trace: Trace, outcome: Outcome) -> TraceContext {
     }
 }
 
-/// A span that is the first one of a trace.
+/// The first span of a trace.
 pub(super) fn root(outcome: Outcome) -> TraceContext {
     TraceContext {
         op: Some("http.server".to_owned()),
@@ -78,7 +78,7 @@ pub(super) fn root(outcome: Outcome) -> TraceContext {
     }
 }
 
-/// What Sentry calls an outcome: <https://develop.sentry.dev/sdk/telemetry/traces/opentelemetry/#span-status>.
+/// Sentry's status for an outcome: <https://develop.sentry.dev/sdk/telemetry/traces/opentelemetry/#span-status>.
 fn status(outcome: Outcome) -> Option<SpanStatus> {
     Some(match outcome {
         Outcome::Aborted => SpanStatus::Cancelled,

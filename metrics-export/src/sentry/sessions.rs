@@ -1,4 +1,4 @@
-//! Requests as sessions, added up: <https://develop.sentry.dev/sdk/telemetry/sessions/>.
+//! Requests as aggregated sessions: <https://develop.sentry.dev/sdk/telemetry/sessions/>.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -8,10 +8,10 @@ use sentry_types::protocol::v7::{SessionAggregateItem, SessionAggregates, Sessio
 
 use super::origin::Origin;
 
-/// The sessions of a window: one for each request. `None` without requests, and without a release, as Sentry takes none then.
+/// The sessions of a window, one per request; `None` without requests, or without a release, which Sentry requires.
 pub(super) fn of(origin: &Origin, figures: &Snapshot) -> Option<SessionAggregates<'static>> {
     let release = origin.release.clone()?;
-    let mut counts = Counts::default();
+    let mut counts = SessionCounts::default();
     for (outcome, count) in figures.endpoints().flat_map(|endpoint| endpoint.outcomes()) {
         let total = match outcome {
             Outcome::Panicked => &mut counts.crashed,
@@ -31,14 +31,14 @@ pub(super) fn of(origin: &Origin, figures: &Snapshot) -> Option<SessionAggregate
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct SessionCounts {
     exited: u64,
     errored: u64,
     crashed: u64,
 }
 
-impl Counts {
-    /// As many items as it takes: each has 32 bits for a number.
+impl SessionCounts {
+    /// Splits the counts into items, whose numbers have 32 bits.
     fn items(mut self, started: SystemTime) -> impl Iterator<Item = SessionAggregateItem> {
         std::iter::from_fn(move || {
             let [exited, errored, crashed] =
@@ -51,14 +51,14 @@ impl Counts {
     }
 }
 
-/// Takes as much of a count as 32 bits hold.
+/// Takes up to `u32::MAX` of a count.
 fn take(count: &mut u64) -> u32 {
     let taken = u32::try_from(*count).unwrap_or(u32::MAX);
     *count -= u64::from(taken);
     taken
 }
 
-/// When the minute of a time began.
+/// The beginning of a time's minute.
 fn minute(time: SystemTime) -> SystemTime {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds - seconds % 60)
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn every_request_is_one_session() {
+    fn each_request_is_one_session() {
         let figures = registry().snapshot();
         let sessions = of(&origin(Some("shop@1.2.3")), &figures).unwrap();
         let item = &sessions.aggregates[0];
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_release_or_requests_there_are_none() {
+    fn without_a_release_or_requests_there_are_no_sessions() {
         assert_eq!(of(&origin(None), &registry().snapshot()), None);
         assert_eq!(of(&origin(Some("1")), &Registry::new().snapshot()), None);
     }
 
     #[test]
-    fn what_one_item_cannot_hold_is_in_the_next() {
-        let counts = Counts { exited: (1 << 32) + 5, errored: 1, crashed: 0 };
+    fn counts_over_32_bits_are_split() {
+        let counts = SessionCounts { exited: (1 << 32) + 5, errored: 1, crashed: 0 };
         let items: Vec<_> = counts.items(SystemTime::UNIX_EPOCH).collect();
         let numbers: Vec<_> = items.iter().map(|item| (item.exited, item.errored)).collect();
         assert_eq!(numbers, [(u32::MAX, 1), (6, 0)]);

@@ -1,10 +1,10 @@
-//! What messages have in common that differ in numbers only.
+//! Templates: messages that differ only in numbers have the same.
 
-/// A message with its numbers, hexadecimal numbers and UUIDs replaced, so that no decimal digit is left.
+/// Replaces the numbers, hexadecimal numbers and UUIDs in a message by placeholders; no decimal digit is left.
 ///
-/// `order 17 of 3f2504e0-4f89-11d3-9a0c-0305e82c3301 took 1.5s` becomes `order <num> of <uuid> took <num>s`. A hexadecimal
-/// number begins with `0x`, or is a word of 8 such digits or more with a decimal one among them. At most five times as long as
-/// the message.
+/// `order 17 of 3f2504e0-4f89-11d3-9a0c-0305e82c3301 took 1.5s` becomes `order <num> of <uuid> took <num>s`. A
+/// hexadecimal number begins with `0x`, or is a word of at least 8 hexadecimal digits, one of them decimal. The
+/// template is at most five times as long as the message.
 pub(super) fn template(message: &str) -> String {
     let mut template = String::with_capacity(message.len());
     let mut rest = message;
@@ -24,13 +24,14 @@ pub(super) fn template(message: &str) -> String {
         };
         template.push_str(placeholder);
         rest = &rest[length..];
-        // What follows a number is no word of its own: the `s` of `5s`.
+        // Letters after a number are not a word: the `s` of `5s`.
         in_word = true;
     }
     template
 }
 
-/// The placeholder of a whole word that a text begins with, and the word's length in bytes.
+/// The placeholder for the word at the beginning of a text, and the word's length in bytes; `None` if it is not
+/// replaced.
 fn word(text: &str) -> Option<(&'static str, usize)> {
     if is_uuid(text) {
         return Some(("<uuid>", UUID));
@@ -59,8 +60,8 @@ fn is_uuid(text: &str) -> bool {
     has_digit && uuid.bytes().enumerate().all(is_placed) && !text[UUID..].starts_with(char::is_alphanumeric)
 }
 
-/// How long the decimal number is that a text begins with: with a sign unless it stands in a word, and with the points and
-/// commas between its digits. 0 for none.
+/// The length of the decimal number at the beginning of a text, in bytes; 0 if there is none. Includes a sign, except
+/// inside a word, and points and commas between digits.
 fn number(text: &str, in_word: bool) -> usize {
     let bytes = text.as_bytes();
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_replaced_and_words_stay() {
+    fn numbers_are_replaced_and_words_are_not() {
         for (message, expected) in [
             ("", ""),
             ("no stock", "no stock"),
@@ -107,7 +108,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_digit_is_left_and_a_template_is_its_own(message in ".{0,80}|[0-9a-fx.,+\\- é-]{0,80}") {
+        fn no_digit_is_left_and_a_templates_template_is_itself(message in ".{0,80}|[0-9a-fx.,+\\- é-]{0,80}") {
             let once = template(&message);
             prop_assert!(!once.bytes().any(|byte| byte.is_ascii_digit()), "{}", once);
             prop_assert!(once.len() <= 5 * message.len());
@@ -115,7 +116,7 @@ mod tests {
         }
 
         #[test]
-        fn messages_that_differ_in_a_number_have_one_template(
+        fn messages_that_differ_in_a_number_have_the_same_template(
             before in "[a-z :=/]{0,20}", after in "[ :;/][a-z :=/]{0,20}", a: i64, b in -1e9..1e9_f64,
             uuids: [u128; 2], hex: [u32; 2],
         ) {

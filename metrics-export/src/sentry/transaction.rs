@@ -1,4 +1,4 @@
-//! A request of the sampled share as a transaction: <https://develop.sentry.dev/sdk/data-model/event-payloads/transaction/>.
+//! A sampled request as a transaction: <https://develop.sentry.dev/sdk/data-model/event-payloads/transaction/>.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use sentry_types::protocol::v7::{Context, DynamicSamplingContext, Transaction};
 use super::origin::Origin;
 use super::request::{contexts, in_range, name, place, request, root, sdk, span, tags};
 
-/// The transaction of a request, which has no spans within.
+/// The transaction of a request, without inner spans.
 pub(super) fn transaction(origin: &Origin, recent: &RecentRequest) -> Transaction<'static> {
     let (endpoint, outcome) = (&*recent.endpoint, recent.outcome);
     let trace = recent.trace.map_or_else(|| root(outcome), |trace| span(trace, outcome));
@@ -18,7 +18,7 @@ pub(super) fn transaction(origin: &Origin, recent: &RecentRequest) -> Transactio
         environment: origin.environment.clone().map(Cow::Owned),
         tags: tags(endpoint, outcome),
         sdk: Some(Cow::Owned(sdk())),
-        // What Sentry calls compiled programs: it knows no Rust.
+        // Sentry's name for compiled programs; it has none for Rust.
         platform: Cow::Borrowed("native"),
         timestamp: Some(in_range(recent.time)),
         start_timestamp: in_range(recent.time.checked_sub(recent.response_time).unwrap_or(recent.time)),
@@ -29,7 +29,7 @@ pub(super) fn transaction(origin: &Origin, recent: &RecentRequest) -> Transactio
     }
 }
 
-/// Which share of all requests a transaction stands for, and of whose project: Sentry multiplies by it.
+/// The sample rate, by which Sentry multiplies a transaction, with the project's key.
 pub(super) fn sampling(transaction: &Transaction<'_>, key: &str, rate: f64) -> DynamicSamplingContext {
     let mut sampling = DynamicSamplingContext::new()
         .with_public_key(key.to_owned())
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_is_a_span_below_that_of_the_caller() {
+    fn a_transaction_is_a_child_of_the_callers_span() {
         let trace =
             TraceContext { trace: TraceId::new(0xab).unwrap(), parent: SpanId::new(0xcd), sampled: false };
         let mut sent = of(&recent(Outcome::Status(503), Some(trace)));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_nobody_called_begins_a_trace() {
+    fn a_transaction_without_a_caller_starts_a_trace() {
         let traces = [Outcome::Status(200), Outcome::Aborted]
             .map(|outcome| of(&recent(outcome, None))["contexts"]["trace"].clone());
         assert_ne!(traces[0]["trace_id"], traces[1]["trace_id"]);

@@ -1,5 +1,5 @@
-//! Reports of instances: what is written is read, whatever is read is refused or in order, and the order of adding up does
-//! not matter.
+//! Reports of instances: a written report reads back, invalid bytes are refused, and the order of adding does not
+//! matter.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metrics_core::{
-    EndpointName, EndpointParts, Granularity, MetricParts, MetricStateParts, Outcome, Registry, Snapshot,
-    SnapshotParts,
+    ConsumerSnapshot, EndpointName, EndpointParts, Granularity, GroupParts, Health, Histogram, MetricParts,
+    MetricStateParts, Outcome, RecentError, Registry, Snapshot, SnapshotParts, StatusGroup, UNIQUE_REGISTERS,
 };
 use metrics_export::fleet::{DecodeError, Fleet, Instance, MAX_REPORT_BYTES, Presence, Report};
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ fn instance(name: &str, written: SystemTime) -> Instance {
     }
 }
 
-/// One request: the route, how it ended, and how long it took.
+/// One request: its route, how it ended, and how long it took.
 type Call = (u8, usize, u64);
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
@@ -84,7 +84,7 @@ fn granularities() -> impl Strategy<Value = Granularity> {
     prop_oneof![Just(Granularity::Outcome), Just(Granularity::Class), Just(Granularity::Exact)]
 }
 
-/// What a snapshot holds, in an order that does not depend on who came first.
+/// The parts of a snapshot, in an order that does not depend on the order of adding.
 fn sorted(snapshot: &Snapshot) -> SnapshotParts {
     let mut parts = snapshot.to_parts();
     for endpoint in &mut parts.endpoints {
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn adding_up_is_associative_and_commutative(a in calls(), b in calls(), c in calls()) {
+    fn adding_is_associative_and_commutative(a in calls(), b in calls(), c in calls()) {
         let [a, b, c] = [a, b, c].map(|calls| {
             let bytes = report("x", 2, Granularity::Class, &calls).encode();
             Report::decode(&bytes).unwrap().snapshot
@@ -156,7 +156,7 @@ proptest! {
             prop_assert_eq!(fleet.refused().1, 0);
             Ok(sorted(&fleet.snapshot().unwrap()))
         };
-        // To the lowest precision of all.
+        // With the lowest precision of all.
         let digits = all.iter().map(|&(digits, _)| digits).min().unwrap();
         let limited = |bytes| decoded(bytes).limited_to_digits(digits).unwrap();
         let mut expected = limited(&reports[0]);
@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn a_report_that_is_changed_or_cut_is_refused_or_in_order(
+    fn a_report_that_is_changed_or_cut_is_refused_or_valid(
         calls in calls(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in any::<prop::sample::Index>()
     ) {
@@ -191,35 +191,38 @@ fn an_older_reader_refuses_a_newer_version_and_says_so() {
     assert_eq!(error, DecodeError::Version { found: 2, known: 1 });
     assert_eq!(
         error.to_string(),
-        "the report is of version 2; this reads version 1: update the reader first"
+        "the report has version 2, but only version 1 can be read: update the readers first"
     );
 }
 
 #[test]
-fn what_is_no_report_is_left_out_counted_and_named() {
+fn bytes_that_are_not_a_report_are_left_out_counted_and_named() {
     let good = report("a", 2, Granularity::Class, &[(0, 0, 1_000)]);
-    let mut behind = good.encode();
-    behind.push(0);
+    let mut trailing = good.encode();
+    trailing.push(0);
     let mut fleet = Fleet::new(good.snapshot.taken());
     let written = good.encode();
     fleet.add_bytes("good", &written);
     fleet.add_bytes("text\u{1b}[31m", b"hello");
     fleet.add_bytes("empty", b"");
     fleet.add_bytes("long", &vec![0; MAX_REPORT_BYTES + 1]);
-    fleet.add_bytes("behind", &behind);
+    fleet.add_bytes("trailing", &trailing);
     fleet.add_bytes("other", &report("b", 2, Granularity::Exact, &[]).encode());
     let (refused, count) = fleet.refused();
     let reasons: BTreeMap<_, _> = refused.iter().map(|r| (r.source.as_str(), r.reason.as_str())).collect();
     assert_eq!(count, 5);
-    assert_eq!(reasons["text\u{fffd}[31m"], "this is no report of an instance: it does not begin with MFLT");
-    assert_eq!(reasons["long"], "the report has 4194305 bytes or more; allowed: 4194304");
-    assert_eq!(reasons["behind"], "the report has 1 bytes behind its end");
+    assert_eq!(
+        reasons["text\u{fffd}[31m"],
+        "this is not a report of an instance: it does not begin with MFLT"
+    );
+    assert_eq!(reasons["long"], "the report has 4194305 bytes or more; allowed: up to 4194304");
+    assert_eq!(reasons["trailing"], "1 bytes follow the end of the report");
     assert_eq!(reasons["other"], "histograms by Exact cannot be added to ones by Class");
     assert_eq!((fleet.summary().unwrap().total.calls, fleet.instances().len()), (1, 1));
 }
 
 #[test]
-fn however_wide_the_histograms_of_many_reports_are_what_they_take_is_bounded() {
+fn the_memory_of_wide_histograms_in_many_reports_is_bounded() {
     let report = |number: usize| {
         let registry =
             Registry::builder().significant_digits(3).granularity(Granularity::Exact).build().unwrap();
@@ -244,7 +247,7 @@ fn however_wide_the_histograms_of_many_reports_are_what_they_take_is_bounded() {
     assert_eq!(refused[0].reason, "the fleet would have 19352900 buckets; allowed: 16777216");
     assert_eq!(fleet.summary().unwrap().total.calls, 6 * 200);
 
-    // However precise they are: those of a fleet with one digit take no more room than that needs.
+    // In a fleet with one digit, more precise reports take no more room than coarse ones.
     let mut fleet = Fleet::new(SystemTime::now());
     let coarse = self::report("b", 1, Granularity::Exact, &[(0, 0, 1_000)]);
     fleet.add_bytes("coarse", &coarse.encode());
@@ -252,7 +255,7 @@ fn however_wide_the_histograms_of_many_reports_are_what_they_take_is_bounded() {
     assert_eq!((fleet.instances().len(), fleet.refused().1), (21, 0));
 }
 
-/// A report with what is changed in the parts of a snapshot.
+/// A report whose snapshot was changed by its parts.
 fn changed(name: &str, change: impl FnOnce(&mut SnapshotParts)) -> Vec<u8> {
     let mut written = report(name, 3, Granularity::Class, &[]);
     let mut parts = written.snapshot.to_parts();
@@ -262,7 +265,7 @@ fn changed(name: &str, change: impl FnOnce(&mut SnapshotParts)) -> Vec<u8> {
 }
 
 #[test]
-fn a_fleet_has_so_many_endpoints_and_metrics_in_whichever_order_reports_come() {
+fn the_limits_of_endpoints_and_metrics_do_not_depend_on_the_order_of_reports() {
     let endpoints = |name: &str, numbers: Range<usize>| {
         changed(name, |parts| {
             parts.endpoints.extend(numbers.map(|number| EndpointParts {
@@ -301,7 +304,7 @@ fn a_fleet_has_so_many_endpoints_and_metrics_in_whichever_order_reports_come() {
 }
 
 #[test]
-fn the_timers_of_a_fleet_take_a_bounded_room() {
+fn the_memory_of_the_timers_of_a_fleet_is_bounded() {
     let registry = Registry::builder().significant_digits(3).build().unwrap();
     let timer = registry.timer("t").unwrap();
     timer.record(Duration::from_nanos(1));
@@ -325,7 +328,7 @@ fn the_timers_of_a_fleet_take_a_bounded_room() {
 }
 
 #[test]
-fn what_is_in_a_report_twice_is_refused() {
+fn an_endpoint_or_group_that_occurs_twice_is_refused() {
     let twice = |change: fn(&mut SnapshotParts)| {
         let mut written = report("a", 2, Granularity::Class, &[(0, 0, 1_000), (1, 2, 1_000)]);
         let mut parts = written.snapshot.to_parts();
@@ -343,7 +346,7 @@ fn what_is_in_a_report_twice_is_refused() {
 }
 
 #[test]
-fn what_an_instance_keeps_counts_while_it_is_up_and_its_days_are_those_of_the_reader() {
+fn gauges_count_while_an_instance_is_up_and_days_are_those_of_the_reader() {
     let registry = Registry::new();
     registry.gauge("depth").unwrap().set(5.0);
     registry.unique("users").unwrap().insert("ann");
@@ -359,12 +362,12 @@ fn what_an_instance_keeps_counts_while_it_is_up_and_its_days_are_those_of_the_re
     assert_eq!(seen(taken), ["Gauge(5.0)".to_owned(), users(1, 0)]);
     assert_eq!(seen(at(midnight + 86_400 + 1_000)), [users(0, 1)]);
     assert_eq!(seen(at(midnight + 2 * 86_400 + 1_000)), [users(0, 0)]);
-    // The days are not moved once more when it is added to others.
+    // Merging does not move the days again.
     let tomorrow = at(midnight + 86_400 + 1_000);
     let mut sum = Report::decode_at(&bytes, tomorrow).unwrap().snapshot;
     sum.merge(&Report::decode_at(&bytes, tomorrow).unwrap().snapshot).unwrap();
     assert_eq!(format!("{:?}", sum.summary().business[0].figures), users(0, 1));
-    // Nor are they by an instance whose clock is ahead.
+    // Nor does an instance whose clock is ahead.
     let yesterday = at(midnight - 1_000);
     let mut today = Report::decode_at(&bytes, taken).unwrap().snapshot.to_parts();
     today.taken = yesterday;
@@ -383,4 +386,89 @@ fn an_instance_is_up_then_stale_then_gone() {
     assert_eq!((presence(&instance, 300), presence(&instance, 301)), (Presence::Stale, Presence::Gone));
     instance.stopped = true;
     assert_eq!(presence(&instance, 0), Presence::Gone);
+}
+
+/// A report with one of everything, in which nothing depends on the clock or on chance.
+fn fixed_report() -> Report {
+    let group = |group, outcomes: Vec<(Outcome, u64)>, first, counts: &[u64]| GroupParts {
+        group,
+        outcomes,
+        sum_nanos: 1_234_567,
+        min_nanos: 100,
+        max_nanos: 900_000,
+        clamped: 1,
+        request_bytes: 300,
+        response_bytes: 70_000,
+        truncated: 2,
+        histogram: Histogram::from_buckets(2, first, counts).unwrap(),
+    };
+    let name = |route: &str| Arc::new(EndpointName { method: "GET".into(), route: route.into() });
+    let success =
+        group(StatusGroup::Class(2), vec![(Outcome::Status(200), 28)], 90, &[1, 0, 0, 0, 2, 9, 9, 0, 7]);
+    let panicked = group(StatusGroup::Panicked, vec![(Outcome::Panicked, 1)], 3_839, &[1]);
+    let consumer = |name: &str, calls| ConsumerSnapshot {
+        name: name.into(),
+        calls,
+        errors: 1,
+        sum_nanos: 5_000,
+        last_seen: at(1_700_000_090),
+    };
+    let metric = |name: &str, state| MetricParts { name: name.into(), state };
+    let mut registers = vec![0; UNIQUE_REGISTERS];
+    (registers[3], registers[4_000], registers[UNIQUE_REGISTERS - 1]) = (1, 52, 7);
+    let times = group(StatusGroup::Class(2), vec![(Outcome::Status(200), 3)], 500, &[3]);
+    let snapshot = SnapshotParts {
+        since: at(1_700_000_000),
+        taken: at(1_700_000_100),
+        span: Duration::from_millis(99_990),
+        significant_digits: 2,
+        granularity: Granularity::Class,
+        endpoints: vec![
+            EndpointParts { name: name("/items/{id}"), in_flight: 3, groups: vec![success, panicked] },
+            EndpointParts { name: name("/idle"), in_flight: 1, groups: Vec::new() },
+        ],
+        consumers: vec![consumer("bob", 2), consumer("_other", 5), consumer("ann", 300)],
+        metrics: vec![
+            metric("cache", MetricStateParts::HitRatio { hits: 9, misses: 1 }),
+            metric("db", MetricStateParts::Timer(Some(Box::new(times)))),
+            metric("depth", MetricStateParts::Gauge(-2.5)),
+            metric("idle", MetricStateParts::Timer(None)),
+            metric("jobs", MetricStateParts::Counter(1_000)),
+            metric("users", MetricStateParts::UniqueCount { today: registers, yesterday: Vec::new() }),
+        ],
+        in_flight: 4,
+        open_streams: 2,
+        health: Health {
+            endpoints: 2,
+            max_series: 1_024,
+            endpoints_refused: 3,
+            consumers: 4,
+            max_consumers: 1_000,
+            consumers_refused: 5,
+            shards: 6,
+            errors_evicted: 7,
+            errors_thinned: 8,
+        },
+    };
+    let error = RecentError {
+        time: at(1_700_000_099),
+        endpoint: name("/items/{id}"),
+        outcome: Outcome::Status(503),
+        response_time: Duration::from_millis(12),
+        message: "no more \u{1f4a1}".to_owned(),
+        trace: None,
+    };
+    let snapshot = Snapshot::from_parts(snapshot).unwrap();
+    Report { instance: instance("orders-7", at(1_700_000_101)), snapshot, errors: vec![error] }
+}
+
+#[test]
+#[ignore = "the bytes follow"]
+fn a_report_is_written_as_these_bytes() {
+    let expected = "\
+        XXX";
+    let written = fixed_report().encode();
+    let hex: String = written.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, expected);
+    assert_eq!(Report::decode(&written).unwrap().encode(), written);
 }

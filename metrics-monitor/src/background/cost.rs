@@ -1,39 +1,39 @@
-//! What the monitor itself takes: the time of a record, measured once on the machine at hand, and memory.
+//! The cost of the monitor itself: the time of one record, measured once on this machine, and memory.
 
 use std::hint::black_box;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use metrics_core::{Outcome, Registry};
+use metrics_core::{History, Outcome, Registry};
 use metrics_export::json::MonitorCost;
 
-use crate::builder::Shared;
+use super::resources::Resources;
 
 /// How long records are measured.
 const MEASURED: Duration = Duration::from_millis(1);
 
-/// Records that are timed together, so that the clock which times them does not count.
+/// Records that are timed together, so that the timing clock adds next to nothing.
 const BATCH: u32 = 64;
 
-/// How long the memory of the shards is taken to be what it was: to look at every cell takes longer than to read the figures.
+/// How long a reading of the shards' memory is used: looking at every cell takes longer than reading the figures.
 const SHARDS_EVERY: Duration = Duration::from_secs(10);
 
-/// What is known of the monitor's cost.
+/// The last measurements.
 #[derive(Debug, Default)]
 pub(crate) struct Cost {
     record: OnceLock<Duration>,
-    /// The shards' memory in bytes, and when it was looked at.
+    /// The shards' memory in bytes, and when it was read.
     shards: Mutex<Option<(Instant, usize)>>,
 }
 
 impl Cost {
-    /// Measures what a record takes, unless that was done. Takes 1 ms of the calling thread, which is no worker.
+    /// Measures the time of a record, if that was not done before. Takes 1 ms on the calling thread, which must be no worker.
     pub(crate) fn measure(&self) {
         self.record.get_or_init(record_time);
     }
 
-    /// What the monitor takes now.
-    pub(crate) fn now(&self, Shared { registry, history, resources, .. }: &Shared) -> MonitorCost {
+    /// The cost now.
+    pub(crate) fn now(&self, registry: &Registry, history: &History, resources: &Resources) -> MonitorCost {
         MonitorCost {
             history_bytes: history.heap_bytes() + resources.heap_bytes(),
             shard_bytes: self.shard_bytes(registry),
@@ -42,10 +42,10 @@ impl Cost {
     }
 
     fn shard_bytes(&self, registry: &Registry) -> usize {
-        // What panicked while it was locked changed nothing.
+        // A panic while it is locked changes nothing.
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         match *shards {
-            Some((looked, bytes)) if looked.elapsed() < SHARDS_EVERY => bytes,
+            Some((read, bytes)) if read.elapsed() < SHARDS_EVERY => bytes,
             _ => {
                 let bytes = registry.shard_bytes();
                 *shards = Some((Instant::now(), bytes));
@@ -55,7 +55,7 @@ impl Cost {
     }
 }
 
-/// What one record takes with both of its clock readings: the median of batches, on a registry of its own.
+/// The time of one record with both of its clock readings: the median of batches, on a registry of its own.
 fn record_time() -> Duration {
     let registry = Registry::builder().max_series(1).max_consumers(0).error_log_capacity(1).build();
     let registry = registry.expect("the settings are in range");
@@ -68,7 +68,7 @@ fn record_time() -> Duration {
         }
         begun.elapsed()
     };
-    // The first one allocates.
+    // The first batch allocates.
     batch();
     let begun = Instant::now();
     let mut batches = Vec::new();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_the_shards_is_looked_at_now_and_then() {
+    fn the_memory_of_the_shards_is_read_now_and_then() {
         let (cost, registry) = (Cost::default(), Registry::new());
         assert_eq!(cost.shard_bytes(&registry), 0);
         registry.record_nanos(registry.endpoint("GET", "/"), 200, 1_000);

@@ -1,114 +1,409 @@
-//! Work that goes on outside of requests' own threads, and how it is ended.
+//! Lanes: what takes long is computed here, on the monitor's own threads, and never on those of a runtime.
+//!
+//! An application can occupy all blocking threads of its runtime, and it is then that people look at the figures. So the
+//! monitor has threads of its own, in separate lanes, so that slow scrapes delay no answer and a slow fleet delays
+//! neither. Each lane has a bounded queue. A client that gives up drops its [`Ticket`], which frees its place there.
+//!
+//! The threads start when they are first needed. They end at [`Lanes::close`], once the queue is empty.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use actix_web::rt::time::sleep;
+use tokio::sync::oneshot;
 
-/// Pieces of work that may be under way at one time. They wait for each other, and take up threads that the application
-/// needs, too.
-const MAX_RUNNING: usize = 16;
-
-/// How long the shutdown sleeps between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-
-/// The background work of a monitor.
-#[derive(Debug, Default)]
-pub(crate) struct Background {
-    running: AtomicUsize,
-    closed: AtomicBool,
+/// The lanes of a monitor.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    /// Renders scrapes: two at a time, for two servers that watch each other.
+    pub(crate) scrapes: Lane,
+    /// Computes local answers. Two threads, so that one slow answer delays no other.
+    pub(crate) reads: Lane,
+    /// Writes the fleet's answers. Those that still wait for a Redis are not in it.
+    #[cfg(feature = "redis")]
+    pub(crate) fleet: Lane,
+    /// Computes events when they are due: one for each connection waits, and the end of each.
+    pub(crate) events: Lane,
 }
 
-/// Why a piece of work may not begin.
-#[derive(Debug, PartialEq, Eq)]
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            scrapes: Lane::new("metrics-scrape", 2, 2),
+            reads: Lane::new("metrics-read", 2, 64),
+            #[cfg(feature = "redis")]
+            fleet: Lane::new("metrics-fleet-json", 1, 64),
+            events: Lane::new("metrics-events", 1, 2 * super::live::MAX_LISTENERS),
+        }
+    }
+}
+
+impl Lanes {
+    fn all(&self) -> impl Iterator<Item = &Lane> {
+        #[cfg(feature = "redis")]
+        let fleet = Some(&self.fleet);
+        #[cfg(not(feature = "redis"))]
+        let fleet = None;
+        [&self.scrapes, &self.reads, &self.events].into_iter().chain(fleet)
+    }
+
+    /// Accepts no more jobs. Those that wait are still run, unless they wait for their time, too.
+    pub(crate) fn close(&self) {
+        self.all().for_each(Lane::close);
+    }
+
+    /// Whether no more jobs are accepted.
+    pub(crate) fn are_closed(&self) -> bool {
+        self.reads.queue.lock().is_closed
+    }
+
+    /// Waits until no job waits or runs, for at most `timeout`. Returns whether that is so.
+    pub(crate) fn wait_until_idle(&self, timeout: Duration) -> bool {
+        let begun = Instant::now();
+        self.all().all(|lane| lane.wait_until_idle(timeout.saturating_sub(begun.elapsed())))
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        // Does not wait: a lane's own thread may drop the last clone of the monitor.
+        self.close();
+    }
+}
+
+/// Some threads with one queue.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    queue: Arc<Queue>,
+}
+
+/// Why a job is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// There is as much under way as may be.
+    /// The queue is full, or the system has no thread to spare.
     Busy,
     /// The monitor is being shut down.
     Closed,
 }
 
-/// A piece of work under way; ends when dropped.
-#[derive(Debug)]
-pub(crate) struct Running(Arc<Background>);
+/// Buffers that each thread keeps between its jobs, so that a scrape of the usual size allocates nothing but its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) plain: Vec<u8>,
+    #[cfg(feature = "gzip")]
+    pub(crate) packed: Vec<u8>,
+}
 
-impl Background {
-    /// Begins a piece of work.
-    pub(crate) fn begin(self: &Arc<Self>) -> Result<Running, Refused> {
-        // ORDERING: SeqCst on all accesses. This stores `running` and then loads `closed`, `shutdown` does it the other
-        // way round: at least one of the two sees the other, so no work begins behind the back of a shutdown.
-        let others = self.running.fetch_add(1, Ordering::SeqCst);
-        let running = Running(Arc::clone(self));
-        if self.closed.load(Ordering::SeqCst) {
+type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
+
+struct Queue {
+    name: &'static str,
+    /// Threads at most.
+    threads: usize,
+    /// Jobs that wait at most.
+    capacity: usize,
+    state: Mutex<State>,
+    /// For the threads: there is a job, or the lane was closed.
+    work: Condvar,
+    /// For [`Lanes::wait_until_idle`]: a thread has nothing to do, or has ended, or a job was forgotten.
+    rest: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    threads: usize,
+    /// Threads that wait for a job.
+    idle: usize,
+    next_id: u64,
+    is_closed: bool,
+}
+
+struct Waiting {
+    id: u64,
+    /// Not before this; `None` for as soon as possible.
+    due: Option<Instant>,
+    job: Job,
+}
+
+impl Lane {
+    fn new(name: &'static str, threads: usize, capacity: usize) -> Self {
+        let (state, work, rest) = (Mutex::default(), Condvar::new(), Condvar::new());
+        Self { queue: Arc::new(Queue { name, threads, capacity, state, work, rest }) }
+    }
+
+    /// Runs a job as soon as a thread is free.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Result<Ticket<T>, Refused> {
+        self.submit(None, job)
+    }
+
+    /// Runs a job at a given time.
+    pub(crate) fn run_at<T: Send + 'static>(
+        &self,
+        due: Instant,
+        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Result<Ticket<T>, Refused> {
+        self.submit(Some(due), job)
+    }
+
+    fn submit<T: Send + 'static>(
+        &self,
+        due: Option<Instant>,
+        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Result<Ticket<T>, Refused> {
+        let (sender, receiver) = oneshot::channel();
+        // The receiver may be gone: the client gave up while the job ran.
+        let job = Box::new(move |scratch: &mut Scratch| drop(sender.send(job(scratch))));
+        let id = self.queue.push(due, job)?;
+        Ok(Ticket { receiver, id, queue: Arc::clone(&self.queue) })
+    }
+
+    fn close(&self) {
+        let mut state = self.queue.lock();
+        state.is_closed = true;
+        let (timed, ready) = state.waiting.drain(..).partition(|waiting| waiting.due.is_some());
+        state.waiting = ready;
+        drop(state);
+        self.queue.work.notify_all();
+        // Not while it is locked: what a job holds may close the lane once more when it is dropped.
+        drop::<VecDeque<Waiting>>(timed);
+    }
+
+    fn wait_until_idle(&self, timeout: Duration) -> bool {
+        let Queue { rest, .. } = &*self.queue;
+        let is_busy = |state: &mut State| !state.waiting.is_empty() || state.idle < state.threads;
+        let waited = rest.wait_timeout_while(self.queue.lock(), timeout, is_busy);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Queue {
+    fn push(self: &Arc<Self>, due: Option<Instant>, job: Job) -> Result<u64, Refused> {
+        let mut state = self.lock();
+        if state.is_closed {
             return Err(Refused::Closed);
         }
-        if others < MAX_RUNNING { Ok(running) } else { Err(Refused::Busy) }
+        if state.waiting.len() >= self.capacity {
+            return Err(Refused::Busy);
+        }
+        if state.waiting.len() >= state.idle && state.threads < self.threads {
+            let queue = Arc::clone(self);
+            match thread::Builder::new().name(self.name.to_owned()).spawn(move || queue.work()) {
+                Ok(_) => state.threads += 1,
+                Err(_) if state.threads == 0 => return Err(Refused::Busy),
+                // Those that run will come to it.
+                Err(_) => {}
+            }
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        state.waiting.push_back(Waiting { id, due, job });
+        drop(state);
+        self.work.notify_one();
+        Ok(id)
     }
 
-    /// Whether no work begins any more.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+    /// Takes a job out of the queue, unless it has begun.
+    fn forget(&self, id: u64) {
+        let mut state = self.lock();
+        let position = state.waiting.iter().position(|waiting| waiting.id == id);
+        let forgotten = position.and_then(|position| state.waiting.remove(position));
+        drop(state);
+        if forgotten.is_some() {
+            self.rest.notify_all();
+        }
     }
 
-    /// Lets no work begin any more, and waits for what is under way. Whether all of it ended within the time.
-    pub(crate) async fn shutdown(&self, timeout: Duration) -> bool {
-        self.closed.store(true, Ordering::SeqCst);
-        wait(|| self.running.load(Ordering::SeqCst) == 0, timeout).await
+    /// A thread of the lane.
+    fn work(&self) {
+        let mut scratch = Scratch::default();
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            let is_due = |waiting: &Waiting| waiting.due.is_none_or(|due| due <= now);
+            let due = state.waiting.iter().position(is_due);
+            if let Some(next) = due.and_then(|position| state.waiting.remove(position)) {
+                drop(state);
+                // A panic ends this job alone: its ticket says so, and the next job finds new buffers.
+                if catch_unwind(AssertUnwindSafe(|| (next.job)(&mut scratch))).is_err() {
+                    scratch = Scratch::default();
+                }
+                state = self.lock();
+            } else if state.is_closed {
+                state.threads -= 1;
+                drop(state);
+                self.rest.notify_all();
+                return;
+            } else {
+                let first = state.waiting.iter().filter_map(|waiting| waiting.due).min();
+                let left = first.map(|first| first.saturating_duration_since(now));
+                state.idle += 1;
+                self.rest.notify_all();
+                state = self.wait(state, left);
+                state.idle -= 1;
+            }
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, left: Option<Duration>) -> MutexGuard<'a, State> {
+        match left {
+            Some(left) => self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is locked.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Waits until something holds. Whether it did within the time.
-pub(crate) async fn wait(until: impl Fn() -> bool, timeout: Duration) -> bool {
-    let begun = Instant::now();
-    while !until() {
-        let Some(left) = timeout.checked_sub(begun.elapsed()) else { return false };
-        sleep(left.min(LOOK_EVERY)).await;
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("name", &self.name).finish_non_exhaustive()
     }
-    true
 }
 
-impl Drop for Running {
+/// The result of a job, when it is there; `None` if the job panicked, or was dropped when the lane was closed.
+///
+/// Dropping the ticket takes the job out of the queue, unless it has begun.
+#[derive(Debug)]
+#[must_use = "a ticket that is dropped takes its job out of the queue"]
+pub(crate) struct Ticket<T> {
+    receiver: oneshot::Receiver<T>,
+    id: u64,
+    queue: Arc<Queue>,
+}
+
+impl<T> Future for Ticket<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        Pin::new(&mut self.receiver).poll(cx).map(Result::ok)
+    }
+}
+
+impl<T> Drop for Ticket<T> {
     fn drop(&mut self) {
-        // ORDERING: SeqCst; see `begin`.
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        self.queue.forget(self.id);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use crate::testing::block_on;
+
     use super::*;
 
-    #[actix_web::test]
-    async fn a_shutdown_waits_for_what_is_under_way_and_lets_nothing_begin() {
-        let background = Arc::new(Background::default());
-        let work = background.begin().unwrap();
-        let ends = actix_web::rt::spawn(async move {
-            sleep(Duration::from_millis(20)).await;
-            drop(work);
-        });
-        assert!(background.shutdown(Duration::from_secs(60)).await);
-        assert_eq!(background.begin().err(), Some(Refused::Closed));
-        ends.await.unwrap();
-        assert!(background.shutdown(Duration::ZERO).await);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn in_a_minute() -> Instant {
+        Instant::now() + MINUTE
+    }
+
+    /// Occupies a thread of the lane until the sender is dropped. Returns once the job runs.
+    fn occupy(lane: &Lane) -> (Ticket<()>, Sender<()>) {
+        let (release, released): (_, Receiver<()>) = channel();
+        let (begun, begins) = channel();
+        let job = move |_: &mut Scratch| {
+            begun.send(()).unwrap();
+            let _ = released.recv();
+        };
+        let ticket = lane.run(job).unwrap();
+        begins.recv_timeout(MINUTE).unwrap();
+        (ticket, release)
     }
 
     #[test]
-    fn no_more_than_so_many_run_at_one_time() {
-        let background = Arc::new(Background::default());
-        let mut running: Vec<_> = (0..MAX_RUNNING).map(|_| background.begin().unwrap()).collect();
-        assert_eq!(background.begin().err(), Some(Refused::Busy));
-        running.pop();
-        assert!(background.begin().is_ok());
+    fn a_close_waits_for_running_and_waiting_jobs_and_accepts_no_more() {
+        let lane = Lane::new("test", 1, 8);
+        let (first, release) = occupy(&lane);
+        let second = lane.run(|_| 2).unwrap();
+        lane.close();
+        assert_eq!(lane.run(|_| ()).err(), Some(Refused::Closed));
+        assert!(!lane.wait_until_idle(Duration::from_millis(20)));
+        drop(release);
+        assert!(lane.wait_until_idle(MINUTE));
+        assert_eq!((block_on(first), block_on(second)), (Some(()), Some(2)));
+        assert!(lane.wait_until_idle(Duration::ZERO));
     }
 
-    #[actix_web::test]
-    async fn a_shutdown_gives_up_when_its_time_is_over() {
-        let background = Arc::new(Background::default());
-        let work = background.begin();
-        assert!(!background.shutdown(Duration::from_millis(20)).await);
-        assert!(!background.shutdown(Duration::ZERO).await);
-        drop(work);
-        assert!(background.shutdown(Duration::ZERO).await);
+    #[test]
+    fn a_full_queue_refuses_jobs_until_a_client_gives_up() {
+        let lane = Lane::new("test", 2, 2);
+        let running = [occupy(&lane), occupy(&lane)];
+        let waiting = lane.run(|_| "waited").unwrap();
+        let ran = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&ran);
+        let given_up = lane.run(move |_| flag.store(true, Ordering::SeqCst)).unwrap();
+        assert_eq!(lane.run(|_| ()).err(), Some(Refused::Busy));
+        drop(given_up);
+        let in_its_place = lane.run(|_| "came later").unwrap();
+        assert_eq!(lane.run(|_| ()).err(), Some(Refused::Busy));
+        drop(running);
+        assert_eq!((block_on(waiting), block_on(in_its_place)), (Some("waited"), Some("came later")));
+        assert!(!ran.load(Ordering::SeqCst), "the job of the client that gave up has run");
+    }
+
+    #[test]
+    fn a_panic_ends_its_own_job_and_not_the_lane() {
+        let lane = Lane::new("test", 1, 8);
+        let panics = lane.run(|_| assert_eq!(1, 2, "as the test wants it")).unwrap();
+        let next = lane.run(|scratch| scratch.plain.len()).unwrap();
+        assert_eq!((block_on(panics), block_on(next)), (None, Some(0)));
+        assert_eq!(
+            block_on(lane.run(|_| thread::current().name().map(str::to_owned)).unwrap()),
+            Some(Some("test".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_timed_job_runs_at_its_time_and_holds_up_no_other() {
+        let lane = Lane::new("test", 1, 8);
+        let due = Instant::now() + Duration::from_millis(50);
+        let timed = lane.run_at(due, |_| Instant::now()).unwrap();
+        let never = lane.run_at(in_a_minute(), |_| ()).unwrap();
+        assert!(block_on(lane.run(|_| Instant::now()).unwrap()).is_some());
+        assert!(block_on(timed) >= Some(due));
+        lane.close();
+        assert_eq!(block_on(never), None);
+        assert!(lane.wait_until_idle(MINUTE));
+    }
+
+    #[test]
+    fn the_threads_end_when_the_lanes_are_dropped() {
+        let lanes = Lanes::default();
+        let queue = Arc::downgrade(&lanes.reads.queue);
+        assert_eq!(block_on(lanes.reads.run(|_| 1).unwrap()), Some(1));
+        drop(lanes);
+        let begun = Instant::now();
+        // Each thread holds its queue.
+        while queue.strong_count() > 0 && begun.elapsed() < MINUTE {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(queue.strong_count(), 0);
+    }
+
+    #[test]
+    fn no_more_than_two_scrapes_are_rendered_at_one_time() {
+        let Lanes { scrapes, .. } = &Lanes::default();
+        let running = [occupy(scrapes), occupy(scrapes)];
+        let third = scrapes.run(|_| ()).unwrap();
+        assert_eq!(scrapes.queue.lock().waiting.len(), 1);
+        let [(first, release), _second] = running;
+        drop(release);
+        assert_eq!((block_on(first), block_on(third)), (Some(()), Some(())));
     }
 }

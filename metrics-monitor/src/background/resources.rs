@@ -1,64 +1,57 @@
-//! What the process uses, sampled once a second off the request path.
+//! The last hour of what the process uses, a sample a second.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use metrics_export::json::ResourcePoint;
 use metrics_export::prometheus::Resources as Exposed;
 use metrics_export::push;
-use sysinfo::{
-    NetworkData, Networks, Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind,
-    get_current_pid,
-};
-
-use crate::event_loops::EventLoops;
-
-/// The samples that are kept: an hour's.
+/// The samples that are kept: one hour.
 const MAX_POINTS: usize = 3_600;
 
-/// The most points that are shown; more samples are made fewer.
+/// The most points that are shown. More samples are merged.
 const MAX_SHOWN: usize = 400;
 
-/// How many samples can become one point.
+/// How many samples are merged into one point.
 const STEPS: [usize; 4] = [1, 2, 5, 10];
-/// Over how many samples the longest lag of the event loops is exposed: a minute's, so that a scraper sees each.
+
+/// The longest lag of the event loops is exposed over this many samples: a minute, so that a scraper misses none.
 const LAG_POINTS: usize = 60;
 
 /// The samples of the last hour.
 #[derive(Debug, Default)]
 pub(crate) struct Resources {
     samples: Mutex<Samples>,
-    /// The last sample as Prometheus gets it: totals, where a point has rates.
+    /// The last sample for Prometheus: totals, where a point has rates.
     exposed: Mutex<Exposed>,
-    pub(crate) event_loops: EventLoops,
 }
 
 #[derive(Debug, Default)]
 struct Samples {
     kept: VecDeque<ResourcePoint>,
-    /// How many there were before those that are kept.
+    /// How many were dropped before the oldest kept one.
     dropped: usize,
 }
 
 impl Resources {
-    /// The samples of the last `span`, the oldest first; several in a row as one where there are more than 400, or nearly.
+    /// The samples of the last `span`, oldest first, in at most 400 points: consecutive samples are merged where there are more.
     pub(crate) fn points(&self, span: Duration) -> Vec<ResourcePoint> {
         let samples = self.lock();
-        // A sample belongs to the span by its greater part, and one that came late covers more of it.
+        // A sample belongs to the span if most of it does. One that came late covers more time.
         let middles = samples.kept.iter().rev().scan(0.0, |age, sample| {
             *age += sample.seconds;
             Some(*age - sample.seconds / 2.0)
         });
         let wanted = middles.take_while(|middle| *middle <= span.as_secs_f64()).count();
-        // The first and the last point can be of fewer samples.
+        // The first and the last point may have fewer samples.
         let fits = |step: &usize| wanted / step + 2 <= MAX_SHOWN;
         let [.., longest] = STEPS;
         let step = STEPS.into_iter().find(fits).unwrap_or(longest);
         let oldest = samples.kept.len() - wanted;
         let mut points: Vec<Vec<&ResourcePoint>> = Vec::new();
         for (at, sample) in samples.kept.range(oldest..).enumerate() {
-            // By their numbers, so that the same samples make a point however often somebody asks.
+            // Grouped by their numbers, so that the same samples always make the same point.
             match points.last_mut() {
                 Some(point) if !(samples.dropped + oldest + at).is_multiple_of(step) => point.push(sample),
                 _ => points.push(vec![sample]),
@@ -67,7 +60,7 @@ impl Resources {
         points.iter().filter_map(|samples| merged(samples)).collect()
     }
 
-    /// What the samples take, in bytes.
+    /// The memory of the samples, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let samples = self.lock();
         let workers = |sample: &ResourcePoint| {
@@ -77,7 +70,7 @@ impl Resources {
         samples.kept.capacity() * size_of::<ResourcePoint>() + samples.kept.iter().map(workers).sum::<usize>()
     }
 
-    /// What there is for Prometheus.
+    /// The figures for Prometheus.
     pub(crate) fn exposed(&self) -> Exposed {
         let event_loop_lag = {
             let samples = self.lock();
@@ -87,20 +80,27 @@ impl Resources {
         Exposed { event_loop_lag, ..*lock(&self.exposed) }
     }
 
-    /// Counts a turn of the monitor's thread, and the time that it took.
+    /// Replaces the figures for Prometheus.
+    pub(crate) fn expose(&self, new: impl FnOnce(&Exposed) -> Exposed) {
+        let mut exposed = lock(&self.exposed);
+        *exposed = new(&exposed);
+    }
+
+    /// Counts a turn of the ticker and the time it took.
     pub(crate) fn count_tick(&self, took: Duration) {
         let mut exposed = lock(&self.exposed);
         exposed.ticks = Some(exposed.ticks.unwrap_or(0) + 1);
         exposed.tick_time = Some(exposed.tick_time.unwrap_or_default().saturating_add(took));
     }
 
-    /// What the process used at the last sample, for exporters.
+    /// The last sample for exporters.
     pub(crate) fn process(&self) -> push::Process {
         let Exposed { started, cpu_time, resident_bytes, open_files, threads, .. } = *lock(&self.exposed);
         push::Process { started, cpu_time, resident_bytes, open_files, threads }
     }
 
-    fn push(&self, point: ResourcePoint) {
+    /// Adds a sample.
+    pub(crate) fn push(&self, point: ResourcePoint) {
         let mut samples = self.lock();
         if samples.kept.len() == MAX_POINTS {
             samples.kept.pop_front();
@@ -114,8 +114,8 @@ impl Resources {
     }
 }
 
-/// Samples in a row as one: shares and rates are averaged over their time, so that they add up to the same, and of all else
-/// the highest is kept.
+/// Merges consecutive samples: shares and rates are averaged over their time, so that totals stay the same; of all other
+/// figures the highest is kept.
 fn merged(samples: &[&ResourcePoint]) -> Option<ResourcePoint> {
     let last = match samples {
         [one] => return Some((*one).clone()),
@@ -149,161 +149,15 @@ fn merged(samples: &[&ResourcePoint]) -> Option<ResourcePoint> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing can panic while it is locked.
+    // Nothing panics while it is locked.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Looks at the process. What the system does not tell is left out.
-#[derive(Debug)]
-pub(crate) struct Sampler {
-    pid: Option<Pid>,
-    system: System,
-    networks: Networks,
-    /// Bytes over all interfaces. Those of one that goes away stay in it: what is exposed never goes down.
-    network_received_bytes: u64,
-    network_sent_bytes: u64,
-    looked: Instant,
-    /// The processor's time that the process had taken then, in milliseconds.
-    cpu_millis: Option<u64>,
-}
-
-impl Sampler {
-    /// Looks for the first time, so that a scrape finds something before the first second is over.
-    pub(crate) fn new(resources: &Resources) -> Self {
-        let mut sampler = Self {
-            pid: get_current_pid().ok(),
-            system: System::new(),
-            networks: Networks::new_with_refreshed_list(),
-            network_received_bytes: 0,
-            network_sent_bytes: 0,
-            looked: Instant::now(),
-            cpu_millis: None,
-        };
-        sampler.refresh();
-        sampler.network_received_bytes = sampler.all_networks(NetworkData::total_received);
-        sampler.network_sent_bytes = sampler.all_networks(NetworkData::total_transmitted);
-        sampler.cpu_millis = sampler.process().map(Process::accumulated_cpu_time);
-        sampler.expose(resources);
-        sampler
-    }
-
-    fn expose(&self, resources: &Resources) {
-        let process = self.process();
-        let mut exposed = lock(&resources.exposed);
-        *exposed = Exposed {
-            cpu_time: self.cpu_millis.map(Duration::from_millis),
-            resident_bytes: process.map(Process::memory),
-            virtual_bytes: process.map(Process::virtual_memory),
-            open_files: process.and_then(Process::open_files).map(|files| files as u64),
-            max_files: process.and_then(Process::open_files_limit).map(|files| files as u64),
-            threads: process.and_then(Process::tasks).map(|tasks| tasks.len() as u64),
-            started: process
-                .map(|process| SystemTime::UNIX_EPOCH + Duration::from_secs(process.start_time())),
-            network_received_bytes: Some(self.network_received_bytes),
-            network_sent_bytes: Some(self.network_sent_bytes),
-            ..*exposed
-        };
-    }
-
-    /// Adds a sample of now.
-    pub(crate) fn sample(&mut self, resources: &Resources) {
-        self.refresh();
-        let seconds = self.looked.elapsed().as_secs_f64().max(1e-3);
-        self.looked = Instant::now();
-        let before = self.cpu_millis;
-        self.cpu_millis = self.process().map(Process::accumulated_cpu_time);
-        let cpu_millis = self.cpu_millis.zip(before).map(|(now, before)| now.saturating_sub(before));
-        let process = self.process();
-        let received = self.all_networks(NetworkData::received);
-        let sent = self.all_networks(NetworkData::transmitted);
-        let (worker_lags, worker_busy_percent) =
-            resources.event_loops.take().into_iter().map(|load| (load.lag, load.busy_percent)).unzip();
-        resources.push(ResourcePoint {
-            time: SystemTime::now(),
-            seconds,
-            cpu_percent: cpu_millis.map(|millis| millis as f64 / 10.0 / seconds),
-            resident_bytes: process.map(|process| process.memory()),
-            open_files: process.and_then(|process| process.open_files()).map(|files| files as u64),
-            threads: process.and_then(|process| process.tasks()).map(|tasks| tasks.len() as u64),
-            network_received_per_second: received as f64 / seconds,
-            network_sent_per_second: sent as f64 / seconds,
-            worker_lags,
-            worker_busy_percent,
-        });
-        self.network_received_bytes = self.network_received_bytes.saturating_add(received);
-        self.network_sent_bytes = self.network_sent_bytes.saturating_add(sent);
-        self.expose(resources);
-    }
-
-    /// A figure of the interfaces that there are, added up.
-    fn all_networks(&self, bytes: fn(&NetworkData) -> u64) -> u64 {
-        self.networks.values().map(bytes).fold(0, u64::saturating_add)
-    }
-
-    fn process(&self) -> Option<&Process> {
-        self.system.process(self.pid?)
-    }
-
-    fn refresh(&mut self) {
-        self.networks.refresh(true);
-        let Some(pid) = self.pid else { return };
-        let what = ProcessRefreshKind::nothing().with_cpu().with_memory().with_tasks();
-        let what = what.without_exe().with_cmd(UpdateKind::Never);
-        self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, what);
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
-
-    #[test]
-    fn a_sample_tells_what_this_process_uses() {
-        let resources = Resources::default();
-        let mut sampler = Sampler::new(&resources);
-        let first = resources.exposed();
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(300) {
-            std::hint::spin_loop();
-        }
-        sampler.sample(&resources);
-        let points = resources.points(Duration::from_secs(60));
-        let [point] = points.as_slice() else { panic!("{points:?}") };
-        assert!(point.resident_bytes > Some(1 << 20), "{point:?}");
-        assert!(point.cpu_percent > Some(1.0), "{point:?}");
-        if cfg!(target_os = "linux") {
-            assert!(point.threads >= Some(1) && point.open_files >= Some(1), "{point:?}");
-        }
-        resources.count_tick(Duration::from_millis(3));
-        resources.count_tick(Duration::from_millis(4));
-        let exposed = resources.exposed();
-        assert_eq!((exposed.ticks, exposed.tick_time), (Some(2), Some(Duration::from_millis(7))));
-        assert_eq!(exposed.resident_bytes, point.resident_bytes);
-        assert!(
-            first.cpu_time < exposed.cpu_time && first.started == exposed.started,
-            "{first:?} {exposed:?}"
-        );
-        assert!(exposed.started < Some(SystemTime::now()), "{exposed:?}");
-        assert_eq!(exposed.event_loop_lag, None);
-        if cfg!(target_os = "linux") {
-            assert!(exposed.max_files > exposed.open_files && exposed.virtual_bytes > exposed.resident_bytes);
-        }
-    }
-
-    #[test]
-    fn an_interface_that_goes_away_takes_nothing_from_the_bytes_of_all() {
-        let resources = Resources::default();
-        let mut sampler = Sampler::new(&resources);
-        let first = resources.exposed();
-        sampler.networks = Networks::new();
-        sampler.expose(&resources);
-        let exposed = resources.exposed();
-        assert_eq!(exposed.network_received_bytes, first.network_received_bytes);
-        assert_eq!(exposed.network_sent_bytes, first.network_sent_bytes);
-        // Those that are there again have nothing that came since they were looked at first.
-        sampler.sample(&resources);
-        assert_eq!(resources.exposed().network_received_bytes, first.network_received_bytes);
-    }
 
     #[test]
     fn the_longest_lag_of_the_last_minute_is_exposed() {
@@ -334,9 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_as_long_as_it_says_however_late_the_samples_came() {
+    fn a_span_has_its_full_length_however_late_its_samples_came() {
         let resources = Resources::default();
-        // Half of the time nobody looked.
+        // Every second sample was missed.
         (0..600).for_each(|i| resources.push(ResourcePoint { seconds: 2.0, ..sample(i) }));
         for seconds in [60, 300, 1_000] {
             let points = resources.points(Duration::from_secs(seconds));
@@ -346,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_of_samples_is_kept_and_shown_as_few_points_with_the_same_totals() {
+    fn an_hour_of_samples_is_kept_and_shown_in_few_points_with_the_same_totals() {
         let resources = Resources::default();
         let all = MAX_POINTS as u64 + 17;
         (0..all).for_each(|i| resources.push(sample(i)));
@@ -370,7 +224,7 @@ mod tests {
             assert_eq!((last.time, last.resident_bytes), (sample(all - 1).time, Some(all - 1)));
             assert_eq!(last.worker_lags[1], Duration::from_micros(2 * (all - 1)));
         }
-        // Another sample changes no other point but the last one.
+        // One more sample changes only the last point.
         let before = resources.points(Duration::MAX);
         resources.push(sample(all));
         let after = resources.points(Duration::MAX);

@@ -1,4 +1,4 @@
-//! The thread that keeps a monitor's history going.
+//! The thread that moves a monitor's history on, once a second.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -6,31 +6,31 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often it ticks.
+/// The time between two ticks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A thread that does something once a second, until this is dropped or stopped. A panic in it ends no more than its turn.
+/// A thread that does something once a second, until this is dropped or stopped. A panic ends only the turn it happens in.
 #[derive(Debug)]
 pub(crate) struct Ticker {
-    /// Nothing is ever sent; the thread ends when this is gone.
+    /// Nothing is ever sent. The thread ends when this is dropped.
     stop: Mutex<Option<Sender<()>>>,
 }
 
 impl Ticker {
-    /// Begins to tick.
+    /// Starts the thread.
     ///
     /// # Errors
     ///
-    /// When the system gives no thread.
+    /// When the system has no thread to spare.
     pub(crate) fn start(tick: impl FnMut() + Send + 'static) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
         thread::Builder::new().name("metrics-ticker".to_owned()).spawn(move || run(tick, &stopped, EVERY))?;
         Ok(Self { stop: Mutex::new(Some(stop)) })
     }
 
-    /// Lets it tick no more.
+    /// Ends the thread after its current turn.
     pub(crate) fn stop(&self) {
-        // Nothing can panic while it is locked.
+        // Nothing panics while it is locked.
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
@@ -39,11 +39,11 @@ fn run(mut tick: impl FnMut(), stopped: &Receiver<()>, every: Duration) {
     let mut next = Instant::now() + every;
     loop {
         match stopped.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            // A panic ends this turn alone: without the thread no alert would be raised any more, and nobody would be told.
+            // A panic ends this turn alone: without the thread, alerts would silently stop.
             Err(RecvTimeoutError::Timeout) => drop(catch_unwind(AssertUnwindSafe(&mut tick))),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
-        // Ticks that were missed are not made up for: the next one covers their time.
+        // Missed ticks are skipped: the next one covers their time.
         let now = Instant::now();
         while next <= now {
             next += every;
@@ -59,14 +59,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_ticks_until_it_is_stopped_and_makes_up_for_nothing() {
+    fn it_ticks_until_it_is_stopped_and_skips_missed_ticks() {
         let ticks = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = channel::<()>();
         let thread = {
             let ticks = Arc::clone(&ticks);
             let every = Duration::from_millis(10);
             let tick = move || {
-                // The first one takes as long as a hundred should.
+                // The first tick takes as long as a hundred.
                 if ticks.fetch_add(1, Ordering::Relaxed) == 0 {
                     thread::sleep(every * 100);
                 }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_no_more_than_one_turn() {
+    fn a_panic_ends_only_one_turn() {
         let (stop, stopped) = channel::<()>();
         let (done, turns) = channel();
         let thread = thread::spawn(move || {

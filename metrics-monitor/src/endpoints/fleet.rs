@@ -1,58 +1,43 @@
-//! The instances of a service as one: what a builder is told of it, and the endpoints.
+//! The figures of all instances as JSON: one function an endpoint. Each waits for the fleet's figures without a thread, and
+//! then has them written on the fleet's lane.
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Route};
-use metrics_core::{ParseWindowError, Registry, Window};
-use metrics_export::Service;
-pub use metrics_export::fleet::redis::{AddressError, Settings};
-use metrics_export::fleet::redis::{Member, Question, Stale};
+use metrics_core::{Registry, Window};
+use metrics_export::fleet::redis::{Answer as Found, Member, Question, Stale};
 use metrics_export::json::{ConsumersBody, FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody};
-use serde::Deserialize;
 
-use crate::answer;
-use crate::background::Refused;
-use crate::builder::{BuildError, Builder, Reset, Shared};
-use crate::endpoints::{DEFAULT_TOP, parse_top, resource};
+use super::answer::Answer;
+use super::query::Query;
+use super::request::Request;
+use super::work::{Answering, job};
+use crate::state::State;
 
-impl Builder {
-    /// Makes this instance one of a fleet: it writes its figures to a Redis, and `GET fleet/summary`, `fleet/routes` and
-    /// `fleet/instances` show those of all instances of the service; default: it is alone. A registry is one instance, once in a process.
-    ///
-    /// ```
-    /// use metrics_actix::fleet::Settings;
-    /// let settings = Settings::new("redis://127.0.0.1:6379/0")?.instance("orders-7");
-    /// let metrics = metrics_actix::Metrics::builder("orders").fleet(settings).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn fleet(mut self, settings: Settings) -> Self {
-        self.fleet = Some(settings);
-        self
-    }
+/// `GET fleet/summary`: the figures of all requests to all instances.
+pub(crate) fn summary(state: &Arc<State>, request: &Request<'_>) -> Answering {
+    answer(state, request, Call::Summary)
 }
 
-/// Starts the member, if there are settings for one.
-pub(crate) fn start(
-    settings: Option<Settings>,
-    service: &Service,
-    registry: &Registry,
-) -> Result<Option<Member>, BuildError> {
-    let start = |settings: Settings| {
-        let mut settings = settings.service(&service.name);
-        if let Some(instance) = &service.instance {
-            settings = settings.instance(instance);
-        }
-        if let Some(version) = &service.version {
-            settings = settings.version(version);
-        }
-        Member::start(registry.clone(), settings)
-    };
-    settings.map(start).transpose().map_err(|error| BuildError::Fleet { reason: error.to_string() })
+/// `GET fleet/routes`: the figures of each endpoint over all instances.
+pub(crate) fn routes(state: &Arc<State>, request: &Request<'_>) -> Answering {
+    answer(state, request, Call::Routes)
 }
 
-/// What is asked of the fleet.
+/// `GET fleet/consumers`: the consumers with the most calls of all instances.
+pub(crate) fn consumers(state: &Arc<State>, request: &Request<'_>) -> Answering {
+    answer(state, request, Call::Consumers)
+}
+
+/// `GET fleet/instances`: the instances, and when each reported.
+pub(crate) fn instances(state: &Arc<State>, request: &Request<'_>) -> Answering {
+    answer(state, request, Call::Instances)
+}
+
+/// `POST fleet/reset`: begins a new window for all instances.
+pub(crate) fn reset(state: &Arc<State>, request: &Request<'_>) -> Answering {
+    answer(state, request, Call::Reset)
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Call {
     Summary,
@@ -62,157 +47,106 @@ enum Call {
     Reset,
 }
 
+/// What the query says.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    window: Window,
+    /// How many consumers.
+    top: usize,
+}
+
+impl Asked {
+    fn parse(query: &str) -> Result<Self, String> {
+        let query = Query::parse(query)?;
+        Ok(Self { window: query.window_or(Window::SinceReset)?, top: query.top()? })
+    }
+}
+
+fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
+    let question = |asked: Asked| Ok((asked, call.question(asked.window)?));
+    let (asked, question) = match Asked::parse(request.query).and_then(question) {
+        Ok(asked) => asked,
+        Err(message) => return Answering::ready(Answer::bad_request(&message)),
+    };
+    let Some(member) = &state.fleet else { return Answering::ready(in_no_fleet()) };
+    let busy = "too many requests are waiting for the fleet; try again in 1 s";
+    let Ok(reply) = member.ask(question) else {
+        return Answering::ready(Answer::unavailable(busy).header("retry-after", "1"));
+    };
+    let state = Arc::clone(state);
+    Answering::waiting(async move {
+        let found = reply.await;
+        let work = job(move |state| match &state.fleet {
+            Some(member) => call.body(state, member, asked, found),
+            None => in_no_fleet(),
+        });
+        Answering::in_lane(&state, |lanes| &lanes.fleet, busy, work).await
+    })
+}
+
+fn in_no_fleet() -> Answer {
+    Answer::unavailable("this instance is in no fleet")
+}
+
 impl Call {
-    fn answer(self, shared: &Shared, member: &Member, asked: &Asked) -> Result<Vec<u8>, Failed> {
-        let &Asked { window, top } = asked;
-        // Totals of a minute are without consumers.
+    fn question(self, window: Window) -> Result<Question, String> {
+        // The totals of a minute are without consumers.
         let routes = matches!(self, Self::Routes | Self::Consumers);
-        let question = match (self, window) {
+        Ok(match (self, window) {
             (Self::Reset, _) => Question::Reset,
             (Self::Instances, _) | (_, Window::SinceReset) => Question::SinceReset,
             (_, Window::OneMinute) => Question::Minutes { minutes: 1, routes },
             (_, Window::FiveMinutes) => Question::Minutes { minutes: 5, routes },
             (_, Window::OneHour) => Question::Minutes { minutes: 60, routes },
-            (_, Window::OneDay) => {
-                return Err(Failed::Query("window is \"24h\"; allowed: 1m, 5m, 1h, reset".to_owned()));
-            }
-        };
+            (_, Window::OneDay) => return Err("window is \"24h\"; allowed: 1m, 5m, 1h, reset".to_owned()),
+        })
+    }
+
+    /// The fleet's figures as JSON, or this instance's own where the fleet's are missing.
+    fn body(
+        self,
+        state: &State,
+        member: &Member,
+        Asked { window, top }: Asked,
+        found: Result<Arc<Found>, Stale>,
+    ) -> Answer {
         let status = member.status();
-        let asked = member.ask(question).and_then(|found| match found.summary {
+        let found = found.and_then(|found| match found.summary {
             // As after Redis lost its data.
             None if !matches!(self, Self::Reset) => {
                 Err(Stale { since: found.read, reason: "no instance has written yet".to_owned() })
             }
             _ => Ok(found),
         });
-        let state = match &asked {
+        let freshness = match &found {
             Ok(found) => FleetState::found(found),
-            Err(stale) if matches!(self, Self::Reset) => {
-                return Err(Failed::Unavailable(stale.to_string()));
-            }
+            Err(stale) if matches!(self, Self::Reset) => return Answer::unavailable(&stale.to_string()),
             Err(stale) => FleetState::stale(stale, &status),
         };
-        let summary = asked.as_ref().ok().and_then(|found| found.summary.as_ref());
-        Ok(match self {
+        let summary = found.as_ref().ok().and_then(|found| found.summary.as_ref());
+        match self {
             Self::Instances => {
-                let body = InstancesBody::new(asked.as_deref().ok(), &status);
-                answer::success(FleetBody::new(body, state))
+                let body = InstancesBody::new(found.as_deref().ok(), &status);
+                Answer::success(FleetBody::new(body, freshness))
             }
             Self::Routes => {
-                let own = || RoutesBody::from(&shared.history.endpoints(window));
-                answer::success(FleetBody::new(summary.map_or_else(own, RoutesBody::from), state))
+                let own = || RoutesBody::from(&state.history.endpoints(window));
+                Answer::success(FleetBody::new(summary.map_or_else(own, RoutesBody::from), freshness))
             }
             Self::Consumers => {
-                let own = || ConsumersBody::new(&shared.registry.window(), top);
-                let found = asked.as_ref().ok().and_then(|found| ConsumersBody::of_fleet(found, top));
-                answer::success(FleetBody::new(found.unwrap_or_else(own), state))
+                let own = || ConsumersBody::new(&state.registry.window(), top);
+                let body = found.as_ref().ok().and_then(|found| ConsumersBody::of_fleet(found, top));
+                Answer::success(FleetBody::new(body.unwrap_or_else(own), freshness))
             }
             Self::Reset => {
                 // Without reports nothing was counted.
                 let nothing = || SummaryBody::from(&Registry::new().summary());
-                answer::success(FleetBody::new(summary.map_or_else(nothing, SummaryBody::from), state))
+                Answer::success(FleetBody::new(summary.map_or_else(nothing, SummaryBody::from), freshness))
             }
             Self::Summary => {
-                let own = || SummaryBody::from(&shared.history.summary(window));
-                answer::success(FleetBody::new(summary.map_or_else(own, SummaryBody::from), state))
-            }
-        })
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-enum Failed {
-    /// The request's query is wrong.
-    Query(String),
-    /// It may work later.
-    Unavailable(String),
-}
-
-impl Failed {
-    fn respond(&self) -> HttpResponse {
-        match self {
-            Self::Query(why) => answer::failure(StatusCode::BAD_REQUEST, "bad_request", why),
-            Self::Unavailable(why) => answer::failure(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why),
-        }
-    }
-}
-
-/// What the queries of all calls can hold.
-#[derive(Debug, Default, Deserialize)]
-struct Query {
-    window: Option<String>,
-    top: Option<String>,
-}
-
-/// What a request asks for.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    /// By default since the last reset.
-    window: Window,
-    /// How many consumers.
-    top: usize,
-}
-
-fn asked(request: &HttpRequest) -> Result<Asked, Failed> {
-    let query = web::Query::<Query>::from_query(request.query_string());
-    let query = query.map_err(|error| Failed::Query(format!("{error}; allowed: each parameter once")))?;
-    let window = query.window.as_deref().map_or(Ok(Window::SinceReset), str::parse);
-    let window = window.map_err(|error: ParseWindowError| Failed::Query(error.to_string()))?;
-    let top = query.top.as_deref().map_or(Ok(DEFAULT_TOP), parse_top).map_err(Failed::Query)?;
-    Ok(Asked { window, top })
-}
-
-/// Mounts the endpoints under `prefix`, if there is a fleet.
-pub(crate) fn configure(config: &mut ServiceConfig, shared: &Arc<Shared>, prefix: &str) {
-    if shared.fleet.is_none() {
-        return;
-    }
-    for (name, call) in [
-        ("fleet/summary", Call::Summary),
-        ("fleet/routes", Call::Routes),
-        ("fleet/consumers", Call::Consumers),
-        ("fleet/instances", Call::Instances),
-    ] {
-        let routes = [web::get(), web::head()].map(|route| answering(route, shared, call));
-        config.service(resource(prefix, name, "GET, HEAD", routes, &shared.read_tokens));
-    }
-    let tokens = match &shared.reset {
-        Reset::Absent => return,
-        // It shows figures, too.
-        Reset::Open => &shared.read_tokens,
-        Reset::WithToken(tokens) => tokens,
-    };
-    let post = answering(web::post(), shared, Call::Reset);
-    config.service(resource(prefix, "fleet/reset", "POST", [post], tokens));
-}
-
-/// A route that answers a call on a thread of the blocking pool, which waits for Redis no longer than a few seconds.
-fn answering(route: Route, shared: &Arc<Shared>, call: Call) -> Route {
-    let shared = Arc::clone(shared);
-    route.to(move |request: HttpRequest| {
-        let shared = Arc::clone(&shared);
-        async move {
-            let unavailable = |why: &str| Failed::Unavailable(why.to_owned()).respond();
-            let asked = match asked(&request) {
-                Ok(asked) => asked,
-                Err(failed) => return failed.respond(),
-            };
-            let running = match shared.background.begin() {
-                Ok(running) => running,
-                Err(Refused::Busy) => return unavailable("too many are asking; try again"),
-                Err(Refused::Closed) => return unavailable("the server is shutting down"),
-            };
-            let answered = web::block(move || {
-                let answer = shared.fleet.as_ref().map(|member| call.answer(&shared, member, &asked));
-                drop(running);
-                answer
-            });
-            match answered.await {
-                Ok(Some(Ok(json))) => answer::respond(StatusCode::OK, json),
-                Ok(Some(Err(failed))) => failed.respond(),
-                _ => unavailable("the server is shutting down"),
+                let own = || SummaryBody::from(&state.history.summary(window));
+                Answer::success(FleetBody::new(summary.map_or_else(own, SummaryBody::from), freshness))
             }
         }
-    })
+    }
 }

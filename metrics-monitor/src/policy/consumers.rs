@@ -1,20 +1,17 @@
-//! On whose behalf a request is made, without ever keeping a key.
+//! Consumers: the callers behind requests, told apart without ever keeping a key.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::hash::{BuildHasher, RandomState};
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderName;
 use hmac_sha256::HMAC;
 use metrics_core::{Consumer, Registry};
 
-/// How a request says on whose behalf it is made: see [`Builder::consumer`](crate::Builder::consumer).
+/// The caller of a request, as the application's hook identifies it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// A key that nobody may see, such as an API key: it is shown as a keyed hash, or by its alias.
+    /// A key that nobody may see, such as an API key. It is shown as a keyed hash, or by its alias.
     Secret(String),
     /// A name that may be shown, such as a tenant's.
     Name(String),
@@ -30,43 +27,37 @@ impl fmt::Debug for Identity {
     }
 }
 
-pub(crate) type Identify = dyn Fn(&HttpRequest) -> Option<Identity> + Send + Sync;
 pub(crate) type Alias = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// Where consumers come from, and what they are called.
-pub(crate) struct Consumers {
-    pub(crate) source: Source,
-    pub(crate) alias: Option<Box<Alias>>,
-    /// What keys are hashed with, so that a hash tells nothing to those who do not know it.
-    pub(crate) hash_key: Vec<u8>,
-    /// Hashes keys for the tables of the workers: two 64-bit SipHashes under random keys.
-    pub(crate) fingerprints: [RandomState; 2],
-}
-
-pub(crate) enum Source {
-    Header(HeaderName),
-    Hook(Box<Identify>),
+/// How keys become consumers.
+pub struct Consumers {
+    header: Option<String>,
+    alias: Option<Box<Alias>>,
+    /// The key of the keyed hash, without which a hash reveals nothing.
+    hash_key: Vec<u8>,
+    /// Hash keys for the tables of the workers: two 64-bit SipHashes under random keys.
+    fingerprints: [RandomState; 2],
 }
 
 impl fmt::Debug for Consumers {
-    /// Without the key, and without what cannot be shown.
+    /// Without the hash key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumers").finish_non_exhaustive()
     }
 }
 
-/// A worker's table of consumers that it saw. Holds those only that the registry has a row for, so it is as bounded as
+/// The consumers that one worker knows by their keys. It holds only those with a row in the registry, so it is as bounded as
 /// the registry.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(RefCell<HashMap<u128, Consumer, foldhash::fast::RandomState>>);
+pub struct KnownConsumers(RefCell<HashMap<u128, Consumer, foldhash::fast::RandomState>>);
 
-impl Seen {
-    /// The consumer that a worker remembers, or else what `look_up` finds.
+impl KnownConsumers {
+    /// The consumer that the worker remembers, or else the one that `look_up` finds.
     fn or(&self, fingerprint: u128, look_up: impl FnOnce() -> Consumer) -> Consumer {
         if let Some(&consumer) = self.0.borrow().get(&fingerprint) {
             return consumer;
         }
-        // May be the application's own code, so nothing is borrowed while it runs.
+        // This may run the application's own code, so nothing is borrowed meanwhile.
         let consumer = look_up();
         if let Consumer::Known(_) = consumer {
             self.0.borrow_mut().insert(fingerprint, consumer);
@@ -76,40 +67,33 @@ impl Seen {
 }
 
 impl Consumers {
-    /// Whom a request that was answered is counted for.
-    pub(crate) fn of(
-        &self,
-        request: &HttpRequest,
-        status: StatusCode,
-        registry: &Registry,
-        seen: &Seen,
-    ) -> Consumer {
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Consumer::Rejected;
+    pub(crate) fn new(header: Option<String>, alias: Option<Box<Alias>>, hash_key: Option<Vec<u8>>) -> Self {
+        Self {
+            header,
+            alias,
+            hash_key: hash_key.unwrap_or_else(random_key),
+            fingerprints: [RandomState::new(), RandomState::new()],
         }
-        // Strangers can send any number of keys to where nobody looks at them. So a new one needs a success to vouch for it.
-        let vouched = status.is_success() || status.is_redirection();
-        let look_up = |name: &str| {
-            if vouched {
-                registry.consumer(name)
-            } else {
-                registry.known_consumer(name).unwrap_or(Consumer::Other)
-            }
-        };
-        let by_key = |key: &[u8]| seen.or(self.fingerprint("key", key), || look_up(&self.name(key)));
-        match &self.source {
-            Source::Header(name) => match request.headers().get(name) {
-                Some(key) if !key.is_empty() => by_key(key.as_bytes()),
-                _ => Consumer::Anonymous,
-            },
-            Source::Hook(identify) => match identify(request) {
-                Some(Identity::Secret(key)) => by_key(key.as_bytes()),
-                Some(Identity::Name(name)) => {
-                    seen.or(self.fingerprint("name", name.as_bytes()), || look_up(&name))
-                }
-                None => Consumer::Anonymous,
-            },
-        }
+    }
+
+    /// The header with the API key; `None` if a hook of the framework identifies consumers instead.
+    pub fn header(&self) -> Option<&str> {
+        self.header.as_deref()
+    }
+
+    /// The consumer of a request that the service refused with this status, whatever key it has; `None` for other statuses.
+    pub fn of_status(status: u16) -> Option<Consumer> {
+        matches!(status, 401 | 403).then_some(Consumer::Rejected)
+    }
+
+    /// The consumer of a request with this key that was answered with this status.
+    pub fn by_key(&self, key: &[u8], status: u16, registry: &Registry, known: &KnownConsumers) -> Consumer {
+        known.or(self.fingerprint("key", key), || look_up(&self.name(key), status, registry))
+    }
+
+    /// The consumer of a request in this name that was answered with this status.
+    pub fn by_name(&self, name: &str, status: u16, registry: &Registry, known: &KnownConsumers) -> Consumer {
+        known.or(self.fingerprint("name", name.as_bytes()), || look_up(name, status, registry))
     }
 
     fn fingerprint(&self, kind: &str, text: &[u8]) -> u128 {
@@ -130,24 +114,28 @@ impl Consumers {
     }
 }
 
-/// A random key of 32 bytes, as hard to guess as 128 bits: what the standard library's hash keys hold of the operating
+/// Clients can send any number of keys to routes that check none. So only a success (2xx, 3xx) registers a new one.
+fn look_up(name: &str, status: u16, registry: &Registry) -> Consumer {
+    if (200..400).contains(&status) {
+        registry.consumer(name)
+    } else {
+        registry.known_consumer(name).unwrap_or(Consumer::Other)
+    }
+}
+
+/// A random key of 32 bytes, as hard to guess as 128 bits: the standard library's hash keys hold that much of the operating
 /// system's randomness.
-pub(crate) fn random_key() -> Vec<u8> {
+fn random_key() -> Vec<u8> {
     (0..4_u64).flat_map(|i| RandomState::new().hash_one(i).to_be_bytes()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::test::TestRequest;
 
     fn consumers(hash_key: &[u8]) -> Consumers {
-        Consumers {
-            source: Source::Header(HeaderName::from_static("x-api-key")),
-            alias: Some(Box::new(|key| (key == "known").then(|| "Ann".to_owned()))),
-            hash_key: hash_key.to_vec(),
-            fingerprints: [RandomState::new(), RandomState::new()],
-        }
+        let alias = |key: &str| (key == "known").then(|| "Ann".to_owned());
+        Consumers::new(Some("x-api-key".to_owned()), Some(Box::new(alias)), Some(hash_key.to_vec()))
     }
 
     #[test]
@@ -157,27 +145,27 @@ mod tests {
         assert_eq!(one.name(b"secret").len(), 16);
         assert_ne!(one.name(b"secret"), two.name(b"secret"));
         assert_eq!(one.name(b"secret"), consumers(b"one").name(b"secret"));
-        // What another implementation of HMAC-SHA256 says.
+        // Computed by another implementation of HMAC-SHA256.
         assert_eq!(one.name(b"secret"), "cc0e6f7f16fe1f72");
     }
 
     #[test]
-    fn a_worker_remembers_only_consumers_that_have_a_row_and_only_a_success_makes_one() {
+    fn a_worker_remembers_only_consumers_with_a_row_and_only_a_success_makes_one() {
         let registry = Registry::builder().max_consumers(1).build().unwrap();
-        let (consumers, seen) = (consumers(b"one"), Seen::default());
+        let (consumers, known) = (consumers(b"one"), KnownConsumers::default());
         let of = |key: &str, status| {
-            let request = TestRequest::get().insert_header(("x-api-key", key)).to_http_request();
-            consumers.of(&request, status, &registry, &seen)
+            let refused = Consumers::of_status(status);
+            refused.unwrap_or_else(|| consumers.by_key(key.as_bytes(), status, &registry, &known))
         };
-        assert_eq!(of("first", StatusCode::NOT_FOUND), Consumer::Other);
-        let first = of("first", StatusCode::OK);
+        assert_eq!(of("first", 404), Consumer::Other);
+        let first = of("first", 200);
         assert!(matches!(first, Consumer::Known(_)));
         for i in 0..100 {
-            assert_eq!(of(&i.to_string(), StatusCode::OK), Consumer::Other);
+            assert_eq!(of(&i.to_string(), 200), Consumer::Other);
         }
-        assert_eq!(of("first", StatusCode::NOT_FOUND), first);
-        assert_eq!(of("first", StatusCode::FORBIDDEN), Consumer::Rejected);
-        assert_eq!(seen.0.borrow().len(), 1);
+        assert_eq!(of("first", 404), first);
+        assert_eq!(of("first", 403), Consumer::Rejected);
+        assert_eq!(known.0.borrow().len(), 1);
     }
 
     #[test]

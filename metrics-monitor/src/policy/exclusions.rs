@@ -1,11 +1,11 @@
 //! Requests that are not counted.
 
-use actix_web::http::StatusCode;
 use regex_lite::Regex;
 
-/// What is left out. Routes are templates, such as `/items/{id}`; `_unmatched` stands for what matched nothing.
+/// Routes and statuses that are not counted. Routes are templates, such as `/items/{id}`; `_unmatched` stands for requests
+/// that matched no route.
 #[derive(Debug, Default)]
-pub(crate) struct Exclusions {
+pub struct Exclusions {
     pub(crate) routes: Vec<String>,
     pub(crate) prefixes: Vec<String>,
     pub(crate) patterns: Vec<Regex>,
@@ -13,17 +13,17 @@ pub(crate) struct Exclusions {
 }
 
 impl Exclusions {
-    /// Asked once for each route and thread.
-    pub(crate) fn has_route(&self, template: &str) -> bool {
+    /// Whether a route is excluded. Called once per route and thread.
+    pub fn has_route(&self, template: &str) -> bool {
         self.routes.iter().any(|route| route == template)
             || self.prefixes.iter().any(|prefix| template.starts_with(prefix))
             || self.patterns.iter().any(|pattern| pattern.is_match(template))
     }
 
-    /// Asked for each request.
+    /// Whether responses with a status are excluded. Called for each request.
     #[inline]
-    pub(crate) fn has_status(&self, status: StatusCode) -> bool {
-        !self.statuses.is_empty() && self.statuses.contains(&status.as_u16())
+    pub fn has_status(&self, status: u16) -> bool {
+        !self.statuses.is_empty() && self.statuses.contains(&status)
     }
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_route_is_excluded_by_itself_by_its_beginning_or_by_a_pattern() {
+    fn a_route_is_excluded_by_its_template_by_a_prefix_or_by_a_pattern() {
         let exclusions = Exclusions {
             routes: vec!["/health".into()],
             prefixes: vec!["/static/".into()],
@@ -49,7 +49,7 @@ mod tests {
         ] {
             assert_eq!(exclusions.has_route(route), excluded, "{route}");
         }
-        assert!(exclusions.has_status(StatusCode::NOT_FOUND) && !exclusions.has_status(StatusCode::OK));
-        assert!(!Exclusions::default().has_status(StatusCode::NOT_FOUND));
+        assert!(exclusions.has_status(404) && !exclusions.has_status(200));
+        assert!(!Exclusions::default().has_status(404));
     }
 }

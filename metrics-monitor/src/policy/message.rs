@@ -1,15 +1,15 @@
-//! What is kept of an error's text: a line of bounded length, without control characters.
+//! The text that is kept of an error: one line of bounded length, without control characters.
 
 use std::fmt::{self, Display, Write};
 
 use metrics_core::MAX_MESSAGE_BYTES;
 
-/// The beginning of what `error` says of itself, with control characters escaped.
+/// The beginning of an error's text, with control characters escaped.
 ///
-/// At most [`MAX_MESSAGE_BYTES`] bytes; a text that is longer is not even written to its end.
-pub(crate) fn line(error: &dyn Display) -> String {
+/// At most [`MAX_MESSAGE_BYTES`] bytes. A longer text is not even written to its end.
+pub fn line(error: &dyn Display) -> String {
     let mut line = Line(String::new());
-    // It fails when the line is full, or when the error cannot be shown; what is there by then is what there is to keep.
+    // This fails when the line is full, or when the error cannot be written. What was written until then is kept.
     let _ = write!(line, "{error}");
     line.0
 }
@@ -42,14 +42,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_before_what_does_not_fit_whole() {
+    fn a_long_text_is_cut_before_the_first_character_that_does_not_fit() {
         let kept = line(&format!("{}\nb", "x".repeat(MAX_MESSAGE_BYTES - 1)));
         assert_eq!(kept, "x".repeat(MAX_MESSAGE_BYTES - 1));
         assert_eq!(line(&"é".repeat(200)).len(), MAX_MESSAGE_BYTES);
     }
 
     #[test]
-    fn an_error_without_end_ends() {
+    fn an_endless_error_text_is_cut() {
         struct Endless;
         impl Display for Endless {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

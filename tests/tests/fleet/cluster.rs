@@ -9,7 +9,7 @@ use crate::redis::Redis;
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_cluster_whose_master_is_killed_and_comes_back() {
+fn totals_are_exact_after_a_master_of_a_cluster_was_killed() {
     let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--appendonly", "yes"];
     let mut nodes = [(); 3].map(|()| Redis::start_with(&arguments));
     let addresses: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();

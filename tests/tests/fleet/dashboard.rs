@@ -17,7 +17,7 @@ const RIGHT: char = '\u{e014}';
 
 const HOSTILE: &str = "<img src=x onerror=window.pwned=1>";
 
-/// Where people find the pictures.
+/// The folder of the screenshots.
 fn pictures() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/screenshots"))
 }
@@ -31,14 +31,14 @@ fn tile(browser: &Browser, name: &str) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{name} shows {value}"))
 }
 
-/// The texts of all elements that are found.
+/// The texts of all elements that match.
 fn texts(browser: &Browser, selector: &str) -> Vec<String> {
     let found =
         format!("[...document.querySelectorAll({})].map(found => found.textContent)", json!(selector));
     serde_json::from_value(browser.get(&found)).unwrap()
 }
 
-/// Puts an instance with a name and a version of a stranger's making into the index.
+/// Adds an instance whose name and version hold HTML.
 fn add_hostile(redis: &Redis) {
     let written = SystemTime::now();
     let nanos = written.duration_since(UNIX_EPOCH).unwrap().as_nanos();
@@ -60,7 +60,7 @@ fn add_hostile(redis: &Redis) {
 
 #[test]
 #[ignore = "needs redis-server, chromium and chromedriver"]
-fn the_page_switches_to_the_fleet_and_says_what_its_endpoints_say() {
+fn the_page_switches_to_the_fleet_and_shows_what_its_endpoints_return() {
     let mut redis = Redis::start();
     let instances = ["a", "b"].map(|name| instance(&redis.url(), name));
     let (calls, ()) = under_load(&instances, || sleep(Duration::from_secs(2)));
@@ -79,7 +79,7 @@ fn the_page_switches_to_the_fleet_and_says_what_its_endpoints_say() {
     assert!(tile(&browser, "total_calls") < calls as f64);
     assert_eq!(browser.get("document.querySelector('#fleet').hidden"), true);
 
-    // With the keyboard alone. The fleet has no window of a day.
+    // By keyboard alone. The fleet has no window of a day.
     browser.get("document.querySelector('#scopes input').focus()");
     browser.press(RIGHT);
     browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value == {calls}"));
@@ -124,7 +124,7 @@ fn the_page_switches_to_the_fleet_and_says_what_its_endpoints_say() {
         consumers["consumers"].as_array().unwrap().iter().map(|each| &each["consumer"]).collect();
     assert_eq!(serde_json::to_value(&shown).unwrap(), serde_json::to_value(&expected).unwrap());
     assert!(shown.contains(&"Ann".to_owned()) && shown.contains(&"Bob".to_owned()), "{shown:?}");
-    // What there is of one instance only is not shown.
+    // Panels of a single instance are hidden.
     for selector in ["#latency", "#resources", ".spark"] {
         let height =
             browser.get(&format!("document.querySelector('{selector}').getBoundingClientRect().height"));
@@ -149,7 +149,7 @@ fn the_page_switches_to_the_fleet_and_says_what_its_endpoints_say() {
         ("fleet-phone-dark-korean", Look { phone: true, dark: true, language: Some("ko-KR") }),
     ] {
         let phone = Browser::start(look);
-        // The scope is in the address.
+        // The address sets the scope.
         phone.open(&page(&instances[1], "window=5m&scope=fleet"));
         phone.wait("document.querySelectorAll('#instances tbody tr').length == 3");
         phone.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value == {calls}"));
@@ -163,13 +163,13 @@ fn the_page_switches_to_the_fleet_and_says_what_its_endpoints_say() {
     browser.wait("document.querySelector('#fleet').dataset.stale === 'true'");
     let note = browser.text("#fleet-note");
     assert!(note.starts_with("Stale since ") && note.ends_with("; showing this instance only"), "{note}");
-    // Those that were known are still there; the figures are the instance's own.
+    // The instances known before are still listed; the figures are this instance's own.
     assert_eq!(texts(&browser, "#instances tbody tr").len(), 3);
     browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value < {calls}"));
     browser.screenshot(&pictures().join("fleet-stale.png"));
     redis.restart();
     browser.wait("document.querySelector('#fleet').dataset.stale === 'false'");
-    // Nothing was on the disk: minutes that were closed are lost, and what was counted since the start is not.
+    // Redis had nothing on disk: closed minutes are lost, but counts since the start are not.
     browser.click("#windows label[data-window=reset]");
     browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value == {calls}"));
     browser.click("#scopes label[data-scope=instance]");

@@ -1,4 +1,4 @@
-//! A reset of the fleet: each request is in one epoch, and the last write of an instance that stops is there.
+//! Resets of the fleet: each request is in one epoch, and an instance that shuts down writes one last time.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::fixture::{instance, reset, settled, three, under_load, until};
 use crate::redis::Redis;
 
-/// The calls in all reports of an epoch, as whoever reads Redis finds them.
+/// The calls in all reports of an epoch, read directly from Redis.
 fn calls_of(redis: &Redis, epoch: u64) -> u64 {
     let keys = redis.cli(&["keys", &format!("metrics:shop:{epoch}:*")]);
     let calls = keys.lines().map(|key| {
         let mut raw = std::process::Command::new("redis-cli");
         let raw = raw.args(["-p", &redis.port().to_string(), "get", key]).output().unwrap().stdout;
-        // It ends with a line's end of `redis-cli`.
+        // `redis-cli` appends a line feed.
         let report = metrics_export::fleet::Report::decode(&raw[..raw.len() - 1]).unwrap();
         report.snapshot.summary().total.calls
     });
@@ -21,7 +21,7 @@ fn calls_of(redis: &Redis, epoch: u64) -> u64 {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn each_request_is_in_one_epoch_however_often_the_fleet_is_reset_under_load() {
+fn each_request_is_in_one_epoch_when_the_fleet_is_reset_under_load() {
     let redis = Redis::start();
     let instances = three(&redis.url());
     let (calls, epochs) = under_load(&instances, || {
@@ -35,7 +35,7 @@ fn each_request_is_in_one_epoch_however_often_the_fleet_is_reset_under_load() {
     });
     assert_eq!(epochs[0], 0);
     assert!(epochs.is_sorted());
-    // Until all have taken up the last one, and written what came in meanwhile.
+    // Until all instances have begun the last epoch and written to it.
     until(&instances[0], "fleet/instances", |body| {
         body["epoch"].as_u64() > Some(epochs[3]) && body["instances"].as_array().unwrap().len() == 3
     });
@@ -48,7 +48,7 @@ fn each_request_is_in_one_epoch_however_often_the_fleet_is_reset_under_load() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn an_epoch_is_kept_by_the_instances_when_redis_loses_it() {
+fn instances_keep_the_epoch_when_redis_loses_it() {
     let redis = Redis::start();
     let instances = three(&redis.url());
     under_load(&instances, || sleep(Duration::from_secs(1)));
@@ -59,7 +59,7 @@ fn an_epoch_is_kept_by_the_instances_when_redis_loses_it() {
         sleep(Duration::from_millis(500));
     });
     settled(&instances[1], calls);
-    // One that comes later belongs to the epoch from its start.
+    // A later instance belongs to the epoch from its start.
     let late = [instance(&redis.url(), "late")];
     let (more, ()) = under_load(&late, || sleep(Duration::from_millis(500)));
     settled(&instances[2], calls + more);
@@ -67,13 +67,13 @@ fn an_epoch_is_kept_by_the_instances_when_redis_loses_it() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn an_instance_that_stops_in_order_writes_once_more_and_says_so() {
+fn an_instance_that_shuts_down_writes_once_more_and_counts_as_gone() {
     writes_once_more(|_| {});
 }
 
 #[test]
 #[ignore = "needs redis-server"]
-fn an_instance_that_stops_in_order_writes_once_more_even_if_its_connection_was_closed_meanwhile() {
+fn an_instance_that_shuts_down_writes_once_more_even_if_its_connection_was_closed() {
     writes_once_more(|redis| drop(redis.cli(&["client", "kill", "type", "normal"])));
 }
 
@@ -86,7 +86,7 @@ fn slow(redis: &Redis) -> [tests::Example; 1] {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_reset_where_there_are_no_reports_has_nothing_to_show() {
+fn a_reset_without_reports_returns_zeros() {
     let redis = Redis::start();
     let instances = slow(&redis);
     let (calls, ()) = under_load(&instances, || sleep(Duration::from_millis(200)));

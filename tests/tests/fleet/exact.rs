@@ -1,18 +1,19 @@
-//! Totals and quantiles of a fleet are those of all values together.
+//! Totals and quantiles of a fleet equal those of all values together.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use metrics_core::{MAX_NANOS, Registry};
-use metrics_export::fleet::redis::{Member, Question, Settings};
+use metrics_export::Service;
+use metrics_export::fleet::redis::{FleetSettings, Member, Question};
 
 use crate::fixture::{settled, three, under_load, until};
 use crate::redis::Redis;
 
 #[test]
 #[ignore = "needs redis-server"]
-fn three_instances_under_load_have_the_calls_that_were_sent_in_every_window() {
+fn each_window_of_three_instances_has_all_calls_sent() {
     let redis = Redis::start();
     let instances = three(&redis.url());
     let (calls, ()) = under_load(&instances, || std::thread::sleep(Duration::from_secs(3)));
@@ -38,10 +39,10 @@ fn three_instances_under_load_have_the_calls_that_were_sent_in_every_window() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn consumers_are_those_of_all_instances_in_every_window() {
+fn each_window_has_the_consumers_of_all_instances() {
     let redis = Redis::start();
     let instances = three(&redis.url());
-    // Those that the demo has names for; the third one is known by a hash.
+    // The demo has aliases for these two; the third is shown as a hash.
     let (ann, bob) = ("demo-key-of-ann", "demo-key-of-bob");
     let mut sent = BTreeMap::new();
     for (instance, keys) in instances.iter().zip([&[ann, bob][..], &[bob], &[bob, "another"]]) {
@@ -87,17 +88,18 @@ fn consumers_are_those_of_all_instances_in_every_window() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn quantiles_are_those_of_one_histogram_with_all_values() {
+fn quantiles_equal_those_of_one_histogram_with_all_values() {
     have_quantiles_of_one_histogram([3, 3, 3], 2);
 }
 
 #[test]
 #[ignore = "needs redis-server"]
-fn quantiles_are_as_precise_as_what_the_least_precise_instance_writes() {
+fn quantiles_are_as_precise_as_the_least_precise_report() {
     have_quantiles_of_one_histogram([2, 1, 3], 1);
 }
 
-/// Three members that write so many digits at most, of the two with which they count, are as one histogram with `digits`.
+/// Three members that record with two digits, and write at most these, have the quantiles of one histogram with
+/// `digits`.
 fn have_quantiles_of_one_histogram(written: [u8; 3], digits: u8) {
     let redis = Redis::start();
     let mut all = Histogram::<u64>::new_with_bounds(1, MAX_NANOS, digits).unwrap();
@@ -113,13 +115,13 @@ fn have_quantiles_of_one_histogram(written: [u8; 3], digits: u8) {
             sum += nanos;
             longest = longest.max(nanos);
         }
-        let settings = Settings::new(&redis.url()).unwrap().service("exact").instance(name);
+        let settings = FleetSettings::new(&redis.url()).unwrap();
         let settings = settings.max_significant_digits(written);
-        Member::start(registry, settings).unwrap()
+        Member::start(registry, &Service::new("exact").instance(name), settings).unwrap()
     });
     let deadline = Instant::now() + Duration::from_secs(30);
     let answer = loop {
-        let answer = members[0].ask(Question::SinceReset).unwrap();
+        let answer = members[0].ask(Question::SinceReset).unwrap().wait().unwrap();
         if answer.fleet.instances().len() == 3 {
             break answer;
         }

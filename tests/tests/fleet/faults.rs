@@ -1,4 +1,4 @@
-//! Faults under load: requests are answered as ever, the fleet's endpoints answer, and the totals are exact afterwards.
+//! Faults under load: requests and the fleet's endpoints are answered all the time, and totals are exact afterwards.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -9,18 +9,20 @@ use crate::fixture::{instance, reset, settled, three, under_load, under_watched_
 use crate::proxy::Proxy;
 use crate::redis::Redis;
 
-/// How long one service is asked before the other one is.
+/// How long one set of instances gets load before the other.
 const TURN: Duration = Duration::from_secs(1);
 
-/// How many times each service is asked in a fault: for four seconds by default, long enough for timeouts, and for pauses that grow.
+/// How many turns each set gets during a fault; by default four seconds in all, long enough for timeouts and for pauses
+/// to grow.
 fn turns() -> u32 {
     let seconds = std::env::var("METRICS_TEST_FAULT_SECONDS").map_or(4.0, |text| text.parse().unwrap());
     ((Duration::from_secs_f64(seconds).as_secs_f64() / TURN.as_secs_f64() / 2.0) as u32).max(1)
 }
 
-/// Runs a fault under load, waits until the instances see it, ends it, and waits for exact totals.
+/// Begins a fault under load, waits until the instances see it, ends it, and waits for exact totals.
 ///
-/// The instances are asked by turns with as many that write to no Redis. `METRICS_TEST_FAULT_SECONDS` says how long, in all.
+/// The load takes turns with as many instances without a Redis, for comparison. `METRICS_TEST_FAULT_SECONDS` sets how
+/// long all turns take.
 fn survived(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOnce()) {
     let alone = [(); 3].map(|()| Example::start_with("redis-cluster", &["--workers", "1"]));
     let ask = |instances: &[Example]| {
@@ -57,7 +59,7 @@ fn survived(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOnce()) 
     assert_eq!(recovered["instances"].as_array().unwrap().len(), 3);
 }
 
-/// As [`survived`], and while it lasts the answer holds the instance's own figures.
+/// Like [`survived`], and during the fault the answer holds the instance's own figures.
 fn survived_alone(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOnce()) {
     let begin = || {
         begin();
@@ -72,7 +74,7 @@ fn survived_alone(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOn
 
 #[test]
 #[ignore = "needs redis-server"]
-fn an_instance_that_is_killed_stays_in_the_totals_and_a_restarted_one_is_another() {
+fn a_killed_instance_stays_in_the_totals_and_a_restarted_one_is_another() {
     let redis = Redis::start();
     let [a, b, c] = three(&redis.url());
     let instances = [a, b, c];
@@ -97,7 +99,7 @@ fn an_instance_that_is_killed_stays_in_the_totals_and_a_restarted_one_is_another
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_redis_that_is_killed_and_comes_back_without_its_data() {
+fn totals_are_exact_after_redis_was_killed_and_lost_its_data() {
     let mut redis = Redis::start();
     let instances = three(&redis.url());
     let redis = std::cell::RefCell::new(&mut redis);
@@ -106,7 +108,7 @@ fn a_redis_that_is_killed_and_comes_back_without_its_data() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_redis_that_is_killed_and_comes_back_with_its_data() {
+fn totals_are_exact_after_redis_was_killed_and_kept_its_data() {
     let mut redis = Redis::start_with(&["--appendonly", "yes"]);
     let instances = three(&redis.url());
     let redis = std::cell::RefCell::new(&mut redis);
@@ -115,7 +117,7 @@ fn a_redis_that_is_killed_and_comes_back_with_its_data() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_redis_that_is_stopped_for_a_while() {
+fn totals_are_exact_after_redis_was_frozen_for_a_while() {
     let redis = Redis::start();
     let instances = three(&redis.url());
     survived_alone(&instances, || redis.signal("STOP"), || redis.signal("CONT"));
@@ -123,11 +125,11 @@ fn a_redis_that_is_stopped_for_a_while() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn connections_that_are_cut_in_the_middle_of_a_write() {
+fn totals_are_exact_after_connections_were_cut_in_a_write() {
     let redis = Redis::start();
     let proxy = Proxy::start(redis.port());
     let instances = three(&proxy.url());
-    // In its first commands, in the report, and behind it.
+    // In the first commands, in the report, and after it.
     for bytes in [100, 350, 600, 1_500] {
         let (calls, ()) = under_load(&instances, || {
             proxy.cut_after(bytes);
@@ -141,7 +143,7 @@ fn connections_that_are_cut_in_the_middle_of_a_write() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_password_that_is_wrong_for_a_while_and_never_shown() {
+fn totals_are_exact_after_the_password_was_wrong_and_it_is_never_shown() {
     let redis = Redis::start_with(&["--requirepass", "hunter2"]);
     let url = redis.url().replace("redis://", "redis://:hunter2@");
     let instances = three(&url);
@@ -150,7 +152,7 @@ fn a_password_that_is_wrong_for_a_while_and_never_shown() {
     };
     let begin = || {
         auth("hunter2", &["config", "set", "requirepass", "other"]);
-        // Who is in stays in.
+        // Open connections would stay logged in.
         redis.cli(&["-a", "other", "--no-auth-warning", "client", "kill", "type", "normal"]);
         let own = until(&instances[0], "fleet/summary", |body| body["stale"] == true);
         assert!(!own.to_string().contains("hunter2"), "{own}");
@@ -160,7 +162,7 @@ fn a_password_that_is_wrong_for_a_while_and_never_shown() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_redis_that_becomes_a_read_only_replica() {
+fn totals_are_exact_after_redis_was_a_read_only_replica() {
     let redis = Redis::start();
     let instances = three(&redis.url());
     let begin = || assert_eq!(redis.cli(&["replicaof", "127.0.0.1", "1"]), "OK");
@@ -169,7 +171,7 @@ fn a_redis_that_becomes_a_read_only_replica() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_redis_that_is_out_of_memory() {
+fn totals_are_exact_after_redis_was_out_of_memory() {
     let redis = Redis::start_with(&["--maxmemory-policy", "noeviction"]);
     let instances = three(&redis.url());
     let begin = || assert_eq!(redis.cli(&["config", "set", "maxmemory", "1"]), "OK");

@@ -1,4 +1,4 @@
-//! Three instances of the demo under load, and what the fleet says of them.
+//! Three instances of the demo under load, and the figures of their fleet.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +21,7 @@ pub(crate) fn three(url: &str) -> [Example; 3] {
     ["a", "b", "c"].map(|name| instance(url, name))
 }
 
-/// Sends requests to all instances until `during` is over. Gives how many were answered, and what `during` gave.
+/// Sends requests to all instances until `during` returns. Returns how many were answered, and the result of `during`.
 pub(crate) fn under_load<T>(instances: &[Example], during: impl FnOnce() -> T) -> (u64, T) {
     under_watched_load(instances, |_| during())
 }
@@ -31,7 +31,7 @@ pub(crate) fn under_load<T>(instances: &[Example], during: impl FnOnce() -> T) -
 pub(crate) struct Load(Mutex<Vec<Duration>>);
 
 impl Load {
-    /// The 99th percentile since it was last asked for. To be printed: the machine decides it, so nothing is asserted.
+    /// The 99th percentile since the last call. To be printed only, since it depends on the machine.
     pub(crate) fn p99(&self) -> Duration {
         let mut took = std::mem::take(&mut *self.0.lock().unwrap());
         took.sort();
@@ -39,7 +39,7 @@ impl Load {
     }
 }
 
-/// The same, and `during` can look at how long the requests take.
+/// Like [`under_load`], but `during` can see how long the requests take.
 pub(crate) fn under_watched_load<T>(instances: &[Example], during: impl FnOnce(&Load) -> T) -> (u64, T) {
     let (stop, sent, load) = (AtomicBool::new(false), AtomicU64::new(0), Load::default());
     let result = thread::scope(|scope| {
@@ -62,7 +62,7 @@ pub(crate) fn under_watched_load<T>(instances: &[Example], during: impl FnOnce(&
                 }
             });
         }
-        // Also where it panics, so that the threads end.
+        // Also after a panic, so that the threads end.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| during(&load)));
         stop.store(true, Ordering::Relaxed);
         result
@@ -70,7 +70,7 @@ pub(crate) fn under_watched_load<T>(instances: &[Example], during: impl FnOnce(&
     (sent.into_inner(), result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
-/// Waits until the fleet has had this many calls, as this instance says; more must never show.
+/// Waits until the fleet has had this many calls according to this instance. It must never show more.
 pub(crate) fn settled(instance: &Example, calls: u64) -> Value {
     until(instance, "fleet/summary", |body| {
         assert!(body["stale"] == true || body["total_calls"].as_u64() <= Some(calls), "over {calls}: {body}");
@@ -86,7 +86,7 @@ pub(crate) fn reset(instances: &[Example]) {
     });
 }
 
-/// Asks until the answer is as it should be.
+/// Asks until the answer is as wanted.
 pub(crate) fn until(instance: &Example, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + Duration::from_secs(40);
     loop {

@@ -1,4 +1,4 @@
-//! Whatever is found under the keys is left out, counted and named, and never more than that.
+//! Values that are not reports are left out, counted and named, and do no harm.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use crate::redis::Redis;
 
 #[test]
 #[ignore = "needs redis-server"]
-fn rubbish_under_the_keys_is_left_out_counted_and_named() {
+fn values_that_are_not_reports_are_left_out_counted_and_named() {
     let redis = Redis::start();
     let instances = [instance(&redis.url(), "a")];
     let (calls, ()) = under_load(&instances, || std::thread::sleep(std::time::Duration::from_secs(1)));
@@ -23,7 +23,7 @@ fn rubbish_under_the_keys_is_left_out_counted_and_named() {
     redis.cli(&["zadd", "metrics:shop:instances", &now, &"x".repeat(10_000)]);
     redis.cli(&["set", &key("text"), "hello"]);
     redis.cli(&["rpush", &key("list"), "1"]);
-    // Half a gigabyte, of which no more than what a report may have is read.
+    // Half a gigabyte, of which only the first 4 MiB are read.
     redis.cli(&["setrange", &key("long"), "536870911", "x"]);
     redis.cli(&["copy", &key(&real), &key("copy")]);
     redis.cli(&["set", &key("version"), "MFLT\u{2}"]);
@@ -40,11 +40,11 @@ fn rubbish_under_the_keys_is_left_out_counted_and_named() {
     };
     assert!(reason("text").contains("does not begin with MFLT"));
     assert!(reason("list").contains("WRONGTYPE"), "{}", reason("list"));
-    assert_eq!(reason("long"), "the report has 4194305 bytes or more; allowed: 4194304");
-    assert_eq!(reason("copy"), "the report is of another instance");
-    assert!(reason("version").contains("version 2; this reads version 1"));
+    assert_eq!(reason("long"), "the report has 4194305 bytes or more; allowed: up to 4194304");
+    assert_eq!(reason("copy"), "the report belongs to another instance");
+    assert!(reason("version").contains("version 2, but only version 1 can be read"));
     assert_eq!(reason("cut"), "the report is cut short");
-    assert!(reason("").contains("allowed: 96 bytes"));
+    assert!(reason("").contains("allowed: up to 96 bytes"));
     let after = instances[0].resident_bytes();
     assert!(after < resident + (64 << 20), "{resident} {after}");
 

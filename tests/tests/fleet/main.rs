@@ -1,4 +1,4 @@
-//! Fleets around a real Redis: what is exact, and what happens when instances and Redis die.
+//! Fleets on a real Redis: which figures are exact, and what happens when instances or Redis die.
 //!
 //! `cargo test -p tests --test fleet -- --ignored` needs Debian's package redis-server.
 

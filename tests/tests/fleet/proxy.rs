@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Hands on what clients send, up to a number of bytes a connection, and then cuts it. Ends with the process.
+/// Forwards what clients send, up to a number of bytes for each connection, and then cuts it. Ends with the process.
 pub(crate) struct Proxy {
     port: u16,
     allowed: Arc<AtomicUsize>,
@@ -23,8 +23,8 @@ impl Proxy {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
                 let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
                 let limit = Arc::clone(&limit);
-                thread::spawn(move || hand_on(client, server, &limit));
-                thread::spawn(move || hand_on(back.0, back.1, &AtomicUsize::new(usize::MAX)));
+                thread::spawn(move || forward(client, server, &limit));
+                thread::spawn(move || forward(back.0, back.1, &AtomicUsize::new(usize::MAX)));
             }
         });
         Self { port, allowed }
@@ -34,13 +34,13 @@ impl Proxy {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Cuts each connection after so many bytes, those that are open now, too.
+    /// Cuts each connection after this many bytes, including those already open.
     pub(crate) fn cut_after(&self, bytes: usize) {
         self.allowed.store(bytes, Ordering::Relaxed);
     }
 }
 
-fn hand_on(mut from: TcpStream, mut to: TcpStream, allowed: &AtomicUsize) {
+fn forward(mut from: TcpStream, mut to: TcpStream, allowed: &AtomicUsize) {
     let (mut buffer, mut sent) = ([0; 4_096], 0);
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let left = allowed.load(Ordering::Relaxed).saturating_sub(sent);

@@ -16,12 +16,12 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Starts one that writes nothing to disk.
+    /// Starts a Redis that writes nothing to disk.
     pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// Starts one with further arguments.
+    /// Starts a Redis with further arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -39,7 +39,7 @@ impl Redis {
         self.port
     }
 
-    /// A folder for files of the test's own, which is removed with it.
+    /// A folder for the test's own files, removed with the server.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -48,13 +48,13 @@ impl Redis {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Ends the process at once, as a crash would.
+    /// Kills the process, as a crash would.
     pub(crate) fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
-    /// Starts it again on the same port, with the data that is on its disk.
+    /// Starts it again on the same port, with the data on its disk.
     pub(crate) fn restart(&mut self) {
         self.process = spawn(self.port, &self.folder, &self.arguments);
         self.until_up();
@@ -66,7 +66,7 @@ impl Redis {
         assert!(sent.is_ok_and(|status| status.success()), "{name} cannot be sent");
     }
 
-    /// What `redis-cli` says.
+    /// Runs `redis-cli` and returns its output.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])
@@ -76,7 +76,7 @@ impl Redis {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Sets a string of any bytes.
+    /// Sets a string to any bytes.
     pub(crate) fn set(&self, key: &str, value: &[u8]) {
         let mut process = Command::new("redis-cli")
             .args(["-p", &self.port.to_string(), "-x", "set", key])
@@ -104,7 +104,7 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
-        // What is left lies in the folder for temporary files.
+        // If this fails, the files stay in the temporary folder.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -114,7 +114,7 @@ pub(crate) struct Sentinel(Redis);
 
 impl Sentinel {
     pub(crate) fn start(master: &Redis) -> Self {
-        // It writes its state to its settings, which lie in a folder of their own.
+        // It writes its state to its configuration file, so it needs a folder of its own.
         let port = free_port();
         let folder = std::env::temp_dir().join(format!("metrics-sentinel-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -139,7 +139,7 @@ impl Sentinel {
         self.0.port
     }
 
-    /// What `redis-cli` says.
+    /// Runs `redis-cli` and returns its output.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         self.0.cli(arguments)
     }
@@ -155,7 +155,7 @@ fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Child {
         .expect("redis-server starts")
 }
 
-/// One that a cluster's bus can be 10,000 above, too.
+/// A free port for which port + 10,000 is free, too: a cluster's bus uses that.
 pub(crate) fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

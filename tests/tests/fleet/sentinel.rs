@@ -1,4 +1,4 @@
-//! A master, a replica, and a Sentinel that puts the one in the place of the other.
+//! A master, a replica, and a Sentinel that promotes the replica.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use crate::redis::{Redis, Sentinel};
 
 #[test]
 #[ignore = "needs redis-server"]
-fn instances_follow_the_sentinel_to_another_master() {
+fn instances_follow_the_sentinel_to_a_new_master() {
     let mut master = Redis::start();
     let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
     let sentinel = Sentinel::start(&master);
@@ -19,7 +19,7 @@ fn instances_follow_the_sentinel_to_another_master() {
         sleep(Duration::from_millis(100));
     }
     let nobody = crate::redis::free_port();
-    // The first Sentinel is not there.
+    // Nobody listens at the first Sentinel's address.
     let instances = three(&format!("redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{}/main", sentinel.port()));
     let (before, ()) = under_load(&instances, || sleep(Duration::from_secs(1)));
     settled(&instances[0], before);

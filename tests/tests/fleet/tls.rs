@@ -1,4 +1,4 @@
-//! A Redis that speaks TLS, with a certificate of a private authority.
+//! A Redis that speaks TLS, with a certificate from a private authority.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,23 +6,24 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use metrics_core::Registry;
-use metrics_export::fleet::redis::{Member, Question, Settings};
+use metrics_export::Service;
+use metrics_export::fleet::redis::{FleetSettings, Member, Question};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::redis::{Redis, free_port};
 
-/// Who vouches for others: the certificate in PEM, and what it signs with.
+/// A certificate authority: its certificate in PEM, and its key for signing.
 fn authority() -> (String, Issuer<'static, KeyPair>) {
     let mut parameters = CertificateParams::default();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // OpenSSL takes a certificate whose authority is called like itself for one that vouches for itself.
+    // With the default name for both, OpenSSL would take the server's certificate for a self-signed one.
     parameters.distinguished_name.push(DnType::CommonName, "authority");
     let key = KeyPair::generate().unwrap();
     let pem = parameters.self_signed(&key).unwrap().pem();
     (pem, Issuer::new(parameters, key))
 }
 
-/// What a server that speaks TLS is given, and the authority of its certificate in PEM.
+/// The arguments of a server that speaks TLS, and the authority of its certificate in PEM.
 struct Files {
     authority: String,
     arguments: Vec<String>,
@@ -52,14 +53,14 @@ fn with<'a>(some: &[&'a str], more: &'a [String]) -> Vec<&'a str> {
     some.iter().copied().chain(more.iter().map(String::as_str)).collect()
 }
 
-fn member(settings: Settings) -> Member {
+fn member(settings: FleetSettings) -> Member {
     let registry = Registry::new();
     registry.record_nanos(registry.endpoint("GET", "/"), 200, 350_000);
-    let settings = settings.service("tls").instance("a").interval(Duration::from_millis(300));
-    Member::start(registry, settings).unwrap()
+    let settings = settings.interval(Duration::from_millis(300));
+    Member::start(registry, &Service::new("tls").instance("a"), settings).unwrap()
 }
 
-/// Waits until the member wrote, or failed to. Gives why.
+/// Waits until the member wrote. Returns the error if writing fails.
 fn first_write(member: &Member) -> Result<(), String> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -75,28 +76,28 @@ fn first_write(member: &Member) -> Result<(), String> {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_server_is_trusted_for_its_authority_and_refused_for_any_other() {
-    // The first one gives a folder for the files.
+fn a_server_is_trusted_by_its_own_authority_only() {
+    // This one only provides a folder for the files.
     let place = Redis::start();
     let Files { authority: trusted, arguments } = Files::in_folder(place.folder());
     let port = free_port().to_string();
     let redis = Redis::start_with(&with(&["--tls-port", &port], &arguments));
-    let settings = || Settings::new(&format!("rediss://127.0.0.1:{port}/0")).unwrap();
+    let settings = || FleetSettings::new(&format!("rediss://127.0.0.1:{port}/0")).unwrap();
 
     let member_of_it = member(settings().trusted_authorities(trusted.as_bytes()).unwrap());
     assert_eq!(first_write(&member_of_it), Ok(()));
-    let answer = member_of_it.ask(Question::SinceReset).unwrap();
+    let answer = member_of_it.ask(Question::SinceReset).unwrap().wait().unwrap();
     assert_eq!(answer.summary.as_ref().unwrap().total.calls, 1);
     assert!(redis.cli(&["keys", "metrics:tls:0:a-*"]).starts_with("metrics:tls:0:a-"));
 
     let other = member(settings().trusted_authorities(authority().0.as_bytes()).unwrap());
     let refused = first_write(&other).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
-    // Whom the system trusts does not vouch for it either.
+    // The authorities of the system do not vouch for it either.
     let refused = first_write(&member(settings())).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
     // Nor for another host.
-    let elsewhere = Settings::new(&format!("rediss://localhost:{port}/0")).unwrap();
+    let elsewhere = FleetSettings::new(&format!("rediss://localhost:{port}/0")).unwrap();
     let elsewhere = elsewhere.trusted_authorities(trusted.as_bytes()).unwrap();
     let refused = first_write(&member(elsewhere)).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
@@ -122,12 +123,13 @@ fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
         assert!(Instant::now() < deadline, "the cluster does not come up");
         sleep(Duration::from_millis(100));
     }
-    let settings =
-        |addresses: &[String]| Settings::new(&format!("rediss+cluster://{}", addresses.join(","))).unwrap();
-    // Those that it is not told of it finds, and trusts them for the same authority.
+    let settings = |addresses: &[String]| {
+        FleetSettings::new(&format!("rediss+cluster://{}", addresses.join(","))).unwrap()
+    };
+    // It finds the other nodes, and trusts them by the same authority.
     let member_of_it = member(settings(&addresses[..1]).trusted_authorities(trusted.as_bytes()).unwrap());
     assert_eq!(first_write(&member_of_it), Ok(()));
-    let answer = member_of_it.ask(Question::SinceReset).unwrap();
+    let answer = member_of_it.ask(Question::SinceReset).unwrap().wait().unwrap();
     assert_eq!(answer.summary.as_ref().unwrap().total.calls, 1);
     let keys = nodes.each_ref().map(|node| node.cli(&["keys", "metrics:*"]).lines().count());
     assert_eq!(keys.iter().sum::<usize>(), 4, "{keys:?}");
@@ -138,11 +140,11 @@ fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
 }
 
 #[test]
-fn authorities_that_are_none_are_refused_and_so_are_those_of_an_address_without_tls() {
+fn authorities_are_refused_without_a_certificate_or_without_tls() {
     let refused = |address: &str, pem: &str| {
-        Settings::new(address).unwrap().trusted_authorities(pem.as_bytes()).unwrap_err().to_string()
+        FleetSettings::new(address).unwrap().trusted_authorities(pem.as_bytes()).unwrap_err().to_string()
     };
-    assert!(refused("rediss://a", "hello").contains("there is no certificate"));
-    assert!(refused("redis://a", &authority().0).contains("authorities are for rediss"));
-    assert!(refused("redis+sentinel://a:1,b:2/m", &authority().0).contains("authorities are for rediss"));
+    assert!(refused("rediss://a", "hello").contains("allowed: PEM with at least one certificate"));
+    assert!(refused("redis://a", &authority().0).contains("only with a rediss:// address"));
+    assert!(refused("redis+sentinel://a:1,b:2/m", &authority().0).contains("only with a rediss:// address"));
 }

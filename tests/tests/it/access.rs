@@ -1,4 +1,4 @@
-//! Strangers get in nowhere.
+//! Only requests with the right token get in.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn guarded() -> Metrics {
     builder.read_token(READ).read_token(NEXT).reset_token(RESET).build().unwrap()
 }
 
-/// Sends a request with these further lines in its head, on a connection of its own. Gives the whole reply.
+/// Sends a request with these additional header lines on a new connection. Returns the whole reply.
 fn send(server: &Server, method: &str, target: &str, lines: &str) -> String {
     let mut client: Raw = server.raw();
     client.write(format!("{method} {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{lines}\r\n"));
@@ -29,7 +29,7 @@ fn status(reply: &str) -> &str {
     reply.split(' ').nth(1).unwrap_or_else(|| panic!("{reply:?}"))
 }
 
-/// Heads that do not hold the token, but come near.
+/// Header lines that resemble the right ones but do not authorize.
 fn without(token: &str) -> Vec<String> {
     let (short, upper) = (&token[..token.len() - 1], token.to_uppercase());
     let bearer = |token: &str| format!("authorization: Bearer {token}\r\n");
@@ -61,7 +61,7 @@ fn without(token: &str) -> Vec<String> {
     ]
 }
 
-/// Targets that name an endpoint, or come near; the query holds the token.
+/// Targets that name an endpoint or resemble one; the query has the token.
 fn targets(name: &str, token: &str) -> Vec<String> {
     let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
     [
@@ -84,7 +84,7 @@ fn targets(name: &str, token: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_reset_without_a_token_of_its_own_shows_no_figures_to_who_may_not_read() {
+fn a_reset_without_a_reset_token_shows_no_figures_without_the_read_token() {
     let metrics = Metrics::builder("shop").read_token(READ).reset_without_token().build().unwrap();
     let server = Server::start(1, &metrics, |_| {});
     assert_eq!(server.client().send("POST", "/api/metrics/reset").status, 401);
@@ -134,7 +134,7 @@ fn without_a_token_there_is_no_way_in() {
 }
 
 #[test]
-fn a_wrong_token_is_answered_as_a_missing_one() {
+fn a_wrong_token_gets_the_same_answer_as_a_missing_one() {
     let metrics = guarded();
     let server = Server::start(1, &metrics, no_routes);
     let body = |head: &str| {
@@ -148,7 +148,7 @@ fn a_wrong_token_is_answered_as_a_missing_one() {
 }
 
 #[test]
-fn each_token_opens_what_it_is_for_and_nothing_else() {
+fn each_token_opens_its_own_endpoints_and_no_others() {
     let metrics = guarded();
     let server = Server::start(1, &metrics, no_routes);
     for (token, reads, resets) in [(READ, "200", "401"), (NEXT, "200", "401"), (RESET, "401", "200")] {
@@ -162,13 +162,13 @@ fn each_token_opens_what_it_is_for_and_nothing_else() {
             assert_eq!(status(&send(&server, "POST", "/api/metrics/reset", &head)), resets, "{token}");
         }
     }
-    // With the token, the method is what is wrong.
+    // With the token, only the method is wrong.
     let head = format!("authorization: Bearer {READ}\r\n");
     assert_eq!(status(&send(&server, "OPTIONS", "/api/metrics/summary", &head)), "405");
 }
 
 #[test]
-fn another_sites_page_cannot_reset() {
+fn a_page_of_another_site_cannot_reset() {
     let metrics = Metrics::builder("open").reset_without_token().build().unwrap();
     let server = Server::start(1, &metrics, no_routes);
     for (head, expected) in [
@@ -192,7 +192,7 @@ fn another_sites_page_cannot_reset() {
 }
 
 #[test]
-fn a_body_over_a_kibibyte_is_413_however_it_is_announced() {
+fn a_body_over_one_kibibyte_is_413_with_and_without_a_content_length() {
     let metrics = Metrics::builder("open").reset_without_token().build().unwrap();
     let server = Server::start(1, &metrics, no_routes);
     let sized = |bytes: usize| format!("content-length: {bytes}\r\n\r\n{}", "x".repeat(bytes));
@@ -210,7 +210,7 @@ fn a_body_over_a_kibibyte_is_413_however_it_is_announced() {
 }
 
 #[test]
-fn the_endpoints_can_be_on_a_private_listener_of_their_own() {
+fn the_endpoints_can_be_on_a_separate_private_listener() {
     let metrics = Metrics::builder("two").build().unwrap();
     let private = metrics.clone();
     let system = actix_web::rt::System::new();

@@ -1,4 +1,4 @@
-//! A real Alertmanager, which is told of alerts.
+//! Alerts in a real Alertmanager.
 
 use std::fs;
 use std::net::TcpListener;
@@ -39,7 +39,7 @@ impl Alertmanager {
         Self { process, folder, base: format!("http://{free}") }
     }
 
-    /// Its alerts, once there is an answer and they are as they should be.
+    /// Waits until its alerts fulfil a condition, and returns them.
     fn alerts(&self, until: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -59,7 +59,7 @@ impl Drop for Alertmanager {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // What is left lies in the folder for temporary files.
+        // If it cannot be removed, it stays among the temporary files.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -1,4 +1,4 @@
-//! Alerts on a real server: traffic that raises and resolves them, and where their notices arrive.
+//! Alerts on a real server: traffic raises and resolves them, and their notices arrive.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -27,13 +27,13 @@ fn shop(config: &mut ServiceConfig) {
     }
 }
 
-/// Fires as soon as a call in twenty fails, and is resolved as soon as they do no more.
+/// Fires as soon as one call in twenty fails, and resolves as soon as fewer do.
 pub(crate) fn error_rate() -> Rule {
     let rule = Rule::new("error_rate", Metric::ErrorRate, Comparison::Above, 5.0);
     rule.window(Window::OneMinute)
 }
 
-/// Waits until `GET alerts` is as it should be.
+/// Waits until the answer of `GET alerts` fulfils a condition.
 fn alerts(client: &Client, until: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
@@ -46,7 +46,7 @@ fn alerts(client: &Client, until: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-/// The states by rule.
+/// The state of each rule.
 fn states(answer: &Value) -> BTreeMap<&str, &str> {
     let rules = answer["rules"].as_array().unwrap().iter();
     rules.map(|rule| (rule["rule"].as_str().unwrap(), rule["state"].as_str().unwrap())).collect()
@@ -91,7 +91,8 @@ fn traffic_that_breaks_the_default_rules_makes_them_fire_and_better_traffic_reso
 
 #[test]
 fn errors_are_forgotten_with_their_window() {
-    let rules = "[[rule]]\nname = \"errors\"\nmetric = \"errors\"\ncomparison = \">=\"\nthreshold = 10\nwindow = \"1m\"\n\
+    let rules = "[[rule]]\nname = \"errors\"\nmetric = \"errors\"\ncomparison = \">=\"\nthreshold = 10\n\
+                 window = \"1m\"\n\
                  [[rule]]\nname = \"in_a_row\"\nmetric = \"consecutive_errors\"\ncomparison = \">=\"\nthreshold = 10\n\
                  window = \"1m\"\n";
     let metrics = Metrics::builder("shop").without_default_alerts().alerts_toml(rules).build().unwrap();
@@ -108,7 +109,7 @@ fn errors_are_forgotten_with_their_window() {
 }
 
 #[test]
-fn a_webhook_that_fails_twice_gets_each_notice_in_the_end() {
+fn a_webhook_that_fails_twice_still_gets_each_notice() {
     let receiver = Receiver::start(vec![500, 503]);
     let metrics = Metrics::builder("shop")
         .without_default_alerts()
@@ -143,11 +144,11 @@ fn a_webhook_that_fails_twice_gets_each_notice_in_the_end() {
 }
 
 #[test]
-fn destinations_that_are_dead_delay_nothing_and_their_queues_are_bounded() {
-    // One hangs: it never accepts. The other is not there.
+fn dead_destinations_delay_nothing_and_their_queues_are_bounded() {
+    // One never accepts a connection. The other does not exist.
     let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    // Four alerts for each of 400 routes are more than can wait.
+    // Four alerts for each of 400 routes are more than the queue holds.
     let each = |name| Rule::new(name, Metric::Errors, Comparison::AtLeast, 1.0).scope(Scope::EachRoute);
     let metrics = ["each", "each_too", "each_again", "each_once_more"]
         .into_iter()
@@ -175,7 +176,7 @@ fn destinations_that_are_dead_delay_nothing_and_their_queues_are_bounded() {
         assert!(Instant::now() < deadline, "the history stands still");
         std::thread::sleep(Duration::from_millis(100));
     }
-    // What is being sent may take until its time is over.
+    // A notice that is being sent may take until its timeout.
     let ended = actix_web::rt::System::new().block_on(metrics.shutdown(Duration::from_secs(60)));
     assert!(ended);
 }

@@ -13,7 +13,7 @@ fn shop(config: &mut ServiceConfig) {
     config.route("/items/{id}", web::get().to(|| async { "a chair" }));
 }
 
-/// Asks for the events, and reads until the first figures are there.
+/// Requests the events and reads until the first figures arrive.
 fn listen(server: &Server, head: &str) -> (Raw, String) {
     let mut raw = server.raw();
     raw.write(format!("GET /api/metrics/events?window=1m HTTP/1.1\r\nhost: test\r\n{head}\r\n"));
@@ -24,14 +24,14 @@ fn listen(server: &Server, head: &str) -> (Raw, String) {
     (raw, read)
 }
 
-/// The data of the events in what was read.
+/// The data of all events in a text.
 fn data(read: &str) -> Vec<Value> {
     let data = read.lines().filter_map(|line| line.strip_prefix("data: "));
     data.map(|data| serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"))).collect()
 }
 
 #[test]
-fn the_page_and_its_files_come_under_a_strict_policy() {
+fn the_page_and_its_files_have_a_strict_content_security_policy() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let client = server.client();
@@ -68,7 +68,7 @@ fn the_page_and_its_files_come_under_a_strict_policy() {
 }
 
 #[test]
-fn a_file_is_sent_compressed_to_those_who_ask_and_not_again_to_those_who_have_it() {
+fn a_file_is_compressed_on_request_and_not_sent_again_to_a_client_that_has_it() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let head = |lines: &str| {
@@ -97,7 +97,7 @@ fn a_file_is_sent_compressed_to_those_who_ask_and_not_again_to_those_who_have_it
 }
 
 #[test]
-fn the_path_without_a_slash_leads_to_the_page_and_other_files_lead_nowhere() {
+fn the_path_without_a_slash_redirects_to_the_page_and_unknown_files_are_not_found() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let mut raw = server.raw();
@@ -118,7 +118,7 @@ fn the_path_without_a_slash_leads_to_the_page_and_other_files_lead_nowhere() {
 }
 
 #[test]
-fn the_page_is_open_and_the_figures_are_closed_where_a_token_is_set() {
+fn with_a_token_the_page_is_open_and_the_figures_are_not() {
     let metrics = Metrics::builder("guarded").read_token(TOKEN).build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let client = server.client();
@@ -134,7 +134,7 @@ fn the_page_is_open_and_the_figures_are_closed_where_a_token_is_set() {
 }
 
 #[test]
-fn events_come_once_a_second_and_say_what_the_summary_says() {
+fn events_come_once_a_second_and_match_the_summary() {
     let metrics = Metrics::builder("shop").api_key_header("x-api-key").build().unwrap();
     let server = Server::start(2, &metrics, shop);
     let client = server.client();
@@ -158,7 +158,7 @@ fn events_come_once_a_second_and_say_what_the_summary_says() {
     for event in &events[1..] {
         assert_eq!((&event["window"], &event["total_calls"]), (&"1m".into(), &50.into()));
         assert_eq!(event["monitor"]["series"], 1);
-        // The listener itself is no request under way.
+        // The event stream itself is not in flight.
         assert_eq!((&event["in_flight"], &event["open_streams"]), (&0.into(), &0.into()));
     }
     let summary = client.metrics("GET", "summary?window=1m");
@@ -170,7 +170,7 @@ fn events_come_once_a_second_and_say_what_the_summary_says() {
 }
 
 #[test]
-fn no_more_than_sixteen_listen_at_one_time() {
+fn at_most_sixteen_clients_can_listen() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let listeners: Vec<_> = (0..16).map(|_| listen(&server, "")).collect();
@@ -182,13 +182,13 @@ fn no_more_than_sixteen_listen_at_one_time() {
     drop(listeners);
     let deadline = Instant::now() + Duration::from_secs(20);
     while !listen(&server, "").1.starts_with("HTTP/1.1 200") {
-        assert!(Instant::now() < deadline, "nobody is let in after others left");
+        assert!(Instant::now() < deadline, "no client is let in after others left");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 #[test]
-fn another_sites_page_cannot_listen() {
+fn a_page_of_another_site_cannot_listen() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     for (head, status) in [
@@ -203,7 +203,7 @@ fn another_sites_page_cannot_listen() {
 }
 
 #[test]
-fn events_end_at_a_shutdown_and_by_themselves() {
+fn events_end_at_a_shutdown_and_after_their_time() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let (mut raw, _) = listen(&server, "");
@@ -217,13 +217,13 @@ fn events_end_at_a_shutdown_and_by_themselves() {
     assert!(actix_web::rt::System::new().block_on(metrics.shutdown(Duration::from_secs(10))));
     let rest = raw.read_while(|_| true);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    // In order: the last chunk is there.
+    // The stream is complete: the last chunk has arrived.
     assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
     assert!(listen(&server, "").1.starts_with("HTTP/1.1 503"));
 }
 
 #[test]
-fn who_watches_is_not_in_the_figures() {
+fn requests_of_the_dashboard_are_not_in_the_figures() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let client = server.client();

@@ -1,4 +1,4 @@
-//! The files in `deploy` speak of families that there are.
+//! The files in `deploy` only name families that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use metrics_actix::prometheus::{Exposition, Format, Resources};
 use metrics_core::alert::{Comparison, Metric, Rule, Severity};
 use metrics_core::{Registry, Window};
 
-/// All words of a text that look like a family of ours, and are not part of a recorded name.
+/// All words of a text that look like one of our families and are not part of a recorded name.
 fn families(text: &str) -> BTreeSet<String> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let begins = ["http_", "metrics_core_", "process_", "host_", "event_loop_"];
@@ -18,7 +18,7 @@ fn families(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn rules_and_dashboard_name_only_what_is_exposed() {
+fn rules_and_dashboard_name_only_exposed_families() {
     let registry = Registry::new();
     registry.record_nanos(registry.endpoint("GET", "/"), 200, 1_000);
     let mut exposed = Vec::new();
@@ -51,7 +51,7 @@ fn rules_and_dashboard_name_only_what_is_exposed() {
 }
 
 #[test]
-fn the_alerts_are_those_that_a_monitor_has_by_itself() {
+fn the_alerts_are_the_default_alerts_of_a_monitor() {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rules.yml");
     let rules = fs::read_to_string(rules).unwrap();
     let alerts: Vec<_> = rules.split("- alert: ").skip(1).collect();

@@ -1,4 +1,4 @@
-//! The endpoints speak proper HTTP.
+//! The endpoints follow HTTP.
 
 use actix_web::web::ServiceConfig;
 use metrics_actix::Metrics;
@@ -8,7 +8,7 @@ use tests::Server;
 fn no_routes(_: &mut ServiceConfig) {}
 
 #[test]
-fn answers_are_json_and_never_stored() {
+fn answers_are_json_and_must_not_be_cached() {
     let metrics = Metrics::builder("shop").reset_without_token().build().unwrap();
     let server = Server::start(1, &metrics, no_routes);
     let client = server.client();
@@ -54,7 +54,7 @@ fn head_is_get_without_the_body() {
 }
 
 #[test]
-fn there_is_no_reset_unless_it_is_enabled() {
+fn the_reset_endpoint_does_not_exist_unless_it_is_enabled() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, no_routes);
     let client = server.client();
@@ -79,6 +79,6 @@ fn calls_of_the_endpoints_are_not_in_the_figures() {
         client.send(method, &format!("/api/metrics/{name}"));
     }
     let summary = client.metrics("GET", "summary");
-    // Only the call that asks is under way.
+    // Only the calling request itself is in flight.
     assert_eq!((&summary["total_calls"], &summary["in_flight"]), (&0.into(), &1.into()), "{summary}");
 }

@@ -1,4 +1,4 @@
-//! The demo does what the README says.
+//! The demo works as the README says.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Exporters of a monitor: what `GET exporters` shows, and what the shutdown does.
+//! Exporters of a monitor: the answer of `GET exporters`, and the shutdown.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ fn shop(config: &mut ServiceConfig) {
         .route("/fails", web::get().to(|| async { HttpResponse::InternalServerError().finish() }));
 }
 
-/// Answers with what it is told to, and passes on what it was given.
+/// Answers as scripted, and forwards the windows that it gets.
 struct Scripted {
     answers: Receiver<Result<Accepted, Failed>>,
     given: Sender<Window>,
@@ -43,7 +43,7 @@ impl Exporter for Scripted {
 }
 
 #[test]
-fn what_became_of_the_windows_is_shown_and_the_shutdown_sends_the_last_one() {
+fn the_fate_of_windows_is_shown_and_the_shutdown_sends_the_last_one() {
     let ((answer, answers), (given, windows)) = (channel(), channel());
     let metrics = Metrics::builder("shop").exporter(Scripted { answers, given }).build().unwrap();
     let server = Server::start(1, &metrics, shop);
@@ -66,7 +66,7 @@ fn what_became_of_the_windows_is_shown_and_the_shutdown_sends_the_last_one() {
     let after = &metrics.exporters()[0];
     assert_eq!((after.rejected, after.windows_waiting, after.windows_dropped), (3, 0, 0));
     assert_eq!((after.errors_sent, after.failing), (1, 0));
-    // The first one failed, and what was in it came again.
+    // The first one failed, and its figures were sent again.
     let windows: Vec<_> = windows.try_iter().skip(1).collect();
     assert_eq!(windows.iter().map(Window::calls).sum::<u64>(), 2);
     let errors: Vec<_> = windows.iter().flat_map(|window| &window.errors).collect();
@@ -75,8 +75,8 @@ fn what_became_of_the_windows_is_shown_and_the_shutdown_sends_the_last_one() {
 }
 
 #[test]
-fn the_demo_says_which_feature_a_destination_needs_or_what_is_wrong_with_it() {
-    // Built without the features, as the other tests build it.
+fn the_demo_names_a_missing_feature_or_a_wrong_setting_of_a_destination() {
+    // Built without these features, as in the other tests.
     for (flag, value) in [
         ("--otlp", "http://127.0.0.1:4318"),
         ("--datadog", "http://127.0.0.1:8126"),

@@ -1,4 +1,4 @@
-//! What other crates emit through the `metrics` facade is in the endpoints.
+//! Metrics that other crates emit through the `metrics` facade appear in the endpoints.
 
 use actix_web::web::ServiceConfig;
 use metrics_actix::Metrics;
@@ -9,7 +9,7 @@ use tests::Server;
 fn no_routes(_: &mut ServiceConfig) {}
 
 #[test]
-fn what_is_emitted_through_the_facade_is_among_the_applications_metrics() {
+fn metrics_emitted_through_the_facade_are_among_the_applications_metrics() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let facade = Facade::new(metrics.registry().clone());
     metrics::with_local_recorder(&facade, || {

@@ -1,4 +1,4 @@
-//! The figures are right on real traffic.
+//! The figures are right under real traffic.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tests::Server;
 const CONNECTIONS: u64 = 6;
 const ROUNDS: u64 = 50;
 
-/// What each connection sends in a round, and what comes back.
+/// The requests of a connection in a round, with their statuses.
 const MIX: [(&str, &str, u16); 8] = [
     ("GET", "/items/1", 200),
     ("GET", "/items/2?color=red", 200),
@@ -79,7 +79,7 @@ fn the_summary_of_a_known_mix_is_exact() {
     assert_eq!(summary["client_error_rate"], 12.5);
     assert_eq!(summary["server_error_rate"], 12.5);
     assert_eq!((&summary["aborted"], &summary["panicked"]), (&Value::from(0), &Value::from(0)));
-    // The call that asks.
+    // The calling request itself.
     assert_eq!(summary["in_flight"], 1);
     let statuses: BTreeMap<String, u64> = serde_json::from_value(summary["statuses"].clone()).unwrap();
     let expected = [("200", 4), ("201", 1), ("204", 1), ("404", 1), ("500", 1)];
@@ -89,7 +89,7 @@ fn the_summary_of_a_known_mix_is_exact() {
         ["min", "p50", "p95", "p99", "max"].map(|n| float(&summary[format!("{n}_response_time")]));
     assert!(latencies.is_sorted(), "{latencies:?}");
     assert!(latencies[0] > 0.0);
-    // One request in eight waits for 5 ms.
+    // One request in eight takes 5 ms.
     assert!(latencies[1] < 0.005 && latencies[2] >= 0.005, "{latencies:?}");
 
     let total = metrics.registry().summary().total;
@@ -131,7 +131,7 @@ fn each_route_has_its_own_figures_under_its_template() {
 }
 
 #[test]
-fn recent_errors_are_the_newest_first_with_what_the_service_said() {
+fn recent_errors_come_newest_first_with_the_services_message() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, routes);
     let client = server.client();
@@ -149,7 +149,7 @@ fn recent_errors_are_the_newest_first_with_what_the_service_said() {
 }
 
 #[test]
-fn a_reset_gives_the_closed_window_and_begins_a_new_one() {
+fn a_reset_returns_the_closed_window_and_begins_a_new_one() {
     let metrics = Metrics::builder("shop").reset_without_token().build().unwrap();
     let server = Server::start(2, &metrics, routes);
     let client = server.client();

@@ -1,13 +1,13 @@
-//! What `docs/how-it-works.md` lists is what the sources have: all `unsafe`, and every model.
+//! `docs/how-it-works.md` lists every `unsafe` and every model of the sources.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What can follow `unsafe` where it is code.
+/// What can follow `unsafe` in code.
 const FORMS: [&str; 5] = ["{", "impl", "fn ", "extern ", "trait "];
 
-/// The sources of the workspace, by their path from its root.
+/// The sources of the workspace, by path.
 fn sources() -> BTreeMap<String, String> {
     let root = root();
     let mut sources = BTreeMap::new();
@@ -39,7 +39,7 @@ fn table(heading: &str) -> Vec<Vec<String>> {
     rows.map(|row| row.split('|').map(|cell| cell.trim().replace('`', "")).skip(1).collect()).collect()
 }
 
-/// How often `unsafe` is code, and not a word of a comment.
+/// How often `unsafe` is code, not a word in a comment.
 fn unsafe_code(source: &str) -> u64 {
     let code = source.lines().map(|line| line.split("//").next().unwrap_or_default());
     let after = code.flat_map(|line| line.split("unsafe").skip(1).map(str::trim_start));
@@ -47,35 +47,52 @@ fn unsafe_code(source: &str) -> u64 {
 }
 
 #[test]
-fn the_inventory_of_unsafe_code_is_that_of_the_sources() {
+fn the_docs_list_all_unsafe_code() {
     let mut listed = BTreeMap::new();
     for row in table("All `unsafe`") {
         *listed.entry(row[0].clone()).or_insert(0) += row[1].parse::<u64>().unwrap();
     }
     let counted = sources().into_iter().map(|(path, source)| (path, unsafe_code(&source)));
     let counted: BTreeMap<_, _> = counted.filter(|&(_, count)| count > 0).collect();
-    assert!(counted.contains_key("metrics-core/src/published.rs"), "the counting does not work");
+    assert!(counted.contains_key("metrics-core/src/published.rs"), "unsafe code is not counted");
     assert_eq!(listed, counted, "listed in docs/how-it-works.md, and counted in the sources");
 }
 
 #[test]
-fn every_model_that_is_listed_is_there_and_every_one_that_is_there_is_listed() {
+fn the_docs_list_exactly_the_models_of_the_sources() {
     let listed: Vec<String> = table("The models").into_iter().map(|row| row[0].clone()).collect();
     let sources = sources();
     let core = || sources.iter().filter(|(path, _)| path.starts_with("metrics-core/src/"));
     for model in &listed {
         let defined = format!("fn {model}() {{");
-        assert!(core().any(|(_, source)| source.contains(&defined)), "there is no model {model}");
+        assert!(
+            core().any(|(_, source)| source.contains(&defined)),
+            "the listed model {model} does not exist"
+        );
     }
-    // A call of `sync::model`, which every model begins with.
+    // Every model begins with a call of `sync::model`.
     let models: usize = core().map(|(_, source)| source.matches("model(|| {").count()).sum();
     assert_eq!(listed.len(), models, "models listed in docs/how-it-works.md, and in the sources");
 }
 
 #[test]
-fn unsafe_code_is_told_from_the_word() {
-    // Put together here, so that this file has none.
+fn unsafe_code_is_distinguished_from_the_word() {
+    // Composed, so that this file has no `unsafe` itself.
     let of = |text: &str| unsafe_code(&text.replace('!', "unsafe"));
     assert_eq!(of("! { x }\n! impl Send for X {}\n    ! fn f();"), 3);
     assert_eq!(of("#[forbid(!_code)] // ! { x }\n/// What `!` fn is."), 0);
+}
+
+#[test]
+fn metrics_actix_names_no_threads_no_clocks_of_the_wall_and_nothing_of_the_process() {
+    let sources = sources();
+    let adapter = sources.iter().filter(|(path, _)| path.starts_with("metrics-actix/src/"));
+    let code: Vec<_> =
+        adapter.map(|(path, source)| (path, source.split("\n#[cfg(test)]\n").next().unwrap())).collect();
+    assert!(code.len() > 10, "{code:?}");
+    for (path, code) in code {
+        for name in ["sysinfo", "jiff", "std::thread"] {
+            assert!(!code.contains(name), "{path} names {name}, which is the monitor's");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! End-to-end tests: real servers, real connections, no stand-ins.
+//! End-to-end tests with real servers and real connections.
 
 mod access;
 mod alertmanager;
@@ -12,6 +12,7 @@ mod exporters;
 mod facade;
 mod figures;
 mod inventory;
+mod lanes;
 mod neighbours;
 mod options;
 mod outcomes;

@@ -1,4 +1,4 @@
-//! Beside other middlewares, on several listeners, and after a worker died: each request is still counted once.
+//! Each request is counted once: with other middlewares, on several listeners, and after the end of a worker.
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::middleware::{Compress, Condition, DefaultHeaders, ErrorHandlers, Logger, NormalizePath};
@@ -16,7 +16,7 @@ fn shop(config: &mut ServiceConfig) {
 }
 
 #[actix_web::test]
-async fn beside_the_middlewares_that_come_with_actix_web_each_request_is_counted_once() {
+async fn with_the_middlewares_of_actix_web_each_request_is_counted_once() {
     for until in [Until::Head, Until::BodyEnd] {
         let metrics = Metrics::builder("shop").measure(until).build().unwrap();
         let app = App::new()
@@ -25,7 +25,7 @@ async fn beside_the_middlewares_that_come_with_actix_web_each_request_is_counted
             .wrap(DefaultHeaders::new().add(("x-version", "1")))
             .wrap(Logger::default())
             .wrap(Condition::new(true, metrics.middleware()))
-            // Outside of ours: it changes the path before, and the body after.
+            // Outside of ours: it changes the path before us and the body after us.
             .wrap(Compress::default())
             .wrap(NormalizePath::trim());
         let app = init_service(app).await;
@@ -43,7 +43,7 @@ async fn beside_the_middlewares_that_come_with_actix_web_each_request_is_counted
 }
 
 #[actix_web::test]
-async fn a_body_keeps_its_size_and_gives_its_bytes_without_being_polled() {
+async fn a_body_keeps_its_size_and_returns_its_bytes_without_being_polled() {
     for until in [Until::Head, Until::BodyEnd] {
         let metrics = Metrics::builder("shop").measure(until).build().unwrap();
         let app = init_service(App::new().configure(shop).wrap(metrics.middleware())).await;
@@ -77,7 +77,7 @@ async fn a_default_service_that_answers_is_unmatched() {
 }
 
 #[actix_web::test]
-async fn a_route_with_a_tail_beside_the_same_one_without_is_told_apart() {
+async fn a_route_with_a_tail_is_distinguished_from_the_same_one_without() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let app = App::new()
         .route(r"/files/{path:\d+}", web::get().to(|| async { "" }))
@@ -123,12 +123,12 @@ fn several_listeners_and_workers_share_one_monitor() {
     });
     clients.join().unwrap();
     assert_eq!(settled(&metrics, 100).total.outcomes, [(Outcome::Status(200), 100)]);
-    // A worker has one shard, however many listeners and apps it serves.
+    // A worker has one shard for all of its listeners and apps.
     assert!(metrics.registry().snapshot().health().shards <= 2);
 }
 
 #[test]
-fn what_workers_counted_stays_when_they_end_and_the_next_ones_go_on() {
+fn counts_of_workers_stay_after_their_end_and_later_workers_continue_them() {
     let metrics = Metrics::builder("shop").build().unwrap();
     for round in 1..=3 {
         let server = Server::start(2, &metrics, shop);
@@ -137,6 +137,6 @@ fn what_workers_counted_stays_when_they_end_and_the_next_ones_go_on() {
         }
         settled(&metrics, 10 * round);
     }
-    // The second and the third server's workers took over the shards of the first one's.
+    // The workers of the second and third server took over the first server's shards.
     assert!(metrics.registry().snapshot().health().shards <= 2);
 }

@@ -1,4 +1,4 @@
-//! What the builder can be told: consumers, what is left out, what is said of errors, where requests are.
+//! Options of the builder: consumers, exclusions, error messages, route markers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::test::{TestRequest, call_service, init_service, try_call_service};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpMessage, HttpResponse, error};
-use metrics_actix::{Identity, Metrics, Until};
+use metrics_actix::{Hooks, Identity, Metrics, Until};
 use metrics_core::Outcome;
 use tests::{Server, settled};
 
@@ -35,7 +35,7 @@ fn shop(config: &mut ServiceConfig) {
 }
 
 #[test]
-fn calls_are_counted_by_key_and_no_key_is_kept_or_shown() {
+fn calls_are_counted_by_key_and_no_key_is_stored_or_shown() {
     const SECRET: &str = "sk-live-0123456789";
     for until in [Until::Head, Until::BodyEnd] {
         let metrics = Metrics::builder("shop")
@@ -86,7 +86,7 @@ fn calls_are_counted_by_key_and_no_key_is_kept_or_shown() {
 }
 
 #[test]
-fn top_is_a_number_in_range() {
+fn top_must_be_a_number_in_range() {
     let metrics = Metrics::builder("shop").api_key_header("x-api-key").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     for (query, expected) in [
@@ -112,13 +112,13 @@ fn top_is_a_number_in_range() {
 }
 
 #[actix_web::test]
-async fn a_hook_sees_what_inner_middlewares_found_out() {
+async fn a_hook_sees_what_inner_middlewares_stored_in_the_request() {
     #[derive(Clone)]
     struct Tenant(&'static str);
     let metrics = Metrics::builder("shop")
-        .consumer(|request| {
+        .hooks(Hooks::new().consumer(|request| {
             request.extensions().get::<Tenant>().map(|tenant| Identity::Name(tenant.0.to_owned()))
-        })
+        }))
         .build()
         .unwrap();
     let authenticate = |request: ServiceRequest, next: Next<_>| {
@@ -136,7 +136,7 @@ async fn a_hook_sees_what_inner_middlewares_found_out() {
 }
 
 #[actix_web::test]
-async fn what_is_excluded_is_not_counted_and_not_in_flight() {
+async fn excluded_requests_are_neither_counted_nor_in_flight() {
     let metrics = Metrics::builder("shop")
         .exclude("/health")
         .exclude("_unmatched")
@@ -149,21 +149,21 @@ async fn what_is_excluded_is_not_counted_and_not_in_flight() {
     for path in ["/health", "/nowhere", "/static/a/b.css", "/v1/ping", "/forbidden", "/items/1"] {
         call_service(&app, TestRequest::get().uri(path).to_request()).await;
     }
-    // Not excluded as unmatched, for nobody knows that it is.
+    // Not excluded as unmatched, since its route is unknown.
     let slow = app.call(TestRequest::get().uri("/slow").to_request());
     assert!(actix_web::rt::time::timeout(Duration::from_millis(5), slow).await.is_err());
     let summary = metrics.registry().summary();
     let routes: Vec<_> = summary.endpoints.iter().map(|endpoint| &*endpoint.name.route).collect();
     assert_eq!((routes, summary.total.calls, summary.in_flight), (vec!["/items/{id}", "_unmatched"], 2, 0));
-    // The one that was dropped before its response, and the one whose response nobody read.
+    // The one dropped before its response, and the one whose response was never read.
     assert_eq!((summary.total.aborted, summary.total.truncated), (2, 1));
 }
 
 #[actix_web::test]
-async fn messages_are_one_line_and_what_the_hook_makes_of_them() {
+async fn messages_are_one_line_and_the_hook_can_change_them() {
     let default = Metrics::builder("shop").build().unwrap();
-    let hooked = Metrics::builder("shop").error_message(|error| format!("<{}>\n", error.to_string().len()));
-    let hooked = hooked.build().unwrap();
+    let hooks = Hooks::new().error_message(|error| format!("<{}>\n", error.to_string().len()));
+    let hooked = Metrics::builder("shop").hooks(hooks).build().unwrap();
     for (metrics, expected) in [(default, r"out of chairs\n\u{1b}[31mred"), (hooked, r"<22>\n")] {
         let app = init_service(App::new().configure(shop).wrap(metrics.middleware())).await;
         let request =
@@ -174,7 +174,7 @@ async fn messages_are_one_line_and_what_the_hook_makes_of_them() {
 }
 
 #[actix_web::test]
-async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_without_a_response() {
+async fn a_marker_shows_the_route_of_requests_in_flight_and_of_those_that_ended_without_a_response() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let slow = || async {
         actix_web::rt::time::sleep(Duration::from_secs(60)).await;
@@ -218,7 +218,7 @@ async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_wi
     let mut first = Box::pin(call("/slow/1"));
     assert!(actix_web::rt::time::timeout(moment, &mut first).await.is_err());
     assert_eq!(routes()["/slow/{id}"], (1, vec![]));
-    // One that is dropped meanwhile does not take the other's place.
+    // One that is dropped meanwhile does not remove the other's mark.
     assert!(actix_web::rt::time::timeout(moment, call("/unmarked")).await.is_err());
     assert_eq!(routes()["_unmatched"], (0, vec![(Outcome::Aborted, 1)]));
     drop(first);
@@ -227,7 +227,7 @@ async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_wi
     assert!(try_call_service(&app, TestRequest::get().uri("/refused").to_request()).await.is_err());
     assert_eq!(routes()["/refused"], (0, vec![(Outcome::Status(403), 1)]));
 
-    // What a middleware inside of ours gave up, and answered itself, is not the next one's place.
+    // The mark of a request that an inner middleware gave up and answered does not pass to the next request.
     call_service(&app, TestRequest::get().uri("/patient").to_request()).await;
     assert!(actix_web::rt::time::timeout(moment, call("/unmarked")).await.is_err());
     assert_eq!(routes()["/patient"], (0, vec![(Outcome::Status(202), 1)]));
@@ -242,7 +242,7 @@ async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_wi
 
     let mut panics = Box::pin(call("/panics"));
     let poll = std::panic::AssertUnwindSafe(|| {
-        // Dropped while the panic goes on, as a server does.
+        // Dropped during the panic, as a server does.
         let mut panics = std::mem::replace(&mut panics, Box::pin(call("/unmarked")));
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let _ = panics.as_mut().poll(&mut cx);
@@ -252,7 +252,7 @@ async fn a_marker_says_where_requests_are_and_where_they_were_when_they_ended_wi
 }
 
 #[actix_web::test]
-async fn bytes_are_those_of_the_bodies() {
+async fn bytes_are_counted_for_request_and_response_bodies() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let echo = |body: web::Bytes| async move { body };
     let app = App::new().route("/echo", web::post().to(echo)).wrap(metrics.middleware());
@@ -267,8 +267,9 @@ async fn bytes_are_those_of_the_bodies() {
 }
 
 #[test]
-fn a_hook_that_panics_is_a_panic_of_the_request() {
-    let metrics = Metrics::builder("shop").consumer(|_| panic!("the hook has a bug")).build().unwrap();
+fn a_panic_of_a_hook_counts_as_a_panic_of_the_request() {
+    let hooks = Hooks::new().consumer(|_| panic!("the hook has a bug"));
+    let metrics = Metrics::builder("shop").hooks(hooks).build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let mut client = server.raw();
     client.write("GET /items/1 HTTP/1.1\r\nhost: test\r\n\r\n");

@@ -1,4 +1,4 @@
-//! Every way in which a request can end is counted once.
+//! Each request is counted once, however it ends.
 
 use std::future::{Ready, ready};
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ fn outcomes(metrics: &Metrics) -> Vec<(Outcome, u64)> {
 }
 
 #[actix_web::test]
-async fn an_error_of_an_inner_middleware_counts_with_its_status_and_is_handed_on() {
+async fn an_error_of_an_inner_middleware_counts_with_its_status_and_is_passed_on() {
     let metrics = Metrics::builder("test").build().unwrap();
     let refuse = |_: ServiceRequest, _| -> Ready<Result<ServiceResponse, Error>> {
         ready(Err(error::ErrorForbidden("not you")))
@@ -85,7 +85,7 @@ fn send(server: &Server, path: &str) -> TcpStream {
     stream
 }
 
-/// Sends a request and, once it is under way, resets the connection without waiting for a response.
+/// Sends a request and resets the connection as soon as the request is in flight.
 fn send_and_leave(server: &Server, metrics: &Metrics, path: &str) {
     let stream = send(server, path);
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -93,11 +93,11 @@ fn send_and_leave(server: &Server, metrics: &Metrics, path: &str) {
         assert!(Instant::now() < deadline, "the request never began");
         std::thread::sleep(Duration::from_millis(5));
     }
-    // Closing at once, with nothing to linger for, sends RST instead of FIN.
+    // Without lingering, the drop sends RST instead of FIN.
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// Waits until nothing is in flight, for a server takes a moment to see that a client is gone.
+/// Waits until nothing is in flight, since a server takes a moment to notice that a client is gone.
 fn settled(metrics: &Metrics, calls: u64) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {

@@ -28,7 +28,7 @@ fn scrape(client: &Client) -> String {
     reply.body
 }
 
-/// The sum of a family's lines, by one label; the label's values hold nothing that is escaped.
+/// The sums of a family's lines by the values of one label, which need no escapes.
 fn sums(text: &str, name: &str, label: &str) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for line in text.lines().filter(|line| line.starts_with(&format!("{name}{{"))) {
@@ -40,13 +40,13 @@ fn sums(text: &str, name: &str, label: &str) -> BTreeMap<String, u64> {
     sums
 }
 
-/// All that is said of requests, which stays the same while there are none; what the process uses does not.
+/// The lines about requests, which stay the same without requests. Those about the process do not.
 fn of_requests(text: &str) -> Vec<&str> {
     text.lines().filter(|line| line.contains("http_re")).collect()
 }
 
 #[test]
-fn a_scrape_comes_in_the_format_that_is_asked_for() {
+fn a_scrape_comes_in_the_requested_format() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let client = server.client();
@@ -79,7 +79,7 @@ fn a_scrape_comes_in_the_format_that_is_asked_for() {
 }
 
 #[test]
-fn a_scrape_is_packed_for_those_who_ask() {
+fn a_scrape_is_compressed_on_request() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let client = server.client();
@@ -87,7 +87,7 @@ fn a_scrape_is_packed_for_those_who_ask() {
         client.send("GET", path);
     }
     let plain = String::from_utf8(client.send_with("GET", SCRAPE, &[]).body).unwrap();
-    // Twice, since the second one is written into a buffer that was used.
+    // Twice, since the second one reuses a buffer.
     for _ in 0..2 {
         let packed = client.send_with("GET", SCRAPE, &[("accept-encoding", "gzip")]);
         assert_eq!(packed.header("content-encoding"), Some("gzip"));
@@ -119,7 +119,7 @@ fn the_figures_are_those_of_the_requests_and_stay_at_a_reset() {
 }
 
 #[test]
-fn what_the_application_counts_and_what_the_process_uses_is_scraped() {
+fn the_applications_metrics_and_the_process_metrics_are_scraped() {
     let metrics = Metrics::builder("shop").build().unwrap();
     metrics.registry().counter("orders").unwrap().add(4);
     metrics.registry().timer("db").unwrap().record(Duration::from_millis(3));
@@ -158,7 +158,7 @@ fn the_latest_slow_or_failed_request_of_each_endpoint_is_an_exemplar() {
     };
     let of = |route: &str, class: &str, trace: String| (route.to_owned(), class.to_owned(), trace);
     for measure in [Until::Head, Until::BodyEnd] {
-        // By default a second is slow, which none of these takes.
+        // The default threshold is one second, which none of these takes.
         let metrics = Metrics::builder("shop").measure(measure).build().unwrap();
         let server = Server::start(1, &metrics, shop);
         let client = server.client();
@@ -169,14 +169,15 @@ fn the_latest_slow_or_failed_request_of_each_endpoint_is_an_exemplar() {
         client.send_with("GET", "/broken", &[("traceparent", "00-no-trace-01")]);
         assert_eq!(exemplars(&client), [of("/broken", "5xx", last)], "{measure:?}");
 
-        let metrics = Metrics::builder("shop").measure(measure).exemplars(Duration::ZERO).build().unwrap();
+        let metrics =
+            Metrics::builder("shop").measure(measure).slow_requests(Duration::ZERO).build().unwrap();
         let server = Server::start(1, &metrics, shop);
         let client = server.client();
         let (good, bad) = (traced(&client, "/items/7", '4'), traced(&client, "/broken", '5'));
         let expected = [of("/items/{id}", "2xx", good), of("/broken", "5xx", bad)];
         assert_eq!(exemplars(&client), expected, "{measure:?}");
 
-        let metrics = Metrics::builder("shop").measure(measure).exemplars(None).build().unwrap();
+        let metrics = Metrics::builder("shop").measure(measure).slow_requests(None).build().unwrap();
         let server = Server::start(1, &metrics, shop);
         traced(&server.client(), "/broken", '6');
         assert_eq!(exemplars(&server.client()), [], "{measure:?}");
@@ -184,12 +185,12 @@ fn the_latest_slow_or_failed_request_of_each_endpoint_is_an_exemplar() {
 }
 
 #[test]
-fn more_than_two_scrapes_at_once_are_asked_to_come_back() {
+fn too_many_scrapes_at_once_are_asked_to_come_back() {
     let registry = Registry::builder().max_series(4_000).build().unwrap();
     for route in 0..4_000 {
         registry.record_nanos(registry.endpoint("GET", &format!("/{route}")), 200, 1_000);
     }
-    let metrics = Metrics::builder("shop").registry(registry).build().unwrap();
+    let metrics = Metrics::builder("shop").with_registry(registry).build().unwrap();
     let server = Server::start(2, &metrics, shop);
     let barrier = Barrier::new(8);
     let replies: Vec<_> = std::thread::scope(|scope| {
@@ -205,13 +206,13 @@ fn more_than_two_scrapes_at_once_are_asked_to_come_back() {
     assert!(answered.len() >= 2 && !refused.is_empty(), "{} answered", answered.len());
     for reply in refused {
         assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
-        assert!(String::from_utf8_lossy(&reply.body).contains("too many are scraping"));
+        assert!(String::from_utf8_lossy(&reply.body).contains("too many scrapes at once"));
     }
     assert_eq!(server.client().send_with("HEAD", SCRAPE, &[]).status, 200);
 }
 
 #[test]
-fn after_a_shutdown_there_are_no_scrapes() {
+fn after_a_shutdown_scrapes_are_refused() {
     let metrics = Metrics::builder("ends").build().unwrap();
     let server = Server::start(1, &metrics, shop);
     assert!(actix_web::rt::System::new().block_on(metrics.shutdown(Duration::from_secs(10))));
@@ -220,7 +221,7 @@ fn after_a_shutdown_there_are_no_scrapes() {
 }
 
 #[actix_web::test]
-async fn the_usual_path_asks_for_the_token_and_is_not_in_the_figures() {
+async fn the_usual_path_requires_the_token_and_is_not_in_the_figures() {
     let metrics = Metrics::builder("shop").read_token("0123456789abcdef").build().unwrap();
     for path in ["/metrics", "metrics", "/metrics/"] {
         let app = App::new().configure(metrics.prometheus_at(path)).wrap(metrics.middleware());
@@ -237,7 +238,7 @@ async fn the_usual_path_asks_for_the_token_and_is_not_in_the_figures() {
 }
 
 #[actix_web::test]
-async fn opentelemetrys_names_have_a_histogram_for_each_status() {
+async fn with_opentelemetry_names_each_status_has_a_histogram() {
     let exposition = Exposition::builder().names(Names::OpenTelemetry).build().unwrap();
     let metrics = Metrics::builder("shop").prometheus(exposition).build().unwrap();
     let app = App::new().configure(metrics.prometheus_at("/metrics")).configure(shop);

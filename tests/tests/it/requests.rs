@@ -1,4 +1,4 @@
-//! Single requests for exporters: which are given, with which place in a trace.
+//! Single requests for exporters: which ones an exporter gets, and their spans in a trace.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ fn shop(config: &mut ServiceConfig) {
         );
 }
 
-/// Takes windows, and passes them on.
+/// Forwards the windows that it gets.
 struct Taking {
     settings: PushSettings,
     given: Sender<Window>,
@@ -67,7 +67,7 @@ fn taking(slow: Option<Duration>, sample_rate: f64) -> (Taking, Receiver<Window>
     (Taking { settings, given }, windows)
 }
 
-/// All requests that exporters with these settings were given of what the client sends.
+/// Sends requests and returns those that exporters with these settings got.
 fn given<const N: usize>(
     measure: Until,
     settings: [(Option<Duration>, f64); N],
@@ -96,7 +96,7 @@ fn routes(requests: &[RecentRequest]) -> Vec<&str> {
 }
 
 #[test]
-fn slow_requests_are_given_with_their_place_in_a_trace() {
+fn slow_requests_come_with_their_span_in_a_trace() {
     let [requests, none] = given(Until::Head, [(Some(SLOW), 0.0), (None, 0.0)], |client| {
         client.send("GET", "/items/1");
         client.send("GET", "/fails");
@@ -114,7 +114,7 @@ fn slow_requests_are_given_with_their_place_in_a_trace() {
 }
 
 #[test]
-fn each_exporter_is_given_its_own_share_of_all() {
+fn each_exporter_gets_its_own_share_of_all_requests() {
     const CALLS: usize = 600;
     let [all, half, slow] = given(Until::Head, [(None, 1.0), (None, 0.5), (Some(SLOW), 0.0)], |client| {
         for i in 0..CALLS {
@@ -131,7 +131,7 @@ fn each_exporter_is_given_its_own_share_of_all() {
 }
 
 #[test]
-fn until_the_end_of_the_body_lots_are_drawn_once_and_a_trace_is_that_of_the_head() {
+fn measured_until_the_end_of_the_body_a_request_is_sampled_once_with_the_trace_of_its_head() {
     let settings = [(Some(SLOW), 0.0), (None, 1.0)];
     let [slow, all] = given(Until::BodyEnd, settings, |client| {
         client.send_with("GET", "/slow", &[TRACEPARENT]);
@@ -142,7 +142,7 @@ fn until_the_end_of_the_body_lots_are_drawn_once_and_a_trace_is_that_of_the_head
     assert!(all.iter().all(|request| request.trace.is_some() && request.randomness < 1.0), "{all:?}");
     assert_eq!(slow, all[..2]);
 
-    // Slow by its body alone, and nobody had noted the head.
+    // Only its body is slow, and its head was not captured.
     let [slow] = given(Until::BodyEnd, [(Some(SLOW * 3), 0.0)], |client| {
         client.send_with("GET", "/slow-body", &[TRACEPARENT]);
     });

@@ -1,4 +1,4 @@
-//! A request is labelled with what `match_pattern` says after routing, whatever the apps and the paths look like.
+//! The route label of a request is what `match_pattern` returns after routing, for all kinds of apps and paths.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use actix_web::{App, HttpRequest, HttpResponse, Resource, Scope, delete, get, gu
 use metrics_actix::Metrics;
 use metrics_core::Registry;
 
-/// Parts of a pattern, what they are called in a template, and what they match.
+/// Parts of a pattern, each with its template and a path that it matches.
 const PARTS: [(&str, &str, &str); 10] = [
     ("/a", "/a", "/a"),
     ("/b", "/b", "/b"),
@@ -26,11 +26,11 @@ const PARTS: [(&str, &str, &str); 10] = [
     ("/caf%C3%A9", "/caf%C3%A9", "/caf%C3%A9"),
 ];
 
-/// What captures the rest of a path. Stands last in a pattern.
+/// Parts that capture the rest of a path, as the last part of a pattern.
 const TAILS: [(&str, &str, &str); 3] =
     [("/{rest:.*}", "/{rest}", "/b/c"), ("/{rest}*", "/{rest}*", "/b//c"), ("/f{rest}*", "/f{rest}*", "/f")];
 
-/// Parts of the paths that are sent.
+/// Parts of the requested paths.
 const SENT: [&str; 18] = [
     "/a",
     "/b",
@@ -56,14 +56,14 @@ const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::DELETE];
 
 struct Generator {
     random: fastrand::Rng,
-    /// What matches the scopes around the pattern at hand.
+    /// A path that matches the scopes around the current pattern.
     prefix: String,
-    /// Paths that match a route of the app at hand, guards aside.
+    /// Paths that match a route of the current app, apart from guards.
     samples: Vec<String>,
 }
 
 impl Generator {
-    /// A pattern, and a path that it matches.
+    /// Generates a pattern and a path that it matches.
     fn pattern(&mut self, tail: bool) -> (String, String) {
         let first = self.choice(&PARTS);
         let (mut pattern, mut sample) = (first.0.to_owned(), first.2.to_owned());
@@ -72,7 +72,7 @@ impl Generator {
             sample.push_str(part.2);
         };
         if self.random.bool() {
-            // A pattern cannot have two parts of one name.
+            // A pattern cannot have two parts with the same name.
             let second = self.choice(&PARTS);
             push(if second.1 == first.1 { PARTS[1] } else { second });
         }
@@ -86,7 +86,7 @@ impl Generator {
         from[self.random.usize(..from.len())].clone()
     }
 
-    /// The pattern of a resource, whose path is kept as a sample.
+    /// Generates the pattern of a resource and keeps its path as a sample.
     fn leaf(&mut self) -> String {
         let (pattern, sample) = self.pattern(true);
         self.samples.push(format!("{}{sample}", self.prefix));
@@ -148,7 +148,7 @@ impl Generator {
     }
 }
 
-/// What actix-web says, without regular expressions.
+/// The answer of actix-web, without regular expressions.
 fn oracle(request: &HttpRequest) -> String {
     let Some(mut pattern) = request.match_pattern() else { return "_unmatched".to_owned() };
     for (part, template, _) in PARTS.iter().chain(&TAILS) {
@@ -159,7 +159,7 @@ fn oracle(request: &HttpRequest) -> String {
 
 type Counts = BTreeMap<(String, String), u64>;
 
-/// Calls of generated apps with generated requests, on this thread: what was expected, and what was measured.
+/// Calls generated apps with generated requests on this thread. Returns the expected and the measured labels.
 async fn calls(metrics: &Metrics, apps: usize, requests: usize, seed: u64) -> Counts {
     let expected = Rc::new(RefCell::new(Counts::new()));
     let random = fastrand::Rng::with_seed(seed);
@@ -189,9 +189,9 @@ async fn calls(metrics: &Metrics, apps: usize, requests: usize, seed: u64) -> Co
 }
 
 #[actix_web::test]
-async fn every_label_is_what_match_pattern_says_after_routing() {
+async fn every_label_is_what_match_pattern_returns_after_routing() {
     let registry = Registry::builder().max_series(60_000).build().unwrap();
-    let metrics = Metrics::builder("test").registry(registry).build().unwrap();
+    let metrics = Metrics::builder("test").with_registry(registry).build().unwrap();
     let (apps, requests) = (150, 200);
     let expected = calls(&metrics, apps, requests, 7).await;
     let summary = metrics.registry().summary();
@@ -203,7 +203,7 @@ async fn every_label_is_what_match_pattern_says_after_routing() {
     assert_eq!(summary.total.calls, (apps * requests) as u64);
     let unmatched: u64 =
         measured.iter().filter(|((_, r), _)| r == "_unmatched").map(|(_, calls)| calls).sum();
-    // Not a test of nothing: many routes, and neither all nor no requests matched.
+    // The test covers enough: many routes, and neither all nor no requests matched.
     assert!(measured.len() > 500, "{}", measured.len());
     assert!(unmatched > 1_000 && unmatched < summary.total.calls - 5_000, "{unmatched}");
     let differing: Vec<_> = expected
@@ -243,7 +243,7 @@ async fn macros_files_and_two_apps_on_a_worker_are_labelled_by_their_templates()
             .wrap(metrics.middleware()),
     )
     .await;
-    // The same paths by other names.
+    // The same paths with other names.
     let other = init_service(
         App::new().route("/{kind}/{name}", web::get().to(|| async { "" })).wrap(metrics.middleware()),
     )
@@ -279,7 +279,7 @@ async fn macros_files_and_two_apps_on_a_worker_are_labelled_by_their_templates()
         ("DELETE /macro/{id}", 1),
         ("GET /macro/{id}", 1),
         ("GET /v1/several/{id}", 1),
-        // As actix-files names the whole directory.
+        // actix-files has one pattern for the whole directory.
         ("GET /v1/static", 5),
         ("GET /{kind}/{name}", 1),
         ("GET _unmatched", 1),

@@ -1,4 +1,4 @@
-//! Storms of requests that end in every way there is, on a real server: each is counted once, in its own column.
+//! Storms of requests on a real server, one for each way to end: each request is counted once, as what it was.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,10 +16,10 @@ use metrics_actix::{Metrics, Until};
 use metrics_core::{Outcome, Summary};
 use tests::{Raw, Server, settled};
 
-/// Requests in a storm of each kind.
+/// Requests in each storm.
 const STORM: u64 = 40;
 
-/// Which requests of the storm of resets, for both ways to measure, have reached their handler.
+/// Which requests of the storm of resets have reached their handler, for both ways to measure.
 static ARRIVED: [AtomicBool; 2 * STORM as usize] = [const { AtomicBool::new(false) }; 2 * STORM as usize];
 
 async fn arrives(ticket: web::Path<usize>) -> &'static str {
@@ -27,14 +27,14 @@ async fn arrives(ticket: web::Path<usize>) -> &'static str {
     std::future::pending().await
 }
 
-/// How many of the late requests of the storm over HTTP/2, for both ways to measure, may be answered.
+/// How many of the late requests of the storm over HTTP/2 may be answered, for both ways to measure.
 static LET_GO: AtomicUsize = AtomicUsize::new(0);
 
 async fn late(ticket: web::Path<usize>) -> &'static str {
     while LET_GO.load(Ordering::Acquire) <= *ticket {
         sleep(Duration::from_millis(1)).await;
     }
-    // For what the client sent before, to be read.
+    // Time for the server to read what the client sent before.
     sleep(Duration::from_millis(30)).await;
     "late"
 }
@@ -84,7 +84,7 @@ fn endless() -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
     })
 }
 
-/// More than the buffers of the sockets between server and client hold.
+/// A body larger than the socket buffers between server and client.
 async fn large() -> HttpResponse {
     let chunk = Bytes::from(vec![b'x'; 1 << 20]);
     let chunks = stream::repeat_with(move || Ok::<_, Infallible>(chunk.clone())).take(64);
@@ -96,13 +96,13 @@ async fn breaks() -> HttpResponse {
     HttpResponse::Ok().streaming(stream::iter(chunks))
 }
 
-/// Ends before it gave what its head announces.
+/// A body that ends before the length that its head announces.
 async fn short() -> HttpResponse {
     let chunks = [Ok::<_, Infallible>(Bytes::from_static(b"so far so good"))];
     HttpResponse::Ok().no_chunking(1_000).streaming(stream::iter(chunks))
 }
 
-/// Panics in the middle of its body.
+/// A body that panics half-way.
 async fn panics_late() -> HttpResponse {
     let chunks = stream::iter(0..).map(|i| {
         assert!(i < 1, "a test panics");
@@ -124,8 +124,8 @@ fn count(summary: &Summary, outcome: Outcome) -> u64 {
     outcomes.iter().find(|(known, _)| *known == outcome).map_or(0, |&(_, count)| count)
 }
 
-/// Runs a storm of one kind of request against a server of its own, for both ways to measure. `ends` sends one request
-/// and ends it, however the storm wants it; `calls` is the number of calls that make up one.
+/// Runs a storm of one kind of request against a new server, for both ways to measure. `ends` sends one request and
+/// ends it in the storm's way; `calls` is the number of calls that it makes.
 fn storm(calls: u64, ends: impl Fn(&Server, &Metrics) + Sync, check: impl Fn(&Summary)) {
     for until in [Until::Head, Until::BodyEnd] {
         let metrics = Metrics::builder("storm").measure(until).build().unwrap();
@@ -136,7 +136,7 @@ fn storm(calls: u64, ends: impl Fn(&Server, &Metrics) + Sync, check: impl Fn(&Su
             }
         });
         settled(&metrics, calls * STORM);
-        // A body can end after its call was counted.
+        // A body may end after its call was counted.
         drop(server);
         let summary = metrics.registry().summary();
         check(&summary);
@@ -144,7 +144,7 @@ fn storm(calls: u64, ends: impl Fn(&Server, &Metrics) + Sync, check: impl Fn(&Su
     }
 }
 
-/// What a storm of requests that all ended in one way comes to.
+/// Checks the figures of a storm whose requests all ended in one way.
 fn all(outcome: Outcome, truncated: bool) -> impl Fn(&Summary) {
     move |summary| {
         assert_eq!(summary.total.outcomes, [(outcome, STORM)]);
@@ -174,7 +174,7 @@ fn clients_that_reset_while_the_handler_runs_are_aborted() {
 }
 
 #[test]
-fn clients_that_say_they_are_done_still_get_their_response() {
+fn clients_that_close_their_writing_side_still_get_their_response() {
     let finish = |server: &Server, _: &Metrics| {
         let mut client = server.raw();
         client.request("GET", "/fine");
@@ -215,7 +215,7 @@ fn responses_without_a_body_end_with_their_head() {
 }
 
 #[test]
-fn a_request_is_under_way_until_its_head_or_until_its_body_ends() {
+fn a_request_is_in_flight_until_its_head_or_until_the_end_of_its_body() {
     for (until, calls, in_flight) in [(Until::Head, 1, 0), (Until::BodyEnd, 0, 1)] {
         let metrics = Metrics::builder("ends").measure(until).build().unwrap();
         let server = Server::start(1, &metrics, routes);
@@ -234,7 +234,7 @@ fn a_request_is_under_way_until_its_head_or_until_its_body_ends() {
 }
 
 #[test]
-fn streams_that_clients_leave_half_way_are_aborted_with_their_status() {
+fn streams_that_clients_leave_half_way_count_as_aborted_with_their_status() {
     for path in ["/endless", "/large"] {
         let leave = |server: &Server, _: &Metrics| {
             let mut client = server.raw();
@@ -247,7 +247,7 @@ fn streams_that_clients_leave_half_way_are_aborted_with_their_status() {
 }
 
 #[test]
-fn streams_that_fail_half_way_are_aborted_with_their_status() {
+fn streams_that_fail_half_way_count_as_aborted_with_their_status() {
     for path in ["/breaks", "/short", "/panics-late"] {
         let read = |server: &Server, _: &Metrics| {
             let mut client = server.raw();
@@ -257,7 +257,7 @@ fn streams_that_fail_half_way_are_aborted_with_their_status() {
         };
         storm(1, read, |summary| {
             all(OK, true)(summary);
-            // What the head announced, or else what was given out.
+            // The announced length, or else the bytes that were sent.
             let bytes = if path == "/short" { 1_000 } else { "so far so good".len() as u64 };
             assert_eq!(summary.total.response_bytes, STORM * bytes, "{path}");
         });
@@ -287,7 +287,7 @@ fn errors_of_inner_middlewares_count_with_their_status() {
 }
 
 #[test]
-fn what_stays_open_is_counted_as_open_and_spoils_no_percentile() {
+fn open_streams_are_counted_as_open_and_spoil_no_percentile() {
     for (path, status) in [("/events", 200), ("/upgrade", 101)] {
         for until in [Until::Head, Until::BodyEnd] {
             let metrics = Metrics::builder("streams").measure(until).build().unwrap();
@@ -305,7 +305,7 @@ fn what_stays_open_is_counted_as_open_and_spoils_no_percentile() {
             clients.into_iter().for_each(Raw::reset);
             let closed = wait_for(&metrics, |summary| summary.open_streams == 0);
             assert_eq!((closed.total.calls, closed.total.aborted), (5, 0));
-            // What was recorded when they were opened is all there is.
+            // Only the records of their opening exist.
             assert_eq!((closed.total.max, closed.total.sum), (summary.total.max, summary.total.sum));
             assert!(closed.total.response_bytes >= 1_000);
         }
@@ -349,7 +349,7 @@ fn http_2_streams_that_are_reset_are_counted_once() {
             block.extend(b"test");
             block
         };
-        // Half of them while the handler runs, which actix-web lets run to its end, and half while the body is sent.
+        // Half of them during the handler, which actix-web runs to its end, and half during the body.
         for i in 0..STORM {
             let ticket = run * STORM as usize + i as usize;
             let path = if i % 2 == 0 { format!("/late/{ticket}") } else { "/endless".to_owned() };

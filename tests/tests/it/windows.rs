@@ -1,4 +1,4 @@
-//! Windows and trends: what the figures were over time, on a real server.
+//! Windows and trends: figures over time, on a real server.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ fn a_trend_adds_up_to_what_was_sent_and_outlives_a_reset() {
     settled(&metrics, 120);
     client.metrics("POST", "reset");
 
-    // At most a tick later all of it is in the trend, and so is the reset.
+    // At most one tick later the trend has everything, with the reset.
     let deadline = Instant::now() + Duration::from_secs(20);
     let history = loop {
         let history = client.metrics("GET", "history?window=5m&step=1s");
@@ -68,7 +68,7 @@ fn a_trend_adds_up_to_what_was_sent_and_outlives_a_reset() {
 }
 
 #[test]
-fn metrics_of_the_applications_own_have_windows_and_a_trend() {
+fn the_applications_metrics_have_windows_and_a_trend() {
     let metrics = Metrics::builder("shop").reset_without_token().build().unwrap();
     let registry = metrics.registry();
     let (jobs, cache) = (registry.counter("jobs").unwrap(), registry.hit_ratio("cache").unwrap());
@@ -94,7 +94,7 @@ fn metrics_of_the_applications_own_have_windows_and_a_trend() {
         let found = business["metrics"].as_array().unwrap().iter().find(|metric| metric["name"] == name);
         (found.unwrap().clone(), business["window_seconds"].as_f64().unwrap())
     };
-    // Since the reset, and in all windows that go back behind it.
+    // Since the reset, and in all windows that begin before it.
     assert_eq!(named("reset", "jobs").0["value"], 60);
     assert_eq!(client.metrics("GET", "business")["metrics"][2]["value"], 60);
     assert_eq!(client.metrics("GET", "summary")["business"]["jobs"]["value"], 60);
@@ -111,7 +111,7 @@ fn metrics_of_the_applications_own_have_windows_and_a_trend() {
         let summary = client.metrics("GET", &format!("summary?window={window}"));
         assert_eq!(summary["business"]["cache"]["hits"], 75, "{window}");
     }
-    // At most ten seconds later all of it is in the trend.
+    // At most ten seconds later the trend has everything.
     let deadline = Instant::now() + Duration::from_secs(30);
     let history = loop {
         let history = client.metrics("GET", "history?window=5m&metric=jobs");
@@ -158,7 +158,7 @@ fn the_event_loop_of_a_worker_that_computes_is_busy() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused_with_what_can() {
+fn a_refused_query_is_answered_with_the_allowed_values() {
     let metrics = Metrics::builder("shop").build().unwrap();
     metrics.registry().counter("jobs").unwrap();
     let server = Server::start(1, &metrics, shop);
@@ -167,13 +167,13 @@ fn what_cannot_be_asked_for_is_refused_with_what_can() {
         ("summary?window=2m", "allowed: 1m, 5m, 1h, 24h, reset"),
         ("routes?window=", "allowed: 1m, 5m, 1h, 24h, reset"),
         ("history?window=%3Cscript%3E", "allowed: 1m, 5m, 1h, 24h, reset"),
-        ("history?window=1h&step=1s", "allowed for 1h: 10s, 1m, 5m, 30m, 1h"),
-        ("history?window=24h&step=7s", "allowed for 24h: 1m, 5m, 30m, 1h, 2h"),
-        ("history?window=24h&step=1m&method=GET&route=/", "allowed for 24h: 2h"),
+        ("history?window=1h&step=1s", "allowed: 10s, 1m, 5m, 30m, 1h (window 1h)"),
+        ("history?window=24h&step=7s", "allowed: 1m, 5m, 30m, 1h, 2h (window 24h)"),
+        ("history?window=24h&step=1m&method=GET&route=/", "allowed: 2h (window 24h)"),
         ("history?route=/items/{id}", "allowed: both or none"),
         ("history?metric=cache", "allowed: those that GET business lists"),
         ("history?metric=cache&method=GET&route=/", "allowed: metric, or method and route"),
-        ("history?metric=jobs&step=1s&window=1h", "allowed for 1h: 1m, 5m, 30m, 1h"),
+        ("history?metric=jobs&step=1s&window=1h", "allowed: 1m, 5m, 30m, 1h (window 1h)"),
         ("business?window=7m", "allowed: 1m, 5m, 1h, 24h, reset"),
         ("resources?window=1", "allowed: 1m, 5m, 1h, 24h, reset"),
     ] {

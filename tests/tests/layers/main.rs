@@ -1,7 +1,7 @@
 //! Checks the architecture: no files in a ring, no import upwards, no crate that depends on one above it.
 //!
-//! A file imports another if its code names something that the other one defines: by a `use`, by a path within the code,
-//! through a re-export or through a glob. Code of tests does not count. The layers are in [`table`], and in
+//! A file imports another if its code names something that the other one defines: by a `use`, by a path within the
+//! code, through a re-export or through a glob. Code of tests does not count. The layers are in [`table`], and in
 //! `docs/how-it-works.md`.
 
 mod crates;

@@ -1,4 +1,4 @@
-//! The stored counts, and what a count is to them.
+//! The stored counts, and how a count compares with them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,19 +17,19 @@ pub(crate) struct Baseline {
     instructions: BTreeMap<String, f64>,
 }
 
-/// What a count is to the stored one.
+/// How a count compares with the stored one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Change {
     /// The stored count.
     pub(crate) baseline: f64,
-    /// By how many per cent the count is over it.
+    /// How many per cent the count is above it.
     pub(crate) percent: f64,
     /// Whether that is more than is allowed.
     pub(crate) too_much: bool,
 }
 
 impl Baseline {
-    /// Without counts yet.
+    /// A baseline without counts.
     pub(crate) fn of(compiler: String) -> Self {
         Self { compiler, instructions: BTreeMap::new() }
     }
@@ -55,7 +55,7 @@ impl Baseline {
         self.instructions.insert(row.name().to_owned(), (counted * 10.0).round() / 10.0);
     }
 
-    /// What a count is to the stored one, if there is one.
+    /// Compares a count with the stored one, if any.
     pub(crate) fn change(&self, row: Row, counted: f64) -> Option<Change> {
         let &baseline = self.instructions.get(row.name())?;
         let percent = (counted / baseline - 1.0) * 100.0;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_is_too_much_when_it_is_over_what_is_allowed() {
+    fn a_count_is_too_high_if_it_is_above_the_allowed_one() {
         let mut baseline = Baseline::of("rustc".to_owned());
         baseline.set(Row::Static, 1_000.04);
         let change = |counted| baseline.change(Row::Static, counted).unwrap();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stored_counts_are_of_the_operations_that_there_are() {
+    fn the_baseline_has_a_count_for_every_operation_and_no_other() {
         let baseline = Baseline::read(Path::new(crate::BASELINE)).unwrap();
         let mut names = Row::ALL.map(Row::name);
         names.sort_unstable();

@@ -1,4 +1,4 @@
-//! Runs this program under valgrind, and reads the count of instructions.
+//! Runs this program under valgrind and reads the instruction count.
 
 use std::env;
 use std::fs;
@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 
 use crate::row::Row;
 
-/// The option that has the program do an operation so many times, and nothing else.
+/// The option with which the program only repeats one operation.
 pub(crate) const RUN: &str = "run-operation";
 
-/// Runs of which the least count is taken: an operation that is held up opens an octave of latencies, which takes
-/// instructions once, and tables can have bad seeds.
+/// Number of runs, of which the lowest count is taken: a delayed operation opens a new octave of latencies, which takes
+/// extra instructions once, and hash tables can have bad seeds.
 const RUNS: usize = 3;
 
 /// The instructions of one operation.
@@ -19,7 +19,7 @@ pub(crate) fn count(row: Row) -> Result<f64, String> {
         let runs: Result<Vec<u64>, String> = (0..RUNS).map(|_| of(row, operations)).collect();
         runs.map(|counts| counts.into_iter().min().unwrap_or_default())
     };
-    // What both do goes out: the first operations, and what an operation's function does once.
+    // The difference leaves out what both runs do: the first operations, and what the function does once.
     let before = least(row.warm_up())?;
     let after = least(row.warm_up() + row.operations())?;
     if before == 0 {
@@ -28,7 +28,7 @@ pub(crate) fn count(row: Row) -> Result<f64, String> {
     Ok((after as f64 - before as f64) / row.operations() as f64)
 }
 
-/// The instructions that so many operations take in all.
+/// The instructions of this number of operations in all.
 fn of(row: Row, operations: usize) -> Result<u64, String> {
     let program = env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let directory = Directory::new()?;
@@ -51,13 +51,13 @@ fn of(row: Row, operations: usize) -> Result<u64, String> {
     total(&text).ok_or_else(|| "valgrind wrote no total".to_owned())
 }
 
-/// The total of a file that callgrind wrote.
+/// The total in callgrind's output.
 fn total(text: &str) -> Option<u64> {
     let line = text.lines().rev().find_map(|line| line.strip_prefix("totals:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// A directory that goes away with the value.
+/// A directory that is removed on drop.
 struct Directory(std::path::PathBuf);
 
 impl Directory {
@@ -70,7 +70,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What cannot be removed from the directory for temporary files stays there.
+        // If it cannot be removed, it stays among the temporary files.
         _ = fs::remove_dir_all(&self.0);
     }
 }

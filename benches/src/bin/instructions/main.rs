@@ -1,8 +1,8 @@
-//! Counts the instructions of what is done for each request, and holds them against the stored counts.
+//! Counts the instructions of each operation of a request, and compares them with the stored counts.
 //!
-//! Unlike times they are the same on a busy machine, so that they can be gated. They depend on the compiler and on the
-//! processor's extensions, which decide how memory is copied; the baseline names the compiler that it was counted with.
-//! The program runs itself under valgrind, which counts what runs inside of one function of each [`Row`].
+//! Unlike times, counts are the same on a busy machine, so CI can check them. They depend on the compiler and on the
+//! processor's extensions, which decide how memory is copied; the baseline names its compiler. The program runs itself
+//! under valgrind, which counts inside one function of each [`Row`].
 
 #![forbid(unsafe_code)]
 
@@ -23,16 +23,16 @@ Usage: cargo run --release -p benches --bin instructions -- [OPTIONS]
 
 Prints the instructions of each operation. Needs valgrind.
 
-  --baseline PATH  the stored counts; the default is benches/instructions.json
+  --baseline PATH  the stored counts; default: benches/instructions.json
   --check          exit with 1 if an operation takes more than the baseline allows
-  --write          store what was counted as the new baseline";
+  --write          store the counts as the new baseline";
 
-/// The stored counts, wherever the program is started.
+/// The stored counts, independent of the working directory.
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json");
 
 enum Task {
     Help,
-    /// What the program does under valgrind.
+    /// The run under valgrind.
     Run {
         row: Row,
         operations: usize,
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for.
+/// Parses the command line.
 fn task() -> Result<Task, lexopt::Error> {
     use lexopt::prelude::*;
     let (mut path, mut check, mut write) = (PathBuf::from(BASELINE), false, false);
@@ -91,12 +91,12 @@ fn task() -> Result<Task, lexopt::Error> {
     Ok(Task::Count { path, check, write })
 }
 
-/// Whether no row takes more than it may, or nobody asked.
+/// Returns whether no row takes more than it may, or the check is off.
 fn count(path: &Path, check: bool, write: bool) -> Result<bool, String> {
     if cfg!(debug_assertions) {
         return Err("built without optimisation, so the counts mean nothing (use --release)".to_owned());
     }
-    // A baseline that is to be written need not be there.
+    // The baseline may be missing if it is written anew.
     let baseline = if write { Baseline::default() } else { Baseline::read(path)? };
     let mut now = Baseline::of(Machine::this().rustc);
     let mut too_much = Vec::new();
@@ -130,6 +130,6 @@ fn count(path: &Path, check: bool, write: bool) -> Result<bool, String> {
         return Ok(true);
     }
     too_much.iter().for_each(|row| eprintln!("instructions: {row}"));
-    eprintln!("instructions: if that is meant, store the new counts with --write");
+    eprintln!("instructions: if this is intended, store the new counts with --write");
     Ok(false)
 }

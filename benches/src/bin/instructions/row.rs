@@ -1,4 +1,4 @@
-//! What is counted: each operation in a function of its own, inside of which valgrind counts.
+//! The counted operations, each in a function of its own, inside which valgrind counts.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -13,15 +13,15 @@ use metrics_core::{EndpointId, Outcome, Recorder, Registry, Start};
 /// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Row {
-    /// A record by a recorder that the thread owns.
+    /// A record with a recorder that the thread owns.
     Record,
-    /// The same by the recorder that the registry keeps for the thread.
+    /// A record with the registry's thread-local recorder.
     ThreadLocal,
-    /// The end of a request and the start of another one, hence two readings of the clock.
+    /// The end of one request and the start of another, hence two readings of the clock.
     Timed,
-    /// One request of a static route, through the middleware, a whole app and its answer.
+    /// One request of a static route, through the middleware and a whole app, with its response.
     Static,
-    /// As above, of a route with a parameter.
+    /// The same for a route with a parameter.
     Dynamic,
 }
 
@@ -29,7 +29,7 @@ impl Row {
     pub(crate) const ALL: [Self; 5] =
         [Self::Record, Self::ThreadLocal, Self::Timed, Self::Static, Self::Dynamic];
 
-    /// What it is called in the table, in the baseline and on the command line.
+    /// Its name in the table, in the baseline and on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Record => "record",
@@ -40,10 +40,10 @@ impl Row {
         }
     }
 
-    /// By how much it may be over the baseline, in per cent.
+    /// How much it may be above the baseline, in per cent.
     ///
-    /// A record's count is the same in every run, and 1 % of it is less than one instruction. The others also depend on what
-    /// the clock reads and on the seeds of hash tables.
+    /// A record's count is the same in every run, and 1 % of it is less than one instruction. The others also depend on
+    /// the clock's readings and on the seeds of hash tables.
     pub(crate) fn allowed_percent(self) -> f64 {
         match self {
             Self::Record | Self::ThreadLocal => 1.0,
@@ -51,18 +51,18 @@ impl Row {
         }
     }
 
-    /// The function inside of which instructions are counted, as valgrind's patterns name it.
+    /// The function inside which instructions are counted, as a pattern of valgrind.
     pub(crate) fn function(self) -> &'static str {
         match self {
             Self::Record => "*::row::record",
             Self::ThreadLocal => "*::row::record_thread_local",
             Self::Timed => "*::row::finish_and_start",
-            // Of the bench's callers: it gets requests that were made before.
+            // The benches' caller, which gets prepared requests.
             Self::Static | Self::Dynamic => "*CallAll>::call_all",
         }
     }
 
-    /// The operations that go before those that are counted: enough for nearly all memory to be allocated.
+    /// Operations before the counted ones: enough to allocate nearly all memory.
     pub(crate) fn warm_up(self) -> usize {
         match self {
             Self::Record | Self::ThreadLocal | Self::Timed => 8_192,
@@ -70,7 +70,7 @@ impl Row {
         }
     }
 
-    /// The operations that are counted.
+    /// The number of counted operations.
     pub(crate) fn operations(self) -> usize {
         match self {
             Self::Record | Self::ThreadLocal | Self::Timed => 65_536,
@@ -78,7 +78,7 @@ impl Row {
         }
     }
 
-    /// Does it so many times, the same in every run.
+    /// Runs it this number of times, the same way in every run.
     pub(crate) fn run(self, operations: usize) {
         match self {
             Self::Record => {
@@ -89,11 +89,11 @@ impl Row {
             Self::Timed => {
                 let registry = Registry::new();
                 let recorder = registry.recorder();
-                // What takes less than 128 ns is recorded another way. Each lasts as long as 64 turns do, so that it takes longer on
-                // whichever machine.
+                // Durations below 128 ns are recorded another way. Each request lasts for 64 turns, so that it takes
+                // longer on any machine.
                 let mut starts: VecDeque<_> = (0..64).map(|_| recorder.start()).collect();
                 for_each_event(&registry, operations, |endpoint, event| {
-                    let start = starts.pop_front().expect("as many begin as end");
+                    let start = starts.pop_front().expect("each request that ends has begun");
                     starts.push_back(finish_and_start(&recorder, start, endpoint, event));
                 });
             }
@@ -114,7 +114,7 @@ impl FromStr for Row {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let row = Self::ALL.into_iter().find(|row| row.name() == name);
-        row.ok_or_else(|| format!("there is no operation {name:?}"))
+        row.ok_or_else(|| format!("unknown operation {name:?}"))
     }
 }
 

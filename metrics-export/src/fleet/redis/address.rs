@@ -1,20 +1,21 @@
-//! Where a Redis is: one server, a cluster, or a master that Sentinels know.
+//! The address of a Redis: one server, a cluster, or a master found by Sentinels.
 
+use metrics_core::InvalidSetting;
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 
-/// Where a Redis is.
+/// The address of a Redis.
 #[derive(Clone)]
 pub(super) enum Address {
     Single(ConnectionInfo),
-    /// Some nodes of a cluster.
+    /// Some nodes of a cluster; the client finds the others.
     #[cfg(feature = "redis-cluster")]
     Cluster {
         nodes: Vec<ConnectionInfo>,
-        /// Who vouches for the nodes, those found later, too; by default those that the system trusts.
+        /// The authorities to trust, for nodes found later too; `None` for those that the system trusts.
         #[cfg(feature = "redis-tls")]
         authorities: Option<redis::TlsCertificates>,
     },
-    /// Sentinels, the name of the master, and how to log in there.
+    /// Sentinels, the name of the master, and the login for the master.
     Sentinel {
         sentinels: Vec<ConnectionInfo>,
         master: String,
@@ -22,24 +23,19 @@ pub(super) enum Address {
     },
 }
 
-/// An address that nothing can be reached at. It is not repeated here, since it can hold a password.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the address is refused: {reason}; allowed: redis://[user:password@]host[:port][/database], \
-     redis+cluster://[user:password@]host:port,host:port, \
-     redis+sentinel://[user:password@]host:port,host:port/master[/database], and rediss for TLS"
-)]
-pub struct AddressError {
-    reason: String,
-}
+const ADDRESSES: &str = "redis://[user:password@]host[:port][/database], \
+    redis+cluster://[user:password@]host:port,host:port, \
+    redis+sentinel://[user:password@]host:port,host:port/master[/database], and rediss for TLS";
 
 impl Address {
-    pub(super) fn parse(address: &str) -> Result<Self, AddressError> {
-        let refused = |reason: &str| AddressError { reason: reason.to_owned() };
-        let (scheme, rest) = address.split_once("://").ok_or_else(|| refused("it has no scheme"))?;
+    /// # Errors
+    ///
+    /// If it is no address. The error does not repeat it, since it may hold a password.
+    pub(super) fn parse(address: &str) -> Result<Self, InvalidSetting> {
+        let (scheme, rest) = address.split_once("://").ok_or_else(|| refused(ADDRESSES))?;
         let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
         if scheme == "rediss" && cfg!(not(feature = "redis-tls")) {
-            return Err(refused("TLS needs the feature redis-tls"));
+            return Err(refused("redis://, or rediss:// with the cargo feature `redis-tls`"));
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -57,11 +53,13 @@ impl Address {
                 authorities: None,
             }),
             #[cfg(not(feature = "redis-cluster"))]
-            "cluster" => Err(refused("a cluster needs the feature redis-cluster")),
+            "cluster" => Err(refused("redis://, or redis+cluster:// with the cargo feature `redis-cluster`")),
             "sentinel" => {
                 let (master, database) = path.split_once('/').unwrap_or((path, "0"));
                 if master.is_empty() {
-                    return Err(refused("it names no master"));
+                    return Err(refused(
+                        "redis+sentinel://host:port,host:port/master[/database], with the master's name",
+                    ));
                 }
                 let login = info(&format!("{scheme}://{login}master/{database}"))?;
                 Ok(Self::Sentinel {
@@ -70,24 +68,24 @@ impl Address {
                     login: login.redis_settings().clone(),
                 })
             }
-            _ => Err(refused("it has another scheme")),
+            _ => Err(refused(ADDRESSES)),
         }
     }
 
     /// Trusts these certificates in PEM, and no others.
     #[cfg(feature = "redis-tls")]
-    pub(super) fn trust(&mut self, pem: &[u8]) -> Result<(), AddressError> {
+    pub(super) fn trust(&mut self, pem: &[u8]) -> Result<(), InvalidSetting> {
         use rustls::pki_types::CertificateDer;
         use rustls::pki_types::pem::PemObject;
-        let refused = |reason: &str| AddressError { reason: reason.to_owned() };
+        let refused = |allowed: &'static str| InvalidSetting::secret("trusted_authorities", allowed);
         if !CertificateDer::pem_slice_iter(pem).any(|found| found.is_ok()) {
-            return Err(refused("there is no certificate in the PEM of its authorities"));
+            return Err(refused("PEM with at least one certificate"));
         }
         let certificates = || redis::TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) };
         let trusting = |info: &ConnectionInfo| {
             let client = redis::Client::build_with_tls(info.clone(), certificates());
-            let client =
-                client.map_err(|_| refused("authorities are for rediss, and need to be certificates"))?;
+            let client = client
+                .map_err(|_| refused("valid certificates in PEM, and only with a rediss:// address"))?;
             Ok(client.get_connection_info().clone())
         };
         match self {
@@ -107,13 +105,16 @@ impl Address {
     }
 }
 
-fn info(url: &str) -> Result<ConnectionInfo, AddressError> {
-    // The kind of error only: what it quotes could be a password.
-    let info = url.into_connection_info();
-    let info = info.map_err(|error| AddressError { reason: error.category().to_owned() })?;
-    // By the later one a password goes into HELLO, which a server that does not know it quotes.
+fn info(url: &str) -> Result<ConnectionInfo, InvalidSetting> {
+    // The cause is left out, since it may quote a password.
+    let info = url.into_connection_info().map_err(|_| refused(ADDRESSES))?;
+    // RESP3 sends the password with HELLO, and a server that does not know HELLO quotes it in its error.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
     Ok(info.set_redis_settings(settings))
+}
+
+fn refused(allowed: &'static str) -> InvalidSetting {
+    InvalidSetting::secret("redis address", allowed)
 }
 
 #[cfg(test)]
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_each_kind_are_taken() {
+    fn addresses_of_each_kind_are_parsed() {
         let single = Address::parse("redis://ann:secret@127.0.0.1:6380/2").unwrap();
         let Address::Single(single) = single else { panic!() };
         assert_eq!(single.redis_settings().username(), Some("ann"));
@@ -143,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_not_repeated() {
+    fn an_invalid_address_is_refused_and_not_repeated() {
         for address in
             ["", "127.0.0.1:6379", "http://hunter2@a", "redis://hunter2:hunter2@", "redis+sentinel://hunter2"]
         {
             let Err(error) = Address::parse(address) else { panic!("{address}") };
             let error = error.to_string();
-            assert!(error.contains("allowed: redis://"), "{error}");
+            assert!(error.starts_with("redis address is invalid; allowed: redis"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

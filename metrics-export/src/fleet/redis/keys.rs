@@ -1,23 +1,24 @@
-//! Under which keys what is found. Each command names one key, so that they can be on any node of a cluster.
+//! The keys in Redis. Each command names one key, so that keys may lie on any node of a cluster.
 
 use std::time::{Duration, SystemTime};
 
-/// How long the windows are that instances write.
+/// The length of the windows that instances write.
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 /// The keys of a service.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
-    /// `{prefix}:{service}`, the service with all but letters, digits and `-._` as `%` and two hexadecimal digits.
+    /// `{prefix}:{service}`; in the service, bytes other than letters, digits and `-._` become `%` and two hexadecimal
+    /// digits.
     base: String,
 }
 
-/// What of a window a key holds.
+/// How much of a window a key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Detail {
-    /// All endpoints as one.
+    /// The sum of all endpoints.
     Total,
-    /// Each endpoint.
+    /// Each endpoint by itself.
     Routes,
 }
 
@@ -34,22 +35,22 @@ impl Keys {
         Self { base }
     }
 
-    /// The epoch, as a decimal number.
+    /// The key of the epoch, a decimal number.
     pub(super) fn epoch(&self) -> String {
         format!("{}:epoch", self.base)
     }
 
-    /// A sorted set: the instances by when they wrote last, in milliseconds since 1970.
+    /// The key of a sorted set: instances by the time of their last write, in milliseconds since 1970.
     pub(super) fn index(&self) -> String {
         format!("{}:instances", self.base)
     }
 
-    /// An instance's report since the epoch began.
+    /// The key of an instance's report since the epoch began.
     pub(super) fn report(&self, epoch: u64, id: &str) -> String {
         format!("{}:{epoch}:{id}", self.base)
     }
 
-    /// An instance's report of a minute, counted from 1970.
+    /// The key of an instance's report of a minute, counted from 1970.
     pub(super) fn window(&self, detail: Detail, minute: u64, id: &str) -> String {
         let detail = match detail {
             Detail::Total => "total",
@@ -59,7 +60,7 @@ impl Keys {
     }
 }
 
-/// The name that tells an instance from all others.
+/// The name that tells an instance from all others, also from itself before a restart.
 pub(super) fn id(name: &str, started: SystemTime) -> String {
     format!("{name}-{}", since_1970(started).as_nanos())
 }
@@ -68,7 +69,7 @@ pub(super) fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The minute of a moment, counted from 1970.
+/// The minute of a time, counted from 1970.
 pub(super) fn minute_of(time: SystemTime) -> u64 {
     since_1970(time).as_secs() / MINUTE.as_secs()
 }

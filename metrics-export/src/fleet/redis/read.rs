@@ -1,4 +1,4 @@
-//! Reads the reports of all instances, and adds them up.
+//! Reads the reports of all instances and adds them up.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -7,33 +7,61 @@ use std::time::{Duration, Instant, SystemTime};
 
 use redis::{Cmd, Value};
 
+use super::commands::{epoch_of, get, refused};
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::Link;
-use super::member::Shared;
-use super::view::{Answer, Failed, Question};
-use super::write::{epoch_of, get, refused};
+use super::question::{Answer, Failed, Question};
+use super::shared::Shared;
+use crate::fleet::codes::MAX_REPORT_BYTES;
 use crate::fleet::decoded::Decoded;
-use crate::fleet::{Fleet, MAX_REPORT_BYTES};
+use crate::fleet::merge::Fleet;
 
-/// The most bytes that are read for one answer.
+/// The most bytes read for one answer.
 const MAX_BYTES: usize = 256 << 20;
 
-/// The longest time that is read for one answer.
+/// The longest time spent on one answer.
 const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// The longest index of instances, in bytes: those of 10,000 take a tenth of it.
+/// The largest index of instances, in bytes; one of 10,000 instances takes a tenth of it.
 const MAX_INDEX_BYTES: i64 = 16 << 20;
 
-/// Commands that are sent before their answers are read.
+/// How many commands are sent before their answers are read.
 const BATCH: usize = 64;
 
-/// The most threads that add up what is read.
+/// The most threads that add up reports.
 const MAX_ADDERS: usize = 4;
 
 /// The longest name of an instance with its start, in bytes.
 const MAX_ID_BYTES: usize = 96;
 
-pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, Failed> {
+/// Returns a function that reads over one connection for as long as it works.
+pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, Failed> {
+    let mut link = None;
+    move |question| {
+        let result = guarded("adding up reports", || read_with(&shared, &mut link, question));
+        if result.is_err() {
+            link = None;
+        }
+        result
+    }
+}
+
+/// Reads over the connection that is open, or over a new one.
+fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Result<Answer, Failed> {
+    let settings = &shared.settings;
+    let connect = || Link::connect(&settings.address, settings.timeout);
+    if let Some(idle) = link {
+        // The server may have closed it meanwhile. A reset that may have arrived is not sent again: its figures would
+        // be those of the next epoch.
+        match answer(shared, idle, question) {
+            Err(failed) if !failed.may_be_reset => {}
+            known => return known,
+        }
+    }
+    answer(shared, link.insert(connect()?), question)
+}
+
+fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, Failed> {
     let begun = Instant::now();
     let now = SystemTime::now();
     let found = link.run(&[get(&shared.keys.epoch(), 20)])?;
@@ -58,7 +86,7 @@ pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Re
         let next = (since_1970(SystemTime::now()).as_millis() as u64).max(epoch + 1);
         let mut command = redis::cmd("SET");
         command.arg(shared.keys.epoch()).arg(next);
-        // Once it is sent, only an answer tells.
+        // Without an answer, nobody knows whether it arrived.
         let answers = link.run(&[command]).map_err(|reason| Failed { reason, may_be_reset: true })?;
         refused(answers)?;
         shared.learn_epoch(next);
@@ -68,17 +96,17 @@ pub(super) fn answer(shared: &Shared, link: &mut Link, question: Question) -> Re
     Ok(Answer { fleet, summary, epoch, read: now, bytes, took: begun.elapsed() })
 }
 
-/// What was found under a key, and of which instance it should be.
+/// The value of a key, and the instance that it should belong to.
 struct Found<'a> {
     id: &'a str,
     key: &'a str,
     report: Vec<u8>,
-    /// Whether it is the newest of its instance, of which alone it counts what it has now.
+    /// Whether it is the newest report of its instance. Gauges and requests in flight count from that one only.
     is_newest: bool,
 }
 
-/// Reads what is under these keys, those of an instance newest first, and adds it up in other threads meanwhile. Gives how many bytes
-/// it was, too.
+/// Reads the values of these keys, of each instance the newest first, while other threads add them up. Also returns how
+/// many bytes were read.
 fn add_all(
     link: &mut Link,
     wanted: &[(&String, String)],
@@ -90,11 +118,11 @@ fn add_all(
     let mut bytes = 0;
     let mut newest_of = None;
     thread::scope(|scope| {
-        // The service has the other half of the processors.
+        // Leaves half of the processors to the service.
         let adders =
             thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, MAX_ADDERS));
         let (found, waiting) = mpsc::sync_channel::<Found<'_>>(adders);
-        // Owned by the adders alone: who sends finds out if there are none any more.
+        // Owned by the adders alone, so that sending fails once all of them are gone.
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..adders {
             let (waiting, fleet) = (Arc::clone(&waiting), &fleet);
@@ -107,13 +135,13 @@ fn add_all(
             let thread = thread::Builder::new().name("metrics-fleet-add".to_owned());
             thread
                 .spawn_scoped(scope, adder)
-                .map_err(|error| format!("there is no thread to add up: {error}"))?;
+                .map_err(|error| format!("cannot start a thread to add up reports: {error}"))?;
         }
         drop(waiting);
         for batch in wanted.chunks(BATCH) {
             if bytes > MAX_BYTES || begun.elapsed() > MAX_TIME {
                 let seconds = MAX_TIME.as_secs();
-                let why = format!("not read: an answer takes up to {MAX_BYTES} bytes and {seconds} s");
+                let why = format!("not read: an answer is limited to {MAX_BYTES} bytes and {seconds} s");
                 batch.iter().for_each(|(_, key)| refuse(key, &why));
                 continue;
             }
@@ -122,15 +150,15 @@ fn add_all(
             link.run_each(&commands, |answer| {
                 let Some((id, key)) = keys.next() else { return };
                 match answer {
-                    // One that is not there reads as empty.
+                    // A missing key reads as empty.
                     Ok(Value::BulkString(report)) if report.is_empty() => {}
                     Ok(Value::BulkString(report)) => {
                         bytes += report.len();
                         let is_newest = newest_of.replace(id) != Some(id);
-                        // Nobody is there to take it only if adding up panicked, of which the end of the scope tells.
+                        // Fails only if all adders panicked, and then the scope panics at its end.
                         let _ = found.send(Found { id, key, report, is_newest });
                     }
-                    Ok(_) => refuse(key, "the answer is no string"),
+                    Ok(_) => refuse(key, "the value is not a string"),
                     Err(error) => refuse(key, &error),
                 }
             })?;
@@ -140,35 +168,35 @@ fn add_all(
     Ok((fleet.into_inner().unwrap_or_else(PoisonError::into_inner), bytes))
 }
 
-/// Adds a report, unless it is one of another instance.
+/// Adds a report, unless it belongs to another instance.
 fn add(fleet: &Mutex<Fleet>, &Found { id: wanted, key, ref report, is_newest }: &Found<'_>) {
     let now = locked(fleet).now();
     let bytes = report.len();
     let read = || Decoded::read_at(report, now).map_err(|error| error.to_string());
-    match guarded("reading it", read) {
+    match guarded("reading a report", read) {
         Ok(mut report) if id(&report.instance.name, report.instance.started) == wanted => {
             if !is_newest {
-                report.drop_what_is_now();
+                report.drop_state();
             }
             locked(fleet).add(key, report, bytes);
         }
-        Ok(_) => locked(fleet).refuse(key, "the report is of another instance"),
+        Ok(_) => locked(fleet).refuse(key, "the report belongs to another instance"),
         Err(reason) => locked(fleet).refuse(key, &reason),
     }
 }
 
-/// What `work` gives, or that it panicked: whatever is found somewhere must not end the thread that is to read it.
-pub(super) fn guarded<T, E: From<String>>(what: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    // What it was at is given up with it.
+/// Runs `work` and turns a panic into an error, so that no value in Redis can end the thread that reads it.
+fn guarded<T, E: From<String>>(what: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    // State that a panic left half changed is dropped with its error.
     let result = panic::catch_unwind(AssertUnwindSafe(work));
-    result.unwrap_or_else(|_| Err(format!("{what} panicked, which is a bug of this library").into()))
+    result.unwrap_or_else(|_| Err(format!("{what} panicked, which is a bug in this library").into()))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The instances that were seen last.
+/// The instances that wrote last.
 fn instances(
     shared: &Shared,
     link: &mut Link,
@@ -177,26 +205,29 @@ fn instances(
 ) -> Result<Vec<String>, String> {
     let index = shared.keys.index();
     let mut size = redis::cmd("MEMORY");
-    // All of its members are looked at: by a sample a long one could be missed.
+    // `SAMPLES 0` counts all members; a sample could miss a long one.
     size.arg("USAGE").arg(&index).arg("SAMPLES").arg(0);
-    // Who may not ask is not held back by that.
+    // A user who may not run this command reads without the check.
     if let Some(Ok(Value::Int(bytes))) = link.run(&[size])?.first()
         && *bytes > MAX_INDEX_BYTES
     {
-        return Err(format!("{index} takes {bytes} bytes; allowed: {MAX_INDEX_BYTES}"));
+        return Err(format!("{index} takes {bytes} bytes; allowed: up to {MAX_INDEX_BYTES}"));
     }
     let max = shared.settings.max_instances;
     let oldest = since_1970(now).saturating_sub(shared.settings.retention).as_millis() as u64;
     let mut command = redis::cmd("ZREVRANGEBYSCORE");
     command.arg(&index).arg("+inf").arg(oldest).arg("LIMIT").arg(0).arg(max + 1);
-    let answer = link.run(&[command])?.into_iter().next().unwrap_or(Err("no answer".to_owned()));
+    let answer = link.run(&[command])?.into_iter().next().unwrap_or(Err("Redis sent no answer".to_owned()));
     let members = match answer {
         Ok(Value::Array(members)) => members,
-        Ok(_) => return Err(format!("{index} is no sorted set")),
+        Ok(_) => return Err(format!("{index} is not a sorted set")),
         Err(error) => return Err(format!("{index}: {error}")),
     };
     if members.len() > max {
-        fleet.refuse(&index, &format!("there are more than {max} instances; those seen last are read"));
+        fleet.refuse(
+            &index,
+            &format!("the fleet has more than {max} instances; only the last {max} to write are read"),
+        );
     }
     let mut ids = Vec::new();
     for member in members.into_iter().take(max) {
@@ -207,7 +238,7 @@ fn instances(
             },
             _ => fleet.refuse(
                 &index,
-                &format!("the name of an instance is too long; allowed: {MAX_ID_BYTES} bytes"),
+                &format!("the name of an instance is too long; allowed: up to {MAX_ID_BYTES} bytes"),
             ),
         }
     }
@@ -222,7 +253,7 @@ mod tests {
     use crate::fleet::{Instance, Report};
 
     #[test]
-    fn what_an_instance_has_now_counts_once_in_a_window_of_several_reports() {
+    fn gauges_and_requests_in_flight_count_once_in_a_window_of_several_reports() {
         let registry = Registry::new();
         let endpoint = registry.endpoint("GET", "/");
         registry.record_nanos(endpoint, 200, 1_000);
@@ -253,10 +284,10 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_told_as_what_went_wrong() {
+    fn a_panic_becomes_an_error() {
         assert_eq!(guarded("it", || Ok::<_, String>(7)), Ok(7));
         assert_eq!(guarded::<(), _>("it", || Err("no".to_owned())), Err("no".to_owned()));
         let panicked = guarded::<(), String>("it", || panic!("of a test"));
-        assert_eq!(panicked, Err("it panicked, which is a bug of this library".to_owned()));
+        assert_eq!(panicked, Err("it panicked, which is a bug in this library".to_owned()));
     }
 }

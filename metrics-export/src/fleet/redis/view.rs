@@ -1,228 +1,198 @@
-//! What is asked of the fleet: one read at a time, whoever asks, and its answer for everybody for a second, or as long as it took.
+//! Callers who wait for the fleet's figures, and the answers that they share.
+//!
+//! One thread reads, one question at a time. Its answer serves everybody for a second, or for as long as it took to
+//! read. A second thread ends the wait of callers whose time is over. Callers themselves hold no thread: each has a
+//! oneshot.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use metrics_core::Summary;
+use super::oneshot::{self, Receiver, Sender};
+use super::question::{Answer, Busy, Failed, Question, Stale};
 
-use super::link::Link;
-use super::member::Shared;
-use super::read;
-use crate::fleet::Fleet;
-
-/// How long an answer holds at least, and that there is none.
+/// How long an answer, or the news that there is none, holds at least.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long somebody waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a caller waits for an answer.
+const MAX_WAIT: Duration = Duration::from_secs(3);
 
-/// How long somebody waits for a reset that is under way: longer than any read.
-const UNDER_WAY: Duration = Duration::from_secs(20);
+/// How long a caller waits for a reset that was already sent: longer than any read takes.
+const MAX_RESET_WAIT: Duration = Duration::from_secs(20);
 
-/// How long somebody waits who can expect that there is none.
-const IMPATIENCE: Duration = Duration::from_millis(100);
+/// How long a caller waits after the last read failed.
+const MAX_WAIT_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// What can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Question {
-    /// What was counted since the epoch began.
-    SinceReset,
-    /// What was counted in the minute that is under way and so many before it.
-    Minutes {
-        /// How many.
-        minutes: u8,
-        /// By endpoint, or else of all together.
-        routes: bool,
-    },
-    /// What was counted since the epoch began; and begin the next one.
-    Reset,
+/// How many callers may wait at one time.
+const MAX_WAITING: usize = 256;
+
+type Outcome = Result<Arc<Answer>, Stale>;
+
+/// What became of a question that was just asked.
+pub(super) enum Asked {
+    /// The answer is known already.
+    Known(Outcome),
+    /// The answer will be sent.
+    Waiting(WaiterId, Receiver<Outcome>),
 }
 
-/// What was found.
-#[derive(Debug)]
-pub struct Answer {
-    /// The reports that were found, added up, and what else was found.
-    pub fleet: Fleet,
-    /// Its figures; `None` where there are no reports.
-    pub summary: Option<Summary>,
-    /// The epoch that was read.
-    pub epoch: u64,
-    /// When it was read.
-    pub read: SystemTime,
-    /// How many bytes were read.
-    pub bytes: usize,
-    /// How long it took.
-    pub took: Duration,
-}
+/// Tells the callers of one view apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WaiterId(u64);
 
-impl Answer {
-    /// How long it holds: long enough that a large fleet is read half of the time at most.
-    fn holds(&self) -> Duration {
-        FRESH.max(self.took)
-    }
-
-    /// How long it is better than none, where the next one is not there in time.
-    fn is_of_use(&self) -> Duration {
-        FRESH.max(4 * self.took)
-    }
-}
-
-/// There is no answer, for the time being. Of a [reset](Question::Reset) the reason says whether it was done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Stale {
-    /// Since when.
-    pub since: SystemTime,
-    /// Why.
-    pub reason: String,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) reason: String,
-    /// Whether a reset was asked for, and nobody knows whether Redis did it.
-    pub(super) may_be_reset: bool,
-}
-
-impl From<String> for Failed {
-    fn from(reason: String) -> Self {
-        Self { reason, may_be_reset: false }
-    }
-}
-
-/// Shared by those who ask and the thread that reads.
+/// Shared by callers, the thread that reads, and the thread that keeps the time.
 #[derive(Default)]
 pub(super) struct View {
     state: Mutex<State>,
-    changed: Condvar,
+    /// A question is to be read, or the view was stopped.
+    wanted: Condvar,
+    /// A deadline is new or gone, or the view was stopped.
+    deadlines: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     answers: HashMap<Question, (Instant, Arc<Answer>)>,
+    /// Questions to read, first come first served, and the one that is being read.
     wanted: Vec<Question>,
-    /// What is being read.
+    /// The question that is being read.
     begun: Option<Question>,
-    /// When it failed last, if it did not succeed since.
+    /// When reading failed last; `None` after a success.
     failed: Option<(Instant, Stale)>,
-    /// Whether that was a reset of which nobody knows whether Redis did it.
-    may_be_reset: bool,
+    waiting: Vec<Waiter>,
+    next_id: u64,
     stopped: bool,
 }
 
-impl State {
-    /// What somebody is told who asked, and gets no answer.
-    fn told(&self, question: Question, stale: &Stale) -> Stale {
-        let Stale { since, reason } = stale.clone();
-        let reason = match question {
-            Question::Reset if self.may_be_reset => format!("whether it was reset is not known: {reason}"),
-            Question::Reset => format!("nothing was reset: {reason}"),
-            _ => reason,
-        };
-        Stale { since, reason }
-    }
+struct Waiter {
+    id: WaiterId,
+    question: Question,
+    asked: Instant,
+    asked_at: SystemTime,
+    max_wait: Duration,
+    sender: Sender<Outcome>,
 }
 
 impl View {
-    /// Waits for an answer, but not for long.
-    pub(super) fn ask(&self, question: Question) -> Result<Arc<Answer>, Stale> {
-        let asked = Instant::now();
-        let asked_at = SystemTime::now();
+    /// Asks a question. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// If the answer is not known yet and [`MAX_WAITING`] callers wait already.
+    pub(super) fn ask(&self, question: Question) -> Result<Asked, Busy> {
         let mut state = self.lock();
-        if question != Question::Reset {
-            match state.answers.get(&question) {
-                Some((read, answer)) if read.elapsed() < answer.holds() => return Ok(Arc::clone(answer)),
-                _ => {}
-            }
+        if let Some(known) = state.known(question) {
+            return Ok(Asked::Known(known));
         }
-        let patience = match &state.failed {
-            Some((at, stale)) if at.elapsed() < FRESH && question != Question::Reset => {
-                return Err(stale.clone());
-            }
-            // A reset is worth waiting for.
-            Some(_) if question != Question::Reset => IMPATIENCE,
-            _ => PATIENCE,
-        };
+        if state.waiting.len() >= MAX_WAITING {
+            return Err(Busy { limit: MAX_WAITING });
+        }
+        let (sender, receiver) = oneshot::channel();
+        let id = WaiterId(state.next_id);
+        state.next_id += 1;
+        // A reset is worth waiting for.
+        let expects_none = state.failed.is_some() && question != Question::Reset;
+        let max_wait = if expects_none { MAX_WAIT_AFTER_FAILURE } else { MAX_WAIT };
+        let (asked, asked_at) = (Instant::now(), SystemTime::now());
+        state.waiting.push(Waiter { id, question, asked, asked_at, max_wait, sender });
         if !state.wanted.contains(&question) {
             state.wanted.push(question);
         }
-        self.changed.notify_all();
-        loop {
-            match state.answers.get(&question) {
-                Some((read, answer)) if *read >= asked => return Ok(Arc::clone(answer)),
-                _ => {}
-            }
-            match &state.failed {
-                Some((at, stale)) if *at >= asked => return Err(state.told(question, stale)),
-                _ => {}
-            }
-            // One that has begun cannot be taken back.
-            let is_under_way = question == Question::Reset && state.begun == Some(question);
-            let patience = if is_under_way { UNDER_WAY } else { patience };
-            let Some(left) = patience.checked_sub(asked.elapsed()) else {
-                match state.answers.get(&question) {
-                    Some((read, answer))
-                        if question != Question::Reset
-                            && state.failed.is_none()
-                            && read.elapsed() < answer.is_of_use() =>
-                    {
-                        return Ok(Arc::clone(answer));
-                    }
-                    _ => {}
-                }
-                let known = state.failed.as_ref().map(|(_, stale)| stale.clone());
-                let late = || Stale { since: asked_at, reason: "there was no answer in time".to_owned() };
-                if question == Question::Reset {
-                    state.wanted.retain(|wanted| *wanted != question);
-                    state.may_be_reset = is_under_way;
-                }
-                return Err(state.told(question, &known.unwrap_or_else(late)));
-            };
-            if state.stopped && !is_under_way {
-                let stopped = Stale { since: asked_at, reason: "the service is shutting down".to_owned() };
-                state.may_be_reset = false;
-                return Err(state.told(question, &stopped));
-            }
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        }
+        drop(state);
+        self.wanted.notify_all();
+        self.deadlines.notify_all();
+        Ok(Asked::Waiting(id, receiver))
     }
 
-    /// Ends the thread that reads, once it has read what it reads.
+    /// Removes a caller who gave up, and the question if nobody else waits for it and reading has not begun.
+    pub(super) fn withdraw(&self, id: WaiterId) {
+        let mut state = self.lock();
+        let Some(at) = state.waiting.iter().position(|waiter| waiter.id == id) else { return };
+        let waiter = state.waiting.swap_remove(at);
+        state.forget_unless_waited_for(waiter.question);
+        drop(state);
+        self.deadlines.notify_all();
+    }
+
+    /// Ends both threads, the reading one after its current read. Answers all callers, except those whose reset was
+    /// sent.
     pub(super) fn stop(&self) {
-        self.lock().stopped = true;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.stopped = true;
+        let is_under_way = state.begun == Some(Question::Reset);
+        let ended = state.take_waiting(|waiter| !(is_under_way && waiter.question == Question::Reset));
+        let ended = ended.into_iter().map(|waiter| {
+            let stale = told(waiter.question, shutting_down(waiter.asked_at), false);
+            (waiter.sender, Err(stale))
+        });
+        let ended: Vec<_> = ended.collect();
+        drop(state);
+        self.wanted.notify_all();
+        self.deadlines.notify_all();
+        send_all(ended);
     }
 
-    /// Has what is asked for read, until it is stopped.
+    /// Reads what is asked for, until the view is stopped.
     pub(super) fn run(&self, mut read: impl FnMut(Question) -> Result<Answer, Failed>) {
         while let Some(question) = self.next() {
-            let result = read(question);
-            let mut state = self.lock();
-            state.wanted.retain(|wanted| *wanted != question);
-            state.begun = None;
-            match result {
-                Ok(answer) => {
-                    if question == Question::Reset {
-                        state.answers.clear();
-                    }
-                    state.answers.insert(question, (Instant::now(), Arc::new(answer)));
-                    state.failed = None;
-                }
-                Err(Failed { reason, may_be_reset }) => {
-                    state.may_be_reset = may_be_reset;
-                    let since = state.failed.take().map_or_else(SystemTime::now, |(_, stale)| stale.since);
-                    state.failed = Some((Instant::now(), Stale { since, reason }));
-                    state.wanted.clear();
-                }
-            }
-            drop(state);
-            self.changed.notify_all();
+            let ended = self.take_in(question, read(question));
+            self.deadlines.notify_all();
+            send_all(ended);
         }
     }
 
-    /// Waits for something to read. Answers that are of no use any more are dropped meanwhile: they take memory.
+    /// Ends the wait of callers whose time is over, until the view is stopped and nobody waits any more.
+    pub(super) fn keep_time(&self) {
+        let mut state = self.lock();
+        loop {
+            let late = state.take_late(Instant::now());
+            if !late.is_empty() {
+                drop(state);
+                send_all(late);
+                state = self.lock();
+                continue;
+            }
+            let deadline = state.waiting.iter().map(|waiter| waiter.asked + state.max_wait(waiter)).min();
+            state = match deadline {
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    self.deadlines.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None if state.stopped => return,
+                None => self.deadlines.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Keeps the result of a read. Returns who is to be told, and what.
+    fn take_in(&self, question: Question, result: Result<Answer, Failed>) -> Vec<(Sender<Outcome>, Outcome)> {
+        let mut state = self.lock();
+        state.wanted.retain(|wanted| *wanted != question);
+        state.begun = None;
+        match result {
+            Ok(answer) => {
+                let answer = Arc::new(answer);
+                if question == Question::Reset {
+                    state.answers.clear();
+                }
+                state.answers.insert(question, (Instant::now(), Arc::clone(&answer)));
+                state.failed = None;
+                let answered = state.take_waiting(|waiter| waiter.question == question);
+                answered.into_iter().map(|waiter| (waiter.sender, Ok(Arc::clone(&answer)))).collect()
+            }
+            Err(Failed { reason, may_be_reset }) => {
+                let since = state.failed.take().map_or_else(SystemTime::now, |(_, stale)| stale.since);
+                let stale = Stale { since, reason };
+                state.failed = Some((Instant::now(), stale.clone()));
+                state.wanted.clear();
+                let all = std::mem::take(&mut state.waiting).into_iter();
+                all.map(|waiter| (waiter.sender, Err(told(waiter.question, stale.clone(), may_be_reset))))
+                    .collect()
+            }
+        }
+    }
+
+    /// Waits for a question. Meanwhile drops answers that are too old to be used, since they take memory.
     fn next(&self) -> Option<Question> {
         let mut state = self.lock();
         loop {
@@ -233,45 +203,118 @@ impl View {
                 state.begun = Some(question);
                 return Some(question);
             }
-            state.answers.retain(|_, (read, answer)| read.elapsed() < answer.is_of_use());
+            state.answers.retain(|_, (read, answer)| read.elapsed() < usable_for(answer));
             state = if state.answers.is_empty() {
-                self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+                self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner)
             } else {
-                self.changed.wait_timeout(state, FRESH).unwrap_or_else(PoisonError::into_inner).0
+                self.wanted.wait_timeout(state, FRESH).unwrap_or_else(PoisonError::into_inner).0
             };
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done while it is locked.
+        // No code under the lock leaves the state half changed, so a poisoned one is fine.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads over one link as long as it works.
-pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, Failed> {
-    let mut link = None;
-    move |question| {
-        let result = read::guarded("adding up", || read_with(&shared, &mut link, question));
-        if result.is_err() {
-            link = None;
+impl State {
+    /// The answer, if it is known without reading.
+    fn known(&self, question: Question) -> Option<Outcome> {
+        let is_reset = question == Question::Reset;
+        match (self.answers.get(&question), &self.failed) {
+            (Some((read, answer)), _) if !is_reset && read.elapsed() < fresh_for(answer) => {
+                Some(Ok(Arc::clone(answer)))
+            }
+            (_, Some((at, stale))) if !is_reset && at.elapsed() < FRESH => Some(Err(stale.clone())),
+            _ if self.stopped => Some(Err(told(question, shutting_down(SystemTime::now()), false))),
+            _ => None,
         }
-        result
+    }
+
+    /// How long this caller waits. A reset that was sent cannot be taken back, so it gets longer.
+    fn max_wait(&self, waiter: &Waiter) -> Duration {
+        let is_under_way = waiter.question == Question::Reset && self.begun == Some(Question::Reset);
+        if is_under_way { MAX_RESET_WAIT } else { waiter.max_wait }
+    }
+
+    /// Removes all callers whose time is over. Returns what each is told: an old answer that is still usable, or why
+    /// there is none.
+    fn take_late(&mut self, now: Instant) -> Vec<(Sender<Outcome>, Outcome)> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (late, waiting): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|waiter| now >= waiter.asked + self.max_wait(waiter));
+        self.waiting = waiting;
+        let is_under_way = self.begun == Some(Question::Reset);
+        let mut told_late = Vec::with_capacity(late.len());
+        for Waiter { question, asked_at, sender, .. } in late {
+            let outcome = match (self.answers.get(&question), &self.failed) {
+                (Some((read, answer)), None)
+                    if question != Question::Reset && read.elapsed() < usable_for(answer) =>
+                {
+                    Ok(Arc::clone(answer))
+                }
+                (_, failed) => {
+                    let late = || Stale { since: asked_at, reason: "there was no answer in time".to_owned() };
+                    let stale = failed.as_ref().map_or_else(late, |(_, stale)| stale.clone());
+                    Err(told(question, stale, is_under_way))
+                }
+            };
+            // Other questions stay, so that the next caller finds an answer. A reset is done for a caller or not at
+            // all.
+            if question == Question::Reset {
+                self.forget_unless_waited_for(question);
+            }
+            told_late.push((sender, outcome));
+        }
+        told_late
+    }
+
+    fn take_waiting(&mut self, mut take: impl FnMut(&Waiter) -> bool) -> Vec<Waiter> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (taken, waiting) = waiting.into_iter().partition(|waiter| take(waiter));
+        self.waiting = waiting;
+        taken
+    }
+
+    /// Drops a question that nobody waits for, unless it is being read.
+    fn forget_unless_waited_for(&mut self, question: Question) {
+        if self.begun != Some(question) && !self.waiting.iter().any(|waiter| waiter.question == question) {
+            self.wanted.retain(|wanted| *wanted != question);
+        }
     }
 }
 
-/// Reads over the link that is there, or over a new one.
-fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Result<Answer, Failed> {
-    let settings = &shared.settings;
-    let connect = || Link::connect(&settings.address, settings.timeout);
-    if let Some(idle) = link {
-        // It may have been closed meanwhile. What was perhaps reset is not read again: it would be the figures of the next epoch.
-        match read::answer(shared, idle, question) {
-            Err(failed) if !failed.may_be_reset => {}
-            known => return known,
-        }
+/// How long an answer serves everybody: a large fleet is read at most half of the time.
+fn fresh_for(answer: &Answer) -> Duration {
+    FRESH.max(answer.took)
+}
+
+/// How long an answer is better than none, if the next one is not ready in time.
+fn usable_for(answer: &Answer) -> Duration {
+    FRESH.max(4 * answer.took)
+}
+
+fn shutting_down(since: SystemTime) -> Stale {
+    Stale { since, reason: "the service is shutting down".to_owned() }
+}
+
+/// What a caller is told instead of an answer. After a reset it says whether the reset was done.
+fn told(question: Question, stale: Stale, may_be_reset: bool) -> Stale {
+    let Stale { since, reason } = stale;
+    let reason = match question {
+        Question::Reset if may_be_reset => format!("whether it was reset is not known: {reason}"),
+        Question::Reset => format!("nothing was reset: {reason}"),
+        _ => reason,
+    };
+    Stale { since, reason }
+}
+
+/// Sends to each caller. Not under the lock, since wakers are foreign code.
+fn send_all(outcomes: Vec<(Sender<Outcome>, Outcome)>) {
+    for (sender, outcome) in outcomes {
+        sender.send(outcome);
     }
-    read::answer(shared, link.insert(connect()?), question)
 }
 
 #[cfg(test)]
@@ -279,40 +322,46 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
+    use super::super::reply::Reply;
     use super::*;
 
-    /// An answer that took so long to read.
+    /// An answer that took this long to read.
     fn answer(took: Duration) -> Answer {
         let now = SystemTime::now();
-        Answer { fleet: Fleet::new(now), summary: None, epoch: 0, read: now, bytes: 0, took }
+        let fleet = crate::fleet::Fleet::new(now);
+        Answer { fleet, summary: None, epoch: 0, read: now, bytes: 0, took }
     }
 
     const QUESTION: Question = Question::SinceReset;
 
+    fn ask(view: &Arc<View>, question: Question) -> Outcome {
+        Reply::new(view, question).unwrap().wait()
+    }
+
     #[test]
     fn all_share_an_answer_for_as_long_as_it_took() {
-        let view = &View::default();
+        let view = &Arc::<View>::default();
         let (answers, reader) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(move || {
                 view.run(|_| reader.recv().unwrap_or(Err("read too often".to_owned().into())))
             });
-            answers.send(Ok(answer(PATIENCE))).unwrap();
-            let first = view.ask(QUESTION).unwrap();
+            answers.send(Ok(answer(MAX_WAIT))).unwrap();
+            let first = ask(view, QUESTION).unwrap();
             drop(answers);
             thread::sleep(FRESH);
-            let second = view.ask(QUESTION).unwrap();
+            let second = ask(view, QUESTION).unwrap();
             assert!(Arc::ptr_eq(&first, &second));
-            let other = view.ask(Question::Minutes { minutes: 1, routes: false }).unwrap_err();
+            let other = ask(view, Question::Minutes { minutes: 1, routes: false }).unwrap_err();
             assert_eq!(other.reason, "read too often");
             view.stop();
         });
     }
 
     #[test]
-    fn where_a_read_takes_too_long_the_one_before_is_of_use_for_a_while() {
+    fn when_a_read_takes_too_long_the_answer_before_it_is_used_for_a_while() {
         let asked = |question, age: Duration, failed: Option<Stale>| {
-            let view = View::default();
+            let view = Arc::<View>::default();
             {
                 let mut state = view.lock();
                 let read = Instant::now().checked_sub(age).unwrap();
@@ -320,7 +369,12 @@ mod tests {
                 state.failed = failed.map(|stale| (read, stale));
             }
             // Nobody reads.
-            view.ask(question).map(drop)
+            thread::scope(|scope| {
+                scope.spawn(|| view.keep_time());
+                let outcome = ask(&view, question).map(drop);
+                view.stop();
+                outcome
+            })
         };
         let away = Stale { since: SystemTime::UNIX_EPOCH, reason: "away".to_owned() };
         thread::scope(|scope| {
@@ -337,8 +391,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_that_nobody_waits_for_any_more_is_not_done_and_one_that_has_begun_is_waited_for() {
-        let view = &View::default();
+    fn a_reset_that_nobody_waits_for_is_not_done_and_one_that_has_begun_is_waited_for() {
+        let view = &Arc::<View>::default();
         let (answers, reader) = mpsc::channel::<Result<Answer, Failed>>();
         let (reading, questions) = mpsc::channel();
         thread::scope(|scope| {
@@ -348,22 +402,24 @@ mod tests {
                     reader.recv().unwrap_or(Err("no more".to_owned().into()))
                 })
             });
-            // Behind another read that takes too long.
-            let other = scope.spawn(|| view.ask(QUESTION));
+            scope.spawn(|| view.keep_time());
+            // After another read that takes too long.
+            let other = scope.spawn(|| ask(view, QUESTION));
             assert_eq!(questions.recv(), Ok(QUESTION));
-            let given_up = view.ask(Question::Reset).unwrap_err();
+            let given_up = ask(view, Question::Reset).unwrap_err();
             assert_eq!(given_up.reason, "nothing was reset: there was no answer in time");
+            drop(Reply::new(view, Question::Reset).unwrap());
             other.join().unwrap().unwrap_err();
             answers.send(Ok(answer(Duration::ZERO))).unwrap();
 
-            let reset = scope.spawn(|| view.ask(Question::Reset).map(drop));
-            // The one that was given up is not among them.
+            let reset = scope.spawn(|| ask(view, Question::Reset).map(drop));
+            // The two that were given up are not read.
             assert_eq!(questions.recv(), Ok(Question::Reset));
-            thread::sleep(PATIENCE + FRESH);
+            thread::sleep(MAX_WAIT + FRESH);
             answers.send(Ok(answer(Duration::ZERO))).unwrap();
             assert_eq!(reset.join().unwrap(), Ok(()));
 
-            let lost = scope.spawn(|| view.ask(Question::Reset).map(drop));
+            let lost = scope.spawn(|| ask(view, Question::Reset).map(drop));
             assert_eq!(questions.recv(), Ok(Question::Reset));
             answers.send(Err(Failed { reason: "timed out".to_owned(), may_be_reset: true })).unwrap();
             let lost = lost.join().unwrap().unwrap_err();
@@ -371,5 +427,64 @@ mod tests {
             view.stop();
         });
         assert!(questions.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_dropped_reply_frees_its_place_and_its_question_unless_another_caller_waits() {
+        // Nobody reads.
+        let view = &Arc::<View>::default();
+        let mut replies: Vec<_> = (0..MAX_WAITING).map(|_| Reply::new(view, QUESTION).unwrap()).collect();
+        assert_eq!(Reply::new(view, QUESTION).unwrap_err(), Busy { limit: MAX_WAITING });
+        drop(replies.pop());
+        replies.push(Reply::new(view, Question::Reset).unwrap());
+        assert_eq!(view.lock().wanted, [QUESTION, Question::Reset]);
+        drop(replies.pop());
+        assert_eq!(view.lock().wanted, [QUESTION]);
+        assert_eq!(view.lock().waiting.len(), MAX_WAITING - 1);
+        replies.drain(1..);
+        assert_eq!(view.lock().wanted, [QUESTION]);
+        drop(replies);
+        let state = view.lock();
+        assert_eq!((state.wanted.len(), state.waiting.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_known_answer_takes_no_place() {
+        let view = &Arc::<View>::default();
+        let _others: Vec<_> = (0..MAX_WAITING).map(|_| Reply::new(view, Question::Reset).unwrap()).collect();
+        view.lock().answers.insert(QUESTION, (Instant::now(), Arc::new(answer(Duration::ZERO))));
+        ask(view, QUESTION).unwrap();
+    }
+
+    #[test]
+    fn stopping_answers_all_callers_but_those_whose_reset_was_sent() {
+        let view = &Arc::<View>::default();
+        let (answers, reader) = mpsc::channel::<Result<Answer, Failed>>();
+        let (reading, questions) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                view.run(|question| {
+                    reading.send(question).unwrap();
+                    reader.recv().unwrap()
+                })
+            });
+            let keeper = scope.spawn(|| view.keep_time());
+            let reset = Reply::new(view, Question::Reset).unwrap();
+            assert_eq!(questions.recv(), Ok(Question::Reset));
+            let waiting: Vec<_> = (0..3).map(|_| Reply::new(view, QUESTION).unwrap()).collect();
+            let begun = Instant::now();
+            view.stop();
+            for reply in waiting {
+                assert_eq!(reply.wait().unwrap_err().reason, "the service is shutting down");
+            }
+            let late = ask(view, QUESTION).unwrap_err();
+            assert_eq!(late.reason, "the service is shutting down");
+            assert!(begun.elapsed() < MAX_WAIT);
+            answers.send(Ok(answer(Duration::ZERO))).unwrap();
+            assert!(reset.wait().is_ok());
+            keeper.join().unwrap();
+            let late = ask(view, Question::Reset).unwrap_err();
+            assert_eq!(late.reason, "nothing was reset: the service is shutting down");
+        });
     }
 }

@@ -1,68 +1,44 @@
 //! The thread that writes an instance's own report.
 //!
-//! A report is cumulative and takes the place of the one before, so a write that is repeated, or of which nobody knows
-//! whether it arrived, never counts anything twice. What is waiting to be written is never kept: the next attempt writes
-//! what is counted by then.
+//! A report is cumulative and replaces the one before. So a write counts nothing twice, even if it is repeated or its
+//! acknowledgement is lost. Nothing is queued: the next attempt writes the figures of its own time.
 //!
 //! # Epochs
 //!
-//! An epoch is named by when it began, in milliseconds since 1970; 0 is the one before any reset. Before each write an
-//! instance looks at the epoch's key. A later epoch than its own closes its own: it writes all that it counted until now to
-//! the key of the old epoch, and only when that is acknowledged it takes the same state as its baseline in the new one. So
-//! each request is in one epoch. An instance that started after the epoch began was never in another one, and keeps all that
-//! it counted. A key that is gone or is behind, as after a Redis lost its data, is set to the instance's own epoch: the latest
-//! epoch that any instance knows prevails.
+//! An epoch is named by the time it began, in milliseconds since 1970; epoch 0 is the one before any reset. Before each
+//! write, an instance reads the epoch's key. If it finds a later epoch than its own, it writes all that it counted so
+//! far to the key of the old epoch. Once that is acknowledged, the same state becomes its baseline in the new epoch. So
+//! each request is in exactly one epoch. An instance that started after the epoch began keeps all that it counted. If
+//! the key is gone or older, as after Redis lost its data, the instance sets it to its own epoch: the latest epoch that
+//! any instance knows prevails.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::{Registry, Snapshot};
-use redis::{Cmd, Value};
 
-use super::keys::{Detail, id, minute_of, since_1970};
+use super::commands::{command, epoch_of, get, refused, set};
+use super::keys::{Detail, minute_of, since_1970};
 use super::link::Link;
-use super::member::Shared;
-use crate::fleet::{Instance, Report};
+use super::shared::Shared;
+use crate::fleet::instance::Instance;
+use crate::fleet::report::Report;
 
-/// How far ahead of our clock an epoch may be, before it is taken for rubbish.
-const MAX_AHEAD: Duration = Duration::from_secs(3_600);
-
-/// The most instances that the index keeps: as many as can be read.
+/// The most instances that the index keeps, which is the most that can be read.
 const MAX_INDEXED: i64 = super::settings::MAX_INSTANCES as i64;
 
-/// The longest pause is this many times as long as the interval.
+/// The longest pause, in intervals.
 const MAX_PAUSE: u32 = 6;
 
-/// How the writes of an instance go.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct WriterStatus {
-    /// Writes that were acknowledged.
-    pub writes: u64,
-    /// Attempts that failed.
-    pub failures: u64,
-    /// Bytes that were written.
-    pub bytes: u64,
-    /// When the last write was acknowledged.
-    pub last_success: Option<SystemTime>,
-    /// How long it took.
-    pub last_latency: Duration,
-    /// The bytes of its report.
-    pub last_report_bytes: u64,
-    /// Since when writes fail, and why the last one did; `None` once one succeeds.
-    pub failing: Option<(SystemTime, String)>,
-    /// The epoch that is written to.
-    pub epoch: u64,
-}
-
-/// Writes until the member is stopped, and then once more.
+/// Writes until the member is stopped, and then one last time.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     registry: Registry,
     link: Option<Link>,
     epoch: u64,
-    /// The state when the epoch began; `None` for all since the start.
+    /// The state when the epoch began; `None` if the instance started later.
     baseline: Option<Snapshot>,
-    /// The minute that is under way, and the state when it began.
+    /// The current minute, and the state when it began.
     minute: (u64, Snapshot),
 }
 
@@ -80,7 +56,7 @@ impl Writer {
             let was_connected = self.link.is_some();
             let mut result = self.write(stopping);
             if result.is_err() && was_connected {
-                // It may have been closed meanwhile, and the last write has no other chance.
+                // The server may have closed it meanwhile, and the last write has no later chance.
                 self.link = None;
                 result = self.write(stopping);
             }
@@ -109,15 +85,15 @@ impl Writer {
             }
             failures = if failed { failures + 1 } else { 0 };
             if failed {
-                // What it would answer next could be to what it was asked before.
+                // Its next answer could belong to an earlier command.
                 self.link = None;
             }
             self.shared.pause(self.pause(failures));
         }
     }
 
-    /// The interval; after a failure up to twice as long each time, and a random part of that, so that the instances of a
-    /// fleet do not come at one time.
+    /// The interval. After failures it doubles each time, and varies at random, so that the instances of a fleet do not
+    /// all come back at one time.
     fn pause(&self, failures: u32) -> Duration {
         let interval = self.shared.settings.interval;
         if failures == 0 {
@@ -147,9 +123,9 @@ impl Writer {
             let mut errors = if with_errors { errors.clone() } else { Vec::new() };
             errors.retain(|error| error.time >= began);
             let instance = Instance {
-                service: settings.service.clone(),
-                name: settings.instance.clone(),
-                version: settings.version.clone(),
+                service: shared.identity.service.clone(),
+                name: shared.identity.instance.clone(),
+                version: shared.identity.version.clone(),
                 started: shared.started,
                 written: now,
                 interval: settings.interval,
@@ -165,7 +141,7 @@ impl Writer {
             Some(baseline) => snapshot.difference(baseline),
             None => snapshot.clone(),
         };
-        let id = id(&settings.instance, shared.started);
+        let id = shared.identity.id(shared.started);
         let seconds = |retention: Duration| retention.as_secs();
         let mut all = 0;
         if latest > self.epoch {
@@ -197,10 +173,10 @@ impl Writer {
             commands.push(command("SET", &shared.keys.epoch()).arg(self.epoch).clone());
         }
         let this_minute = minute_of(now);
-        // Not only later: a clock that was set back begins a minute, too.
+        // Not only if it is later: a clock that was set back begins a minute, too.
         let has_ended = this_minute != self.minute.0;
         if has_ended {
-            // By their number and not by their age: one whose clock is ahead would drop all others.
+            // Trimmed by number, not by age: an instance whose clock is ahead would drop all others.
             let last = -1 - MAX_INDEXED;
             commands.push(command("ZREMRANGEBYRANK", &index).arg(0).arg(last).clone());
         }
@@ -213,53 +189,8 @@ impl Writer {
     }
 }
 
-/// The bytes of a report, and of all that was written with it.
+/// How many bytes the report had, and everything written with it.
 struct Written {
     report: u64,
     all: u64,
-}
-
-fn command(name: &str, key: &str) -> Cmd {
-    let mut command = redis::cmd(name);
-    command.arg(key);
-    command
-}
-
-/// Of a string, the bytes up to a number: a value of any length costs no more.
-pub(super) fn get(key: &str, bytes: usize) -> Cmd {
-    command("GETRANGE", key).arg(0).arg(bytes - 1).clone()
-}
-
-fn set(key: &str, value: &[u8], seconds: u64) -> Cmd {
-    command("SET", key).arg(value).arg("EX").arg(seconds).clone()
-}
-
-/// What the server refused first.
-pub(super) fn refused(answers: Vec<Result<Value, String>>) -> Result<(), String> {
-    answers.into_iter().find_map(Result::err).map_or(Ok(()), Err)
-}
-
-/// The epoch that its key holds; 0 if it holds none.
-pub(super) fn epoch_of(answer: Result<Value, String>, now: SystemTime) -> u64 {
-    let Ok(Value::BulkString(text)) = answer else { return 0 };
-    let epoch = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let latest = since_1970(now + MAX_AHEAD).as_millis();
-    if u128::from(epoch) <= latest { epoch } else { 0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_epoch_is_a_number_that_is_not_far_ahead() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let read = |text: &[u8]| epoch_of(Ok(Value::BulkString(text.to_vec())), now);
-        assert_eq!(read(b"1699999999999"), 1_699_999_999_999);
-        assert_eq!(read(b"1700003600000"), 1_700_003_600_000);
-        for rubbish in [&b""[..], b"1700003600001", b"-1", b"x", &[0xff], b"99999999999999999999"] {
-            assert_eq!(read(rubbish), 0);
-        }
-        assert_eq!(epoch_of(Err("WRONGTYPE".to_owned()), now), 0);
-    }
 }

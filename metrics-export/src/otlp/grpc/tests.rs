@@ -1,4 +1,4 @@
-//! Against a collector that speaks HTTP/2 by itself.
+//! Tests against a collector made of `h2`.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -18,28 +18,29 @@ use super::*;
 use crate::otlp::{Otlp, Protocol};
 use crate::push::{self, Engine};
 
-/// What a collector answers to one call.
+/// A collector's answer to one call.
 #[derive(Default)]
 struct Answer {
     rejected: i64,
-    /// And the pause that it asks for, in seconds.
+    /// The code of a failure, and the pause that it asks for, in seconds.
     failed: Option<(Code, Option<i64>)>,
 }
 
-/// A call as it arrived.
+/// A call that arrived.
 struct Call {
     path: String,
     headers: HeaderMap,
     message: ExportMetricsServiceRequest,
 }
 
-/// A collector that answers so many calls; its URL, and what arrives.
+/// Starts a collector that gives these answers. Returns its URL and the calls that arrive.
 fn collector(answers: impl IntoIterator<Item = Answer>) -> (String, Receiver<Call>) {
     let (addr, calls) = listen(answers, |stream| async { Ok(stream) });
     (format!("http://{addr}"), calls)
 }
 
-/// A collector that makes something of each connection first, and goes on to the next if that fails; its address, and what arrives.
+/// Starts a collector that converts each connection first, and continues with the next if that fails. Returns its
+/// address and the calls that arrive.
 fn listen<S: AsyncRead + AsyncWrite + Unpin, F: Future<Output = io::Result<S>>>(
     answers: impl IntoIterator<Item = Answer>,
     begin: impl Fn(TcpStream) -> F + Send + 'static,
@@ -59,7 +60,7 @@ fn listen<S: AsyncRead + AsyncWrite + Unpin, F: Future<Output = io::Result<S>>>(
                 let mut connection = h2::server::handshake(stream).await.unwrap();
                 let (request, mut respond) = connection.accept().await.unwrap().unwrap();
                 let (head, body) = request.into_parts();
-                // Goes on reading while the call is answered, and until the client has gone.
+                // Keeps reading while the call is answered, and until the client is gone.
                 let rest = async { while connection.accept().await.is_some() {} };
                 let answered = async {
                     let message = read(body).await;
@@ -114,7 +115,7 @@ fn write(respond: &mut h2::server::SendResponse<bytes::Bytes>, answer: &Answer) 
     respond.send_response(response.body(()).unwrap(), true).unwrap();
 }
 
-/// The details of a status that asks for a pause of so many seconds.
+/// The details of a status that asks for a pause of this many seconds.
 fn details(seconds: i64) -> Vec<u8> {
     let retry_delay = Some(Delay { seconds, nanos: 500_000_000 });
     let value = RetryInfo { retry_delay }.encode_to_vec();
@@ -163,7 +164,7 @@ fn what_arrives_is_what_was_recorded() {
 }
 
 #[test]
-fn what_failed_for_now_is_sent_again_with_the_next_window() {
+fn a_temporary_failure_is_sent_again_with_the_next_window() {
     let busy = Answer { failed: Some((Code::Unavailable, Some(0))), ..Answer::default() };
     let (url, calls) = collector([busy, Answer { rejected: 3, ..Answer::default() }]);
     let options = HttpOptions::new().interval(Duration::from_millis(50));
@@ -187,7 +188,7 @@ fn what_failed_for_now_is_sent_again_with_the_next_window() {
 }
 
 #[test]
-fn a_pause_that_a_collector_asks_for_is_kept_and_other_failures_are_final() {
+fn a_pause_that_the_collector_asks_for_is_kept_and_other_failures_are_final() {
     for (code, pause, permanent) in [
         (Code::Unavailable, None, false),
         (Code::Unavailable, Some(7), false),
@@ -212,8 +213,8 @@ fn a_pause_that_a_collector_asks_for_is_kept_and_other_failures_are_final() {
 }
 
 #[test]
-fn a_collector_that_hangs_holds_nobody() {
-    // The kernel takes the connection, and nobody answers for as long as the test lasts.
+fn a_call_to_a_hanging_collector_ends_at_the_deadline() {
+    // The kernel accepts the connection, and nobody answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (send, ended) = channel();
@@ -227,7 +228,7 @@ fn a_collector_that_hangs_holds_nobody() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_collector_that_speaks_tls_is_trusted_for_its_authority_and_for_no_other() {
+fn a_collector_over_tls_is_trusted_by_its_authority_and_by_no_other() {
     use std::sync::Arc;
 
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -257,17 +258,17 @@ fn a_collector_that_speaks_tls_is_trusted_for_its_authority_and_for_no_other() {
         let options = HttpOptions { root_certificates, ..HttpOptions::default() };
         Client::new("endpoint", &format!("https://{addr}"), &options, true).unwrap()
     };
-    // Those of the web, and one of somebody else's.
+    // The web's roots, and an unrelated authority.
     for others in [None, Some(authority().0)] {
         let failed = client(others).export(request(), soon()).unwrap_err();
-        assert_eq!(failed, Failed::temporary("there is no trust in its TLS"));
+        assert_eq!(failed, Failed::temporary("its TLS certificate is not trusted"));
     }
     assert!(client(Some(trusted)).export(request(), soon()).is_ok());
     assert_eq!(calls.recv_timeout(Duration::from_secs(30)).unwrap().path, PATH);
 }
 
 #[test]
-fn a_connection_that_is_refused_or_breaks_fails_for_now() {
+fn a_refused_or_broken_connection_is_a_temporary_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let broken = std::thread::spawn(move || drop(listener.accept().unwrap()));
@@ -284,7 +285,7 @@ fn a_secret_is_not_shown() {
 }
 
 #[test]
-fn details_that_cannot_be_read_ask_for_nothing() {
+fn unreadable_details_ask_for_no_pause() {
     assert_eq!(retry_after(&details(-1)), Some(Duration::from_millis(500)));
     assert_eq!([retry_after(b""), retry_after(b"hunter2")], [None; 2]);
 }

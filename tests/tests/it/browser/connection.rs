@@ -1,4 +1,4 @@
-//! Servers that die, and connections that fall silent.
+//! Servers that are killed, and silent connections.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::support::{tile, wait_until_live};
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn a_server_that_was_killed_and_started_again_is_recovered_from() {
+fn the_page_recovers_after_the_server_is_killed_and_restarted() {
     let demo = Example::start(&["--workers", "1", "--demo-traffic"]);
     let addr = demo.addr().to_string();
     let browser = Browser::start(Look::default());
@@ -17,7 +17,7 @@ fn a_server_that_was_killed_and_started_again_is_recovered_from() {
     drop(demo);
     browser.wait("document.querySelector('#state').dataset.state === 'stale'");
     assert!(browser.text("#state").starts_with("Stale for"), "{}", browser.text("#state"));
-    // What was known is still there.
+    // The last known figures are still shown.
     assert!(tile(&browser, "total_calls") > 0.0);
     let demo = Example::start(&["--addr", &addr, "--workers", "1", "--demo-traffic"]);
     wait_until_live(&browser);
@@ -26,22 +26,22 @@ fn a_server_that_was_killed_and_started_again_is_recovered_from() {
     while tile(&browser, "total_calls")
         > client.metrics("GET", "summary?window=5m")["total_calls"].as_f64().unwrap()
     {
-        assert!(Instant::now() < deadline, "the page shows what the first server counted");
+        assert!(Instant::now() < deadline, "the page still shows the figures of the first server");
         std::thread::sleep(Duration::from_millis(100));
     }
-    // Calls that found nobody are all that the console was told of.
+    // The console only has failed connections.
     let complaints = browser.complaints();
     assert!(complaints.iter().all(|complaint| complaint.contains("net::ERR_")), "{complaints:?}");
 }
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn a_connection_that_fell_silent_is_given_up_and_made_again() {
+fn a_silent_connection_is_given_up_and_reopened() {
     let demo = Example::start(&["--workers", "1", "--demo-traffic"]);
     let browser = Browser::start(Look::default());
     browser.open(&format!("http://{}/api/metrics/", demo.addr()));
     wait_until_live(&browser);
-    // As after a sleep: the connection is open, and nothing comes.
+    // As after a sleep: the connection is open and silent.
     demo.signal("STOP");
     browser.wait("document.querySelector('#state').dataset.state === 'stale'");
     std::thread::sleep(Duration::from_secs(8));
@@ -54,13 +54,13 @@ fn a_connection_that_fell_silent_is_given_up_and_made_again() {
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn a_connection_that_fell_silent_shows_when_the_clock_was_put_back_too() {
+fn a_silent_connection_is_noticed_even_if_the_clock_is_set_back() {
     let demo = Example::start(&["--workers", "1", "--demo-traffic"]);
     let browser = Browser::start(Look::default());
     browser.open(&format!("http://{}/api/metrics/", demo.addr()));
     wait_until_live(&browser);
     demo.signal("STOP");
-    // The page's clock alone, by an hour.
+    // Only the page's clock, by an hour.
     browser.get("(() => { const now = Date.now; Date.now = () => now() - 3_600_000; return true; })()");
     browser.wait("document.querySelector('#state').dataset.state === 'stale'");
     demo.signal("CONT");

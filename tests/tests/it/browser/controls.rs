@@ -1,4 +1,4 @@
-//! Filters, windows, sorting, searching, and the pause.
+//! Filters, windows, sorting, searching and pausing.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const ENTER: char = '\u{e007}';
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn a_click_on_an_endpoint_and_on_a_window_changes_what_is_shown() {
+fn a_click_on_an_endpoint_or_a_window_changes_the_page() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(2, &metrics, shop);
     let _traffic = Traffic::start(server.client());
@@ -23,7 +23,7 @@ fn a_click_on_an_endpoint_and_on_a_window_changes_what_is_shown() {
     wait_until_live(&browser);
     let row = |name: &str| format!("#routes tr[data-key='{name}'] button");
     browser.click(&row("GET /missing"));
-    // Only that endpoint's calls, which all fail.
+    // Only the calls of that endpoint, which all fail.
     browser.wait("document.querySelector('[data-tile=error_rate]').dataset.value == 100");
     assert_eq!(browser.text("#filtered"), "GET /missing");
     assert!(browser.get("location.hash").as_str().unwrap().contains("route=%2Fmissing"));
@@ -41,7 +41,7 @@ fn a_click_on_an_endpoint_and_on_a_window_changes_what_is_shown() {
         browser.wait("document.querySelector('#throughput').dataset.points > 0");
     }
 
-    // The table is sorted by its headers and narrowed by the search field, with the keyboard alone.
+    // The headers sort the table and the search field filters it, with the keyboard alone.
     let order =
         || browser.get("[...document.querySelectorAll('#routes tbody tr')].map(row => row.dataset.key)");
     assert_eq!(order(), json!(["GET /items/{id}", "GET /missing"]));
@@ -54,11 +54,12 @@ fn a_click_on_an_endpoint_and_on_a_window_changes_what_is_shown() {
     browser.type_into("#search", "ITEMS");
     assert_eq!(order(), json!(["GET /items/{id}"]));
 
-    // What else might have put a second row of the same endpoint there, one is left.
-    browser.get("document.querySelector('#routes tbody').append(document.querySelector('#routes tbody tr').cloneNode(true))");
+    // A duplicate row of an endpoint is removed.
+    let body = "document.querySelector('#routes tbody')";
+    browser.get(&format!("{body}.append({body}.querySelector('tr').cloneNode(true))"));
     browser.wait("document.querySelectorAll('#routes tbody tr').length == 1");
 
-    // While it is paused, nothing moves.
+    // Nothing moves during a pause.
     browser.click("#pause");
     browser.wait("document.querySelector('#state').dataset.state === 'paused'");
     let calls = tile(&browser, "total_calls");

@@ -1,4 +1,4 @@
-//! The panel of what was sent to other places.
+//! The panel of exporters.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tests::{Browser, Look, Server};
 
 use super::support::{HOSTILE, page, pictures, shop, wait_until_live};
 
-/// Takes everything, or nothing.
+/// Accepts everything, or fails always.
 struct Destination {
     name: &'static str,
     fails: Option<&'static str>,
@@ -37,7 +37,7 @@ impl Exporter for Destination {
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn what_was_sent_to_other_places_and_what_was_dropped_is_shown() {
+fn the_panel_shows_sent_and_dropped_windows() {
     let metrics = Metrics::builder("shop")
         .exporter(Destination { name: "works", fails: None })
         .exporter(Destination { name: HOSTILE[1], fails: Some(HOSTILE[0]) })
@@ -57,7 +57,7 @@ fn what_was_sent_to_other_places_and_what_was_dropped_is_shown() {
     assert_eq!(browser.get("document.querySelector('#exporters').hidden"), false);
     assert_eq!(browser.text("#exporters h2"), "Exporters");
 
-    // Figures move on, so the page is not behind what an endpoint said before.
+    // Figures only rise, so the page shows at least what the endpoint answered before.
     let before = client.metrics("GET", "exporters");
     let [works, fails] = [0, 1].map(|row| &before["exporters"][row]);
     assert_eq!(
@@ -76,7 +76,10 @@ fn what_was_sent_to_other_places_and_what_was_dropped_is_shown() {
     }
     assert_eq!(browser.get(&format!("{}.textContent", cell(1, 2))), "–");
     browser.screenshot(&pictures().join("exporters.png"));
-    browser.get("[document.querySelector('#language')].map(of => (of.value = 'ko', of.dispatchEvent(new Event('change'))))");
+    browser.get(
+        "[document.querySelector('#language')].map(\
+            of => (of.value = 'ko', of.dispatchEvent(new Event('change'))))",
+    );
     browser.wait("document.querySelector('#exporters h2').textContent === '외부 전송'");
     browser.wait(&format!("{}.textContent === '정상'", cell(0, 1)));
     assert_eq!(browser.get("window.pwned"), serde_json::Value::Null);

@@ -1,4 +1,4 @@
-//! What each panel shows.
+//! The contents of each panel.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::support::{Traffic, agree, page, pictures, shop, tile, values, wait_un
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() {
+fn every_panel_shows_the_endpoints_figures_without_complaints_of_the_browser() {
     let metrics = Metrics::builder("shop").api_key_header("x-api-key").reset_without_token().build().unwrap();
     let registry = metrics.registry();
     let analyses = registry.counter("analysis_requests").unwrap();
@@ -31,13 +31,13 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
     let browser = Browser::start(Look::default());
     browser.open(&page(&server));
     wait_until_live(&browser);
-    // It moves.
+    // The page updates.
     let before = tile(&browser, "total_calls");
     browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value > {before}"));
     client.send("GET", "/hostile/0");
     drop(traffic);
 
-    // Once nothing is sent any more, the page and the endpoints say the same.
+    // After the traffic, the page and the endpoints agree.
     let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
     let list = |value: &Value| value.as_array().unwrap().clone();
     let summary = client.metrics("GET", "summary?window=5m");
@@ -53,7 +53,7 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
         assert_eq!(tile(&browser, name), number(&summary[field]), "{name}");
     }
 
-    // Charts of requests: their newest point in which there were any.
+    // Charts of requests: the newest point that has any.
     let newest = || {
         let points = list(&client.metrics("GET", "history?window=5m")["points"]);
         points.into_iter().rfind(|point| point["total_calls"] != 0).unwrap()
@@ -99,7 +99,7 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
     browser.wait(&format!("document.querySelectorAll('#alerts li').length == {active}"));
     assert_eq!(browser.get("document.querySelector('#alerts').hidden"), active == 0);
 
-    // Metrics of the service's own: figures, and trends.
+    // The service's own metrics: figures and trends.
     let business = list(&client.metrics("GET", "business?window=5m")["metrics"]);
     assert_eq!(business.len(), 5);
     for metric in &business {
@@ -132,7 +132,7 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
         assert_eq!(newest().len(), fields.len(), "{name} has a trend");
     }
 
-    // Resources change each second: what is shown is among what there was.
+    // Resources change each second, so the shown value must be one of the recent ones.
     for (chart, field) in [
         ("#cpu", "cpu_percent"),
         ("#memory", "resident_bytes"),
@@ -156,7 +156,7 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
 
     assert_eq!(browser.get("document.querySelector('#exporters').hidden"), true);
 
-    // Limits are those of the rules.
+    // The limits are those of the rules.
     assert_eq!(browser.text("#latency-note"), "log scale; limits: P95 5 s, Average 3 s");
     assert_eq!(browser.text("#errors-note"), "% of requests; limits: Error rate 5%");
     assert_eq!(browser.text("#service"), "shop");
@@ -165,7 +165,7 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
     assert!(cost.contains(" shards ") && cost.contains("history "), "{cost}");
     assert_eq!(metrics.registry().summary().total.calls, calls, "the page counts itself");
 
-    // A reset is marked, and wipes no trend.
+    // A reset is marked and clears no trend.
     client.metrics("POST", "reset");
     browser.wait("document.querySelector('#throughput').dataset.resets == 1");
     browser.wait("document.querySelector('#business .chart').dataset.resets == 1");
@@ -175,7 +175,8 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
     let paint = browser.get("performance.getEntriesByName('first-contentful-paint')[0]?.startTime");
     let files = "performance.getEntriesByType('resource').filter(file => file.name.includes('/dashboard/'))";
     let weight = browser.get(&format!(
-        "[...performance.getEntriesByType('navigation'), ...{files}].reduce((sum, file) => sum + file.encodedBodySize, 0)"
+        "[...performance.getEntriesByType('navigation'), ...{files}]\
+            .reduce((sum, file) => sum + file.encodedBodySize, 0)"
     ));
     println!("first contentful paint after {paint} ms; {weight} bytes, compressed");
     assert!((1.0..=61_440.0).contains(&number(&weight)), "{weight}");
@@ -184,7 +185,7 @@ fn every_panel_shows_what_the_endpoints_say_and_has_nothing_to_complain_about() 
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn a_service_that_nobody_called_says_so() {
+fn a_service_without_calls_says_so() {
     let slow = Rule::new("slow", Metric::P95, Comparison::Above, 0.25);
     let metrics = Metrics::builder("quiet").without_default_alerts().alert(slow).build().unwrap();
     let server = Server::start(1, &metrics, shop);
@@ -199,7 +200,7 @@ fn a_service_that_nobody_called_says_so() {
     }
     assert_eq!(browser.get("document.querySelector('#consumers').hidden"), true);
     assert_eq!(browser.get("document.querySelector('#business').hidden"), true);
-    // The limits are those of the rules that there are.
+    // The limits are those of the rules.
     browser.wait("document.querySelector('#latency-note').textContent === 'log scale; limits: P95 250 ms'");
     assert_eq!(browser.text("#errors-note"), "% of requests");
     browser.screenshot(&pictures().join("quiet.png"));

@@ -1,6 +1,6 @@
 //! Hostile text, and a page without a token.
 
-use metrics_actix::{Identity, Metrics};
+use metrics_actix::{Hooks, Identity, Metrics};
 use serde_json::Value;
 use tests::{Browser, Look, Server, settled};
 
@@ -13,12 +13,12 @@ const ENTER: char = '\u{e007}';
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn hostile_text_runs_nothing_and_shows_as_it_is() {
+fn hostile_text_is_shown_and_never_run() {
     let metrics = Metrics::builder("<b>shop</b>")
-        .consumer(|request| {
+        .hooks(Hooks::new().consumer(|request| {
             let turn: usize = request.headers().get("x-turn")?.to_str().ok()?.parse().ok()?;
             Some(Identity::Name(HOSTILE[turn % HOSTILE.len()].to_owned()))
-        })
+        }))
         .build()
         .unwrap();
     let server = Server::start(1, &metrics, shop);
@@ -35,8 +35,9 @@ fn hostile_text_runs_nothing_and_shows_as_it_is() {
     }
     settled(&metrics, 3 * HOSTILE.len() as u64);
     let browser = Browser::start(Look::default());
-    // What stands in the address is a stranger's, too.
-    let query = "window=__proto__&lang=constructor&method=%3Cimg%20src=x%20onerror=window.pwned=1%3E&route=%3Cscript%3Epwned=1%3C/script%3E";
+    // The address can come from a stranger, too.
+    let query = "window=__proto__&lang=constructor&method=%3Cimg%20src=x%20onerror=window.pwned=1%3E\
+                 &route=%3Cscript%3Epwned=1%3C/script%3E";
     browser.open(&format!("{}#{query}", page(&server)));
     browser.wait("document.querySelector('#filtered').textContent.includes('<script>pwned=1</script>')");
     browser.click("#unfilter");
@@ -65,7 +66,7 @@ fn hostile_text_runs_nothing_and_shows_as_it_is() {
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
-fn the_token_is_asked_for_and_kept_nowhere() {
+fn the_page_asks_for_the_token_and_stores_it_nowhere() {
     let metrics = Metrics::builder("guarded").read_token(TOKEN).build().unwrap();
     let server = Server::start(1, &metrics, shop);
     let client = server.client();
@@ -82,7 +83,9 @@ fn the_token_is_asked_for_and_kept_nowhere() {
     browser.click("#token button");
     wait_until_live(&browser);
     assert_eq!(tile(&browser, "total_calls"), 20.0);
-    let kept = browser.get("[document.cookie, JSON.stringify(localStorage), JSON.stringify(sessionStorage), location.href].join()");
+    let kept = browser.get(
+        "[document.cookie, JSON.stringify(localStorage), JSON.stringify(sessionStorage), location.href].join()",
+    );
     assert!(!kept.as_str().unwrap().contains(TOKEN), "{kept}");
     assert_eq!(browser.get("document.querySelector('#token-value').value"), "");
     browser.open("about:blank");

@@ -1,4 +1,4 @@
-//! A small shop, its traffic, and how to read its page.
+//! A small shop, its traffic, and functions to read its page.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, error};
 use serde_json::json;
 use tests::{Browser, Client, Server};
 
-/// What a stranger would like a page to run, or to stumble over.
+/// Text that a stranger may send to run code in a page or to break it.
 pub(super) const HOSTILE: [&str; 8] = [
     "<script>window.pwned = 1</script>",
     "<img src=x onerror=\"window.pwned = 1\">",
@@ -35,7 +35,7 @@ pub(super) fn shop(config: &mut ServiceConfig) {
         .route("/hostile/{turn}", web::get().to(hostile));
 }
 
-/// Somebody who calls the service all the time.
+/// A thread that calls the service all the time.
 pub(super) struct Traffic {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -73,7 +73,7 @@ pub(super) fn page(server: &Server) -> String {
     format!("http://{}/api/metrics/", server.addr())
 }
 
-/// Waits until figures come in.
+/// Waits until the page shows live figures.
 pub(super) fn wait_until_live(browser: &Browser) {
     browser.wait("document.querySelector('#state').dataset.state === 'live'");
     browser.wait("document.querySelector('[data-tile=total_calls]').dataset.value > 0");
@@ -86,19 +86,19 @@ pub(super) fn tile(browser: &Browser, name: &str) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{name} shows {value}"))
 }
 
-/// The raw values that a chart's newest point has.
+/// The raw values of a chart's newest point.
 pub(super) fn values(browser: &Browser, chart: &str) -> Vec<f64> {
     let values = browser.get(&format!("document.querySelector({}).dataset.values", json!(chart)));
     let values = values.as_str().unwrap_or_default().split_whitespace();
     values.map(|value| value.parse().unwrap_or_else(|_| panic!("{chart} shows {value}"))).collect()
 }
 
-/// Waits until `shown` is what is `wanted`, which may change, and until there is any of it.
+/// Waits until `shown` equals `wanted`, both of which may change, and is not empty.
 pub(super) fn agree(what: &str, shown: impl Fn() -> Vec<f64>, wanted: impl Fn() -> Vec<f64>) {
     let deadline = Instant::now() + Duration::from_secs(40);
     loop {
         let (shown, wanted) = (shown(), wanted());
-        // This process reads a number to the last bit but one.
+        // JSON numbers are read to within one bit.
         let same = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-12 * b.abs();
         if !shown.is_empty() && shown.len() == wanted.len() && shown.iter().zip(&wanted).all(same) {
             return;
@@ -108,7 +108,7 @@ pub(super) fn agree(what: &str, shown: impl Fn() -> Vec<f64>, wanted: impl Fn() 
     }
 }
 
-/// Where people find the pictures.
+/// The directory of the screenshots.
 pub(super) fn pictures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots")
 }

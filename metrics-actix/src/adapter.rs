@@ -1,0 +1,244 @@
+//! Hands requests to the monitor, and its answers back: paths, bodies, content codings and responses are actix-web's.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{HttpServiceFactory, Payload};
+use actix_web::error::PayloadError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, AcceptEncoding, Encoding, Header};
+use actix_web::rt::time::timeout;
+use actix_web::web::{self, Bytes, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_core::Stream;
+use metrics_monitor::{Answer, Body, Coding, Endpoint, Monitor, Request};
+
+use crate::request::headers::RequestHeaders;
+use crate::request::route::own_name;
+
+/// The longest body of a request to an endpoint, in bytes. No endpoint needs one.
+const MAX_BODY_BYTES: u64 = 1_024;
+
+/// The longest time that such a body may take.
+const MAX_BODY_TIME: Duration = Duration::from_secs(5);
+
+/// All endpoints of a monitor under `prefix`.
+pub(crate) fn routes(monitor: Monitor, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let prefix = absolute(prefix);
+    move |config| {
+        for endpoint in monitor.endpoints() {
+            // At the root, the path without a slash is the page itself.
+            if !(prefix.is_empty() && endpoint.path().is_empty()) {
+                config.service(resource(&monitor, format!("{prefix}{}", endpoint.path()), endpoint));
+            }
+        }
+    }
+}
+
+/// The endpoint for Prometheus by itself.
+pub(crate) fn prometheus_at(monitor: Monitor, path: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let path = absolute(path);
+    move |config| {
+        let endpoint = monitor.prometheus_endpoint();
+        config.service(resource(&monitor, path, endpoint));
+    }
+}
+
+/// A path with a slash at its beginning and none at its end; empty for the root.
+fn absolute(path: &str) -> String {
+    let path = path.trim_matches('/');
+    if path.is_empty() { String::new() } else { format!("/{path}") }
+}
+
+/// A resource that answers all methods: the monitor refuses the wrong ones. Its name tells the middleware that it is not
+/// counted.
+fn resource(monitor: &Monitor, path: String, endpoint: &'static Endpoint) -> impl HttpServiceFactory + use<> {
+    let (monitor, name) = (monitor.clone(), own_name(&path));
+    web::resource(path).name(&name).to(move |request: HttpRequest, body: web::Payload| {
+        let monitor = monitor.clone();
+        async move { respond(answer(&monitor, endpoint, &request, body.into_inner()).await) }
+    })
+}
+
+async fn answer(
+    monitor: &Monitor,
+    endpoint: &'static Endpoint,
+    request: &HttpRequest,
+    body: Payload,
+) -> Answer {
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let headers = RequestHeaders { headers: request.headers(), authority };
+    let (mount, path) = split(request.path(), endpoint.path());
+    let plain = Request {
+        method: request.method().as_str(),
+        mount,
+        path,
+        query: request.query_string(),
+        headers: &headers,
+        coding: coding(request),
+    };
+    let admitted = match monitor.admit(endpoint, &plain) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal,
+    };
+    match timeout(MAX_BODY_TIME, read_away(request, body)).await {
+        Ok(Ok(true)) => admitted.answer(&plain).await,
+        Ok(Ok(false)) => {
+            let message = format!("the body is too long; allowed: at most {MAX_BODY_BYTES} bytes");
+            Answer::failure(413, "payload_too_large", &message)
+        }
+        Ok(Err(_)) => Answer::failure(400, "bad_request", "the body is broken"),
+        Err(_) => {
+            let message = format!("the body is too slow; allowed: at most {} s", MAX_BODY_TIME.as_secs());
+            Answer::failure(408, "request_timeout", &message)
+        }
+    }
+}
+
+/// The path under which the endpoints are mounted, and the rest: as many segments as the endpoint has.
+fn split<'a>(path: &'a str, endpoint: &str) -> (&'a str, &'a str) {
+    let slashes = path.rmatch_indices('/').map(|(position, _)| position);
+    let at = slashes.take(endpoint.matches('/').count()).last().unwrap_or(path.len());
+    path.split_at(at)
+}
+
+/// The content coding to use: gzip, if the client prefers it to none at all.
+fn coding(request: &HttpRequest) -> Coding {
+    let supported = [Encoding::gzip(), Encoding::identity()];
+    let negotiate = |accept: AcceptEncoding| accept.negotiate(supported.iter());
+    let accepts = cfg!(feature = "gzip") && request.headers().contains_key(header::ACCEPT_ENCODING);
+    if accepts && AcceptEncoding::parse(request).ok().and_then(negotiate) == Some(Encoding::gzip()) {
+        Coding::Gzip
+    } else {
+        Coding::Identity
+    }
+}
+
+/// Reads a body away. Returns whether it kept to the limit.
+async fn read_away(request: &HttpRequest, body: Payload) -> Result<bool, PayloadError> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse().ok()).unwrap_or(0_u64) > MAX_BODY_BYTES {
+        return Ok(false);
+    }
+    let mut body = pin!(body);
+    let mut read = 0;
+    while let Some(chunk) = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await {
+        read += chunk?.len() as u64;
+        if read > MAX_BODY_BYTES {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// An answer as actix-web sends it.
+fn respond(answer: Answer) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    for (name, value) in &answer.headers {
+        response.insert_header((*name, &**value));
+    }
+    match answer.body {
+        Body::Bytes(bytes) => response.body(bytes),
+        // Closed, so that the client reconnects to a server that still accepts connections.
+        Body::Events(events) => response.force_close().body(Events(events)),
+    }
+}
+
+/// Server-sent events as a body.
+struct Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>);
+
+impl MessageBody for Events {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.0.as_mut().poll_next(cx).map(|event| event.map(Ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::App;
+    use actix_web::rt::time::sleep;
+    use actix_web::test::{TestRequest, call_service, init_service};
+
+    use super::*;
+    use crate::Metrics;
+
+    #[test]
+    fn a_path_is_split_into_the_mount_and_the_segments_of_the_endpoint() {
+        for (path, endpoint, expected) in [
+            ("/api/metrics", "", ("/api/metrics", "")),
+            ("/api/metrics/", "/", ("/api/metrics", "/")),
+            ("/api/metrics/summary", "/summary", ("/api/metrics", "/summary")),
+            ("/metrics/dashboard/main.js", "/dashboard/{file}", ("/metrics", "/dashboard/main.js")),
+            ("/fleet/summary", "/fleet/summary", ("", "/fleet/summary")),
+            ("/", "/", ("", "/")),
+        ] {
+            assert_eq!(split(path, endpoint), expected);
+        }
+    }
+
+    #[test]
+    fn gzip_is_for_clients_that_accept_it() {
+        for (encodings, expected) in [
+            (None, false),
+            (Some("gzip"), true),
+            (Some("gzip, deflate, br"), true),
+            (Some("br;q=1.0, gzip;q=0.8"), true),
+            (Some("br, GZIP;q=0.5"), true),
+            // The server may choose.
+            (Some("*"), false),
+            (Some("identity"), false),
+            (Some("xgzip, identity"), false),
+            (Some("br"), false),
+            (Some("gzip;q=0"), false),
+            (Some("gzip; q=0.000, br"), false),
+            (Some("gzip;q=0.1, identity;q=0.5"), false),
+            (Some(""), false),
+            (Some(";;,q=x"), false),
+        ] {
+            let mut request = TestRequest::get();
+            if let Some(encodings) = encodings {
+                request = request.insert_header((header::ACCEPT_ENCODING, encodings));
+            }
+            let is_gzip = coding(&request.to_http_request()) == Coding::Gzip;
+            assert_eq!(is_gzip, expected && cfg!(feature = "gzip"), "{encodings:?}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn at_the_root_there_is_the_page_and_no_redirect() {
+        let metrics = Metrics::builder("test").build().unwrap();
+        let app = init_service(App::new().configure(metrics.routes("/"))).await;
+        for (path, status) in [("/", 200), ("/dashboard/main.js", 200), ("/dashboard/other", 404)] {
+            let response = call_service(&app, TestRequest::with_uri(path).to_request()).await;
+            assert_eq!(response.status(), status, "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_client_that_goes_away_occupies_no_scrape() {
+        let metrics = Metrics::builder("orders").build().unwrap();
+        let app = init_service(App::new().configure(metrics.prometheus_at("/metrics"))).await;
+        let scrape = || call_service(&app, TestRequest::with_uri("/metrics").to_request());
+        for _ in 0..100 {
+            // Begun and dropped.
+            timeout(Duration::ZERO, scrape()).await.ok();
+        }
+        for _ in 0..500 {
+            if scrape().await.status() == StatusCode::OK {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("scrapes are still refused");
+    }
+}

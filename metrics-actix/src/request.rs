@@ -1,0 +1,8 @@
+//! Ground floor: what is read of one request, and of the event loop it runs on.
+
+pub(crate) mod consumer;
+pub(crate) mod event_loops;
+pub(crate) mod headers;
+pub(crate) mod method;
+pub(crate) mod route;
+pub(crate) mod trace;

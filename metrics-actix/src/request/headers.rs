@@ -1,0 +1,19 @@
+//! The look-up of headers that the monitor needs, in actix-web's requests.
+
+use actix_web::http::header::{HeaderMap, HeaderValue};
+use metrics_monitor::policy::headers::Headers;
+
+/// The headers of a request.
+#[derive(Debug)]
+pub(crate) struct RequestHeaders<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    /// The authority in the target. HTTP/2 has it there, and no `host`.
+    pub(crate) authority: Option<&'a str>,
+}
+
+impl Headers for RequestHeaders<'_> {
+    fn value(&self, name: &'static str, position: usize) -> Option<&[u8]> {
+        let value = self.headers.get_all(name).nth(position).map(HeaderValue::as_bytes);
+        value.or_else(|| self.authority.filter(|_| name == "host" && position == 0).map(str::as_bytes))
+    }
+}

@@ -1,0 +1,76 @@
+//! One instance of a fleet: who it is, whether it still writes, and its figures in short.
+
+use std::time::{Duration, SystemTime};
+
+/// The instance that writes a report, and when it wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// The name of the service.
+    pub service: String,
+    /// The name of the instance. Together with `started` it tells instances apart.
+    pub name: String,
+    /// The version of the service.
+    pub version: String,
+    /// When the instance started, by its own clock.
+    pub started: SystemTime,
+    /// When it wrote this report, by its own clock.
+    pub written: SystemTime,
+    /// How often it writes.
+    pub interval: Duration,
+    /// The epoch of the figures.
+    pub epoch: u64,
+    /// Whether this is the last report, because the instance shuts down.
+    pub stopped: bool,
+}
+
+/// Whether an instance still writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Presence {
+    /// It wrote within the last three of its intervals.
+    Up,
+    /// It has not written for three to thirty intervals.
+    Stale,
+    /// It shut down, or has not written for over thirty intervals.
+    Gone,
+}
+
+impl Presence {
+    /// `up`, `stale` or `gone`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Stale => "stale",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl Instance {
+    /// Whether the instance still writes at `now`. A `now` before its last write counts as the time of that write.
+    pub fn presence(&self, now: SystemTime) -> Presence {
+        let silent = now.duration_since(self.written).unwrap_or_default();
+        match silent {
+            _ if self.stopped => Presence::Gone,
+            silent if silent <= self.interval.saturating_mul(3) => Presence::Up,
+            silent if silent <= self.interval.saturating_mul(30) => Presence::Stale,
+            _ => Presence::Gone,
+        }
+    }
+}
+
+/// One instance's figures, in short.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceFigures {
+    /// The instance, and when it last wrote.
+    pub instance: Instance,
+    /// Whether it still writes.
+    pub presence: Presence,
+    /// Requests that have ended.
+    pub calls: u64,
+    /// Requests that ended with 4xx, 5xx or a panic.
+    pub errors: u64,
+    /// 95 % of the requests took no longer.
+    pub p95: Duration,
+    /// The size of its report, in bytes.
+    pub bytes: usize,
+}

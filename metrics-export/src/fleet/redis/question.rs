@@ -1,0 +1,72 @@
+//! What a member can be asked, and what it answers.
+
+use std::time::{Duration, SystemTime};
+
+use metrics_core::Summary;
+
+use crate::fleet::merge::Fleet;
+
+/// What a member of a fleet can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// The figures since the epoch began.
+    SinceReset,
+    /// The figures of the current minute and of the minutes before it.
+    Minutes {
+        /// How many minutes before the current one.
+        minutes: u8,
+        /// Whether endpoints are told apart.
+        routes: bool,
+    },
+    /// Returns the figures since the epoch began, and begins the next epoch.
+    Reset,
+}
+
+/// The figures of a fleet, read at one time.
+#[derive(Debug)]
+pub struct Answer {
+    /// The reports, added up, and what was left out.
+    pub fleet: Fleet,
+    /// The figures of all reports; `None` if there are no reports.
+    pub summary: Option<Summary>,
+    /// The epoch that was read.
+    pub epoch: u64,
+    /// When the reports were read.
+    pub read: SystemTime,
+    /// How many bytes were read.
+    pub bytes: usize,
+    /// How long reading and adding up took.
+    pub took: Duration,
+}
+
+/// Why there is no answer for now. After a [reset](Question::Reset) the reason says whether it was done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Stale {
+    /// When the failures began.
+    pub since: SystemTime,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// Too many callers are waiting for answers already; nothing was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{limit} callers are waiting for the fleet already; try again later")]
+pub struct Busy {
+    /// How many callers may wait at one time.
+    pub limit: usize,
+}
+
+/// Why a question was not answered.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) reason: String,
+    /// Whether a reset was sent and its answer was lost, so that Redis may have done it.
+    pub(super) may_be_reset: bool,
+}
+
+impl From<String> for Failed {
+    fn from(reason: String) -> Self {
+        Self { reason, may_be_reset: false }
+    }
+}

@@ -1,0 +1,106 @@
+//! State that the threads of a member share.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::identity::Identity;
+use super::keys::Keys;
+use super::settings::FleetSettings;
+use super::status::WriterStatus;
+
+/// State that the threads of a member share.
+pub(super) struct Shared {
+    pub(super) identity: Identity,
+    pub(super) settings: FleetSettings,
+    pub(super) keys: Keys,
+    pub(super) started: SystemTime,
+    state: Mutex<State>,
+    /// Signals `write_now` and `stopped`.
+    changed: Condvar,
+    stopped: AtomicBool,
+    /// The latest epoch that this instance saw.
+    epoch: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    status: WriterStatus,
+    write_now: bool,
+}
+
+impl Shared {
+    pub(super) fn new(identity: Identity, settings: FleetSettings) -> Self {
+        Self {
+            keys: Keys::new(&settings.prefix, &identity.service),
+            identity,
+            settings,
+            started: SystemTime::now(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            stopped: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn status(&self) -> WriterStatus {
+        self.lock().status.clone()
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        // ORDERING: Relaxed; `stop` takes the lock after its store, which orders the two for a thread in `pause`.
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn with_status(&self, change: impl FnOnce(&mut WriterStatus)) {
+        change(&mut self.lock().status);
+    }
+
+    /// The latest epoch that this instance saw.
+    pub(super) fn known_epoch(&self) -> u64 {
+        // ORDERING: Relaxed, here and below; one number that only grows, and nothing else depends on it.
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn learn_epoch(&self, epoch: u64) {
+        self.epoch.fetch_max(epoch, Ordering::Relaxed);
+    }
+
+    /// Makes the writer write at once.
+    pub(super) fn write_now(&self) {
+        self.lock().write_now = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits, but ends at once for `write_now` and `stop`.
+    pub(super) fn pause(&self, pause: Duration) {
+        let begun = Instant::now();
+        let mut state = self.lock();
+        loop {
+            if std::mem::take(&mut state.write_now) || self.is_stopped() {
+                return;
+            }
+            let Some(left) = pause.checked_sub(begun.elapsed()) else { return };
+            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A random number from 0 to 1.
+    pub(super) fn random(&self, seed: u64) -> f64 {
+        // Each `RandomState` has random keys.
+        RandomState::new().hash_one(seed) as f64 / u64::MAX as f64
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        // Takes the lock, so that a thread about to wait sees the store first.
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code under the lock leaves the state half changed, so a poisoned one is fine.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

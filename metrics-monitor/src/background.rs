@@ -1,0 +1,10 @@
+//! Second floor: what runs on the monitor's own threads.
+
+pub(crate) mod alerting;
+pub(crate) mod cost;
+pub(crate) mod event_loops;
+pub(crate) mod lanes;
+pub(crate) mod live;
+pub(crate) mod process;
+pub(crate) mod resources;
+pub(crate) mod ticker;

@@ -1,0 +1,221 @@
+//! Puts a monitor together: checks the settings, then starts the threads.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use metrics_core::{Granularity, History, InvalidSetting, Registry};
+use metrics_export::prometheus::Names;
+use regex_lite::Regex;
+
+use super::{Builder, Settings};
+use crate::background::cost::Cost;
+use crate::background::event_loops::EventLoops;
+use crate::background::process::ProcessReader;
+use crate::background::resources::Resources;
+use crate::background::ticker::Ticker;
+use crate::build_error::BuildError;
+use crate::framework::Framework;
+use crate::monitor::Monitor;
+use crate::policy::Policy;
+use crate::policy::consumers::Consumers;
+use crate::policy::exclusions::Exclusions;
+use crate::policy::tokens::{MIN_SECRET_BYTES, Reset, Tokens};
+use crate::state::State;
+
+impl<H: Framework> Builder<H> {
+    /// Makes the monitor and starts its threads. The first monitor in a process calibrates the clock, which takes up to
+    /// 200 ms.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is refused; the error says what is allowed. When the system has no thread to spare.
+    pub fn build(self) -> Result<H::Metrics, BuildError> {
+        let Self { hooks, settings } = self;
+        let state = settings.build(hooks.identifies_consumers(), hooks.event_loops())?;
+        Ok(hooks.finish(Monitor::new(state)))
+    }
+}
+
+impl Settings {
+    fn build(mut self, hook_identifies: bool, event_loops: EventLoops) -> Result<State, BuildError> {
+        self.service.check()?;
+        let exclusions = self.exclusions()?;
+        let consumers = self.consumers(hook_identifies)?;
+        let read_tokens = Tokens::new("read_token", &self.read_tokens)?;
+        let reset_tokens = Tokens::new("reset_token", &self.reset_tokens)?;
+        let reset = match (self.reset_without_token, self.reset_tokens.is_empty()) {
+            (true, true) => Reset::Open,
+            (true, false) => {
+                let value = "set beside reset_token";
+                return Err(InvalidSetting::new("reset_without_token", value, "one of them").into());
+            }
+            (false, true) => Reset::Absent,
+            (false, false) => Reset::WithToken(reset_tokens),
+        };
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        let registry = self.registry.take().unwrap_or_else(|| self.default_registry());
+        let history = Arc::new(History::new(registry.clone()));
+        let resources = Arc::<Resources>::default();
+        let cost = Arc::<Cost>::default();
+        let alerting = Arc::new(self.start_alerting()?);
+        let capture = self.capture_policy();
+        let exporting = self.start_exporting(&registry, &resources)?;
+        let ticker = {
+            let (history, resources, alerting, cost) =
+                (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting), Arc::clone(&cost));
+            let mut process = ProcessReader::new(&resources);
+            Ticker::start(move || {
+                cost.measure();
+                let begun = Instant::now();
+                history.tick();
+                alerting.evaluate(&history);
+                process.sample(&resources, &event_loops);
+                resources.count_tick(begun.elapsed());
+            })
+        };
+        let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
+        #[cfg(feature = "redis")]
+        let fleet = self.start_fleet(&registry)?;
+        Ok(State {
+            service: self.service,
+            registry,
+            history,
+            resources,
+            cost,
+            alerting,
+            exporting,
+            #[cfg(feature = "redis")]
+            fleet,
+            ticker,
+            lanes: Default::default(),
+            policy: Arc::new(Policy { measure: self.measure, capture, exclusions, consumers }),
+            read_tokens,
+            reset,
+            exposition: self.exposition,
+            live: Default::default(),
+        })
+    }
+
+    fn exclusions(&mut self) -> Result<Exclusions, InvalidSetting> {
+        let compile = |pattern: String| {
+            Regex::new(&pattern).map_err(|error| {
+                let allowed = format!("a regular expression ({error})");
+                InvalidSetting::new("exclude_regex", format!("{pattern:?}"), allowed)
+            })
+        };
+        let patterns = std::mem::take(&mut self.excluded_patterns).into_iter().map(compile);
+        let patterns = patterns.collect::<Result<_, _>>()?;
+        let statuses = std::mem::take(&mut self.excluded_statuses);
+        if let Some(status) = statuses.iter().find(|status| !(100..=599).contains(*status)) {
+            return Err(InvalidSetting::new("exclude_status", status, "100 to 599"));
+        }
+        Ok(Exclusions {
+            routes: std::mem::take(&mut self.excluded_routes),
+            prefixes: std::mem::take(&mut self.excluded_prefixes),
+            patterns,
+            statuses,
+        })
+    }
+
+    fn consumers(&mut self, hook_identifies: bool) -> Result<Option<Consumers>, InvalidSetting> {
+        let (header, alias, hash_key) = (self.api_key_header.take(), self.alias.take(), self.hash_key.take());
+        if hash_key.as_ref().is_some_and(|key| key.len() < MIN_SECRET_BYTES) {
+            return Err(InvalidSetting::secret("consumer_hash_key", "at least 16 bytes"));
+        }
+        if let Some(name) = header.as_ref().filter(|name| !is_header_name(name)) {
+            let allowed = "the name of a header, such as \"x-api-key\"";
+            return Err(InvalidSetting::new("api_key_header", format!("{name:?}"), allowed));
+        }
+        if header.is_none() && !hook_identifies {
+            let field = match (&alias, &hash_key) {
+                (None, None) => return Ok(None),
+                (Some(_), _) => "consumer_alias",
+                (None, Some(_)) => "consumer_hash_key",
+            };
+            let allowed = "together with api_key_header, or with a hook that identifies consumers";
+            return Err(InvalidSetting::new(field, "set without consumers", allowed));
+        }
+        // A hook takes precedence.
+        let header = header.filter(|_| !hook_identifies);
+        Ok(Some(Consumers::new(header.map(|name| name.to_ascii_lowercase()), alias, hash_key)))
+    }
+
+    /// A registry with a histogram wherever the exposition's names, or an exporter, have a series.
+    fn default_registry(&self) -> Registry {
+        let granularity = match self.exposition.names() {
+            Names::OpenTelemetry => Granularity::Exact,
+            _ if self.want_exact_statuses() => Granularity::Exact,
+            _ => Granularity::default(),
+        };
+        let registry = Registry::builder().granularity(granularity).build();
+        registry.expect("the default settings are in range")
+    }
+}
+
+/// A token of RFC 9110, which is what header names are.
+fn is_header_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.len() <= 256 && name.chars().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn refused(set: impl FnOnce(Builder) -> Builder) -> String {
+        set(Builder::new("test")).build().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_service_name_that_is_no_label_is_refused_with_what_is_allowed() {
+        for name in ["", "a\nb", &"x".repeat(129)] {
+            let error = Builder::new(name).build().unwrap_err().to_string();
+            assert!(error.ends_with("allowed: 1 to 128 bytes without control characters"), "{error}");
+        }
+        assert_eq!(Builder::new("주문").build().unwrap().service(), "주문");
+    }
+
+    #[test]
+    fn every_other_setting_out_of_range_is_refused_with_what_is_allowed() {
+        let pattern = refused(|b| b.exclude_regex("("));
+        assert!(pattern.starts_with("exclude_regex is \"(\"; allowed: a regular expression ("), "{pattern}");
+        assert_eq!(refused(|b| b.exclude_status(99)), "exclude_status is 99; allowed: 100 to 599");
+        for name in ["x api key", "", "x-api-key:", "é"] {
+            let error = refused(|b| b.api_key_header(name));
+            assert!(error.starts_with(&format!("api_key_header is {name:?}; ")), "{error}");
+            assert!(error.ends_with("such as \"x-api-key\""), "{error}");
+        }
+        let alias = refused(|b| b.consumer_alias(|_| None));
+        assert_eq!(
+            alias,
+            "consumer_alias is set without consumers; allowed: together with api_key_header, or with a hook that \
+             identifies consumers"
+        );
+        assert!(refused(|b| b.consumer_hash_key(TOKEN)).starts_with("consumer_hash_key is set without"));
+        assert!(refused(|b| b.api_key_header("k").consumer_hash_key("short")).ends_with("at least 16 bytes"));
+        let both = refused(|b| b.reset_token(TOKEN).reset_without_token());
+        assert_eq!(both, "reset_without_token is set beside reset_token; allowed: one of them");
+    }
+
+    #[test]
+    fn a_token_that_is_refused_is_not_repeated() {
+        for token in ["hunter2", "0123456789abcde", "0123456789 abcdef", "0123456789abcdé"] {
+            let error = refused(|b| b.read_token(token));
+            assert!(error.starts_with("read_token is invalid; allowed: at least 16"), "{error}");
+        }
+        let three = refused(|b| b.reset_token(TOKEN).reset_token(TOKEN).reset_token(TOKEN));
+        assert_eq!(three, "reset_token is 3 tokens; allowed: at most 2");
+    }
+
+    #[test]
+    fn no_secret_shows_up_in_debug_output() {
+        let builder = Builder::new("test").read_token(TOKEN).reset_token(TOKEN);
+        let builder = builder.api_key_header("x-api-key").consumer_hash_key(TOKEN);
+        assert!(!format!("{builder:?}").contains(TOKEN));
+        assert!(!format!("{:?}", builder.build().unwrap()).contains(TOKEN));
+    }
+}

@@ -1,0 +1,73 @@
+//! What the builder takes about exporters: where figures and errors are sent.
+
+use std::sync::Arc;
+
+use metrics_core::Registry;
+use metrics_export::push::{Engine, Exporter};
+
+use super::{Builder, Settings};
+use crate::background::resources::Resources;
+use crate::build_error::BuildError;
+use crate::policy::capture::{CapturePolicy, threshold};
+
+impl<H> Builder<H> {
+    /// Sends the figures to a destination, on a thread of its own; default: they are sent nowhere. Call it once per
+    /// destination.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use metrics_monitor::push::{Accepted, Exporter, Failed, Window};
+    ///
+    /// struct Print;
+    ///
+    /// impl Exporter for Print {
+    ///     fn name(&self) -> &str {
+    ///         "print"
+    ///     }
+    ///     fn export(&mut self, window: &Window, _deadline: Instant) -> Result<Accepted, Failed> {
+    ///         println!("{} requests in {:?}", window.calls(), window.figures.span());
+    ///         Ok(Accepted::default())
+    ///     }
+    /// }
+    ///
+    /// let monitor = metrics_monitor::Builder::new("orders").exporter(Print).build()?;
+    /// # Ok::<(), metrics_monitor::BuildError>(())
+    /// ```
+    pub fn exporter(mut self, exporter: impl Exporter) -> Self {
+        self.settings.exporters.push(Box::new(exporter));
+        self
+    }
+}
+
+impl Settings {
+    /// Whether an exporter tells single statuses apart.
+    pub(super) fn want_exact_statuses(&self) -> bool {
+        self.exporters.iter().any(|exporter| exporter.settings().exact_statuses)
+    }
+
+    /// Which requests are captured: for exemplars, and for exporters.
+    pub(super) fn capture_policy(&self) -> CapturePolicy {
+        let settings: Vec<_> = self.exporters.iter().map(|exporter| exporter.settings()).collect();
+        let wanting = || settings.iter().filter(|settings| settings.want_requests());
+        CapturePolicy {
+            exemplar_nanos: threshold(self.slow),
+            exemplars: self.slow.is_some(),
+            slow_nanos: threshold(wanting().filter_map(|settings| settings.slow).min()),
+            share: wanting().map(|settings| settings.sample_rate).fold(0.0, f64::max),
+            traces: settings.iter().any(|settings| settings.max_errors > 0 || settings.want_requests()),
+        }
+    }
+
+    /// Starts to send.
+    pub(super) fn start_exporting(
+        &mut self,
+        registry: &Registry,
+        resources: &Arc<Resources>,
+    ) -> Result<Engine, BuildError> {
+        let resources = Arc::clone(resources);
+        let engine = Engine::builder(registry.clone(), self.service.clone());
+        let engine = engine.process(move || resources.process());
+        let engine = self.exporters.drain(..).fold(engine, |engine, exporter| engine.exporter(exporter));
+        engine.start().map_err(BuildError::from)
+    }
+}

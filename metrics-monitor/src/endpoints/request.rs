@@ -1,0 +1,45 @@
+//! A request as the monitor sees it, whatever framework received it.
+
+use std::fmt;
+
+use crate::policy::headers::Headers;
+
+/// A request to an endpoint. Its body was read away by the adapter: no endpoint needs one.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The method, such as `GET`.
+    pub method: &'a str,
+    /// The path under which the endpoints are mounted, such as `/api/metrics`, as the client requested it.
+    pub mount: &'a str,
+    /// The path below that, such as `/summary`.
+    pub path: &'a str,
+    /// The query string, without the question mark.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: &'a dyn Headers,
+    /// The content coding that was negotiated.
+    pub coding: Coding,
+}
+
+/// How an answer's body may be compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Coding {
+    /// Not at all.
+    #[default]
+    Identity,
+    /// With gzip, where the endpoint and the feature `gzip` have it.
+    Gzip,
+}
+
+impl fmt::Debug for Request<'_> {
+    /// Without the headers, which hold tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, query, coding, .. } = self;
+        f.debug_struct("Request")
+            .field("method", method)
+            .field("path", path)
+            .field("query", query)
+            .field("coding", coding)
+            .finish_non_exhaustive()
+    }
+}

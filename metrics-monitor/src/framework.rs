@@ -1,0 +1,36 @@
+//! What a framework's integration adds to the monitor.
+
+use crate::background::event_loops::EventLoops;
+use crate::monitor::Monitor;
+
+/// The hooks of a framework's integration: settings that name the framework's own types, and the type that
+/// [`Builder::build`](crate::Builder::build) returns.
+pub trait Framework {
+    /// The monitor as users of the framework hold it.
+    type Metrics;
+
+    /// Whether a hook identifies the consumer of a request; default: no.
+    fn identifies_consumers(&self) -> bool {
+        false
+    }
+
+    /// The event loops of the framework's workers; default: none.
+    fn event_loops(&self) -> EventLoops {
+        EventLoops::default()
+    }
+
+    /// Wraps the monitor.
+    fn finish(self, monitor: Monitor) -> Self::Metrics;
+}
+
+/// No framework: [`Builder::build`](crate::Builder::build) returns the [`Monitor`] itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHooks;
+
+impl Framework for NoHooks {
+    type Metrics = Monitor;
+
+    fn finish(self, monitor: Monitor) -> Monitor {
+        monitor
+    }
+}

@@ -1,0 +1,106 @@
+//! The monitor of one service, without an HTTP framework and without an async runtime.
+//!
+//! It owns a [`Registry`](metrics_core::Registry) and everything that goes on around it: the history, the alerts, the
+//! exporters, the fleet, the dashboard and the answers of the HTTP endpoints. A framework's integration, such as
+//! `metrics-actix`, records requests into the registry and hands requests to [`Monitor::admit`]. Nobody else needs this
+//! crate.
+//!
+//! ```
+//! use metrics_monitor::Builder;
+//! let monitor = Builder::new("orders").build()?;
+//! assert!(monitor.endpoints().any(|endpoint| endpoint.path() == "/summary"));
+//! # Ok::<(), metrics_monitor::BuildError>(())
+//! ```
+//!
+//! # Where everything is
+//!
+//! A folder imports only from those below it.
+//!
+//! | floor | where | what |
+//! |---|---|---|
+//! | 6 | `builder.rs`, `builder/` | what can be configured: [`Builder`]; `builder/build.rs` puts a monitor together |
+//! | 6 | `framework.rs`, `monitor.rs`, `build_error.rs` | what an integration implements and holds: [`Framework`], [`Monitor`], [`BuildError`] |
+//! | 5 | `endpoints.rs`, `endpoints/` | the table of endpoints, and one function for each answer |
+//! | 4 | `dashboard.rs`, `dashboard/` | the dashboard's files |
+//! | 3 | `state.rs` | what all parts share |
+//! | 2 | `background/` | what runs on the monitor's own threads: ticker, lanes, alerts, what the process uses |
+//! | 1 | `policy/` | what to keep of requests and who may read: exclusions, captures, consumers, traces, tokens |
+//!
+//! | question | file |
+//! |---|---|
+//! | How do I add an endpoint? | a row in `endpoints.rs`, and its function in `endpoints/` |
+//! | How do I add a setting? | `builder.rs` |
+//! | On which thread is an answer computed? | `background/lanes.rs` |
+//! | What happens once a second? | the ticker's closure in `builder/build.rs` |
+//! | Where are alerts evaluated? | `background/alerting.rs`; the rules themselves are in `metrics_core::alert` |
+//! | Who may reset? | `policy/tokens.rs`, `endpoints/access.rs` |
+//! | Where does a summary become JSON? | `endpoints/figures.rs`; the bodies are in `metrics_export::json` |
+//!
+//! # Threads
+//!
+//! | thread | since | what it does |
+//! |---|---|---|
+//! | `metrics-ticker` | build | once a second: history, alerts, what the process uses |
+//! | `metrics-scrape` (2) | the first scrape | renders scrapes |
+//! | `metrics-read` (2) | the first call | computes the other answers about this instance |
+//! | `metrics-fleet-json` | the first call | writes answers about the fleet, once its figures are there |
+//! | `metrics-events` | the first connection | computes server-sent events |
+//! | `metrics-shutdown` | [`Monitor::shutdown`] | waits for all others, then ends |
+//!
+//! Exporters, alert destinations and the fleet's member have further threads, which `metrics-export` describes. All end at
+//! the shutdown, and when the last clone of the monitor is dropped.
+
+#![forbid(unsafe_code)]
+
+mod background;
+mod build_error;
+mod builder;
+mod dashboard;
+mod endpoints;
+mod framework;
+mod monitor;
+pub mod policy;
+mod state;
+#[cfg(test)]
+mod testing;
+
+pub use background::event_loops::{EventLoopLoad, EventLoops};
+pub use build_error::BuildError;
+pub use builder::Builder;
+pub use endpoints::Endpoint;
+pub use endpoints::answer::{Answer, Body};
+pub use endpoints::request::{Coding, Request};
+pub use endpoints::work::Answering;
+pub use framework::{Framework, NoHooks};
+#[cfg(any(
+    feature = "otlp",
+    feature = "datadog",
+    feature = "elasticsearch",
+    feature = "sentry",
+    feature = "alert-webhook",
+    feature = "alertmanager",
+))]
+pub use metrics_export::HttpOptions;
+pub use metrics_export::alert;
+#[cfg(feature = "datadog")]
+pub use metrics_export::datadog;
+#[cfg(feature = "ecs-log")]
+pub use metrics_export::ecs;
+#[cfg(feature = "elasticsearch")]
+pub use metrics_export::elasticsearch;
+#[cfg(feature = "facade")]
+pub use metrics_export::facade;
+#[cfg(feature = "otlp")]
+pub use metrics_export::otlp;
+pub use metrics_export::prometheus;
+pub use metrics_export::push;
+#[cfg(feature = "sentry")]
+pub use metrics_export::sentry;
+pub use metrics_export::{Secret, Service};
+pub use monitor::{Admitted, Monitor};
+
+/// A fleet: several instances of a service, shown as one.
+#[cfg(feature = "redis")]
+pub mod fleet {
+    pub use metrics_export::fleet::redis::FleetSettings;
+}

@@ -1,0 +1,166 @@
+//! The monitor of one service, as a framework's integration holds it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metrics_core::alert::Alert;
+use metrics_core::{History, Registry};
+use metrics_export::Service;
+use metrics_export::push::ExporterCounts;
+use tokio::sync::oneshot;
+
+use crate::endpoints::answer::Answer;
+use crate::endpoints::request::Request;
+use crate::endpoints::work::Answering;
+use crate::endpoints::{self, Endpoint};
+use crate::policy::Policy;
+use crate::state::State;
+
+/// How often the shutdown looks whether something has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The monitor of one service. Cheap to clone; clones are the same monitor.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    state: Arc<State>,
+}
+
+impl Monitor {
+    pub(crate) fn new(state: State) -> Self {
+        Self { state: Arc::new(state) }
+    }
+
+    /// The figures.
+    pub fn registry(&self) -> &Registry {
+        &self.state.registry
+    }
+
+    /// The figures of the last 24 hours. A thread of the monitor updates it until the [shutdown](Monitor::shutdown), or until
+    /// the monitor's last clone is dropped.
+    pub fn history(&self) -> &History {
+        &self.state.history
+    }
+
+    /// The states of the alerts, firing ones first. A rule without an alert is there once, inactive.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.state.alerting.alerts()
+    }
+
+    /// What each exporter sent and dropped.
+    pub fn exporters(&self) -> Vec<ExporterCounts> {
+        self.state.exporting.counts()
+    }
+
+    /// The name of the service.
+    pub fn service(&self) -> &str {
+        &self.state.service.name
+    }
+
+    /// The service's name, version, environment and instance.
+    pub fn identity(&self) -> &Service {
+        &self.state.service
+    }
+
+    /// What a framework's middleware needs to know of each request.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.state.policy
+    }
+
+    /// The endpoints that this monitor has, for a framework's router.
+    pub fn endpoints(&self) -> impl Iterator<Item = &'static Endpoint> {
+        endpoints::all(&self.state)
+    }
+
+    /// The endpoint for Prometheus, which can be mounted by itself.
+    pub fn prometheus_endpoint(&self) -> &'static Endpoint {
+        endpoints::scrapes()
+    }
+
+    /// Checks the token of a request and where it comes from, before its body is read.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, if the request may not go on.
+    pub fn admit(&self, endpoint: &'static Endpoint, request: &Request<'_>) -> Result<Admitted, Answer> {
+        match endpoint.refusal(&self.state, request) {
+            Some(refusal) => Err(refusal),
+            None => Ok(Admitted { state: Arc::clone(&self.state), endpoint }),
+        }
+    }
+
+    /// Ends the monitor's background work: new requests to the endpoints get 503. Waits for answers that are under way, at most
+    /// `timeout`. Returns whether everything ended in time.
+    ///
+    /// Figures that wait for [exporters](crate::Builder::exporter) are sent; those that are left after the timeout are dropped
+    /// and counted. Server-sent events end at once; without a shutdown they end after ten seconds at most, for which a
+    /// server that stops gracefully waits.
+    ///
+    /// Requests are still measured, and the registry can still be read.
+    pub async fn shutdown(&self, timeout: Duration) -> bool {
+        let begun = Instant::now();
+        let state = Arc::clone(&self.state);
+        state.ticker.stop();
+        state.alerting.stop();
+        state.exporting.stop(timeout);
+        // A client that waits for a fleet's answer would hold up what comes next.
+        #[cfg(feature = "redis")]
+        state.fleet.iter().for_each(|fleet| fleet.stop_answering());
+        state.lanes.close();
+        let (done, ended) = oneshot::channel();
+        // The receiver is gone if the shutdown was given up; the thread still ends everything.
+        let wind_down = move || {
+            let _ = done.send(wind_down(&state, begun, timeout));
+        };
+        match thread::Builder::new().name("metrics-shutdown".to_owned()).spawn(wind_down) {
+            Ok(_) => ended.await.unwrap_or(false),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Waits until everything has ended.
+fn wind_down(state: &State, begun: Instant, timeout: Duration) -> bool {
+    let left = || timeout.saturating_sub(begun.elapsed());
+    let has_answered = state.lanes.wait_until_idle(left());
+    #[cfg(feature = "redis")]
+    let has_left = leave_fleet(state, left);
+    #[cfg(not(feature = "redis"))]
+    let has_left = true;
+    let has_sent = wait(|| state.alerting.is_finished() && state.exporting.has_ended(), left());
+    state.exporting.give_up(Instant::now()) && has_left && has_sent && has_answered
+}
+
+/// Has the last report written; whether it was, in time.
+#[cfg(feature = "redis")]
+fn leave_fleet(state: &State, left: impl Fn() -> Duration) -> bool {
+    let Some(fleet) = &state.fleet else { return true };
+    // Requests under way are to be in the last report.
+    wait(|| state.registry.in_flight() == 0, left() / 2);
+    fleet.stop();
+    wait(|| fleet.is_finished(), left()) && fleet.status().failing.is_none()
+}
+
+/// Waits until something holds. Whether it did in time.
+fn wait(until: impl Fn() -> bool, timeout: Duration) -> bool {
+    let begun = Instant::now();
+    while !until() {
+        let Some(left) = timeout.checked_sub(begun.elapsed()) else { return false };
+        thread::sleep(left.min(LOOK_EVERY));
+    }
+    true
+}
+
+/// A request that may be answered.
+#[derive(Debug)]
+pub struct Admitted {
+    state: Arc<State>,
+    endpoint: &'static Endpoint,
+}
+
+impl Admitted {
+    /// Answers the request, which must be the one that was admitted.
+    pub fn answer(self, request: &Request<'_>) -> Answering {
+        self.endpoint.answer(&self.state, request)
+    }
+}

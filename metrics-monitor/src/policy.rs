@@ -1,0 +1,41 @@
+//! Ground floor: what to keep of requests, and who may read it. Plain values, fixed when the monitor is built.
+
+pub mod capture;
+pub mod consumers;
+pub mod exclusions;
+pub mod headers;
+pub mod message;
+pub mod tokens;
+pub mod trace;
+
+use capture::CapturePolicy;
+use consumers::Consumers;
+use exclusions::Exclusions;
+
+/// When the timing of a request stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Until {
+    /// When the head of the response is handed to the server.
+    #[default]
+    Head,
+    /// When the last byte of the response's body is handed to the server, or the body breaks off.
+    ///
+    /// The request counts as in flight until then (on a marked route, until its head). Responses without a body end with
+    /// their head. So do those that stay open for as long as they like and would distort the percentiles: 101, and streams
+    /// of `text/event-stream`.
+    BodyEnd,
+}
+
+/// What the middleware of a framework needs to know of each request it records.
+#[derive(Debug)]
+pub struct Policy {
+    /// When the timing of a request stops.
+    pub measure: Until,
+    /// Which single requests are kept.
+    pub capture: CapturePolicy,
+    /// Requests that are not counted.
+    pub exclusions: Exclusions,
+    /// How consumers are told apart; `None` if they are not counted.
+    pub consumers: Option<Consumers>,
+}

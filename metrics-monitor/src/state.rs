@@ -1,0 +1,46 @@
+//! Third floor: what all parts of a monitor share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use metrics_core::{History, Registry};
+use metrics_export::Service;
+#[cfg(feature = "redis")]
+use metrics_export::fleet::redis::Member;
+use metrics_export::prometheus::Exposition;
+use metrics_export::push::Engine;
+
+use crate::background::alerting::Alerting;
+use crate::background::cost::Cost;
+use crate::background::lanes::Lanes;
+use crate::background::live::Live;
+use crate::background::resources::Resources;
+use crate::background::ticker::Ticker;
+use crate::policy::Policy;
+use crate::policy::tokens::{Reset, Tokens};
+
+/// The parts of one monitor.
+pub(crate) struct State {
+    pub(crate) service: Service,
+    pub(crate) registry: Registry,
+    pub(crate) history: Arc<History>,
+    pub(crate) resources: Arc<Resources>,
+    pub(crate) cost: Arc<Cost>,
+    pub(crate) alerting: Arc<Alerting>,
+    pub(crate) exporting: Engine,
+    #[cfg(feature = "redis")]
+    pub(crate) fleet: Option<Member>,
+    pub(crate) ticker: Ticker,
+    pub(crate) lanes: Lanes,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) read_tokens: Tokens,
+    pub(crate) reset: Reset,
+    pub(crate) exposition: Exposition,
+    pub(crate) live: Live,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("service", &self.service.name).finish_non_exhaustive()
+    }
+}
