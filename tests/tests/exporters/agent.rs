@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use crate::support::Folder;
 
-/// The checks of traces that do not ask for other libraries' set-up.
+/// The checks of traces that need no set-up of other libraries.
 const CHECKS: &str =
     "trace_count_header,meta_tracer_version_header,trace_content_length,trace_peer_service,trace_dd_service";
 
-/// What its socket is called.
+/// The name of its socket.
 const SOCKET: &str = "apm.socket";
 
-/// A program of the Python that the tests use.
+/// A program of the Python installation that the tests use.
 pub(crate) fn python(program: &str) -> Command {
     let python = std::env::var("METRICS_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     if program == "python" {
@@ -31,7 +31,7 @@ pub(crate) struct Agent {
     url: String,
     otlp: String,
     otlp_grpc: String,
-    /// Of its socket.
+    /// The folder of its socket.
     folder: Folder,
 }
 
@@ -71,33 +71,33 @@ impl Agent {
         agent
     }
 
-    /// Where it takes figures and traces.
+    /// The URL for stats and traces.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where it takes them by its socket.
+    /// The URL of its socket.
     pub(crate) fn socket_url(&self) -> String {
         format!("unix://{}", self.folder.path().join(SOCKET).display())
     }
 
-    /// Where it takes OTLP.
+    /// The URL for OTLP.
     pub(crate) fn otlp_url(&self) -> &str {
         &self.otlp
     }
 
-    /// Where it takes OTLP by gRPC.
+    /// The URL for OTLP over gRPC.
     pub(crate) fn otlp_grpc_url(&self) -> &str {
         &self.otlp_grpc
     }
 
-    /// The requests of OTLP that arrived, as it decoded them.
+    /// The OTLP requests that arrived, as it decoded them.
     pub(crate) fn metrics(&self) -> Vec<Value> {
         let text = get(&format!("{}/test/session/metrics", self.otlp)).expect("it answers");
         serde_json::from_str(&text).unwrap()
     }
 
-    /// The requests with figures and traces that arrived, as JSON with headers, and bodies in base64.
+    /// The requests with stats and traces that arrived, as JSON with headers, and bodies in base64.
     pub(crate) fn requests(&self) -> String {
         get(&format!("{}/test/session/requests", self.url)).expect("it answers")
     }

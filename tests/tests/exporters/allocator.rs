@@ -1,19 +1,19 @@
-//! Counts the memory in use: what the process has resident grows for a while with the allocator's own arenas, of which each
-//! thread has one.
+//! Counts the allocated memory. Resident memory is no measure, since it grows for a while with the allocator's arenas,
+//! one per thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes that were asked for and not given back.
+/// Bytes that were allocated and not freed.
 pub(crate) fn bytes_in_use() -> usize {
     IN_USE.load(Ordering::Relaxed)
 }
 
 struct Counting;
 
-// SAFETY: every call is handed on as it came.
+// SAFETY: each call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         IN_USE.fetch_add(layout.size(), Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! An application's own client of Sentry's and its middleware beside the exporter, set up as docs/sentry.md says: what fails is reported
+//! Sentry's client and middleware beside the exporter, configured as docs/sentry.md says: each failure is reported
 //! once.
 
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ use tests::{Server, settled};
 
 use crate::sentry::{dsn, keeping};
 
-/// How often each was reported: an error, a 5xx without one, and a panic.
+/// How often an error, a 5xx without an error, and a panic were reported.
 type Reports = BTreeMap<String, usize>;
 
-/// Sends envelopes of the application's client to where the exporter sends its own.
+/// Sends the client's envelopes to the exporter's stub.
 struct Posting(String);
 
 impl Transport for Posting {
@@ -46,7 +46,7 @@ fn service(config: &mut ServiceConfig, middleware: Middleware) {
     config.service(scope.route("/plain", web::get().to(plain)).route("/panics", web::get().to(panics)));
 }
 
-/// Asks a service once for each thing that can fail: what the two reported.
+/// Sends a service one request for each kind of failure. Returns what both reported.
 fn reports(
     client: fn(ClientOptions) -> ClientOptions,
     middleware: fn(SentryBuilder) -> SentryBuilder,
@@ -76,7 +76,7 @@ fn reports(
     let lines = bodies.iter().flat_map(|body| body.split(|byte| *byte == b'\n'));
     let lines: Vec<Value> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
     let mut reports = Reports::new();
-    // What an event is, and behind it the event.
+    // An item's header, followed by the event.
     for event in lines.windows(2).filter(|lines| lines[0]["type"] == "event").map(|lines| &lines[1]) {
         let exception = event["exception"]["values"].as_array().and_then(|values| values.last());
         let exception = exception.expect("each is of an exception");
@@ -91,23 +91,23 @@ fn of(reports: &[(&str, usize)]) -> Reports {
 }
 
 #[test]
-fn where_the_client_reports_errors_and_the_exporter_does_not_each_is_there_once() {
+fn if_the_client_reports_errors_and_the_exporter_does_not_each_arrives_once() {
     let panics = |options: ClientOptions| options.add_integration(PanicIntegration::new());
     let reports = reports(panics, |middleware| middleware, |exporter| exporter.max_events(0));
-    // Of a response without an error that client does not know.
+    // The client does not see a 5xx without an error.
     assert_eq!(reports, of(&[("no stock", 1), ("panic", 1)]));
 }
 
 #[test]
-fn where_the_exporter_reports_errors_and_the_client_does_not_each_is_there_once() {
+fn if_the_exporter_reports_errors_and_the_client_does_not_each_arrives_once() {
     let quiet = |middleware: SentryBuilder| middleware.capture_server_errors(false);
     let reports = reports(|options| options, quiet, |exporter| exporter);
     assert_eq!(reports, of(&[("5xx", 1), ("no stock", 1), ("panic", 1)]));
 }
 
-/// What the settings are for.
+/// Shows why the settings are needed.
 #[test]
-fn where_both_report_errors_each_is_there_twice() {
+fn if_both_report_errors_each_arrives_twice() {
     let panics = |options: ClientOptions| options.add_integration(PanicIntegration::new());
     let reports = reports(panics, |middleware| middleware, |exporter| exporter);
     assert_eq!(reports, of(&[("5xx", 1), ("no stock", 2), ("panic", 2)]));

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use serde_json::Value;
 
-/// Stores documents by their ids, as `_bulk` does, and answers as it does.
+/// Stores documents by their ids and answers, as `_bulk` does.
 pub(crate) fn store(body: &[u8], stored: &Mutex<HashMap<String, Value>>) -> Vec<u8> {
     let lines: Vec<Value> = body
         .split(|byte| *byte == b'\n')

@@ -1,4 +1,4 @@
-//! Datadog as its own programs read it: ddapm-test-agent of PyPI, and libdatadog's types and sketches.
+//! Datadog's own programs read what is sent: PyPI's ddapm-test-agent, and libdatadog's types and sketches.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,10 +23,10 @@ use crate::support::Folder;
 
 const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
-/// From when on the service's requests are slow.
+/// The threshold of slow requests.
 const SLOW: Duration = Duration::from_millis(3);
 
-/// The upper half of trace ids that have one.
+/// The upper half of long trace ids.
 const UPPER: &str = "0af7651916cd43dd";
 
 fn datadog(url: &str) -> Datadog {
@@ -55,7 +55,7 @@ fn ours(figures: &Snapshot) -> Value {
     Value::Object(series)
 }
 
-/// Holds what arrived against what was counted, in Python.
+/// Compares what arrived with what was counted, in Python.
 fn compare(agent: &Agent, figures: &Snapshot, traces: u64) {
     let folder = Folder::new("datadog");
     let expected = json!({
@@ -108,7 +108,7 @@ fn registry() -> Registry {
     Registry::builder().granularity(Granularity::Exact).build().unwrap()
 }
 
-/// Sends what is recorded to a new agent, by a URL of its.
+/// Sends recorded requests to a new agent, at one of its URLs, and compares them.
 fn taken_at(url: impl Fn(&Agent) -> String) {
     let agent = Agent::start();
     let registry = registry();
@@ -123,14 +123,14 @@ fn taken_at(url: impl Fn(&Agent) -> String) {
 
 #[test]
 #[ignore = "needs ddapm-test-agent"]
-fn ddapm_test_agent_takes_figures_and_traces_and_they_are_what_was_recorded() {
+fn ddapm_test_agent_accepts_stats_and_traces_and_they_match_what_was_recorded() {
     taken_at(|agent| agent.url().to_owned());
 }
 
 #[cfg(unix)]
 #[test]
 #[ignore = "needs ddapm-test-agent"]
-fn ddapm_test_agent_takes_them_by_its_socket_too() {
+fn ddapm_test_agent_accepts_them_over_its_socket() {
     taken_at(Agent::socket_url);
 }
 
@@ -164,7 +164,7 @@ fn hits_errors_and_traces_are_the_requests_that_were_sent_to_a_service() {
             2 => format!("/nowhere/{i}"),
             _ => format!("/items/{i}"),
         };
-        // Half of those that say where they stand in a trace do so in Datadog's own headers.
+        // Half of the requests with a trace have it in Datadog's own headers.
         let (lower, parent) = (4_096 + i, 4_096 + i + 1);
         let w3c = format!("00-{UPPER}{lower:016x}-{parent:016x}-01");
         let (lower, parent) = (lower.to_string(), parent.to_string());
@@ -186,7 +186,7 @@ fn hits_errors_and_traces_are_the_requests_that_were_sent_to_a_service() {
     compare(&agent, &figures, 400);
 }
 
-/// What arrives, by the number of its window, so that what is sent again counts once.
+/// What arrived, by the number of its window, so that a window that is sent again counts once.
 #[derive(Default)]
 pub(crate) struct Received {
     stats: BTreeMap<u64, ClientStatsPayload>,
@@ -196,7 +196,7 @@ pub(crate) struct Received {
 
 impl Received {
     pub(crate) fn take(&mut self, body: &[u8]) {
-        // Figures are a map, and traces a list.
+        // Stats are a map, traces a list.
         if matches!(body[0], 0x80..=0x8f | 0xde | 0xdf) {
             let payload: ClientStatsPayload = rmp_serde::from_slice(body).expect("libdatadog reads it");
             let sequence = payload.sequence;
@@ -229,7 +229,7 @@ impl Received {
     }
 }
 
-/// The value of a sketch that a share of all does not exceed, as libdatadog reads it.
+/// A sketch's quantile, as libdatadog reads it.
 fn quantile(sketch: DDSketch, quantile: f64) -> f64 {
     let rank = (quantile * sketch.count()).ceil().max(1.0);
     let mut below = 0.0;
@@ -241,7 +241,7 @@ fn quantile(sketch: DDSketch, quantile: f64) -> f64 {
 }
 
 #[test]
-fn libdatadog_reads_the_figures_that_were_recorded() {
+fn libdatadog_reads_the_stats_that_were_recorded() {
     let received = Arc::new(Mutex::new(Received::default()));
     let stub = Stub::start(Fault::None, {
         let received = Arc::clone(&received);
@@ -280,7 +280,7 @@ fn libdatadog_reads_the_figures_that_were_recorded() {
                 ((group.hits - group.errors) as f64, group.errors as f64)
             );
             let series = &ours[format!("{} {}", group.resource, group.http_status_code)];
-            // Unless the clock began another bucket meanwhile.
+            // Unless the clock started another bucket meanwhile.
             if series["calls"] != group.hits {
                 continue;
             }

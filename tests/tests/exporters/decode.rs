@@ -1,10 +1,10 @@
-//! What arrives, read back.
+//! Decodes what arrives.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
 
-/// Requests in the durations of a window of OTLP.
+/// Counts the requests in the durations of an OTLP window.
 pub(crate) fn requests(body: &[u8]) -> u64 {
     let request = ExportMetricsServiceRequest::decode(body).expect("it is a request of OTLP");
     let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);

@@ -1,4 +1,4 @@
-//! ECS lines: whole, valid, and shipped by a real shipper.
+//! ECS lines: complete, valid, and shipped by a real shipper.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::stub::{Fault, Stub};
 use crate::support::Folder;
 
-/// Texts that try to end what they are in, or to look like something else.
+/// Texts that try to end their line or string, or to look like something else.
 pub(crate) const HOSTILE: [&str; 16] = [
     "a\nb",
     "\r\n{\"log\": 1}\n",
@@ -42,7 +42,7 @@ fn service() -> Service {
     Service::new("shop").version("1.2.3").environment("test").instance("node-1")
 }
 
-/// Makes errors of all kinds, with hostile texts: how many there are of each message.
+/// Makes errors of all kinds, with hostile texts. Returns how many have each message.
 fn fail(registry: &Registry, rounds: usize) -> BTreeMap<String, u64> {
     let mut messages = BTreeMap::new();
     for round in 0..rounds {
@@ -62,13 +62,13 @@ fn fail(registry: &Registry, rounds: usize) -> BTreeMap<String, u64> {
     messages
 }
 
-/// Those that panicked came with none.
+/// All requests but the panicking ones have a trace.
 fn trace(outcome: Outcome) -> Option<TraceContext> {
     let context = TraceContext { trace: TRACE.parse().unwrap(), parent: None, sampled: true };
     (outcome != Outcome::Panicked).then_some(context)
 }
 
-/// The messages of the errors among some documents.
+/// Counts the messages of the errors among documents.
 fn messages<'a>(documents: impl IntoIterator<Item = &'a Value>) -> BTreeMap<String, u64> {
     let mut messages = BTreeMap::new();
     let errors = documents.into_iter().filter(|document| document["event"]["dataset"] == "http.errors");
@@ -78,7 +78,7 @@ fn messages<'a>(documents: impl IntoIterator<Item = &'a Value>) -> BTreeMap<Stri
     messages
 }
 
-/// An engine that writes to a file, and begins a new one after so many bytes.
+/// Starts an engine that writes to a file of up to `max_bytes`.
 fn engine(registry: &Registry, path: &Path, max_bytes: u64) -> Engine {
     let log = EcsLog::builder().path(path).interval(Duration::from_millis(100)).max_errors(100_000);
     let log = log.max_bytes(max_bytes).kept_files(100).build().unwrap();
@@ -98,7 +98,7 @@ fn written(folder: &Folder) -> Vec<Value> {
 }
 
 #[test]
-fn every_error_is_one_line_whatever_is_in_it() {
+fn each_error_is_one_line_whatever_its_text() {
     let (folder, registry) = (Folder::new("ecs"), registry());
     let engine = engine(&registry, &folder.path().join("ecs.json"), 64 << 10);
     let failed = fail(&registry, 50);
@@ -120,7 +120,7 @@ fn every_error_is_one_line_whatever_is_in_it() {
     assert_eq!((figure("count"), figure("errors"), figure("errors_missed")), (50 * 17, 50 * 16, 0));
 }
 
-/// Checks documents as a compiler checks values of the published types: no field that is not there, none of another type.
+/// Checks documents with TypeScript against the published types: no unknown field, and none of another type.
 fn check_types(folder: &Folder, documents: &[Value]) {
     let modules =
         std::env::var("METRICS_TEST_NODE_MODULES").expect("METRICS_TEST_NODE_MODULES names a folder");
@@ -145,7 +145,7 @@ fn check_types(folder: &Folder, documents: &[Value]) {
 
 #[test]
 #[ignore = "needs node with the packages typescript and @elastic/ecs in METRICS_TEST_NODE_MODULES"]
-fn every_document_is_of_the_published_schema() {
+fn each_document_conforms_to_the_published_schema() {
     let (folder, registry) = (Folder::new("schema"), registry());
     let engine = engine(&registry, &folder.path().join("ecs.json"), 64 << 10);
     fail(&registry, 3);
@@ -159,7 +159,7 @@ fn every_document_is_of_the_published_schema() {
 struct Rsyslog(Child);
 
 impl Rsyslog {
-    /// Starts it with the file that users copy, other paths and another server put in.
+    /// Starts it with the file that users copy, with other paths and another server.
     fn start(folder: &Folder, log: &Path, port: &str) -> Self {
         let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/elk/rsyslog.conf");
         let spool = folder.path().join("spool");
@@ -190,7 +190,7 @@ impl Drop for Rsyslog {
 
 #[test]
 #[ignore = "needs rsyslogd with omelasticsearch"]
-fn rsyslog_ships_every_line_and_breaks_none() {
+fn rsyslog_ships_each_line_intact() {
     let (folder, logs, registry) = (Folder::new("rsyslog"), Folder::new("shipped"), registry());
     let stored = Arc::new(Mutex::new(std::collections::HashMap::new()));
     let stub = Stub::start(Fault::None, {
@@ -198,7 +198,7 @@ fn rsyslog_ships_every_line_and_breaks_none() {
         move |body| crate::bulk::store(body, &stored)
     });
     let log = logs.path().join("ecs.json");
-    // About two a second: of files that are put aside faster than it looks, rsyslog loses some.
+    // About two files a second: rsyslog loses some if they are rotated faster than it polls.
     let engine = engine(&registry, &log, 512 << 10);
     let port = stub.url().rsplit_once(':').unwrap().1.to_owned();
     let _rsyslog = Rsyslog::start(&folder, &log, &port);

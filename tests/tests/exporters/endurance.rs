@@ -1,7 +1,7 @@
-//! A service under load, while all of its destinations fail in the same way for a while: it does as without them.
+//! A service under load whose destinations all fail in the same way for a while performs as without exporters.
 //!
-//! `METRICS_TEST_FAULT_SECONDS` says how long each fault lasts; default: 60. What is printed is for people: times are those of this
-//! machine, and of a build without optimisation unless the tests are built with `--release`.
+//! `METRICS_TEST_FAULT_SECONDS` is how long each fault lasts; default: 60. The printed times are this machine's, and
+//! those of an unoptimised build unless the tests are built with `--release`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -30,7 +30,7 @@ use crate::load::{Load, p99};
 use crate::sentry;
 use crate::stub::{Fault, Stub};
 
-/// More than this is no more flat: an attempt that is under way needs some hundreds of kilobytes.
+/// How much memory may grow and still count as flat: an attempt in progress needs some hundreds of kilobytes.
 const FLAT_BYTES: usize = 2 << 20;
 
 fn shop(config: &mut ServiceConfig) {
@@ -39,7 +39,7 @@ fn shop(config: &mut ServiceConfig) {
         .route("/fails", web::get().to(|| async { HttpResponse::InternalServerError().body("the end") }));
 }
 
-/// An exporter that does not wait long before it tries again, so that a test need not either.
+/// An exporter with short pauses between attempts, so that the test is short.
 fn hasty<E: Exporter>(inner: E) -> Adjusted<E> {
     let adjust = |settings: &mut PushSettings| {
         settings.max_pause = settings.interval * 4;
@@ -48,7 +48,7 @@ fn hasty<E: Exporter>(inner: E) -> Adjusted<E> {
     Adjusted { inner, adjust }
 }
 
-/// The destinations, one of each kind, and what arrives there.
+/// One destination of each kind, and what arrives there.
 struct Destinations {
     otlp: (Stub, Arc<Mutex<u64>>),
     elastic: (Stub, Arc<Mutex<HashMap<String, Value>>>),
@@ -118,7 +118,7 @@ impl Destinations {
     }
 }
 
-/// How long a service's requests take in a turn, and the memory in use and resident at its end, in bytes.
+/// Runs load for one turn. Returns the durations of its requests, and the allocated and resident bytes at its end.
 fn turn(server: &Server, lasts: Duration) -> (Vec<Duration>, [usize; 2]) {
     let load = Load::start(server);
     thread::sleep(lasts);
@@ -126,12 +126,12 @@ fn turn(server: &Server, lasts: Duration) -> (Vec<Duration>, [usize; 2]) {
     (load.stop(), memory)
 }
 
-/// The most of each.
+/// The maximum of each column.
 fn most(memory: &[[usize; 2]]) -> [usize; 2] {
     memory.iter().fold([0, 0], |[used, resident], look| [used.max(look[0]), resident.max(look[1])])
 }
 
-/// Pages are of 4 KiB where these tests run.
+/// Pages have 4 KiB where these tests run.
 fn resident_bytes() -> usize {
     let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) << 12
@@ -145,7 +145,7 @@ fn wait_until(metrics: &Metrics, all: impl Fn(&ExporterCounts) -> bool) {
     }
 }
 
-/// Everything that was counted has arrived, or was counted as dropped.
+/// Checks that everything counted has arrived, or was counted as dropped.
 fn check(fault: Fault, metrics: &Metrics, destinations: &Destinations, calls: u64, errors: u64) {
     for counts in metrics.exporters() {
         let settled =
@@ -159,7 +159,7 @@ fn check(fault: Fault, metrics: &Metrics, destinations: &Destinations, calls: u6
     let [otlp, elastic, datadog, sentry] = &metrics.exporters()[..] else { panic!("there are four") };
     let requests = *destinations.otlp.1.lock().unwrap() + otlp.calls_dropped;
     match fault {
-        // Taken, but nobody could know: sent again, as OTLP has no names for what was sent.
+        // Accepted without an answer, and sent again: OTLP has no ids for windows.
         Fault::HalfOpen => assert!(requests >= calls, "{requests} of {calls}"),
         _ => assert_eq!(requests, calls, "{fault:?}"),
     }
@@ -173,20 +173,20 @@ fn check(fault: Fault, metrics: &Metrics, destinations: &Destinations, calls: u6
     assert_eq!(summed + elastic.calls_dropped, calls, "{fault:?}");
     let errors = of("http.errors").len() as u64;
     match fault {
-        // Taken, and dropped behind that, as nobody knew.
+        // Accepted without an answer, and dropped later.
         Fault::HalfOpen => assert!(errors >= elastic.errors_sent, "{errors}: {elastic:?}"),
         _ => assert_eq!(errors, elastic.errors_sent, "{fault:?}"),
     }
     let received = destinations.datadog.1.lock().unwrap();
     assert_eq!(received.hits() + datadog.calls_dropped, calls, "{fault:?}");
     let sessions = destinations.sentry.1.lock().unwrap().sessions() + sentry.calls_dropped;
-    // Those whose answer comes too late, as it can under load, are sent again, and have no names either.
+    // Sessions whose answer is too late, as may happen under load, are sent again, and have no ids either.
     assert!(sessions >= calls, "{fault:?}: {sessions} of {calls}");
 }
 
 #[test]
 #[ignore = "needs a process of its own, and minutes"]
-fn a_service_does_as_without_exporters_while_all_destinations_fail() {
+fn a_service_performs_as_without_exporters_while_all_destinations_fail() {
     let seconds = std::env::var("METRICS_TEST_FAULT_SECONDS").map_or(60.0, |text| text.parse().unwrap());
     let lasts = Duration::from_secs_f64(seconds);
     let one_turn = Duration::from_secs(1).min(lasts / 12);
@@ -196,7 +196,7 @@ fn a_service_does_as_without_exporters_while_all_destinations_fail() {
         let destinations = Destinations::start(fault);
         let metrics = destinations.monitor(lasts / 100);
         let server = Server::start(2, &metrics, shop);
-        // Until the queues are full.
+        // Fills the queues.
         let mut calls = turn(&server, lasts / 2).0.len();
         let (mut compared, mut memory) = (Turns::default(), Vec::new());
         let begun = Instant::now();
@@ -213,7 +213,7 @@ fn a_service_does_as_without_exporters_while_all_destinations_fail() {
             assert!(counts.windows_sent == 0 && counts.failing > 1, "{counts:?}");
         }
 
-        // Well again, under load, and without a restart.
+        // Heals under load, without a restart.
         let load = Load::start(&server);
         destinations.heal();
         let healed = Instant::now();
@@ -228,8 +228,8 @@ fn a_service_does_as_without_exporters_while_all_destinations_fail() {
         check(fault, &metrics, &destinations, calls, total.errors);
 
         println!(
-            "{fault:?}: {compared}; recovered after {} ms, shut down after {} ms; in use {} KiB, later {} KiB; resident {} KiB, \
-             later {} KiB",
+            "{fault:?}: {compared}; recovered after {} ms, shut down after {} ms; in use {} KiB, later {} KiB; \
+             resident {} KiB, later {} KiB",
             recovered.as_millis(),
             shutdown.as_millis(),
             used >> 10,

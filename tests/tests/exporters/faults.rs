@@ -1,6 +1,7 @@
-//! Seven ways in which a destination fails: nothing is lost or doubled unseen, and all is well as soon as it is well again.
+//! Seven ways in which a destination fails: nothing is lost or doubled without being counted, and exporters recover as
+//! soon as the destination does.
 //!
-//! Times are short here, so that a test takes seconds: windows of 50 ms, attempts of 300 ms.
+//! Windows of 50 ms and attempts of 300 ms keep the tests short.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,7 @@ pub(crate) const FAULTS: [Fault; 7] = [
 const INTERVAL: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Waits until the counts of the only destination are as they should be.
+/// Waits until the counts of the only exporter satisfy a condition, and returns them.
 pub(crate) fn counts(engine: &Engine, until: impl Fn(&ExporterCounts) -> bool) -> ExporterCounts {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -50,7 +51,7 @@ pub(crate) fn counts(engine: &Engine, until: impl Fn(&ExporterCounts) -> bool) -
     }
 }
 
-/// Makes requests until it is stopped: how many, and how many of them failed.
+/// Makes requests until it is stopped. Returns how many there were, and how many of them failed.
 struct Load {
     stop: Arc<AtomicBool>,
     thread: thread::JoinHandle<(u64, u64)>,
@@ -65,12 +66,12 @@ impl Load {
             let message = format!("failure {errors}");
             registry.record_error(endpoint, Outcome::Status(500), Duration::from_millis(3), &message);
         };
-        // Before the thread gets its turn, so that there is one at once.
+        // Before the thread runs, so that there is a request at once.
         fail(&registry, 0);
         let thread = thread::spawn(move || {
             let (mut calls, mut errors) = (1, 1);
             while !stopped.load(Ordering::Relaxed) {
-                // Below what the error log holds in a second.
+                // Fewer than the error log holds in a second.
                 if calls % 200 == 0 {
                     fail(&registry, errors);
                     errors += 1;
@@ -91,7 +92,8 @@ impl Load {
     }
 }
 
-/// Fails for a while under load, heals, and stops. What was counted, and what became of it.
+/// Sends under load through a fault and after it, and stops. Returns the requests and errors, and the exporter's
+/// counts.
 fn through(stub: &Stub, exporter: impl Exporter) -> ((u64, u64), ExporterCounts) {
     let registry = Registry::builder().error_log_capacity(10_000).build().unwrap();
     let engine = Engine::builder(registry.clone(), Service::new("shop")).exporter(exporter).start().unwrap();
@@ -124,7 +126,7 @@ fn otlp(stub: &Stub, temporality: Temporality) -> Otlp {
 }
 
 #[test]
-fn every_delta_arrives_once_whatever_failed_meanwhile() {
+fn each_delta_arrives_once_after_any_fault() {
     thread::scope(|scope| {
         for fault in FAULTS {
             scope.spawn(move || {
@@ -141,7 +143,7 @@ fn every_delta_arrives_once_whatever_failed_meanwhile() {
                 let received: Vec<u64> = received.lock().unwrap().clone();
                 let sum = received.iter().sum::<u64>();
                 match fault {
-                    // Taken, but nobody could know: sent again, as OTLP has no names for what was sent.
+                    // Accepted without an answer, and sent again: OTLP has no ids for windows.
                     Fault::HalfOpen => assert!(sum >= calls, "{fault:?}: {sum} of {calls}"),
                     _ => assert_eq!(sum, calls, "{fault:?}"),
                 }
@@ -151,7 +153,7 @@ fn every_delta_arrives_once_whatever_failed_meanwhile() {
 }
 
 #[test]
-fn cumulative_counts_are_right_with_the_first_window_that_arrives() {
+fn cumulative_counts_are_right_from_the_first_window_that_arrives() {
     thread::scope(|scope| {
         for fault in FAULTS {
             scope.spawn(move || {
@@ -176,7 +178,7 @@ fn cumulative_counts_are_right_with_the_first_window_that_arrives() {
 }
 
 #[test]
-fn every_document_is_stored_once_whatever_failed_meanwhile() {
+fn each_document_is_stored_once_after_any_fault() {
     thread::scope(|scope| {
         for fault in FAULTS {
             scope.spawn(move || {
@@ -204,9 +206,9 @@ fn every_document_is_stored_once_whatever_failed_meanwhile() {
     });
 }
 
-/// What was taken without anybody knowing is sent again under the same number.
+/// A window that was accepted without an answer is sent again under the same number.
 #[test]
-fn every_hit_and_every_trace_counts_once_whatever_failed_meanwhile() {
+fn each_hit_and_each_trace_counts_once_after_any_fault() {
     thread::scope(|scope| {
         for fault in FAULTS {
             scope.spawn(move || {
@@ -230,9 +232,9 @@ fn every_hit_and_every_trace_counts_once_whatever_failed_meanwhile() {
     });
 }
 
-/// Events have ids, under which Sentry takes each once. Sessions have none.
+/// Sentry keeps one event for each id. Sessions have no ids.
 #[test]
-fn every_event_arrives_once_and_every_request_as_a_session_whatever_failed_meanwhile() {
+fn each_event_arrives_once_and_each_request_as_a_session_after_any_fault() {
     thread::scope(|scope| {
         for fault in FAULTS {
             scope.spawn(move || {
@@ -254,7 +256,7 @@ fn every_event_arrives_once_and_every_request_as_a_session_whatever_failed_meanw
                 let received = received.lock().unwrap();
                 assert_eq!(received.events(), errors, "{fault:?}");
                 match fault {
-                    // Taken, but nobody could know.
+                    // Accepted without an answer, and sent again.
                     Fault::HalfOpen => assert!(received.sessions() >= calls, "{fault:?}"),
                     _ => assert_eq!((received.sessions(), received.errored()), (calls, errors), "{fault:?}"),
                 }
@@ -264,7 +266,7 @@ fn every_event_arrives_once_and_every_request_as_a_session_whatever_failed_meanw
 }
 
 #[test]
-fn a_sentry_that_was_never_reached_does_not_look_well_while_nothing_happens() {
+fn a_sentry_that_was_never_reached_does_not_look_healthy_while_windows_are_idle() {
     let stub = Stub::start(Fault::Refused, |_| Vec::new());
     let options = HttpOptions::new().interval(INTERVAL);
     let exporter = Sentry::builder().dsn(sentry::dsn(&stub)).release("shop@1.2.3").http(options);
@@ -283,7 +285,7 @@ fn a_sentry_that_was_never_reached_does_not_look_well_while_nothing_happens() {
 }
 
 #[test]
-fn what_is_too_old_is_dropped_and_every_request_in_it_is_counted() {
+fn old_windows_are_dropped_and_each_request_in_them_is_counted() {
     let received = Arc::new(Mutex::new(0));
     let stub = Stub::start(Fault::Refused, {
         let received = Arc::clone(&received);
@@ -309,7 +311,7 @@ fn what_is_too_old_is_dropped_and_every_request_in_it_is_counted() {
     assert_eq!(*received.lock().unwrap() + counts.calls_dropped, calls);
 }
 
-/// A shutdown does not wait for destinations that take longer; nor for an attempt that is under way, which may take a minute.
+/// A shutdown waits neither for slow destinations nor for an attempt in progress, which may take a minute.
 #[test]
 fn a_shutdown_ends_in_time_and_counts_what_is_left() {
     thread::scope(|scope| {
@@ -335,7 +337,7 @@ fn a_shutdown_ends_in_time_and_counts_what_is_left() {
                 let all = engine.shutdown(Duration::from_millis(500));
                 let took = begun.elapsed();
                 println!("{fault:?}: all sent: {all}, {} ms over time", took.as_millis() as i64 - 500);
-                // Far below the attempt's minute, however busy the machine is.
+                // Far below the attempt's minute, even on a busy machine.
                 assert!(took < Duration::from_secs(30), "{fault:?}: {took:?}");
                 assert!(!(all && fault == Fault::BlackHole));
                 for counts in engine.counts() {
@@ -360,7 +362,7 @@ fn memory_stays_flat_while_destinations_fail() {
         let documents = documents.http(HttpOptions::new().interval(INTERVAL).timeout(TIMEOUT));
         let sentry = Sentry::builder().dsn(sentry::dsn(stub)).release("shop@1.2.3");
         let sentry = sentry.http(options(stub, TIMEOUT)).build().unwrap();
-        // Fewer than by default, so that they are all there soon.
+        // Fewer than by default, so that the queue is soon full.
         let adjust = |settings: &mut PushSettings| settings.max_errors = 200;
         engine = engine
             .exporter(otlp(stub, Temporality::Delta))
@@ -369,7 +371,7 @@ fn memory_stays_flat_while_destinations_fail() {
     }
     let engine = engine.start().unwrap();
     let load = Load::start(&registry);
-    // The most of ten looks, since an attempt that is under way needs some hundreds of kilobytes.
+    // The maximum of ten samples, since an attempt in progress needs some hundreds of kilobytes.
     let most = || {
         let looks = (0..10).map(|_| {
             thread::sleep(Duration::from_secs(2));
@@ -377,7 +379,7 @@ fn memory_stays_flat_while_destinations_fail() {
         });
         looks.max().unwrap()
     };
-    // Until all queues are full.
+    // Fills all queues.
     thread::sleep(Duration::from_secs(15));
     let (before, after) = (most(), most());
     load.stop();

@@ -1,4 +1,4 @@
-//! What exporters say to a server, and what they make of its answers.
+//! What exporters send over HTTP, and how they treat the answers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,11 +20,11 @@ use crate::faults::counts;
 
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// A request's head, and when it came.
-type Seen = (String, Instant);
+/// A request's head, and when it arrived.
+type Arrived = (String, Instant);
 
-/// Gives these answers, one after the other, and the last one for ever.
-fn server(answers: Vec<Vec<u8>>) -> (SocketAddr, Receiver<Seen>) {
+/// Starts a server that gives these answers in turn, and then keeps giving the last one.
+fn server(answers: Vec<Vec<u8>>) -> (SocketAddr, Receiver<Arrived>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let (seen, requests) = channel();
@@ -40,7 +40,7 @@ fn server(answers: Vec<Vec<u8>>) -> (SocketAddr, Receiver<Seen>) {
     (addr, requests)
 }
 
-/// Reads a request, and gives its head.
+/// Reads a request, and returns its head.
 fn read(stream: &TcpStream) -> Option<String> {
     let mut reader = BufReader::new(stream);
     let lines = reader.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty());
@@ -69,7 +69,7 @@ fn options() -> HttpOptions {
 }
 
 #[test]
-fn what_a_collector_rejects_is_counted_and_not_sent_again() {
+fn rejected_data_points_are_counted_and_not_sent_again() {
     let partial =
         ExportMetricsPartialSuccess { rejected_data_points: 3, error_message: "too old".to_owned() };
     let partial = ExportMetricsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
@@ -86,14 +86,14 @@ fn what_a_collector_rejects_is_counted_and_not_sent_again() {
 }
 
 #[test]
-fn a_server_that_asks_for_time_is_left_alone_for_it() {
+fn a_server_is_left_alone_for_as_long_as_it_asks() {
     let busy = answer("429 \r\nretry-after: 2", b"");
     let (addr, requests) = server(vec![busy, answer("200 ", br#"{"errors":false}"#)]);
     let exporter = Elasticsearch::builder(format!("http://{addr}"));
     let exporter = exporter.basic("elastic", "hunter2").http(options()).build().unwrap();
     let engine = start(exporter);
     let (head, first) = requests.recv().unwrap();
-    // That of `elastic:hunter2`.
+    // Encodes `elastic:hunter2`.
     assert!(head.contains("authorization: Basic ZWxhc3RpYzpodW50ZXIy"), "{head}");
     assert!(head.starts_with("POST /logs-http_service-default/_bulk?filter_path=errors,"), "{head}");
     let (_, second) = requests.recv().unwrap();
@@ -103,7 +103,7 @@ fn a_server_that_asks_for_time_is_left_alone_for_it() {
 }
 
 #[test]
-fn a_proxy_is_asked_for_the_way() {
+fn requests_go_through_the_proxy() {
     let (proxy, requests) = server(vec![answer("502 ", b"")]);
     let options = options().proxy(format!("http://user:hunter2@{proxy}"));
     let engine = start(otlp("192.0.2.1:4318".parse().unwrap()).http(options).build().unwrap());

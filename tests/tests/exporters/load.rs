@@ -1,4 +1,4 @@
-//! Clients of a service, each of which sends one request after the other, and how long those took.
+//! Clients that send requests to a service, each one after the other, and measure them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use tests::{Raw, Server};
 
 const CLIENTS: usize = 4;
 
-/// Between two requests of a client.
+/// The pause between two requests of a client.
 const EVERY: Duration = Duration::from_millis(4);
 
-/// Of so many requests one fails.
+/// One in this number of requests fails.
 const FAILS: usize = 20;
 
-/// Clients at work. What they found is given when they are stopped.
+/// Running clients.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Vec<Duration>>>,
@@ -33,7 +33,7 @@ impl Load {
         Self { clients: clients.collect(), stop }
     }
 
-    /// How long each request took, in ascending order.
+    /// Stops the clients, and returns the durations of all requests, in ascending order.
     pub(crate) fn stop(self) -> Vec<Duration> {
         self.stop.store(true, Ordering::Relaxed);
         let took = self.clients.into_iter().flat_map(|client| client.join().unwrap());
@@ -44,7 +44,7 @@ impl Load {
 }
 
 fn send(mut connection: Raw, addr: SocketAddr, stop: &AtomicBool) -> Vec<Duration> {
-    // As much as an hour needs, so that the list takes no more while the memory is looked at.
+    // Room for an hour, so that the list does not grow while memory is measured.
     let mut took = Vec::with_capacity(1 << 20);
     let mut due = Instant::now();
     for turn in 0.. {
@@ -56,7 +56,7 @@ fn send(mut connection: Raw, addr: SocketAddr, stop: &AtomicBool) -> Vec<Duratio
         let answer = connection.read_until("the end");
         took.push(begun.elapsed());
         assert!(answer.ends_with("the end"), "{addr} answered {answer:?}");
-        // Those that are late are not made up for.
+        // Late requests are not made up for.
         let now = Instant::now();
         due = (due + EVERY).max(now);
         thread::sleep(due - now);
@@ -64,7 +64,7 @@ fn send(mut connection: Raw, addr: SocketAddr, stop: &AtomicBool) -> Vec<Duratio
     took
 }
 
-/// That of so many, in ascending order, which 99 % do not exceed.
+/// The 99th percentile of durations in ascending order.
 pub(crate) fn p99(took: &[Duration]) -> Duration {
     took[(took.len() * 99).div_ceil(100) - 1]
 }

@@ -1,8 +1,9 @@
-//! Exporters against destinations that fail, and against the real things.
+//! Exporters against failing destinations, and against real ones.
 //!
-//! `cargo test -p tests --test exporters -- --ignored` needs rsyslog with rsyslog-elasticsearch, and in the Python that
-//! `METRICS_TEST_PYTHON` names (default: `python3`) PyPI's ddapm-test-agent (with ddsketch and msgpack),
-//! opentelemetry-proto and sentry-relay, and npm's typescript and @elastic/ecs in the folder that `METRICS_TEST_NODE_MODULES` names.
+//! `cargo test -p tests --test exporters -- --ignored` needs rsyslog with rsyslog-elasticsearch; PyPI's
+//! ddapm-test-agent (with ddsketch and msgpack), opentelemetry-proto and sentry-relay, in the Python of
+//! `METRICS_TEST_PYTHON` (default: `python3`); and npm's typescript and @elastic/ecs, in the folder of
+//! `METRICS_TEST_NODE_MODULES`.
 
 mod adjusted;
 mod agent;

@@ -1,4 +1,4 @@
-//! OTLP as others read it: PyPI's opentelemetry-proto, and the receiver of Datadog's ddapm-test-agent.
+//! Other programs read OTLP: PyPI's opentelemetry-proto, and the receiver of Datadog's ddapm-test-agent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::support::Folder;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// Records durations and other things; the durations by series.
+/// Records durations and other metrics. Returns the durations by series.
 fn record(registry: &Registry, digits: u8) -> Value {
     let mut random = fastrand::Rng::with_seed(u64::from(digits));
     let mut series = serde_json::Map::new();
@@ -58,7 +58,7 @@ fn otlp(url: String, temporality: Temporality, histograms: Histograms) -> Otlp {
     builder.histograms(histograms).build().unwrap()
 }
 
-/// What is sent by an engine that begins before anything is recorded, and ends after that.
+/// Returns what an engine sends that starts before everything is recorded and ends after it, and the series.
 fn sent(digits: u8, temporality: Temporality, histograms: Histograms) -> (Vec<u8>, Value) {
     let (send, received) = channel();
     let send = std::sync::Mutex::new(send);
@@ -80,7 +80,7 @@ fn sent(digits: u8, temporality: Temporality, histograms: Histograms) -> (Vec<u8
 
 #[test]
 #[ignore = "needs Python with opentelemetry-proto"]
-fn what_is_sent_is_what_was_recorded_as_another_decoder_reads_it() {
+fn another_decoder_reads_what_was_recorded() {
     let folder = Folder::new("otlp");
     let explicit = || Histograms::Explicit { bounds: DEFAULT_BOUNDS.into() };
     for (digits, temporality, histograms) in [
@@ -110,7 +110,7 @@ fn what_is_sent_is_what_was_recorded_as_another_decoder_reads_it() {
 
 #[test]
 #[ignore = "needs ddapm-test-agent"]
-fn the_receiver_of_ddapm_test_agent_takes_what_is_sent() {
+fn the_receiver_of_ddapm_test_agent_accepts_what_is_sent() {
     let agent = Agent::start();
     let ways = [(Protocol::HttpBinary, agent.otlp_url()), (Protocol::Grpc, agent.otlp_grpc_url())];
     for (protocol, url, gzip) in

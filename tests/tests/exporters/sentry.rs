@@ -1,4 +1,4 @@
-//! Sentry as its own programs read it: envelopes, and the normaliser of its Relay, PyPI's sentry-relay.
+//! Sentry's own programs read what is sent: its types, and the normaliser of its Relay, PyPI's sentry-relay.
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,18 +23,18 @@ use crate::ecs::HOSTILE;
 use crate::stub::{Fault, Stub};
 use crate::support::Folder;
 
-/// What must not be in anything that is sent.
+/// A text that must not be sent anywhere.
 const CANARY: &str = "hunter2";
 
 /// The trace of all requests.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// The DSN of a project of a stub's.
+/// The DSN of a project on a stub.
 pub(crate) fn dsn(stub: &Stub) -> String {
     format!("{}/42", stub.url().replacen("://", "://key@", 1))
 }
 
-/// What arrives, events and transactions by their ids.
+/// What arrived, events and transactions by their ids.
 #[derive(Default)]
 pub(crate) struct Received {
     events: HashMap<String, Value>,
@@ -126,7 +126,7 @@ async fn broken<B: MessageBody>(
 }
 
 fn shop(config: &mut ServiceConfig) {
-    // Each reads all of its request, and fails.
+    // Each reads its whole request, and fails.
     let order = |request: HttpRequest, body: Bytes| async move {
         assert!(body.ends_with(CANARY.as_bytes()) && request.query_string().ends_with(CANARY));
         Err::<HttpResponse, _>(error::ErrorServiceUnavailable("order 17 has no stock"))
@@ -145,7 +145,7 @@ fn shop(config: &mut ServiceConfig) {
         .service(web::scope("/broken").wrap(from_fn(broken)).route("/{id}", web::post().to(|| async { "" })));
 }
 
-/// Sends requests with secrets in all places to a service: what Sentry was sent.
+/// Sends requests with secrets everywhere to a service. Returns what was sent to Sentry.
 fn bodies_of_a_service() -> Vec<Vec<u8>> {
     let (_stub, bodies, builder) = keeping();
     let sentry = builder.traces_sample_rate(1.0).build().unwrap();
@@ -157,8 +157,9 @@ fn bodies_of_a_service() -> Vec<Vec<u8>> {
         for round in 0..3 {
             let mut client = server.raw();
             client.write(format!(
-                "POST /{path}/{CANARY}-{round}?token={CANARY} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {CANARY}\r\n\
-                 traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\ncookie: session={CANARY}\r\nx-api-key: {CANARY}\r\nreferer: http://test/?{CANARY}\r\n\
+                "POST /{path}/{CANARY}-{round}?token={CANARY} HTTP/1.1\r\nhost: test\r\n\
+                 authorization: Bearer {CANARY}\r\ntraceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n\
+                 cookie: session={CANARY}\r\nx-api-key: {CANARY}\r\nreferer: http://test/?{CANARY}\r\n\
                  user-agent: {CANARY}\r\nconnection: close\r\ncontent-length: {}\r\n\r\nbody={CANARY}",
                 5 + CANARY.len()
             ));
@@ -179,14 +180,14 @@ fn bodies_of_a_service() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_service_sends_what_failed_and_nothing_of_its_requests() {
+fn a_service_sends_its_failures_and_nothing_of_its_requests() {
     let bodies = bodies_of_a_service();
     for body in &bodies {
         let text = String::from_utf8_lossy(body);
         assert!(!text.contains(CANARY), "{text}");
     }
     let received = received(&bodies);
-    // Fine and refused ones; 503 and those of the middleware; panics.
+    // Successes and 4xx; 503 and errors of the middleware; panics.
     assert_eq!(received.sessions, [6, 6, 3]);
     let mut fingerprints: Vec<_> =
         received.events.values().map(|event| event["fingerprint"].to_string()).collect();
@@ -198,9 +199,9 @@ fn a_service_sends_what_failed_and_nothing_of_its_requests() {
         json!(["POST _unmatched", "panicked", ""]),
     ];
     assert_eq!((received.events(), fingerprints), (9, expected.map(|of| of.to_string()).to_vec()));
-    // Those without a response, too.
+    // Including those without a response.
     assert_eq!(received.transactions.len(), 15);
-    // Without a response of the service's nobody knows the headers: of panics, and of errors of inner middleware.
+    // The headers of panics and of errors of inner middleware are unknown, since the service made no response.
     let all = received.events.values().chain(received.transactions.values());
     let (unmatched, matched): (Vec<_>, Vec<_>) =
         all.partition(|sent| sent["transaction"] == "POST _unmatched");
@@ -211,7 +212,7 @@ fn a_service_sends_what_failed_and_nothing_of_its_requests() {
     }
 }
 
-/// Errors of all kinds, with hostile texts wherever there is one.
+/// Records errors of all kinds, with hostile texts in all places. Returns what was sent to Sentry.
 fn bodies_of_hostile_texts() -> Vec<Vec<u8>> {
     let (_stub, bodies, builder) = keeping();
     let sentry = builder.client_errors(true).traces_sample_rate(1.0).build().unwrap();
@@ -232,7 +233,7 @@ fn bodies_of_hostile_texts() -> Vec<Vec<u8>> {
     std::mem::take(&mut *bodies.lock().unwrap())
 }
 
-/// Puts events and transactions through Relay's normaliser, and says how many there were.
+/// Runs events and transactions through Relay's normaliser, and returns their number.
 fn normalise(bodies: &[Vec<u8>]) -> usize {
     let folder = Folder::new("sentry");
     for (i, body) in bodies.iter().enumerate() {
@@ -246,7 +247,7 @@ fn normalise(bodies: &[Vec<u8>]) -> usize {
 
 #[test]
 #[ignore = "needs python with sentry-relay"]
-fn the_normaliser_of_sentrys_relay_finds_no_error_and_drops_nothing() {
+fn relays_normaliser_finds_no_error_and_drops_nothing() {
     for bodies in [bodies_of_a_service(), bodies_of_hostile_texts()] {
         let received = received(&bodies);
         let (events, transactions) = (received.events.len(), received.transactions.len());
@@ -256,7 +257,7 @@ fn the_normaliser_of_sentrys_relay_finds_no_error_and_drops_nothing() {
 }
 
 #[test]
-fn what_is_over_the_limits_is_counted_and_reported() {
+fn events_over_the_limits_are_counted_and_reported() {
     let (_stub, bodies, builder) = keeping();
     let registry = Registry::builder().error_log_capacity(1_000).build().unwrap();
     let engine =
@@ -268,7 +269,7 @@ fn what_is_over_the_limits_is_counted_and_reported() {
     }
     assert!(engine.shutdown(Duration::from_secs(60)));
     let (counts, received) = (engine.counts().remove(0), received(&bodies.lock().unwrap()));
-    // Ten a minute; a minute can have ended meanwhile.
+    // Ten a minute; a minute may have ended meanwhile.
     assert!((10..=20).contains(&received.events()), "{}", received.events());
     let left_out = 300 - received.events();
     assert_eq!((counts.rejected, received.left_out), (left_out, left_out));

@@ -1,4 +1,4 @@
-//! A collector that misbehaves as a test says, and can be healed.
+//! A collector that misbehaves in a chosen way, and can be healed.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,31 +11,31 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::SockRef;
 
-/// How a connection goes wrong.
+/// How connections go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is answered as it should be.
+    /// Requests are answered correctly.
     None,
-    /// Nobody listens.
+    /// Connections are refused.
     Refused,
-    /// It is accepted, and nothing is read or written.
+    /// Connections are accepted, and nothing is read or written.
     BlackHole,
-    /// What is sent is read and taken, and then nobody is there any more.
+    /// Requests are read and processed, and never answered.
     HalfOpen,
-    /// The answer comes byte by byte.
+    /// The answer arrives byte by byte.
     Slow,
-    /// It is reset in the middle of the answer.
+    /// Connections are reset in the middle of the answer.
     Reset,
-    /// It is answered with 429 and 500 by turns.
+    /// Requests are answered with 429 and 500 in turn.
     Refusing,
-    /// The TLS handshake begins and does not go on.
+    /// The TLS handshake begins and never continues.
     SlowHandshake,
 }
 
-/// Between two bytes of a slow answer.
+/// The pause between two bytes of a slow answer.
 const BYTE_EVERY: Duration = Duration::from_millis(100);
 
-/// What becomes of a body that arrived: the answer's body.
+/// Processes a body that arrived, and returns the answer's body.
 pub(crate) type Take = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
 
 /// A running collector. Its threads end with the test's process, or once it is dropped.
@@ -54,7 +54,7 @@ struct Shared {
 }
 
 impl Stub {
-    /// Starts to misbehave on a free port; with TLS if the fault needs it.
+    /// Starts on a free port, with TLS if the fault needs it.
     pub(crate) fn start(fault: Fault, take: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -79,7 +79,7 @@ impl Stub {
         Self { addr, shared, authority }
     }
 
-    /// Where it is, or would be.
+    /// Its URL.
     pub(crate) fn url(&self) -> String {
         let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.addr)
@@ -90,7 +90,7 @@ impl Stub {
         self.authority.as_deref()
     }
 
-    /// Answers as it should from now on.
+    /// Answers correctly from now on.
     pub(crate) fn heal(&self) {
         let before = std::mem::replace(&mut *self.shared.fault.lock().unwrap(), Fault::None);
         if before == Fault::Refused {
@@ -102,7 +102,7 @@ impl Stub {
 impl Drop for Stub {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts, if there is one.
+        // Wakes the thread that accepts connections, if there is one.
         let _ = TcpStream::connect(self.addr);
     }
 }
@@ -126,7 +126,7 @@ impl Shared {
         match (fault, &self.tls) {
             (Fault::BlackHole, _) => self.hold(&stream),
             (Fault::SlowHandshake, _) => {
-                // The beginning of a record that never ends.
+                // The beginning of a TLS record that never ends.
                 (&stream).read_exact(&mut [0; 1])?;
                 (&stream).write_all(&[22, 3, 3])?;
                 self.hold(&stream);
@@ -141,7 +141,7 @@ impl Shared {
             self.hold(&stream);
         }
         if fault == Fault::Reset {
-            // Closing at once, with nothing to linger for.
+            // Closes at once, with a reset.
             SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         }
         Ok(())
@@ -172,9 +172,9 @@ impl Shared {
         stream.flush()
     }
 
-    /// Keeps a connection open: until the client leaves, or all is well again, or for ten seconds.
+    /// Keeps a connection open until the client leaves or the stub is healed, at most for ten seconds.
     fn hold(&self, stream: &TcpStream) {
-        // So that a look whether the client is still there does not wait for it.
+        // So that checking for the client does not block.
         let _ = stream.set_read_timeout(Some(Duration::from_millis(1)));
         for _ in 0..200 {
             let is_over = self.stopped.load(Ordering::Relaxed) || *self.fault.lock().unwrap() == Fault::None;
@@ -186,7 +186,7 @@ impl Shared {
     }
 }
 
-/// Reads one request, and gives its body, unpacked.
+/// Reads one request, and returns its decompressed body.
 fn read_request(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -207,7 +207,7 @@ fn read_request(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(unpacked)
 }
 
-/// A certificate for 127.0.0.1, and that of who vouches for it, in PEM.
+/// A certificate for 127.0.0.1, and its authority's certificate in PEM.
 fn certificates() -> (ServerConfig, String) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let mut authority = CertificateParams::default();

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! What several tests use.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -22,7 +22,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left lies in the folder for temporary files.
+        // If that fails, it stays in the folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
