@@ -1,9 +1,8 @@
 //! State that the threads of a member share.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::identity::Identity;
 use super::keys::Keys;
@@ -75,21 +74,9 @@ impl Shared {
 
     /// Waits, but ends at once for `write_now` and `stop`.
     pub(super) fn pause(&self, pause: Duration) {
-        let begun = Instant::now();
-        let mut state = self.lock();
-        loop {
-            if std::mem::take(&mut state.write_now) || self.is_stopped() {
-                return;
-            }
-            let Some(left) = pause.checked_sub(begun.elapsed()) else { return };
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// A random number from 0 to 1.
-    pub(super) fn random(&self, seed: u64) -> f64 {
-        // Each `RandomState` has random keys.
-        RandomState::new().hash_one(seed) as f64 / u64::MAX as f64
+        let is_idle = |state: &mut State| !state.write_now && !self.is_stopped();
+        let waited = self.changed.wait_timeout_while(self.lock(), pause, is_idle);
+        waited.unwrap_or_else(PoisonError::into_inner).0.write_now = false;
     }
 
     pub(super) fn stop(&self) {

@@ -21,6 +21,7 @@ use super::commands::{command, epoch_of, get, refused, set};
 use super::keys::{Detail, minute_of, since_1970};
 use super::link::Link;
 use super::shared::Shared;
+use crate::backoff::Backoff;
 use crate::fleet::instance::Instance;
 use crate::fleet::report::Report;
 
@@ -99,9 +100,7 @@ impl Writer {
         if failures == 0 {
             return interval;
         }
-        let longest = interval.saturating_mul(MAX_PAUSE);
-        let pause = interval.saturating_mul(1 << (failures - 1).min(8)).min(longest);
-        pause.mul_f64(0.5 + self.shared.random(failures.into()) / 2.0)
+        Backoff { first: interval, longest: interval.saturating_mul(MAX_PAUSE) }.pause_after(failures)
     }
 
     fn write(&mut self, stopped: bool) -> Result<Written, String> {
