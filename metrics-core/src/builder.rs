@@ -1,4 +1,4 @@
-//! What a registry can be told when it is made.
+//! The settings of a registry.
 
 use crate::histogram::Layout;
 use crate::labels::outcome::Granularity;
@@ -6,7 +6,7 @@ use crate::record::shared::RegistrySettings;
 use crate::registry::Registry;
 use crate::setting::InvalidSetting;
 
-/// Makes a [`Registry`] that is not the default one.
+/// Builds a [`Registry`] with other settings than the default ones.
 #[derive(Debug, Clone)]
 pub struct RegistryBuilder {
     max_series: usize,
@@ -31,54 +31,57 @@ impl Default for RegistryBuilder {
 }
 
 impl RegistryBuilder {
-    /// The most endpoints, 1 to 65,536; default 1,024. Further ones are counted as `_other`.
+    /// Sets the most endpoints, 1 to 65,536; default 1,024. Requests of further endpoints are counted as `_other`.
     ///
-    /// Costs 264 bytes an endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once it is used.
+    /// Costs 264 bytes per endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once the endpoint is
+    /// used.
     pub fn max_series(mut self, endpoints: usize) -> Self {
         self.max_series = endpoints;
         self
     }
 
-    /// The most consumers, 0 to 1,048,576; default 10,000. Further ones are counted as `_other`.
+    /// Sets the most consumers, 0 to 1,048,576; default 10,000. Requests of further consumers are counted as `_other`.
     ///
-    /// Costs 8 bytes each in every shard that counts for consumers at all, and 64 bytes more for each that it saw.
+    /// Costs 8 bytes per consumer in each shard that counts for consumers at all, and 64 bytes more for each that it
+    /// saw.
     pub fn max_consumers(mut self, consumers: usize) -> Self {
         self.max_consumers = consumers;
         self
     }
 
-    /// Significant decimal digits of latencies, 1 to 3; default 2: a relative error below 6.25, 0.79 or 0.098 %.
+    /// Sets the significant decimal digits of latencies, 1 to 3; default 2. The relative error is below 6.25, 0.79 or
+    /// 0.098 %.
     ///
-    /// An octave of latencies in use costs 128 B, 1 KiB or 8 KiB for each endpoint, group of statuses and shard.
+    /// Each octave of latencies in use costs 128 B, 1 KiB or 8 KiB per endpoint, group of statuses and shard.
     pub fn significant_digits(mut self, digits: u8) -> Self {
         self.significant_digits = digits;
         self
     }
 
-    /// How many recent errors are kept, 1 to 65,536; default 128. Costs about 350 bytes each, twice over.
+    /// Sets how many recent errors are kept, 1 to 65,536; default 128. Each costs about 700 bytes.
     pub fn error_log_capacity(mut self, errors: usize) -> Self {
         self.error_log_capacity = errors;
         self
     }
 
-    /// How many single requests are kept for readers that want some, 1 to 65,536; default 1,024. Costs about 100 bytes each,
-    /// twice over, but only once a request is logged or a reader asks.
+    /// Sets how many single requests the request log keeps, 1 to 65,536; default 1,024. Each costs about 200 bytes, but
+    /// only once a request is logged or a reader reads the log.
     pub fn request_log_capacity(mut self, requests: usize) -> Self {
         self.request_log_capacity = requests;
         self
     }
 
-    /// Which statuses share a latency histogram; default [`Granularity::Class`].
+    /// Sets which statuses share a latency histogram; default [`Granularity::Class`].
     pub fn granularity(mut self, granularity: Granularity) -> Self {
         self.granularity = granularity;
         self
     }
 
-    /// Makes the registry.
+    /// Builds the registry.
     ///
     /// # Errors
     ///
-    /// When a number is out of its range; the error names the setter, the number and the range.
+    /// When a number is out of its range. The error names the setter, the number and the range.
     pub fn build(self) -> Result<Registry, InvalidSetting> {
         let significant_digits = usize::from(self.significant_digits);
         check("max_series", self.max_series, 1, 1 << 16)?;
@@ -107,12 +110,12 @@ fn check(field: &'static str, value: usize, min: usize, max: usize) -> Result<()
 }
 
 impl Registry {
-    /// Makes a registry with the default settings: see [`RegistryBuilder`].
+    /// Creates a registry with the default settings: see [`RegistryBuilder`].
     pub fn new() -> Self {
         RegistryBuilder::default().build().expect("the default settings are in range")
     }
 
-    /// Begins a registry with other settings.
+    /// Returns a builder for a registry with other settings.
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder::default()
     }
@@ -129,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_out_of_range_is_refused_by_name_with_what_is_allowed() {
+    fn a_value_out_of_range_is_refused_with_its_setter_and_the_range() {
         let message = |builder: RegistryBuilder| builder.build().unwrap_err().to_string();
         let new = RegistryBuilder::default;
         assert_eq!(message(new().max_series(0)), "max_series is 0; allowed: 1 to 65536");

@@ -1,9 +1,10 @@
-//! Metrics of the application's own: what it counts, times and keeps, beside its requests.
+//! The application's own metrics: counters, gauges, timers, hit ratios, unique counts.
 //!
 //! # Synchronization
 //!
-//! Counters and distinct values are written to the calling thread's shard and added up by readers, as requests are; timers
-//! have shards of their own, in which each is an endpoint. A gauge is one number for all threads: the last `set` wins.
+//! Counters and distinct values are written to the calling thread's shard and added up by readers, as requests are.
+//! Timers have shards of their own, in which each timer is an endpoint. A gauge is one number for all threads: the last
+//! `set` wins.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,23 +15,24 @@ use crate::labels::endpoint::EndpointId;
 use crate::record::local::LocalRecorders;
 use crate::sync::{AtomicU64, Ordering};
 
-/// Counts something, from any thread. Cheap to clone; clones are the same counter.
+/// A count that any thread can add to. Cheap to clone; clones are the same counter.
 ///
-/// A count costs the look-up of a thread-local and a plain add.
+/// Adding costs the look-up of a thread-local and a plain add.
 #[derive(Debug, Clone)]
 pub struct Counter {
     recorders: LocalRecorders,
     row: usize,
 }
 
-/// Keeps a number that goes up and down. Cheap to clone; clones are the same gauge.
+/// A number that goes up and down. Cheap to clone; clones are the same gauge.
 #[derive(Debug, Clone)]
 pub struct Gauge {
     /// The bits of a finite `f64`.
     value: Arc<AtomicU64>,
 }
 
-/// Times something, from any thread, with the precision of the registry. Cheap to clone; clones are the same timer.
+/// Measures how long something takes, from any thread, with the precision of the registry. Cheap to clone; clones are
+/// the same timer.
 ///
 /// ```
 /// let registry = metrics_core::Registry::new();
@@ -39,37 +41,37 @@ pub struct Gauge {
 /// {
 ///     let _timing = db.start(); // until it is dropped
 /// }
-/// db.record(std::time::Duration::from_millis(3)); // what was measured elsewhere
+/// db.record(std::time::Duration::from_millis(3)); // measured elsewhere
 /// # assert_eq!(rows, 7);
 /// # let metrics_core::MetricFigures::Timer(figures) = &registry.summary().business[0].figures else { panic!() };
 /// # assert_eq!(figures.calls, 3);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Timer {
-    /// Those of timers, not those of requests.
+    /// Those of the timers, not those of requests.
     timers: LocalRecorders,
     timer: EndpointId,
 }
 
-/// Times from when it was made until it is dropped.
+/// A measurement that ends when this is dropped.
 #[derive(Debug)]
-#[must_use = "it times until it is dropped"]
+#[must_use = "the measurement ends when this is dropped"]
 pub struct Timing<'a> {
     timer: &'a Timer,
     start: u64,
 }
 
-/// Counts how often something is found, such as in a cache. Cheap to clone; clones are the same metric.
+/// How often something is found, such as in a cache. Cheap to clone; clones are the same metric.
 #[derive(Debug, Clone)]
 pub struct HitRatio {
     hits: Counter,
     misses: Counter,
 }
 
-/// Counts the distinct values of a day (UTC), such as its users. Cheap to clone; clones are the same metric.
+/// The number of distinct values in a day (UTC), such as users. Cheap to clone; clones are the same metric.
 ///
-/// A HyperLogLog of 8,192 registers: the estimate's standard error is 1.15 %. Values are not kept, only hashes of them, of
-/// which no value can be told. It takes 16 KiB for each thread that inserts.
+/// A HyperLogLog of 8,192 registers: the standard error of the estimate is 1.15 %. It keeps no values, and none can be
+/// recovered from it. It takes 16 KiB for each thread that inserts.
 #[derive(Debug, Clone)]
 pub struct UniqueCount {
     recorders: LocalRecorders,
@@ -93,10 +95,10 @@ impl Counter {
         self.recorders.with(|recorder| recorder.metrics().add(self.row, amount));
     }
 
-    /// What was added since the start, whatever was reset.
+    /// Returns what was added since the start. Resets do not affect it.
     ///
-    /// Adds up what each thread counted, so it costs more than a count, and more with each thread. What the calling thread
-    /// added is in it, and so is what others added before they were synchronised with it.
+    /// It sums up the counts of all threads, so it costs more with each thread. It includes everything that the calling
+    /// thread added, and everything that other threads added before they synchronised with it.
     pub fn value(&self) -> u64 {
         let shards = self.recorders.shared().shards();
         shards.iter().fold(0, |sum, shard| sum.wrapping_add(shard.metrics().counter(self.row)))
@@ -108,15 +110,15 @@ impl Gauge {
         Self { value }
     }
 
-    /// Puts another number in. One that is not finite is not taken.
+    /// Sets the number. Ignores one that is not finite.
     pub fn set(&self, value: f64) {
         if value.is_finite() {
-            // ORDERING: Relaxed, here and below; a figure by itself.
+            // ORDERING: Relaxed, here and below; the number orders nothing else.
             self.value.store(value.to_bits(), Ordering::Relaxed);
         }
     }
 
-    /// Adds to the number in it. What would not be finite is not taken.
+    /// Adds to the number. Ignores an amount whose sum would not be finite.
     pub fn add(&self, amount: f64) {
         let mut now = self.value.load(Ordering::Relaxed);
         loop {
@@ -131,18 +133,18 @@ impl Gauge {
         }
     }
 
-    /// Takes off the number in it.
+    /// Subtracts from the number. Ignores an amount whose difference would not be finite.
     pub fn sub(&self, amount: f64) {
         self.add(-amount);
     }
 
-    /// The number in it.
+    /// Returns the number.
     pub fn value(&self) -> f64 {
         f64::from_bits(self.value.load(Ordering::Relaxed))
     }
 }
 
-/// Every time is counted under this status.
+/// All durations of timers are recorded with this status.
 const TIMED: u16 = 200;
 
 impl Timer {
@@ -150,26 +152,26 @@ impl Timer {
         Self { timers, timer }
     }
 
-    /// Records what was measured elsewhere.
+    /// Records a duration that was measured elsewhere.
     #[inline]
     pub fn record(&self, elapsed: Duration) {
         self.timers.with(|recorder| recorder.record(self.timer, TIMED, elapsed));
     }
 
-    /// Times until what it gives is dropped, panic and cancellation included.
+    /// Starts a measurement that ends when the returned guard is dropped, also by a panic or a cancellation.
     #[inline]
     pub fn start(&self) -> Timing<'_> {
         Timing { timer: self, start: self.timers.shared().clock().raw() }
     }
 
-    /// Times a closure.
+    /// Measures a closure.
     #[inline]
     pub fn time<R>(&self, run: impl FnOnce() -> R) -> R {
         let _timing = self.start();
         run()
     }
 
-    /// Times a future, from its first poll to its end, or until it is dropped.
+    /// Measures a future, from its first poll until it ends or is dropped.
     pub async fn time_async<F: Future>(&self, future: F) -> F::Output {
         let _timing = self.start();
         future.await
@@ -177,7 +179,7 @@ impl Timer {
 }
 
 impl Timing<'_> {
-    /// Records nothing.
+    /// Ends the measurement without recording it.
     pub fn discard(self) {
         std::mem::forget(self);
     }
@@ -198,13 +200,13 @@ impl HitRatio {
         Self { hits, misses }
     }
 
-    /// Something was found.
+    /// Counts something that was found.
     #[inline]
     pub fn hit(&self) {
         self.hits.increment();
     }
 
-    /// Something was not found.
+    /// Counts something that was not found.
     #[inline]
     pub fn miss(&self) {
         self.misses.increment();
@@ -216,7 +218,7 @@ impl UniqueCount {
         Self { recorders, row }
     }
 
-    /// Counts a value, unless it was counted today already.
+    /// Counts a value, unless it was already counted today.
     pub fn insert(&self, value: impl AsRef<[u8]>) {
         let (hash, day) = (hash(value.as_ref()), day_of(SystemTime::now()));
         self.recorders.with(|recorder| recorder.metrics().insert(self.row, hash, day));
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_thread_counted_is_added_up() {
+    fn the_counts_of_all_threads_are_added_up() {
         let registry = Registry::new();
         let counter = registry.counter("analysis_requests").unwrap();
         let cache = registry.hit_ratio("cache").unwrap();
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_begins_a_window_for_what_is_counted_and_keeps_what_is_kept() {
+    fn a_reset_begins_a_window_for_counts_and_leaves_gauges_as_they_are() {
         let registry = Registry::new();
         let (counter, gauge) = (registry.counter("jobs").unwrap(), registry.gauge("depth").unwrap());
         let timer = registry.timer("work").unwrap();

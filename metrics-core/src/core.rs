@@ -26,7 +26,7 @@ use crate::record::shard::in_flight::InFlight;
 use crate::record::shared::Shared;
 use crate::sync::{Mutex, lock};
 
-/// What a registry needs to be read and reset.
+/// The state that readers and resets of a registry need.
 #[derive(Debug)]
 pub(crate) struct Core {
     shared: Arc<Shared>,
@@ -36,7 +36,7 @@ pub(crate) struct Core {
     readings: Mutex<Readings>,
 }
 
-/// What readers share with each other.
+/// The state that readers share with each other.
 #[derive(Debug)]
 struct Readings {
     reader: Reader,
@@ -60,10 +60,10 @@ impl Requests {
     }
 }
 
-/// What a snapshot has besides requests.
+/// The parts of a snapshot besides requests.
 #[derive(Debug, Clone, Copy)]
 struct Parts {
-    /// Exemplars, too: there can be many of both, and a summary shows none.
+    /// Consumers and exemplars: there can be many of both, and a summary shows neither.
     consumers: bool,
     metrics: bool,
 }
@@ -109,7 +109,7 @@ impl Core {
     /// The figures since the last reset.
     pub(crate) fn summary(&self) -> Summary {
         let mut readings = lock(&self.readings);
-        // Before the snapshot, which counts what the drain evicts.
+        // Before the snapshot, which counts the entries that the drain evicts.
         let recent_errors = self.recent_errors();
         let window = self.read(&mut readings, Parts::SUMMARY).difference(&readings.baseline);
         Summary { recent_errors, ..window.summary() }
@@ -118,7 +118,7 @@ impl Core {
     /// Begins a new window, and returns the figures of the one that it closes.
     pub(crate) fn reset(&self) -> Summary {
         let mut readings = lock(&self.readings);
-        // Before the snapshot, which counts what the drain evicts.
+        // Before the snapshot, which counts the entries that the drain evicts.
         let recent_errors = {
             let mut recent = self.shared.error_log().drain();
             let errors = recent.window().rev().map(|event| event.resolve(self.shared.endpoints())).collect();
@@ -126,7 +126,7 @@ impl Core {
             errors
         };
         let mut baseline = self.read(&mut readings, Parts::ALL);
-        // After the reading, not before it: the cells of the closing window still hold its extremes then.
+        // After the reading, not before it: until then the cells still hold the extremes of the closing window.
         baseline.opens = Some(self.shared.advance_epoch());
         let window = baseline.difference(&readings.baseline);
         readings.baseline = baseline;
@@ -181,7 +181,7 @@ impl Core {
         }
     }
 
-    /// What the application's own metrics counted since the last reset, when that was, and how long ago.
+    /// The figures of the application's own metrics since the last reset, when that was, and how long ago.
     pub(crate) fn metrics_since_reset(&self, now: &MetricsAt) -> (Vec<MetricSummary>, SystemTime, Duration) {
         let readings = lock(&self.readings);
         let Snapshot { metrics, taken, span, .. } = &readings.baseline;
@@ -189,8 +189,8 @@ impl Core {
         (summaries, *taken, now.span.saturating_sub(*span))
     }
 
-    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic clock,
-    /// and by the wall clock.
+    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic
+    /// clock, and by the wall clock.
     pub(crate) fn window_began(&self) -> (Duration, SystemTime) {
         let readings = lock(&self.readings);
         (readings.baseline.span, readings.baseline.taken)
@@ -198,7 +198,7 @@ impl Core {
 
     fn read(&self, readings: &mut Readings, parts: Parts) -> Snapshot {
         let shared = &*self.shared;
-        // Before the endpoints, so that the request of each exemplar is among what is counted there.
+        // Before the endpoints, so that they count the request of each exemplar.
         let exemplars = if parts.consumers { shared.exemplars().all(shared.endpoints()) } else { Vec::new() };
         let shards = shared.shards();
         let endpoints = readings.reader.read(&shards, shared.endpoints(), shared.epoch());

@@ -1,4 +1,4 @@
-//! Single requests that are kept: the error log, the request log, exemplars.
+//! Logs of single requests: errors, slow and sampled requests, exemplars.
 
 pub(crate) mod error_log;
 pub(crate) mod event_log;

@@ -1,4 +1,4 @@
-//! HyperLogLog: about how many distinct values there are, in 8 KiB.
+//! HyperLogLog: an estimate of the number of distinct values, in 8 KiB.
 
 use std::hash::BuildHasher;
 use std::time::SystemTime;
@@ -24,14 +24,15 @@ pub(crate) fn hash(value: &[u8]) -> u64 {
     foldhash::quality::FixedState::default().hash_one(value)
 }
 
-/// One more than the zeros at the end of what the hash has beyond the register's number: what a register keeps the largest of.
+/// The rank of a hash: one more than the number of trailing zeros above the register's bits. A register keeps the
+/// largest rank.
 #[inline]
 pub(crate) fn rank(hash: u64) -> u64 {
     // The bit above the rest of the hash ends every run of zeros.
     u64::from((hash >> PRECISION | 1 << (u64::BITS - PRECISION)).trailing_zeros() + 1)
 }
 
-/// The registers of a HyperLogLog; empty where nothing was inserted.
+/// The registers of a HyperLogLog; empty before the first value.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub(crate) struct Registers(Vec<u8>);
@@ -45,7 +46,7 @@ impl Registers {
         }
     }
 
-    /// Adds the values of another one.
+    /// Adds the values of another HyperLogLog.
     pub(crate) fn merge(&mut self, other: &Self) {
         if self.0.is_empty() {
             self.0.clone_from(&other.0);
@@ -56,7 +57,7 @@ impl Registers {
         }
     }
 
-    /// About how many distinct values were inserted. Ertl's estimator, which needs no correction at either end of the range
+    /// Estimates the number of distinct values. Ertl's estimator needs no correction at either end of the range
     /// (arXiv:1702.01284, algorithm 6).
     pub(crate) fn estimate(&self) -> u64 {
         let mut runs = [0_u32; (u64::BITS - PRECISION + 2) as usize];

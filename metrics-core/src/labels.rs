@@ -1,4 +1,4 @@
-//! What figures are counted under: endpoints, consumers, outcomes, traces.
+//! The names that figures are counted under: endpoints, consumers, outcomes, traces, own metrics.
 
 pub(crate) mod consumer;
 pub(crate) mod endpoint;

@@ -1,13 +1,13 @@
-//! A lock-free metrics core for services that run hot: every request is measured, none is sampled away.
+//! A lock-free metrics core for high-throughput services: every request is measured, none is sampled away.
 //!
-//! A writer touches only memory that its own thread owns; whoever reads pays for merging it.
+//! A writer touches only memory that its own thread owns. The reader pays for merging it.
 //!
 //! ```
 //! use std::time::Duration;
 //! let registry = metrics_core::Registry::new();
 //! let get_item = registry.endpoint("GET", "/items/{id}"); // once; keep the id
 //!
-//! let recorder = registry.recorder(); // one a thread
+//! let recorder = registry.recorder(); // one per thread
 //! recorder.record(get_item, 200, Duration::from_micros(350));
 //! recorder.record_nanos(get_item, 500, 1_200_000);
 //! registry.record(get_item, 200, Duration::from_micros(410)); // from any thread
@@ -23,32 +23,53 @@
 //!
 //! | role | type |
 //! |---|---|
-//! | the monitor as a whole; made once, cloned freely | [`Registry`], [`RegistryBuilder`] |
+//! | the monitor as a whole; created once, cloned freely | [`Registry`], [`RegistryBuilder`] |
 //! | an interned (method, route) | [`EndpointId`] |
-//! | on whose behalf requests are made | [`Consumer`], [`ConsumerId`] |
+//! | the client that a request is counted for | [`Consumer`], [`ConsumerId`] |
 //! | a thread's writer | [`Recorder`] |
 //! | the merged state, to export, keep, add, subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
-//! | a snapshot as plain parts, for formats of one's own | [`SnapshotParts`] |
+//! | a snapshot as plain parts, for other formats | [`SnapshotParts`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
-//! | single requests that were slow or drawn by lot, and their traces | [`RecentRequest`], [`TraceContext`] |
-//! | what the application itself counts, keeps and times | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
+//! | single slow or sampled requests, and their traces | [`RecentRequest`], [`TraceContext`] |
+//! | the application's own metrics | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
 //! | rules over the figures of a window, and their states | [`alert`] |
-//! | what the figures were over time | [`History`], [`Window`], [`Trend`], [`Point`], [`Business`], [`MetricTrend`] |
+//! | the figures over time | [`History`], [`Window`], [`Trend`], [`Point`], [`Business`], [`MetricTrend`] |
+//! | a setting that was refused | [`InvalidSetting`] |
+//!
+//! # Where things are
+//!
+//! From top to bottom; each row imports only from the rows below it.
+//!
+//! | folder or file | what happens there |
+//! |---|---|
+//! | `alert/` | rules are evaluated (`engine`), and become notices |
+//! | `history/`, `builder.rs` | windows and trends of the last 24 hours; settings are checked |
+//! | `registry.rs` | the calls of an application |
+//! | `core.rs`, `core/` | snapshots are taken; the baseline of the last reset is kept and subtracted |
+//! | `business.rs` | handles of the application's own metrics |
+//! | `read/` | shards are merged (`reader`); snapshots are added and subtracted; summaries are computed |
+//! | `record/` | a request is counted: `recorder`, `slot` (which count), `shard`, `cell` (bucket, sum, extremes) |
+//! | `events/` | the error log, the request log, exemplars |
+//! | `labels/` | endpoints, consumers and metrics get their ids; outcomes and status groups |
+//! | `histogram/` | a duration gets its bucket (`layout`); quantiles |
+//! | `hyperloglog.rs` | distinct values are estimated |
+//! | `bytes.rs`, `setting.rs`, `sync.rs` | bytes of bodies; refused settings; atomics |
 //!
 //! # What is exact and what is not
 //!
-//! Counts by status and the sum of durations are exact, and each record falls into exactly one window, however often
-//! and from wherever the registry is reset. (A thread that records without a pause, or that the scheduler stops in the
-//! middle of a record for longer than the 5 ms that a reading waits in all, can have a record's duration in the sum of one
-//! window and its count in the next; nothing is lost by that.) Percentiles carry the relative error of the histogram, below 0.79 % at the
-//! default precision. Minimum and maximum are exact, but for records that race with a reset: then they are right to
-//! within the bucket.
+//! Counts by status and the sum of durations are exact. Each record falls into exactly one window, however often and
+//! from wherever the registry is reset. One exception: if a thread never pauses between records, or the scheduler stops
+//! it in the middle of a record for longer than the 5 ms that a reading waits in all, a record's duration can be in the
+//! sum of one window and its count in the next. Nothing is lost by that.
+//!
+//! Percentiles have the relative error of the histogram, below 0.79 % at the default precision. Minimum and maximum are
+//! exact, except for records that race with a reset: those are right to within the bucket.
 //!
 //! # Memory
 //!
-//! Bounded by the [`RegistryBuilder`]'s settings and the number of recorders that live at once, whatever is recorded. A shard
-//! is one recorder's memory; it outlives its recorder and is leased to the next one.
+//! Bounded by the [`RegistryBuilder`]'s settings and the number of recorders that live at once, whatever is recorded. A
+//! shard is one recorder's memory. It outlives its recorder and is leased to the next one.
 
 pub mod alert;
 mod builder;

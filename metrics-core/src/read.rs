@@ -1,4 +1,4 @@
-//! The readers' side: merges what writers recorded into snapshots and summaries.
+//! The readers' side: shards are merged into snapshots, and summaries are computed from these.
 
 pub(crate) mod merge_error;
 pub(crate) mod reader;

@@ -1,4 +1,4 @@
-//! The writers' side: recorders, and the memory that they write to.
+//! The writers' side: recorders, and the shards and cells that they write to.
 
 pub(crate) mod cell;
 pub(crate) mod clock;

@@ -39,8 +39,8 @@ impl Registry {
 
     /// Returns the id of an endpoint, which is interned at the first call. `route` is the template, never a raw path.
     ///
-    /// Off the recording path: it allocates, and may wait for another thread that interns. Keep the id. Once the registry has
-    /// `max_series` endpoints, a new name gets the id of the endpoint `_other`. Names longer than
+    /// Off the recording path: it allocates, and may wait for another thread that interns. Keep the id. Once the
+    /// registry has `max_series` endpoints, a new name gets the id of the endpoint `_other`. Names longer than
     /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) are cut.
     pub fn endpoint(&self, method: &str, route: &str) -> EndpointId {
         self.recorders.shared().endpoints().intern(method, route)
@@ -152,15 +152,16 @@ impl Registry {
         self.core.summary()
     }
 
-    /// Begins a new window, and returns the figures of the one that it closes. Each record falls into exactly one window.
+    /// Begins a new window, and returns the figures of the one that it closes. Each record falls into exactly one
+    /// window.
     ///
     /// Nothing is zeroed: the state of now becomes the baseline that is subtracted from then on.
     pub fn reset(&self) -> Summary {
         self.core.reset()
     }
 
-    /// Returns the errors since the last reset that the error log holds, newest first: those of [`Registry::summary`], at the
-    /// cost of copying them.
+    /// Returns the errors since the last reset that the error log holds, newest first: those of [`Registry::summary`],
+    /// at the cost of copying them.
     pub fn recent_errors(&self) -> Vec<RecentError> {
         self.core.recent_errors()
     }
@@ -170,31 +171,31 @@ impl Registry {
         self.core.in_flight()
     }
 
-    /// Returns how full the registry's tables are, and what did not fit, as in [`Registry::summary`]. Costs a load for each
-    /// shard.
+    /// Returns how full the registry's tables are, and what did not fit, as in [`Registry::summary`]. Costs a load for
+    /// each shard.
     pub fn health(&self) -> Health {
         self.core.health()
     }
 
     /// Returns the entries of the error log after the cursor, oldest first, and moves the cursor to the end.
     ///
-    /// For readers that need each entry once, such as one that sends them elsewhere: call it about once a second. Resets do
-    /// not matter. Entries that newer ones pushed out in between are counted in [`ErrorCursor::missed`].
+    /// For readers that need each entry once, such as one that sends them elsewhere: call it about once a second.
+    /// Resets do not matter. Entries that newer ones pushed out in between are counted in [`ErrorCursor::missed`].
     pub fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
         self.core.errors_after(cursor)
     }
 
     /// Returns the entries of the request log after the cursor, oldest first, and moves the cursor to the end.
     ///
-    /// As [`Registry::errors_after`], for the requests that [`Recorder::log_request`] logged: call it about once a second.
-    /// Entries that were gone by then are counted in [`RequestCursor::missed`].
+    /// As [`Registry::errors_after`], for the requests that [`Recorder::log_request`] logged: call it about once a
+    /// second. Entries that were gone by then are counted in [`RequestCursor::missed`].
     pub fn requests_after(&self, cursor: &mut RequestCursor) -> Vec<RecentRequest> {
         self.core.requests_after(cursor)
     }
 
     /// Returns the memory of all shards, in bytes: what was allocated, of which pages that were never written are not
-    /// resident. Bounded by the settings and the most recorders that lived at once. Takes up to milliseconds, as it looks at
-    /// every cell.
+    /// resident. Bounded by the settings and the most recorders that lived at once. Takes up to milliseconds, as it
+    /// looks at every cell.
     pub fn shard_bytes(&self) -> usize {
         self.recorders.shared().shard_bytes() + self.core.metrics().shard_bytes()
     }
@@ -214,7 +215,7 @@ impl Registry {
         self.core.metrics_now()
     }
 
-    /// What the application's own metrics counted since the last reset, when that was, and how long ago.
+    /// The figures of the application's own metrics since the last reset, when that was, and how long ago.
     pub(crate) fn metrics_since_reset(&self, now: &MetricsAt) -> (Vec<MetricSummary>, SystemTime, Duration) {
         self.core.metrics_since_reset(now)
     }
@@ -228,14 +229,14 @@ impl Registry {
         self.recorders.shared().layout()
     }
 
-    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic clock,
-    /// and by the wall clock.
+    /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic
+    /// clock, and by the wall clock.
     pub(crate) fn window_began(&self) -> (Duration, SystemTime) {
         self.core.window_began()
     }
 }
 
-/// Not what it holds: that would be megabytes.
+/// Without the figures, which would be megabytes.
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Registry").field("key", &self.recorders.shared().key()).finish_non_exhaustive()
@@ -246,9 +247,9 @@ impl std::fmt::Debug for Registry {
 mod tests {
     use super::*;
 
-    /// Small enough for Miri, which runs it over everything that is `unsafe`.
+    /// Small enough for Miri, and runs all `unsafe` code.
     #[test]
-    fn writers_that_come_and_go_lose_nothing_to_a_reader_that_resets() {
+    fn no_record_is_lost_when_writers_come_and_go_while_a_reader_resets() {
         let registry = Registry::builder().max_series(4).build().unwrap();
         let endpoint = registry.endpoint("GET", "/");
         let (mut calls, mut errors) = (0, 0);

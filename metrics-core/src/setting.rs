@@ -5,8 +5,8 @@ use std::fmt;
 
 /// A setting that was refused: which one, what it was set to, and what is allowed.
 ///
-/// One type for all builders, from the registry's to those of exporters, so that all of them say the same three things.
-/// A secret is never repeated.
+/// One type for all builders, from the registry's to those of exporters, so that all errors state the same three
+/// things. A secret is never repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSetting {
     field: Cow<'static, str>,
@@ -36,7 +36,8 @@ impl InvalidSetting {
         Self { field: field.into(), value: None, allowed: allowed.into(), is_sentence: false }
     }
 
-    /// A setting whose problem needs a sentence of its own, such as one that is missing. The sentence is all that is shown.
+    /// A setting whose problem needs a sentence of its own, such as one that is missing. The sentence is all that is
+    /// shown.
     pub fn sentence(field: impl Into<Cow<'static, str>>, sentence: impl Into<Cow<'static, str>>) -> Self {
         Self { field: field.into(), value: None, allowed: sentence.into(), is_sentence: true }
     }

@@ -1,4 +1,4 @@
-//! The application's own metrics of a registry: their names, their timers, and their state.
+//! The application's own metrics in a registry: their names, the timers' shards, and how a snapshot is taken of them.
 
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;

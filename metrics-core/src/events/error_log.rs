@@ -1,4 +1,4 @@
-//! What is logged of a failed request.
+//! The log of failed requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::labels::endpoint::{EndpointId, EndpointName, Endpoints, cut};
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceContext;
 
-/// The last errors.
+/// The latest errors.
 pub(crate) type ErrorLog = EventLog<ErrorEvent>;
 
-/// The longest message that an entry keeps, in bytes; a longer one is cut at a character.
+/// The longest message of an entry, in bytes. A longer one is cut at a character boundary.
 pub const MAX_MESSAGE_BYTES: usize = 256;
 
 /// One failed request, without heap memory.
@@ -44,7 +44,7 @@ impl Message {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        // Never empty for want of UTF-8: it was cut from a `str` at a character.
+        // Always UTF-8: it was cut from a `str` at a character boundary.
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
 }
@@ -60,21 +60,21 @@ impl fmt::Debug for Message {
 pub struct RecentError {
     /// When the request ended, by the wall clock.
     pub time: SystemTime,
-    /// The endpoint that failed.
+    /// The endpoint of the request.
     pub endpoint: Arc<EndpointName>,
-    /// How it ended.
+    /// How the request ended.
     pub outcome: Outcome,
-    /// How long it took.
+    /// How long the request took.
     pub response_time: Duration,
-    /// What the service said of it; at most [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES) bytes.
+    /// The service's message; at most [`MAX_MESSAGE_BYTES`] bytes.
     pub message: String,
-    /// Where it stands in a trace, if somebody said so: see [`Recorder::log_error`](crate::Recorder::log_error).
+    /// Its position in a trace, if it was logged with one: see [`Recorder::log_error`](crate::Recorder::log_error).
     #[serde(default)]
     pub trace: Option<TraceContext>,
 }
 
 impl ErrorEvent {
-    /// The entry as people read it.
+    /// The entry with the name of its endpoint.
     pub(crate) fn resolve(&self, endpoints: &Endpoints) -> RecentError {
         RecentError {
             time: self.time,
@@ -89,13 +89,13 @@ impl ErrorEvent {
 
 /// How far a reader has read the error log: see [`Registry::errors_after`](crate::Registry::errors_after).
 ///
-/// The default is that of a reader who has read nothing yet.
+/// The default is the position before the first entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ErrorCursor(pub(crate) Position);
 
 impl ErrorCursor {
-    /// Entries that newer ones pushed out before the reader came, since the start. Errors that were
-    /// [thinned out](crate::Health::errors_thinned) were never entries.
+    /// Returns the number of entries since the start that newer ones evicted before the reader got to them. Errors that
+    /// were [thinned out](crate::Health::errors_thinned) were never entries.
     pub fn missed(&self) -> u64 {
         self.0.missed()
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_cut_at_a_character() {
+    fn a_message_is_cut_at_a_character_boundary() {
         assert_eq!(Message::new("boom").as_str(), "boom");
         let long = format!("{}é", "x".repeat(MAX_MESSAGE_BYTES - 1));
         assert_eq!(Message::new(&long).as_str(), &long[..MAX_MESSAGE_BYTES - 1]);

@@ -1,11 +1,11 @@
-//! The last events of a kind, such as errors: a bounded queue that requests push to and readers drain.
+//! The latest events of a kind, such as errors: a bounded queue that writers push to and readers drain.
 //!
 //! # Synchronization
 //!
-//! `queue` is crossbeam's lock-free queue: a push evicts the oldest entry when the queue is full. It spins only if a thread
-//! was stopped half-way in the one slot that it needs, after all other slots were written over.
-//! `recent` holds what was drained; only readers lock it. An entry is in exactly one of: the queue, the list, the
-//! count of evicted ones, or it was shown in the window that a reset closed.
+//! `queue` is crossbeam's lock-free queue: a push evicts the oldest entry when the queue is full. It spins only if the
+//! scheduler stopped another thread in the middle of the very slot that it needs, after all other slots were
+//! overwritten. `recent` holds the drained entries; only readers lock it. Each entry is in the queue, in the list, in a
+//! count of evicted entries, or was shown in the window that a reset closed: in exactly one of these.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,38 +17,38 @@ use crossbeam_queue::ArrayQueue;
 #[cfg(metrics_loom)]
 use model::ArrayQueue;
 
-/// The last `capacity` entries.
+/// The latest `capacity` entries.
 pub(crate) struct EventLog<T> {
     queue: ArrayQueue<T>,
-    /// Entries that newer ones pushed out of the queue, before anybody drained it, or that were let go.
+    /// Entries that newer ones evicted from the queue before a reader drained it, or that were never pushed.
     overwritten: AtomicU64,
-    /// Entries of the current window that newer ones pushed out of the list.
+    /// Entries of the current window that newer ones evicted from the list.
     pushed_out: AtomicU64,
     recent: Mutex<Recent<T>>,
 }
 
-/// What was drained, oldest first. Entries are numbered in the order in which they were drained.
+/// The drained entries, oldest first, numbered in the order in which they were drained.
 #[derive(Debug)]
 pub(crate) struct Recent<T> {
     entries: VecDeque<T>,
     /// The number of the first entry.
     first: u64,
-    /// The number of the first entry since the last reset. Those before it are kept for readers with a cursor.
+    /// The number of the first entry since the last reset. Earlier ones are kept for readers with a cursor.
     window: u64,
 }
 
-/// How far a reader has read a log. The default is that of a reader who has read nothing yet.
+/// How far a reader has read a log. The default is the position before the first entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Position {
     /// The number of the next entry.
     next: u64,
-    /// Entries that never got a number, as far as they are in `missed`.
+    /// Entries that never got a number and are included in `missed`.
     overwritten: u64,
     missed: u64,
 }
 
 impl Position {
-    /// Entries that were gone before the reader came, since the start.
+    /// Entries since the start that were evicted before the reader got to them.
     pub(crate) fn missed(&self) -> u64 {
         self.missed
     }
@@ -61,7 +61,7 @@ impl<T> Recent<T> {
         self.entries.iter().skip(usize::try_from(before).unwrap_or(usize::MAX))
     }
 
-    /// Begins a window without entries.
+    /// Begins an empty window.
     pub(crate) fn begin_window(&mut self) {
         self.window = self.end();
     }
@@ -71,7 +71,7 @@ impl<T> Recent<T> {
         self.first + self.entries.len() as u64
     }
 
-    /// Adds an entry, and says whether one of the window had to make room for it.
+    /// Adds an entry. Returns whether that evicted an entry of the current window.
     fn push(&mut self, entry: T, capacity: usize) -> bool {
         let full = self.entries.len() == capacity;
         let pushes_out = full && self.first >= self.window;
@@ -98,23 +98,23 @@ impl<T> EventLog<T> {
         self.queue.capacity()
     }
 
-    /// Appends an entry. Lock-free; evicts the oldest one when nobody drained for a while.
+    /// Appends an entry. Lock-free; evicts the oldest entry when the queue is full.
     pub(crate) fn push(&self, event: T) {
         if self.queue.force_push(event).is_some() {
-            // ORDERING: Relaxed, here and below; figures by themselves.
+            // ORDERING: Relaxed, here and below; the counts order nothing else.
             self.overwritten.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Counts an entry that was not worth a push, as one that was pushed out.
-    pub(crate) fn let_go(&self) {
+    /// Counts an entry as evicted without pushing it.
+    pub(crate) fn count_unpushed(&self) {
         self.overwritten.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Drains the queue into the list, and gives the list.
+    /// Moves the entries of the queue to the list, and returns the list.
     pub(crate) fn drain(&self) -> MutexGuard<'_, Recent<T>> {
         let mut recent = lock(&self.recent);
-        // Bounded, so that a storm cannot keep the reader here.
+        // Bounded, so that a storm of entries cannot hold up the reader.
         for _ in 0..self.capacity() {
             let Some(event) = self.queue.pop() else { break };
             if recent.push(event, self.capacity()) {
@@ -124,7 +124,7 @@ impl<T> EventLog<T> {
         recent
     }
 
-    /// Drains the queue, shows the entries that came after the cursor, oldest first, and moves it behind them.
+    /// Drains the queue. Returns the entries after the cursor, oldest first, and moves the cursor to the end.
     pub(crate) fn after<R>(&self, cursor: &mut Position, show: impl Fn(&T) -> R) -> Vec<R> {
         let recent = self.drain();
         let overwritten = self.overwritten.load(Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl<T> EventLog<T> {
         recent.entries.iter().skip(seen).map(show).collect()
     }
 
-    /// Entries that were pushed out by newer ones.
+    /// Entries that newer ones evicted, and those that were never pushed.
     pub(crate) fn evicted(&self) -> u64 {
         self.overwritten.load(Ordering::Relaxed) + self.pushed_out.load(Ordering::Relaxed)
     }
@@ -149,19 +149,20 @@ impl<T> fmt::Debug for EventLog<T> {
     }
 }
 
-/// How many entries a recorder may log: a burst as large as the log, and then as many a second.
+/// Limits how many entries a recorder logs: a burst as large as the log, and then as many per second.
 ///
-/// More would only push out each other. What is beyond it is counted, not logged, and costs one reading of the clock.
+/// More would only evict each other. Entries beyond the limit are counted but not logged, and cost one reading of the
+/// clock.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
-    /// When the whole burst is available again, in nanoseconds of the recorder's clock.
+    /// When the whole burst will be available again, in nanoseconds of the recorder's clock.
     restored: std::cell::Cell<u64>,
 }
 
 impl Budget {
     const BURST_NANOS: u64 = 1_000_000_000;
 
-    /// Takes one entry of a log of this capacity from the budget, or says that nothing is left.
+    /// Takes one entry from the budget for a log of this capacity. Returns false if the budget is spent.
     pub(crate) fn take(&self, now_nanos: u64, capacity: usize) -> bool {
         let restored = self.restored.get().max(now_nanos) + Self::BURST_NANOS / capacity as u64;
         let left = restored - now_nanos <= Self::BURST_NANOS;
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_sees_each_entry_once_or_counts_it_whatever_is_reset() {
+    fn a_cursor_sees_or_counts_each_entry_once_across_resets() {
         let log = EventLog::new(4);
         let (mut early, mut late) = (Position::default(), Position::default());
         let after = |cursor: &mut Position| log.after(cursor, |entry| *entry);
@@ -201,19 +202,19 @@ mod tests {
         (3..6).for_each(|i| log.push(i));
         assert_eq!(after(&mut early), [3, 4, 5]);
         assert_eq!(log.drain().window().copied().collect::<Vec<_>>(), [3, 4, 5]);
-        // Those of the closed window made room, and nobody lost sight of them.
+        // The entries of the closed window made room. They had been shown, so they do not count as evicted.
         assert_eq!(log.evicted(), 0);
         assert_eq!((after(&mut late), late.missed()), (vec![2, 3, 4, 5], 2));
         (6..16).for_each(|i| log.push(i));
         assert_eq!((after(&mut late), late.missed()), (vec![12, 13, 14, 15], 8));
         assert_eq!((after(&mut early), early.missed()), (vec![12, 13, 14, 15], 6));
         assert_eq!(log.evicted(), 9);
-        log.let_go();
+        log.count_unpushed();
         assert_eq!((after(&mut early), early.missed(), log.evicted()), (vec![], 7, 10));
     }
 
     #[test]
-    fn a_budget_gives_a_burst_as_large_as_the_log_and_then_as_many_a_second() {
+    fn a_budget_allows_a_burst_as_large_as_the_log_and_then_as_many_per_second() {
         let budget = Budget::default();
         let taken = |now, tries| (0..tries).filter(|_| budget.take(now, 10)).count();
         assert_eq!(taken(0, 100), 10);
@@ -227,8 +228,8 @@ mod tests {
 mod model {
     use super::*;
 
-    /// Stands in for crossbeam's queue, whose atomics loom cannot see: linearisable, bounded, evicting. The model
-    /// checks our accounting around the queue, not the queue.
+    /// Replaces crossbeam's queue, whose atomics loom cannot see: linearisable, bounded, evicting. The model checks our
+    /// accounting around the queue, not the queue.
     pub(super) struct ArrayQueue<T> {
         entries: Mutex<VecDeque<T>>,
         capacity: usize,
@@ -260,7 +261,7 @@ mod model {
     /// tried).
     #[cfg(test)]
     #[test]
-    fn draining_neither_loses_nor_doubles_an_entry() {
+    fn draining_neither_loses_nor_duplicates_an_entry() {
         use loom::sync::Arc;
         crate::sync::model(|| {
             let log = Arc::new(EventLog::<u8>::new(1));

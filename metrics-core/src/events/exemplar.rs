@@ -1,9 +1,9 @@
-//! The latest slow or failed request of each endpoint whose trace is known.
+//! Exemplars: for each endpoint the latest slow or failed request with a trace.
 //!
 //! # Synchronization
 //!
-//! `latest` is locked by writers off the recording path, and by readers for as long as it takes to copy it. A writer that finds
-//! it locked goes on without: there will be another slow request, and nothing that is counted depends on it.
+//! Writers lock `latest` off the recording path; readers lock it for as long as it takes to copy it. A writer that
+//! finds it locked keeps no exemplar: there will be another slow request, and no count depends on it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,22 +16,22 @@ use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceId;
 use crate::sync::{Mutex, lock};
 
-/// One request that stands for others like it, and whose trace says more.
+/// A request that represents others like it, and its trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemplar {
-    /// What the endpoint is called.
+    /// The endpoint of the request.
     pub endpoint: Arc<EndpointName>,
     /// How the request ended.
     pub outcome: Outcome,
-    /// How long it took, in nanoseconds.
+    /// How long the request took, in nanoseconds.
     pub nanos: u64,
-    /// When it ended, by the wall clock.
+    /// When the request ended, by the wall clock.
     pub time: SystemTime,
-    /// Which trace it belongs to.
+    /// The trace that the request belongs to.
     pub trace: TraceId,
 }
 
-/// What is kept of an exemplar.
+/// An exemplar, without its endpoint.
 #[derive(Debug, Clone, Copy)]
 struct Latest {
     outcome: Outcome,
@@ -48,7 +48,7 @@ pub(crate) struct Exemplars {
 }
 
 impl Exemplars {
-    /// Keeps a request as the latest of its endpoint, unless somebody else is here just now. Never waits.
+    /// Keeps a request as the latest of its endpoint, unless another thread holds the lock. Never waits.
     pub(crate) fn keep(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, trace: TraceId) {
         let latest = Latest { outcome, nanos, time: SystemTime::now(), trace };
         if let Ok(mut kept) = self.latest.try_lock() {
@@ -56,7 +56,7 @@ impl Exemplars {
         }
     }
 
-    /// All of them, in the order of the endpoints' rows.
+    /// All exemplars, in the order of the endpoints' rows.
     pub(crate) fn all(&self, endpoints: &Endpoints) -> Vec<Exemplar> {
         let kept: Vec<_> = lock(&self.latest).values().copied().collect();
         let exemplar = |(endpoint, latest): (_, Latest)| {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn merged_snapshots_keep_the_latest_of_both_and_a_window_its_own() {
+    fn merged_snapshots_keep_the_latest_exemplar_of_both_and_a_window_only_its_own() {
         let made = |routes: &[(&str, u128)]| {
             let registry = Registry::new();
             for &(route, trace) in routes {

@@ -1,6 +1,6 @@
-//! Single requests that somebody wants to know of: those that were slow, and a share of all.
+//! The log of single requests: slow ones, and a random sample.
 //!
-//! They go to an [`EventLog`], as errors do. It is made with its first use, so that it takes no memory where nobody asks.
+//! It is an [`EventLog`], as the log of errors is. It is created at its first use, so that it takes no memory before.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -26,21 +26,21 @@ pub(crate) struct RequestEvent {
 pub struct RecentRequest {
     /// When the request ended, by the wall clock.
     pub time: SystemTime,
-    /// Its endpoint.
+    /// The endpoint of the request.
     pub endpoint: Arc<EndpointName>,
-    /// How it ended.
+    /// How the request ended.
     pub outcome: Outcome,
-    /// How long it took.
+    /// How long the request took.
     pub response_time: Duration,
-    /// Where it stands in a trace, if it says so.
+    /// Its position in a trace, if it states one.
     pub trace: Option<TraceContext>,
-    /// A number from 0 to below 1 that was drawn for the request, whatever it was like: it is among a share `p` of all
-    /// requests if this is below `p`. 1 if none was drawn.
+    /// A random number from 0 to below 1 that was drawn for the request, whatever its outcome. The requests with a
+    /// number below `p` are a random sample: a share `p` of all requests. 1 if none was drawn.
     pub randomness: f64,
 }
 
 impl RequestEvent {
-    /// The entry as people read it.
+    /// The entry with the name of its endpoint.
     pub(crate) fn resolve(&self, endpoints: &Endpoints) -> RecentRequest {
         RecentRequest {
             time: self.time,
@@ -55,18 +55,19 @@ impl RequestEvent {
 
 /// How far a reader has read the request log: see [`Registry::requests_after`](crate::Registry::requests_after).
 ///
-/// The default is that of a reader who has read nothing yet.
+/// The default is the position before the first entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RequestCursor(pub(crate) Position);
 
 impl RequestCursor {
-    /// Requests that newer ones pushed out before the reader came, or that came too fast, since the start.
+    /// Returns the number of requests since the start that newer ones evicted before the reader got to them, or that
+    /// came too fast to be logged.
     pub fn missed(&self) -> u64 {
         self.0.missed()
     }
 }
 
-/// The last requests that were logged.
+/// The latest requests that were logged.
 #[derive(Debug)]
 pub(crate) struct RequestLog {
     capacity: usize,

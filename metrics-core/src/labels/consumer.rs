@@ -1,4 +1,4 @@
-//! Consumers: on whose behalf requests are made, such as the owner of an API key.
+//! Consumers: the clients that requests are counted for, such as the owners of API keys.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,30 +9,31 @@ use dashmap::mapref::entry::Entry;
 
 use crate::labels::endpoint::{MAX_NAME_BYTES, cut};
 
-/// Whom a request is counted for.
+/// The client that a request is counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Consumer {
-    /// A consumer that the registry knows by name: see [`Registry::consumer`](crate::Registry::consumer).
+    /// A client that the registry knows by name: see [`Registry::consumer`](crate::Registry::consumer).
     Known(ConsumerId),
-    /// Nobody said on whose behalf; exported as `_anonymous`.
+    /// The request names no client; exported as `_anonymous`.
     Anonymous,
-    /// It was refused (401, 403), so whatever it said of itself does not count; exported as `_rejected`.
+    /// The service refused the request (401, 403), so the name that it claims does not count; exported as `_rejected`.
     Rejected,
-    /// It got no response, so nobody knows whether it would have been refused; exported as `_unanswered`.
+    /// The request got no response, so the name that it claims is unconfirmed; exported as `_unanswered`.
     Unanswered,
-    /// There were already as many as fit, or nobody vouches for it yet; exported as `_other`.
+    /// The registry has no room for another client, or this one has not had a successful request yet; exported as
+    /// `_other`.
     Other,
 }
 
 /// An interned consumer of one registry. 8 bytes, `Copy`. With another registry it counts as [`Consumer::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConsumerId(
-    /// The registry's key, and below it the row.
+    /// The upper half is the registry's key, the lower half the row.
     NonZeroU64,
 );
 
 impl Consumer {
-    /// The row in the table of a registry's shards: that of [`Consumer::Other`] for another registry's consumer.
+    /// The row in the tables of a registry's shards. Another registry's consumer has the row of [`Consumer::Other`].
     #[inline]
     pub(crate) fn row(self, key: u64, rows: usize) -> usize {
         match self {
@@ -66,7 +67,7 @@ pub(crate) struct Consumers {
     /// In the order of their rows, without the reserved ones.
     names: RwLock<Vec<Arc<str>>>,
     reserved: Vec<Arc<str>>,
-    /// Of `names`, for a look without the lock.
+    /// The length of `names`, readable without the lock.
     len: AtomicUsize,
     refused: AtomicU64,
 }
@@ -84,7 +85,7 @@ impl Consumers {
         }
     }
 
-    /// The consumer of a name, if it is known.
+    /// The consumer of a name if the name is known.
     pub(crate) fn get(&self, name: &str) -> Option<Consumer> {
         let name = cut(name, MAX_NAME_BYTES);
         let reserved =
@@ -92,12 +93,12 @@ impl Consumers {
         reserved.or_else(|| self.ids.get(name).map(|id| Consumer::Known(*id)))
     }
 
-    /// Interns a name. When there are as many as fit, every new one is [`Consumer::Other`], and counted as refused.
+    /// Interns a name. Once the table is full, each new one is [`Consumer::Other`], and is counted as refused.
     pub(crate) fn intern(&self, name: &str) -> Consumer {
         if let Some(known) = self.get(name) {
             return known;
         }
-        // So that strangers' names at a full table cost no lock.
+        // So that new names take no lock once the table is full.
         if self.len() >= self.max {
             return self.refuse();
         }
@@ -110,7 +111,7 @@ impl Consumers {
                 }
                 let row = (RESERVED.len() + names.len()) as u64;
                 names.push(Arc::clone(vacant.key()));
-                // ORDERING: Relaxed, as the load; whoever sees too few looks again under the lock.
+                // ORDERING: Relaxed, as the load; a thread that sees too small a length checks again under the lock.
                 self.len.store(names.len(), Ordering::Relaxed);
                 let id = ConsumerId(NonZeroU64::new(self.key | row).expect("a key is not 0"));
                 vacant.insert(id);
@@ -125,7 +126,7 @@ impl Consumers {
         self.reserved.iter().chain(&*names).map(Arc::clone).collect()
     }
 
-    /// Consumers that are known by name.
+    /// The number of consumers that are known by name.
     pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
@@ -140,18 +141,18 @@ impl Consumers {
         self.max
     }
 
-    /// Times a consumer was asked for that did not fit.
+    /// How often a consumer did not fit.
     pub(crate) fn refused(&self) -> u64 {
         // ORDERING: Relaxed; a figure by itself.
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// What a [`ConsumerId`] of this registry is exclusive-or'ed with to give its row.
+    /// The number that turns a [`ConsumerId`] of this registry into its row, by exclusive-or.
     pub(crate) fn key(&self) -> u64 {
         self.key
     }
 
-    /// Rows in a shard's table: the reserved consumers', and one for each that fits.
+    /// Rows in a shard's table: those of the reserved consumers, and `max` more.
     pub(crate) fn rows(&self) -> usize {
         RESERVED.len() + self.max
     }

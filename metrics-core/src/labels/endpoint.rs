@@ -1,4 +1,4 @@
-//! Endpoints and their names: interned once, a small index ever after.
+//! Endpoints and their names. A name is interned once; its id is a small index.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,33 +8,33 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use serde::{Deserialize, Serialize};
 
-/// The longest method and the longest route that are kept, in bytes each. Longer ones are cut at a character.
+/// The longest method and the longest route, in bytes each. Longer ones are cut at a character boundary.
 pub const MAX_NAME_BYTES: usize = 256;
 
-/// Names the endpoint that stands for all those that did not fit: `_OTHER` as method, `_other` as route.
+/// The method and the route of the overflow endpoint, which counts the requests of all endpoints that did not fit.
 const OVERFLOW: (&str, &str) = ("_OTHER", "_other");
 
 /// An interned (method, route) of one registry. 8 bytes, `Copy`.
 ///
-/// Using it with another registry is a bug: debug builds panic, release builds count the record under that registry's
-/// `_other` endpoint.
+/// Using it with another registry is a bug: debug builds panic; release builds count the record under the `_other`
+/// endpoint of that registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EndpointId(
-    /// The registry's tag in the upper half; in the lower half the endpoint's first cell in a shard's table. A tag is
-    /// never 0. One exclusive-or and one bounds check thus find the cell and refuse another registry's id.
+    /// The upper half is the registry's tag, which is never 0; the lower half is the endpoint's first cell in a shard's
+    /// table. One exclusive-or and one bounds check thus find the cell and reject another registry's id.
     NonZeroU64,
 );
 
 impl EndpointId {
-    /// The bits, for a look-up that compares them with a registry's key.
+    /// The bits, which a look-up combines with the registry's key.
     #[inline(always)]
     pub(crate) fn bits(self) -> u64 {
         self.0.get()
     }
 }
 
-/// What an endpoint is called. A method holds no blank; one that does shares the endpoint with the name that reads the same
-/// when both parts are joined by a blank.
+/// An endpoint's name. A method contains no space. One that does shares its endpoint with the name that reads the same
+/// when method and route are joined by a space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EndpointName {
     /// The request method, such as `GET`.
@@ -62,10 +62,10 @@ pub(crate) struct Endpoints {
 }
 
 impl Endpoints {
-    /// No endpoints but the overflow endpoint. `stride` is the number of cells that each one has in a shard.
+    /// Only the overflow endpoint. Each endpoint has `stride` cells in a shard.
     pub(crate) fn new(max_series: usize, stride: usize) -> Self {
         static TAGS: AtomicU64 = AtomicU64::new(0);
-        // ORDERING: Relaxed; only that each tag is handed out once. The remainder keeps it in 1 ..= 2^32 - 1.
+        // ORDERING: Relaxed; it only has to return each number once. The remainder keeps a tag in 1 ..= 2^32 - 1.
         let tag = TAGS.fetch_add(1, Ordering::Relaxed) % u64::from(u32::MAX) + 1;
         Self {
             key: tag << 32,
@@ -77,7 +77,7 @@ impl Endpoints {
         }
     }
 
-    /// What an [`EndpointId`] of this registry is exclusive-or'ed with to give its row.
+    /// The number that turns an [`EndpointId`] of this registry into its first cell, by exclusive-or.
     pub(crate) fn key(&self) -> u64 {
         self.key
     }
@@ -87,12 +87,12 @@ impl Endpoints {
         self.max_series
     }
 
-    /// Cells in a shard's table: a row for each endpoint, and one for those that did not fit.
+    /// Cells in a shard's table: a row for each endpoint, and one for the overflow endpoint.
     pub(crate) fn cells(&self) -> usize {
         (self.max_series + 1) * self.stride
     }
 
-    /// Cells that an endpoint has in a shard's table.
+    /// Cells of an endpoint in a shard's table.
     pub(crate) fn stride(&self) -> usize {
         self.stride
     }
@@ -101,13 +101,13 @@ impl Endpoints {
         self.id(0)
     }
 
-    /// Interns a name. Past `max_series` every new one is the overflow endpoint, and counted as refused.
+    /// Interns a name. Beyond `max_series` names, each new one is the overflow endpoint, and is counted as refused.
     pub(crate) fn intern(&self, method: &str, route: &str) -> EndpointId {
         let (method, route) = (cut(method, MAX_NAME_BYTES), cut(route, MAX_NAME_BYTES));
         if (method, route) == OVERFLOW {
             return self.overflow();
         }
-        // A method holds no blank, so the joined name is unambiguous for every method that HTTP allows.
+        // A method contains no space, so the joined name is unambiguous for every method that HTTP allows.
         let joined = [method, route].join(" ");
         if let Some(id) = self.ids.get(joined.as_str()) {
             return *id;
@@ -126,14 +126,14 @@ impl Endpoints {
         }
     }
 
-    /// The name of an id, or the overflow endpoint's if it is of another registry.
+    /// The name of an id. For another registry's id it is that of the overflow endpoint.
     pub(crate) fn name(&self, id: EndpointId) -> Arc<EndpointName> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         let row = usize::try_from(id.bits() ^ self.key).unwrap_or(usize::MAX);
         Arc::clone(names.get(row / self.stride).unwrap_or(&names[0]))
     }
 
-    /// The names in the order of their rows, from the given one on.
+    /// The names from row `first` on, in the order of their rows.
     pub(crate) fn names_from(&self, first: usize) -> Vec<Arc<EndpointName>> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         names[first.min(names.len())..].to_vec()
@@ -144,7 +144,7 @@ impl Endpoints {
         self.names.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Times a name was asked for that did not fit.
+    /// How often a name did not fit.
     pub(crate) fn refused(&self) -> u64 {
         // ORDERING: Relaxed; a figure by itself.
         self.refused.load(Ordering::Relaxed)
@@ -162,7 +162,7 @@ impl Endpoints {
     }
 }
 
-/// The longest beginning of at most `bytes` bytes that ends at a character.
+/// The longest prefix of at most `bytes` bytes that ends at a character boundary.
 pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_one_id_and_each_name_its_own() {
+    fn the_same_name_has_the_same_id_and_other_names_have_others() {
         let endpoints = Endpoints::new(10, 8);
         let get = endpoints.intern("GET", "/a");
         assert_eq!(endpoints.intern("GET", "/a"), get);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_do_not_fit_share_the_overflow_endpoint_and_are_counted() {
+    fn names_that_do_not_fit_share_the_overflow_endpoint_and_are_counted_as_refused() {
         let endpoints = Endpoints::new(2, 8);
         let kept = [endpoints.intern("GET", "/0"), endpoints.intern("GET", "/1")];
         for i in 2..10 {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_at_a_character() {
+    fn a_long_name_is_cut_at_a_character_boundary() {
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abé", 3), "ab");
         assert_eq!(cut("é", 0), "");

@@ -34,7 +34,8 @@ impl fmt::Display for MetricKind {
     }
 }
 
-/// The value of a metric of any kind. `Times` is the form of a timer's durations, `Unique` that of a day's distinct values.
+/// The value of a metric of any kind. `Times` is the form of a timer's durations, `Unique` that of a day's distinct
+/// values.
 ///
 /// A snapshot's reading, a summary's figures and a snapshot's parts are this with forms of their own: see
 /// [`MetricReading`](crate::MetricReading), [`MetricFigures`](crate::MetricFigures) and
@@ -116,7 +117,8 @@ impl<Times, Unique> MetricValue<Times, Unique> {
 }
 
 impl<Times, Unique: Default> MetricValue<Times, Unique> {
-    /// Moves distinct values `days` days into the past: after one day, today's are yesterday's. Other kinds stay as they are.
+    /// Moves distinct values `days` days into the past: after one day, today's are yesterday's. Other kinds stay as
+    /// they are.
     pub(crate) fn age(&mut self, days: u64) {
         let Self::UniqueCount { today, yesterday } = self else { return };
         match days {

@@ -1,11 +1,11 @@
-//! How a request ended, and which endings share a histogram.
+//! How a request ended, and which outcomes share a histogram.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How one request ended. Each request ends in exactly one of these.
+/// How a request ended. Each request has exactly one outcome.
 ///
 /// Serialised as text: `"200"`, `"other"`, `"aborted"`, `"panicked"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,13 +22,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether it counts as an error: a 4xx, a 5xx or a panic.
+    /// Returns whether it counts as an error: a 4xx, a 5xx or a panic.
     #[inline]
     pub const fn is_error(self) -> bool {
         matches!(self, Self::Status(400..=599) | Self::Panicked)
     }
 
-    /// The status of the response, if there was one and it is in 100 ..= 599.
+    /// Returns the status of the response if it got one that is in 100 ..= 599.
     pub const fn status(self) -> Option<u16> {
         match self {
             Self::Status(status @ 100..=599) => Some(status),
@@ -61,9 +61,9 @@ impl From<Outcome> for String {
     }
 }
 
-/// A text that names no [`Outcome`].
+/// A text that is not an [`Outcome`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no outcome; allowed: a status 100 to 599, other, aborted, panicked")]
+#[error("{0:?} is not an outcome; allowed: a status 100 to 599, other, aborted, panicked")]
 pub struct ParseOutcomeError(String);
 
 impl FromStr for Outcome {
@@ -90,11 +90,12 @@ impl TryFrom<String> for Outcome {
     }
 }
 
-/// Which outcomes share a histogram, for each endpoint. Counts by status are exact whatever is chosen.
+/// Which outcomes of an endpoint share a histogram. Counts by status are exact with each of these.
 ///
-/// Failures are kept apart from successes because they are often much faster and would flatter the percentiles.
-/// Memory is allocated as statuses occur: [`Granularity::Exact`] costs more where an endpoint answers with several
-/// statuses of one class; [`Granularity::Outcome`] costs as much as [`Granularity::Class`] and gives less to export.
+/// Failures have histograms of their own because they are often much faster, and would make the percentiles of
+/// successes look better. Memory is allocated as statuses occur: [`Granularity::Exact`] costs more if an endpoint
+/// answers with several statuses of one class; [`Granularity::Outcome`] costs as much as [`Granularity::Class`], and
+/// exports fewer series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Granularity {
@@ -107,8 +108,8 @@ pub enum Granularity {
     Exact,
 }
 
-/// The outcomes that share one histogram of an endpoint. Which of these occur depends on the [`Granularity`], but
-/// aborted and panicked requests always have their own.
+/// The outcomes that share one histogram of an endpoint. The [`Granularity`] decides which groups occur; aborted and
+/// panicked requests always have groups of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusGroup {
@@ -129,7 +130,7 @@ pub enum StatusGroup {
 }
 
 impl StatusGroup {
-    /// The group of an outcome.
+    /// Returns the group of an outcome.
     pub const fn of(granularity: Granularity, outcome: Outcome) -> Self {
         match (outcome, granularity) {
             (Outcome::Aborted, _) => Self::Aborted,
@@ -143,7 +144,7 @@ impl StatusGroup {
     }
 }
 
-// Not under Miri: tables without `unsafe`, on which it would spend minutes.
+// Not under Miri: it would take minutes, and nothing here is `unsafe`.
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_outcome_is_refused_with_what_is_allowed() {
+    fn a_text_that_is_not_an_outcome_is_refused_with_the_allowed_ones() {
         for text in ["", "99", "600", "+200x", "Aborted", "65536"] {
             let error = text.parse::<Outcome>().unwrap_err().to_string();
             assert!(error.contains("allowed: a status 100 to 599"), "{error}");
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_outside_the_range_are_other_and_no_error() {
+    fn statuses_outside_the_range_are_other_and_not_errors() {
         for status in [0, 99, 600, u16::MAX] {
             assert_eq!(Outcome::from(status), Outcome::Other);
             assert!(!Outcome::from(status).is_error());

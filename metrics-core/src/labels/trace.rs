@@ -1,29 +1,29 @@
-//! Which trace a request belongs to, in the terms of W3C's Trace Context: <https://www.w3.org/TR/trace-context/>.
+//! Traces and spans, as in W3C's Trace Context: <https://www.w3.org/TR/trace-context/>.
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 
 use serde::{Deserialize, Serialize};
 
-/// Which trace a request belongs to: 128 bits, not all of them 0.
+/// The id of a trace: 128 bits, not all of them 0.
 ///
-/// Shown as 32 hexadecimal digits, in small letters.
+/// Displayed as 32 lowercase hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TraceId(NonZeroU128);
 
-/// A text that is no trace's: not 32 hexadecimal digits in small letters, or all of them 0.
+/// A text that is not a trace id: not 32 lowercase hexadecimal digits, or all of them 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a trace's id; allowed: 32 hexadecimal digits in small letters, not all of them 0")]
+#[error("not a trace id; allowed: 32 lowercase hexadecimal digits, not all of them 0")]
 pub struct ParseTraceIdError;
 
 impl TraceId {
-    /// The id of these bits, unless all of them are 0.
+    /// Returns the id with these bits, unless all of them are 0.
     pub fn new(bits: u128) -> Option<Self> {
         NonZeroU128::new(bits).map(Self)
     }
 
-    /// Its bits.
+    /// Returns the bits.
     pub fn bits(self) -> u128 {
         self.0.get()
     }
@@ -60,25 +60,25 @@ impl TryFrom<String> for TraceId {
     }
 }
 
-/// Which span of a trace: 64 bits, not all of them 0.
+/// The id of a span in a trace: 64 bits, not all of them 0.
 ///
-/// Shown as 16 hexadecimal digits, in small letters.
+/// Displayed as 16 lowercase hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct SpanId(NonZeroU64);
 
-/// A text that is no span's: not 16 hexadecimal digits in small letters, or all of them 0.
+/// A text that is not a span id: not 16 lowercase hexadecimal digits, or all of them 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a span's id; allowed: 16 hexadecimal digits in small letters, not all of them 0")]
+#[error("not a span id; allowed: 16 lowercase hexadecimal digits, not all of them 0")]
 pub struct ParseSpanIdError;
 
 impl SpanId {
-    /// The id of these bits, unless all of them are 0.
+    /// Returns the id with these bits, unless all of them are 0.
     pub fn new(bits: u64) -> Option<Self> {
         NonZeroU64::new(bits).map(Self)
     }
 
-    /// Its bits.
+    /// Returns the bits.
     pub fn bits(self) -> u64 {
         self.0.get()
     }
@@ -115,14 +115,14 @@ impl TryFrom<String> for SpanId {
     }
 }
 
-/// Where a request stands in a trace, as whoever sent it says.
+/// The position of a request in a trace, as the caller states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TraceContext {
     /// The trace that the request belongs to.
     pub trace: TraceId,
-    /// The span of the caller, if it names one: the parent of the request's own.
+    /// The caller's span if it states one: the parent of the request's own span.
     pub parent: Option<SpanId>,
-    /// Whether the caller says that the trace is recorded.
+    /// Whether the caller states that the trace is recorded.
     pub sampled: bool,
 }
 
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_32_small_hexadecimal_digits_and_not_all_of_them_0() {
+    fn a_trace_id_is_32_lowercase_hexadecimal_digits_not_all_of_them_0() {
         let text = "0af7651916cd43dd8448eb211c80319c";
         assert_eq!(text.parse::<TraceId>().unwrap().to_string(), text);
         let (short, long) = (&text[1..], format!("{text}0"));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_16_small_hexadecimal_digits_and_not_all_of_them_0() {
+    fn a_span_id_is_16_lowercase_hexadecimal_digits_not_all_of_them_0() {
         let text = "b7ad6b7169203331";
         assert_eq!(text.parse::<SpanId>().unwrap().to_string(), text);
         let (upper, zeros, plus) = (text.to_uppercase(), "0".repeat(16), format!("+{}", &text[1..]));

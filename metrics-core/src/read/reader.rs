@@ -1,7 +1,7 @@
-//! The reader: merges what the shards hold, and skips what did not change since it last looked.
+//! The reader: merges the shards, and skips whatever did not change since the last reading.
 //!
-//! All cost of merging is paid here, by whoever asks. Writers are never waited for and never made to wait; a cell that
-//! is read while it is written to costs its writer a cache miss.
+//! The reading thread pays for merging. Writers never wait for it, and it waits for writers only within a budget of 5
+//! ms. A cell that is read while it is written costs its writer a cache miss.
 
 mod group;
 
@@ -20,15 +20,15 @@ use crate::record::slot::Slots;
 
 use self::group::{Group, Row, Scratch, SeenCells, Turn};
 
-/// The state that reading leaves behind for the next reading. One a registry, behind a mutex.
+/// The state that one reading keeps for the next. Each registry has one, in a mutex.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    /// Cells that an endpoint can have.
+    /// The most cells of an endpoint.
     stride: usize,
     groups: Vec<Group>,
     /// By row.
     endpoints: Vec<Merged>,
-    /// Cells that the shards had made when they were last looked for, all together.
+    /// The number of cells in all shards when the reader last looked for new ones.
     cells_made: u64,
     /// All endpoints together, by group.
     totals: Vec<GroupSnapshot>,
@@ -38,9 +38,9 @@ pub(crate) struct Reader {
 /// An endpoint as it was last read.
 #[derive(Debug)]
 struct Merged {
-    /// The sum of all that its gauges counted, which only grows.
+    /// The sum of all beginnings and ends at the endpoint, which only grows.
     gauges: u64,
-    /// By group, only those that have cells.
+    /// By group; only groups that have cells.
     seen: Vec<SeenCells>,
     snapshot: Arc<EndpointSnapshot>,
 }
@@ -59,16 +59,14 @@ impl Reader {
         }
     }
 
-    /// Merges all shards, by endpoint: one entry for each row, also for endpoints that were never called.
-    ///
-    /// `epoch` is the current one.
+    /// Merges all shards by endpoint. Returns one entry for each row, including endpoints that were never called.
     pub(crate) fn read(
         &mut self,
         shards: &[Arc<Shard>],
         endpoints: &Endpoints,
         epoch: u64,
     ) -> Vec<Arc<EndpointSnapshot>> {
-        // Before the names, so that the endpoint of each cell is among them.
+        // Before the names, so that they include the endpoint of each counted cell.
         let cells_made = shards.iter().fold(0, |sum: u64, shard| sum.wrapping_add(shard.cells_made()));
         for name in endpoints.names_from(self.endpoints.len()) {
             self.endpoints.push(Merged::empty(name));
@@ -85,7 +83,7 @@ impl Reader {
         self.endpoints.iter().map(|merged| Arc::clone(&merged.snapshot)).collect()
     }
 
-    /// All endpoints together as they were last read, by group; also groups in which nothing was counted.
+    /// All endpoints together as they were last read, by group, including groups in which nothing was counted.
     pub(crate) fn totals(&self) -> &[GroupSnapshot] {
         &self.totals
     }
@@ -97,7 +95,7 @@ impl Merged {
         Self { gauges: 0, seen: Vec::new(), snapshot }
     }
 
-    /// Looks for cells that were made since the last time.
+    /// Looks for new cells.
     fn look_for_cells(&mut self, groups: &[Group], row: Row<'_>) {
         let mut known = std::mem::take(&mut self.seen).into_iter().peekable();
         self.seen.extend(groups.iter().enumerate().filter_map(|(at, group)| {
@@ -106,7 +104,7 @@ impl Merged {
         }));
     }
 
-    /// Reads what changed, and adds it to the totals.
+    /// Reads the groups that changed, and adds the change to the totals.
     fn read(
         &mut self,
         groups: &[Group],
@@ -116,14 +114,15 @@ impl Merged {
         totals: &mut [GroupSnapshot],
     ) {
         let (in_flight, gauges) = InFlight::under_way(|| row.gauges());
-        // Every group, and each of them once.
+        // Without a short cut: each group has to be looked at once.
         let changed = self.seen.iter_mut().fold(false, |any, seen| seen.look(&groups[seen.group], row) | any);
         if self.gauges == gauges && !changed {
             return;
         }
         self.gauges = gauges;
         let name = Arc::clone(&self.snapshot.name);
-        // What nobody else keeps is changed in place; of what somebody does, a group is copied when it changes by little.
+        // If no snapshot shares the endpoint, its groups change in place. Otherwise a group that changed by little is
+        // copied.
         let mut before: Vec<_> = match Arc::get_mut(&mut self.snapshot) {
             Some(own) => std::mem::take(&mut own.groups).into_iter().rev().map(Cow::Owned).collect(),
             None => self.snapshot.groups.iter().rev().map(Cow::Borrowed).collect(),

@@ -1,4 +1,4 @@
-//! The merged, immutable state of a registry: plain numbers that can be kept, sent, added and subtracted.
+//! Snapshots: the merged, immutable state of a registry, as plain numbers that can be kept, sent, added and subtracted.
 
 pub(crate) mod consumers;
 pub(crate) mod endpoint;
@@ -31,7 +31,7 @@ use crate::read::merge_error::MergeError;
 
 /// All figures of a registry over a span of time: since its start, or the difference of two such states.
 ///
-/// Endpoints that did not change between two snapshots are shared by them, so keeping some costs little.
+/// Two snapshots share the endpoints that did not change between them, so keeping several costs little.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Serialised")]
 pub struct Snapshot {
@@ -43,20 +43,21 @@ pub struct Snapshot {
     /// In the order of their rows, including those that were never called.
     pub(crate) endpoints: Vec<Arc<EndpointSnapshot>>,
     pub(crate) consumers: Vec<ConsumerSnapshot>,
-    /// The application's own, by name.
+    /// The application's own metrics, by name.
     pub(crate) metrics: Vec<MetricSnapshot>,
-    /// At most one an endpoint, in the order of the endpoints.
+    /// At most one per endpoint, in the order of the endpoints.
     pub(crate) exemplars: Vec<Exemplar>,
     pub(crate) in_flight: u64,
     pub(crate) open_streams: u64,
     pub(crate) health: Health,
-    /// The epoch that the extremes of later snapshots must be of to be those since this one. Only a reset knows it.
+    /// The epoch that begins with this snapshot, if it is the baseline of a reset. The extremes of a later snapshot are
+    /// those since this one if they are of this epoch.
     #[serde(skip)]
     pub(crate) opens: Option<u64>,
 }
 
 impl Snapshot {
-    /// The state before anything happened.
+    /// An empty snapshot.
     pub(crate) fn empty(layout: Layout, granularity: Granularity, at: SystemTime) -> Self {
         Self {
             since: at,
@@ -75,70 +76,71 @@ impl Snapshot {
         }
     }
 
-    /// When the span begins, by the wall clock. For display.
+    /// Returns when the span begins, by the wall clock. For display.
     pub fn since(&self) -> SystemTime {
         self.since
     }
 
-    /// When the span ends, by the wall clock. For display.
+    /// Returns when the span ends, by the wall clock. For display.
     pub fn taken(&self) -> SystemTime {
         self.taken
     }
 
-    /// The length of the span, by the monotonic clock.
+    /// Returns the length of the span, by the monotonic clock.
     pub fn span(&self) -> Duration {
         self.span
     }
 
-    /// How many significant digits the histograms keep: 1, 2 or 3.
+    /// Returns the number of significant digits of the histograms: 1, 2 or 3.
     pub fn significant_digits(&self) -> u8 {
         self.significant_digits
     }
 
-    /// Which statuses share a histogram.
+    /// Returns which statuses share a histogram.
     pub fn granularity(&self) -> Granularity {
         self.granularity
     }
 
-    /// The endpoints of which anything was counted in the span, or where requests are under way, in the order in which they were first seen.
+    /// Returns the endpoints with counts in the span or with requests under way, in the order in which they were first
+    /// seen.
     pub fn endpoints(&self) -> impl Iterator<Item = &EndpointSnapshot> + Clone {
         self.endpoints.iter().map(|endpoint| &**endpoint).filter(|endpoint| !endpoint.is_empty())
     }
 
-    /// The consumers that were seen in the span, in the order in which they were first seen.
+    /// Returns the consumers that were seen in the span, in the order in which they were first seen.
     pub fn consumers(&self) -> &[ConsumerSnapshot] {
         &self.consumers
     }
 
-    /// The application's own metrics, by name.
+    /// Returns the application's own metrics, by name.
     pub fn metrics(&self) -> &[MetricSnapshot] {
         &self.metrics
     }
 
-    /// The latest slow or failed request of each endpoint whose trace is known, where [`Recorder::keep_exemplar`] was told of
-    /// one: at most one an endpoint, in the order of [`Snapshot::endpoints`].
+    /// Returns the exemplars: for each endpoint the latest request that [`Recorder::keep_exemplar`] kept, in the order
+    /// of [`Snapshot::endpoints`].
     ///
     /// [`Recorder::keep_exemplar`]: crate::Recorder::keep_exemplar
     pub fn exemplars(&self) -> &[Exemplar] {
         &self.exemplars
     }
 
-    /// Requests that were under way at the end of the span.
+    /// Returns the number of requests under way at the end of the span.
     pub fn in_flight(&self) -> u64 {
         self.in_flight
     }
 
-    /// Responses that were still open at the end of the span, such as server-sent events and WebSockets.
+    /// Returns the number of responses still open at the end of the span, such as server-sent events and WebSockets.
     pub fn open_streams(&self) -> u64 {
         self.open_streams
     }
 
-    /// How full the registry's tables are, at the end of the span.
+    /// Returns how full the registry's tables are at the end of the span.
     pub fn health(&self) -> Health {
         self.health
     }
 
-    /// All durations, of every endpoint and outcome.
+    /// Returns all durations, of every endpoint and outcome.
     pub fn histogram(&self) -> Histogram {
         let layout = self.layout();
         merged(layout, self.endpoints().flat_map(EndpointSnapshot::groups))
@@ -148,11 +150,11 @@ impl Snapshot {
         Layout::for_digits(self.significant_digits).unwrap_or(Layout::TWO_DIGITS)
     }
 
-    /// Adds another registry's figures, endpoint by endpoint. The span becomes the longest that both cover.
+    /// Adds another registry's figures, endpoint by endpoint. The span becomes the longer of both.
     ///
     /// # Errors
     ///
-    /// When precision or granularity differ; nothing is added then.
+    /// When precision or granularity differ. Nothing is added in that case.
     pub fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         if self.significant_digits != other.significant_digits {
             return Err(MergeError::SignificantDigits {
@@ -188,10 +190,10 @@ impl Snapshot {
         Ok(())
     }
 
-    /// What came on top of an earlier snapshot of the same registry: the window between the two.
+    /// Returns the window between an earlier snapshot of the same registry and this one.
     ///
-    /// Counts, sums and buckets are exact. Minimum and maximum are exact when `earlier` is the state of the last reset,
-    /// else they are those of the buckets in use, with the relative error of the histogram.
+    /// Counts, sums and buckets are exact. Minimum and maximum are exact if `earlier` is the state of the last reset.
+    /// Otherwise they are those of the buckets in use, with the relative error of the histogram.
     pub fn difference(&self, earlier: &Self) -> Self {
         let endpoints = self.endpoints_since(earlier).map(|(_, endpoint)| endpoint).collect();
         Self {
@@ -207,13 +209,13 @@ impl Snapshot {
         }
     }
 
-    /// The endpoints of which anything was counted since an earlier snapshot, and their rows in this one.
+    /// The endpoints with counts since an earlier snapshot, and their rows in this one.
     pub(crate) fn endpoints_since<'a>(
         &'a self,
         earlier: &'a Self,
     ) -> impl Iterator<Item = (usize, Arc<EndpointSnapshot>)> + 'a {
         self.endpoints.iter().enumerate().filter_map(|(row, ours)| {
-            // Two snapshots of one registry have the same endpoints at the same places.
+            // Two snapshots of one registry have the same endpoints in the same rows.
             let theirs = match earlier.endpoints.get(row) {
                 Some(theirs) if theirs.name == ours.name => Some(theirs),
                 _ => earlier.endpoints.iter().find(|theirs| theirs.name == ours.name),
@@ -230,8 +232,8 @@ impl Snapshot {
 }
 
 impl Snapshot {
-    /// What it holds, but for exemplars. What two later windows are told apart by is left out: a difference from what these parts make has
-    /// minimum and maximum to within a bucket.
+    /// Returns the parts of the snapshot, without exemplars. They have no epoch, so a difference from a snapshot that
+    /// is built from them has minimum and maximum to within a bucket.
     pub fn to_parts(&self) -> SnapshotParts {
         SnapshotParts {
             since: self.since,
@@ -248,11 +250,13 @@ impl Snapshot {
         }
     }
 
-    /// The snapshot that has these parts. Minimum and maximum are moved into the outermost buckets in use.
+    /// Builds the snapshot that has these parts. Minimum and maximum are moved into the outermost buckets in use.
+    ///
+    /// Deserialising a snapshot makes the same checks.
     ///
     /// # Errors
     ///
-    /// When the parts do not fit each other, or are out of their range.
+    /// When parts contradict each other or are out of range.
     pub fn from_parts(parts: SnapshotParts) -> Result<Self, PartsError> {
         let (digits, granularity) = (parts.significant_digits, parts.granularity);
         Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
@@ -278,11 +282,12 @@ impl Snapshot {
         })
     }
 
-    /// The same figures to so many significant digits at most, without exemplars: see [`Histogram::limited_to_digits`].
+    /// Returns the same figures with at most `digits` significant digits, without exemplars: see
+    /// [`Histogram::limited_to_digits`].
     ///
     /// # Errors
     ///
-    /// When there is no such precision.
+    /// When `digits` is not 1, 2 or 3.
     pub fn limited_to_digits(self, digits: u8) -> Result<Self, PartsError> {
         Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
         if digits >= self.significant_digits {
@@ -293,7 +298,8 @@ impl Snapshot {
         Self::from_parts(parts)
     }
 
-    /// The same figures with all endpoints as one, without consumers, exemplars and the application's own metrics.
+    /// Returns the same figures with all endpoints as one, without consumers, exemplars and the application's own
+    /// metrics.
     pub fn total(&self) -> Self {
         let mut groups = Vec::new();
         for endpoint in self.endpoints() {
@@ -312,12 +318,8 @@ impl Snapshot {
     }
 }
 
-/// Takes in those that are later than ours. `places` are those of all endpoints.
-fn merge_exemplars(
-    ours: &mut Vec<Exemplar>,
-    theirs: &[Exemplar],
-    places: &HashMap<Arc<EndpointName>, usize>,
-) {
+/// Keeps the later exemplar of each endpoint. `rows` are those of all endpoints.
+fn merge_exemplars(ours: &mut Vec<Exemplar>, theirs: &[Exemplar], rows: &HashMap<Arc<EndpointName>, usize>) {
     for theirs in theirs {
         match ours.iter_mut().find(|ours| ours.endpoint == theirs.endpoint) {
             Some(ours) if ours.time >= theirs.time => {}
@@ -325,10 +327,10 @@ fn merge_exemplars(
             None => ours.push(theirs.clone()),
         }
     }
-    ours.sort_by_key(|exemplar| places.get(&exemplar.endpoint).copied());
+    ours.sort_by_key(|exemplar| rows.get(&exemplar.endpoint).copied());
 }
 
-/// A snapshot as it is serialised.
+/// The serialised form of a snapshot.
 #[derive(Deserialize)]
 struct Serialised {
     since: SystemTime,

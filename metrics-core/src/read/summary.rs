@@ -1,4 +1,4 @@
-//! The figures that people read: derived from the window between two snapshots.
+//! Summaries: the figures that people read, computed from the window between two snapshots.
 
 pub(crate) mod figures;
 pub(crate) mod metrics;
@@ -16,21 +16,22 @@ use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::endpoint::EndpointSnapshot;
 use crate::read::snapshot::health::Health;
 
-/// Everything about one window: the figures of all requests, of each endpoint, and the recent errors.
+/// The figures of one window: of all requests, of each endpoint, of the application's own metrics; and the recent
+/// errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The figures of all requests.
     pub total: Figures,
-    /// The figures of each endpoint of which anything was counted, or where requests are under way, those with the most
-    /// calls first.
+    /// The figures of each endpoint with counts in the window or with requests under way, those with the most calls
+    /// first.
     pub endpoints: Vec<EndpointSummary>,
-    /// The last errors, newest first. As many as the error log holds.
+    /// The latest errors, newest first: as many as the error log holds.
     pub recent_errors: Vec<RecentError>,
     /// The application's own metrics, by name.
     pub business: Vec<MetricSummary>,
-    /// Requests that are under way now.
+    /// Requests under way now.
     pub in_flight: u64,
-    /// Responses that are still open now, such as server-sent events and WebSockets.
+    /// Responses still open now, such as server-sent events and WebSockets.
     pub open_streams: u64,
     /// When the window began, by the wall clock. For display.
     pub since: SystemTime,
@@ -43,17 +44,17 @@ pub struct Summary {
 /// One endpoint's figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointSummary {
-    /// What the endpoint is called.
+    /// The endpoint's name.
     pub name: Arc<EndpointName>,
     /// Its figures.
     pub figures: Figures,
-    /// Requests that are under way there now, where something says so: see
+    /// Requests under way at the endpoint now. Only known if the service calls
     /// [`Recorder::enter`](crate::Recorder::enter).
     pub in_flight: u64,
 }
 
 impl EndpointSummary {
-    /// Those with the most calls first; where two have as many, by name.
+    /// Sorts by calls, most first, and then by name.
     pub(crate) fn sort(endpoints: &mut [Self]) {
         endpoints.sort_by(|a, b| {
             let by_name = || (&a.name.route, &a.name.method).cmp(&(&b.name.route, &b.name.method));
@@ -63,14 +64,14 @@ impl EndpointSummary {
 }
 
 impl Summary {
-    /// Calls a second over the window; 0 for a window of no length.
+    /// Returns the calls per second in the window; 0 for a window of no length.
     pub fn requests_per_second(&self) -> f64 {
         if self.window.is_zero() { 0.0 } else { self.total.calls as f64 / self.window.as_secs_f64() }
     }
 }
 
 impl Snapshot {
-    /// The figures of this span, without recent errors, which a snapshot does not hold.
+    /// Returns the figures of this span, without recent errors, which a snapshot does not hold.
     pub fn summary(&self) -> Summary {
         let mut endpoints: Vec<_> = self
             .endpoints()

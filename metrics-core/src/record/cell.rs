@@ -2,26 +2,26 @@
 //!
 //! # Synchronization
 //!
-//! One thread writes a cell, the one that holds the shard's lease; readers only load.
+//! One thread writes a cell: the one that holds the shard's lease. Readers only load.
 //!
 //! | field | what a reader may conclude |
 //! |---|---|
-//! | `begun`, `counts` | they only grow. A count is the last thing that a record stores: `counts` add up to the records done |
-//! | `sum`, `clamped` | they only grow; read while all that had begun was done, they are of one moment with the counts |
-//! | `recent` | read as `sum` is, the durations of the latest records that `counts` hold; each word is written over and over |
-//! | `request_bytes`, `response_bytes`, `truncated` | they only grow, each by itself: a body can end long after its head |
-//! | `touched` | the writes to these three; stepped after each, so a reader that loads it first sees them |
-//! | `floor`, `span`, `epoch` | extremes of the epoch that `epoch` names; a stale tag is ignored |
-//! | `blocks`, `rare` | they only grow; they hold at least every record that is counted, since they are written first |
+//! | `begun`, `counts` | they only grow. A record stores its count last: `counts` add up to the records done |
+//! | `sum`, `clamped` | they only grow. If all begun records were done, they are of one moment with the counts |
+//! | `recent` | read as `sum` is: the durations of the latest records in `counts`; words are overwritten |
+//! | `request_bytes`, `response_bytes`, `truncated` | they only grow, each by itself: a body can end after its head |
+//! | `touched` | the writes to these three; incremented after each, so a reader that loads it first sees them |
+//! | `floor`, `span`, `epoch` | extremes of the epoch in `epoch`; a reader ignores those of an earlier epoch |
+//! | `blocks`, `rare` | they only grow. They are written first, so they hold at least every record that is counted |
 //!
-//! This is a sequence lock whose version is split in two: the records begun, and the records done, which need no word of
-//! their own. A record steps each half once, by a plain `add [mem]`. A reader that finds as many begun as done, before
-//! and after, has read one moment; as long as `begun` stays, no record has changed anything.
+//! This is a sequence lock whose version is split in two: the records begun, and the records done, which need no word
+//! of their own. A record increments each half once, by a plain `add [mem]`. A reader that finds as many records begun
+//! as done, before and after, has read one moment. While `begun` stays the same, no record has changed anything.
 //!
-//! A writer that never pauses could keep a reader from ever finding the halves equal, and a thread that is preempted in
-//! the middle of a record leaves them unequal. So a reader tries some times, waits a few milliseconds for a thread that
-//! is stopped in a record, and then makes do with less: see [`Consistency`](reading::Consistency). What falls out of one window that way falls into
-//! the next, since every figure is cumulative.
+//! If a writer never pauses, a reader may never find the halves equal; if a thread is preempted in the middle of a
+//! record, they stay unequal. So a reader tries several times, waits a few milliseconds for a thread that is stopped in
+//! a record, and then accepts less: see [`Consistency`](reading::Consistency). What one window misses that way falls
+//! into the next one, since every figure is cumulative.
 
 mod buckets;
 #[cfg(all(test, metrics_loom))]
@@ -35,41 +35,41 @@ use crate::record::published::Published;
 use crate::record::slot::COUNTS;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, add, add_saturating, begin, end, own};
 
-/// Records that a cell keeps one by one before it allocates a block for one.
+/// Records that a cell keeps one by one before it allocates a block.
 ///
-/// So what occurs a few times only, such as an error or an outlier, takes no kilobyte. As many as fit beside the rest in
-/// the 704 bytes of a cell.
+/// Rare durations, such as those of errors and outliers, thus do not take a kilobyte. As many as fit in the 704 bytes
+/// of a cell.
 const RARE: usize = if cfg!(metrics_loom) { 1 } else { 20 };
 
-/// Durations that a cell keeps beside its buckets: its latest ones. A power of two.
+/// The latest durations, which a cell keeps besides its buckets. A power of two.
 ///
-/// A reader that comes back before more have been recorded needs no bucket. As many as fit a cache line.
+/// A reader that returns before more were recorded reads no buckets. As many as fit in a cache line.
 pub(crate) const RECENT: usize = if cfg!(metrics_loom) { 1 } else { 16 };
 
-/// The longest duration that sum and maximum keep exactly: 2^48 ns, about 3.3 days. A longer one is a broken clock,
-/// and would overflow the sum.
+/// The longest duration in sum and maximum: 2^48 ns, about 3.3 days. A longer one comes from a broken clock, and would
+/// overflow the sum.
 pub(crate) const MAX_EXACT_NANOS: u64 = 1 << 48;
 
 /// The step from one epoch to the next.
 ///
-/// Epochs are this far apart so that one comparison tells whether a duration lies outside the extremes *or* the extremes
-/// are of another epoch: `floor` is the minimum plus the epoch, hence `nanos + epoch - floor` is at most `span` only if
-/// both are all right. No duration is above [`MAX_EXACT_NANOS`], half a step, so that neither sum runs into a neighbour.
-/// The numbers come round after 2^15 resets: a cell that was left alone for just so many can then show old extremes, as
-/// far as they fit its buckets.
+/// Epochs are this far apart so that one comparison detects both a duration outside the extremes and extremes of
+/// another epoch: `floor` is the minimum plus the epoch, so `nanos + epoch - floor` is at most `span` only if neither
+/// is the case. No duration is above [`MAX_EXACT_NANOS`], half a step, so that neither sum reaches the next epoch. The
+/// numbers wrap after 2^15 resets: a cell that was not written for exactly that many can then show old extremes, as far
+/// as they fit its buckets.
 pub(crate) const EPOCH_STEP: u64 = MAX_EXACT_NANOS << 1;
 
-/// Tags a cell that was never written. No epoch, since it is no multiple of [`EPOCH_STEP`].
+/// The epoch of a cell that was never written. Not a multiple of [`EPOCH_STEP`], so no registry's epoch equals it.
 const NO_EPOCH: u64 = 1;
 
-/// One octave of buckets, allocated when first touched. Aligned so that no two writers share a cache line.
+/// One octave of buckets, allocated when first used. Aligned so that no two writers share a cache line.
 #[repr(align(64))]
 struct Block<const BUCKETS_PER_OCTAVE: usize>([AtomicU64; BUCKETS_PER_OCTAVE]);
 
-/// A shard's figures for one endpoint and one class of statuses, with `BUCKETS_PER_OCTAVE` buckets an octave.
+/// A shard's figures for one endpoint and one class of statuses, with `BUCKETS_PER_OCTAVE` buckets per octave.
 ///
-/// What every record writes besides its count and its bucket is in the first two cache lines. What a reader wants of a cell
-/// that changed by little is in the first seven, one after another.
+/// The first two cache lines hold what every record writes besides its count and its bucket. The first seven hold what
+/// a reader needs of a cell that changed by little.
 #[repr(C, align(64))]
 pub(crate) struct Cell<const BUCKETS_PER_OCTAVE: usize> {
     begun: AtomicU64,
@@ -77,20 +77,20 @@ pub(crate) struct Cell<const BUCKETS_PER_OCTAVE: usize> {
     epoch: AtomicU64,
     /// The minimum plus the epoch.
     floor: AtomicU64,
-    /// The maximum less the minimum.
+    /// The maximum minus the minimum.
     span: AtomicU64,
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     touched: AtomicU64,
-    /// The low halves of the latest durations, in nanoseconds: the one of the n-th record stands at n modulo [`RECENT`].
+    /// The low halves of the latest durations, in nanoseconds: that of the n-th record is at n modulo [`RECENT`].
     recent: [AtomicU32; RECENT],
     counts: [AtomicU64; COUNTS],
     clamped: AtomicU64,
     truncated: AtomicU64,
-    /// Octaves from the second one on.
+    /// The octaves from the second one on.
     blocks: [Published<Block<BUCKETS_PER_OCTAVE>>; MAX_OCTAVES - 1],
     first_block: Published<Block<BUCKETS_PER_OCTAVE>>,
-    /// Records for which there is no block: bucket index plus 1, in the order of arrival; 0 where none is yet.
+    /// Records without a block: bucket index plus 1, in the order of arrival; 0 if unused.
     rare: [AtomicU16; RARE],
 }
 
@@ -103,7 +103,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
             begun: zero(),
             sum: zero(),
             epoch: AtomicU64::new(NO_EPOCH),
-            // One above what any duration and any epoch add up to, so that the first record is outside.
+            // Above the sum of any duration and any epoch, so that the first record is outside.
             floor: AtomicU64::new(u64::MAX),
             span: zero(),
             request_bytes: zero(),
@@ -141,20 +141,20 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         end(&self.touched);
     }
 
-    /// Counts a response that did not reach its end. Called by the shard's one writer.
+    /// Counts a truncated response. Called by the shard's one writer.
     pub(crate) fn count_truncated(&self) {
         add(&self.truncated, 1);
         end(&self.touched);
     }
 
-    /// What it takes, in bytes, with its blocks.
+    /// The memory of the cell and its blocks, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
         size_of::<Self>()
             + blocks.filter(|block| block.get().is_some()).count() * size_of::<Block<BUCKETS_PER_OCTAVE>>()
     }
 
-    /// The record that has no block yet, or is below or above what [`Layout::split`] knows.
+    /// Counts a record that has no block yet, or a duration outside the range of [`Layout::split`].
     #[cold]
     #[inline(never)]
     fn record_outside(&self, count: usize, nanos: u64, epoch: u64) {
@@ -197,7 +197,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         self.count(count);
     }
 
-    /// Moves the extremes, or starts them anew in a new epoch, and ends the record.
+    /// Widens the extremes, or restarts them in a new epoch, and ends the record.
     #[cold]
     #[inline(never)]
     fn stretch(&self, count: usize, nanos: u64, epoch: u64) {
@@ -213,7 +213,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         self.count(count);
     }
 
-    /// Ends a record. Whoever sees it counted sees its bucket, and its part of the header.
+    /// Ends a record. A reader that sees it counted sees its bucket, and its part of the header.
     #[inline(always)]
     fn count(&self, count: usize) {
         end(&self.counts[count % COUNTS]);
@@ -232,7 +232,7 @@ mod tests {
     use super::wait_budget::WaitBudget;
     use super::*;
 
-    /// The header and the buckets of a cell that nobody writes to.
+    /// The header and the buckets of a cell without a writer.
     fn read(cell: &Cell<128>) -> (Header, Vec<u64>) {
         let mut reading = Reading::new(Layout::TWO_DIGITS);
         let mut buckets = vec![0; Layout::TWO_DIGITS.buckets()];
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_epoch_starts_the_extremes_anew_and_leaves_the_rest() {
+    fn a_new_epoch_restarts_the_extremes_and_nothing_else() {
         let cell = Cell::new();
         cell.record(0, 10, 0);
         cell.record(0, 1_000, 0);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_stop_growing_at_what_fits_and_each_write_shows() {
+    fn bytes_stop_growing_at_the_largest_number_and_each_write_changes_the_mark() {
         let cell = Cell::<128>::new();
         for _ in 0..3 {
             let before = cell.look(ReadMark::default());
@@ -309,10 +309,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_stops_half_way_is_read_in_parts_and_whole_when_it_ends() {
+    fn a_record_that_stops_half_way_is_read_in_parts_until_it_ends() {
         let cell = Cell::<128>::new();
         (0..100).for_each(|_| cell.record(0, 1_000, 0));
-        // What `record` does, stopped before its sum.
+        // As `record`, stopped before its sum.
         begin(&cell.begun);
         cell.add_to_bucket(Layout::TWO_DIGITS.index(2_000));
         let mut reading = Reading::new(Layout::TWO_DIGITS);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_record_writes_is_in_the_first_two_cache_lines() {
+    fn the_words_of_every_record_are_in_the_first_two_cache_lines() {
         assert_eq!(std::mem::offset_of!(Cell<128>, recent), 64);
         assert_eq!(std::mem::offset_of!(Cell<128>, counts), 128);
         assert_eq!(std::mem::align_of::<Cell<128>>(), 64);

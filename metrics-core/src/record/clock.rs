@@ -1,14 +1,14 @@
-//! The clock that durations are measured with: the processor's time-stamp counter where it is reliable.
+//! The clock for durations: the processor's time-stamp counter where it is reliable.
 
-/// Reads raw ticks and turns two readings into nanoseconds.
+/// Reads raw ticks, and converts two readings to nanoseconds.
 ///
-/// A reading costs one `rdtsc` where the processor's counter is invariant, else a call of the system's monotonic clock.
-/// The first clock in a process calibrates the counter, which takes up to 200 ms.
+/// A reading costs one `rdtsc` if the processor's counter is invariant, otherwise a call of the system's monotonic
+/// clock. The first clock in a process calibrates the counter, which takes up to 200 ms.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     #[cfg(not(miri))]
     source: quanta::Clock,
-    // Miri knows neither `cpuid` nor `rdtsc`.
+    // Miri supports neither `cpuid` nor `rdtsc`.
     #[cfg(miri)]
     source: std::time::Instant,
 }
@@ -23,7 +23,7 @@ impl Clock {
         }
     }
 
-    /// A reading, in ticks of no fixed length.
+    /// Reads the clock, in ticks of no fixed length.
     #[inline(always)]
     pub(crate) fn raw(&self) -> u64 {
         #[cfg(not(miri))]
@@ -32,7 +32,7 @@ impl Clock {
         return self.source.elapsed().as_nanos() as u64;
     }
 
-    /// Nanoseconds between two readings; 0 if the later one is earlier.
+    /// Returns the nanoseconds between two readings; 0 if `end` is before `start`.
     #[inline(always)]
     pub(crate) fn nanos(&self, start: u64, end: u64) -> u64 {
         #[cfg(not(miri))]
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_steps_back_yields_zero() {
+    fn a_clock_that_steps_back_measures_zero() {
         let clock = Clock::new();
         let now = clock.raw();
         assert_eq!(clock.nanos(now, now.saturating_sub(1)), 0);

@@ -10,13 +10,13 @@ use crate::record::shared::{RegistrySettings, Shared};
 #[derive(Debug, Clone)]
 pub(crate) struct LocalRecorders {
     shared: Arc<Shared>,
-    /// Tells threads that keep a recorder whether anybody still has the registry.
+    /// Tells threads that keep a recorder whether the registry or a handle of it still exists.
     alive: Arc<()>,
 }
 
 thread_local! {
-    /// This thread's recorders. One is dropped when the thread ends, or when its registry is gone and the thread makes another
-    /// one.
+    /// This thread's recorders. A recorder is dropped when the thread ends, or when its registry is gone and the thread
+    /// creates another recorder.
     static RECORDERS: RefCell<Vec<Local>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -36,10 +36,10 @@ impl LocalRecorders {
         &self.shared
     }
 
-    /// Calls `record` with this thread's recorder; makes it at the thread's first call.
+    /// Calls `record` with this thread's recorder, which is created at the thread's first call.
     ///
-    /// A thread that already tears down its thread-locals gets a recorder for this one call. So does one that records to a
-    /// registry for the first time inside of another registry's `record`.
+    /// A thread that already tears down its thread-locals gets a recorder for this one call. So does one that records
+    /// to a registry for the first time inside of another registry's `record`.
     #[inline]
     pub(crate) fn with<R>(&self, record: impl Fn(&Recorder) -> R) -> R {
         let found = RECORDERS.try_with(|recorders| {

@@ -1,16 +1,16 @@
-//! Leases: which shard belongs to which recorder.
+//! Leases of shards to recorders.
 //!
 //! # Synchronization
 //!
-//! A shard is in `free` or leased, never both, and changes hands under the mutex only. Whoever gets a shard therefore
-//! sees every store of the recorder that had it before: the mutex orders the hand-over. Recording takes no lock; making
-//! and dropping a recorder does, for the length of a `Vec` push or pop.
+//! A shard is either in `free` or leased, and changes hands only under the mutex. The mutex orders the hand-over, so
+//! the next recorder sees every store of the one before. Recording takes no lock. Creating and dropping a recorder
+//! takes it, for the length of a `Vec` push or pop.
 
 use std::sync::Arc;
 
 use crate::sync::{Mutex, lock};
 
-/// All shards of a registry. Their number is the most that were ever leased at once.
+/// All shards of a registry. Their number is the most that were leased at once.
 #[derive(Debug)]
 pub(crate) struct Pool<S> {
     shards: Mutex<Shards<S>>,
@@ -27,7 +27,7 @@ impl<S> Pool<S> {
         Self { shards: Mutex::new(Shards { all: Vec::new(), free: Vec::new() }) }
     }
 
-    /// Leases a shard that was given back, or makes one.
+    /// Leases a free shard, or a new one.
     pub(crate) fn lease(&self, make: impl FnOnce() -> S) -> Arc<S> {
         let mut shards = lock(&self.shards);
         shards.free.pop().unwrap_or_else(|| {
@@ -37,12 +37,13 @@ impl<S> Pool<S> {
         })
     }
 
-    /// Gives a shard back, with its data.
+    /// Returns a shard to the pool, with its data.
     pub(crate) fn give_back(&self, shard: Arc<S>) {
         lock(&self.shards).free.push(shard);
     }
 
-    /// All shards, leased or not, in the order in which they were made: it never changes, and readers know them by it.
+    /// Returns all shards, leased or not, in the order of their creation. The order never changes: readers identify a
+    /// shard by its position.
     pub(crate) fn all(&self) -> Vec<Arc<S>> {
         lock(&self.shards).all.clone()
     }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_that_was_given_back_is_leased_again_before_one_is_made() {
+    fn a_returned_shard_is_leased_before_a_new_one_is_created() {
         let pool = Pool::new();
         let (first, second) = (pool.lease(|| 1), pool.lease(|| 2));
         pool.give_back(first);
@@ -74,10 +75,10 @@ mod model {
         shards.iter().map(|shard| shard.load(Ordering::Relaxed)).sum()
     }
 
-    /// A thread that ends hands its shard to the next one, which goes on from its counts; a reader never sees more.
+    /// A thread that ends passes its shard to the next one, which continues its counts; a reader never sees more.
     ///
-    /// Fails when `lease` hands out a shard that is leased, and when the threads give their shard back before they
-    /// write to it (each tried): two threads then write to one shard.
+    /// Fails when `lease` returns a shard that is leased, and when the threads return their shard before they write to
+    /// it (each tried): two threads then write to one shard.
     #[test]
     fn a_shard_changes_hands_without_losing_a_count() {
         model(|| {
@@ -98,12 +99,13 @@ mod model {
         });
     }
 
-    /// A shard that is made while the epoch steps is found by whoever steps it, or begins with the new epoch.
+    /// A shard that is created while a reset advances the epoch is either found by the reset, or begins with the new
+    /// epoch.
     ///
-    /// Fails when `lease` makes the shard outside its lock, and when the shards are listed before the epoch is stored
+    /// Fails when `lease` creates the shard outside its lock, and when the shards are listed before the epoch is stored
     /// (each tried).
     #[test]
-    fn a_shard_that_is_made_during_a_reset_is_in_the_new_epoch() {
+    fn a_shard_that_is_created_during_a_reset_is_in_the_new_epoch() {
         model(|| {
             let shared = loom::sync::Arc::new((Pool::new(), AtomicU64::new(0)));
             let writer = thread::spawn({

@@ -1,9 +1,9 @@
-//! A pointer that is set once and then never changes: how a writer hands freshly made memory to the reader.
+//! A pointer that is set once: how a writer hands new memory to readers.
 //!
 //! # Synchronization
 //!
-//! `pointer` goes from null to a box's address once and stays. Written by [`Published::publish`], read by anybody.
-//! A reader that sees the address sees everything that was stored into the box before it was published.
+//! `pointer` changes once, from null to a box's address. [`Published::publish`] stores it, and any thread loads it. A
+//! reader that sees the address sees everything that was stored into the box before it was published.
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::fmt;
@@ -11,14 +11,14 @@ use std::marker::PhantomData;
 
 use crate::sync::{AtomicPtr, Ordering};
 
-/// A slot for one `Box<T>`, empty at first, readable without a lock ever after.
+/// A slot for one `Box<T>`, empty at first. Readable without a lock.
 #[repr(transparent)]
 pub(crate) struct Published<T> {
     pointer: AtomicPtr<T>,
     owns: PhantomData<Box<T>>,
 }
 
-// SAFETY: a shared `Published` gives out `&T` and takes in `Box<T>`, from any thread: what `T: Send + Sync` allows.
+// SAFETY: a shared `Published` returns `&T` and takes `Box<T>`, from any thread: `T: Send + Sync` allows both.
 unsafe impl<T: Send + Sync> Sync for Published<T> {}
 // SAFETY: it owns its box and nothing else.
 unsafe impl<T: Send> Send for Published<T> {}
@@ -28,8 +28,8 @@ impl<T> Published<T> {
         Self { pointer: AtomicPtr::new(std::ptr::null_mut()), owns: PhantomData }
     }
 
-    /// `len` empty slots. Memory is asked for zeroed, so that the pages of a large table that are never used are
-    /// never resident.
+    /// Creates `len` empty slots. The memory is allocated zeroed, so that the pages of a large table that are never
+    /// used are never resident.
     pub(crate) fn table(len: usize) -> Box<[Self]> {
         if cfg!(metrics_loom) || len == 0 {
             return (0..len).map(|_| Self::empty()).collect();
@@ -45,27 +45,28 @@ impl<T> Published<T> {
         unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, len)) }
     }
 
-    /// What was published, if anything was.
+    /// Returns the published value, if there is one.
     #[inline(always)]
     pub(crate) fn get(&self) -> Option<&T> {
         // ORDERING: Acquire; pairs with the Release in `publish`. Seeing the address implies seeing the contents.
         let pointer = self.pointer.load(Ordering::Acquire);
-        // SAFETY: it is null, or it came from `Box::into_raw` in `publish` and is freed by `drop`, which has `&mut self`.
+        // SAFETY: it is null, or it came from `Box::into_raw` in `publish` and is freed by `drop`, which has `&mut
+        // self`.
         unsafe { pointer.as_ref() }
     }
 
-    /// Publishes a value, unless one was published already; gives back the one that stays.
+    /// Publishes a value, unless one was already published. Returns the one that stays.
     #[cold]
     pub(crate) fn publish(&self, value: Box<T>) -> &T {
         let fresh = Box::into_raw(value);
         // ORDERING: Release on success pairs with the Acquire in `get`; Acquire on failure, since the winner's box is
-        // then read. One writer owns a slot, so failure is not expected: it costs nothing to be sound without that.
+        // then read. One writer owns a slot, so failure is not expected, but soundness must not depend on that.
         let raced =
             self.pointer.compare_exchange(std::ptr::null_mut(), fresh, Ordering::Release, Ordering::Acquire);
         let stays = match raced {
             Ok(_) => fresh,
             Err(winner) => {
-                // SAFETY: `fresh` came from `Box::into_raw` above and was not published, so nobody else has it.
+                // SAFETY: `fresh` came from `Box::into_raw` above and was not published, so no other thread has it.
                 drop(unsafe { Box::from_raw(fresh) });
                 winner
             }
@@ -132,9 +133,9 @@ mod model {
     /// A reader that sees the address sees the contents.
     ///
     /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire in `get` (each tried by itself): the
-    /// contents are then read without being ordered after they were made.
+    /// contents are then read without being ordered after their initialisation.
     #[test]
-    fn publishing_a_cell_publishes_what_is_in_it() {
+    fn publishing_a_cell_publishes_its_contents() {
         model(|| {
             let slot = Arc::new(Published::<AtomicU64>::empty());
             let writer = thread::spawn({
@@ -152,11 +153,11 @@ mod model {
         });
     }
 
-    /// Of two that publish, both go on with the contents of one.
+    /// When two threads publish, both continue with the same value.
     ///
     /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire (each tried by itself).
     #[test]
-    fn publishing_twice_gives_both_the_one_that_stays() {
+    fn publishing_twice_returns_the_same_value_to_both() {
         model(|| {
             let slot = Arc::new(Published::<AtomicU64>::empty());
             let publish = |slot: &Published<AtomicU64>, value| {

@@ -16,13 +16,12 @@ use crate::record::shard::counters::MetricCells;
 use crate::record::shared::Shared;
 use crate::record::slot::Slots;
 
-/// Writes to a shard that nobody else writes to, for as long as it lives.
+/// Writes to a shard of its own for as long as it lives.
 ///
-/// Recording is wait-free: no lock, no read-modify-write instruction and no system call, and no allocation but for the
-/// first records of an endpoint's statuses and latencies: 640 bytes for each class of statuses that a thread sees (rare
-/// statuses from x32 on have some of their own), and 1 KiB for each octave of its latencies beyond its first 20 records.
-/// It never fails and never panics (but see
-/// [`EndpointId`] for what debug builds catch).
+/// Recording is wait-free: no lock, no read-modify-write instruction, no system call. It allocates only for the first
+/// records of an endpoint's statuses and latencies: 704 bytes for each class of statuses that a thread sees (rare
+/// statuses from x32 on have cells of their own), and 1 KiB for each octave of its latencies after the first 20
+/// records. It never fails and never panics, except for ids of another registry in debug builds: see [`EndpointId`].
 ///
 /// A recorder can be sent to another thread, but not shared or cloned:
 ///
@@ -37,19 +36,19 @@ use crate::record::slot::Slots;
 /// ```
 #[derive(Debug)]
 pub struct Recorder {
-    /// Leased: given back by `drop`.
+    /// Leased; `drop` returns it.
     shard: Arc<Shard>,
     slots: &'static Slots,
     shared: Arc<Shared>,
-    /// Of errors. A `Cell`, which also keeps the recorder from being shared.
+    /// For errors. Contains a `Cell`, so that the recorder is not `Sync`.
     budget: Budget,
-    /// Of requests.
+    /// For the request log.
     request_budget: Budget,
 }
 
-/// The start of a request, as [`Recorder::start`] read it off the clock. 8 bytes.
+/// The start of a request: what [`Recorder::start`] read from the clock. 8 bytes.
 #[derive(Debug)]
-#[must_use = "the request counts as in flight until it is given to `finish`"]
+#[must_use = "the request counts as in flight until it is passed to `finish` or `discard`"]
 pub struct Start(u64);
 
 impl Recorder {
@@ -66,7 +65,7 @@ impl Recorder {
     /// Records one request that was answered with `status`.
     ///
     /// A status outside 100 ..= 599 counts as [`Outcome::Other`]. Durations over [`MAX_NANOS`](crate::MAX_NANOS) land
-    /// in the last bucket and are counted as clamped; sum and maximum stay exact up to 2^48 ns.
+    /// in the last bucket and are counted as clamped; sum and maximum stay exact up to 2^48 ns (3.3 days).
     #[inline(always)]
     pub fn record(&self, endpoint: EndpointId, status: u16, elapsed: Duration) {
         self.record_nanos(endpoint, status, nanos(elapsed));
@@ -81,14 +80,14 @@ impl Recorder {
         }
     }
 
-    /// A status that no server sends. Out of line, so that the usual one costs a compare and a branch.
+    /// A status above 599. Out of line, so that other statuses cost a compare and a branch.
     #[cold]
     #[inline(never)]
     fn record_other(&self, endpoint: EndpointId, nanos: u64) {
         self.shard.record(endpoint, self.slots.of(Outcome::Other), nanos);
     }
 
-    /// As [`Recorder::record`], for any way in which a request can end.
+    /// As [`Recorder::record`], for any outcome.
     #[inline]
     pub fn record_outcome(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration) {
         self.shard.record(endpoint, self.slots.of(outcome), nanos(elapsed));
@@ -96,8 +95,8 @@ impl Recorder {
 
     /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
     ///
-    /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). When errors come faster than the log
-    /// could show them (its capacity at once, and that many a second for each recorder), they are counted, not logged.
+    /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). A recorder logs a burst of as many errors
+    /// as the log holds, and then as many per second. Further errors are counted but not logged.
     pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
         self.record_outcome(endpoint, outcome, elapsed);
         self.log(endpoint, outcome, nanos(elapsed), message, None);
@@ -110,7 +109,7 @@ impl Recorder {
         Start(self.shared.clock().raw())
     }
 
-    /// Ends a request that was begun by any recorder of this registry, and records it. Gives the nanoseconds it took.
+    /// Ends a request that any recorder of this registry began, and records it. Returns the nanoseconds that it took.
     #[inline]
     pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> u64 {
         let nanos = self.shared.clock().nanos(start.0, self.shared.clock().raw());
@@ -119,8 +118,8 @@ impl Recorder {
         nanos
     }
 
-    /// As [`Recorder::finish`], and adds to the bytes of bodies as [`Recorder::add_bytes`] does; cheaper than both by
-    /// themselves.
+    /// As [`Recorder::finish`], and adds to the bytes of bodies as [`Recorder::add_bytes`] does. Cheaper than two
+    /// calls.
     #[inline]
     pub fn finish_with_bytes(
         &self,
@@ -143,7 +142,7 @@ impl Recorder {
         nanos
     }
 
-    /// Logs a failed request with its place in a trace, and leaves it to others to record it.
+    /// Logs a failed request with its position in a trace. Does not record it.
     pub fn log_error(
         &self,
         endpoint: EndpointId,
@@ -155,13 +154,12 @@ impl Recorder {
         self.log(endpoint, outcome, nanos(elapsed), message, trace);
     }
 
-    /// Logs a request that somebody wants to know of, for [`Registry::requests_after`](crate::Registry::requests_after), and
-    /// leaves it to others to record it. Not for every request: it reads the clocks, and pushes into a queue that all
-    /// recorders share.
+    /// Logs a single request for [`Registry::requests_after`](crate::Registry::requests_after). Does not record it. Not
+    /// for every request: it reads the clocks, and pushes to a queue that all recorders share.
     ///
-    /// `randomness` is a number from 0 to below 1 that was drawn for it, or 1: see
-    /// [`RecentRequest::randomness`](crate::RecentRequest::randomness). When requests come faster than the log could hold
-    /// them, they are counted as missed, as errors are thinned out.
+    /// `randomness` is a random number from 0 to below 1 that was drawn for the request, or 1: see
+    /// [`RecentRequest::randomness`](crate::RecentRequest::randomness). A recorder logs a burst of as many requests as
+    /// the log holds, and then as many per second. Further requests are counted as missed.
     pub fn log_request(
         &self,
         endpoint: EndpointId,
@@ -172,74 +170,73 @@ impl Recorder {
     ) {
         let log = self.shared.request_log().get();
         if !self.request_budget.take(self.shared.uptime_nanos(), log.capacity()) {
-            log.let_go();
+            log.count_unpushed();
             return;
         }
         let (time, outcome, nanos) = (SystemTime::now(), as_counted(outcome), nanos(elapsed));
         log.push(RequestEvent { time, endpoint, outcome, nanos, trace, randomness });
     }
 
-    /// Keeps a slow or failed request as the latest one of its endpoint that has a trace, and leaves it to others to record
-    /// it; best after that. Not for every request: it may allocate, and it reads the wall clock. It never waits: one that
-    /// comes while another one is kept is let go.
+    /// Keeps a slow or failed request as the exemplar of its endpoint. Does not record it; call it after the request
+    /// was recorded. Not for every request: it may allocate, and it reads the wall clock. It never waits: while another
+    /// thread keeps or reads an exemplar, it does nothing.
     pub fn keep_exemplar(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, trace: TraceId) {
         self.shared.exemplars().keep(endpoint, outcome, nanos(elapsed), trace);
     }
 
-    /// How long a request has been under way.
+    /// Returns how long a request has been under way.
     pub fn elapsed(&self, start: &Start) -> Duration {
         Duration::from_nanos(self.shared.clock().nanos(start.0, self.shared.clock().raw()))
     }
 
-    /// Ends a request that is not to be counted, such as one for the figures themselves.
+    /// Ends a request without counting it, such as one that reads the figures.
     #[inline]
     pub fn discard(&self, Start(_): Start) {
         self.shard.in_flight().end();
     }
 
-    /// Counts a request that has reached an endpoint, and is not answered yet; [`Recorder::leave`] ends that.
+    /// Counts a request as under way at an endpoint until [`Recorder::leave`].
     ///
-    /// Apart from [`Recorder::start`], since most services do not know the endpoint while a request is under way.
+    /// Separate from [`Recorder::start`], since most services do not know the endpoint when a request begins.
     pub fn enter(&self, endpoint: EndpointId) {
         self.shard.at_endpoint(endpoint).begin();
     }
 
-    /// Ends what [`Recorder::enter`] began, on this recorder or another one of the registry.
+    /// Ends what [`Recorder::enter`] began, on this or another recorder of the registry.
     pub fn leave(&self, endpoint: EndpointId) {
         self.shard.at_endpoint(endpoint).end();
     }
 
-    /// Adds to the bytes of bodies, without heads, of requests that end like this at the endpoint.
+    /// Adds to the bytes of bodies, without heads, of the endpoint's requests with this outcome.
     #[inline]
     pub fn add_bytes(&self, endpoint: EndpointId, outcome: Outcome, request: u64, response: u64) {
         self.shard.add_bytes(endpoint, self.slots.of(outcome), Bytes { request, response });
     }
 
-    /// Counts that the body of a response broke off: it failed, or the client went away. The response itself is counted
-    /// by its status, as ever.
+    /// Counts a response whose body was truncated: it failed, or the client went away. The response itself is counted
+    /// by its status, as any other.
     pub fn count_truncated(&self, endpoint: EndpointId, outcome: Outcome) {
         self.shard.count_truncated(endpoint, self.slots.of(outcome));
     }
 
-    /// Counts a response that stays open when its head is out, such as server-sent events or a WebSocket.
+    /// Counts a response that stays open after its head, such as server-sent events or a WebSocket.
     pub fn open_stream(&self) {
         self.shard.open_streams().begin();
     }
 
-    /// Ends what [`Recorder::open_stream`] began, on this recorder or another one of the registry.
+    /// Ends what [`Recorder::open_stream`] began, on this or another recorder of the registry.
     pub fn close_stream(&self) {
         self.shard.open_streams().end();
     }
 
-    /// Counts a request for the consumer on whose behalf it was made. Reads the clock, for when the consumer was last
-    /// seen.
+    /// Counts a request for its consumer. Reads the clock, for the time when the consumer was last seen.
     #[inline]
     pub fn record_consumer(&self, consumer: Consumer, outcome: Outcome, elapsed: Duration) {
         let now = self.shared.uptime_nanos();
         self.shard.consumers().record(consumer, outcome.is_error(), nanos(elapsed), now);
     }
 
-    /// The shard's part of the application's own metrics. Whoever has the recorder is its one writer.
+    /// The shard's part of the application's own metrics. The recorder's thread is its only writer.
     #[inline]
     pub(crate) fn metrics(&self) -> &MetricCells {
         self.shard.metrics()
@@ -269,12 +266,12 @@ impl Drop for Recorder {
     }
 }
 
-/// An outcome as it is counted: statuses that there are not are one.
+/// An outcome as it is counted: all statuses outside 100 ..= 599 are [`Outcome::Other`].
 fn as_counted(outcome: Outcome) -> Outcome {
     if let Outcome::Status(status) = outcome { Outcome::from(status) } else { outcome }
 }
 
-/// A duration in nanoseconds; one that does not fit is the longest that does.
+/// A duration in nanoseconds, at most `u64::MAX`.
 #[inline(always)]
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -2,9 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! One thread writes a shard, the one whose recorder holds its lease (see `pool`); readers only load. The cells are
-//! `cell`'s matter; what is under way, consumers and the application's own metrics are the matter of the files in this folder.
-//! `epoch` is stored by resets, one at a time, and orders nothing.
+//! One thread writes a shard: the one whose recorder holds its lease (see `pool`). Readers only load. Resets store
+//! `epoch`, one at a time; it orders nothing. `cell` and the files in this folder describe the other fields.
 
 pub(crate) mod consumers;
 pub(crate) mod counters;
@@ -37,11 +36,13 @@ pub(crate) struct Shard {
     key: u64,
     /// The current epoch: stored by a reset, read by every record.
     epoch: AtomicU64,
-    /// The cells of all endpoints, row by row, at the default precision. Empty at another one, so that what nearly
-    /// everybody has needs no look at the precision: the bounds check fails, and `others` is tried.
+    /// The cells of all endpoints, row by row, at the default precision. Empty at another precision, so that the
+    /// default needs no branch on it: the bounds check fails, and `others` is tried.
     cells: Box<[Published<Cell<128>>]>,
     others: Others,
-    /// Requests under way at an endpoint, by row. Empty slots where nobody says at which endpoint requests are.
+    /// Requests under way by endpoint, in the order of the rows. Empty unless [`Recorder::enter`] is called.
+    ///
+    /// [`Recorder::enter`]: crate::record::recorder::Recorder::enter
     at_endpoints: Box<[Published<CachePadded<InFlight>>]>,
     stride: usize,
     consumers: ConsumerCells,
@@ -54,11 +55,11 @@ struct Counters {
     in_flight: InFlight,
     open_streams: InFlight,
     thinned: AtomicU64,
-    /// Cells that were made.
+    /// The number of cells that were created.
     cells: AtomicU64,
 }
 
-/// The cells of all endpoints, row by row, at a precision that is not the default one.
+/// The cells of all endpoints, row by row, at another precision than the default one.
 #[derive(Debug)]
 enum Others {
     None,
@@ -88,7 +89,7 @@ impl Shard {
 
     /// Begins an epoch.
     pub(crate) fn set_epoch(&self, epoch: u64) {
-        // ORDERING: Relaxed; the number orders nothing. Which of the writer's next records see it is not promised.
+        // ORDERING: Relaxed; the number orders nothing. It is not promised which of the writer's next records see it.
         self.epoch.store(epoch, Ordering::Relaxed);
     }
 
@@ -114,7 +115,7 @@ impl Shard {
         self.write(endpoint, slot, bytes);
     }
 
-    /// Counts a response that did not reach its end. Called by the lease holder only.
+    /// Counts a truncated response. Called by the lease holder only.
     pub(crate) fn count_truncated(&self, endpoint: EndpointId, slot: Slot) {
         self.write(endpoint, slot, Truncated);
     }
@@ -128,7 +129,7 @@ impl Shard {
         }
     }
 
-    /// What is written first to a cell, everything at another precision than the default one, and everything with another
+    /// The first write to a cell, every write at another precision than the default one, and every write with another
     /// registry's endpoint.
     #[cold]
     #[inline(never)]
@@ -144,16 +145,17 @@ impl Shard {
         }
     }
 
-    /// How many cells were made so far. As long as it stays, a reader that has found all of them need not look for others.
+    /// The number of cells that were created so far. While it stays the same, a reader that has found all cells need
+    /// not look for new ones.
     ///
-    /// A reader that is told of a record sees its cell made.
+    /// A reader that was synchronised with a record sees its cell counted.
     pub(crate) fn cells_made(&self) -> u64 {
-        // ORDERING: Acquire; pairs with the Release in `sync::end`. The cells that are counted are found by who looks after
-        // this, and so are the names of their endpoints.
+        // ORDERING: Acquire; pairs with the Release in `sync::end`. A reader that looks after this load finds all
+        // counted cells, and the names of their endpoints.
         self.counters.cells.load(Ordering::Acquire)
     }
 
-    /// Where a count stands in the table; past its end for another registry's endpoint.
+    /// The index of a cell in the table; past the end for another registry's endpoint.
     #[inline(always)]
     fn at(&self, endpoint: EndpointId, slot: Slot) -> u64 {
         (endpoint.bits() ^ self.key) | u64::from(slot.cell)
@@ -185,7 +187,7 @@ impl Shard {
         slot.get().unwrap_or_else(|| slot.publish(Box::default()))
     }
 
-    /// Requests under way at the endpoint of a row, if any ever were.
+    /// Requests under way at the endpoint of a row, if [`Shard::at_endpoint`] was ever called for it.
     pub(crate) fn at_row(&self, row: usize) -> Option<&InFlight> {
         self.at_endpoints.get(row)?.get().map(|gauge| &**gauge)
     }
@@ -199,18 +201,18 @@ impl Shard {
         &self.metrics
     }
 
-    /// Counts an error that was not put into the error log. Called by the lease holder only.
+    /// Counts an error that was not logged. Called by the lease holder only.
     pub(crate) fn count_thinned(&self) {
         add(&self.counters.thinned, 1);
     }
 
-    /// Errors that were not put into the error log so far.
+    /// Errors that were not logged so far.
     pub(crate) fn thinned(&self) -> u64 {
-        // ORDERING: Relaxed; a figure by itself.
+        // ORDERING: Relaxed; the count orders nothing else.
         self.counters.thinned.load(Ordering::Relaxed)
     }
 
-    /// What it takes, in bytes, with its tables, of which the pages that are not in use are not resident.
+    /// The memory of the shard in bytes, including its tables, whose unused pages are not resident.
     pub(crate) fn bytes(&self) -> usize {
         let cells =
             |cells: usize| (0..cells).filter_map(|at| self.cell(at)).map(ReadCell::bytes).sum::<usize>();
@@ -225,7 +227,7 @@ impl Shard {
             + self.metrics.heap_bytes()
     }
 
-    /// The cell at a slot in the table, if it was ever written.
+    /// The cell at an index of the table, if it was ever written.
     pub(crate) fn cell(&self, at: usize) -> Option<&dyn ReadCell> {
         match &self.others {
             Others::None => self.cells.get(at)?.get().map(|cell| cell as &dyn ReadCell),
@@ -235,7 +237,7 @@ impl Shard {
     }
 }
 
-/// What is done to a cell, whatever its precision.
+/// A write to a cell of any precision.
 trait Write {
     fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>);
 }
@@ -261,7 +263,7 @@ impl Write for Bytes {
     }
 }
 
-/// One after the other.
+/// Two writes, one after the other.
 impl<A: Write, B: Write> Write for (A, B) {
     #[inline(always)]
     fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
@@ -270,7 +272,7 @@ impl<A: Write, B: Write> Write for (A, B) {
     }
 }
 
-/// A response that did not reach its end.
+/// A truncated response.
 struct Truncated;
 
 impl Write for Truncated {
@@ -279,7 +281,7 @@ impl Write for Truncated {
     }
 }
 
-/// Gives whether it had to make the cell.
+/// Writes to a cell, which it creates if need be. Returns whether it did.
 fn write_in<const BUCKETS_PER_OCTAVE: usize>(
     cells: &[Published<Cell<BUCKETS_PER_OCTAVE>>],
     at: u64,
@@ -295,7 +297,7 @@ fn write_in<const BUCKETS_PER_OCTAVE: usize>(
     found.is_none()
 }
 
-/// What a reader does with a cell, whatever its precision.
+/// The reads of a cell of any precision.
 pub(crate) trait ReadCell {
     /// See [`Cell::look`].
     fn look(&self, seen: ReadMark) -> u64;

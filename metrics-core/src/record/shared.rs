@@ -2,8 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! `epoch` is stored by resets, one at a time, and read when a shard is made. The other fields say themselves how they are
-//! shared.
+//! Resets store `epoch`, one at a time; it is read when a shard is created. The types of the other fields describe how
+//! they are shared.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     endpoints: Endpoints,
     consumers: Consumers,
     pool: Pool<Shard>,
-    /// The current window's: minimum and maximum start anew in each. A multiple of [`EPOCH_STEP`].
+    /// The epoch of the current window: minimum and maximum restart in each. A multiple of [`EPOCH_STEP`].
     epoch: AtomicU64,
     error_log: ErrorLog,
     request_log: RequestLog,
@@ -70,8 +70,8 @@ impl Shared {
 
     /// Leases a shard to a recorder.
     pub(crate) fn lease(&self) -> Arc<Shard> {
-        // ORDERING: Relaxed; `advance_epoch` stores it before it locks the pool, and this runs under the pool's lock. So
-        // a new shard is either among those that `advance_epoch` finds, or begins with the new epoch.
+        // ORDERING: Relaxed; `advance_epoch` stores it before it locks the pool, and this runs under the pool's lock.
+        // So a new shard is either among those that `advance_epoch` finds, or begins with the new epoch.
         self.pool.lease(|| {
             Shard::new(self.layout, &self.endpoints, &self.consumers, self.epoch.load(Ordering::Relaxed))
         })

@@ -1,4 +1,4 @@
-//! Where the count of an outcome stands: the table that `record` looks a status up in.
+//! The slot of an outcome's count: the table in which `record` looks up a status.
 
 use crate::labels::outcome::{Granularity, Outcome};
 
@@ -8,28 +8,28 @@ const OTHER: usize = 500;
 const ABORTED: usize = 501;
 const PANICKED: usize = 502;
 
-/// Counts in a cell: a power of two, so that a mask takes the place of a bounds check.
+/// Counts in a cell: a power of two, so that a mask replaces the bounds check.
 ///
-/// 32 hold nearly every status that servers send: the statuses of a class from x32 on have cells of their own, which
-/// most services never touch. Loom's models use the first two only, and each is one more thing to explore.
+/// 32 cover nearly every status that servers send. The statuses of a class from x32 on have cells of their own, which
+/// most services never touch. Loom's models use only the first two, since each count is one more word to explore.
 pub(crate) const COUNTS: usize = if cfg!(metrics_loom) { 2 } else { 32 };
 
-/// What [`COUNTS`] is outside of loom's models, which do not look at slots.
+/// [`COUNTS`] outside of loom's models, which use no slots.
 const STATUSES_A_CELL: usize = 32;
 
 /// Cells for the statuses of a class.
 const CELLS_A_CLASS: usize = 100_usize.div_ceil(STATUSES_A_CELL);
 
-/// The slot of an outcome's count: which cell of the endpoint, and which count in that cell.
+/// The slot of an outcome's count: a cell of the endpoint, and a count in that cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot {
-    /// Which of the endpoint's cells, below [`Slots::stride`].
+    /// The number of the cell among the endpoint's, below [`Slots::stride`].
     pub(crate) cell: u16,
-    /// Which count in the cell.
+    /// The count in the cell.
     pub(crate) count: Count,
 }
 
-/// Which of a cell's counts. A type of its own, so that the compiler knows that there is no other.
+/// The number of a count in a cell. An enum, so that the compiler knows the range.
 #[rustfmt::skip]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -49,15 +49,15 @@ impl Count {
     };
 }
 
-/// The slot of every outcome under one granularity; 4 KiB, made at compile time.
+/// The slot of every outcome for one granularity: 4 KiB, computed at compile time.
 ///
-/// A group of statuses can have several cells, whose histograms are added up when they are read. What is common comes
-/// first in the row, so that one cache line leads to it.
+/// A group of statuses can have several cells; readers add up their histograms. The common cells come first in the row,
+/// so that one cache line holds the pointers to them.
 #[derive(Debug)]
 pub(crate) struct Slots {
     stride: usize,
     slots: [Slot; OUTCOMES],
-    /// The slots again, by status; 0 ..= 99 are those of other.
+    /// The same slots, by status; 0 ..= 99 have the slot of other.
     statuses: [Slot; 600],
 }
 
@@ -72,13 +72,13 @@ impl Slots {
         }
     }
 
-    /// Cells that an endpoint can have: a power of two, so that an endpoint's first one and the slot of a status can
-    /// be joined by an `or`.
+    /// The most cells of an endpoint: a power of two, so that an `or` joins the endpoint's first cell and the cell of a
+    /// status.
     pub(crate) const fn stride(&self) -> usize {
         self.stride
     }
 
-    /// The slot of a status, unless it is above 599. One below 100 has that of [`Outcome::Other`].
+    /// The slot of a status; `None` above 599. A status below 100 has the slot of [`Outcome::Other`].
     #[inline(always)]
     pub(crate) fn of_status(&self, status: u16) -> Option<Slot> {
         self.statuses.get(usize::from(status)).copied()
@@ -94,7 +94,7 @@ impl Slots {
         }
     }
 
-    /// The outcomes that a cell counts, in the order of its counts; none for a cell that does not occur.
+    /// The outcomes that a cell counts, in the order of its counts; empty for an unused cell.
     pub(crate) fn outcomes(&self, cell: usize) -> impl Iterator<Item = Outcome> + '_ {
         (0..OUTCOMES).filter(move |&code| usize::from(self.slots[code].cell) == cell).map(outcome)
     }
@@ -109,7 +109,7 @@ impl Slots {
                 let (class, status) = (code / 100, code % 100);
                 let cell = match status / STATUSES_A_CELL {
                     0 => class,
-                    // Behind the common statuses of the five classes, and other, aborted and panicked.
+                    // After the common statuses of the five classes, and other, aborted and panicked.
                     rest => 8 + class * (CELLS_A_CLASS - 1) + rest - 1,
                 };
                 Slot { cell: cell as u16, count: Count::ALL[status % STATUSES_A_CELL] }
@@ -137,14 +137,14 @@ const fn outcome(code: usize) -> Outcome {
     }
 }
 
-// Not under Miri: tables without `unsafe`, on which it would spend minutes.
+// Not under Miri: it would take minutes, and nothing here is `unsafe`.
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
     use crate::labels::outcome::StatusGroup;
 
     #[test]
-    fn every_outcome_has_a_place_of_its_own_in_a_cell_of_one_group() {
+    fn every_outcome_has_a_slot_of_its_own_in_a_cell_of_one_group() {
         for granularity in [Granularity::Outcome, Granularity::Class, Granularity::Exact] {
             let slots = Slots::by(granularity);
             let mut seen = 0;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_outside_the_range_has_the_place_of_other() {
+    fn a_status_outside_the_range_has_the_slot_of_other() {
         let slots = Slots::by(Granularity::Class);
         for status in [0, 99, 600, 601, u16::MAX] {
             assert_eq!(slots.of(Outcome::Status(status)), slots.of(Outcome::Other));

@@ -32,6 +32,7 @@ pub(crate) const RESERVED: [&str; 14] = [
 ];
 
 /// Writes one label as text. Both dialects escape the value in the same way.
+#[inline]
 pub(crate) fn write_text(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"=\"");
@@ -40,6 +41,7 @@ pub(crate) fn write_text(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// Writes one label of a series as protobuf.
+#[inline]
 pub(crate) fn write_protobuf(wire: &mut Wire<'_>, name: &str, value: &str) {
     wire.nested(field::metric::LABEL, |wire| {
         wire.text(field::label::NAME, name);
@@ -53,6 +55,7 @@ pub(crate) fn write_trace_id(out: &mut Vec<u8>, trace: TraceId) {
 }
 
 /// Escapes backslashes and line feeds, and double quotes if `quotes` is set.
+#[inline]
 pub(crate) fn escape(out: &mut Vec<u8>, text: &str, quotes: bool) {
     let mut written = 0;
     for (at, byte) in text.bytes().enumerate() {

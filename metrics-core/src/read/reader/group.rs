@@ -1,10 +1,11 @@
-//! The cells of one endpoint and one group of statuses, added up.
+//! Adds up the cells of one endpoint and one group of statuses.
 //!
-//! There are three ways, each for what the one before it cannot do:
+//! There are three ways, from the cheapest to the most robust:
 //!
-//! 1. What came since the last reading is added to it, by the list of latest durations that each cell keeps. No bucket is read.
-//! 2. All buckets are added up as they are read. That is of no use if a writer comes in between.
-//! 3. Each cell is copied before it is added, as often as it takes, or as well as it goes.
+//! 1. Add the records since the last reading, from the list of latest durations in each cell. Reads no buckets, but
+//!    needs a cell with few new records.
+//! 2. Add up all buckets while reading them. Fails if a writer records in the meantime.
+//! 3. Copy each cell before adding it, with as many attempts as it takes, and accept less after that.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,14 +21,14 @@ use crate::record::shard::in_flight::InFlight;
 use crate::record::shard::{ReadCell, Shard};
 use crate::record::slot::Slots;
 
-/// The cells of an endpoint whose histograms are added up.
+/// A group of statuses: the cells of an endpoint whose histograms are added up.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) name: StatusGroup,
     cells: Vec<CellOutcomes>,
 }
 
-/// A cell among an endpoint's, and the outcomes that it counts.
+/// The number of a cell among an endpoint's, and the outcomes that it counts.
 #[derive(Debug)]
 struct CellOutcomes {
     cell: usize,
@@ -51,20 +52,20 @@ impl Group {
     }
 }
 
-/// One reading of everything.
+/// The state of one reading of all endpoints.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// The current one.
+    /// The current epoch.
     pub(super) epoch: u64,
     pub(super) wait_budget: WaitBudget,
 }
 
-/// What all shards hold of one endpoint.
+/// One endpoint in all shards.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) shards: &'a [Arc<Shard>],
     pub(super) number: usize,
-    /// The slot of its first cell in the table.
+    /// The index of its first cell in the table.
     pub(super) first_cell: usize,
 }
 
@@ -78,26 +79,26 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A cell as it was seen last, the outcomes that it counts, and the cell.
+/// The mark of a cell's last reading, the outcomes that it counts, and the cell.
 type Found<'a> = (ReadMark, &'a [Outcome], &'a dyn ReadCell);
 
-/// The cells of a group as they are in the snapshot.
+/// The cells of a group as the last snapshot has them.
 #[derive(Debug, Clone)]
 pub(super) struct SeenCells {
     /// The number of the group.
     pub(super) group: usize,
-    /// The sum of their [`changes`](ReadCell::look). These only grow, so an equal sum means that no cell changed. `None`
-    /// when one of them was not read at one moment: nobody knows then what came since.
+    /// The sum of their [`changes`](ReadCell::look). These only grow, so an equal sum means that no cell changed.
+    /// `None` if a cell was not read at one moment, as the changes since then are unknown.
     changes: Option<u64>,
-    /// The sum of them when they were last looked at.
+    /// The same sum when the cells were last looked at.
     changes_now: u64,
-    /// In the order in which they are read.
+    /// In the order of reading.
     cells: Vec<SeenCell>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct SeenCell {
-    /// Which one of the group's.
+    /// The number of the cell in the group.
     cell: u32,
     shard: u32,
     seen: ReadMark,
@@ -108,7 +109,7 @@ impl SeenCells {
         Self { group, changes: Some(0), changes_now: 0, cells: Vec::new() }
     }
 
-    /// With the cells that were made since the last time; `None` as long as there is none.
+    /// Adds new cells. `None` if the group still has no cells.
     pub(super) fn with_new(mut self, group: &Group, row: Row<'_>) -> Option<Self> {
         let mut known = std::mem::take(&mut self.cells).into_iter().peekable();
         for (nth, cell) in group.cells.iter().enumerate() {
@@ -122,14 +123,14 @@ impl SeenCells {
         (!self.cells.is_empty()).then_some(self)
     }
 
-    /// Looks whether anything changed.
+    /// Looks at all cells. Returns whether any changed.
     pub(super) fn look(&mut self, group: &Group, row: Row<'_>) -> bool {
         let changes = |sum: u64, (seen, _, cell): Found<'_>| sum.wrapping_add(cell.look(seen));
         self.changes_now = self.found(group, row).fold(0, changes);
         self.changed()
     }
 
-    /// Whether anything had changed when it was last looked at.
+    /// Whether any cell had changed at the last look.
     pub(super) fn changed(&self) -> bool {
         self.changes != Some(self.changes_now)
     }
@@ -141,7 +142,7 @@ impl SeenCells {
         })
     }
 
-    /// Remembers the cells as they were read at one moment, or that they were not.
+    /// Keeps the marks of the cells if they were read at one moment, or else that they were not.
     fn set(&mut self, changes: Option<u64>, now: &[ReadMark]) {
         self.changes = changes;
         if changes.is_some() {
@@ -150,15 +151,15 @@ impl SeenCells {
     }
 }
 
-/// What adding up needs room for, used over and over.
+/// The buffers for adding up, reused for all groups.
 #[derive(Debug)]
 pub(super) struct Scratch {
     layout: Layout,
     reading: Reading,
     histogram: Sum,
-    /// The buckets of the records that came since the last reading.
+    /// The buckets of the records since the last reading.
     fresh: Vec<usize>,
-    /// The cells as they are now.
+    /// The marks of the cells after this reading.
     now: Vec<ReadMark>,
 }
 
@@ -173,8 +174,8 @@ impl Scratch {
         }
     }
 
-    /// Reads a group. `before` is the group as it was last read, and `seen` its cells; that is changed to how they are now. What
-    /// came is added to `total`.
+    /// Reads a group. `before` is the group as it was last read. `seen` has its cells as they were last read, and is
+    /// updated. The change is added to `total`.
     pub(super) fn read(
         &mut self,
         group: &Group,
@@ -207,8 +208,8 @@ impl Scratch {
             histogram
         } else {
             let earlier = before.as_ref().map(|before| &before.histogram);
-            // A record that stopped between its bucket and its count is shown in neither. Which bucket that is nobody knows,
-            // but it is one that gained since the last reading; and no later reading can show less than this.
+            // A record that stopped between its bucket and its count is removed from the buckets. Its bucket is
+            // unknown, but it is one that gained since the last reading. No later reading may show less than this one.
             let histogram = self.histogram.take().cut_down_to(sums.calls(), earlier);
             total.histogram.add_difference(&histogram, earlier.unwrap_or(&empty()));
             histogram
@@ -219,7 +220,7 @@ impl Scratch {
         Some(now)
     }
 
-    /// Reads what came since the cells were seen, into `fresh`.
+    /// Reads the records since the last reading into `fresh`.
     fn since<'a>(&mut self, cells: impl Iterator<Item = Found<'a>>, epoch: u64) -> Option<Sums> {
         let mut sums = self.begin();
         self.fresh.clear();
@@ -232,8 +233,8 @@ impl Scratch {
         Some(sums)
     }
 
-    /// Adds cells up that nobody writes to at the moment, with half of the work that [`Scratch::copied`] is. `None` if
-    /// somebody does.
+    /// Adds up cells that are not being written at the moment, with half the work of [`Scratch::copied`]. `None` if a
+    /// record began in the meantime.
     fn at_once<'a>(&mut self, cells: impl Iterator<Item = Found<'a>>, epoch: u64) -> Option<Sums> {
         let mut sums = self.begin();
         for (_, outcomes, cell) in cells {
@@ -245,7 +246,7 @@ impl Scratch {
         Some(sums)
     }
 
-    /// Adds cells up, each as well as it can be read.
+    /// Adds up cells, each read as well as possible.
     fn copied<'a>(
         &mut self,
         cells: impl Iterator<Item = Found<'a>>,
@@ -272,7 +273,7 @@ impl Scratch {
     }
 }
 
-/// What the headers of a group's cells add up to.
+/// The sums of the headers of a group's cells.
 struct Sums {
     /// `None` once a cell was not read at one moment.
     changes: Option<u64>,
@@ -319,7 +320,7 @@ impl Sums {
         self.bytes.request = self.bytes.request.wrapping_add(header.bytes.request);
         self.bytes.response = self.bytes.response.wrapping_add(header.bytes.response);
         self.truncated = self.truncated.wrapping_add(header.truncated);
-        // Extremes that are not of one moment are left to the buckets, and to the next reading.
+        // If the extremes are not of one moment, the buckets bound them until the next reading.
         if of_header > 0 {
             let extremes = Extremes { min: header.min, max: header.max };
             self.lifetime = self.lifetime.widened(extremes);
@@ -333,7 +334,8 @@ impl Sums {
         self.counts.iter().fold(0, |sum, &(_, count)| sum.saturating_add(count))
     }
 
-    /// The group, unless nothing was counted in it. `lifetime` has the extremes of earlier epochs, too, which no cell keeps.
+    /// The group, unless nothing was counted in it. `lifetime` includes the extremes of earlier epochs, which no cell
+    /// keeps.
     fn snapshot(
         self,
         group: StatusGroup,

@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 /// One consumer's figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsumerSnapshot {
-    /// What the consumer is called; what begins with `_` stands for several: see [`Consumer`](crate::Consumer).
+    /// The consumer's name. One that begins with `_` stands for several consumers: see [`Consumer`](crate::Consumer).
     pub name: Arc<str>,
-    /// Requests that ended, however they did.
+    /// Requests that ended, with any outcome.
     pub calls: u64,
-    /// 4xx, 5xx and panics among them.
+    /// Those that ended with a 4xx, a 5xx or a panic.
     pub errors: u64,
     /// The sum of their durations, in nanoseconds.
     pub sum_nanos: u64,
-    /// When the last of them ended, by the wall clock at the registry's start and the monotonic clock since.
+    /// When the last of them ended: by the wall clock at the registry's start, and the monotonic clock since then.
     pub last_seen: SystemTime,
 }
 

@@ -18,27 +18,27 @@ pub struct EndpointSnapshot {
 }
 
 impl EndpointSnapshot {
-    /// What the endpoint is called.
+    /// Returns the endpoint's name.
     pub fn name(&self) -> &EndpointName {
         &self.name
     }
 
-    /// The figures by group of statuses; only groups that occurred.
+    /// Returns the figures by group of statuses; only groups that occurred.
     pub fn groups(&self) -> impl Iterator<Item = &GroupSnapshot> + Clone {
         self.groups.iter()
     }
 
-    /// How often which outcome occurred; only those that did.
+    /// Returns how often each outcome occurred; only outcomes that did.
     pub fn outcomes(&self) -> impl Iterator<Item = (Outcome, u64)> + '_ {
         self.groups.iter().flat_map(|group| group.counts.iter().copied())
     }
 
-    /// Requests that ended.
+    /// Returns the number of requests that ended.
     pub fn calls(&self) -> u64 {
         self.outcomes().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
-    /// Requests under way at the endpoint at the end of the span. Known only where something says so while they are: see
+    /// Returns the number of requests under way at the endpoint at the end of the span. Only known if the service calls
     /// [`Recorder::enter`](crate::Recorder::enter).
     pub fn in_flight(&self) -> u64 {
         self.in_flight

@@ -12,7 +12,7 @@ pub(crate) struct Extremes {
 }
 
 impl Extremes {
-    /// What any other extremes are wider than.
+    /// No extremes: any others are wider.
     pub(crate) const NONE: Self = Self { min: u64::MAX, max: 0 };
 
     pub(super) fn none() -> Self {
@@ -25,9 +25,9 @@ impl Extremes {
 
     /// Moves the extremes into the lowest and the highest bucket in use, where the true ones are.
     ///
-    /// A record that came between the reading of the buckets and the reading of the extremes, or around a reset, can
-    /// leave them apart. Clamped durations share the last bucket, which then has no upper end. Where no extremes are
-    /// known, they are the ends of the buckets.
+    /// They can lie outside if a record came between the reading of the buckets and that of the extremes, or around a
+    /// reset. Clamped durations share the last bucket, which then has no upper bound. If no extremes are known, they
+    /// are the bounds of the buckets.
     pub(crate) fn fitted(self, histogram: &Histogram, clamped: u64) -> Self {
         let Some((lowest, highest)) = histogram.ends() else { return Self::NONE };
         if self.min > self.max {
@@ -56,9 +56,9 @@ mod tests {
         let extremes = |min, max| Extremes { min, max };
         let fitted = |e: Extremes, values: &[u64]| e.fitted(&of(values), 0);
         assert_eq!(fitted(extremes(1_000, 5_000), &[1_000, 5_000]), extremes(1_000, 5_000));
-        // What came from a record that is not in the buckets yet, or not any more.
+        // From a record that is not in the buckets yet, or no longer.
         assert_eq!(fitted(extremes(3, 9_000), &[1_000, 5_000]), extremes(1_000, 5_023));
-        // Nothing known: the ends of the buckets, also of a single one.
+        // Nothing is known: the bounds of the buckets, also of a single one.
         assert_eq!(fitted(Extremes::NONE, &[1_000, 5_000]), extremes(1_000, 5_023));
         assert_eq!(fitted(Extremes::NONE, &[1_000]), extremes(1_000, 1_003));
         assert_eq!(fitted(extremes(7, 9), &[1_000]), extremes(1_000, 1_000));

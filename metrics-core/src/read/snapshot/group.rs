@@ -19,15 +19,15 @@ pub struct GroupSnapshot {
     pub(crate) truncated: u64,
     pub(crate) extremes: Extremes,
     pub(crate) histogram: Histogram,
-    /// The extremes since the last reset, and the epoch which that reset began.
+    /// The extremes since the last reset, and the epoch that it began.
     #[serde(skip)]
     pub(crate) current: Option<(u64, Extremes)>,
-    /// The extremes as they were read, before they were fitted into the buckets; what the next reading goes on from.
+    /// The extremes as they were read, before they were fitted into the buckets. The next reading continues from them.
     #[serde(skip, default = "Extremes::none")]
     pub(crate) as_read: Extremes,
 }
 
-/// Equal figures, whatever the registry remembers beside them for its next window.
+/// Compares the figures, without the state that the registry keeps for its next window.
 impl PartialEq for GroupSnapshot {
     fn eq(&self, other: &Self) -> bool {
         let figures = |group: &Self| {
@@ -40,57 +40,58 @@ impl PartialEq for GroupSnapshot {
 impl Eq for GroupSnapshot {}
 
 impl GroupSnapshot {
-    /// Which statuses are counted here.
+    /// Returns the group of statuses that are counted here.
     pub fn group(&self) -> StatusGroup {
         self.group
     }
 
-    /// How often which outcome occurred; only those that did.
+    /// Returns how often each outcome occurred; only outcomes that did.
     pub fn outcomes(&self) -> &[(Outcome, u64)] {
         &self.counts
     }
 
-    /// Requests that ended.
+    /// Returns the number of requests that ended.
     pub fn calls(&self) -> u64 {
         self.counts.iter().fold(0, |sum, &(_, count)| sum.saturating_add(count))
     }
 
-    /// The exact sum of all durations, in nanoseconds. Durations over 2^48 ns (3.3 days) count as that.
+    /// Returns the exact sum of all durations, in nanoseconds. Durations over 2^48 ns (3.3 days) count as 2^48 ns.
     pub fn sum_nanos(&self) -> u64 {
         self.sum_nanos
     }
 
-    /// The shortest duration, in nanoseconds.
+    /// Returns the shortest duration, in nanoseconds.
     pub fn min_nanos(&self) -> u64 {
         self.extremes.min
     }
 
-    /// The longest duration, in nanoseconds.
+    /// Returns the longest duration, in nanoseconds.
     pub fn max_nanos(&self) -> u64 {
         self.extremes.max
     }
 
-    /// Durations over [`MAX_NANOS`](crate::MAX_NANOS), which share the histogram's last bucket.
+    /// Returns the number of durations over [`MAX_NANOS`](crate::MAX_NANOS), which share the histogram's last bucket.
     pub fn clamped(&self) -> u64 {
         self.clamped
     }
 
-    /// Bytes of the requests' bodies, as their heads announced them.
+    /// Returns the bytes of the requests' bodies, as their heads announced them.
     pub fn request_bytes(&self) -> u64 {
         self.bytes.request
     }
 
-    /// Bytes of the responses' bodies: as their heads announced them, or else as they were given out.
+    /// Returns the bytes of the responses' bodies: as their heads announced them, or else as they were sent.
     pub fn response_bytes(&self) -> u64 {
         self.bytes.response
     }
 
-    /// Responses whose body broke off: it failed, or the client went away. They are calls by their status, too.
+    /// Returns the number of truncated responses: the body failed, or the client went away. They also count as calls,
+    /// by their status.
     pub fn truncated(&self) -> u64 {
         self.truncated
     }
 
-    /// The durations. As many as [`GroupSnapshot::calls`].
+    /// Returns the durations. Their number is [`GroupSnapshot::calls`].
     pub fn histogram(&self) -> &Histogram {
         &self.histogram
     }
@@ -101,7 +102,7 @@ impl GroupSnapshot {
         Ok(())
     }
 
-    /// No figures of a group.
+    /// A group in which nothing was counted.
     pub(crate) fn empty(group: StatusGroup, layout: Layout) -> Self {
         Self {
             group,
@@ -117,13 +118,13 @@ impl GroupSnapshot {
         }
     }
 
-    /// Adds all but the durations' buckets.
+    /// Adds all figures except the histogram.
     pub(crate) fn merge_counts(&mut self, other: &Self) {
         self.merge_growth(other, None);
         self.extremes = self.extremes.widened(other.extremes);
     }
 
-    /// Adds what another group counted since an earlier state of it, without durations and extremes.
+    /// Adds what another group counted since an earlier state, without histogram and extremes.
     pub(crate) fn merge_growth(&mut self, now: &Self, earlier: Option<&Self>) {
         let before = |outcome| {
             let counts = earlier.map_or(&[][..], |earlier| &earlier.counts);
@@ -182,7 +183,8 @@ impl GroupSnapshot {
         }
         let extremes = match self.current {
             Some((current, extremes)) if Some(current) == epoch => extremes,
-            // As wide as it can be: what fits is then the outermost buckets' outer ends, and never beyond what occurred.
+            // Unknown in this window: fall back to the bounds of the outermost buckets, within the extremes of the
+            // whole span.
             _ => match histogram.ends() {
                 Some((lowest, highest)) => Extremes {
                     min: lowest.lowest.max(self.extremes.min),
@@ -206,7 +208,7 @@ impl GroupSnapshot {
     }
 }
 
-/// Adds figures, group by group.
+/// Adds figures group by group.
 pub(crate) fn merge_groups(
     ours: &mut Vec<GroupSnapshot>,
     theirs: &[GroupSnapshot],

@@ -2,26 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How full the registry's own tables are, and what did not fit. All cumulative but `endpoints` and `shards`.
+/// How full the registry's tables are, and what did not fit. The counts of what did not fit are cumulative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Health {
-    /// Endpoints in use, without the one that stands for those that did not fit.
+    /// Endpoints in use, without `_other`.
     pub endpoints: u64,
-    /// Endpoints that fit.
+    /// The most endpoints.
     pub max_series: u64,
-    /// Times an endpoint was asked for that did not fit. Its requests are counted under `_other`.
+    /// How often a new endpoint did not fit. Its requests are counted under `_other`.
     pub endpoints_refused: u64,
     /// Consumers known by name.
     pub consumers: u64,
-    /// Consumers that fit.
+    /// The most consumers.
     pub max_consumers: u64,
-    /// Times a consumer was asked for that did not fit. Its requests are counted under `_other`.
+    /// How often a new consumer did not fit. Its requests are counted under `_other`.
     pub consumers_refused: u64,
-    /// Shards: the most recorders that lived at once.
+    /// Shards: the largest number of recorders that lived at once.
     pub shards: u64,
-    /// Entries that newer ones pushed out of the error log.
+    /// Entries that newer ones evicted from the error log.
     pub errors_evicted: u64,
-    /// Errors that were counted but not logged, because they came faster than the log could hold.
+    /// Errors that were counted but not logged, because they came too fast.
     pub errors_thinned: u64,
 }
 

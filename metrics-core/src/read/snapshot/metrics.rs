@@ -17,13 +17,13 @@ pub struct MetricSnapshot {
     pub(crate) state: MetricState,
 }
 
-/// What a metric holds, cumulative. A timer's durations are `None` before the first one.
+/// The cumulative state of a metric. A timer's durations are `None` before the first one.
 pub(crate) type MetricState = MetricValue<Option<Box<GroupSnapshot>>, Registers>;
 
-/// What a metric holds: cumulative in a cumulative snapshot, else what was counted in its span.
+/// The reading of a metric: cumulative in a cumulative snapshot, otherwise the counts of its span.
 ///
-/// A timer's durations are in one group, `None` if there were none. Distinct values are an estimate with a standard error of
-/// 1.15 %.
+/// A timer's durations are in one group, `None` if there were none. Distinct values are an estimate with a standard
+/// error of 1.15 %.
 pub type MetricReading<'a> = MetricValue<Option<&'a GroupSnapshot>, u64>;
 
 /// The cumulative state of the application's own metrics at a moment.
@@ -37,22 +37,22 @@ pub(crate) struct MetricsAt {
 }
 
 impl MetricSnapshot {
-    /// The metric's name.
+    /// Returns the metric's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the metric is.
+    /// Returns the metric's kind.
     pub fn kind(&self) -> MetricKind {
         self.state.kind()
     }
 
-    /// What the metric holds. Estimating distinct values takes some microseconds; everything else is free.
+    /// Returns the reading. Estimating distinct values takes some microseconds; other kinds are free.
     pub fn reading(&self) -> MetricReading<'_> {
         self.state.as_ref().map(Option::as_deref, Registers::estimate)
     }
 
-    /// What was counted since an earlier state, and what is kept now.
+    /// The counts since an earlier state; gauges and distinct values as they are now.
     fn difference(&self, earlier: Option<&Self>) -> Self {
         let state = match (&self.state, earlier.map(|earlier| &earlier.state)) {
             (MetricState::Counter(now), Some(MetricState::Counter(before))) => {
@@ -69,14 +69,14 @@ impl MetricSnapshot {
         Self { name: Arc::clone(&self.name), state }
     }
 
-    /// Adds another registry's metric of the same name. One of another kind is left out.
+    /// Adds another registry's metric of the same name. Ignores one of another kind.
     fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         match (&mut self.state, &other.state) {
             (MetricState::Counter(ours), MetricState::Counter(theirs)) => {
                 *ours = ours.saturating_add(*theirs)
             }
             (MetricState::Gauge(ours), MetricState::Gauge(theirs)) => {
-                // Finite, as each of them is.
+                // Finite, as both are.
                 *ours = (*ours + theirs).clamp(f64::MIN, f64::MAX);
             }
             (MetricState::HitRatio { hits, misses }, MetricState::HitRatio { hits: h, misses: m }) => {
@@ -97,13 +97,13 @@ impl MetricSnapshot {
     }
 }
 
-/// What each metric counted since an earlier state.
+/// The difference of each metric from an earlier state.
 pub(crate) fn metrics_since(now: &[MetricSnapshot], earlier: &[MetricSnapshot]) -> Vec<MetricSnapshot> {
     let before = |name: &Arc<str>| earlier.iter().find(|metric| metric.name == *name);
     now.iter().map(|metric| metric.difference(before(&metric.name))).collect()
 }
 
-/// Adds another registry's metrics to these; each of them with the time as of which it is.
+/// Adds another registry's metrics to ours. The times are those of the two snapshots.
 pub(crate) fn merge_metrics(
     (ours, our_time): (&mut Vec<MetricSnapshot>, SystemTime),
     (theirs, their_time): (&[MetricSnapshot], SystemTime),
@@ -133,7 +133,7 @@ mod tests {
     use crate::registry::Registry;
 
     #[test]
-    fn a_reading_is_what_was_counted_since_the_start() {
+    fn a_reading_has_the_counts_since_the_start() {
         let registry = Registry::new();
         registry.counter("a").unwrap().add(3);
         registry.gauge("b").unwrap().set(-1.5);

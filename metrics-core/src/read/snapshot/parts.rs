@@ -1,4 +1,4 @@
-//! A snapshot as plain parts, for formats that are written and read by hand.
+//! A snapshot as plain parts, for hand-written formats; and the checks of such parts.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
 use crate::labels::metric_kind::MetricValue;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 
-/// All that a [`Snapshot`] holds, to be written in a format of one's own, and what one is made of again.
+/// The parts of a [`Snapshot`], to write one in another format, and to build one again.
 ///
 /// ```
 /// use metrics_core::{Registry, Snapshot};
@@ -31,15 +31,15 @@ use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 pub struct SnapshotParts {
     /// When the span begins, by the wall clock.
     pub since: SystemTime,
-    /// When it ends, by the wall clock.
+    /// When the span ends, by the wall clock.
     pub taken: SystemTime,
-    /// Its length, by the monotonic clock.
+    /// The length of the span, by the monotonic clock.
     pub span: Duration,
-    /// How many significant digits the histograms keep: 1, 2 or 3.
+    /// The number of significant digits of the histograms: 1, 2 or 3.
     pub significant_digits: u8,
     /// Which statuses share a histogram.
     pub granularity: Granularity,
-    /// Those of which anything was counted, or where requests are under way.
+    /// The endpoints with counts in the span or with requests under way.
     pub endpoints: Vec<EndpointParts>,
     /// The consumers that were seen in the span.
     pub consumers: Vec<ConsumerSnapshot>,
@@ -53,23 +53,23 @@ pub struct SnapshotParts {
     pub health: Health,
 }
 
-/// What an [`EndpointSnapshot`] holds.
+/// The parts of an [`EndpointSnapshot`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointParts {
-    /// What the endpoint is called.
+    /// The endpoint's name.
     pub name: Arc<EndpointName>,
-    /// Requests under way there, where something says so.
+    /// Requests under way at the endpoint, if the service calls [`Recorder::enter`](crate::Recorder::enter).
     pub in_flight: u64,
     /// The figures by group of statuses.
     pub groups: Vec<GroupParts>,
 }
 
-/// What a [`GroupSnapshot`] holds. See there for units.
+/// The parts of a [`GroupSnapshot`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupParts {
-    /// Which statuses are counted here.
+    /// The group of statuses that are counted here.
     pub group: StatusGroup,
-    /// How often which outcome occurred.
+    /// How often each outcome occurred.
     pub outcomes: Vec<(Outcome, u64)>,
     /// The sum of all durations, in nanoseconds.
     pub sum_nanos: u64,
@@ -83,22 +83,22 @@ pub struct GroupParts {
     pub request_bytes: u64,
     /// Bytes of the responses' bodies.
     pub response_bytes: u64,
-    /// Responses whose body broke off.
+    /// Truncated responses.
     pub truncated: u64,
     /// The durations.
     pub histogram: Histogram,
 }
 
-/// What a [`MetricSnapshot`] holds.
+/// The parts of a [`MetricSnapshot`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricParts {
-    /// What the metric is called.
+    /// The metric's name.
     pub name: Arc<str>,
-    /// What is in it.
+    /// The metric's state.
     pub state: MetricStateParts,
 }
 
-/// What is in a metric, by its kind. A timer's durations are `None` before the first one.
+/// The state of a metric. A timer's durations are `None` before the first one.
 ///
 /// Distinct values are the registers of a HyperLogLog: [`UNIQUE_REGISTERS`] of them, or none if nothing was inserted.
 pub type MetricStateParts = MetricValue<Option<Box<GroupParts>>, Vec<u8>>;
@@ -107,7 +107,7 @@ pub type MetricStateParts = MetricValue<Option<Box<GroupParts>>, Vec<u8>>;
 pub const UNIQUE_REGISTERS: usize = REGISTERS;
 
 impl SnapshotParts {
-    /// Moves the end of the span to the day (UTC) of `now` if that is a later one, so that the distinct values of today are
+    /// Moves the end of the span to `now` if that is on a later day (UTC), so that the distinct values of "today" are
     /// those of the day of `now`.
     pub fn age_to(&mut self, now: SystemTime) {
         let days = day_of(now).saturating_sub(day_of(self.taken));
@@ -117,7 +117,7 @@ impl SnapshotParts {
         }
     }
 
-    /// Rounds all durations to so many significant digits at most.
+    /// Rounds all durations to at most `digits` significant digits.
     pub(super) fn limit_digits(&mut self, digits: u8) -> Result<(), PartsError> {
         self.significant_digits = self.significant_digits.min(digits);
         let of_endpoints = self.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.groups);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_make_the_snapshot_that_they_are_of() {
+    fn parts_build_the_snapshot_that_they_come_from() {
         let parts = parts();
         assert_eq!((parts.endpoints.len(), parts.metrics.len()), (2, 4));
         let read = Snapshot::from_parts(parts.clone()).unwrap();
@@ -288,7 +288,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn with_fewer_digits_a_histogram_is_one_that_was_fed_with_fewer(
+        fn with_fewer_digits_a_histogram_is_as_if_recorded_with_fewer(
             nanos in prop::collection::vec((0_u32..40, any::<u64>()), 0..100)
         ) {
             let fed = |digits| {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_do_not_fit_are_refused_with_what_is_allowed() {
+    fn parts_that_contradict_each_other_are_refused_with_the_reason() {
         let refused = |change: fn(&mut SnapshotParts)| {
             let mut parts = parts();
             change(&mut parts);

@@ -3,46 +3,48 @@
 use crate::labels::endpoint::MAX_NAME_BYTES;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 
-/// Parts that are no snapshot.
+/// Parts that are not a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PartsError {
-    /// There is no such precision.
+    /// The number of significant digits is out of range.
     #[error("digits is {0}; allowed: 1 to 3")]
     Digits(u8),
-    /// A histogram has another precision than the snapshot.
+    /// A histogram has another precision than its snapshot.
     #[error("a histogram has {theirs} digits in a snapshot of {ours}")]
     OtherDigits {
-        /// The snapshot's.
+        /// The snapshot's digits.
         ours: u8,
-        /// The histogram's.
+        /// The histogram's digits.
         theirs: u8,
     },
-    /// A histogram has buckets that its precision does not have.
-    #[error("there are buckets up to {end}; allowed: {allowed}")]
+    /// A histogram has more buckets than its precision allows.
+    #[error("a histogram has buckets up to {end}; allowed: {allowed}")]
     Buckets {
         /// One past the last bucket.
         end: usize,
-        /// How many there may be.
+        /// The number of buckets at that precision.
         allowed: usize,
     },
-    /// An outcome is counted in a group where its like is not.
-    #[error("{outcome} is counted under {group:?}, which {granularity:?} does not do")]
+    /// An outcome is counted in the wrong group of statuses.
+    #[error(
+        "{outcome} is counted in the group {group:?}, which is wrong for the granularity {granularity:?}"
+    )]
     Group {
         /// The outcome.
         outcome: Outcome,
-        /// Where it is counted.
+        /// The group in which it is counted.
         group: StatusGroup,
-        /// Which outcomes are to share a histogram.
+        /// The granularity of the snapshot.
         granularity: Granularity,
     },
     /// A name is too long.
     #[error("a name has {0} bytes; allowed: {MAX_NAME_BYTES}")]
     Name(usize),
-    /// A gauge is not a number that could be added to others.
+    /// A gauge is infinite or not a number.
     #[error("a gauge is not a finite number")]
     Gauge,
-    /// The registers of a count of distinct values are none.
+    /// The registers of a unique count are invalid.
     #[error("{0}")]
     Registers(String),
 }

@@ -9,27 +9,28 @@ use crate::labels::outcome::Outcome;
 use crate::read::snapshot::extremes::Extremes;
 use crate::read::snapshot::group::GroupSnapshot;
 
-/// The figures of some requests. All zero when there were none.
+/// The figures of some requests. All zero if there were none.
 ///
-/// Counts and the sum are exact. Percentiles carry the histogram's relative error (below 0.8 % at two digits), upwards;
-/// they are held between minimum and maximum, so that `min <= p50 <= p95 <= p99 <= p999 <= max`.
+/// Counts and the sum are exact. Percentiles are rounded up by the histogram's relative error (below 0.8 % at two
+/// digits), and clamped to minimum and maximum, so that `min <= p50 <= p95 <= p99 <= p999 <= max`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Figures {
-    /// Requests that ended, however they did.
+    /// Requests that ended, with any outcome.
     pub calls: u64,
     /// 4xx, 5xx and panics.
     pub errors: u64,
-    /// Responses 400 to 499.
+    /// Responses with a status 400 to 499.
     pub client_errors: u64,
-    /// Responses 500 to 599.
+    /// Responses with a status 500 to 599.
     pub server_errors: u64,
-    /// Requests whose client went away, or whose response broke off. They are calls, but no errors by that.
+    /// Requests whose client went away, or whose response was truncated. They are calls, but not errors for that
+    /// reason.
     pub aborted: u64,
-    /// Those of the aborted ones that had got the head of a response: they are counted by its status, too.
+    /// The aborted requests whose response had begun. They are also counted by its status.
     pub truncated: u64,
     /// Requests that panicked before there was a response. They are errors.
     pub panicked: u64,
-    /// How often which outcome occurred, by status; only those that did.
+    /// How often each outcome occurred, by status; only outcomes that did.
     pub outcomes: Vec<(Outcome, u64)>,
     /// The sum of all durations.
     pub sum: Duration,
@@ -54,23 +55,23 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The mean duration, to the nanosecond below; zero when there were no calls.
+    /// Returns the mean duration, rounded down to a nanosecond; 0 if there were no calls.
     pub fn average(&self) -> Duration {
         let nanos = u64::try_from(self.sum.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(nanos.checked_div(self.calls).unwrap_or(0))
     }
 
-    /// Errors per hundred calls; 0 when there were no calls.
+    /// Returns the errors per hundred calls; 0 if there were no calls.
     pub fn error_rate(&self) -> f64 {
         self.per_cent(self.errors)
     }
 
-    /// 4xx per hundred calls; 0 when there were no calls.
+    /// Returns the 4xx per hundred calls; 0 if there were no calls.
     pub fn client_error_rate(&self) -> f64 {
         self.per_cent(self.client_errors)
     }
 
-    /// 5xx per hundred calls; 0 when there were no calls.
+    /// Returns the 5xx per hundred calls; 0 if there were no calls.
     pub fn server_error_rate(&self) -> f64 {
         self.per_cent(self.server_errors)
     }
@@ -79,7 +80,7 @@ impl Figures {
         if self.calls == 0 { 0.0 } else { count as f64 * 100.0 / self.calls as f64 }
     }
 
-    /// The figures of these groups of statuses, whose histograms are of one precision.
+    /// The figures of groups of statuses whose histograms have the same precision.
     pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a GroupSnapshot> + Clone) -> Self {
         let mut figures = Self::default();
         let mut extremes = Extremes::NONE;

@@ -20,27 +20,28 @@ pub struct MetricSummary {
 
 /// The figures of one metric in a window.
 ///
-/// Of a counter, a timer and a hit ratio: what was counted in the window; a timer's durations are `calls`, none an error. Of
-/// a gauge: its number now. Distinct values are those of two days, whatever the window: an estimate with a standard error of
-/// 1.15 %.
+/// Counters, timers and hit ratios: the counts in the window; a timer's durations are `calls`, none of them an error.
+/// Gauges: the number now. Unique counts: the distinct values of two days, whatever the window, with a standard error
+/// of 1.15 %.
 pub type MetricFigures = MetricValue<Box<Figures>, u64>;
 
 impl MetricSummary {
-    /// [`MetricFigures::hit_rate`].
+    /// Returns [`MetricFigures::hit_rate`].
     pub fn hit_rate(&self) -> Option<f64> {
         self.figures.hit_rate()
     }
 }
 
 impl MetricFigures {
-    /// Hits in per cent of hits and misses; `None` for what is no hit ratio, and 0 where there was neither.
+    /// Returns the hits per hundred hits and misses; 0 if there were neither, `None` for a metric of another kind.
     pub fn hit_rate(&self) -> Option<f64> {
         let &Self::HitRatio { hits, misses } = self else { return None };
         let all = hits.saturating_add(misses);
         Some(if all == 0 { 0.0 } else { hits as f64 * 100.0 / all as f64 })
     }
 
-    /// How much was counted: of a timer its times, of a hit ratio hits and misses; `None` for what is kept and not counted.
+    /// Returns how much was counted: a timer's durations, a hit ratio's hits and misses. `None` for gauges and unique
+    /// counts.
     pub fn count(&self) -> Option<u64> {
         match self {
             Self::Counter(count) => Some(*count),
@@ -52,7 +53,7 @@ impl MetricFigures {
 }
 
 impl MetricSnapshot {
-    /// The figures of what the metric holds.
+    /// The figures of the metric.
     pub(crate) fn summary(&self) -> MetricSummary {
         let figures = |times: &Option<Box<_>>| Box::new(Figures::of(times.as_deref().into_iter()));
         let figures = self.state.as_ref().map(figures, Registers::estimate);

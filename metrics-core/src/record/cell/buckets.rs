@@ -10,7 +10,7 @@ use crate::histogram::{Layout, MAX_OCTAVES};
 pub(super) struct BucketCopy {
     layout: Layout,
     pub(super) counts: Vec<u64>,
-    /// A bit for each octave of `counts` that was read. The others hold what another cell left there.
+    /// A bit for each octave of `counts` that was read. The other octaves still hold the counts of another cell.
     pub(super) octaves: u64,
     pub(super) rare: [u16; RARE],
 }
@@ -32,7 +32,7 @@ impl BucketCopy {
         self.octaves & (1 << octave) != 0
     }
 
-    /// The buckets that stand in the list of the rare ones, one for each record.
+    /// The buckets of the records without a block, one for each record.
     fn rare(&self) -> impl Iterator<Item = usize> {
         self.rare.iter().filter_map(|&rare| bucket_of(rare))
     }
@@ -57,7 +57,7 @@ impl BucketCopy {
         span
     }
 
-    /// Takes away records that were not there `before`, until no more than `total` are left, or none of these.
+    /// Removes records that were not there `before`, until at most `total` are left or there is no such record.
     pub(super) fn cut_down_to(&mut self, total: u64, before: &Self) {
         let mut excess = self.total().saturating_sub(total);
         for (at, rare) in self.rare.iter_mut().enumerate() {
@@ -78,12 +78,12 @@ impl BucketCopy {
     }
 }
 
-/// The bucket of an entry in the list of the rare ones.
+/// The bucket of an entry of [`Cell`](super::Cell)'s `rare`.
 pub(super) fn bucket_of(rare: u16) -> Option<usize> {
     usize::from(rare).checked_sub(1)
 }
 
-/// Has a span of octaves reach to one more.
+/// Widens a span of octaves to include one more.
 pub(super) fn widen(span: &mut Range<usize>, octave: usize) {
     *span = if Range::is_empty(span) {
         octave..octave + 1

@@ -10,7 +10,7 @@ use loom::thread;
 
 /// A header that is not torn is of one moment: the counts, the sum and the extremes of the same records.
 ///
-/// Fails when any of the three fences is removed, when the store in `count` is Relaxed, when `begun` is stepped
+/// Fails when any of the three fences is removed, when the store in `count` is Relaxed, when `begun` is incremented
 /// just before the count, and when the extremes are stored after it (each tried by itself).
 #[test]
 fn a_header_that_is_not_torn_is_of_one_moment() {
@@ -42,7 +42,7 @@ fn a_header_that_is_not_torn_is_of_one_moment() {
 #[test]
 fn the_buckets_hold_at_least_what_the_header_counts() {
     model(|| {
-        // Into a block that is there, and into one that is not.
+        // Into a block that exists, and into one that does not.
         let (cell, writer) = written_to(&[(0, 16), (1, 3)]);
         let mut header = Header::blank();
         let mut buckets = BucketCopy::new(Layout::ONE_DIGIT);
@@ -58,7 +58,8 @@ fn the_buckets_hold_at_least_what_the_header_counts() {
 /// A reading of one moment has header and buckets of the same records.
 ///
 /// Fails when the bucket is added to before `begin`, when any of the fences is removed but the second one in
-/// `read_header`, when the store in `count` is Relaxed, and when `begun` is not compared after the buckets (each tried).
+/// `read_header`, when the store in `count` is Relaxed, and when `begun` is not compared after the buckets (each
+/// tried).
 #[test]
 fn a_reading_of_one_moment_has_the_durations_of_its_calls() {
     model(|| {
@@ -76,10 +77,10 @@ fn a_reading_of_one_moment_has_the_durations_of_its_calls() {
     });
 }
 
-/// As the model above, of a reading without a copy.
+/// As the model above, for a reading without a copy.
 ///
-/// Fails when the first fence in `read_header` or the one behind the buckets is removed, and when `begun` is not compared
-/// after them (each tried).
+/// Fails when the first fence in `read_header` or the one after the buckets is removed, and when `begun` is not
+/// compared after them (each tried).
 #[test]
 fn a_reading_at_once_has_the_durations_of_its_calls() {
     model(|| {
@@ -94,10 +95,10 @@ fn a_reading_at_once_has_the_durations_of_its_calls() {
     });
 }
 
-/// The latest durations that are read behind a header are those of the records that it counts.
+/// The latest durations that are read after a header are those of the records that it counts.
 ///
-/// Fails when the fence behind the durations is removed, when `begun` is not compared after them, and when a record keeps its
-/// duration before `begin` or after its count (each tried).
+/// Fails when the fence after the durations is removed, when `begun` is not compared after them, and when a record
+/// keeps its duration before `begin` or after its count (each tried).
 #[test]
 fn the_latest_durations_are_those_of_the_header() {
     model(|| {
@@ -112,10 +113,11 @@ fn the_latest_durations_are_those_of_the_header() {
     });
 }
 
-/// A reading whose header alone is of one moment has as many durations as calls, and none fewer than an earlier one.
+/// A reading of which only the header is of one moment has as many durations as calls, and no bucket has fewer than
+/// before.
 ///
-/// Fails when what the buckets gained is not cut down, and when it is cut down without regard to what they held before
-/// (each tried), and as the model above does.
+/// Fails when the gain of the buckets is not cut down, when it is cut down without regard to their earlier counts (each
+/// tried), and as the model above does.
 #[test]
 fn a_reading_around_a_header_has_as_many_durations_as_calls() {
     model(|| {
@@ -140,7 +142,7 @@ fn sums(reading: &Reading) -> Vec<u64> {
     sums
 }
 
-/// A cell with two records of 16 ns, for which there is a block by then, to which a thread adds `records`.
+/// A cell with two records of 16 ns and their block, to which a thread adds `records`.
 fn written_to(records: &'static [(usize, u64)]) -> (Arc<Cell<16>>, thread::JoinHandle<()>) {
     let cell = Arc::new(Cell::<16>::new());
     cell.record(0, 16, 0);
@@ -157,16 +159,16 @@ fn record_header(cell: &Cell<16>, count: usize, nanos: u64, epoch: u64) {
     cell.record_header(count, nanos, epoch);
 }
 
-/// A reset, which is a reading and then a step of the epoch, against a writer: each record falls into exactly one
-/// window, none that saw the new epoch into the closing one, and extremes that are not torn are those of the
-/// records of the epoch that they are tagged with.
+/// A reset (a reading, and then the next epoch) while a writer records: each record falls into exactly one window; a
+/// record that saw the new epoch never falls into the closing window; and extremes that are not torn are those of the
+/// records of their epoch.
 ///
-/// Fails when the epoch steps before the reading, when `stretch` goes on from the extremes of another epoch, when
+/// Fails when the epoch advances before the reading, when `stretch` continues from the extremes of another epoch, when
 /// the reset zeroes a count, and by each weakening that the header's model fails by (each tried by itself).
 ///
-/// Loom never lets a load see a store that comes later in its execution, so it cannot show a closing window with a
-/// record that saw the step after it. The same fences rule that out: a header that shows any part of a record
-/// synchronises with the record, which therefore loaded its epoch before the step.
+/// In loom a load never sees a store that comes later in its execution, so loom cannot show a closing window with a
+/// record that saw the next epoch. The same fences rule that out: a header that shows any part of a record synchronises
+/// with the record, which therefore loaded its epoch before it advanced.
 #[test]
 fn a_reset_puts_each_record_into_one_window() {
     const DURATIONS: [u64; 2] = [1, 2];

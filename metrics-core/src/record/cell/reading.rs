@@ -12,31 +12,31 @@ use crate::record::prefetch::prefetch;
 use crate::record::slot::COUNTS;
 use crate::sync::{Ordering, fence};
 
-/// Readings that a running writer may disturb before the reader makes do with less.
+/// How often a running writer may disturb a reading before the reader accepts less.
 const ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 64 };
 
-/// Readings of the buckets among them: they are what takes long.
+/// How many of these read the buckets, which takes most of the time.
 const BUCKET_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 4 };
 
-/// Readings of the latest durations alone: they take next to nothing.
+/// How often the latest durations are read: that takes next to no time.
 const RECENT_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 8 };
 
-/// A cell as it was read. Used over and over: it holds a copy of every bucket.
+/// A reading of a cell. Reused for all cells: it holds a copy of every bucket.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) header: Header,
     buckets: BucketCopy,
-    /// The buckets as they were before the header.
+    /// The buckets as read before the header.
     before: BucketCopy,
 }
 
-/// What [`Reading`] holds of all but the buckets.
+/// All of a cell but its buckets.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) counts: [u64; COUNTS],
     pub(crate) sum: u64,
     pub(crate) clamped: u64,
-    /// Loaded before the next two.
+    /// Loaded before `bytes` and `truncated`.
     touched: u64,
     pub(crate) bytes: Bytes,
     pub(crate) truncated: u64,
@@ -46,24 +46,24 @@ pub(crate) struct Header {
     pub(crate) max: u64,
 }
 
-/// What a reader keeps of a cell that it has read at one moment, so that next time it can do without the buckets.
+/// Marks how far a cell was read, at one moment. The next reading starts from it, and then needs no buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ReadMark {
-    /// The records that were done.
+    /// The number of records done.
     pub(crate) records: u64,
     sum: u64,
 }
 
-/// How well a cell could be read.
+/// How consistent a reading of a cell is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consistency {
-    /// All of it is of one moment, in which this many records were done.
+    /// All of it is of one moment, at which this many records were done.
     One(u64),
-    /// The header is of one moment, in which this many records were done. The buckets add up to as many, but of those
-    /// recorded during the reading a later one may stand for an earlier one.
+    /// The header is of one moment, at which this many records were done. The buckets add up to the same number, but of
+    /// the records made during the reading they may hold a later one instead of an earlier one.
     Header(u64),
-    /// Each figure is right for some moment of the reading. The buckets hold every record that is counted, and can hold one
-    /// that is not yet.
+    /// Each figure is right for some moment of the reading. The buckets hold every record that is counted, and possibly
+    /// one that is not counted yet.
     Several,
 }
 
@@ -72,19 +72,19 @@ impl Reading {
         Self { header: Header::blank(), buckets: BucketCopy::new(layout), before: BucketCopy::new(layout) }
     }
 
-    /// Adds the buckets to `sums`, which has one place for each of the layout's. Gives the span of octaves that has
-    /// any.
+    /// Adds the buckets to `sums`, which has an element for each bucket of the layout. Returns the span of octaves that
+    /// has any.
     pub(crate) fn add_buckets(&self, sums: &mut [u64]) -> Range<usize> {
         self.buckets.add_to(sums)
     }
 }
 
 impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
-    /// Grows with everything that is written. As long as it stays at [`Header::changes`], what was read at one moment
-    /// still is what the cell holds.
+    /// Returns a number that grows with each write. While it equals [`Header::changes`], a reading of one moment is
+    /// still what the cell holds.
     ///
-    /// Where there are records that were not `seen`, it asks for the memory of a reading ahead: to look at many cells first and
-    /// to read them then takes about a fifth less time than to read each at once.
+    /// If there are new records since `seen`, it prefetches the memory of a reading: looking at many cells first and
+    /// then reading them takes about a fifth less time than reading each at once.
     pub(crate) fn look(&self, seen: ReadMark) -> u64 {
         let begun = self.begun();
         if begun != seen.records {
@@ -93,22 +93,22 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         begun.wrapping_add(self.touched())
     }
 
-    /// Records begun so far.
+    /// The records begun so far.
     ///
     /// ORDERING: Relaxed; fences order it where that matters.
     fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Writes beside the records so far.
+    /// The writes so far that are not records.
     fn touched(&self) -> u64 {
-        // ORDERING: Acquire; pairs with the Release in `sync::end`. What is loaded after it holds at least these writes.
+        // ORDERING: Acquire; pairs with the Release in `sync::end`. Later loads see at least these writes.
         self.touched.load(Ordering::Acquire)
     }
 
-    /// Reads the header, and adds the buckets to `sums` as [`Reading::add_buckets`] does, without the copy that a second
-    /// attempt needs. Gives the number of records done, or `None` if one was begun meanwhile: what was added is of no
-    /// use then. Gives the span of octaves that was added to, too.
+    /// Reads the header, and adds the buckets to `sums` as [`Reading::add_buckets`] does, without the copy that a
+    /// second attempt would need. Returns the number of records done, or `None` if a record began in the meantime,
+    /// which makes the sums useless; and the span of octaves that was added to.
     pub(crate) fn add_at_once(&self, header: &mut Header, sums: &mut [u64]) -> (Option<u64>, Range<usize>) {
         let Some(done) = self.read_header(header) else { return (None, 0..0) };
         let mut span = 0..0;
@@ -129,8 +129,8 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         ((self.begun() == done).then_some(done), span)
     }
 
-    /// Reads the header, and gives the bucket of each record since the cell was `seen`, and how it is seen now. `None` if the
-    /// cell does not know all of these any more, or if its writer never paused for long enough.
+    /// Reads the header, calls `bucket` for each record since `seen`, and returns the new mark. `None` if the cell has
+    /// already overwritten some of these records, or if its writer never paused for long enough.
     pub(crate) fn read_since(
         &self,
         header: &mut Header,
@@ -145,7 +145,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
             if !self.read_recent(done, recent) {
                 continue;
             }
-            // The halves that are kept add up to the sum unless a duration was longer than they tell, 4.3 s.
+            // The low halves add up to the sum unless a duration was longer than 32 bits can hold, 4.3 s.
             let sum: u64 = recent.iter().copied().map(u64::from).sum();
             if header.sum.wrapping_sub(seen.sum) != sum {
                 return None;
@@ -156,8 +156,8 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         None
     }
 
-    /// Reads the low halves of the last durations among the records `done`, of which a header told, the latest one first. Gives
-    /// whether nothing was begun since.
+    /// Reads the low halves of the latest durations, the latest first. `done` is the number of records in the header.
+    /// Returns whether no record began since.
     pub(super) fn read_recent(&self, done: u64, copy: &mut [u32]) -> bool {
         let places = (0..).map(|back| done.wrapping_sub(back) as usize % RECENT);
         // ORDERING: Relaxed; as the buckets in `read_buckets`.
@@ -167,7 +167,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         self.begun() == done
     }
 
-    /// Reads all of the cell.
+    /// Reads the cell.
     pub(crate) fn read(&self, reading: &mut Reading, wait_budget: &mut WaitBudget) -> Consistency {
         let mut bucket_attempts = BUCKET_ATTEMPTS;
         loop {
@@ -187,7 +187,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
                 }
                 std::hint::spin_loop();
             }
-            // Nothing began all the time, so it is not that the writer is fast.
+            // No record began during all attempts, so the writer is not fast, but stopped.
             let stopped = self.begun() == begun;
             if !(stopped && wait_budget.wait()) {
                 return self.read_between(reading);
@@ -195,12 +195,13 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         }
     }
 
-    /// Reads the header of a cell whose writer never pauses for long enough to read the buckets, too.
+    /// Reads a cell whose writer never pauses for long enough to read header and buckets at one moment.
     ///
-    /// The buckets are read before it and after it. What they gained in between is cut down to the number of records
-    /// that the header counts: so no reading shows more durations than calls, and no later one fewer than this.
+    /// The buckets are read before the header and after it. What they gained in between is cut down to the number of
+    /// records in the header. So no reading shows more durations than calls, and no later reading shows fewer durations
+    /// than this one.
     pub(super) fn read_between(&self, reading: &mut Reading) -> Consistency {
-        // ORDERING: a record seen in these buckets is seen begun by `read_header`, behind whose fences `begun` is loaded.
+        // ORDERING: `read_header` sees each record in these buckets as begun: it loads `begun` after its fences.
         self.read_buckets(&mut reading.before);
         let done = (0..ATTEMPTS).find_map(|_| self.read_header(&mut reading.header));
         self.read_buckets(&mut reading.buckets);
@@ -209,15 +210,15 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         done.map_or(Consistency::Several, Consistency::Header)
     }
 
-    /// Reads the header. Gives the number of records in it, or `None` if its figures are not of one moment.
+    /// Reads the header. Returns the number of records in it, or `None` if its figures are not of one moment.
     pub(super) fn read_header(&self, header: &mut Header) -> Option<u64> {
         let mut done = 0_u64;
         for (copy, count) in header.counts.iter_mut().zip(&self.counts) {
             *copy = count.load(Ordering::Relaxed);
             done = done.wrapping_add(*copy);
         }
-        // ORDERING: Acquire fence; pairs with the Release in `end`. What is loaded below, and the buckets that are
-        // read next, hold at least the records counted above.
+        // ORDERING: Acquire fence; pairs with the Release in `end`. The loads below, and those of the buckets, see at
+        // least the records counted above.
         fence(Ordering::Acquire);
         header.sum = self.sum.load(Ordering::Relaxed);
         header.clamped = self.clamped.load(Ordering::Relaxed);
@@ -228,13 +229,16 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         header.epoch = self.epoch.load(Ordering::Relaxed);
         header.min = self.floor.load(Ordering::Relaxed).wrapping_sub(header.epoch);
         header.max = header.min.wrapping_add(self.span.load(Ordering::Relaxed));
-        // ORDERING: Acquire fence; pairs with the Release fence in `sync::begin`. If a load above saw a store of a record that
-        // was not counted, the load below sees that record begun.
+        // ORDERING: Acquire fence; pairs with the Release fence in `sync::begin`. If a load above saw a store of a
+        // record that was not counted, the load below sees that record as begun.
         fence(Ordering::Acquire);
         (self.begun() == done).then_some(done)
     }
 
-    /// ORDERING: Relaxed; the header was read before, and its fences order the buckets after the records that it counts.
+    /// Copies the buckets.
+    ///
+    /// ORDERING: Relaxed; the header was read before, and its fences order the buckets after the records that it
+    /// counts.
     pub(super) fn read_buckets(&self, copy: &mut BucketCopy) {
         copy.octaves = 0;
         for (octave, block) in self.octaves() {
@@ -245,7 +249,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         copy.rare.iter_mut().zip(&self.rare).for_each(|(copy, rare)| *copy = rare.load(Ordering::Relaxed));
     }
 
-    /// The octaves that have a block.
+    /// The octaves that have a block, and the blocks.
     fn octaves(&self) -> impl Iterator<Item = (usize, &Block<BUCKETS_PER_OCTAVE>)> {
         let blocks = std::iter::once(&self.first_block).chain(&self.blocks);
         let octaves = Self::LAYOUT.octaves();
@@ -269,12 +273,12 @@ impl Header {
         }
     }
 
-    /// What [`Cell::look`] was, if this is of one moment in which `done` records were done.
+    /// The number that [`Cell::look`] would have returned, if this is of one moment at which `done` records were done.
     pub(crate) fn changes(&self, done: u64) -> u64 {
         done.wrapping_add(self.touched)
     }
 
-    /// What to keep for [`Cell::read_since`], if this is of one moment in which `done` records were done.
+    /// The mark for [`Cell::read_since`], if this is of one moment at which `done` records were done.
     pub(crate) fn seen(&self, done: u64) -> ReadMark {
         ReadMark { records: done, sum: self.sum }
     }

@@ -1,11 +1,11 @@
-//! How long a reading may wait for writers.
+//! The time that a reading may wait for writers.
 
 use std::time::{Duration, Instant};
 
-/// For how long a reading waits, in all, for writers that the scheduler stopped in the middle of a record.
+/// The total time that a reading waits for writers that the scheduler stopped in the middle of a record.
 #[derive(Debug, Default)]
 pub(crate) struct WaitBudget {
-    /// From the first wait on.
+    /// Set by the first wait.
     ends: Option<Instant>,
 }
 
@@ -19,7 +19,7 @@ impl WaitBudget {
         Self::default()
     }
 
-    /// Sleeps for a moment, unless the budget is spent: returns whether it slept.
+    /// Sleeps for [`WaitBudget::WAIT`], unless the budget is spent. Returns whether it slept.
     pub(super) fn wait(&mut self) -> bool {
         let now = Instant::now();
         let left = *self.ends.get_or_insert(now + Self::ALL) > now;

@@ -2,15 +2,16 @@
 //!
 //! # Synchronization
 //!
-//! A shard has one [`ConsumerCell`] for each consumer that its writer saw, written by that writer and read by anybody,
-//! under a sequence lock as in `cell`: `begun` is stepped first, `calls` last. All figures only grow but `last_seen`.
+//! A shard has one [`ConsumerCell`] for each consumer that its writer saw, written by that writer and read by any
+//! thread, under a sequence lock as in `cell`: `begun` is incremented first, `calls` last. All figures except
+//! `last_seen` only grow.
 
 use crate::labels::consumer::{Consumer, Consumers};
 use crate::record::cell::MAX_EXACT_NANOS;
 use crate::record::published::Published;
 use crate::sync::{AtomicU64, Ordering, add, begin, end, fence};
 
-/// Readings of a cell that its writer disturbed before the next one is taken as it is.
+/// How often a reading that its writer disturbed is repeated before the result is used as it is.
 const ATTEMPTS: usize = 64;
 
 /// One writer's figures for all consumers.
@@ -18,7 +19,7 @@ const ATTEMPTS: usize = 64;
 pub(crate) struct ConsumerCells {
     key: u64,
     rows: usize,
-    /// Allocated when the writer first counts for a consumer: most services have none.
+    /// Allocated when the writer first counts for a consumer: most services have no consumers.
     cells: Published<Box<[Published<ConsumerCell>]>>,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct ConsumerCell {
     calls: AtomicU64,
 }
 
-/// What a [`ConsumerCell`] holds, or the sum of some.
+/// The figures of a [`ConsumerCell`], or the sum of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ConsumerFigures {
     pub(crate) calls: u64,
@@ -58,7 +59,7 @@ impl ConsumerCells {
         cell.record(error, nanos, now);
     }
 
-    /// What the cells take, in bytes, with their table.
+    /// The memory of the cells and their table, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let Some(cells) = self.cells.get() else { return 0 };
         let seen = cells.iter().filter(|cell| cell.get().is_some()).count();
@@ -89,8 +90,8 @@ impl ConsumerCell {
         end(&self.calls);
     }
 
-    /// The figures of one moment; when a writer never leaves time for that, each is right for some moment of the reading,
-    /// and what is missing falls into the next window.
+    /// Returns the figures of one moment. If the writer never pauses for long enough, each figure is right for some
+    /// moment of the reading, and the rest falls into the next window.
     fn read(&self) -> ConsumerFigures {
         let mut figures = ConsumerFigures::default();
         for _ in 0..ATTEMPTS {
@@ -102,7 +103,7 @@ impl ConsumerCell {
         figures
     }
 
-    /// Whether the figures are of one moment.
+    /// Reads the figures. Returns whether they are of one moment.
     fn read_once(&self, figures: &mut ConsumerFigures) -> bool {
         figures.calls = self.calls.load(Ordering::Relaxed);
         // ORDERING: Acquire fences; see `sync::begin`.
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn consumers_that_do_not_fit_share_one_row_and_are_counted() {
+    fn consumers_that_do_not_fit_share_one_row_and_are_counted_as_refused() {
         let consumers = Consumers::new(2, 1 << 32);
         let cells = ConsumerCells::new(&consumers);
         for (i, name) in ["a", "b", "c", "d", "a", "_rejected"].into_iter().enumerate() {
@@ -164,8 +165,8 @@ mod model {
 
     /// Figures of one moment are those of the same calls.
     ///
-    /// Fails when either fence in `read_once` is removed, or the one in `sync::begin`, and when the store in `sync::end` is
-    /// Relaxed (each tried).
+    /// Fails when either fence in `read_once` is removed, or the one in `sync::begin`, and when the store in
+    /// `sync::end` is Relaxed (each tried).
     #[test]
     fn the_figures_of_a_consumer_are_of_the_same_calls() {
         model(|| {

@@ -2,8 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! Written by the shard's one writer, read by anybody. A counter is a figure by itself, so all its accesses are Relaxed.
-//! Distinct values of a day are `distinct`'s matter.
+//! The shard's one writer writes; any thread reads. A counter orders nothing else, so all its accesses are Relaxed. See
+//! `distinct` for distinct values.
 
 use super::distinct::Distinct;
 use crate::hyperloglog::Registers;
@@ -11,7 +11,7 @@ use crate::labels::metric_names::{MAX_COUNTER_ROWS, MAX_UNIQUES};
 use crate::record::published::Published;
 use crate::sync::{AtomicU64, Ordering, add};
 
-/// Memory that a shard has only once its writer uses it.
+/// Counters and distinct values, which are allocated when the writer first uses them.
 #[derive(Debug)]
 pub(crate) struct MetricCells {
     counters: Published<[AtomicU64; MAX_COUNTER_ROWS]>,
@@ -42,7 +42,7 @@ impl MetricCells {
         distinct.insert(hash, day);
     }
 
-    /// What counters and distinct values take, in bytes.
+    /// The memory of counters and distinct values, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let counters =
             if self.counters.get().is_some() { size_of::<[AtomicU64; MAX_COUNTER_ROWS]>() } else { 0 };
@@ -55,7 +55,7 @@ impl MetricCells {
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
-    /// Adds what was seen on a day.
+    /// Adds the distinct values of a day to `sum`.
     pub(crate) fn add_registers(&self, row: usize, day: u64, sum: &mut Registers) {
         if let Some(distinct) = self.uniques.get(row).and_then(Published::get) {
             distinct.add_to(day, sum);

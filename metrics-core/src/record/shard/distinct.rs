@@ -1,28 +1,29 @@
-//! How many distinct values there are: a HyperLogLog for each of two days.
+//! The distinct values of two days: a HyperLogLog for each.
 //!
 //! # Synchronization
 //!
-//! One thread inserts, anybody reads. A day has the slot of its parity. Within a day registers only grow, so a reader sees
-//! no more than there is; where the day before the day before still has the slot, the writer takes `day` off, clears the
-//! registers, and puts the new day on. A reader that finds the same day on before and behind its loads has read nothing
-//! of another one: `day` is stored with Release behind the clearing, and the fences order the rest as in `sync::begin`.
+//! One thread inserts; any thread reads. Even and odd days have a slot each. Within a day registers only grow, so a
+//! reader never sees a value that was not inserted. To reuse the slot of two days ago, the writer sets `day` to
+//! `NO_DAY`, clears the registers, and then sets the new day. A reader that finds the same day before and after its
+//! loads has read nothing of another day: `day` is stored with Release after the clearing, and the fences order the
+//! rest as in `sync::begin`.
 
 use crate::hyperloglog::{PACKED, REGISTERS, Registers, rank};
 use crate::sync::{AtomicU64, Ordering, fence};
 
 const WORDS: usize = if cfg!(metrics_loom) { 1 } else { REGISTERS / PACKED };
 
-/// On no slot's day.
+/// The day of a slot that is unused, or is being cleared.
 const NO_DAY: u64 = u64::MAX;
 
-/// What one writer inserted today and on the day before.
+/// One writer's distinct values of today and the day before.
 #[derive(Debug)]
 pub(crate) struct Distinct([Day; 2]);
 
 #[derive(Debug)]
 struct Day {
     day: AtomicU64,
-    /// One byte a register.
+    /// One byte per register.
     words: [AtomicU64; WORDS],
 }
 
@@ -38,11 +39,12 @@ impl Distinct {
         // ORDERING: Relaxed, here and of the words; this thread wrote them last.
         if day.load(Ordering::Relaxed) != today {
             day.store(NO_DAY, Ordering::Relaxed);
-            // ORDERING: Release fence; pairs with the Acquire fence behind a reader's loads. A reader that sees a register
-            // cleared, or of the new day, also sees that the day is off.
+            // ORDERING: Release fence; pairs with the Acquire fence after a reader's loads. A reader that sees a
+            // register cleared, or of the new day, also sees `NO_DAY` or the new day.
             fence(Ordering::Release);
             words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
-            // ORDERING: Release; pairs with the Acquire in `add_to`. Seeing the day implies seeing its registers cleared.
+            // ORDERING: Release; pairs with the Acquire in `add_to`. Seeing the day implies seeing its registers
+            // cleared.
             day.store(today, Ordering::Release);
         }
         let register = hash as usize % (words.len() * PACKED);
@@ -54,7 +56,7 @@ impl Distinct {
         }
     }
 
-    /// Adds what was inserted on a day, unless a later one has its place.
+    /// Adds the values of a day to `sum`, unless a later day uses its slot.
     pub(crate) fn add_to(&self, wanted: u64, sum: &mut Registers) {
         let Day { day, words } = &self.0[wanted as usize % 2];
         // ORDERING: Acquire; pairs with the Release in `insert`.
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_estimate_is_right_to_within_a_few_standard_errors_from_one_to_a_million() {
+    fn the_estimate_is_within_a_few_standard_errors_from_one_to_a_million() {
         let distinct = Distinct::new();
         let mut next = 1;
         for i in 0..1_000_000_u64 {
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_starts_anew_and_the_one_before_is_kept() {
+    fn a_day_starts_at_zero_and_the_day_before_is_kept() {
         let distinct = Distinct::new();
         let insert = |value: u64, day| distinct.insert(hash(&value.to_le_bytes()), day);
         let estimates = |day| registers(&distinct, day).estimate();
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn merged_registers_are_those_of_all_values() {
+    fn merged_registers_are_the_registers_of_all_values() {
         let (a, b, both) = (Distinct::new(), Distinct::new(), Distinct::new());
         for i in 0..5_000_u64 {
             let hash = hash(&i.to_le_bytes());
@@ -143,15 +145,14 @@ mod model {
     use loom::sync::Arc;
     use loom::thread;
 
-    /// A writer whose day turns while a reader looks at the day before the day before: it gets that day's registers, or
-    /// nothing.
+    /// While the writer reuses the slot of two days ago, a reader of that day gets its registers or nothing.
     ///
     /// Fails without the Release fence, and without the Acquire fence (each tried).
     #[test]
     fn a_reader_never_sees_registers_of_another_day() {
         crate::sync::model(|| {
             let distinct = Arc::new(Distinct::new());
-            // The longest run, in a register, and then a run of 1 in another one.
+            // The highest rank in one register, and then rank 1 in another one.
             distinct.insert(0, 0);
             let writer = {
                 let distinct = Arc::clone(&distinct);

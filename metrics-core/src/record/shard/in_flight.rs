@@ -1,16 +1,17 @@
-//! What is under way: requests, requests at an endpoint, open streams.
+//! Counts of what is under way: requests, requests at an endpoint, open streams.
 //!
 //! # Synchronization
 //!
-//! A count is written by its shard's one writer and read by anybody. Both halves of it only grow; `ended` is stored with
-//! Release and loaded with Acquire, so a reader that sees something ended sees it begun.
+//! Its shard's one writer writes a count; any thread reads it. Both halves only grow. `ended` is stored with Release
+//! and loaded with Acquire, so a reader that sees the end of something also sees its beginning.
 
 use crate::sync::{AtomicU64, Ordering, add, end};
 
-/// Counts of what is under way that were disturbed before the next one is taken as it is.
+/// How often a count that writers disturbed is repeated before the result is used as it is.
 const ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 16 };
 
-/// How many are under way: what began less what ended, each on the shard of the thread where it did.
+/// The number under way: those that began less those that ended, each counted on the shard of the thread where it
+/// happened.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     begun: AtomicU64,
@@ -18,35 +19,36 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    /// Called by the lease holder only.
+    /// Counts a beginning. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn begin(&self) {
         add(&self.begun, 1);
     }
 
-    /// Ends one that began here or on another shard. Called by the lease holder only.
+    /// Counts the end of one that began on this or another shard. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn end(&self) {
         // ORDERING: the Release in it pairs with the Acquire in `ended`. Seeing this one ended implies seeing it begun.
         end(&self.ended);
     }
 
-    /// How many ended so far.
+    /// The number that ended so far.
     pub(crate) fn ended(&self) -> u64 {
         // ORDERING: Acquire; pairs with the Release in `sync::end`.
         self.ended.load(Ordering::Acquire)
     }
 
-    /// How many began so far.
+    /// The number that began so far.
     pub(crate) fn begun(&self) -> u64 {
-        // ORDERING: Acquire, so that what is loaded after it is: see `under_way`. Pairs with nothing.
+        // ORDERING: Acquire, so that `under_way` loads `ended` after it. Pairs with no store.
         self.begun.load(Ordering::Acquire)
     }
 
-    /// How many are under way on all of these gauges, and the sum of all that began and all that ended so far.
+    /// Returns how many are under way by all of these counts together, and the sum of all that began and all that
+    /// ended.
     ///
-    /// Exact for some moment of the call, if there is one in which none ended; else not more than there were at the one in
-    /// which those begun were counted.
+    /// Exact for some moment of the call if none ended during one of its attempts. Otherwise at most the number at the
+    /// moment when the beginnings were counted.
     pub(crate) fn under_way<'a, I>(gauges: impl Fn() -> I) -> (u64, u64)
     where
         I: Iterator<Item = &'a Self>,
@@ -75,8 +77,8 @@ mod model {
 
     /// A request that begins on one shard and ends on another, in another thread, is never seen ended but not begun.
     ///
-    /// Fails when the store in `sync::end` is Relaxed, when the load in `ended` is, and when `begun` is summed first (each
-    /// tried).
+    /// Fails when the store in `sync::end` is Relaxed, when the load in `ended` is, and when `begun` is summed first
+    /// (each tried).
     #[test]
     fn a_request_that_is_seen_ended_is_seen_begun() {
         model(|| {
