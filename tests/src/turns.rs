@@ -31,8 +31,8 @@ impl fmt::Display for Turns {
         let verdict = if difference <= bound { "within" } else { "OVER" };
         write!(
             f,
-            "P99 {without:.0} us without, {with:.0} us with; {difference:+.0} us, standard error {error:.0} us, in {} pairs \
-             of turns: {verdict} 5 % or 50 us",
+            "P99 {without:.0} us without, {with:.0} us with; {difference:+.0} us, \
+             standard error {error:.0} us, in {} pairs of turns: {verdict} 5 % or 50 us",
             self.pairs.len()
         )
     }

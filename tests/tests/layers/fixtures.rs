@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use crate::crates::Crate;
 use crate::graph::rings;
-use crate::resolve::{Imports, imports};
+use crate::resolve::{Imports, imports, unresolved};
 use crate::table::{Layer, upward};
 
 /// A crate of these files, by their paths below `src/`.
 fn imports_of(files: &[(&str, &str)]) -> Imports {
-    let files: BTreeMap<_, _> =
-        files.iter().map(|(path, text)| (format!("src/{path}"), (*text).to_owned())).collect();
-    imports(&Crate::read(&files, "src/lib.rs"))
+    imports(&read(files))
+}
+
+fn read(files: &[(&str, &str)]) -> Crate {
+    let files = files.iter().map(|(path, text)| (format!("src/{path}"), (*text).to_owned()));
+    Crate::read(&files.collect(), "src/lib.rs")
 }
 
 /// What each file imports: `"a.rs -> b.rs"`.
@@ -132,6 +135,30 @@ fn a_parent_that_uses_what_its_child_defines_imports_it() {
     assert_eq!(found("mod b; fn f() { b::make(); }"), ["a.rs -> a/b.rs"]);
     assert_eq!(found("mod b; use self::b::Thing;"), ["a.rs -> a/b.rs"]);
     assert_eq!(found("mod b; pub(self) use self::b::Thing;"), ["a.rs -> a/b.rs"]);
+}
+
+#[test]
+fn a_name_of_another_crate_belongs_to_the_file_that_re_exports_it() {
+    let root = ("lib.rs", "mod a; mod b; pub use other_crate::Shown;");
+    let found = |code| edges(&[root, ("a.rs", "pub use std::sync::Mutex;"), ("b.rs", code)]);
+    assert_eq!(found("use crate::a::Mutex;"), ["b.rs -> a.rs"]);
+    assert_eq!(found("fn f(_: crate::Shown) {}"), ["b.rs -> lib.rs"]);
+    assert_eq!(found("use std::sync::Mutex; fn f(_: Mutex<u8>) {}"), [""; 0]);
+    assert_eq!(
+        found("use serde; use rand::{self, Rng}; fn f(_: rand::Thing, _: serde::Thing, _: Rng) {}"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_reported() {
+    let found = |code| unresolved(&read(&[("lib.rs", "mod a; mod b;"), ("a.rs", THING), ("b.rs", code)]));
+    assert_eq!(
+        found("use crate::a::Thing; fn f() { super::a::make(); self::f(); std::mem::drop(1); }"),
+        [""; 0]
+    );
+    assert_eq!(found("\nuse crate::a::Missing;"), ["src/b.rs:2: crate::a::Missing"]);
+    assert_eq!(found("fn f() { crate::c::f(); }"), ["src/b.rs:1: crate::c::f"]);
 }
 
 #[test]

@@ -42,6 +42,23 @@ pub(crate) fn imports(code: &Crate) -> Imports {
     imports
 }
 
+/// The paths that begin within the crate and lead nowhere: the resolver does not understand them.
+pub(crate) fn unresolved(code: &Crate) -> Vec<String> {
+    let references =
+        code.modules.iter().enumerate().flat_map(|(id, scope)| {
+            scope.references.iter().map(move |reference| (id, &scope.file, reference))
+        });
+    let within = references.filter(|(_, _, reference)| {
+        let first = reference.path.names.first().map(String::as_str);
+        reference.path.names.len() > 1 && matches!(first, Some("crate" | "self" | "super"))
+    });
+    let unresolved = within.filter(|(id, _, reference)| code.resolve(*id, &reference.path).is_empty());
+    let lines = unresolved.map(|(_, file, reference)| {
+        format!("{file}:{}: {}", reference.line, reference.path.names.join("::"))
+    });
+    lines.collect()
+}
+
 impl Crate {
     fn is_below(&self, mut module: Id, ancestor: Id) -> bool {
         loop {
@@ -116,16 +133,20 @@ impl Crate {
             Name::Type => BTreeSet::from([Target::Type(module)]),
             Name::Value => BTreeSet::from([Target::Value(module)]),
             Name::Module(child) => BTreeSet::from([Target::Module(*child)]),
-            // `use rand;` and `use serde::{self}` name crates, not themselves.
-            Name::Use(path) if path.names.first().is_some_and(|first| first == name) => {
-                self.use_of_same_name(module, name, path, depth)
+            Name::Use(path) => {
+                let found = if path.names.first().is_some_and(|first| first == name) {
+                    self.use_of_same_name(module, name, path, depth)
+                } else {
+                    self.resolve_within(module, path, depth - 1)
+                };
+                // Of another crate: here it is the file with the `use` that defines what the name stands for.
+                if found.is_empty() { BTreeSet::from([Target::Type(module)]) } else { found }
             }
-            Name::Use(path) => self.resolve_within(module, path, depth - 1),
         };
         meanings.iter().flat_map(of_meaning).collect()
     }
 
-    /// What `use name::...::name` leads to: its first segment is a module or a crate, and not what it defines.
+    /// What `use name::...` leads to, if it binds `name` itself: the first segment is a child module or a crate.
     fn use_of_same_name(&self, module: Id, name: &str, path: &Path, depth: usize) -> BTreeSet<Target> {
         let meanings = self.modules[module].names[name].iter();
         let children = meanings.filter_map(|meaning| match meaning {
