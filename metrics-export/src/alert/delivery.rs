@@ -24,7 +24,7 @@ const BACKOFF: Backoff = Backoff {
 
 /// A thread that sends notices to one destination.
 ///
-/// [`Delivery::tell`] never waits. At most 1,024 notices wait; beyond that the oldest are dropped and counted,
+/// [`Delivery::queue`] never waits. At most 1,024 notices wait; beyond that the oldest are dropped and counted,
 /// reminders first. Only the latest reminder of each alert waits. A batch that fails is retried for 15 minutes, at
 /// intervals that grow to 30 s and vary.
 pub struct Delivery {
@@ -60,7 +60,7 @@ impl Delivery {
 
     /// Queues notices and, at the intervals that the destination asks for, all firing alerts. If more alerts fire than
     /// fit into the queue, they take turns.
-    pub fn tell(&self, now: Moment, notices: &[Notice], firing: impl FnOnce() -> Vec<Alert>) {
+    pub fn queue(&self, now: Moment, notices: &[Notice], firing: impl FnOnce() -> Vec<Alert>) {
         let mut queue = self.shared.lock();
         let is_due = |every| queue.is_repetition_due(every, now.monotonic);
         let repeated = if self.repeat_every.is_some_and(is_due) {
@@ -185,7 +185,7 @@ mod tests {
     use super::super::queue::{MAX_BATCH, MAX_QUEUED};
     use super::*;
 
-    /// Answers with what it is told to, and says what it was given.
+    /// Returns the answers that the test sends, and reports the number of notices in each batch.
     struct Scripted {
         answers: Receiver<Result<(), SendError>>,
         given: Sender<usize>,
@@ -222,7 +222,7 @@ mod tests {
         )
     }
 
-    /// That of an alert that begins to fire.
+    /// The notice of an alert that starts to fire.
     fn notice() -> Notice {
         let registry = Registry::new();
         let history = History::new(registry.clone());
@@ -234,10 +234,10 @@ mod tests {
     }
 
     fn tell(delivery: &Delivery, notices: &[Notice]) {
-        delivery.tell(Moment::now(), notices, Vec::new);
+        delivery.queue(Moment::now(), notices, Vec::new);
     }
 
-    /// The counts, once they are as they should be.
+    /// Waits until the counts satisfy a condition, and returns them.
     fn counts(delivery: &Delivery, until: fn(&DeliveryCounts) -> bool) -> DeliveryCounts {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_for_a_while_is_tried_again() {
+    fn a_temporary_failure_is_retried() {
         let (delivery, answer, seen) = scripted(None);
         tell(&delivery, &[notice(), notice()]);
         answer.send(Err(error(true))).unwrap();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_not_tried_again() {
+    fn a_refused_notice_is_not_retried() {
         let (delivery, answer, seen) = scripted(None);
         tell(&delivery, &[notice()]);
         answer.send(Err(error(false))).unwrap();
@@ -273,10 +273,10 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_for_long_is_given_up() {
+    fn a_notice_that_keeps_failing_is_given_up() {
         let (delivery, answer, _seen) = scripted(None);
         tell(&delivery, &[notice()]);
-        // Far more than it takes: the answers are not waited for.
+        // Far more than needed, so that each attempt finds an answer.
         (0..10_000).for_each(|_| answer.send(Err(error(true))).unwrap());
         let counts = counts(&delivery, |counts| counts.queued == 0);
         assert_eq!((counts.sent, counts.failed), (0, 1));
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn one_notice_that_is_refused_takes_no_other_with_it() {
+    fn a_refused_notice_does_not_fail_the_rest_of_its_batch() {
         let (delivery, answer, seen) = scripted(None);
         tell(&delivery, &[notice(), notice(), notice()]);
         for refused in [true, false, true, false] {
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_goes_one_by_one_has_no_more_time_than_any_other() {
+    fn a_batch_that_is_sent_one_by_one_has_no_more_time_than_others() {
         let (delivery, answer, _seen) = scripted(None);
         let begun = Instant::now();
         tell(&delivery, &vec![notice(); MAX_BATCH]);
@@ -304,12 +304,12 @@ mod tests {
         (0..10_000).for_each(|_| answer.send(Err(error(true))).unwrap());
         let counts = counts(&delivery, |counts| counts.queued == 0);
         assert_eq!((counts.sent, counts.failed), (0, MAX_BATCH as u64));
-        // Each of them by itself would have had as long.
+        // Separately, each notice would have had as long as the batch.
         assert!(begun.elapsed() < GIVE_UP_AFTER * (MAX_BATCH / 2) as u32);
     }
 
     #[test]
-    fn reminders_take_the_place_of_older_ones_and_of_no_other_notice() {
+    fn a_reminder_replaces_older_reminders_and_no_other_notice() {
         let (delivery, answer, seen) = scripted(None);
         let firing = notice();
         let reminder = Notice { change: Change::Reminder, ..firing.clone() };
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn alerts_of_hundreds_of_endpoints_are_all_told_and_where_more_fire_than_can_wait_they_take_turns() {
+    fn alerts_of_hundreds_of_endpoints_are_all_sent_and_take_turns_if_they_exceed_the_queue() {
         let begun = Moment::now();
         let alert = notice().alert;
         let alerts = |count: usize| -> Vec<Alert> {
@@ -333,7 +333,7 @@ mod tests {
             (0..count).map(of).collect()
         };
         let (delivery, answer, seen) = scripted(Some(Duration::from_secs(60)));
-        // It hangs with one notice.
+        // The destination hangs with one notice.
         tell(&delivery, &[notice()]);
         assert_eq!(seen.recv(), Ok(1));
         let began = |alert| Notice { change: Change::Firing, alert };
@@ -345,24 +345,24 @@ mod tests {
         tell(&delivery, &[notice()]);
         assert_eq!(seen.recv(), Ok(1));
         let firing = alerts(2 * MAX_QUEUED + 100);
-        let mut told = BTreeSet::new();
+        let mut repeated = BTreeSet::new();
         for minute in 1..=3 {
             let monotonic = begun.monotonic + Duration::from_secs(61 * minute);
-            delivery.tell(Moment { monotonic, ..begun }, &[], || firing.clone());
+            delivery.queue(Moment { monotonic, ..begun }, &[], || firing.clone());
             // As if they had been sent.
             let mut queue = delivery.shared.lock();
             while !queue.is_empty() {
                 let batch = queue.take();
                 queue.settle_sent(batch.len());
-                told.extend(batch.into_iter().filter_map(|notice| notice.alert.endpoint));
+                repeated.extend(batch.into_iter().filter_map(|notice| notice.alert.endpoint));
             }
         }
-        assert_eq!((told.len(), delivery.counts().dropped), (firing.len(), 0));
+        assert_eq!((repeated.len(), delivery.counts().dropped), (firing.len(), 0));
         drop(answer);
     }
 
     #[test]
-    fn a_destination_that_panics_leaves_nothing_uncounted() {
+    fn if_a_destination_panics_all_notices_are_counted() {
         struct Panics;
         impl Destination for Panics {
             fn name(&self) -> &'static str {
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_bounded_and_what_does_not_fit_is_counted() {
+    fn the_queue_is_bounded_and_dropped_notices_are_counted() {
         let (delivery, answer, seen) = scripted(None);
         tell(&delivery, &[notice()]);
         assert_eq!(seen.recv(), Ok(1));
@@ -398,24 +398,24 @@ mod tests {
     }
 
     #[test]
-    fn alerts_that_fire_are_repeated_as_often_as_the_destination_wants() {
+    fn firing_alerts_are_repeated_as_often_as_the_destination_asks_for() {
         let every = Duration::from_secs(60);
         let (delivery, answer, _seen) = scripted(Some(every));
         let (mut now, notice) = (Moment::now(), notice());
         let firing = || vec![notice.alert.clone()];
         (0..3).for_each(|_| answer.send(Ok(())).unwrap());
-        // New and firing is one notice.
-        delivery.tell(now, std::slice::from_ref(&notice), firing);
+        // A new alert that fires is one notice.
+        delivery.queue(now, std::slice::from_ref(&notice), firing);
         for _ in 0..120 {
             counts(&delivery, |counts| counts.queued == 0);
             now.monotonic += Duration::from_secs(1);
-            delivery.tell(now, &[], firing);
+            delivery.queue(now, &[], firing);
         }
         assert_eq!(counts(&delivery, |counts| counts.queued == 0).sent, 3);
     }
 
     #[test]
-    fn a_stop_tries_once_more_and_ends_the_thread() {
+    fn a_stop_tries_waiting_notices_once_more_and_ends_the_thread() {
         let (delivery, answer, seen) = scripted(None);
         tell(&delivery, &vec![notice(); MAX_BATCH + 5]);
         seen.recv().unwrap();

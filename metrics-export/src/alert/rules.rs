@@ -146,7 +146,7 @@ fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Du
     let refused = || {
         let text: String = text.chars().take(32).collect();
         de::Error::custom(format!(
-            "{text:?} is no duration; allowed: a whole number and s, m or h, such as \"30s\""
+            "{text:?} is not a duration; allowed: a whole number and s, m or h, such as \"30s\""
         ))
     };
     let units = [('s', 1), ('m', 60), ('h', 3_600)];

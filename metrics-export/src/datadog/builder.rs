@@ -1,4 +1,4 @@
-//! What an exporter to Datadog can be told.
+//! The settings of an exporter to Datadog.
 
 use std::hash::RandomState;
 use std::time::Duration;
@@ -50,6 +50,10 @@ impl DatadogBuilder {
     ///
     /// `DD_TRACE_AGENT_URL`, or else `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; `DD_TAGS`; `DD_TRACE_SAMPLE_RATE`.
     /// `DD_SERVICE`, `DD_ENV` and `DD_VERSION` win over the service that the monitor was built for.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "a setter, named as in other builders that read variables"
+    )]
     pub fn from_env(mut self) -> Self {
         self.from_env = true;
         self

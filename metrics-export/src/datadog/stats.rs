@@ -117,7 +117,7 @@ pub(super) fn payload(origin: &Origin, window: &Window, interval: Duration, sequ
         sequence,
         service: &origin.service,
     };
-    rmp_serde::to_vec_named(&payload).expect("a Vec takes everything")
+    rmp_serde::to_vec_named(&payload).expect("writing to a Vec does not fail")
 }
 
 /// Datadog's name for an endpoint.

@@ -102,7 +102,7 @@ pub(super) fn payload(
         .zip(requests)
         .map(|(place, request)| [span(origin, request, |part| ids.hash_one((sequence, place, part)).max(1))])
         .collect();
-    rmp_serde::to_vec_named(&traces).expect("a Vec takes everything")
+    rmp_serde::to_vec_named(&traces).expect("writing to a Vec does not fail")
 }
 
 fn span<'a>(origin: &'a Origin, request: &Traced<'_>, id: impl Fn(u8) -> u64) -> Span<'a> {
@@ -298,8 +298,8 @@ mod tests {
         };
         let chosen: Vec<_> = spans(1).iter().map(chosen).collect();
         let by_hand = ("-4".to_owned(), None, Some(2.0));
-        let by_lot = ("-3".to_owned(), Some(0.25), Some(2.0));
-        assert_eq!(chosen, [by_hand.clone(), by_hand.clone(), by_hand, by_lot]);
+        let by_rule = ("-3".to_owned(), Some(0.25), Some(2.0));
+        assert_eq!(chosen, [by_hand.clone(), by_hand.clone(), by_hand, by_rule]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What an exporter to Elasticsearch can be told.
+//! The settings of an exporter to Elasticsearch.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

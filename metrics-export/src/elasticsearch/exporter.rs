@@ -49,7 +49,7 @@ impl Exporter for Elasticsearch {
         for document in self.documents.of(window) {
             documents += 1;
             let action = Action { create: Target { _id: &document.event.id } };
-            serde_json::to_writer(&mut body, &action).expect("a Vec takes everything");
+            serde_json::to_writer(&mut body, &action).expect("writing to a Vec does not fail");
             body.push(b'\n');
             document.append_to(&mut body);
         }

@@ -1,4 +1,4 @@
-//! What all destinations over HTTP can be told.
+//! The settings that all destinations over HTTP share.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What an exporter to OTLP can be told.
+//! The settings of an exporter to OTLP.
 
 use std::time::Duration;
 
@@ -49,6 +49,10 @@ impl OtlpBuilder {
     /// `OTEL_EXPORTER_OTLP_METRICS_...`, which wins; `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` and
     /// `..._DEFAULT_HISTOGRAM_AGGREGATION`; `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES` and
     /// `OTEL_SERVICE_NAME`.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "a setter, named as in other builders that read variables"
+    )]
     pub fn from_env(mut self) -> Self {
         self.from_env = true;
         self

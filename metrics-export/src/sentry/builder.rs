@@ -1,4 +1,4 @@
-//! What an exporter to Sentry can be told.
+//! The settings of an exporter to Sentry.
 
 use std::hash::RandomState;
 
@@ -62,6 +62,10 @@ impl SentryBuilder {
     ///
     /// `SENTRY_DSN` and `SENTRY_TRACES_SAMPLE_RATE`. `SENTRY_RELEASE` and `SENTRY_ENVIRONMENT` win over the service
     /// that the monitor was built for. `HOSTNAME` is the server's name if the service has no instance.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "a setter, named as in other builders that read variables"
+    )]
     pub fn from_env(mut self) -> Self {
         self.from_env = true;
         self

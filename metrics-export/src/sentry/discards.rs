@@ -12,7 +12,7 @@ pub(super) struct Discards {
     /// The latest reason.
     pub(super) reason: Option<String>,
     /// What was not reported to Sentry yet.
-    untold: Vec<(Category, Reason, u64)>,
+    unreported: Vec<(Category, Reason, u64)>,
 }
 
 impl Discards {
@@ -21,38 +21,38 @@ impl Discards {
         if count == 0 {
             return;
         }
-        self.add_told(count, text);
-        let mut untold = self.untold.iter_mut();
-        match untold.find(|(known, why, _)| (*known, *why) == (category, reason)) {
+        self.add_known(count, text);
+        let mut unreported = self.unreported.iter_mut();
+        match unreported.find(|(known, why, _)| (*known, *why) == (category, reason)) {
             Some((_, _, sum)) => *sum = sum.saturating_add(count),
-            None => self.untold.push((category, reason, count)),
+            None => self.unreported.push((category, reason, count)),
         }
     }
 
     /// Counts items that Sentry refused, which it need not be told.
-    pub(super) fn add_told(&mut self, count: u64, text: String) {
+    pub(super) fn add_known(&mut self, count: u64, text: String) {
         self.count = self.count.saturating_add(count);
         self.reason = Some(text);
     }
 
     /// Marks everything as reported.
-    pub(super) fn set_told(&mut self) {
-        self.untold.clear();
+    pub(super) fn set_reported(&mut self) {
+        self.unreported.clear();
     }
 
     /// Takes what is still to be reported, without its count, which was taken over before.
-    pub(super) fn untold(&mut self) -> Self {
-        Self { untold: std::mem::take(&mut self.untold), ..Self::default() }
+    pub(super) fn take_unreported(&mut self) -> Self {
+        Self { unreported: std::mem::take(&mut self.unreported), ..Self::default() }
     }
 
     /// The report to Sentry, if there is anything to report.
     pub(super) fn report(&self) -> Option<EnvelopeItem> {
-        let items = self.untold.iter().flat_map(|&(category, reason, count)| {
+        let items = self.unreported.iter().flat_map(|&(category, reason, count)| {
             // Each transaction counts as a span, too.
             let span = (category == Category::Transaction).then(|| Item::new(Category::Span, reason, count));
             std::iter::once(Item::new(category, reason, count)).chain(span)
         });
-        (!self.untold.is_empty()).then(|| Report::new(items).into())
+        (!self.unreported.is_empty()).then(|| Report::new(items).into())
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
         assert!(discards.report().is_none());
         discards.add(Category::Error, Reason::SampleRate, 0, "none".to_owned());
         assert_eq!(discards.reason, None);
-        discards.add_told(1, "told".to_owned());
+        discards.add_known(1, "known".to_owned());
         assert!(discards.report().is_none());
         discards.add(Category::Error, Reason::SampleRate, 5, "many".to_owned());
         discards.add(Category::Session, Reason::RatelimitBackoff, 70, "limited".to_owned());
@@ -91,9 +91,9 @@ mod tests {
         ]);
         assert_eq!(report["discarded_events"], expected);
         // What could not be reported is reported later, and counted once.
-        let mut later = discards.untold();
+        let mut later = discards.take_unreported();
         assert_eq!((later.count, later.reason.as_deref(), later.report().is_some()), (0, None, true));
-        later.set_told();
+        later.set_reported();
         assert!(later.report().is_none() && discards.report().is_none());
     }
 }

@@ -60,7 +60,7 @@ impl Sentry {
         if self.attempt.until.as_ref().is_some_and(|until| Arc::ptr_eq(until, &window.total)) {
             return;
         }
-        let mut discards = self.attempt.discards.untold();
+        let mut discards = self.attempt.discards.take_unreported();
         let items = self.selection.items(window, &mut discards);
         self.attempt = Attempt { until: Some(Arc::clone(&window.total)), items, discards, reached: false };
     }
@@ -68,7 +68,7 @@ impl Sentry {
     /// Ends the window, so that its snapshot is freed, and returns what was left out.
     fn end(&mut self) -> Discards {
         let mut discards = std::mem::take(&mut self.attempt).discards;
-        self.attempt.discards = discards.untold();
+        self.attempt.discards = discards.take_unreported();
         discards
     }
 
@@ -94,7 +94,7 @@ impl Sentry {
                     }
                     Sent::Limited => {
                         let why = format!("it answered 429 to {}", name(category));
-                        self.attempt.discards.add_told(count, why);
+                        self.attempt.discards.add_known(count, why);
                     }
                 }
             }
@@ -122,7 +122,7 @@ impl Sentry {
             return Ok(());
         }
         match self.send(report, deadline) {
-            Ok(Sent::Accepted | Sent::Refused(_)) => self.attempt.discards.set_told(),
+            Ok(Sent::Accepted | Sent::Refused(_)) => self.attempt.discards.set_reported(),
             Ok(Sent::Limited) => {}
             Err(failed) if !self.attempt.reached => return Err(failed),
             Err(_) => {}

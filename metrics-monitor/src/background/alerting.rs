@@ -32,7 +32,7 @@ impl Alerting {
         let now = Moment::now();
         let notices = alerts.evaluate(now, history);
         for delivery in &self.deliveries {
-            delivery.tell(now, &notices, || alerts.firing());
+            delivery.queue(now, &notices, || alerts.firing());
         }
     }
 
