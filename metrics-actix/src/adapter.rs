@@ -53,8 +53,8 @@ fn absolute(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("/{path}") }
 }
 
-/// A resource that answers all methods: the monitor refuses the wrong ones. Its name tells the middleware that it is not
-/// counted.
+/// A resource that answers all methods: the monitor refuses the wrong ones. Its name tells the middleware that it is
+/// not counted.
 fn resource(monitor: &Monitor, path: String, endpoint: &'static Endpoint) -> impl HttpServiceFactory + use<> {
     let (monitor, name) = (monitor.clone(), own_name(&path));
     web::resource(path).name(&name).to(move |request: HttpRequest, body: web::Payload| {

@@ -49,11 +49,11 @@ impl Hooks {
         Self::default()
     }
 
-    /// Counts calls by what this returns for a request, as [`Builder::api_key_header`] does by a header; `None` is `_anonymous`.
-    /// Default: the header, if one is set.
+    /// Counts calls by what this returns for a request, as [`Builder::api_key_header`] does by a header; `None` is
+    /// `_anonymous`. Default: the header, if one is set.
     ///
-    /// Called on the worker, after the response is made, so the request's extensions have what inner middlewares left there. Not
-    /// called for requests that the service refuses (401, 403).
+    /// Called on the worker, after the response is made, so the request's extensions have what inner middlewares left
+    /// there. Not called for requests that the service refuses (401, 403).
     pub fn consumer(
         mut self,
         identify: impl Fn(&HttpRequest) -> Option<Identity> + Send + Sync + 'static,
@@ -64,9 +64,9 @@ impl Hooks {
 
     /// The text that is shown of an error among the recent errors; default: its `Display`.
     ///
-    /// Either is made one line, control characters escaped, and cut to 256 bytes. Whoever may read the endpoints sees it, so
-    /// leave out what they must not see. (actix-web's own errors of queries and of JSON bodies can quote a value that the
-    /// client sent.)
+    /// Either is made one line, control characters escaped, and cut to 256 bytes. Whoever may read the endpoints sees
+    /// it, so leave out what they must not see. (actix-web's own errors of queries and of JSON bodies can quote a value
+    /// that the client sent.)
     pub fn error_message(mut self, message: impl Fn(&Error) -> String + Send + Sync + 'static) -> Self {
         self.error_message = Some(Box::new(message));
         self

@@ -1,5 +1,5 @@
-//! Metrics for high-throughput actix-web services: a middleware that measures every request, and endpoints that show the
-//! figures.
+//! Metrics for high-throughput actix-web services: a middleware that measures every request, and endpoints that show
+//! the figures.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, web};
@@ -32,17 +32,19 @@
 //! | what Prometheus sees | [`prometheus::Exposition`] |
 //! | what sends figures elsewhere | [`push::Exporter`] |
 //!
-//! Every request ends in exactly one way: with a response; with an `Err` of an inner middleware, whose status counts; aborted,
-//! if the client went away before there was a response; or panicked. A response whose body breaks off counts under its status,
-//! and also as aborted. The latency is the time from the middleware to the head of the response, or to the end of its body.
+//! Every request ends in exactly one way: with a response; with an `Err` of an inner middleware, whose status counts;
+//! aborted, if the client went away before there was a response; or panicked. A response whose body breaks off counts
+//! under its status, and also as aborted. The latency is the time from the middleware to the head of the response, or
+//! to the end of its body.
 //!
-//! The route is the template that matched, such as `/orders/{id}`, without regular expressions. Requests that matched nothing
-//! are `_unmatched`. So are requests without a response and without a marker, because only the response shows what matched.
-//! Methods that HTTP does not define are `_OTHER`.
+//! The route is the template that matched, such as `/orders/{id}`, without regular expressions. Requests that matched
+//! nothing are `_unmatched`. So are requests without a response and without a marker, because only the response shows
+//! what matched. Methods that HTTP does not define are `_OTHER`.
 //!
 //! All figures are in a [`metrics_core::Registry`]: see [`Monitor::registry`]. Those of the last 24 hours are in a
-//! [`metrics_core::History`], which a thread of the monitor updates: see [`Monitor::history`]. The same thread evaluates the
-//! rules of [alerts](metrics_core::alert). Everything but actix-web's side is in `metrics-monitor`; this crate only adapts it.
+//! [`metrics_core::History`], which a thread of the monitor updates: see [`Monitor::history`]. The same thread
+//! evaluates the rules of [alerts](metrics_core::alert). Everything but actix-web's side is in `metrics-monitor`; this
+//! crate only adapts it.
 //!
 //! | feature | what it adds |
 //! |---|---|
@@ -63,7 +65,7 @@
 //! | 5 | `builder.rs`, `metrics.rs` | [`Hooks`], [`Metrics`] |
 //! | 4 | `adapter.rs` | requests to the monitor, answers back |
 //! | 3 | `middleware/` | the middleware, the measured body, the marker |
-//! | 2 | `worker.rs`, `routes.rs`, `shared.rs` | a worker's recorder; the routes that an app has seen; what workers share |
+//! | 2 | `worker.rs`, `routes.rs`, `shared.rs` | a worker's recorder, the routes it has seen, what workers share |
 //! | 1 | `request/` | method, route, consumer and trace of a request; event loops |
 
 #![forbid(unsafe_code)]

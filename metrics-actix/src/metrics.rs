@@ -37,16 +37,17 @@ impl Metrics {
     /// The middleware that records every request.
     ///
     /// Wrap it last, so that it is the outermost: it then sees the final answers and their whole time. Wrap it once,
-    /// around the app: twice counts twice. A middleware outside of it that replaces a response's body drops the measured
-    /// one, which then counts as broken off. So does a test that drops a response unread.
+    /// around the app: twice counts twice. A middleware outside of it that replaces a response's body drops the
+    /// measured one, which then counts as broken off. So does a test that drops a response unread.
     pub fn middleware(&self) -> Middleware {
         Middleware::new(Arc::clone(&self.shared))
     }
 
     /// A marker for a resource, inside the middleware: requests are counted there while they are under way.
     ///
-    /// Without it, a route's `in_flight` is 0 and requests without a response are `_unmatched`; with it, they are counted under
-    /// their route. Wrap resources, not scopes: around a scope the route is not known yet, and is guessed from the path.
+    /// Without it, a route's `in_flight` is 0 and requests without a response are `_unmatched`; with it, they are
+    /// counted under their route. Wrap resources, not scopes: around a scope the route is not known yet, and is guessed
+    /// from the path.
     ///
     /// ```
     /// # use actix_web::{App, web};
@@ -62,41 +63,48 @@ impl Metrics {
 
     /// The endpoints, for [`App::configure`](actix_web::App::configure), under a path such as `/api/metrics`.
     ///
-    /// | call | answer |
-    /// |---|---|
-    /// | `GET /` | the dashboard, a page for people; open to everybody, asks for the token that the figures need |
-    /// | `GET summary?window=5m` | the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, since the last reset, which is the default |
-    /// | `GET routes?window=5m` | the figures of each endpoint in a window, those with the most calls first |
-    /// | `GET history?window=1h&step=10s` | the figures step by step; of one endpoint, with `&method=GET&route=/orders/{id}`; of one of the application's own metrics, with `&metric=cache` |
-    /// | `GET alerts` | the alert rules and their states, firing ones first |
-    /// | `GET errors` | the last errors, newest first |
-    /// | `GET exporters` | what each exporter sent and dropped |
-    /// | `GET resources?window=5m` | what the process uses, second by second: processor, memory, files, threads, network, and how late and how busy the workers' event loops are; for up to an hour, in at most 400 points |
-    /// | `GET business?window=5m` | the application's own metrics in a window, such as those of [`Registry::counter`](metrics_core::Registry::counter) |
-    /// | `GET consumers?top=20` | the consumers with the most calls since the last reset; only if the builder names a source of them |
-    /// | `GET prometheus` | all figures since the start, for Prometheus: as [`Metrics::prometheus_at`] |
-    /// | `GET events?window=5m` | the figures of a window once a second, as server-sent events; at most 16 connections |
-    /// | `POST reset` | begins a new window, and returns the summary of the one just closed; only if the builder enables it |
-    /// | `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`; `POST fleet/reset` | the same for all instances of a fleet; only if the builder joins one |
+    /// - `GET /`: the dashboard, a page for people; open to everybody, asks for the token that the figures need
+    /// - `GET summary?window=5m`: the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, since
+    ///   the last reset, which is the default
+    /// - `GET routes?window=5m`: the figures of each endpoint in a window, those with the most calls first
+    /// - `GET history?window=1h&step=10s`: the figures step by step; of one endpoint, with
+    ///   `&method=GET&route=/orders/{id}`; of one of the application's own metrics, with `&metric=cache`
+    /// - `GET alerts`: the alert rules and their states, firing ones first
+    /// - `GET errors`: the last errors, newest first
+    /// - `GET exporters`: what each exporter sent and dropped
+    /// - `GET resources?window=5m`: what the process uses, second by second: processor, memory, files, threads,
+    ///   network, and how late and how busy the workers' event loops are; for up to an hour, in at most 400 points
+    /// - `GET business?window=5m`: the application's own metrics in a window, such as those of
+    ///   [`Registry::counter`](metrics_core::Registry::counter)
+    /// - `GET consumers?top=20`: the consumers with the most calls since the last reset; only if the builder names a
+    ///   source of them
+    /// - `GET prometheus`: all figures since the start, for Prometheus: as [`Metrics::prometheus_at`]
+    /// - `GET events?window=5m`: the figures of a window once a second, as server-sent events; at most 16 connections
+    /// - `POST reset`: begins a new window, and returns the summary of the one just closed; only if the builder enables
+    ///   it
+    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, and `POST fleet/reset`: the same
+    ///   for all instances of a fleet; only if the builder joins one
     ///
-    /// Calls of these endpoints are not in the figures. Configure them before a scope that would take their path, such as
-    /// `web::scope("/api")`. They are open to every client that can reach them, unless [`Builder::read_token`] is set. They
-    /// can also be mounted in an app of their own, on a private listener.
+    /// Calls of these endpoints are not in the figures. Configure them before a scope that would take their path, such
+    /// as `web::scope("/api")`. They are open to every client that can reach them, unless [`Builder::read_token`] is
+    /// set. They can also be mounted in an app of their own, on a private listener.
     ///
-    /// Answers are computed on the monitor's own threads. Where too many requests wait for them, further ones get 503 with
-    /// `Retry-After`.
+    /// Answers are computed on the monitor's own threads. Where too many requests wait for them, further ones get 503
+    /// with `Retry-After`.
     ///
     /// [`Builder::read_token`]: metrics_monitor::Builder::read_token
     pub fn routes(&self, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
         adapter::routes(Monitor::clone(self), prefix)
     }
 
-    /// The endpoint for Prometheus by itself, at a path such as `/metrics`, for [`App::configure`](actix_web::App::configure).
+    /// The endpoint for Prometheus by itself, at a path such as `/metrics`, for
+    /// [`App::configure`](actix_web::App::configure).
     ///
-    /// `GET` returns what [`Builder::prometheus`] says, cumulative since the start, in the format that `Accept` asks for
-    /// (text 0.0.4, OpenMetrics 1.0, or protobuf with native histograms). It is compressed if `Accept-Encoding` names gzip and
-    /// the feature `gzip` is on, as it is by default. At most two scrapes are rendered at one time and two wait; others
-    /// get 503 with `Retry-After`. It needs a [token](metrics_monitor::Builder::read_token) as the other endpoints do.
+    /// `GET` returns what [`Builder::prometheus`] says, cumulative since the start, in the format that `Accept` asks
+    /// for (text 0.0.4, OpenMetrics 1.0, or protobuf with native histograms). It is compressed if `Accept-Encoding`
+    /// names gzip and the feature `gzip` is on, as it is by default. At most two scrapes are rendered at one time and
+    /// two wait; others get 503 with `Retry-After`. It needs a [token](metrics_monitor::Builder::read_token) as the
+    /// other endpoints do.
     ///
     /// ```
     /// # use actix_web::App;

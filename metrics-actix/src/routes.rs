@@ -51,8 +51,8 @@ struct Tables {
 type ByMethod<K> = HashMap<K, [Option<Endpoint>; LABELS], foldhash::fast::RandomState>;
 
 impl SeenRoutes {
-    /// The endpoint of a request that was routed and answered. Does not allocate for a known route, unless the answer is a
-    /// 404.
+    /// The endpoint of a request that was routed and answered. Does not allocate for a known route, unless the answer
+    /// is a 404.
     #[inline]
     pub(crate) fn endpoint(
         &self,

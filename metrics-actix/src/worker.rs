@@ -1,5 +1,5 @@
-//! What one worker thread keeps: its recorder, the requests that markers noted, and the routes that each of its apps has
-//! seen.
+//! What one worker thread keeps: its recorder, the requests that markers noted, and the routes that each of its apps
+//! has seen.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -121,8 +121,8 @@ impl AppWorker {
         nanos >= self.worker.capture_nanos
     }
 
-    /// The endpoint of a request that was routed and answered. Does not allocate for a known route, unless the answer is a
-    /// 404.
+    /// The endpoint of a request that was routed and answered. Does not allocate for a known route, unless the answer
+    /// is a 404.
     pub(crate) fn endpoint(
         &self,
         method: MethodLabel,
@@ -234,8 +234,8 @@ impl AppWorker {
         }
     }
 
-    /// As [`AppWorker::capture`], of a request whose body is still being sent: logs its error, and returns what is needed at the
-    /// end of the body.
+    /// As [`AppWorker::capture`], of a request whose body is still being sent: logs its error, and returns what is
+    /// needed at the end of the body.
     #[cold]
     #[inline(never)]
     pub(crate) fn capture_head(
@@ -260,8 +260,8 @@ impl AppWorker {
         Some(Box::new(Captured { trace, randomness }))
     }
 
-    /// Captures a request whose body has ended. One of which nothing was captured before is slow by its body alone, and its
-    /// trace is not known any more.
+    /// Captures a request whose body has ended. One of which nothing was captured before is slow by its body alone, and
+    /// its trace is not known any more.
     #[cold]
     #[inline(never)]
     pub(crate) fn capture_body(

@@ -1,7 +1,7 @@
 //! The builder of a monitor: the one thing that a user configures.
 //!
-//! [`Builder`] and what it takes about measuring, consumers and access are here. What it takes about alerts, exporters and
-//! the fleet is in files of their own, and `build` puts everything together.
+//! [`Builder`] and what it takes about measuring, consumers and access are here. What it takes about alerts, exporters
+//! and the fleet is in files of their own, and `build` puts everything together.
 
 mod alerts;
 mod build;
@@ -114,14 +114,16 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Which instance of the service this is, such as `host-1`, for exporters and the fleet; default: each destination's own.
+    /// Which instance of the service this is, such as `host-1`, for exporters and the fleet; default: each
+    /// destination's own.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.settings.service.instance = Some(instance.into());
         self
     }
 
-    /// The registry for the figures; default: a [`Registry`] of its own with the default settings. It counts by exact status
-    /// if [`Builder::prometheus`] uses OpenTelemetry's names, or if an [exporter](Builder::exporter) tells statuses apart.
+    /// The registry for the figures; default: a [`Registry`] of its own with the default settings. It counts by exact
+    /// status if [`Builder::prometheus`] uses OpenTelemetry's names, or if an [exporter](Builder::exporter) tells
+    /// statuses apart.
     pub fn with_registry(mut self, registry: Registry) -> Self {
         self.settings.registry = Some(registry);
         self
@@ -140,18 +142,18 @@ impl<H> Builder<H> {
     /// [exporter](Builder::exporter) wants errors or single requests, `x-datadog-trace-id` and its companions, or
     /// `sentry-trace`, stand in for that header.
     ///
-    /// Only such requests, and those that an exporter wants, have these headers read, and only with a response: not after
-    /// a panic, not if the client went away, and not if an inner middleware returned an error.
+    /// Only such requests, and those that an exporter wants, have these headers read, and only with a response: not
+    /// after a panic, not if the client went away, and not if an inner middleware returned an error.
     pub fn slow_requests(mut self, threshold: impl Into<Option<Duration>>) -> Self {
         self.settings.slow = threshold.into();
         self
     }
 
-    /// Excludes a route, by its template, such as `/health`; `_unmatched` is what matched no route. Default: every route is
-    /// counted, except the monitor's own endpoints.
+    /// Excludes a route, by its template, such as `/health`; `_unmatched` is what matched no route. Default: every
+    /// route is counted, except the monitor's own endpoints.
     ///
-    /// A request without a response has no route, unless a marker of the framework noted it. It is counted as `_unmatched`
-    /// even if that is excluded: it may have matched, and panics must stay visible.
+    /// A request without a response has no route, unless a marker of the framework noted it. It is counted as
+    /// `_unmatched` even if that is excluded: it may have matched, and panics must stay visible.
     pub fn exclude(mut self, route: impl Into<String>) -> Self {
         self.settings.excluded_routes.push(route.into());
         self
@@ -175,16 +177,16 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Counts calls by the API key in this header, such as `x-api-key`; default: consumers are not counted. A hook of the
-    /// framework that identifies consumers takes precedence.
+    /// Counts calls by the API key in this header, such as `x-api-key`; default: consumers are not counted. A hook of
+    /// the framework that identifies consumers takes precedence.
     ///
-    /// A key is neither kept nor shown. The consumer is named by the key's [alias](Builder::consumer_alias), or by 64 bits of
-    /// its HMAC-SHA256 under the [hash key](Builder::consumer_hash_key).
+    /// A key is neither kept nor shown. The consumer is named by the key's [alias](Builder::consumer_alias), or by 64
+    /// bits of its HMAC-SHA256 under the [hash key](Builder::consumer_hash_key).
     ///
     /// A key is registered after its first successful response (2xx, 3xx), because only the service knows whether it is
     /// genuine. Until then it counts as `_other`, as do keys beyond the registry's `max_consumers`. Requests that the
-    /// service refuses (401, 403) count as `_rejected`, those without a key as `_anonymous`, and those that a middleware ends
-    /// with an error, or that get no response, as `_unanswered`.
+    /// service refuses (401, 403) count as `_rejected`, those without a key as `_anonymous`, and those that a
+    /// middleware ends with an error, or that get no response, as `_unanswered`.
     pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
         self.settings.api_key_header = Some(name.into());
         self
@@ -192,14 +194,15 @@ impl<H> Builder<H> {
 
     /// The name shown for a key; `None`, or no alias: a keyed hash. Keys with the same alias are counted together.
     ///
-    /// Called with the key itself, unless the worker remembers the key's consumer. So a changed alias may not be noticed.
+    /// Called with the key itself, unless the worker remembers the key's consumer. So a changed alias may not be
+    /// noticed.
     pub fn consumer_alias(mut self, alias: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.settings.alias = Some(Box::new(alias));
         self
     }
 
-    /// The key of the keyed hash, at least 16 bytes; default: random, so that hashes change with each start. All instances of a
-    /// fleet need the same.
+    /// The key of the keyed hash, at least 16 bytes; default: random, so that hashes change with each start. All
+    /// instances of a fleet need the same.
     pub fn consumer_hash_key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.settings.hash_key = Some(key.into());
         self

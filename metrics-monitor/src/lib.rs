@@ -19,7 +19,8 @@
 //! | floor | where | what |
 //! |---|---|---|
 //! | 6 | `builder.rs`, `builder/` | what can be configured: [`Builder`]; `builder/build.rs` puts a monitor together |
-//! | 6 | `framework.rs`, `monitor.rs`, `build_error.rs` | what an integration implements and holds: [`Framework`], [`Monitor`], [`BuildError`] |
+//! | 6 | `framework.rs`, `monitor.rs` | what an integration implements and holds: [`Framework`], [`Monitor`] |
+//! | 6 | `build_error.rs` | [`BuildError`] |
 //! | 5 | `endpoints.rs`, `endpoints/` | the table of endpoints, and one function for each answer |
 //! | 4 | `dashboard.rs`, `dashboard/` | the dashboard's files |
 //! | 3 | `state.rs` | what all parts share |
@@ -47,8 +48,8 @@
 //! | `metrics-events` | the first connection | computes server-sent events |
 //! | `metrics-shutdown` | [`Monitor::shutdown`] | waits for all others, then ends |
 //!
-//! Exporters, alert destinations and the fleet's member have further threads, which `metrics-export` describes. All end at
-//! the shutdown, and when the last clone of the monitor is dropped.
+//! Exporters, alert destinations and the fleet's member have further threads, which `metrics-export` describes. All end
+//! at the shutdown, and when the last clone of the monitor is dropped.
 
 #![forbid(unsafe_code)]
 

@@ -36,8 +36,8 @@ impl Monitor {
         &self.state.registry
     }
 
-    /// The figures of the last 24 hours. A thread of the monitor updates it until the [shutdown](Monitor::shutdown), or until
-    /// the monitor's last clone is dropped.
+    /// The figures of the last 24 hours. A thread of the monitor updates it until the [shutdown](Monitor::shutdown), or
+    /// until the monitor's last clone is dropped.
     pub fn history(&self) -> &History {
         &self.state.history
     }
@@ -89,12 +89,12 @@ impl Monitor {
         }
     }
 
-    /// Ends the monitor's background work: new requests to the endpoints get 503. Waits for answers that are under way, at most
-    /// `timeout`. Returns whether everything ended in time.
+    /// Ends the monitor's background work: new requests to the endpoints get 503. Waits for answers that are under way,
+    /// at most `timeout`. Returns whether everything ended in time.
     ///
-    /// Figures that wait for [exporters](crate::Builder::exporter) are sent; those that are left after the timeout are dropped
-    /// and counted. Server-sent events end at once; without a shutdown they end after ten seconds at most, for which a
-    /// server that stops gracefully waits.
+    /// Figures that wait for [exporters](crate::Builder::exporter) are sent; those that are left after the timeout are
+    /// dropped and counted. Server-sent events end at once; without a shutdown they end after ten seconds at most, for
+    /// which a server that stops gracefully waits.
     ///
     /// Requests are still measured, and the registry can still be read.
     pub async fn shutdown(&self, timeout: Duration) -> bool {

@@ -21,9 +21,9 @@ pub enum Until {
     Head,
     /// When the last byte of the response's body is handed to the server, or the body breaks off.
     ///
-    /// The request counts as in flight until then (on a marked route, until its head). Responses without a body end with
-    /// their head. So do those that stay open for as long as they like and would distort the percentiles: 101, and streams
-    /// of `text/event-stream`.
+    /// The request counts as in flight until then (on a marked route, until its head). Responses without a body end
+    /// with their head. So do those that stay open for as long as they like and would distort the percentiles: 101, and
+    /// streams of `text/event-stream`.
     BodyEnd,
 }
 

@@ -1,15 +1,15 @@
-//! The demo's own metrics: what a shop wants to know beside its requests.
+//! The demo's own metrics: what a shop measures besides its requests.
 
 use metrics_core::{Counter, Gauge, HitRatio, MetricError, Registry, Timer, UniqueCount};
 
 /// Made once; cloned into each worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Business {
-    /// Reports that were asked for.
+    /// Reports that were requested.
     pub(crate) analysis_requests: Counter,
     /// Customers of the day, by their keys.
     pub(crate) daily_active_users: UniqueCount,
-    /// Looks into the cache of items.
+    /// Look-ups in the cache of items.
     pub(crate) cache: HitRatio,
     /// Queries of the database.
     pub(crate) db: Timer,

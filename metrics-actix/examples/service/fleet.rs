@@ -1,10 +1,10 @@
-//! This demo as one of several.
+//! The demo as one instance of a fleet.
 
 use metrics_actix::Builder;
 
 use crate::options::Options;
 
-/// Has the figures written to the Redis that the options name, if they name one.
+/// Joins the fleet of the Redis that the options name, if they name one.
 #[cfg(feature = "redis")]
 pub(crate) fn join(builder: Builder, options: &Options) -> Result<Builder, Box<dyn std::error::Error>> {
     use metrics_actix::fleet::FleetSettings;

@@ -22,7 +22,7 @@ use crate::options::Options;
 /// Where the endpoints are mounted.
 const METRICS: &str = "/api/metrics";
 
-/// Where Prometheus looks unless it is told otherwise.
+/// Where Prometheus scrapes by default.
 const PROMETHEUS: &str = "/metrics";
 
 fn main() -> ExitCode {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Bound before the runtime starts, so that a port in use is one clear line.
+    // Bound before the runtime starts, so that a port in use is one clear error line.
     let listener = match TcpListener::bind(options.addr) {
         Ok(listener) => listener,
         Err(error) => {
@@ -59,7 +59,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     let addr = listener.local_addr()?;
     let mut builder = Metrics::builder("shop")
         .version(env!("CARGO_PKG_VERSION"))
-        // So that `/export` takes as long as its last line, and not as its first.
+        // So that `/export` is timed to its last line, not to its first.
         .measure(Until::BodyEnd)
         .api_key_header(shop::API_KEY)
         .consumer_alias(shop::customer)
@@ -89,14 +89,14 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     }
     let stopped = metrics.clone();
     actix_web::rt::spawn(async move {
-        // Else the server would wait some seconds for the dashboards that are open.
+        // Otherwise the server would wait some seconds for open dashboards.
         if ctrl_c().await.is_ok() {
             metrics.shutdown(Duration::from_secs(5)).await;
         }
     });
     let traffic = options.demo_traffic.then(|| traffic::start(addr));
     server.await?;
-    // Its last figures are to be with the fleet before the process ends.
+    // The last figures reach the fleet before the process ends.
     stopped.shutdown(Duration::from_secs(5)).await;
     if let Some(traffic) = traffic {
         traffic.stop();
@@ -104,7 +104,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     Ok(())
 }
 
-/// Says what there is to open.
+/// Prints the addresses to open.
 fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("The {} service listens on http://{addr}", metrics.service());
     println!("  dashboard http://{addr}{METRICS}/");
@@ -124,6 +124,7 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
         );
     }
     println!(
-        "Try http://{addr}/items/7, http://{addr}/events (a stream that stays open), or start with --demo-traffic. Ctrl-C stops."
+        "Try http://{addr}/items/7 or http://{addr}/events (a stream that stays open), or start with --demo-traffic. \
+         Ctrl-C stops."
     );
 }

@@ -8,20 +8,20 @@ A demo service with metrics.
 
 Usage: service [OPTIONS]
 
-      --addr ADDR      where to listen, such as 127.0.0.1:8000 (the default); port 0 takes a free one
-      --workers N      worker threads, 1 to 256 (default: one a core)
-      --otlp URL       sends metrics to the OpenTelemetry collector there, such as http://127.0.0.1:4318 (feature otlp)
-      --datadog URL    sends figures and traces of errors to the Datadog Agent there, such as http://127.0.0.1:8126
+      --addr ADDR      where to listen (default: 127.0.0.1:8000); port 0 takes a free one
+      --workers N      worker threads, 1 to 256 (default: one per core)
+      --otlp URL       send metrics to this OpenTelemetry collector, such as http://127.0.0.1:4318 (feature otlp)
+      --datadog URL    send figures and traces of errors to this Datadog Agent, such as http://127.0.0.1:8126
                        (feature datadog)
-      --sentry DSN     sends errors and the health of the release to this project of Sentry's, such as
+      --sentry DSN     send errors and the health of the release to this Sentry project, such as
                        http://KEY@127.0.0.1:9000/1 (feature sentry)
-      --ecs-log PATH   writes errors and summaries as lines of ECS to this file (feature ecs-log)
-      --redis URL      shows the figures of all instances beside its own, by way of this Redis, such as
-                       redis://127.0.0.1:6379/0 (needs the feature redis)
-      --instance NAME  what this one is called among them (default: the environment's HOSTNAME)
-      --interval MS    how often it writes there, 100 to 600000 ms (default: 10000)
-      --demo-traffic   sends itself some requests a second, so that there are figures to see
-  -h, --help           shows this";
+      --ecs-log PATH   write errors and summaries as ECS lines to this file (feature ecs-log)
+      --redis URL      join the fleet of this Redis and show the figures of all instances, such as
+                       redis://127.0.0.1:6379/0 (feature redis)
+      --instance NAME  name of this instance in the fleet (default: HOSTNAME from the environment)
+      --interval MS    time between two reports to the fleet, 100 to 600000 ms (default: 10000)
+      --demo-traffic   send some requests a second to itself, so that figures show
+  -h, --help           print this help";
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -38,7 +38,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The options of this process, or `None` when it is asked for help.
+    /// The options of this process; `None` for `--help`.
     pub(crate) fn from_args() -> Result<Option<Self>, String> {
         Self::parse(lexopt::Parser::from_env())
     }
@@ -106,7 +106,7 @@ impl Options {
             }
         }
         if options.redis.is_none() && (options.instance.is_some() || options.interval.is_some()) {
-            return Err("--instance and --interval are for --redis, which is not there".to_owned());
+            return Err("--instance and --interval need --redis".to_owned());
         }
         Ok(Some(options))
     }

@@ -9,10 +9,10 @@ use futures_util::stream;
 
 use crate::business::Business;
 
-/// The header that says who calls.
+/// The header with the API key.
 pub(crate) const API_KEY: &str = "x-api-key";
 
-/// Whose key it is. The others are known by a hash of theirs.
+/// The customer with this key. Unknown keys are shown by their hash.
 pub(crate) fn customer(key: &str) -> Option<String> {
     match key {
         "demo-key-of-ann" => Some("Ann".to_owned()),
@@ -42,7 +42,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         );
 }
 
-/// Answers whatever no route matched.
+/// Answers requests that matched no route.
 pub(crate) async fn nothing_here() -> HttpResponse {
     HttpResponse::NotFound().body("nothing here\n")
 }
@@ -55,7 +55,7 @@ async fn home() -> impl Responder {
 #[get("/items/{id}")]
 async fn item(id: web::Path<u32>, business: web::Data<Business>) -> actix_web::Result<String> {
     let id = id.into_inner();
-    // As if the items that are asked for most were kept.
+    // As if the most popular items were cached.
     if dice(10) < 8 {
         business.cache.hit();
     } else {
@@ -64,7 +64,7 @@ async fn item(id: web::Path<u32>, business: web::Data<Business>) -> actix_web::R
     }
     match id {
         id @ 1..=1_000 => Ok(format!("item {id}\n")),
-        id => Err(error::ErrorNotFound(format!("there is no item {id}; there are 1 to 1000"))),
+        id => Err(error::ErrorNotFound(format!("there is no item {id}; choose 1 to 1000"))),
     }
 }
 
@@ -74,7 +74,7 @@ async fn search(business: web::Data<Business>) -> impl Responder {
     "found some items\n"
 }
 
-/// Fails about once in ten times.
+/// Fails about one time in ten.
 #[get("/flaky")]
 async fn flaky() -> actix_web::Result<&'static str> {
     match dice(10) {
@@ -91,7 +91,7 @@ async fn report(business: web::Data<Business>) -> impl Responder {
     "a long report\n"
 }
 
-/// Streams 20 lines, one each 10 ms.
+/// Streams 20 lines, one every 10 ms.
 #[get("/export")]
 async fn export() -> HttpResponse {
     let lines = stream::unfold(0, |line| async move {
@@ -104,7 +104,7 @@ async fn export() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(Box::pin(lines))
 }
 
-/// Server-sent events, one a second, for as long as the client likes.
+/// Server-sent events, one a second, until the client leaves.
 #[get("/events")]
 async fn events() -> HttpResponse {
     let events = stream::unfold(0_u64, |sale| async move {

@@ -1,4 +1,4 @@
-//! Real HTTP requests to ourselves, so that a newcomer sees figures at once.
+//! Real HTTP requests to the demo itself, so that figures show at once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::shop::API_KEY;
 /// Clients that send at the same time, each on a connection of its own.
 const CLIENTS: usize = 4;
 
-/// A client's pause between two requests.
+/// The pause of a client between two requests.
 const PAUSE: Duration = Duration::from_millis(40);
 
-/// Sent by turns, in the header that says who calls.
+/// The API keys, sent in turn.
 const KEYS: [Option<&str>; 5] =
     [Some("demo-key-of-ann"), Some("demo-key-of-ann"), Some("demo-key-of-bob"), Some("another"), None];
 
@@ -51,7 +51,7 @@ pub(crate) fn start(addr: SocketAddr) -> Traffic {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    // The service may be shutting down; what it answers is for its figures to show.
+                    // The service may be shutting down. Errors show in its figures.
                     let _ = send(&agent, &format!("http://{addr}"), turn);
                     thread::sleep(PAUSE);
                 }
@@ -78,7 +78,7 @@ fn send(agent: &ureq::Agent, base: &str, turn: usize) -> Result<(), ureq::Error>
         _ => ("GET", format!("/wp-admin/{turn}")),
     };
     let mut request = ureq::http::Request::builder().method(method).uri(format!("{base}{path}"));
-    // By twenties, so that each client's key goes through the whole mix.
+    // Another key every 20 requests, so that each key goes through the whole mix.
     if let Some(key) = KEYS[turn / 20 % KEYS.len()] {
         request = request.header(API_KEY, key);
     }

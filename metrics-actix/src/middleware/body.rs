@@ -99,8 +99,8 @@ pub(crate) enum End {
     Recorded,
     /// The request is recorded now.
     ///
-    /// Captured only if it failed, was slow before its body began, or was sampled, so that no other request pays for it; in a
-    /// box, because the watch moves around with the response.
+    /// Captured only if it failed, was slow before its body began, or was sampled, so that no other request pays for
+    /// it; in a box, because the watch moves around with the response.
     Record { start: Option<Start>, consumer: Option<Consumer>, captured: Option<Box<Captured>> },
     /// It is open for as long as both sides like: however it ends, that is its end.
     Stream,

@@ -1,4 +1,5 @@
-//! The marker: counts a request under its route while it is under way, and notes the route for a request without a response.
+//! The marker: counts a request under its route while it is under way, and notes the route for a request without a
+//! response.
 //!
 //! The middleware is the outermost, so it learns the route only from the response. A marker wraps a resource, where the
 //! route is known. When a request ends there, the marker notes its route with the worker. The middleware's guard ends

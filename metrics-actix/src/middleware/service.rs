@@ -158,8 +158,8 @@ impl Request {
         }
     }
 
-    /// The code inside the middleware runs from now until [`Request::leave`]. The request is the worker's current one until
-    /// the returned guard is dropped.
+    /// The code inside the middleware runs from now until [`Request::leave`]. The request is the worker's current one
+    /// until the returned guard is dropped.
     #[inline(always)]
     fn enter(&mut self) -> Option<Current<'_>> {
         self.inside = true;

@@ -126,11 +126,11 @@ fn busy(runtime: &RuntimeMetrics) -> Duration {
     all / u32::try_from(threads).unwrap_or(u32::MAX).max(1)
 }
 
-/// How much of `elapsed` an event loop was busy, of which the runtime counted `more`; and how much of that the runtime will
-/// count later.
+/// How much of `elapsed` an event loop was busy, of which the runtime counted `more`; and how much of that the runtime
+/// will count later.
 ///
-/// The runtime counts a task when it has run. Our own runs ten times a second. If nothing was counted for longer, one task
-/// has been running all the time; the runtime counts it at its end, with its whole time.
+/// The runtime counts a task when it has run. Our own runs ten times a second. If nothing was counted for longer, one
+/// task has been running all the time; the runtime counts it at its end, with its whole time.
 fn spent(elapsed: Duration, more: Duration, ahead: Duration) -> (Duration, Duration) {
     if more.is_zero() && elapsed > 2 * EVERY {
         return (elapsed, ahead + elapsed);

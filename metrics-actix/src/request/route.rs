@@ -1,21 +1,22 @@
 //! The route that a request took: actix-web's answer, without its cost.
 //!
-//! [`HttpRequest::match_pattern`] returns the template, but walks the tree of resources and allocates each time. For free,
-//! the router leaves `match_info`: the path, and the positions of its captured parts. The path with each captured part
-//! replaced by its name is the route's *skeleton*: `/items/` + *id* for `/items/7`. A thread remembers the endpoint of a
-//! skeleton once `match_pattern` returned the same literal parts and the same names.
+//! [`HttpRequest::match_pattern`] returns the template, but walks the tree of resources and allocates each time. For
+//! free, the router leaves `match_info`: the path, and the positions of its captured parts. The path with each captured
+//! part replaced by its name is the route's *skeleton*: `/items/` + *id* for `/items/7`. A thread remembers the
+//! endpoint of a skeleton once `match_pattern` returned the same literal parts and the same names.
 //!
 //! A skeleton shows neither guards nor regular expressions, but they matter only where two templates have the same
 //! skeleton: `/x/{p}` and `/x/{p}*`. So a tail is remembered only if it contains a slash, and `/x/{p}` only in an app
 //! without the other one.
 //!
 //! If skeleton and template disagree, nothing is remembered. A path that matched nothing has no captured parts, so its
-//! skeleton is whatever the client sent. Thus clients cannot make the table grow; it is bounded by the templates of the app.
+//! skeleton is whatever the client sent. Thus clients cannot make the table grow; it is bounded by the templates of the
+//! app.
 //!
-//! A skeleton does not distinguish a resource from a scope that consumed the whole path and answered by its default service.
-//! Such an answer is nearly always a 404, so a 404 is never looked up by its skeleton. A default service that answers
-//! something else is counted under the resource with the same skeleton, if the app has one. So is a resource with several
-//! patterns, if another resource has one of them, too.
+//! A skeleton does not distinguish a resource from a scope that consumed the whole path and answered by its default
+//! service. Such an answer is nearly always a 404, so a 404 is never looked up by its skeleton. A default service that
+//! answers something else is counted under the resource with the same skeleton, if the app has one. So is a resource
+//! with several patterns, if another resource has one of them, too.
 
 use actix_web::HttpRequest;
 use actix_web::dev::{Path, Url};
@@ -23,8 +24,8 @@ use actix_web::dev::{Path, Url};
 /// The route of requests that matched nothing, or whose route is unknown.
 pub(crate) const UNMATCHED: &str = "_unmatched";
 
-/// Stands before and after a captured part's name, and once more after the last one if its value has a slash. Not a byte of
-/// UTF-8, so no path can contain it.
+/// Stands before and after a captured part's name, and once more after the last one if its value has a slash. Not a
+/// byte of UTF-8, so no path can contain it.
 const MARK: u8 = 0xff;
 
 /// The longest skeleton that is looked up, in bytes. Routes are shorter; paths of clients may be longer.
@@ -49,7 +50,8 @@ pub(crate) fn matched_template(request: &HttpRequest) -> Option<String> {
     request.match_pattern().as_deref().map(template)
 }
 
-/// The request's skeleton, unless it is too long: the path itself if nothing was captured, or else written into `buffer`.
+/// The request's skeleton, unless it is too long: the path itself if nothing was captured, or else written into
+/// `buffer`.
 #[inline]
 pub(crate) fn skeleton<'a>(request: &'a HttpRequest, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let info = request.match_info();
@@ -94,8 +96,8 @@ fn write_skeleton(info: &Path<Url>, path: &[u8], skeleton: &mut Vec<u8>) -> bool
 
 /// Whether a skeleton has the literal parts and the names of a template, in the same order.
 ///
-/// A template that captures the tail of a path ends with a star. It agrees only if the tail contains a slash: without one,
-/// `/x/{p}` may match the next time.
+/// A template that captures the tail of a path ends with a star. It agrees only if the tail contains a slash: without
+/// one, `/x/{p}` may match the next time.
 pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
     let (skeleton, mut rest) = match (skeleton.strip_suffix(&[MARK, MARK]), template.strip_suffix("}*")) {
         (Some(head), Some(tail)) => (&skeleton[..head.len() + 1], &template.as_bytes()[..tail.len() + 1]),
@@ -114,8 +116,8 @@ pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
     rest.is_empty()
 }
 
-/// Whether the request's app also has the template with a star at its end: `/x/{p}*` beside `/x/{p}`. Guards and regular
-/// expressions decide which of the two matches, and a skeleton does not show them.
+/// Whether the request's app also has the template with a star at its end: `/x/{p}*` beside `/x/{p}`. Guards and
+/// regular expressions decide which of the two matches, and a skeleton does not show them.
 pub(crate) fn has_tail_twin(request: &HttpRequest, matched: &str) -> bool {
     if !matched.ends_with('}') {
         return false;

@@ -27,7 +27,8 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Measures the time of a record, if that was not done before. Takes 1 ms on the calling thread, which must be no worker.
+    /// Measures the time of a record, if that was not done before. Takes 1 ms on the calling thread, which must be no
+    /// worker.
     pub(crate) fn measure(&self) {
         self.record.get_or_init(record_time);
     }

@@ -1,7 +1,7 @@
 //! Lanes: what takes long is computed here, on the monitor's own threads, and never on those of a runtime.
 //!
-//! An application can occupy all blocking threads of its runtime, and it is then that people look at the figures. So the
-//! monitor has threads of its own, in separate lanes, so that slow scrapes delay no answer and a slow fleet delays
+//! An application can occupy all blocking threads of its runtime, and it is then that people look at the figures. So
+//! the monitor has threads of its own, in separate lanes, so that slow scrapes delay no answer and a slow fleet delays
 //! neither. Each lane has a bounded queue. A client that gives up drops its [`Ticket`], which frees its place there.
 //!
 //! The threads start when they are first needed. They end at [`Lanes::close`], once the queue is empty.
@@ -92,7 +92,8 @@ pub(crate) enum Refused {
     Closed,
 }
 
-/// Buffers that each thread keeps between its jobs, so that a scrape of the usual size allocates nothing but its answer.
+/// Buffers that each thread keeps between its jobs, so that a scrape of the usual size allocates nothing but its
+/// answer.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) plain: Vec<u8>,

@@ -33,8 +33,8 @@ impl Live {
         Arc::clone(&self.listeners).try_acquire_owned().ok()
     }
 
-    /// The event of now. `read` reads the figures, unless that was done less than half a second ago, so that they are read
-    /// about once a second, however many listen.
+    /// The event of now. `read` reads the figures, unless that was done less than half a second ago, so that they are
+    /// read about once a second, however many listen.
     pub(crate) fn event(&self, window: Window, read: impl FnOnce() -> Bytes) -> Bytes {
         // A panic while it is locked changes nothing.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

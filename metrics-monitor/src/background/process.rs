@@ -18,7 +18,8 @@ pub(crate) struct ProcessReader {
     pid: Option<Pid>,
     system: System,
     networks: Networks,
-    /// Bytes over all interfaces. An interface that disappears keeps its share, so that the exposed counter never goes down.
+    /// Bytes over all interfaces. An interface that disappears keeps its share, so that the exposed counter never goes
+    /// down.
     network_received_bytes: u64,
     network_sent_bytes: u64,
     /// The last reading.

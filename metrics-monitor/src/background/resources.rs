@@ -35,7 +35,8 @@ struct Samples {
 }
 
 impl Resources {
-    /// The samples of the last `span`, oldest first, in at most 400 points: consecutive samples are merged where there are more.
+    /// The samples of the last `span`, oldest first, in at most 400 points: consecutive samples are merged where there
+    /// are more.
     pub(crate) fn points(&self, span: Duration) -> Vec<ResourcePoint> {
         let samples = self.lock();
         // A sample belongs to the span if most of it does. One that came late covers more time.
@@ -114,8 +115,8 @@ impl Resources {
     }
 }
 
-/// Merges consecutive samples: shares and rates are averaged over their time, so that totals stay the same; of all other
-/// figures the highest is kept.
+/// Merges consecutive samples: shares and rates are averaged over their time, so that totals stay the same; of all
+/// other figures the highest is kept.
 fn merged(samples: &[&ResourcePoint]) -> Option<ResourcePoint> {
     let last = match samples {
         [one] => return Some((*one).clone()),

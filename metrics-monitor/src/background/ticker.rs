@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// The time between two ticks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A thread that does something once a second, until this is dropped or stopped. A panic ends only the turn it happens in.
+/// A thread that does something once a second, until this is dropped or stopped. A panic ends only the turn it happens
+/// in.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     /// Nothing is ever sent. The thread ends when this is dropped.

@@ -48,17 +48,18 @@ impl<H> Builder<H> {
         self.alert_destination(metrics_export::alert::Log::new())
     }
 
-    /// Posts alert notices to this URL as a [webhook](metrics_export::alert::Webhook), such as Slack accepts; default: they are
-    /// sent nowhere. `https` needs the cargo feature `tls`, or an `http` proxy. For a timeout, headers or a proxy, pass a
-    /// [`Webhook::with_http`](metrics_export::alert::Webhook::with_http) to [`Builder::alert_destination`].
+    /// Posts alert notices to this URL as a [webhook](metrics_export::alert::Webhook), such as Slack accepts; default:
+    /// they are sent nowhere. `https` needs the cargo feature `tls`, or an `http` proxy. For a timeout, headers or a
+    /// proxy, pass a [`Webhook::with_http`](metrics_export::alert::Webhook::with_http) to
+    /// [`Builder::alert_destination`].
     #[cfg(feature = "alert-webhook")]
     pub fn alert_webhook(mut self, url: impl AsRef<str>) -> Self {
         self.settings.post_alerts(metrics_export::alert::Webhook::new(url));
         self
     }
 
-    /// Posts alerts to the [Alertmanager](metrics_export::alert::Alertmanager) at this URL, such as `http://127.0.0.1:9093`;
-    /// default: they are sent nowhere.
+    /// Posts alerts to the [Alertmanager](metrics_export::alert::Alertmanager) at this URL, such as
+    /// `http://127.0.0.1:9093`; default: they are sent nowhere.
     #[cfg(feature = "alertmanager")]
     pub fn alertmanager(mut self, url: impl AsRef<str>) -> Self {
         self.settings.post_alerts(metrics_export::alert::Alertmanager::new(url));

@@ -7,9 +7,9 @@ use super::{Builder, Settings};
 use crate::build_error::BuildError;
 
 impl<H> Builder<H> {
-    /// Joins a fleet: this instance writes its figures to a Redis, and `GET fleet/summary`, `fleet/routes`, `fleet/consumers`
-    /// and `fleet/instances` show those of all instances of the service; default: it stands alone. A registry joins once in
-    /// a process.
+    /// Joins a fleet: this instance writes its figures to a Redis, and `GET fleet/summary`, `fleet/routes`,
+    /// `fleet/consumers` and `fleet/instances` show those of all instances of the service; default: it stands alone. A
+    /// registry joins once in a process.
     ///
     /// ```
     /// use metrics_monitor::fleet::FleetSettings;

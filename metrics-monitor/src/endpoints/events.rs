@@ -24,8 +24,8 @@ use crate::state::State;
 /// The time between two events.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long a connection stays open; the page then reconnects. A server that stops gracefully waits for open connections,
-/// by default for 30 s, and nothing tells a response that its server is stopping.
+/// How long a connection stays open; the page then reconnects. A server that stops gracefully waits for open
+/// connections, by default for 30 s, and nothing tells a response that its server is stopping.
 const LIFETIME: Duration = Duration::from_secs(10);
 
 /// When to come back if all connections are taken, in seconds.
@@ -82,8 +82,9 @@ fn figures(state: &State, window: Window) -> Bytes {
     event("", &LiveBody::new(window, &summary, newest.as_ref(), history.resets().pop(), cost))
 }
 
-/// The seat of a connection, free again when it is taken out. It is shared with a job that frees it when the connection's
-/// time is over: from a client that does not read, the server requests no more events, so nothing else would end it.
+/// The seat of a connection, free again when it is taken out. It is shared with a job that frees it when the
+/// connection's time is over: from a client that does not read, the server requests no more events, so nothing else
+/// would end it.
 type Seat = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
 
 /// The events of one connection.
@@ -112,8 +113,8 @@ impl Events {
         Self { state, window, hello: Some(hello), next: None, due, ends, seat, _frees_seat: frees_seat }
     }
 
-    /// Has the next event computed when it is due. The ticket is of `None` if the connection's time is over then; there is
-    /// no ticket if the monitor is being shut down.
+    /// Has the next event computed when it is due. The ticket is of `None` if the connection's time is over then; there
+    /// is no ticket if the monitor is being shut down.
     fn request(&self) -> Option<Ticket<Option<Bytes>>> {
         let (state, window, ends) = (Arc::clone(&self.state), self.window, self.ends);
         let read = move |_: &mut Scratch| {

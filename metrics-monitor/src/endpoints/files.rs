@@ -1,5 +1,5 @@
-//! The dashboard's page and files. They hold no figures and no names, so they need no token; the page asks for the one that
-//! the figures need.
+//! The dashboard's page and files. They hold no figures and no names, so they need no token; the page asks for the one
+//! that the figures need.
 
 use super::answer::Answer;
 use super::request::{Coding, Request};

@@ -1,5 +1,5 @@
-//! The figures of all instances as JSON: one function an endpoint. Each waits for the fleet's figures without a thread, and
-//! then has them written on the fleet's lane.
+//! The figures of all instances as JSON: one function an endpoint. Each waits for the fleet's figures without a thread,
+//! and then has them written on the fleet's lane.
 
 use std::sync::Arc;
 

@@ -22,7 +22,8 @@ pub struct CapturePolicy {
 }
 
 impl CapturePolicy {
-    /// A request that took less needs no closer look, unless it failed. This is the one comparison that each request pays.
+    /// A request that took less needs no closer look, unless it failed. This is the one comparison that each request
+    /// pays.
     pub fn threshold_nanos(&self) -> u64 {
         if self.share > 0.0 { 0 } else { self.exemplar_nanos.min(self.slow_nanos) }
     }
@@ -47,13 +48,15 @@ pub struct Captured {
     pub randomness: f64,
 }
 
-/// A random number generator for one thread: Marsaglia's xorshift, <https://doi.org/10.18637/jss.v008.i14>. Not for secrets.
+/// A random number generator for one thread: Marsaglia's xorshift, <https://doi.org/10.18637/jss.v008.i14>. Not for
+/// secrets.
 #[derive(Debug)]
 pub struct Sampler(Cell<u64>);
 
 impl Default for Sampler {
     fn default() -> Self {
-        // A hasher with a random key is the standard library's source of randomness. Never 0, which xorshift cannot leave.
+        // A hasher with a random key is the standard library's source of randomness. Never 0, which xorshift cannot
+        // leave.
         Self(Cell::new(RandomState::new().hash_one(0) | 1))
     }
 }

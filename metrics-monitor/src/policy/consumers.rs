@@ -46,8 +46,8 @@ impl fmt::Debug for Consumers {
     }
 }
 
-/// The consumers that one worker knows by their keys. It holds only those with a row in the registry, so it is as bounded as
-/// the registry.
+/// The consumers that one worker knows by their keys. It holds only those with a row in the registry, so it is as
+/// bounded as the registry.
 #[derive(Debug, Default)]
 pub struct KnownConsumers(RefCell<HashMap<u128, Consumer, foldhash::fast::RandomState>>);
 
@@ -81,7 +81,8 @@ impl Consumers {
         self.header.as_deref()
     }
 
-    /// The consumer of a request that the service refused with this status, whatever key it has; `None` for other statuses.
+    /// The consumer of a request that the service refused with this status, whatever key it has; `None` for other
+    /// statuses.
     pub fn of_status(status: u16) -> Option<Consumer> {
         matches!(status, 401 | 403).then_some(Consumer::Rejected)
     }
@@ -123,8 +124,8 @@ fn look_up(name: &str, status: u16, registry: &Registry) -> Consumer {
     }
 }
 
-/// A random key of 32 bytes, as hard to guess as 128 bits: the standard library's hash keys hold that much of the operating
-/// system's randomness.
+/// A random key of 32 bytes, as hard to guess as 128 bits: the standard library's hash keys hold that much of the
+/// operating system's randomness.
 fn random_key() -> Vec<u8> {
     (0..4_u64).flat_map(|i| RandomState::new().hash_one(i).to_be_bytes()).collect()
 }

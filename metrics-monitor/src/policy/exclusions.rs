@@ -2,8 +2,8 @@
 
 use regex_lite::Regex;
 
-/// Routes and statuses that are not counted. Routes are templates, such as `/items/{id}`; `_unmatched` stands for requests
-/// that matched no route.
+/// Routes and statuses that are not counted. Routes are templates, such as `/items/{id}`; `_unmatched` stands for
+/// requests that matched no route.
 #[derive(Debug, Default)]
 pub struct Exclusions {
     pub(crate) routes: Vec<String>,

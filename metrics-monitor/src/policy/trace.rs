@@ -35,8 +35,8 @@ pub fn w3c_or_vendors(headers: &dyn Headers) -> Option<TraceContext> {
     }
 }
 
-/// As strict as the specification: `00-<trace>-<parent>-<flags>` in lower-case hexadecimal digits, neither id all zeros.
-/// A later version may continue after another `-`; version `ff` is invalid.
+/// As strict as the specification: `00-<trace>-<parent>-<flags>` in lower-case hexadecimal digits, neither id all
+/// zeros. A later version may continue after another `-`; version `ff` is invalid.
 fn parse(value: &str) -> Option<TraceContext> {
     let fields = value.get(..55)?;
     let mut fields = fields.split('-');
