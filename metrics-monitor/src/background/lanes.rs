@@ -334,11 +334,21 @@ mod tests {
         let second = lane.run(|_| 2).unwrap();
         lane.close();
         assert_eq!(lane.run(|_| ()).err(), Some(Refused::Closed));
-        assert!(!lane.wait_until_idle(Duration::from_millis(20)));
         drop(release);
         assert!(lane.wait_until_idle(MINUTE));
         assert_eq!((block_on(first), block_on(second)), (Some(()), Some(2)));
         assert!(lane.wait_until_idle(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_wait_for_a_busy_lane_gives_up_when_its_time_is_over() {
+        let lane = Lane::new("test", 1, 8);
+        let (_job, release) = occupy(&lane);
+        lane.close();
+        assert!(!lane.wait_until_idle(Duration::from_millis(20)));
+        assert!(!lane.wait_until_idle(Duration::ZERO));
+        drop(release);
+        assert!(lane.wait_until_idle(MINUTE));
     }
 
     #[test]

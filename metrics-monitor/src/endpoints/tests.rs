@@ -104,6 +104,22 @@ fn the_page_is_found_from_its_path_without_a_slash_and_a_known_file_is_not_sent_
 }
 
 #[test]
+fn files_are_compressed_for_those_who_negotiated_it() {
+    let monitor = Builder::new("orders").build().unwrap();
+    let (headers, endpoint) = (List(&[]), find(&monitor, "/dashboard/{file}").unwrap());
+    let file = |coding| {
+        let request = Request { coding, ..request("GET", "/dashboard/main.js", "", &headers) };
+        block_on(monitor.admit(endpoint, &request).unwrap().answer(&request))
+    };
+    let length = |answer: &Answer| if let Body::Bytes(bytes) = &answer.body { bytes.len() } else { 0 };
+    let (plain, packed) = (file(Coding::Identity), file(Coding::Gzip));
+    assert_eq!(header(&plain, "content-encoding"), None);
+    assert_eq!(header(&packed, "content-encoding"), cfg!(feature = "gzip").then_some("gzip"));
+    assert_eq!(length(&packed) < length(&plain) / 2, cfg!(feature = "gzip"));
+    assert_eq!(header(&plain, "etag"), header(&packed, "etag"));
+}
+
+#[test]
 fn events_begin_at_once_and_end_at_the_shutdown() {
     let monitor = Builder::new("orders").build().unwrap();
     let Answer { body: Body::Events(mut events), .. } = call(&monitor, "GET", "/events", "", &[]) else {
