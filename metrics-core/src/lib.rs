@@ -1,6 +1,6 @@
 //! A lock-free metrics core for high-throughput services: every request is measured, none is sampled away.
 //!
-//! Counting a request writes only to memory of the thread's own, its shard. Whoever reads the figures adds the shards up.
+//! Recording a request writes only to memory that its thread owns, its shard. The reader pays for adding up the shards.
 //!
 //! ```
 //! use std::time::Duration;
@@ -49,7 +49,7 @@
 //! | `core.rs`, `core/` | snapshots are taken; the baseline of the last reset is kept and subtracted |
 //! | `business.rs` | handles of the application's own metrics |
 //! | `read/` | shards are merged (`reader`); snapshots are added and subtracted; summaries are computed |
-//! | `record/` | a request is counted: `recorder`, `slot` (which count), `shard`, `cell` (increments bucket, count and sum) |
+//! | `record/` | a request is counted: `recorder`, `slot` (which count), `shard`, `cell` (adds to bucket, count, sum) |
 //! | `events/` | the error log, the request log, exemplars |
 //! | `labels/` | endpoints, consumers and metrics get their ids; outcomes and status groups |
 //! | `histogram/` | a duration's bucket is computed (`layout`); quantiles |
