@@ -1,6 +1,6 @@
 //! A lock-free metrics core for high-throughput services: every request is measured, none is sampled away.
 //!
-//! A writer touches only memory that its own thread owns. The reader pays for merging it.
+//! Recording a request writes only to memory that its thread owns, its shard. The reader pays for adding up the shards.
 //!
 //! ```
 //! use std::time::Duration;
@@ -23,7 +23,7 @@
 //!
 //! | role | type |
 //! |---|---|
-//! | the monitor as a whole; created once, cloned freely | [`Registry`], [`RegistryBuilder`] |
+//! | all figures of a service; created once, cloned freely | [`Registry`], [`RegistryBuilder`] |
 //! | an interned (method, route) | [`EndpointId`] |
 //! | the client that a request is counted for | [`Consumer`], [`ConsumerId`] |
 //! | a thread's writer | [`Recorder`] |
@@ -45,23 +45,23 @@
 //! |---|---|
 //! | `alert/` | rules are evaluated (`engine`), and become notices |
 //! | `history/`, `builder.rs` | windows and trends of the last 24 hours; settings are checked |
-//! | `registry.rs` | the calls of an application |
+//! | `registry.rs` | the methods that an application calls |
 //! | `core.rs`, `core/` | snapshots are taken; the baseline of the last reset is kept and subtracted |
 //! | `business.rs` | handles of the application's own metrics |
 //! | `read/` | shards are merged (`reader`); snapshots are added and subtracted; summaries are computed |
-//! | `record/` | a request is counted: `recorder`, `slot` (which count), `shard`, `cell` (bucket, sum, extremes) |
+//! | `record/` | a request is counted: `recorder`, `slot` (which count), `shard`, `cell` (adds to bucket, count, sum) |
 //! | `events/` | the error log, the request log, exemplars |
 //! | `labels/` | endpoints, consumers and metrics get their ids; outcomes and status groups |
-//! | `histogram/` | a duration gets its bucket (`layout`); quantiles |
+//! | `histogram/` | a duration's bucket is computed (`layout`); quantiles |
 //! | `hyperloglog.rs` | distinct values are estimated |
 //! | `bytes.rs`, `setting.rs`, `sync.rs` | bytes of bodies; refused settings; atomics |
 //!
 //! # What is exact and what is not
 //!
 //! Counts by status and the sum of durations are exact. Each record falls into exactly one window, however often and
-//! from wherever the registry is reset. One exception: if a thread never pauses between records, or the scheduler stops
-//! it in the middle of a record for longer than the 5 ms that a reading waits in all, a record's duration can be in the
-//! sum of one window and its count in the next. Nothing is lost by that.
+//! from wherever the registry is reset. One exception: a reading waits at most 5 ms in all for records that are half
+//! written. If a thread is stopped in a record for longer, or never pauses, that record's duration can be in the sum of
+//! one window and its count in the next. Nothing is lost by that.
 //!
 //! Percentiles have the relative error of the histogram, below 0.79 % at the default precision. Minimum and maximum are
 //! exact, except for records that race with a reset: those are right to within the bucket.

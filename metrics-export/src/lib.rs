@@ -7,19 +7,21 @@
 //! |---|---|---|
 //! | | [`alert`] | delivers notices of alerts; each destination has a feature |
 //! | `facade` | [`facade`] | records what other crates emit through the `metrics` facade |
-//! | `fleet` | [`fleet`] | what the instances of a service exchange, as bytes, and how it is added up |
-//! | `redis` | [`fleet`] | the same through a Redis |
+//! | `fleet` | [`fleet`] | the report that an instance sends to the others, as bytes, and the sum of all reports |
+//! | `redis` | [`fleet`] | sends and reads these reports through a Redis |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
 //! | `push` | [`push`] | the engine that pushes to other systems; each destination has a feature |
 //! | `datadog` | [`datadog`] | stats and traces of errors, to a Datadog Agent |
 //! | `ecs-log` | [`ecs`] | errors and summaries as lines of ECS, the Elastic Common Schema |
-//! | `elasticsearch` | [`elasticsearch`] | the same straight to Elasticsearch or OpenSearch |
+//! | `elasticsearch` | [`elasticsearch`] | ECS documents, straight to Elasticsearch or OpenSearch |
 //! | `otlp`, `otlp-grpc` | [`otlp`] | OpenTelemetry's metrics, pushed over HTTP or gRPC |
 //! | `sentry` | [`sentry`] | errors and the health of releases, to Sentry |
 //! | `prometheus` | [`prometheus`] | scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
 //!
-//! [`Service`] names the service for all destinations, and `HttpOptions` has the settings that all of them over HTTP share. To
-//! add a destination, implement [`push::Exporter`], as `otlp/exporter.rs` does.
+//! [`Service`] names the service for all destinations, and `HttpOptions` has the settings that all of them over HTTP share.
+//!
+//! To send figures elsewhere, implement [`push::Exporter`] (example: `otlp/exporter.rs`) and pass it to the monitor's
+//! `Builder::exporter`. To send alert notices elsewhere, implement [`alert::Destination`] (example: `alert/log.rs`).
 
 #![forbid(unsafe_code)]
 

@@ -40,7 +40,6 @@
 
 mod collector;
 mod counts;
-mod destination;
 mod engine;
 mod entries;
 mod exporter;
@@ -48,6 +47,7 @@ mod part;
 #[cfg(feature = "_push-http")]
 mod post;
 mod queue;
+mod sender;
 mod settings;
 mod stop;
 

@@ -35,19 +35,9 @@ impl Decoded {
     /// Like [`Decoded::read`], but without what no longer holds at `now`: see `Report::decode_at`.
     pub(super) fn read_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
         let mut read = Self::read(bytes)?;
-        let days = day(now).saturating_sub(day(read.rest.taken));
-        // Marks the days as moved, so that merging does not move them again. An instance whose clock is ahead must not
-        // move the days of others.
-        read.rest.taken = if days > 0 { now } else { read.rest.taken.min(now) };
-        for metric in &mut read.rest.metrics {
-            if let MetricStateParts::UniqueCount { today, yesterday } = &mut metric.state {
-                match days {
-                    0 => {}
-                    1 => *yesterday = std::mem::take(today),
-                    _ => (*today, *yesterday) = Default::default(),
-                }
-            }
-        }
+        read.rest.age_to(now);
+        // An instance whose clock is ahead must not move the days of others.
+        read.rest.taken = read.rest.taken.min(now);
         if read.instance.presence(now) != Presence::Up {
             read.drop_current();
         }
@@ -181,9 +171,4 @@ fn read_health(reader: &mut ByteReader<'_>) -> Result<Health, DecodeError> {
         errors_evicted: reader.number()?,
         errors_thinned: reader.number()?,
     })
-}
-
-/// The UTC day of a time, counted from 1970.
-fn day(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metrics_core::{
-    EndpointName, GroupParts, Health, Histogram, MetricStateParts, Outcome, RecentError, SnapshotParts,
+    EndpointName, GroupParts, Histogram, MetricStateParts, Outcome, RecentError, SnapshotParts,
 };
 
 use super::error::DecodeError;
@@ -48,9 +48,10 @@ impl Decoded {
     }
 
     /// Drops gauges, requests in flight and the health of tables, which a later report of the same instance has, too.
+    #[cfg(feature = "redis")]
     pub(super) fn drop_state(&mut self) {
         self.drop_current();
-        self.rest.health = Health::default();
+        self.rest.health = metrics_core::Health::default();
     }
 
     /// Drops gauges, requests in flight and open streams.

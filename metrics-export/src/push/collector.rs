@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
-use super::destination::Destination;
 use super::exporter::Process;
+use super::sender::Sender;
 use super::settings::PushSettings;
 use super::stop::Stop;
 
@@ -49,7 +49,7 @@ impl Collector {
         };
         self.read_logs();
         self.end_windows(|_| true);
-        self.schedules.iter().for_each(|schedule| schedule.destination.stop(until));
+        self.schedules.iter().for_each(|schedule| schedule.sender.stop(until));
     }
 
     /// Passes new entries of the logs to all exporters.
@@ -57,12 +57,12 @@ impl Collector {
         let missed = self.cursor.missed();
         let errors = self.registry.errors_after(&mut self.cursor);
         let missed = self.cursor.missed() - missed;
-        self.schedules.iter().for_each(|schedule| schedule.destination.add_errors(&errors, missed));
+        self.schedules.iter().for_each(|schedule| schedule.sender.add_errors(&errors, missed));
         if self.schedules.iter().any(|schedule| schedule.settings.want_requests()) {
             let missed = self.request_cursor.missed();
             let requests = self.registry.requests_after(&mut self.request_cursor);
             let missed = self.request_cursor.missed() - missed;
-            self.schedules.iter().for_each(|schedule| schedule.destination.add_requests(&requests, missed));
+            self.schedules.iter().for_each(|schedule| schedule.sender.add_requests(&requests, missed));
         }
     }
 
@@ -73,21 +73,21 @@ impl Collector {
             return;
         }
         let (now, process) = (Arc::new(self.registry.snapshot()), (self.process)());
-        due.for_each(|schedule| schedule.destination.end_window(Arc::clone(&now), process));
+        due.for_each(|schedule| schedule.sender.end_window(Arc::clone(&now), process));
     }
 }
 
 /// When an exporter's next window ends.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    destination: Arc<Destination>,
+    sender: Arc<Sender>,
     settings: PushSettings,
     due: Instant,
 }
 
 impl Schedule {
-    pub(super) fn new(destination: Arc<Destination>, settings: PushSettings) -> Self {
-        let mut schedule = Self { destination, settings, due: Instant::now() };
+    pub(super) fn new(sender: Arc<Sender>, settings: PushSettings) -> Self {
+        let mut schedule = Self { sender, settings, due: Instant::now() };
         schedule.advance(Instant::now(), SystemTime::now());
         schedule
     }

@@ -9,9 +9,9 @@ use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
 use super::collector::{Collector, Schedule};
 use super::counts::ExporterCounts;
-use super::destination::Destination;
 use super::exporter::{Exporter, Process};
 use super::queue::Queue;
+use super::sender::Sender;
 use super::stop::Stop;
 use crate::service::Service;
 use crate::start_error::StartError;
@@ -20,7 +20,7 @@ use crate::start_error::StartError;
 #[derive(Debug)]
 pub struct Engine {
     stop: Arc<Stop>,
-    destinations: Vec<Arc<Destination>>,
+    senders: Vec<Arc<Sender>>,
 }
 
 /// Builds an [`Engine`].
@@ -58,7 +58,7 @@ impl EngineBuilder {
     ///
     /// When a destination does not accept the service's identity, or the system cannot start a thread.
     pub fn start(self) -> Result<Engine, StartError> {
-        let mut engine = Engine { stop: Arc::default(), destinations: Vec::new() };
+        let mut engine = Engine { stop: Arc::default(), senders: Vec::new() };
         if self.exporters.is_empty() {
             return Ok(engine);
         }
@@ -77,11 +77,11 @@ impl EngineBuilder {
             names.push(name.clone());
             let settings = exporter.settings().in_range();
             let queue = Queue::new(&name, settings.clone(), Arc::clone(&base));
-            let destination = Arc::new(Destination::new(queue));
-            schedules.push(Schedule::new(Arc::clone(&destination), settings));
+            let sender = Arc::new(Sender::new(queue));
+            schedules.push(Schedule::new(Arc::clone(&sender), settings));
             // First, so that it is stopped if this thread or a later one does not start.
-            engine.destinations.push(Arc::clone(&destination));
-            let run = move || destination.run(exporter);
+            engine.senders.push(Arc::clone(&sender));
+            let run = move || sender.run(exporter);
             thread::Builder::new().name(format!("metrics-{name}")).spawn(run)?;
         }
         let (registry, process) = (self.registry, self.process);
@@ -100,7 +100,7 @@ impl Engine {
 
     /// Returns the counts of each exporter.
     pub fn counts(&self) -> Vec<ExporterCounts> {
-        self.destinations.iter().map(|destination| destination.counts()).collect()
+        self.senders.iter().map(|sender| sender.counts()).collect()
     }
 
     /// Ends the open windows now, sends everything that waits, and ends the threads; does not wait for any of it.
@@ -111,7 +111,7 @@ impl Engine {
 
     /// Whether all exporters have ended, after a [stop](Engine::stop).
     pub fn has_ended(&self) -> bool {
-        self.destinations.iter().all(|destination| destination.has_ended())
+        self.senders.iter().all(|sender| sender.has_ended())
     }
 
     /// [Stops](Engine::stop), and waits until all exporters have ended, at most for `timeout`. Returns whether they
@@ -129,7 +129,7 @@ impl Engine {
     /// was left.
     pub fn give_up(&self, deadline: Instant) -> bool {
         // Without short-circuiting, so that each destination gives up.
-        let late = self.destinations.iter().filter(|destination| !destination.wait_until_ended(deadline));
+        let late = self.senders.iter().filter(|sender| !sender.wait_until_ended(deadline));
         late.count() == 0
     }
 }
@@ -138,7 +138,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop(Duration::ZERO);
         // Also directly, since the collector's thread may not have started.
-        self.destinations.iter().for_each(|destination| destination.stop(Instant::now()));
+        self.senders.iter().for_each(|sender| sender.stop(Instant::now()));
     }
 }
 

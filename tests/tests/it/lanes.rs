@@ -32,10 +32,16 @@ fn send(server: &Server, method: &str, name: &str) -> Raw {
     client
 }
 
+/// Reports that a handler began, and waits for its release.
+struct Gate {
+    began: Mutex<Sender<()>>,
+    released: Arc<Mutex<Receiver<()>>>,
+}
+
 /// A handler that occupies a blocking thread of its worker until it is released.
-async fn occupy(gate: web::Data<(Mutex<Sender<()>>, Arc<Mutex<Receiver<()>>>)>) -> &'static str {
-    let released = Arc::clone(&gate.1);
-    gate.0.lock().unwrap().send(()).unwrap();
+async fn occupy(gate: web::Data<Gate>) -> &'static str {
+    let released = Arc::clone(&gate.released);
+    gate.began.lock().unwrap().send(()).unwrap();
     let waited = web::block(move || released.lock().unwrap().recv_timeout(LONG).is_err());
     if waited.await.unwrap() { "released" } else { "never released" }
 }
@@ -44,7 +50,7 @@ async fn occupy(gate: web::Data<(Mutex<Sender<()>>, Arc<Mutex<Receiver<()>>>)>) 
 fn answers_and_scrapes_need_none_of_the_runtimes_blocking_threads() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let ((began, begins), (release, released)) = (channel::<()>(), channel::<()>());
-    let gate = web::Data::new((Mutex::new(began), Arc::new(Mutex::new(released))));
+    let gate = web::Data::new(Gate { began: Mutex::new(began), released: Arc::new(Mutex::new(released)) });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let app = move || {
@@ -57,6 +63,7 @@ fn answers_and_scrapes_need_none_of_the_runtimes_blocking_threads() {
     };
     let system = actix_web::rt::System::new();
     let server = HttpServer::new(app).workers(1).worker_max_blocking_threads(1).disable_signals();
+    #[expect(clippy::async_yields_async, reason = "a server is created within a runtime, and runs later")]
     let server = system.block_on(async { server.listen(listener).unwrap().run() });
     let handle = server.handle();
     let client = std::thread::spawn(move || {

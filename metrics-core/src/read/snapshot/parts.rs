@@ -17,7 +17,7 @@ use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
 use crate::labels::metric_kind::MetricValue;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 
-/// The parts of a [`Snapshot`], to write one in another format, and to build one again.
+/// The parts of a [`Snapshot`](crate::Snapshot), to write one in another format, and to build one again.
 ///
 /// ```
 /// use metrics_core::{Registry, Snapshot};

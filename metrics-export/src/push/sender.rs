@@ -18,7 +18,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// What the thread that ends windows and the thread that sends them share.
 #[derive(Debug)]
-pub(super) struct Destination {
+pub(super) struct Sender {
     state: Mutex<State>,
     /// Notified when there is something to send, at a stop, and at the end.
     changed: Condvar,
@@ -37,7 +37,7 @@ struct State {
     has_ended: bool,
 }
 
-impl Destination {
+impl Sender {
     pub(super) fn new(queue: Queue) -> Self {
         let state = State { queue, attempts: 0, pause_until: None, stop: None, has_ended: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
