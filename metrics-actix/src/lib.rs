@@ -32,14 +32,14 @@
 //! | what Prometheus sees | [`prometheus::Exposition`] |
 //! | what sends figures elsewhere | [`push::Exporter`] |
 //!
-//! Every request ends in exactly one way: with a response; with an `Err` of an inner middleware, whose status counts;
-//! aborted, if the client went away before there was a response; or panicked. A response whose body breaks off counts
-//! under its status, and also as aborted. The latency is the time from the middleware to the head of the response, or
-//! to the end of its body.
+//! Each request is counted once: under the status of its response; under the status of an inner middleware's `Err`; as
+//! aborted, if the client left before there was a response; or as panicked. If the body breaks off later, the request
+//! keeps its status and is also counted as aborted. The latency is the time from the middleware to the head of the
+//! response, or to the end of its body.
 //!
 //! The route is the template that matched, such as `/orders/{id}`, without regular expressions. Requests that matched
-//! nothing are `_unmatched`. So are requests without a response and without a marker, because only the response shows
-//! what matched. Methods that HTTP does not define are `_OTHER`.
+//! nothing are `_unmatched`. So is a request that gets no response, unless its resource is wrapped in a
+//! [`RouteMarker`]: otherwise only the response tells the route. Methods that HTTP does not define are `_OTHER`.
 //!
 //! All figures are in a [`metrics_core::Registry`]: see [`Monitor::registry`]. Those of the last 24 hours are in a
 //! [`metrics_core::History`], which a thread of the monitor updates: see [`Monitor::history`]. The same thread
@@ -58,14 +58,15 @@
 //!
 //! # Where everything is
 //!
-//! A folder imports only from those below it.
+//! A file imports only from its own floor and the floors below. A request gets its route, also `_unmatched`, in
+//! `seen_routes.rs`.
 //!
 //! | floor | where | what |
 //! |---|---|---|
 //! | 5 | `builder.rs`, `metrics.rs` | [`Hooks`], [`Metrics`] |
 //! | 4 | `adapter.rs` | requests to the monitor, answers back |
 //! | 3 | `middleware/` | the middleware, the measured body, the marker |
-//! | 2 | `worker.rs`, `routes.rs`, `shared.rs` | a worker's recorder, the routes it has seen, what workers share |
+//! | 2 | `worker.rs`, `seen_routes.rs`, `shared.rs` | a worker's recorder; which route a request is counted under; what workers share |
 //! | 1 | `request/` | method, route, consumer and trace of a request; event loops |
 
 #![forbid(unsafe_code)]
@@ -75,7 +76,7 @@ mod builder;
 mod metrics;
 mod middleware;
 mod request;
-mod routes;
+mod seen_routes;
 mod shared;
 mod worker;
 

@@ -16,7 +16,7 @@ use metrics_monitor::policy::consumers::KnownConsumers;
 
 use crate::request::method::MethodLabel;
 use crate::request::trace::trace;
-use crate::routes::{Endpoint, Naming, SeenRoutes};
+use crate::seen_routes::{CountedAt, Naming, SeenRoutes};
 use crate::shared::Shared;
 
 thread_local! {
@@ -39,7 +39,7 @@ struct Worker {
     current: Cell<RequestId>,
     requests: Cell<u64>,
     /// The endpoints of requests that markers saw, and that the middleware has not ended yet.
-    notes: RefCell<HashMap<RequestId, Endpoint, foldhash::fast::RandomState>>,
+    notes: RefCell<HashMap<RequestId, CountedAt, foldhash::fast::RandomState>>,
     sampler: Sampler,
 }
 
@@ -128,14 +128,14 @@ impl AppWorker {
         method: MethodLabel,
         request: &HttpRequest,
         status: StatusCode,
-    ) -> Endpoint {
+    ) -> CountedAt {
         let Worker { shared, policy, .. } = &*self.worker;
         let naming = Naming { registry: shared.registry(), exclusions: &policy.exclusions };
         self.routes.endpoint(naming, method, request, status)
     }
 
     /// The endpoint of a request that got no response: the one that a marker noted, or `_unmatched`.
-    pub(crate) fn last_seen(&self, method: MethodLabel, noted: Option<Endpoint>) -> Endpoint {
+    pub(crate) fn last_seen(&self, method: MethodLabel, noted: Option<CountedAt>) -> CountedAt {
         noted.unwrap_or_else(|| self.routes.unanswered(self.worker.shared.registry(), method))
     }
 
@@ -158,7 +158,7 @@ impl AppWorker {
     }
 
     /// Notes the endpoint of a request.
-    pub(crate) fn leave_note(&self, request: RequestId, endpoint: Endpoint) {
+    pub(crate) fn leave_note(&self, request: RequestId, endpoint: CountedAt) {
         let mut notes = self.worker.notes.borrow_mut();
         if notes.len() >= MAX_NOTES {
             notes.clear();
@@ -168,7 +168,7 @@ impl AppWorker {
 
     /// Takes the endpoint that a marker noted of a request.
     #[inline]
-    pub(crate) fn take_note(&self, request: RequestId) -> Option<Endpoint> {
+    pub(crate) fn take_note(&self, request: RequestId) -> Option<CountedAt> {
         let mut notes = self.worker.notes.borrow_mut();
         if notes.is_empty() { None } else { notes.remove(&request) }
     }

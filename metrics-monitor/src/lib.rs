@@ -2,8 +2,8 @@
 //!
 //! It owns a [`Registry`](metrics_core::Registry) and everything that goes on around it: the history, the alerts, the
 //! exporters, the fleet, the dashboard and the answers of the HTTP endpoints. A framework's integration, such as
-//! `metrics-actix`, records requests into the registry and hands requests to [`Monitor::admit`]. Nobody else needs this
-//! crate.
+//! `metrics-actix`, records each request of the service in the registry, and passes those to the monitor's own endpoints
+//! to [`Monitor::admit`]. Only integrations need this crate.
 //!
 //! ```
 //! use metrics_monitor::Builder;
@@ -14,7 +14,7 @@
 //!
 //! # Where everything is
 //!
-//! A folder imports only from those below it.
+//! A file imports only from its own floor and the floors below.
 //!
 //! | floor | where | what |
 //! |---|---|---|
@@ -33,9 +33,9 @@
 //! | How do I add a setting? | `builder.rs` |
 //! | On which thread is an answer computed? | `background/lanes.rs` |
 //! | What happens once a second? | the ticker's closure in `builder/build.rs` |
-//! | Where are alerts evaluated? | `background/alerting.rs`; the rules themselves are in `metrics_core::alert` |
+//! | Where are alerts evaluated? | `alert/engine.rs` of `metrics-core`, which `background/alerting.rs` calls |
 //! | Who may reset? | `policy/tokens.rs`, `endpoints/access.rs` |
-//! | Where does a summary become JSON? | `endpoints/figures.rs`; the bodies are in `metrics_export::json` |
+//! | Where is the JSON of an answer? | its shape in `metrics_export::json`; `endpoints/figures.rs` picks it |
 //!
 //! # Threads
 //!
@@ -43,8 +43,8 @@
 //! |---|---|---|
 //! | `metrics-ticker` | build | once a second: history, alerts, what the process uses |
 //! | `metrics-scrape` (2) | the first scrape | renders scrapes |
-//! | `metrics-read` (2) | the first call | computes the other answers about this instance |
-//! | `metrics-fleet-json` | the first call | writes answers about the fleet, once its figures are there |
+//! | `metrics-read` (2) | the first request for figures | computes the other answers about this instance |
+//! | `metrics-fleet-json` | the first request for a fleet's figures | turns them into JSON, once they have arrived |
 //! | `metrics-events` | the first connection | computes server-sent events |
 //! | `metrics-shutdown` | [`Monitor::shutdown`] | waits for all others, then ends |
 //!

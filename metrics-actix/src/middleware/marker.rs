@@ -18,7 +18,7 @@ use actix_web::http::StatusCode;
 use pin_project_lite::pin_project;
 
 use crate::request::method::MethodLabel;
-use crate::routes::Endpoint;
+use crate::seen_routes::CountedAt;
 use crate::shared::Shared;
 use crate::worker::{AppWorker, RequestId};
 
@@ -107,7 +107,7 @@ struct Mark {
     /// `None` without a middleware around it.
     request: Option<RequestId>,
     /// `None` once it has ended.
-    endpoint: Option<Endpoint>,
+    endpoint: Option<CountedAt>,
 }
 
 impl Mark {
@@ -115,7 +115,7 @@ impl Mark {
         let method = MethodLabel::of(request.method());
         // Not 404, for which the route would be looked up the slow way.
         let endpoint = worker.endpoint(method, request.request(), StatusCode::OK);
-        if let Endpoint::Counted(endpoint) = endpoint {
+        if let CountedAt::Endpoint(endpoint) = endpoint {
             worker.recorder().enter(endpoint);
         }
         Self { worker: Rc::clone(worker), request: worker.current(), endpoint: Some(endpoint) }
@@ -123,7 +123,7 @@ impl Mark {
 
     fn end(&mut self) {
         let Some(endpoint) = self.endpoint.take() else { return };
-        if let Endpoint::Counted(endpoint) = endpoint {
+        if let CountedAt::Endpoint(endpoint) = endpoint {
             self.worker.recorder().leave(endpoint);
         }
         if let Some(request) = self.request {

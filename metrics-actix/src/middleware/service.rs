@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 
 use super::body::{End, MeasuredBody, Watch};
 use crate::request::method::MethodLabel;
-use crate::routes::Endpoint;
+use crate::seen_routes::CountedAt;
 use crate::shared::Shared;
 use crate::worker::{AppWorker, Current, RequestId};
 
@@ -177,7 +177,7 @@ impl Request {
         let outcome = Outcome::from(status.as_u16());
         let worker = &self.open.as_ref()?.worker;
         let endpoint = match worker.endpoint(self.method, response.request(), status) {
-            Endpoint::Counted(endpoint) if !worker.policy().exclusions.has_status(status.as_u16()) => {
+            CountedAt::Endpoint(endpoint) if !worker.policy().exclusions.has_status(status.as_u16()) => {
                 endpoint
             }
             _ => {
@@ -248,7 +248,7 @@ impl Request {
     fn end_unanswered(&mut self, outcome: Outcome, consumer: Consumer, message: Option<&str>) {
         let Some(open) = self.open.take() else { return };
         let Open { worker, start } = open;
-        let Endpoint::Counted(endpoint) = worker.last_seen(self.method, worker.take_note(self.id)) else {
+        let CountedAt::Endpoint(endpoint) = worker.last_seen(self.method, worker.take_note(self.id)) else {
             return worker.recorder().discard(start);
         };
         let recorder = worker.recorder();

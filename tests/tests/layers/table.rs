@@ -102,7 +102,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
             Layer { files: &["state.rs"], holds: "what all parts of a monitor see" },
             Layer {
                 files: &["background/"],
-                holds: "threads: ticker, sampler, alerts, exporters, fleet, lanes",
+                holds: "the ticker, the lanes, alerts, samples of the process, event streams",
             },
             Layer {
                 files: &["policy/"],
@@ -117,8 +117,8 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
             Layer { files: &["adapter.rs"], holds: "requests to the monitor, answers back" },
             Layer { files: &["middleware/"], holds: "the middleware, the watched body, the route marker" },
             Layer {
-                files: &["worker.rs", "routes.rs", "shared.rs"],
-                holds: "a worker's recorder; the routes that an app has seen; what workers share",
+                files: &["worker.rs", "seen_routes.rs", "shared.rs"],
+                holds: "a worker's recorder; which route a request is counted under; what workers share",
             },
             Layer {
                 files: &["request/"],
@@ -152,7 +152,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
             },
             Layer {
                 files: &["machine.rs", "size.rs", "stats.rs", "unit.rs", "workload.rs"],
-                holds: "ground",
+                holds: "what all of the above use",
             },
         ],
     ),

@@ -1,4 +1,5 @@
-//! The routes that one app on one worker has seen, so that a known route costs one look-up.
+//! Which route a request is counted under, `_unmatched` for a path that matched nothing. The routes that one app has
+//! seen on one worker are remembered, so that a known route costs one look-up.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,11 +15,11 @@ use crate::request::route::{UNMATCHED, agrees, has_tail_twin, is_own, matched_te
 
 /// Where a request is counted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Endpoint {
+pub(crate) enum CountedAt {
     /// Under this endpoint.
-    Counted(EndpointId),
+    Endpoint(EndpointId),
     /// Nowhere: it went to one of the monitor's own endpoints, or the application excludes it.
-    Excluded,
+    Nowhere,
 }
 
 /// What endpoints are made of that an app has not seen yet.
@@ -48,7 +49,7 @@ struct Tables {
     unanswered: [Option<EndpointId>; LABELS],
 }
 
-type ByMethod<K> = HashMap<K, [Option<Endpoint>; LABELS], foldhash::fast::RandomState>;
+type ByMethod<K> = HashMap<K, [Option<CountedAt>; LABELS], foldhash::fast::RandomState>;
 
 impl SeenRoutes {
     /// The endpoint of a request that was routed and answered. Does not allocate for a known route, unless the answer
@@ -60,7 +61,7 @@ impl SeenRoutes {
         method: MethodLabel,
         request: &HttpRequest,
         status: StatusCode,
-    ) -> Endpoint {
+    ) -> CountedAt {
         let Seen { tables, buffer } = &mut *self.0.borrow_mut();
         let skeleton = skeleton(request, buffer);
         if let Some(skeleton) = skeleton
@@ -74,9 +75,9 @@ impl SeenRoutes {
     }
 
     /// `_unmatched`, whether or not that is excluded: nobody knows that a request without a response matched nothing.
-    pub(crate) fn unanswered(&self, registry: &Registry, method: MethodLabel) -> Endpoint {
+    pub(crate) fn unanswered(&self, registry: &Registry, method: MethodLabel) -> CountedAt {
         let unanswered = &mut self.0.borrow_mut().tables.unanswered[method.index()];
-        Endpoint::Counted(*unanswered.get_or_insert_with(|| registry.endpoint(method.name(), UNMATCHED)))
+        CountedAt::Endpoint(*unanswered.get_or_insert_with(|| registry.endpoint(method.name(), UNMATCHED)))
     }
 }
 
@@ -89,7 +90,7 @@ impl Tables {
         method: MethodLabel,
         request: &HttpRequest,
         skeleton: Option<&[u8]>,
-    ) -> Endpoint {
+    ) -> CountedAt {
         let matched = matched_template(request);
         let template = matched.as_deref().unwrap_or(UNMATCHED);
         let endpoint = self.by_template(naming, method, template, request);
@@ -109,13 +110,13 @@ impl Tables {
         method: MethodLabel,
         template: &str,
         request: &HttpRequest,
-    ) -> Endpoint {
+    ) -> CountedAt {
         let known = self.by_template.get(template).and_then(|methods| methods[method.index()]);
         known.unwrap_or_else(|| {
             let endpoint = if is_own(request) || exclusions.has_route(template) {
-                Endpoint::Excluded
+                CountedAt::Nowhere
             } else {
-                Endpoint::Counted(registry.endpoint(method.name(), template))
+                CountedAt::Endpoint(registry.endpoint(method.name(), template))
             };
             remember(&mut self.by_template, template, method, endpoint);
             endpoint
@@ -123,7 +124,7 @@ impl Tables {
     }
 }
 
-fn remember<K, Q>(endpoints: &mut ByMethod<K>, key: &Q, method: MethodLabel, endpoint: Endpoint)
+fn remember<K, Q>(endpoints: &mut ByMethod<K>, key: &Q, method: MethodLabel, endpoint: CountedAt)
 where
     K: Hash + Eq,
     Q: ToOwned<Owned = K> + ?Sized,
