@@ -75,9 +75,9 @@ use metrics::{
 use metrics_core::Registry;
 
 use self::handles::{CounterHandle, GaugeHandle, TimerHandle};
-use self::kind::Kind;
+use self::kind::KindHandles;
 use self::refusals::Refusals;
-pub use self::refusals::{Refusal, Refused};
+pub use self::refusals::{Refusal, RefusedCalls};
 use self::units::Units;
 
 /// A recorder of the facade that records into a registry. Cheap to clone; clones share everything.
@@ -88,9 +88,9 @@ pub struct Facade {
 
 struct Inner {
     registry: Registry,
-    counters: Kind<Counter>,
-    gauges: Kind<Gauge>,
-    histograms: Kind<Histogram>,
+    counters: KindHandles<Counter>,
+    gauges: KindHandles<Gauge>,
+    histograms: KindHandles<Histogram>,
     units: Units,
     refusals: Arc<Refusals>,
 }
@@ -103,9 +103,9 @@ impl Facade {
         let refusals = Arc::new(Refusals::new(&registry));
         let inner = Inner {
             registry,
-            counters: Kind::new(),
-            gauges: Kind::new(),
-            histograms: Kind::new(),
+            counters: KindHandles::new(),
+            gauges: KindHandles::new(),
+            histograms: KindHandles::new(),
             units: Units::default(),
             refusals,
         };
@@ -125,7 +125,7 @@ impl Facade {
     }
 
     /// Returns how many calls were refused since the start, and the first reason.
-    pub fn refused(&self) -> Refused {
+    pub fn refused(&self) -> RefusedCalls {
         self.inner.refusals.so_far()
     }
 }

@@ -31,5 +31,5 @@ mod total;
 pub use self::codes::MAX_REPORT_BYTES;
 pub use self::error::DecodeError;
 pub use self::instance::{Instance, InstanceFigures, Presence};
-pub use self::merge::{Fleet, Refused};
+pub use self::merge::{Fleet, RefusedReport};
 pub use self::report::Report;

@@ -1,18 +1,14 @@
 //! HTTP for everything that is posted: exports and notices of alerts.
 
-mod answer;
 mod client;
 mod error;
 #[cfg(any(feature = "otlp", feature = "elasticsearch", feature = "sentry"))]
 mod gzip;
 mod options;
 mod proxy;
+mod response;
 mod url;
 
-#[cfg(feature = "_push-http")]
-pub(crate) use self::answer::Answer;
-#[cfg(all(feature = "datadog", unix))]
-pub(crate) use self::answer::retry_after_of;
 pub(crate) use self::client::Client;
 #[cfg(any(feature = "otlp", feature = "elasticsearch", feature = "sentry"))]
 pub(crate) use self::gzip::gzipped;
@@ -21,6 +17,10 @@ pub use self::options::HttpOptions;
 pub(crate) use self::options::invalid_certificates;
 #[cfg(feature = "otlp-grpc")]
 pub(crate) use self::options::invalid_header;
+#[cfg(feature = "_push-http")]
+pub(crate) use self::response::HttpResponse;
+#[cfg(all(feature = "datadog", unix))]
+pub(crate) use self::response::retry_after_of;
 #[cfg(feature = "otlp")]
 pub(crate) use self::url::percent_decoded;
 #[cfg(feature = "otlp-grpc")]

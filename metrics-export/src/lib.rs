@@ -1,7 +1,7 @@
 //! Formats and destinations for what `metrics-core` measures: one module and one feature each.
 //!
-//! A format is a function of a [`Snapshot`](metrics_core::Snapshot) or a [`Summary`](metrics_core::Summary), and touches no
-//! writer. Only [`facade`] records.
+//! A format is a function of a [`Snapshot`](metrics_core::Snapshot) or a [`Summary`](metrics_core::Summary), and
+//! touches no writer. Only [`facade`] records.
 //!
 //! | feature | module | purpose |
 //! |---|---|---|
@@ -18,7 +18,8 @@
 //! | `sentry` | [`sentry`] | errors and the health of releases, to Sentry |
 //! | `prometheus` | [`prometheus`] | scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
 //!
-//! [`Service`] names the service for all destinations, and `HttpOptions` has the settings that all of them over HTTP share.
+//! [`Service`] names the service for all destinations. `HttpOptions` has the settings that all destinations over HTTP
+//! share.
 //!
 //! To send figures elsewhere, implement [`push::Exporter`] (example: `otlp/exporter.rs`) and pass it to the monitor's
 //! `Builder::exporter`. To send alert notices elsewhere, implement [`alert::Destination`] (example: `alert/log.rs`).

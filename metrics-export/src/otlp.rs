@@ -10,7 +10,7 @@
 //! - The application's own metrics have their own names: counters as sums, gauges, timers as histograms in seconds, hit
 //!   ratios as sums by `result`, distinct values as gauges by `day`.
 //! - `process.cpu.time`, `process.memory.usage`, `process.thread.count`, `process.unix.file_descriptor.count` and
-//!   `process.uptime` are what the process uses, as far as known.
+//!   `process.uptime` are what the process uses; unknown ones are left out.
 //!
 //! Counts and sums are exact. After a 500 the window is sent again with the next one, although the protocol advises
 //! that only for 429, 502, 503 and 504; over gRPC retries follow the protocol.

@@ -1,7 +1,7 @@
 //! What Prometheus scrapes: a snapshot as text 0.0.4, as OpenMetrics 1.0, or as protobuf with native histograms.
 //!
-//! There is no I/O and no global registry. An [`Exposition`] holds the settings, [`Format::negotiate`] picks the format, and
-//! [`Exposition::render`] writes into a buffer of the caller. Pass it the cumulative
+//! There is no I/O and no global registry. An [`Exposition`] holds the settings, [`Format::negotiate`] picks the
+//! format, and [`Exposition::render`] writes into a buffer of the caller. Pass it the cumulative
 //! [`Registry::snapshot`](metrics_core::Registry::snapshot): resets do not affect it, so no counter decreases.
 //!
 //! ```
@@ -48,29 +48,30 @@
 //! | [`HitRatio`](metrics_core::HitRatio) | `x_lookups_total{result="hit"}`, `{result="miss"}` | a counter; divide the two rates |
 //! | [`UniqueCount`](metrics_core::UniqueCount) | `x` | a gauge: distinct values today (UTC) |
 //!
-//! An ending that the name already has is not repeated. A name that, with its ending, starts with `event_loop_`, `host_`,
-//! `http_`, `metrics_core_`, `metrics_exporter_` or `process_` gets the prefix `app_`, so that it never clashes with a family
-//! of ours. So do `up` and names that start with `scrape_`, which belong to Prometheus: a gauge `up` would replace the series
-//! that says whether a target can be scraped. If the samples of two metrics would have the same name, such as a counter `x` and
-//! a gauge `x_total`, the metric whose name sorts first is exposed; `metrics_core_metrics_hidden` counts the others.
+//! An ending that the name already has is not repeated. A name that, with its ending, starts with `event_loop_`,
+//! `host_`, `http_`, `metrics_core_`, `metrics_exporter_` or `process_` gets the prefix `app_`, so that it never
+//! clashes with a family of ours. So do `up` and names that start with `scrape_`, which belong to Prometheus: a gauge
+//! `up` would replace the series that says whether a target can be scraped. If the samples of two metrics would have
+//! the same name, such as a counter `x` and a gauge `x_total`, the metric whose name sorts first is exposed;
+//! `metrics_core_metrics_hidden` counts the others.
 //!
-//! Every request is in exactly one of the first three families, and in exactly one series of the histogram. So the sum of
-//! these three equals the sum of all `http_request_duration_seconds_count`: the number of calls.
+//! Every request is in exactly one of the first three families, and in exactly one series of the histogram. So the sum
+//! of these three equals the sum of all `http_request_duration_seconds_count`: the number of calls.
 //!
 //! # Exemplars
 //!
-//! OpenMetrics and protobuf attach each endpoint's latest slow or failed request, with its `trace_id`, to its classic bucket;
-//! see [`Snapshot::exemplars`](metrics_core::Snapshot::exemplars). Prometheus stores them with
+//! OpenMetrics and protobuf attach each endpoint's latest slow or failed request, with its `trace_id`, to its classic
+//! bucket; see [`Snapshot::exemplars`](metrics_core::Snapshot::exemplars). Prometheus stores them with
 //! `--enable-feature=exemplar-storage`.
 //!
 //! # Errors
 //!
-//! ExporterCounts and sums are exact. In the histogram, each bucket of ours goes to one exported bucket as a whole:
+//! Counts and sums are exact. In the histogram, each bucket of ours goes to one exported bucket as a whole:
 //!
-//! - Classic: a bound counts all durations up to it. It may also count durations above it by less than the registry's relative
-//!   error (6.25 %, 0.79 % or 0.098 % for 1, 2 or 3 significant digits).
-//! - Native: the schema is the finest whose buckets are nowhere narrower than ours, so that a smooth distribution shows no
-//!   holes. A duration within half a bucket of ours from an edge may land in the adjacent exported bucket.
+//! - Classic: a bound counts all durations up to it. It may also count durations above it by less than the registry's
+//!   relative error (6.25 %, 0.79 % or 0.098 % for 1, 2 or 3 significant digits).
+//! - Native: the schema is the finest whose buckets are nowhere narrower than ours, so that a smooth distribution shows
+//!   no holes. A duration within half a bucket of ours from an edge may land in the adjacent exported bucket.
 //!
 //! | digits | schema | width of a native bucket | error of a duration | error of a quantile below |
 //! |---|---|---|---|---|
@@ -78,8 +79,8 @@
 //! | 2 | 6 | 1.1 % | 0.4 % | 1.5 % |
 //! | 3 | 8 | 0.27 % | 0.05 % | 0.33 % |
 //!
-//! Durations over 68.7 s are exact in the sum, above every classic bound, and in the last native bucket (around 68.6 s with two
-//! digits). `metrics_core_durations_clamped_total` counts them.
+//! Durations over 68.7 s are exact in the sum, above every classic bound, and in the last native bucket (around 68.6 s
+//! with two digits). `metrics_core_durations_clamped_total` counts them.
 
 mod bounds;
 mod business;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::condition::Metric;
 use super::notice::{Alert, Moment, Notice, State};
 use super::rule::{Rule, Scope};
-use super::series::{Reading, Series};
+use super::series::{Observation, Series};
 use crate::history::{History, Window};
 use crate::labels::endpoint::EndpointName;
 use crate::read::summary::Summary;
@@ -147,8 +147,8 @@ impl Watch {
         notices: &mut Vec<Notice>,
     ) {
         let rule = Arc::clone(&self.rule);
-        let mut step = |endpoint: &Option<Arc<EndpointName>>, series: &mut Series, reading| {
-            if let Some(change) = series.step(&rule, reading, now, watched) {
+        let mut step = |endpoint: &Option<Arc<EndpointName>>, series: &mut Series, observation| {
+            if let Some(change) = series.step(&rule, observation, now, watched) {
                 notices.push(Notice { change, alert: alert(&rule, endpoint.clone(), series) });
             }
         };
@@ -158,14 +158,14 @@ impl Watch {
             Scope::Route(route) => *name.route == **route,
         };
         if rule.scope == Scope::Service {
-            let reading = if rule.metric == Metric::ConsecutiveErrors {
+            let observation = if rule.metric == Metric::ConsecutiveErrors {
                 let errors = windows.source.consecutive_errors(rule.window);
-                Reading { value: Some(errors as f64), calls: errors, is_whole: true }
+                Observation { value: Some(errors as f64), calls: errors, is_whole: true }
             } else {
                 let summary = windows.summary(rule.window);
-                reading(&rule, &summary.total, summary.in_flight, summary.window)
+                observe(&rule, &summary.total, summary.in_flight, summary.window)
             };
-            step(&None, self.series.entry(None).or_insert_with(|| Series::new(now)), reading);
+            step(&None, self.series.entry(None).or_insert_with(|| Series::new(now)), observation);
             return;
         }
         let summary = windows.endpoints(rule.window);
@@ -173,8 +173,8 @@ impl Watch {
         for endpoint in summary.endpoints.iter().filter(|endpoint| is_in_scope(&endpoint.name)) {
             let key = Some(Arc::clone(&endpoint.name));
             let mut series = silent.remove(&key).unwrap_or_else(|| Series::new(now));
-            let reading = reading(&rule, &endpoint.figures, endpoint.in_flight, summary.window);
-            step(&key, &mut series, reading);
+            let observation = observe(&rule, &endpoint.figures, endpoint.in_flight, summary.window);
+            step(&key, &mut series, observation);
             self.series.insert(key, series);
             if !rule.comparison.is_upwards() {
                 self.known.insert(Arc::clone(&endpoint.name));
@@ -186,7 +186,7 @@ impl Watch {
                 silent.entry(key).or_insert_with(|| Series::new(now));
             }
         }
-        let no_calls = reading(&rule, &Figures::default(), 0, summary.window);
+        let no_calls = observe(&rule, &Figures::default(), 0, summary.window);
         for (key, mut series) in silent {
             step(&key, &mut series, no_calls);
             self.series.insert(key, series);
@@ -225,7 +225,7 @@ fn alert(rule: &Arc<Rule>, endpoint: Option<Arc<EndpointName>>, series: &Series)
     }
 }
 
-fn reading(rule: &Rule, figures: &Figures, in_flight: u64, window: Duration) -> Reading {
+fn observe(rule: &Rule, figures: &Figures, in_flight: u64, window: Duration) -> Observation {
     let rate = |rate: f64| (figures.calls > 0).then_some(rate);
     let time = |time: Duration| (figures.calls > 0).then_some(time.as_secs_f64());
     let count = |count: u64| Some(count as f64);
@@ -246,7 +246,7 @@ fn reading(rule: &Rule, figures: &Figures, in_flight: u64, window: Duration) -> 
         Metric::Panicked => count(figures.panicked),
     };
     let is_whole = rule.window.length().is_some_and(|length| window * 100 >= length * WHOLE);
-    Reading { value, calls: figures.calls, is_whole }
+    Observation { value, calls: figures.calls, is_whole }
 }
 
 /// The windows that one evaluation has read so far.

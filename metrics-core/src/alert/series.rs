@@ -10,7 +10,7 @@ const SHOW_RESOLVED: Duration = Duration::from_secs(900);
 
 /// The input of one evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Reading {
+pub(super) struct Observation {
     /// The figure; `None` if there was nothing to compute it from.
     pub(super) value: Option<f64>,
     /// Calls in the window.
@@ -43,7 +43,7 @@ enum Phase {
     },
 }
 
-impl Reading {
+impl Observation {
     fn breaches(self, rule: &Rule) -> bool {
         let breaches = self.value.is_some_and(|value| rule.comparison.holds(value, rule.threshold));
         breaches && self.calls >= rule.min_calls && (self.is_whole || rule.comparison.is_upwards())
@@ -77,32 +77,32 @@ impl Series {
         }
     }
 
-    /// Takes the reading of `now`, and returns what changed. `watched` is the time since the last reading, or `None` if
+    /// Takes the observation of `now`, and returns what changed. `watched` is the time since the last one, or `None` if
     /// that was so long ago that nothing is known about the time in between.
     pub(super) fn step(
         &mut self,
         rule: &Rule,
-        reading: Reading,
+        observation: Observation,
         now: Moment,
         watched: Option<Duration>,
     ) -> Option<Change> {
-        self.value = reading.value;
+        self.value = observation.value;
         match self.phase {
-            Phase::Inactive | Phase::Resolved { .. } if reading.breaches(rule) => {
+            Phase::Inactive | Phase::Resolved { .. } if observation.breaches(rule) => {
                 self.pend(rule, Duration::ZERO, now)
             }
             Phase::Resolved { at, .. } if now.since(at) >= SHOW_RESOLVED => {
                 self.enter(Phase::Inactive, now);
                 None
             }
-            Phase::Pending(held) if reading.breaches(rule) => {
+            Phase::Pending(held) if observation.breaches(rule) => {
                 self.pend(rule, watched.map_or(Duration::ZERO, |watched| held + watched), now)
             }
             Phase::Pending(_) => {
                 self.enter(Phase::Inactive, now);
                 None
             }
-            Phase::Firing { .. } if reading.clears(rule) => {
+            Phase::Firing { .. } if observation.clears(rule) => {
                 self.enter(Phase::Resolved { started: self.since, at: now.monotonic }, now);
                 Some(Change::Resolved)
             }

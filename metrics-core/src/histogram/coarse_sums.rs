@@ -57,19 +57,8 @@ impl CoarseSums {
 
     /// Adds one duration of a bucket.
     pub(super) fn count(&mut self, layout: Layout, bucket: usize) {
-        let index = bucket / Self::buckets_per_sum(layout);
-        if self.sums.is_empty() {
-            self.first = index;
-        }
-        if index < self.first {
-            self.sums.splice(..0, std::iter::repeat_n(0, self.first - index));
-            self.first = index;
-        }
-        let at = index - self.first;
-        if at >= self.sums.len() {
-            self.sums.resize(at + 1, 0);
-        }
-        self.sums[at] = self.sums[at].saturating_add(1);
+        let sum = grown_to(&mut self.first, &mut self.sums, bucket / Self::buckets_per_sum(layout));
+        *sum = sum.saturating_add(1);
     }
 
     /// Adds the sums of a histogram whose buckets lie within the span of this one's.
@@ -83,4 +72,21 @@ impl CoarseSums {
         let totals = totals.iter_mut().skip(self.first);
         totals.zip(&self.sums).for_each(|(total, &sum)| *total = total.saturating_add(sum));
     }
+}
+
+/// Makes room for the number at `index` in a list that begins at the index `first`, and returns it.
+#[inline]
+pub(super) fn grown_to<'a>(first: &mut usize, numbers: &'a mut Vec<u64>, index: usize) -> &'a mut u64 {
+    if numbers.is_empty() {
+        *first = index;
+    }
+    if index < *first {
+        numbers.splice(..0, std::iter::repeat_n(0, *first - index));
+        *first = index;
+    }
+    let at = index - *first;
+    if at >= numbers.len() {
+        numbers.resize(at + 1, 0);
+    }
+    &mut numbers[at]
 }

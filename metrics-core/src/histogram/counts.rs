@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::coarse_sums::CoarseSums;
+use super::coarse_sums::{CoarseSums, grown_to};
 use super::layout::{Layout, MAX_NANOS};
 
 /// The most that a bucket of a [`Histogram`] counts: what fits its serialised form.
@@ -159,19 +159,9 @@ impl Histogram {
 
     /// Adds one duration to the bucket with this index.
     pub(crate) fn count(&mut self, index: usize) {
-        if self.counts.is_empty() {
-            self.first = index;
-        }
-        if index < self.first {
-            self.counts.splice(..0, std::iter::repeat_n(0, self.first - index));
-            self.first = index;
-        }
-        let at = index - self.first;
-        if at >= self.counts.len() {
-            self.counts.resize(at + 1, 0);
-        }
-        if self.counts[at] < MAX_COUNT {
-            self.counts[at] += 1;
+        let count = grown_to(&mut self.first, &mut self.counts, index);
+        if *count < MAX_COUNT {
+            *count += 1;
             self.coarse_sums.count(self.layout, index);
             self.total = self.total.saturating_add(1);
         }

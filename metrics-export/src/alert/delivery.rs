@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use metrics_core::alert::{Alert, Change, Moment, Notice};
 
 use super::destination::{Destination, SendError};
-use super::queue::{DeliveryCounts, Queue};
+use super::queue::{DeliveryCounts, NoticeQueue};
 use crate::backoff::Backoff;
 use crate::service::Service;
 use crate::start_error::StartError;
@@ -28,13 +28,13 @@ const BACKOFF: Backoff = Backoff {
 /// reminders first. Only the latest reminder of each alert waits. A batch that fails is retried for 15 minutes, at
 /// intervals that grow to 30 s and vary.
 pub struct Delivery {
-    shared: Arc<Shared>,
+    shared: Arc<DeliveryShared>,
     repeat_every: Option<Duration>,
     thread: JoinHandle<()>,
 }
 
-struct Shared {
-    queue: Mutex<Queue>,
+struct DeliveryShared {
+    queue: Mutex<NoticeQueue>,
     /// Notified when there is something to send, or the delivery is stopped.
     changed: Condvar,
 }
@@ -47,8 +47,8 @@ impl Delivery {
     /// When the destination does not accept the service's identity, or the system cannot start a thread.
     pub fn start(mut destination: impl Destination, service: &Service) -> Result<Self, StartError> {
         destination.start(service)?;
-        let queue = Mutex::new(Queue::new(destination.name()));
-        let shared = Arc::new(Shared { queue, changed: Condvar::new() });
+        let queue = Mutex::new(NoticeQueue::new(destination.name()));
+        let shared = Arc::new(DeliveryShared { queue, changed: Condvar::new() });
         let repeat_every = destination.repeat_every();
         let thread = {
             let shared = Arc::clone(&shared);
@@ -77,7 +77,7 @@ impl Delivery {
         self.shared.changed.notify_all();
     }
 
-    /// Has waiting notices tried once more, and then ends the thread. Does not wait for either.
+    /// Tries waiting notices once more, and then ends the thread. Does not wait for either.
     pub fn stop(&self) {
         self.shared.lock().stop();
         self.shared.changed.notify_all();
@@ -107,7 +107,7 @@ impl fmt::Debug for Delivery {
 }
 
 /// Counts the notices that are left when the thread ends, even if it panics.
-struct AtEnd<'a>(&'a Shared);
+struct AtEnd<'a>(&'a DeliveryShared);
 
 impl Drop for AtEnd<'_> {
     fn drop(&mut self) {
@@ -115,15 +115,15 @@ impl Drop for AtEnd<'_> {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+impl DeliveryShared {
+    fn lock(&self) -> MutexGuard<'_, NoticeQueue> {
         // No update of the queue can panic half-way.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the next batch; `None` once the delivery is stopped and nothing is left.
     fn next(&self) -> Option<Vec<Notice>> {
-        let waits = |queue: &mut Queue| queue.is_empty() && !queue.is_stopped();
+        let waits = |queue: &mut NoticeQueue| queue.is_empty() && !queue.is_stopped();
         let queue = self.changed.wait_while(self.lock(), waits);
         let batch = queue.unwrap_or_else(PoisonError::into_inner).take();
         (!batch.is_empty()).then_some(batch)
@@ -135,7 +135,7 @@ impl Shared {
     }
 }
 
-fn run(mut destination: impl Destination, shared: &Shared) {
+fn run(mut destination: impl Destination, shared: &DeliveryShared) {
     let _at_end = AtEnd(shared);
     while let Some(batch) = shared.next() {
         if !deliver(&mut destination, shared, &batch, Instant::now()) {
@@ -148,7 +148,12 @@ fn run(mut destination: impl Destination, shared: &Shared) {
 ///
 /// A batch that is refused for good is sent again, one by one. Each notice has at least one attempt then, and further
 /// ones while the batch has time left.
-fn deliver(destination: &mut impl Destination, shared: &Shared, batch: &[Notice], since: Instant) -> bool {
+fn deliver(
+    destination: &mut impl Destination,
+    shared: &DeliveryShared,
+    batch: &[Notice],
+    since: Instant,
+) -> bool {
     for attempt in 1.. {
         let result = destination.send(batch);
         let mut queue = shared.lock();

@@ -34,7 +34,7 @@ pub struct DeliveryCounts {
 
 /// The notices that wait, and what happened to the others.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct NoticeQueue {
     waiting: VecDeque<Notice>,
     /// How many notices are being sent.
     sending: usize,
@@ -46,7 +46,7 @@ pub(super) struct Queue {
     stopped: bool,
 }
 
-impl Queue {
+impl NoticeQueue {
     pub(super) fn new(destination: &'static str) -> Self {
         let counts = DeliveryCounts { destination, ..DeliveryCounts::default() };
         Self { counts, ..Self::default() }

@@ -94,7 +94,7 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Escapes Slack's markup, with which a route's name could mention everybody.
+/// Escapes Slack's markup, with which a route's name could mention everyone.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

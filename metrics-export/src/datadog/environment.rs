@@ -24,12 +24,7 @@ pub(super) fn agent_url(variables: &Variables<'_>) -> Result<Option<Secret>, Inv
 
 /// The share of all requests to trace: `DD_TRACE_SAMPLE_RATE`.
 pub(super) fn sample_rate(variables: &Variables<'_>) -> Result<Option<f64>, InvalidSetting> {
-    let name = "DD_TRACE_SAMPLE_RATE";
-    let Some(share) = variables.get(name) else { return Ok(None) };
-    match share.parse() {
-        Ok(parsed) if (0.0..=1.0).contains(&parsed) => Ok(Some(parsed)),
-        _ => Err(InvalidSetting::new(name, format!("{share:?}"), "0 to 1")),
-    }
+    variables.share("DD_TRACE_SAMPLE_RATE")
 }
 
 /// `DD_TAGS`. `DD_SERVICE`, `DD_ENV` and `DD_VERSION` win over the tags `service`, `env` and `version`.

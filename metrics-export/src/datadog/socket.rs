@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use socket2::{Domain, SockAddr, Type};
 
 use super::origin::{HEADERS, MSGPACK};
-use crate::http::{Answer, retry_after_of};
+use crate::http::{HttpResponse, retry_after_of};
 use crate::push::{Failed, checked};
 
 /// The longest head of an answer, in bytes.
@@ -93,7 +93,7 @@ fn write_all(stream: &mut UnixStream, mut bytes: &[u8], deadline: Instant) -> io
 }
 
 /// Reads the head of an answer. What follows it is not read to its end.
-fn read_answer(stream: &mut UnixStream, deadline: Instant) -> io::Result<Answer> {
+fn read_answer(stream: &mut UnixStream, deadline: Instant) -> io::Result<HttpResponse> {
     let mut head = Vec::new();
     let mut buffer = [0; 1 << 10];
     loop {
@@ -114,7 +114,7 @@ fn read_answer(stream: &mut UnixStream, deadline: Instant) -> io::Result<Answer>
 }
 
 /// Parses a head; `None` if it is incomplete.
-fn answer(head: &[u8]) -> io::Result<Option<Answer>> {
+fn answer(head: &[u8]) -> io::Result<Option<HttpResponse>> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
@@ -124,7 +124,7 @@ fn answer(head: &[u8]) -> io::Result<Option<Answer>> {
     let status = response.code.filter(|status| (100..600).contains(status)).ok_or_else(invalid)?;
     let retry_after = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("retry-after"));
     let retry_after = retry_after.and_then(|header| str::from_utf8(header.value).ok());
-    Ok(Some(Answer {
+    Ok(Some(HttpResponse {
         status,
         retry_after: retry_after.and_then(|text| retry_after_of(text, SystemTime::now())),
         #[cfg(feature = "sentry")]
@@ -199,7 +199,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("metrics-{}.socket", crate::random::uuid()));
         let listener = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
         listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
-        // Nobody accepts, as when the Agent is stopped.
+        // The connection is not accepted, as when the Agent is stopped.
         listener.listen(0).unwrap();
         let minute = Instant::now() + Duration::from_secs(60);
         let socket = Socket::new(&path);

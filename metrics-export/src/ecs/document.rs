@@ -29,32 +29,32 @@ pub(crate) struct Documents {
 pub(crate) struct Document<'a> {
     #[serde(rename = "@timestamp")]
     timestamp: Time,
-    log: Log,
+    log: LogFields,
     message: String,
-    ecs: Ecs,
+    ecs: EcsFields,
     pub(crate) event: Event,
     service: &'a ServiceFields,
-    process: Process,
+    process: ProcessFields,
     #[serde(skip_serializing_if = "Option::is_none")]
-    http: Option<Http<'a>>,
+    http: Option<HttpFields<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Error<'a>>,
+    error: Option<ErrorFields<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    labels: Option<Labels<'a>>,
+    labels: Option<LabelsFields<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trace: Option<Trace>,
+    trace: Option<TraceFields>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    requests: Option<Requests>,
+    requests: Option<RequestsFields>,
 }
 
 #[derive(Debug, Serialize)]
-struct Log {
+struct LogFields {
     level: &'static str,
     logger: &'static str,
 }
 
 #[derive(Debug, Serialize)]
-struct Ecs {
+struct EcsFields {
     version: &'static str,
 }
 
@@ -77,47 +77,47 @@ pub(crate) struct Event {
 }
 
 #[derive(Debug, Serialize)]
-struct Process {
+struct ProcessFields {
     pid: u32,
 }
 
 #[derive(Debug, Serialize)]
-struct Http<'a> {
-    request: Request<'a>,
+struct HttpFields<'a> {
+    request: RequestFields<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response: Option<Response>,
+    response: Option<ResponseFields>,
 }
 
 #[derive(Debug, Serialize)]
-struct Request<'a> {
+struct RequestFields<'a> {
     method: &'a str,
 }
 
 #[derive(Debug, Serialize)]
-struct Response {
+struct ResponseFields {
     status_code: u16,
 }
 
 #[derive(Debug, Serialize)]
-struct Error<'a> {
+struct ErrorFields<'a> {
     message: &'a str,
     #[serde(rename = "type")]
     kind: String,
 }
 
 #[derive(Debug, Serialize)]
-struct Trace {
+struct TraceFields {
     id: TraceId,
 }
 
 #[derive(Debug, Serialize)]
-struct Labels<'a> {
+struct LabelsFields<'a> {
     route: &'a str,
 }
 
 /// The figures of a window, under a name of our own, since the schema has none. Durations are in seconds.
 #[derive(Debug, Serialize)]
-struct Requests {
+struct RequestsFields {
     count: u64,
     per_second: f64,
     errors: u64,
@@ -129,14 +129,14 @@ struct Requests {
     in_flight: u64,
     request_bytes: u64,
     response_bytes: u64,
-    duration: Durations,
+    duration: DurationFields,
     /// Errors of the window without a document; only in the summary of all requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors_missed: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
-struct Durations {
+struct DurationFields {
     avg: f64,
     min: f64,
     max: f64,
@@ -181,7 +181,7 @@ impl Documents {
             timestamp: Time(error.time),
             log: log(if is_client { "warn" } else { "error" }),
             message: format!("{method} {route} {}: {}", error.outcome, error.message),
-            ecs: Ecs { version: ECS_VERSION },
+            ecs: EcsFields { version: ECS_VERSION },
             event: Event {
                 id: self.id("e", (error_key(error), twin)),
                 kind: "event",
@@ -194,14 +194,14 @@ impl Documents {
                 end: Time(error.time),
             },
             service: &self.service,
-            process: Process { pid: std::process::id() },
-            http: Some(Http {
-                request: Request { method },
-                response: error.outcome.status().map(|status_code| Response { status_code }),
+            process: ProcessFields { pid: std::process::id() },
+            http: Some(HttpFields {
+                request: RequestFields { method },
+                response: error.outcome.status().map(|status_code| ResponseFields { status_code }),
             }),
-            error: Some(Error { message: &error.message, kind: error.outcome.to_string() }),
-            labels: Some(Labels { route }),
-            trace: error.trace.map(|context| Trace { id: context.trace }),
+            error: Some(ErrorFields { message: &error.message, kind: error.outcome.to_string() }),
+            labels: Some(LabelsFields { route }),
+            trace: error.trace.map(|context| TraceFields { id: context.trace }),
             requests: None,
         }
     }
@@ -241,7 +241,7 @@ impl Documents {
                 "{of}: {calls} calls, {} errors, p99 {p99:.3} ms in {seconds:.1} s",
                 figures.errors
             ),
-            ecs: Ecs { version: ECS_VERSION },
+            ecs: EcsFields { version: ECS_VERSION },
             event: Event {
                 id: self.id("s", (since, endpoint)),
                 kind: "metric",
@@ -254,12 +254,13 @@ impl Documents {
                 end: Time(until),
             },
             service: &self.service,
-            process: Process { pid: std::process::id() },
-            http: endpoint.map(|name| Http { request: Request { method: &name.method }, response: None }),
+            process: ProcessFields { pid: std::process::id() },
+            http: endpoint
+                .map(|name| HttpFields { request: RequestFields { method: &name.method }, response: None }),
             error: None,
-            labels: endpoint.map(|name| Labels { route: &name.route }),
+            labels: endpoint.map(|name| LabelsFields { route: &name.route }),
             trace: None,
-            requests: Some(Requests {
+            requests: Some(RequestsFields {
                 count: calls,
                 per_second,
                 errors: figures.errors,
@@ -271,7 +272,7 @@ impl Documents {
                 in_flight,
                 request_bytes: figures.request_bytes,
                 response_bytes: figures.response_bytes,
-                duration: Durations {
+                duration: DurationFields {
                     avg: figures.average().as_secs_f64(),
                     min: figures.min.as_secs_f64(),
                     max: figures.max.as_secs_f64(),
@@ -296,8 +297,8 @@ impl Documents {
     }
 }
 
-fn log(level: &'static str) -> Log {
-    Log { level, logger: "metrics" }
+fn log(level: &'static str) -> LogFields {
+    LogFields { level, logger: "metrics" }
 }
 
 type ErrorKey<'a> = (SystemTime, &'a EndpointName, Outcome, std::time::Duration, &'a str);

@@ -8,7 +8,7 @@ use crate::push::{Accepted, Failed};
 const MAX_REASON: usize = 200;
 
 #[derive(Deserialize)]
-struct Answer {
+struct BulkAnswer {
     errors: bool,
     #[serde(default)]
     items: Vec<Item>,
@@ -22,11 +22,11 @@ struct Item {
 #[derive(Deserialize)]
 struct Created {
     status: u16,
-    error: Option<Reason>,
+    error: Option<BulkError>,
 }
 
 #[derive(Deserialize)]
-struct Reason {
+struct BulkError {
     #[serde(rename = "type")]
     kind: String,
 }
@@ -34,7 +34,7 @@ struct Reason {
 /// Reads the answer for this number of documents. A document that is already there (409) arrived before. If one may be
 /// accepted later, all are sent again; those that were accepted are already there then.
 pub(super) fn read(body: &[u8], sent: usize) -> Result<Accepted, Failed> {
-    let answer: Answer =
+    let answer: BulkAnswer =
         serde_json::from_slice(body).map_err(|_| Failed::temporary("its answer is not that of _bulk"))?;
     if !answer.errors {
         return Ok(Accepted::default());

@@ -22,11 +22,11 @@ pub struct Elasticsearch {
 
 #[derive(Serialize)]
 struct Action<'a> {
-    create: Target<'a>,
+    create: DocumentId<'a>,
 }
 
 #[derive(Serialize)]
-struct Target<'a> {
+struct DocumentId<'a> {
     _id: &'a str,
 }
 
@@ -48,7 +48,7 @@ impl Exporter for Elasticsearch {
         let (mut body, mut documents) = (Vec::new(), 0);
         for document in self.documents.of(window) {
             documents += 1;
-            let action = Action { create: Target { _id: &document.event.id } };
+            let action = Action { create: DocumentId { _id: &document.event.id } };
             serde_json::to_writer(&mut body, &action).expect("writing to a Vec does not fail");
             body.push(b'\n');
             document.append_to(&mut body);

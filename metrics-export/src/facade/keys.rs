@@ -23,13 +23,13 @@ const MAX_KEY_BYTES: usize = 1024;
 const LABEL_BYTES: usize = size_of::<metrics::Label>();
 
 #[derive(Debug)]
-pub(super) struct Keys<H> {
+pub(super) struct KeyTable<H> {
     slots: Box<[Slot<H>]>,
 }
 
 type Slot<H> = OnceLock<Box<(Key, H)>>;
 
-impl<H> Keys<H> {
+impl<H> KeyTable<H> {
     pub(super) fn new() -> Self {
         Self { slots: (0..1 << SLOT_BITS).map(|_| OnceLock::new()).collect() }
     }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_kept_key_is_found_and_the_table_does_not_grow() {
-        let keys = Keys::new();
+        let keys = KeyTable::new();
         let key = |i| Key::from_parts(format!("name_{i}"), &[("label", format!("{i}"))]);
         for i in 0..10_000_u32 {
             assert_eq!(keys.get(&key(i)), None);
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_large_key_is_not_kept() {
-        let keys = Keys::new();
+        let keys = KeyTable::new();
         let large = Key::from_parts("name", &[("label", "x".repeat(MAX_KEY_BYTES))]);
         keys.keep(&large, 1);
         assert_eq!(keys.get(&large), None);

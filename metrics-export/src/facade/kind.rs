@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::Key;
 use metrics_core::MetricError;
 
-use super::keys::Keys;
+use super::keys::KeyTable;
 use super::names;
 use super::refusals::Refusals;
 
-pub(super) struct Kind<H> {
-    keys: Keys<H>,
+pub(super) struct KindHandles<H> {
+    keys: KeyTable<H>,
     /// By name. Refused ones are not included, so the registry's room bounds the map.
     named: Mutex<HashMap<String, H>>,
 }
 
-impl<H: Clone + From<Arc<Refusals>>> Kind<H> {
+impl<H: Clone + From<Arc<Refusals>>> KindHandles<H> {
     pub(super) fn new() -> Self {
-        Self { keys: Keys::new(), named: Mutex::default() }
+        Self { keys: KeyTable::new(), named: Mutex::default() }
     }
 
     /// Returns the handle of a key; one that refuses every call if the registry rejects the metric.

@@ -16,7 +16,7 @@ const NAME: &str = "metrics_facade_refused";
 /// What a `Facade` refused since the start.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Refused {
+pub struct RefusedCalls {
     /// Calls that recorded nothing: increments, set values, recorded durations.
     pub recordings: u64,
     /// Why the first call was refused.
@@ -64,9 +64,9 @@ impl Refusals {
         Self { recordings: AtomicU64::new(0), first: OnceLock::new(), shown }
     }
 
-    pub(super) fn so_far(&self) -> Refused {
+    pub(super) fn so_far(&self) -> RefusedCalls {
         // ORDERING: Relaxed, here and below: the count implies nothing about other memory.
-        Refused { recordings: self.recordings.load(Ordering::Relaxed), first: self.first.get().cloned() }
+        RefusedCalls { recordings: self.recordings.load(Ordering::Relaxed), first: self.first.get().cloned() }
     }
 
     pub(super) fn refuse_metric(&self, error: MetricError) {

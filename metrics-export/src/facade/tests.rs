@@ -13,7 +13,7 @@ use super::*;
 const REFUSED: &str = "metrics_facade_refused";
 
 /// Runs `emit` with a facade. Returns the registry's figures, and what was refused.
-fn emitted(registry: &Registry, emit: impl FnOnce()) -> (BTreeMap<String, MetricFigures>, Refused) {
+fn emitted(registry: &Registry, emit: impl FnOnce()) -> (BTreeMap<String, MetricFigures>, RefusedCalls) {
     let facade = Facade::new(registry.clone());
     with_local_recorder(&facade, emit);
     (figures(registry), facade.refused())
@@ -49,7 +49,7 @@ fn each_kind_is_recorded_under_its_name_and_labels() {
         (2, Duration::from_millis(60), Duration::from_millis(40))
     );
     assert_eq!(figures[REFUSED], MetricFigures::Counter(0));
-    assert_eq!(refused, Refused { recordings: 0, first: None });
+    assert_eq!(refused, RefusedCalls { recordings: 0, first: None });
     assert_eq!(figures.len(), 4);
 }
 

@@ -1,4 +1,4 @@
-//! Shared by writing and reading a report: the codes of outcomes, groups and times, and the limits of a report.
+//! What writing and reading a report share: the codes of outcomes, groups and times, and the limits of a report.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

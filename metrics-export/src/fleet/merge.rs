@@ -24,13 +24,13 @@ pub struct Fleet {
     total: Option<Total>,
     errors: Vec<RecentError>,
     instances: Vec<InstanceFigures>,
-    refused: Vec<Refused>,
+    refused: Vec<RefusedReport>,
     refused_count: u64,
 }
 
 /// A report that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedReport {
     /// Where it was found, such as its key.
     pub source: String,
     /// Why it was left out.
@@ -88,7 +88,7 @@ impl Fleet {
         self.refused_count += 1;
         if self.refused.len() < MAX_NAMED {
             let source = source.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c });
-            self.refused.push(Refused { source: source.collect(), reason: reason.to_owned() });
+            self.refused.push(RefusedReport { source: source.collect(), reason: reason.to_owned() });
         }
     }
 
@@ -125,7 +125,7 @@ impl Fleet {
     }
 
     /// Reports that were left out: the first 20, and the number of all.
-    pub fn refused(&self) -> (&[Refused], u64) {
+    pub fn refused(&self) -> (&[RefusedReport], u64) {
         (&self.refused, self.refused_count)
     }
 

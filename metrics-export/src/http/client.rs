@@ -6,8 +6,8 @@ use std::time::Duration;
 use metrics_core::InvalidSetting;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::answer::Answer;
 use super::error::reason;
+use super::response::HttpResponse;
 use super::url::{check, without_login};
 
 /// How long an idle connection is kept: from one POST to the next in a row.
@@ -55,7 +55,7 @@ impl Client {
         encoding: Option<&str>,
         body: &[u8],
         timeout: Duration,
-    ) -> Result<Answer, String> {
+    ) -> Result<HttpResponse, String> {
         if timeout.is_zero() {
             return Err("no time was left".to_owned());
         }
@@ -68,7 +68,7 @@ impl Client {
         }
         let sent = request.config().timeout_global(Some(timeout)).build().send(body);
         let response = sent.map_err(|error| reason(&error, timeout))?;
-        Ok(Answer::read(response, timeout))
+        Ok(HttpResponse::read(response, timeout))
     }
 }
 

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_applications_metrics_are_by_name_in_a_summary_and_a_list_by_themselves() {
+    fn the_applications_metrics_are_by_name_in_a_summary_and_a_list_in_their_own_body() {
         let registry = Registry::new();
         registry.counter("analysis_requests").unwrap().add(3);
         registry.gauge("queue_length").unwrap().set(1.5);

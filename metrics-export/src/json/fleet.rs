@@ -1,4 +1,4 @@
-//! The bodies of `GET fleet/...`: those of one instance, with the state of the fleet.
+//! The bodies of `GET fleet/...`: as for one instance, with the state of the fleet.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::consumers::ConsumersBody;
 use super::time::Time;
 use crate::fleet::redis::{Answer, Stale, WriterStatus};
-use crate::fleet::{InstanceFigures, Presence, Refused};
+use crate::fleet::{InstanceFigures, Presence, RefusedReport};
 
 /// The body of `GET fleet/summary` and `GET fleet/routes`: the same as for one instance, with the state of the fleet.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -68,7 +68,7 @@ impl FleetState {
     /// The state if Redis answered.
     pub fn found(answer: &Answer) -> Self {
         let (refused, skipped) = answer.fleet.refused();
-        let body = |Refused { source, reason }: &Refused| RefusedBody {
+        let body = |RefusedReport { source, reason }: &RefusedReport| RefusedBody {
             source: source.clone(),
             reason: reason.clone(),
         };

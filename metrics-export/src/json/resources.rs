@@ -20,7 +20,7 @@ impl ResourcesBody {
     }
 }
 
-/// What a process used in a step of a second or more. `None` stands for what the system does not report.
+/// What a process used in a step of a second or more. `None` if the system does not report it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ResourcePoint {
     /// When the step ended.

@@ -196,7 +196,7 @@ impl OtlpBuilder {
             }
             #[cfg(feature = "otlp-grpc")]
             Protocol::Grpc => {
-                let client = grpc::Client::new("endpoint", endpoint.expose(), &self.http, gzip)?;
+                let client = grpc::GrpcClient::new("endpoint", endpoint.expose(), &self.http, gzip)?;
                 Ok(Transport::Grpc(Box::new(client)))
             }
         }

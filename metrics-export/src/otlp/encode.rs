@@ -33,8 +33,8 @@ impl Encoding {
     /// Encodes all metrics of a window.
     pub(super) fn request(&self, window: &Window) -> ExportMetricsServiceRequest {
         let figures = if self.temporality.is_delta() { &window.figures } else { &window.total };
-        let writer = Writer { encoding: self, span: Span::of(figures) };
-        let total = Span::of(&window.total);
+        let writer = WindowEncoder { encoding: self, span: TimeSpan::of(figures) };
+        let total = TimeSpan::of(&window.total);
         let mut metrics = vec![
             writer.durations(figures, &Exemplars::of(&window.figures)),
             writer.active_requests(total, window.total.in_flight()),
@@ -64,12 +64,12 @@ impl Encoding {
 
 /// Beginning and end, in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct TimeSpan {
     start: u64,
     end: u64,
 }
 
-impl Span {
+impl TimeSpan {
     fn of(figures: &Snapshot) -> Self {
         let end = nanos(figures.taken());
         // The wall clock may have been set back.
@@ -78,34 +78,34 @@ impl Span {
 }
 
 /// A metric without its points.
-struct Name {
+struct Descriptor {
     name: &'static str,
     unit: &'static str,
     description: &'static str,
 }
 
-const DURATION: Name = Name {
+const DURATION: Descriptor = Descriptor {
     name: "http.server.request.duration",
     unit: "s",
     description: "Duration of HTTP server requests.",
 };
-const ACTIVE: Name = Name {
+const ACTIVE: Descriptor = Descriptor {
     name: "http.server.active_requests",
     unit: "{request}",
     description: "Number of active HTTP server requests.",
 };
-const REQUEST_SIZE: Name = Name {
+const REQUEST_SIZE: Descriptor = Descriptor {
     name: "http.server.request.body.size",
     unit: "By",
     description: "Size of HTTP server request bodies.",
 };
-const RESPONSE_SIZE: Name = Name {
+const RESPONSE_SIZE: Descriptor = Descriptor {
     name: "http.server.response.body.size",
     unit: "By",
     description: "Size of HTTP server response bodies.",
 };
 
-impl Name {
+impl Descriptor {
     fn with(&self, data: Data) -> Metric {
         Metric {
             name: self.name.to_owned(),
@@ -125,12 +125,12 @@ struct Series<'a> {
     exemplars: Vec<Exemplar>,
 }
 
-struct Writer<'a> {
+struct WindowEncoder<'a> {
     encoding: &'a Encoding,
-    span: Span,
+    span: TimeSpan,
 }
 
-impl Writer<'_> {
+impl WindowEncoder<'_> {
     fn temporality(&self) -> i32 {
         let temporality = if self.encoding.temporality.is_delta() {
             AggregationTemporality::Delta
@@ -186,13 +186,13 @@ impl Writer<'_> {
     }
 
     /// Requests in flight; cumulative with any temporality.
-    fn active_requests(&self, span: Span, requests: u64) -> Metric {
+    fn active_requests(&self, span: TimeSpan, requests: u64) -> Metric {
         let attributes = vec![text("url.scheme", &self.encoding.scheme)];
         ACTIVE.with(up_down(number(span, attributes, int(requests))))
     }
 
     /// Sizes of bodies: count and sum, in a histogram of one bucket.
-    fn sizes(&self, figures: &Snapshot, name: &Name, bytes: fn(&GroupSnapshot) -> u64) -> Metric {
+    fn sizes(&self, figures: &Snapshot, name: &Descriptor, bytes: fn(&GroupSnapshot) -> u64) -> Metric {
         let points = figures.endpoints().flat_map(|endpoint| {
             endpoint.groups().map(move |group| HistogramDataPoint {
                 attributes: self.request_attributes(endpoint, group),
@@ -244,9 +244,9 @@ impl Writer<'_> {
 }
 
 /// What the process uses; cumulative with any temporality.
-fn process(process: &Process, total: Span) -> Vec<Metric> {
-    let span = Span { start: process.started.map_or(total.start, nanos).min(total.end), ..total };
-    let metric = |name, unit, description, data| Name { name, unit, description }.with(data);
+fn process(process: &Process, total: TimeSpan) -> Vec<Metric> {
+    let span = TimeSpan { start: process.started.map_or(total.start, nanos).min(total.end), ..total };
+    let metric = |name, unit, description, data| Descriptor { name, unit, description }.with(data);
     let level = |value| up_down(number(span, Vec::new(), int(value)));
     let cpu_time = process.cpu_time.map(|time| {
         let data = Data::Sum(Sum {
@@ -296,7 +296,7 @@ fn up_down(point: NumberDataPoint) -> Data {
     })
 }
 
-fn number(span: Span, attributes: Vec<KeyValue>, value: Value) -> NumberDataPoint {
+fn number(span: TimeSpan, attributes: Vec<KeyValue>, value: Value) -> NumberDataPoint {
     NumberDataPoint {
         attributes,
         start_time_unix_nano: span.start,
@@ -369,7 +369,7 @@ mod tests {
     fn no_span_ends_before_it_begins() {
         let registry = Registry::new();
         let (early, late) = (registry.snapshot(), registry.snapshot());
-        let Span { start, end } = Span::of(&early.difference(&late));
+        let TimeSpan { start, end } = TimeSpan::of(&early.difference(&late));
         assert!(0 < start && start <= end);
     }
 }

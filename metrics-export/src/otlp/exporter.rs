@@ -34,7 +34,7 @@ pub(super) enum Transport {
         gzip: bool,
     },
     #[cfg(feature = "otlp-grpc")]
-    Grpc(Box<super::grpc::Client>),
+    Grpc(Box<super::grpc::GrpcClient>),
 }
 
 impl Exporter for Otlp {

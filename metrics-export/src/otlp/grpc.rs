@@ -27,13 +27,13 @@ use crate::secret::Secret;
 const PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
 /// Where and how to call.
-pub(super) struct Client {
+pub(super) struct GrpcClient {
     endpoint: Endpoint,
     metadata: MetadataMap,
     pub(super) gzip: bool,
 }
 
-impl Client {
+impl GrpcClient {
     /// A client for the URL that `field` was set to.
     pub(super) fn new(
         field: &'static str,
@@ -102,10 +102,10 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for GrpcClient {
     /// Without URL and metadata, which may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
+        f.debug_struct("GrpcClient").finish_non_exhaustive()
     }
 }
 
@@ -187,12 +187,12 @@ fn retry_after(details: &[u8]) -> Option<Duration> {
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {
     #[prost(message, repeated, tag = "3")]
-    details: Vec<Detail>,
+    details: Vec<Any>,
 }
 
 /// `google.protobuf.Any`.
 #[derive(Clone, PartialEq, Message)]
-struct Detail {
+struct Any {
     #[prost(string, tag = "1")]
     type_url: String,
     #[prost(bytes = "vec", tag = "2")]

@@ -4,20 +4,17 @@ use metrics_core::{ConsumerSnapshot, Snapshot};
 
 use super::catalog;
 use super::encoder::{Encoder, Value};
-use super::family::Family;
+use super::family::Figure;
 
 /// The most consumers that can be exposed.
 pub(crate) const MAX_TOP_CONSUMERS: usize = 1_000;
-
-/// A family, and the figure that is its value.
-type Figure = (&'static Family<'static>, fn(&ConsumerSnapshot) -> Value);
 
 /// Writes the families of the `top` consumers with the most calls.
 pub(crate) fn write<'a>(snapshot: &'a Snapshot, top: usize, to: &mut impl Encoder<'a>) {
     let all = snapshot.consumers();
     let mut indices = [0; MAX_TOP_CONSUMERS];
     let top = top_indices(all, &mut indices[..top.min(MAX_TOP_CONSUMERS)]);
-    let figures: [Figure; 3] = [
+    let figures: [Figure<ConsumerSnapshot, Value>; 3] = [
         (&catalog::CONSUMER_REQUESTS, |consumer| Value::Count(consumer.calls)),
         (&catalog::CONSUMER_ERRORS, |consumer| Value::Count(consumer.errors)),
         (&catalog::CONSUMER_SECONDS, |consumer| Value::Nanos(consumer.sum_nanos)),

@@ -1,4 +1,4 @@
-//! What each format implements: it is handed one family after the other.
+//! What each format implements. It receives one family after the other.
 
 use super::durations::Durations;
 use super::family::Family;

@@ -4,11 +4,8 @@ use std::time::UNIX_EPOCH;
 
 use super::catalog;
 use super::encoder::{Encoder, Value};
-use super::family::Family;
+use super::family::Figure;
 use crate::push::ExporterCounts;
-
-/// A family, and the figure that is its value.
-type Figure = (&'static Family<'static>, fn(&ExporterCounts) -> u64);
 
 /// The value of the label `outcome`, and how often this outcome occurred.
 type Outcome = (&'static str, fn(&ExporterCounts) -> u64);
@@ -29,7 +26,7 @@ const REQUESTS: [Outcome; 3] = [
     ("dropped", |counts| counts.requests_dropped),
     ("missed", |counts| counts.requests_missed),
 ];
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure<ExporterCounts, u64>; 7] = [
     (&catalog::EXPORTER_WINDOWS_WAITING, |counts| counts.windows_waiting),
     (&catalog::EXPORTER_ERRORS_WAITING, |counts| counts.errors_waiting),
     (&catalog::EXPORTER_REQUESTS_WAITING, |counts| counts.requests_waiting),

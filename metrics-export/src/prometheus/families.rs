@@ -8,14 +8,11 @@ use super::consumers;
 use super::durations::Durations;
 use super::encoder::{Encoder, Value, single};
 use super::exporters;
-use super::family::Family;
+use super::family::{Family, Figure};
 use super::labels::Label;
 use super::names::{self, Names};
 use super::resources::Resources;
 use crate::push::ExporterCounts;
-
-/// A family, and the figure of a group that its values sum up.
-type Figure = (&'static Family<'static>, fn(&GroupSnapshot) -> u64);
 
 /// Writes all families: those of a snapshot, of the process's resources, and of exporters.
 pub(crate) fn write<'a>(
@@ -30,7 +27,7 @@ pub(crate) fn write<'a>(
     durations(snapshot, names, to);
     single(names.in_flight(), Value::Count(snapshot.in_flight()), to);
     single(&catalog::OPEN_STREAMS, Value::Count(snapshot.open_streams()), to);
-    let sums: [Figure; 3] = [
+    let sums: [Figure<GroupSnapshot, u64>; 3] = [
         (&catalog::REQUEST_BYTES, GroupSnapshot::request_bytes),
         (&catalog::RESPONSE_BYTES, GroupSnapshot::response_bytes),
         (&catalog::TRUNCATED, GroupSnapshot::truncated),

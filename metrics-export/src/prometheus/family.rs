@@ -33,6 +33,9 @@ impl<'a> Name<'a> {
     }
 }
 
+/// A family, and the figure of a `T` that is its value.
+pub(crate) type Figure<T, V> = (&'static Family<'static>, fn(&T) -> V);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Counter,

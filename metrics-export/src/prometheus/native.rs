@@ -23,14 +23,14 @@ pub(crate) struct Native {
     pub(crate) zero_count: u64,
     /// Index and count, ascending. No count is 0.
     buckets: Vec<(i32, u64)>,
-    spans: Vec<Span>,
+    spans: Vec<BucketSpan>,
     /// The counts of all buckets of the spans, including the zeroes of small gaps.
     counts: Vec<u64>,
 }
 
 /// A run of adjacent buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct BucketSpan {
     /// The number of buckets between the previous span's end and this span; in the first span, the index of its first
     /// bucket.
     pub(crate) offset: i32,
@@ -83,14 +83,14 @@ impl Native {
                     span.length += gap as u32 + 1;
                     self.counts.extend((0..gap).map(|_| 0));
                 }
-                _ => self.spans.push(Span { offset: gap, length: 1 }),
+                _ => self.spans.push(BucketSpan { offset: gap, length: 1 }),
             }
             self.counts.push(count);
             end = index + 1;
         }
     }
 
-    pub(crate) fn spans(&self) -> &[Span] {
+    pub(crate) fn spans(&self) -> &[BucketSpan] {
         &self.spans
     }
 
@@ -156,7 +156,7 @@ mod tests {
         // Schema 6: an octave is 64 buckets, and 1 s is the upper end of bucket 0.
         let at = |index: f64| (2_f64.powf((index - 0.5) / 64.0) * 1e9) as u64;
         let native = filled(2, &[at(-100.0), at(-97.0), at(-93.0), at(-93.0), at(0.0)]);
-        let span = |offset, length| Span { offset, length };
+        let span = |offset, length| BucketSpan { offset, length };
         assert_eq!(native.spans(), [span(-100, 4), span(3, 1), span(92, 1)]);
         assert_eq!(native.deltas().collect::<Vec<_>>(), [1, -1, 0, 1, 1, -1]);
     }

@@ -10,7 +10,7 @@ use metrics_core::{ErrorCursor, Registry, RequestCursor};
 use super::collector::{Collector, Schedule};
 use super::counts::ExporterCounts;
 use super::exporter::{Exporter, Process};
-use super::queue::Queue;
+use super::queue::WindowQueue;
 use super::sender::Sender;
 use super::stop::Stop;
 use crate::service::Service;
@@ -76,7 +76,7 @@ impl EngineBuilder {
             let name = unique(exporter.name(), &names);
             names.push(name.clone());
             let settings = exporter.settings().in_range();
-            let queue = Queue::new(&name, settings.clone(), Arc::clone(&base));
+            let queue = WindowQueue::new(&name, settings.clone(), Arc::clone(&base));
             let sender = Arc::new(Sender::new(queue));
             schedules.push(Schedule::new(Arc::clone(&sender), settings));
             // First, so that it is stopped if this thread or a later one does not start.

@@ -1,4 +1,4 @@
-//! The trait that a destination implements, and what it is given.
+//! The trait that a destination implements, and what it receives.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -42,8 +42,8 @@ pub trait Exporter: Send + 'static {
     ///
     /// # Errors
     ///
-    /// When the destination did not accept the window. Unless the error is permanent, the window is sent again, by
-    /// itself or merged into a longer one: see [`PushSettings::max_windows`].
+    /// When the destination did not accept the window. Unless the error is permanent, the window is sent again, alone
+    /// or merged into a longer one: see [`PushSettings::max_windows`].
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed>;
 }
 

@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use super::exporter::Failed;
-use crate::http::Answer;
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 use crate::http::Client;
+use crate::http::HttpResponse;
 
 /// Posts a body until the deadline. An answer other than a 2xx is an error.
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
@@ -16,13 +16,13 @@ pub(crate) fn post(
     encoding: Option<&str>,
     body: &[u8],
     deadline: Instant,
-) -> Result<Answer, Failed> {
+) -> Result<HttpResponse, Failed> {
     let left = deadline.saturating_duration_since(Instant::now());
     checked(client.post(content_type, encoding, body, left).map_err(Failed::temporary)?)
 }
 
 /// Returns a 2xx, and makes any other answer an error.
-pub(crate) fn checked(answer: Answer) -> Result<Answer, Failed> {
+pub(crate) fn checked(answer: HttpResponse) -> Result<HttpResponse, Failed> {
     if answer.is_success() {
         return Ok(answer);
     }

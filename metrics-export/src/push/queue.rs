@@ -14,7 +14,7 @@ use super::settings::PushSettings;
 
 /// The windows that wait or are being sent, and counts of all windows since the start.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct WindowQueue {
     settings: PushSettings,
     /// The state up to which everything was sent or dropped: the beginning of the first window.
     base: Arc<Snapshot>,
@@ -26,7 +26,7 @@ pub(super) struct Queue {
     counts: ExporterCounts,
 }
 
-impl Queue {
+impl WindowQueue {
     /// An empty queue, whose first window begins with this state.
     pub(super) fn new(exporter: &str, settings: PushSettings, base: Arc<Snapshot>) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl Queue {
         }
     }
 
-    /// Takes the next window. [`Queue::settle`] or [`Queue::skip`] must follow.
+    /// Takes the next window. [`WindowQueue::settle`] or [`WindowQueue::skip`] must follow.
     pub(super) fn take(&mut self) -> Option<Job> {
         let part = self.parts.pop_front()?;
         self.sending = Some(part.clone());
@@ -238,14 +238,14 @@ mod tests {
         registry: Registry,
         cursor: ErrorCursor,
         request_cursor: RequestCursor,
-        queue: Queue,
+        queue: WindowQueue,
     }
 
     impl Fixture {
         fn new(settings: PushSettings) -> Self {
             let registry = Registry::new();
             let base = Arc::new(registry.snapshot());
-            let queue = Queue::new("test", settings, base);
+            let queue = WindowQueue::new("test", settings, base);
             Self { registry, cursor: ErrorCursor::default(), request_cursor: RequestCursor::default(), queue }
         }
 

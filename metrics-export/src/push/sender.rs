@@ -9,7 +9,7 @@ use metrics_core::{RecentError, RecentRequest, Snapshot};
 use super::counts::ExporterCounts;
 use super::exporter::{Accepted, Exporter, Failed, Process};
 use super::part::Job;
-use super::queue::Queue;
+use super::queue::WindowQueue;
 use super::settings::PushSettings;
 use crate::backoff::Backoff;
 
@@ -19,14 +19,14 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// What the thread that ends windows and the thread that sends them share.
 #[derive(Debug)]
 pub(super) struct Sender {
-    state: Mutex<State>,
+    state: Mutex<SenderState>,
     /// Notified when there is something to send, at a stop, and at the end.
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
-    queue: Queue,
+struct SenderState {
+    queue: WindowQueue,
     /// Consecutive failed attempts.
     attempts: u32,
     /// Nothing is sent before this time.
@@ -38,8 +38,8 @@ struct State {
 }
 
 impl Sender {
-    pub(super) fn new(queue: Queue) -> Self {
-        let state = State { queue, attempts: 0, pause_until: None, stop: None, has_ended: false };
+    pub(super) fn new(queue: WindowQueue) -> Self {
+        let state = SenderState { queue, attempts: 0, pause_until: None, stop: None, has_ended: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -71,7 +71,7 @@ impl Sender {
         self.changed.notify_all();
     }
 
-    /// Waits for the end until the deadline, and then drops what is left. Returns whether it ended by itself.
+    /// Waits for the end until the deadline, and then drops what is left. Returns whether it ended in time.
     pub(super) fn wait_until_ended(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = self.changed.wait_timeout_while(self.lock(), left, |state| !state.has_ended);
@@ -150,13 +150,13 @@ impl Sender {
         state.queue.settle(result, calls);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SenderState> {
         // No update of the state can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SenderState {
     fn end(&mut self) {
         self.queue.abandon();
         self.has_ended = true;

@@ -29,7 +29,7 @@ impl Discards {
         }
     }
 
-    /// Counts items that Sentry refused, which it need not be told.
+    /// Counts items that Sentry refused, which are not reported to it.
     pub(super) fn add_known(&mut self, count: u64, text: String) {
         self.count = self.count.saturating_add(count);
         self.reason = Some(text);

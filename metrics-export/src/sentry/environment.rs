@@ -22,10 +22,5 @@ pub(super) fn origin(variables: &Variables<'_>) -> Origin {
 
 /// `SENTRY_TRACES_SAMPLE_RATE`.
 pub(super) fn traces_sample_rate(variables: &Variables<'_>) -> Result<Option<f64>, InvalidSetting> {
-    let name = "SENTRY_TRACES_SAMPLE_RATE";
-    let Some(value) = variables.get(name) else { return Ok(None) };
-    match value.parse() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(Some(share)),
-        _ => Err(InvalidSetting::new(name, format!("{value:?}"), "0 to 1")),
-    }
+    variables.share("SENTRY_TRACES_SAMPLE_RATE")
 }

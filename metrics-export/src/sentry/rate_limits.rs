@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sentry_types::protocol::v7::client_report::Category;
 
-use crate::http::Answer;
+use crate::http::HttpResponse;
 
 /// The categories that are sent, with their names in rate limits.
 const CATEGORIES: [(&str, Category); 3] =
@@ -26,7 +26,7 @@ pub(super) struct RateLimits {
 
 impl RateLimits {
     /// Takes over the limits in an answer. A 429 without limits limits all categories for its `Retry-After`.
-    pub(super) fn update(&mut self, answer: &Answer, now: Instant) {
+    pub(super) fn update(&mut self, answer: &HttpResponse, now: Instant) {
         let limits = answer.rate_limits.iter().flat_map(|text| text.split(','));
         let limits: Vec<_> = limits.filter(|text| !text.trim().is_empty()).map(read).collect();
         if limits.is_empty() && answer.status == 429 {
@@ -87,7 +87,7 @@ mod tests {
     fn limits(status: u16, retry_after: Option<u64>, rate_limits: Option<&str>) -> [Option<u64>; 3] {
         let retry_after = retry_after.map(Duration::from_secs);
         let rate_limits = rate_limits.map(str::to_owned);
-        let answer = Answer { status, retry_after, rate_limits, body: Ok(Vec::new()) };
+        let answer = HttpResponse { status, retry_after, rate_limits, body: Ok(Vec::new()) };
         let (mut limits, now) = (RateLimits::default(), Instant::now());
         limits.update(&answer, now);
         CATEGORIES.map(|(_, category)| limits.left(category, now).map(|left| left.as_secs()))
@@ -131,7 +131,7 @@ mod tests {
     fn a_limit_without_categories_forbids_everything() {
         let forbidden = |status, rate_limits: &str| {
             let rate_limits = Some(rate_limits.to_owned());
-            let answer = Answer { status, retry_after: None, rate_limits, body: Ok(Vec::new()) };
+            let answer = HttpResponse { status, retry_after: None, rate_limits, body: Ok(Vec::new()) };
             let (mut limits, now) = (RateLimits::default(), Instant::now());
             limits.update(&answer, now);
             limits.forbid_all(now)
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_shorter_limit_does_not_end_a_longer_one() {
-        let answer = |text: &str| Answer {
+        let answer = |text: &str| HttpResponse {
             status: 200,
             retry_after: None,
             rate_limits: Some(text.to_owned()),

@@ -1,4 +1,4 @@
-//! What events and transactions say of a request: what the monitor knows, and nothing else.
+//! What events and transactions say about a request: what the monitor knows, and nothing else.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;

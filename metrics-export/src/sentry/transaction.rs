@@ -29,7 +29,7 @@ pub(super) fn transaction(origin: &Origin, recent: &RecentRequest) -> Transactio
     }
 }
 
-/// The sample rate, by which Sentry multiplies a transaction, with the project's key.
+/// The sample rate, which Sentry uses to extrapolate, and the project's key.
 pub(super) fn sampling(transaction: &Transaction<'_>, key: &str, rate: f64) -> DynamicSamplingContext {
     let mut sampling = DynamicSamplingContext::new()
         .with_public_key(key.to_owned())

@@ -1,4 +1,4 @@
-//! How an instance of a fleet is told from all others.
+//! What identifies an instance of a fleet.
 
 use std::time::SystemTime;
 
@@ -16,7 +16,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Without a name of its own, the instance is called like the environment's `HOSTNAME`, or else `instance`.
+    /// Without a name, the instance is called like the environment's `HOSTNAME`, or else `instance`.
     pub(super) fn of(service: &Service) -> Result<Self, InvalidSetting> {
         service.check()?;
         let instance = match &service.instance {

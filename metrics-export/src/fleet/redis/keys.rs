@@ -18,7 +18,7 @@ pub(super) struct Keys {
 pub(super) enum Detail {
     /// The sum of all endpoints.
     Total,
-    /// Each endpoint by itself.
+    /// Each endpoint separately.
     Routes,
 }
 
@@ -60,7 +60,7 @@ impl Keys {
     }
 }
 
-/// The name that tells an instance from all others, also from itself before a restart.
+/// A name that is unique to an instance, and different after a restart.
 pub(super) fn id(name: &str, started: SystemTime) -> String {
     format!("{name}-{}", since_1970(started).as_nanos())
 }

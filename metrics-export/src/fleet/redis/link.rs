@@ -67,7 +67,7 @@ impl Link {
         Ok(answers)
     }
 
-    /// Like [`run`](Link::run), but hands on each answer as it comes, so that they never take memory all at one time.
+    /// Like [`run`](Link::run), but hands on each answer as it comes, so that they are never all in memory at one time.
     pub(super) fn run_each(
         &mut self,
         commands: &[Cmd],

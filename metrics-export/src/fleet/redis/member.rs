@@ -1,4 +1,4 @@
-//! A member of a fleet: three threads, which write its own figures, read everybody's, and keep the time of callers.
+//! A member of a fleet: three threads, which write its own figures, read those of all members, and end the waits of callers.
 
 use std::fmt;
 use std::io;

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_can_wait_for_a_value_and_sending_to_nobody_does_no_harm() {
+    fn a_thread_can_wait_for_a_value_and_sending_without_a_receiver_does_no_harm() {
         let (sender, receiver) = channel();
         let waiting = thread::spawn(|| block_on(receiver));
         sender.send("there");

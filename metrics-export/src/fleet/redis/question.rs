@@ -59,13 +59,13 @@ pub struct Busy {
 
 /// Why a question was not answered.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(super) struct ReadFailed {
     pub(super) reason: String,
     /// Whether a reset was sent and its answer was lost, so that Redis may have done it.
     pub(super) may_be_reset: bool,
 }
 
-impl From<String> for Failed {
+impl From<String> for ReadFailed {
     fn from(reason: String) -> Self {
         Self { reason, may_be_reset: false }
     }

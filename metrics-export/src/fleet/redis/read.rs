@@ -10,7 +10,7 @@ use redis::{Cmd, Value};
 use super::commands::{epoch_of, get, refused};
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::Link;
-use super::question::{Answer, Failed, Question};
+use super::question::{Answer, Question, ReadFailed};
 use super::shared::Shared;
 use crate::fleet::codes::MAX_REPORT_BYTES;
 use crate::fleet::decoded::Decoded;
@@ -35,7 +35,7 @@ const MAX_ADDERS: usize = 4;
 const MAX_ID_BYTES: usize = 96;
 
 /// Returns a function that reads over one connection for as long as it works.
-pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, Failed> {
+pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, ReadFailed> {
     let mut link = None;
     move |question| {
         let result = guarded("adding up reports", || read_with(&shared, &mut link, question));
@@ -47,7 +47,7 @@ pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answ
 }
 
 /// Reads over the connection that is open, or over a new one.
-fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Result<Answer, Failed> {
+fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Result<Answer, ReadFailed> {
     let settings = &shared.settings;
     let connect = || Link::connect(&settings.address, settings.timeout);
     if let Some(idle) = link {
@@ -61,7 +61,7 @@ fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Re
     answer(shared, link.insert(connect()?), question)
 }
 
-fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, Failed> {
+fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, ReadFailed> {
     let begun = Instant::now();
     let now = SystemTime::now();
     let found = link.run(&[get(&shared.keys.epoch(), 20)])?;
@@ -86,8 +86,8 @@ fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer
         let next = (since_1970(SystemTime::now()).as_millis() as u64).max(epoch + 1);
         let mut command = redis::cmd("SET");
         command.arg(shared.keys.epoch()).arg(next);
-        // Without an answer, nobody knows whether it arrived.
-        let answers = link.run(&[command]).map_err(|reason| Failed { reason, may_be_reset: true })?;
+        // Without an answer, it is unknown whether it arrived.
+        let answers = link.run(&[command]).map_err(|reason| ReadFailed { reason, may_be_reset: true })?;
         refused(answers)?;
         shared.learn_epoch(next);
         shared.write_now();

@@ -15,9 +15,9 @@ use super::view::{Asked, View, WaiterId};
 /// of a second if Redis did not answer before, or 20 seconds for a reset that was already sent to Redis. Dropping it
 /// withdraws the question and frees its place, but a reset that is already being sent goes on.
 #[must_use = "dropping a reply withdraws its question"]
-pub struct Reply(State);
+pub struct Reply(ReplyState);
 
-enum State {
+enum ReplyState {
     /// The answer was known when the question was asked; `None` once it was returned.
     Known(Option<Result<Arc<Answer>, Stale>>),
     Waiting {
@@ -30,8 +30,8 @@ enum State {
 impl Reply {
     pub(super) fn new(view: &Arc<View>, question: Question) -> Result<Self, Busy> {
         Ok(Self(match view.ask(question)? {
-            Asked::Known(result) => State::Known(Some(result)),
-            Asked::Waiting(id, receiver) => State::Waiting { view: Arc::clone(view), id, receiver },
+            Asked::Known(result) => ReplyState::Known(Some(result)),
+            Asked::Waiting(id, receiver) => ReplyState::Waiting { view: Arc::clone(view), id, receiver },
         }))
     }
 
@@ -53,10 +53,12 @@ impl Future for Reply {
     /// If polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            State::Known(result) => Poll::Ready(result.take().expect("a reply is polled until it is ready")),
-            State::Waiting { receiver, .. } => {
+            ReplyState::Known(result) => {
+                Poll::Ready(result.take().expect("a reply is polled until it is ready"))
+            }
+            ReplyState::Waiting { receiver, .. } => {
                 let result = std::task::ready!(Pin::new(receiver).poll(context));
-                self.0 = State::Known(None);
+                self.0 = ReplyState::Known(None);
                 Poll::Ready(result)
             }
         }
@@ -65,7 +67,7 @@ impl Future for Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let State::Waiting { view, id, .. } = &self.0 {
+        if let ReplyState::Waiting { view, id, .. } = &self.0 {
             view.withdraw(*id);
         }
     }
@@ -73,7 +75,7 @@ impl Drop for Reply {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_waiting = matches!(self.0, State::Waiting { .. });
+        let is_waiting = matches!(self.0, ReplyState::Waiting { .. });
         f.debug_struct("Reply").field("is_waiting", &is_waiting).finish_non_exhaustive()
     }
 }

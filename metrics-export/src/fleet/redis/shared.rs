@@ -15,7 +15,7 @@ pub(super) struct Shared {
     pub(super) settings: FleetSettings,
     pub(super) keys: Keys,
     pub(super) started: SystemTime,
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
     /// Signals `write_now` and `stopped`.
     changed: Condvar,
     stopped: AtomicBool,
@@ -24,7 +24,7 @@ pub(super) struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct WriterState {
     status: WriterStatus,
     write_now: bool,
 }
@@ -74,7 +74,7 @@ impl Shared {
 
     /// Waits, but ends at once for `write_now` and `stop`.
     pub(super) fn pause(&self, pause: Duration) {
-        let is_idle = |state: &mut State| !state.write_now && !self.is_stopped();
+        let is_idle = |state: &mut WriterState| !state.write_now && !self.is_stopped();
         let waited = self.changed.wait_timeout_while(self.lock(), pause, is_idle);
         waited.unwrap_or_else(PoisonError::into_inner).0.write_now = false;
     }
@@ -86,7 +86,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WriterState> {
         // No code under the lock leaves the state half changed, so a poisoned one is fine.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

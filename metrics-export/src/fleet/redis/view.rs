@@ -1,6 +1,6 @@
 //! Callers who wait for the fleet's figures, and the answers that they share.
 //!
-//! One thread reads, one question at a time. Its answer serves everybody for a second, or for as long as it took to
+//! One thread reads, one question at a time. All callers share its answer for a second, or for as long as it took to
 //! read. A second thread ends the wait of callers whose time is over. Callers themselves hold no thread: each has a
 //! oneshot.
 
@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::oneshot::{self, Receiver, Sender};
-use super::question::{Answer, Busy, Failed, Question, Stale};
+use super::question::{Answer, Busy, Question, ReadFailed, Stale};
 
 /// How long an answer, or the news that there is none, holds at least.
 const FRESH: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ const MAX_WAITING: usize = 256;
 
 type Outcome = Result<Arc<Answer>, Stale>;
 
-/// What became of a question that was just asked.
+/// The result of asking a question.
 pub(super) enum Asked {
     /// The answer is known already.
     Known(Outcome),
@@ -40,10 +40,10 @@ pub(super) enum Asked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WaiterId(u64);
 
-/// Shared by callers, the thread that reads, and the thread that keeps the time.
+/// Shared by callers, the thread that reads, and the thread that watches deadlines.
 #[derive(Default)]
 pub(super) struct View {
-    state: Mutex<State>,
+    state: Mutex<ViewState>,
     /// A question is to be read, or the view was stopped.
     wanted: Condvar,
     /// A deadline is new or gone, or the view was stopped.
@@ -51,7 +51,7 @@ pub(super) struct View {
 }
 
 #[derive(Default)]
-struct State {
+struct ViewState {
     answers: HashMap<Question, (Instant, Arc<Answer>)>,
     /// Questions to read, first come first served, and the one that is being read.
     wanted: Vec<Question>,
@@ -122,7 +122,7 @@ impl View {
         let is_under_way = state.begun == Some(Question::Reset);
         let ended = state.take_waiting(|waiter| !(is_under_way && waiter.question == Question::Reset));
         let ended = ended.into_iter().map(|waiter| {
-            let stale = told(waiter.question, shutting_down(waiter.asked_at), false);
+            let stale = refusal(waiter.question, shutting_down(waiter.asked_at), false);
             (waiter.sender, Err(stale))
         });
         let ended: Vec<_> = ended.collect();
@@ -133,7 +133,7 @@ impl View {
     }
 
     /// Reads what is asked for, until the view is stopped.
-    pub(super) fn run(&self, mut read: impl FnMut(Question) -> Result<Answer, Failed>) {
+    pub(super) fn run(&self, mut read: impl FnMut(Question) -> Result<Answer, ReadFailed>) {
         while let Some(question) = self.next() {
             let ended = self.take_in(question, read(question));
             self.deadlines.notify_all();
@@ -141,7 +141,7 @@ impl View {
         }
     }
 
-    /// Ends the wait of callers whose time is over, until the view is stopped and nobody waits any more.
+    /// Ends the wait of callers whose time is over, until the view is stopped and no caller waits.
     pub(super) fn keep_time(&self) {
         let mut state = self.lock();
         loop {
@@ -164,8 +164,12 @@ impl View {
         }
     }
 
-    /// Keeps the result of a read. Returns who is to be told, and what.
-    fn take_in(&self, question: Question, result: Result<Answer, Failed>) -> Vec<(Sender<Outcome>, Outcome)> {
+    /// Keeps the result of a read. Returns what to send to whom.
+    fn take_in(
+        &self,
+        question: Question,
+        result: Result<Answer, ReadFailed>,
+    ) -> Vec<(Sender<Outcome>, Outcome)> {
         let mut state = self.lock();
         state.wanted.retain(|wanted| *wanted != question);
         state.begun = None;
@@ -180,13 +184,13 @@ impl View {
                 let answered = state.take_waiting(|waiter| waiter.question == question);
                 answered.into_iter().map(|waiter| (waiter.sender, Ok(Arc::clone(&answer)))).collect()
             }
-            Err(Failed { reason, may_be_reset }) => {
+            Err(ReadFailed { reason, may_be_reset }) => {
                 let since = state.failed.take().map_or_else(SystemTime::now, |(_, stale)| stale.since);
                 let stale = Stale { since, reason };
                 state.failed = Some((Instant::now(), stale.clone()));
                 state.wanted.clear();
                 let all = std::mem::take(&mut state.waiting).into_iter();
-                all.map(|waiter| (waiter.sender, Err(told(waiter.question, stale.clone(), may_be_reset))))
+                all.map(|waiter| (waiter.sender, Err(refusal(waiter.question, stale.clone(), may_be_reset))))
                     .collect()
             }
         }
@@ -212,13 +216,13 @@ impl View {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ViewState> {
         // No code under the lock leaves the state half changed, so a poisoned one is fine.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ViewState {
     /// The answer, if it is known without reading.
     fn known(&self, question: Question) -> Option<Outcome> {
         let is_reset = question == Question::Reset;
@@ -227,7 +231,7 @@ impl State {
                 Some(Ok(Arc::clone(answer)))
             }
             (_, Some((at, stale))) if !is_reset && at.elapsed() < FRESH => Some(Err(stale.clone())),
-            _ if self.stopped => Some(Err(told(question, shutting_down(SystemTime::now()), false))),
+            _ if self.stopped => Some(Err(refusal(question, shutting_down(SystemTime::now()), false))),
             _ => None,
         }
     }
@@ -238,7 +242,7 @@ impl State {
         if is_under_way { MAX_RESET_WAIT } else { waiter.max_wait }
     }
 
-    /// Removes all callers whose time is over. Returns what each is told: an old answer that is still usable, or why
+    /// Removes all callers whose time is over. Returns what to send to each: an old answer that is still usable, or why
     /// there is none.
     fn take_late(&mut self, now: Instant) -> Vec<(Sender<Outcome>, Outcome)> {
         let waiting = std::mem::take(&mut self.waiting);
@@ -246,7 +250,7 @@ impl State {
             waiting.into_iter().partition(|waiter| now >= waiter.asked + self.max_wait(waiter));
         self.waiting = waiting;
         let is_under_way = self.begun == Some(Question::Reset);
-        let mut told_late = Vec::with_capacity(late.len());
+        let mut outcomes = Vec::with_capacity(late.len());
         for Waiter { question, asked_at, sender, .. } in late {
             let outcome = match (self.answers.get(&question), &self.failed) {
                 (Some((read, answer)), None)
@@ -257,7 +261,7 @@ impl State {
                 (_, failed) => {
                     let late = || Stale { since: asked_at, reason: "there was no answer in time".to_owned() };
                     let stale = failed.as_ref().map_or_else(late, |(_, stale)| stale.clone());
-                    Err(told(question, stale, is_under_way))
+                    Err(refusal(question, stale, is_under_way))
                 }
             };
             // Other questions stay, so that the next caller finds an answer. A reset is done for a caller or not at
@@ -265,9 +269,9 @@ impl State {
             if question == Question::Reset {
                 self.forget_unless_waited_for(question);
             }
-            told_late.push((sender, outcome));
+            outcomes.push((sender, outcome));
         }
-        told_late
+        outcomes
     }
 
     fn take_waiting(&mut self, mut take: impl FnMut(&Waiter) -> bool) -> Vec<Waiter> {
@@ -277,7 +281,7 @@ impl State {
         taken
     }
 
-    /// Drops a question that nobody waits for, unless it is being read.
+    /// Drops a question without waiting callers, unless it is being read.
     fn forget_unless_waited_for(&mut self, question: Question) {
         if self.begun != Some(question) && !self.waiting.iter().any(|waiter| waiter.question == question) {
             self.wanted.retain(|wanted| *wanted != question);
@@ -285,7 +289,7 @@ impl State {
     }
 }
 
-/// How long an answer serves everybody: a large fleet is read at most half of the time.
+/// How long all callers share an answer: a large fleet is read at most half of the time.
 fn fresh_for(answer: &Answer) -> Duration {
     FRESH.max(answer.took)
 }
@@ -299,8 +303,8 @@ fn shutting_down(since: SystemTime) -> Stale {
     Stale { since, reason: "the service is shutting down".to_owned() }
 }
 
-/// What a caller is told instead of an answer. After a reset it says whether the reset was done.
-fn told(question: Question, stale: Stale, may_be_reset: bool) -> Stale {
+/// What a caller gets instead of an answer. After a reset it says whether the reset was done.
+fn refusal(question: Question, stale: Stale, may_be_reset: bool) -> Stale {
     let Stale { since, reason } = stale;
     let reason = match question {
         Question::Reset if may_be_reset => format!("whether it was reset is not known: {reason}"),
@@ -368,7 +372,7 @@ mod tests {
                 state.answers.insert(question, (read, Arc::new(answer(Duration::from_secs(5)))));
                 state.failed = failed.map(|stale| (read, stale));
             }
-            // Nobody reads.
+            // No thread reads.
             thread::scope(|scope| {
                 scope.spawn(|| view.keep_time());
                 let outcome = ask(&view, question).map(drop);
@@ -391,9 +395,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_that_nobody_waits_for_is_not_done_and_one_that_has_begun_is_waited_for() {
+    fn a_reset_without_waiting_callers_is_not_done_and_one_that_has_begun_is_waited_for() {
         let view = &Arc::<View>::default();
-        let (answers, reader) = mpsc::channel::<Result<Answer, Failed>>();
+        let (answers, reader) = mpsc::channel::<Result<Answer, ReadFailed>>();
         let (reading, questions) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(move || {
@@ -421,7 +425,7 @@ mod tests {
 
             let lost = scope.spawn(|| ask(view, Question::Reset).map(drop));
             assert_eq!(questions.recv(), Ok(Question::Reset));
-            answers.send(Err(Failed { reason: "timed out".to_owned(), may_be_reset: true })).unwrap();
+            answers.send(Err(ReadFailed { reason: "timed out".to_owned(), may_be_reset: true })).unwrap();
             let lost = lost.join().unwrap().unwrap_err();
             assert_eq!(lost.reason, "whether it was reset is not known: timed out");
             view.stop();
@@ -431,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_dropped_reply_frees_its_place_and_its_question_unless_another_caller_waits() {
-        // Nobody reads.
+        // No thread reads.
         let view = &Arc::<View>::default();
         let mut replies: Vec<_> = (0..MAX_WAITING).map(|_| Reply::new(view, QUESTION).unwrap()).collect();
         assert_eq!(Reply::new(view, QUESTION).unwrap_err(), Busy { limit: MAX_WAITING });
@@ -459,7 +463,7 @@ mod tests {
     #[test]
     fn stopping_answers_all_callers_but_those_whose_reset_was_sent() {
         let view = &Arc::<View>::default();
-        let (answers, reader) = mpsc::channel::<Result<Answer, Failed>>();
+        let (answers, reader) = mpsc::channel::<Result<Answer, ReadFailed>>();
         let (reading, questions) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(move || {

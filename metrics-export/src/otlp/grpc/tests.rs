@@ -33,7 +33,7 @@ struct Call {
     message: ExportMetricsServiceRequest,
 }
 
-/// Starts a collector that gives these answers. Returns its URL and the calls that arrive.
+/// Starts a collector that sends these answers. Returns its URL and the calls that arrive.
 fn collector(answers: impl IntoIterator<Item = Answer>) -> (String, Receiver<Call>) {
     let (addr, calls) = listen(answers, |stream| async { Ok(stream) });
     (format!("http://{addr}"), calls)
@@ -120,11 +120,11 @@ fn details(seconds: i64) -> Vec<u8> {
     let retry_delay = Some(Delay { seconds, nanos: 500_000_000 });
     let value = RetryInfo { retry_delay }.encode_to_vec();
     let type_url = "type.googleapis.com/google.rpc.RetryInfo".to_owned();
-    RpcStatus { details: vec![Detail { type_url, value }] }.encode_to_vec()
+    RpcStatus { details: vec![Any { type_url, value }] }.encode_to_vec()
 }
 
-fn client(url: &str) -> Client {
-    Client::new("endpoint", url, &HttpOptions::new().header("X-Api-Key", "hunter2"), true).unwrap()
+fn client(url: &str) -> GrpcClient {
+    GrpcClient::new("endpoint", url, &HttpOptions::new().header("X-Api-Key", "hunter2"), true).unwrap()
 }
 
 fn soon() -> Instant {
@@ -214,14 +214,14 @@ fn a_pause_that_the_collector_asks_for_is_kept_and_other_failures_are_final() {
 
 #[test]
 fn a_call_to_a_hanging_collector_ends_at_the_deadline() {
-    // The kernel accepts the connection, and nobody answers.
+    // The kernel accepts the connection, and no answer comes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (send, ended) = channel();
     std::thread::spawn(move || {
         send.send(client(&url).export(request(), Instant::now() + Duration::from_millis(200)))
     });
-    let failed = ended.recv_timeout(Duration::from_secs(15)).expect("it ends by itself").unwrap_err();
+    let failed = ended.recv_timeout(Duration::from_secs(15)).expect("it ends at its deadline").unwrap_err();
     assert!(failed.reason.starts_with("it did not answer within 0."), "{failed:?}");
     assert!(!failed.permanent);
 }
@@ -256,7 +256,7 @@ fn a_collector_over_tls_is_trusted_by_its_authority_and_by_no_other() {
     let client = |roots: Option<String>| {
         let root_certificates = roots.map(String::into_bytes);
         let options = HttpOptions { root_certificates, ..HttpOptions::default() };
-        Client::new("endpoint", &format!("https://{addr}"), &options, true).unwrap()
+        GrpcClient::new("endpoint", &format!("https://{addr}"), &options, true).unwrap()
     };
     // The web's roots, and an unrelated authority.
     for others in [None, Some(authority().0)] {

@@ -16,7 +16,7 @@ const MAX_ANSWER: u64 = 16 << 20;
 
 /// What a server answered to a POST.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     /// How long the server asks to be left alone.
     #[cfg(feature = "_push-http")]
@@ -33,7 +33,7 @@ pub(crate) struct Answer {
     pub(crate) body: Result<Vec<u8>, String>,
 }
 
-impl Answer {
+impl HttpResponse {
     #[cfg(not(feature = "_push-http"))]
     pub(super) fn read(response: ureq::http::Response<ureq::Body>, _: Duration) -> Self {
         Self { status: response.status().as_u16() }
