@@ -27,7 +27,8 @@ const MAX_BODY_TIME: Duration = Duration::from_secs(5);
 
 /// All endpoints of a monitor under `prefix`.
 pub(crate) fn routes(monitor: Monitor, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
-    let prefix = absolute(prefix);
+    let prefix = prefix.trim_matches('/');
+    let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
     move |config| {
         for endpoint in monitor.endpoints() {
             // At the root, the path without a slash is the page itself.
@@ -40,17 +41,11 @@ pub(crate) fn routes(monitor: Monitor, prefix: &str) -> impl FnOnce(&mut Service
 
 /// The endpoint for Prometheus by itself.
 pub(crate) fn prometheus_at(monitor: Monitor, path: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
-    let path = absolute(path);
+    let path = format!("/{}", path.trim_matches('/'));
     move |config| {
         let endpoint = monitor.prometheus_endpoint();
         config.service(resource(&monitor, path, endpoint));
     }
-}
-
-/// A path with a slash at its beginning and none at its end; empty for the root.
-fn absolute(path: &str) -> String {
-    let path = path.trim_matches('/');
-    if path.is_empty() { String::new() } else { format!("/{path}") }
 }
 
 /// A resource that answers all methods: the monitor refuses the wrong ones. Its name tells the middleware that it is
@@ -71,7 +66,9 @@ async fn answer(
 ) -> Answer {
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let headers = RequestHeaders { headers: request.headers(), authority };
-    let (mount, path) = split(request.path(), endpoint.path());
+    // The mount as the client wrote it, for relative links; the rest decoded, as the router matched it.
+    let (mount, _) = split(request.path(), endpoint.path());
+    let (_, path) = split(request.match_info().as_str(), endpoint.path());
     let plain = Request {
         method: request.method().as_str(),
         mount,
@@ -221,6 +218,34 @@ mod tests {
         for (path, status) in [("/", 200), ("/dashboard/main.js", 200), ("/dashboard/other", 404)] {
             let response = call_service(&app, TestRequest::with_uri(path).to_request()).await;
             assert_eq!(response.status(), status, "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_scrapes_can_be_mounted_at_the_root_and_at_the_path_of_a_scope() {
+        let metrics = Metrics::builder("test").build().unwrap();
+        let scope = web::scope("/metrics").configure(metrics.prometheus_at(""));
+        let app = init_service(App::new().service(scope).configure(metrics.prometheus_at("/"))).await;
+        for path in ["/", "/metrics/"] {
+            let response = call_service(&app, TestRequest::with_uri(path).to_request()).await;
+            assert_eq!(response.status(), 200, "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_percent_encoded_path_is_the_same_path() {
+        let metrics = Metrics::builder("test").build().unwrap();
+        let scope = web::scope("/{tenant}").configure(metrics.routes("metrics"));
+        let app = init_service(App::new().service(scope)).await;
+        for (path, status, location) in [
+            ("/a%20b/m%65trics/dashboard/m%61in.js", 200, None),
+            ("/a/metrics/dashboard/main%2Fjs", 404, None),
+            ("/a/m%65trics", 307, Some("./m%65trics/")),
+        ] {
+            let response = call_service(&app, TestRequest::with_uri(path).to_request()).await;
+            assert_eq!(response.status(), status, "{path}");
+            let known = response.headers().get(header::LOCATION).map(|value| value.to_str().unwrap());
+            assert_eq!(known, location, "{path}");
         }
     }
 
