@@ -1,6 +1,6 @@
 //! The look-up of headers that the monitor needs, in actix-web's requests.
 
-use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use metrics_monitor::policy::headers::Headers;
 
 /// The headers of a request.
@@ -13,7 +13,9 @@ pub(crate) struct RequestHeaders<'a> {
 
 impl Headers for RequestHeaders<'_> {
     fn value(&self, name: &'static str, position: usize) -> Option<&[u8]> {
-        let value = self.headers.get_all(name).nth(position).map(HeaderValue::as_bytes);
+        // Not by the text itself, from which actix-web would allocate a name.
+        let mut values = self.headers.get_all(HeaderName::from_static(name));
+        let value = values.nth(position).map(HeaderValue::as_bytes);
         value.or_else(|| self.authority.filter(|_| name == "host" && position == 0).map(str::as_bytes))
     }
 }
