@@ -25,7 +25,7 @@ pub(crate) struct Lanes {
     pub(crate) scrapes: Lane,
     /// Computes local answers. Two threads, so that one slow answer delays no other.
     pub(crate) reads: Lane,
-    /// Writes the fleet's answers. Those that still wait for a Redis are not in it.
+    /// Writes the fleet's answers. Those that still wait for a Redis have a [`Place`] in it, and no thread.
     #[cfg(feature = "redis")]
     pub(crate) fleet: Lane,
     /// Computes events when they are due: one for each connection waits, and the end of each.
@@ -38,7 +38,7 @@ impl Default for Lanes {
             scrapes: Lane::new("metrics-scrape", 2, 2),
             reads: Lane::new("metrics-read", 2, 64),
             #[cfg(feature = "redis")]
-            fleet: Lane::new("metrics-fleet-json", 1, 64),
+            fleet: Lane::new("metrics-fleet-json", 1, 256),
             events: Lane::new("metrics-events", 1, 2 * super::live::MAX_LISTENERS),
         }
     }
@@ -53,7 +53,8 @@ impl Lanes {
         [&self.scrapes, &self.reads, &self.events].into_iter().chain(fleet)
     }
 
-    /// Accepts no more jobs. Those that wait are still run, unless they wait for their time, too.
+    /// Accepts no more jobs. Those that wait are still run, unless they wait for their time, too. So are those that have
+    /// a [`Place`].
     pub(crate) fn close(&self) {
         self.all().for_each(Lane::close);
     }
@@ -112,13 +113,15 @@ struct Queue {
     state: Mutex<State>,
     /// For the threads: there is a job, or the lane was closed.
     work: Condvar,
-    /// For [`Lanes::wait_until_idle`]: a thread has nothing to do, or has ended, or a job was forgotten.
+    /// For [`Lanes::wait_until_idle`]: a thread has nothing to do, or has ended, or a job or a place was given up.
     rest: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
+    /// Places for jobs that are not ready yet.
+    reserved: usize,
     threads: usize,
     /// Threads that wait for a job.
     idle: usize,
@@ -161,11 +164,17 @@ impl Lane {
         due: Option<Instant>,
         job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<Ticket<T>, Refused> {
-        let (sender, receiver) = oneshot::channel();
-        // The receiver may be gone: the client gave up while the job ran.
-        let job = Box::new(move |scratch: &mut Scratch| drop(sender.send(job(scratch))));
-        let id = self.queue.push(due, job)?;
+        let (job, receiver) = with_receiver(job);
+        let state = self.queue.accepting()?;
+        let id = self.queue.push(state, due, job)?;
         Ok(Ticket { receiver, id, queue: Arc::clone(&self.queue) })
+    }
+
+    /// Reserves a place for a job that is not ready yet.
+    #[cfg(feature = "redis")]
+    pub(crate) fn reserve(&self) -> Result<Place, Refused> {
+        self.queue.accepting()?.reserved += 1;
+        Ok(Place { queue: Arc::clone(&self.queue) })
     }
 
     fn close(&self) {
@@ -181,21 +190,42 @@ impl Lane {
 
     fn wait_until_idle(&self, timeout: Duration) -> bool {
         let Queue { rest, .. } = &*self.queue;
-        let is_busy = |state: &mut State| !state.waiting.is_empty() || state.idle < state.threads;
+        let is_busy =
+            |state: &mut State| !state.waiting.is_empty() || state.reserved > 0 || state.idle < state.threads;
         let waited = rest.wait_timeout_while(self.queue.lock(), timeout, is_busy);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
+/// A job that sends its result.
+fn with_receiver<T: Send + 'static>(
+    job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+) -> (Job, oneshot::Receiver<T>) {
+    let (sender, receiver) = oneshot::channel();
+    // The receiver may be gone: the client gave up while the job ran.
+    (Box::new(move |scratch| drop(sender.send(job(scratch)))), receiver)
+}
+
 impl Queue {
-    fn push(self: &Arc<Self>, due: Option<Instant>, job: Job) -> Result<u64, Refused> {
-        let mut state = self.lock();
+    /// The state, if one more job is accepted.
+    fn accepting(&self) -> Result<MutexGuard<'_, State>, Refused> {
+        let state = self.lock();
         if state.is_closed {
             return Err(Refused::Closed);
         }
-        if state.waiting.len() >= self.capacity {
+        if state.waiting.len() + state.reserved >= self.capacity {
             return Err(Refused::Busy);
         }
+        Ok(state)
+    }
+
+    /// Adds a job, and starts a thread if all are occupied.
+    fn push(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        due: Option<Instant>,
+        job: Job,
+    ) -> Result<u64, Refused> {
         if state.waiting.len() >= state.idle && state.threads < self.threads {
             let queue = Arc::clone(self);
             match thread::Builder::new().name(self.name.to_owned()).spawn(move || queue.work()) {
@@ -271,6 +301,37 @@ impl Queue {
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A place in a lane for a job that is not ready yet. The job runs even if the lane is closed meanwhile, and
+/// [`Lanes::wait_until_idle`] waits for it. Dropping the place frees it.
+#[cfg(feature = "redis")]
+#[derive(Debug)]
+#[must_use = "a place that is dropped is free again"]
+pub(crate) struct Place {
+    queue: Arc<Queue>,
+}
+
+#[cfg(feature = "redis")]
+impl Place {
+    /// Runs the job as soon as a thread is free. Refused only if the system has no thread to spare.
+    pub(crate) fn run<T: Send + 'static>(
+        self,
+        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Result<Ticket<T>, Refused> {
+        let (job, receiver) = with_receiver(job);
+        // The place is freed after this, so the lane is not idle in between.
+        let id = self.queue.push(self.queue.lock(), None, job)?;
+        Ok(Ticket { receiver, id, queue: Arc::clone(&self.queue) })
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.queue.lock().reserved -= 1;
+        self.queue.rest.notify_all();
     }
 }
 
@@ -366,6 +427,21 @@ mod tests {
         drop(running);
         assert_eq!((block_on(waiting), block_on(in_its_place)), (Some("waited"), Some("came later")));
         assert!(!ran.load(Ordering::SeqCst), "the job of the client that gave up has run");
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn a_job_with_a_place_runs_after_the_close_and_the_close_waits_for_it() {
+        let lane = Lane::new("test", 1, 2);
+        let (place, given_up) = (lane.reserve().unwrap(), lane.reserve().unwrap());
+        assert_eq!(lane.run(|_| ()).err(), Some(Refused::Busy));
+        drop(given_up);
+        assert_eq!(block_on(lane.run(|_| 1).unwrap()), Some(1));
+        lane.close();
+        assert_eq!(lane.reserve().err(), Some(Refused::Closed));
+        assert!(!lane.wait_until_idle(Duration::from_millis(20)));
+        assert_eq!(block_on(place.run(|_| 2).unwrap()), Some(2));
+        assert!(lane.wait_until_idle(MINUTE));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use metrics_export::json::{ConsumersBody, FleetBody, FleetState, InstancesBody, 
 use super::answer::Answer;
 use super::query::Query;
 use super::request::Request;
-use super::work::{Answering, job};
+use super::work::{Answering, panicked, refusal};
+use crate::background::lanes::{Refused, Scratch};
 use crate::state::State;
 
 /// `GET fleet/summary`: the figures of all requests to all instances.
@@ -69,18 +70,24 @@ fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
         Err(message) => return Answering::ready(Answer::bad_request(&message)),
     };
     let Some(member) = &state.fleet else { return Answering::ready(in_no_fleet()) };
-    let busy = "too many requests are waiting for the fleet; try again in 1 s";
-    let Ok(reply) = member.ask(question) else {
-        return Answering::ready(Answer::unavailable(busy).header("retry-after", "1"));
+    let refused = |refused| refusal(refused, "too many requests are waiting for the fleet; try again in 1 s");
+    // Before the question: the answer to a reset that was done must not be refused, nor at the shutdown any answer.
+    let place = match state.lanes.fleet.reserve() {
+        Ok(place) => place,
+        Err(error) => return Answering::ready(refused(error)),
     };
+    let Ok(reply) = member.ask(question) else { return Answering::ready(refused(Refused::Busy)) };
     let state = Arc::clone(state);
     Answering::waiting(async move {
         let found = reply.await;
-        let work = job(move |state| match &state.fleet {
-            Some(member) => call.body(state, member, asked, found),
+        let work = move |_: &mut Scratch| match &state.fleet {
+            Some(member) => call.body(&state, member, asked, found),
             None => in_no_fleet(),
-        });
-        Answering::in_lane(&state, |lanes| &lanes.fleet, busy, work).await
+        };
+        match place.run(work) {
+            Ok(ticket) => ticket.await.unwrap_or_else(panicked),
+            Err(error) => refused(error),
+        }
     })
 }
 

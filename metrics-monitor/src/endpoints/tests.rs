@@ -146,6 +146,31 @@ fn events_begin_at_once_and_end_at_the_shutdown() {
     assert_eq!(call(&monitor, "GET", "/summary", "", &[]).status, 503);
 }
 
+#[cfg(feature = "redis")]
+#[test]
+fn a_call_that_waits_for_the_fleet_at_the_shutdown_gets_this_instances_figures() {
+    // It accepts connections, and never answers.
+    let redis = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}/0", redis.local_addr().unwrap());
+    let settings = crate::fleet::FleetSettings::new(&url).unwrap();
+    let monitor = Builder::new("orders").instance("a").fleet(settings).build().unwrap();
+    let (headers, endpoint) = (List(&[]), find(&monitor, "/fleet/summary").unwrap());
+    let request = request("GET", "/fleet/summary", "", &headers);
+    let mut waiting = Box::pin(monitor.admit(endpoint, &request).unwrap().answer(&request));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let answer = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| block_on(waiting));
+        block_on(monitor.shutdown(Duration::from_secs(1)));
+        waiting.join().unwrap()
+    });
+    assert_eq!(answer.status, 200, "{}", text(&answer));
+    assert!(text(&answer).contains("the service is shutting down"), "{}", text(&answer));
+    let late = call(&monitor, "POST", "/fleet/summary", "", &[]);
+    assert_eq!(late.status, 405);
+    let late = call(&monitor, "GET", "/fleet/summary", "", &[]);
+    assert_eq!((late.status, header(&late, "retry-after")), (503, Some("1")));
+}
+
 #[test]
 fn an_answer_that_is_dropped_frees_its_place_and_keeps_no_monitor_alive() {
     let monitor = Builder::new("orders").build().unwrap();

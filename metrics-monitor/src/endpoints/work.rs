@@ -89,7 +89,8 @@ impl Future for Answering {
     }
 }
 
-fn panicked() -> Answer {
+/// The answer to a request whose job panicked.
+pub(crate) fn panicked() -> Answer {
     let message = "computing this answer panicked, which is a bug; the panic is in the service's stderr";
     Answer::failure(500, "internal", message)
 }
