@@ -49,23 +49,23 @@ pub(crate) fn listen(state: &Arc<State>, request: &Request<'_>, endpoints: &[&'s
         Ok(window) => window,
         Err(message) => return Answer::bad_request(&message),
     };
+    let busy = "too many connections to the events; try again in 5 s";
     if state.lanes.are_closed() {
-        return refusal(Refused::Closed, "");
+        return refusal(Refused::Closed, busy);
     }
     let Some(seat) = state.live.seat() else {
-        return Answer::unavailable("too many connections to the events; try again in 5 s")
-            .header("retry-after", RETRY_AFTER);
+        return Answer::unavailable(busy).header("retry-after", RETRY_AFTER);
     };
     let hello = event("hello", &Hello { service: &state.service.name, endpoints });
-    Answer {
-        status: 200,
-        headers: Vec::new(),
-        body: Body::Events(Box::pin(Events::new(state, window, seat, hello))),
-    }
-    .header("content-type", "text/event-stream")
-    .volatile()
-    // For nginx, which would hold events back until a buffer is full.
-    .header("x-accel-buffering", "no")
+    let events = match Events::new(state, window, seat, hello) {
+        Ok(events) => events,
+        Err(refused) => return refusal(refused, busy),
+    };
+    Answer { status: 200, headers: Vec::new(), body: Body::Events(Box::pin(events)) }
+        .header("content-type", "text/event-stream")
+        .volatile()
+        // For nginx, which would hold events back until a buffer is full.
+        .header("x-accel-buffering", "no")
 }
 
 /// An event as it is sent: JSON has no line breaks, so it is one line of data.
@@ -99,18 +99,25 @@ struct Events {
     due: Instant,
     ends: Instant,
     seat: Seat,
-    /// Taken out of the lane with the connection.
-    _frees_seat: Option<Ticket<()>>,
+    /// The job that frees the seat.
+    frees_seat: Option<Ticket<()>>,
 }
 
 impl Events {
-    fn new(state: &Arc<State>, window: Window, seat: OwnedSemaphorePermit, hello: Bytes) -> Self {
+    /// Refused only if the monitor is being shut down, or the system has no thread to spare: each seat has two places in
+    /// the lane.
+    fn new(
+        state: &Arc<State>,
+        window: Window,
+        seat: OwnedSemaphorePermit,
+        hello: Bytes,
+    ) -> Result<Self, Refused> {
         let (due, seat) = (Instant::now(), Arc::new(Mutex::new(Some(seat))));
         let ends = due + LIFETIME;
         let held = Arc::clone(&seat);
-        let frees_seat = state.lanes.events.run_at(ends + EVERY, move |_| free(&held)).ok();
+        let frees_seat = Some(state.lanes.events.run_at(ends + EVERY, move |_| free(&held))?);
         let state = Arc::clone(state);
-        Self { state, window, hello: Some(hello), next: None, due, ends, seat, _frees_seat: frees_seat }
+        Ok(Self { state, window, hello: Some(hello), next: None, due, ends, seat, frees_seat })
     }
 
     /// Has the next event computed when it is due. The ticket is of `None` if the connection's time is over then; there
@@ -133,6 +140,10 @@ impl Stream for Events {
             return Poll::Ready(Some(hello));
         }
         if this.next.is_none() {
+            // Not in the lane any more: the seat may be free already, and with it the places there.
+            if Instant::now() >= this.ends {
+                return Poll::Ready(None);
+            }
             this.next = this.request();
         }
         let Some(next) = &mut this.next else { return Poll::Ready(None) };
@@ -145,6 +156,8 @@ impl Stream for Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
+        // The places in the lane first: the next connection needs them with the seat.
+        (self.next, self.frees_seat) = (None, None);
         free(&self.seat);
     }
 }
