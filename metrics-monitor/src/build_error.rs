@@ -10,20 +10,8 @@ pub enum BuildError {
     /// A setting was refused.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
-    /// Alert rules could not be read.
-    #[error("alerts_toml: {reason}")]
-    AlertsToml {
-        /// The line, what is wrong there, and what is allowed.
-        reason: String,
-    },
-    /// The instance cannot join a fleet.
-    #[error("fleet: {reason}")]
-    Fleet {
-        /// The setting, and what is allowed.
-        reason: String,
-    },
-    /// The system has no thread to spare for the history, for alert notices or for exporters.
-    #[error("no thread for the history, for alerts or for exporters: {reason}")]
+    /// The system has no thread to spare for the history, for alert notices, for exporters or for the fleet.
+    #[error("the system has no thread to spare: {reason}")]
     Thread {
         /// The system's error.
         reason: String,
@@ -34,6 +22,7 @@ impl From<StartError> for BuildError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Setting(setting) => Self::Setting(setting),
+            StartError::Thread(error) => Self::Thread { reason: error.to_string() },
             other => Self::Thread { reason: other.to_string() },
         }
     }

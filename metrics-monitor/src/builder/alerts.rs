@@ -1,6 +1,6 @@
 //! What the builder takes about alerts: rules, and where their notices are sent.
 
-#[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
+#[cfg(any(feature = "alert-toml", feature = "alert-webhook", feature = "alertmanager"))]
 use metrics_core::InvalidSetting;
 use metrics_core::alert::{Alerts, Rule};
 use metrics_export::alert::Destination;
@@ -37,7 +37,10 @@ impl<H> Builder<H> {
     pub fn alerts_toml(mut self, toml: &str) -> Self {
         match metrics_export::alert::rules_from_toml(toml) {
             Ok(rules) => self.settings.alert_rules.extend(rules),
-            Err(error) => self.settings.refuse(BuildError::AlertsToml { reason: error.to_string() }),
+            Err(error) => {
+                let sentence = format!("alerts_toml: {error}");
+                self.settings.refuse(InvalidSetting::sentence("alerts_toml", sentence).into());
+            }
         }
         self
     }

@@ -27,7 +27,19 @@ impl Settings {
     /// Starts the member, if there are settings for one.
     pub(super) fn start_fleet(&mut self, registry: &Registry) -> Result<Option<Member>, BuildError> {
         let Some(settings) = self.fleet.take() else { return Ok(None) };
-        let member = Member::start(registry.clone(), &self.service, settings);
-        member.map(Some).map_err(|error| BuildError::Fleet { reason: error.to_string() })
+        Ok(Some(Member::start(registry.clone(), &self.service, settings)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_no_fleet_can_use_is_refused_by_its_name() {
+        let settings = FleetSettings::new("redis://127.0.0.1:6379/0").unwrap();
+        let error = Builder::new("orders").instance("not a name").fleet(settings).build().unwrap_err();
+        let BuildError::Setting(refused) = &error else { panic!("{error:?}") };
+        assert_eq!((refused.field(), refused.value()), ("instance", Some("\"not a name\"")));
     }
 }
