@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use actix_web::Error;
-use metrics_core::Registry;
 use metrics_monitor::Monitor;
 use metrics_monitor::policy::message;
 
@@ -23,10 +22,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn registry(&self) -> &Registry {
-        self.monitor.registry()
-    }
-
     /// What is kept of an error's text.
     pub(crate) fn error_message(&self, error: &Error) -> String {
         match &self.error_message {

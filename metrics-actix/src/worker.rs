@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{Error, HttpRequest};
-use metrics_core::{Consumer, EndpointId, Outcome, Recorder};
+use metrics_core::{Consumer, EndpointId, Outcome, Recorder, Registry};
 use metrics_monitor::policy::Policy;
 use metrics_monitor::policy::capture::{Captured, Sampler};
 use metrics_monitor::policy::consumers::KnownConsumers;
@@ -28,6 +28,8 @@ thread_local! {
 #[derive(Debug)]
 struct Worker {
     shared: Arc<Shared>,
+    /// Clones of the monitor's own, each one step away from a request.
+    registry: Registry,
     policy: Arc<Policy>,
     /// A request that took less, and did not fail, is not captured. Copied, since each request compares with it.
     capture_nanos: u64,
@@ -74,10 +76,13 @@ impl Worker {
             let mut known = workers.iter().filter_map(Weak::upgrade);
             let found = known.find(|worker| Arc::ptr_eq(&worker.shared, &shared));
             found.unwrap_or_else(|| {
-                let (policy, recorder) = (Arc::clone(shared.monitor.policy()), shared.registry().recorder());
+                let (policy, registry) =
+                    (Arc::clone(shared.monitor.policy()), shared.monitor.registry().clone());
+                let recorder = registry.recorder();
                 let worker = Rc::new(Self {
                     capture_nanos: policy.capture.threshold_nanos(),
                     shared,
+                    registry,
                     policy,
                     recorder,
                     alive: Arc::new(()),
@@ -129,14 +134,14 @@ impl AppWorker {
         request: &HttpRequest,
         status: StatusCode,
     ) -> CountedAt {
-        let Worker { shared, policy, .. } = &*self.worker;
-        let naming = Naming { registry: shared.registry(), exclusions: &policy.exclusions };
+        let Worker { registry, policy, .. } = &*self.worker;
+        let naming = Naming { registry, exclusions: &policy.exclusions };
         self.routes.endpoint(naming, method, request, status)
     }
 
     /// The endpoint of a request that got no response: the one that a marker noted, or `_unmatched`.
     pub(crate) fn last_seen(&self, method: MethodLabel, noted: Option<CountedAt>) -> CountedAt {
-        noted.unwrap_or_else(|| self.routes.unanswered(self.worker.shared.registry(), method))
+        noted.unwrap_or_else(|| self.routes.unanswered(&self.worker.registry, method))
     }
 
     /// The number of a new request.
@@ -180,9 +185,9 @@ impl AppWorker {
 
     /// The consumer of a request that was answered; `None` if consumers are not counted.
     pub(crate) fn consumer(&self, request: &HttpRequest, status: StatusCode) -> Option<Consumer> {
-        let Worker { shared, policy, consumers: known, .. } = &*self.worker;
+        let Worker { shared, registry, policy, consumers: known, .. } = &*self.worker;
         let (source, consumers) = (shared.consumers.as_ref()?, policy.consumers.as_ref()?);
-        Some(source.consumer(consumers, request, status, shared.registry(), known))
+        Some(source.consumer(consumers, request, status, registry, known))
     }
 
     /// Counts a request for its consumer, if consumers are counted.
