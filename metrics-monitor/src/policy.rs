@@ -5,7 +5,7 @@ pub mod consumers;
 pub mod exclusions;
 pub mod headers;
 pub mod message;
-pub mod tokens;
+pub(crate) mod tokens;
 pub mod trace;
 
 use capture::CapturePolicy;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics_export::json::ResourcePoint;
 use metrics_export::prometheus::Resources as Exposed;
 use metrics_export::push;
+
 /// The samples that are kept: one hour.
 const MAX_POINTS: usize = 3_600;
 

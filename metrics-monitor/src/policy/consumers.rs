@@ -83,16 +83,19 @@ impl Consumers {
 
     /// The consumer of a request that the service refused with this status, whatever key it has; `None` for other
     /// statuses.
+    #[inline]
     pub fn of_status(status: u16) -> Option<Consumer> {
         matches!(status, 401 | 403).then_some(Consumer::Rejected)
     }
 
     /// The consumer of a request with this key that was answered with this status.
+    #[inline]
     pub fn by_key(&self, key: &[u8], status: u16, registry: &Registry, known: &KnownConsumers) -> Consumer {
         known.or(self.fingerprint("key", key), || look_up(&self.name(key), status, registry))
     }
 
     /// The consumer of a request in this name that was answered with this status.
+    #[inline]
     pub fn by_name(&self, name: &str, status: u16, registry: &Registry, known: &KnownConsumers) -> Consumer {
         known.or(self.fingerprint("name", name.as_bytes()), || look_up(name, status, registry))
     }
