@@ -25,7 +25,7 @@ pub(crate) struct Lanes {
     pub(crate) scrapes: Lane,
     /// Computes local answers. Two threads, so that one slow answer delays no other.
     pub(crate) reads: Lane,
-    /// Writes the fleet's answers. Those that still wait for a Redis have a [`Place`] in it, and no thread.
+    /// Writes the fleet's answers. Those that still wait for a Redis have a [`Reservation`] in it, and no thread.
     #[cfg(feature = "redis")]
     pub(crate) fleet: Lane,
     /// Computes events when they are due: one for each connection waits, and the end of each.
@@ -38,6 +38,7 @@ impl Default for Lanes {
             scrapes: Lane::new("metrics-scrape", 2, 2),
             reads: Lane::new("metrics-read", 2, 64),
             #[cfg(feature = "redis")]
+            // As many as a member lets wait for the fleet.
             fleet: Lane::new("metrics-fleet-json", 1, 256),
             events: Lane::new("metrics-events", 1, 2 * super::live::MAX_LISTENERS),
         }
@@ -54,7 +55,7 @@ impl Lanes {
     }
 
     /// Accepts no more jobs. Those that wait are still run, unless they wait for their time, too. So are those that have
-    /// a [`Place`].
+    /// a [`Reservation`].
     pub(crate) fn close(&self) {
         self.all().for_each(Lane::close);
     }
@@ -113,7 +114,8 @@ struct Queue {
     state: Mutex<State>,
     /// For the threads: there is a job, or the lane was closed.
     work: Condvar,
-    /// For [`Lanes::wait_until_idle`]: a thread has nothing to do, or has ended, or a job or a place was given up.
+    /// For [`Lanes::wait_until_idle`]: a thread has nothing to do, or has ended, or a job or a reservation was
+    /// given up.
     rest: Condvar,
 }
 
@@ -172,9 +174,9 @@ impl Lane {
 
     /// Reserves a place for a job that is not ready yet.
     #[cfg(feature = "redis")]
-    pub(crate) fn reserve(&self) -> Result<Place, Refused> {
+    pub(crate) fn reserve(&self) -> Result<Reservation, Refused> {
         self.queue.accepting()?.reserved += 1;
-        Ok(Place { queue: Arc::clone(&self.queue) })
+        Ok(Reservation { queue: Arc::clone(&self.queue) })
     }
 
     fn close(&self) {
@@ -305,16 +307,16 @@ impl fmt::Debug for Queue {
 }
 
 /// A place in a lane for a job that is not ready yet. The job runs even if the lane is closed meanwhile, and
-/// [`Lanes::wait_until_idle`] waits for it. Dropping the place frees it.
+/// [`Lanes::wait_until_idle`] waits for it. Dropping the reservation frees the place.
 #[cfg(feature = "redis")]
 #[derive(Debug)]
-#[must_use = "a place that is dropped is free again"]
-pub(crate) struct Place {
+#[must_use = "a reservation that is dropped frees its place"]
+pub(crate) struct Reservation {
     queue: Arc<Queue>,
 }
 
 #[cfg(feature = "redis")]
-impl Place {
+impl Reservation {
     /// Runs the job as soon as a thread is free. Refused only if the system has no thread to spare.
     pub(crate) fn run<T: Send + 'static>(
         self,
@@ -328,7 +330,7 @@ impl Place {
 }
 
 #[cfg(feature = "redis")]
-impl Drop for Place {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.queue.lock().reserved -= 1;
         self.queue.rest.notify_all();
@@ -431,16 +433,16 @@ mod tests {
 
     #[cfg(feature = "redis")]
     #[test]
-    fn a_job_with_a_place_runs_after_the_close_and_the_close_waits_for_it() {
+    fn a_job_with_a_reservation_runs_even_after_the_close() {
         let lane = Lane::new("test", 1, 2);
-        let (place, given_up) = (lane.reserve().unwrap(), lane.reserve().unwrap());
+        let (reservation, given_up) = (lane.reserve().unwrap(), lane.reserve().unwrap());
         assert_eq!(lane.run(|_| ()).err(), Some(Refused::Busy));
         drop(given_up);
         assert_eq!(block_on(lane.run(|_| 1).unwrap()), Some(1));
         lane.close();
         assert_eq!(lane.reserve().err(), Some(Refused::Closed));
         assert!(!lane.wait_until_idle(Duration::from_millis(20)));
-        assert_eq!(block_on(place.run(|_| 2).unwrap()), Some(2));
+        assert_eq!(block_on(reservation.run(|_| 2).unwrap()), Some(2));
         assert!(lane.wait_until_idle(MINUTE));
     }
 

@@ -72,8 +72,8 @@ fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
     let Some(member) = &state.fleet else { return Answering::ready(in_no_fleet()) };
     let refused = |refused| refusal(refused, "too many requests are waiting for the fleet; try again in 1 s");
     // Before the question: the answer to a reset that was done must not be refused, nor at the shutdown any answer.
-    let place = match state.lanes.fleet.reserve() {
-        Ok(place) => place,
+    let reservation = match state.lanes.fleet.reserve() {
+        Ok(reservation) => reservation,
         Err(error) => return Answering::ready(refused(error)),
     };
     let Ok(reply) = member.ask(question) else { return Answering::ready(refused(Refused::Busy)) };
@@ -84,7 +84,7 @@ fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
             Some(member) => call.body(&state, member, asked, found),
             None => in_no_fleet(),
         };
-        match place.run(work) {
+        match reservation.run(work) {
             Ok(ticket) => ticket.await.unwrap_or_else(panicked),
             Err(error) => refused(error),
         }

@@ -146,6 +146,30 @@ fn events_begin_at_once_and_end_at_the_shutdown() {
     assert_eq!(call(&monitor, "GET", "/summary", "", &[]).status, 503);
 }
 
+#[test]
+fn every_connection_gets_its_events_while_all_are_taken_and_one_that_ends_makes_room() {
+    let monitor = Builder::new("orders").build().unwrap();
+    let listen = || match call(&monitor, "GET", "/events", "", &[]) {
+        Answer { body: Body::Events(mut events), .. } => {
+            let hello = block_on(poll_fn(|cx| events.as_mut().poll_next(cx)));
+            let first = block_on(poll_fn(|cx| events.as_mut().poll_next(cx)));
+            assert!(hello.is_some() && first.is_some());
+            // From here on it waits for the next one.
+            let next = events.as_mut().poll_next(&mut Context::from_waker(Waker::noop()));
+            assert!(next.is_pending(), "{next:?}");
+            Ok(events)
+        }
+        refused => Err(refused),
+    };
+    let mut listeners: Vec<_> = (0..16).map(|_| listen().unwrap()).collect();
+    for _ in 0..3 {
+        let refused = listen().err().unwrap();
+        assert_eq!((refused.status, header(&refused, "retry-after")), (503, Some("5")));
+        drop(listeners.pop());
+        listeners.push(listen().unwrap());
+    }
+}
+
 #[cfg(feature = "redis")]
 #[test]
 fn a_call_that_waits_for_the_fleet_at_the_shutdown_gets_this_instances_figures() {
