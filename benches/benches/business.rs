@@ -1,4 +1,4 @@
-//! Each arm of the application's own metrics by itself: `business/<threads>/<arm>`.
+//! Each arm of the application's own metrics alone: `business/<threads>/<arm>`.
 
 use std::time::Duration;
 

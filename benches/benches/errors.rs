@@ -1,4 +1,4 @@
-//! Each arm of a storm of errors by itself: `errors/<threads>/<arm>`.
+//! Each arm of a storm of errors alone: `errors/<threads>/<arm>`.
 
 use std::time::Duration;
 

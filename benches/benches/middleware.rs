@@ -1,4 +1,4 @@
-//! Each middleware by itself: `middleware/<shape>/<arm>`.
+//! Each middleware alone: `middleware/<shape>/<arm>`.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Each kind of reading by itself: `read/<endpoints>x<shards>x<digits>/<arm>`.
+//! Each kind of reading alone: `read/<endpoints>x<shards>x<digits>/<arm>`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Each arm by itself: `record/<threads>/<shape>/<arm>`.
+//! Each arm alone: `record/<threads>/<shape>/<arm>`.
 
 use std::time::Duration;
 

@@ -44,7 +44,7 @@ pub(crate) struct Requirement {
 /// How the arms of one kind are compared.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// A word or two on what is compared.
+    /// What is compared, in a word or two.
     pub(crate) kind: &'static str,
     /// The unit of the table, and the words after it in the table's head.
     pub(crate) unit: Unit,

@@ -1,4 +1,4 @@
-//! The cost of each part of a record by itself.
+//! The cost of each part of a record alone.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(crate) fn fetch_add(_: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
 impl Worker for FetchAdd {
     #[inline(always)]
     fn record(&mut self, event: Event) {
-        // ORDERING: Relaxed; a count by itself that is never read.
+        // ORDERING: Relaxed; a count that is never read.
         self.0.fetch_add(event.nanos, Ordering::Relaxed);
     }
 }

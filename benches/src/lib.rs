@@ -26,7 +26,7 @@
 //! | processor time of whole servers under load | `benches/load.sh` |
 //! | instructions, compared with the baseline | `cargo run --release -p benches --bin instructions -- --check` |
 //! | whether a record's machine code meets the design | `cargo run --release -p benches --bin machine_code` |
-//! | each arm by itself, with criterion | `cargo bench -p benches` |
+//! | each arm alone, with criterion | `cargo bench -p benches` |
 //!
 //! Absolute times depend on the machine and on its other users, so look at the ratios: [`measure`] runs all arms in
 //! turn, in shuffled order, round after round, and takes the median over the rounds of the ratio within a round.

@@ -42,7 +42,7 @@ impl RegistryBuilder {
 
     /// Sets the most consumers, 0 to 1,048,576; default 10,000. Requests of further consumers are counted as `_other`.
     ///
-    /// Costs 8 bytes per consumer in each shard that counts for consumers at all, and 64 bytes more for each that it
+    /// Costs 8 bytes per consumer in each shard that counts for consumers, and 64 bytes more for each that it
     /// saw.
     pub fn max_consumers(mut self, consumers: usize) -> Self {
         self.max_consumers = consumers;

@@ -3,7 +3,7 @@
 //! # Synchronization
 //!
 //! Counters and distinct values are written to the calling thread's shard and added up by readers, as requests are.
-//! Timers have shards of their own, in which each timer is an endpoint. A gauge is one number for all threads: the last
+//! Timers have their own shards, in which each timer is an endpoint. A gauge is one number for all threads: the last
 //! `set` wins.
 
 use std::future::Future;
@@ -48,7 +48,7 @@ pub struct Gauge {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Timer {
-    /// Those of the timers, not those of requests.
+    /// The timers' recorders, not those of requests.
     timers: LocalRecorders,
     timer: EndpointId,
 }
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!((times.calls, times.errors), (400, 0));
         assert_eq!((times.min, times.max), (Duration::from_micros(100), Duration::from_micros(199)));
         let MetricFigures::UniqueCount { today, yesterday } = figures["daily_active_users"] else { panic!() };
-        // The day can turn between two inserts.
+        // The day can change between two inserts.
         assert!((240..=260).contains(&(today + yesterday)), "{today} {yesterday}");
         assert_eq!(registry.summary().total.calls, 0);
     }

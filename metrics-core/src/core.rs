@@ -1,4 +1,4 @@
-//! The readers' side of a registry: what it holds besides the recorders' memory, and how snapshots are taken of both.
+//! The readers' side of a registry: the state outside the recorders' memory, and how snapshots are taken.
 //!
 //! # Synchronization
 //!

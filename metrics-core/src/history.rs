@@ -122,7 +122,7 @@ impl History {
     }
 
     /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest
-    /// one that gives at most 400 points.
+    /// one with at most 400 points.
     ///
     /// # Errors
     ///
@@ -144,7 +144,7 @@ impl History {
     }
 
     /// Returns one of the application's own metrics in each step of a window; `None` if there is no such metric.
-    /// Without a `step`, it is the shortest one that gives at most 400 points.
+    /// Without a `step`, it is the shortest one with at most 400 points.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl History {
         timeline.consecutive_errors(&timeline.total_until, timeline.length_of(window))
     }
 
-    /// Returns the bytes that the history takes, without what it shares with the registry.
+    /// Returns the memory of the history in bytes, without the parts that it shares with the registry.
     pub fn heap_bytes(&self) -> usize {
         self.timeline().heap_bytes()
     }

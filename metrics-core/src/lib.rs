@@ -61,14 +61,14 @@
 //! Counts by status and the sum of durations are exact. Each record falls into exactly one window, however often and
 //! from wherever the registry is reset. One exception: a reading waits at most 5 ms in all for records that are half
 //! written. If a thread is stopped in a record for longer, or never pauses, that record's duration can be in the sum of
-//! one window and its count in the next. Nothing is lost by that.
+//! one window and its count in the next. Nothing is lost.
 //!
 //! Percentiles have the relative error of the histogram, below 0.79 % at the default precision. Minimum and maximum are
 //! exact, except for records that race with a reset: those are right to within the bucket.
 //!
 //! # Memory
 //!
-//! Bounded by the [`RegistryBuilder`]'s settings and the number of recorders that live at once, whatever is recorded. A
+//! Bounded by the [`RegistryBuilder`]'s settings and the number of recorders that live at once. A
 //! shard is one recorder's memory. It outlives its recorder and is leased to the next one.
 
 pub mod alert;

@@ -1,4 +1,4 @@
-//! The registry: the whole monitor, from the first record to the summary.
+//! The registry: everything from the first record to the summary.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,7 +23,7 @@ use crate::record::shared::RegistrySettings;
 
 /// A set of endpoints and their figures. Cheap to clone; clones are the same registry.
 ///
-/// Two registries never mix. Writers use a [`Recorder`] of their own, or [`Registry::record`], which keeps one for each
+/// Two registries never mix. Writers use their own [`Recorder`], or [`Registry::record`], which keeps one for each
 /// thread. Readers merge what all writers wrote.
 #[derive(Clone)]
 pub struct Registry {

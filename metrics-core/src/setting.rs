@@ -12,7 +12,7 @@ pub struct InvalidSetting {
     field: Cow<'static, str>,
     value: Option<String>,
     allowed: Cow<'static, str>,
-    /// Whether `allowed` is a sentence that says it all.
+    /// Whether `allowed` is a whole sentence, shown without field and value.
     is_sentence: bool,
 }
 

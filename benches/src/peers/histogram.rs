@@ -19,7 +19,7 @@ pub(crate) fn histogram(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> 
     histogram_of_digits(routes, threads, 2)
 }
 
-/// 16, 128 or 1,024 buckets an octave, as ours have.
+/// 16, 128 or 1,024 buckets per octave, like ours.
 pub(crate) fn histogram_of_digits(routes: Routes, threads: usize, digits: u8) -> Vec<Box<dyn Worker>> {
     let grouping_power = 3 * digits + 1;
     let empty = || AtomicHistogram::new(grouping_power, MAX_VALUE_POWER).expect("powers in range");

@@ -12,7 +12,7 @@ use crate::workload::{METHOD, Routes};
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration>
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// Uses a reader that collects on request and gets none, which is the cheapest setup.
+/// Uses a reader that collects on request and is never asked, which is the cheapest setup.
 fn provider() -> SdkMeterProvider {
     SdkMeterProvider::builder().with_reader(ManualReader::builder().build()).build()
 }

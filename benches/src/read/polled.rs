@@ -105,7 +105,7 @@ fn stay_on(processor: usize) {
 /// Compares each writer's time with that of the writer alone.
 pub fn comparison() -> Comparison {
     Comparison {
-        kind: "a writer that is read",
+        kind: "writers while readers poll",
         unit: Unit::NANOS,
         per: "per event",
         over_bare: false,

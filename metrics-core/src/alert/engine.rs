@@ -17,7 +17,7 @@ use crate::setting::InvalidSetting;
 /// The most rules. Each rule can have an alert for each endpoint.
 const MAX_RULES: usize = 256;
 
-/// How much too early an evaluation may come. Otherwise a ticker that was late once would make it skip the next tick.
+/// How early an evaluation may come. Otherwise, one late tick would make it skip the next one.
 const EARLY: Duration = Duration::from_millis(200);
 
 /// Evaluations that may be missed before the time in between counts as unknown.
@@ -53,7 +53,7 @@ struct Watch {
     evaluated: Option<Instant>,
     /// The series of the whole service, under `None`, or those of all endpoints that are not inactive.
     series: BTreeMap<Option<Arc<EndpointName>>, Series>,
-    /// For a rule that fires at small values: all endpoints it has seen. No calls at all are too few, too.
+    /// For a rule that fires at small values: all endpoints it has seen. Zero calls are too few, too.
     known: BTreeSet<Arc<EndpointName>>,
 }
 
@@ -89,7 +89,7 @@ impl Alerts {
     /// Reads each window that a rule needs once. A rule is evaluated every second over 1m, every 5 seconds over 5m,
     /// every 10 over 1h and every minute over 24h. A rule of routes is evaluated every 30 seconds over 1m and 5m, and
     /// every minute over longer windows. If evaluations stop for more than three of these intervals, a pending alert
-    /// starts over, because nobody knows whether the threshold was breached in between.
+    /// starts over, because it is unknown whether the threshold was breached in between.
     pub fn evaluate(&mut self, now: Moment, source: &impl FigureSource) -> Vec<Notice> {
         let mut windows = Windows { source, read: Vec::new() };
         let mut notices = Vec::new();

@@ -1,4 +1,4 @@
-//! What alerts say of themselves: states, and notices of their changes.
+//! The states of alerts, and notices of their changes.
 
 use std::fmt;
 use std::sync::Arc;

@@ -21,7 +21,7 @@ const MIN_REMINDER: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Rule {
-    /// The name of the rule and of its alerts. Each rule has a name of its own.
+    /// The name of the rule and of its alerts. No two rules share a name.
     pub name: String,
     /// The figure to watch.
     pub metric: Metric,
@@ -52,7 +52,7 @@ pub enum Scope {
     /// The figures of all calls together.
     #[default]
     Service,
-    /// The figures of each endpoint. Each endpoint has an alert of its own.
+    /// The figures of each endpoint. Each endpoint has its own alert.
     EachRoute,
     /// The figures of each endpoint with this route template, such as `/items/{id}`, whatever the method.
     Route(String),

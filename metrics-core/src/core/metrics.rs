@@ -25,7 +25,7 @@ pub(crate) struct Metrics {
     timers: OnceLock<Timers>,
 }
 
-/// The timers: each is an endpoint without a method, in shards of their own.
+/// The timers: each is an endpoint without a method, in separate shards.
 #[derive(Debug)]
 struct Timers {
     recorders: LocalRecorders,
@@ -75,7 +75,7 @@ impl Metrics {
         let today = day_of(now);
         let state = |name: &str, storage| match storage {
             Storage::Counter { row } => MetricState::Counter(counter(row)),
-            // ORDERING: Relaxed; a figure by itself.
+            // ORDERING: Relaxed; the figure orders nothing else.
             Storage::Gauge { value } => MetricState::Gauge(f64::from_bits(value.load(Ordering::Relaxed))),
             Storage::Timer { .. } => MetricState::Timer(times(name)),
             Storage::HitRatio { hits } => {

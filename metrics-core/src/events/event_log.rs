@@ -114,7 +114,7 @@ impl<T> EventLog<T> {
     /// Moves the entries of the queue to the list, and returns the list.
     pub(crate) fn drain(&self) -> MutexGuard<'_, Recent<T>> {
         let mut recent = lock(&self.recent);
-        // Bounded, so that a storm of entries cannot hold up the reader.
+        // Bounded, so that a storm of entries cannot delay the reader.
         for _ in 0..self.capacity() {
             let Some(event) = self.queue.pop() else { break };
             if recent.push(event, self.capacity()) {
@@ -149,7 +149,7 @@ impl<T> fmt::Debug for EventLog<T> {
     }
 }
 
-/// Limits how many entries a recorder logs: a burst as large as the log, and then as many per second.
+/// Limits how many entries a recorder logs: a burst of the log's capacity, and then that number per second.
 ///
 /// More would only evict each other. Entries beyond the limit are counted but not logged, and cost one reading of the
 /// clock.
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_allows_a_burst_as_large_as_the_log_and_then_as_many_per_second() {
+    fn a_budget_allows_a_burst_of_the_logs_capacity_and_then_that_number_per_second() {
         let budget = Budget::default();
         let taken = |now, tries| (0..tries).filter(|_| budget.take(now, 10)).count();
         assert_eq!(taken(0, 100), 10);

@@ -1,6 +1,6 @@
 //! The log of single requests: slow ones, and a random sample.
 //!
-//! It is an [`EventLog`], as the log of errors is. It is created at its first use, so that it takes no memory before.
+//! An [`EventLog`], like the error log. It is created at its first use, so it takes no memory before.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};

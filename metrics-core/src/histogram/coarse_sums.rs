@@ -20,7 +20,7 @@ pub(super) struct CoarseSums {
 }
 
 impl CoarseSums {
-    /// Of the buckets from index `first` on.
+    /// The sums of these counts, which are those of the buckets from index `first` on.
     pub(super) fn of(layout: Layout, first: usize, counts: &[u64]) -> Self {
         let size = Self::buckets_per_sum(layout);
         let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, &count| sum.saturating_add(count));

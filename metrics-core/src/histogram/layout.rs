@@ -9,7 +9,7 @@
 //! | 2 | 128 | 30 | 3,840 | < 0.79 % | 1,024 |
 //! | 3 | 1,024 | 27 | 27,648 | < 0.098 % | 8,192 |
 
-/// The largest duration that has a bucket of its own: 2^36 - 1 ns, about 68.7 s.
+/// The largest duration that is not clamped: 2^36 - 1 ns, about 68.7 s.
 ///
 /// Longer ones land in the last bucket and are counted as clamped.
 pub const MAX_NANOS: u64 = (1 << 36) - 1;

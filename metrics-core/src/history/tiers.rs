@@ -160,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_count_is_lost_or_doubled_whatever_the_ticks(
+        fn no_count_is_lost_or_doubled_at_any_ticks(
             ticks in prop::collection::vec((1_u64..3_000, 0_u64..100), 1..400)
         ) {
             let mut tiers = Tiers::new(&TIERS);

@@ -109,8 +109,8 @@ impl Point {
     }
 }
 
-/// The steps that are no shorter than the frames that reach that far back, no longer than the window, and give no more
-/// than [`MAX_POINTS`].
+/// The steps that are no shorter than the frames that reach that far back, no longer than the window, and have at most
+/// [`MAX_POINTS`] points.
 fn allowed_steps(length: Duration, subject: Subject) -> impl Iterator<Item = (&'static str, Duration)> {
     let tiers = subject.tiers();
     let reaching = tiers.iter().find(|tier| tier.keep >= length).or(tiers.last());
@@ -121,7 +121,7 @@ fn allowed_steps(length: Duration, subject: Subject) -> impl Iterator<Item = (&'
     })
 }
 
-/// The step with this name, or the shortest one that gives at most 400 points.
+/// The step with this name, or the shortest one with at most 400 points.
 pub(super) fn step_of(
     window: Window,
     length: Duration,

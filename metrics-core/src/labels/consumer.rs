@@ -132,7 +132,7 @@ impl Consumers {
     }
 
     fn refuse(&self) -> Consumer {
-        // ORDERING: Relaxed; a figure by itself.
+        // ORDERING: Relaxed; the figure orders nothing else.
         self.refused.fetch_add(1, Ordering::Relaxed);
         Consumer::Other
     }
@@ -143,7 +143,7 @@ impl Consumers {
 
     /// How often a consumer did not fit.
     pub(crate) fn refused(&self) -> u64 {
-        // ORDERING: Relaxed; a figure by itself.
+        // ORDERING: Relaxed; the figure orders nothing else.
         self.refused.load(Ordering::Relaxed)
     }
 

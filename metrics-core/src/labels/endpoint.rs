@@ -146,12 +146,12 @@ impl Endpoints {
 
     /// How often a name did not fit.
     pub(crate) fn refused(&self) -> u64 {
-        // ORDERING: Relaxed; a figure by itself.
+        // ORDERING: Relaxed; the figure orders nothing else.
         self.refused.load(Ordering::Relaxed)
     }
 
     fn refuse(&self) -> EndpointId {
-        // ORDERING: Relaxed; a figure by itself.
+        // ORDERING: Relaxed; the figure orders nothing else.
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.overflow()
     }

@@ -37,7 +37,7 @@ impl fmt::Display for MetricKind {
 /// The value of a metric of any kind. `Times` is the form of a timer's durations, `Unique` that of a day's distinct
 /// values.
 ///
-/// A snapshot's reading, a summary's figures and a snapshot's parts are this with forms of their own: see
+/// A snapshot's reading, a summary's figures and a snapshot's parts are this enum with different type arguments: see
 /// [`MetricReading`](crate::MetricReading), [`MetricFigures`](crate::MetricFigures) and
 /// [`MetricStateParts`](crate::MetricStateParts). Each says whether a count is cumulative or that of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

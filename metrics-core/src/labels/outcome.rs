@@ -92,7 +92,7 @@ impl TryFrom<String> for Outcome {
 
 /// Which outcomes of an endpoint share a histogram. Counts by status are exact with each of these.
 ///
-/// Failures have histograms of their own because they are often much faster, and would make the percentiles of
+/// Failures have separate histograms because they are often much faster, and would make the percentiles of
 /// successes look better. Memory is allocated as statuses occur: [`Granularity::Exact`] costs more if an endpoint
 /// answers with several statuses of one class; [`Granularity::Outcome`] costs as much as [`Granularity::Class`], and
 /// exports fewer series.
@@ -109,7 +109,7 @@ pub enum Granularity {
 }
 
 /// The outcomes that share one histogram of an endpoint. The [`Granularity`] decides which groups occur; aborted and
-/// panicked requests always have groups of their own.
+/// panicked requests always have their own groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusGroup {

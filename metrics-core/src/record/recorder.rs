@@ -16,11 +16,11 @@ use crate::record::shard::counters::MetricCells;
 use crate::record::shared::Shared;
 use crate::record::slot::Slots;
 
-/// Writes to a shard of its own for as long as it lives.
+/// Writes to its own shard for as long as it lives.
 ///
 /// Recording is wait-free: no lock, no read-modify-write instruction, no system call. It allocates only for the first
 /// records of an endpoint's statuses and latencies: 704 bytes for each class of statuses that a thread sees (rare
-/// statuses from x32 on have cells of their own), and 1 KiB for each octave of its latencies after the first 20
+/// statuses from x32 on have extra cells), and 1 KiB for each octave of its latencies after the first 20
 /// records. It never fails and never panics, except for ids of another registry in debug builds: see [`EndpointId`].
 ///
 /// A recorder can be sent to another thread, but not shared or cloned:

@@ -10,8 +10,8 @@ const PANICKED: usize = 502;
 
 /// Counts in a cell: a power of two, so that a mask replaces the bounds check.
 ///
-/// 32 cover nearly every status that servers send. The statuses of a class from x32 on have cells of their own, which
-/// most services never touch. Loom's models use only the first two, since each count is one more word to explore.
+/// 32 cover nearly every status that servers send. The statuses of a class from x32 on have extra cells, which most
+/// services never touch. Loom's models use only the first two, since each count is one more word to explore.
 pub(crate) const COUNTS: usize = if cfg!(metrics_loom) { 2 } else { 32 };
 
 /// [`COUNTS`] outside of loom's models, which use no slots.

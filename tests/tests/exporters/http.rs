@@ -23,7 +23,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// A request's head, and when it arrived.
 type Arrived = (String, Instant);
 
-/// Starts a server that gives these answers in turn, and then keeps giving the last one.
+/// Starts a server that sends these answers in turn, and then repeats the last one.
 fn server(answers: Vec<Vec<u8>>) -> (SocketAddr, Receiver<Arrived>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -86,7 +86,7 @@ fn rejected_data_points_are_counted_and_not_sent_again() {
 }
 
 #[test]
-fn a_server_is_left_alone_for_as_long_as_it_asks() {
+fn requests_pause_for_as_long_as_a_server_asks() {
     let busy = answer("429 \r\nretry-after: 2", b"");
     let (addr, requests) = server(vec![busy, answer("200 ", br#"{"errors":false}"#)]);
     let exporter = Elasticsearch::builder(format!("http://{addr}"));

@@ -94,7 +94,7 @@ impl Received {
 
 pub(crate) type Bodies = Arc<Mutex<Vec<Vec<u8>>>>;
 
-/// A stub that keeps what it is sent, and an exporter to it.
+/// A stub that keeps what it receives, and an exporter to it.
 pub(crate) fn keeping() -> (Stub, Bodies, SentryBuilder) {
     let bodies = Bodies::default();
     let stub = Stub::start(Fault::None, {

@@ -94,7 +94,7 @@ impl Stub {
     pub(crate) fn heal(&self) {
         let before = std::mem::replace(&mut *self.shared.fault.lock().unwrap(), Fault::None);
         if before == Fault::Refused {
-            listen(TcpListener::bind(self.addr).expect("nobody took the port"), &self.shared);
+            listen(TcpListener::bind(self.addr).expect("the port is still free"), &self.shared);
         }
     }
 }

@@ -19,7 +19,7 @@ fn instances_follow_the_sentinel_to_a_new_master() {
         sleep(Duration::from_millis(100));
     }
     let nobody = crate::redis::free_port();
-    // Nobody listens at the first Sentinel's address.
+    // Nothing listens at the first Sentinel's address.
     let instances = three(&format!("redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{}/main", sentinel.port()));
     let (before, ()) = under_load(&instances, || sleep(Duration::from_secs(1)));
     settled(&instances[0], before);

@@ -94,7 +94,7 @@ fn a_reset_without_a_reset_token_shows_no_figures_without_the_read_token() {
 }
 
 #[test]
-fn without_a_token_there_is_no_way_in() {
+fn without_a_token_no_request_is_let_in() {
     let metrics = guarded();
     let server = Server::start(2, &metrics, no_routes);
     let mut sent = 0;

@@ -14,7 +14,7 @@ use tests::Server;
 
 use crate::alerts::error_rate;
 
-/// A running Alertmanager that notifies nobody. Dropping it ends the process.
+/// A running Alertmanager without receivers. Dropping it ends the process.
 struct Alertmanager {
     process: Child,
     folder: PathBuf,

@@ -84,7 +84,7 @@ fn unsafe_code_is_distinguished_from_the_word() {
 }
 
 #[test]
-fn metrics_actix_names_no_threads_no_clocks_of_the_wall_and_nothing_of_the_process() {
+fn metrics_actix_names_no_threads_no_wall_clock_and_nothing_of_the_process() {
     let sources = sources();
     let adapter = sources.iter().filter(|(path, _)| path.starts_with("metrics-actix/src/"));
     let code: Vec<_> =

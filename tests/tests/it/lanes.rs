@@ -11,7 +11,7 @@ use metrics_actix::Metrics;
 use metrics_core::Registry;
 use tests::{Raw, Server};
 
-/// Longer than anything takes that does not hang.
+/// Longer than anything takes, unless it hangs.
 const LONG: Duration = Duration::from_secs(20);
 
 fn no_routes(_: &mut ServiceConfig) {}

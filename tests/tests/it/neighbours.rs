@@ -25,7 +25,7 @@ async fn with_the_middlewares_of_actix_web_each_request_is_counted_once() {
             .wrap(DefaultHeaders::new().add(("x-version", "1")))
             .wrap(Logger::default())
             .wrap(Condition::new(true, metrics.middleware()))
-            // Outside of ours: it changes the path before us and the body after us.
+            // Outside of ours: it changes the path before and the body after our middleware.
             .wrap(Compress::default())
             .wrap(NormalizePath::trim());
         let app = init_service(app).await;

@@ -7,7 +7,7 @@ use crate::syntax::{self, Binding, Module, Path, Reference};
 /// A module, by its number in [`Crate::modules`]. The root is the first one.
 pub(crate) type Id = usize;
 
-/// All modules of a library or of a binary, but for those of its tests.
+/// All modules of a library or of a binary, except those of its tests.
 #[derive(Debug, Default)]
 pub(crate) struct Crate {
     pub(crate) modules: Vec<Scope>,

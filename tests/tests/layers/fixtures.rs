@@ -1,4 +1,4 @@
-//! Small crates of which the answer is known: what the resolver finds, and what it leaves out.
+//! Small crates with known answers: what the resolver finds, and what it leaves out.
 
 use std::collections::BTreeMap;
 

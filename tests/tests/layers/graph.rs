@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::resolve::Imports;
 
-/// The sets of more than one file in which each imports each other, directly or by way of others of the set.
+/// The sets of two or more files that all import each other, directly or through other files of the set.
 pub(crate) fn rings(imports: &Imports) -> Vec<Vec<&str>> {
     let mut rings = Vec::new();
     let mut done: BTreeSet<&str> = BTreeSet::new();
@@ -23,7 +23,7 @@ pub(crate) fn rings(imports: &Imports) -> Vec<Vec<&str>> {
     rings
 }
 
-/// All files that a file imports, directly or by way of others: itself, too, if it is in a ring.
+/// All files that a file imports, directly or through others, including itself if it is in a ring.
 fn reachable<'a>(imports: &'a Imports, file: &str) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut waiting = vec![file];

@@ -50,18 +50,18 @@ fn no_files_form_a_ring_and_nothing_is_imported_from_above() {
         found.extend(in_no_layer.map(|file| format!("in no layer: {source}{file}")));
         let entries = layers.iter().flat_map(|layer| layer.files);
         let stale = entries.filter(|entry| !files.iter().any(|file| is_in(file, entry)));
-        found.extend(stale.map(|entry| format!("in the table, but not there: {source}{entry}")));
+        found.extend(stale.map(|entry| format!("in the table, but missing: {source}{entry}")));
     }
     assert!(found.is_empty(), "\n{}\n\n{details}", found.join("\n"));
 }
 
-/// The files of a library below its `src/`, but for `lib.rs`.
+/// The files of a library below its `src/`, except `lib.rs`.
 fn files<'a>(library: &'a Target, source: &str) -> BTreeSet<&'a str> {
     let files = library.code.modules.iter().map(|module| &module.file[source.len()..]);
     files.filter(|file| *file != "lib.rs").collect()
 }
 
-/// Who imports whom in a ring, and by which paths.
+/// Which file of a ring imports which, and by which paths.
 fn describe(imports: &Imports, ring: &[&str]) -> String {
     let edges = ring.iter().flat_map(|from| ring.iter().map(move |to| (from, to)));
     let edges = edges.filter(|(from, to)| imports[**from].contains_key(**to));

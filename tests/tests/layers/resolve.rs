@@ -18,7 +18,7 @@ enum Target {
 /// For each file, the files that it imports: the paths that lead there, each with its first line.
 pub(crate) type Imports = BTreeMap<String, BTreeMap<String, BTreeMap<String, usize>>>;
 
-/// Chains of re-exports that are longer are taken for endless.
+/// Longer chains of re-exports count as endless.
 const LONGEST_CHAIN: usize = 32;
 
 /// Which files of a crate import which.
@@ -29,7 +29,7 @@ pub(crate) fn imports(code: &Crate) -> Imports {
             for target in code.resolve(id, &reference.path) {
                 let (Target::Type(definer) | Target::Value(definer)) = target else { continue };
                 let defined_in = &code.modules[definer].file;
-                // A parent that only hands on what its children define does not use it.
+                // A parent that only re-exports what its children define does not use it.
                 let handed_on = reference.kind == Kind::ReExport && code.is_below(definer, id);
                 if *defined_in != scope.file && !handed_on {
                     let of_file = imports.entry(scope.file.clone()).or_default();

@@ -45,7 +45,7 @@ pub(crate) struct Reference {
     pub(crate) line: usize,
 }
 
-/// One module, as far as it is in one file. Names and paths within functions count as the module's own.
+/// One module: the part that is in one file. Names and paths within functions count as the module's own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Module {
     pub(crate) names: Vec<(String, Binding)>,
@@ -98,7 +98,7 @@ impl Module {
         self.name(path, kind, line);
     }
 
-    /// The paths within a macro's arguments, and what they look like declaring.
+    /// The paths within a macro's arguments, and what the arguments seem to declare.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path: Option<(Path, usize)> = None;
         let mut colons = 0;
@@ -172,7 +172,7 @@ impl Path {
     }
 }
 
-/// Visits what has attributes, unless these leave it out.
+/// Visits an item with attributes, unless these leave it out.
 macro_rules! unless_left_out {
     ($($visit:ident: $node:ident,)*) => {
         $(fn $visit(&mut self, node: &'ast syn::$node) {

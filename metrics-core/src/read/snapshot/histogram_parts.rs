@@ -36,7 +36,7 @@ impl Histogram {
     }
 
     /// Returns the same durations with at most `digits` significant digits: the histogram that recording the same
-    /// values at that precision would give.
+    /// values at that precision would produce.
     ///
     /// # Errors
     ///

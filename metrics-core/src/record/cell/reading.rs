@@ -18,7 +18,7 @@ const ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 64 };
 /// How many of these read the buckets, which takes most of the time.
 const BUCKET_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 4 };
 
-/// How often the latest durations are read: that takes next to no time.
+/// How often the latest durations are read, which takes almost no time.
 const RECENT_ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 8 };
 
 /// A reading of a cell. Reused for all cells: it holds a copy of every bucket.
@@ -30,7 +30,7 @@ pub(crate) struct Reading {
     before: BucketCopy,
 }
 
-/// All of a cell but its buckets.
+/// All of a cell except its buckets.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) counts: [u64; COUNTS],
