@@ -57,15 +57,17 @@ impl Default for Load {
 pub fn measure(load: Load, rounds: usize) -> Result<Vec<Measured>, LoadError> {
     let program = Server::program()?;
     System::new().block_on(async {
-        match select(pin!(measure_all(&program, load, rounds)), pin!(told_to_end())).await {
+        match select(pin!(measure_all(&program, load, rounds)), pin!(stop_signal())).await {
             Either::Left((measured, _)) => measured,
             // This drops the servers, which stops them.
-            Either::Right((told, _)) => Err(told.map_or_else(LoadError::from, |()| LoadError::Interrupted)),
+            Either::Right((signal, _)) => {
+                Err(signal.map_or_else(LoadError::from, |()| LoadError::Interrupted))
+            }
         }
     })
 }
 
-async fn told_to_end() -> io::Result<()> {
+async fn stop_signal() -> io::Result<()> {
     let mut terminate = unix::signal(unix::SignalKind::terminate())?;
     match select(pin!(ctrl_c()), pin!(terminate.recv())).await {
         Either::Left((interrupted, _)) => interrupted,

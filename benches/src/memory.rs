@@ -68,7 +68,7 @@ pub fn weigh_in_child(program: &Path, arm: Arm, size: Size) -> io::Result<u64> {
 ///
 /// # Errors
 ///
-/// Those of `weigh`.
+/// The errors of `weigh`.
 pub fn measure(
     sizes: &[Size],
     rounds: usize,

@@ -30,7 +30,7 @@ pub(crate) fn owned(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
     owned_of_digits(routes, threads, 2).1
 }
 
-/// As [`owned`], with another precision; also returns the registry to read from.
+/// Like [`owned`], with another precision; also returns the registry to read from.
 pub(crate) fn owned_of_digits(
     routes: Routes,
     threads: usize,

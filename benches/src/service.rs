@@ -80,7 +80,7 @@ impl Service {
         }
     }
 
-    /// As [`Service::touch`], in all shards.
+    /// Like [`Service::touch`], in all shards.
     pub(crate) fn touch_all(&mut self) {
         self.touch(self.shards.len());
     }

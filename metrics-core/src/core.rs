@@ -149,7 +149,7 @@ impl Core {
         self.shared.request_log().get().after(&mut cursor.0, |event| event.resolve(self.shared.endpoints()))
     }
 
-    /// Requests under way.
+    /// Requests in flight.
     pub(crate) fn in_flight(&self) -> u64 {
         in_flight(&self.shared.shards())
     }
@@ -164,7 +164,7 @@ impl Core {
         self.read(&mut lock(&self.readings), Parts::REQUESTS)
     }
 
-    /// As [`Core::snapshot_of_requests`], with all endpoints together.
+    /// Like [`Core::snapshot_of_requests`], with all endpoints together.
     pub(crate) fn requests(&self) -> Requests {
         let mut readings = lock(&self.readings);
         let snapshot = self.read(&mut readings, Parts::REQUESTS);

@@ -95,7 +95,7 @@ impl History {
     /// Returns the figures of each endpoint in a window that ends now, and their sum; without the application's own
     /// metrics.
     ///
-    /// As [`History::summary`], but with longer frames: 10 s, or 5 min for windows over five minutes, or 2 h for
+    /// Like [`History::summary`], but with longer frames: 10 s, or 5 min for windows over five minutes, or 2 h for
     /// windows over an hour. The spans of the two therefore differ by up to one such frame.
     pub fn endpoints(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
@@ -148,7 +148,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// As for [`History::trend`].
+    /// Like [`History::trend`].
     pub fn metric_trend(
         &self,
         window: Window,

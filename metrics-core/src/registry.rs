@@ -101,7 +101,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// As for [`Registry::counter`].
+    /// Like [`Registry::counter`].
     pub fn gauge(&self, name: &str) -> Result<Gauge, MetricError> {
         Ok(Gauge::new(self.core.metrics().names().gauge(name)?))
     }
@@ -110,7 +110,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// As for [`Registry::counter`].
+    /// Like [`Registry::counter`].
     pub fn timer(&self, name: &str) -> Result<Timer, MetricError> {
         let (timers, timer) = self.core.metrics().timer(name)?;
         Ok(Timer::new(timers, timer))
@@ -120,7 +120,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// As for [`Registry::counter`].
+    /// Like [`Registry::counter`].
     pub fn hit_ratio(&self, name: &str) -> Result<HitRatio, MetricError> {
         let hits = self.core.metrics().names().hit_ratio(name)?;
         let counter = |row| Counter::new(self.recorders.clone(), row);
@@ -131,7 +131,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// As for [`Registry::counter`], but a registry has at most 16 unique counts.
+    /// Like [`Registry::counter`], but a registry has at most 16 unique counts.
     pub fn unique(&self, name: &str) -> Result<UniqueCount, MetricError> {
         let row = self.core.metrics().names().unique(name)?;
         Ok(UniqueCount::new(self.recorders.clone(), row))
@@ -166,7 +166,7 @@ impl Registry {
         self.core.recent_errors()
     }
 
-    /// Returns the number of requests under way, as in [`Registry::summary`]. Costs some loads for each shard.
+    /// Returns the number of requests in flight, as in [`Registry::summary`]. Costs some loads for each shard.
     pub fn in_flight(&self) -> u64 {
         self.core.in_flight()
     }
@@ -187,15 +187,15 @@ impl Registry {
 
     /// Returns the entries of the request log after the cursor, oldest first, and moves the cursor to the end.
     ///
-    /// As [`Registry::errors_after`], for the requests that [`Recorder::log_request`] logged: call it about once a
+    /// Like [`Registry::errors_after`], for the requests that [`Recorder::log_request`] logged: call it about once a
     /// second. Entries that were gone by then are counted in [`RequestCursor::missed`].
     pub fn requests_after(&self, cursor: &mut RequestCursor) -> Vec<RecentRequest> {
         self.core.requests_after(cursor)
     }
 
-    /// Returns the memory of all shards, in bytes: what was allocated, of which pages that were never written are not
-    /// resident. Bounded by the settings and the most recorders that lived at once. Takes up to milliseconds, as it
-    /// looks at every cell.
+    /// Returns the memory of all shards, in bytes: what was allocated, including pages that were never written and so
+    /// are not resident. Bounded by the settings and the most recorders that lived at once. Takes up to milliseconds,
+    /// as it looks at every cell.
     pub fn shard_bytes(&self) -> usize {
         self.recorders.shared().shard_bytes() + self.core.metrics().shard_bytes()
     }
@@ -205,7 +205,7 @@ impl Registry {
         self.core.snapshot_of_requests()
     }
 
-    /// As [`Registry::snapshot_of_requests`], with all endpoints together.
+    /// Like [`Registry::snapshot_of_requests`], with all endpoints together.
     pub(crate) fn requests(&self) -> Requests {
         self.core.requests()
     }

@@ -24,7 +24,7 @@ pub(crate) fn add(counter: &AtomicU64, amount: u64) {
     counter.store(own(counter).wrapping_add(amount), Ordering::Relaxed);
 }
 
-/// As [`add`], but stops at the largest number: for amounts that clients choose.
+/// Like [`add`], but stops at the largest number: for amounts that clients choose.
 #[inline(always)]
 pub(crate) fn add_saturating(counter: &AtomicU64, amount: u64) {
     counter.store(own(counter).saturating_add(amount), Ordering::Relaxed);

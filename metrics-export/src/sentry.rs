@@ -25,10 +25,10 @@
 //!
 //! **Transactions.** A random sample of requests, with their place in the caller's trace, and without inner spans.
 //!
-//! **Limits.** `X-Sentry-Rate-Limits` and `Retry-After` are honoured by category: what they forbid is left
-//! out and counted, as Sentry requires. Other failures are retried, events under the same id, so that Sentry keeps one. Sessions
-//! have no id, nor has their envelope: sessions whose answer is lost count twice, so they are sent only while there is
-//! time for an answer.
+//! **Limits.** `X-Sentry-Rate-Limits` and `Retry-After` are honoured by category: what they forbid is left out and
+//! counted, as Sentry requires. Other failures are retried, events under the same id, so that Sentry keeps one.
+//! Sessions have no id, nor has their envelope: sessions whose answer is lost count twice, so they are sent only while
+//! there is time for an answer.
 //!
 //! **Envelopes.** One per item: Sentry takes one event or transaction in each, and
 //! [asks](https://develop.sentry.dev/sdk/foundations/envelopes/envelope-items/#envelope-item-constraints) for no

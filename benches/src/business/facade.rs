@@ -20,13 +20,13 @@ static DURATIONS: Key = Key::from_static_parts("job_duration_seconds", &LABELS);
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
 /// A recorder of the facade, with its upkeep.
-trait Behind: Recorder + Send + 'static {
+trait Upkeep: Recorder + Send + 'static {
     fn upkeep(&self) {}
 }
 
-impl Behind for Facade {}
+impl Upkeep for Facade {}
 
-impl Behind for Arc<PrometheusRecorder> {
+impl Upkeep for Arc<PrometheusRecorder> {
     /// The exporter keeps every recorded value until this folds it into a summary.
     fn upkeep(&self) {
         self.handle().run_upkeep();
@@ -83,14 +83,14 @@ impl Worker for Kept {
 
 struct LookedUp<R>(R);
 
-impl<R: Behind> Worker for LookedUp<R> {
+impl<R: Upkeep> Worker for LookedUp<R> {
     #[inline(always)]
     fn record(&mut self, _: Event) {
         self.0.register_counter(&JOBS, &METADATA).increment(1);
     }
 }
 
-fn histograms<R: Behind + Clone>(recorder: &R, threads: usize) -> Vec<Box<dyn Worker>> {
+fn histograms<R: Upkeep + Clone>(recorder: &R, threads: usize) -> Vec<Box<dyn Worker>> {
     let histogram = recorder.register_histogram(&DURATIONS, &METADATA);
     each(threads, || Durations { histogram: histogram.clone(), recorder: recorder.clone() })
 }
@@ -100,7 +100,7 @@ struct Durations<R> {
     recorder: R,
 }
 
-impl<R: Behind> Worker for Durations<R> {
+impl<R: Upkeep> Worker for Durations<R> {
     #[inline(always)]
     fn record(&mut self, event: Event) {
         self.histogram.record(event.seconds());

@@ -22,7 +22,7 @@ pub(crate) const EXPORTING: &str = "ours, with exporters";
 pub(crate) const ACTIX_WEB_PROM: &str = "actix-web-prom";
 pub(crate) const OPENTELEMETRY: &str = "opentelemetry";
 
-/// What the app is wrapped in.
+/// The middleware around the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arm {
     /// Nothing.

@@ -17,8 +17,8 @@ pub(crate) fn actix_web_prom() -> PrometheusMetrics {
         .expect("the names are valid, and the registry is new")
 }
 
-/// Uses a meter provider for the whole process. Its reader collects on request and is never asked, which is the cheapest
-/// setup.
+/// Uses a meter provider for the whole process. Its reader collects on request and is never asked, which is the
+/// cheapest setup.
 pub(crate) fn opentelemetry() -> RequestMetrics {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {

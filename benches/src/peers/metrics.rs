@@ -72,7 +72,7 @@ impl Worker for Labels {
         latencies(route).record(event.seconds());
     }
 
-    /// As for cached handles.
+    /// Like the cached handles.
     fn maintain(&mut self) {
         self.exporter.run_upkeep();
     }

@@ -28,7 +28,7 @@ impl Sum {
         self.widen(histogram.first..histogram.end());
     }
 
-    /// Adds what a histogram counted since an earlier state of it, in which no bucket counted more. Reads the buckets
+    /// Adds what a histogram counted since an earlier state of it. No bucket may have shrunk since. Reads the buckets
     /// only where the coarse sums differ.
     pub(crate) fn add_difference(&mut self, now: &Histogram, earlier: &Histogram) {
         for grown in now.coarse_sums.changed_since(&earlier.coarse_sums) {

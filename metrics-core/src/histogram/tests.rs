@@ -27,7 +27,7 @@ fn values() -> impl Strategy<Value = Vec<u64>> {
 
 proptest! {
     #[test]
-    fn hdrhistogram_has_the_same_buckets_and_quantiles_for_the_same_values(values in values(), at in 0_usize..3, q in 0.0..1.0) {
+    fn hdrhistogram_has_the_same_buckets_and_quantiles(values in values(), at in 0_usize..3, q in 0.0..1.0) {
         let (ours, hdr) = (of(LAYOUTS[at], &values), hdr_of(LAYOUTS[at], &values));
         prop_assert_eq!(&ours.to_hdr(), &hdr);
         prop_assert_eq!(ours.total(), hdr.len());

@@ -21,7 +21,7 @@ const OVERFLOW: (&str, &str) = ("_OTHER", "_other");
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EndpointId(
     /// The upper half is the registry's tag, which is never 0; the lower half is the endpoint's first cell in a shard's
-    /// table. One exclusive-or and one bounds check thus find the cell and reject another registry's id.
+    /// table. So one exclusive-or and one bounds check find the cell and reject another registry's id.
     NonZeroU64,
 );
 

@@ -21,7 +21,7 @@ pub enum MetricKind {
     UniqueCount,
 }
 
-/// As in a sentence: `hit ratio`.
+/// The name in a sentence: `hit ratio`.
 impl fmt::Display for MetricKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -58,9 +58,9 @@ pub enum MetricValue<Times, Unique> {
     },
     /// The distinct values of two days (UTC), whatever the span.
     UniqueCount {
-        /// Of the day on which the span ends.
+        /// On the day on which the span ends.
         today: Unique,
-        /// Of the day before.
+        /// On the day before.
         yesterday: Unique,
     },
 }
@@ -98,7 +98,7 @@ impl<Times, Unique> MetricValue<Times, Unique> {
         value
     }
 
-    /// As [`MetricValue::map`], unless the durations or the distinct values have no other form.
+    /// Like [`MetricValue::map`], unless the durations or the distinct values have no other form.
     pub(crate) fn try_map<T, U, E>(
         self,
         times: impl FnOnce(Times) -> Result<T, E>,

@@ -45,7 +45,7 @@ pub enum MetricError {
         /// The kind that was asked for.
         asked: MetricKind,
     },
-    /// The registry has as many metrics of the kind as it can.
+    /// The registry has no room for another metric of the kind.
     #[error("limit of {max} {kind}s reached; {name:?} was not created")]
     Full {
         /// The name.

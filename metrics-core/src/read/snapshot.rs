@@ -101,7 +101,7 @@ impl Snapshot {
         self.granularity
     }
 
-    /// Returns the endpoints with counts in the span or with requests under way, in the order in which they were first
+    /// Returns the endpoints with counts in the span or with requests in flight, in the order in which they were first
     /// seen.
     pub fn endpoints(&self) -> impl Iterator<Item = &EndpointSnapshot> + Clone {
         self.endpoints.iter().map(|endpoint| &**endpoint).filter(|endpoint| !endpoint.is_empty())
@@ -125,7 +125,7 @@ impl Snapshot {
         &self.exemplars
     }
 
-    /// Returns the number of requests under way at the end of the span.
+    /// Returns the number of requests in flight at the end of the span.
     pub fn in_flight(&self) -> u64 {
         self.in_flight
     }

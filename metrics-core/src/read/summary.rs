@@ -22,14 +22,14 @@ use crate::read::snapshot::health::Health;
 pub struct Summary {
     /// The figures of all requests.
     pub total: Figures,
-    /// The figures of each endpoint with counts in the window or with requests under way, those with the most calls
+    /// The figures of each endpoint with counts in the window or with requests in flight, those with the most calls
     /// first.
     pub endpoints: Vec<EndpointSummary>,
     /// The latest errors, newest first: as many as the error log holds.
     pub recent_errors: Vec<RecentError>,
     /// The application's own metrics, by name.
     pub business: Vec<MetricSummary>,
-    /// Requests under way now.
+    /// Requests in flight now.
     pub in_flight: u64,
     /// Responses still open now, such as server-sent events and WebSockets.
     pub open_streams: u64,
@@ -48,7 +48,7 @@ pub struct EndpointSummary {
     pub name: Arc<EndpointName>,
     /// Its figures.
     pub figures: Figures,
-    /// Requests under way at the endpoint now. Only known if the service calls
+    /// Requests in flight at the endpoint now. Only known if the service calls
     /// [`Recorder::enter`](crate::Recorder::enter).
     pub in_flight: u64,
 }

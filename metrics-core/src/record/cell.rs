@@ -312,7 +312,7 @@ mod tests {
     fn a_record_that_stops_half_way_is_read_in_parts_until_it_ends() {
         let cell = Cell::<128>::new();
         (0..100).for_each(|_| cell.record(0, 1_000, 0));
-        // As `record`, stopped before its sum.
+        // Like `record`, stopped before its sum.
         begin(&cell.begun);
         cell.add_to_bucket(Layout::TWO_DIGITS.index(2_000));
         let mut reading = Reading::new(Layout::TWO_DIGITS);

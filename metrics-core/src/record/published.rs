@@ -132,7 +132,7 @@ mod model {
 
     /// A reader that sees the address sees the contents.
     ///
-    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire in `get` (each tried by itself): the
+    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire in `get` (each tried alone): the
     /// contents are then read without being ordered after their initialisation.
     #[test]
     fn publishing_a_cell_publishes_its_contents() {
@@ -155,7 +155,7 @@ mod model {
 
     /// When two threads publish, both continue with the same value.
     ///
-    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire (each tried by itself).
+    /// Fails when the Release in `publish` is weakened to Relaxed, or the Acquire (each tried alone).
     #[test]
     fn publishing_twice_returns_the_same_value_to_both() {
         model(|| {

@@ -71,7 +71,7 @@ impl Recorder {
         self.record_nanos(endpoint, status, nanos(elapsed));
     }
 
-    /// As [`Recorder::record`], in nanoseconds.
+    /// Like [`Recorder::record`], in nanoseconds.
     #[inline(always)]
     pub fn record_nanos(&self, endpoint: EndpointId, status: u16, nanos: u64) {
         match self.slots.of_status(status) {
@@ -87,7 +87,7 @@ impl Recorder {
         self.shard.record(endpoint, self.slots.of(Outcome::Other), nanos);
     }
 
-    /// As [`Recorder::record`], for any outcome.
+    /// Like [`Recorder::record`], for any outcome.
     #[inline]
     pub fn record_outcome(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration) {
         self.shard.record(endpoint, self.slots.of(outcome), nanos(elapsed));
@@ -95,8 +95,8 @@ impl Recorder {
 
     /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
     ///
-    /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). A recorder logs a burst of as many errors
-    /// as the log holds, and then as many per second. Further errors are counted but not logged.
+    /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). A recorder logs a burst of the log's
+    /// capacity, and then that number per second. Further errors are counted but not logged.
     pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
         self.record_outcome(endpoint, outcome, elapsed);
         self.log(endpoint, outcome, nanos(elapsed), message, None);
@@ -118,7 +118,7 @@ impl Recorder {
         nanos
     }
 
-    /// As [`Recorder::finish`], and adds to the bytes of bodies as [`Recorder::add_bytes`] does. Cheaper than two
+    /// Like [`Recorder::finish`], and adds to the bytes of bodies as [`Recorder::add_bytes`] does. Cheaper than two
     /// calls.
     #[inline]
     pub fn finish_with_bytes(
@@ -135,7 +135,7 @@ impl Recorder {
         nanos
     }
 
-    /// As [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
+    /// Like [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
     pub fn finish_error(&self, start: Start, endpoint: EndpointId, outcome: Outcome, message: &str) -> u64 {
         let nanos = self.finish(start, endpoint, outcome);
         self.log(endpoint, outcome, nanos, message, None);
@@ -158,8 +158,8 @@ impl Recorder {
     /// for every request: it reads the clocks, and pushes to a queue that all recorders share.
     ///
     /// `randomness` is a random number from 0 to below 1 that was drawn for the request, or 1: see
-    /// [`RecentRequest::randomness`](crate::RecentRequest::randomness). A recorder logs a burst of as many requests as
-    /// the log holds, and then as many per second. Further requests are counted as missed.
+    /// [`RecentRequest::randomness`](crate::RecentRequest::randomness). A recorder logs a burst of the log's
+    /// capacity, and then that number per second. Further requests are counted as missed.
     pub fn log_request(
         &self,
         endpoint: EndpointId,

@@ -40,7 +40,7 @@ pub(crate) struct Shard {
     /// default needs no branch on it: the bounds check fails, and `others` is tried.
     cells: Box<[Published<Cell<128>>]>,
     others: Others,
-    /// Requests under way by endpoint, in the order of the rows. Empty unless [`Recorder::enter`] is called.
+    /// Requests in flight by endpoint, in the order of the rows. Empty unless [`Recorder::enter`] is called.
     ///
     /// [`Recorder::enter`]: crate::record::recorder::Recorder::enter
     at_endpoints: Box<[Published<CachePadded<InFlight>>]>,
@@ -167,7 +167,7 @@ impl Shard {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// Requests under way.
+    /// Requests in flight.
     #[inline(always)]
     pub(crate) fn in_flight(&self) -> &InFlight {
         &self.counters.in_flight
@@ -178,7 +178,7 @@ impl Shard {
         &self.counters.open_streams
     }
 
-    /// Requests under way at an endpoint. Called by the lease holder only.
+    /// Requests in flight at an endpoint. Called by the lease holder only.
     pub(crate) fn at_endpoint(&self, endpoint: EndpointId) -> &InFlight {
         let row = usize::try_from(endpoint.bits() ^ self.key).unwrap_or(usize::MAX) / self.stride;
         debug_assert!(row < self.at_endpoints.len(), "{FOREIGN}");
@@ -187,7 +187,7 @@ impl Shard {
         slot.get().unwrap_or_else(|| slot.publish(Box::default()))
     }
 
-    /// Requests under way at the endpoint of a row, if [`Shard::at_endpoint`] was ever called for it.
+    /// Requests in flight at the endpoint of a row, if [`Shard::at_endpoint`] was ever called for it.
     pub(crate) fn at_row(&self, row: usize) -> Option<&InFlight> {
         self.at_endpoints.get(row)?.get().map(|gauge| &**gauge)
     }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Figures that the test sets, and a log of which were read.
+/// Figures that the test sets, and a log of those that were read.
 #[derive(Default)]
 struct Source {
     total: Figures,

@@ -160,7 +160,7 @@ fn errors(outcomes: impl Iterator<Item = (Outcome, u64)>) -> u64 {
     outcomes.filter(|(outcome, _)| outcome.is_error()).map(|(_, count)| count).sum()
 }
 
-/// What is impossible about a group's figures.
+/// The first impossible thing about a group's figures.
 fn fault_of(group: &GroupSnapshot) -> Option<String> {
     let (histogram, calls) = (group.histogram(), group.calls());
     let of_buckets: u64 = histogram.buckets().map(|bucket| bucket.count).sum();

@@ -54,7 +54,7 @@ impl Alertmanager {
     ///
     /// # Errors
     ///
-    /// As [`Alertmanager::new`], and when an option is invalid or does not apply to alerts.
+    /// When the URL is invalid, see [`Alertmanager::new`], or when an option is invalid or does not apply to alerts.
     pub fn with_http(url: impl AsRef<str>, options: &HttpOptions) -> Result<Self, InvalidSetting> {
         let url = format!("{}/api/v2/alerts", url.as_ref().trim_end_matches('/'));
         Ok(Self { target: Target::new("alertmanager", &url, options)?, service: String::new() })

@@ -144,7 +144,7 @@ fn run(mut destination: impl Destination, shared: &DeliveryShared) {
     }
 }
 
-/// Sends a batch, with retries, until [`GIVE_UP_AFTER`] from `since`; returns `false` if nothing more is to be sent.
+/// Sends a batch, with retries, until [`GIVE_UP_AFTER`] from `since`; returns `false` if nothing more should be sent.
 ///
 /// A batch that is refused for good is sent again, one by one. Each notice has at least one attempt then, and further
 /// ones while the batch has time left.

@@ -66,7 +66,7 @@ impl NoticeQueue {
         self.stopped = true;
     }
 
-    /// Whether the firing alerts are to be repeated now. If so, the next repetition is due one interval later.
+    /// Whether it is time to repeat the firing alerts. If so, the next repetition is due one interval later.
     pub(super) fn is_repetition_due(&mut self, every: Duration, now: Instant) -> bool {
         let is_due = self.repeated.is_none_or(|last| now.saturating_duration_since(last) >= every);
         if is_due {

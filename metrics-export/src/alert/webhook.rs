@@ -14,8 +14,9 @@ use crate::service::Service;
 ///
 /// ```json
 /// {"text": "[firing, critical] orders: error rate 7.5 % over 5 min (limit 5 %)", "service": "orders",
-///  "notices": [{"change": "firing", "rule": "error_rate", "severity": "critical", "state": "firing", "method": null,
-///               "route": null, "value": 7.5, "threshold": 5.0, "since": "2026-01-28T09:30:00.123Z", "summary": "..."}]}
+///  "notices": [{"change": "firing", "rule": "error_rate", "severity": "critical", "state": "firing",
+///               "method": null, "route": null, "value": 7.5, "threshold": 5.0,
+///               "since": "2026-01-28T09:30:00.123Z", "summary": "..."}]}
 /// ```
 ///
 /// Incoming webhooks of Slack, Mattermost and the like show the `text`, which has a line for each notice. Each 2xx is a
@@ -54,7 +55,7 @@ impl Webhook {
     ///
     /// # Errors
     ///
-    /// As [`Webhook::new`], and when an option is invalid or does not apply to alerts.
+    /// When the URL is invalid, see [`Webhook::new`], or when an option is invalid or does not apply to alerts.
     pub fn with_http(url: impl AsRef<str>, options: &HttpOptions) -> Result<Self, InvalidSetting> {
         let target = Target::new("alert_webhook", url.as_ref(), options)?;
         Ok(Self { target, service: String::new() })

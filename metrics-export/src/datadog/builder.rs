@@ -217,7 +217,7 @@ mod tests {
         assert_eq!([&*origin.service, &*origin.env, &*origin.version], ["shop", "prod", "7"]);
         let origin = started(DatadogBuilder::default(), &[], &Service::new("shop")).origin;
         assert_eq!([&*origin.service, &*origin.env, &*origin.version], ["shop", "", ""]);
-        // Ignored unless asked for.
+        // Ignored without `from_env`.
         let ignored = DatadogBuilder::default().build_with(&|_| Some("no".to_owned())).unwrap();
         assert_eq!(ignored.origin.service, "");
     }

@@ -64,8 +64,8 @@ impl Datadog {
         Ok(())
     }
 
-    /// Sends traces, and returns how many were not accepted. A refusal is not a failure, nor is the last of too many
-    /// failures: the stats have already arrived.
+    /// Sends traces, and returns how many were not accepted. Neither a refusal nor the last of too many failures
+    /// counts as a failure, since the stats have already arrived.
     fn send_traces(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
         let mut traced = traces::traced(window, &self.settings);
         let left_out = traced.len().saturating_sub(self.max_traces);

@@ -2,7 +2,7 @@
 
 use crate::service::Service;
 
-/// What all that is sent has in common.
+/// What all stats and traces have in common.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
     /// The service's name. Before the start, empty unless a variable sets it.
@@ -11,7 +11,7 @@ pub(super) struct Origin {
     pub(super) env: String,
     /// Empty: none.
     pub(super) version: String,
-    /// Of spans.
+    /// The tags of spans.
     pub(super) tags: Vec<(String, String)>,
     /// The name of a request's span, such as `http.server.request`.
     pub(super) operation: String,
@@ -35,7 +35,7 @@ impl Origin {
     }
 }
 
-/// What each request says of the sender.
+/// The headers that identify the sender.
 pub(super) const HEADERS: [(&str, &str); 4] = [
     ("Datadog-Meta-Lang", LANGUAGE),
     ("Datadog-Meta-Tracer-Version", TRACER_VERSION),

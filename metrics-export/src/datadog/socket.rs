@@ -1,4 +1,4 @@
-//! HTTP/1.1 over a Unix socket, as far as an Agent needs it: one POST per connection, and the head of its answer.
+//! The part of HTTP/1.1 over a Unix socket that an Agent needs: one POST per connection, and the head of its answer.
 //!
 //! Not with ureq, whose connectors are exempt from semantic versioning.
 

@@ -12,8 +12,8 @@ use super::origin::{LANGUAGE, Origin};
 use super::stats::{is_error, resource};
 use crate::push::{PushSettings, Window};
 
-/// The sampling priority `USER_KEEP`, with which the Agent keeps a trace whatever its sample rate. Only selected
-/// requests are sent at all.
+/// The sampling priority `USER_KEEP`, with which the Agent keeps a trace whatever its sample rate: only selected
+/// requests are sent.
 const KEEP: f64 = 2.0;
 
 /// Who selected the trace: `-3` is a rule such as `DD_TRACE_SAMPLE_RATE`, `-4` is the sender.

@@ -42,8 +42,7 @@ impl RotatingFile {
         written
     }
 
-    /// Opens the file, and returns its length. It is opened anew for each write, since another process may have moved
-    /// it.
+    /// Opens the file, and returns its length. It is opened for each write, since another process may have moved it.
     fn open_end(&self) -> io::Result<(File, u64)> {
         let file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
         let length = file.metadata()?.len();

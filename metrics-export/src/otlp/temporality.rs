@@ -9,7 +9,7 @@ pub enum Temporality {
     Cumulative,
     /// From the last window that arrived. What Datadog and Dynatrace expect.
     Delta,
-    /// As [`Temporality::Delta`], except for metrics of the system, which are always cumulative here.
+    /// Like [`Temporality::Delta`], except for metrics of the system, which are always cumulative here.
     LowMemory,
 }
 

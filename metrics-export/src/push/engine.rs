@@ -117,7 +117,7 @@ impl Engine {
     /// [Stops](Engine::stop), and waits until all exporters have ended, at most for `timeout`. Returns whether they
     /// had.
     ///
-    /// What is left is dropped and counted. A thread that is waiting for its destination ends when its attempt times
+    /// Anything left is dropped and counted. A thread that is waiting for its destination ends when its attempt times
     /// out.
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = after(timeout);

@@ -258,7 +258,7 @@ mod tests {
             assert!(error.to_lowercase().contains("traces_sample_rate is"), "{error}");
             assert!(error.ends_with("; allowed: 0 to 1"), "{error}");
         }
-        // Not looked at unless asked for.
+        // Ignored without `from_env`.
         let error = Sentry::builder().build_with(&get).unwrap_err().to_string();
         assert_eq!(error, "no Sentry DSN: set `SENTRY_DSN` or call `.dsn()`");
     }
@@ -342,7 +342,7 @@ mod tests {
                 .want_requests()
         };
         assert_eq!([wants(0.1, 1), wants(0.0, 1), wants(0.1, 0)], [true, false, false]);
-        // What was tried is sent again as it was.
+        // A failed window is sent again unchanged.
         assert!(settings(5).max_windows > 1);
     }
 }

@@ -90,7 +90,7 @@ mod tests {
             {"category": "span", "reason": "sample_rate", "quantity": 3},
         ]);
         assert_eq!(report["discarded_events"], expected);
-        // What could not be reported is reported later, and counted once.
+        // A failed report is repeated later, and counted once.
         let mut later = discards.take_unreported();
         assert_eq!((later.count, later.reason.as_deref(), later.report().is_some()), (0, None, true));
         later.set_reported();

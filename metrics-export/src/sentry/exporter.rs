@@ -38,7 +38,7 @@ pub struct Sentry {
 pub(super) struct Attempt {
     /// The end of the window; `None` between windows.
     until: Option<Arc<Snapshot>>,
-    /// What is still to be sent. Made once, so that an event keeps its id when it is sent again.
+    /// The items that are not sent yet. Made once, so that an event keeps its id when it is sent again.
     items: VecDeque<EnvelopeItem>,
     discards: Discards,
     /// Whether Sentry answered.
@@ -179,7 +179,7 @@ impl Exporter for Sentry {
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
         self.begin(window);
         match self.send_all(deadline) {
-            // What was accepted must not count as dropped with the rest.
+            // Accepted items must not count as dropped with the rest.
             Err(failed) if failed.permanent && self.attempt.reached => self.discard_rest(&failed.reason),
             sent => sent?,
         }

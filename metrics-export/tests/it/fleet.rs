@@ -370,7 +370,7 @@ fn gauges_count_while_an_instance_is_up_and_days_are_those_of_the_reader() {
     let mut sum = Report::decode_at(&bytes, tomorrow).unwrap().snapshot;
     sum.merge(&Report::decode_at(&bytes, tomorrow).unwrap().snapshot).unwrap();
     assert_eq!(format!("{:?}", sum.summary().business[0].figures), users(0, 1));
-    // Nor does an instance whose clock is ahead.
+    // An instance whose clock is ahead does not move them either.
     let yesterday = at(midnight - 1_000);
     let mut today = Report::decode_at(&bytes, taken).unwrap().snapshot.to_parts();
     today.taken = yesterday;

@@ -1,4 +1,4 @@
-//! What several tests use.
+//! Helpers for several tests.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};

@@ -96,7 +96,7 @@ fn a_server_is_trusted_by_its_own_authority_only() {
     // The authorities of the system do not vouch for it either.
     let refused = first_write(&member(settings())).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
-    // Nor for another host.
+    // Another host's name is not trusted.
     let elsewhere = FleetSettings::new(&format!("rediss://localhost:{port}/0")).unwrap();
     let elsewhere = elsewhere.trusted_authorities(trusted.as_bytes()).unwrap();
     let refused = first_write(&member(elsewhere)).unwrap_err();

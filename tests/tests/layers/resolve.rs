@@ -139,7 +139,7 @@ impl Crate {
                 } else {
                     self.resolve_within(module, path, depth - 1)
                 };
-                // Of another crate: here it is the file with the `use` that defines what the name stands for.
+                // From another crate: the file with the `use` counts as the one that defines the name.
                 if found.is_empty() { BTreeSet::from([Target::Type(module)]) } else { found }
             }
         };

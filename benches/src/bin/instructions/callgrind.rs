@@ -9,7 +9,7 @@ use crate::row::Row;
 /// The option with which the program only repeats one operation.
 pub(crate) const RUN: &str = "run-operation";
 
-/// Number of runs, of which the lowest count is taken: a delayed operation opens a new octave of latencies, which takes
+/// Number of runs. The lowest count is taken: a delayed operation opens a new octave of latencies, which takes
 /// extra instructions once, and hash tables can have bad seeds.
 const RUNS: usize = 3;
 

@@ -96,7 +96,7 @@ fn count(path: &Path, check: bool, write: bool) -> Result<bool, String> {
     if cfg!(debug_assertions) {
         return Err("built without optimisation, so the counts mean nothing (use --release)".to_owned());
     }
-    // The baseline may be missing if it is written anew.
+    // With `--write`, the baseline may be missing.
     let baseline = if write { Baseline::default() } else { Baseline::read(path)? };
     let mut now = Baseline::of(Machine::this().rustc);
     let mut too_much = Vec::new();
@@ -110,8 +110,8 @@ fn count(path: &Path, check: bool, write: bool) -> Result<bool, String> {
             println!("| {name} | {counted:.1} | | | |");
             continue;
         };
-        let told = format!("{counted:.1} | {:.1} | {:+.1} %", change.baseline, change.percent);
-        println!("| {name} | {told} | {allowed:+} % |");
+        let columns = format!("{counted:.1} | {:.1} | {:+.1} %", change.baseline, change.percent);
+        println!("| {name} | {columns} | {allowed:+} % |");
         if change.too_much {
             let Change { baseline, percent, .. } = change;
             too_much.push(format!(

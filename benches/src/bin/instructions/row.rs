@@ -17,7 +17,7 @@ pub(crate) enum Row {
     Record,
     /// A record with the registry's thread-local recorder.
     ThreadLocal,
-    /// The end of one request and the start of another, hence two readings of the clock.
+    /// The end of one request and the start of another, with two readings of the clock.
     Timed,
     /// One request of a static route, through the middleware and a whole app, with its response.
     Static,
@@ -89,7 +89,7 @@ impl Row {
             Self::Timed => {
                 let registry = Registry::new();
                 let recorder = registry.recorder();
-                // Durations below 128 ns are recorded another way. Each request lasts for 64 turns, so that it takes
+                // Durations below 128 ns take another path. Each request lasts for 64 turns, so that it takes
                 // longer on any machine.
                 let mut starts: VecDeque<_> = (0..64).map(|_| recorder.start()).collect();
                 for_each_event(&registry, operations, |endpoint, event| {

@@ -5,7 +5,7 @@
 //! 1. Add the records since the last reading, from the list of latest durations in each cell. Reads no buckets, but
 //!    needs a cell with few new records.
 //! 2. Add up all buckets while reading them. Fails if a writer records in the meantime.
-//! 3. Copy each cell before adding it, with as many attempts as it takes, and accept less after that.
+//! 3. Copy each cell before adding it, with several attempts, and accept less after that.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ pub struct ConsumerSnapshot {
     pub name: Arc<str>,
     /// Requests that ended, with any outcome.
     pub calls: u64,
-    /// Those that ended with a 4xx, a 5xx or a panic.
+    /// Requests that ended with a 4xx, a 5xx or a panic.
     pub errors: u64,
     /// The sum of their durations, in nanoseconds.
     pub sum_nanos: u64,

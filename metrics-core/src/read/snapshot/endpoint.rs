@@ -38,7 +38,7 @@ impl EndpointSnapshot {
         self.outcomes().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
-    /// Returns the number of requests under way at the endpoint at the end of the span. Only known if the service calls
+    /// Returns the number of requests in flight at the endpoint at the end of the span. Only known if the service calls
     /// [`Recorder::enter`](crate::Recorder::enter).
     pub fn in_flight(&self) -> u64 {
         self.in_flight

@@ -39,13 +39,13 @@ pub struct SnapshotParts {
     pub significant_digits: u8,
     /// Which statuses share a histogram.
     pub granularity: Granularity,
-    /// The endpoints with counts in the span or with requests under way.
+    /// The endpoints with counts in the span or with requests in flight.
     pub endpoints: Vec<EndpointParts>,
     /// The consumers that were seen in the span.
     pub consumers: Vec<ConsumerSnapshot>,
     /// The application's own metrics, by name.
     pub metrics: Vec<MetricParts>,
-    /// Requests under way at the end of the span.
+    /// Requests in flight at the end of the span.
     pub in_flight: u64,
     /// Responses still open at the end of the span.
     pub open_streams: u64,
@@ -58,7 +58,7 @@ pub struct SnapshotParts {
 pub struct EndpointParts {
     /// The endpoint's name.
     pub name: Arc<EndpointName>,
-    /// Requests under way at the endpoint, if the service calls [`Recorder::enter`](crate::Recorder::enter).
+    /// Requests in flight at the endpoint, if the service calls [`Recorder::enter`](crate::Recorder::enter).
     pub in_flight: u64,
     /// The figures by group of statuses.
     pub groups: Vec<GroupParts>,

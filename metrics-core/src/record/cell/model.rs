@@ -11,7 +11,7 @@ use loom::thread;
 /// A header that is not torn is of one moment: the counts, the sum and the extremes of the same records.
 ///
 /// Fails when any of the three fences is removed, when the store in `count` is Relaxed, when `begun` is incremented
-/// just before the count, and when the extremes are stored after it (each tried by itself).
+/// just before the count, and when the extremes are stored after it (each tried alone).
 #[test]
 fn a_header_that_is_not_torn_is_of_one_moment() {
     model(|| {
@@ -77,7 +77,7 @@ fn a_reading_of_one_moment_has_the_durations_of_its_calls() {
     });
 }
 
-/// As the model above, for a reading without a copy.
+/// Like the model above, for a reading without a copy.
 ///
 /// Fails when the first fence in `read_header` or the one after the buckets is removed, and when `begun` is not
 /// compared after them (each tried).
@@ -164,7 +164,7 @@ fn record_header(cell: &Cell<16>, count: usize, nanos: u64, epoch: u64) {
 /// records of their epoch.
 ///
 /// Fails when the epoch advances before the reading, when `stretch` continues from the extremes of another epoch, when
-/// the reset zeroes a count, and by each weakening that the header's model fails by (each tried by itself).
+/// the reset zeroes a count, and by each weakening that the header's model fails by (each tried alone).
 ///
 /// In loom a load never sees a store that comes later in its execution, so loom cannot show a closing window with a
 /// record that saw the next epoch. The same fences rule that out: a header that shows any part of a record synchronises

@@ -11,7 +11,7 @@ use crate::record::cell::MAX_EXACT_NANOS;
 use crate::record::published::Published;
 use crate::sync::{AtomicU64, Ordering, add, begin, end, fence};
 
-/// How often a reading that its writer disturbed is repeated before the result is used as it is.
+/// How often a reading that its writer disturbed is repeated before the last result is used.
 const ATTEMPTS: usize = 64;
 
 /// One writer's figures for all consumers.

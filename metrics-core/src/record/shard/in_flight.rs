@@ -7,7 +7,7 @@
 
 use crate::sync::{AtomicU64, Ordering, add, end};
 
-/// How often a count that writers disturbed is repeated before the result is used as it is.
+/// How often a count that writers disturbed is repeated before the last result is used.
 const ATTEMPTS: usize = if cfg!(metrics_loom) { 1 } else { 16 };
 
 /// The number under way: those that began less those that ended, each counted on the shard of the thread where it

@@ -1,4 +1,5 @@
-//! A member of a fleet: three threads, which write its own figures, read those of all members, and end the waits of callers.
+//! A member of a fleet: three threads, which write its own figures, read those of all members, and end the waits of
+//! callers.
 
 use std::fmt;
 use std::io;
