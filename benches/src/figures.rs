@@ -22,15 +22,15 @@ pub enum Required {
 }
 
 /// An arm in one setting.
-pub(crate) type Lane = (&'static str, Setting);
+pub(crate) type LaneId = (&'static str, Setting);
 
 /// How a figure is computed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Quantity {
     /// The time of `over` divided by the time of `under`.
-    Ratio { over: Lane, under: Lane },
+    Ratio { over: LaneId, under: LaneId },
     /// The time or the size of one lane.
-    Absolute(Lane, Unit),
+    Absolute(LaneId, Unit),
 }
 
 /// A quantity, and what the design requires of it.
@@ -116,7 +116,7 @@ impl Comparison {
 /// # Panics
 ///
 /// If it was not measured.
-pub(crate) fn find(measured: &[Measured], (arm, setting): Lane) -> &Measured {
+pub(crate) fn find(measured: &[Measured], (arm, setting): LaneId) -> &Measured {
     measured
         .iter()
         .find(|lane| (lane.arm, lane.setting) == (arm, setting))

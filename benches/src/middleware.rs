@@ -12,7 +12,7 @@ mod peers;
 mod shape;
 mod sink;
 
-pub use arm::{Arm, Entry, Visitor};
+pub use arm::{AppService, Arm, Visitor};
 pub use calls::{Caller, Meter};
 pub use measure::{comparison, measure};
 pub use shape::Shape;

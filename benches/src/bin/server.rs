@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use actix_web::dev::Server;
 use actix_web::rt::System;
 use actix_web::{App, HttpServer};
-use benches::middleware::{Arm, Entry, Visitor};
+use benches::middleware::{AppService, Arm, Visitor};
 
 const USAGE: &str = "\
 Usage: cargo run --profile bench -p benches --bin server -- --arm ARM [--addr ADDRESS] [--workers N]
@@ -86,7 +86,7 @@ struct Serve(Options);
 impl Visitor for Serve {
     type Output = io::Result<(Vec<SocketAddr>, Server)>;
 
-    fn visit<T: Entry>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output {
+    fn visit<T: AppService>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output {
         let server = HttpServer::new(app).workers(self.0.workers).bind(self.0.address)?;
         Ok((server.addrs(), server.run()))
     }

@@ -26,7 +26,7 @@ mod tests {
     use actix_web::web::Bytes;
     use fastrand::Rng;
 
-    use crate::middleware::{Arm, Entry, Shape, Visitor};
+    use crate::middleware::{AppService, Arm, Shape, Visitor};
 
     /// Requests each shape once, and then the page of metrics.
     struct Answers;
@@ -34,7 +34,7 @@ mod tests {
     impl Visitor for Answers {
         type Output = Vec<(StatusCode, Bytes)>;
 
-        fn visit<T: Entry>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output {
+        fn visit<T: AppService>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output {
             System::new().block_on(async {
                 let service = init_service(app()).await;
                 let mut random = Rng::with_seed(1);

@@ -111,11 +111,11 @@ pub trait Visitor {
     type Output;
 
     /// Uses the app; `app` makes one for each worker.
-    fn visit<T: Entry>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output;
+    fn visit<T: AppService>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output;
 }
 
 /// What receives an app's requests: the outermost middleware, or the router without one.
-pub trait Entry:
+pub trait AppService:
     ServiceFactory<
         ServiceRequest,
         Config = (),
@@ -130,7 +130,7 @@ pub trait Entry:
     type Body: MessageBody + 'static;
 }
 
-impl<T, B> Entry for T
+impl<T, B> AppService for T
 where
     T: ServiceFactory<
             ServiceRequest,

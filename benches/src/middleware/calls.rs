@@ -14,7 +14,7 @@ use actix_web::test::init_service;
 use actix_web::{App, Error};
 use fastrand::Rng;
 
-use crate::middleware::{Arm, Entry, Shape, Visitor};
+use crate::middleware::{AppService, Arm, Shape, Visitor};
 
 /// Requests that are made at a time, outside the measured time. At most 128, the size of the pool of request heads: a
 /// server returns a head to the pool and takes it again, and never frees one.
@@ -111,7 +111,7 @@ struct InProcess<'a>(&'a Rc<SystemRunner>);
 impl Visitor for InProcess<'_> {
     type Output = Box<dyn CallAll>;
 
-    fn visit<T: Entry>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output {
+    fn visit<T: AppService>(self, app: impl Fn() -> App<T> + Clone + Send + 'static) -> Self::Output {
         let service = self.0.block_on(init_service(app()));
         Box::new(Called { system: Rc::clone(self.0), service })
     }

@@ -2,10 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::push::{Accepted, Failed};
-
-/// The longest reason that is kept, in characters.
-const MAX_REASON: usize = 200;
+use crate::push::{Accepted, Failed, short_line};
 
 #[derive(Deserialize)]
 struct BulkAnswer {
@@ -46,7 +43,7 @@ pub(super) fn read(body: &[u8], sent: usize) -> Result<Accepted, Failed> {
     let refused = answer.items.into_iter().map(|item| item.create);
     let mut accepted = Accepted::default();
     for Created { status, error } in refused.filter(|item| item.status >= 300 && item.status != 409) {
-        let kind = error.map_or_else(String::new, |error| format!(" ({})", line(&error.kind)));
+        let kind = error.map_or_else(String::new, |error| format!(" ({})", short_line(&error.kind)));
         let reason = format!("it answered {status}{kind} to a document");
         if status == 429 || status >= 500 {
             return Err(Failed::temporary(reason));
@@ -55,11 +52,6 @@ pub(super) fn read(body: &[u8], sent: usize) -> Result<Accepted, Failed> {
         accepted.reason = Some(reason);
     }
     Ok(accepted)
-}
-
-/// Cuts a text, and makes it one line.
-fn line(text: &str) -> String {
-    text.chars().take(MAX_REASON).filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]

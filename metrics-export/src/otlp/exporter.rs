@@ -11,11 +11,8 @@ use prost::Message;
 use super::encode::Encoding;
 use super::resource::Attributes;
 use crate::http::{Client, gzipped};
-use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, post};
+use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, post, short_line};
 use crate::service::Service;
-
-/// The longest message of a collector that is kept, in characters.
-const MAX_REASON: usize = 200;
 
 /// Sends metrics to an OpenTelemetry collector, or to any other receiver of OTLP.
 #[derive(Debug)]
@@ -87,14 +84,8 @@ fn taken(answer: ExportMetricsServiceResponse) -> Accepted {
     };
     Accepted {
         rejected: u64::try_from(rejected_data_points).unwrap_or(0),
-        reason: (!error_message.is_empty()).then(|| line(&error_message)),
+        reason: (!error_message.is_empty()).then(|| short_line(&error_message)),
     }
-}
-
-/// Cuts a text, and makes it one line.
-fn line(text: &str) -> String {
-    let one_line = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().take(MAX_REASON).map(one_line).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Posts until a deadline, and treats every answer but a 2xx as a failure.
+//! Posts until a deadline, and treats every answer except a 2xx as a failure.
 
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 use std::time::Instant;
@@ -7,6 +7,10 @@ use super::exporter::Failed;
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 use crate::http::Client;
 use crate::http::HttpResponse;
+
+/// The longest text of a destination that is shown, in characters.
+#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
+const MAX_LINE: usize = 200;
 
 /// Posts a body until the deadline. An answer other than a 2xx is an error.
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
@@ -31,4 +35,11 @@ pub(crate) fn checked(answer: HttpResponse) -> Result<HttpResponse, Failed> {
         retry_after: answer.retry_after,
         permanent: !answer.is_temporary(),
     })
+}
+
+/// Cuts a destination's text, and makes it one line.
+#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
+pub(crate) fn short_line(text: &str) -> String {
+    let blank = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(MAX_LINE).map(blank).collect()
 }
