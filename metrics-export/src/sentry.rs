@@ -32,7 +32,7 @@
 //!
 //! **Envelopes.** One per item: Sentry takes one event or transaction in each, and
 //! [asks](https://develop.sentry.dev/sdk/foundations/envelopes/envelope-items/#envelope-item-constraints) for no
-//! sessions beside them. They share a connection, and are compressed from 1 KiB on. A window without items is
+//! sessions in the same envelope. They share a connection, and are compressed from 1 KiB on. A window without items is
 //! [idle](crate::push::ExporterCounts::windows_idle).
 
 mod builder;

@@ -1,5 +1,5 @@
-//! Sentry's client and middleware beside the exporter, configured as docs/sentry.md says: each failure is reported
-//! once.
+//! Sentry's client and middleware together with the exporter, configured as docs/sentry.md says: each failure is
+//! reported once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

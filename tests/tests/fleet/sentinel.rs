@@ -18,9 +18,9 @@ fn instances_follow_the_sentinel_to_a_new_master() {
         assert!(Instant::now() < deadline, "the Sentinel does not see the replica");
         sleep(Duration::from_millis(100));
     }
-    let nobody = crate::redis::free_port();
+    let unused = crate::redis::free_port();
     // Nothing listens at the first Sentinel's address.
-    let instances = three(&format!("redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{}/main", sentinel.port()));
+    let instances = three(&format!("redis+sentinel://127.0.0.1:{unused},127.0.0.1:{}/main", sentinel.port()));
     let (before, ()) = under_load(&instances, || sleep(Duration::from_secs(1)));
     settled(&instances[0], before);
     let (during, ()) = under_load(&instances, || {

@@ -111,6 +111,6 @@ mod tests {
         assert_eq!(waiting.join().unwrap(), "there");
         let (sender, receiver) = channel();
         drop(receiver);
-        sender.send("nobody");
+        sender.send("unread");
     }
 }

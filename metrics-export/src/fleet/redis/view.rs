@@ -104,7 +104,7 @@ impl View {
         Ok(Asked::Waiting(id, receiver))
     }
 
-    /// Removes a caller who gave up, and the question if nobody else waits for it and reading has not begun.
+    /// Removes a caller who gave up, and the question if no other caller waits for it and reading has not begun.
     pub(super) fn withdraw(&self, id: WaiterId) {
         let mut state = self.lock();
         let Some(at) = state.waiting.iter().position(|waiter| waiter.id == id) else { return };
