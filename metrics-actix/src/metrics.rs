@@ -63,7 +63,7 @@ impl Metrics {
 
     /// The endpoints, for [`App::configure`](actix_web::App::configure), under a path such as `/api/metrics`.
     ///
-    /// - `GET /`: the dashboard, a page for people; open to everybody, asks for the token that the figures need
+    /// - `GET /`: the dashboard, a page for people; open to all, asks for the token that the figures need
     /// - `GET summary?window=5m`: the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, since
     ///   the last reset, which is the default
     /// - `GET routes?window=5m`: the figures of each endpoint in a window, those with the most calls first

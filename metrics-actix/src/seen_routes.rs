@@ -74,7 +74,7 @@ impl SeenRoutes {
         tables.search(naming, method, request, skeleton)
     }
 
-    /// `_unmatched`, whether or not that is excluded: nobody knows that a request without a response matched nothing.
+    /// `_unmatched`, whether or not that is excluded: a request without a response may have matched something.
     pub(crate) fn unanswered(&self, registry: &Registry, method: MethodLabel) -> CountedAt {
         let unanswered = &mut self.0.borrow_mut().tables.unanswered[method.index()];
         CountedAt::Endpoint(*unanswered.get_or_insert_with(|| registry.endpoint(method.name(), UNMATCHED)))

@@ -1,5 +1,5 @@
 //! Fifth floor: the endpoints. [`ENDPOINTS`] is the table of all of them; to add one, write its function in a file
-//! beside the others and add a row.
+//! of this folder and add a row.
 
 pub(crate) mod access;
 pub(crate) mod answer;

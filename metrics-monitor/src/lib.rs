@@ -2,8 +2,8 @@
 //!
 //! It owns a [`Registry`](metrics_core::Registry) and everything that goes on around it: the history, the alerts, the
 //! exporters, the fleet, the dashboard and the answers of the HTTP endpoints. A framework's integration, such as
-//! `metrics-actix`, records each request of the service in the registry, and passes those to the monitor's own endpoints
-//! to [`Monitor::admit`]. Only integrations need this crate.
+//! `metrics-actix`, records each request of the service in the registry, and passes those to the monitor's own
+//! endpoints to [`Monitor::admit`]. Only integrations need this crate.
 //!
 //! ```
 //! use metrics_monitor::Builder;

@@ -132,7 +132,7 @@ struct Request {
     id: RequestId,
     /// Whether the code inside the middleware is running. If the request is dropped meanwhile, that code has panicked.
     ///
-    /// Not the standard library's `panicking`: whoever catches a panic may drop the request later, and a panic of one
+    /// Not the standard library's `panicking`: code that catches a panic may drop the request later, and a panic of one
     /// request can drop others.
     inside: bool,
     /// The length of the request's body, as the head announced it.

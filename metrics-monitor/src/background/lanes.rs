@@ -111,7 +111,7 @@ struct Queue {
     threads: usize,
     /// Jobs that wait at most.
     capacity: usize,
-    state: Mutex<State>,
+    state: Mutex<LaneState>,
     /// For the threads: there is a job, or the lane was closed.
     work: Condvar,
     /// For [`Lanes::wait_until_idle`]: a thread has nothing to do, or has ended, or a job or a reservation was
@@ -120,7 +120,7 @@ struct Queue {
 }
 
 #[derive(Default)]
-struct State {
+struct LaneState {
     waiting: VecDeque<Waiting>,
     /// Places for jobs that are not ready yet.
     reserved: usize,
@@ -192,8 +192,9 @@ impl Lane {
 
     fn wait_until_idle(&self, timeout: Duration) -> bool {
         let Queue { rest, .. } = &*self.queue;
-        let is_busy =
-            |state: &mut State| !state.waiting.is_empty() || state.reserved > 0 || state.idle < state.threads;
+        let is_busy = |state: &mut LaneState| {
+            !state.waiting.is_empty() || state.reserved > 0 || state.idle < state.threads
+        };
         let waited = rest.wait_timeout_while(self.queue.lock(), timeout, is_busy);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
@@ -210,7 +211,7 @@ fn with_receiver<T: Send + 'static>(
 
 impl Queue {
     /// The state, if one more job is accepted.
-    fn accepting(&self) -> Result<MutexGuard<'_, State>, Refused> {
+    fn accepting(&self) -> Result<MutexGuard<'_, LaneState>, Refused> {
         let state = self.lock();
         if state.is_closed {
             return Err(Refused::Closed);
@@ -224,7 +225,7 @@ impl Queue {
     /// Adds a job, and starts a thread if all are occupied.
     fn push(
         self: &Arc<Self>,
-        mut state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'_, LaneState>,
         due: Option<Instant>,
         job: Job,
     ) -> Result<u64, Refused> {
@@ -287,14 +288,18 @@ impl Queue {
         }
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, left: Option<Duration>) -> MutexGuard<'a, State> {
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, LaneState>,
+        left: Option<Duration>,
+    ) -> MutexGuard<'a, LaneState> {
         match left {
             Some(left) => self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LaneState> {
         // Nothing panics while it is locked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -46,7 +46,7 @@ impl Settings {
         let reset = match (self.reset_without_token, self.reset_tokens.is_empty()) {
             (true, true) => Reset::Open,
             (true, false) => {
-                let value = "set beside reset_token";
+                let value = "set together with reset_token";
                 return Err(InvalidSetting::new("reset_without_token", value, "one of them").into());
             }
             (false, true) => Reset::Absent,
@@ -198,7 +198,7 @@ mod tests {
         assert!(refused(|b| b.consumer_hash_key(TOKEN)).starts_with("consumer_hash_key is set without"));
         assert!(refused(|b| b.api_key_header("k").consumer_hash_key("short")).ends_with("at least 16 bytes"));
         let both = refused(|b| b.reset_token(TOKEN).reset_without_token());
-        assert_eq!(both, "reset_without_token is set beside reset_token; allowed: one of them");
+        assert_eq!(both, "reset_without_token is set together with reset_token; allowed: one of them");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which single requests are kept beside the figures: failed and slow ones, and a random sample.
+//! Which single requests are kept in addition to the figures: failed and slow ones, and a random sample.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};

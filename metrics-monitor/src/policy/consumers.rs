@@ -11,7 +11,7 @@ use metrics_core::{Consumer, Registry};
 /// The caller of a request, as the application's hook identifies it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// A key that nobody may see, such as an API key. It is shown as a keyed hash, or by its alias.
+    /// A secret key, such as an API key. It is shown as a keyed hash, or by its alias.
     Secret(String),
     /// A name that may be shown, such as a tenant's.
     Name(String),

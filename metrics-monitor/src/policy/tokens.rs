@@ -12,7 +12,7 @@ pub(crate) const MIN_SECRET_BYTES: usize = 16;
 /// Tokens for one purpose that are valid at once: the old one and the new one.
 const MAX_TOKENS: usize = 2;
 
-/// The tokens that open an endpoint; without any, it is open to everybody. Only their hashes are kept.
+/// The tokens that open an endpoint; without any, it is open to all callers. Only their hashes are kept.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tokens(Vec<[u8; 32]>);
 
