@@ -16,8 +16,8 @@ const LONG: Duration = Duration::from_secs(20);
 
 fn no_routes(_: &mut ServiceConfig) {}
 
-/// A monitor with so many routes that requests for their list come faster than they are answered: writing the list takes
-/// milliseconds, reading such a request a fraction of one.
+/// A monitor with so many routes that requests for their list arrive faster than they are answered: writing the list
+/// takes milliseconds, reading such a request a fraction of one.
 fn slow_to_read() -> Metrics {
     let registry = Registry::builder().max_series(4_000).build().unwrap();
     for route in 0..4_000 {
