@@ -54,8 +54,8 @@ impl Lanes {
         [&self.scrapes, &self.reads, &self.events].into_iter().chain(fleet)
     }
 
-    /// Accepts no more jobs. Jobs that wait for a thread still run, and so do jobs with a [`Reservation`]; jobs that wait
-    /// for their time are dropped.
+    /// Accepts no more jobs. Jobs that wait for a thread still run, and so do jobs with a [`Reservation`]. Jobs that
+    /// wait for their time are dropped.
     pub(crate) fn close(&self) {
         self.all().for_each(Lane::close);
     }

@@ -104,8 +104,8 @@ struct Events {
 }
 
 impl Events {
-    /// Each seat has two places in the lane, so this is refused only if the monitor is being shut down, or if the system
-    /// has no thread to spare.
+    /// Each seat has two places in the lane, so this is refused only if the monitor is being shut down, or if the
+    /// system has no thread to spare.
     fn new(
         state: &Arc<State>,
         window: Window,
