@@ -97,7 +97,7 @@ pub use history::{
     Business, History, MetricPoint, MetricTrend, ParseWindowError, Point, StepError, Trend, Window,
 };
 pub use labels::consumer::{Consumer, ConsumerId};
-pub use labels::endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES};
+pub use labels::endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES, UNMATCHED};
 pub use labels::metric_kind::{MetricKind, MetricValue};
 pub use labels::metric_names::MetricError;
 pub use labels::outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// The longest method and the longest route, in bytes each. Longer ones are cut at a character boundary.
 pub const MAX_NAME_BYTES: usize = 256;
 
+/// The route of requests that matched no route, or whose route is unknown.
+pub const UNMATCHED: &str = "_unmatched";
+
 /// The method and the route of the overflow endpoint, which counts the requests of all endpoints that did not fit.
 const OVERFLOW: (&str, &str) = ("_OTHER", "_other");
 
@@ -46,6 +49,15 @@ pub struct EndpointName {
 impl EndpointName {
     fn new(method: &str, route: &str) -> Arc<Self> {
         Arc::new(Self { method: method.into(), route: route.into() })
+    }
+
+    /// Whether the route takes any path, known or not: [`UNMATCHED`], or one that ends with a tail, such as
+    /// `/static/{path}*` or `/{tail:.*}`. Its 4xx mostly come from scanners, so they say little about the service.
+    ///
+    /// A route without its regular expression has to keep the star of its tail: `/{tail}*`, since `/{tail}` is a route
+    /// of one segment.
+    pub fn catches_all(&self) -> bool {
+        &*self.route == UNMATCHED || ends_with_tail(&self.route)
     }
 }
 
@@ -162,6 +174,12 @@ impl Endpoints {
     }
 }
 
+/// Whether a route's last parameter takes the rest of the path, slashes included.
+fn ends_with_tail(route: &str) -> bool {
+    const ANYTHING: [&str; 4] = [":.*}", ":.+}", ":.*?}", ":.+?}"];
+    route.ends_with("}*") || ANYTHING.iter().any(|pattern| route.ends_with(pattern))
+}
+
 /// The longest prefix of at most `bytes` bytes that ends at a character boundary.
 pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
@@ -212,6 +230,29 @@ mod tests {
         let endpoints = Endpoints::new(2, 8);
         let id = endpoints.intern("GET", &"é".repeat(200));
         assert_eq!(endpoints.name(id).route.len(), MAX_NAME_BYTES);
+    }
+
+    #[test]
+    fn only_unmatched_paths_and_tails_catch_all() {
+        let catches_all = |route| EndpointName::new("GET", route).catches_all();
+        for route in
+            ["_unmatched", "/{path}*", "/static/{path}*", "/{tail:.*}", "/a/{b}/{tail:.+}", "/{t:.*?}"]
+        {
+            assert!(catches_all(route), "{route}");
+        }
+        for route in [
+            "/",
+            "",
+            "_other",
+            "/{id}",
+            "/_unmatched",
+            "/{id:\\d+}",
+            "/{tail:.*}/edit",
+            "/a*",
+            "/{name:.*\\.png}",
+        ] {
+            assert!(!catches_all(route), "{route}");
+        }
     }
 
     #[test]
