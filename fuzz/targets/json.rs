@@ -34,7 +34,7 @@ fuzz_target!(|input: Input<'_>| {
     let body = parsed(&Success::new(SummaryBody::from(&summary)));
     assert_eq!(body["success"], true);
     assert_eq!(body["data"]["total_calls"], 1);
-    let errors = parsed(&ErrorsBody::new(&registry.recent_errors(), &registry.health()));
+    let errors = parsed(&ErrorsBody::new(&registry.recent_errors(), &registry.errors_missing()));
     for error in [&body["data"]["recent_errors"][0], &errors["recent_errors"][0]] {
         assert_eq!(error["method"], cut(input.method, MAX_NAME_BYTES));
         assert_eq!(error["route"], cut(input.route, MAX_NAME_BYTES));

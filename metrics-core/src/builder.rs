@@ -58,7 +58,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets how many recent errors are kept, 1 to 65,536; default 128. Each costs about 700 bytes.
+    /// Sets how many recent errors of each [`ErrorPriority`](crate::ErrorPriority) are kept, and how many are listed in
+    /// all, 1 to 65,536; default 128. Each costs about 2,100 bytes.
     pub fn error_log_capacity(mut self, errors: usize) -> Self {
         self.error_log_capacity = errors;
         self

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::metrics::Metrics;
-use crate::events::error_log::{ErrorCursor, RecentError};
+use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
+use crate::events::error_priority::ErrorPriority;
 use crate::events::request_log::{RecentRequest, RequestCursor};
 use crate::read::reader::Reader;
 use crate::read::snapshot::Snapshot;
@@ -119,12 +120,7 @@ impl Core {
     pub(crate) fn reset(&self) -> Summary {
         let mut readings = lock(&self.readings);
         // Before the snapshot, which counts the entries that the drain evicts.
-        let recent_errors = {
-            let mut recent = self.shared.error_log().drain();
-            let errors = recent.window().rev().map(|event| event.resolve(self.shared.endpoints())).collect();
-            recent.begin_window();
-            errors
-        };
+        let recent_errors = self.shared.error_log().end_window(self.shared.endpoints());
         let mut baseline = self.read(&mut readings, Parts::ALL);
         // After the reading, not before it: until then the cells still hold the extremes of the closing window.
         baseline.opens = Some(self.shared.advance_epoch());
@@ -135,13 +131,22 @@ impl Core {
 
     /// The errors of the current window that the error log holds, newest first.
     pub(crate) fn recent_errors(&self) -> Vec<RecentError> {
-        let recent = self.shared.error_log().drain();
-        recent.window().rev().map(|event| event.resolve(self.shared.endpoints())).collect()
+        self.shared.error_log().recent(self.shared.endpoints())
     }
 
     /// The entries of the error log after the cursor, oldest first.
     pub(crate) fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
-        self.shared.error_log().after(&mut cursor.0, |event| event.resolve(self.shared.endpoints()))
+        self.shared.error_log().after(cursor, self.shared.endpoints())
+    }
+
+    /// Errors of each priority that are not in the error log.
+    pub(crate) fn errors_missing(&self) -> [ErrorsMissing; 4] {
+        let (evicted, thinned) = (self.shared.error_log().evicted(), thinned(&self.shared.shards()));
+        ErrorPriority::ALL.map(|priority| ErrorsMissing {
+            priority,
+            evicted: evicted[priority as usize],
+            thinned: thinned[priority as usize],
+        })
     }
 
     /// The entries of the request log after the cursor, oldest first.
@@ -247,9 +252,15 @@ fn health(shared: &Shared, endpoints: usize, shards: &[Arc<Shard>]) -> Health {
         max_consumers: shared.consumers().max() as u64,
         consumers_refused: shared.consumers().refused(),
         shards: shards.len() as u64,
-        errors_evicted: shared.error_log().evicted(),
-        errors_thinned: shards.iter().map(|shard| shard.thinned()).sum(),
+        errors_evicted: shared.error_log().evicted().iter().sum(),
+        errors_thinned: thinned(shards).iter().sum(),
     }
+}
+
+/// Errors of each priority that came too fast to be logged.
+fn thinned(shards: &[Arc<Shard>]) -> [u64; 4] {
+    let add = |sums: [u64; 4], counts: [u64; 4]| std::array::from_fn(|i| sums[i] + counts[i]);
+    shards.iter().map(|shard| shard.thinned()).fold([0; 4], add)
 }
 
 fn in_flight(shards: &[Arc<Shard>]) -> u64 {

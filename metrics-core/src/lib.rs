@@ -89,7 +89,8 @@ mod sync;
 
 pub use builder::RegistryBuilder;
 pub use business::{Counter, Gauge, HitRatio, Timer, Timing, UniqueCount};
-pub use events::error_log::{ErrorCursor, MAX_MESSAGE_BYTES, RecentError};
+pub use events::error_log::{ErrorCursor, ErrorsMissing, MAX_MESSAGE_BYTES, RecentError};
+pub use events::error_priority::ErrorPriority;
 pub use events::exemplar::Exemplar;
 pub use events::request_log::{RecentRequest, RequestCursor};
 pub use histogram::{Bucket, Histogram, MAX_NANOS, PrecisionMismatch};

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::business::{Counter, Gauge, HitRatio, Timer, UniqueCount};
 use crate::core::{Core, Requests};
-use crate::events::error_log::{ErrorCursor, RecentError};
+use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
 use crate::events::request_log::{RecentRequest, RequestCursor};
 use crate::histogram::Layout;
 use crate::labels::consumer::Consumer;
@@ -160,8 +160,12 @@ impl Registry {
         self.core.reset()
     }
 
-    /// Returns the errors since the last reset that the error log holds, newest first: those of [`Registry::summary`],
-    /// at the cost of copying them.
+    /// Returns the latest errors since the last reset, newest first: those of [`Registry::summary`], at the cost of
+    /// copying them.
+    ///
+    /// At most `error_log_capacity` of them. Panics and 5xx come before 4xx, and those of routes before those of
+    /// requests that no route was written for: see [`ErrorPriority`](crate::ErrorPriority). Each of these keeps an
+    /// eighth of the list.
     pub fn recent_errors(&self) -> Vec<RecentError> {
         self.core.recent_errors()
     }
@@ -183,6 +187,11 @@ impl Registry {
     /// Resets do not matter. Entries that newer ones pushed out in between are counted in [`ErrorCursor::missed`].
     pub fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
         self.core.errors_after(cursor)
+    }
+
+    /// Returns how many errors of each priority are not in the error log, since the start; the most important first.
+    pub fn errors_missing(&self) -> [ErrorsMissing; 4] {
+        self.core.errors_missing()
     }
 
     /// Returns the entries of the request log after the cursor, oldest first, and moves the cursor to the end.

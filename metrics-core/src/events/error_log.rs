@@ -6,13 +6,88 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::events::error_priority::{ErrorPriority, places};
 use crate::events::event_log::{EventLog, Position};
 use crate::labels::endpoint::{EndpointId, EndpointName, Endpoints, cut};
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceContext;
 
-/// The latest errors.
-pub(crate) type ErrorLog = EventLog<ErrorEvent>;
+/// The latest errors of each priority: one log for each, so that a flood of one priority evicts nothing of the others.
+#[derive(Debug)]
+pub(crate) struct ErrorLog {
+    /// In the order of [`ErrorPriority::ALL`].
+    logs: [EventLog<ErrorEvent>; 4],
+}
+
+impl ErrorLog {
+    /// Each priority has `capacity` entries.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { logs: std::array::from_fn(|_| EventLog::new(capacity)) }
+    }
+
+    /// Entries of each priority.
+    pub(crate) fn capacity(&self) -> usize {
+        self.logs[0].capacity()
+    }
+
+    pub(crate) fn push(&self, priority: ErrorPriority, event: ErrorEvent) {
+        self.logs[priority as usize].push(event);
+    }
+
+    /// The errors of the current window, newest first: at most the capacity of one priority, split among all of them.
+    pub(crate) fn recent(&self, endpoints: &Endpoints) -> Vec<RecentError> {
+        self.list(endpoints, false)
+    }
+
+    /// Like [`ErrorLog::recent`], and begins an empty window. Each entry is in exactly one window.
+    pub(crate) fn end_window(&self, endpoints: &Endpoints) -> Vec<RecentError> {
+        self.list(endpoints, true)
+    }
+
+    fn list(&self, endpoints: &Endpoints, ends_window: bool) -> Vec<RecentError> {
+        let mut listed = self.logs.each_ref().map(|log| {
+            let mut recent = log.drain();
+            let errors: Vec<_> = recent.window().map(|event| event.resolve(endpoints)).collect();
+            if ends_window {
+                recent.begin_window();
+            }
+            errors
+        });
+        let places = places(listed.each_ref().map(Vec::len), self.capacity());
+        let newest = listed.iter_mut().zip(places);
+        let mut errors: Vec<_> =
+            newest.flat_map(|(errors, places)| errors.split_off(errors.len() - places)).collect();
+        errors.sort_by_key(|error| error.time);
+        errors.reverse();
+        errors
+    }
+
+    /// The entries after the cursor, oldest first.
+    pub(crate) fn after(&self, cursor: &mut ErrorCursor, endpoints: &Endpoints) -> Vec<RecentError> {
+        let logs = self.logs.iter().zip(&mut cursor.0);
+        let mut errors: Vec<_> =
+            logs.flat_map(|(log, position)| log.after(position, |event| event.resolve(endpoints))).collect();
+        errors.sort_by_key(|error| error.time);
+        errors
+    }
+
+    /// Entries of each priority that newer ones evicted.
+    pub(crate) fn evicted(&self) -> [u64; 4] {
+        self.logs.each_ref().map(EventLog::evicted)
+    }
+}
+
+/// Errors of one priority that were counted but are not in the error log: see
+/// [`Registry::errors_missing`](crate::Registry::errors_missing).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorsMissing {
+    /// Their priority.
+    pub priority: ErrorPriority,
+    /// Entries since the start that newer ones of the same priority evicted.
+    pub evicted: u64,
+    /// Errors since the start that came too fast to be logged.
+    pub thinned: u64,
+}
 
 /// The longest message of an entry, in bytes. A longer one is cut at a character boundary.
 pub const MAX_MESSAGE_BYTES: usize = 256;
@@ -73,6 +148,13 @@ pub struct RecentError {
     pub trace: Option<TraceContext>,
 }
 
+impl RecentError {
+    /// Returns how much the error matters.
+    pub fn priority(&self) -> ErrorPriority {
+        ErrorPriority::of(&self.endpoint, self.outcome)
+    }
+}
+
 impl ErrorEvent {
     /// The entry with the name of its endpoint.
     pub(crate) fn resolve(&self, endpoints: &Endpoints) -> RecentError {
@@ -91,13 +173,16 @@ impl ErrorEvent {
 ///
 /// The default is the position before the first entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ErrorCursor(pub(crate) Position);
+pub struct ErrorCursor(
+    /// In the order of [`ErrorPriority::ALL`].
+    [Position; 4],
+);
 
 impl ErrorCursor {
     /// Returns the number of entries since the start that newer ones evicted before the reader got to them. Errors that
     /// were [thinned out](crate::Health::errors_thinned) were never entries.
     pub fn missed(&self) -> u64 {
-        self.0.missed()
+        self.0.iter().map(Position::missed).sum()
     }
 }
 

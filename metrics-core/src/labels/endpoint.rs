@@ -70,6 +70,8 @@ pub(crate) struct Endpoints {
     ids: DashMap<Box<str>, EndpointId, foldhash::fast::RandomState>,
     /// In the order of their rows; the overflow endpoint is the first.
     names: RwLock<Vec<Arc<EndpointName>>>,
+    /// A bit for each row: whether its route catches all. For recorders, which take no lock.
+    catch_all: Box<[AtomicU64]>,
     refused: AtomicU64,
 }
 
@@ -85,6 +87,7 @@ impl Endpoints {
             max_series,
             ids: DashMap::default(),
             names: RwLock::new(vec![EndpointName::new(OVERFLOW.0, OVERFLOW.1)]),
+            catch_all: (0..=max_series / 64).map(|_| AtomicU64::new(0)).collect(),
             refused: AtomicU64::new(0),
         }
     }
@@ -131,11 +134,23 @@ impl Endpoints {
                 if names.len() > self.max_series {
                     return self.refuse();
                 }
-                let id = self.id(names.len());
-                names.push(EndpointName::new(method, route));
+                let row = names.len();
+                let (id, name) = (self.id(row), EndpointName::new(method, route));
+                if name.catches_all() {
+                    // ORDERING: Relaxed; who has the id got it from here, or from a lock that is released after this.
+                    self.catch_all[row / 64].fetch_or(1 << (row % 64), Ordering::Relaxed);
+                }
+                names.push(name);
                 *vacant.insert(id)
             }
         }
+    }
+
+    /// Whether the endpoint's route catches all. Takes no lock. False for another registry's id.
+    pub(crate) fn catches_all(&self, id: EndpointId) -> bool {
+        let row = usize::try_from(id.bits() ^ self.key).unwrap_or(usize::MAX) / self.stride;
+        // ORDERING: Relaxed; see `intern`.
+        self.catch_all.get(row / 64).is_some_and(|bits| bits.load(Ordering::Relaxed) >> (row % 64) & 1 == 1)
     }
 
     /// The name of an id. For another registry's id it is that of the overflow endpoint.
@@ -230,6 +245,19 @@ mod tests {
         let endpoints = Endpoints::new(2, 8);
         let id = endpoints.intern("GET", &"é".repeat(200));
         assert_eq!(endpoints.name(id).route.len(), MAX_NAME_BYTES);
+    }
+
+    #[test]
+    fn an_id_tells_whether_its_route_catches_all() {
+        let endpoints = Endpoints::new(200, 8);
+        for row in 0..200 {
+            let tail = if row % 3 == 0 { "/{tail}*" } else { "" };
+            let id = endpoints.intern("GET", &format!("/{row}{tail}"));
+            assert_eq!(endpoints.catches_all(id), row % 3 == 0, "{row}");
+        }
+        assert!(!endpoints.catches_all(endpoints.overflow()));
+        let other = Endpoints::new(2, 8).intern("GET", "/{tail}*");
+        assert!(!endpoints.catches_all(other));
     }
 
     #[test]

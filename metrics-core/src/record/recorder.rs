@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::bytes::Bytes;
 use crate::events::error_log::{ErrorEvent, Message};
+use crate::events::error_priority::ErrorPriority;
 use crate::events::event_log::Budget;
 use crate::events::request_log::RequestEvent;
 use crate::labels::consumer::Consumer;
@@ -40,8 +41,8 @@ pub struct Recorder {
     shard: Arc<Shard>,
     slots: &'static Slots,
     shared: Arc<Shared>,
-    /// For errors. Contains a `Cell`, so that the recorder is not `Sync`.
-    budget: Budget,
+    /// For errors of each priority. Contains a `Cell`, so that the recorder is not `Sync`.
+    error_budgets: [Budget; 4],
     /// For the request log.
     request_budget: Budget,
 }
@@ -56,7 +57,7 @@ impl Recorder {
         Self {
             shard: shared.lease(),
             slots: shared.slots(),
-            budget: Budget::default(),
+            error_budgets: Default::default(),
             request_budget: Budget::default(),
             shared,
         }
@@ -96,7 +97,8 @@ impl Recorder {
     /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
     ///
     /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). A recorder logs a burst of the log's
-    /// capacity, and then that number per second. Further errors are counted but not logged.
+    /// capacity for each [`ErrorPriority`], and then that number per second. Further errors are counted but not
+    /// logged.
     pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
         self.record_outcome(endpoint, outcome, elapsed);
         self.log(endpoint, outcome, nanos(elapsed), message, None);
@@ -250,13 +252,14 @@ impl Recorder {
         message: &str,
         trace: Option<TraceContext>,
     ) {
-        let log = self.shared.error_log();
-        if !self.budget.take(self.shared.uptime_nanos(), log.capacity()) {
-            self.shard.count_thinned();
+        let (log, outcome) = (self.shared.error_log(), as_counted(outcome));
+        let priority = ErrorPriority::from_parts(outcome, || self.shared.endpoints().catches_all(endpoint));
+        if !self.error_budgets[priority as usize].take(self.shared.uptime_nanos(), log.capacity()) {
+            self.shard.count_thinned(priority);
             return;
         }
-        let (time, outcome, message) = (SystemTime::now(), as_counted(outcome), Message::new(message));
-        log.push(ErrorEvent { time, endpoint, outcome, nanos, trace, message });
+        let (time, message) = (SystemTime::now(), Message::new(message));
+        log.push(priority, ErrorEvent { time, endpoint, outcome, nanos, trace, message });
     }
 }
 

@@ -15,6 +15,7 @@ use std::ops::Range;
 use crossbeam_utils::CachePadded;
 
 use crate::bytes::Bytes;
+use crate::events::error_priority::ErrorPriority;
 use crate::histogram::Layout;
 use crate::labels::consumer::Consumers;
 use crate::labels::endpoint::{EndpointId, Endpoints};
@@ -54,7 +55,8 @@ pub(crate) struct Shard {
 struct Counters {
     in_flight: InFlight,
     open_streams: InFlight,
-    thinned: AtomicU64,
+    /// By the priority of the error.
+    thinned: [AtomicU64; 4],
     /// The number of cells that were created.
     cells: AtomicU64,
 }
@@ -202,14 +204,14 @@ impl Shard {
     }
 
     /// Counts an error that was not logged. Called by the lease holder only.
-    pub(crate) fn count_thinned(&self) {
-        add(&self.counters.thinned, 1);
+    pub(crate) fn count_thinned(&self, priority: ErrorPriority) {
+        add(&self.counters.thinned[priority as usize], 1);
     }
 
-    /// Errors that were not logged so far.
-    pub(crate) fn thinned(&self) -> u64 {
-        // ORDERING: Relaxed; the count orders nothing else.
-        self.counters.thinned.load(Ordering::Relaxed)
+    /// Errors of each priority that were not logged so far.
+    pub(crate) fn thinned(&self) -> [u64; 4] {
+        // ORDERING: Relaxed; the counts order nothing else.
+        self.counters.thinned.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// The memory of the shard in bytes, including its tables, whose unused pages are not resident.

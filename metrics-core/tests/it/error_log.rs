@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use metrics_core::{MAX_MESSAGE_BYTES, Outcome, Registry, Summary};
+use metrics_core::{ErrorCursor, ErrorPriority, MAX_MESSAGE_BYTES, Outcome, RecentError, Registry, Summary};
 
 use crate::support::scaled;
 
@@ -206,4 +206,72 @@ fn an_error_during_a_reset_is_in_exactly_one_window() {
     });
     take(registry.reset());
     assert_eq!(listed, (0..pushed).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_flood_of_strangers_404s_hides_no_5xx() {
+    let registry = Registry::new();
+    let [item, unmatched] = ["/items/{id}", "_unmatched"].map(|route| registry.endpoint("GET", route));
+    let not_found = |endpoint| {
+        registry.record_error(endpoint, Outcome::Status(404), Duration::ZERO, "no such path");
+    };
+    let (mut cursor, mut seen) = (ErrorCursor::default(), Vec::new());
+    for failure in 0..40 {
+        registry.record_error(item, SERVER_ERROR, Duration::ZERO, &failure.to_string());
+        (0..scaled(1_000, 10)).for_each(|_| not_found(unmatched));
+        if failure % 20 == 19 {
+            seen.extend(registry.errors_after(&mut cursor));
+        }
+    }
+    registry.record_error(item, Outcome::Panicked, Duration::ZERO, "panicked");
+    (0..scaled(1_000, 10)).for_each(|_| not_found(item));
+    seen.extend(registry.errors_after(&mut cursor));
+
+    let important = |errors: &[RecentError]| {
+        let important = errors.iter().filter(|error| error.priority() <= ErrorPriority::ServerError);
+        important.map(|error| error.message.clone()).collect::<Vec<_>>()
+    };
+    let expected: Vec<_> = (0..40).map(|i| i.to_string()).chain(["panicked".to_owned()]).collect();
+    assert_eq!(important(&seen), expected);
+    let recent = registry.recent_errors();
+    assert!(recent.len() <= 128, "{}", recent.len());
+    let of = |priority| recent.iter().filter(|error| error.priority() == priority).count();
+    assert_eq!((of(ErrorPriority::Panicked), of(ErrorPriority::ServerError)), (1, 40));
+    assert!(of(ErrorPriority::ClientError) > 0 && of(ErrorPriority::Unmatched) > 0);
+    let mut newest_first = important(&recent);
+    newest_first.reverse();
+    assert_eq!(newest_first, expected);
+
+    // Each priority says what it lacks; nothing important does.
+    let missing = registry.errors_missing().map(|missing| (missing.evicted, missing.thinned));
+    assert_eq!(missing[..2], [(0, 0); 2]);
+    let health = registry.health();
+    let sums = missing.iter().fold((0, 0), |sum, missing| (sum.0 + missing.0, sum.1 + missing.1));
+    assert_eq!(sums, (health.errors_evicted, health.errors_thinned));
+    if !cfg!(miri) {
+        assert!(missing[2].1 > 0 && missing[3].1 > 0, "{missing:?}");
+    }
+}
+
+#[test]
+fn a_reset_ends_the_window_of_each_priority() {
+    let registry = with_capacity(8);
+    let unmatched = registry.endpoint("GET", "_unmatched");
+    let item = registry.endpoint("GET", "/");
+    let push_all = || {
+        for (endpoint, outcome, message) in [
+            (unmatched, Outcome::Status(404), "unmatched"),
+            (item, Outcome::Status(409), "client"),
+            (item, SERVER_ERROR, "server"),
+            (item, Outcome::Panicked, "panic"),
+        ] {
+            registry.record_error(endpoint, outcome, Duration::ZERO, message);
+        }
+    };
+    push_all();
+    assert_eq!(messages(&registry.reset()), ["panic", "server", "client", "unmatched"]);
+    assert!(registry.recent_errors().is_empty());
+    push_all();
+    assert_eq!(messages(&registry.summary()), ["panic", "server", "client", "unmatched"]);
+    assert_eq!(not_listed(&registry), 0);
 }

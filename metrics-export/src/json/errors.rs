@@ -1,6 +1,6 @@
 //! The body of `GET errors`.
 
-use metrics_core::{Health, RecentError};
+use metrics_core::{ErrorsMissing, RecentError};
 use serde::Serialize;
 
 use super::time::Time;
@@ -13,16 +13,33 @@ pub struct ErrorsBody {
     evicted: u64,
     /// Errors since the start that came too fast to be listed. They are counted, but were never in the list.
     thinned: u64,
+    /// Both by priority, the most important first.
+    missing: Vec<MissingBody>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct MissingBody {
+    priority: &'static str,
+    evicted: u64,
+    thinned: u64,
 }
 
 impl ErrorsBody {
-    /// The body for these errors of a registry, newest first, and its health.
-    pub fn new(recent_errors: &[RecentError], health: &Health) -> Self {
+    /// The body for these errors of a registry, newest first, and those that are missing.
+    pub fn new(recent_errors: &[RecentError], missing: &[ErrorsMissing]) -> Self {
         Self {
             recent_errors: recent_errors.iter().map(ErrorBody::from).collect(),
-            evicted: health.errors_evicted,
-            thinned: health.errors_thinned,
+            evicted: missing.iter().map(|missing| missing.evicted).sum(),
+            thinned: missing.iter().map(|missing| missing.thinned).sum(),
+            missing: missing.iter().map(MissingBody::from).collect(),
         }
+    }
+}
+
+impl From<&ErrorsMissing> for MissingBody {
+    fn from(missing: &ErrorsMissing) -> Self {
+        let ErrorsMissing { priority, evicted, thinned } = *missing;
+        Self { priority: priority.as_str(), evicted, thinned }
     }
 }
 
@@ -52,13 +69,17 @@ impl From<&RecentError> for ErrorBody {
 
 #[cfg(test)]
 mod tests {
+    use metrics_core::ErrorPriority;
+
     use super::super::fixture::summary;
     use super::*;
 
     #[test]
     fn recent_errors_have_the_endpoint_the_status_and_the_message() {
         let summary = summary();
-        let body = serde_json::to_value(ErrorsBody::new(&summary.recent_errors, &summary.health)).unwrap();
+        let missing = [(ErrorPriority::ServerError, 0, 2), (ErrorPriority::Unmatched, 5, 70)]
+            .map(|(priority, evicted, thinned)| ErrorsMissing { priority, evicted, thinned });
+        let body = serde_json::to_value(ErrorsBody::new(&summary.recent_errors, &missing)).unwrap();
         let newest = &body["recent_errors"][0];
         assert_eq!(newest["status"], serde_json::Value::Null);
         let failed = &body["recent_errors"][1];
@@ -69,6 +90,13 @@ mod tests {
                 "response_time": 0.012, "message": "no \"disk\"\n",
             })
         );
-        assert_eq!(body["evicted"], 0);
+        assert_eq!([&body["evicted"], &body["thinned"]], [5, 72]);
+        assert_eq!(
+            body["missing"],
+            serde_json::json!([
+                {"priority": "server_error", "evicted": 0, "thinned": 2},
+                {"priority": "unmatched", "evicted": 5, "thinned": 70},
+            ])
+        );
     }
 }

@@ -31,23 +31,33 @@ impl<T> Entries<T> {
     }
 }
 
-/// Drops the oldest waiting entries until at most `max` are left, including `kept` others that stay. Each list counts
+/// Drops waiting entries until at most `max` are left, including `kept` others that stay: the least important ones
+/// first, and of those the oldest. `importance` is lower for more important entries, and below `levels`. Each list counts
 /// its dropped entries as missing. Returns how many were dropped.
 pub(super) fn bound<'a, T: 'a>(
     waiting: impl Iterator<Item = &'a mut Entries<T>>,
     kept: usize,
     max: usize,
+    levels: usize,
+    importance: impl Fn(&T) -> usize,
 ) -> u64 {
-    let waiting: Vec<_> = waiting.collect();
+    let mut waiting: Vec<_> = waiting.collect();
     let all = waiting.iter().map(|entries| entries.list.len()).sum::<usize>() + kept;
     let mut excess = all.saturating_sub(max);
-    let mut dropped = 0;
-    for entries in waiting {
-        let count = excess.min(entries.list.len());
-        entries.list.drain(..count);
-        entries.missed += count as u64;
-        dropped += count as u64;
-        excess -= count;
+    let before = excess;
+    for level in (0..levels).rev() {
+        for entries in &mut waiting {
+            if excess == 0 {
+                break;
+            }
+            let len = entries.list.len();
+            entries.list.retain(|entry| {
+                let drops = excess > 0 && importance(entry) == level;
+                excess -= usize::from(drops);
+                !drops
+            });
+            entries.missed += (len - entries.list.len()) as u64;
+        }
     }
-    dropped
+    (before - excess) as u64
 }

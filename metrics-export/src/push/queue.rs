@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use metrics_core::{RecentError, RecentRequest, Snapshot};
+use metrics_core::{ErrorPriority, RecentError, RecentRequest, Snapshot};
 
 use super::counts::ExporterCounts;
 use super::entries::bound;
@@ -58,7 +58,10 @@ impl WindowQueue {
         let kept = self.kept().map(|logged| logged.errors.list.len()).sum();
         let parts = self.parts.iter_mut().filter(|part| !part.is_kept).map(|part| &mut part.logged.errors);
         let waiting = parts.chain([&mut self.fresh.errors]);
-        self.counts.errors_dropped += bound(waiting, kept, self.settings.max_errors);
+        self.counts.errors_dropped +=
+            bound(waiting, kept, self.settings.max_errors, ErrorPriority::ALL.len(), |error| {
+                error.priority() as usize
+            });
     }
 
     /// Adds those requests to the open window that the exporter wants, and the number of requests that the log missed.
@@ -72,7 +75,7 @@ impl WindowQueue {
         let kept = self.kept().map(|logged| logged.requests.list.len()).sum();
         let parts = self.parts.iter_mut().filter(|part| !part.is_kept).map(|part| &mut part.logged.requests);
         let waiting = parts.chain([&mut self.fresh.requests]);
-        self.counts.requests_dropped += bound(waiting, kept, self.settings.max_requests);
+        self.counts.requests_dropped += bound(waiting, kept, self.settings.max_requests, 1, |_| 0);
     }
 
     /// Ends the open window with this state.
@@ -309,6 +312,30 @@ mod tests {
         let counts = fixture.queue.counts();
         assert_eq!((counts.windows, counts.windows_sent, counts.windows_merged), (2, 1, 1));
         assert_eq!((counts.errors_sent, counts.attempts_failed, counts.failing), (5, 1, 0));
+    }
+
+    #[test]
+    fn the_least_important_errors_are_dropped_first_and_of_those_the_oldest() {
+        let mut fixture = Fixture::new(settings(1, 6));
+        let registry = fixture.registry.clone();
+        let mut fail = |route: &str, status, messages: &[&str]| {
+            let endpoint = registry.endpoint("GET", route);
+            for message in messages {
+                registry.record_error(endpoint, Outcome::Status(status), Duration::ZERO, message);
+            }
+            let errors = registry.errors_after(&mut fixture.cursor);
+            fixture.queue.add_errors(&errors, 0);
+        };
+        fail("_unmatched", 404, &["u1", "u2", "u3"]);
+        fail("/", 500, &["s1", "s2"]);
+        fail("/", 409, &["c1"]);
+        fail("_unmatched", 404, &["u4", "u5"]);
+        fail("/", 500, &["s3"]);
+        fixture.end_window();
+        let window = fixture.queue.take().unwrap().window();
+        let kept: Vec<_> = window.errors.iter().map(|error| &*error.message).collect();
+        assert_eq!(kept, ["s1", "s2", "c1", "u4", "u5", "s3"]);
+        assert_eq!((window.errors_missed, fixture.queue.counts().errors_dropped), (3, 3));
     }
 
     #[test]

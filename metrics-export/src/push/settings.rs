@@ -30,8 +30,9 @@ pub struct PushSettings {
     /// The longest time that waits, all windows together; default: 1 hour. Older windows are dropped and counted. If
     /// all failed windows were merged into one, as by default, that one is dropped.
     pub max_age: Duration,
-    /// The most errors that wait; default: 0, none are wanted. Beyond it the oldest are dropped and counted, except
-    /// those of windows that are sent again unchanged.
+    /// The most errors that wait; default: 0, none are wanted. Beyond it the least important are dropped and counted, by
+    /// their [priority](metrics_core::ErrorPriority), and of those the oldest; except those of windows that are sent
+    /// again unchanged.
     pub max_errors: usize,
     /// Selects single requests that took at least this long; default: none.
     pub slow: Option<Duration>,

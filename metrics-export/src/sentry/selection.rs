@@ -54,7 +54,10 @@ impl Selection {
     ) {
         let mut left_out = 0;
         let client_errors = self.client_errors;
-        for error in errors.iter().filter(|error| is_event(error, client_errors)) {
+        let mut errors: Vec<_> = errors.iter().filter(|error| is_event(error, client_errors)).collect();
+        // Stable: the oldest first among those of one priority.
+        errors.sort_by_key(|error| error.priority());
+        for error in errors {
             let fingerprint = Fingerprint::of(error);
             let has_room = items.len() < self.max_events;
             match self.limiter.admit(self.hasher.hash_one(&fingerprint), minute(error.time), has_room) {

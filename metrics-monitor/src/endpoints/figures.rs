@@ -62,7 +62,7 @@ pub(crate) fn alerts(request: &Request<'_>) -> Result<Job, String> {
 pub(crate) fn errors(request: &Request<'_>) -> Result<Job, String> {
     Query::parse(request.query)?;
     Ok(job(|State { registry, .. }| {
-        Answer::success(ErrorsBody::new(&registry.recent_errors(), &registry.health()))
+        Answer::success(ErrorsBody::new(&registry.recent_errors(), &registry.errors_missing()))
     }))
 }
 

@@ -11,6 +11,7 @@ mod example;
 mod exporters;
 mod facade;
 mod figures;
+mod floods;
 mod inventory;
 mod lanes;
 mod neighbours;

@@ -115,6 +115,19 @@ fn each_event_has_an_envelope_and_they_share_a_connection() {
     assert_ne!(ids[0], ids[1]);
 }
 
+#[test]
+fn a_5xx_has_a_place_among_the_events_before_earlier_4xx() {
+    let (dsn, server) = sentry([OK; 3]);
+    let builder = Sentry::builder().dsn(dsn).release("1").client_errors(true).max_events(1);
+    let errors = [(Outcome::Status(404), "no page"), (Outcome::Status(403), "no entry"), NO_STOCK];
+    let sent = builder.build().unwrap().export(&window(&errors), deadline());
+    assert_eq!(sent.unwrap().rejected, 2);
+    let (envelopes, _) = server.join().unwrap();
+    assert_eq!(kinds(&envelopes), "esr");
+    let event = serde_json::to_string(envelopes[0].event().unwrap()).unwrap();
+    assert!(event.contains("503") && !event.contains("404"), "{event}");
+}
+
 /// [`read`] checks that exactly those are compressed which have to be.
 #[test]
 fn an_envelope_of_a_kilobyte_is_compressed_and_a_small_one_is_not() {
