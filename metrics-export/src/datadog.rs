@@ -24,6 +24,7 @@
 
 mod agent;
 mod builder;
+mod container;
 mod environment;
 mod exporter;
 mod origin;

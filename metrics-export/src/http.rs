@@ -13,15 +13,21 @@ pub(crate) use self::client::Client;
 #[cfg(any(feature = "otlp", feature = "elasticsearch", feature = "sentry"))]
 pub(crate) use self::gzip::gzipped;
 pub use self::options::HttpOptions;
+#[cfg(all(feature = "otlp", feature = "tls"))]
+pub(crate) use self::options::has_certificates;
 #[cfg(all(feature = "otlp-grpc", feature = "tls"))]
 pub(crate) use self::options::invalid_certificates;
-#[cfg(feature = "otlp-grpc")]
+#[cfg(any(feature = "otlp-grpc", all(feature = "datadog", unix)))]
 pub(crate) use self::options::invalid_header;
 #[cfg(feature = "_push-http")]
 pub(crate) use self::response::HttpResponse;
 #[cfg(all(feature = "datadog", unix))]
 pub(crate) use self::response::retry_after_of;
+#[cfg(any(feature = "otlp-grpc", feature = "sentry"))]
+pub(crate) use self::url::check;
 #[cfg(feature = "otlp")]
 pub(crate) use self::url::percent_decoded;
+#[cfg(any(feature = "datadog", feature = "otlp"))]
+pub(crate) use self::url::usable;
 #[cfg(feature = "otlp-grpc")]
-pub(crate) use self::url::{check, invalid, without_login};
+pub(crate) use self::url::{invalid, without_login};

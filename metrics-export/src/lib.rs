@@ -34,7 +34,11 @@ pub mod datadog;
 pub mod ecs;
 #[cfg(feature = "elasticsearch")]
 pub mod elasticsearch;
-#[cfg(feature = "_push-http")]
+#[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "_push-http", feature = "redis"))]
+#[cfg_attr(
+    not(all(feature = "datadog", feature = "otlp", feature = "sentry")),
+    allow(dead_code, reason = "each destination reads few kinds of variables")
+)]
 mod environment;
 #[cfg(any(feature = "prometheus", feature = "otlp"))]
 mod exponential;

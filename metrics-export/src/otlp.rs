@@ -18,6 +18,7 @@
 mod attributes;
 mod builder;
 mod encode;
+mod endpoint;
 mod environment;
 mod exemplars;
 mod exporter;

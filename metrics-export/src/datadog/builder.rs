@@ -1,6 +1,7 @@
 //! The settings of an exporter to Datadog.
 
 use std::hash::RandomState;
+use std::path::Path;
 use std::time::Duration;
 
 use metrics_core::InvalidSetting;
@@ -17,6 +18,9 @@ use crate::secret::Secret;
 
 /// Where an Agent on the same machine listens.
 const DEFAULT_URL: &str = "http://localhost:8126";
+
+/// Where it listens, too, as its installation and Datadog's operator for Kubernetes set it up.
+const DEFAULT_SOCKET: &str = "/var/run/datadog/apm.socket";
 
 /// The most errors that wait to be traced, and the most other requests. The errors include 4xx, which are not traced.
 const MAX_ERRORS: usize = 1_000;
@@ -48,8 +52,9 @@ impl Datadog {
 impl DatadogBuilder {
     /// Reads what is not set here from Datadog's variables; default: they are ignored.
     ///
-    /// `DD_TRACE_AGENT_URL`, or else `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; `DD_TAGS`; `DD_TRACE_SAMPLE_RATE`.
-    /// `DD_SERVICE`, `DD_ENV` and `DD_VERSION` win over the service that the monitor was built for.
+    /// `DD_TRACE_AGENT_URL`, or else `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; `DD_TAGS`; `DD_TRACE_SAMPLE_RATE`;
+    /// `DD_EXTERNAL_ENV`. `DD_SERVICE`, `DD_ENV` and `DD_VERSION` win over the service that the monitor was built for.
+    /// `DD_TRACE_ENABLED=false` turns the exporter [off](crate::push::Exporter::off).
     #[expect(
         clippy::wrong_self_convention,
         reason = "a setter, named as in other builders that read variables"
@@ -60,7 +65,8 @@ impl DatadogBuilder {
     }
 
     /// Where the Agent receives traces: `http://host:port` or, except on Windows, `unix:///path/of/its/socket`;
-    /// default: `http://localhost:8126`.
+    /// default: the socket `/var/run/datadog/apm.socket` if there is one and no proxy is set, or else
+    /// `http://localhost:8126`.
     pub fn agent_url(mut self, url: impl Into<Secret>) -> Self {
         self.agent_url = Some(url.into());
         self
@@ -110,20 +116,28 @@ impl DatadogBuilder {
 
     /// Builds the exporter.
     ///
+    /// Variables are no reason for an error: one that cannot be used is left out with a warning in the log or, if it
+    /// says who gets the data, keeps the exporter [off](crate::push::Exporter::off).
+    ///
     /// # Errors
     ///
     /// When a setting is invalid; the error says what is allowed.
     pub fn build(self) -> Result<Datadog, InvalidSetting> {
-        self.build_with(&crate::environment::variable)
+        let has_own = self.from_env;
+        self.build_with(Variables::new(&crate::environment::variable, has_own), Path::new(DEFAULT_SOCKET))
     }
 
-    fn build_with(mut self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Datadog, InvalidSetting> {
-        let variables = Variables(if self.from_env { variable } else { &|_| None });
-        if self.agent_url.is_none() {
-            self.agent_url = environment::agent_url(&variables)?;
+    fn build_with(
+        mut self,
+        variables: Variables<'_>,
+        default_socket: &Path,
+    ) -> Result<Datadog, InvalidSetting> {
+        let is_off = environment::is_off(&variables);
+        if self.agent_url.is_none() && !is_off {
+            self.agent_url = environment::agent_url(&variables);
         }
-        if self.sample_rate.is_none() {
-            self.sample_rate = environment::sample_rate(&variables)?;
+        if self.sample_rate.is_none() && !is_off {
+            self.sample_rate = environment::sample_rate(&variables);
         }
         let max_traces = self.max_traces.unwrap_or(100);
         if max_traces > MAX_ERRORS {
@@ -143,15 +157,26 @@ impl DatadogBuilder {
             exact_statuses: true,
             ..PushSettings::default()
         };
-        let agent_url = self.agent_url.as_ref().map_or(DEFAULT_URL, Secret::expose);
+        let agent_url = self.agent_url.take().unwrap_or_else(|| self.default_url(default_socket));
+        let external_env = environment::external_env(&variables);
+        let agent = Agent::at(agent_url.expose(), external_env, &self.http, &variables)?;
+        let settings = settings.with_http(&self.http);
+        let origin = self.origin(&variables);
         Ok(Datadog {
-            agent: Agent::at(agent_url, &self.http)?,
-            settings: settings.with_http(&self.http),
-            origin: self.origin(&variables),
+            agent: variables.finish("datadog").map_or(Ok(agent), Err),
+            settings,
+            origin,
             max_traces,
             ids: RandomState::new(),
             attempt: Attempt::default(),
         })
+    }
+
+    fn default_url(&self, socket: &Path) -> Secret {
+        if self.http.proxy.is_none() && is_socket(socket) {
+            return format!("unix://{}", socket.display()).into();
+        }
+        DEFAULT_URL.into()
     }
 
     fn origin(self, variables: &Variables<'_>) -> Origin {
@@ -173,16 +198,26 @@ impl DatadogBuilder {
     }
 }
 
+#[cfg(unix)]
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+#[cfg(not(unix))]
+fn is_socket(_: &Path) -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::tests::fixed;
     use crate::push::Exporter;
     use crate::service::Service;
 
     fn built(builder: DatadogBuilder, variables: &[(&str, &str)]) -> Result<Datadog, InvalidSetting> {
-        builder.from_env().build_with(&|name| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        })
+        builder.build_with(Variables::new(&fixed(variables), true), Path::new("/nowhere"))
     }
 
     const VARIABLES: [(&str, &str); 6] = [
@@ -218,46 +253,105 @@ mod tests {
         let origin = started(DatadogBuilder::default(), &[], &Service::new("shop")).origin;
         assert_eq!([&*origin.service, &*origin.env, &*origin.version], ["shop", "", ""]);
         // Ignored without `from_env`.
-        let ignored = DatadogBuilder::default().build_with(&|_| Some("no".to_owned())).unwrap();
-        assert_eq!(ignored.origin.service, "");
-    }
-
-    #[test]
-    fn the_url_of_the_agent_wins_over_its_host() {
-        let url = |variables: &[(&str, &str)]| {
-            let get = |name: &str| {
-                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-            };
-            environment::agent_url(&Variables(&get)).unwrap().map(|url| url.expose().to_owned())
-        };
-        assert_eq!(url(&[]), None);
-        assert_eq!(url(&VARIABLES).as_deref(), Some("http://agent:8127"));
-        assert_eq!(url(&VARIABLES[1..]).as_deref(), Some("http://localhost:8127"));
-        let both = [VARIABLES[0], ("DD_TRACE_AGENT_URL", "http://other:1/")];
-        assert_eq!(url(&both).as_deref(), Some("http://other:1/"));
+        let ignored = Variables::new(&|_| Some("no".into()), false);
+        let ignored = DatadogBuilder::default().agent_url(DEFAULT_URL).build_with(ignored, Path::new("/"));
+        assert_eq!(ignored.unwrap().origin.service, "");
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_socket_takes_no_headers() {
-        let socket = DatadogBuilder::default().agent_url("unix:///run/datadog/apm.socket");
-        assert!(socket.clone().build().is_ok());
-        let error = socket.http(HttpOptions::new().header("x-a", "hunter2")).build().unwrap_err();
-        assert_eq!(error.to_string(), "header is x-a; allowed: none over a Unix socket");
+    fn the_agents_usual_socket_is_used_if_it_is_there_and_nothing_else_is_said() {
+        let path = std::env::temp_dir().join(format!("metrics-{}.socket", random::uuid()));
+        let at = |builder: DatadogBuilder, variables: &[(&str, &str)]| {
+            let datadog = builder.build_with(Variables::new(&fixed(variables), true), &path).unwrap();
+            matches!(datadog.agent.unwrap(), Agent::Socket(_))
+        };
+        let builder = DatadogBuilder::default;
+        assert!(!at(builder(), &[]));
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let used = [
+            at(builder(), &[]),
+            at(builder().http(HttpOptions::new().header("x-a", "b")), &[]),
+            at(builder(), &[("DD_TRACE_AGENT_PORT", "tcp://10.0.0.1:8126"), ("ALL_PROXY", "socks5://a:1")]),
+            at(builder().agent_url(DEFAULT_URL), &[]),
+            at(builder().http(HttpOptions::new().proxy("http://a:1")), &[]),
+            at(builder(), &[("DD_AGENT_HOST", "localhost")]),
+            at(builder(), &[("DD_TRACE_AGENT_PORT", "8126")]),
+            at(builder(), &[("DD_TRACE_AGENT_URL", DEFAULT_URL)]),
+        ];
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(used, [true, true, true, false, false, false, false, false]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_that_cannot_be_reached_is_rejected() {
+        let socket =
+            |url: &str| DatadogBuilder::default().agent_url(url).build().map_err(|error| error.to_string());
+        assert!(socket("unix:/run/datadog/apm.socket").is_ok());
+        let error = socket(&format!("unix:///{}", "x".repeat(120))).unwrap_err();
+        assert!(error.ends_with("; allowed: the path of a socket, up to 107 bytes"), "{error}");
+        let options = HttpOptions::new().header("x-a", "hunter2\n");
+        let builder = DatadogBuilder::default().agent_url("unix:///run/a").http(options);
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.starts_with("header \"x-a\" is invalid") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_used_is_left_out_unless_it_says_who_gets_the_data() {
+        let long = format!("unix:///{}", "x".repeat(120));
+        for (name, value, off) in [
+            ("DD_TRACE_AGENT_PORT", "tcp://10.0.0.1:8126", None),
+            ("DD_TRACE_AGENT_PORT", "0", Some("DD_TRACE_AGENT_PORT is \"0\"; allowed: 1 to 65535")),
+            ("DD_TRACE_AGENT_PORT", "81260", Some("allowed: 1 to 65535")),
+            ("DD_TRACE_AGENT_PORT", "x", Some("allowed: 1 to 65535")),
+            ("DD_AGENT_HOST", "agent:8126", Some("DD_AGENT_HOST is \"agent:8126\"; allowed: a host's name")),
+            (
+                "DD_AGENT_HOST",
+                "http://hunter2@agent",
+                Some("DD_AGENT_HOST is invalid; allowed: a host's name"),
+            ),
+            ("DD_AGENT_HOST", "a b", Some("DD_AGENT_HOST: the URL cannot be parsed")),
+            (
+                "DD_TRACE_AGENT_URL",
+                "hunter2",
+                Some("DD_TRACE_AGENT_URL: the URL does not begin with http://"),
+            ),
+            ("DD_TRACE_AGENT_URL", "ftp://hunter2", Some("does not begin with http://")),
+            #[cfg(unix)]
+            ("DD_TRACE_AGENT_URL", "unix://run/apm.socket", Some("the path of the socket is not absolute")),
+            #[cfg(unix)]
+            ("DD_TRACE_AGENT_URL", &long, Some("allowed: the path of a socket, up to 107 bytes")),
+            #[cfg(unix)]
+            ("DD_TRACE_AGENT_URL", "unix:/run/apm.socket", None),
+            ("DD_TRACE_SAMPLE_RATE", "1.01", None),
+            ("DD_TRACE_SAMPLE_RATE", "NaN", None),
+            ("DD_EXTERNAL_ENV", "a\nb", None),
+            ("DD_TRACE_ENABLED", "maybe", None),
+            ("DD_TRACE_ENABLED", "TRUE", None),
+            ("DD_TRACE_ENABLED", "False", Some("DD_TRACE_ENABLED is false")),
+            ("DD_TRACE_ENABLED", "0", Some("DD_TRACE_ENABLED is false")),
+            // The Agent is on this machine.
+            ("HTTP_PROXY", "socks5://a:1", None),
+        ] {
+            let datadog = built(DatadogBuilder::default(), &[(name, value)]).unwrap();
+            let said = datadog.off();
+            let is_as_expected = match off {
+                Some(off) => said.is_some_and(|said| said.contains(off) && !said.contains("hunter2")),
+                None => said.is_none(),
+            };
+            assert!(is_as_expected, "{name}={value}: {said:?}");
+            assert_eq!(datadog.settings.sample_rate, 0.0);
+            // What the builder is told is checked all the same.
+            assert!(built(DatadogBuilder::default().max_traces(1_001), &[(name, value)]).is_err());
+        }
+        let elsewhere = [("DD_AGENT_HOST", "agent"), ("HTTP_PROXY", "socks5://a:hunter2@b:1")];
+        let datadog = built(DatadogBuilder::default(), &elsewhere).unwrap();
+        assert!(datadog.off().is_some_and(|off| off.contains("proxy") && !off.contains("hunter2")));
     }
 
     #[test]
     fn an_invalid_setting_is_rejected_with_what_is_allowed() {
-        for (name, value, allowed) in [
-            ("DD_TRACE_AGENT_PORT", "0", "allowed: 1 to 65535"),
-            ("DD_TRACE_AGENT_PORT", "x", "allowed: 1 to 65535"),
-            ("DD_TRACE_SAMPLE_RATE", "1.01", "allowed: 0 to 1"),
-            ("DD_TRACE_SAMPLE_RATE", "NaN", "allowed: 0 to 1"),
-            ("DD_TRACE_AGENT_URL", "hunter2", "allowed: http://host[:port]"),
-        ] {
-            let error = built(DatadogBuilder::default(), &[(name, value)]).unwrap_err().to_string();
-            assert!(error.contains(allowed) && !error.contains("hunter2"), "{error}");
-        }
         let error = DatadogBuilder::default().max_traces(1_001).build().unwrap_err();
         assert_eq!(error.to_string(), "max_traces is 1001; allowed: 0 to 1000");
         for share in [-0.1, 1.1, f64::NAN] {

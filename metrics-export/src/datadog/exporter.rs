@@ -21,7 +21,8 @@ const MAX_TRACE_ATTEMPTS: u32 = 3;
 pub struct Datadog {
     pub(super) origin: Origin,
     pub(super) settings: PushSettings,
-    pub(super) agent: Agent,
+    /// Where to send, or why nothing is sent.
+    pub(super) agent: Result<Agent, String>,
     /// The most traces per window.
     pub(super) max_traces: usize,
     /// Hashes for the ids of traces and spans.
@@ -54,12 +55,16 @@ impl Attempt {
 }
 
 impl Datadog {
+    fn agent(&self) -> Result<&Agent, Failed> {
+        self.agent.as_ref().map_err(Failed::permanent)
+    }
+
     fn send_stats(&mut self, window: &Window, deadline: Instant) -> Result<(), Failed> {
         if self.attempt.has_sent_stats {
             return Ok(());
         }
         let body = stats::payload(&self.origin, window, self.settings.interval, self.attempt.sequence);
-        self.agent.post_stats(&body, deadline)?;
+        self.agent()?.post_stats(&body, deadline)?;
         self.attempt.has_sent_stats = true;
         Ok(())
     }
@@ -78,7 +83,7 @@ impl Datadog {
         let count = traced.len();
         let rejected =
             |count: usize, reason: String| Accepted { rejected: count as u64, reason: Some(reason) };
-        match self.agent.post_traces(count, &body, deadline) {
+        match self.agent()?.post_traces(count, &body, deadline) {
             Ok(_) if left_out == 0 => Ok(Accepted::default()),
             Ok(_) => Ok(rejected(left_out, format!("{left_out} traces were over the {count} of a window"))),
             Err(failed) => {
@@ -99,6 +104,10 @@ impl Exporter for Datadog {
 
     fn settings(&self) -> PushSettings {
         self.settings.clone()
+    }
+
+    fn off(&self) -> Option<&str> {
+        self.agent.as_ref().err().map(String::as_str)
     }
 
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {

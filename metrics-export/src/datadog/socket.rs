@@ -8,11 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use metrics_core::InvalidSetting;
 use socket2::{Domain, SockAddr, Type};
+use ureq::http::{HeaderName, HeaderValue};
 
-use super::origin::{HEADERS, MSGPACK};
-use crate::http::{HttpResponse, retry_after_of};
+use super::origin::MSGPACK;
+use crate::http::{HttpResponse, invalid_header, retry_after_of};
 use crate::push::{Failed, checked};
+use crate::secret::Secret;
 
 /// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 16 << 10;
@@ -20,13 +23,31 @@ const MAX_HEAD: usize = 16 << 10;
 /// The most headers of an answer.
 const MAX_HEADERS: usize = 64;
 
-/// The path of an Agent's socket.
+/// An Agent's socket.
 #[derive(Debug)]
-pub(super) struct Socket(PathBuf);
+pub(super) struct Socket {
+    path: PathBuf,
+    /// The headers of each request, besides its own.
+    headers: Vec<(String, Secret)>,
+}
 
 impl Socket {
-    pub(super) fn new(path: impl AsRef<Path>) -> Self {
-        Self(path.as_ref().to_owned())
+    /// The socket at a path, which `field` was set to, for requests with these headers.
+    pub(super) fn new(
+        field: &'static str,
+        path: impl AsRef<Path>,
+        headers: Vec<(String, Secret)>,
+    ) -> Result<Self, InvalidSetting> {
+        let path = path.as_ref().to_owned();
+        if SockAddr::unix(&path).is_err() {
+            return Err(InvalidSetting::new(field, path.display(), "the path of a socket, up to 107 bytes"));
+        }
+        for (name, value) in &headers {
+            let is_valid =
+                HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value.expose()).is_ok();
+            is_valid.then_some(()).ok_or_else(|| invalid_header(name))?;
+        }
+        Ok(Self { path, headers })
     }
 
     /// Posts a body until the deadline.
@@ -42,7 +63,8 @@ impl Socket {
              content-length: {}\r\n",
             body.len()
         );
-        for (name, value) in HEADERS.iter().chain(headers) {
+        let own = self.headers.iter().map(|(name, value)| (&**name, value.expose()));
+        for (name, value) in own.chain(headers.iter().copied()) {
             request.extend([name, ": ", value, "\r\n"]);
         }
         request.push_str("\r\n");
@@ -51,11 +73,17 @@ impl Socket {
             write_all(&mut stream, body, deadline)?;
             read_answer(&mut stream, deadline)
         });
+        let path = self.path.display();
         let answer = answer.map_err(|error| {
             Failed::temporary(match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it did not answer in time".to_owned(),
                 io::ErrorKind::InvalidData => "its answer is not HTTP".to_owned(),
-                kind => kind.to_string(),
+                io::ErrorKind::NotFound => format!("there is no socket {path}"),
+                io::ErrorKind::ConnectionRefused => format!("nobody listens on the socket {path}"),
+                io::ErrorKind::PermissionDenied => {
+                    format!("this process must not write to the socket {path}")
+                }
+                kind => format!("the socket {path}: {kind}"),
             })
         })?;
         checked(answer).map(drop)
@@ -67,7 +95,7 @@ impl Socket {
         let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // Blocking, it would wait for room in the backlog, without a timeout.
         socket.set_nonblocking(true)?;
-        socket.connect(&SockAddr::unix(&self.0)?)?;
+        socket.connect(&SockAddr::unix(&self.path)?)?;
         socket.set_nonblocking(false)?;
         Ok(OwnedFd::from(socket).into())
     }
@@ -158,8 +186,9 @@ mod tests {
             }
             String::from_utf8(read[..end].to_vec()).unwrap()
         });
-        let result =
-            Socket::new(&path).post("/v0.4/traces", &[("x-a", "b")], b"body", Instant::now() + timeout);
+        let own = vec![("Datadog-Meta-Lang".to_owned(), "rust".into())];
+        let socket = Socket::new("agent_url", &path, own).unwrap();
+        let result = socket.post("/v0.4/traces", &[("x-a", "b")], b"body", Instant::now() + timeout);
         let read = server.join().unwrap();
         std::fs::remove_file(&path).unwrap();
         (read, result)
@@ -189,9 +218,9 @@ mod tests {
     fn a_silent_socket_times_out_and_a_missing_one_is_an_error() {
         let (_, result) = posted(None, Duration::from_millis(50));
         assert_eq!(result, Err(Failed::temporary("it did not answer in time")));
-        let result =
-            Socket::new("/nowhere/apm.socket").post("/", &[], b"", Instant::now() + Duration::from_secs(60));
-        assert_eq!(result, Err(Failed::temporary("entity not found")));
+        let socket = Socket::new("agent_url", "/nowhere/apm.socket", Vec::new()).unwrap();
+        let result = socket.post("/", &[], b"", Instant::now() + Duration::from_secs(60));
+        assert_eq!(result, Err(Failed::temporary("there is no socket /nowhere/apm.socket")));
     }
 
     #[test]
@@ -202,7 +231,7 @@ mod tests {
         // The connection is not accepted, as when the Agent is stopped.
         listener.listen(0).unwrap();
         let minute = Instant::now() + Duration::from_secs(60);
-        let socket = Socket::new(&path);
+        let socket = Socket::new("agent_url", &path, Vec::new()).unwrap();
         let waiting: Vec<_> = (0..8).map_while(|_| socket.connect(minute).ok()).collect();
         assert!((1..8).contains(&waiting.len()), "{}", waiting.len());
         let result = socket.post("/", &[], b"", minute);

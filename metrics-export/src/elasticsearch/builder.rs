@@ -6,6 +6,7 @@ use metrics_core::InvalidSetting;
 
 use super::exporter::Elasticsearch;
 use crate::ecs::Documents;
+use crate::environment::Variables;
 use crate::http::HttpOptions;
 use crate::push::PushSettings;
 use crate::secret::Secret;
@@ -83,12 +84,17 @@ impl ElasticsearchBuilder {
         self
     }
 
-    /// Builds the exporter.
+    /// Builds the exporter. A proxy in the environment that cannot be used keeps it
+    /// [off](crate::push::Exporter::off).
     ///
     /// # Errors
     ///
     /// When a setting is invalid; the error says what is allowed.
     pub fn build(self) -> Result<Elasticsearch, InvalidSetting> {
+        self.build_with(Variables::new(&crate::environment::variable, false))
+    }
+
+    fn build_with(self, variables: Variables<'_>) -> Result<Elasticsearch, InvalidSetting> {
         let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
         let is_first = |c: char| c.is_ascii_alphanumeric();
         let name = &self.data_stream;
@@ -99,7 +105,7 @@ impl ElasticsearchBuilder {
         // Only the parts of the answer that are read.
         let filter = "filter_path=errors,items.create.status,items.create.error.type";
         let url = format!("{}/{name}/_bulk?{filter}", self.url.expose().trim_end_matches('/'));
-        let mut client = self.http.client("url", &url, 0)?;
+        let mut client = self.http.client("url", &url, 0, &variables)?;
         if let Some(authorization) = &self.authorization {
             let invalid = || InvalidSetting::secret("api_key", "visible ASCII characters");
             client = client.header("authorization", authorization.expose()).ok_or_else(invalid)?;
@@ -110,7 +116,7 @@ impl ElasticsearchBuilder {
             ..PushSettings::default()
         };
         Ok(Elasticsearch {
-            client,
+            client: variables.finish("elasticsearch").map_or(Ok(client), Err),
             documents: Documents::new(self.top_endpoints),
             gzip: self.http.gzip.unwrap_or(true),
             settings: settings.with_http(&self.http),
@@ -121,6 +127,8 @@ impl ElasticsearchBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::tests::fixed;
+    use crate::push::Exporter;
 
     fn builder() -> ElasticsearchBuilder {
         Elasticsearch::builder("http://hunter2:hunter2@127.0.0.1:9200/")
@@ -134,6 +142,19 @@ mod tests {
         assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMg"), "{shown}");
         let error = builder.api_key("hunter2\n").build().unwrap_err().to_string();
         assert_eq!(error, "api_key is invalid; allowed: visible ASCII characters");
+    }
+
+    #[test]
+    fn an_unusable_proxy_in_the_environment_keeps_the_exporter_off_unless_it_is_not_used() {
+        let off = |url: &str, proxy: &str| {
+            let variables = [("HTTP_PROXY", proxy)];
+            let built = Elasticsearch::builder(url).build_with(Variables::new(&fixed(&variables), false));
+            built.unwrap().off().map(str::to_owned)
+        };
+        let said = off("http://elastic:9200", "socks5://a:hunter2@b:1").unwrap();
+        assert!(said.contains("proxy") && !said.contains("hunter2"), "{said}");
+        assert_eq!(off("http://elastic:9200", ""), None);
+        assert_eq!(off("http://127.0.0.1:9200", "socks5://a:1"), None);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::service::Service;
 /// Sends errors and summaries to a data stream or an index.
 #[derive(Debug)]
 pub struct Elasticsearch {
-    pub(super) client: Client,
+    /// Where to send, or why nothing is sent.
+    pub(super) client: Result<Client, String>,
     pub(super) documents: Documents,
     pub(super) gzip: bool,
     pub(super) settings: PushSettings,
@@ -39,6 +40,10 @@ impl Exporter for Elasticsearch {
         self.settings.clone()
     }
 
+    fn off(&self) -> Option<&str> {
+        self.client.as_ref().err().map(String::as_str)
+    }
+
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
         self.documents.service = service.into();
         Ok(())
@@ -57,7 +62,8 @@ impl Exporter for Elasticsearch {
         if self.gzip {
             body = gzipped(&body);
         }
-        let answer = post(&self.client, "application/x-ndjson", encoding, &body, deadline)?;
+        let client = self.client.as_ref().map_err(Failed::permanent)?;
+        let answer = post(client, "application/x-ndjson", encoding, &body, deadline)?;
         answer::read(&answer.body.map_err(Failed::temporary)?, documents)
     }
 }

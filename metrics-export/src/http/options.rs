@@ -6,6 +6,7 @@ use metrics_core::InvalidSetting;
 
 use super::client::{Client, Config};
 use super::proxy::proxy;
+use crate::environment::Variables;
 use crate::secret::Secret;
 
 /// How a destination is reached over HTTP; the same settings for all of them.
@@ -78,7 +79,8 @@ impl HttpOptions {
         self
     }
 
-    /// A client for the URL that `field` was set to, which keeps up to `kept` connections between POSTs in a row.
+    /// A client for the URL that `field` was set to, which keeps up to `kept` connections between POSTs in a row. A
+    /// proxy in variables that cannot be used keeps the destination off.
     ///
     /// With 0, each POST has its own connection: at one POST per window that costs no more, and no connection is found
     /// dead.
@@ -88,14 +90,15 @@ impl HttpOptions {
         field: &'static str,
         url: &str,
         kept: usize,
+        variables: &Variables<'_>,
     ) -> Result<Client, InvalidSetting> {
-        self.client_with(field, url, kept, &crate::environment::variable)
+        self.client_with(field, url, kept, variables)
     }
 
     /// A client that looks at no variables, and keeps no connection.
     #[cfg(any(feature = "alert-webhook", feature = "alertmanager", test))]
     pub(crate) fn direct_client(&self, field: &'static str, url: &str) -> Result<Client, InvalidSetting> {
-        self.client_with(field, url, 0, &|_| None)
+        self.client_with(field, url, 0, &Variables::new(&|_| None, false))
     }
 
     fn client_with(
@@ -103,9 +106,15 @@ impl HttpOptions {
         field: &'static str,
         url: &str,
         kept: usize,
-        variable: &dyn Fn(&str) -> Option<String>,
+        variables: &Variables<'_>,
     ) -> Result<Client, InvalidSetting> {
-        let proxy = proxy(self.proxy.as_ref(), url, variable)?;
+        let proxy = match proxy(self.proxy.as_ref(), url, &|name| variables.shared(name)) {
+            Err(problem) if self.proxy.is_none() => {
+                variables.refuse(problem);
+                None
+            }
+            proxy => proxy?,
+        };
         let config = ureq::Agent::config_builder().proxy(proxy).max_idle_connections(kept);
         let mut client = Client::new(field, url, self.trusting(config)?)?;
         for (name, value) in &self.headers {
@@ -121,19 +130,30 @@ impl HttpOptions {
 
     #[cfg(feature = "tls")]
     fn trusting(&self, config: Config) -> Result<Config, InvalidSetting> {
-        use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+        use ureq::tls::{RootCerts, TlsConfig};
         let Some(pem) = &self.root_certificates else { return Ok(config) };
-        let certificates = parse_pem(pem).filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        });
-        let certificates: Vec<_> = certificates.collect();
+        let certificates: Vec<_> = certificates(pem).collect();
         if certificates.is_empty() {
             return Err(invalid_certificates());
         }
         let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build();
         Ok(config.tls_config(tls))
     }
+}
+
+#[cfg(feature = "tls")]
+fn certificates(pem: &[u8]) -> impl Iterator<Item = ureq::tls::Certificate<'static>> {
+    use ureq::tls::{PemItem, parse_pem};
+    parse_pem(pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    })
+}
+
+/// Whether there is any certificate in a text of PEM.
+#[cfg(all(feature = "otlp", feature = "tls"))]
+pub(crate) fn has_certificates(pem: &[u8]) -> bool {
+    certificates(pem).next().is_some()
 }
 
 /// Rejects a header without repeating its value.

@@ -5,6 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use metrics_core::InvalidSetting;
 use ureq::http::{HeaderValue, Uri};
 
+#[cfg(any(feature = "datadog", feature = "otlp"))]
+use crate::environment::Variables;
+#[cfg(any(feature = "datadog", feature = "otlp"))]
+use crate::secret::Secret;
+
 #[cfg(not(feature = "tls"))]
 const ALLOWED: &str = "http://host[:port][/path]";
 #[cfg(feature = "tls")]
@@ -18,7 +23,10 @@ pub(crate) fn invalid(field: &'static str, problem: &str) -> InvalidSetting {
 /// Checks that requests can be posted to a URL.
 pub(crate) fn check(field: &'static str, url: &str) -> Result<(), InvalidSetting> {
     let invalid = |problem| Err(invalid(field, problem));
-    let Ok(uri) = url.parse::<Uri>() else { return invalid("cannot be parsed") };
+    let no_scheme = "does not begin with http://";
+    let Ok(uri) = url.parse::<Uri>() else {
+        return invalid(if url.contains("://") { "cannot be parsed" } else { no_scheme });
+    };
     match uri.scheme_str() {
         Some("http") => {}
         #[cfg(feature = "tls")]
@@ -28,7 +36,7 @@ pub(crate) fn check(field: &'static str, url: &str) -> Result<(), InvalidSetting
             let needs_tls = format!("{field}: `https` needs the cargo feature `tls`, or an `http` proxy");
             return Err(InvalidSetting::sentence(field, needs_tls));
         }
-        _ => return invalid("does not begin with http://"),
+        _ => return invalid(no_scheme),
     }
     let Some(host) = uri.host().filter(|host| !host.is_empty()) else { return invalid("has no host") };
     // An invalid port would be replaced by the default one.
@@ -39,6 +47,13 @@ pub(crate) fn check(field: &'static str, url: &str) -> Result<(), InvalidSetting
         return invalid("has a port that is not in 1 to 65535");
     }
     Ok(())
+}
+
+/// Returns the URL in a variable. One that cannot be used keeps the destination off.
+#[cfg(any(feature = "datadog", feature = "otlp"))]
+pub(crate) fn usable(variables: &Variables<'_>, name: &'static str, url: Secret) -> Option<Secret> {
+    let checked = check(name, url.expose()).and_then(|()| without_login(name, url.expose()));
+    checked.map_err(|problem| variables.refuse(problem)).ok().map(|_| url)
 }
 
 /// Splits user and password off a URL, and returns them as the header for `Basic` authentication (RFC 7617).

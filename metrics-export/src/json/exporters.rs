@@ -21,6 +21,9 @@ impl ExportersBody {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct ExporterBody {
     exporter: String,
+    state: State,
+    /// Why it is off.
+    reason: Option<String>,
     /// Each window is sent, idle, dropped, merged into another one, or waiting.
     windows: WindowsBody,
     errors: EntriesBody,
@@ -33,6 +36,14 @@ struct ExporterBody {
     failing: u64,
     last_error: Option<String>,
     last_sent: Option<Time>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    On,
+    /// Nothing is sent, since the environment says so, or has something that cannot be used.
+    Off,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -58,6 +69,8 @@ impl From<ExporterCounts> for ExporterBody {
     fn from(counts: ExporterCounts) -> Self {
         Self {
             exporter: counts.exporter,
+            state: if counts.off.is_some() { State::Off } else { State::On },
+            reason: counts.off,
             windows: WindowsBody {
                 made: counts.windows,
                 sent: counts.windows_sent,

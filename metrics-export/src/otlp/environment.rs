@@ -3,96 +3,142 @@
 use std::time::Duration;
 
 use metrics_core::InvalidSetting;
-use ureq::http::HeaderName;
+use ureq::http::HeaderValue;
 
+use super::endpoint::metrics_url;
 use super::histogram::{DEFAULT_BOUNDS, Histograms};
-use super::protocol::{Protocol, metrics_url};
+use super::protocol::Protocol;
 use super::temporality::Temporality;
-use crate::environment::Variables;
-use crate::http::percent_decoded;
+use crate::environment::{Variables, invalid};
+use crate::http::{self, percent_decoded};
 use crate::secret::Secret;
 
-type Read<T> = Result<Option<T>, InvalidSetting>;
+const EXPORTER: &str = "OTEL_METRICS_EXPORTER";
 
-/// Where metrics go, with the path.
+/// The longest timeout, which stands for "no limit": the longest that the engine gives an attempt.
+const NO_LIMIT: Duration = Duration::from_secs(3_600);
+
+/// The longest interval of the engine, in milliseconds: a day.
+const MAX_INTERVAL: u64 = 86_400_000;
+
+/// Whether the variables turn the exporter off.
+pub(super) fn is_off(variables: &Variables<'_>) -> bool {
+    if variables.is_true("OTEL_SDK_DISABLED") {
+        variables.turn_off("OTEL_SDK_DISABLED is true");
+        return true;
+    }
+    // A list. What no specification knows is left out.
+    let is_known = |name: &&str| ["otlp", "none", "prometheus", "console", "logging"].contains(name);
+    let named = variables.parsed(EXPORTER, "otlp, none", |text| {
+        let text = text.to_ascii_lowercase();
+        let names: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        names.iter().all(is_known).then(|| (names.contains(&"otlp") || names.is_empty(), text.clone()))
+    });
+    let Some((false, text)) = named else { return false };
+    variables.turn_off(format!("{EXPORTER} is {text}"));
+    true
+}
+
+/// Where metrics go, with the path. A URL that cannot be used keeps the exporter off.
 pub(super) fn endpoint(variables: &Variables<'_>) -> Option<Secret> {
-    let of_metrics = variables.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
-    let of_collector = || variables.get("OTEL_EXPORTER_OTLP_ENDPOINT").map(|url| metrics_url(&url));
-    of_metrics.or_else(of_collector).map(Secret::from)
-}
-
-pub(super) fn protocol(variables: &Variables<'_>) -> Read<Protocol> {
-    let Some((name, value)) = either(variables, "PROTOCOL") else { return Ok(None) };
-    Protocol::named(&value).map(Some).ok_or_else(|| invalid(name, &value, Protocol::ALLOWED))
-}
-
-/// Headers, without repeating their values in an error: they are secrets.
-pub(super) fn headers(variables: &Variables<'_>) -> Result<Vec<(String, Secret)>, InvalidSetting> {
-    let Some((variable, text)) = either(variables, "HEADERS") else { return Ok(Vec::new()) };
-    let Some(pairs) = pairs(&text).filter(|_| text.is_ascii()) else {
-        return Err(InvalidSetting::secret(variable, PAIRS));
+    let (of_metrics, of_all) = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT");
+    let (name, url) = match variables.vital(of_metrics) {
+        Some(url) => (of_metrics, url),
+        None => (of_all, metrics_url(variables.vital(of_all)?.expose()).into()),
     };
-    if pairs.iter().any(|(name, _)| HeaderName::try_from(name).is_err()) {
-        return Err(InvalidSetting::secret(variable, "names of headers, as in name=value,name=value"));
+    http::usable(variables, name, url)
+}
+
+pub(super) fn protocol(variables: &Variables<'_>) -> Option<Protocol> {
+    either(variables, "PROTOCOL", Protocol::ALLOWED, Protocol::named)
+}
+
+/// Headers, the last of the same name. Those that cannot be sent keep the exporter off, since one of them may be a key.
+/// No value is repeated.
+pub(super) fn headers(variables: &Variables<'_>, protocol: Protocol) -> Vec<(String, Secret)> {
+    let names = ["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+    let Some((variable, text)) =
+        names.into_iter().find_map(|name| variables.vital(name).map(|text| (name, text)))
+    else {
+        return Vec::new();
+    };
+    let refuse = |allowed| {
+        variables.refuse(InvalidSetting::secret(variable, allowed));
+        Vec::new()
+    };
+    let Some(pairs) = pairs(text.expose()).filter(|_| text.expose().is_ascii()) else { return refuse(PAIRS) };
+    if !pairs.iter().all(|(name, _)| protocol.allows_header(name)) {
+        return refuse("names of headers, as in name=value,name=value");
     }
-    Ok(pairs.into_iter().map(|(name, value)| (name, value.into())).collect())
-}
-
-pub(super) fn timeout(variables: &Variables<'_>) -> Read<Duration> {
-    either(variables, "TIMEOUT").map(|(name, value)| millis(name, &value)).transpose()
-}
-
-pub(super) fn interval(variables: &Variables<'_>) -> Read<Duration> {
-    let name = "OTEL_METRIC_EXPORT_INTERVAL";
-    variables.get(name).map(|value| millis(name.to_owned(), &value)).transpose()
-}
-
-fn millis(name: String, value: &str) -> Result<Duration, InvalidSetting> {
-    match value.parse() {
-        Ok(millis @ 1..) => Ok(Duration::from_millis(millis)),
-        _ => Err(invalid(name, value, "milliseconds, 1 or more")),
+    let is_visible = |value: &String| HeaderValue::try_from(value).is_ok_and(|value| value.to_str().is_ok());
+    if !pairs.iter().all(|(_, value)| is_visible(value)) {
+        return refuse("values of visible ASCII characters");
     }
-}
-
-pub(super) fn gzip(variables: &Variables<'_>) -> Read<bool> {
-    let Some((name, value)) = either(variables, "COMPRESSION") else { return Ok(None) };
-    match value.as_str() {
-        "gzip" => Ok(Some(true)),
-        "none" => Ok(Some(false)),
-        _ => Err(invalid(name, &value, "gzip, none")),
+    let mut headers: Vec<(String, Secret)> = Vec::new();
+    for (name, value) in pairs {
+        headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+        headers.push((name, value.into()));
     }
+    headers
 }
 
+/// How long an attempt may take; 0 is no limit.
+pub(super) fn timeout(variables: &Variables<'_>) -> Option<Duration> {
+    let millis = |text: &str| {
+        Some(match text.parse().ok()? {
+            0 => NO_LIMIT,
+            millis => Duration::from_millis(millis).min(NO_LIMIT),
+        })
+    };
+    either(variables, "TIMEOUT", "milliseconds, or 0 for no limit", millis)
+}
+
+pub(super) fn interval(variables: &Variables<'_>) -> Option<Duration> {
+    let in_range = |millis: &u64| (10..=MAX_INTERVAL).contains(millis);
+    let millis = |text: &str| text.parse().ok().filter(in_range).map(Duration::from_millis);
+    variables.parsed("OTEL_METRIC_EXPORT_INTERVAL", "milliseconds, 10 to 86400000", millis)
+}
+
+pub(super) fn gzip(variables: &Variables<'_>) -> Option<bool> {
+    either(variables, "COMPRESSION", "gzip, none", |text| match text.to_ascii_lowercase().as_str() {
+        "gzip" => Some(true),
+        "none" => Some(false),
+        _ => None,
+    })
+}
+
+/// The certificates to trust. A file that cannot be used keeps the exporter off.
 #[cfg(feature = "tls")]
-pub(super) fn root_certificates(variables: &Variables<'_>) -> Read<Vec<u8>> {
-    let Some((name, path)) = either(variables, "CERTIFICATE") else { return Ok(None) };
-    std::fs::read(&path).map(Some).map_err(|_| invalid(name, &path, "a file that can be read"))
+pub(super) fn root_certificates(variables: &Variables<'_>) -> Option<Vec<u8>> {
+    let names = ["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
+    let (name, path) = names.into_iter().find_map(|name| Some((name, variables.vital(name)?)))?;
+    let path = path.expose();
+    let pem = std::fs::read(path).map_err(|_| "a file that can be read");
+    let pem = pem.and_then(|pem| {
+        if http::has_certificates(&pem) { Ok(pem) } else { Err("a file of one or more certificates in PEM") }
+    });
+    pem.map_err(|allowed| variables.refuse(invalid(name, path, allowed))).ok()
 }
 
-pub(super) fn temporality(variables: &Variables<'_>) -> Read<Temporality> {
+pub(super) fn temporality(variables: &Variables<'_>) -> Option<Temporality> {
     let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-    let Some(value) = variables.get(name) else { return Ok(None) };
-    Temporality::named(&value).map(Some).ok_or_else(|| invalid(name, &value, "cumulative, delta, lowmemory"))
+    variables.parsed(name, "cumulative, delta, lowmemory", Temporality::named)
 }
 
-pub(super) fn histograms(variables: &Variables<'_>) -> Read<Histograms> {
+pub(super) fn histograms(variables: &Variables<'_>) -> Option<Histograms> {
     let name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
-    let Some(value) = variables.get(name) else { return Ok(None) };
-    match value.to_ascii_lowercase().as_str() {
-        "base2_exponential_bucket_histogram" => Ok(Some(Histograms::default())),
-        "explicit_bucket_histogram" => Ok(Some(Histograms::Explicit { bounds: DEFAULT_BOUNDS.into() })),
-        _ => {
-            let allowed = "base2_exponential_bucket_histogram, explicit_bucket_histogram";
-            Err(invalid(name, &value, allowed))
-        }
-    }
+    let allowed = "base2_exponential_bucket_histogram, explicit_bucket_histogram";
+    variables.parsed(name, allowed, |text| match text.to_ascii_lowercase().as_str() {
+        "base2_exponential_bucket_histogram" => Some(Histograms::default()),
+        "explicit_bucket_histogram" => Some(Histograms::Explicit { bounds: DEFAULT_BOUNDS.into() }),
+        _ => None,
+    })
 }
 
-/// Attributes of the resource.
-pub(super) fn attributes(variables: &Variables<'_>) -> Result<Vec<(String, String)>, InvalidSetting> {
-    let name = "OTEL_RESOURCE_ATTRIBUTES";
-    let Some(value) = variables.get(name) else { return Ok(Vec::new()) };
-    pairs(&value).ok_or_else(|| invalid(name, &value, PAIRS))
+/// Attributes of the resource; of the same key, the last one counts. If one is malformed, all of them are left out, as
+/// the specification asks for.
+pub(super) fn attributes(variables: &Variables<'_>) -> Vec<(String, String)> {
+    variables.parsed("OTEL_RESOURCE_ATTRIBUTES", PAIRS, pairs).unwrap_or_default()
 }
 
 /// The service's name, which wins over all others.
@@ -100,14 +146,16 @@ pub(super) fn service_name(variables: &Variables<'_>) -> Option<String> {
     variables.get("OTEL_SERVICE_NAME")
 }
 
-/// The variable for metrics, or else the one for all signals; with its name.
-fn either(variables: &Variables<'_>, name: &str) -> Option<(String, String)> {
-    let names = [format!("OTEL_EXPORTER_OTLP_METRICS_{name}"), format!("OTEL_EXPORTER_OTLP_{name}")];
-    names.into_iter().find_map(|name| variables.get(&name).map(|value| (name, value)))
-}
-
-fn invalid(name: impl Into<String>, value: &str, allowed: &'static str) -> InvalidSetting {
-    InvalidSetting::new(name.into(), format!("{value:?}"), allowed)
+/// The variable for metrics or, if it is missing or cannot be used, the one for all signals.
+fn either<T>(
+    variables: &Variables<'_>,
+    name: &str,
+    allowed: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let of =
+        |signals: &str| variables.parsed(&format!("OTEL_EXPORTER_OTLP_{signals}{name}"), allowed, &parse);
+    of("METRICS_").or_else(|| of(""))
 }
 
 const PAIRS: &str = "key=value,key=value, percent-encoded in ASCII, so % as %25";

@@ -17,7 +17,8 @@ use crate::service::Service;
 /// Sends metrics to an OpenTelemetry collector, or to any other receiver of OTLP.
 #[derive(Debug)]
 pub struct Otlp {
-    pub(super) transport: Transport,
+    /// How to send, or why nothing is sent.
+    pub(super) transport: Result<Transport, String>,
     pub(super) encoding: Encoding,
     pub(super) attributes: Attributes,
     pub(super) settings: PushSettings,
@@ -43,14 +44,19 @@ impl Exporter for Otlp {
         self.settings.clone()
     }
 
+    fn off(&self) -> Option<&str> {
+        self.transport.as_ref().err().map(String::as_str)
+    }
+
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
         self.encoding.resource = self.attributes.of(service);
         Ok(())
     }
 
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
+        let transport = self.transport.as_ref().map_err(Failed::permanent)?;
         let request = self.encoding.request(window);
-        match &self.transport {
+        match transport {
             Transport::Http { client, gzip } => {
                 let mut body = request.encode_to_vec();
                 if *gzip {

@@ -20,15 +20,18 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use ureq::http::uri::PathAndQuery;
 
+use super::endpoint::call_path;
 use crate::http::{self, HttpOptions};
 use crate::push::Failed;
 use crate::secret::Secret;
 
-const PATH: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+/// The procedure that takes metrics.
+const PROCEDURE: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
 /// Where and how to call.
 pub(super) struct GrpcClient {
     endpoint: Endpoint,
+    path: PathAndQuery,
     metadata: MetadataMap,
     pub(super) gzip: bool,
 }
@@ -54,7 +57,11 @@ impl GrpcClient {
             let (key, value) = pair(name, value).ok_or_else(|| http::invalid_header(name))?;
             metadata.insert(key, value);
         }
-        Ok(Self { endpoint: endpoint(field, url, options)?, metadata, gzip })
+        let endpoint = endpoint(field, url, options)?;
+        let path = endpoint.uri().path_and_query().map_or("", PathAndQuery::as_str);
+        let path = PathAndQuery::try_from(call_path(path, PROCEDURE));
+        let path = path.map_err(|_| http::invalid(field, "cannot be parsed"))?;
+        Ok(Self { endpoint, path, metadata, gzip })
     }
 
     /// Calls until the deadline.
@@ -97,7 +104,7 @@ impl GrpcClient {
         let mut request = Request::new(message);
         *request.metadata_mut() = self.metadata.clone();
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        let answer = client.unary(request, PathAndQuery::from_static(PATH), ProstCodec::default()).await;
+        let answer = client.unary(request, self.path.clone(), ProstCodec::default()).await;
         answer.map(tonic::Response::into_inner).map_err(|status| failed(&status))
     }
 }

@@ -1,5 +1,11 @@
 //! The protocol of OTLP.
 
+#[cfg(feature = "otlp-grpc")]
+use tonic::metadata::AsciiMetadataKey;
+use ureq::http::HeaderName;
+
+use super::endpoint::metrics_url;
+
 /// The protocol by which metrics are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -22,11 +28,20 @@ impl Protocol {
 
     /// The protocol with this name in `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub(super) fn named(name: &str) -> Option<Self> {
-        match name {
+        match name.to_ascii_lowercase().as_str() {
             "http/protobuf" => Some(Self::HttpBinary),
             #[cfg(feature = "otlp-grpc")]
             "grpc" => Some(Self::Grpc),
             _ => None,
+        }
+    }
+
+    /// Whether a header, or metadata over gRPC, can have this name.
+    pub(super) fn allows_header(self, name: &str) -> bool {
+        match self {
+            Self::HttpBinary => HeaderName::try_from(name).is_ok(),
+            #[cfg(feature = "otlp-grpc")]
+            Self::Grpc => AsciiMetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).is_ok(),
         }
     }
 
@@ -42,9 +57,4 @@ impl Protocol {
             Self::Grpc => "http://localhost:4317",
         }
     }
-}
-
-/// Returns where a collector receives metrics, given its URL.
-pub(super) fn metrics_url(collector: &str) -> String {
-    format!("{}/v1/metrics", collector.trim_end_matches('/'))
 }

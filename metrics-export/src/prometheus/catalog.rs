@@ -82,6 +82,10 @@ pub(crate) static METRICS_HIDDEN: Family<'static> = gauge(
     "metrics_core_metrics_hidden",
     "Metrics of the application that are left out because of a name clash with another one.",
 );
+pub(crate) static EXPORTER_OFF: Family<'static> = gauge(
+    "metrics_exporter_off",
+    "1 if an exporter sends nothing, because of its environment; 0 if it is on.",
+);
 pub(crate) static EXPORTER_WINDOWS: Family<'static> =
     counter("metrics_exporter_windows", "Windows for an exporter, by outcome.");
 pub(crate) static EXPORTER_WINDOWS_WAITING: Family<'static> =

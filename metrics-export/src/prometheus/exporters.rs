@@ -26,7 +26,8 @@ const REQUESTS: [Outcome; 3] = [
     ("dropped", |counts| counts.requests_dropped),
     ("missed", |counts| counts.requests_missed),
 ];
-const FIGURES: [Figure<ExporterCounts, u64>; 7] = [
+const FIGURES: [Figure<ExporterCounts, u64>; 8] = [
+    (&catalog::EXPORTER_OFF, |counts| u64::from(counts.off.is_some())),
     (&catalog::EXPORTER_WINDOWS_WAITING, |counts| counts.windows_waiting),
     (&catalog::EXPORTER_ERRORS_WAITING, |counts| counts.errors_waiting),
     (&catalog::EXPORTER_REQUESTS_WAITING, |counts| counts.requests_waiting),

@@ -10,6 +10,8 @@ use std::time::SystemTime;
 pub struct ExporterCounts {
     /// The name of the exporter.
     pub exporter: String,
+    /// Why the exporter is off, so that nothing is sent; `None` if it is on.
+    pub off: Option<String>,
     /// Windows that ended.
     pub windows: u64,
     /// Windows that the destination accepted.

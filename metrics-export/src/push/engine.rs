@@ -21,6 +21,8 @@ use crate::start_error::StartError;
 pub struct Engine {
     stop: Arc<Stop>,
     senders: Vec<Arc<Sender>>,
+    /// The exporters that are off, each with its place among all of them.
+    off: Vec<(usize, ExporterCounts)>,
 }
 
 /// Builds an [`Engine`].
@@ -58,7 +60,7 @@ impl EngineBuilder {
     ///
     /// When a destination does not accept the service's identity, or the system cannot start a thread.
     pub fn start(self) -> Result<Engine, StartError> {
-        let mut engine = Engine { stop: Arc::default(), senders: Vec::new() };
+        let mut engine = Engine { stop: Arc::default(), senders: Vec::new(), off: Vec::new() };
         if self.exporters.is_empty() {
             return Ok(engine);
         }
@@ -67,14 +69,23 @@ impl EngineBuilder {
         // Entries from before the start belong to no window.
         self.registry.errors_after(&mut cursor);
         let mut request_cursor = RequestCursor::default();
-        if self.exporters.iter().any(|exporter| exporter.settings().want_requests()) {
+        if self
+            .exporters
+            .iter()
+            .any(|exporter| exporter.off().is_none() && exporter.settings().want_requests())
+        {
             self.registry.requests_after(&mut request_cursor);
         }
         let (mut schedules, mut names) = (Vec::new(), Vec::new());
-        for mut exporter in self.exporters {
+        for (place, mut exporter) in self.exporters.into_iter().enumerate() {
             exporter.start(&self.service)?;
             let name = unique(exporter.name(), &names);
             names.push(name.clone());
+            if let Some(reason) = exporter.off() {
+                let off = Some(reason.to_owned());
+                engine.off.push((place, ExporterCounts { exporter: name, off, ..ExporterCounts::default() }));
+                continue;
+            }
             let settings = exporter.settings().in_range();
             let queue = WindowQueue::new(&name, settings.clone(), Arc::clone(&base));
             let sender = Arc::new(Sender::new(queue));
@@ -83,6 +94,9 @@ impl EngineBuilder {
             engine.senders.push(Arc::clone(&sender));
             let run = move || sender.run(exporter);
             thread::Builder::new().name(format!("metrics-{name}")).spawn(run)?;
+        }
+        if schedules.is_empty() {
+            return Ok(engine);
         }
         let (registry, process) = (self.registry, self.process);
         let collector = Collector { registry, process, schedules, cursor, request_cursor };
@@ -98,9 +112,12 @@ impl Engine {
         EngineBuilder { registry, service, process: Box::new(Process::default), exporters: Vec::new() }
     }
 
-    /// Returns the counts of each exporter.
+    /// Returns the counts of each exporter, in the order in which they were added.
     pub fn counts(&self) -> Vec<ExporterCounts> {
-        self.senders.iter().map(|sender| sender.counts()).collect()
+        let mut counts: Vec<_> = self.senders.iter().map(|sender| sender.counts()).collect();
+        // In ascending order, so that each place exists by now.
+        self.off.iter().for_each(|(place, off)| counts.insert(*place, off.clone()));
+        counts
     }
 
     /// Ends the open windows now, sends everything that waits, and ends the threads; does not wait for any of it.

@@ -18,7 +18,17 @@ pub trait Exporter: Send + 'static {
         PushSettings::default()
     }
 
-    /// Receives the identity of the service. Called once, before the first window; default: does nothing.
+    /// Why nothing is sent, such as a variable of the environment that turns the destination off or cannot be used;
+    /// default: `None`, it is on. Must not change after the start.
+    ///
+    /// While it is off, no window is made for it, and [`ExporterCounts::off`](super::ExporterCounts::off) has the
+    /// reason. Shown to everyone who may read the metrics, so it must not contain secrets.
+    fn off(&self) -> Option<&str> {
+        None
+    }
+
+    /// Receives the identity of the service. Called once, also if the destination is off, before the
+    /// first window; default: does nothing.
     ///
     /// # Errors
     ///
@@ -54,6 +64,10 @@ impl<E: Exporter + ?Sized> Exporter for Box<E> {
 
     fn settings(&self) -> PushSettings {
         (**self).settings()
+    }
+
+    fn off(&self) -> Option<&str> {
+        (**self).off()
     }
 
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {

@@ -4,15 +4,16 @@ use std::hash::RandomState;
 
 use metrics_core::InvalidSetting;
 use sentry_types::Dsn;
+use ureq::http::HeaderValue;
 
 use super::environment;
-use super::exporter::{Attempt, Sentry};
+use super::exporter::{Attempt, Project, Sentry};
 use super::limiter::Limiter;
 use super::origin::AGENT;
 use super::rate_limits::RateLimits;
 use super::selection::Selection;
 use crate::environment::Variables;
-use crate::http::HttpOptions;
+use crate::http::{self, HttpOptions};
 use crate::push::PushSettings;
 use crate::secret::Secret;
 
@@ -60,7 +61,8 @@ impl Sentry {
 impl SentryBuilder {
     /// Reads what is not set here from Sentry's variables; default: they are ignored.
     ///
-    /// `SENTRY_DSN` and `SENTRY_TRACES_SAMPLE_RATE`. `SENTRY_RELEASE` and `SENTRY_ENVIRONMENT` win over the service
+    /// `SENTRY_DSN`, without which the exporter is [off](crate::push::Exporter::off), as Sentry's own clients are, and
+    /// `SENTRY_TRACES_SAMPLE_RATE`. `SENTRY_RELEASE` and `SENTRY_ENVIRONMENT` win over the service
     /// that the monitor was built for. `HOSTNAME` is the server's name if the service has no instance.
     #[expect(
         clippy::wrong_self_convention,
@@ -71,7 +73,8 @@ impl SentryBuilder {
         self
     }
 
-    /// The DSN, which names Sentry's host, the project and the key: `https://KEY@HOST/PROJECT`. There is no default.
+    /// The DSN, which names Sentry's host, the project and the key: `https://KEY@HOST/PROJECT`. There is no default:
+    /// without one, `build` returns an error or, with `from_env`, an exporter that is off.
     pub fn dsn(mut self, dsn: impl Into<Secret>) -> Self {
         self.dsn = Some(dsn.into());
         self
@@ -134,31 +137,27 @@ impl SentryBuilder {
 
     /// Builds the exporter.
     ///
+    /// Variables are no reason for an error: one that cannot be used is left out with a warning in the log or, if it
+    /// says who gets the data, keeps the exporter [off](crate::push::Exporter::off).
+    ///
     /// # Errors
     ///
     /// When a setting is invalid; the error says what is allowed.
     pub fn build(self) -> Result<Sentry, InvalidSetting> {
-        self.build_with(&crate::environment::variable)
+        let has_own = self.from_env;
+        self.build_with(Variables::new(&crate::environment::variable, has_own))
     }
 
-    fn build_with(mut self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Sentry, InvalidSetting> {
-        let variables = Variables(if self.from_env { variable } else { &|_| None });
-        if self.dsn.is_none() {
-            self.dsn = environment::dsn(&variables);
-        }
+    fn build_with(mut self, variables: Variables<'_>) -> Result<Sentry, InvalidSetting> {
+        let dsn = self.parsed_dsn(&variables)?;
         if self.traces_sample_rate.is_none() {
-            self.traces_sample_rate = environment::traces_sample_rate(&variables)?;
+            self.traces_sample_rate = environment::traces_sample_rate(&variables);
         }
         let mut origin = environment::origin(&variables);
         origin.release = self.release.take().or(origin.release);
         origin.check()?;
         self.check()?;
-        let dsn = self.parsed_dsn()?;
-        // A window is several envelopes, which share a connection.
-        let client = self.http.client("dsn", dsn.envelope_api_url().as_str(), 1)?;
-        // Without a time, which would be that of the start forever; envelopes have one.
-        let auth = format!("Sentry sentry_version=7, sentry_client={AGENT}, sentry_key={}", dsn.public_key());
-        let client = client.header("x-sentry-auth", &auth);
+        let project = self.project(dsn.as_ref(), &variables)?;
         let settings = PushSettings {
             max_windows: MAX_WINDOWS,
             max_errors: if self.max_events == 0 { 0 } else { MAX_ERRORS },
@@ -167,9 +166,8 @@ impl SentryBuilder {
             ..PushSettings::default()
         };
         Ok(Sentry {
-            client: client.ok_or_else(|| invalid_dsn("its key cannot be sent in a header"))?,
+            project: variables.finish("sentry").map_or(Ok(project), Err),
             gzip: self.http.gzip.unwrap_or(true),
-            key: Secret::new(dsn.public_key()),
             settings: settings.with_http(&self.http),
             selection: Selection {
                 origin,
@@ -185,10 +183,36 @@ impl SentryBuilder {
         })
     }
 
-    fn parsed_dsn(&self) -> Result<Dsn, InvalidSetting> {
-        let missing = || InvalidSetting::sentence("dsn", "no Sentry DSN: set `SENTRY_DSN` or call `.dsn()`");
-        let dsn = self.dsn.as_ref().ok_or_else(missing)?;
-        dsn.expose().trim().parse().map_err(|error| invalid_dsn(&format!("{error}")))
+    /// The DSN; `None` if the exporter is off for lack of one.
+    fn parsed_dsn(&self, variables: &Variables<'_>) -> Result<Option<Dsn>, InvalidSetting> {
+        if let Some(dsn) = &self.dsn {
+            return parsed("dsn", dsn).map(Some);
+        }
+        let missing = "no Sentry DSN: set `SENTRY_DSN` or call `.dsn()`";
+        if !variables.has_own() {
+            return Err(InvalidSetting::sentence("dsn", missing));
+        }
+        let dsn = environment::dsn(variables).map(|dsn| parsed("SENTRY_DSN", &dsn));
+        match dsn {
+            Some(Ok(dsn)) => return Ok(Some(dsn)),
+            Some(Err(problem)) => variables.refuse(problem),
+            // After what is not UTF-8, this is the second reason, which does not count.
+            None => variables.turn_off(missing),
+        }
+        Ok(None)
+    }
+
+    /// The project of a DSN. Without one, checks only what the builder was told.
+    fn project(&self, dsn: Option<&Dsn>, variables: &Variables<'_>) -> Result<Project, InvalidSetting> {
+        let url = dsn.map_or_else(|| "http://localhost".to_owned(), |dsn| dsn.envelope_api_url().to_string());
+        let key = dsn.map(Dsn::public_key).unwrap_or_default();
+        // A window is several envelopes, which share a connection.
+        let client = self.http.client("dsn", &url, 1, variables)?;
+        // Without a time, which would be that of the start forever; envelopes have one.
+        let auth = format!("Sentry sentry_version=7, sentry_client={AGENT}, sentry_key={key}");
+        let client = client.header("x-sentry-auth", &auth);
+        let client = client.expect("the key was checked");
+        Ok(Project { client, key: Secret::new(key) })
     }
 
     fn check(&self) -> Result<(), InvalidSetting> {
@@ -209,16 +233,30 @@ impl SentryBuilder {
     }
 }
 
+/// Parses the DSN that `field` was set to, and checks that envelopes can be posted there.
+fn parsed(field: &'static str, dsn: &Secret) -> Result<Dsn, InvalidSetting> {
+    let dsn = dsn.expose().trim().parse::<Dsn>();
+    let dsn = dsn.map_err(|error| invalid_dsn(field, &error.to_string()))?;
+    http::check(field, dsn.envelope_api_url().as_str())?;
+    if HeaderValue::try_from(dsn.public_key()).is_err() {
+        return Err(invalid_dsn(field, "its key cannot be sent in a header"));
+    }
+    Ok(dsn)
+}
+
 /// Rejects a DSN without repeating it, since it holds a key.
-fn invalid_dsn(problem: &str) -> InvalidSetting {
+fn invalid_dsn(field: &'static str, problem: &str) -> InvalidSetting {
     let allowed = "https://KEY@HOST/PROJECT, as Sentry shows it";
-    InvalidSetting::sentence("dsn", format!("invalid Sentry DSN: {problem}; allowed: {allowed}"))
+    InvalidSetting::sentence(field, format!("{field} is no Sentry DSN: {problem}; allowed: {allowed}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::origin::Origin;
     use super::*;
+    use crate::environment::tests::fixed;
+    #[cfg(unix)]
+    use crate::environment::tests::not_utf8;
     use crate::push::Exporter;
     use crate::service::Service;
 
@@ -237,12 +275,9 @@ mod tests {
             ("HOSTNAME", "node-1"),
             ("SENTRY_TRACES_SAMPLE_RATE", "0.25"),
         ];
-        let get = |name: &str| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        };
         let service = Service::new("shop").version("7").environment("test").instance("host-1");
         let origin = |builder: SentryBuilder, service: &Service| {
-            let mut sentry = builder.from_env().build_with(&get).unwrap();
+            let mut sentry = builder.build_with(Variables::new(&fixed(&variables), true)).unwrap();
             sentry.start(service).unwrap();
             assert_eq!(sentry.settings.sample_rate, 0.25);
             let Origin { release, environment, server_name } = sentry.selection.origin;
@@ -252,15 +287,78 @@ mod tests {
         assert_eq!(origin(Sentry::builder(), &Service::new("shop")), ["orders@1.2.3", "", "node-1"]);
         assert_eq!(origin(Sentry::builder(), &service), ["orders@1.2.3", "test", "host-1"]);
         assert_eq!(origin(Sentry::builder().release("a"), &service), ["a", "test", "host-1"]);
-        for wrong in ["half", "2"] {
-            let get = |name: &str| (name == "SENTRY_TRACES_SAMPLE_RATE").then(|| wrong.to_owned());
-            let error = builder().from_env().build_with(&get).unwrap_err().to_string();
-            assert!(error.to_lowercase().contains("traces_sample_rate is"), "{error}");
-            assert!(error.ends_with("; allowed: 0 to 1"), "{error}");
-        }
         // Ignored without `from_env`.
-        let error = Sentry::builder().build_with(&get).unwrap_err().to_string();
+        let ignored = fixed(&variables);
+        let error = Sentry::builder().build_with(Variables::new(&ignored, false)).unwrap_err().to_string();
         assert_eq!(error, "no Sentry DSN: set `SENTRY_DSN` or call `.dsn()`");
+    }
+
+    #[test]
+    fn without_a_usable_dsn_in_the_environment_the_exporter_is_off() {
+        let missing = "no Sentry DSN: set `SENTRY_DSN` or call `.dsn()`";
+        for (dsn, off) in [
+            ("", missing),
+            (" \n", missing),
+            ("\"\"", missing),
+            ("hunter2", "SENTRY_DSN is no Sentry DSN: "),
+            ("ftp://hunter2@host/1", "SENTRY_DSN is no Sentry DSN: "),
+            ("http://hunter2@host", "; allowed: https://KEY@HOST/PROJECT, as Sentry shows it"),
+            #[cfg(not(feature = "tls"))]
+            ("https://hunter2@host/1", "SENTRY_DSN: `https` needs the cargo feature `tls`"),
+        ] {
+            let variables = [("SENTRY_DSN", dsn)];
+            let built = |builder: SentryBuilder| builder.build_with(Variables::new(&fixed(&variables), true));
+            let sentry = built(Sentry::builder()).unwrap();
+            let said = sentry.off().unwrap();
+            assert!(said.contains(off) && !said.contains("hunter2"), "{dsn:?}: {said}");
+            // What the builder is told is checked all the same, and wins.
+            assert!(built(Sentry::builder().max_events(1_001)).is_err());
+            assert!(built(Sentry::builder().http(HttpOptions::new().header("a b", "c"))).is_err());
+            assert_eq!(built(builder()).unwrap().off(), None);
+        }
+        for (name, value) in [("SENTRY_DSN", "\"http://key@host/1\""), ("SENTRY_DSN", "http://key@host/1\n")]
+        {
+            let variables = [(name, value)];
+            let built = Sentry::builder().build_with(Variables::new(&fixed(&variables), true)).unwrap();
+            assert_eq!(built.off(), None, "{value:?}");
+        }
+        let proxy = [("SENTRY_DSN", "http://key@host/1"), ("HTTP_PROXY", "socks5://a:hunter2@b:1")];
+        let built = Sentry::builder().build_with(Variables::new(&fixed(&proxy), true)).unwrap();
+        assert!(built.off().is_some_and(|off| off.contains("proxy") && !off.contains("hunter2")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_dsn_that_is_not_utf8_keeps_the_exporter_off() {
+        let read = not_utf8("SENTRY_DSN");
+        let sentry = Sentry::builder().build_with(Variables::new(&read, true)).unwrap();
+        assert_eq!(sentry.off(), Some("SENTRY_DSN is invalid; allowed: text in UTF-8"));
+    }
+
+    #[test]
+    fn a_variable_that_sentry_would_not_accept_is_left_out() {
+        let (long_release, long_environment) = ("x".repeat(201), "x".repeat(65));
+        for (name, value) in [
+            ("SENTRY_RELEASE", "a/b@1"),
+            ("SENTRY_RELEASE", "Latest"),
+            ("SENTRY_RELEASE", "a\nb"),
+            ("SENTRY_RELEASE", &long_release),
+            ("SENTRY_ENVIRONMENT", "None"),
+            ("SENTRY_ENVIRONMENT", "a\\b"),
+            ("SENTRY_ENVIRONMENT", &long_environment),
+            ("SENTRY_TRACES_SAMPLE_RATE", "half"),
+            ("SENTRY_TRACES_SAMPLE_RATE", "2"),
+            ("SENTRY_TRACES_SAMPLE_RATE", "-1"),
+            ("SENTRY_TRACES_SAMPLE_RATE", "true"),
+        ] {
+            let variables = [(name, value)];
+            let mut sentry = builder().build_with(Variables::new(&fixed(&variables), true)).unwrap();
+            sentry.start(&Service::new("shop").version("7").environment("test")).unwrap();
+            let Origin { release, environment, .. } = &sentry.selection.origin;
+            let named = (release.as_deref(), environment.as_deref());
+            assert_eq!(named, (Some("shop@7"), Some("test")), "{name}={value:?}");
+            assert_eq!((sentry.settings.sample_rate, sentry.off()), (0.0, None), "{name}={value:?}");
+        }
     }
 
     #[test]

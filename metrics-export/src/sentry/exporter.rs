@@ -23,14 +23,21 @@ const MIN_COMPRESSED: usize = 1_024;
 /// Sends events, sessions and transactions to Sentry.
 #[derive(Debug)]
 pub struct Sentry {
-    pub(super) client: Client,
+    /// Where to send, or why nothing is sent.
+    pub(super) project: Result<Project, String>,
     pub(super) gzip: bool,
-    /// The DSN's key, which transactions repeat.
-    pub(super) key: Secret,
     pub(super) settings: PushSettings,
     pub(super) selection: Selection,
     pub(super) rate_limits: RateLimits,
     pub(super) attempt: Attempt,
+}
+
+/// The project that receives everything.
+#[derive(Debug)]
+pub(super) struct Project {
+    pub(super) client: Client,
+    /// The DSN's key, which transactions repeat.
+    pub(super) key: Secret,
 }
 
 /// The window that is being sent. It is sent again unchanged, since [`PushSettings::max_windows`] is above 1.
@@ -134,11 +141,12 @@ impl Sentry {
     fn send(&mut self, item: EnvelopeItem, deadline: Instant) -> Result<Sent, Failed> {
         let (category, _) = loss(&item);
         let left = deadline.saturating_duration_since(Instant::now());
-        let envelope = envelope(item, self.key.expose(), self.settings.sample_rate);
+        let Project { client, key } = self.project.as_ref().map_err(Failed::permanent)?;
+        let envelope = envelope(item, key.expose(), self.settings.sample_rate);
         let posted = if self.gzip && envelope.len() >= MIN_COMPRESSED {
-            self.client.post(ENVELOPE, Some("gzip"), &gzipped(&envelope), left)
+            client.post(ENVELOPE, Some("gzip"), &gzipped(&envelope), left)
         } else {
-            self.client.post(ENVELOPE, None, &envelope, left)
+            client.post(ENVELOPE, None, &envelope, left)
         };
         let answer = posted.map_err(Failed::temporary)?;
         let now = Instant::now();
@@ -161,6 +169,10 @@ impl Exporter for Sentry {
 
     fn settings(&self) -> PushSettings {
         self.settings.clone()
+    }
+
+    fn off(&self) -> Option<&str> {
+        self.project.as_ref().err().map(String::as_str)
     }
 
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {

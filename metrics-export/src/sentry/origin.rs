@@ -29,17 +29,32 @@ impl Origin {
 
     /// Checks that Sentry accepts release and environment.
     pub(super) fn check(&self) -> Result<(), InvalidSetting> {
-        let (release, environment) = (&self.release, &self.environment);
-        if let Some(release) = release.as_ref().filter(|name| !is_name(name, MAX_RELEASE, "latest")) {
-            let allowed = "1 to 200 characters without / \\ and control characters, but not . .. latest";
-            return Err(InvalidSetting::new("release", format!("{release:?}"), allowed));
+        if let Some(release) = self.release.as_ref().filter(|name| !is_release(name)) {
+            return Err(InvalidSetting::new("release", format!("{release:?}"), RELEASES));
         }
-        if let Some(name) = environment.as_ref().filter(|name| !is_name(name, MAX_ENVIRONMENT, "none")) {
-            let allowed = "1 to 64 characters without / \\ and control characters, but not . .. none";
-            return Err(InvalidSetting::new("environment", format!("{name:?}"), allowed));
+        if let Some(name) = self.environment.as_ref().filter(|name| !is_environment(name)) {
+            return Err(InvalidSetting::new("environment", format!("{name:?}"), ENVIRONMENTS));
         }
         Ok(())
     }
+}
+
+/// The releases that Sentry accepts.
+pub(super) const RELEASES: &str =
+    "1 to 200 characters without / \\ and control characters, but not . .. latest";
+
+/// The environments that Sentry accepts.
+pub(super) const ENVIRONMENTS: &str =
+    "1 to 64 characters without / \\ and control characters, but not . .. none";
+
+/// Whether Sentry accepts a release.
+pub(super) fn is_release(name: &str) -> bool {
+    is_name(name, MAX_RELEASE, "latest")
+}
+
+/// Whether Sentry accepts an environment.
+pub(super) fn is_environment(name: &str) -> bool {
+    is_name(name, MAX_ENVIRONMENT, "none")
 }
 
 /// Whether Sentry accepts a text of up to `longest` characters as the name of a release or an environment. One word is

@@ -115,6 +115,7 @@ pub(crate) fn resources() -> Resources {
 pub(crate) fn exporters() -> Vec<ExporterCounts> {
     let works = ExporterCounts {
         exporter: "otlp".to_owned(),
+        off: None,
         windows: 19,
         windows_sent: 9,
         windows_idle: 4,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metrics_core::Registry;
-use metrics_export::push::{Engine, Exporter};
+use metrics_export::push::{Engine, Exporter, PushSettings};
 
 use super::{Builder, Settings};
 use crate::background::resources::Resources;
@@ -42,12 +42,18 @@ impl<H> Builder<H> {
 impl Settings {
     /// Whether an exporter tells single statuses apart.
     pub(super) fn want_exact_statuses(&self) -> bool {
-        self.exporters.iter().any(|exporter| exporter.settings().exact_statuses)
+        self.sending().any(|settings| settings.exact_statuses)
+    }
+
+    /// The settings of the exporters that are not off.
+    fn sending(&self) -> impl Iterator<Item = PushSettings> {
+        let on = self.exporters.iter().filter(|exporter| exporter.off().is_none());
+        on.map(|exporter| exporter.settings())
     }
 
     /// Which requests are captured: for exemplars, and for exporters.
     pub(super) fn capture_policy(&self) -> CapturePolicy {
-        let settings: Vec<_> = self.exporters.iter().map(|exporter| exporter.settings()).collect();
+        let settings: Vec<_> = self.sending().collect();
         let wanting = || settings.iter().filter(|settings| settings.want_requests());
         CapturePolicy {
             exemplar_nanos: threshold(self.slow),

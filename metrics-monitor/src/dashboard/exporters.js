@@ -19,7 +19,8 @@ function lost({ errors, requests, rejected }) {
   return errors.dropped + errors.missed + requests.dropped + requests.missed + rejected;
 }
 
-function condition({ failing, last_error: why, last_sent: sent }) {
+function condition({ state, reason, failing, last_error: why, last_sent: sent }) {
+  if (state === "off") return `${say("off")}: ${reason}`;
   if (failing > 0) return `${say("failing", count(failing))}: ${why}`;
   return why ?? say(sent ? "works" : "nothing_sent");
 }
@@ -36,7 +37,7 @@ export function showExporters({ exporters }) {
     ({ exporter }) => make("tr", {}, make("th", { scope: "row", class: "text" }, exporter), ...columns.slice(1).map((column) => make("td", { class: kind(column) }))),
     (row, exporter) => {
       columns.slice(1).forEach(({ value }, i) => setText(row.cells[i + 1], value(exporter)));
-      row.cells[1].dataset.over = exporter.failing > 0;
+      row.cells[1].dataset.over = exporter.failing > 0 || exporter.state === "off";
       row.cells[5].dataset.over = exporter.windows.dropped > 0;
       row.cells[6].dataset.over = lost(exporter) > 0;
     });

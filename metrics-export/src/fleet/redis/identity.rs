@@ -5,7 +5,11 @@ use std::time::SystemTime;
 use metrics_core::InvalidSetting;
 
 use super::keys;
+use crate::environment::Variables;
 use crate::service::Service;
+
+/// The names that an instance may have.
+const ALLOWED: &str = "1 to 64 letters, digits and -._ in a fleet";
 
 /// The service and the name of an instance, checked for use in keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +26,13 @@ impl Identity {
         let instance = match &service.instance {
             Some(name) if is_valid(name) => name.clone(),
             Some(name) => {
-                let allowed = "1 to 64 letters, digits and -._ in a fleet";
-                return Err(InvalidSetting::new("instance", format!("{name:?}"), allowed));
+                return Err(InvalidSetting::new("instance", format!("{name:?}"), ALLOWED));
             }
             None => {
-                let host = std::env::var("HOSTNAME").ok().filter(|name| is_valid(name));
+                let variables = Variables::new(&crate::environment::variable, true);
+                let name = |text: &str| is_valid(text).then(|| text.to_owned());
+                let host = variables.parsed("HOSTNAME", ALLOWED, name);
+                variables.finish("fleet");
                 host.unwrap_or_else(|| "instance".to_owned())
             }
         };

@@ -152,7 +152,10 @@ fn what_arrives_is_what_was_recorded() {
         assert_eq!((counts.windows_sent, counts.attempts_failed), (1, 0), "{counts:?}");
 
         let call = calls.recv_timeout(Duration::from_secs(30)).unwrap();
-        assert_eq!((call.path.as_str(), &call.headers["x-api-key"]), (PATH, &"hunter2".parse().unwrap()));
+        assert_eq!(
+            (call.path.as_str(), &call.headers["x-api-key"]),
+            (PROCEDURE, &"hunter2".parse().unwrap())
+        );
         assert!(call.headers.contains_key("grpc-timeout"));
         assert_eq!(call.headers.get("grpc-encoding").is_some(), gzip);
         let metrics = &call.message.resource_metrics[0].scope_metrics[0].metrics;
@@ -264,7 +267,7 @@ fn a_collector_over_tls_is_trusted_by_its_authority_and_by_no_other() {
         assert_eq!(failed, Failed::temporary("its TLS certificate is not trusted"));
     }
     assert!(client(Some(trusted)).export(request(), soon()).is_ok());
-    assert_eq!(calls.recv_timeout(Duration::from_secs(30)).unwrap().path, PATH);
+    assert_eq!(calls.recv_timeout(Duration::from_secs(30)).unwrap().path, PROCEDURE);
 }
 
 #[test]
