@@ -2,16 +2,12 @@
 
 mod client;
 mod error;
-#[cfg(any(feature = "otlp", feature = "elasticsearch", feature = "sentry"))]
-mod gzip;
 mod options;
 mod proxy;
 mod response;
 mod url;
 
 pub(crate) use self::client::Client;
-#[cfg(any(feature = "otlp", feature = "elasticsearch", feature = "sentry"))]
-pub(crate) use self::gzip::gzipped;
 pub use self::options::HttpOptions;
 #[cfg(all(feature = "otlp", feature = "tls"))]
 pub(crate) use self::options::has_certificates;

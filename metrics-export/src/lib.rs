@@ -8,6 +8,7 @@
 //! | | [`alert`] | delivers notices of alerts; each destination has a feature |
 //! | `facade` | [`facade`] | records what other crates emit through the `metrics` facade |
 //! | `fleet` | [`fleet`] | the report that an instance sends to the others, as bytes, and the sum of all reports |
+//! | `gzip` | [`gzip`] | compresses bodies, without an effect on what others compress |
 //! | `redis` | [`fleet`] | sends and reads these reports through a Redis |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
 //! | `push` | [`push`] | the engine that pushes to other systems; each destination has a feature |
@@ -46,6 +47,8 @@ mod exponential;
 pub mod facade;
 #[cfg(feature = "fleet")]
 pub mod fleet;
+#[cfg(feature = "gzip")]
+pub mod gzip;
 #[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "_push-http"))]
 mod http;
 #[cfg(feature = "json")]

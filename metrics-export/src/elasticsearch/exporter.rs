@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::answer;
 use crate::ecs::Documents;
-use crate::http::{Client, gzipped};
+use crate::gzip::gzipped;
+use crate::http::Client;
 use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, post};
 use crate::service::Service;
 

@@ -10,7 +10,8 @@ use prost::Message;
 
 use super::encode::Encoding;
 use super::resource::Attributes;
-use crate::http::{Client, gzipped};
+use crate::gzip::gzipped;
+use crate::http::Client;
 use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, post, short_line};
 use crate::service::Service;
 

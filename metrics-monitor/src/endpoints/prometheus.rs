@@ -39,11 +39,9 @@ fn render(state: &State, scratch: &mut Scratch, format: Format, gzip: bool) -> B
 
 #[cfg(feature = "gzip")]
 fn pack(Scratch { plain, packed }: &mut Scratch) -> &[u8] {
-    use std::io::Write;
     packed.clear();
     // The fastest level: text this repetitive packs well at any.
-    let mut encoder = flate2::write::GzEncoder::new(std::mem::take(packed), flate2::Compression::fast());
-    *packed = encoder.write_all(plain).and_then(|()| encoder.finish()).expect("a Vec takes everything");
+    metrics_export::gzip::gzip(plain, metrics_export::gzip::Level::Fast, packed);
     packed
 }
 

@@ -79,6 +79,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
                     "backoff.rs",
                     "environment.rs",
                     "exponential.rs",
+                    "gzip.rs",
                     "http/",
                     "random.rs",
                     "secret.rs",
