@@ -1,0 +1,3 @@
+//! Applications with and without the monitor: the same crates, the same answers.
+
+mod builds;
