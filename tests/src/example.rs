@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use crate::Client;
+use crate::process::until;
 
 /// The running demo. Dropping it ends the process.
 #[derive(Debug)]
@@ -17,15 +19,26 @@ pub struct Example {
 impl Example {
     /// Starts `cargo run --example service` on a free port with these further arguments, and waits until it listens.
     pub fn start(arguments: &[&str]) -> Self {
-        Self::start_with("", arguments)
+        Self::spawn(Features::Default, arguments, &[])
     }
 
-    /// The same, built with these features of `metrics-actix`.
-    pub fn start_with(features: &str, arguments: &[&str]) -> Self {
-        let mut process = command(features, &[&["--addr", "127.0.0.1:0"], arguments].concat())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the demo starts");
+    /// The same, built with all features that the tests use.
+    pub fn full(arguments: &[&str]) -> Self {
+        Self::spawn(Features::OfTests, arguments, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub fn full_in(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::spawn(Features::OfTests, arguments, environment)
+    }
+
+    fn spawn(features: Features, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let arguments = [&["--addr", "127.0.0.1:0"], arguments].concat();
+        let mut process = with_binary(features, |binary| {
+            let mut command = Command::new(binary);
+            command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
+            command.spawn().expect("the demo starts")
+        });
         let stdout = process.stdout.take().expect("its output is piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let addr = lines
@@ -38,13 +51,24 @@ impl Example {
 
     /// Runs the demo with arguments that make it exit. Returns its exit code and its stderr.
     pub fn refused(arguments: &[&str]) -> (Option<i32>, String) {
-        let output = command("", arguments).output().expect("the demo starts");
+        let run = |binary: &Path| Command::new(binary).args(arguments).output();
+        let output = with_binary(Features::Default, run).expect("the demo starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.client.addr()
+    }
+
+    /// Stops it as Ctrl-C does, so that it sends its last figures. Returns its exit code.
+    ///
+    /// # Panics
+    ///
+    /// When that takes more than 60 s.
+    pub fn stop(mut self) -> Option<i32> {
+        self.signal("INT");
+        until("the demo stops", || self.process.try_wait().expect("it can be waited for")).code()
     }
 
     /// Sends a signal to the process, such as `STOP`.
@@ -75,20 +99,33 @@ impl Drop for Example {
     }
 }
 
-/// A command for the demo's own binary, since killing `cargo` would leave the demo running.
-fn command(features: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary(features));
-    command.args(arguments);
-    command
+/// What the demo is built with.
+#[derive(Debug, Clone, Copy)]
+enum Features {
+    /// The default features, as in README.
+    Default,
+    /// Those that the workspace turns on, as for the tests, so that nothing is compiled twice.
+    OfTests,
+}
+
+/// Calls `run` with the path of the demo's own binary, since killing `cargo` would leave the demo running.
+fn with_binary<T>(features: Features, run: impl FnOnce(&Path) -> T) -> T {
+    /// Both binaries have the same path, so the other one is not built before this one runs.
+    static BUILD: Mutex<()> = Mutex::new(());
+    let _guard = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
+    run(&binary(features))
 }
 
 /// Builds the demo, if necessary, and returns its path. It is optimised if the tests are.
-fn binary(features: &str) -> PathBuf {
+fn binary(features: Features) -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "metrics-actix", "--example", "service"])
-        .args(["--profile", profile, "--features", features, "--message-format", "json"])
+        .args(["build", "--quiet", "--example", "service", "--profile", profile, "--message-format", "json"])
+        .args(match features {
+            Features::Default => &["--package", "metrics-actix"][..],
+            Features::OfTests => &["--workspace"],
+        })
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())
         .output()

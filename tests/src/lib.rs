@@ -3,16 +3,20 @@
 #![forbid(unsafe_code)]
 
 mod browser;
+mod certificates;
 mod client;
 mod example;
+mod process;
 mod raw;
 mod receiver;
 mod server;
 mod turns;
 
 pub use browser::{Browser, Look};
+pub use certificates::Certificates;
 pub use client::{Client, Reply};
 pub use example::Example;
+pub use process::{Folder, Process, free_port, python, until};
 pub use raw::Raw;
 pub use receiver::Receiver;
 pub use server::{Server, settled};

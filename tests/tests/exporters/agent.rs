@@ -1,13 +1,11 @@
 //! Datadog's Agent for tests, ddapm-test-agent, and the Python that it is installed in.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-
-use crate::support::Folder;
+use tests::{Folder, python};
 
 /// The checks of traces that need no set-up of other libraries.
 const CHECKS: &str =
@@ -15,15 +13,6 @@ const CHECKS: &str =
 
 /// The name of its socket.
 const SOCKET: &str = "apm.socket";
-
-/// A program of the Python installation that the tests use.
-pub(crate) fn python(program: &str) -> Command {
-    let python = std::env::var("METRICS_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    if program == "python" {
-        return Command::new(python);
-    }
-    Command::new(Path::new(&python).with_file_name(program))
-}
 
 /// A running agent, which answers 400 to traces that fail a check. Dropping it ends the process.
 pub(crate) struct Agent {

@@ -15,11 +15,10 @@ use metrics_actix::push::Engine;
 use metrics_actix::{Metrics, Service};
 use metrics_core::{Granularity, Outcome, Registry, Snapshot, StatusGroup};
 use serde_json::{Value, json};
-use tests::Server;
+use tests::{Folder, Server};
 
-use crate::agent::{Agent, python};
+use crate::agent::Agent;
 use crate::stub::{Fault, Stub};
-use crate::support::Folder;
 
 const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 

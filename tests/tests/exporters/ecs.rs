@@ -14,7 +14,6 @@ use metrics_core::{Outcome, Registry, TraceContext};
 use serde_json::Value;
 
 use crate::stub::{Fault, Stub};
-use crate::support::Folder;
 
 /// Texts that try to end their line or string, or to look like something else.
 pub(crate) const HOSTILE: [&str; 16] = [

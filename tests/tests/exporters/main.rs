@@ -20,4 +20,3 @@ mod load;
 mod otlp;
 mod sentry;
 mod stub;
-mod support;

@@ -16,12 +16,10 @@ use metrics_actix::sentry::{Sentry, SentryBuilder};
 use metrics_actix::{Metrics, Service};
 use metrics_core::{Outcome, Registry};
 use serde_json::{Value, json};
-use tests::Server;
+use tests::{Folder, Server, python};
 
-use crate::agent::python;
 use crate::ecs::HOSTILE;
 use crate::stub::{Fault, Stub};
-use crate::support::Folder;
 
 /// A text that must not be sent anywhere.
 const CANARY: &str = "hunter2";

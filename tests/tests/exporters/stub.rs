@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::SockRef;
+use tests::Certificates;
 
 /// How connections go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,19 +209,17 @@ fn read_request(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(unpacked)
 }
 
-/// A certificate for 127.0.0.1, and its authority's certificate in PEM.
+/// The settings of a server with a certificate for 127.0.0.1, and its authority's certificate in PEM.
 fn certificates() -> (ServerConfig, String) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate().unwrap();
-    let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
-    let issuer = Issuer::new(authority, authority_key);
-    let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let made = Certificates::new(&["127.0.0.1"]);
+    (tls_server(&made), made.authority)
+}
+
+/// The settings of a server with this certificate.
+pub(crate) fn tls_server(made: &Certificates) -> ServerConfig {
+    let certificate = CertificateDer::from_pem_slice(made.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-    let config = config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key.into());
-    (config.unwrap(), authority_pem)
+    config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap()
 }

@@ -182,7 +182,7 @@ fn the_page_switches_to_the_fleet_and_shows_what_its_endpoints_return() {
 #[test]
 #[ignore = "needs redis-server, chromium and chromedriver"]
 fn a_service_without_a_fleet_offers_none() {
-    let alone = Example::start_with("redis-cluster", &["--workers", "1"]);
+    let alone = Example::full(&["--workers", "1"]);
     let browser = Browser::start(Look::default());
     browser.open(&page(&alone, "window=5m&scope=fleet"));
     browser.wait("document.querySelector('#state').dataset.state === 'live'");

@@ -81,7 +81,7 @@ fn an_instance_that_shuts_down_writes_once_more_even_if_its_connection_was_close
 fn slow(redis: &Redis) -> [tests::Example; 1] {
     let url = redis.url();
     let slow = ["--workers", "1", "--redis", &url, "--instance", "slow", "--interval", "60000"];
-    [tests::Example::start_with("redis-cluster", &slow)]
+    [tests::Example::full(&slow)]
 }
 
 #[test]

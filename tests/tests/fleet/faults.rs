@@ -24,7 +24,7 @@ fn turns() -> u32 {
 /// The load takes turns with as many instances without a Redis, for comparison. `METRICS_TEST_FAULT_SECONDS` sets how
 /// long all turns take.
 fn survived(instances: &[Example; 3], begin: impl FnOnce(), end: impl FnOnce()) {
-    let alone = [(); 3].map(|()| Example::start_with("redis-cluster", &["--workers", "1"]));
+    let alone = [(); 3].map(|()| Example::full(&["--workers", "1"]));
     let ask = |instances: &[Example]| {
         under_watched_load(instances, |load| {
             sleep(TURN);

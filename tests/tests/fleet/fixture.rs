@@ -14,7 +14,7 @@ pub(crate) const INTERVAL: &str = "300";
 /// An instance of the demo that writes to this Redis.
 pub(crate) fn instance(url: &str, name: &str) -> Example {
     let arguments = ["--workers", "1", "--redis", url, "--instance", name, "--interval", INTERVAL];
-    Example::start_with("redis-cluster", &arguments)
+    Example::full(&arguments)
 }
 
 pub(crate) fn three(url: &str) -> [Example; 3] {

@@ -8,20 +8,9 @@ use std::time::{Duration, Instant};
 use metrics_core::Registry;
 use metrics_export::Service;
 use metrics_export::fleet::redis::{FleetSettings, Member, Question};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tests::Certificates;
 
 use crate::redis::{Redis, free_port};
-
-/// A certificate authority: its certificate in PEM, and its key for signing.
-fn authority() -> (String, Issuer<'static, KeyPair>) {
-    let mut parameters = CertificateParams::default();
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // With the default name for both, OpenSSL would take the server's certificate for a self-signed one.
-    parameters.distinguished_name.push(DnType::CommonName, "authority");
-    let key = KeyPair::generate().unwrap();
-    let pem = parameters.self_signed(&key).unwrap().pem();
-    (pem, Issuer::new(parameters, key))
-}
 
 /// The arguments of a server that speaks TLS, and the authority of its certificate in PEM.
 struct Files {
@@ -31,12 +20,10 @@ struct Files {
 
 impl Files {
     fn in_folder(folder: &Path) -> Self {
-        let (authority, issuer) = authority();
-        let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer);
+        let Certificates { authority, certificate, key } = Certificates::new(&["127.0.0.1"]);
         let files = [
-            ("--tls-cert-file", "server.pem", leaf.unwrap().pem()),
-            ("--tls-key-file", "key.pem", key.serialize_pem()),
+            ("--tls-cert-file", "server.pem", certificate),
+            ("--tls-key-file", "key.pem", key),
             ("--tls-ca-cert-file", "ca.pem", authority.clone()),
         ];
         let mut arguments = vec!["--tls-auth-clients".to_owned(), "no".to_owned()];
@@ -47,6 +34,11 @@ impl Files {
         }
         Self { authority, arguments }
     }
+}
+
+/// The certificate of an authority that signed nothing here.
+fn another() -> String {
+    Certificates::new(&["127.0.0.1"]).authority
 }
 
 fn with<'a>(some: &[&'a str], more: &'a [String]) -> Vec<&'a str> {
@@ -90,7 +82,7 @@ fn a_server_is_trusted_by_its_own_authority_only() {
     assert_eq!(answer.summary.as_ref().unwrap().total.calls, 1);
     assert!(redis.cli(&["keys", "metrics:tls:0:a-*"]).starts_with("metrics:tls:0:a-"));
 
-    let other = member(settings().trusted_authorities(authority().0.as_bytes()).unwrap());
+    let other = member(settings().trusted_authorities(another().as_bytes()).unwrap());
     let refused = first_write(&other).unwrap_err();
     assert!(refused.contains("certificate"), "{refused}");
     // The authorities of the system do not vouch for it either.
@@ -145,6 +137,6 @@ fn authorities_are_refused_without_a_certificate_or_without_tls() {
         FleetSettings::new(address).unwrap().trusted_authorities(pem.as_bytes()).unwrap_err().to_string()
     };
     assert!(refused("rediss://a", "hello").contains("allowed: PEM with at least one certificate"));
-    assert!(refused("redis://a", &authority().0).contains("only with a rediss:// address"));
-    assert!(refused("redis+sentinel://a:1,b:2/m", &authority().0).contains("only with a rediss:// address"));
+    assert!(refused("redis://a", &another()).contains("only with a rediss:// address"));
+    assert!(refused("redis+sentinel://a:1,b:2/m", &another()).contains("only with a rediss:// address"));
 }

@@ -165,6 +165,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
                 files: &["browser.rs", "client.rs", "raw.rs", "receiver.rs", "turns.rs"],
                 holds: "real clients",
             },
+            Layer { files: &["certificates.rs", "process.rs"], holds: "other programs; certificates" },
         ],
     ),
 ];

@@ -1,15 +1,14 @@
 //! Prometheus scrapes the demo under load.
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Deref;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use metrics_export::prometheus::DEFAULT_DURATION_BOUNDS;
 use serde_json::Value;
-use tests::{Client, Example};
+use tests::{Example, Folder, Process, free_port};
+
+use crate::query::{Api, classic_bucket, load};
 
 /// The folder of the files that users copy.
 pub(crate) const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
@@ -17,89 +16,40 @@ pub(crate) const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy"
 /// The trace of a failed request.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// A temporary folder. Dropping it deletes the folder.
-#[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("metrics-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("the temporary folder is writable");
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A failure only leaves files in the temporary folder.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A running Prometheus. Dropping it ends the process.
 #[derive(Debug)]
 struct Prometheus {
-    process: Child,
-    base: String,
+    _process: Process,
+    api: Api,
     _folder: Folder,
+}
+
+impl Deref for Prometheus {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
 }
 
 impl Prometheus {
     /// Starts a Prometheus that scrapes `target` and evaluates our rules every second.
     fn start(target: &str, flags: &[&str]) -> Self {
-        let folder = Folder::new();
+        let folder = Folder::new("prometheus");
         let config = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{DEPLOY}/rules.yml']\n\
              scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
-        fs::write(folder.path().join("prometheus.yml"), config).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = Command::new("prometheus")
-            .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address={free}"))
-            .arg("--log.level=error")
-            .args(flags)
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("prometheus starts");
-        Self { process, base: format!("http://{free}"), _folder: folder }
-    }
-
-    fn get(&self, path: &str) -> Option<String> {
-        ureq::get(format!("{}{path}", self.base)).call().ok()?.body_mut().read_to_string().ok()
-    }
-
-    /// Returns the vector of a query: labels and values. The value of a native histogram is NaN.
-    fn vector(&self, query: &str) -> Vec<(Value, f64)> {
-        let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let Some(answer) = self.get(&format!("/api/v1/query?query={encoded}")) else { return Vec::new() };
-        let mut answer: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(answer["status"], "success", "{query}: {answer}");
-        let Value::Array(series) = answer["data"]["result"].take() else { panic!("{query} is not a vector") };
-        let value =
-            |series: &Value| series["value"][1].as_str().map_or(f64::NAN, |value| value.parse().unwrap());
-        series.into_iter().map(|mut series| (series["metric"].take(), value(&series))).collect()
-    }
-
-    /// Returns the value of a query with a single series.
-    fn value(&self, query: &str) -> Option<f64> {
-        let vector = self.vector(query);
-        (vector.len() == 1).then(|| vector[0].1)
-    }
-
-    fn wait_for(&self, query: &str, expected: f64) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while self.value(query) != Some(expected) {
-            assert!(Instant::now() < deadline, "{query} is {:?}, not {expected}", self.value(query));
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        let config = folder.write("prometheus.yml", config);
+        let port = free_port();
+        let process = Process::start(
+            Command::new("prometheus")
+                .arg(format!("--config.file={}", config.display()))
+                .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+                .args(flags),
+        );
+        Self { _process: process, api: Api::new(port), _folder: folder }
     }
 
     /// Waits until a trace is among the exemplars of request durations, in any series.
@@ -137,37 +87,6 @@ impl Prometheus {
     }
 }
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        // The process may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Sends a mix of fast and slow requests from four clients. Returns the number of requests.
-fn load(client: &Client, turns: u64) -> f64 {
-    const MIX: [(&str, u16); 6] = [
-        ("/items/7", 200),
-        ("/items/4711", 404),
-        ("/search?q=chair", 200),
-        ("/api/v1/orders/7", 200),
-        ("/search?q=lamp", 200),
-        ("/report", 200),
-    ];
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(move || {
-                for _ in 0..turns {
-                    MIX.iter()
-                        .for_each(|&(path, status)| assert_eq!(client.send("GET", path).status, status));
-                }
-            });
-        }
-    });
-    (4 * turns * MIX.len() as u64) as f64
-}
-
 /// Returns the queries of the Grafana dashboard, for all services, instances and routes.
 fn dashboard() -> Vec<String> {
     let text = fs::read_to_string(format!("{DEPLOY}/grafana/dashboards/http.json")).unwrap();
@@ -177,13 +96,6 @@ fn dashboard() -> Vec<String> {
     let queries = targets.map(|target| target["expr"].as_str().unwrap().replace("$__rate_interval", "1m"));
     let names = ["$service", "$instance", "$route"];
     queries.map(|query| names.iter().fold(query, |query, name| query.replace(name, ".*"))).collect()
-}
-
-/// Returns the bounds of the classic bucket of a duration, in seconds.
-fn classic_bucket(seconds: f64) -> (f64, f64) {
-    let at = DEFAULT_DURATION_BOUNDS.partition_point(|&bound| bound < seconds);
-    let lower = at.checked_sub(1).map_or(0.0, |at| DEFAULT_DURATION_BOUNDS[at]);
-    (lower, DEFAULT_DURATION_BOUNDS.get(at).copied().unwrap_or(f64::INFINITY))
 }
 
 #[test]

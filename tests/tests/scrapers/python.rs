@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use metrics_core::{Outcome, Recorder, Registry, TraceId};
 use metrics_export::prometheus::{Exposition, Format};
+use tests::Folder;
 
-use crate::prometheus::{DEPLOY, Folder};
+use crate::prometheus::DEPLOY;
 
 /// The path of Prometheus' schema on Debian.
 const SCHEMA: &str =
@@ -115,7 +116,7 @@ fn files(folder: &Folder, random: &mut fastrand::Rng, formats: &[Format]) -> Vec
 fn both_text_formats_round_trip_a_hundred_thousand_hostile_labels() {
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..2 {
-        let folder = Folder::new();
+        let folder = Folder::new("scrapers");
         let files = files(&folder, &mut random, &[Format::Text, Format::OpenMetrics]);
         run("read_text.py", &[&files[0], &files[1], &files[2]]);
     }
@@ -126,7 +127,7 @@ fn both_text_formats_round_trip_a_hundred_thousand_hostile_labels() {
 fn protobuf_round_trips_a_hundred_thousand_hostile_labels() {
     let mut random = fastrand::Rng::with_seed(8);
     for _ in 0..2 {
-        let folder = Folder::new();
+        let folder = Folder::new("scrapers");
         let files = files(&folder, &mut random, &[Format::Protobuf]);
         run("read_protobuf.py", &[&files[0], Path::new(SCHEMA), &files[1]]);
     }
