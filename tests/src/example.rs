@@ -120,7 +120,16 @@ fn with_binary<T>(features: Features, run: impl FnOnce(&Path) -> T) -> T {
 fn binary(features: Features) -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut build = Command::new(cargo);
+    // Those of the outer cargo describe the tests' package. Build scripts that read them would run again each time.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package =
+            ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of| name.to_string_lossy().starts_with(of));
+        if is_of_package {
+            build.env_remove(name);
+        }
+    }
+    let output = build
         .args(["build", "--quiet", "--example", "service", "--profile", profile, "--message-format", "json"])
         .args(match features {
             Features::Default => &["--package", "metrics-actix"][..],

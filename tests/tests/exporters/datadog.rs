@@ -15,7 +15,7 @@ use metrics_actix::push::Engine;
 use metrics_actix::{Metrics, Service};
 use metrics_core::{Granularity, Outcome, Registry, Snapshot, StatusGroup};
 use serde_json::{Value, json};
-use tests::{Folder, Server};
+use tests::{Folder, Server, python};
 
 use crate::agent::Agent;
 use crate::stub::{Fault, Stub};

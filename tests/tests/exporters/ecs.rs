@@ -12,6 +12,7 @@ use metrics_actix::ecs::EcsLog;
 use metrics_actix::push::Engine;
 use metrics_core::{Outcome, Registry, TraceContext};
 use serde_json::Value;
+use tests::Folder;
 
 use crate::stub::{Fault, Stub};
 

@@ -1,7 +1,7 @@
 //! Exporters against failing destinations, and against real ones.
 //!
 //! `cargo test -p tests --test exporters -- --ignored` needs rsyslog with rsyslog-elasticsearch; PyPI's
-//! ddapm-test-agent (with ddsketch and msgpack), opentelemetry-proto and sentry-relay, in the Python of
+//! ddapm-test-agent (with ddsketch and msgpack), opentelemetry-proto, sentry-relay, rotel and bugsink, in the Python of
 //! `METRICS_TEST_PYTHON` (default: `python3`); and npm's typescript and @elastic/ecs, in the folder of
 //! `METRICS_TEST_NODE_MODULES`.
 
@@ -9,6 +9,7 @@ mod adjusted;
 mod agent;
 mod allocator;
 mod beside;
+mod bugsink;
 mod bulk;
 mod datadog;
 mod decode;
@@ -18,5 +19,6 @@ mod faults;
 mod http;
 mod load;
 mod otlp;
+mod rotel;
 mod sentry;
 mod stub;

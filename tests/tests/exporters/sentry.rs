@@ -123,7 +123,7 @@ async fn broken<B: MessageBody>(
     Err(error::ErrorInternalServerError("the middleware is broken"))
 }
 
-fn shop(config: &mut ServiceConfig) {
+pub(crate) fn shop(config: &mut ServiceConfig) {
     // Each reads its whole request, and fails.
     let order = |request: HttpRequest, body: Bytes| async move {
         assert!(body.ends_with(CANARY.as_bytes()) && request.query_string().ends_with(CANARY));
