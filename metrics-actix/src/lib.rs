@@ -52,8 +52,8 @@
 //! | `alert-log`, `alert-webhook`, `alertmanager` | destinations of alert notices |
 //! | `alert-toml` | alert rules from TOML |
 //! | `otlp`, `otlp-grpc`, `datadog`, `ecs-log`, `elasticsearch`, `sentry` | destinations of figures and errors |
-//! | `tls` | `https` URLs for all of them |
-//! | `redis`, `redis-cluster`, `redis-tls` | the figures of all instances of a service, through a Redis |
+//! | `tls`, `tls-no-provider` | `https` URLs for all of them, with `ring` or the application's own cryptography |
+//! | `redis`, `redis-cluster`, `redis-tls`, `redis-tls-no-provider` | the figures of all instances of a service, through a Redis |
 //! | `facade` | metrics that other crates emit through the `metrics` facade |
 //!
 //! # Where everything is

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn the_best_level_is_smaller_than_the_fast_one_and_both_are_small() {
-        let bytes = (0..5_000).map(|i| format!("route=\"/orders/{i}\" calls={}\n", i * i)).collect::<String>();
+        let bytes =
+            (0..5_000).map(|i| format!("route=\"/orders/{i}\" calls={}\n", i * i)).collect::<String>();
         let size = |level| {
             let mut packed = Vec::new();
             gzip(bytes.as_bytes(), level, &mut packed);

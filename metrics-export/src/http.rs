@@ -9,9 +9,9 @@ mod url;
 
 pub(crate) use self::client::Client;
 pub use self::options::HttpOptions;
-#[cfg(all(feature = "otlp", feature = "tls"))]
+#[cfg(all(feature = "otlp", feature = "tls-no-provider"))]
 pub(crate) use self::options::has_certificates;
-#[cfg(all(feature = "otlp-grpc", feature = "tls"))]
+#[cfg(all(feature = "otlp-grpc", feature = "tls-no-provider"))]
 pub(crate) use self::options::invalid_certificates;
 #[cfg(any(feature = "otlp-grpc", all(feature = "datadog", unix)))]
 pub(crate) use self::options::invalid_header;

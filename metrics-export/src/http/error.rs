@@ -10,7 +10,7 @@ pub(super) fn reason(error: &ureq::Error, timeout: Duration) -> String {
         ureq::Error::HostNotFound => "its host was not found".to_owned(),
         ureq::Error::ConnectionFailed => "the connection failed".to_owned(),
         ureq::Error::ConnectProxyFailed(_) => "the proxy refused the connection".to_owned(),
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "tls-no-provider")]
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "its TLS certificate is not trusted".to_owned(),
         ureq::Error::BodyExceedsLimit(_) => "its answer is too long".to_owned(),
         _ => "its answer is not HTTP".to_owned(),

@@ -25,7 +25,7 @@ pub struct HttpOptions {
     pub(crate) gzip: Option<bool>,
     pub(crate) headers: Vec<(String, Secret)>,
     pub(crate) proxy: Option<Secret>,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     pub(crate) root_certificates: Option<Vec<u8>>,
 }
 
@@ -73,7 +73,7 @@ impl HttpOptions {
     }
 
     /// The certificates of the authorities to trust, in PEM; default: those of Mozilla's root program.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());
         self
@@ -123,12 +123,12 @@ impl HttpOptions {
         Ok(client)
     }
 
-    #[cfg(not(feature = "tls"))]
+    #[cfg(not(feature = "tls-no-provider"))]
     fn trusting(&self, config: Config) -> Result<Config, InvalidSetting> {
         Ok(config)
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     fn trusting(&self, config: Config) -> Result<Config, InvalidSetting> {
         use ureq::tls::{RootCerts, TlsConfig};
         let Some(pem) = &self.root_certificates else { return Ok(config) };
@@ -141,7 +141,7 @@ impl HttpOptions {
     }
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-no-provider")]
 fn certificates(pem: &[u8]) -> impl Iterator<Item = ureq::tls::Certificate<'static>> {
     use ureq::tls::{PemItem, parse_pem};
     parse_pem(pem).filter_map(|item| match item {
@@ -151,7 +151,7 @@ fn certificates(pem: &[u8]) -> impl Iterator<Item = ureq::tls::Certificate<'stat
 }
 
 /// Whether there is any certificate in a text of PEM.
-#[cfg(all(feature = "otlp", feature = "tls"))]
+#[cfg(all(feature = "otlp", feature = "tls-no-provider"))]
 pub(crate) fn has_certificates(pem: &[u8]) -> bool {
     certificates(pem).next().is_some()
 }
@@ -163,7 +163,7 @@ pub(crate) fn invalid_header(name: &str) -> InvalidSetting {
 }
 
 /// Rejects root certificates.
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-no-provider")]
 pub(crate) fn invalid_certificates() -> InvalidSetting {
     InvalidSetting::secret("root_certificates", "one or more certificates in PEM")
 }
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(names, [("b", "2"), ("x-a", "3")]);
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     #[test]
     fn root_certificates_without_a_certificate_are_rejected() {
         let error =

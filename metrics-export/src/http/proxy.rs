@@ -44,7 +44,7 @@ fn usable(proxy: Result<Proxy, ureq::Error>) -> Result<Proxy, InvalidSetting> {
     let proxy = proxy.map_err(|_| invalid(NOT_A_URL))?;
     match proxy.protocol() {
         ProxyProtocol::Http => Ok(proxy),
-        ProxyProtocol::Https if cfg!(feature = "tls") => Ok(proxy),
+        ProxyProtocol::Https if cfg!(feature = "tls-no-provider") => Ok(proxy),
         ProxyProtocol::Https => Err(invalid("begins with https://, which needs the cargo feature `tls`")),
         _ => Err(invalid("does not speak HTTP")),
     }

@@ -10,9 +10,9 @@ use crate::environment::Variables;
 #[cfg(any(feature = "datadog", feature = "otlp"))]
 use crate::secret::Secret;
 
-#[cfg(not(feature = "tls"))]
+#[cfg(not(feature = "tls-no-provider"))]
 const ALLOWED: &str = "http://host[:port][/path]";
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-no-provider")]
 const ALLOWED: &str = "http://host[:port][/path] or https://host[:port][/path]";
 
 /// Rejects a URL without repeating it, since many URLs hold a secret.
@@ -29,9 +29,15 @@ pub(crate) fn check(field: &'static str, url: &str) -> Result<(), InvalidSetting
     };
     match uri.scheme_str() {
         Some("http") => {}
-        #[cfg(feature = "tls")]
-        Some("https") => {}
-        #[cfg(not(feature = "tls"))]
+        #[cfg(feature = "tls-no-provider")]
+        Some("https") if has_provider() => {}
+        #[cfg(feature = "tls-no-provider")]
+        Some("https") => {
+            let problem = "`https` needs a provider of cryptography; install rustls's default provider before `build`, \
+                           or turn on the cargo feature `tls`";
+            return Err(InvalidSetting::sentence(field, format!("{field}: {problem}")));
+        }
+        #[cfg(not(feature = "tls-no-provider"))]
         Some("https") => {
             let needs_tls = format!("{field}: `https` needs the cargo feature `tls`, or an `http` proxy");
             return Err(InvalidSetting::sentence(field, needs_tls));
@@ -54,6 +60,12 @@ pub(crate) fn check(field: &'static str, url: &str) -> Result<(), InvalidSetting
 pub(crate) fn usable(variables: &Variables<'_>, name: &'static str, url: Secret) -> Option<Secret> {
     let checked = check(name, url.expose()).and_then(|()| without_login(name, url.expose()));
     checked.map_err(|problem| variables.refuse(problem)).ok().map(|_| url)
+}
+
+/// Whether there is a provider of cryptography: `ring`, or one that the application installed.
+#[cfg(feature = "tls-no-provider")]
+fn has_provider() -> bool {
+    cfg!(feature = "tls") || rustls::crypto::CryptoProvider::get_default().is_some()
 }
 
 /// Splits user and password off a URL, and returns them as the header for `Basic` authentication (RFC 7617).

@@ -175,7 +175,7 @@ impl OtlpBuilder {
         if self.http.gzip.is_none() {
             self.http.gzip = environment::gzip(variables);
         }
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "tls-no-provider")]
         if self.http.root_certificates.is_none() {
             self.http.root_certificates = environment::root_certificates(variables);
         }
@@ -474,15 +474,15 @@ mod tests {
             ),
             ("HTTP_PROXY", "socks5://a:hunter2@p:1", "proxy"),
             ("all_proxy", "ftp://hunter2", "proxy"),
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "tls-no-provider")]
             (
                 "OTEL_EXPORTER_OTLP_CERTIFICATE",
                 "/nowhere.pem",
                 "\"/nowhere.pem\"; allowed: a file that can be read",
             ),
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "tls-no-provider")]
             ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "/", "allowed: a file that can be read"),
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "tls-no-provider")]
             ("OTEL_EXPORTER_OTLP_CERTIFICATE", file!(), "a file"),
         ] {
             // The usable one for all signals is not taken instead.

@@ -108,7 +108,7 @@ pub(super) fn gzip(variables: &Variables<'_>) -> Option<bool> {
 }
 
 /// The certificates to trust. A file that cannot be used keeps the exporter off.
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-no-provider")]
 pub(super) fn root_certificates(variables: &Variables<'_>) -> Option<Vec<u8>> {
     let names = ["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
     let (name, path) = names.into_iter().find_map(|name| Some((name, variables.vital(name)?)))?;

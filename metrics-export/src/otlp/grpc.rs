@@ -122,7 +122,7 @@ fn endpoint(field: &'static str, url: String, options: &HttpOptions) -> Result<E
     let endpoint = Endpoint::from_shared(url).map_err(unreadable)?;
     let endpoint =
         endpoint.user_agent(concat!("metrics-export/", env!("CARGO_PKG_VERSION"))).map_err(unreadable)?;
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     if endpoint.uri().scheme_str() == Some("https") {
         use tonic::transport::{Certificate, ClientTlsConfig};
         let tls = match &options.root_certificates {
@@ -131,7 +131,7 @@ fn endpoint(field: &'static str, url: String, options: &HttpOptions) -> Result<E
         };
         return endpoint.tls_config(tls).map_err(|_| http::invalid_certificates());
     }
-    #[cfg(not(feature = "tls"))]
+    #[cfg(not(feature = "tls-no-provider"))]
     let _ = options;
     Ok(endpoint)
 }

@@ -303,7 +303,7 @@ mod tests {
             ("hunter2", "SENTRY_DSN is no Sentry DSN: "),
             ("ftp://hunter2@host/1", "SENTRY_DSN is no Sentry DSN: "),
             ("http://hunter2@host", "; allowed: https://KEY@HOST/PROJECT, as Sentry shows it"),
-            #[cfg(not(feature = "tls"))]
+            #[cfg(not(feature = "tls-no-provider"))]
             ("https://hunter2@host/1", "SENTRY_DSN: `https` needs the cargo feature `tls`"),
         ] {
             let variables = [("SENTRY_DSN", dsn)];
@@ -378,7 +378,7 @@ mod tests {
             assert!(error.contains("allowed: https://KEY@HOST/PROJECT"), "{dsn}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
-        if cfg!(not(feature = "tls")) {
+        if cfg!(not(feature = "tls-no-provider")) {
             let error = Sentry::builder().dsn("https://hunter2@host/1").build().unwrap_err().to_string();
             assert_eq!(error, "dsn: `https` needs the cargo feature `tls`, or an `http` proxy");
         }

@@ -143,7 +143,7 @@ mod tests {
         let error = refused(|b| b.alert_webhook("ftp://hooks.example.com/hunter2"));
         assert!(error.starts_with("alert_webhook: the URL does not begin with http://; "), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
-        #[cfg(not(feature = "tls"))]
+        #[cfg(not(feature = "tls-no-provider"))]
         assert_eq!(
             refused(|b| b.alert_webhook("https://example.com/")),
             "alert_webhook: `https` needs the cargo feature `tls`, or an `http` proxy"

@@ -5,17 +5,57 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-/// The features of actix-web that the application uses: all that do not compile C or C++.
+/// The features of actix-web that the application uses: all that compile no C.
 const ACTIX_WEB: &str = r#"["compress-gzip", "cookies", "http2", "macros", "unicode", "rustls-0_23"]"#;
 
-/// The monitor's features that send over TLS. They cannot leave `rustls` alone.
-const TLS: [&str; 2] = ["tls", "redis-tls"];
+/// The monitor's features that bring a provider of cryptography. With two in a build, rustls chooses none by itself, so
+/// each has a twin that takes the application's own.
+const WITH_PROVIDER: [&str; 2] = ["tls", "redis-tls"];
 
-/// Features of shared crates that the monitor turns on, and why nobody notices.
-const HARMLESS: &[(&str, &str, &str)] = &[];
+/// Features of shared crates that the monitor turns on, and why nobody notices. `default` is a list of others, and `std`
+/// and `alloc` are more of a crate's interface; these three need no row.
+const HARMLESS: &[(&str, &str, &str)] = &[
+    (
+        "futures-util",
+        "async-await async-await-macro futures-macro futures-sink sink",
+        "more of its interface",
+    ),
+    ("hyper", "http2", "a connection is HTTP/2 only where its user builds one"),
+    ("opentelemetry", "metrics", "more of its interface"),
+    ("opentelemetry-proto", "gen-tonic-messages metrics prost", "more messages"),
+    ("opentelemetry_sdk", "metrics", "more of its interface"),
+    ("redis", "cluster tls-rustls", "used for other addresses only"),
+    ("rustls", "log logging", "lines of the log crate at the levels debug and trace"),
+    ("rustls", "tls12", "what a server without it refuses; README.md says so"),
+    ("sentry-types", "protocol", "more of its interface"),
+    ("serde", "rc", "more types that can be written"),
+    ("serde_core", "rc", "the same"),
+    ("serde_spanned", "serde", "more types that can be written"),
+    ("sysinfo", "network objc2-io-kit system", "more of its interface"),
+    ("tokio-rustls", "logging tls12", "those of rustls"),
+    ("toml", "parse serde", "more of its interface"),
+    ("toml_datetime", "serde", "more types that can be written"),
+    (
+        "tonic",
+        "channel gzip h2 _tls-any tls-connect-info tls-webpki-roots",
+        "used where a channel asks for it",
+    ),
+    (
+        "tower",
+        "balance buffer discover futures-core futures-util indexmap limit load load-shed make pin-project-lite \
+         ready-cache slab sync_wrapper tokio tokio-util tracing util",
+        "more of its interface",
+    ),
+    ("ureq", "_rustls _tls rustls-no-provider rustls-webpki-roots", "https, which is an error without them"),
+];
+
+/// The codings that actix-web's `Compress` has in pure Rust.
+const CODINGS: [&str; 3] = ["identity", "gzip", "deflate"];
 
 /// A package and its version, with the features that are on.
 type Features = BTreeMap<String, BTreeSet<String>>;
@@ -43,6 +83,33 @@ impl Application {
         fs::write(folder.join("src/main.rs"), source).unwrap();
         fs::copy(workspace().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
         Self { folder }
+    }
+
+    /// Builds and runs it. Returns the body of `/orders` in each coding, as it was sent.
+    fn answers(&self) -> Vec<Vec<u8>> {
+        // One directory for both: crates with the same features are built once.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("applications");
+        let build = ["build", "--offline", "--quiet"];
+        let mut cargo = Command::new(env!("CARGO"));
+        let built = cargo.args(build).current_dir(&self.folder).env("CARGO_TARGET_DIR", &target).status();
+        assert!(built.unwrap().success());
+        let mut service = Command::new(target.join("debug/application"));
+        let mut service = service.stdout(Stdio::piped()).spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(service.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        let get = |coding: &&str| {
+            let mut connection = TcpStream::connect(address.trim()).unwrap();
+            let head = "host: test\r\nconnection: close\r\naccept-encoding";
+            write!(connection, "GET /orders HTTP/1.1\r\n{head}: {coding}\r\n\r\n").unwrap();
+            let mut answer = Vec::new();
+            connection.read_to_end(&mut answer).unwrap();
+            let body = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+            answer.split_off(body + 4)
+        };
+        let answers = CODINGS.iter().map(get).collect();
+        service.kill().unwrap();
+        service.wait().unwrap();
+        answers
     }
 
     /// The features of all crates that the application is built from.
@@ -99,26 +166,76 @@ fn turned_on(name: &str, features: &[String]) -> BTreeSet<(String, String)> {
     turned_on
 }
 
-fn harmless(feature: &(String, String)) -> bool {
-    // `default` is the list of the others, which are listed by themselves; the others are more of a crate's interface.
-    ["default", "std", "alloc"].contains(&feature.1.as_str()) || HARMLESS.iter().any(|(package, features, _)| {
-        *package == feature.0 && features.split(' ').any(|harmless| harmless == feature.1)
-    })
+fn is_harmless((package, feature): &(String, String)) -> bool {
+    let row = |(name, features, _): &(&str, &str, &str)| {
+        name == package && features.split_whitespace().any(|harmless| harmless == feature)
+    };
+    ["default", "std", "alloc"].contains(&feature.as_str()) || HARMLESS.iter().any(row)
 }
 
 #[test]
 fn no_feature_of_a_shared_crate_is_turned_on_that_changes_what_others_do() {
-    let without_tls: Vec<_> = features().into_iter().filter(|name| !TLS.contains(&name.as_str())).collect();
+    let all: Vec<_> = features().into_iter().filter(|name| !WITH_PROVIDER.contains(&name.as_str())).collect();
     let mut needed = BTreeSet::new();
-    for (name, features) in [("everything", without_tls)] {
+    for (name, features) in [("default", Vec::new()), ("everything", all)] {
         let turned_on = turned_on(name, &features);
-        let unknown: Vec<_> = turned_on.iter().filter(|feature| !harmless(feature)).collect();
+        let unknown: Vec<_> = turned_on.iter().filter(|feature| !is_harmless(feature)).collect();
         assert!(unknown.is_empty(), "{name}: {unknown:?}");
         needed.extend(turned_on);
     }
     for (package, features, _) in HARMLESS {
-        for feature in features.split(' ') {
-            assert!(needed.contains(&(package.to_string(), feature.to_owned())), "not needed: {package}/{feature}");
+        for feature in features.split_whitespace() {
+            assert!(
+                needed.contains(&((*package).to_owned(), feature.to_owned())),
+                "{package}/{feature} is not used"
+            );
         }
+    }
+}
+
+#[test]
+fn the_features_for_tls_bring_ring_and_nothing_else_that_their_twins_do_not() {
+    let of = |suffix: &str| WITH_PROVIDER.map(|name| format!("{name}{suffix}")).to_vec();
+    let twins = turned_on("no-provider", &of("-no-provider"));
+    let turned_on = turned_on("ring", &of(""));
+    let brought: Vec<_> =
+        turned_on.difference(&twins).map(|(name, feature)| format!("{name}/{feature}")).collect();
+    let (ring, others): (Vec<_>, Vec<_>) =
+        brought.into_iter().partition(|feature| feature.starts_with("ring/") || feature.ends_with("/ring"));
+    assert!(ring.contains(&"rustls/ring".to_owned()) && others.is_empty(), "{ring:?} {others:?}");
+}
+
+/// The gzip'd, deflated and plain answers of an application.
+const SOURCE: &str = r#"
+use actix_web::{App, HttpServer, middleware::Compress, web};
+
+async fn orders() -> web::Json<Vec<String>> {
+    web::Json((0..4_000_u32).map(|i| format!("order {i} of customer {}", i.wrapping_mul(2_654_435_761) >> 7)).collect())
+}
+
+#[actix_web::main]
+async fn main() -> std::io::Result<()> {
+    MONITOR
+    let server = HttpServer::new(move || App::new().route("/orders", web::get().to(orders)).wrap(Compress::default())WRAP);
+    let server = server.workers(1).bind("127.0.0.1:0")?;
+    println!("{}", server.addrs()[0]);
+    server.run().await
+}
+"#;
+
+#[test]
+#[ignore = "needs minutes: builds an application twice"]
+fn an_application_sends_the_same_bytes_with_and_without_the_monitor() {
+    let answers = |name: &str, dependencies: &str, build: &str, wrap: &str| {
+        let source = SOURCE.replace("MONITOR", build).replace("WRAP", wrap);
+        Application::new(name, dependencies, &source).answers()
+    };
+    let plain = answers("sends-plain", "", "", "");
+    let build = "let metrics = metrics_actix::Metrics::builder(\"orders\").build().unwrap();";
+    let monitored = answers("sends-monitored", &monitor(&[]), build, ".wrap(metrics.middleware())");
+    assert_eq!(plain.len(), CODINGS.len());
+    for (coding, (plain, monitored)) in CODINGS.iter().zip(plain.iter().zip(&monitored)) {
+        assert!(plain.len() > 20_000, "{coding}: {} bytes", plain.len());
+        assert!(plain == monitored, "{coding}: {} bytes without, {} with", plain.len(), monitored.len());
     }
 }

@@ -12,7 +12,7 @@ pub(super) enum Address {
     Cluster {
         nodes: Vec<ConnectionInfo>,
         /// The authorities to trust, for nodes found later too; `None` for those that the system trusts.
-        #[cfg(feature = "redis-tls")]
+        #[cfg(feature = "redis-tls-no-provider")]
         authorities: Option<redis::TlsCertificates>,
     },
     /// Sentinels, the name of the master, and the login for the master.
@@ -34,7 +34,7 @@ impl Address {
     pub(super) fn parse(address: &str) -> Result<Self, InvalidSetting> {
         let (scheme, rest) = address.split_once("://").ok_or_else(|| refused(ADDRESSES))?;
         let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
-        if scheme == "rediss" && cfg!(not(feature = "redis-tls")) {
+        if scheme == "rediss" && cfg!(not(feature = "redis-tls-no-provider")) {
             return Err(refused("redis://, or rediss:// with the cargo feature `redis-tls`"));
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -49,7 +49,7 @@ impl Address {
             #[cfg(feature = "redis-cluster")]
             "cluster" => Ok(Self::Cluster {
                 nodes: nodes(&login)?,
-                #[cfg(feature = "redis-tls")]
+                #[cfg(feature = "redis-tls-no-provider")]
                 authorities: None,
             }),
             #[cfg(not(feature = "redis-cluster"))]
@@ -72,8 +72,20 @@ impl Address {
         }
     }
 
+    /// Whether it is reached over TLS.
+    #[cfg(feature = "redis-tls-no-provider")]
+    pub(super) fn is_tls(&self) -> bool {
+        let nodes = match self {
+            Self::Single(info) => std::slice::from_ref(info),
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster { nodes, .. } => nodes,
+            Self::Sentinel { sentinels, .. } => sentinels,
+        };
+        nodes.iter().any(|node| matches!(node.addr(), redis::ConnectionAddr::TcpTls { .. }))
+    }
+
     /// Trusts these certificates in PEM, and no others.
-    #[cfg(feature = "redis-tls")]
+    #[cfg(feature = "redis-tls-no-provider")]
     pub(super) fn trust(&mut self, pem: &[u8]) -> Result<(), InvalidSetting> {
         use rustls::pki_types::CertificateDer;
         use rustls::pki_types::pem::PemObject;

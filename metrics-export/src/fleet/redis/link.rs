@@ -34,11 +34,11 @@ impl Link {
             #[cfg(feature = "redis-cluster")]
             Address::Cluster {
                 nodes,
-                #[cfg(feature = "redis-tls")]
+                #[cfg(feature = "redis-tls-no-provider")]
                 authorities,
             } => {
                 let client = ClusterClient::builder(nodes.clone());
-                #[cfg(feature = "redis-tls")]
+                #[cfg(feature = "redis-tls-no-provider")]
                 let client = match authorities {
                     Some(authorities) => client.certs(authorities.clone()),
                     None => client,

@@ -43,9 +43,12 @@ impl Member {
     pub fn start(registry: Registry, service: &Service, settings: FleetSettings) -> Result<Self, StartError> {
         settings.check(&registry)?;
         let identity = Identity::of(service)?;
-        // With several providers built in, rustls chooses none by itself. Fails if the application chose one already.
+        // redis takes the process's provider, and with several built in, rustls chooses none by itself. Fails if the
+        // application chose one already.
         #[cfg(feature = "redis-tls")]
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        if settings.address.is_tls() {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
         let shared = Arc::new(Shared::new(identity, settings));
         let view = Arc::<View>::default();
         let writer = Writer::new(Arc::clone(&shared), registry);

@@ -61,7 +61,7 @@ impl FleetSettings {
     /// # Errors
     ///
     /// If the PEM holds no certificate, or the address is not a `rediss` address.
-    #[cfg(feature = "redis-tls")]
+    #[cfg(feature = "redis-tls-no-provider")]
     pub fn trusted_authorities(mut self, pem: &[u8]) -> Result<Self, InvalidSetting> {
         self.address.trust(pem)?;
         Ok(self)
@@ -114,6 +114,12 @@ impl FleetSettings {
         let max_series = registry.snapshot().health().max_series;
         if max_series > MAX_SERIES {
             return Err(InvalidSetting::new("max_series", max_series, "1 to 19000 in a fleet"));
+        }
+        #[cfg(all(feature = "redis-tls-no-provider", not(feature = "redis-tls")))]
+        if self.address.is_tls() && rustls::crypto::CryptoProvider::get_default().is_none() {
+            let problem = "the fleet's address: rediss needs a provider of cryptography; install rustls's default \
+                           provider before `build`, or turn on the cargo feature `redis-tls`";
+            return Err(InvalidSetting::sentence("address", problem.to_owned()));
         }
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._:{}".contains(c);
         if !(1..=64).contains(&self.prefix.len()) || !self.prefix.chars().all(is_allowed) {

@@ -229,7 +229,7 @@ fn a_call_to_a_hanging_collector_ends_at_the_deadline() {
     assert!(!failed.permanent);
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-no-provider")]
 #[test]
 fn a_collector_over_tls_is_trusted_by_its_authority_and_by_no_other() {
     use std::sync::Arc;
