@@ -23,7 +23,7 @@ async fn a_hundred_thousand_random_requests_grow_no_table() {
 }
 
 #[actix_web::test]
-#[ignore = "takes a minute: run with --release --ignored"]
+#[ignore = "takes a minute: run with --ignored"]
 async fn a_million_random_requests_grow_no_table() {
     random_requests(1_000_000).await;
 }
