@@ -8,13 +8,13 @@ use std::time::Duration;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{HttpServiceFactory, Payload};
 use actix_web::error::PayloadError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, AcceptEncoding, Encoding, Header};
+use actix_web::http::{StatusCode, Version};
 use actix_web::rt::time::timeout;
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_core::Stream;
-use metrics_monitor::{Answer, Body, Coding, Endpoint, Monitor, Request};
+use metrics_monitor::{Answer, Body, Coding, Endpoint, Monitor, Peer, Request};
 
 use crate::request::headers::RequestHeaders;
 use crate::request::route::own_name;
@@ -75,6 +75,10 @@ async fn answer(
         path,
         query: request.query_string(),
         headers: &headers,
+        // actix-web knows no address of the clients of a Unix socket.
+        peer: request.peer_addr().map_or(Peer::UnixSocket, |peer| Peer::Address(peer.ip())),
+        is_secure: request.app_config().secure(),
+        is_http_1_0: request.version() == Version::HTTP_10,
         coding: coding(request),
     };
     let admitted = match monitor.admit(endpoint, &plain) {

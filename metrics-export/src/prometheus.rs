@@ -36,6 +36,7 @@
 //! | `event_loop_lag_seconds` | | the longest delay of a worker's event loop in the last minute; if [`Resources`] has it |
 //! | `metrics_exporter_windows_total`, `metrics_exporter_errors_total`, `metrics_exporter_requests_total` | `exporter`, `outcome` | counts by outcome: `sent`, `idle`, `dropped`, `merged` or `missed`; if there are [`ExporterCounts`](crate::push::ExporterCounts) |
 //! | `metrics_exporter_windows_waiting`, `metrics_exporter_attempts_failed_total`, `metrics_exporter_last_sent_timestamp_seconds`, ... | `exporter` | the state of each exporter |
+//! | `metrics_denied_total` | `reason` | refused requests to the monitor's endpoints: `no_token`, `wrong_token`, `host`, `remote` or `cross_site`; if [`Resources`] has it |
 //! | `metrics_core_...` | | how full the registry's tables are, what did not fit, and what the monitor itself uses |
 //!
 //! The application's metrics keep their names and get the endings that Prometheus recommends:
@@ -49,7 +50,7 @@
 //! | [`UniqueCount`](metrics_core::UniqueCount) | `x` | a gauge: distinct values today (UTC) |
 //!
 //! An ending that the name already has is not repeated. A name that, with its ending, starts with `event_loop_`,
-//! `host_`, `http_`, `metrics_core_`, `metrics_exporter_` or `process_` gets the prefix `app_`, so that it never
+//! `host_`, `http_`, `metrics_core_`, `metrics_denied`, `metrics_exporter_` or `process_` gets the prefix `app_`, so that it never
 //! clashes with a family of ours. So do `up` and names that start with `scrape_`, which belong to Prometheus: a gauge
 //! `up` would replace the series that says whether a target can be scraped. If the samples of two metrics would have
 //! the same name, such as a counter `x` and a gauge `x_total`, the metric whose name sorts first is exposed;
@@ -106,4 +107,4 @@ pub use self::bounds::DEFAULT_DURATION_BOUNDS;
 pub use self::exposition::{Exposition, ExpositionBuilder};
 pub use self::format::Format;
 pub use self::names::Names;
-pub use self::resources::Resources;
+pub use self::resources::{Denied, Resources};

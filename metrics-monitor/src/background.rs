@@ -3,6 +3,7 @@
 pub(crate) mod alerting;
 pub(crate) mod cost;
 pub(crate) mod event_loops;
+pub(crate) mod joined;
 pub(crate) mod lanes;
 pub(crate) mod live;
 pub(crate) mod process;

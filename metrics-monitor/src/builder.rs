@@ -48,6 +48,9 @@ struct Settings {
     read_tokens: Vec<String>,
     reset_tokens: Vec<String>,
     reset_without_token: bool,
+    open_to_everybody: bool,
+    allowed_hosts: Vec<String>,
+    trust_forwarded: bool,
     alert_rules: Vec<Rule>,
     without_default_alerts: bool,
     alert_destinations: Vec<Box<dyn Destination>>,
@@ -84,6 +87,9 @@ impl Builder {
             read_tokens: Vec::new(),
             reset_tokens: Vec::new(),
             reset_without_token: false,
+            open_to_everybody: false,
+            allowed_hosts: Vec::new(),
+            trust_forwarded: false,
             alert_rules: Vec::new(),
             without_default_alerts: false,
             alert_destinations: Vec::new(),
@@ -223,7 +229,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Requires this token (`Authorization: Bearer <token>`) at all endpoints that read; default: they are open.
+    /// Requires this token (`Authorization: Bearer <token>`) at all endpoints that read; default: they are open, within
+    /// the limits of [`Builder::open_to_everybody`] and [`Builder::allowed_hosts`].
     ///
     /// At least 16 letters, digits and `-._~+/=`. Call it twice during a rotation: two tokens may be valid at once.
     pub fn read_token(mut self, token: impl Into<String>) -> Self {
@@ -237,6 +244,41 @@ impl<H> Builder<H> {
     /// For development. A reset does not affect what is exported as cumulative.
     pub fn reset_token(mut self, token: impl Into<String>) -> Self {
         self.settings.reset_tokens.push(token.into());
+        self
+    }
+
+    /// Shows everybody what clients sent: the messages of errors, and consumers. Only without a
+    /// [`read_token`](Builder::read_token); default: without a token, `GET errors`, `consumers` and `fleet/consumers` are
+    /// for requests from this machine, and messages are empty in the other answers.
+    ///
+    /// From this machine are those of a loopback address or of a Unix socket, unless a header of a proxy (`Forwarded`,
+    /// `X-Forwarded-For`, `Via` and the like), HTTP/1.0 or an [allowed host](Builder::allowed_hosts) shows that they were
+    /// forwarded. So a proxy on this machine must add such a header.
+    pub fn open_to_everybody(mut self) -> Self {
+        self.settings.open_to_everybody = true;
+        self
+    }
+
+    /// Further hosts under which the endpoints answer without a token, such as `orders.example.com`, or
+    /// `*.example.com` for all names below it; default: none. Call it again for more.
+    ///
+    /// Without a token, the endpoints answer only to hosts that no page of a stranger can have: `localhost`, IP
+    /// addresses, names without a dot, and names in `.localhost`, `.local`, `.internal` and `.svc`. Others get 421, which
+    /// names the host, because such a page could have its own name resolve to this service (DNS rebinding). The page
+    /// itself, which has no figures, and the endpoint for Prometheus answer to every host. A token makes all of this
+    /// unnecessary.
+    pub fn allowed_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.settings.allowed_hosts.extend(hosts.into_iter().map(Into::into));
+        self
+    }
+
+    /// Whether `X-Forwarded-Proto` and `X-Forwarded-Host` are from a proxy of yours, which sets both or removes a
+    /// client's; default: `false`.
+    ///
+    /// They then tell under which address a page was called, which is compared with the `Origin` of a reset by a browser
+    /// without `Sec-Fetch-Site` (all send that over `https` and to `localhost`). The host there must be allowed, too.
+    pub fn trust_forwarded(mut self, trust: bool) -> Self {
+        self.settings.trust_forwarded = trust;
         self
     }
 

@@ -17,11 +17,13 @@ pub(crate) mod work;
 
 use std::sync::Arc;
 
+use access::Access;
 use answer::Answer;
+use query::Query;
 use request::Request;
-use work::{Answering, Work};
+use work::{Answering, Asked, Work};
 
-use crate::policy::tokens::{Reset, Tokens};
+use crate::policy::tokens::Reset;
 use crate::state::State;
 
 /// One endpoint.
@@ -43,17 +45,6 @@ enum Methods {
     Post,
 }
 
-/// Who may call an endpoint.
-#[derive(Debug, Clone, Copy)]
-enum Access {
-    /// Everybody.
-    Open,
-    /// Clients with a token that reads.
-    Read,
-    /// Clients with a token that resets. Where none is needed, one that reads: the answer shows figures.
-    Reset,
-}
-
 /// All endpoints, in the order in which the dashboard is told of them.
 static ENDPOINTS: &[Endpoint] = &[
     Endpoint::open("", Work::Inline(files::redirect)),
@@ -64,18 +55,18 @@ static ENDPOINTS: &[Endpoint] = &[
     Endpoint::read("/routes", Work::Read(figures::routes)),
     Endpoint::read("/history", Work::Read(figures::history)),
     Endpoint::read("/alerts", Work::Read(figures::alerts)),
-    Endpoint::read("/errors", Work::Read(figures::errors)),
+    Endpoint::private("/errors", Work::Read(figures::errors)),
     Endpoint::read("/exporters", Work::Read(figures::exporters)),
     Endpoint::read("/business", Work::Read(figures::business)),
     Endpoint::read("/resources", Work::Read(figures::resources)),
-    Endpoint { exists: has_consumers, ..Endpoint::read("/consumers", Work::Read(figures::consumers)) },
-    Endpoint::read(PROMETHEUS, Work::Scrape(prometheus::scrape)),
+    Endpoint { exists: has_consumers, ..Endpoint::private("/consumers", Work::Read(figures::consumers)) },
+    Endpoint { access: Access::Scrape, ..Endpoint::read(PROMETHEUS, Work::Scrape(prometheus::scrape)) },
     #[cfg(feature = "redis")]
     Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/summary", Work::Fleet(fleet::summary)) },
     #[cfg(feature = "redis")]
     Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/routes", Work::Fleet(fleet::routes)) },
     #[cfg(feature = "redis")]
-    Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/consumers", Work::Fleet(fleet::consumers)) },
+    Endpoint { exists: has_fleet, ..Endpoint::private("/fleet/consumers", Work::Fleet(fleet::consumers)) },
     #[cfg(feature = "redis")]
     Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/instances", Work::Fleet(fleet::instances)) },
     #[cfg(feature = "redis")]
@@ -97,7 +88,7 @@ fn has_consumers(state: &State) -> bool {
 }
 
 fn has_reset(state: &State) -> bool {
-    !matches!(state.reset, Reset::Absent)
+    !matches!(state.access.reset, Reset::Absent)
 }
 
 #[cfg(feature = "redis")]
@@ -131,6 +122,10 @@ impl Endpoint {
         Self { access: Access::Read, ..Self::open(path, work) }
     }
 
+    const fn private(path: &'static str, work: Work) -> Self {
+        Self { access: Access::Private, ..Self::open(path, work) }
+    }
+
     const fn reset(path: &'static str, work: Work) -> Self {
         Self { methods: Methods::Post, access: Access::Reset, ..Self::open(path, work) }
     }
@@ -142,13 +137,7 @@ impl Endpoint {
 
     /// Why a request is refused before its body is read; `None` if it may go on.
     pub(crate) fn refusal(&self, state: &State, request: &Request<'_>) -> Option<Answer> {
-        let open = Tokens::default();
-        let tokens = match (self.access, &state.reset) {
-            (Access::Open, _) => &open,
-            (Access::Reset, Reset::WithToken(tokens)) => tokens,
-            (Access::Read | Access::Reset, _) => &state.read_tokens,
-        };
-        access::refusal(request, tokens)
+        state.access.refusal(self.access, self.path, request)
     }
 
     /// Answers a request that was not refused.
@@ -158,17 +147,21 @@ impl Endpoint {
         }
         match self.work {
             Work::Inline(answer) => Answering::ready(answer(request)),
-            Work::Scrape(job) => {
+            Work::Scrape(task) => {
                 let busy = "too many scrapes at once; try again in 1 s";
-                Answering::in_lane(state, |lanes| &lanes.scrapes, busy, job(request))
+                Answering::in_lane(state, |lanes| &lanes.scrapes, busy, self.path, task(request))
             }
-            Work::Read(job) => match job(request) {
-                Ok(job) => {
-                    let busy = "too many requests are waiting; try again in 1 s";
-                    Answering::in_lane(state, |lanes| &lanes.reads, busy, job)
+            Work::Read(task) => {
+                let shows_private = state.access.shows_private(request);
+                let asked = Query::parse(request.query).map(|query| Asked { query, shows_private });
+                match asked.and_then(task) {
+                    Ok(task) => {
+                        let busy = "too many requests are waiting; try again in 1 s";
+                        Answering::in_lane(state, |lanes| &lanes.reads, busy, self.path, task)
+                    }
+                    Err(message) => Answering::ready(Answer::bad_request(&message)),
                 }
-                Err(message) => Answering::ready(Answer::bad_request(&message)),
-            },
+            }
             #[cfg(feature = "redis")]
             Work::Fleet(answer) => answer(state, request),
             Work::Events(answer) => Answering::ready(answer(state, request, &names(state))),

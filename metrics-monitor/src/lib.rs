@@ -25,7 +25,7 @@
 //! | 4 | `dashboard.rs`, `dashboard/` | the dashboard's files |
 //! | 3 | `state.rs` | what all parts share |
 //! | 2 | `background/` | what runs on the monitor's own threads: ticker, lanes, alerts, what the process uses |
-//! | 1 | `policy/` | what to keep of requests and who may read: exclusions, captures, consumers, traces, tokens |
+//! | 1 | `policy/` | what to keep of requests and who may read: exclusions, captures, consumers, traces, tokens, hosts |
 //!
 //! | question | file |
 //! |---|---|
@@ -34,7 +34,8 @@
 //! | On which thread is an answer computed? | `background/lanes.rs` |
 //! | What happens once a second? | the ticker's closure in `builder/build.rs` |
 //! | Where are alerts evaluated? | `alert/engine.rs` of `metrics-core`, which `background/alerting.rs` calls |
-//! | Who may reset? | `policy/tokens.rs`, `endpoints/access.rs` |
+//! | Who may read, who may reset? | `endpoints/access.rs`; what it looks at: `policy/tokens.rs`, `hosts.rs`, `origin.rs`, `peer.rs` |
+//! | Who waits for the same answer? | `background/joined.rs` |
 //! | Where is the JSON of an answer? | its shape in `metrics_export::json`; `endpoints/figures.rs` picks it |
 //!
 //! # Threads
@@ -99,6 +100,7 @@ pub use metrics_export::push;
 pub use metrics_export::sentry;
 pub use metrics_export::{Secret, Service};
 pub use monitor::{Admitted, Monitor};
+pub use policy::peer::Peer;
 
 /// A fleet: several instances of a service, shown as one.
 #[cfg(feature = "redis")]

@@ -1,10 +1,15 @@
 //! Ground floor: what to keep of requests, and who may read it. Plain values, fixed when the monitor is built.
 
+pub(crate) mod access;
 pub mod capture;
 pub mod consumers;
+pub(crate) mod denials;
 pub mod exclusions;
 pub mod headers;
+pub(crate) mod hosts;
 pub mod message;
+pub(crate) mod origin;
+pub mod peer;
 pub(crate) mod tokens;
 pub mod trace;
 

@@ -1,8 +1,10 @@
 //! Third floor: what all parts of a monitor share.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use metrics_core::{History, Registry};
 use metrics_export::Service;
 #[cfg(feature = "redis")]
@@ -12,12 +14,13 @@ use metrics_export::push::Engine;
 
 use crate::background::alerting::Alerting;
 use crate::background::cost::Cost;
+use crate::background::joined::Joined;
 use crate::background::lanes::Lanes;
 use crate::background::live::Live;
 use crate::background::resources::Resources;
 use crate::background::ticker::Ticker;
 use crate::policy::Policy;
-use crate::policy::tokens::{Reset, Tokens};
+use crate::policy::access::AccessRules;
 
 /// The parts of one monitor.
 pub(crate) struct State {
@@ -32,11 +35,20 @@ pub(crate) struct State {
     pub(crate) fleet: Option<Member>,
     pub(crate) ticker: Ticker,
     pub(crate) lanes: Lanes,
+    /// What requests wait for in the lanes of scrapes and of local answers.
+    pub(crate) joined: Joined<WholeAnswer>,
     pub(crate) policy: Arc<Policy>,
-    pub(crate) read_tokens: Tokens,
-    pub(crate) reset: Reset,
+    pub(crate) access: AccessRules,
     pub(crate) exposition: Exposition,
     pub(crate) live: Live,
+}
+
+/// An answer that several requests can share, since all of it is there.
+#[derive(Debug, Clone)]
+pub(crate) struct WholeAnswer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, Cow<'static, str>)>,
+    pub(crate) body: Bytes,
 }
 
 impl fmt::Debug for State {

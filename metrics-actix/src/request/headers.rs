@@ -14,8 +14,12 @@ pub(crate) struct RequestHeaders<'a> {
 impl Headers for RequestHeaders<'_> {
     fn value(&self, name: &'static str, position: usize) -> Option<&[u8]> {
         // Not by the text itself, from which actix-web would allocate a name.
-        let mut values = self.headers.get_all(HeaderName::from_static(name));
-        let value = values.nth(position).map(HeaderValue::as_bytes);
-        value.or_else(|| self.authority.filter(|_| name == "host" && position == 0).map(str::as_bytes))
+        let values = self.headers.get_all(HeaderName::from_static(name)).map(HeaderValue::as_bytes);
+        let authority = self.authority.filter(|_| name == "host").map(str::as_bytes);
+        authority.into_iter().chain(values).nth(position)
+    }
+
+    fn any_name(&self, is_wanted: &dyn Fn(&str) -> bool) -> bool {
+        self.headers.keys().any(|name| is_wanted(name.as_str()))
     }
 }

@@ -54,6 +54,12 @@ pub(super) struct ErrorBody {
     message: String,
 }
 
+impl ErrorBody {
+    pub(super) fn clear_message(&mut self) {
+        self.message.clear();
+    }
+}
+
 impl From<&RecentError> for ErrorBody {
     fn from(error: &RecentError) -> Self {
         Self {

@@ -51,6 +51,14 @@ impl From<&Summary> for SummaryBody {
     }
 }
 
+impl SummaryBody {
+    /// The same with empty messages of errors, for a client that may not see them.
+    pub fn without_messages(mut self) -> Self {
+        self.recent_errors.iter_mut().for_each(ErrorBody::clear_message);
+        self
+    }
+}
+
 fn business(summary: &Summary) -> BTreeMap<String, MetricBody> {
     let named = |metric: &MetricSummary| (metric.name.to_string(), MetricBody::from(&metric.figures));
     summary.business.iter().map(named).collect()
@@ -99,6 +107,17 @@ mod tests {
         assert_eq!(body["since"], "2026-01-28T09:30:00.123Z");
         assert_eq!(body["statuses"]["200"], 1);
         assert_eq!(body["statuses"]["panicked"], 1);
+    }
+
+    #[test]
+    fn without_messages_the_errors_stay() {
+        let with = SummaryBody::from(&summary());
+        let mut known = serde_json::to_value(&with).unwrap();
+        assert!(known["recent_errors"].as_array().unwrap().iter().any(|error| error["message"] != ""));
+        for error in known["recent_errors"].as_array_mut().unwrap() {
+            error["message"] = "".into();
+        }
+        assert_eq!(serde_json::to_value(with.without_messages()).unwrap(), known);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::encoder::{Encoder, Value};
 use super::family::{Family, Kind, Name};
 
 /// The prefixes of our own families, today and in later versions.
-const OURS: [&str; 6] = ["event_loop_", "host_", "http_", "metrics_core_", "metrics_exporter_", "process_"];
+const OURS: [&str; 7] =
+    ["event_loop_", "host_", "http_", "metrics_core_", "metrics_denied", "metrics_exporter_", "process_"];
 
 /// The prefix of the series that Prometheus adds to each scrape, apart from [`UP`].
 const OF_SCRAPES: &str = "scrape_";

@@ -115,6 +115,8 @@ pub(crate) static EXPORTER_LAST_SENT: Family<'static> = with_unit(
     ),
     "seconds",
 );
+pub(crate) static DENIED: Family<'static> =
+    counter("metrics_denied", "Refused requests to the monitor's endpoints, by reason.");
 pub(crate) static TICKS: Family<'static> =
     counter("metrics_core_ticks", "Samples that the monitor took of the history and the process.");
 pub(crate) static TICK_SECONDS: Family<'static> = with_unit(

@@ -14,7 +14,7 @@ pub(crate) type Label<'a> = (&'a str, &'a str);
 pub(crate) const TRACE_ID: &str = "trace_id";
 
 /// The label names of our own series, and those that Prometheus reserves. No constant label may use them.
-pub(crate) const RESERVED: [&str; 14] = [
+pub(crate) const RESERVED: [&str; 15] = [
     "consumer",
     "error_type",
     "exporter",
@@ -25,6 +25,7 @@ pub(crate) const RESERVED: [&str; 14] = [
     "method",
     "outcome",
     "quantile",
+    "reason",
     "result",
     "route",
     "status",

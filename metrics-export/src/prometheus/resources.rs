@@ -32,6 +32,23 @@ pub struct Resources {
     pub ticks: Option<u64>,
     /// The total time that these samples took.
     pub tick_time: Option<Duration>,
+    /// Requests to the monitor's endpoints that were refused.
+    pub denied: Option<Denied>,
+}
+
+/// How many requests to the monitor's endpoints were refused, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Denied {
+    /// They had no token, where one is needed.
+    pub no_token: u64,
+    /// They had a wrong one.
+    pub wrong_token: u64,
+    /// They came for a host that is not allowed.
+    pub host: u64,
+    /// They came from another machine, and only this one may read it.
+    pub remote: u64,
+    /// Another site's page sent them.
+    pub cross_site: u64,
 }
 
 impl Resources {
@@ -59,5 +76,17 @@ impl Resources {
                 single(family, value, to);
             }
         }
+        let Some(Denied { no_token, wrong_token, host, remote, cross_site }) = self.denied else { return };
+        to.begin(catalog::DENIED);
+        for (reason, count) in [
+            ("no_token", no_token),
+            ("wrong_token", wrong_token),
+            ("host", host),
+            ("remote", remote),
+            ("cross_site", cross_site),
+        ] {
+            to.value(&[("reason", reason)], Value::Count(count));
+        }
+        to.end();
     }
 }

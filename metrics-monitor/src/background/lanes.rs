@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+/// Different jobs that may wait for each endpoint. All but `history`, `consumers` and `reset` have fewer.
+pub(crate) const MAX_JOBS: usize = 32;
+
 /// The lanes of a monitor.
 #[derive(Debug)]
 pub(crate) struct Lanes {
@@ -28,19 +31,20 @@ pub(crate) struct Lanes {
     /// Writes the fleet's answers. Those that still wait for a Redis have a [`Reservation`] in it, and no thread.
     #[cfg(feature = "redis")]
     pub(crate) fleet: Lane,
-    /// Computes events when they are due: one for each connection waits, and the end of each.
+    /// Computes events when they are due: one for each connection waits.
     pub(crate) events: Lane,
 }
 
 impl Default for Lanes {
     fn default() -> Self {
         Self {
-            scrapes: Lane::new("metrics-scrape", 2, 2),
-            reads: Lane::new("metrics-read", 2, 64),
+            // Never full: `joined.rs` bounds what waits for each endpoint.
+            scrapes: Lane::new("metrics-scrape", 2, MAX_JOBS),
+            reads: Lane::new("metrics-read", 2, 16 * MAX_JOBS),
             #[cfg(feature = "redis")]
             // As many as a member lets wait for the fleet.
             fleet: Lane::new("metrics-fleet-json", 1, 256),
-            events: Lane::new("metrics-events", 1, 2 * super::live::MAX_LISTENERS),
+            events: Lane::new("metrics-events", 1, super::live::MAX_LISTENERS),
         }
     }
 }

@@ -17,8 +17,11 @@ use crate::build_error::BuildError;
 use crate::framework::Framework;
 use crate::monitor::Monitor;
 use crate::policy::Policy;
+use crate::policy::access::AccessRules;
 use crate::policy::consumers::Consumers;
+use crate::policy::denials::Denials;
 use crate::policy::exclusions::Exclusions;
+use crate::policy::hosts::AllowedHosts;
 use crate::policy::tokens::{MIN_SECRET_BYTES, Reset, Tokens};
 use crate::state::State;
 
@@ -51,6 +54,18 @@ impl Settings {
             }
             (false, true) => Reset::Absent,
             (false, false) => Reset::WithToken(reset_tokens),
+        };
+        if self.open_to_everybody && !read_tokens.is_empty() {
+            let value = "set together with read_token";
+            return Err(InvalidSetting::new("open_to_everybody", value, "one of them").into());
+        }
+        let access = AccessRules {
+            read: read_tokens,
+            reset,
+            hosts: AllowedHosts::new(&self.allowed_hosts)?,
+            trust_forwarded: self.trust_forwarded,
+            open_to_everybody: self.open_to_everybody,
+            denials: Denials::default(),
         };
         if let Some(error) = self.error.take() {
             return Err(error);
@@ -90,9 +105,9 @@ impl Settings {
             fleet,
             ticker,
             lanes: Default::default(),
+            joined: Default::default(),
             policy: Arc::new(Policy { measure: self.measure, capture, exclusions, consumers }),
-            read_tokens,
-            reset,
+            access,
             exposition: self.exposition,
             live: Default::default(),
         })
@@ -199,6 +214,13 @@ mod tests {
         assert!(refused(|b| b.api_key_header("k").consumer_hash_key("short")).ends_with("at least 16 bytes"));
         let both = refused(|b| b.reset_token(TOKEN).reset_without_token());
         assert_eq!(both, "reset_without_token is set together with reset_token; allowed: one of them");
+        let both = refused(|b| b.read_token(TOKEN).open_to_everybody());
+        assert_eq!(both, "open_to_everybody is set together with read_token; allowed: one of them");
+        let hosts = refused(|b| b.allowed_hosts(["a.example"]).allowed_hosts(["https://b.example"]));
+        assert!(
+            hosts.starts_with("allowed_hosts is \"https://b.example\"; allowed: names without"),
+            "{hosts}"
+        );
     }
 
     #[test]

@@ -1,34 +1,176 @@
 //! Who may call an endpoint.
+//!
+//! Where a token is set, it alone decides. Without one, a request must have come for a host that no page of a stranger
+//! can have, and what clients sent is shown to this machine alone. In both cases, no page of another site may cause
+//! anything.
+
+use std::borrow::Cow;
 
 use super::answer::Answer;
 use super::request::Request;
-use crate::policy::headers::Headers;
-use crate::policy::tokens::Tokens;
+use crate::policy::access::AccessRules;
+use crate::policy::denials::Reason;
+use crate::policy::headers::{single, values};
+use crate::policy::hosts::{is_private, split};
+use crate::policy::origin::{Origin, elements};
+use crate::policy::peer::{Peer, is_forwarded};
+use crate::policy::tokens::{Check, Reset, Tokens};
 
-/// Why a request is refused before anything else is looked at; `None` if it may go on.
-pub(crate) fn refusal(request: &Request<'_>, tokens: &Tokens) -> Option<Answer> {
-    if !tokens.admit(request.headers) {
+/// The longest part of a client's text that is repeated to it, or logged.
+const MAX_REPEATED: usize = 253;
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody.
+    Open,
+    /// Clients with a token that reads. Without one everybody, whatever the host: Prometheus scrapes a service under
+    /// the name that it has there.
+    Scrape,
+    /// Clients with a token that reads. Without one everybody.
+    Read,
+    /// Clients with a token that reads. Without one this machine: it shows what clients sent.
+    Private,
+    /// Clients with a token that resets. Where none is needed, one that reads: the answer shows figures.
+    Reset,
+}
+
+impl AccessRules {
+    /// Why a request is refused before anything else is looked at; `None` if it may go on. `path` is the endpoint's.
+    pub(crate) fn refusal(&self, access: Access, path: &str, request: &Request<'_>) -> Option<Answer> {
+        let is_safe = matches!(request.method, "GET" | "HEAD" | "OPTIONS");
+        let cross_site = || if is_safe { None } else { self.cross_site(request) };
+        let tokens = match (access, &self.reset) {
+            (Access::Open, _) => return cross_site(),
+            (Access::Reset, Reset::WithToken(tokens)) => tokens,
+            _ => &self.read,
+        };
+        if !tokens.is_empty() {
+            return self.wrong_token(tokens, path, request).or_else(cross_site);
+        }
+        if access != Access::Scrape
+            && let Some(host) = self.foreign_host(request)
+        {
+            self.denials.count_host(&host);
+            return Some(misdirected(&host));
+        }
+        if access == Access::Private && !self.shows_private(request) {
+            self.denials.count(Reason::Remote);
+            return Some(only_here(path, request));
+        }
+        cross_site()
+    }
+
+    fn wrong_token(&self, tokens: &Tokens, path: &str, request: &Request<'_>) -> Option<Answer> {
+        match tokens.check(request.headers) {
+            Check::Right => return None,
+            Check::Missing => self.denials.count(Reason::NoToken),
+            Check::Wrong => self.denials.count_wrong_token(path, request.peer),
+        }
         let message = "this needs a valid token: Authorization: Bearer <token>";
         let refusal = Answer::failure(401, "unauthorized", message);
-        return Some(refusal.header("www-authenticate", "Bearer realm=\"metrics\""));
+        Some(refusal.header("www-authenticate", "Bearer realm=\"metrics\""))
     }
-    let is_safe = matches!(request.method, "GET" | "HEAD" | "OPTIONS");
-    (!is_safe && is_cross_site(request.headers)).then(cross_site)
+
+    /// Whether an admitted request may see what clients sent: messages of errors, keys of consumers.
+    pub(crate) fn shows_private(&self, request: &Request<'_>) -> bool {
+        // A host that has to be allowed is not this machine's own: the request came through a proxy that says nothing.
+        let is_own_host = || hosts(request, false).all(|host| is_known(host, is_private));
+        !self.read.is_empty() || self.open_to_everybody || (is_local(request) && is_own_host())
+    }
+
+    /// A host that the request names and that is not allowed.
+    fn foreign_host<'a>(&self, request: &Request<'a>) -> Option<Cow<'a, str>> {
+        let is_allowed = |name: &str| is_private(name) || self.hosts.contain(name);
+        let mut hosts = hosts(request, self.trust_forwarded);
+        let host = hosts.find(|host| !is_known(host, is_allowed))?;
+        Some(split(host).map_or_else(|| repeated(host), |(name, _)| repeated(name.as_bytes())))
+    }
+
+    /// The refusal of a request that another site's page made the browser send; `None` if none did.
+    pub(crate) fn cross_site(&self, request: &Request<'_>) -> Option<Answer> {
+        let message = match request.headers.value("sec-fetch-site", 0) {
+            // Set by the browser; pages cannot change it.
+            Some(b"same-origin" | b"none") => return None,
+            Some(_) => "this cannot be called from another site's page".to_owned(),
+            None => {
+                let text = request.headers.value("origin", 0)?;
+                let called = Origin::of_request(request.headers, request.is_secure, self.trust_forwarded);
+                let page = single(request.headers, "origin").and_then(Origin::parse);
+                if page.is_some() && page == called {
+                    return None;
+                }
+                self.explain(text, page, called)
+            }
+        };
+        self.denials.count(Reason::CrossSite);
+        Some(Answer::failure(403, "cross_site", &message))
+    }
+
+    /// What is wrong with an origin, and which header a proxy should add if it is only in the way.
+    fn explain(&self, text: &[u8], page: Option<Origin<'_>>, called: Option<Origin<'_>>) -> String {
+        let is_same_host = page.zip(called).is_some_and(|(page, called)| page.is_same_host(&called));
+        let called = called.map_or_else(|| "no host".to_owned(), |called| called.to_string());
+        let text = repeated(text);
+        let message = format!("the page is of {text}, but this request is for {called}");
+        if !is_same_host {
+            return format!("{message}; this cannot be called from another site's page");
+        }
+        let trust = if self.trust_forwarded { "" } else { ", and set trust_forwarded(true)" };
+        format!(
+            "{message}. If a proxy is between, have it pass the port in Host (nginx: proxy_set_header Host $http_host) or \
+             in X-Forwarded-Host, and the scheme in X-Forwarded-Proto{trust}"
+        )
+    }
 }
 
-/// Whether another site's page made the browser send this.
-pub(crate) fn is_cross_site(headers: &dyn Headers) -> bool {
-    if let Some(site) = headers.value("sec-fetch-site", 0) {
-        // Set by the browser; pages cannot change it.
-        return site != b"same-origin" && site != b"none";
-    }
-    let Some(origin) = headers.value("origin", 0) else { return false };
-    let host = headers.value("host", 0).unwrap_or_default();
-    let origin = std::str::from_utf8(origin).ok().and_then(|origin| origin.split_once("://"));
-    !origin.is_some_and(|(_, authority)| authority.as_bytes().eq_ignore_ascii_case(host))
+/// Whether a request comes from this machine, and not through a proxy on it. nginx speaks HTTP/1.0 to a service by
+/// default, and adds no header.
+fn is_local(request: &Request<'_>) -> bool {
+    request.peer.is_loopback() && !request.is_http_1_0 && !is_forwarded(request.headers)
 }
 
-/// The refusal of such a request.
-pub(crate) fn cross_site() -> Answer {
-    Answer::failure(403, "cross_site", "this cannot be called from another site's page")
+/// The hosts that a request names. An empty one names none.
+fn hosts<'a>(request: &Request<'a>, trust_forwarded: bool) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let forwarded =
+        trust_forwarded.then(|| elements(request.headers, "x-forwarded-host")).into_iter().flatten();
+    values(request.headers, "host").chain(forwarded).filter(|host| !host.is_empty())
+}
+
+/// Whether a host is a name of which this holds.
+fn is_known(host: &[u8], holds: impl Fn(&str) -> bool) -> bool {
+    split(host).is_some_and(|(name, _)| holds(name))
+}
+
+/// A client's text, short and in visible ASCII.
+fn repeated(text: &[u8]) -> Cow<'_, str> {
+    let text = &text[..text.len().min(MAX_REPEATED)];
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
+    match std::str::from_utf8(text) {
+        Ok(plain) if text.iter().all(is_plain) => Cow::Borrowed(plain),
+        _ => text.iter().map(|byte| if is_plain(byte) { char::from(*byte) } else { '?' }).collect(),
+    }
+}
+
+/// 421: the request was meant for somebody else. A proxy that shares connections between hosts may then try another.
+fn misdirected(host: &str) -> Answer {
+    let message = format!(
+        "\"{host}\" is not known as a host of this service. Without a token it answers to localhost, IP addresses, names \
+         without a dot, and names in .localhost, .local, .internal and .svc; name others with allowed_hosts, or set \
+         read_token"
+    );
+    Answer::failure(421, "unknown_host", &message)
+}
+
+fn only_here(path: &str, request: &Request<'_>) -> Answer {
+    let through = match request.peer {
+        Peer::Address(_) if !request.peer.is_loopback() => "",
+        _ => ", and this request came through a proxy",
+    };
+    let name = path.trim_start_matches('/');
+    let message = format!(
+        "{name} shows what clients sent, so without a token it is for requests from this machine only{through}; set \
+         read_token, or open_to_everybody if everybody may read it"
+    );
+    Answer::failure(403, "only_local", &message)
 }

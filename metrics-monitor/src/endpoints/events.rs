@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,6 @@ use metrics_export::json::LiveBody;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::access;
 use super::answer::{Answer, Body, json};
 use super::query::Query;
 use super::request::Request;
@@ -42,8 +41,8 @@ struct Hello<'a> {
 /// `GET events`: the figures of a window once a second.
 pub(crate) fn listen(state: &Arc<State>, request: &Request<'_>, endpoints: &[&'static str]) -> Answer {
     // Another site's page cannot read the figures, but it could take all connections.
-    if access::is_cross_site(request.headers) {
-        return access::cross_site();
+    if let Some(refusal) = state.access.cross_site(request) {
+        return refusal;
     }
     let window = match Query::parse(request.query).and_then(|query| query.window_or(Window::FiveMinutes)) {
         Ok(window) => window,
@@ -57,10 +56,7 @@ pub(crate) fn listen(state: &Arc<State>, request: &Request<'_>, endpoints: &[&'s
         return Answer::unavailable(busy).header("retry-after", RETRY_AFTER);
     };
     let hello = event("hello", &Hello { service: &state.service.name, endpoints });
-    let events = match Events::new(state, window, seat, hello) {
-        Ok(events) => events,
-        Err(refused) => return refusal(refused, busy),
-    };
+    let events = Events::new(state, window, seat, hello);
     Answer { status: 200, headers: Vec::new(), body: Body::Events(Box::pin(events)) }
         .header("content-type", "text/event-stream")
         .volatile()
@@ -82,14 +78,11 @@ fn figures(state: &State, window: Window) -> Bytes {
     event("", &LiveBody::new(window, &summary, newest.as_ref(), history.resets().pop(), cost))
 }
 
-/// The seat of a connection, free again when it is taken out. It is shared with a job that frees it when the
-/// connection's time is over: from a client that does not read, the server requests no more events, so nothing else
-/// would end it.
-type Seat = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
-
 /// The events of one connection.
 ///
-/// The server requests the next event when it has written the last one, so no more than one waits for a slow client.
+/// The server requests the next event when it has written the last one, so no more than one waits for a slow client. Over
+/// HTTP/2 that lasts until the client makes room or goes away, and nothing but the server can end it. So the seat is free
+/// again when the server drops this, and not before: there are never more open streams than seats.
 struct Events {
     state: Arc<State>,
     window: Window,
@@ -98,26 +91,15 @@ struct Events {
     next: Option<Ticket<Option<Bytes>>>,
     due: Instant,
     ends: Instant,
-    seat: Seat,
-    /// The job that frees the seat.
-    frees_seat: Option<Ticket<()>>,
+    /// Dropped after the place in the lane, which the next connection needs with the seat.
+    _seat: OwnedSemaphorePermit,
 }
 
 impl Events {
-    /// Each seat has two places in the lane, so this is refused only if the monitor is being shut down, or if the
-    /// system has no thread to spare.
-    fn new(
-        state: &Arc<State>,
-        window: Window,
-        seat: OwnedSemaphorePermit,
-        hello: Bytes,
-    ) -> Result<Self, Refused> {
-        let (due, seat) = (Instant::now(), Arc::new(Mutex::new(Some(seat))));
-        let ends = due + LIFETIME;
-        let held = Arc::clone(&seat);
-        let frees_seat = Some(state.lanes.events.run_at(ends + EVERY, move |_| free(&held))?);
+    fn new(state: &Arc<State>, window: Window, seat: OwnedSemaphorePermit, hello: Bytes) -> Self {
+        let due = Instant::now();
         let state = Arc::clone(state);
-        Ok(Self { state, window, hello: Some(hello), next: None, due, ends, seat, frees_seat })
+        Self { state, window, hello: Some(hello), next: None, due, ends: due + LIFETIME, _seat: seat }
     }
 
     /// Has the next event computed when it is due. The ticket is of `None` if the connection's time is over then; there
@@ -140,7 +122,6 @@ impl Stream for Events {
             return Poll::Ready(Some(hello));
         }
         if this.next.is_none() {
-            // Not in the lane any more: the seat may be free already, and with it the places there.
             if Instant::now() >= this.ends {
                 return Poll::Ready(None);
             }
@@ -152,19 +133,6 @@ impl Stream for Events {
         this.due = (this.due + EVERY).max(Instant::now());
         Poll::Ready(event.flatten())
     }
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        // The places in the lane first: the next connection needs them with the seat.
-        (self.next, self.frees_seat) = (None, None);
-        free(&self.seat);
-    }
-}
-
-fn free(seat: &Mutex<Option<OwnedSemaphorePermit>>) {
-    // Nothing panics while it is locked.
-    seat.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
 #[cfg(test)]

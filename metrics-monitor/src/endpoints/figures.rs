@@ -1,4 +1,5 @@
-//! The figures of this instance as JSON: one function an endpoint. Each reads the query now, and the figures on a lane.
+//! The figures of this instance as JSON: one function an endpoint. Each checks the query now, and reads the figures on a
+//! lane. What clients sent is left out for those who may not see it.
 
 use std::time::Duration;
 
@@ -9,30 +10,30 @@ use metrics_export::json::{
 };
 
 use super::answer::Answer;
-use super::query::{Of, Query};
-use super::request::Request;
-use super::work::{Job, job};
+use super::query::Of;
+use super::work::{Asked, Task};
 use crate::state::State;
 
 /// `GET summary`: the figures of all requests in a window.
-pub(crate) fn summary(request: &Request<'_>) -> Result<Job, String> {
-    let window = Query::parse(request.query)?.window_or(Window::SinceReset)?;
-    Ok(job(move |state| Answer::success(SummaryBody::from(&state.history.summary(window)))))
+pub(crate) fn summary(Asked { query, shows_private }: Asked) -> Result<Task, String> {
+    let window = query.window_or(Window::SinceReset)?;
+    Ok(Task::shared((window, shows_private), move |state| {
+        Answer::success(visible(SummaryBody::from(&state.history.summary(window)), shows_private))
+    }))
 }
 
 /// `GET routes`: the figures of each endpoint in a window.
-pub(crate) fn routes(request: &Request<'_>) -> Result<Job, String> {
-    let window = Query::parse(request.query)?.window_or(Window::SinceReset)?;
-    Ok(job(move |state| Answer::success(RoutesBody::from(&state.history.endpoints(window)))))
+pub(crate) fn routes(Asked { query, .. }: Asked) -> Result<Task, String> {
+    let window = query.window_or(Window::SinceReset)?;
+    Ok(Task::shared(window, move |state| Answer::success(RoutesBody::from(&state.history.endpoints(window)))))
 }
 
 /// `GET history`: the figures step by step.
-pub(crate) fn history(request: &Request<'_>) -> Result<Job, String> {
-    let mut query = Query::parse(request.query)?;
+pub(crate) fn history(Asked { mut query, .. }: Asked) -> Result<Task, String> {
     let window = query.window_or(Window::OneHour)?;
     let of = query.of()?;
     let step = query.step;
-    Ok(job(move |state| {
+    Ok(Task::shared((window, step.clone(), of.clone()), move |state| {
         let (history, step) = (&state.history, step.as_deref());
         let endpoint = match &of {
             Of::All => None,
@@ -53,46 +54,52 @@ pub(crate) fn history(request: &Request<'_>) -> Result<Job, String> {
 }
 
 /// `GET alerts`: the rules and their states.
-pub(crate) fn alerts(request: &Request<'_>) -> Result<Job, String> {
-    Query::parse(request.query)?;
-    Ok(job(|state| Answer::success(state.alerting.body())))
+pub(crate) fn alerts(_: Asked) -> Result<Task, String> {
+    Ok(Task::shared((), |state| Answer::success(state.alerting.body())))
 }
 
 /// `GET errors`: the last errors.
-pub(crate) fn errors(request: &Request<'_>) -> Result<Job, String> {
-    Query::parse(request.query)?;
-    Ok(job(|State { registry, .. }| {
+pub(crate) fn errors(_: Asked) -> Result<Task, String> {
+    Ok(Task::shared((), |State { registry, .. }| {
         Answer::success(ErrorsBody::new(&registry.recent_errors(), &registry.errors_missing()))
     }))
 }
 
 /// `GET exporters`: what was sent where.
-pub(crate) fn exporters(request: &Request<'_>) -> Result<Job, String> {
-    Query::parse(request.query)?;
-    Ok(job(|state| Answer::success(ExportersBody::new(state.exporting.counts()))))
+pub(crate) fn exporters(_: Asked) -> Result<Task, String> {
+    Ok(Task::shared((), |state| Answer::success(ExportersBody::new(state.exporting.counts()))))
 }
 
 /// `GET business`: the application's own metrics in a window.
-pub(crate) fn business(request: &Request<'_>) -> Result<Job, String> {
-    let window = Query::parse(request.query)?.window_or(Window::SinceReset)?;
-    Ok(job(move |state| Answer::success(BusinessBody::from(&state.history.business(window)))))
+pub(crate) fn business(Asked { query, .. }: Asked) -> Result<Task, String> {
+    let window = query.window_or(Window::SinceReset)?;
+    Ok(Task::shared(window, move |state| {
+        Answer::success(BusinessBody::from(&state.history.business(window)))
+    }))
 }
 
 /// `GET resources`: what the process uses.
-pub(crate) fn resources(request: &Request<'_>) -> Result<Job, String> {
-    let window = Query::parse(request.query)?.window_or(Window::FiveMinutes)?;
+pub(crate) fn resources(Asked { query, .. }: Asked) -> Result<Task, String> {
+    let window = query.window_or(Window::FiveMinutes)?;
     let span = window.length().unwrap_or(Duration::MAX);
-    Ok(job(move |state| Answer::success(ResourcesBody::new(state.resources.points(span)))))
+    Ok(Task::shared(span, move |state| Answer::success(ResourcesBody::new(state.resources.points(span)))))
 }
 
 /// `GET consumers`: the consumers with the most calls since the last reset.
-pub(crate) fn consumers(request: &Request<'_>) -> Result<Job, String> {
-    let top = Query::parse(request.query)?.top()?;
-    Ok(job(move |state| Answer::success(ConsumersBody::new(&state.registry.window(), top))))
+pub(crate) fn consumers(Asked { query, .. }: Asked) -> Result<Task, String> {
+    let top = query.top()?;
+    Ok(Task::shared(top, move |state| Answer::success(ConsumersBody::new(&state.registry.window(), top))))
 }
 
 /// `POST reset`: begins a new window, and returns the one just closed.
-pub(crate) fn reset(request: &Request<'_>) -> Result<Job, String> {
-    Query::parse(request.query)?;
-    Ok(job(|state| Answer::success(SummaryBody::from(&state.registry.reset()))))
+pub(crate) fn reset(Asked { shows_private, .. }: Asked) -> Result<Task, String> {
+    Ok(Task::single(move |state| {
+        Answer::success(visible(SummaryBody::from(&state.registry.reset()), shows_private))
+    }))
+}
+
+/// The summary, for a client that may or may not see messages of errors. They are left empty then, since existing clients
+/// expect the field.
+pub(crate) fn visible(summary: SummaryBody, shows_private: bool) -> SummaryBody {
+    if shows_private { summary } else { summary.without_messages() }
 }

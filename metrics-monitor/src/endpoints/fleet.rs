@@ -8,6 +8,7 @@ use metrics_export::fleet::redis::{Answer as Found, Member, Question, Stale};
 use metrics_export::json::{ConsumersBody, FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody};
 
 use super::answer::Answer;
+use super::figures::visible;
 use super::query::Query;
 use super::request::Request;
 use super::work::{Answering, panicked, refusal};
@@ -54,18 +55,21 @@ struct Asked {
     window: Window,
     /// How many consumers.
     top: usize,
+    /// Whether the client may see messages of errors.
+    shows_private: bool,
 }
 
 impl Asked {
-    fn parse(query: &str) -> Result<Self, String> {
+    fn parse(query: &str, shows_private: bool) -> Result<Self, String> {
         let query = Query::parse(query)?;
-        Ok(Self { window: query.window_or(Window::SinceReset)?, top: query.top()? })
+        Ok(Self { window: query.window_or(Window::SinceReset)?, top: query.top()?, shows_private })
     }
 }
 
 fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
     let question = |asked: Asked| Ok((asked, call.question(asked.window)?));
-    let (asked, question) = match Asked::parse(request.query).and_then(question) {
+    let shows_private = state.access.shows_private(request);
+    let (asked, question) = match Asked::parse(request.query, shows_private).and_then(question) {
         Ok(asked) => asked,
         Err(message) => return Answering::ready(Answer::bad_request(&message)),
     };
@@ -114,7 +118,7 @@ impl Call {
         self,
         state: &State,
         member: &Member,
-        Asked { window, top }: Asked,
+        Asked { window, top, shows_private }: Asked,
         found: Result<Arc<Found>, Stale>,
     ) -> Answer {
         let status = member.status();
@@ -148,11 +152,13 @@ impl Call {
             Self::Reset => {
                 // Without reports nothing was counted.
                 let nothing = || SummaryBody::from(&Registry::new().summary());
-                Answer::success(FleetBody::new(summary.map_or_else(nothing, SummaryBody::from), freshness))
+                let body = visible(summary.map_or_else(nothing, SummaryBody::from), shows_private);
+                Answer::success(FleetBody::new(body, freshness))
             }
             Self::Summary => {
                 let own = || SummaryBody::from(&state.history.summary(window));
-                Answer::success(FleetBody::new(summary.map_or_else(own, SummaryBody::from), freshness))
+                let body = visible(summary.map_or_else(own, SummaryBody::from), shows_private);
+                Answer::success(FleetBody::new(body, freshness))
             }
         }
     }

@@ -1,20 +1,20 @@
 //! A scrape by Prometheus, rendered into buffers that its thread uses again.
 
 use bytes::Bytes;
-use metrics_export::prometheus::Format;
+use metrics_export::prometheus::{Format, Resources};
 
 use super::answer::Answer;
 use super::request::{Coding, Request};
-use super::work::Job;
+use super::work::Task;
 use crate::background::lanes::Scratch;
 use crate::policy::headers::{Headers, values};
 use crate::state::State;
 
 /// `GET prometheus`: all figures since the start.
-pub(crate) fn scrape(request: &Request<'_>) -> Job {
+pub(crate) fn scrape(request: &Request<'_>) -> Task {
     let format = accepted(request.headers);
     let gzip = cfg!(feature = "gzip") && request.coding == Coding::Gzip;
-    Box::new(move |state, scratch| {
+    Task::with_buffers((format, gzip), move |state, scratch| {
         let answer = Answer::new(200, render(state, scratch, format, gzip))
             .header("content-type", format.content_type())
             .volatile()
@@ -31,7 +31,8 @@ fn accepted(headers: &dyn Headers) -> Format {
 
 /// A copy of exactly the size, so that a slow client keeps no buffer from the next scrape.
 fn render(state: &State, scratch: &mut Scratch, format: Format, gzip: bool) -> Bytes {
-    let (snapshot, resources) = (state.registry.snapshot(), state.resources.exposed());
+    let snapshot = state.registry.snapshot();
+    let resources = Resources { denied: Some(state.access.denials.counts()), ..state.resources.exposed() };
     let exporters = state.exporting.counts();
     state.exposition.render_with(&snapshot, &resources, &exporters, format, &mut scratch.plain);
     Bytes::copy_from_slice(if gzip { pack(scratch) } else { &scratch.plain })

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::policy::headers::Headers;
+use crate::policy::peer::Peer;
 
 /// A request to an endpoint. Its body was read away by the adapter: no endpoint needs one.
 #[derive(Clone, Copy)]
@@ -17,6 +18,12 @@ pub struct Request<'a> {
     pub query: &'a str,
     /// The headers.
     pub headers: &'a dyn Headers,
+    /// The other end of the connection.
+    pub peer: Peer,
+    /// Whether the connection is encrypted up to this process.
+    pub is_secure: bool,
+    /// Whether it is a request of HTTP/1.0, which browsers do not send.
+    pub is_http_1_0: bool,
     /// The content coding that was negotiated.
     pub coding: Coding,
 }
@@ -34,11 +41,12 @@ pub enum Coding {
 impl fmt::Debug for Request<'_> {
     /// Without the headers, which hold tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, path, query, coding, .. } = self;
+        let Self { method, path, query, peer, coding, .. } = self;
         f.debug_struct("Request")
             .field("method", method)
             .field("path", path)
             .field("query", query)
+            .field("peer", peer)
             .field("coding", coding)
             .finish_non_exhaustive()
     }

@@ -6,15 +6,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use metrics_core::Outcome;
 
 use crate::policy::headers::List;
 use crate::testing::block_on;
-use crate::{Answer, Body, Builder, Coding, Endpoint, Monitor, Request};
+use crate::{Answer, Body, Builder, Coding, Endpoint, Monitor, Peer, Request};
 
 const TOKEN: &str = "0123456789abcdef";
 
 fn request<'a>(method: &'a str, path: &'a str, query: &'a str, headers: &'a List<'_>) -> Request<'a> {
-    Request { method, mount: "/api/metrics", path, query, headers, coding: Coding::Identity }
+    let coding = Coding::Identity;
+    let (peer, is_secure, is_http_1_0) = (Peer::UnixSocket, false, false);
+    Request { method, mount: "/api/metrics", path, query, headers, peer, is_secure, is_http_1_0, coding }
 }
 
 fn find(monitor: &Monitor, path: &str) -> Option<&'static Endpoint> {
@@ -22,10 +25,14 @@ fn find(monitor: &Monitor, path: &str) -> Option<&'static Endpoint> {
 }
 
 fn call(monitor: &Monitor, method: &str, path: &str, query: &str, headers: &[(&str, &str)]) -> Answer {
-    let (headers, endpoint) = (List(headers), find(monitor, path).expect("the monitor has the endpoint"));
-    let request = request(method, path, query, &headers);
-    match monitor.admit(endpoint, &request) {
-        Ok(admitted) => block_on(admitted.answer(&request)),
+    let headers = List(headers);
+    send(monitor, &request(method, path, query, &headers))
+}
+
+fn send(monitor: &Monitor, request: &Request<'_>) -> Answer {
+    let endpoint = find(monitor, request.path).expect("the monitor has the endpoint");
+    match monitor.admit(endpoint, request) {
+        Ok(admitted) => block_on(admitted.answer(request)),
         Err(refusal) => refusal,
     }
 }
@@ -216,4 +223,211 @@ fn an_answer_that_is_dropped_frees_its_place_and_keeps_no_monitor_alive() {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(policy.strong_count(), 0);
+}
+
+/// The endpoints that answer to unknown hosts without a token.
+const OPEN: [&str; 3] = ["", "/", "/prometheus"];
+
+/// A monitor without a token, with all endpoints that one can have by itself, and one failed request.
+fn open(set: impl FnOnce(Builder) -> Builder) -> Monitor {
+    let monitor =
+        set(Builder::new("orders").api_key_header("x-api-key").reset_without_token()).build().unwrap();
+    let registry = monitor.registry();
+    let failed = registry.endpoint("GET", "/items/{id}");
+    registry.recorder().record_error(
+        failed,
+        Outcome::Status(500),
+        Duration::from_millis(1),
+        "a secret of Ann",
+    );
+    monitor
+}
+
+#[test]
+fn without_a_token_a_host_that_a_stranger_can_have_is_refused_by_name_with_the_setting() {
+    let monitor = open(|builder| builder.allowed_hosts(["orders.example.com"]));
+    for endpoint in monitor.endpoints() {
+        let path = endpoint.path();
+        let method = if path == "/reset" { "POST" } else { "GET" };
+        for host in ["evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example"]
+        {
+            let page = [("host", host), ("sec-fetch-site", "same-origin")];
+            let answer = call(&monitor, method, path, "", &page);
+            if OPEN.contains(&path) || path == "/dashboard/{file}" {
+                assert_ne!(answer.status, 421, "{path} {host}");
+                continue;
+            }
+            assert_eq!(answer.status, 421, "{path} {host}");
+            let name = host.split(':').next().unwrap();
+            assert!(
+                text(&answer).contains(&format!("\\\"{name}\\\" is not known as a host")),
+                "{}",
+                text(&answer)
+            );
+            assert!(text(&answer).contains("allowed_hosts"), "{}", text(&answer));
+        }
+        for host in
+            ["localhost:8080", "127.0.0.1", "[::1]:8080", "orders:8080", "a.local", "a.internal", "a.b.svc"]
+        {
+            assert_ne!(call(&monitor, method, path, "", &[("host", host)]).status, 421, "{path} {host}");
+        }
+        assert_ne!(
+            call(&monitor, method, path, "", &[("host", "orders.example.com:8443")]).status,
+            421,
+            "{path}"
+        );
+        assert_ne!(call(&monitor, method, path, "", &[]).status, 421, "{path}");
+    }
+    for host in ["a b", "\u{202e}", "[::1", "evil.example@localhost"] {
+        let answer = call(&monitor, "GET", "/summary", "", &[("host", host)]);
+        assert_eq!(answer.status, 421, "{host}");
+        assert!(text(&answer).is_ascii(), "{}", text(&answer));
+    }
+    let two = [("host", "localhost"), ("host", "evil.example")];
+    assert_eq!(call(&monitor, "GET", "/summary", "", &two).status, 421);
+    let guarded = Builder::new("orders").read_token(TOKEN).build().unwrap();
+    let bearer = format!("Bearer {TOKEN}");
+    let public = [("host", "orders.example.com"), ("authorization", bearer.as_str())];
+    assert_eq!(call(&guarded, "GET", "/summary", "", &public).status, 200);
+}
+
+#[test]
+fn a_forwarded_host_is_looked_at_only_where_the_proxy_is_trusted() {
+    let evil = [("host", "localhost"), ("x-forwarded-host", "orders.example.com, evil.example")];
+    let (trusts, not) = (open(|builder| builder.trust_forwarded(true)), open(|builder| builder));
+    assert_eq!(call(&trusts, "GET", "/summary", "", &evil).status, 421);
+    assert_eq!(call(&not, "GET", "/summary", "", &evil).status, 200);
+    // It cannot stand in for the host that was called.
+    let disguised = [("host", "evil.example"), ("x-forwarded-host", "localhost")];
+    assert_eq!(call(&trusts, "GET", "/summary", "", &disguised).status, 421);
+}
+
+#[test]
+fn without_a_token_what_clients_sent_is_for_this_machine() {
+    let headers = |lines: &'static [(&'static str, &'static str)]| List(lines);
+    let local = headers(&[("host", "localhost:8080")]);
+    let address = |address: &str| Peer::Address(address.parse().unwrap());
+    let (near, far) = (address("::ffff:127.0.0.1"), address("203.0.113.7"));
+    let private = |builder: fn(Builder) -> Builder, headers: &List<'_>, peer, is_http_1_0| {
+        let monitor = open(|b| builder(b.allowed_hosts(["orders.example.com"])));
+        let sent = |method, path| {
+            send(&monitor, &Request { peer, is_http_1_0, ..request(method, path, "", headers) })
+        };
+        let statuses = [sent("GET", "/errors").status, sent("GET", "/consumers").status];
+        assert_eq!(statuses[0], statuses[1]);
+        let refused = text(&sent("GET", "/errors"));
+        if statuses[0] == 403 {
+            assert!(refused.contains("read_token, or open_to_everybody"), "{refused}");
+        }
+        for path in ["/routes", "/history", "/prometheus"] {
+            assert_eq!(sent("GET", path).status, 200, "{path}");
+        }
+        for (method, path) in [("GET", "/summary"), ("POST", "/reset")] {
+            let figures = text(&sent(method, path));
+            assert_eq!(figures.contains("a secret of Ann"), statuses[0] == 200, "{path} {figures}");
+            assert!(
+                figures.contains("\"status\":500") && figures.contains("\"total_errors\":1"),
+                "{figures}"
+            );
+        }
+        statuses[0]
+    };
+    let closed: fn(Builder) -> Builder = |builder| builder;
+    for peer in [near, address("127.0.0.1"), address("127.9.9.9"), address("::1"), Peer::UnixSocket] {
+        assert_eq!(private(closed, &local, peer, false), 200, "{peer:?}");
+    }
+    for peer in [far, address("10.0.0.7"), address("192.168.1.5"), address("::ffff:10.0.0.7")] {
+        assert_eq!(private(closed, &local, peer, false), 403, "{peer:?}");
+        assert_eq!(private(Builder::open_to_everybody, &local, peer, false), 200, "{peer:?}");
+    }
+    for proxied in [
+        headers(&[("host", "localhost"), ("x-forwarded-for", "203.0.113.7")]),
+        headers(&[("host", "localhost"), ("x-forwarded-for", "127.0.0.1")]),
+        headers(&[("host", "localhost"), ("forwarded", "for=127.0.0.1")]),
+        headers(&[("host", "localhost"), ("x-real-ip", "")]),
+        headers(&[("host", "localhost"), ("via", "1.1 squid")]),
+        headers(&[("host", "localhost"), ("cf-connecting-ip", "203.0.113.7")]),
+        // nginx with no more than `proxy_set_header Host $host`.
+        headers(&[("host", "orders.example.com")]),
+    ] {
+        assert_eq!(private(closed, &proxied, near, false), 403);
+        assert_eq!(private(closed, &proxied, Peer::UnixSocket, false), 403);
+        assert_eq!(private(Builder::open_to_everybody, &proxied, far, false), 200);
+    }
+    // nginx with its defaults.
+    assert_eq!(private(closed, &local, near, true), 403);
+}
+
+#[test]
+fn a_reset_by_a_page_is_for_pages_of_the_same_scheme_host_and_port() {
+    let (closed, trusts) = (open(|builder| builder), open(|builder| builder.trust_forwarded(true)));
+    let reset = |monitor, is_secure, lines: &[(&str, &str)]| {
+        let headers = List(lines);
+        send(monitor, &Request { is_secure, ..request("POST", "/reset", "", &headers) })
+    };
+    for (origin, is_secure, host, status) in [
+        ("http://orders:8080", false, "orders:8080", 200),
+        ("http://ORDERS", false, "orders:80", 200),
+        ("https://orders", true, "orders", 200),
+        ("https://orders:8443", true, "orders:8443", 200),
+        ("https://orders", false, "orders", 403),
+        ("http://orders", true, "orders", 403),
+        ("evil://orders", false, "orders", 403),
+        ("null", false, "orders", 403),
+        ("http://orders:8081", false, "orders", 403),
+        ("http://orders", false, "orders:8081", 403),
+        ("http://other", false, "orders", 403),
+    ] {
+        let answer = reset(&closed, is_secure, &[("origin", origin), ("host", host)]);
+        assert_eq!(answer.status, status, "{origin} {host} {}", text(&answer));
+    }
+    // What a browser sends to a page that it trusts; nginx took the port away.
+    let modern = [
+        ("origin", "https://orders.local:8443"),
+        ("host", "orders.local"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    assert_eq!(reset(&closed, false, &modern).status, 200);
+    let older = [modern[0], modern[1], ("x-forwarded-proto", "https")];
+    let said = text(&reset(&closed, false, &older));
+    for part in ["https://orders.local:8443", "http://orders.local;", "$http_host", "trust_forwarded(true)"] {
+        assert!(said.contains(part.trim_end_matches(';')), "{part}: {said}");
+    }
+    assert!(text(&reset(&trusts, false, &older)).contains("$http_host"));
+    let whole = [modern[0], ("host", "orders.local:8443"), older[2]];
+    assert_eq!(reset(&trusts, false, &whole).status, 200);
+    assert_eq!(reset(&closed, false, &whole).status, 403);
+    let forwarded =
+        [modern[0], ("host", "127.0.0.1:8080"), older[2], ("x-forwarded-host", "orders.local:8443")];
+    assert_eq!(reset(&trusts, false, &forwarded).status, 200);
+    assert_eq!(reset(&closed, false, &forwarded).status, 403);
+    let other = text(&reset(&closed, false, &[("origin", "http://other"), ("host", "orders")]));
+    assert!(!other.contains("nginx") && other.contains("another site"), "{other}");
+}
+
+#[test]
+fn each_refusal_is_counted_by_its_reason() {
+    let guarded = Builder::new("orders").read_token(TOKEN).build().unwrap();
+    let wrong = format!("Bearer {}", TOKEN.to_uppercase());
+    for _ in 0..3 {
+        call(&guarded, "GET", "/summary", "", &[("authorization", &wrong)]);
+    }
+    call(&guarded, "GET", "/summary", "", &[("authorization", "Basic x")]);
+    call(&guarded, "GET", "/events", "", &[]);
+    let bearer = format!("Bearer {TOKEN}");
+    let scraped = text(&call(&guarded, "GET", "/prometheus", "", &[("authorization", &bearer)]));
+    for line in
+        ["metrics_denied_total{reason=\"wrong_token\"} 4", "metrics_denied_total{reason=\"no_token\"} 1"]
+    {
+        assert!(scraped.lines().any(|known| known == line), "{line}: {scraped}");
+    }
+    let monitor = open(|builder| builder);
+    call(&monitor, "GET", "/summary", "", &[("host", "evil.example")]);
+    call(&monitor, "GET", "/errors", "", &[("via", "1.1 proxy")]);
+    call(&monitor, "POST", "/reset", "", &[("sec-fetch-site", "cross-site")]);
+    let scraped = text(&call(&monitor, "GET", "/prometheus", "", &[]));
+    for reason in ["host", "remote", "cross_site"] {
+        let line = format!("metrics_denied_total{{reason=\"{reason}\"}} 1");
+        assert!(scraped.lines().any(|known| known == line), "{line}: {scraped}");
+    }
 }

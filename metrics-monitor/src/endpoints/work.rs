@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::answer::Answer;
+use super::answer::{Answer, Body};
+use super::query::Query;
 use super::request::Request;
-use crate::background::lanes::{Lane, Lanes, Refused, Scratch, Ticket};
-use crate::state::State;
+use crate::background::joined::{Key, Share};
+use crate::background::lanes::{Lane, Lanes, Refused, Scratch};
+use crate::state::{State, WholeAnswer};
 
 /// Where the work for an endpoint is done, and the function that does it.
 #[derive(Clone, Copy)]
@@ -17,9 +19,9 @@ pub(crate) enum Work {
     /// On the caller's thread, for what only copies.
     Inline(fn(&Request<'_>) -> Answer),
     /// In the lane of scrapes.
-    Scrape(fn(&Request<'_>) -> Job),
+    Scrape(fn(&Request<'_>) -> Task),
     /// In the lane of local answers. The error says what is wrong with the query.
-    Read(fn(&Request<'_>) -> Result<Job, String>),
+    Read(fn(Asked) -> Result<Task, String>),
     /// Waits for the fleet without a thread, then in the lane of the fleet.
     #[cfg(feature = "redis")]
     Fleet(fn(&Arc<State>, &Request<'_>) -> Answering),
@@ -27,12 +29,44 @@ pub(crate) enum Work {
     Events(fn(&Arc<State>, &Request<'_>, &[&'static str]) -> Answer),
 }
 
-/// What a lane does for one request.
-pub(crate) type Job = Box<dyn FnOnce(&State, &mut Scratch) -> Answer + Send>;
+/// What a request for local figures says.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) query: Query,
+    /// Whether its client may see what other clients sent.
+    pub(crate) shows_private: bool,
+}
 
-/// A job that needs no buffers.
-pub(crate) fn job(work: impl FnOnce(&State) -> Answer + Send + 'static) -> Job {
-    Box::new(|state, _| work(state))
+/// What a lane does for one request, or for several with the same question.
+pub(crate) struct Task {
+    /// The question; `None` if each request needs a job of its own.
+    variant: Option<String>,
+    job: Job,
+}
+
+type Job = Box<dyn FnOnce(&State, &mut Scratch) -> Answer + Send>;
+
+impl Task {
+    /// A task whose answer requests with the same question share. The question holds all that the job depends on.
+    pub(crate) fn shared(
+        question: impl fmt::Debug,
+        job: impl FnOnce(&State) -> Answer + Send + 'static,
+    ) -> Self {
+        Self::with_buffers(question, |state, _| job(state))
+    }
+
+    /// The same, for a job that needs buffers.
+    pub(crate) fn with_buffers(
+        question: impl fmt::Debug,
+        job: impl FnOnce(&State, &mut Scratch) -> Answer + Send + 'static,
+    ) -> Self {
+        Self { variant: Some(format!("{question:?}")), job: Box::new(job) }
+    }
+
+    /// A task that each request needs done for itself.
+    pub(crate) fn single(job: impl FnOnce(&State) -> Answer + Send + 'static) -> Self {
+        Self { variant: None, job: Box::new(|state, _| job(state)) }
+    }
 }
 
 /// An answer that is being computed. Dropping it takes the request out of its lane's queue.
@@ -41,7 +75,7 @@ pub struct Answering(Inner);
 
 enum Inner {
     Ready(Option<Answer>),
-    InLane(Ticket<Answer>),
+    InLane(Share<WholeAnswer>),
     #[cfg(feature = "redis")]
     Waiting(Pin<Box<dyn Future<Output = Answer> + Send>>),
 }
@@ -57,11 +91,18 @@ impl Answering {
         Self(Inner::Waiting(Box::pin(answer)))
     }
 
-    /// Does a job in a lane. `busy` is the message if its queue is full.
-    pub(crate) fn in_lane(state: &Arc<State>, lane: fn(&Lanes) -> &Lane, busy: &str, job: Job) -> Self {
+    /// Does the task of an endpoint in a lane. `busy` is the message if too much waits there.
+    pub(crate) fn in_lane(
+        state: &Arc<State>,
+        lane: fn(&Lanes) -> &Lane,
+        busy: &str,
+        endpoint: &'static str,
+        Task { variant, job }: Task,
+    ) -> Self {
         let shared = Arc::clone(state);
-        match lane(&state.lanes).run(move |scratch| job(&shared, scratch)) {
-            Ok(ticket) => Self(Inner::InLane(ticket)),
+        let job = move |scratch: &mut Scratch| whole(job(&shared, scratch));
+        match state.joined.run(lane(&state.lanes), Key { subject: endpoint, variant }, job) {
+            Ok(share) => Self(Inner::InLane(share)),
             Err(refused) => Self::ready(refusal(refused, busy)),
         }
     }
@@ -82,11 +123,26 @@ impl Future for Answering {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         match &mut self.0 {
             Inner::Ready(answer) => Poll::Ready(answer.take().expect("it is not polled after its end")),
-            Inner::InLane(ticket) => Pin::new(ticket).poll(cx).map(|answer| answer.unwrap_or_else(panicked)),
+            Inner::InLane(share) => {
+                let answer = |whole: Arc<WholeAnswer>| {
+                    let WholeAnswer { status, headers, body } = Arc::unwrap_or_clone(whole);
+                    Answer { status, headers, body: Body::Bytes(body) }
+                };
+                Pin::new(share).poll(cx).map(|whole| whole.map_or_else(panicked, answer))
+            }
             #[cfg(feature = "redis")]
             Inner::Waiting(answer) => answer.as_mut().poll(cx),
         }
     }
+}
+
+/// An answer of a lane. None of them is a stream.
+fn whole(Answer { status, headers, body }: Answer) -> WholeAnswer {
+    let body = match body {
+        Body::Bytes(bytes) => bytes,
+        Body::Events(_) => Default::default(),
+    };
+    WholeAnswer { status, headers, body }
 }
 
 /// The answer to a request whose job panicked.

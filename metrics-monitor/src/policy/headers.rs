@@ -6,8 +6,11 @@
 pub trait Headers {
     /// The value at this position, from 0, among those of the header with this lower-case name.
     ///
-    /// `host` is the target's authority in a request of HTTP/2, which has no such header.
+    /// The first `host` is the target's authority, if it has one: HTTP/2 has no such header.
     fn value(&self, name: &'static str, position: usize) -> Option<&[u8]>;
+
+    /// Whether a header is there whose lower-case name is wanted.
+    fn any_name(&self, is_wanted: &dyn Fn(&str) -> bool) -> bool;
 }
 
 /// The value of a header that is there exactly once.
@@ -37,5 +40,9 @@ impl Headers for List<'_> {
     fn value(&self, name: &'static str, position: usize) -> Option<&[u8]> {
         let values = self.0.iter().filter(|(known, _)| *known == name);
         values.map(|(_, value)| value.as_bytes()).nth(position)
+    }
+
+    fn any_name(&self, is_wanted: &dyn Fn(&str) -> bool) -> bool {
+        self.0.iter().any(|(name, _)| is_wanted(name))
     }
 }

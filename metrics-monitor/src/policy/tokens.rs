@@ -16,6 +16,17 @@ const MAX_TOKENS: usize = 2;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tokens(Vec<[u8; 32]>);
 
+/// What a request has to show for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// A token that is known.
+    Right,
+    /// No `Authorization`.
+    Missing,
+    /// An `Authorization` without a token that is known.
+    Wrong,
+}
+
 /// Who may reset.
 #[derive(Debug, Clone)]
 pub(crate) enum Reset {
@@ -41,12 +52,22 @@ impl Tokens {
         Ok(Self(tokens.iter().map(|token| Hash::hash(token.as_bytes())).collect()))
     }
 
-    /// Whether a request may pass. Takes as long for a wrong token as for none, and for any wrong one of its length.
-    pub(crate) fn admit(&self, headers: &dyn Headers) -> bool {
+    /// Whether there are none, so that no request needs one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What the token of a request opens. Takes as long for a wrong token as for none, and for any wrong one of its
+    /// length.
+    pub(crate) fn check(&self, headers: &dyn Headers) -> Check {
         let given = bearer(headers);
         let hash = Hash::hash(given.unwrap_or_default());
         let equal = self.0.iter().fold(Choice::from(0), |any, known| any | known.as_slice().ct_eq(&hash));
-        self.0.is_empty() || bool::from(equal & Choice::from(u8::from(given.is_some())))
+        match bool::from(equal & Choice::from(u8::from(given.is_some()))) {
+            true => Check::Right,
+            false if headers.value("authorization", 0).is_some() => Check::Wrong,
+            false => Check::Missing,
+        }
     }
 }
 

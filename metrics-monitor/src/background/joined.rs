@@ -1,0 +1,242 @@
+//! Jobs that several callers wait for at once: who asks for what a waiting job will compute joins it.
+//!
+//! So a crowd that asks the same question again and again costs one job, and cannot keep others from asking it. What is
+//! waiting is also bounded for each subject, so that a crowd with many different questions about one subject fills its
+//! own places only. A job that has begun is not joined: nobody gets figures that are older than the request.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use super::lanes::{Lane, MAX_JOBS, Refused, Scratch, Ticket};
+
+/// Callers that may wait, about 100 bytes each.
+const MAX_CALLERS: usize = 16_384;
+
+/// What a result depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    /// The path of the endpoint.
+    pub(crate) subject: &'static str,
+    /// The rest of the question; `None` if the job must not be joined.
+    pub(crate) variant: Option<String>,
+}
+
+/// The jobs of a lane that wait for a thread, with those who wait for them.
+#[derive(Debug)]
+pub(crate) struct Joined<T> {
+    waiting: Arc<Mutex<Waiting<T>>>,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    /// By their keys; the number tells jobs apart that must not be joined.
+    jobs: HashMap<(Key, Option<u64>), Job<T>>,
+    callers: usize,
+    next_id: u64,
+}
+
+#[derive(Debug)]
+struct Job<T> {
+    callers: Vec<(u64, oneshot::Sender<Arc<T>>)>,
+    /// Its place in the lane.
+    _place: Ticket<()>,
+}
+
+impl<T> Default for Joined<T> {
+    fn default() -> Self {
+        let waiting = Waiting { jobs: HashMap::new(), callers: 0, next_id: 0 };
+        Self { waiting: Arc::new(Mutex::new(waiting)) }
+    }
+}
+
+impl<T: Send + Sync + 'static> Joined<T> {
+    /// Runs a job in a lane, or joins one with this key that has not begun.
+    pub(crate) fn run(
+        &self,
+        lane: &Lane,
+        key: Key,
+        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Result<Share<T>, Refused> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = lock(&self.waiting);
+        let id = waiting.next_id;
+        let key = (key.clone(), key.variant.is_none().then_some(id));
+        if waiting.callers == MAX_CALLERS {
+            return Err(Refused::Busy);
+        }
+        if let Some(known) = waiting.jobs.get_mut(&key) {
+            known.callers.push((id, sender));
+        } else {
+            if waiting.jobs.keys().filter(|(known, _)| known.subject == key.0.subject).count() == MAX_JOBS {
+                return Err(Refused::Busy);
+            }
+            let (shared, own) = (Arc::clone(&self.waiting), key.clone());
+            let place = lane.run(move |scratch| {
+                // Waits until the job is in the map: it is locked until then.
+                let begun = lock(&shared).take(&own);
+                let result = Arc::new(job(scratch));
+                // A receiver may be gone: its client gave up while the job ran.
+                let callers = begun.into_iter().flat_map(|begun| begun.callers);
+                callers.for_each(|(_, caller)| drop(caller.send(Arc::clone(&result))));
+            })?;
+            waiting.jobs.insert(key.clone(), Job { callers: vec![(id, sender)], _place: place });
+        }
+        waiting.next_id += 1;
+        waiting.callers += 1;
+        drop(waiting);
+        Ok(Share { receiver, key, id, waiting: Arc::clone(&self.waiting) })
+    }
+}
+
+impl<T> Waiting<T> {
+    /// Takes out a job that begins, or that nobody waits for.
+    fn take(&mut self, key: &(Key, Option<u64>)) -> Option<Job<T>> {
+        let job = self.jobs.remove(key)?;
+        self.callers -= job.callers.len();
+        Some(job)
+    }
+
+    /// Takes out a caller, and its job if it was the last one.
+    fn leave(&mut self, key: &(Key, Option<u64>), id: u64) -> Option<Job<T>> {
+        let job = self.jobs.get_mut(key)?;
+        let at = job.callers.iter().position(|(known, _)| *known == id)?;
+        job.callers.swap_remove(at);
+        self.callers -= 1;
+        if job.callers.is_empty() { self.take(key) } else { None }
+    }
+}
+
+/// A share in the result of a job, when it is there; `None` if the job panicked.
+///
+/// Dropping the last share of a job takes it out of its lane, unless it has begun.
+#[derive(Debug)]
+#[must_use = "a share that is dropped may take the job out of its lane"]
+pub(crate) struct Share<T> {
+    receiver: oneshot::Receiver<Arc<T>>,
+    key: (Key, Option<u64>),
+    id: u64,
+    waiting: Arc<Mutex<Waiting<T>>>,
+}
+
+impl<T> Future for Share<T> {
+    type Output = Option<Arc<T>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Arc<T>>> {
+        Pin::new(&mut self.receiver).poll(cx).map(Result::ok)
+    }
+}
+
+impl<T> Drop for Share<T> {
+    fn drop(&mut self) {
+        let left = lock(&self.waiting).leave(&self.key, self.id);
+        // Not while the map is locked: what a job holds may be the last of the monitor.
+        drop(left);
+    }
+}
+
+fn lock<T>(waiting: &Mutex<Waiting<T>>) -> MutexGuard<'_, Waiting<T>> {
+    // Nothing panics while it is locked.
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::super::lanes::Lanes;
+    use super::*;
+    use crate::testing::block_on;
+
+    fn key(subject: &'static str, variant: impl Into<Option<&'static str>>) -> Key {
+        Key { subject, variant: variant.into().map(str::to_owned) }
+    }
+
+    /// Occupies both threads of the lane until the senders are dropped.
+    fn occupy(lane: &Lane) -> Vec<(Ticket<()>, Sender<()>)> {
+        let occupy = |_| {
+            let (release, released) = channel::<()>();
+            let (begun, begins) = channel();
+            let job = move |_: &mut Scratch| {
+                begun.send(()).unwrap();
+                let _ = released.recv();
+            };
+            let ticket = lane.run(job).unwrap();
+            begins.recv().unwrap();
+            (ticket, release)
+        };
+        (0..2).map(occupy).collect()
+    }
+
+    #[test]
+    fn callers_with_the_same_question_share_one_job_that_has_not_begun() {
+        let (Lanes { reads, .. }, joined) = (&Lanes::default(), Joined::default());
+        let occupied = occupy(reads);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let ask = |key| {
+            let runs = Arc::clone(&runs);
+            joined.run(reads, key, move |_| runs.fetch_add(1, Ordering::SeqCst)).unwrap()
+        };
+        let shares: Vec<_> = (0..1_000).map(|_| ask(key("summary", "1m"))).collect();
+        let (other, alone) = (ask(key("summary", "5m")), [ask(key("reset", None)), ask(key("reset", None))]);
+        drop(occupied);
+        let first = block_on(shares.into_iter().next().unwrap());
+        assert!(
+            first.is_some()
+                && block_on(other).is_some()
+                && alone.into_iter().all(|one| block_on(one).is_some())
+        );
+        assert_eq!(runs.load(Ordering::SeqCst), 4);
+        let later = block_on(ask(key("summary", "1m")));
+        assert_eq!(later.as_deref(), Some(&4));
+    }
+
+    #[test]
+    fn many_questions_about_one_subject_leave_room_for_others() {
+        let (Lanes { reads, .. }, joined) = (&Lanes::default(), Joined::default());
+        let occupied = occupy(reads);
+        let ask = |key| joined.run(reads, key, |_| "done");
+        let number = |i: usize| Key { subject: "history", variant: Some(i.to_string()) };
+        let mut shares: Vec<_> = (0..MAX_JOBS).map(|i| ask(number(i)).unwrap()).collect();
+        assert_eq!(ask(number(MAX_JOBS)).err(), Some(Refused::Busy));
+        let summary = ask(key("summary", "1m")).unwrap();
+        let joins = ask(number(0)).unwrap();
+        // A caller that gives up leaves its place to another, unless somebody else waits for the same.
+        drop(shares.remove(0));
+        assert_eq!(ask(number(MAX_JOBS)).err(), Some(Refused::Busy));
+        drop(shares.remove(0));
+        shares.push(ask(number(MAX_JOBS)).unwrap());
+        drop(occupied);
+        assert_eq!(block_on(summary).as_deref(), Some(&"done"));
+        assert_eq!(block_on(joins).as_deref(), Some(&"done"));
+        assert!(shares.into_iter().all(|share| block_on(share).is_some()));
+        assert_eq!(lock(&joined.waiting).callers, 0);
+    }
+
+    #[test]
+    fn no_more_than_a_fixed_number_of_callers_wait() {
+        let (Lanes { reads, .. }, joined) = (&Lanes::default(), Joined::default());
+        let occupied = occupy(reads);
+        let ask = || joined.run(reads, key("summary", "1m"), |_| ());
+        let mut shares: Vec<_> = (0..MAX_CALLERS).map(|_| ask().unwrap()).collect();
+        assert_eq!(ask().err(), Some(Refused::Busy));
+        shares.pop();
+        drop((ask().unwrap(), occupied));
+        assert!(shares.into_iter().all(|share| block_on(share).is_some()));
+    }
+
+    #[test]
+    fn a_panic_of_a_job_reaches_all_who_wait_for_it() {
+        let (Lanes { reads, .. }, joined) = (&Lanes::default(), Joined::<()>::default());
+        let occupied = occupy(reads);
+        let ask = || joined.run(reads, key("summary", "1m"), |_| panic!("as the test wants it")).unwrap();
+        let shares = [ask(), ask()];
+        drop(occupied);
+        assert!(shares.into_iter().all(|share| block_on(share).is_none()));
+    }
+}

@@ -1,0 +1,195 @@
+//! Refused requests: counted by reason, and logged within limits. What is logged never holds a token.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics_export::prometheus::Denied;
+
+use super::peer::Peer;
+
+/// The target of log lines.
+const TARGET: &str = "metrics::access";
+
+/// The time between two lines about wrong tokens, at least.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// The most hosts that get a line.
+const MAX_LOGGED_HOSTS: usize = 16;
+
+/// The time between two samples of the number of wrong tokens, at least.
+const SAMPLE_EVERY: Duration = Duration::from_secs(10);
+
+/// How long samples are kept: the longest window of a rule.
+const KEPT: Duration = Duration::from_secs(24 * 3_600);
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// There is no token, where one is needed.
+    NoToken,
+    /// There is a wrong one.
+    WrongToken,
+    /// It came for a host that is not allowed.
+    Host,
+    /// Without a token, only this machine may read it.
+    Remote,
+    /// Another site's page sent it.
+    CrossSite,
+}
+
+/// How many requests were refused.
+///
+/// # Synchronization
+///
+/// The counts are independent of each other and of everything else, so they are `Relaxed`.
+#[derive(Debug, Default)]
+pub(crate) struct Denials {
+    counts: [AtomicU64; 5],
+    wrong_tokens: Mutex<WrongTokens>,
+    logged_hosts: Mutex<HashSet<String>>,
+}
+
+#[derive(Debug, Default)]
+struct WrongTokens {
+    /// When one came, and how many had come before: at most one sample each ten seconds, and a day of them.
+    samples: VecDeque<(Instant, u64)>,
+    total: u64,
+    /// When the last line was logged, and the total then.
+    logged: Option<(Instant, u64)>,
+}
+
+impl Denials {
+    /// Counts a refused request.
+    pub(crate) fn count(&self, reason: Reason) {
+        self.counts[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a wrong token, and logs it at most once a minute.
+    pub(crate) fn count_wrong_token(&self, path: &str, peer: Peer) {
+        self.count(Reason::WrongToken);
+        let line = lock(&self.wrong_tokens).add(Instant::now(), path, peer);
+        if let Some(line) = line {
+            log::warn!(target: TARGET, "{line}");
+        }
+    }
+
+    /// Counts a request to a host that is not allowed, and logs each host once, up to 16 of them.
+    pub(crate) fn count_host(&self, host: &str) {
+        self.count(Reason::Host);
+        if let Some(line) = self.host_line(host) {
+            log::warn!(target: TARGET, "{line}");
+        }
+    }
+
+    fn host_line(&self, host: &str) -> Option<String> {
+        let mut logged = lock(&self.logged_hosts);
+        if logged.len() == MAX_LOGGED_HOSTS || !logged.insert(host.to_owned()) {
+            return None;
+        }
+        let last = if logged.len() == MAX_LOGGED_HOSTS { "; further hosts are not logged" } else { "" };
+        Some(format!(
+            "refused a request for \"{host}\"; if this is a host of this service, name it with allowed_hosts, or set \
+             read_token{last}"
+        ))
+    }
+
+    /// The counts since the start.
+    pub(crate) fn counts(&self) -> Denied {
+        let count = |reason: Reason| self.counts[reason as usize].load(Ordering::Relaxed);
+        Denied {
+            no_token: count(Reason::NoToken),
+            wrong_token: count(Reason::WrongToken),
+            host: count(Reason::Host),
+            remote: count(Reason::Remote),
+            cross_site: count(Reason::CrossSite),
+        }
+    }
+
+    /// Wrong tokens in a window that ends now; `None`: since the start. The window may be up to ten seconds longer.
+    pub(crate) fn wrong_tokens(&self, window: Option<Duration>) -> u64 {
+        lock(&self.wrong_tokens).within(Instant::now(), window)
+    }
+}
+
+impl WrongTokens {
+    /// Adds one. Returns a line for the log, if it is time for one.
+    fn add(&mut self, now: Instant, path: &str, peer: Peer) -> Option<String> {
+        if self.samples.back().is_none_or(|(last, _)| now.saturating_duration_since(*last) >= SAMPLE_EVERY) {
+            self.samples.push_back((now, self.total));
+        }
+        while self.samples.front().is_some_and(|(first, _)| now.saturating_duration_since(*first) > KEPT) {
+            self.samples.pop_front();
+        }
+        self.total += 1;
+        if self.logged.is_some_and(|(last, _)| now.saturating_duration_since(last) < LOG_EVERY) {
+            return None;
+        }
+        let new = self.total - self.logged.map_or(0, |(_, before)| before);
+        self.logged = Some((now, self.total));
+        let Self { total, .. } = self;
+        Some(format!(
+            "wrong token for {path} from {peer}; {new} since the last line, {total} since the start"
+        ))
+    }
+
+    fn within(&self, now: Instant, window: Option<Duration>) -> u64 {
+        let Some(window) = window else { return self.total };
+        let is_older = |&(at, _): &(Instant, u64)| now.saturating_duration_since(at) >= window + SAMPLE_EVERY;
+        let first = self.samples.partition_point(is_older);
+        self.samples.get(first).map_or(0, |(_, before)| self.total - before)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while it is locked leaves counts that are at most one off.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_tokens_are_logged_once_a_minute_with_their_number() {
+        let (mut wrong, begun) = (WrongTokens::default(), Instant::now());
+        let lines = (0..20_000).filter_map(|i| {
+            let now = begun + Duration::from_millis(6 * i);
+            wrong.add(now, "/summary", Peer::UnixSocket)
+        });
+        assert_eq!(
+            lines.collect::<Vec<_>>(),
+            [
+                "wrong token for /summary from a Unix socket; 1 since the last line, 1 since the start",
+                "wrong token for /summary from a Unix socket; 10000 since the last line, 10001 since the start",
+            ]
+        );
+    }
+
+    #[test]
+    fn wrong_tokens_leave_their_window_and_memory_stays_bounded() {
+        let (mut wrong, begun) = (WrongTokens::default(), Instant::now());
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        (0..100).for_each(|second| drop(wrong.add(at(second), "/", Peer::UnixSocket)));
+        let within =
+            |wrong: &WrongTokens, now, window| wrong.within(at(now), Some(Duration::from_secs(window)));
+        assert_eq!(within(&wrong, 99, 300), 100);
+        assert_eq!((within(&wrong, 99, 60), within(&wrong, 145, 60), within(&wrong, 170, 60)), (70, 20, 0));
+        assert_eq!(wrong.within(at(9_999), None), 100);
+        (0..200_000).for_each(|second| drop(wrong.add(at(100 + second), "/", Peer::UnixSocket)));
+        assert!(wrong.samples.len() <= 8_641, "{}", wrong.samples.len());
+    }
+
+    #[test]
+    fn each_host_is_logged_once_and_sixteen_at_most() {
+        let denials = Denials::default();
+        let lines: Vec<_> =
+            (0..40).filter_map(|i| denials.host_line(&format!("{}.example", i / 2))).collect();
+        assert_eq!(lines.len(), 16);
+        let first = "refused a request for \"0.example\"; if this is a host of this service, name it with allowed_hosts, \
+                     or set read_token";
+        assert_eq!(lines[0], first);
+        assert!(lines[15].ends_with("; further hosts are not logged"), "{}", lines[15]);
+    }
+}
