@@ -12,7 +12,7 @@ use metrics_actix::Metrics;
 use metrics_core::Summary;
 
 use crate::client::METRICS;
-use crate::{Client, Raw};
+use crate::{Client, Http2, Raw};
 
 /// A running server. Dropping it stops it and waits for its threads.
 #[derive(Debug)]
@@ -58,6 +58,11 @@ impl Server {
     /// A client with a connection of its own, kept alive between calls.
     pub fn client(&self) -> Client {
         Client::new(self.addr)
+    }
+
+    /// A connection of HTTP/2 whose streams have room for this many bytes of a body.
+    pub fn http2(&self, window: u32) -> Http2 {
+        Http2::connect(self.addr, window)
     }
 
     /// A connection for raw bytes.

@@ -41,6 +41,9 @@ pub enum Metric {
     Aborted,
     /// Requests that panicked.
     Panicked,
+    /// Requests to the monitor's own endpoints with a wrong token, which are no calls. Only for
+    /// [`Scope::Service`](super::Scope::Service).
+    WrongTokens,
 }
 
 /// The unit of a figure.
@@ -86,7 +89,7 @@ pub struct ParseConditionError(#[from] InvalidSetting);
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ErrorRate,
         Self::ClientErrorRate,
         Self::ServerErrorRate,
@@ -102,6 +105,7 @@ impl Metric {
         Self::InFlight,
         Self::Aborted,
         Self::Panicked,
+        Self::WrongTokens,
     ];
 
     /// The unit of its value and of its thresholds.
@@ -131,6 +135,7 @@ impl Metric {
             Self::InFlight => "in_flight",
             Self::Aborted => "aborted",
             Self::Panicked => "panicked",
+            Self::WrongTokens => "wrong_tokens",
         }
     }
 }

@@ -37,6 +37,12 @@ pub trait FigureSource {
 
     /// Errors since the last tick with a call that was not an error, within the window.
     fn consecutive_errors(&self, window: Window) -> u64;
+
+    /// Requests to the monitor's own endpoints with a wrong token in a window; default: 0.
+    fn wrong_tokens(&self, window: Window) -> u64 {
+        let _ = window;
+        0
+    }
 }
 
 /// All rules, and the states of their alerts. Memory is bounded by the rules and the registry's endpoints.
@@ -158,12 +164,14 @@ impl Watch {
             Scope::Route(route) => *name.route == **route,
         };
         if rule.scope == Scope::Service {
-            let observation = if rule.metric == Metric::ConsecutiveErrors {
-                let errors = windows.source.consecutive_errors(rule.window);
-                Observation { value: Some(errors as f64), calls: errors, is_whole: true }
-            } else {
-                let summary = windows.summary(rule.window);
-                observe(&rule, &summary.total, summary.in_flight, summary.window)
+            let count = |count: u64| Observation { value: Some(count as f64), calls: count, is_whole: true };
+            let observation = match rule.metric {
+                Metric::ConsecutiveErrors => count(windows.source.consecutive_errors(rule.window)),
+                Metric::WrongTokens => count(windows.source.wrong_tokens(rule.window)),
+                _ => {
+                    let summary = windows.summary(rule.window);
+                    observe(&rule, &summary.total, summary.in_flight, summary.window)
+                }
             };
             step(&None, self.series.entry(None).or_insert_with(|| Series::new(now)), observation);
             return;
@@ -244,6 +252,8 @@ fn observe(rule: &Rule, figures: &Figures, in_flight: u64, window: Duration) -> 
         Metric::InFlight => count(in_flight),
         Metric::Aborted => count(figures.aborted),
         Metric::Panicked => count(figures.panicked),
+        // They belong to no call.
+        Metric::WrongTokens => None,
     };
     let is_whole = rule.window.length().is_some_and(|length| window * 100 >= length * WHOLE);
     Observation { value, calls: figures.calls, is_whole }

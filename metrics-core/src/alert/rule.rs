@@ -189,8 +189,10 @@ impl Rule {
                 let allowed = format!("1 to {MAX_NAME_BYTES} bytes, such as \"/items/{{id}}\"");
                 refused("route", &format_args!("{route:?}"), &allowed)
             }
-            Scope::EachRoute | Scope::Route(_) if self.metric == Metric::ConsecutiveErrors => {
-                refused("scope", &self.scope.name(), "service, for consecutive_errors")
+            Scope::EachRoute | Scope::Route(_)
+                if matches!(self.metric, Metric::ConsecutiveErrors | Metric::WrongTokens) =>
+            {
+                refused("scope", &self.scope.name(), &format!("service, for {}", self.metric.name()))
             }
             _ => Ok(()),
         }

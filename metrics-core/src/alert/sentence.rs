@@ -79,6 +79,7 @@ impl Name {
             Metric::InFlight => Self::Now("request in flight", "requests in flight"),
             Metric::Aborted => Self::Count("aborted request", "aborted requests"),
             Metric::Panicked => Self::Count("panic", "panics"),
+            Metric::WrongTokens => Self::Count("wrong token", "wrong tokens"),
         }
     }
 }

@@ -58,6 +58,10 @@ impl FigureSource for Source {
     fn consecutive_errors(&self, _: Window) -> u64 {
         self.consecutive_errors
     }
+
+    fn wrong_tokens(&self, _: Window) -> u64 {
+        9
+    }
 }
 
 /// Alerts with a clock of their own.
@@ -308,6 +312,7 @@ fn every_metric_has_the_figure_it_is_named_after() {
             Metric::P999 => 0.999,
             Metric::Errors => 30.0,
             Metric::ConsecutiveErrors => 7.0,
+            Metric::WrongTokens => 9.0,
             Metric::Calls => 200.0,
             Metric::RequestsPerSecond => 200.0 / 300.0,
             Metric::InFlight => 5.0,

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use metrics_core::{Granularity, Outcome, Registry, Snapshot};
-use metrics_export::prometheus::Resources;
+use metrics_export::prometheus::{Denied, Resources};
 use metrics_export::push::ExporterCounts;
 use proptest::prelude::*;
 
@@ -108,6 +108,7 @@ pub(crate) fn resources() -> Resources {
         event_loop_lag: Some(Duration::from_millis(7)),
         ticks: Some(60),
         tick_time: Some(Duration::from_millis(90)),
+        denied: Some(Denied { wrong_token: 3, ..Denied::default() }),
     }
 }
 

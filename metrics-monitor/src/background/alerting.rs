@@ -2,11 +2,37 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use metrics_core::History;
-use metrics_core::alert::{Alert, Alerts, Moment};
+use metrics_core::alert::{Alert, Alerts, FigureSource, Moment};
+use metrics_core::{History, Summary, Window};
 use metrics_export::alert::{Delivery, Destination};
 use metrics_export::json::AlertsBody;
 use metrics_export::{Service, StartError};
+
+use crate::policy::denials::Denials;
+
+/// Where the rules get their figures from.
+struct Watched<'a> {
+    history: &'a History,
+    denials: &'a Denials,
+}
+
+impl FigureSource for Watched<'_> {
+    fn summary(&self, window: Window) -> Summary {
+        FigureSource::summary(self.history, window)
+    }
+
+    fn endpoints(&self, window: Window) -> Summary {
+        FigureSource::endpoints(self.history, window)
+    }
+
+    fn consecutive_errors(&self, window: Window) -> u64 {
+        FigureSource::consecutive_errors(self.history, window)
+    }
+
+    fn wrong_tokens(&self, window: Window) -> u64 {
+        self.denials.wrong_tokens(window.length())
+    }
+}
 
 /// The alerts of a monitor.
 #[derive(Debug)]
@@ -27,10 +53,10 @@ impl Alerting {
     }
 
     /// Evaluates the rules that are due, and hands their notices to the deliveries.
-    pub(crate) fn evaluate(&self, history: &History) {
+    pub(crate) fn evaluate(&self, history: &History, denials: &Denials) {
         let mut alerts = self.lock();
         let now = Moment::now();
-        let notices = alerts.evaluate(now, history);
+        let notices = alerts.evaluate(now, &Watched { history, denials });
         for delivery in &self.deliveries {
             delivery.queue(now, &notices, || alerts.firing());
         }

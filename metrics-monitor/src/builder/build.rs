@@ -65,7 +65,7 @@ impl Settings {
             hosts: AllowedHosts::new(&self.allowed_hosts)?,
             trust_forwarded: self.trust_forwarded,
             open_to_everybody: self.open_to_everybody,
-            denials: Denials::default(),
+            denials: Arc::<Denials>::default(),
         };
         if let Some(error) = self.error.take() {
             return Err(error);
@@ -80,12 +80,13 @@ impl Settings {
         let ticker = {
             let (history, resources, alerting, cost) =
                 (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting), Arc::clone(&cost));
+            let denials = Arc::clone(&access.denials);
             let mut process = ProcessReader::new(&resources);
             Ticker::start(move || {
                 cost.measure();
                 let begun = Instant::now();
                 history.tick();
-                alerting.evaluate(&history);
+                alerting.evaluate(&history, &denials);
                 process.sample(&resources, &event_loops);
                 resources.count_tick(begun.elapsed());
             })

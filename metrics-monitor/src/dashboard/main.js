@@ -29,7 +29,7 @@ const state = {
   window: Object.hasOwn(WINDOWS, address.get("window")) ? address.get("window") : "5m",
   route: address.has("route") ? { method: address.get("method") ?? "GET", route: address.get("route") } : null,
   paused: false,
-  /** The state of the connection: connecting, live, stale, paused, locked or busy. */
+  /** The state of the connection: connecting, live, stale, paused, locked, busy or unknown_host. */
   connection: "connecting",
   heard: 0,
   endpoints: [],
@@ -335,7 +335,7 @@ function showConnection() {
   const text = say(connection, age < 10_000 ? Math.round(age / 1_000) : 10 * Math.floor(age / 10_000));
   setText(byId("state"), text);
   byId("state").dataset.state = connection;
-  byId("main").dataset.stale = connection === "stale" || connection === "busy";
+  byId("main").dataset.stale = ["stale", "busy", "unknown_host"].includes(connection);
   setText(byId("pause"), say(state.paused ? "resume" : "pause"));
   byId("pause").setAttribute("aria-pressed", String(state.paused));
 }
@@ -503,8 +503,8 @@ const events = new Events({
     showCost(data);
     showConnection();
   },
-  lost(busy) {
-    state.connection = busy ? "busy" : state.heard ? "stale" : "connecting";
+  lost(why) {
+    state.connection = why ?? (state.heard ? "stale" : "connecting");
     showConnection();
   },
   locked: lock,

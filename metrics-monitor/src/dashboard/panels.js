@@ -4,6 +4,7 @@ import { sparkline } from "./charts.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { bytes, count, duration, percent, plain, rate, time } from "./format.js";
 import { isOver, limits } from "./limits.js";
+import { HIDDEN } from "./server.js";
 import { say } from "./words.js";
 
 const tiles = [
@@ -157,9 +158,19 @@ export class RoutesTable {
   }
 }
 
+/** Returns the data of a panel, or `nothing` if it is hidden from this client, which the panel then says. */
+function known(panel, data, nothing, empty) {
+  const text = panel.querySelector(".empty");
+  text.dataset.text = data === HIDDEN ? "only_local" : empty;
+  setText(text, say(text.dataset.text));
+  return data === HIDDEN ? nothing : data;
+}
+
 /** Shows the latest errors, newest first. */
-export function showErrors({ recent_errors: errors, evicted, thinned }) {
+export function showErrors(data) {
   const panel = byId("recent-errors");
+  const nothing = { recent_errors: [], evicted: 0, thinned: 0 };
+  const { recent_errors: errors, evicted, thinned } = known(panel, data, nothing, "no_errors");
   const missing = evicted + thinned;
   setText(byId("recent-note"), missing > 0 ? say("evicted", count(missing)) : "");
   panel.querySelector(".empty").hidden = errors.length > 0;
@@ -194,8 +205,9 @@ const consumerColumns = [
 ];
 
 /** Shows the consumers with the most calls. */
-export function showConsumers({ consumers }) {
+export function showConsumers(data) {
   const panel = byId("consumers");
+  const { consumers } = known(panel, data, { consumers: [] }, "no_consumers");
   panel.hidden = false;
   panel.querySelector(".empty").hidden = consumers.length > 0;
   panel.querySelector(".scroll").hidden = consumers.length === 0;

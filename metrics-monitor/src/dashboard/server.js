@@ -12,6 +12,12 @@ export const hasToken = () => token !== null;
 /** The service requires a token, or another one. */
 export class Locked extends Error {}
 
+/** Instead of data that the service shows to its own machine only. */
+export const HIDDEN = Symbol("hidden");
+
+/** The service does not know the host in the page's address. */
+class UnknownHost extends Error {}
+
 /** The service has no room for another viewer. */
 class Busy extends Error {
   constructor(seconds) {
@@ -24,14 +30,16 @@ async function call(path, signal) {
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
   const response = await fetch(path, { headers, signal, cache: "no-store", credentials: "same-origin" });
   if (response.status === 401) throw new Locked();
+  if (response.status === 421) throw new UnknownHost();
   if (response.status === 503) throw new Busy(Number(response.headers.get("retry-after")) || 5);
   return response;
 }
 
-/** Returns the data of an endpoint; `null` if the endpoint does not exist. */
+/** Returns the data of an endpoint; `null` if the endpoint does not exist, `HIDDEN` if it is not for this client. */
 export async function get(path) {
   const response = await call(path, AbortSignal.timeout(15_000));
   if (response.status === 404) return null;
+  if (response.status === 403) return HIDDEN;
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return (await response.json()).data;
 }
@@ -63,7 +71,10 @@ export class Events {
   #events = 0;
   #wake = () => {};
 
-  /** Calls `on.event(name, data)`, `on.lost(busy)` if there is no connection or no room for one, and `on.locked()`. */
+  /**
+   * Calls `on.event(name, data)`, `on.locked()`, and `on.lost(why)` if there is no connection: `why` is `busy` if there is
+   * no room for one, `unknown_host` if the service does not know the page's host, or else `null`.
+   */
   constructor(on) {
     this.#on = on;
     // This also detects a connection that died while the computer slept.
@@ -108,7 +119,7 @@ export class Events {
         if (!this.#wanted || this.#path !== path) continue;
         if (this.#events > events) pause = PAUSES[0];
         if (error instanceof Busy) pause = Math.max(pause, error.seconds * 1_000);
-        this.#on.lost(error instanceof Busy);
+        this.#on.lost(error instanceof Busy ? "busy" : error instanceof UnknownHost ? "unknown_host" : null);
       }
       await this.#sleep(pause * (0.75 + Math.random() / 2));
       pause = Math.min(pause * 2, PAUSES[1]);

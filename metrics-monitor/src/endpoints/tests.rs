@@ -431,3 +431,20 @@ fn each_refusal_is_counted_by_its_reason() {
         assert!(scraped.lines().any(|known| known == line), "{line}: {scraped}");
     }
 }
+
+#[test]
+fn a_rule_can_watch_the_number_of_wrong_tokens() {
+    use metrics_core::alert::{Comparison, Metric, Rule, State};
+    let rule = Rule::new("guesses", Metric::WrongTokens, Comparison::AtLeast, 5.0);
+    let monitor = Builder::new("orders").read_token(TOKEN).alert(rule).build().unwrap();
+    let alert = || monitor.alerts().into_iter().find(|alert| alert.rule.name == "guesses").unwrap();
+    for _ in 0..5 {
+        assert_eq!(alert().state, State::Inactive);
+        call(&monitor, "GET", "/summary", "", &[("authorization", "Bearer 0123456789abcdeX")]);
+    }
+    let begun = std::time::Instant::now();
+    while alert().state != State::Firing && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(alert().to_string(), "5 wrong tokens in 5 min (limit 5)");
+}

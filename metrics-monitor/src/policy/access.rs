@@ -1,5 +1,7 @@
 //! What the builder says about access.
 
+use std::sync::Arc;
+
 use super::denials::Denials;
 use super::hosts::AllowedHosts;
 use super::tokens::{Reset, Tokens};
@@ -13,5 +15,5 @@ pub(crate) struct AccessRules {
     /// Whether `X-Forwarded-Proto` and `-Host` are from a proxy of ours.
     pub(crate) trust_forwarded: bool,
     pub(crate) open_to_everybody: bool,
-    pub(crate) denials: Denials,
+    pub(crate) denials: Arc<Denials>,
 }

@@ -179,7 +179,9 @@ fn a_page_of_another_site_cannot_reset() {
         ("sec-fetch-site: same-site\r\n", "403"),
         ("sec-fetch-site: cross-site\r\norigin: http://test\r\n", "403"),
         ("origin: http://test\r\n", "200"),
-        ("origin: https://TEST\r\n", "200"),
+        ("origin: HTTP://TEST:80\r\n", "200"),
+        ("origin: https://test\r\n", "403"),
+        ("origin: evil://test\r\n", "403"),
         ("origin: http://test.evil.example\r\n", "403"),
         ("origin: http://test:81\r\n", "403"),
         ("origin: null\r\n", "403"),
@@ -248,4 +250,140 @@ fn after_a_shutdown_the_endpoints_say_so_and_requests_are_still_measured() {
     assert!(reply.body.contains(r#""code":"unavailable""#), "{}", reply.body);
     assert_eq!(client.send("GET", "/nowhere").status, 404);
     assert_eq!(metrics.registry().summary().total.calls, 1);
+}
+
+/// Sends a request with these header lines, `Host` among them, on a new connection. Returns the whole reply.
+fn send_whole(server: &Server, request_line: &str, lines: &str) -> String {
+    let mut client = server.raw();
+    client.write(format!("{request_line}\r\nconnection: close\r\n{lines}\r\n"));
+    client.read_while(|_| true)
+}
+
+#[test]
+fn a_page_whose_name_leads_to_this_machine_can_neither_read_nor_reset() {
+    let metrics = Metrics::builder("open").reset_without_token().api_key_header("x-api-key").build().unwrap();
+    let server = Server::start(1, &metrics, no_routes);
+    let page =
+        "host: evil.example:8080\r\norigin: http://evil.example:8080\r\nsec-fetch-site: same-origin\r\n";
+    for (method, name) in [
+        ("POST", "reset"),
+        ("GET", "errors"),
+        ("GET", "summary"),
+        ("GET", "routes"),
+        ("GET", "history"),
+        ("GET", "alerts"),
+        ("GET", "exporters"),
+        ("GET", "business"),
+        ("GET", "resources"),
+        ("GET", "consumers"),
+        ("GET", "events"),
+    ] {
+        let reply = send_whole(&server, &format!("{method} /api/metrics/{name} HTTP/1.1"), page);
+        assert_eq!(status(&reply), "421", "{name}: {reply}");
+        assert!(reply.contains("evil.example") && reply.contains("allowed_hosts"), "{reply}");
+        // The target wins over the header.
+        let target = format!("{method} http://evil.example/api/metrics/{name} HTTP/1.1");
+        assert_eq!(status(&send_whole(&server, &target, "host: localhost\r\n")), "421", "{name}");
+    }
+    for name in ["", "dashboard/main.js", "prometheus"] {
+        let reply = send_whole(&server, &format!("GET /api/metrics/{name} HTTP/1.1"), page);
+        assert_eq!(status(&reply), "200", "{name}: {reply}");
+    }
+    let host = "host: orders:8080\r\norigin: http://orders:8080\r\n";
+    assert_eq!(status(&send_whole(&server, "POST /api/metrics/reset HTTP/1.1", host)), "200");
+}
+
+/// The header lines that nginx sends to a service for a page at `https://orders.local:8443`.
+fn behind_nginx(host: &str, forwarded: &str) -> String {
+    format!(
+        "host: {host}\r\nx-real-ip: 203.0.113.7\r\nx-forwarded-for: 203.0.113.7\r\nx-forwarded-proto: https\r\n\
+         {forwarded}origin: https://orders.local:8443\r\n"
+    )
+}
+
+#[test]
+fn behind_nginx_a_reset_works_or_the_message_names_the_missing_header() {
+    for trusts in [false, true] {
+        let metrics = Metrics::builder("shop").reset_without_token().trust_forwarded(trusts).build().unwrap();
+        let server = Server::start(1, &metrics, no_routes);
+        for (host, forwarded, suffices) in [
+            ("orders.local", "", false),
+            ("orders.local:8443", "", trusts),
+            ("127.0.0.1:8080", "x-forwarded-host: orders.local:8443\r\n", trusts),
+        ] {
+            let lines = behind_nginx(host, forwarded);
+            let reset = "POST /api/metrics/reset HTTP/1.1";
+            // What all browsers send over https and to localhost.
+            let modern = send_whole(&server, reset, &format!("{lines}sec-fetch-site: same-origin\r\n"));
+            assert_eq!(status(&modern), "200", "{host}");
+            let older = send_whole(&server, reset, &lines);
+            assert_eq!(status(&older) == "200", suffices, "{host} {trusts} {older}");
+            if host.starts_with("orders.local") && !suffices {
+                assert!(older.contains("proxy_set_header Host $http_host"), "{older}");
+                assert_eq!(older.contains("set trust_forwarded(true)"), !trusts, "{older}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_token_messages_and_consumers_are_for_this_machine_and_not_for_those_behind_its_proxy() {
+    let metrics = Metrics::builder("shop").api_key_header("x-api-key").build().unwrap();
+    let server = Server::start(1, &metrics, |config| {
+        let fails = || async { Err::<&str, _>(actix_web::error::ErrorBadRequest("a secret of Ann")) };
+        config.route("/fails", actix_web::web::get().to(fails));
+    });
+    server.client().send("GET", "/fails");
+    let get = |version: &str, name: &str, lines: &str| {
+        let line = format!("GET /api/metrics/{name} HTTP/{version}");
+        send_whole(&server, &line, &format!("host: localhost\r\n{lines}"))
+    };
+    for name in ["errors", "consumers"] {
+        assert_eq!(status(&get("1.1", name, "")), "200", "{name}");
+        for (version, lines) in
+            [("1.1", "X-Forwarded-For: 127.0.0.1\r\n"), ("1.1", "Via: 1.1 proxy\r\n"), ("1.0", "")]
+        {
+            let reply = get(version, name, lines);
+            assert_eq!(status(&reply), "403", "{name} {lines}");
+            assert!(reply.contains("read_token, or open_to_everybody"), "{reply}");
+        }
+    }
+    assert!(get("1.1", "summary", "").contains("a secret of Ann"));
+    let figures = get("1.1", "summary", "Forwarded: for=203.0.113.7\r\n");
+    assert!(figures.contains("\"total_errors\":1") && figures.contains("\"status\":400"), "{figures}");
+    assert!(!figures.contains("secret"), "{figures}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_of_a_unix_socket_is_of_this_machine() {
+    use std::io::{Read, Write};
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let path = std::env::temp_dir().join(format!("metrics-doors-{}.socket", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let socket = path.clone();
+    let system = actix_web::rt::System::new();
+    system.block_on(async {
+        let app = move || App::new().configure(metrics.routes("/"));
+        let server = HttpServer::new(app).workers(1).disable_signals().bind_uds(&socket).unwrap().run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        let ask = std::thread::spawn(move || {
+            for (lines, expected) in [("", "200"), ("x-forwarded-for: 203.0.113.7\r\n", "403")] {
+                let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+                let request =
+                    format!("GET /errors HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{lines}\r\n");
+                client.write_all(request.as_bytes()).unwrap();
+                let mut reply = String::new();
+                client.read_to_string(&mut reply).unwrap();
+                assert_eq!(status(&reply), expected, "{reply}");
+            }
+            std::fs::remove_file(&path).unwrap();
+        });
+        while !ask.is_finished() {
+            actix_web::rt::time::sleep(Duration::from_millis(5)).await;
+        }
+        handle.stop(true).await;
+        ask.join().unwrap();
+    });
 }

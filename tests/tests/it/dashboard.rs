@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actix_web::web::{self, ServiceConfig};
 use metrics_actix::Metrics;
 use serde_json::Value;
-use tests::{Raw, Server, settled};
+use tests::{Http2, Raw, Server, settled};
 
 const TOKEN: &str = "read-0123456789abcdef";
 
@@ -183,6 +183,57 @@ fn at_most_sixteen_clients_can_listen() {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !listen(&server, "").1.starts_with("HTTP/1.1 200") {
         assert!(Instant::now() < deadline, "no client is let in after others left");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn sixteen_can_listen_over_http_2_too_even_if_they_never_read() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let mut client = server.http2(0);
+    let ask = |client: &mut Http2, all: usize| {
+        for _ in 0..64 {
+            client.get("/api/metrics/events");
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let (ok, others) = client.read_for(Duration::from_millis(50));
+            if ok + others >= all || Instant::now() > deadline {
+                return (ok, others);
+            }
+        }
+    };
+    assert_eq!(ask(&mut client, 64), (16, 48));
+    // Longer than a connection lasts that is read from.
+    client.read_for(Duration::from_secs(12));
+    assert_eq!(ask(&mut client, 128), (16, 112));
+    assert!(listen(&server, "").1.starts_with("HTTP/1.1 503"));
+    assert_eq!(server.client().send("GET", "/api/metrics/summary").status, 200);
+    drop(client);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !listen(&server, "").1.starts_with("HTTP/1.1 200") {
+        assert!(Instant::now() < deadline, "no client is let in after the connection was closed");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn over_http_1_1_those_that_never_read_make_room_when_their_time_is_over() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let silent = || {
+        let mut raw = server.raw();
+        raw.request("GET", "/api/metrics/events");
+        raw
+    };
+    let _silent: Vec<_> = (0..16).map(|_| silent()).collect();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while listen(&server, "").1.starts_with("HTTP/1.1 200") {
+        assert!(Instant::now() < deadline, "the silent ones were not let in");
+    }
+    while !listen(&server, "").1.starts_with("HTTP/1.1 200") {
+        assert!(Instant::now() < deadline, "no client is let in after the time of the silent ones");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use metrics_actix::prometheus::{Exposition, Format, Resources};
+use metrics_actix::prometheus::{Denied, Exposition, Format, Resources};
 use metrics_core::alert::{Comparison, Metric, Rule, Severity};
 use metrics_core::{Registry, Window};
 
@@ -36,6 +36,7 @@ fn rules_and_dashboard_name_only_exposed_families() {
         event_loop_lag: second,
         ticks: one,
         tick_time: second,
+        denied: Some(Denied::default()),
     };
     Exposition::new().render_with(&registry.snapshot(), &resources, &[], Format::Text, &mut exposed);
     let exposed = families(&String::from_utf8(exposed).unwrap());

@@ -324,39 +324,19 @@ fn wait_for(metrics: &Metrics, holds: impl Fn(&Summary) -> bool) -> Summary {
     }
 }
 
-/// A frame of HTTP/2 (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 #[test]
 fn http_2_streams_that_are_reset_are_counted_once() {
     for (run, until) in [Until::Head, Until::BodyEnd].into_iter().enumerate() {
         let metrics = Metrics::builder("h2").measure(until).build().unwrap();
         let server = Server::start(2, &metrics, routes);
-        let mut client = server.raw();
-        client.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        client.write(frame(4, 0, 0, &[]));
-        let get = |path: &str| {
-            // Method GET and scheme http from the static table; path and authority literally (RFC 7541).
-            let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
-            block.extend(path.bytes());
-            block.extend([0x01, 4]);
-            block.extend(b"test");
-            block
-        };
+        let mut client = server.http2(65_535);
         // Half of them during the handler, which actix-web runs to its end, and half during the body.
         for i in 0..STORM {
             let ticket = run * STORM as usize + i as usize;
             let path = if i % 2 == 0 { format!("/late/{ticket}") } else { "/endless".to_owned() };
-            let stream = 2 * i as u32 + 1;
-            client.write(frame(1, 0x5, stream, &get(&path)));
+            let stream = client.get(&path);
             wait_for(&metrics, |summary| summary.in_flight == 1 || summary.total.calls > i);
-            client.write(frame(3, 0, stream, &8_u32.to_be_bytes()));
+            client.reset(stream);
             LET_GO.store(ticket + 1, Ordering::Release);
             wait_for(&metrics, |summary| summary.total.truncated > i);
         }

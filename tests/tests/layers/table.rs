@@ -162,7 +162,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
         &[
             Layer { files: &["server.rs", "example.rs"], holds: "real servers" },
             Layer {
-                files: &["browser.rs", "client.rs", "raw.rs", "receiver.rs", "turns.rs"],
+                files: &["browser.rs", "client.rs", "http2.rs", "raw.rs", "receiver.rs", "turns.rs"],
                 holds: "real clients",
             },
             Layer { files: &["certificates.rs", "process.rs"], holds: "other programs; certificates" },

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use metrics_core::{Outcome, Registry};
-use metrics_export::prometheus::{Exposition, Format, Names, Resources};
+use metrics_export::prometheus::{Denied, Exposition, Format, Names, Resources};
 use metrics_export::push::ExporterCounts;
 
 #[test]
@@ -38,6 +38,7 @@ fn promtool_accepts_names_types_and_help_texts() {
         event_loop_lag: second,
         ticks: Some(1),
         tick_time: second,
+        denied: Some(Denied::default()),
     };
     let exporters = [ExporterCounts { exporter: "otlp".to_owned(), ..ExporterCounts::default() }];
     for names in [Names::Prometheus, Names::OpenTelemetry] {
