@@ -86,6 +86,7 @@ mod record;
 mod registry;
 mod setting;
 mod sync;
+mod text;
 
 pub use builder::RegistryBuilder;
 pub use business::{Counter, Gauge, HitRatio, Timer, Timing, UniqueCount};
@@ -120,3 +121,4 @@ pub use read::summary::{EndpointSummary, Summary};
 pub use record::recorder::{Recorder, Start};
 pub use registry::Registry;
 pub use setting::InvalidSetting;
+pub use text::{is_hidden, push_visible};

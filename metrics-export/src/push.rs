@@ -58,6 +58,4 @@ pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
 pub(crate) use self::post::checked;
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 pub(crate) use self::post::post;
-#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
-pub(crate) use self::post::short_line;
 pub use self::settings::PushSettings;

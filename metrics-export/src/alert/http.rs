@@ -6,6 +6,7 @@ use metrics_core::InvalidSetting;
 use serde::Serialize;
 
 use super::destination::SendError;
+use crate::environment::Variables;
 use crate::http::{Client, HttpOptions};
 
 /// How long one attempt may take by default.
@@ -16,6 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Target {
     client: Client,
     timeout: Duration,
+    /// Why nothing is sent: a proxy in a variable cannot be used.
+    off: Option<String>,
 }
 
 impl Target {
@@ -31,12 +34,17 @@ impl Target {
         if options.gzip == Some(true) {
             return Err(InvalidSetting::new("gzip", true, "false: alerts are not compressed"));
         }
-        let client = options.direct_client(field, url)?;
-        Ok(Self { client, timeout: options.timeout.unwrap_or(TIMEOUT) })
+        let variables = Variables::new(&crate::environment::variable, false);
+        let client = options.client(field, url, 0, &variables)?;
+        let off = variables.finish(field);
+        Ok(Self { client, timeout: options.timeout.unwrap_or(TIMEOUT), off })
     }
 
     /// Posts a body; each 2xx is a success.
     pub(super) fn post(&self, body: &impl Serialize) -> Result<(), SendError> {
+        if let Some(reason) = &self.off {
+            return Err(SendError { reason: reason.clone(), is_temporary: false });
+        }
         let json = serde_json::to_vec(body).expect("numbers, texts and lists can be serialised");
         let answer = self
             .client
@@ -45,10 +53,7 @@ impl Target {
         if answer.is_success() {
             return Ok(());
         }
-        Err(SendError {
-            reason: format!("it answered {}", answer.status),
-            is_temporary: answer.is_temporary(),
-        })
+        Err(SendError { is_temporary: answer.is_temporary(), reason: answer.refusal })
     }
 }
 

@@ -185,7 +185,8 @@ mod tests {
         let (url, agent) = agent([200, 503, 200, 200, 200]);
         let mut datadog = Datadog::builder().agent_url(url).build().unwrap();
         let (first, second) = (window(1), window(1));
-        assert_eq!(datadog.export(&first, deadline()).unwrap_err().reason, "it answered 503");
+        let failed = datadog.export(&first, deadline()).unwrap_err();
+        assert!(failed.reason.ends_with(" answered 503 Service Unavailable"), "{failed:?}");
         assert_eq!(datadog.export(&first, deadline()), Ok(Accepted::default()));
         assert_eq!(datadog.export(&second, deadline()), Ok(Accepted::default()));
         let (stats, traces) = ("/v0.6/stats", "/v0.4/traces");
@@ -197,11 +198,15 @@ mod tests {
     fn excess_and_refused_traces_are_counted_and_are_not_a_failure() {
         let (url, agent) = agent([200, 200, 200, 400]);
         let mut datadog = Datadog::builder().agent_url(url).max_traces(2).build().unwrap();
-        let rejected =
-            |count, reason: &str| Ok(Accepted { rejected: count, reason: Some(reason.to_owned()) });
-        let sent = datadog.export(&window(5), deadline());
-        assert_eq!(sent, rejected(3, "3 traces were over the 2 of a window"));
-        assert_eq!(datadog.export(&window(3), deadline()), rejected(3, "traces: it answered 400"));
+        let rejected = |sent: Result<Accepted, Failed>| {
+            let Accepted { rejected, reason } = sent.unwrap();
+            (rejected, reason.unwrap())
+        };
+        let (over, why) = rejected(datadog.export(&window(5), deadline()));
+        assert_eq!((over, &*why), (3, "3 traces were over the 2 of a window"));
+        let (refused, why) = rejected(datadog.export(&window(3), deadline()));
+        assert!(why.starts_with("traces: 127.0.0.1:") && why.ends_with(" answered 400 Bad Request"), "{why}");
+        assert_eq!(refused, 3);
         agent.join().unwrap();
     }
 
@@ -211,9 +216,12 @@ mod tests {
         let mut datadog = Datadog::builder().agent_url(url).build().unwrap();
         let first = window(2);
         let failed = [0, 1].map(|_| datadog.export(&first, deadline()).unwrap_err().reason);
-        assert_eq!(failed, ["it answered 503", "it answered 429"]);
-        let reason = Some("traces: it answered 503".to_owned());
-        assert_eq!(datadog.export(&first, deadline()), Ok(Accepted { rejected: 2, reason }));
+        for (reason, status) in failed.iter().zip([" answered 503 ", " answered 429 "]) {
+            assert!(reason.contains(status), "{reason}");
+        }
+        let Accepted { rejected, reason } = datadog.export(&first, deadline()).unwrap();
+        assert_eq!(rejected, 2);
+        assert!(reason.unwrap().starts_with("traces: 127.0.0.1:"));
         assert_eq!(datadog.export(&window(1), deadline()), Ok(Accepted::default()));
         agent.join().unwrap();
     }

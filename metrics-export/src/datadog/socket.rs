@@ -1,27 +1,19 @@
-//! The part of HTTP/1.1 over a Unix socket that an Agent needs: one POST per connection, and the head of its answer.
-//!
-//! Not with ureq, whose connectors are exempt from semantic versioning.
+//! HTTP/1.1 over a Unix socket, as an Agent speaks it: one POST per connection.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use metrics_core::InvalidSetting;
 use socket2::{Domain, SockAddr, Type};
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::origin::MSGPACK;
-use crate::http::{HttpResponse, invalid_header, retry_after_of};
+use crate::http::{Peer, exchange, invalid_header, left};
 use crate::push::{Failed, checked};
 use crate::secret::Secret;
-
-/// The longest head of an answer, in bytes.
-const MAX_HEAD: usize = 16 << 10;
-
-/// The most headers of an answer.
-const MAX_HEADERS: usize = 64;
 
 /// An Agent's socket.
 #[derive(Debug)]
@@ -68,25 +60,26 @@ impl Socket {
             request.extend([name, ": ", value, "\r\n"]);
         }
         request.push_str("\r\n");
-        let answer = self.connect(deadline).and_then(|mut stream| {
-            write_all(&mut stream, request.as_bytes(), deadline)?;
-            write_all(&mut stream, body, deadline)?;
-            read_answer(&mut stream, deadline)
-        });
-        let path = self.path.display();
-        let answer = answer.map_err(|error| {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let peer = Peer::new(format!("the socket {}", self.path.display()));
+        let mut stream = self.connect(deadline).map_err(|error| {
             Failed::temporary(match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it did not answer in time".to_owned(),
-                io::ErrorKind::InvalidData => "its answer is not HTTP".to_owned(),
-                io::ErrorKind::NotFound => format!("there is no socket {path}"),
-                io::ErrorKind::ConnectionRefused => format!("nobody listens on the socket {path}"),
-                io::ErrorKind::PermissionDenied => {
-                    format!("this process must not write to the socket {path}")
+                io::ErrorKind::NotFound => {
+                    format!("{peer} does not exist; check that the Agent runs, and mount its socket")
                 }
-                kind => format!("the socket {path}: {kind}"),
+                io::ErrorKind::ConnectionRefused => {
+                    format!("nobody listens on {peer}; check that the Agent runs")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    format!("this process must not write to {peer}; check its user and the socket's mode")
+                }
+                io::ErrorKind::WouldBlock => format!("{peer} accepted no connection: its queue is full"),
+                _ => peer.io(&error, timeout),
             })
         })?;
-        checked(answer).map(drop)
+        let answer = exchange(&mut stream, &request, body, deadline);
+        let answer = answer.map_err(|error| Failed::temporary(peer.io(&error, timeout)))?;
+        checked(answer.explained(&peer, &[])).map(drop)
     }
 
     /// Connects without waiting: if the Agent's backlog is full, this fails at once.
@@ -101,70 +94,12 @@ impl Socket {
     }
 }
 
-/// The time left until the deadline; an error if there is none.
-fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-fn write_all(stream: &mut UnixStream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.set_write_timeout(Some(left(deadline)?))?;
-        match stream.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Reads the head of an answer. What follows it is not read to its end.
-fn read_answer(stream: &mut UnixStream, deadline: Instant) -> io::Result<HttpResponse> {
-    let mut head = Vec::new();
-    let mut buffer = [0; 1 << 10];
-    loop {
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        match stream.read(&mut buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => head.extend_from_slice(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if let Some(answer) = answer(&head)? {
-            return Ok(answer);
-        }
-        if head.len() >= MAX_HEAD {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-    }
-}
-
-/// Parses a head; `None` if it is incomplete.
-fn answer(head: &[u8]) -> io::Result<Option<HttpResponse>> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let invalid = || io::Error::from(io::ErrorKind::InvalidData);
-    if response.parse(head).map_err(|_| invalid())?.is_partial() {
-        return Ok(None);
-    }
-    let status = response.code.filter(|status| (100..600).contains(status)).ok_or_else(invalid)?;
-    let retry_after = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("retry-after"));
-    let retry_after = retry_after.and_then(|header| str::from_utf8(header.value).ok());
-    Ok(Some(HttpResponse {
-        status,
-        retry_after: retry_after.and_then(|text| retry_after_of(text, SystemTime::now())),
-        #[cfg(feature = "sentry")]
-        rate_limits: None,
-        body: Ok(Vec::new()),
-    }))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::os::unix::net::UnixListener;
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -217,10 +152,12 @@ mod tests {
     #[test]
     fn a_silent_socket_times_out_and_a_missing_one_is_an_error() {
         let (_, result) = posted(None, Duration::from_millis(50));
-        assert_eq!(result, Err(Failed::temporary("it did not answer in time")));
+        assert!(result.unwrap_err().reason.contains(".socket did not answer within 0.05 s"));
         let socket = Socket::new("agent_url", "/nowhere/apm.socket", Vec::new()).unwrap();
         let result = socket.post("/", &[], b"", Instant::now() + Duration::from_secs(60));
-        assert_eq!(result, Err(Failed::temporary("there is no socket /nowhere/apm.socket")));
+        let missing =
+            "the socket /nowhere/apm.socket does not exist; check that the Agent runs, and mount its socket";
+        assert_eq!(result, Err(Failed::temporary(missing)));
     }
 
     #[test]
@@ -236,7 +173,7 @@ mod tests {
         assert!((1..8).contains(&waiting.len()), "{}", waiting.len());
         let result = socket.post("/", &[], b"", minute);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(result, Err(Failed::temporary("it did not answer in time")));
+        assert!(result.unwrap_err().reason.contains(".socket accepted no connection: its queue is full"));
         assert!(Instant::now() < minute);
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::push::{Accepted, Failed, short_line};
+use crate::http::short_line;
+use crate::push::{Accepted, Failed};
 
 #[derive(Deserialize)]
 struct BulkAnswer {

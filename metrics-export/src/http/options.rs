@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics_core::InvalidSetting;
 
 use super::client::{Client, Config};
-use super::proxy::proxy;
+use super::proxy::{Through, proxy};
 use crate::environment::Variables;
 use crate::secret::Secret;
 
@@ -62,11 +62,11 @@ impl HttpOptions {
         self
     }
 
-    /// A proxy, such as `http://user:password@proxy:3128`.
+    /// A proxy, such as `http://user:password@proxy:3128`, for all hosts.
     ///
-    /// Default for exporters: the proxy in `HTTPS_PROXY` or `HTTP_PROXY`, depending on the URL's scheme, or else in
-    /// `ALL_PROXY`, unless `NO_PROXY` has the host. Default for alerts, and for OTLP over gRPC, which rejects one:
-    /// none.
+    /// Default: the proxy in `HTTP_PROXY`, or `HTTPS_PROXY` for `https` URLs and gRPC, or else in `ALL_PROXY`, unless
+    /// `NO_PROXY` has the host. This machine is reached without one. Requests to `http` URLs are forwarded by the proxy;
+    /// `https` and gRPC go through a tunnel (`CONNECT`), which proxies may allow for some ports only.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.proxy = Some(url.into());
         self
@@ -79,12 +79,27 @@ impl HttpOptions {
         self
     }
 
-    /// A client for the URL that `field` was set to, which keeps up to `kept` connections between POSTs in a row. A
-    /// proxy in variables that cannot be used keeps the destination off.
+    /// The proxy that is set, or else the one that variables name for the URL. One of theirs that cannot be used keeps
+    /// the destination off.
+    pub(crate) fn proxy_for(
+        &self,
+        url: &str,
+        through: Through,
+        variables: &Variables<'_>,
+    ) -> Result<Option<ureq::Proxy>, InvalidSetting> {
+        match proxy(self.proxy.as_ref(), url, through, &|name| variables.shared(name)) {
+            Err(problem) if self.proxy.is_none() => {
+                variables.refuse(problem);
+                Ok(None)
+            }
+            proxy => proxy,
+        }
+    }
+
+    /// A client for the URL that `field` was set to, which keeps up to `kept` connections between POSTs in a row.
     ///
     /// With 0, each POST has its own connection: at one POST per window that costs no more, and no connection is found
     /// dead.
-    #[cfg(feature = "_push-http")]
     pub(crate) fn client(
         &self,
         field: &'static str,
@@ -92,31 +107,10 @@ impl HttpOptions {
         kept: usize,
         variables: &Variables<'_>,
     ) -> Result<Client, InvalidSetting> {
-        self.client_with(field, url, kept, variables)
-    }
-
-    /// A client that looks at no variables, and keeps no connection.
-    #[cfg(any(feature = "alert-webhook", feature = "alertmanager", test))]
-    pub(crate) fn direct_client(&self, field: &'static str, url: &str) -> Result<Client, InvalidSetting> {
-        self.client_with(field, url, 0, &Variables::new(&|_| None, false))
-    }
-
-    fn client_with(
-        &self,
-        field: &'static str,
-        url: &str,
-        kept: usize,
-        variables: &Variables<'_>,
-    ) -> Result<Client, InvalidSetting> {
-        let proxy = match proxy(self.proxy.as_ref(), url, &|name| variables.shared(name)) {
-            Err(problem) if self.proxy.is_none() => {
-                variables.refuse(problem);
-                None
-            }
-            proxy => proxy?,
-        };
-        let config = ureq::Agent::config_builder().proxy(proxy).max_idle_connections(kept);
-        let mut client = Client::new(field, url, self.trusting(config)?)?;
+        let through = if url.starts_with("https:") { Through::Tunnel } else { Through::Requests };
+        let proxy = self.proxy_for(url, through, variables)?;
+        let config = ureq::Agent::config_builder().max_idle_connections(kept);
+        let mut client = Client::new(field, url, proxy, self.trusting(config)?)?;
         for (name, value) in &self.headers {
             client = client.header(name, value.expose()).ok_or_else(|| invalid_header(name))?;
         }
@@ -172,9 +166,13 @@ pub(crate) fn invalid_certificates() -> InvalidSetting {
 mod tests {
     use super::*;
 
+    fn none() -> Variables<'static> {
+        Variables::new(&|_| None, false)
+    }
+
     #[test]
     fn a_header_that_cannot_be_sent_is_rejected_without_its_value() {
-        let error = HttpOptions::new().header("x-api-key", "hunter2\n").direct_client("url", "http://a");
+        let error = HttpOptions::new().header("x-api-key", "hunter2\n").client("url", "http://a", 0, &none());
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with("header \"x-api-key\" is invalid; allowed: a header's name"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
@@ -190,8 +188,10 @@ mod tests {
     #[cfg(feature = "tls-no-provider")]
     #[test]
     fn root_certificates_without_a_certificate_are_rejected() {
-        let error =
-            HttpOptions::new().root_certificates("no PEM").direct_client("url", "https://a").unwrap_err();
+        let error = HttpOptions::new()
+            .root_certificates("no PEM")
+            .client("url", "https://a", 0, &none())
+            .unwrap_err();
         assert_eq!(error.field(), "root_certificates");
     }
 }

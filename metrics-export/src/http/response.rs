@@ -1,59 +1,58 @@
 //! What a server answered to a POST.
 
-use std::time::Duration;
-#[cfg(feature = "_push-http")]
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-#[cfg(feature = "_push-http")]
-use ureq::http::header::RETRY_AFTER;
+use ureq::http::HeaderMap;
+use ureq::http::header::{LOCATION, RETRY_AFTER};
 
-#[cfg(feature = "_push-http")]
-use super::error::reason;
+use super::peer::Peer;
 
 /// The longest answer that is read, in bytes.
-#[cfg(feature = "_push-http")]
-const MAX_ANSWER: u64 = 16 << 20;
+pub(super) const MAX_ANSWER: u64 = 16 << 20;
 
 /// What a server answered to a POST.
 #[derive(Debug)]
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     /// How long the server asks to be left alone.
-    #[cfg(feature = "_push-http")]
+    #[cfg_attr(
+        not(feature = "_push-http"),
+        expect(dead_code, reason = "alerts pause as long as other destinations")
+    )]
     pub(crate) retry_after: Option<Duration>,
     /// Sentry's rate limits, if the answer has any.
     #[cfg(feature = "sentry")]
     pub(crate) rate_limits: Option<String>,
+    /// Where it redirects to.
+    pub(crate) location: Option<String>,
     /// The body, or why it was not received.
-    #[cfg(feature = "_push-http")]
-    #[cfg_attr(
-        not(any(feature = "otlp", feature = "elasticsearch")),
-        expect(dead_code, reason = "a Datadog Agent says all with its status")
-    )]
     pub(crate) body: Result<Vec<u8>, String>,
+    /// What to tell people about an answer other than a 2xx.
+    pub(crate) refusal: String,
 }
 
 impl HttpResponse {
-    #[cfg(not(feature = "_push-http"))]
-    pub(super) fn read(response: ureq::http::Response<ureq::Body>, _: Duration) -> Self {
-        Self { status: response.status().as_u16() }
+    /// An answer without a refusal.
+    pub(crate) fn new(status: u16, headers: &HeaderMap, body: Result<Vec<u8>, String>) -> Self {
+        let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            status,
+            retry_after: value(RETRY_AFTER).and_then(|text| retry_after_of(text, SystemTime::now())),
+            #[cfg(feature = "sentry")]
+            rate_limits: rate_limits_of(headers),
+            location: value(LOCATION).map(str::to_owned),
+            body,
+            refusal: String::new(),
+        }
     }
 
-    /// Reads a whole answer, until the timeout of its request.
-    #[cfg(feature = "_push-http")]
-    pub(super) fn read(mut response: ureq::http::Response<ureq::Body>, timeout: Duration) -> Self {
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|text| retry_after_of(text, SystemTime::now()));
-        #[cfg(feature = "sentry")]
-        let rate_limits = rate_limits_of(response.headers());
-        let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
-        Self {
-            status: response.status().as_u16(),
-            retry_after,
-            #[cfg(feature = "sentry")]
-            rate_limits,
-            body: body.map_err(|error| reason(&error, timeout)),
+    /// Says what to tell people, if it is not a 2xx, without secrets of ours.
+    pub(crate) fn explained(mut self, peer: &Peer, secrets: &[String]) -> Self {
+        if !self.is_success() {
+            let body = self.body.as_deref().unwrap_or_default();
+            self.refusal = peer.refusal(self.status, self.location.as_deref(), body, secrets);
         }
+        self
     }
 
     /// Whether it is a 2xx.
@@ -68,8 +67,7 @@ impl HttpResponse {
 }
 
 /// Reads `Retry-After`: a number of seconds, or a date (RFC 9110, 10.2.3).
-#[cfg(feature = "_push-http")]
-pub(crate) fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
+fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -84,7 +82,7 @@ fn rate_limits_of(headers: &ureq::http::HeaderMap) -> Option<String> {
     values.map(str::to_owned).reduce(|all, value| format!("{all},{value}"))
 }
 
-#[cfg(all(test, feature = "_push-http"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

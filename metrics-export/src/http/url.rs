@@ -68,6 +68,12 @@ fn has_provider() -> bool {
     cfg!(feature = "tls") || rustls::crypto::CryptoProvider::get_default().is_some()
 }
 
+/// Host and port of a URL that was checked.
+pub(crate) fn host_and_port(url: &Uri) -> String {
+    let port = if url.scheme_str() == Some("https") { 443 } else { 80 };
+    format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(port))
+}
+
 /// Splits user and password off a URL, and returns them as the header for `Basic` authentication (RFC 7617).
 pub(crate) fn without_login(
     field: &'static str,

@@ -107,8 +107,7 @@ impl OtlpBuilder {
         self
     }
 
-    /// Interval (default: 60 s), timeout, compression, headers, proxy and the like: see [`HttpOptions`]. gRPC goes
-    /// through no proxy: one that is set here is rejected, and variables of proxies are ignored.
+    /// Interval (default: 60 s), timeout, compression, headers, proxy and the like: see [`HttpOptions`].
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
         self
@@ -204,7 +203,8 @@ impl OtlpBuilder {
             }
             #[cfg(feature = "otlp-grpc")]
             Protocol::Grpc => {
-                let client = grpc::GrpcClient::new("endpoint", endpoint.expose(), &self.http, gzip)?;
+                let client =
+                    grpc::GrpcClient::new("endpoint", endpoint.expose(), &self.http, gzip, variables)?;
                 Ok(Transport::Grpc(Box::new(client)))
             }
         }
@@ -280,10 +280,17 @@ mod tests {
 
     #[cfg(feature = "otlp-grpc")]
     #[test]
-    fn a_proxy_for_grpc_is_rejected_and_not_ignored() {
-        let options = HttpOptions::new().proxy("http://proxy:3128");
-        let error = OtlpBuilder::default().http(options).protocol(Protocol::Grpc).build().unwrap_err();
-        assert_eq!(error.to_string(), "proxy is set; allowed: none for gRPC, or `Protocol::HttpBinary`");
+    fn a_proxy_that_grpc_cannot_use_is_rejected_and_not_ignored() {
+        let proxy = |url: &str| {
+            let options = HttpOptions::new().proxy(url);
+            OtlpBuilder::default().http(options).protocol(Protocol::Grpc).build().map(drop)
+        };
+        assert!(proxy("http://user:hunter2@proxy:3128").is_ok());
+        assert!(
+            proxy("https://proxy:3128").unwrap_err().to_string().starts_with("proxy: gRPC needs")
+                || !cfg!(feature = "tls")
+        );
+        assert!(proxy("socks5://proxy:1080").is_err());
     }
 
     #[test]
@@ -487,8 +494,7 @@ mod tests {
         ] {
             // The usable one for all signals is not taken instead.
             let other = [(endpoint, "http://collector:4318"), (headers, "a=b")];
-            let variables: Vec<_> =
-                [(name, value)].into_iter().chain(other).chain([("HTTP_PROXY", "http://p:1")]).collect();
+            let variables: Vec<_> = [(name, value)].into_iter().chain(other).collect();
             let otlp = built(OtlpBuilder::default(), &variables).unwrap();
             let off = otlp.off().unwrap_or_else(|| panic!("{name}={value:?}"));
             assert!(off.contains(said) && !off.contains("hunter2"), "{name}={value:?}: {off}");

@@ -11,8 +11,8 @@ use prost::Message;
 use super::encode::Encoding;
 use super::resource::Attributes;
 use crate::gzip::gzipped;
-use crate::http::Client;
-use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, post, short_line};
+use crate::http::{Client, short_line};
+use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, post};
 use crate::service::Service;
 
 /// Sends metrics to an OpenTelemetry collector, or to any other receiver of OTLP.
@@ -108,7 +108,7 @@ mod tests {
         };
         let of = |rejected, reason: Option<&str>| Accepted { rejected, reason: reason.map(str::to_owned) };
         assert_eq!(accepted(&[]), of(0, None));
-        assert_eq!(answer(3, "too\nold"), of(3, Some("too old")));
+        assert_eq!(answer(3, "too\nold"), of(3, Some(r"too\nold")));
         assert_eq!(answer(0, "a warning"), of(0, Some("a warning")));
         assert_eq!(answer(-1, ""), of(0, None));
         // Some receivers always answer with JSON.

@@ -8,10 +8,6 @@ use super::exporter::Failed;
 use crate::http::Client;
 use crate::http::HttpResponse;
 
-/// The longest text of a destination that is shown, in characters.
-#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
-const MAX_LINE: usize = 200;
-
 /// Posts a body until the deadline. An answer other than a 2xx is an error.
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 pub(crate) fn post(
@@ -30,16 +26,5 @@ pub(crate) fn checked(answer: HttpResponse) -> Result<HttpResponse, Failed> {
     if answer.is_success() {
         return Ok(answer);
     }
-    Err(Failed {
-        reason: format!("it answered {}", answer.status),
-        retry_after: answer.retry_after,
-        permanent: !answer.is_temporary(),
-    })
-}
-
-/// Cuts a destination's text, and makes it one line.
-#[cfg(any(feature = "otlp", feature = "elasticsearch"))]
-pub(crate) fn short_line(text: &str) -> String {
-    let blank = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().take(MAX_LINE).map(blank).collect()
+    Err(Failed { retry_after: answer.retry_after, permanent: !answer.is_temporary(), reason: answer.refusal })
 }

@@ -57,7 +57,7 @@ pub(super) struct Attempt {
 enum Sent {
     Accepted,
     /// Refused for good.
-    Refused(u16),
+    Refused(String),
     /// Refused by a rate limit, and counted as left out by Sentry.
     Limited,
 }
@@ -96,12 +96,12 @@ impl Sentry {
             } else {
                 match self.send(item.clone(), deadline)? {
                     Sent::Accepted => {}
-                    Sent::Refused(status) => {
-                        let why = format!("it answered {status} to {}", name(category));
+                    Sent::Refused(why) => {
+                        let why = format!("{}: {why}", name(category));
                         self.attempt.discards.add(category, Reason::SendError, count, why);
                     }
                     Sent::Limited => {
-                        let why = format!("it answered 429 to {}", name(category));
+                        let why = format!("{}: it asks for fewer (429)", name(category));
                         self.attempt.discards.add_known(count, why);
                     }
                 }
@@ -115,7 +115,7 @@ impl Sentry {
     fn discard_rest(&mut self, why: &str) {
         for item in std::mem::take(&mut self.attempt.items) {
             let (category, count) = loss(&item);
-            let why = format!("{why} to {}", name(category));
+            let why = format!("{}: {why}", name(category));
             self.attempt.discards.add(category, Reason::SendError, count, why);
         }
     }
@@ -154,7 +154,7 @@ impl Sentry {
         self.rate_limits.update(&answer, now);
         let sent = match answer.status {
             // Concerns this item alone: it is malformed, or too large.
-            status @ (400 | 413) => Sent::Refused(status),
+            400 | 413 => Sent::Refused(answer.refusal),
             429 if self.rate_limits.left(category, now).is_some() => Sent::Limited,
             _ => checked(answer).map(|_| Sent::Accepted)?,
         };

@@ -83,11 +83,16 @@ fn read(text: &str) -> (Duration, Option<Categories<'_>>) {
 mod tests {
     use super::*;
 
+    /// An answer without headers and body.
+    fn answered(status: u16) -> HttpResponse {
+        HttpResponse::new(status, &ureq::http::HeaderMap::new(), Ok(Vec::new()))
+    }
+
     /// For how many seconds errors, sessions and transactions are left out after an answer.
     fn limits(status: u16, retry_after: Option<u64>, rate_limits: Option<&str>) -> [Option<u64>; 3] {
         let retry_after = retry_after.map(Duration::from_secs);
         let rate_limits = rate_limits.map(str::to_owned);
-        let answer = HttpResponse { status, retry_after, rate_limits, body: Ok(Vec::new()) };
+        let answer = HttpResponse { retry_after, rate_limits, ..answered(status) };
         let (mut limits, now) = (RateLimits::default(), Instant::now());
         limits.update(&answer, now);
         CATEGORIES.map(|(_, category)| limits.left(category, now).map(|left| left.as_secs()))
@@ -131,7 +136,7 @@ mod tests {
     fn a_limit_without_categories_forbids_everything() {
         let forbidden = |status, rate_limits: &str| {
             let rate_limits = Some(rate_limits.to_owned());
-            let answer = HttpResponse { status, retry_after: None, rate_limits, body: Ok(Vec::new()) };
+            let answer = HttpResponse { rate_limits, ..answered(status) };
             let (mut limits, now) = (RateLimits::default(), Instant::now());
             limits.update(&answer, now);
             limits.forbid_all(now)
@@ -142,12 +147,7 @@ mod tests {
 
     #[test]
     fn a_shorter_limit_does_not_end_a_longer_one() {
-        let answer = |text: &str| HttpResponse {
-            status: 200,
-            retry_after: None,
-            rate_limits: Some(text.to_owned()),
-            body: Ok(Vec::new()),
-        };
+        let answer = |text: &str| HttpResponse { rate_limits: Some(text.to_owned()), ..answered(200) };
         let (mut limits, now) = (RateLimits::default(), Instant::now());
         limits.update(&answer("60:error"), now);
         limits.update(&answer("10:error"), now);

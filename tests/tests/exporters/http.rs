@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_actix::elasticsearch::Elasticsearch;
-use metrics_actix::otlp::{Otlp, OtlpBuilder};
+use metrics_actix::otlp::{Otlp, OtlpBuilder, Protocol};
 use metrics_actix::push::{Engine, Exporter};
 use metrics_actix::{HttpOptions, Service};
 use metrics_core::Registry;
@@ -102,13 +102,97 @@ fn requests_pause_for_as_long_as_a_server_asks() {
     assert_eq!((after.attempts_failed, after.windows_dropped), (1, 0));
 }
 
+/// An address that nobody has (RFC 5737), so that only a proxy can answer for it.
+const FAR: &str = "192.0.2.1";
+
 #[test]
-fn requests_go_through_the_proxy() {
-    let (proxy, requests) = server(vec![answer("502 ", b"")]);
+fn a_proxy_forwards_requests_to_http_urls_and_is_asked_for_no_tunnel() {
+    let refusal = answer("503 Service Unavailable", b"no key hunter2 here");
+    let (proxy, requests) = server(vec![refusal, answer("200 OK", b"")]);
+    let options = options().proxy(format!("http://user:hunter2@{proxy}")).header("api-key", "hunter2");
+    let engine = start(otlp(format!("{FAR}:4318").parse().unwrap()).http(options).build().unwrap());
+    let (head, _) = requests.recv().unwrap();
+    assert!(head.starts_with("POST http://192.0.2.1:4318/base/v1/metrics HTTP/1.1\n"), "{head}");
+    // Encodes `user:hunter2`.
+    for header in ["host: 192.0.2.1:4318", "proxy-authorization: Basic dXNlcjpodW50ZXIy", "api-key: hunter2"]
+    {
+        assert!(head.lines().any(|line| line == header), "{head}");
+    }
+    let after = counts(&engine, |counts| counts.failing > 0 || counts.windows_sent > 0);
+    let reason = after.last_error.unwrap_or_default();
+    let expected =
+        format!("192.0.2.1:4318 (through the proxy {proxy}) answered 503 Service Unavailable: \"no key ***");
+    assert!(reason.starts_with(&expected) || after.windows_sent > 0, "{reason}");
+    counts(&engine, |counts| counts.windows_sent > 0);
+}
+
+#[test]
+fn a_proxy_opens_a_tunnel_to_https_urls() {
+    let (proxy, requests) = server(vec![answer("403 Forbidden", b"")]);
     let options = options().proxy(format!("http://user:hunter2@{proxy}"));
-    let engine = start(otlp("192.0.2.1:4318".parse().unwrap()).http(options).build().unwrap());
+    let exporter = Otlp::builder().endpoint(format!("https://{FAR}:4318")).http(options).build().unwrap();
+    let engine = start(exporter);
     let (head, _) = requests.recv().unwrap();
     assert!(head.starts_with("CONNECT 192.0.2.1:4318 HTTP/1.1\n"), "{head}");
     let after = counts(&engine, |counts| counts.failing > 0);
-    assert_eq!(after.last_error.as_deref(), Some("the proxy refused the connection"));
+    let reason = after.last_error.unwrap();
+    let expected = format!("the proxy {proxy} opened no tunnel to 192.0.2.1:4318 (responded 403");
+    assert!(reason.starts_with(&expected) && reason.ends_with("or name the host in NO_PROXY"), "{reason}");
+}
+
+#[test]
+fn grpc_goes_through_a_tunnel() {
+    let (proxy, requests) = server(vec![answer("403 Forbidden", b"")]);
+    let options = options().proxy(format!("http://user:hunter2@{proxy}"));
+    let exporter = Otlp::builder().protocol(Protocol::Grpc).endpoint(format!("http://{FAR}")).http(options);
+    let engine = start(exporter.build().unwrap());
+    let (head, _) = requests.recv().unwrap();
+    assert!(head.starts_with("CONNECT 192.0.2.1:80 HTTP/1.1\n"), "{head}");
+    assert!(
+        head.contains("roxy-authorization: Basic dXNlcjpodW50ZXIy")
+            || head.contains("roxy-Authorization: Basic dXNlcjpodW50ZXIy"),
+        "{head}"
+    );
+    let after = counts(&engine, |counts| counts.failing > 0);
+    let reason = after.last_error.unwrap();
+    assert!(reason.starts_with(&format!("the proxy {proxy} opened no tunnel to 192.0.2.1:80 (")), "{reason}");
+}
+
+#[test]
+fn a_failure_names_the_host_the_cause_and_the_next_step() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap();
+    drop(listener);
+    let reason = |url: String| {
+        let options = options().timeout(Duration::from_secs(5));
+        let engine = start(Otlp::builder().endpoint(url).http(options).build().unwrap());
+        counts(&engine, |counts| counts.failing > 0 || counts.windows_dropped > 0).last_error.unwrap()
+    };
+    let not_found = reason("http://no-such-host.invalid:4318".to_owned());
+    assert!(not_found.starts_with("the host of no-such-host.invalid:4318 was not found ("), "{not_found}");
+    let refused = reason(format!("http://{closed}"));
+    assert_eq!(refused, format!("{closed} refused the connection; check that it is running, and its port"));
+    for (said, expected) in [
+        (
+            answer("404 Not Found", b"<html><title>nothing here</title>"),
+            "404 Not Found: \"nothing here\"; check the path",
+        ),
+        (answer("405 Method Not Allowed", b""), "405 Method Not Allowed; check the path of the URL"),
+        (answer("301 \r\nlocation: https://new/hunter2", b""), "it redirects to https://new: set that URL"),
+        (
+            answer("401 Unauthorized", b"{\"error\":\"no\"}"),
+            "401 Unauthorized: \"{\"error\":\"no\"}\"; check the login",
+        ),
+        (answer("413 Too Large", b""), "413 Payload Too Large; it takes only smaller messages"),
+        (answer("400 Bad Request", b"\x08\x03\x12\x03bad"), "400 Bad Request: \"bad\""),
+        // The beginning of HTTP/2, and an alert of TLS.
+        (b"\0\0\x12\x04\0\0\0\0\0\0\0\0\r\n\r\n".to_vec(), "is not HTTP/1.1; check the port"),
+        (b"\x15\x03\x01\0\x02\x02\x46".to_vec(), "TLS"),
+        (Vec::new(), "closed the connection before it answered; if it expects TLS, use https://"),
+    ] {
+        let (addr, _requests) = server(vec![said]);
+        let reason = reason(format!("http://{addr}"));
+        assert!(reason.contains(expected) && reason.contains(&addr.to_string()), "{reason}");
+        assert!(!reason.contains("hunter2"), "{reason}");
+    }
 }

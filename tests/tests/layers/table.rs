@@ -47,8 +47,8 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
                 holds: "names: endpoints, consumers, outcomes, traces, own metrics",
             },
             Layer {
-                files: &["histogram/", "hyperloglog.rs", "bytes.rs", "setting.rs", "sync.rs"],
-                holds: "plain arithmetic; the atomics in use; the error of refused settings",
+                files: &["histogram/", "hyperloglog.rs", "bytes.rs", "setting.rs", "sync.rs", "text.rs"],
+                holds: "plain arithmetic; the atomics in use; the error of refused settings; hidden characters",
             },
         ],
     ),
