@@ -39,6 +39,7 @@
 //! ```
 
 mod collector;
+mod control;
 mod counts;
 mod engine;
 mod entries;
@@ -49,7 +50,6 @@ mod post;
 mod queue;
 mod sender;
 mod settings;
-mod stop;
 
 pub use self::counts::ExporterCounts;
 pub use self::engine::{Engine, EngineBuilder};

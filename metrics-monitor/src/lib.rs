@@ -47,10 +47,10 @@
 //! | `metrics-read` (2) | the first request for figures | computes the other answers about this instance |
 //! | `metrics-fleet-json` | the first request for a fleet's figures | turns them into JSON, once they have arrived |
 //! | `metrics-events` | the first connection | computes server-sent events |
-//! | `metrics-shutdown` | [`Monitor::shutdown`] | waits for all others, then ends |
+//! | `metrics-shutdown` | [`Monitor::shutdown`] | ends everything in order, once |
 //!
 //! Exporters, alert destinations and the fleet's member have further threads, which `metrics-export` describes. All end
-//! at the shutdown, and when the last clone of the monitor is dropped.
+//! when the last clone of the monitor is dropped; after a shutdown, only another shutdown gives them work.
 
 #![forbid(unsafe_code)]
 

@@ -89,24 +89,32 @@ impl Monitor {
         }
     }
 
-    /// Ends the monitor's background work: new requests to the endpoints get 503. Waits for answers that are under way,
-    /// at most `timeout`. Returns whether everything ended in time.
+    /// Ends server-sent events and answers that wait for a fleet; new requests to the endpoints get 503.
     ///
-    /// Figures that wait for [exporters](crate::Builder::exporter) are sent; those that are left after the timeout are
-    /// dropped and counted. Server-sent events end at once; without a shutdown they end after ten seconds at most, for
-    /// which a server that stops gracefully waits.
+    /// For the moment in which a server begins to stop, so that it does not wait for open dashboards. Without it,
+    /// server-sent events end after ten seconds at most. [`Monitor::shutdown`] does it, too.
+    pub fn stop_answering(&self) {
+        #[cfg(feature = "redis")]
+        self.state.fleet.iter().for_each(|fleet| fleet.stop_answering());
+        self.state.lanes.close();
+    }
+
+    /// Ends the monitor's background work, and sends what it measured: call it after the server's last answer. Returns
+    /// whether everything was sent in time.
     ///
-    /// Requests are still measured, and the registry can still be read.
+    /// In this order:
+    ///
+    /// 1. [`Monitor::stop_answering`], and a wait for answers that are being computed.
+    /// 2. A wait for requests under way, at most for half of the timeout.
+    /// 3. The last windows of [exporters](crate::Builder::exporter), the last report to the fleet, and waiting alerts
+    ///    are sent. What is left after the timeout is dropped, and counted by the exporter.
+    ///
+    /// It returns false if anything was dropped, or if requests are still under way. Requests are still measured, and
+    /// the registry can still be read: call it again to send what ended since.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
         let begun = Instant::now();
+        self.stop_answering();
         let state = Arc::clone(&self.state);
-        state.ticker.stop();
-        state.alerting.stop();
-        state.exporting.stop(timeout);
-        // A client that waits for a fleet's answer would hold up what comes next.
-        #[cfg(feature = "redis")]
-        state.fleet.iter().for_each(|fleet| fleet.stop_answering());
-        state.lanes.close();
         let (done, ended) = oneshot::channel();
         // The receiver is gone if the shutdown was given up; the thread still ends everything.
         let wind_down = move || {
@@ -119,26 +127,24 @@ impl Monitor {
     }
 }
 
-/// Waits until everything has ended.
+/// Sends everything, in the order of [`Monitor::shutdown`]. Whether that was possible in time.
 fn wind_down(state: &State, begun: Instant, timeout: Duration) -> bool {
     let left = || timeout.saturating_sub(begun.elapsed());
     let has_answered = state.lanes.wait_until_idle(left());
+    let is_idle = wait(|| state.registry.in_flight() == 0, left() / 2);
+    state.ticker.stop();
+    state.alerting.stop();
     #[cfg(feature = "redis")]
-    let has_left = leave_fleet(state, left);
+    let last_report = state.fleet.as_ref().map(|fleet| (fleet, fleet.write_last()));
+    let has_exported = state.exporting.shutdown(left());
+    #[cfg(feature = "redis")]
+    let has_reported = last_report.is_none_or(|(fleet, report)| {
+        wait(|| fleet.has_tried(report), left()) && fleet.status().failing.is_none()
+    });
     #[cfg(not(feature = "redis"))]
-    let has_left = true;
-    let has_sent = wait(|| state.alerting.is_finished() && state.exporting.has_ended(), left());
-    state.exporting.give_up(Instant::now()) && has_left && has_sent && has_answered
-}
-
-/// Has the last report written; whether it was, in time.
-#[cfg(feature = "redis")]
-fn leave_fleet(state: &State, left: impl Fn() -> Duration) -> bool {
-    let Some(fleet) = &state.fleet else { return true };
-    // Requests under way are to be in the last report.
-    wait(|| state.registry.in_flight() == 0, left() / 2);
-    fleet.stop();
-    wait(|| fleet.is_finished(), left()) && fleet.status().failing.is_none()
+    let has_reported = true;
+    let has_alerted = wait(|| state.alerting.is_finished(), left());
+    has_answered && is_idle && has_exported && has_reported && has_alerted
 }
 
 /// Waits until something holds. Whether it did in time.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::Client;
 use crate::process::until;
@@ -14,6 +16,8 @@ use crate::process::until;
 pub struct Example {
     process: Child,
     client: Client,
+    /// What it writes to stderr, which the tests show, too.
+    said: Option<JoinHandle<String>>,
 }
 
 impl Example {
@@ -37,7 +41,7 @@ impl Example {
         let mut process = with_binary(features, |binary| {
             let mut command = Command::new(binary);
             command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
-            command.spawn().expect("the demo starts")
+            command.stderr(Stdio::piped()).spawn().expect("the demo starts")
         });
         let stdout = process.stdout.take().expect("its output is piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
@@ -46,7 +50,29 @@ impl Example {
             .expect("the demo says where it listens");
         // Keep reading, so that the demo never blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { process, client: Client::new(addr) }
+        let stderr = process.stderr.take().expect("its stderr is piped");
+        let said = std::thread::spawn(move || {
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+            lines.fold(String::new(), |said, line| {
+                eprintln!("{line}");
+                said + &line + "\n"
+            })
+        });
+        Self { process, client: Client::new(addr), said: Some(said) }
+    }
+
+    /// Waits until the process has ended by itself. Returns what it wrote to stderr.
+    ///
+    /// # Panics
+    ///
+    /// When it runs for longer than the timeout.
+    pub fn wait_until_ended(&mut self, timeout: Duration) -> String {
+        let deadline = Instant::now() + timeout;
+        while self.process.try_wait().expect("the process can be asked").is_none() {
+            assert!(Instant::now() < deadline, "the demo has not ended after {timeout:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.said.take().map(|said| said.join().expect("its stderr is read")).unwrap_or_default()
     }
 
     /// Runs the demo with arguments that make it exit. Returns its exit code and its stderr.

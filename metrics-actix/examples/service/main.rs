@@ -8,6 +8,8 @@ mod shop;
 mod traffic;
 
 use std::net::{SocketAddr, TcpListener};
+#[cfg(unix)]
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -87,21 +89,38 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     if options.redis.is_some() {
         println!("  fleet     http://{addr}{METRICS}/fleet/instances");
     }
-    let stopped = metrics.clone();
+    let stopping = metrics.clone();
     actix_web::rt::spawn(async move {
         // Otherwise the server would wait some seconds for open dashboards.
-        if ctrl_c().await.is_ok() {
-            metrics.shutdown(Duration::from_secs(5)).await;
+        if stop_signal().await.is_ok() {
+            stopping.stop_answering();
         }
     });
     let traffic = options.demo_traffic.then(|| traffic::start(addr));
     server.await?;
-    // The last figures reach the fleet before the process ends.
-    stopped.shutdown(Duration::from_secs(5)).await;
     if let Some(traffic) = traffic {
         traffic.stop();
     }
+    // After the server, so that what it answered last is in the last figures, too.
+    if !metrics.shutdown(Duration::from_secs(5)).await {
+        eprintln!("warning: some of the last figures were not sent");
+    }
     Ok(())
+}
+
+/// The signals that stop the server: Ctrl-C, or SIGTERM from whatever runs it.
+async fn stop_signal() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use actix_web::rt::signal::unix::{SignalKind, signal};
+        use futures_util::future::select;
+
+        let mut terminated = signal(SignalKind::terminate())?;
+        select(pin!(ctrl_c()), pin!(terminated.recv())).await;
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    ctrl_c().await
 }
 
 /// Prints the addresses to open.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
+use super::control::{Control, Turn};
 use super::exporter::Process;
 use super::sender::Sender;
 use super::settings::PushSettings;
-use super::stop::Stop;
 
 /// How often the logs are read, if an exporter wants errors or requests. They hold about a second's worth.
 const LOGS_EVERY: Duration = Duration::from_secs(1);
@@ -25,31 +25,43 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Ends windows until the stop. The body of the thread.
-    pub(super) fn run(mut self, stop: &Stop) {
+    /// Ends windows until it is told to end. The body of the thread.
+    ///
+    /// After a flush, only further flushes end windows: the service is shutting down, and what ends meanwhile waits for
+    /// the last of them.
+    pub(super) fn run(mut self, control: &Control) {
         let wants = |settings: &PushSettings| settings.max_errors > 0 || settings.want_requests();
         let wants_logs = self.schedules.iter().any(|schedule| wants(&schedule.settings));
         let mut logs_due = wants_logs.then(|| Instant::now() + LOGS_EVERY);
-        let until = loop {
-            let next = self.schedules.iter().map(|schedule| schedule.due).chain(logs_due).min();
-            if let Some(until) = stop.wait(next) {
-                break until;
-            }
+        let mut is_shutting_down = false;
+        loop {
+            let windows = self.schedules.iter().map(|schedule| schedule.due).filter(|_| !is_shutting_down);
+            let turn = control.wait(windows.chain(logs_due).min());
             let now = Instant::now();
-            let is_due = |schedule: &Schedule| schedule.due <= now;
             // Before the windows end, so that they contain what was logged by now.
             if wants_logs {
                 self.read_logs();
                 logs_due = Some(now + LOGS_EVERY);
             }
-            self.end_windows(is_due);
-            let wall = SystemTime::now();
-            let due = self.schedules.iter_mut().filter(|schedule| schedule.due <= now);
-            due.for_each(|schedule| schedule.advance(now, wall));
-        };
-        self.read_logs();
-        self.end_windows(|_| true);
-        self.schedules.iter().for_each(|schedule| schedule.sender.stop(until));
+            match turn {
+                Turn::Due if is_shutting_down => {}
+                Turn::Due => {
+                    self.end_windows(|schedule| schedule.due <= now, None);
+                    let wall = SystemTime::now();
+                    let due = self.schedules.iter_mut().filter(|schedule| schedule.due <= now);
+                    due.for_each(|schedule| schedule.advance(now, wall));
+                }
+                Turn::Flush(number, until) => {
+                    is_shutting_down = true;
+                    self.end_windows(|_| true, Some(until));
+                    control.flushed(number);
+                }
+                Turn::End => break,
+            }
+        }
+        // Counts it as dropped.
+        self.end_windows(|_| true, None);
+        self.schedules.iter().for_each(|schedule| schedule.sender.end());
     }
 
     /// Passes new entries of the logs to all exporters.
@@ -66,14 +78,14 @@ impl Collector {
         }
     }
 
-    /// Ends the windows of some exporters, with one snapshot for all of them.
-    fn end_windows(&self, is_due: impl Fn(&Schedule) -> bool) {
+    /// Ends the windows of some exporters, with one snapshot for all of them. They flush until the given time, if any.
+    fn end_windows(&self, is_due: impl Fn(&Schedule) -> bool, flush: Option<Instant>) {
         let mut due = self.schedules.iter().filter(|schedule| is_due(schedule)).peekable();
         if due.peek().is_none() {
             return;
         }
         let (now, process) = (Arc::new(self.registry.snapshot()), (self.process)());
-        due.for_each(|schedule| schedule.sender.end_window(Arc::clone(&now), process));
+        due.for_each(|schedule| schedule.sender.end_window(Arc::clone(&now), process, flush));
     }
 }
 

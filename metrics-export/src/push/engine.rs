@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
 use super::collector::{Collector, Schedule};
+use super::control::Control;
 use super::counts::ExporterCounts;
 use super::exporter::{Exporter, Process};
 use super::queue::WindowQueue;
 use super::sender::Sender;
-use super::stop::Stop;
 use crate::service::Service;
 use crate::start_error::StartError;
 
 /// Sends what a registry counts to all destinations, until it is shut down or dropped.
 #[derive(Debug)]
 pub struct Engine {
-    stop: Arc<Stop>,
+    control: Arc<Control>,
     senders: Vec<Arc<Sender>>,
     /// The exporters that are off, each with its place among all of them.
     off: Vec<(usize, ExporterCounts)>,
@@ -60,7 +60,7 @@ impl EngineBuilder {
     ///
     /// When a destination does not accept the service's identity, or the system cannot start a thread.
     pub fn start(self) -> Result<Engine, StartError> {
-        let mut engine = Engine { stop: Arc::default(), senders: Vec::new(), off: Vec::new() };
+        let mut engine = Engine { control: Arc::default(), senders: Vec::new(), off: Vec::new() };
         if self.exporters.is_empty() {
             return Ok(engine);
         }
@@ -100,8 +100,8 @@ impl EngineBuilder {
         }
         let (registry, process) = (self.registry, self.process);
         let collector = Collector { registry, process, schedules, cursor, request_cursor };
-        let stop = Arc::clone(&engine.stop);
-        thread::Builder::new().name("metrics-export".to_owned()).spawn(move || collector.run(&stop))?;
+        let control = Arc::clone(&engine.control);
+        thread::Builder::new().name("metrics-export".to_owned()).spawn(move || collector.run(&control))?;
         Ok(engine)
     }
 }
@@ -120,42 +120,31 @@ impl Engine {
         counts
     }
 
-    /// Ends the open windows now, sends everything that waits, and ends the threads; does not wait for any of it.
-    /// Failed attempts are repeated until the timeout.
-    pub fn stop(&self, timeout: Duration) {
-        self.stop.at(after(timeout));
-    }
-
-    /// Whether all exporters have ended, after a [stop](Engine::stop).
-    pub fn has_ended(&self) -> bool {
-        self.senders.iter().all(|sender| sender.has_ended())
-    }
-
-    /// [Stops](Engine::stop), and waits until all exporters have ended, at most for `timeout`. Returns whether they
-    /// had.
+    /// Ends the open windows now, and sends everything that waits; from then on, no window ends by itself. Failed
+    /// attempts are repeated until the timeout. Anything left then is dropped and counted. Returns whether nothing was
+    /// dropped.
     ///
-    /// Anything left is dropped and counted. A thread that is waiting for its destination ends when its attempt times
-    /// out.
+    /// Can be called again, for what was counted since: call it when the service has answered its last request. The
+    /// threads wait for that until the engine is dropped. One that is waiting for its destination then ends when its
+    /// attempt times out.
     pub fn shutdown(&self, timeout: Duration) -> bool {
+        if self.senders.is_empty() {
+            return true;
+        }
         let deadline = after(timeout);
-        self.stop(timeout);
-        self.give_up(deadline)
-    }
-
-    /// Waits until the deadline for a [stop](Engine::stop) to complete, and drops what is left. Returns whether nothing
-    /// was left.
-    pub fn give_up(&self, deadline: Instant) -> bool {
+        let flush = self.control.flush(deadline);
+        let in_time = self.control.wait_until_flushed(flush, deadline);
         // Without short-circuiting, so that each destination gives up.
-        let late = self.senders.iter().filter(|sender| !sender.wait_until_ended(deadline));
-        late.count() == 0
+        let dropping = self.senders.iter().filter(|sender| !sender.wait_until_flushed(deadline));
+        dropping.count() == 0 && in_time
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.stop(Duration::ZERO);
+        self.control.end();
         // Also directly, since the collector's thread may not have started.
-        self.senders.iter().for_each(|sender| sender.stop(Instant::now()));
+        self.senders.iter().for_each(|sender| sender.end());
     }
 }
 
@@ -316,8 +305,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_after_a_shutdown_is_sent_by_the_next_one() {
+        let (mut exporter, answer, windows) = scripted("tail", 100);
+        exporter.settings.interval = LONG;
+        let registry = Registry::new();
+        let endpoint = registry.endpoint("GET", "/");
+        let fail = || {
+            registry.record_error(endpoint, metrics_core::Outcome::Status(500), Duration::ZERO, "");
+        };
+        let engine =
+            Engine::builder(registry.clone(), Service::new("test")).exporter(exporter).start().unwrap();
+        for _ in 0..3 {
+            fail();
+            answer.send(ok()).unwrap();
+            assert!(engine.shutdown(LONG));
+        }
+        fail();
+        let sent: Vec<_> = windows.try_iter().collect();
+        assert_eq!(sent.iter().map(Window::calls).sum::<u64>(), 3);
+        assert_eq!(sent.iter().map(|window| window.errors.len()).sum::<usize>(), 3);
+        // A destination that fails until the end costs the last window, and the shutdown says so.
+        drop(answer);
+        assert!(!engine.shutdown(LONG));
+        let counts = &engine.counts()[0];
+        assert_eq!((counts.calls_dropped, counts.windows_waiting), (1, 0), "{counts:?}");
+        assert_eq!((counts.errors_sent, counts.errors_dropped), (3, 1));
+    }
+
+    #[test]
     fn an_engine_without_exporters_has_ended_at_once() {
         let engine = Engine::builder(Registry::new(), Service::new("test")).start().unwrap();
-        assert!(engine.has_ended() && engine.shutdown(Duration::ZERO) && engine.counts().is_empty());
+        assert!(engine.shutdown(Duration::ZERO) && engine.counts().is_empty());
     }
 }

@@ -43,9 +43,14 @@ impl WindowQueue {
         &self.settings
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing waits or is being sent.
     pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        self.parts.is_empty() && self.sending.is_none()
+    }
+
+    /// Windows that were given up.
+    pub(super) fn windows_dropped(&self) -> u64 {
+        self.counts.windows_dropped
     }
 
     /// Adds errors to the open window, and the number of errors that the log missed.

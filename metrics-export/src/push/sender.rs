@@ -20,7 +20,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Sender {
     state: Mutex<SenderState>,
-    /// Notified when there is something to send, at a stop, and at the end.
+    /// Notified when there is something to send, at the beginning and the end of a flush, and at the end.
     changed: Condvar,
 }
 
@@ -31,15 +31,24 @@ struct SenderState {
     attempts: u32,
     /// Nothing is sent before this time.
     pause_until: Option<Instant>,
-    /// After a stop: until when attempts may continue.
-    stop: Option<Instant>,
+    /// During a flush: until when attempts may continue.
+    flush: Option<Instant>,
+    /// Windows that had been dropped when the last flush began.
+    dropped_before_flush: u64,
     /// Nothing is sent any more.
     has_ended: bool,
 }
 
 impl Sender {
     pub(super) fn new(queue: WindowQueue) -> Self {
-        let state = SenderState { queue, attempts: 0, pause_until: None, stop: None, has_ended: false };
+        let state = SenderState {
+            queue,
+            attempts: 0,
+            pause_until: None,
+            flush: None,
+            dropped_before_flush: 0,
+            has_ended: false,
+        };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -55,37 +64,41 @@ impl Sender {
         state.drop_what_is_late();
     }
 
-    /// Ends a window, and wakes the thread that sends.
-    pub(super) fn end_window(&self, until: Arc<Snapshot>, process: Process) {
+    /// Ends a window, and wakes the thread that sends. With a flush, what waits is sent until the given time, without a
+    /// pause before the first attempt, and the rest is dropped.
+    pub(super) fn end_window(&self, until: Arc<Snapshot>, process: Process, flush: Option<Instant>) {
         let mut state = self.lock();
+        if flush.is_some() {
+            // Before the thread that sends can drop anything of this flush.
+            if state.flush.is_none() {
+                state.dropped_before_flush = state.queue.windows_dropped();
+            }
+            state.flush = flush;
+            state.pause_until = None;
+        }
         state.queue.end_window(until, process);
         state.drop_what_is_late();
         self.changed.notify_all();
     }
 
-    /// Sends what waits until the given time, without a pause before the first attempt, and nothing after it.
-    pub(super) fn stop(&self, until: Instant) {
-        let mut state = self.lock();
-        state.stop = Some(state.stop.map_or(until, |earlier| earlier.min(until)));
-        state.pause_until = None;
-        self.changed.notify_all();
-    }
-
-    /// Waits for the end until the deadline, and then drops what is left. Returns whether it ended in time.
-    pub(super) fn wait_until_ended(&self, deadline: Instant) -> bool {
+    /// Waits for the end of the flush until the deadline, and then drops what is left. Returns whether nothing was
+    /// dropped.
+    pub(super) fn wait_until_flushed(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(self.lock(), left, |state| !state.has_ended);
+        let waited = self.changed.wait_timeout_while(self.lock(), left, |state| state.flush.is_some());
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let has_ended = state.has_ended;
-        if !has_ended {
-            state.end();
+        if state.flush.is_some() {
+            state.end_flush();
         }
-        has_ended
+        state.queue.windows_dropped() == state.dropped_before_flush
     }
 
-    /// Whether nothing is sent any more.
-    pub(super) fn has_ended(&self) -> bool {
-        self.lock().has_ended
+    /// Drops what waits, and ends the thread.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.queue.abandon();
+        state.has_ended = true;
+        self.changed.notify_all();
     }
 
     pub(super) fn counts(&self) -> ExporterCounts {
@@ -111,8 +124,8 @@ impl Sender {
         loop {
             let now = Instant::now();
             let paused = state.pause_until.filter(|until| *until > now);
-            if state.stop.is_some_and(|stop| state.queue.is_empty() || paused.unwrap_or(now) >= stop) {
-                state.end();
+            if state.flush.is_some_and(|until| state.queue.is_empty() || paused.unwrap_or(now) >= until) {
+                state.end_flush();
                 self.changed.notify_all();
             }
             if state.has_ended {
@@ -122,7 +135,7 @@ impl Sender {
                 && let Some(job) = state.queue.take()
             {
                 let deadline = now + state.queue.settings().timeout;
-                return Some((job, state.stop.map_or(deadline, |stop| stop.min(deadline))));
+                return Some((job, state.flush.map_or(deadline, |until| until.min(deadline))));
             }
             state = match paused {
                 Some(until) if !state.queue.is_empty() => {
@@ -157,14 +170,18 @@ impl Sender {
 }
 
 impl SenderState {
-    fn end(&mut self) {
-        self.queue.abandon();
-        self.has_ended = true;
+    /// Drops what still waits.
+    fn end_flush(&mut self) {
+        self.flush = None;
+        if !self.queue.is_empty() {
+            self.queue.abandon();
+        }
     }
 
     /// After the end, drops and counts what still arrives.
     fn drop_what_is_late(&mut self) {
         if self.has_ended {
+            self.flush = None;
             self.queue.abandon();
         }
     }

@@ -14,6 +14,7 @@ mod bulk;
 mod datadog;
 mod decode;
 mod ecs;
+mod ending;
 mod endurance;
 mod faults;
 mod http;

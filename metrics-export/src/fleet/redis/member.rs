@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use metrics_core::Registry;
 
@@ -20,13 +20,12 @@ use super::write::Writer;
 use crate::service::Service;
 use crate::start_error::StartError;
 
-/// One instance of a fleet. Dropping it stops it.
+/// One instance of a fleet. Dropping it writes a last report and stops it.
 ///
 /// It reads the registry in threads of its own, so recording never waits for it.
 pub struct Member {
     shared: Arc<Shared>,
     view: Arc<View>,
-    writer: JoinHandle<()>,
 }
 
 impl Member {
@@ -52,9 +51,9 @@ impl Member {
         let shared = Arc::new(Shared::new(identity, settings));
         let view = Arc::<View>::default();
         let writer = Writer::new(Arc::clone(&shared), registry);
-        let writer = spawn("metrics-fleet", move || writer.run())?;
+        spawn("metrics-fleet", move || writer.run())?;
         // From here on, dropping it stops the threads that were started.
-        let member = Self { shared, view, writer };
+        let member = Self { shared, view };
         let (view, reader) = (Arc::clone(&member.view), read::reader(Arc::clone(&member.shared)));
         spawn("metrics-fleet-read", move || view.run(reader))?;
         let view = Arc::clone(&member.view);
@@ -92,21 +91,25 @@ impl Member {
         self.view.stop();
     }
 
-    /// Stops answering, writes once more, and ends. Does not wait for that.
-    pub fn stop(&self) {
-        self.shared.stop();
+    /// Stops answering, and writes a last report of what was counted by now; does not wait for that. Returns the
+    /// report's number, for [`Member::has_tried`].
+    ///
+    /// From then on, the instance writes last reports only: this can be asked again, for what was counted since.
+    pub fn write_last(&self) -> u64 {
         self.view.stop();
+        self.shared.write_last()
     }
 
-    /// Whether the last write is over.
-    pub fn is_finished(&self) -> bool {
-        self.writer.is_finished()
+    /// Whether this last report was written, or could not be: see [`Member::status`].
+    pub fn has_tried(&self, report: u64) -> bool {
+        self.shared.has_tried_last(report)
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.stop();
+        self.write_last();
+        self.shared.end();
     }
 }
 
@@ -116,6 +119,6 @@ impl fmt::Debug for Member {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(run)
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }

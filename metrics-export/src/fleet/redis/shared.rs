@@ -1,6 +1,6 @@
 //! State that the threads of a member share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -16,9 +16,8 @@ pub(super) struct Shared {
     pub(super) keys: Keys,
     pub(super) started: SystemTime,
     state: Mutex<WriterState>,
-    /// Signals `write_now` and `stopped`.
+    /// Signals changes of `state`.
     changed: Condvar,
-    stopped: AtomicBool,
     /// The latest epoch that this instance saw.
     epoch: AtomicU64,
 }
@@ -27,6 +26,11 @@ pub(super) struct Shared {
 struct WriterState {
     status: WriterStatus,
     write_now: bool,
+    /// Last reports that were asked for, and those that were tried.
+    last_asked: u64,
+    last_tried: u64,
+    /// The member was dropped.
+    has_ended: bool,
 }
 
 impl Shared {
@@ -38,7 +42,6 @@ impl Shared {
             started: SystemTime::now(),
             state: Mutex::default(),
             changed: Condvar::new(),
-            stopped: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
         }
     }
@@ -47,9 +50,9 @@ impl Shared {
         self.lock().status.clone()
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        // ORDERING: Relaxed; `stop` takes the lock after its store, which orders the two for a thread in `pause`.
-        self.stopped.load(Ordering::Relaxed)
+    /// The number of the last report that was asked for; `None` while the instance is in service.
+    pub(super) fn last_report(&self) -> Option<u64> {
+        Some(self.lock().last_asked).filter(|asked| *asked > 0)
     }
 
     pub(super) fn with_status(&self, change: impl FnOnce(&mut WriterStatus)) {
@@ -72,17 +75,38 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits, but ends at once for `write_now` and `stop`.
-    pub(super) fn pause(&self, pause: Duration) {
-        let is_idle = |state: &mut WriterState| !state.write_now && !self.is_stopped();
+    /// Waits, but ends at once for `write_now`, a last report, and the end. Returns false at the end.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let is_idle = |state: &mut WriterState| {
+            !state.write_now && state.last_asked == state.last_tried && !state.has_ended
+        };
         let waited = self.changed.wait_timeout_while(self.lock(), pause, is_idle);
-        waited.unwrap_or_else(PoisonError::into_inner).0.write_now = false;
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.write_now = false;
+        !state.has_ended || state.last_asked > state.last_tried
     }
 
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        // Takes the lock, so that a thread about to wait sees the store first.
-        drop(self.lock());
+    /// Asks for a last report, and returns its number.
+    pub(super) fn write_last(&self) -> u64 {
+        let mut state = self.lock();
+        state.last_asked += 1;
+        self.changed.notify_all();
+        state.last_asked
+    }
+
+    /// The writer tried to write this last report, and those before it.
+    pub(super) fn tried_last(&self, report: u64) {
+        self.lock().last_tried = report;
+    }
+
+    /// Whether the writer tried to write this last report.
+    pub(super) fn has_tried_last(&self, report: u64) -> bool {
+        self.lock().last_tried >= report
+    }
+
+    /// Ends the writer, after the last report that was asked for.
+    pub(super) fn end(&self) {
+        self.lock().has_ended = true;
         self.changed.notify_all();
     }
 

@@ -31,7 +31,10 @@ const MAX_INDEXED: i64 = super::settings::MAX_INSTANCES as i64;
 /// The longest pause, in intervals.
 const MAX_PAUSE: u32 = 6;
 
-/// Writes until the member is stopped, and then one last time.
+/// The pause after a last report: as long as a year.
+const UNTIL_ASKED: Duration = Duration::from_secs(365 * 86_400);
+
+/// Writes until a last report is asked for, and then only last reports, until the member is dropped.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     registry: Registry,
@@ -53,7 +56,8 @@ impl Writer {
         let mut failures = 0;
         loop {
             let begun = Instant::now();
-            let stopping = self.shared.is_stopped();
+            let last_report = self.shared.last_report();
+            let stopping = last_report.is_some();
             let was_connected = self.link.is_some();
             let mut result = self.write(stopping);
             if result.is_err() && was_connected {
@@ -81,15 +85,18 @@ impl Writer {
                     }
                 }
             });
-            if stopping {
-                return;
+            if let Some(report) = last_report {
+                self.shared.tried_last(report);
             }
             failures = if failed { failures + 1 } else { 0 };
             if failed {
                 // Its next answer could belong to an earlier command.
                 self.link = None;
             }
-            self.shared.pause(self.pause(failures));
+            let pause = if stopping { UNTIL_ASKED } else { self.pause(failures) };
+            if !self.shared.pause(pause) {
+                return;
+            }
         }
     }
 
