@@ -74,6 +74,59 @@ fn the_fate_of_windows_is_shown_and_the_shutdown_sends_the_last_one() {
     assert!(windows.last().unwrap().total.endpoints().count() == 2);
 }
 
+/// Is off, and must not be asked for anything.
+struct Off;
+
+impl Exporter for Off {
+    fn name(&self) -> &str {
+        "off"
+    }
+
+    fn settings(&self) -> PushSettings {
+        let mut settings = PushSettings::default();
+        settings.interval = Duration::from_millis(10);
+        settings.exact_statuses = true;
+        settings
+    }
+
+    fn off(&self) -> Option<&str> {
+        Some("X_ENDPOINT is invalid")
+    }
+
+    fn export(&mut self, _: &Window, _: Instant) -> Result<Accepted, Failed> {
+        panic!("it is off")
+    }
+}
+
+#[test]
+fn an_exporter_that_is_off_says_why_and_sends_nothing() {
+    let ((_, answers), (given, windows)) = (channel(), channel());
+    let builder = Metrics::builder("shop").exporter(Off).exporter(Scripted { answers, given }).exporter(Off);
+    let metrics = builder.build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    // Others send meanwhile.
+    windows.recv_timeout(Duration::from_secs(60)).unwrap();
+    windows.recv_timeout(Duration::from_secs(60)).unwrap();
+    let shown = client.metrics("GET", "exporters");
+    let states = [0, 1, 2].map(|place| {
+        let exporter = &shown["exporters"][place];
+        let sent = exporter["windows"]["made"] != 0;
+        (exporter["exporter"].clone(), exporter["state"].clone(), exporter["reason"].clone(), sent)
+    });
+    let off = |name: &str| (name.into(), "off".into(), "X_ENDPOINT is invalid".into(), false);
+    assert_eq!(states, [off("off"), ("scripted".into(), "on".into(), Value::Null, true), off("off-2")]);
+    let text = client.send("GET", "/api/metrics/prometheus").body;
+    for line in
+        ["{exporter=\"off\"} 1\n", "{exporter=\"scripted\"} 0\n", "{exporter=\"off-2\"} 1\n"]
+    {
+        assert!(text.contains(&format!("\nmetrics_exporter_off{line}")), "{text}");
+    }
+    // Nothing is kept for it, either.
+    assert_eq!(metrics.registry().snapshot().granularity(), metrics_core::Granularity::Class);
+    assert!(actix_web::rt::System::new().block_on(metrics.shutdown(Duration::from_secs(60))));
+}
+
 #[test]
 fn the_demo_names_a_missing_feature_or_a_wrong_setting_of_a_destination() {
     // Built without these features, as in the other tests.

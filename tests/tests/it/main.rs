@@ -7,6 +7,7 @@ mod browser;
 mod dashboard;
 mod deploy;
 mod endpoints;
+mod environments;
 mod example;
 mod exporters;
 mod facade;
