@@ -220,6 +220,7 @@ impl Core {
             consumers: if parts.consumers { self.consumers(&shards) } else { Vec::new() },
             exemplars,
             in_flight: in_flight(&shards),
+            in_flight_by_method: std::array::from_fn(|method| in_flight_of(&shards, method)),
             open_streams: InFlight::under_way(|| shards.iter().map(|shard| shard.open_streams())).0,
             opens: None,
         }
@@ -264,5 +265,11 @@ fn thinned(shards: &[Arc<Shard>]) -> [u64; 4] {
 }
 
 fn in_flight(shards: &[Arc<Shard>]) -> u64 {
-    InFlight::under_way(|| shards.iter().map(|shard| shard.in_flight())).0
+    InFlight::under_way(|| shards.iter().flat_map(|shard| shard.in_flight())).0
+}
+
+/// Requests in flight with a method; `None` if none ever began.
+fn in_flight_of(shards: &[Arc<Shard>], method: usize) -> Option<u64> {
+    let (under_way, so_far) = InFlight::under_way(|| shards.iter().map(|shard| shard.in_flight_of(method)));
+    (so_far > 0).then_some(under_way)
 }

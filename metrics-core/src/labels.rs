@@ -1,7 +1,8 @@
-//! The names that figures are counted under: endpoints, consumers, outcomes, traces, own metrics.
+//! The names that figures are counted under: endpoints, consumers, methods, outcomes, traces, own metrics.
 
 pub(crate) mod consumer;
 pub(crate) mod endpoint;
+pub(crate) mod method;
 pub(crate) mod metric_kind;
 pub(crate) mod metric_names;
 pub(crate) mod outcome;

@@ -51,7 +51,7 @@
 //! | `read/` | shards are merged (`reader`); snapshots are added and subtracted; summaries are computed |
 //! | `record/` | a request is counted: `recorder`, `slot` (which count), `shard`, `cell` (adds to bucket, count, sum) |
 //! | `events/` | the error log, the request log, exemplars |
-//! | `labels/` | endpoints, consumers and metrics get their ids; outcomes and status groups |
+//! | `labels/` | endpoints, consumers and metrics get their ids; methods, outcomes and status groups |
 //! | `histogram/` | a duration's bucket is computed (`layout`); quantiles |
 //! | `hyperloglog.rs` | distinct values are estimated |
 //! | `bytes.rs`, `setting.rs`, `sync.rs` | bytes of bodies; refused settings; atomics |
@@ -100,6 +100,7 @@ pub use history::{
 };
 pub use labels::consumer::{Consumer, ConsumerId};
 pub use labels::endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES, UNMATCHED};
+pub use labels::method::METHODS;
 pub use labels::metric_kind::{MetricKind, MetricValue};
 pub use labels::metric_names::MetricError;
 pub use labels::outcome::{Granularity, Outcome, ParseOutcomeError, StatusGroup};

@@ -4,7 +4,7 @@
 //!   and status. The status is `http.response.status_code` if the registry keeps
 //!   [`Granularity::Exact`](metrics_core::Granularity::Exact), and `http.response.status_class` otherwise. `error.type`
 //!   is the status for a 5xx, and `aborted` or `panicked` without a response.
-//! - `http.server.active_requests` counts the requests in flight, of all endpoints together.
+//! - `http.server.active_requests` counts the requests in flight by method, of all endpoints together.
 //! - `http.server.request.body.size` and `http.server.response.body.size` are histograms of one bucket, with count and
 //!   sum of bytes, since single sizes are not kept.
 //! - The application's own metrics have their own names: counters as sums, gauges, timers as histograms in seconds, hit

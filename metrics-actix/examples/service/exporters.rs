@@ -63,7 +63,7 @@ fn sentry(_: Builder, _: &str) -> Result<Builder, Box<dyn Error>> {
 #[cfg(feature = "ecs-log")]
 fn ecs_log(builder: Builder, path: &str) -> Result<Builder, Box<dyn Error>> {
     let log = metrics_actix::ecs::EcsLog::builder().path(path).build();
-    let log = log.map_err(|error| format!("--ecs-log: cannot write {path:?}: {error}"))?;
+    let log = log.map_err(|error| format!("--ecs-log: {error}"))?;
     Ok(builder.exporter(log))
 }
 

@@ -154,7 +154,10 @@ impl Request {
             id: worker.next_request(),
             inside: false,
             bytes: if method.may_have_body() { announced_bytes(request) } else { 0 },
-            open: Some(Open { start: worker.recorder().start(), worker: Rc::clone(worker) }),
+            open: Some(Open {
+                start: worker.recorder().start_method(method.index()),
+                worker: Rc::clone(worker),
+            }),
         }
     }
 

@@ -26,6 +26,7 @@ use self::parts_error::PartsError;
 use crate::events::exemplar::Exemplar;
 use crate::histogram::{Histogram, Layout};
 use crate::labels::endpoint::EndpointName;
+use crate::labels::method::{LANES, METHODS};
 use crate::labels::outcome::Granularity;
 use crate::read::merge_error::MergeError;
 
@@ -48,6 +49,9 @@ pub struct Snapshot {
     /// At most one per endpoint, in the order of the endpoints.
     pub(crate) exemplars: Vec<Exemplar>,
     pub(crate) in_flight: u64,
+    /// By the number of the method; `None` if no request with it ever began.
+    #[serde(skip)]
+    pub(crate) in_flight_by_method: [Option<u64>; LANES],
     pub(crate) open_streams: u64,
     pub(crate) health: Health,
     /// The epoch that begins with this snapshot, if it is the baseline of a reset. The extremes of a later snapshot are
@@ -70,6 +74,7 @@ impl Snapshot {
             metrics: Vec::new(),
             exemplars: Vec::new(),
             in_flight: 0,
+            in_flight_by_method: [None; LANES],
             open_streams: 0,
             health: Health::default(),
             opens: Some(0),
@@ -130,6 +135,14 @@ impl Snapshot {
         self.in_flight
     }
 
+    /// Returns the number of requests in flight at the end of the span with each method that any request of this
+    /// process ever had; `None` stands for those whose method was not told. Empty if the snapshot was built from parts
+    /// or read from a text.
+    pub fn in_flight_by_method(&self) -> impl Iterator<Item = (Option<&'static str>, u64)> {
+        let count = |(method, count): (usize, &Option<u64>)| Some((METHODS.get(method).copied(), (*count)?));
+        self.in_flight_by_method.iter().enumerate().filter_map(count)
+    }
+
     /// Returns the number of responses still open at the end of the span, such as server-sent events and WebSockets.
     pub fn open_streams(&self) -> u64 {
         self.open_streams
@@ -184,6 +197,9 @@ impl Snapshot {
         self.taken = self.taken.max(other.taken);
         self.span = self.span.max(other.span);
         self.in_flight = self.in_flight.saturating_add(other.in_flight);
+        for (ours, theirs) in self.in_flight_by_method.iter_mut().zip(other.in_flight_by_method) {
+            *ours = theirs.map_or(*ours, |theirs| Some(ours.unwrap_or(0).saturating_add(theirs)));
+        }
         self.open_streams = self.open_streams.saturating_add(other.open_streams);
         self.health.merge(&other.health);
         self.opens = None;
@@ -276,6 +292,7 @@ impl Snapshot {
             metrics: metrics.collect::<Result<_, _>>()?,
             exemplars: Vec::new(),
             in_flight: parts.in_flight,
+            in_flight_by_method: [None; LANES],
             open_streams: parts.open_streams,
             health: parts.health,
             opens: None,

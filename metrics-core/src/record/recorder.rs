@@ -10,6 +10,7 @@ use crate::events::event_log::Budget;
 use crate::events::request_log::RequestEvent;
 use crate::labels::consumer::Consumer;
 use crate::labels::endpoint::EndpointId;
+use crate::labels::method::{LANES, UNKNOWN};
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::{TraceContext, TraceId};
 use crate::record::shard::Shard;
@@ -47,10 +48,14 @@ pub struct Recorder {
     request_budget: Budget,
 }
 
-/// The start of a request: what [`Recorder::start`] read from the clock. 8 bytes.
+/// The start of a request: what [`Recorder::start`] read from the clock, and the method. 16 bytes.
 #[derive(Debug)]
 #[must_use = "the request counts as in flight until it is passed to `finish` or `discard`"]
-pub struct Start(u64);
+pub struct Start {
+    raw: u64,
+    /// The number of the method, below [`LANES`](crate::labels::method::LANES).
+    method: u8,
+}
 
 impl Recorder {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
@@ -107,16 +112,23 @@ impl Recorder {
     /// Begins a request: counts it as in flight and reads the clock.
     #[inline]
     pub fn start(&self) -> Start {
-        self.shard.in_flight().begin();
-        Start(self.shared.clock().raw())
+        self.start_method(UNKNOWN)
+    }
+
+    /// Like [`Recorder::start`], for a request with a method that is known: its place in [`METHODS`](crate::METHODS).
+    /// [`Snapshot::in_flight_by_method`](crate::Snapshot::in_flight_by_method) tells such requests apart.
+    #[inline]
+    pub fn start_method(&self, method: usize) -> Start {
+        self.shard.in_flight_of(method).begin();
+        Start { raw: self.shared.clock().raw(), method: (method % LANES) as u8 }
     }
 
     /// Ends a request that any recorder of this registry began, and records it. Returns the nanoseconds that it took.
     #[inline]
     pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> u64 {
-        let nanos = self.shared.clock().nanos(start.0, self.shared.clock().raw());
+        let nanos = self.shared.clock().nanos(start.raw, self.shared.clock().raw());
         self.shard.record(endpoint, self.slots.of(outcome), nanos);
-        self.shard.in_flight().end();
+        self.end(&start);
         nanos
     }
 
@@ -131,9 +143,9 @@ impl Recorder {
         request: u64,
         response: u64,
     ) -> u64 {
-        let nanos = self.shared.clock().nanos(start.0, self.shared.clock().raw());
+        let nanos = self.shared.clock().nanos(start.raw, self.shared.clock().raw());
         self.shard.record_with_bytes(endpoint, self.slots.of(outcome), nanos, Bytes { request, response });
-        self.shard.in_flight().end();
+        self.end(&start);
         nanos
     }
 
@@ -188,13 +200,19 @@ impl Recorder {
 
     /// Returns how long a request has been under way.
     pub fn elapsed(&self, start: &Start) -> Duration {
-        Duration::from_nanos(self.shared.clock().nanos(start.0, self.shared.clock().raw()))
+        Duration::from_nanos(self.shared.clock().nanos(start.raw, self.shared.clock().raw()))
+    }
+
+    /// Ends a request that is in flight.
+    #[inline(always)]
+    fn end(&self, start: &Start) {
+        self.shard.in_flight_of(usize::from(start.method)).end();
     }
 
     /// Ends a request without counting it, such as one that reads the figures.
     #[inline]
-    pub fn discard(&self, Start(_): Start) {
-        self.shard.in_flight().end();
+    pub fn discard(&self, start: Start) {
+        self.end(&start);
     }
 
     /// Counts a request as under way at an endpoint until [`Recorder::leave`].

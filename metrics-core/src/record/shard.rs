@@ -19,6 +19,7 @@ use crate::events::error_priority::ErrorPriority;
 use crate::histogram::Layout;
 use crate::labels::consumer::Consumers;
 use crate::labels::endpoint::{EndpointId, Endpoints};
+use crate::labels::method::LANES;
 use crate::record::cell::Cell;
 use crate::record::cell::reading::{Consistency, Header, ReadMark, Reading};
 use crate::record::cell::wait_budget::WaitBudget;
@@ -53,7 +54,8 @@ pub(crate) struct Shard {
 
 #[derive(Debug, Default)]
 struct Counters {
-    in_flight: InFlight,
+    /// By method.
+    in_flight: [InFlight; LANES],
     open_streams: InFlight,
     /// By the priority of the error.
     thinned: [AtomicU64; 4],
@@ -169,9 +171,15 @@ impl Shard {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// Requests in flight.
+    /// Requests in flight with a method, by its number below [`LANES`].
     #[inline(always)]
-    pub(crate) fn in_flight(&self) -> &InFlight {
+    pub(crate) fn in_flight_of(&self, method: usize) -> &InFlight {
+        // The number is in range; so the compiler needs no check for it.
+        &self.counters.in_flight[method % LANES]
+    }
+
+    /// Requests in flight, by the number of their method.
+    pub(crate) fn in_flight(&self) -> &[InFlight; LANES] {
         &self.counters.in_flight
     }
 

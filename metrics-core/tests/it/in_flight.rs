@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use metrics_core::{Outcome, Registry};
+use metrics_core::{METHODS, Outcome, Registry};
 
 use crate::support::scaled;
 
@@ -22,6 +22,30 @@ fn a_request_is_in_flight_from_its_start_to_its_finish() {
         assert!(registry.summary().total.max >= elapsed);
     }
     assert_eq!(registry.summary().total.calls, 5);
+}
+
+#[test]
+fn requests_in_flight_are_told_apart_by_method() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("POST", "/");
+    let recorder = registry.recorder();
+    let [get, post] = ["GET", "POST"].map(|name| METHODS.iter().position(|known| *known == name).unwrap());
+    let by_method = || registry.snapshot().in_flight_by_method().collect::<Vec<_>>();
+    assert_eq!(by_method(), []);
+    let (first, second) = (recorder.start_method(post), recorder.start_method(get));
+    assert_eq!(by_method(), [(Some("GET"), 1), (Some("POST"), 1)]);
+    // On another thread, and without a method.
+    thread::scope(|scope| {
+        let ended = scope.spawn(|| registry.recorder().finish(first, endpoint, Outcome::Status(200)));
+        ended.join().unwrap();
+    });
+    let third = recorder.start();
+    assert_eq!(by_method(), [(Some("GET"), 1), (Some("POST"), 0), (None, 1)]);
+    assert_eq!(registry.snapshot().in_flight(), 2);
+    recorder.discard(second);
+    recorder.discard(third);
+    assert_eq!(by_method(), [(Some("GET"), 0), (Some("POST"), 0), (None, 0)]);
+    assert_eq!(registry.summary().in_flight, 0);
 }
 
 #[test]

@@ -26,6 +26,11 @@ impl RotatingFile {
         Ok(file)
     }
 
+    /// The newest file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Appends all lines, or none of them.
     pub(super) fn write_lines(&self, lines: &[u8]) -> io::Result<()> {
         let (mut file, mut before) = self.open_end()?;

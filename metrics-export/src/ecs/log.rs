@@ -98,11 +98,17 @@ impl EcsLogBuilder {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened.
+    /// When the file cannot be opened; the error names it.
     pub fn build(self) -> io::Result<EcsLog> {
         let output = match self.path {
             None => Output::Stdout { is_torn: false },
-            Some(path) => Output::File(RotatingFile::open(path, self.max_bytes, self.kept_files)?),
+            Some(path) => {
+                let opened = RotatingFile::open(path.clone(), self.max_bytes, self.kept_files);
+                let why = |error: io::Error| {
+                    io::Error::new(error.kind(), format!("cannot append to {}: {error}", path.display()))
+                };
+                Output::File(opened.map_err(why)?)
+            }
         };
         let settings =
             PushSettings { interval: self.interval, max_errors: self.max_errors, ..PushSettings::default() };
@@ -130,11 +136,13 @@ impl Exporter for EcsLog {
             document.append_to(&mut self.lines);
         }
         let written = match &mut self.output {
-            Output::Stdout { is_torn } => write_lines(io::stdout().lock(), &self.lines, is_torn),
-            Output::File(file) => file.write_lines(&self.lines),
+            Output::Stdout { is_torn } => write_lines(io::stdout().lock(), &self.lines, is_torn)
+                .map_err(|error| format!("cannot write to stdout: {error}")),
+            Output::File(file) => file
+                .write_lines(&self.lines)
+                .map_err(|error| format!("cannot append to {}: {error}", file.path().display())),
         };
-        // The kind alone, since the system's text may contain a path.
-        written.map_err(|error| Failed::temporary(error.kind().to_string()))?;
+        written.map_err(Failed::temporary)?;
         Ok(Accepted::default())
     }
 }

@@ -178,6 +178,7 @@ impl OtlpBuilder {
         if self.http.root_certificates.is_none() {
             self.http.root_certificates = environment::root_certificates(variables);
         }
+        environment::client_certificate(variables);
         if self.temporality.is_none() {
             self.temporality = environment::temporality(variables);
         }

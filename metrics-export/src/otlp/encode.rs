@@ -37,7 +37,7 @@ impl Encoding {
         let total = TimeSpan::of(&window.total);
         let mut metrics = vec![
             writer.durations(figures, &Exemplars::of(&window.figures)),
-            writer.active_requests(total, window.total.in_flight()),
+            writer.active_requests(total, &window.total),
             writer.sizes(figures, &REQUEST_SIZE, GroupSnapshot::request_bytes),
             writer.sizes(figures, &RESPONSE_SIZE, GroupSnapshot::response_bytes),
         ];
@@ -185,10 +185,14 @@ impl WindowEncoder<'_> {
         }
     }
 
-    /// Requests in flight; cumulative with any temporality.
-    fn active_requests(&self, span: TimeSpan, requests: u64) -> Metric {
-        let attributes = vec![text("url.scheme", &self.encoding.scheme)];
-        ACTIVE.with(up_down(number(span, attributes, int(requests))))
+    /// Requests in flight by method; cumulative with any temporality.
+    fn active_requests(&self, span: TimeSpan, figures: &Snapshot) -> Metric {
+        let points = figures.in_flight_by_method().map(|(method, count)| {
+            let method = method.map(|method| text("http.request.method", method));
+            let attributes = method.into_iter().chain([text("url.scheme", &self.encoding.scheme)]).collect();
+            number(span, attributes, int(count))
+        });
+        ACTIVE.with(up_down(points.collect()))
     }
 
     /// Sizes of bodies: count and sum, in a histogram of one bucket.
@@ -247,7 +251,7 @@ impl WindowEncoder<'_> {
 fn process(process: &Process, total: TimeSpan) -> Vec<Metric> {
     let span = TimeSpan { start: process.started.map_or(total.start, nanos).min(total.end), ..total };
     let metric = |name, unit, description, data| Descriptor { name, unit, description }.with(data);
-    let level = |value| up_down(number(span, Vec::new(), int(value)));
+    let level = |value| up_down(vec![number(span, Vec::new(), int(value))]);
     let cpu_time = process.cpu_time.map(|time| {
         let data = Data::Sum(Sum {
             data_points: vec![number(span, Vec::new(), Value::AsDouble(time.as_secs_f64()))],
@@ -288,9 +292,9 @@ fn has_points(metric: &Metric) -> bool {
     }
 }
 
-fn up_down(point: NumberDataPoint) -> Data {
+fn up_down(data_points: Vec<NumberDataPoint>) -> Data {
     Data::Sum(Sum {
-        data_points: vec![point],
+        data_points,
         aggregation_temporality: AggregationTemporality::Cumulative.into(),
         is_monotonic: false,
     })
@@ -313,20 +317,22 @@ fn int(count: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
-    use metrics_core::Registry;
+    use metrics_core::{METHODS, Outcome, Registry};
 
     use super::*;
 
-    fn names(temporality: Temporality, window: &Window) -> Vec<String> {
-        let encoding = Encoding {
+    fn encoding(temporality: Temporality) -> Encoding {
+        Encoding {
             resource: Vec::new(),
             scheme: "http".to_owned(),
             temporality,
             histograms: Histograms::default(),
-        };
-        let mut request = encoding.request(window);
+        }
+    }
+
+    fn names(temporality: Temporality, window: &Window) -> Vec<String> {
+        let mut request = encoding(temporality).request(window);
         let metrics = request.resource_metrics.remove(0).scope_metrics.remove(0).metrics;
         metrics.into_iter().map(|metric| metric.name).collect()
     }
@@ -334,7 +340,9 @@ mod tests {
     #[test]
     fn metrics_without_points_and_unknown_metrics_of_the_process_are_left_out() {
         let registry = Registry::new();
-        registry.record(registry.endpoint("GET", "/"), 200, Duration::from_millis(1));
+        let recorder = registry.recorder();
+        let start = recorder.start_method(0);
+        recorder.finish(start, registry.endpoint("GET", "/"), Outcome::Status(200));
         registry.timer("db").unwrap();
         let before = registry.snapshot();
         let after = registry.snapshot();
@@ -363,6 +371,32 @@ mod tests {
                 "process.thread.count"
             ]
         );
+    }
+
+    #[test]
+    fn active_requests_are_told_apart_by_method() {
+        let registry = Registry::new();
+        let recorder = registry.recorder();
+        let [get, post] =
+            ["GET", "POST"].map(|name| METHODS.iter().position(|known| *known == name).unwrap());
+        let _under_way = [recorder.start_method(get), recorder.start_method(get)];
+        recorder.discard(recorder.start_method(post));
+        let encoding = encoding(Temporality::Cumulative);
+        let snapshot = registry.snapshot();
+        let writer = WindowEncoder { encoding: &encoding, span: TimeSpan::of(&snapshot) };
+        let active = || writer.active_requests(TimeSpan::of(&registry.snapshot()), &registry.snapshot());
+        let points = |metric: Metric| {
+            let Some(Data::Sum(sum)) = metric.data else { panic!("{metric:?}") };
+            let shown = sum.data_points.iter().map(|point| (point.attributes.clone(), point.value.clone()));
+            shown.collect::<Vec<_>>()
+        };
+        let of = |method, count| {
+            (vec![text("http.request.method", method), text("url.scheme", "http")], Some(int(count)))
+        };
+        assert_eq!(points(active()), [of("GET", 2), of("POST", 0)]);
+        // Whoever does not tell the method is there, too.
+        let _unknown = recorder.start();
+        assert_eq!(points(active())[2], (vec![text("url.scheme", "http")], Some(int(1))));
     }
 
     #[test]

@@ -120,6 +120,19 @@ pub(super) fn root_certificates(variables: &Variables<'_>) -> Option<Vec<u8>> {
     pem.map_err(|allowed| variables.refuse(invalid(name, path, allowed))).ok()
 }
 
+/// Leaves out a certificate and a key of this side, for which there is no setting.
+pub(super) fn client_certificate(variables: &Variables<'_>) {
+    for name in ["CLIENT_CERTIFICATE", "CLIENT_KEY"] {
+        for signals in ["METRICS_", ""] {
+            let name = format!("OTEL_EXPORTER_OTLP_{signals}{name}");
+            if variables.get(&name).is_some() {
+                let sentence = format!("{name} is set, but client certificates are not supported");
+                variables.warn(InvalidSetting::sentence(name, sentence));
+            }
+        }
+    }
+}
+
 pub(super) fn temporality(variables: &Variables<'_>) -> Option<Temporality> {
     let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
     variables.parsed(name, "cumulative, delta, lowmemory", Temporality::named)

@@ -25,7 +25,7 @@ pub(crate) fn write<'a>(
 ) {
     requests(snapshot, names, to);
     durations(snapshot, names, to);
-    single(names.in_flight(), Value::Count(snapshot.in_flight()), to);
+    in_flight(snapshot, names, to);
     single(&catalog::OPEN_STREAMS, Value::Count(snapshot.open_streams()), to);
     let sums: [Figure<GroupSnapshot, u64>; 3] = [
         (&catalog::REQUEST_BYTES, GroupSnapshot::request_bytes),
@@ -41,6 +41,21 @@ pub(crate) fn write<'a>(
     health(snapshot, to);
     exporters::write(exporters, to);
     resources.write(to);
+}
+
+/// Writes the requests in flight: as one figure, or by method with OpenTelemetry's names, as its conventions want them.
+fn in_flight<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>) {
+    to.begin(*names.in_flight());
+    let mut methods = snapshot.in_flight_by_method().peekable();
+    if names == Names::Prometheus || methods.peek().is_none() {
+        to.value(&[], Value::Count(snapshot.in_flight()));
+    } else {
+        for (method, count) in methods {
+            let method = method.map(|method| (names.method(), method));
+            to.value(method.as_slice(), Value::Count(count));
+        }
+    }
+    to.end();
 }
 
 /// Writes three families. Each request is in exactly one of them.

@@ -73,9 +73,14 @@ const ALL: On = [true; 4];
 
 #[test]
 fn whatever_the_environment_has_the_service_starts_and_says_what_it_left_out() {
-    let cases: [(&str, &str, On, &str); 21] = [
+    let cases: [(&str, &str, On, &str); 22] = [
         ("X", "", ALL, ""),
-        ("OTEL_SDK_DISABLED", "true", [false, true, true, true], "INFO otlp is off: OTEL_SDK_DISABLED is true"),
+        (
+            "OTEL_SDK_DISABLED",
+            "true",
+            [false, true, true, true],
+            "INFO otlp is off: OTEL_SDK_DISABLED is true",
+        ),
         ("OTEL_SDK_DISABLED", "yes", ALL, "WARN otlp: OTEL_SDK_DISABLED is \"yes\"; allowed: true, false"),
         (
             "OTEL_METRICS_EXPORTER",
@@ -116,9 +121,25 @@ fn whatever_the_environment_has_the_service_starts_and_says_what_it_left_out() {
             [false, true, true, true],
             "WARN otlp is off: OTEL_EXPORTER_OTLP_CERTIFICATE is \"/nowhere/ca.pem\"; allowed: a file that can be read",
         ),
+        (
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+            "/run/secrets/key.pem",
+            ALL,
+            "WARN otlp: OTEL_EXPORTER_OTLP_CLIENT_KEY is set, but client certificates are not supported; it is left out",
+        ),
         ("SENTRY_DSN", "", [true, true, false, true], "INFO sentry is off: no Sentry DSN"),
-        ("SENTRY_DSN", "hunter2", [true, true, false, true], "WARN sentry is off: SENTRY_DSN is no Sentry DSN"),
-        ("SENTRY_RELEASE", "a/b@1", ALL, "WARN sentry: SENTRY_RELEASE is \"a/b@1\"; allowed: 1 to 200 characters"),
+        (
+            "SENTRY_DSN",
+            "hunter2",
+            [true, true, false, true],
+            "WARN sentry is off: SENTRY_DSN is no Sentry DSN",
+        ),
+        (
+            "SENTRY_RELEASE",
+            "a/b@1",
+            ALL,
+            "WARN sentry: SENTRY_RELEASE is \"a/b@1\"; allowed: 1 to 200 characters",
+        ),
         (
             "DD_TRACE_AGENT_PORT",
             "tcp://10.0.0.1:8126",
@@ -172,6 +193,9 @@ fn a_variable_that_is_not_text_is_left_out_or_keeps_its_destination_off() {
         let (log, exporters) = built(&[dsn, (name, &not_text)]);
         assert_eq!(exporters.each_ref().map(|state| state == "on"), on, "{name}: {exporters:?}");
         assert_eq!(log.len(), 1, "{name}: {log:?}");
-        assert!(log[0].starts_with("WARN ") && (log[0].contains(name) || name == "http_proxy"), "{name}: {log:?}");
+        assert!(
+            log[0].starts_with("WARN ") && (log[0].contains(name) || name == "http_proxy"),
+            "{name}: {log:?}"
+        );
     }
 }

@@ -117,9 +117,7 @@ fn an_exporter_that_is_off_says_why_and_sends_nothing() {
     let off = |name: &str| (name.into(), "off".into(), "X_ENDPOINT is invalid".into(), false);
     assert_eq!(states, [off("off"), ("scripted".into(), "on".into(), Value::Null, true), off("off-2")]);
     let text = client.send("GET", "/api/metrics/prometheus").body;
-    for line in
-        ["{exporter=\"off\"} 1\n", "{exporter=\"scripted\"} 0\n", "{exporter=\"off-2\"} 1\n"]
-    {
+    for line in ["{exporter=\"off\"} 1\n", "{exporter=\"scripted\"} 0\n", "{exporter=\"off-2\"} 1\n"] {
         assert!(text.contains(&format!("\nmetrics_exporter_off{line}")), "{text}");
     }
     // Nothing is kept for it, either.

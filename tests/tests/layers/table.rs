@@ -44,7 +44,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
             Layer { files: &["events/"], holds: "queues of errors and of single requests" },
             Layer {
                 files: &["labels/"],
-                holds: "names: endpoints, consumers, outcomes, traces, own metrics",
+                holds: "names: endpoints, consumers, methods, outcomes, traces, own metrics",
             },
             Layer {
                 files: &["histogram/", "hyperloglog.rs", "bytes.rs", "setting.rs", "sync.rs", "text.rs"],

@@ -8,10 +8,11 @@ use tests::{Browser, Look, Server};
 
 use super::support::{HOSTILE, page, pictures, shop, wait_until_live};
 
-/// Accepts everything, or fails always.
+/// Accepts everything, fails always, or is off.
 struct Destination {
     name: &'static str,
     fails: Option<&'static str>,
+    off: Option<&'static str>,
 }
 
 impl Exporter for Destination {
@@ -27,6 +28,10 @@ impl Exporter for Destination {
         settings
     }
 
+    fn off(&self) -> Option<&str> {
+        self.off
+    }
+
     fn export(&mut self, _: &Window, _: Instant) -> Result<Accepted, Failed> {
         match self.fails {
             Some(why) => Err(Failed::temporary(why)),
@@ -39,8 +44,9 @@ impl Exporter for Destination {
 #[ignore = "needs chromium and chromedriver"]
 fn the_panel_shows_sent_and_dropped_windows() {
     let metrics = Metrics::builder("shop")
-        .exporter(Destination { name: "works", fails: None })
-        .exporter(Destination { name: HOSTILE[1], fails: Some(HOSTILE[0]) })
+        .exporter(Destination { name: "works", fails: None, off: None })
+        .exporter(Destination { name: HOSTILE[1], fails: Some(HOSTILE[0]), off: None })
+        .exporter(Destination { name: "idle", fails: None, off: Some(HOSTILE[0]) })
         .build()
         .unwrap();
     let server = Server::start(1, &metrics, shop);
@@ -53,7 +59,7 @@ fn the_panel_shows_sent_and_dropped_windows() {
         format!("document.querySelectorAll('#exporters tbody tr')[{row}].cells[{at}]")
     };
     let number = |row: usize, at: usize| format!("Number({}.textContent.replace(/\\D/g, ''))", cell(row, at));
-    browser.wait("document.querySelectorAll('#exporters tbody tr').length == 2");
+    browser.wait("document.querySelectorAll('#exporters tbody tr').length == 3");
     assert_eq!(browser.get("document.querySelector('#exporters').hidden"), false);
     assert_eq!(browser.text("#exporters h2"), "Exporters");
 
@@ -71,10 +77,12 @@ fn the_panel_shows_sent_and_dropped_windows() {
     let said = browser.get(&format!("{}.textContent", cell(1, 1)));
     let (attempts, why) = said.as_str().unwrap().split_once(" attempts failed in a row: ").expect("it fails");
     assert!(why == HOSTILE[0] && attempts.replace(',', "").parse::<u64>().unwrap() > 0, "{said}");
-    for (row, at, over) in [(0, 1, "false"), (0, 5, "false"), (1, 1, "true"), (1, 5, "true")] {
+    for (row, at, over) in [(0, 1, "false"), (0, 5, "false"), (1, 1, "true"), (1, 5, "true"), (2, 1, "true")]
+    {
         assert_eq!(browser.get(&format!("{}.dataset.over", cell(row, at))), over, "{row} {at}");
     }
     assert_eq!(browser.get(&format!("{}.textContent", cell(1, 2))), "–");
+    assert_eq!(browser.get(&format!("{}.textContent", cell(2, 1))), format!("off: {}", HOSTILE[0]));
     browser.screenshot(&pictures().join("exporters.png"));
     browser.get(
         "[document.querySelector('#language')].map(\
