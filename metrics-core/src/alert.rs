@@ -19,7 +19,7 @@
 //! registry.record(registry.endpoint("GET", "/"), 200, std::time::Duration::from_secs(2));
 //! history.tick();
 //! let notices = alerts.evaluate(Moment::now(), &history);
-//! assert_eq!(notices[0].alert.to_string(), "p99 response time 2 s over 1 min (limit 0.5 s)");
+//! assert_eq!(notices[0].alert.to_string(), "P99 2 s over 1 min (limit 500 ms)");
 //! # Ok::<(), metrics_core::InvalidSetting>(())
 //! ```
 //!
@@ -35,6 +35,7 @@
 mod condition;
 mod engine;
 mod notice;
+mod observe;
 mod rule;
 mod sentence;
 mod series;

@@ -13,10 +13,9 @@ use self::metrics::Metrics;
 use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
 use crate::events::error_priority::ErrorPriority;
 use crate::events::request_log::{RecentRequest, RequestCursor};
-use crate::read::reader::Reader;
+use crate::read::reader::{Reader, Totals};
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::consumers::ConsumerSnapshot;
-use crate::read::snapshot::group::GroupSnapshot;
 use crate::read::snapshot::health::Health;
 use crate::read::snapshot::metrics::{MetricsAt, metrics_since};
 use crate::read::summary::Summary;
@@ -24,6 +23,7 @@ use crate::read::summary::metrics::{MetricSummary, summarise_metrics};
 use crate::record::shard::Shard;
 use crate::record::shard::consumers::ConsumerFigures;
 use crate::record::shard::in_flight::InFlight;
+use crate::record::shard::streaks::StreaksNow;
 use crate::record::shared::Shared;
 use crate::sync::{Mutex, lock};
 
@@ -45,12 +45,12 @@ struct Readings {
     baseline: Snapshot,
 }
 
-/// A snapshot of requests, and all of its endpoints together.
+/// A snapshot of requests, all of its endpoints together, and the errors in a row.
 #[derive(Debug, Clone)]
 pub(crate) struct Requests {
     pub(crate) snapshot: Snapshot,
-    /// By group of statuses, including those in which nothing was counted.
-    pub(crate) totals: Vec<GroupSnapshot>,
+    pub(crate) totals: Totals,
+    pub(crate) streaks: StreaksNow,
 }
 
 impl Requests {
@@ -173,7 +173,8 @@ impl Core {
     pub(crate) fn requests(&self) -> Requests {
         let mut readings = lock(&self.readings);
         let snapshot = self.read(&mut readings, Parts::REQUESTS);
-        Requests { snapshot, totals: readings.reader.totals().to_vec() }
+        let streaks = StreaksNow::of(self.shared.shards().iter().map(|shard| shard.streaks()));
+        Requests { snapshot, totals: readings.reader.totals().clone(), streaks }
     }
 
     /// The cumulative state of the application's own metrics.

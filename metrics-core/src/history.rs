@@ -21,7 +21,7 @@ pub use self::trend::{MetricPoint, MetricTrend, Point, StepError, Trend};
 pub use self::window::{ParseWindowError, Window};
 
 use self::metrics::MetricsTimeline;
-use self::timeline::{Timeline, WindowFigures};
+use self::timeline::{Requested, Timeline, WindowFigures};
 use self::trend::{Subject, step_of};
 use crate::labels::endpoint::EndpointName;
 use crate::read::snapshot::Snapshot;
@@ -29,6 +29,9 @@ use crate::read::summary::Summary;
 use crate::read::summary::metrics::MetricSummary;
 use crate::registry::Registry;
 use crate::sync::{Mutex, MutexGuard, lock};
+
+/// About how often [`History::tick`] is called.
+const TICK: Duration = Duration::from_secs(1);
 
 /// A registry's figures over the last 24 hours.
 ///
@@ -87,7 +90,7 @@ impl History {
     pub fn summary(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
         let now = self.registry.requests();
-        let figures = self.timeline().total(&now, length);
+        let figures = self.timeline().total(&now, length, Requested::All);
         let summary = summarised(&now.snapshot, figures);
         Summary { business: self.business(window).metrics, ..self.with_errors(summary) }
     }
@@ -184,11 +187,27 @@ impl History {
         self.timeline().resets.iter().copied().collect()
     }
 
-    /// Returns the errors after the last tick with a call that was not an error, up to the last tick and within a
-    /// window. This is a lower bound of the errors in a row, because the order of calls within a tick is unknown.
+    /// Returns the errors in a row at the last tick: those since the last success. 0 if the window has no error.
+    ///
+    /// Aborted requests and 4xx of endpoints that [catch all](EndpointName::catches_all) paths neither lengthen a streak
+    /// nor end it.
+    ///
+    /// The order of requests is known for each [`Recorder`](crate::Recorder), so a streak is exact if one thread records.
+    /// With several, their errors are added up only from one tick to the next, and only if no thread recorded a success
+    /// in between. So in the second of the last success, a streak is that of one thread; later errors all count.
     pub fn consecutive_errors(&self, window: Window) -> u64 {
         let timeline = self.timeline();
-        timeline.consecutive_errors(&timeline.total_until, timeline.length_of(window))
+        timeline.consecutive_errors(timeline.length_of(window))
+    }
+
+    /// The most errors in a row at any moment of the last `recent` of a window, which a success may have ended since. A
+    /// streak that both began and ended between two ticks counts as at most 64.
+    pub(crate) fn most_consecutive_errors(&self, window: Window, recent: Duration) -> u64 {
+        let timeline = self.timeline();
+        let length = timeline.length_of(window);
+        // A frame counts if at least half of it is in the window; each has to count at least once.
+        let recent = (recent + TICK).min(length);
+        timeline.consecutive_errors(length).max(timeline.longest_streak(recent))
     }
 
     /// Returns the memory of the history in bytes, without the parts that it shares with the registry.
@@ -199,9 +218,18 @@ impl History {
     /// The figures of all requests in a window that ends with the last tick, without the application's own metrics and
     /// recent errors. Reads nothing again that the tick has read.
     pub(crate) fn at_last_tick(&self, window: Window) -> Summary {
+        self.total_at_last_tick(window, Requested::All)
+    }
+
+    /// Like [`History::at_last_tick`], without 4xx of endpoints that catch all paths.
+    pub(crate) fn matched_at_last_tick(&self, window: Window) -> Summary {
+        self.total_at_last_tick(window, Requested::Matched)
+    }
+
+    fn total_at_last_tick(&self, window: Window, which: Requested) -> Summary {
         let timeline = self.timeline();
         let now = &timeline.total_until;
-        summarised(&now.snapshot, timeline.total(now, timeline.length_of(window)))
+        summarised(&now.snapshot, timeline.total(now, timeline.length_of(window), which))
     }
 
     /// The figures of each endpoint in a window that ends now, without the application's own metrics and recent errors.

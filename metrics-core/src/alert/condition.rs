@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::histogram::MAX_NANOS;
+use crate::record::cell::MAX_EXACT_NANOS;
 use crate::setting::InvalidSetting;
 
 /// The figure that a rule watches.
@@ -13,7 +15,7 @@ pub enum Metric {
     ErrorRate,
     /// 4xx as a percentage of all calls.
     ClientErrorRate,
-    /// 5xx as a percentage of all calls.
+    /// 5xx and panics as a percentage of all calls.
     ServerErrorRate,
     /// The mean response time.
     Average,
@@ -27,8 +29,14 @@ pub enum Metric {
     P999,
     /// Errors: 4xx, 5xx, panics.
     Errors,
-    /// Errors since the last tick with a call that was not an error, within the window. This is a lower bound, because
-    /// the order of calls within a tick is unknown. Only for [`Scope::Service`](super::Scope::Service).
+    /// 4xx.
+    ClientErrors,
+    /// 5xx and panics.
+    ServerErrors,
+    /// The most errors in a row, of any kind, since the last evaluation; 0 if the window has none. Aborted requests and
+    /// 4xx of endpoints that [catch all](crate::EndpointName::catches_all) paths do not count, not even as successes.
+    /// [`History::consecutive_errors`](crate::History::consecutive_errors) says how exact it is. Only for
+    /// [`Scope::Service`](super::Scope::Service) and [`Scope::Matched`](super::Scope::Matched).
     ConsecutiveErrors,
     /// Calls.
     Calls,
@@ -44,6 +52,9 @@ pub enum Metric {
     /// Requests to the monitor's own endpoints with a wrong token, which are no calls. Only for
     /// [`Scope::Service`](super::Scope::Service).
     WrongTokens,
+    /// What one of the application's own metrics counted, its value now if it is a gauge, the distinct values of the
+    /// day (UTC), or the hits per hundred hits and misses. Only for [`Scope::OwnMetric`](super::Scope::OwnMetric).
+    Value,
 }
 
 /// The unit of a figure.
@@ -53,7 +64,7 @@ pub enum Unit {
     PerCent,
     /// Seconds.
     Seconds,
-    /// A number of calls, or of calls per second.
+    /// A number of calls, or of calls per second; or the value of one of the application's own metrics.
     Calls,
 }
 
@@ -89,7 +100,7 @@ pub struct ParseConditionError(#[from] InvalidSetting);
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::ErrorRate,
         Self::ClientErrorRate,
         Self::ServerErrorRate,
@@ -99,6 +110,8 @@ impl Metric {
         Self::P99,
         Self::P999,
         Self::Errors,
+        Self::ClientErrors,
+        Self::ServerErrors,
         Self::ConsecutiveErrors,
         Self::Calls,
         Self::RequestsPerSecond,
@@ -106,6 +119,7 @@ impl Metric {
         Self::Aborted,
         Self::Panicked,
         Self::WrongTokens,
+        Self::Value,
     ];
 
     /// The unit of its value and of its thresholds.
@@ -129,6 +143,8 @@ impl Metric {
             Self::P99 => "p99",
             Self::P999 => "p999",
             Self::Errors => "errors",
+            Self::ClientErrors => "client_errors",
+            Self::ServerErrors => "server_errors",
             Self::ConsecutiveErrors => "consecutive_errors",
             Self::Calls => "calls",
             Self::RequestsPerSecond => "requests_per_second",
@@ -136,7 +152,23 @@ impl Metric {
             Self::Aborted => "aborted",
             Self::Panicked => "panicked",
             Self::WrongTokens => "wrong_tokens",
+            Self::Value => "value",
         }
+    }
+
+    /// The largest value that it can have, if there is one.
+    pub(super) fn largest(self) -> Option<f64> {
+        match self {
+            Self::P50 | Self::P95 | Self::P99 | Self::P999 => Some(MAX_NANOS as f64 / 1e9),
+            Self::Average => Some(MAX_EXACT_NANOS as f64 / 1e9),
+            _ if self.unit() == Unit::PerCent => Some(100.0),
+            _ => None,
+        }
+    }
+
+    /// Whether it is computed from durations.
+    pub(super) fn is_time(self) -> bool {
+        self.unit() == Unit::Seconds
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::condition::Metric;
 use super::notice::{Alert, Moment, Notice, State};
+use super::observe::{covers, of_all, of_count, of_endpoint, of_figures, of_own_metric};
 use super::rule::{Rule, Scope};
 use super::series::{Observation, Series};
-use crate::history::{History, Window};
+use crate::history::{Business, History, Window};
 use crate::labels::endpoint::EndpointName;
 use crate::read::summary::Summary;
 use crate::read::summary::figures::Figures;
@@ -23,10 +24,6 @@ const EARLY: Duration = Duration::from_millis(200);
 /// Evaluations that may be missed before the time in between counts as unknown.
 const MISSED: u32 = 3;
 
-/// The share of a window, in per cent, that figures must cover for it to count as whole. It is below 100 because frames
-/// do not begin exactly with the window.
-const WHOLE: u32 = 90;
-
 /// Where alerts get their figures from: a [`History`], or a substitute in tests.
 pub trait FigureSource {
     /// The figures of all requests in a window that ends now. For a [`History`] it ends with the last tick.
@@ -35,8 +32,14 @@ pub trait FigureSource {
     /// The figures of each endpoint in a window that ends now.
     fn endpoints(&self, window: Window) -> Summary;
 
-    /// Errors since the last tick with a call that was not an error, within the window.
-    fn consecutive_errors(&self, window: Window) -> u64;
+    /// Like [`FigureSource::summary`], without 4xx of endpoints that [catch all](EndpointName::catches_all) paths.
+    fn matched(&self, window: Window) -> Summary;
+
+    /// The most errors in a row at any moment of the last `recent`; 0 if the window has none.
+    fn consecutive_errors(&self, window: Window, recent: Duration) -> u64;
+
+    /// The application's own metrics in a window that ends now.
+    fn own_metrics(&self, window: Window) -> Business;
 
     /// Requests to the monitor's own endpoints with a wrong token in a window; default: 0.
     fn wrong_tokens(&self, window: Window) -> u64 {
@@ -61,6 +64,8 @@ struct Watch {
     series: BTreeMap<Option<Arc<EndpointName>>, Series>,
     /// For a rule that fires at small values: all endpoints it has seen. Zero calls are too few, too.
     known: BTreeSet<Arc<EndpointName>>,
+    /// See [`Alert::not_seen`].
+    not_seen: bool,
 }
 
 impl Alerts {
@@ -81,6 +86,7 @@ impl Alerts {
                 evaluated: None,
                 series: BTreeMap::new(),
                 known: BTreeSet::new(),
+                not_seen: false,
             });
         }
         if watches.len() > MAX_RULES {
@@ -106,8 +112,7 @@ impl Alerts {
                 continue;
             }
             watch.evaluated = Some(now.monotonic);
-            let watched = elapsed.filter(|elapsed| *elapsed <= interval * MISSED);
-            watch.evaluate(&mut windows, now, watched, &mut notices);
+            watch.evaluate(&mut windows, now, elapsed, &mut notices);
         }
         notices
     }
@@ -137,11 +142,12 @@ impl Watch {
     /// so both are evaluated less often.
     fn interval(&self) -> Duration {
         Duration::from_secs(match (self.rule.window, &self.rule.scope) {
-            (Window::OneMinute, Scope::Service) => 1,
-            (Window::FiveMinutes, Scope::Service) => 5,
-            (Window::OneHour, Scope::Service) => 10,
-            (Window::OneMinute | Window::FiveMinutes, _) => 30,
-            (Window::OneHour | Window::OneDay | Window::SinceReset, _) => 60,
+            (Window::OneMinute | Window::FiveMinutes, Scope::EachRoute | Scope::Route(_)) => 30,
+            (_, Scope::EachRoute | Scope::Route(_)) => 60,
+            (Window::OneMinute, _) => 1,
+            (Window::FiveMinutes, _) => 5,
+            (Window::OneHour, _) => 10,
+            (Window::OneDay | Window::SinceReset, _) => 60,
         })
     }
 
@@ -149,40 +155,43 @@ impl Watch {
         &mut self,
         windows: &mut Windows<'_, impl FigureSource>,
         now: Moment,
-        watched: Option<Duration>,
+        elapsed: Option<Duration>,
         notices: &mut Vec<Notice>,
     ) {
-        let rule = Arc::clone(&self.rule);
+        let (rule, interval) = (Arc::clone(&self.rule), self.interval());
+        let watched = elapsed.filter(|elapsed| *elapsed <= interval * MISSED);
+        self.not_seen = windows.has_not_seen(&rule.scope);
+        let not_seen = self.not_seen;
         let mut step = |endpoint: &Option<Arc<EndpointName>>, series: &mut Series, observation| {
             if let Some(change) = series.step(&rule, observation, now, watched) {
-                notices.push(Notice { change, alert: alert(&rule, endpoint.clone(), series) });
+                notices.push(Notice { change, alert: alert(&rule, endpoint.clone(), series, not_seen) });
             }
         };
-        let is_in_scope = |name: &EndpointName| match &rule.scope {
-            Scope::Service => false,
-            Scope::EachRoute => true,
-            Scope::Route(route) => *name.route == **route,
+        let of_service = match &rule.scope {
+            Scope::Service | Scope::Matched if rule.metric == Metric::ConsecutiveErrors => {
+                let recent = elapsed.unwrap_or(interval);
+                Some(of_count(windows.source.consecutive_errors(rule.window, recent)))
+            }
+            Scope::Service if rule.metric == Metric::WrongTokens => {
+                Some(of_count(windows.source.wrong_tokens(rule.window)))
+            }
+            Scope::Service => Some(of_all(&rule, &windows.summary(rule.window))),
+            Scope::Matched => Some(of_all(&rule, &windows.matched(rule.window))),
+            Scope::OwnMetric(name) => {
+                Some(of_own_metric(&rule, name, &windows.source.own_metrics(rule.window)))
+            }
+            Scope::EachRoute | Scope::Route(_) => None,
         };
-        if rule.scope == Scope::Service {
-            let count = |count: u64| Observation { value: Some(count as f64), calls: count, is_whole: true };
-            let observation = match rule.metric {
-                Metric::ConsecutiveErrors => count(windows.source.consecutive_errors(rule.window)),
-                Metric::WrongTokens => count(windows.source.wrong_tokens(rule.window)),
-                _ => {
-                    let summary = windows.summary(rule.window);
-                    observe(&rule, &summary.total, summary.in_flight, summary.window)
-                }
-            };
+        if let Some(observation) = of_service {
             step(&None, self.series.entry(None).or_insert_with(|| Series::new(now)), observation);
             return;
         }
         let summary = windows.endpoints(rule.window);
         let mut silent = std::mem::take(&mut self.series);
-        for endpoint in summary.endpoints.iter().filter(|endpoint| is_in_scope(&endpoint.name)) {
+        for endpoint in summary.endpoints.iter().filter(|endpoint| rule.scope.has(&endpoint.name)) {
             let key = Some(Arc::clone(&endpoint.name));
             let mut series = silent.remove(&key).unwrap_or_else(|| Series::new(now));
-            let observation = observe(&rule, &endpoint.figures, endpoint.in_flight, summary.window);
-            step(&key, &mut series, observation);
+            step(&key, &mut series, of_endpoint(&rule, endpoint, summary.window));
             self.series.insert(key, series);
             if !rule.comparison.is_upwards() {
                 self.known.insert(Arc::clone(&endpoint.name));
@@ -194,9 +203,15 @@ impl Watch {
                 silent.entry(key).or_insert_with(|| Series::new(now));
             }
         }
-        let no_calls = observe(&rule, &Figures::default(), 0, summary.window);
+        let is_never_called = matches!(rule.scope, Scope::Route(_)) && self.known.is_empty();
+        if is_never_called && !rule.comparison.is_upwards() {
+            silent.entry(None).or_insert_with(|| Series::new(now));
+        }
+        let no_calls = of_figures(&rule, &Figures::default(), 0, summary.window);
         for (key, mut series) in silent {
-            step(&key, &mut series, no_calls);
+            // The alert of a route that was never called ends with its first call.
+            let value = no_calls.value.filter(|_| key.is_some() || is_never_called);
+            step(&key, &mut series, Observation { value, ..no_calls });
             self.series.insert(key, series);
         }
         self.series.retain(|_, series| series.state() != State::Inactive);
@@ -206,7 +221,7 @@ impl Watch {
         let mut alerts: Vec<_> = self
             .series
             .iter()
-            .map(|(endpoint, series)| alert(&self.rule, endpoint.clone(), series))
+            .map(|(endpoint, series)| alert(&self.rule, endpoint.clone(), series, self.not_seen))
             .collect();
         if alerts.is_empty() {
             alerts.push(Alert {
@@ -216,13 +231,14 @@ impl Watch {
                 value: None,
                 since: None,
                 started: None,
+                not_seen: self.not_seen,
             });
         }
         alerts
     }
 }
 
-fn alert(rule: &Arc<Rule>, endpoint: Option<Arc<EndpointName>>, series: &Series) -> Alert {
+fn alert(rule: &Arc<Rule>, endpoint: Option<Arc<EndpointName>>, series: &Series, not_seen: bool) -> Alert {
     Alert {
         rule: Arc::clone(rule),
         endpoint,
@@ -230,58 +246,62 @@ fn alert(rule: &Arc<Rule>, endpoint: Option<Arc<EndpointName>>, series: &Series)
         value: series.value,
         since: Some(series.since),
         started: series.started(),
+        not_seen,
     }
-}
-
-fn observe(rule: &Rule, figures: &Figures, in_flight: u64, window: Duration) -> Observation {
-    let rate = |rate: f64| (figures.calls > 0).then_some(rate);
-    let time = |time: Duration| (figures.calls > 0).then_some(time.as_secs_f64());
-    let count = |count: u64| Some(count as f64);
-    let value = match rule.metric {
-        Metric::ErrorRate => rate(figures.error_rate()),
-        Metric::ClientErrorRate => rate(figures.client_error_rate()),
-        Metric::ServerErrorRate => rate(figures.server_error_rate()),
-        Metric::Average => time(figures.average()),
-        Metric::P50 => time(figures.p50),
-        Metric::P95 => time(figures.p95),
-        Metric::P99 => time(figures.p99),
-        Metric::P999 => time(figures.p999),
-        Metric::Errors | Metric::ConsecutiveErrors => count(figures.errors),
-        Metric::Calls => count(figures.calls),
-        Metric::RequestsPerSecond => (!window.is_zero()).then(|| figures.calls as f64 / window.as_secs_f64()),
-        Metric::InFlight => count(in_flight),
-        Metric::Aborted => count(figures.aborted),
-        Metric::Panicked => count(figures.panicked),
-        // They belong to no call.
-        Metric::WrongTokens => None,
-    };
-    let is_whole = rule.window.length().is_some_and(|length| window * 100 >= length * WHOLE);
-    Observation { value, calls: figures.calls, is_whole }
 }
 
 /// The windows that one evaluation has read so far.
 struct Windows<'a, S> {
     source: &'a S,
-    read: Vec<(Window, bool, Arc<Summary>)>,
+    read: Vec<(Window, Read, Arc<Summary>)>,
+}
+
+/// Which figures of a window were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Summary,
+    Matched,
+    Endpoints,
 }
 
 impl<S: FigureSource> Windows<'_, S> {
     fn summary(&mut self, window: Window) -> Arc<Summary> {
-        self.once(window, false, S::summary)
+        self.once(window, Read::Summary, S::summary)
+    }
+
+    fn matched(&mut self, window: Window) -> Arc<Summary> {
+        self.once(window, Read::Matched, S::matched)
     }
 
     fn endpoints(&mut self, window: Window) -> Arc<Summary> {
-        self.once(window, true, S::endpoints)
+        self.once(window, Read::Endpoints, S::endpoints)
     }
 
-    fn once(&mut self, window: Window, by_route: bool, read: fn(&S, Window) -> Summary) -> Arc<Summary> {
-        let known = self.read.iter().find(|(known, known_by, _)| (*known, *known_by) == (window, by_route));
+    fn once(&mut self, window: Window, what: Read, read: fn(&S, Window) -> Summary) -> Arc<Summary> {
+        let known = self.read.iter().find(|known| (known.0, known.1) == (window, what));
         if let Some((.., summary)) = known {
             return Arc::clone(summary);
         }
         let summary = Arc::new(read(self.source, window));
-        self.read.push((window, by_route, Arc::clone(&summary)));
+        self.read.push((window, what, Arc::clone(&summary)));
         summary
+    }
+
+    /// Whether the route or the metric that a rule names was not seen for an hour.
+    fn has_not_seen(&mut self, scope: &Scope) -> bool {
+        match scope {
+            Scope::Route(_) => {
+                let hour = self.endpoints(Window::OneHour);
+                let is_seen = hour.endpoints.iter().any(|endpoint| scope.has(&endpoint.name));
+                !is_seen && covers(hour.window, Window::OneHour)
+            }
+            Scope::OwnMetric(name) => {
+                let hour = self.source.own_metrics(Window::OneHour);
+                let is_seen = hour.metrics.iter().any(|metric| *metric.name == **name);
+                !is_seen && covers(hour.window, Window::OneHour)
+            }
+            Scope::Service | Scope::Matched | Scope::EachRoute => false,
+        }
     }
 }
 
@@ -295,7 +315,15 @@ impl FigureSource for History {
         self.by_endpoint(window)
     }
 
-    fn consecutive_errors(&self, window: Window) -> u64 {
-        self.consecutive_errors(window)
+    fn matched(&self, window: Window) -> Summary {
+        self.matched_at_last_tick(window)
+    }
+
+    fn consecutive_errors(&self, window: Window, recent: Duration) -> u64 {
+        self.most_consecutive_errors(window, recent)
+    }
+
+    fn own_metrics(&self, window: Window) -> Business {
+        self.business(window)
     }
 }

@@ -34,7 +34,8 @@ pub enum State {
 pub struct Alert {
     /// The rule.
     pub rule: Arc<Rule>,
-    /// The endpoint. `None` for the whole service, and for a rule of routes that has no alert.
+    /// The endpoint. `None` for the whole service, for one of the application's own metrics, for a rule of routes that
+    /// has no alert, and for a route that was never called.
     pub endpoint: Option<Arc<EndpointName>>,
     /// The state.
     pub state: State,
@@ -44,6 +45,8 @@ pub struct Alert {
     pub since: Option<SystemTime>,
     /// When the alert began to fire, by the wall clock. `None` unless it is firing or resolved.
     pub started: Option<SystemTime>,
+    /// Whether the rule names a route or a metric that was not seen for an hour. Most likely its name is wrong.
+    pub not_seen: bool,
 }
 
 /// A change of an alert that people should hear about.

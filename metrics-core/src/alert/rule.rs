@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::condition::{Comparison, Metric, Severity, Unit};
 use crate::history::Window;
-use crate::labels::endpoint::MAX_NAME_BYTES;
+use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
 use crate::setting::InvalidSetting;
 
 /// The longest name of a rule, in bytes.
@@ -16,6 +16,9 @@ const MAX_FOR: Duration = Duration::from_secs(86_400);
 
 /// The shortest time between two reminders.
 const MIN_REMINDER: Duration = Duration::from_secs(60);
+
+/// The metrics of a rule about one of the application's own metrics, besides times.
+const OF_OWN_METRICS: [Metric; 3] = [Metric::Value, Metric::Calls, Metric::RequestsPerSecond];
 
 /// When to raise an alert: if a figure over a window breaches a threshold for some time.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,17 +48,24 @@ pub struct Rule {
     pub remind_every: Duration,
 }
 
-/// Whose figures a rule watches. An endpoint is watched from its first call on; after that, a window without calls has
-/// 0 calls.
+/// Whose figures a rule watches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Scope {
     /// The figures of all calls together.
     #[default]
     Service,
-    /// The figures of each endpoint. Each endpoint has its own alert.
+    /// Like [`Scope::Service`], without 4xx of paths that no route was made for: those of endpoints that
+    /// [catch all](crate::EndpointName::catches_all) paths. Most of these come from scanners, and anybody can send them.
+    Matched,
+    /// The figures of each endpoint. Each endpoint has its own alert, from its first call on; after that, a window
+    /// without calls has 0 calls. 4xx of endpoints that catch all paths do not count.
     EachRoute,
-    /// The figures of each endpoint with this route template, such as `/items/{id}`, whatever the method.
+    /// The figures of each endpoint with this route template, such as `/items/{id}`, whatever the method. Until its
+    /// first call, a window has 0 calls.
     Route(String),
+    /// One of the application's own metrics, by its name. A metric that does not exist has the value 0.
+    OwnMetric(String),
 }
 
 impl Rule {
@@ -86,15 +96,23 @@ impl Rule {
     /// | `error_rate` | > 5 % for 10 s, with 20 calls or more | 5m | 4 % | critical |
     /// | `average_response_time` | > 3 s for 10 s, with 20 calls or more | 5m | 2.5 s | warning |
     /// | `p95_response_time` | > 5 s for 10 s, with 20 calls or more | 5m | 4 s | warning |
-    /// | `errors` | >= 10 errors | 5m | < 8 | warning |
+    /// | `errors` | >= 10 server errors | 5m | < 8 | warning |
+    /// | `consecutive_errors` | >= 10 errors of any kind in a row | 5m | < 5 | warning |
+    ///
+    /// All have [`Scope::Matched`], so that nobody can raise or hide an alert by calling paths that do not exist.
     pub fn defaults() -> Vec<Self> {
         let steady = |rule: Self| rule.for_at_least(Duration::from_secs(10)).min_calls(20);
-        let above = |name, metric, threshold| Self::new(name, metric, Comparison::Above, threshold);
+        let rule = |name, metric, comparison, threshold| {
+            Self::new(name, metric, comparison, threshold).scope(Scope::Matched)
+        };
+        let above = |name, metric, threshold| rule(name, metric, Comparison::Above, threshold);
+        let at_least = |name, metric, threshold| rule(name, metric, Comparison::AtLeast, threshold);
         vec![
             steady(above("error_rate", Metric::ErrorRate, 5.0)).clear(4.0).severity(Severity::Critical),
             steady(above("average_response_time", Metric::Average, 3.0)).clear(2.5),
             steady(above("p95_response_time", Metric::P95, 5.0)).clear(4.0),
-            Self::new("errors", Metric::Errors, Comparison::AtLeast, 10.0).clear(8.0),
+            at_least("errors", Metric::ServerErrors, 10.0).clear(8.0),
+            at_least("consecutive_errors", Metric::ConsecutiveErrors, 10.0).clear(5.0),
         ]
     }
 
@@ -156,15 +174,33 @@ impl Rule {
         let refused = |field: &str, value: &dyn fmt::Display, allowed: &str| {
             Err(InvalidSetting::new(format!("rule {:?}: {field}", self.name), value, allowed.to_owned()))
         };
-        let (max, range) = match self.metric.unit() {
-            Unit::PerCent => (100.0, "0 to 100 (per cent)"),
-            Unit::Seconds => (f64::MAX, "0 or more (seconds)"),
-            Unit::Calls => (f64::MAX, "0 or more"),
+        let smallest = if self.metric == Metric::Value { f64::MIN } else { 0.0 };
+        let largest = self.metric.largest().unwrap_or(f64::MAX);
+        let range = match self.metric {
+            Metric::Value => "any number",
+            Metric::Average => "0 to 281,474 (seconds)",
+            metric if metric.is_time() => "0 to 68.7 (seconds; percentiles reach no further, average does)",
+            metric if metric.unit() == Unit::PerCent => "0 to 100 (per cent)",
+            _ => "0 or more",
         };
         for (field, value) in [("threshold", self.threshold), ("clear", self.clear)] {
-            if !(0.0..=max).contains(&value) {
+            if !(smallest..=largest).contains(&value) {
                 return refused(field, &value, range);
             }
+            match [smallest, largest].map(|figure| self.comparison.holds(figure, value)) {
+                [false, false] => return refused(field, &value, "one that a figure can reach"),
+                [true, true] => return refused(field, &value, "one that not every figure reaches"),
+                _ => {}
+            }
+        }
+        let least = match (self.metric, self.window.length()) {
+            (Metric::Calls, _) => Some(self.min_calls as f64),
+            (Metric::RequestsPerSecond, Some(window)) => Some(self.min_calls as f64 / window.as_secs_f64()),
+            _ => None,
+        };
+        let is_upwards = self.comparison.is_upwards();
+        if !is_upwards && least.is_some_and(|least| !self.comparison.holds(least, self.threshold)) {
+            return refused("min_calls", &self.min_calls, "fewer: with so many calls, the rule never fires");
         }
         let (beyond, side) = if self.comparison.is_upwards() {
             (self.clear > self.threshold, "at most")
@@ -184,15 +220,27 @@ impl Rule {
             let value = format_args!("{:?}", self.remind_every);
             return refused("remind_every", &value, "0 (none), or a minute or longer");
         }
+        let is_of_own_metric = matches!(self.scope, Scope::OwnMetric(_));
+        if is_of_own_metric && !(self.metric.is_time() || OF_OWN_METRICS.contains(&self.metric)) {
+            let allowed = "value; calls, requests_per_second, average and p50 to p999 of a timer";
+            return refused("metric", &self.metric, allowed);
+        }
         match &self.scope {
+            scope if self.metric == Metric::Value && !is_of_own_metric => {
+                refused("scope", &scope.name(), "own_metric, for value")
+            }
+            Scope::OwnMetric(name) if !(1..=MAX_NAME_BYTES).contains(&name.len()) => {
+                refused("own_metric", &format_args!("{name:?}"), "the name of a metric, such as \"orders\"")
+            }
             Scope::Route(route) if !(1..=MAX_NAME_BYTES).contains(&route.len()) => {
                 let allowed = format!("1 to {MAX_NAME_BYTES} bytes, such as \"/items/{{id}}\"");
                 refused("route", &format_args!("{route:?}"), &allowed)
             }
-            Scope::EachRoute | Scope::Route(_)
-                if matches!(self.metric, Metric::ConsecutiveErrors | Metric::WrongTokens) =>
-            {
-                refused("scope", &self.scope.name(), &format!("service, for {}", self.metric.name()))
+            Scope::EachRoute | Scope::Route(_) if self.metric == Metric::ConsecutiveErrors => {
+                refused("scope", &self.scope.name(), "service or matched, for consecutive_errors")
+            }
+            scope if self.metric == Metric::WrongTokens && *scope != Scope::Service => {
+                refused("scope", &scope.name(), "service, for wrong_tokens")
             }
             _ => Ok(()),
         }
@@ -205,12 +253,35 @@ impl Rule {
 }
 
 impl Scope {
-    /// Its name in answers: `service`, `each_route` or `route`.
+    /// The route that it names, if it names one.
+    pub fn route(&self) -> Option<&str> {
+        match self {
+            Self::Route(route) => Some(route),
+            _ => None,
+        }
+    }
+
+    /// The metric of the application that it names, if it names one.
+    pub fn own_metric(&self) -> Option<&str> {
+        match self {
+            Self::OwnMetric(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether a rule of routes watches an endpoint.
+    pub(super) fn has(&self, name: &EndpointName) -> bool {
+        self.route().is_none_or(|route| *name.route == *route)
+    }
+
+    /// Its name in answers: `service`, `matched`, `each_route`, `route` or `own_metric`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Service => "service",
+            Self::Matched => "matched",
             Self::EachRoute => "each_route",
             Self::Route(_) => "route",
+            Self::OwnMetric(_) => "own_metric",
         }
     }
 }
@@ -228,11 +299,75 @@ mod tests {
     }
 
     #[test]
-    fn the_default_rules_are_valid_and_none_counts_consecutive_errors() {
+    fn the_default_rules_are_valid_and_nobody_outside_can_raise_or_hide_an_alert_by_paths_without_a_route() {
         for rule in Rule::defaults() {
             rule.check().unwrap();
-            assert_ne!(rule.metric, Metric::ConsecutiveErrors);
+            assert_eq!(rule.scope, Scope::Matched);
         }
+    }
+
+    #[test]
+    fn a_threshold_that_no_figure_can_breach_and_one_that_every_figure_breaches_are_refused() {
+        use Comparison::{Above, AtLeast, AtMost, Below};
+        let new = |metric, comparison, threshold| Rule::new("rule", metric, comparison, threshold);
+        let seconds = "allowed: 0 to 68.7 (seconds; percentiles reach no further, average does)";
+        for metric in [Metric::P50, Metric::P95, Metric::P99, Metric::P999] {
+            assert!(refused(new(metric, Above, 120.0)).ends_with(seconds));
+            assert!(refused(new(metric, Below, 120.0)).ends_with(seconds));
+            assert!(refused(new(metric, Above, 68.8)).ends_with(seconds));
+            new(metric, Above, 68.7).check().unwrap();
+        }
+        new(Metric::Average, Above, 120.0).check().unwrap();
+        assert!(refused(new(Metric::Average, Above, 300_000.0)).ends_with("allowed: 0 to 281,474 (seconds)"));
+        for (metric, comparison, threshold) in [
+            (Metric::ErrorRate, Above, 100.0),
+            (Metric::ServerErrorRate, Below, 0.0),
+            (Metric::Calls, Below, 0.0),
+            (Metric::P95, Below, 0.0),
+        ] {
+            let error = refused(new(metric, comparison, threshold));
+            assert!(error.ends_with("allowed: one that a figure can reach"), "{error}");
+        }
+        for (metric, comparison, threshold) in [
+            (Metric::Errors, AtLeast, 0.0),
+            (Metric::ErrorRate, AtMost, 100.0),
+            (Metric::InFlight, AtLeast, 0.0),
+        ] {
+            let error = refused(new(metric, comparison, threshold));
+            assert!(error.ends_with("allowed: one that not every figure reaches"), "{error}");
+        }
+        let error = refused(new(Metric::Errors, AtLeast, 10.0).clear(0.0));
+        assert_eq!(error, "rule \"rule\": clear is 0; allowed: one that not every figure reaches");
+        new(Metric::Errors, Above, 0.0).check().unwrap();
+        new(Metric::ErrorRate, AtLeast, 100.0).check().unwrap();
+        new(Metric::Calls, AtMost, 0.0).check().unwrap();
+        for threshold in [-1.0, f64::INFINITY, f64::NAN] {
+            assert!(refused(new(Metric::Calls, Below, threshold)).ends_with("allowed: 0 or more"));
+        }
+        let few = new(Metric::Calls, Below, 10.0).min_calls(10);
+        assert!(refused(few).starts_with("rule \"rule\": min_calls is 10; allowed: fewer"));
+        new(Metric::Calls, Below, 10.0).min_calls(9).check().unwrap();
+        assert!(refused(new(Metric::RequestsPerSecond, Below, 1.0).min_calls(300)).contains("min_calls"));
+    }
+
+    #[test]
+    fn own_metrics_have_rules_of_their_own() {
+        let own = |metric, threshold| {
+            let rule = Rule::new("rule", metric, Comparison::Below, threshold);
+            rule.scope(Scope::OwnMetric("orders".to_owned()))
+        };
+        for metric in Metric::ALL {
+            let is_allowed = metric.is_time() || OF_OWN_METRICS.contains(&metric);
+            assert_eq!(own(metric, 1.0).check().is_ok(), is_allowed, "{metric}");
+        }
+        own(Metric::Value, -20.0).check().unwrap();
+        assert!(refused(own(Metric::Value, f64::NAN)).ends_with("allowed: any number"));
+        assert!(
+            refused(own(Metric::Value, 1.0).scope(Scope::Matched))
+                .ends_with("allowed: own_metric, for value")
+        );
+        let nameless = own(Metric::Value, 1.0).scope(Scope::OwnMetric(String::new()));
+        assert!(refused(nameless).contains("such as \"orders\""));
     }
 
     #[test]
@@ -260,6 +395,9 @@ mod tests {
         assert!(refused(rule().scope(Scope::Route(String::new()))).contains("such as \"/items/{id}\""));
         let row = Rule::new("row", Metric::ConsecutiveErrors, Comparison::AtLeast, 5.0);
         row.check().unwrap();
-        assert!(refused(row.scope(Scope::EachRoute)).ends_with("allowed: service, for consecutive_errors"));
+        assert!(
+            refused(row.scope(Scope::EachRoute))
+                .ends_with("allowed: service or matched, for consecutive_errors")
+        );
     }
 }

@@ -4,15 +4,21 @@ use std::fmt;
 
 use super::condition::{Comparison, Metric, Unit};
 use super::notice::{Alert, State};
-use super::rule::Rule;
+use super::rule::{Rule, Scope};
 use crate::history::Window;
 
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rule { metric, comparison, threshold, clear, window, .. } = &*self.rule;
         let (name, unit) = (Name::of(*metric), metric.unit());
-        if let Some(endpoint) = self.endpoint.as_deref() {
-            write!(f, "{} {}: ", endpoint.method, endpoint.route)?;
+        match (self.endpoint.as_deref(), &self.rule.scope) {
+            (Some(endpoint), _) => write!(f, "{} {}: ", endpoint.method, endpoint.route)?,
+            (None, Scope::Route(name) | Scope::OwnMetric(name)) => write!(f, "{name}: ")?,
+            _ => {}
+        }
+        if self.not_seen && self.state != State::Firing {
+            let what = if self.rule.scope.route().is_some() { "route" } else { "metric" };
+            return write!(f, "{what} not seen for an hour");
         }
         let window = match window {
             Window::OneMinute => "1 min",
@@ -32,6 +38,7 @@ impl fmt::Display for Alert {
             Name::Now(one, many) => {
                 write!(f, "{} {}", Number(value, unit), if value == 1.0 { one } else { many })?;
             }
+            Name::Value => write!(f, "{}", Number(value, unit))?,
         }
         let limit = if comparison.is_upwards() { "limit" } else { "minimum" };
         write!(f, " ({limit} {}", Number(*threshold, unit))?;
@@ -44,7 +51,11 @@ impl fmt::Display for Alert {
             };
             write!(f, ", resolves {side} {}", Number(*clear, unit))?;
         }
-        f.write_str(")")
+        f.write_str(")")?;
+        if self.not_seen {
+            f.write_str("; not seen for an hour")?;
+        }
+        Ok(())
     }
 }
 
@@ -59,6 +70,8 @@ enum Name {
     Count(&'static str, &'static str),
     /// `1 request in flight`, `2 requests in flight`
     Now(&'static str, &'static str),
+    /// `orders: 12`
+    Value,
 }
 
 impl Name {
@@ -68,36 +81,66 @@ impl Name {
             Metric::ClientErrorRate => Self::Level("client error rate"),
             Metric::ServerErrorRate => Self::Level("server error rate"),
             Metric::Average => Self::Level("average response time"),
-            Metric::P50 => Self::Level("p50 response time"),
-            Metric::P95 => Self::Level("p95 response time"),
-            Metric::P99 => Self::Level("p99 response time"),
-            Metric::P999 => Self::Level("p99.9 response time"),
+            Metric::P50 => Self::Level("P50"),
+            Metric::P95 => Self::Level("P95"),
+            Metric::P99 => Self::Level("P99"),
+            Metric::P999 => Self::Level("P99.9"),
             Metric::Errors => Self::Count("error", "errors"),
-            Metric::ConsecutiveErrors => Self::Count("consecutive error", "consecutive errors"),
+            Metric::ClientErrors => Self::Count("client error", "client errors"),
+            Metric::ServerErrors => Self::Count("server error", "server errors"),
+            Metric::ConsecutiveErrors => Self::Count("error in a row", "errors in a row"),
             Metric::Calls => Self::Count("call", "calls"),
             Metric::RequestsPerSecond => Self::Rate("requests/s"),
             Metric::InFlight => Self::Now("request in flight", "requests in flight"),
             Metric::Aborted => Self::Count("aborted request", "aborted requests"),
             Metric::Panicked => Self::Count("panic", "panics"),
             Metric::WrongTokens => Self::Count("wrong token", "wrong tokens"),
+            Metric::Value => Self::Value,
         }
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Level(name) | Self::Rate(name) | Self::Count(_, name) | Self::Now(_, name)) = self;
-        f.write_str(name)
+        match self {
+            Self::Level(name) | Self::Rate(name) | Self::Count(_, name) | Self::Now(_, name) => {
+                f.write_str(name)
+            }
+            Self::Value => f.write_str("value"),
+        }
     }
 }
 
-/// A number with its unit, rounded to thousandths, its thousands separated by commas.
+/// A number with its unit, its thousands separated by commas. Rounded to thousandths; times under a second to tenths of
+/// a millisecond, or to microseconds.
 struct Number(f64, Unit);
+
+impl Number {
+    /// The number to show, its decimals, and what follows it.
+    fn scaled(&self) -> (f64, i32, &'static str) {
+        match *self {
+            Self(value, Unit::PerCent) => (value, 3, " %"),
+            Self(value, Unit::Calls) => (value, 3, ""),
+            Self(0.0, Unit::Seconds) => (0.0, 0, " s"),
+            // The limits are where rounding would show 1,000.
+            Self(value, Unit::Seconds) if value < 0.999_5e-6 => (value * 1e9, 0, " ns"),
+            Self(value, Unit::Seconds) if value < 0.999_5e-3 => (value * 1e6, 0, " us"),
+            Self(value, Unit::Seconds) if value < 0.999_95 => (value * 1e3, 1, " ms"),
+            Self(value, Unit::Seconds) => (value, 3, " s"),
+        }
+    }
+}
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(value, unit) = *self;
-        let text = ((value * 1e3).round() / 1e3).to_string();
+        let (value, decimals, suffix) = self.scaled();
+        let ten = 10_f64.powi(decimals);
+        // Adding 0 turns -0 into 0.
+        let rounded = (value * ten).round() / ten + 0.0;
+        if rounded < 0.0 {
+            f.write_str("-")?;
+        }
+        let text = rounded.abs().to_string();
         let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
         for (i, digit) in whole.chars().enumerate() {
             if i > 0 && (whole.len() - i).is_multiple_of(3) {
@@ -106,11 +149,7 @@ impl fmt::Display for Number {
             write!(f, "{digit}")?;
         }
         f.write_str(fraction)?;
-        f.write_str(match unit {
-            Unit::PerCent => " %",
-            Unit::Seconds => " s",
-            Unit::Calls => "",
-        })
+        f.write_str(suffix)
     }
 }
 
@@ -123,7 +162,15 @@ mod tests {
 
     fn alert(rule: Rule, value: f64) -> Alert {
         let rule = Arc::new(rule);
-        Alert { rule, endpoint: None, state: State::Firing, value: Some(value), since: None, started: None }
+        Alert {
+            rule,
+            endpoint: None,
+            state: State::Firing,
+            value: Some(value),
+            since: None,
+            started: None,
+            not_seen: false,
+        }
     }
 
     fn above(metric: Metric, threshold: f64) -> Rule {
@@ -137,17 +184,20 @@ mod tests {
             (Metric::ClientErrorRate, 100.0, "client error rate 100 % over 5 min (limit 2 %)"),
             (Metric::ServerErrorRate, 2.0004, "server error rate 2 % over 5 min (limit 2 %)"),
             (Metric::Average, 3.25, "average response time 3.25 s over 5 min (limit 2 s)"),
-            (Metric::P50, 1_000.0, "p50 response time 1,000 s over 5 min (limit 2 s)"),
-            (Metric::P95, 6.0, "p95 response time 6 s over 5 min (limit 2 s)"),
-            (Metric::P99, 6.0, "p99 response time 6 s over 5 min (limit 2 s)"),
-            (Metric::P999, 6.0, "p99.9 response time 6 s over 5 min (limit 2 s)"),
+            (Metric::P50, 1_000.0, "P50 1,000 s over 5 min (limit 2 s)"),
+            (Metric::P95, 6.0, "P95 6 s over 5 min (limit 2 s)"),
+            (Metric::P99, 6.0, "P99 6 s over 5 min (limit 2 s)"),
+            (Metric::P999, 6.0, "P99.9 6 s over 5 min (limit 2 s)"),
             (Metric::Errors, 3_694.0, "3,694 errors in 5 min (limit 2)"),
-            (Metric::ConsecutiveErrors, 12.0, "12 consecutive errors in 5 min (limit 2)"),
+            (Metric::ClientErrors, 3.0, "3 client errors in 5 min (limit 2)"),
+            (Metric::ServerErrors, 3.0, "3 server errors in 5 min (limit 2)"),
+            (Metric::ConsecutiveErrors, 12.0, "12 errors in a row in 5 min (limit 2)"),
             (Metric::Calls, 1_234_567.0, "1,234,567 calls in 5 min (limit 2)"),
             (Metric::RequestsPerSecond, 1_250.123_4, "1,250.123 requests/s over 5 min (limit 2)"),
             (Metric::InFlight, 120.0, "120 requests in flight (limit 2)"),
             (Metric::Aborted, 5.0, "5 aborted requests in 5 min (limit 2)"),
             (Metric::Panicked, 5.0, "5 panics in 5 min (limit 2)"),
+            (Metric::Value, 1_234.5, "1,234.5 (limit 2)"),
         ] {
             assert_eq!(alert(above(metric, 2.0), value).to_string(), expected);
         }
@@ -163,6 +213,42 @@ mod tests {
         assert_eq!(alert(few, 0.0).to_string(), "0 calls in 24 h (minimum 1,000)");
         let unknown = Alert { value: None, ..alert(above(Metric::ErrorRate, 5.0), 0.0) };
         assert_eq!(unknown.to_string(), "error rate unknown: no calls in 5 min");
+    }
+
+    #[test]
+    fn times_are_shown_in_the_unit_that_suits_them() {
+        let p95 = |value| {
+            let text = alert(above(Metric::P95, 5.0), value).to_string();
+            text.strip_suffix(" over 5 min (limit 5 s, resolves at 5 s)").unwrap_or(&text).to_owned()
+        };
+        for (seconds, expected) in [
+            (203.4e-6, "P95 203 us"),
+            (0.3e-6, "P95 300 ns"),
+            (999.4e-6, "P95 999 us"),
+            (999.6e-6, "P95 1 ms"),
+            (12.34e-3, "P95 12.3 ms"),
+            (0.999_96, "P95 1 s"),
+            (0.0, "P95 0 s"),
+        ] {
+            assert_eq!(p95(seconds), expected);
+        }
+        assert_eq!(alert(above(Metric::Value, -2_000.0), -1_234.5).to_string(), "-1,234.5 (limit -2,000)");
+        assert_eq!(alert(above(Metric::P99, 0.25), 1.5).to_string(), "P99 1.5 s over 5 min (limit 250 ms)");
+    }
+
+    #[test]
+    fn a_name_that_was_not_seen_for_an_hour_is_said_to_be() {
+        let few = |scope| Rule::new("few", Metric::Calls, Comparison::Below, 1.0).scope(scope);
+        let route = few(Scope::Route("/itmes".to_owned()));
+        let firing = Alert { not_seen: true, ..alert(route.clone(), 0.0) };
+        assert_eq!(firing.to_string(), "/itmes: 0 calls in 5 min (minimum 1); not seen for an hour");
+        let inactive = Alert { state: State::Inactive, value: None, ..firing };
+        assert_eq!(inactive.to_string(), "/itmes: route not seen for an hour");
+        let own =
+            Rule::new("own", Metric::Value, Comparison::Above, 1.0).scope(Scope::OwnMetric("ordres".into()));
+        let own = Alert { state: State::Inactive, not_seen: true, ..alert(own, 0.0) };
+        assert_eq!(own.to_string(), "ordres: metric not seen for an hour");
+        assert_eq!(Alert { not_seen: false, ..own }.to_string(), "ordres: 0 (limit 1)");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::trend::{Subject, step_of};
 use super::*;
 use crate::core::Requests;
+use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 use crate::read::snapshot::group::GroupSnapshot;
 use crate::read::snapshot::metrics::MetricsAt;
 use crate::read::summary::metrics::MetricFigures;
@@ -28,8 +29,10 @@ impl Clockwork {
     }
 
     fn now(&self) -> Requests {
-        let Requests { snapshot: now, totals } = self.registry.requests();
-        Requests { snapshot: Snapshot { span: self.at, taken: now.since + self.at, ..now }, totals }
+        let mut now = self.registry.requests();
+        now.snapshot.span = self.at;
+        now.snapshot.taken = now.snapshot.since + self.at;
+        now
     }
 
     fn tick_after(&mut self, pause: Duration) {
@@ -58,14 +61,16 @@ fn the_totals_are_the_sum_of_the_endpoints() {
     for round in 0..40 {
         // A few calls, which are read one by one, or many, for which everything is read again.
         for i in 0..if round % 5 == 4 { 200 } else { round } {
-            let route = format!("/{}", i % 7);
+            let route = if i % 7 == 6 { "_unmatched".to_owned() } else { format!("/{}", i % 7) };
             clock.record(&route, [200, 201, 404, 500][i as usize % 4], nanos(i + round) << (i % 3 * 10));
         }
         if round == 20 {
             clock.registry.reset();
         }
-        let Requests { snapshot, totals } = clock.now();
-        for total in totals {
+        let Requests { snapshot, totals, .. } = clock.now();
+        for (mut total, probes) in totals.matched.into_iter().zip(totals.probes) {
+            assert!(probes.counts.is_empty() || probes.group == StatusGroup::Class(4));
+            total.merge(&probes).unwrap();
             let mut sum = GroupSnapshot::empty(total.group, snapshot.layout());
             let groups = snapshot.endpoints().flat_map(|endpoint| endpoint.groups());
             for group in groups.filter(|group| group.group == total.group) {
@@ -73,7 +78,6 @@ fn the_totals_are_the_sum_of_the_endpoints() {
                 sum.histogram.merge(&group.histogram).unwrap();
             }
             sum.counts.sort_unstable();
-            let mut total = total;
             total.counts.sort_unstable();
             assert_eq!(total, sum, "round {round}");
         }
@@ -122,7 +126,7 @@ fn a_window_counts_each_request_in_it_once_and_has_their_percentiles() {
         let within = |span: Duration, frame: Duration| {
             assert!(span.abs_diff(length.min(clock.at)) <= frame, "{window}: {span:?}");
         };
-        within(of(clock.timeline.total(&now, length)), Duration::from_secs(60));
+        within(of(clock.timeline.total(&now, length, Requested::All)), Duration::from_secs(60));
         within(of(clock.timeline.endpoints(&now.snapshot, length)), Duration::from_secs(7_200));
     }
 }
@@ -194,32 +198,132 @@ fn every_window_includes_what_was_counted_since_the_last_tick() {
     clock.tick_after(SECOND);
     clock.record("/a", 404, 1_000);
     clock.at += SECOND / 2;
-    let total = clock.timeline.total(&clock.now(), SECOND * 60);
+    let total = clock.timeline.total(&clock.now(), SECOND * 60, Requested::All);
     assert_eq!((total.total.calls, total.span.end - total.span.start), (1, SECOND * 3 / 2));
 }
 
-#[test]
-fn consecutive_errors_are_those_of_the_last_ticks_with_nothing_but_errors() {
-    let mut clock = Clockwork::new();
-    let in_a_row =
-        |clock: &Clockwork, seconds| clock.timeline.consecutive_errors(&clock.now(), SECOND * seconds);
-    assert_eq!(in_a_row(&clock, 60), 0);
-    clock.record("/a", 500, 1);
-    clock.record("/a", 200, 1);
-    clock.record("/a", 500, 1);
-    clock.tick_after(SECOND);
-    assert_eq!(in_a_row(&clock, 60), 0);
-    for status in [404, 500] {
-        clock.record("/a", status, 1);
-        clock.record("/b", status, 1);
-        clock.tick_after(SECOND);
-        clock.tick_after(SECOND);
+/// Records these statuses, and ticks. 0 is an aborted request.
+fn ticked(clock: &mut Clockwork, route: &str, statuses: &[u16]) {
+    let recorder = clock.registry.recorder();
+    let endpoint = clock.registry.endpoint("GET", route);
+    for &status in statuses {
+        let outcome = if status == 0 { Outcome::Aborted } else { Outcome::Status(status) };
+        recorder.record_outcome(endpoint, outcome, SECOND);
     }
-    clock.record("/b", 503, 1);
-    clock.at += SECOND / 2;
-    assert_eq!((in_a_row(&clock, 60), in_a_row(&clock, 2)), (5, 3));
-    clock.record("/b", 200, 1);
-    assert_eq!(in_a_row(&clock, 60), 0);
+    clock.tick_after(SECOND);
+}
+
+/// The longest streak of errors in the last second, and the current one within a minute.
+fn streaks(clock: &Clockwork) -> (u64, u64) {
+    (clock.timeline.longest_streak(SECOND), clock.timeline.consecutive_errors(SECOND * 60))
+}
+
+#[test]
+fn errors_in_a_row_are_exact_for_one_thread_whatever_came_before_and_after_them_in_a_tick() {
+    let mut clock = Clockwork::new();
+    ticked(&mut clock, "/a", &[200; 200]);
+    assert_eq!(streaks(&clock), (0, 0));
+    ticked(&mut clock, "/a", &[200, 404, 500, 503, 200, 500, 500, 200]);
+    assert_eq!(streaks(&clock), (3, 0));
+    // Across ticks, with quiet ones in between.
+    ticked(&mut clock, "/a", &[200, 500, 500]);
+    assert_eq!(streaks(&clock), (2, 2));
+    ticked(&mut clock, "/a", &[]);
+    assert_eq!(streaks(&clock), (0, 2));
+    ticked(&mut clock, "/a", &[401, 404]);
+    assert_eq!(streaks(&clock), (4, 4));
+    ticked(&mut clock, "/a", &[500, 200]);
+    assert_eq!(streaks(&clock), (5, 0));
+    ticked(&mut clock, "/a", &[200, 304, 101, 999]);
+    assert_eq!(streaks(&clock), (0, 0));
+    ticked(&mut clock, "/a", &[500; 12]);
+    assert_eq!(streaks(&clock), (12, 12));
+    clock.tick_after(SECOND * 100);
+    assert_eq!(streaks(&clock), (0, 0));
+}
+
+#[test]
+fn probes_and_aborted_requests_neither_lengthen_a_streak_nor_end_it() {
+    let mut clock = Clockwork::new();
+    ticked(&mut clock, "/{tail}*", &[404; 50]);
+    assert_eq!(streaks(&clock), (0, 0));
+    ticked(&mut clock, "/a", &[500, 0, 500, 0, 404]);
+    assert_eq!(streaks(&clock), (3, 3));
+    ticked(&mut clock, "_unmatched", &[404, 405]);
+    assert_eq!(streaks(&clock), (0, 3));
+    ticked(&mut clock, "/a", &[0, 500]);
+    assert_eq!(streaks(&clock), (4, 4));
+    // A server error and a success are what they are, wherever they come from.
+    ticked(&mut clock, "_unmatched", &[503]);
+    assert_eq!(streaks(&clock), (5, 5));
+    ticked(&mut clock, "/{tail}*", &[200, 500]);
+    assert_eq!(streaks(&clock), (1, 1));
+}
+
+#[test]
+fn streaks_of_several_threads_are_joined_where_no_thread_had_a_success() {
+    let mut clock = Clockwork::new();
+    let endpoint = clock.registry.endpoint("GET", "/a");
+    let recorders = [clock.registry.recorder(), clock.registry.recorder()];
+    let record = |recorder: usize, statuses: &[u16]| {
+        statuses.iter().for_each(|&status| recorders[recorder].record(endpoint, status, SECOND));
+    };
+    record(0, &[200, 500, 500, 500]);
+    record(1, &[500; 4]);
+    clock.tick_after(SECOND);
+    assert_eq!(streaks(&clock), (4, 4));
+    record(0, &[500; 3]);
+    record(1, &[500; 3]);
+    clock.tick_after(SECOND);
+    assert_eq!(streaks(&clock), (10, 10));
+    // The other thread goes on, and then no longer.
+    record(0, &[200]);
+    record(1, &[500]);
+    clock.tick_after(SECOND);
+    assert_eq!(streaks(&clock), (8, 1));
+    record(0, &[200]);
+    clock.tick_after(SECOND);
+    assert_eq!(streaks(&clock), (0, 0));
+}
+
+#[test]
+fn a_streak_outlives_its_recorder_and_a_success_on_the_next_one_ends_it() {
+    let mut clock = Clockwork::new();
+    ticked(&mut clock, "/a", &[500; 4]);
+    ticked(&mut clock, "/a", &[500; 4]);
+    assert_eq!(streaks(&clock), (8, 8));
+    ticked(&mut clock, "/a", &[204, 500]);
+    assert_eq!(streaks(&clock), (1, 1));
+}
+
+#[test]
+fn a_window_without_probes_has_all_other_requests_at_every_granularity() {
+    for granularity in [Granularity::Outcome, Granularity::Class, Granularity::Exact] {
+        let registry = Registry::builder().granularity(granularity).build().unwrap();
+        let history = History::new(registry.clone());
+        let record = |route, status, calls, nanos| {
+            let endpoint = registry.endpoint("GET", route);
+            (0..calls).for_each(|_| registry.record_nanos(endpoint, status, nanos));
+        };
+        record("/a", 200, 100, 4_000_000_000);
+        record("/a", 404, 5, 4_000_000_000);
+        record("_unmatched", 404, 1_000, 1_000);
+        record("/files/{path}*", 404, 1_000, 1_000);
+        record("/files/{path}*", 200, 10, 4_000_000_000);
+        history.tick();
+        record("_unmatched", 500, 3, 4_000_000_000);
+        record("_unmatched", 403, 1_000, 1_000);
+        history.tick();
+        let (all, matched) =
+            (history.at_last_tick(Window::OneMinute), history.matched_at_last_tick(Window::OneMinute));
+        assert_eq!((all.total.calls, all.total.errors), (3_118, 3_008));
+        assert_eq!(
+            (matched.total.calls, matched.total.client_errors, matched.total.server_errors),
+            (118, 5, 3)
+        );
+        assert!(matched.total.p50 >= Duration::from_secs(4) && all.total.p50 < Duration::from_secs(1));
+        assert_eq!(history.summary(Window::OneMinute).total.calls, 3_118);
+    }
 }
 
 /// 200 endpoints that are busy for a day, with realistic latencies.
@@ -456,9 +560,9 @@ fn print_what_ticks_of_200_busy_endpoints_on_16_shards_take() {
         part("1 snapshot");
         clock.timeline.tick(now);
         part("2 history");
-        clock.timeline.total(&clock.timeline.total_until, SECOND * 60);
+        clock.timeline.total(&clock.timeline.total_until, SECOND * 60, Requested::Matched);
         part("4 one minute, for alerts");
-        clock.timeline.total(&clock.timeline.total_until, SECOND * 300);
+        clock.timeline.total(&clock.timeline.total_until, SECOND * 300, Requested::Matched);
         part("5 five minutes, for alerts every 5 s");
         clock.timeline.endpoints(&clock.now().snapshot, SECOND * 300);
         part("6 five minutes by endpoint, for requests");

@@ -12,6 +12,7 @@ use super::window::Window;
 use crate::core::Requests;
 use crate::histogram::Layout;
 use crate::labels::endpoint::EndpointName;
+use crate::labels::outcome::Outcome;
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::endpoint::EndpointSnapshot;
 use crate::read::snapshot::group::GroupSnapshot;
@@ -39,16 +40,37 @@ const MAX_RESETS: usize = 100;
 /// A registry's last 24 hours.
 #[derive(Debug)]
 pub(super) struct Timeline {
-    pub(super) total: Tiers<Packed>,
+    pub(super) total: Tiers<Counted>,
     /// The state at the end of the last frame of `total`.
     pub(super) total_until: Requests,
     pub(super) by_endpoint: Tiers<Rows>,
     /// The state at the end of the last frame of `by_endpoint`.
     pub(super) by_endpoint_until: Snapshot,
     pub(super) metrics: MetricsTimeline,
+    /// The errors in a row at the last tick, of all threads together: those since the last tick with a success, and the
+    /// longest streak of one thread that was under way at the end of that one.
+    streak: u64,
     /// When the window began that was open at the last tick, as the time since the registry was built.
     window_began: Duration,
     pub(super) resets: VecDeque<SystemTime>,
+}
+
+/// What was counted of all endpoints together between two ticks.
+#[derive(Debug, Clone)]
+pub(super) struct Counted {
+    /// All requests but probes, as in [`Totals`](crate::read::reader::Totals).
+    matched: Packed,
+    probes: Packed,
+    /// The longest streak of errors that grew in this time.
+    streak: u64,
+}
+
+/// Which requests a window has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Requested {
+    All,
+    /// All but 4xx of endpoints that catch all paths.
+    Matched,
 }
 
 /// Figures by the endpoint's row in the registry's snapshots.
@@ -70,6 +92,7 @@ impl Timeline {
             total_until: now.without_endpoints(),
             by_endpoint: Tiers::new(&BY_ENDPOINT),
             metrics,
+            streak: 0,
             window_began,
             resets: VecDeque::new(),
         }
@@ -84,8 +107,14 @@ impl Timeline {
             return;
         }
         let mut sum = Adder::new(now.layout());
-        sum.add_since(&requests.totals, &self.total_until.totals);
-        let content = Packed::new(&sum.take());
+        let Requests { totals: earlier, streaks, .. } = &self.total_until;
+        sum.add_since(&requests.totals.matched, &earlier.matched);
+        let matched = sum.take();
+        sum.add_since(&requests.totals.probes, &earlier.probes);
+        let longest = requests.streaks.longest_since(streaks);
+        let probes = sum.take();
+        let streak = self.lengthen_streak(&matched, &probes, requests.streaks.current).max(longest);
+        let content = Counted { matched: Packed::new(&matched), probes: Packed::new(&probes), streak };
         self.total.push(Frame { start, end: now.span, taken: now.taken, content });
         let [Tier { step, .. }, ..] = BY_ENDPOINT;
         if slot(now.span, step) > slot(self.by_endpoint_until.span, step) {
@@ -104,6 +133,21 @@ impl Timeline {
         self.total_until = requests.without_endpoints();
     }
 
+    /// Adds a tick's errors to the streak, if nothing succeeded in it. Otherwise begins with `current`, the longest
+    /// streak of one thread at its end, as far as it can be of this tick. Returns the streak, or 0 if it did not grow.
+    fn lengthen_streak(&mut self, matched: &[GroupSnapshot], probes: &[GroupSnapshot], current: u64) -> u64 {
+        let counts = || counts_of(matched).chain(without_client_errors(probes));
+        let succeeded = |outcome: Outcome| !outcome.is_error() && outcome != Outcome::Aborted;
+        let errors = counts().filter(|(outcome, _)| outcome.is_error());
+        let errors = errors.fold(0_u64, |sum, (_, count)| sum.saturating_add(count));
+        self.streak = if counts().any(|(outcome, _)| succeeded(outcome)) {
+            current.min(errors)
+        } else {
+            self.streak.saturating_add(errors)
+        };
+        if errors > 0 { self.streak } else { 0 }
+    }
+
     /// Adds a reset to the list if the registry's window began after the last tick's.
     pub(super) fn note_window(&mut self, (began, by_wall): (Duration, SystemTime)) {
         if began > self.window_began {
@@ -116,33 +160,42 @@ impl Timeline {
     }
 
     /// The figures of all endpoints together, from the first frame of the window up to `now`.
-    pub(super) fn total(&self, now: &Requests, length: Duration) -> WindowFigures {
+    pub(super) fn total(&self, now: &Requests, length: Duration, which: Requested) -> WindowFigures {
         let mut span = span_between(&self.total_until.snapshot, &now.snapshot);
-        let mut sum = Adder::new(now.snapshot.layout());
+        let (mut sum, mut probes) = (Adder::new(now.snapshot.layout()), Adder::new(now.snapshot.layout()));
         for frame in self.total.since(now.snapshot.span.saturating_sub(length)) {
             span.widen(frame);
-            sum.add_packed(&frame.content);
+            sum.add_packed(&frame.content.matched);
+            probes.add_packed(&frame.content.probes);
         }
-        sum.add_since(&now.totals, &self.total_until.totals);
-        let total = Figures::of(sum.take().iter());
+        let earlier = &self.total_until.totals;
+        sum.add_since(&now.totals.matched, &earlier.matched);
+        probes.add_since(&now.totals.probes, &earlier.probes);
+        let probes = probes.take();
+        let total = match which {
+            Requested::All => {
+                sum.add(&probes);
+                Figures::of(sum.take().iter())
+            }
+            Requested::Matched => {
+                let mut total = Figures::of(sum.take().iter());
+                total.add_counts(without_client_errors(&probes));
+                total
+            }
+        };
         WindowFigures { total, endpoints: Vec::new(), span }
     }
 
-    /// Errors since the last frame with a call that was not an error.
-    pub(super) fn consecutive_errors(&self, now: &Requests, length: Duration) -> u64 {
-        let frames: Vec<_> = self.total.since(now.snapshot.span.saturating_sub(length)).collect();
-        let ticks = frames.into_iter().rev().map(|frame| frame.content.groups().map(|(group, _)| group));
-        let mut live = Adder::new(now.snapshot.layout());
-        live.add_since(&now.totals, &self.total_until.totals);
-        let mut errors = 0_u64;
-        for groups in std::iter::once(live.take()).chain(ticks.map(Vec::from_iter)) {
-            let counts = groups.iter().flat_map(|group| &group.counts);
-            if counts.clone().any(|(outcome, _)| !outcome.is_error()) {
-                break;
-            }
-            errors = counts.fold(errors, |errors, (_, count)| errors.saturating_add(*count));
-        }
-        errors
+    /// The errors in a row at the last tick, or 0 if the window that ends with it has none.
+    pub(super) fn consecutive_errors(&self, length: Duration) -> u64 {
+        let is_within = self.longest_streak(length) > 0;
+        if is_within { self.streak } else { 0 }
+    }
+
+    /// The longest streak of errors that grew in a window that ends with the last tick.
+    pub(super) fn longest_streak(&self, length: Duration) -> u64 {
+        let frames = self.total.since(self.total_until.snapshot.span.saturating_sub(length));
+        frames.map(|frame| frame.content.streak).max().unwrap_or(0)
     }
 
     /// The figures of each endpoint, from the first frame of the window up to `now`.
@@ -190,19 +243,19 @@ impl Timeline {
         let since = self.total_until.snapshot.span.saturating_sub(self.length_of(window));
         let layout = self.total_until.snapshot.layout();
         let Some(name) = endpoint else {
-            let frames = self.total.since(since).map(|frame| (frame, &frame.content));
-            return grouped(frames, step, layout);
+            return grouped(self.total.since(since), step, layout, |frame, sum| frame.content.add_to(sum));
         };
         let row = self.by_endpoint_until.endpoints.iter().position(|known| *known.name == *name);
-        let frames = self.by_endpoint.since(since);
-        grouped(frames.filter_map(|frame| Some((frame, frame.content.get(&row?)?))), step, layout)
+        let Some(row) = row else { return Vec::new() };
+        let frames = self.by_endpoint.since(since).filter(|frame| frame.content.contains_key(&row));
+        grouped(frames, step, layout, |frame, sum| sum.add_packed(&frame.content[&row]))
     }
 
     /// The last frame.
     pub(super) fn newest(&self) -> Option<(Span, Vec<GroupSnapshot>)> {
         let frame = self.total.newest()?;
         let mut sum = Adder::new(self.total_until.snapshot.layout());
-        sum.add_packed(&frame.content);
+        frame.content.add_to(&mut sum);
         Some((Span::of_frame(frame), sum.take()))
     }
 
@@ -235,24 +288,53 @@ fn changed<'a>(
     })
 }
 
+fn counts_of(groups: &[GroupSnapshot]) -> impl Iterator<Item = (Outcome, u64)> {
+    groups.iter().flat_map(|group| group.counts.iter().copied())
+}
+
+/// The counts of 5xx that share a group with 4xx.
+fn without_client_errors(probes: &[GroupSnapshot]) -> impl Iterator<Item = (Outcome, u64)> {
+    counts_of(probes).filter(|(outcome, _)| !outcome.is_client_error())
+}
+
 /// The sum of the frames that end in each step.
 fn grouped<'a, T: 'a>(
-    frames: impl Iterator<Item = (&'a Frame<T>, &'a Packed)>,
+    frames: impl Iterator<Item = &'a Frame<T>>,
     step: Duration,
     layout: Layout,
+    add: impl Fn(&Frame<T>, &mut Adder),
 ) -> Vec<(Span, Vec<GroupSnapshot>)> {
     let mut steps = Vec::new();
     let mut sum = Adder::new(layout);
     let mut open: Option<Span> = None;
-    for (frame, packed) in frames {
+    for frame in frames {
         match &mut open {
             Some(span) if slot(span.end, step) == slot(frame.end, step) => span.widen(frame),
             _ => steps.extend(open.replace(Span::of_frame(frame)).map(|span| (span, sum.take()))),
         }
-        sum.add_packed(packed);
+        add(frame, &mut sum);
     }
     steps.extend(open.map(|span| (span, sum.take())));
     steps
+}
+
+impl Counted {
+    fn add_to(&self, sum: &mut Adder) {
+        sum.add_packed(&self.matched);
+        sum.add_packed(&self.probes);
+    }
+}
+
+impl Content for Counted {
+    fn absorb(&mut self, later: Self) {
+        self.matched.absorb(later.matched);
+        self.probes.absorb(later.probes);
+        self.streak = self.streak.max(later.streak);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.matched.heap_bytes() + self.probes.heap_bytes()
+    }
 }
 
 impl Content for Rows {

@@ -148,7 +148,7 @@ impl Endpoints {
 
     /// Whether the endpoint's route catches all. Takes no lock. False for another registry's id.
     pub(crate) fn catches_all(&self, id: EndpointId) -> bool {
-        let row = usize::try_from(id.bits() ^ self.key).unwrap_or(usize::MAX) / self.stride;
+        let row = self.row(id);
         // ORDERING: Relaxed; see `intern`.
         self.catch_all.get(row / 64).is_some_and(|bits| bits.load(Ordering::Relaxed) >> (row % 64) & 1 == 1)
     }
@@ -156,8 +156,12 @@ impl Endpoints {
     /// The name of an id. For another registry's id it is that of the overflow endpoint.
     pub(crate) fn name(&self, id: EndpointId) -> Arc<EndpointName> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let row = usize::try_from(id.bits() ^ self.key).unwrap_or(usize::MAX);
-        Arc::clone(names.get(row / self.stride).unwrap_or(&names[0]))
+        Arc::clone(names.get(self.row(id)).unwrap_or(&names[0]))
+    }
+
+    /// The row of an id; past the end for another registry's.
+    fn row(&self, id: EndpointId) -> usize {
+        usize::try_from(id.bits() ^ self.key).unwrap_or(usize::MAX) / self.stride
     }
 
     /// The names from row `first` on, in the order of their rows.

@@ -17,7 +17,7 @@ pub enum Outcome {
     Other,
     /// The client went away before there was a response. A call, but not an error.
     Aborted,
-    /// The service panicked before there was a response. An error.
+    /// The service panicked before there was a response. A server error.
     Panicked,
 }
 
@@ -26,6 +26,18 @@ impl Outcome {
     #[inline]
     pub const fn is_error(self) -> bool {
         matches!(self, Self::Status(400..=599) | Self::Panicked)
+    }
+
+    /// Returns whether it counts as a client error: a 4xx.
+    #[inline]
+    pub const fn is_client_error(self) -> bool {
+        matches!(self, Self::Status(400..=499))
+    }
+
+    /// Returns whether it counts as a server error: a 5xx or a panic.
+    #[inline]
+    pub const fn is_server_error(self) -> bool {
+        matches!(self, Self::Status(500..=599) | Self::Panicked)
     }
 
     /// Returns the status of the response if it got one that is in 100 ..= 599.
@@ -142,6 +154,11 @@ impl StatusGroup {
             (Outcome::Status(_) | Outcome::Other, _) => Self::Other,
         }
     }
+
+    /// Whether 4xx are counted in this group.
+    pub(crate) const fn has_client_errors(self) -> bool {
+        matches!(self, Self::Error | Self::Class(4) | Self::Status(400..=499))
+    }
 }
 
 // Not under Miri: it would take minutes, and nothing here is `unsafe`.
@@ -164,6 +181,24 @@ mod tests {
             let error = text.parse::<Outcome>().unwrap_err().to_string();
             assert!(error.contains("allowed: a status 100 to 599"), "{error}");
         }
+    }
+
+    #[test]
+    fn every_error_is_either_a_client_error_or_a_server_error_and_a_panic_is_the_servers() {
+        let all =
+            (100..=599).map(Outcome::Status).chain([Outcome::Other, Outcome::Aborted, Outcome::Panicked]);
+        for outcome in all {
+            assert_eq!(
+                outcome.is_error(),
+                outcome.is_client_error() ^ outcome.is_server_error(),
+                "{outcome}"
+            );
+            for granularity in [Granularity::Outcome, Granularity::Class, Granularity::Exact] {
+                let group = StatusGroup::of(granularity, outcome);
+                assert!(group.has_client_errors() || !outcome.is_client_error(), "{outcome} {granularity:?}");
+            }
+        }
+        assert!(Outcome::Panicked.is_server_error());
     }
 
     #[test]

@@ -30,14 +30,24 @@ pub(crate) struct Reader {
     endpoints: Vec<Merged>,
     /// The number of cells in all shards when the reader last looked for new ones.
     cells_made: u64,
-    /// All endpoints together, by group.
-    totals: Vec<GroupSnapshot>,
+    totals: Totals,
     scratch: Scratch,
+}
+
+/// All endpoints together, by group, including groups in which nothing was counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Totals {
+    /// All requests but probes.
+    pub(crate) matched: Vec<GroupSnapshot>,
+    /// 4xx of endpoints that [catch all](EndpointName::catches_all) paths. Under [`Granularity::Outcome`] also their
+    /// 5xx, which share a group with 4xx; counts tell them apart.
+    pub(crate) probes: Vec<GroupSnapshot>,
 }
 
 /// An endpoint as it was last read.
 #[derive(Debug)]
 struct Merged {
+    catches_all: bool,
     /// The sum of all beginnings and ends at the endpoint, which only grows.
     gauges: u64,
     /// By group; only groups that have cells.
@@ -51,7 +61,7 @@ impl Reader {
         let groups = Group::all(slots, granularity);
         Self {
             stride: slots.stride(),
-            totals: groups.iter().map(|group| GroupSnapshot::empty(group.name, layout)).collect(),
+            totals: Totals { matched: empty(&groups, layout), probes: empty(&groups, layout) },
             groups,
             endpoints: Vec::new(),
             cells_made: 0,
@@ -83,16 +93,21 @@ impl Reader {
         self.endpoints.iter().map(|merged| Arc::clone(&merged.snapshot)).collect()
     }
 
-    /// All endpoints together as they were last read, by group, including groups in which nothing was counted.
-    pub(crate) fn totals(&self) -> &[GroupSnapshot] {
+    /// All endpoints together as they were last read.
+    pub(crate) fn totals(&self) -> &Totals {
         &self.totals
     }
 }
 
+fn empty(groups: &[Group], layout: Layout) -> Vec<GroupSnapshot> {
+    groups.iter().map(|group| GroupSnapshot::empty(group.name, layout)).collect()
+}
+
 impl Merged {
     fn empty(name: Arc<EndpointName>) -> Self {
+        let catches_all = name.catches_all();
         let snapshot = Arc::new(EndpointSnapshot { name, groups: Vec::new(), in_flight: 0 });
-        Self { gauges: 0, seen: Vec::new(), snapshot }
+        Self { catches_all, gauges: 0, seen: Vec::new(), snapshot }
     }
 
     /// Looks for new cells.
@@ -111,7 +126,7 @@ impl Merged {
         row: Row<'_>,
         turn: &mut Turn,
         scratch: &mut Scratch,
-        totals: &mut [GroupSnapshot],
+        totals: &mut Totals,
     ) {
         let (in_flight, gauges) = InFlight::under_way(|| row.gauges());
         // Without a short cut: each group has to be looked at once.
@@ -129,7 +144,10 @@ impl Merged {
         };
         let mut now = Vec::with_capacity(before.len());
         for seen in &mut self.seen {
-            let (group, total) = (&groups[seen.group], &mut totals[seen.group]);
+            let group = &groups[seen.group];
+            let are_probes = self.catches_all && group.name.has_client_errors();
+            let totals = if are_probes { &mut totals.probes } else { &mut totals.matched };
+            let total = &mut totals[seen.group];
             let before = before.pop_if(|before| before.group == group.name);
             now.extend(if seen.changed() {
                 scratch.read(group, row, seen, before, total, turn)

@@ -1,5 +1,6 @@
 //! The recorder: one thread's writer.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use crate::labels::trace::{TraceContext, TraceId};
 use crate::record::shard::Shard;
 use crate::record::shard::counters::MetricCells;
 use crate::record::shared::Shared;
-use crate::record::slot::Slots;
+use crate::record::slot::{Slot, Slots};
 
 /// Writes to its own shard for as long as it lives.
 ///
@@ -41,6 +42,9 @@ pub struct Recorder {
     /// Leased; `drop` returns it.
     shard: Arc<Shard>,
     slots: &'static Slots,
+    /// The slots of statuses 0 to 399; empty after an error, so that the next success is noticed. Thus successes do not
+    /// pay for the count of [errors in a row](crate::record::shard::streaks::Streaks).
+    fast: Cell<&'static [Slot]>,
     shared: Arc<Shared>,
     /// For errors of each priority. Contains a `Cell`, so that the recorder is not `Sync`.
     error_budgets: [Budget; 4],
@@ -59,9 +63,12 @@ pub struct Start {
 
 impl Recorder {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (shard, slots) = (shared.lease(), shared.slots());
         Self {
-            shard: shared.lease(),
-            slots: shared.slots(),
+            // The last lease of the shard may have ended with an error.
+            fast: Cell::new(if shard.streaks().current() == 0 { slots.successes() } else { &[] }),
+            shard,
+            slots,
             error_budgets: Default::default(),
             request_budget: Budget::default(),
             shared,
@@ -80,23 +87,47 @@ impl Recorder {
     /// Like [`Recorder::record`], in nanoseconds.
     #[inline(always)]
     pub fn record_nanos(&self, endpoint: EndpointId, status: u16, nanos: u64) {
-        match self.slots.of_status(status) {
-            Some(slot) => self.shard.record(endpoint, slot, nanos),
-            None => self.record_other(endpoint, nanos),
+        match self.fast.get().get(usize::from(status)) {
+            Some(&slot) => self.shard.record(endpoint, slot, nanos),
+            None => self.record_watched(endpoint, Outcome::Status(status), nanos, None),
         }
     }
 
-    /// A status above 599. Out of line, so that other statuses cost a compare and a branch.
+    /// Records an error, the first success after one, or an outcome that is not a status from 0 to 399.
     #[cold]
     #[inline(never)]
-    fn record_other(&self, endpoint: EndpointId, nanos: u64) {
-        self.shard.record(endpoint, self.slots.of(Outcome::Other), nanos);
+    fn record_watched(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, bytes: Option<Bytes>) {
+        let slot = self.slots.of(outcome);
+        match bytes {
+            Some(bytes) => self.shard.record_with_bytes(endpoint, slot, nanos, bytes),
+            None => self.shard.record(endpoint, slot, nanos),
+        }
+        if outcome == Outcome::Aborted
+            || outcome.is_client_error() && self.shared.endpoints().catches_all(endpoint)
+        {
+            return;
+        }
+        if outcome.is_error() {
+            self.shard.streaks().extend();
+            self.fast.set(&[]);
+        } else {
+            self.shard.streaks().end();
+            self.fast.set(self.slots.successes());
+        }
     }
 
     /// Like [`Recorder::record`], for any outcome.
     #[inline]
     pub fn record_outcome(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration) {
-        self.shard.record(endpoint, self.slots.of(outcome), nanos(elapsed));
+        self.count(endpoint, outcome, nanos(elapsed));
+    }
+
+    #[inline(always)]
+    fn count(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64) {
+        match outcome {
+            Outcome::Status(status) => self.record_nanos(endpoint, status, nanos),
+            _ => self.record_watched(endpoint, outcome, nanos, None),
+        }
     }
 
     /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
@@ -127,7 +158,7 @@ impl Recorder {
     #[inline]
     pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> u64 {
         let nanos = self.shared.clock().nanos(start.raw, self.shared.clock().raw());
-        self.shard.record(endpoint, self.slots.of(outcome), nanos);
+        self.count(endpoint, outcome, nanos);
         self.end(&start);
         nanos
     }
@@ -144,7 +175,15 @@ impl Recorder {
         response: u64,
     ) -> u64 {
         let nanos = self.shared.clock().nanos(start.raw, self.shared.clock().raw());
-        self.shard.record_with_bytes(endpoint, self.slots.of(outcome), nanos, Bytes { request, response });
+        let bytes = Bytes { request, response };
+        let fast = match outcome {
+            Outcome::Status(status) => self.fast.get().get(usize::from(status)),
+            _ => None,
+        };
+        match fast {
+            Some(&slot) => self.shard.record_with_bytes(endpoint, slot, nanos, bytes),
+            None => self.record_watched(endpoint, outcome, nanos, Some(bytes)),
+        }
         self.end(&start);
         nanos
     }

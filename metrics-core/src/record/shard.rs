@@ -9,6 +9,7 @@ pub(crate) mod consumers;
 pub(crate) mod counters;
 pub(crate) mod distinct;
 pub(crate) mod in_flight;
+pub(crate) mod streaks;
 
 use std::ops::Range;
 
@@ -27,6 +28,7 @@ use crate::record::published::Published;
 use crate::record::shard::consumers::ConsumerCells;
 use crate::record::shard::counters::MetricCells;
 use crate::record::shard::in_flight::InFlight;
+use crate::record::shard::streaks::Streaks;
 use crate::record::slot::Slot;
 use crate::sync::{AtomicU64, Ordering, add, end};
 
@@ -50,6 +52,7 @@ pub(crate) struct Shard {
     consumers: ConsumerCells,
     metrics: MetricCells,
     counters: CachePadded<Counters>,
+    streaks: Streaks,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +91,7 @@ impl Shard {
             consumers: ConsumerCells::new(consumers),
             metrics: MetricCells::new(),
             counters: CachePadded::default(),
+            streaks: Streaks::default(),
         }
     }
 
@@ -200,6 +204,11 @@ impl Shard {
     /// Requests in flight at the endpoint of a row, if [`Shard::at_endpoint`] was ever called for it.
     pub(crate) fn at_row(&self, row: usize) -> Option<&InFlight> {
         self.at_endpoints.get(row)?.get().map(|gauge| &**gauge)
+    }
+
+    /// Errors in a row.
+    pub(crate) fn streaks(&self) -> &Streaks {
+        &self.streaks
     }
 
     pub(crate) fn consumers(&self) -> &ConsumerCells {

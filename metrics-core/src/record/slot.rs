@@ -84,6 +84,11 @@ impl Slots {
         self.statuses.get(usize::from(status)).copied()
     }
 
+    /// The slots of statuses 0 to 399, by status.
+    pub(crate) fn successes(&self) -> &[Slot] {
+        &self.statuses[..400]
+    }
+
     #[inline(always)]
     pub(crate) fn of(&self, outcome: Outcome) -> Slot {
         match outcome {

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use metrics_core::alert::{
     Alerts, Change, Comparison, FigureSource, Metric, Moment, Notice, Rule, Scope, Severity, State,
 };
-use metrics_core::{EndpointName, EndpointSummary, Figures, Health, History, Registry, Summary, Window};
+use metrics_core::{
+    Business, EndpointName, EndpointSummary, Figures, Health, History, MetricFigures, MetricSummary, Outcome,
+    Registry, Summary, Window,
+};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,6 +22,7 @@ struct Source {
     routes: Vec<(&'static str, Figures)>,
     in_flight: u64,
     consecutive_errors: u64,
+    own_metrics: Vec<(&'static str, MetricFigures)>,
     /// The time that the figures cover, if that is less than the window.
     young: Option<Duration>,
     read: RefCell<Vec<(Window, &'static str)>>,
@@ -55,12 +59,25 @@ impl FigureSource for Source {
         self.read(window, "endpoints")
     }
 
-    fn consecutive_errors(&self, _: Window) -> u64 {
+    fn matched(&self, window: Window) -> Summary {
+        self.read(window, "matched")
+    }
+
+    fn consecutive_errors(&self, _: Window, _: Duration) -> u64 {
         self.consecutive_errors
     }
 
     fn wrong_tokens(&self, _: Window) -> u64 {
         9
+    }
+
+    fn own_metrics(&self, window: Window) -> Business {
+        let Summary { since, window, .. } = self.read(window, "own metrics");
+        let summary = |(name, figures): &(&str, MetricFigures)| MetricSummary {
+            name: (*name).into(),
+            figures: figures.clone(),
+        };
+        Business { metrics: self.own_metrics.iter().map(summary).collect(), since, window }
     }
 }
 
@@ -98,8 +115,9 @@ impl Watched {
     }
 }
 
+/// Figures whose errors are all server errors.
 fn figures(calls: u64, errors: u64) -> Figures {
-    Figures { calls, errors, ..Figures::default() }
+    Figures { calls, errors, server_errors: errors, ..Figures::default() }
 }
 
 fn changes(notices: &[Notice]) -> Vec<Change> {
@@ -158,7 +176,7 @@ fn a_pending_alert_that_stops_starts_over() {
 fn without_calls_an_alert_does_not_begin_and_a_firing_one_is_resolved() {
     let mut watched = Watched::new([
         error_rate(),
-        Rule::new("slow", Metric::P99, Comparison::AtLeast, 0.0).window(Window::OneMinute),
+        Rule::new("slow", Metric::P99, Comparison::AtMost, 0.0).window(Window::OneMinute),
     ]);
     assert_eq!(watched.with(0, 0), []);
     assert_eq!(watched.with(10, 10), [Change::Firing, Change::Firing]);
@@ -233,7 +251,9 @@ fn each_window_is_read_once_per_evaluation_and_long_ones_less_often() {
     assert_eq!(times(Window::OneDay, "summary"), 1);
     assert_eq!(times(Window::FiveMinutes, "endpoints"), 2);
     assert_eq!(times(Window::OneDay, "endpoints"), 1);
-    assert_eq!(read.len(), 60 + 12 + 6 + 1 + 2 + 1);
+    // Whether the route that a rule names was seen.
+    assert_eq!(times(Window::OneHour, "endpoints"), 2);
+    assert_eq!(read.len(), 60 + 12 + 6 + 1 + 2 + 1 + 2);
 }
 
 #[test]
@@ -290,7 +310,7 @@ fn every_metric_has_the_figure_it_is_named_after() {
         calls: 200,
         errors: 30,
         client_errors: 20,
-        server_errors: 8,
+        server_errors: 10,
         aborted: 3,
         panicked: 2,
         sum: milliseconds(200 * 111),
@@ -304,13 +324,15 @@ fn every_metric_has_the_figure_it_is_named_after() {
         let expected = match metric {
             Metric::ErrorRate => 15.0,
             Metric::ClientErrorRate => 10.0,
-            Metric::ServerErrorRate => 4.0,
+            Metric::ServerErrorRate => 5.0,
             Metric::Average => 0.111,
             Metric::P50 => 0.05,
             Metric::P95 => 0.095,
             Metric::P99 => 0.099,
             Metric::P999 => 0.999,
             Metric::Errors => 30.0,
+            Metric::ClientErrors => 20.0,
+            Metric::ServerErrors => 10.0,
             Metric::ConsecutiveErrors => 7.0,
             Metric::WrongTokens => 9.0,
             Metric::Calls => 200.0,
@@ -318,9 +340,10 @@ fn every_metric_has_the_figure_it_is_named_after() {
             Metric::InFlight => 5.0,
             Metric::Aborted => 3.0,
             Metric::Panicked => 2.0,
+            Metric::Value => continue,
             _ => unreachable!("every metric is listed above"),
         };
-        let mut watched = Watched::new([Rule::new("rule", metric, Comparison::AtLeast, 0.0)]);
+        let mut watched = Watched::new([Rule::new("rule", metric, Comparison::Above, 0.0)]);
         watched.source =
             Source { total: total.clone(), in_flight: 5, consecutive_errors: 7, ..Source::default() };
         assert_eq!(watched.after(SECOND)[0].alert.value, Some(expected), "{metric}");
@@ -335,12 +358,18 @@ fn the_default_rules_fire_and_are_resolved() {
         p95: Duration::from_millis(5_001),
         ..figures(100, 10)
     };
+    watched.source.consecutive_errors = 10;
     let notices: Vec<_> =
         (0..12).flat_map(|_| watched.after(SECOND)).map(|notice| notice.alert.rule).collect();
     let names: Vec<_> = notices.iter().map(|rule| rule.name.as_str()).collect();
-    assert_eq!(names, ["errors", "error_rate", "average_response_time", "p95_response_time"]);
+    assert_eq!(
+        names,
+        ["errors", "consecutive_errors", "error_rate", "average_response_time", "p95_response_time"]
+    );
+    assert!(watched.source.read.borrow().iter().all(|&(_, read)| read == "matched"));
     watched.source.total = figures(100, 0);
-    assert_eq!(changes(&watched.after(5 * SECOND)), [Change::Resolved; 4]);
+    watched.source.consecutive_errors = 0;
+    assert_eq!(changes(&watched.after(5 * SECOND)), [Change::Resolved; 5]);
 }
 
 #[test]
@@ -354,6 +383,181 @@ fn alerts_can_watch_a_history() {
     let mut alerts = Alerts::new([in_a_row, error_rate().scope(Scope::EachRoute)]).unwrap();
     let notices = alerts.evaluate(Moment::now(), &history);
     assert_eq!(changes(&notices), [Change::Firing, Change::Firing]);
+}
+
+/// A history, and alerts that watch it.
+struct Service {
+    registry: Registry,
+    history: History,
+    alerts: Alerts,
+    now: Moment,
+}
+
+impl Service {
+    fn new(rules: Vec<Rule>) -> Self {
+        let registry = Registry::new();
+        let (history, alerts) = (History::new(registry.clone()), Alerts::new(rules).unwrap());
+        Self { registry, history, alerts, now: Moment::now() }
+    }
+
+    fn record(&self, route: &str, outcome: Outcome, calls: usize) {
+        let endpoint = self.registry.endpoint("GET", route);
+        let record = |_| self.registry.recorder().record_outcome(endpoint, outcome, Duration::from_millis(1));
+        (0..calls).for_each(record);
+    }
+
+    /// The names of the rules that fire; after those that need ten seconds, or at once.
+    fn firing(&mut self, after: Duration) -> Vec<String> {
+        self.history.tick();
+        for pause in [SECOND * 5, after] {
+            self.now = Moment { monotonic: self.now.monotonic + pause, wall: self.now.wall + pause };
+            self.alerts.evaluate(self.now, &self.history);
+        }
+        self.alerts.firing().iter().map(|alert| alert.rule.name.clone()).collect()
+    }
+}
+
+const NOT_FOUND: Outcome = Outcome::Status(404);
+const OK: Outcome = Outcome::Status(200);
+
+#[test]
+fn strangers_probes_raise_no_default_alert_however_many_they_are() {
+    for route in ["_unmatched", "/static/{path}*", "/{tail:.*}"] {
+        let mut service = Service::new(Rule::defaults());
+        service.record("/items/{id}", OK, 200);
+        service.record(route, NOT_FOUND, 1_000);
+        service.record(route, Outcome::Status(405), 10);
+        assert!(service.firing(11 * SECOND).is_empty(), "{route}");
+        // Nor do they hide one.
+        service.record("/items/{id}", NOT_FOUND, 12);
+        assert_eq!(service.firing(11 * SECOND), ["error_rate", "consecutive_errors"], "{route}");
+    }
+}
+
+#[test]
+fn errors_of_paths_without_a_route_count_if_they_are_the_servers() {
+    let mut service = Service::new(Rule::defaults());
+    service.record("_unmatched", Outcome::Status(503), 5);
+    service.record("/{tail}*", Outcome::Panicked, 5);
+    assert_eq!(service.firing(SECOND), ["errors", "consecutive_errors"]);
+}
+
+#[test]
+fn ten_errors_of_any_kind_in_a_row_raise_an_alert_and_nine_and_nine_do_not() {
+    let mut service = Service::new(Rule::defaults());
+    for _ in 0..4 {
+        service.record("/a", OK, 100);
+        service.record("/a", NOT_FOUND, 9);
+    }
+    assert!(service.firing(SECOND).is_empty());
+    service.record("/a", OK, 1_000);
+    service.record("/a", NOT_FOUND, 5);
+    service.record("_unmatched", NOT_FOUND, 5);
+    service.record("/b", Outcome::Status(400), 5);
+    service.record("/a", OK, 10);
+    assert_eq!(service.firing(5 * SECOND), ["consecutive_errors"]);
+}
+
+#[test]
+fn panics_are_server_errors_in_every_rule() {
+    let rate = Rule::new("panics", Metric::ServerErrorRate, Comparison::Above, 1.0);
+    let mut service = Service::new(vec![rate]);
+    service.record("/a", OK, 30);
+    service.record("/a", Outcome::Panicked, 30);
+    assert_eq!(service.firing(5 * SECOND), ["panics"]);
+    let alert = &service.alerts.alerts()[0];
+    assert_eq!(alert.to_string(), "server error rate 50 % over 5 min (limit 1 %)");
+    let total = service.registry.summary().total;
+    assert_eq!((total.server_errors, total.panicked, total.errors), (30, 30, 30));
+}
+
+#[test]
+fn a_rule_of_each_route_is_not_about_strangers_probes_and_one_that_names_them_is() {
+    let each = error_rate().scope(Scope::EachRoute);
+    let named = Rule::new("named", Metric::ClientErrors, Comparison::Above, 0.0);
+    let mut service = Service::new(vec![each, named.scope(Scope::Route("_unmatched".to_owned()))]);
+    service.record("_unmatched", NOT_FOUND, 50);
+    assert_eq!(service.firing(31 * SECOND), ["named"]);
+    service.record("_unmatched", Outcome::Status(500), 1);
+    assert_eq!(service.firing(62 * SECOND), ["error_rate", "named"]);
+}
+
+#[test]
+fn a_route_that_was_never_called_has_no_calls_until_its_first_one() {
+    let quiet = Rule::new("quiet", Metric::Calls, Comparison::Below, 1.0);
+    let mut watched = Watched::new([quiet.scope(Scope::Route("/cron".to_owned()))]);
+    watched.source.routes = vec![("/other", figures(10, 0))];
+    watched.source.young = Some(100 * SECOND);
+    assert_eq!(watched.after(SECOND), [], "the window is not whole");
+    watched.source.young = None;
+    let notices = watched.after(30 * SECOND);
+    assert_eq!(changes(&notices), [Change::Firing]);
+    assert_eq!(notices[0].alert.to_string(), "/cron: 0 calls in 5 min (minimum 1); not seen for an hour");
+    watched.source.routes.push(("/cron", figures(1, 0)));
+    let notices = watched.after(30 * SECOND);
+    assert_eq!(changes(&notices), [Change::Resolved]);
+    assert!(!notices[0].alert.not_seen);
+    assert_eq!(watched.alerts.firing(), []);
+    watched.source.routes.pop();
+    assert_eq!(watched.after(30 * SECOND)[0].alert.endpoint.as_ref().unwrap().method, "GET".into());
+}
+
+#[test]
+fn a_rule_whose_route_or_metric_was_not_seen_for_an_hour_says_so() {
+    let route = error_rate().scope(Scope::Route("/itmes/{id}".to_owned()));
+    let own = |name: &str, metric| {
+        Rule::new(name, Metric::Value, Comparison::Above, 5.0).scope(Scope::OwnMetric(metric))
+    };
+    let rules = [route, own("typo", "ordres".to_owned()), own("right", "orders".to_owned())];
+    let mut watched = Watched::new(rules);
+    watched.source.own_metrics = vec![("orders", MetricFigures::Counter(1))];
+    watched.source.young = Some(50 * 60 * SECOND);
+    watched.after(SECOND);
+    assert!(watched.alerts.alerts().iter().all(|alert| !alert.not_seen), "too early to tell");
+    watched.source.young = None;
+    watched.after(60 * SECOND);
+    let not_seen = |watched: &Watched| {
+        let alerts = watched.alerts.alerts().into_iter();
+        alerts.filter(|alert| alert.not_seen).map(|alert| alert.to_string()).collect::<Vec<_>>()
+    };
+    let typos = ["/itmes/{id}: route not seen for an hour", "ordres: metric not seen for an hour"];
+    assert_eq!(not_seen(&watched), typos);
+    watched.source.routes = vec![("/itmes/{id}", figures(1, 0))];
+    watched.after(60 * SECOND);
+    assert_eq!(not_seen(&watched), typos[1..]);
+}
+
+#[test]
+fn a_rule_can_be_about_each_kind_of_the_applications_own_metrics() {
+    let own = |name: &str, metric, threshold| {
+        let rule = Rule::new(name, metric, Comparison::Above, threshold).window(Window::OneMinute);
+        rule.scope(Scope::OwnMetric(name.to_owned()))
+    };
+    let timed = Figures { calls: 4, p95: SECOND * 3, ..Figures::default() };
+    let metrics = [
+        ("orders", MetricFigures::Counter(12), Metric::Value, Some(12.0)),
+        ("denied_per_second", MetricFigures::Counter(12), Metric::RequestsPerSecond, Some(0.2)),
+        ("temperature", MetricFigures::Gauge(-3.0), Metric::Value, Some(-3.0)),
+        ("cache", MetricFigures::HitRatio { hits: 3, misses: 1 }, Metric::Value, Some(75.0)),
+        ("users", MetricFigures::UniqueCount { today: 7, yesterday: 9 }, Metric::Value, Some(7.0)),
+        ("checkout", MetricFigures::Timer(Box::new(timed.clone())), Metric::P95, Some(3.0)),
+        ("checkouts", MetricFigures::Timer(Box::new(timed)), Metric::Value, Some(4.0)),
+    ];
+    let rules = metrics.iter().map(|(name, _, metric, _)| own(name, *metric, 2.0));
+    let mut watched = Watched::new(rules.chain([own("missing", Metric::Value, 2.0)]));
+    watched.source.own_metrics = metrics.iter().map(|(name, figures, ..)| (*name, figures.clone())).collect();
+    watched.after(SECOND);
+    let alerts = watched.alerts.alerts();
+    let value = |name: &str| alerts.iter().find(|alert| alert.rule.name == name).unwrap().value;
+    for (name, _, metric, expected) in metrics {
+        assert_eq!(value(name), expected, "{name} {metric}");
+    }
+    assert_eq!(value("missing"), Some(0.0));
+    let text = |name: &str| alerts.iter().find(|alert| alert.rule.name == name).unwrap().to_string();
+    assert_eq!(
+        (text("orders"), text("checkout")),
+        ("orders: 12 (limit 2)".into(), "checkout: P95 3 s over 1 min (limit 2 s)".into())
+    );
 }
 
 #[test]

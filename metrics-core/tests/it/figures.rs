@@ -29,7 +29,7 @@ fn naive(requests: &[(Outcome, u64)]) -> Figures {
         calls: requests.len() as u64,
         errors: count(|outcome| matches!(outcome, Outcome::Status(400..=599) | Outcome::Panicked)),
         client_errors: count(|outcome| matches!(outcome, Outcome::Status(400..=499))),
-        server_errors: count(|outcome| matches!(outcome, Outcome::Status(500..=599))),
+        server_errors: count(|outcome| matches!(outcome, Outcome::Status(500..=599) | Outcome::Panicked)),
         aborted: count(|outcome| outcome == Outcome::Aborted),
         panicked: count(|outcome| outcome == Outcome::Panicked),
         outcomes: outcomes.into_iter().collect(),
@@ -110,7 +110,7 @@ fn an_error_is_a_4xx_a_5xx_or_a_panic_and_nothing_else() {
     recorder.record_outcome(endpoint, Outcome::Aborted, Duration::ZERO);
     let total = registry.summary().total;
     assert_eq!((total.calls, total.errors), (502, 201));
-    assert_eq!((total.client_errors, total.server_errors, total.panicked), (100, 100, 1));
+    assert_eq!((total.client_errors, total.server_errors, total.panicked), (100, 101, 1));
 }
 
 #[test]

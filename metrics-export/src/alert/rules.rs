@@ -33,7 +33,10 @@ pub struct RulesError {
 ///     for = "30s"                 # default: 0s
 ///     min_calls = 20              # default: 0
 ///     severity = "critical"       # info, warning (the default), critical
-///     route = "/orders/{id}"      # or each_route = true; default: the whole service
+///     route = "/orders/{id}"      # or one of the lines below; default: the whole service
+///     # matched = true            # without 4xx of paths that have no route, which are mostly of scanners
+///     # each_route = true         # an alert for each route
+///     # own_metric = "orders"     # one of the application's own metrics, with metric = "value"
 ///     remind_every = "15m"        # default: 1h; 0s: never
 /// "#)?;
 /// assert_eq!(rules[0].threshold, 0.5);
@@ -89,8 +92,11 @@ struct Table {
     #[serde(default, deserialize_with = "some_word")]
     severity: Option<Severity>,
     #[serde(default)]
+    matched: bool,
+    #[serde(default)]
     each_route: bool,
     route: Option<String>,
+    own_metric: Option<String>,
     #[serde(default, deserialize_with = "some_duration")]
     remind_every: Option<Duration>,
 }
@@ -104,14 +110,19 @@ impl Table {
         rule.min_calls = self.min_calls.unwrap_or(rule.min_calls);
         rule.severity = self.severity.unwrap_or(rule.severity);
         rule.remind_every = self.remind_every.unwrap_or(rule.remind_every);
-        rule.scope = match (self.each_route, self.route) {
-            (false, None) => Scope::Service,
-            (true, None) => Scope::EachRoute,
-            (false, Some(route)) => Scope::Route(route),
-            (true, Some(_)) => {
-                return Err("each_route and route are both set; allowed: one of them".to_owned());
+        let scopes = [
+            ("matched", self.matched.then_some(Scope::Matched)),
+            ("each_route", self.each_route.then_some(Scope::EachRoute)),
+            ("route", self.route.map(Scope::Route)),
+            ("own_metric", self.own_metric.map(Scope::OwnMetric)),
+        ];
+        let mut set = scopes.into_iter().filter_map(|(name, scope)| Some((name, scope?)));
+        if let Some((first, scope)) = set.next() {
+            if let Some((second, _)) = set.next() {
+                return Err(format!("{first} and {second} are both set; allowed: one of them"));
             }
-        };
+            rule.scope = scope;
+        }
         Ok(rule)
     }
 }
@@ -198,6 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn every_scope_has_a_word() {
+        let scope =
+            |more: &str| rules_from_toml(&format!("{RULE}{more}")).map(|mut rules| rules.remove(0).scope);
+        assert_eq!(scope(""), Ok(Scope::Service));
+        assert_eq!(scope("matched = true"), Ok(Scope::Matched));
+        assert_eq!(scope("matched = false"), Ok(Scope::Service));
+        assert_eq!(scope("each_route = true"), Ok(Scope::EachRoute));
+        assert_eq!(scope("route = \"/a\""), Ok(Scope::Route("/a".to_owned())));
+        assert_eq!(scope("own_metric = \"checkout\""), Ok(Scope::OwnMetric("checkout".to_owned())));
+    }
+
+    #[test]
     fn invalid_rules_are_rejected_with_their_line_and_what_is_allowed() {
         for (more, line, allowed) in [
             ("treshold = 3", "line 7: ", "unknown field `treshold`, expected one of `name`, `metric`,"),
@@ -210,7 +233,13 @@ mod tests {
             ("for = 30", "line 7: ", "expected a string"),
             ("min_calls = -1", "line 7: ", "u64"),
             ("clear = 3", "line 2: ", "rule \"slow\": clear is 3; allowed: at most the threshold, 2"),
-            ("each_route = true\nroute = \"/\"", "line 2: ", "allowed: one of them"),
+            (
+                "each_route = true\nroute = \"/\"",
+                "line 2: ",
+                "each_route and route are both set; allowed: one of them",
+            ),
+            ("matched = true\nown_metric = \"a\"", "line 2: ", "matched and own_metric are both set"),
+            ("window = \"48h\"", "line 7: ", "window is \"48h\"; allowed: 1m, 5m, 1h, 24h\n"),
             ("[[rules]]", "line 7: ", "unknown field `rules`, expected `rule`"),
             ("=", "line 7: ", ""),
         ] {

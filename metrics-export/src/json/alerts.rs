@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metrics_core::alert::{Alert, Rule, Scope};
+use metrics_core::alert::{Alert, Rule};
 use serde::Serialize;
 
 use super::time::Time;
@@ -43,14 +43,18 @@ pub(crate) struct AlertBody {
     rule: String,
     severity: String,
     state: String,
-    /// `null` for the whole service, and for a rule by route that no route matches.
+    /// `null` for the whole service, for one of its own metrics, and for a route that was never called.
     method: Option<String>,
     route: Option<String>,
+    /// The name of one of the application's own metrics.
+    own_metric: Option<String>,
     /// In per cent, seconds or calls, like the threshold; `null` if there were no calls.
     value: Option<f64>,
     threshold: f64,
     /// When the state began; `null` before the first evaluation.
     since: Option<Time>,
+    /// Whether the rule names a route or a metric that was not seen for an hour.
+    not_seen: bool,
     summary: String,
 }
 
@@ -62,10 +66,12 @@ impl From<&Alert> for AlertBody {
             severity: alert.rule.severity.to_string(),
             state: alert.state.to_string(),
             method: name.map(|name| name.method.to_string()),
-            route: name.map(|name| name.route.to_string()),
+            route: name.map(|name| &*name.route).or(alert.rule.scope.route()).map(str::to_owned),
+            own_metric: alert.rule.scope.own_metric().map(str::to_owned),
             value: alert.value,
             threshold: alert.rule.threshold,
             since: alert.since.map(Time),
+            not_seen: alert.not_seen,
             summary: alert.to_string(),
         }
     }
@@ -86,13 +92,15 @@ struct RuleBody {
     min_calls: u64,
     scope: &'static str,
     route: Option<String>,
+    own_metric: Option<String>,
+    not_seen: bool,
     remind_every_seconds: f64,
 }
 
 impl RuleBody {
     fn new(rule: &Arc<Rule>, alerts: &[Alert]) -> Self {
-        let of_rule = alerts.iter().filter(|alert| alert.rule.name == rule.name);
-        let state = of_rule.map(|alert| alert.state).max();
+        let of_rule = || alerts.iter().filter(|alert| alert.rule.name == rule.name);
+        let state = of_rule().map(|alert| alert.state).max();
         Self {
             rule: rule.name.clone(),
             severity: rule.severity.to_string(),
@@ -105,10 +113,9 @@ impl RuleBody {
             for_seconds: rule.for_duration.as_secs_f64(),
             min_calls: rule.min_calls,
             scope: rule.scope.name(),
-            route: match &rule.scope {
-                Scope::Route(route) => Some(route.clone()),
-                Scope::Service | Scope::EachRoute => None,
-            },
+            route: rule.scope.route().map(str::to_owned),
+            own_metric: rule.scope.own_metric().map(str::to_owned),
+            not_seen: of_rule().any(|alert| alert.not_seen),
             remind_every_seconds: rule.remind_every.as_secs_f64(),
         }
     }
@@ -145,7 +152,7 @@ impl From<DeliveryCounts> for DestinationBody {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use metrics_core::alert::{Alerts, Moment};
+    use metrics_core::alert::{Alerts, Comparison, Metric, Moment, Scope};
     use metrics_core::{History, Outcome, Registry};
 
     use super::*;
@@ -158,7 +165,7 @@ mod tests {
         for _ in 0..10 {
             registry.record_error(endpoint, Outcome::Status(500), Duration::from_millis(1), "");
         }
-        let each = Rule::defaults().pop().unwrap().scope(Scope::EachRoute);
+        let each = Rule::new("errors", Metric::Errors, Comparison::AtLeast, 10.0).scope(Scope::EachRoute);
         let mut alerts = Alerts::new(Rule::defaults().into_iter().take(3).chain([each])).unwrap();
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(1_769_592_600_123);
         history.tick();
@@ -169,7 +176,8 @@ mod tests {
             body["alerts"][0],
             serde_json::json!({
                 "rule": "errors", "severity": "warning", "state": "firing", "method": "GET", "route": "/",
-                "value": 10.0, "threshold": 10.0, "since": "2026-01-28T09:30:00.123Z",
+                "own_metric": null, "value": 10.0, "threshold": 10.0, "since": "2026-01-28T09:30:00.123Z",
+                "not_seen": false,
                 "summary": "GET /: 10 errors in 5 min (limit 10)"
             })
         );

@@ -21,14 +21,14 @@ pub struct Figures {
     pub errors: u64,
     /// Responses with a status 400 to 499.
     pub client_errors: u64,
-    /// Responses with a status 500 to 599.
+    /// Responses with a status 500 to 599, and panics. With `client_errors`, they add up to `errors`.
     pub server_errors: u64,
     /// Requests whose client went away, or whose response was truncated. They are calls, but not errors for that
     /// reason.
     pub aborted: u64,
     /// The aborted requests whose response had begun. They are also counted by its status.
     pub truncated: u64,
-    /// Requests that panicked before there was a response. They are errors.
+    /// Requests that panicked before there was a response. They are also counted in `server_errors`.
     pub panicked: u64,
     /// How often each outcome occurred, by status; only outcomes that did.
     pub outcomes: Vec<(Outcome, u64)>,
@@ -71,9 +71,25 @@ impl Figures {
         self.per_cent(self.client_errors)
     }
 
-    /// Returns the 5xx per hundred calls; 0 if there were no calls.
+    /// Returns the 5xx and panics per hundred calls; 0 if there were no calls.
     pub fn server_error_rate(&self) -> f64 {
         self.per_cent(self.server_errors)
+    }
+
+    /// These figures without 4xx. Times, bytes and truncated responses stay those of all calls.
+    pub(crate) fn without_client_errors(&self) -> Self {
+        let mut rest = self.clone();
+        rest.outcomes.retain(|(outcome, _)| !outcome.is_client_error());
+        rest.calls -= self.client_errors.min(self.calls);
+        rest.errors -= self.client_errors.min(self.errors);
+        rest.client_errors = 0;
+        rest
+    }
+
+    /// Adds how often outcomes occurred, without times or bytes.
+    pub(crate) fn add_counts(&mut self, counts: impl IntoIterator<Item = (Outcome, u64)>) {
+        counts.into_iter().for_each(|(outcome, count)| self.count(outcome, count));
+        self.outcomes.sort_unstable();
     }
 
     fn per_cent(&self, count: u64) -> f64 {
@@ -118,9 +134,13 @@ impl Figures {
         if outcome.is_error() {
             add(&mut self.errors);
         }
+        if outcome.is_client_error() {
+            add(&mut self.client_errors);
+        }
+        if outcome.is_server_error() {
+            add(&mut self.server_errors);
+        }
         match outcome {
-            Outcome::Status(400..=499) => add(&mut self.client_errors),
-            Outcome::Status(500..=599) => add(&mut self.server_errors),
             Outcome::Aborted => add(&mut self.aborted),
             Outcome::Panicked => add(&mut self.panicked),
             _ => {}

@@ -1,0 +1,90 @@
+//! The figure that a rule watches, computed from the figures of a window.
+
+use std::time::Duration;
+
+use super::condition::Metric;
+use super::rule::{Rule, Scope};
+use super::series::Observation;
+use crate::history::{Business, Window};
+use crate::labels::metric_kind::MetricValue;
+use crate::read::summary::figures::Figures;
+use crate::read::summary::metrics::MetricFigures;
+use crate::read::summary::{EndpointSummary, Summary};
+
+/// The share of a window, in per cent, that figures must cover for it to count as whole. It is below 100 because frames
+/// do not begin exactly with the window.
+const WHOLE: u32 = 90;
+
+/// A count that is not part of a window's figures.
+pub(super) fn of_count(count: u64) -> Observation {
+    Observation { value: Some(count as f64), calls: count, is_whole: true }
+}
+
+/// The figure of all calls together.
+pub(super) fn of_all(rule: &Rule, summary: &Summary) -> Observation {
+    of_figures(rule, &summary.total, summary.in_flight, summary.window)
+}
+
+/// The figure of one endpoint.
+pub(super) fn of_endpoint(rule: &Rule, endpoint: &EndpointSummary, window: Duration) -> Observation {
+    if rule.scope == Scope::EachRoute && endpoint.name.catches_all() {
+        let figures = endpoint.figures.without_client_errors();
+        return of_figures(rule, &figures, endpoint.in_flight, window);
+    }
+    of_figures(rule, &endpoint.figures, endpoint.in_flight, window)
+}
+
+pub(super) fn of_figures(rule: &Rule, figures: &Figures, in_flight: u64, window: Duration) -> Observation {
+    let rate = |rate: f64| (figures.calls > 0).then_some(rate);
+    let time = |time: Duration| (figures.calls > 0).then_some(time.as_secs_f64());
+    let count = |count: u64| Some(count as f64);
+    let value = match rule.metric {
+        Metric::ErrorRate => rate(figures.error_rate()),
+        Metric::ClientErrorRate => rate(figures.client_error_rate()),
+        Metric::ServerErrorRate => rate(figures.server_error_rate()),
+        Metric::Average => time(figures.average()),
+        Metric::P50 => time(figures.p50),
+        Metric::P95 => time(figures.p95),
+        Metric::P99 => time(figures.p99),
+        Metric::P999 => time(figures.p999),
+        Metric::Errors => count(figures.errors),
+        Metric::ClientErrors => count(figures.client_errors),
+        Metric::ServerErrors => count(figures.server_errors),
+        Metric::Calls => count(figures.calls),
+        Metric::RequestsPerSecond => (!window.is_zero()).then(|| figures.calls as f64 / window.as_secs_f64()),
+        Metric::InFlight => count(in_flight),
+        Metric::Aborted => count(figures.aborted),
+        Metric::Panicked => count(figures.panicked),
+        // Not computed from figures of requests; such rules do not get here.
+        Metric::ConsecutiveErrors | Metric::Value | Metric::WrongTokens => None,
+    };
+    Observation { value, calls: figures.calls, is_whole: covers(window, rule.window) }
+}
+
+/// The figure of one of the application's own metrics; 0 if there is no such metric.
+pub(super) fn of_own_metric(rule: &Rule, name: &str, own: &Business) -> Observation {
+    let metric = own.metrics.iter().find(|metric| *metric.name == *name).map(|metric| &metric.figures);
+    if let Some(MetricFigures::Timer(times)) = metric {
+        let calls = Observation { value: Some(times.calls as f64), ..of_figures(rule, times, 0, own.window) };
+        return if rule.metric == Metric::Value { calls } else { of_figures(rule, times, 0, own.window) };
+    }
+    let value = match metric {
+        None => 0.0,
+        Some(MetricValue::Gauge(value)) => *value,
+        Some(MetricValue::UniqueCount { today, .. }) => *today as f64,
+        Some(other) => other.hit_rate().or(other.count().map(|count| count as f64)).unwrap_or(0.0),
+    };
+    let calls = metric.map_or(0, |metric| metric.count().unwrap_or(0));
+    let value = match rule.metric {
+        Metric::Value => Some(value),
+        Metric::Calls => Some(calls as f64),
+        Metric::RequestsPerSecond if !own.window.is_zero() => Some(calls as f64 / own.window.as_secs_f64()),
+        _ => None,
+    };
+    Observation { value, calls, is_whole: covers(own.window, rule.window) }
+}
+
+/// Whether figures over this time cover a whole window.
+pub(super) fn covers(figures: Duration, window: Window) -> bool {
+    window.length().is_some_and(|length| figures * 100 >= length * WHOLE)
+}
