@@ -5,6 +5,12 @@ use metrics_core::InvalidSetting;
 /// The longest name, instance, version and environment, in bytes.
 const MAX_BYTES: usize = 128;
 
+/// The longest public URL, in bytes.
+const MAX_URL_BYTES: usize = 1_024;
+
+/// What an allowed public URL looks like.
+const LINK: &str = "http://host[:port][/path] or https://host[:port][/path], without a password";
+
 /// What an allowed text looks like.
 const ALLOWED: &str = "1 to 128 bytes without control characters";
 
@@ -28,15 +34,18 @@ pub struct Service {
     pub version: Option<String>,
     /// Where it runs, such as `prod`.
     pub environment: Option<String>,
+    /// Where people open its dashboard, such as `https://ops.example.com/orders/metrics/`.
+    pub public_url: Option<String>,
 }
 
 impl Service {
     /// A service with this name, and without instance, version and environment.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), instance: None, version: None, environment: None }
+        Self { name: name.into(), instance: None, version: None, environment: None, public_url: None }
     }
 
-    /// Which instance this is, such as `host-1`; default: each destination's own.
+    /// Which instance this is, such as `host-1`; default: each destination's own. Notices of alerts name the host and the
+    /// number of the process.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.instance = Some(instance.into());
         self
@@ -54,11 +63,31 @@ impl Service {
         self
     }
 
-    /// Checks that all of it can be a label.
+    /// Where people open the service's dashboard, such as `https://ops.example.com/orders/metrics/`, for links in
+    /// notices of alerts; default: no links.
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = Some(url.into());
+        self
+    }
+
+    /// The name of this instance; if none is set, that of the host and the number of the process, so that replicas are
+    /// told apart.
+    pub(crate) fn instance_name(&self) -> String {
+        self.instance.clone().unwrap_or_else(|| format!("{}/{}", host_name(), std::process::id()))
+    }
+
+    /// Who it is, for people: `orders (host-1, 1.2.3)`.
+    pub(crate) fn sentence(&self) -> String {
+        let more = [Some(self.instance_name()), self.version.clone(), self.environment.clone()];
+        format!("{} ({})", self.name, more.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+
+    /// Checks that all of it can be a label, or a link.
     ///
     /// # Errors
     ///
-    /// When a text is empty, longer than 128 bytes, or has a control character.
+    /// When a text is empty, longer than 128 bytes, or has a control character; when the public URL is not one of
+    /// `http` or `https` of at most 1,024 bytes, or has a password.
     pub fn check(&self) -> Result<(), InvalidSetting> {
         let set = [
             ("service", Some(&self.name)),
@@ -73,8 +102,31 @@ impl Service {
                 return Err(InvalidSetting::new(field, format!("{text:?}"), ALLOWED));
             }
         }
-        Ok(())
+        match &self.public_url {
+            Some(url) if !is_link(url) => Err(InvalidSetting::secret("public_url", LINK)),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Whether it is a URL that may be shown to everyone.
+fn is_link(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    url.len() <= MAX_URL_BYTES
+        && host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
+        && !url.contains(|c: char| c.is_whitespace() || c.is_control() || "<>|\"".contains(c))
+}
+
+/// The name of this host: `HOSTNAME`, or what Linux calls it, or `unknown`.
+fn host_name() -> String {
+    let usable = |name: String| {
+        let name = name.trim();
+        ((1..=64).contains(&name.len()) && !name.contains(char::is_control)).then(|| name.to_owned())
+    };
+    let variable = std::env::var("HOSTNAME").ok().and_then(usable);
+    let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().and_then(usable);
+    variable.or_else(kernel).unwrap_or_else(|| "unknown".to_owned())
 }
 
 #[cfg(test)]
@@ -97,5 +149,43 @@ mod tests {
             }
         }
         assert_eq!(Service::new("주문").version("x".repeat(128)).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_public_url_is_a_link_that_everyone_may_see() {
+        let check = |url: &str| Service::new("a").public_url(url).check();
+        let links = [
+            "http://a",
+            "https://ops.example.com:8443/orders/metrics/?window=5m#errors",
+            "http://[::1]:8000/",
+        ];
+        for url in links {
+            assert_eq!(check(url), Ok(()), "{url}");
+        }
+        let long = format!("http://{}", "x".repeat(1_024));
+        for url in [
+            "",
+            "ops.example.com",
+            "ftp://a",
+            "http://",
+            "http:///x",
+            "https://me:hunter2@a/",
+            "http://a/ b",
+            "http://a/\n",
+            "http://a/<!channel>",
+            &long,
+        ] {
+            let error = check(url).unwrap_err().to_string();
+            assert!(error.starts_with("public_url is invalid; allowed: http://host"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_instance_without_a_name_is_called_like_its_host_and_its_process() {
+        let service = Service::new("orders");
+        let process = format!("/{}", std::process::id());
+        assert!(service.instance_name().len() > process.len() && service.instance_name().ends_with(&process));
+        let service = service.instance("host-1").version("1.2.3").environment("prod");
+        assert_eq!(service.sentence(), "orders (host-1, 1.2.3, prod)");
     }
 }

@@ -120,10 +120,17 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Which instance of the service this is, such as `host-1`, for exporters and the fleet; default: each
-    /// destination's own.
+    /// Which instance of the service this is, such as `host-1`, for exporters, the fleet and notices of alerts; default:
+    /// each destination's own.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.settings.service.instance = Some(instance.into());
+        self
+    }
+
+    /// Where people open the dashboard, such as `https://ops.example.com/orders/metrics/`, for links in notices of alerts;
+    /// default: no links.
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.settings.service.public_url = Some(url.into());
         self
     }
 

@@ -22,13 +22,19 @@ const ENDS_AFTER: Duration = Duration::from_secs(240);
 
 /// Posts alerts to an Alertmanager, with its API v2.
 ///
-/// Labels: `alertname` (the rule), `service` and `severity`; `method` and `route` for an alert about an endpoint.
-/// Annotations: `summary` and `value`. A firing alert is posted every minute; if the service ends, the Alertmanager
-/// resolves it after four minutes.
+/// Labels: `alertname` (the rule), `service`, `instance` and `severity`; `environment` if one is set; `method` and
+/// `route` for an alert about an endpoint; `metric` for one about the application's own metric. Annotations: `summary`,
+/// `value`, and `version` if one is set, which is not a label since a new version would be another alert. The
+/// [public URL](Service::public_url) is the `generatorURL`. A firing alert is posted every minute; if the service ends,
+/// the Alertmanager resolves it after four minutes. `Retry-After` is honoured.
+///
+/// Set an [instance](Service::instance) that outlives a restart. Without one, the label names the process, and an alert
+/// that fires before and after a restart is two.
 #[derive(Debug)]
 pub struct Alertmanager {
     target: Target,
-    service: String,
+    service: Service,
+    instance: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,6 +42,8 @@ pub struct Alertmanager {
 struct Body<'a> {
     labels: BTreeMap<&'static str, &'a str>,
     annotations: BTreeMap<&'static str, String>,
+    #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
+    generator_url: Option<&'a str>,
     starts_at: Option<Time>,
     ends_at: Option<Time>,
 }
@@ -57,7 +65,8 @@ impl Alertmanager {
     /// When the URL is invalid, see [`Alertmanager::new`], or when an option is invalid or does not apply to alerts.
     pub fn with_http(url: impl AsRef<str>, options: &HttpOptions) -> Result<Self, InvalidSetting> {
         let url = format!("{}/api/v2/alerts", url.as_ref().trim_end_matches('/'));
-        Ok(Self { target: Target::new("alertmanager", &url, options)?, service: String::new() })
+        let target = Target::new("alertmanager", &url, options)?;
+        Ok(Self { target, service: Service::new(""), instance: String::new() })
     }
 }
 
@@ -67,13 +76,15 @@ impl Destination for Alertmanager {
     }
 
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
-        self.service.clone_from(&service.name);
+        self.service.clone_from(service);
+        self.instance = service.instance_name();
         Ok(())
     }
 
     fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {
         let now = SystemTime::now();
-        let bodies: Vec<_> = notices.iter().map(|notice| Body::new(&self.service, notice, now)).collect();
+        let body = |notice| Body::new(&self.service, &self.instance, notice, now);
+        let bodies: Vec<_> = notices.iter().map(body).collect();
         self.target.post(&bodies)
     }
 
@@ -83,27 +94,45 @@ impl Destination for Alertmanager {
 }
 
 impl<'a> Body<'a> {
-    fn new(service: &'a str, Notice { alert, .. }: &'a Notice, now: SystemTime) -> Self {
-        let severity = alert.rule.severity.name();
-        let mut labels =
-            BTreeMap::from([("alertname", &*alert.rule.name), ("service", service), ("severity", severity)]);
-        if let Some(name) = alert.endpoint.as_deref() {
-            labels.extend([("method", &*name.method), ("route", &*name.route)]);
-        }
+    fn new(
+        service: &'a Service,
+        instance: &'a str,
+        Notice { alert, .. }: &'a Notice,
+        now: SystemTime,
+    ) -> Self {
+        let name = alert.endpoint.as_deref();
+        let labels = [
+            ("alertname", Some(&*alert.rule.name)),
+            ("service", Some(&*service.name)),
+            ("instance", Some(instance)),
+            ("severity", Some(alert.rule.severity.name())),
+            ("environment", service.environment.as_deref()),
+            ("method", name.map(|name| &*name.method)),
+            ("route", name.map(|name| &*name.route).or(alert.rule.scope.route())),
+            ("metric", alert.rule.scope.own_metric()),
+        ];
+        let labels = labels.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let mut annotations = BTreeMap::from([("summary", alert.to_string())]);
         annotations.extend(alert.value.map(|value| ("value", value.to_string())));
+        annotations.extend(service.version.clone().map(|version| ("version", version)));
         let ends_at = match alert.state {
             State::Firing => Some(now + ENDS_AFTER),
             // An end before the start, after a clock was set back, would be refused.
             _ => alert.since.max(alert.started),
         };
-        Self { labels, annotations, starts_at: alert.started.map(Time), ends_at: ends_at.map(Time) }
+        Self {
+            labels,
+            annotations,
+            generator_url: service.public_url.as_deref(),
+            starts_at: alert.started.map(Time),
+            ends_at: ends_at.map(Time),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use metrics_core::alert::{Alerts, Moment, Rule, Scope};
+    use metrics_core::alert::{Alerts, Comparison, Metric, Moment, Rule, Scope};
     use metrics_core::{History, Registry};
 
     use super::*;
@@ -115,23 +144,26 @@ mod tests {
         let endpoint = registry.endpoint("GET", "/items/{id}");
         (0..10).for_each(|_| registry.record_nanos(endpoint, 500, 1));
         history.tick();
-        let rule = Rule::defaults().pop().unwrap().scope(Scope::EachRoute);
+        let rule = Rule::new("errors", Metric::Errors, Comparison::AtLeast, 10.0).scope(Scope::EachRoute);
         let mut alerts = Alerts::new([rule]).unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_592_600);
         let mut notice = alerts.evaluate(Moment { wall: at, ..Moment::now() }, &history).pop().unwrap();
+        let service = Service::new("shop").version("1.2.3").public_url("https://ops.example.com/");
         let body = |notice: &Notice| {
-            serde_json::to_value(Body::new("shop", notice, at + Duration::from_secs(60))).unwrap()
+            serde_json::to_value(Body::new(&service, "host-1", notice, at + Duration::from_secs(60))).unwrap()
         };
         assert_eq!(
             body(&notice),
             serde_json::json!({
                 "labels": {
-                    "alertname": "errors", "service": "shop", "severity": "warning",
+                    "alertname": "errors", "service": "shop", "instance": "host-1", "severity": "warning",
                     "method": "GET", "route": "/items/{id}"
                 },
                 "annotations": {
-                    "summary": "GET /items/{id}: 10 errors in 5 min (limit 10)", "value": "10"
+                    "summary": "GET /items/{id}: 10 errors in 5 min (limit 10)", "value": "10",
+                    "version": "1.2.3"
                 },
+                "generatorURL": "https://ops.example.com/",
                 "startsAt": "2026-01-28T09:30:00.000Z",
                 "endsAt": "2026-01-28T09:35:00.000Z"
             })

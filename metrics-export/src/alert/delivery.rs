@@ -16,6 +16,9 @@ use crate::start_error::StartError;
 /// How long one batch is retried. Later notices wait meanwhile, and older news is of little use.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 900 });
 
+/// The longest pause that a destination can ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(3_600);
+
 /// The pauses between attempts.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(if cfg!(test) { 5 } else { 500 }),
@@ -26,7 +29,7 @@ const BACKOFF: Backoff = Backoff {
 ///
 /// [`Delivery::queue`] never waits. At most 1,024 notices wait; beyond that the oldest are dropped and counted,
 /// reminders first. Only the latest reminder of each alert waits. A batch that fails is retried for 15 minutes, at
-/// intervals that grow to 30 s and vary.
+/// intervals that grow to 30 s and vary, or that the destination [asks for](SendError::retry_after).
 pub struct Delivery {
     shared: Arc<DeliveryShared>,
     repeat_every: Option<Duration>,
@@ -157,7 +160,7 @@ fn deliver(
     for attempt in 1.. {
         let result = destination.send(batch);
         let mut queue = shared.lock();
-        let Err(SendError { reason, is_temporary }) = result else {
+        let Err(SendError { reason, is_temporary, retry_after }) = result else {
             queue.settle_sent(batch.len());
             break;
         };
@@ -174,9 +177,15 @@ fn deliver(
         }
         queue.count_retry();
         drop(queue);
-        shared.pause(BACKOFF.pause_after(attempt));
+        shared.pause(pause(attempt, retry_after));
     }
     true
+}
+
+/// The pause after an attempt: as long as the destination asks for, but no shorter than the usual one.
+fn pause(attempt: u32, retry_after: Option<Duration>) -> Duration {
+    let usual = BACKOFF.pause_after(attempt);
+    retry_after.map_or(usual, |asked| usual.max(asked.min(LONGEST_ASKED)))
 }
 
 #[cfg(test)]
@@ -213,7 +222,7 @@ mod tests {
     }
 
     fn error(is_temporary: bool) -> SendError {
-        SendError { reason: "no".to_owned(), is_temporary }
+        SendError { reason: "no".to_owned(), is_temporary, retry_after: None }
     }
 
     type Answers = Sender<Result<(), SendError>>;
@@ -234,7 +243,7 @@ mod tests {
         let endpoint = registry.endpoint("GET", "/");
         (0..10).for_each(|_| registry.record_nanos(endpoint, 500, 1));
         history.tick();
-        let mut alerts = Alerts::new([Rule::defaults().pop().unwrap()]).unwrap();
+        let mut alerts = Alerts::new([Rule::defaults().swap_remove(3)]).unwrap();
         alerts.evaluate(Moment::now(), &history).pop().unwrap()
     }
 
@@ -265,6 +274,25 @@ mod tests {
         assert_eq!((counts.sent, counts.retried, counts.failed, counts.last_error), (2, 1, 0, None));
         drop(answer);
         assert_eq!(seen.try_iter().collect::<Vec<_>>(), [2, 2]);
+    }
+
+    #[test]
+    fn a_destination_that_asks_for_a_pause_gets_it_and_an_hour_at_most() {
+        let seconds = Duration::from_secs;
+        assert_eq!(pause(1, Some(seconds(120))), seconds(120));
+        assert_eq!(pause(1, Some(seconds(1_000_000))), seconds(3_600));
+        assert!((BACKOFF.first / 2..=BACKOFF.first).contains(&pause(1, Some(Duration::ZERO))));
+        assert!((BACKOFF.first / 2..=BACKOFF.first).contains(&pause(1, None)));
+        // Nothing is sent before the pause is over; a stop does not wait for it.
+        let (delivery, answer, seen) = scripted(None);
+        tell(&delivery, &[notice()]);
+        answer.send(Err(SendError { retry_after: Some(seconds(600)), ..error(true) })).unwrap();
+        assert_eq!(counts(&delivery, |counts| counts.retried == 1).queued, 1);
+        thread::sleep(BACKOFF.first * 4);
+        assert_eq!(seen.try_iter().count(), 1);
+        answer.send(Ok(())).unwrap();
+        delivery.stop();
+        assert_eq!(counts(&delivery, |counts| counts.queued == 0).sent, 1);
     }
 
     #[test]

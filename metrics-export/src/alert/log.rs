@@ -16,6 +16,7 @@ const TARGET: &str = "metrics::alerts";
 /// receives them through `tracing-log`.
 #[derive(Debug, Default)]
 pub struct Log {
+    /// As people read it.
     service: String,
 }
 
@@ -32,7 +33,7 @@ impl Destination for Log {
     }
 
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
-        self.service.clone_from(&service.name);
+        self.service = service.sentence();
         Ok(())
     }
 

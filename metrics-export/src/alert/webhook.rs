@@ -13,24 +13,32 @@ use crate::service::Service;
 /// Posts notices to a URL as JSON.
 ///
 /// ```json
-/// {"text": "[firing, critical] orders: error rate 7.5 % over 5 min (limit 5 %)", "service": "orders",
+/// {"text": "[firing, critical] orders (host-1, 1.2.3): error rate 7.5 % over 5 min (limit 5 %)\nhttps://ops...",
+///  "service": "orders", "instance": "host-1", "version": "1.2.3", "environment": null,
+///  "dashboard": "https://ops.example.com/orders/metrics/",
 ///  "notices": [{"change": "firing", "rule": "error_rate", "severity": "critical", "state": "firing",
-///               "method": null, "route": null, "value": 7.5, "threshold": 5.0,
-///               "since": "2026-01-28T09:30:00.123Z", "summary": "..."}]}
+///               "method": null, "route": null, "own_metric": null, "value": 7.5, "threshold": 5.0,
+///               "since": "2026-01-28T09:30:00.123Z", "not_seen": false, "summary": "..."}]}
 /// ```
 ///
-/// Incoming webhooks of Slack, Mattermost and the like show the `text`, which has a line for each notice. Each 2xx is a
-/// success. After a 3xx or a 4xx, except 408, 425 and 429, a notice is given up.
+/// Incoming webhooks of Slack, Mattermost and the like show the `text`, which has a line for each notice, and the
+/// [public URL](Service::public_url) if one is set. Each 2xx is a success. After a 3xx or a 4xx, except 408, 425 and
+/// 429, a notice is given up. `Retry-After` is honoured.
 #[derive(Debug)]
 pub struct Webhook {
     target: Target,
-    service: String,
+    service: Service,
+    instance: String,
 }
 
 #[derive(Debug, Serialize)]
 struct Body<'a> {
     text: String,
     service: &'a str,
+    instance: &'a str,
+    version: Option<&'a str>,
+    environment: Option<&'a str>,
+    dashboard: Option<&'a str>,
     notices: Vec<NoticeBody>,
 }
 
@@ -58,7 +66,7 @@ impl Webhook {
     /// When the URL is invalid, see [`Webhook::new`], or when an option is invalid or does not apply to alerts.
     pub fn with_http(url: impl AsRef<str>, options: &HttpOptions) -> Result<Self, InvalidSetting> {
         let target = Target::new("alert_webhook", url.as_ref(), options)?;
-        Ok(Self { target, service: String::new() })
+        Ok(Self { target, service: Service::new(""), instance: String::new() })
     }
 }
 
@@ -68,21 +76,23 @@ impl Destination for Webhook {
     }
 
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
-        self.service.clone_from(&service.name);
+        self.service.clone_from(service);
+        self.instance = service.instance_name();
         Ok(())
     }
 
     fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {
-        self.target.post(&Body::new(&self.service, notices))
+        self.target.post(&Body::new(&self.service, &self.instance, notices))
     }
 }
 
 impl<'a> Body<'a> {
-    fn new(service: &'a str, notices: &[Notice]) -> Self {
-        let line = |Notice { change, alert }: &Notice| {
-            format!("[{change}, {}] {service}: {alert}", alert.rule.severity)
-        };
-        let text = escaped(&notices.iter().map(line).collect::<Vec<_>>().join("\n"));
+    fn new(service: &'a Service, instance: &'a str, notices: &[Notice]) -> Self {
+        let who = service.sentence();
+        let line =
+            |Notice { change, alert }: &Notice| format!("[{change}, {}] {who}: {alert}", alert.rule.severity);
+        let lines = notices.iter().map(line).chain(service.public_url.clone());
+        let text = escaped(&lines.collect::<Vec<_>>().join("\n"));
         let body = |notice: &Notice| NoticeBody {
             change: match notice.change {
                 Change::Firing => "firing",
@@ -91,7 +101,15 @@ impl<'a> Body<'a> {
             },
             alert: AlertBody::from(&notice.alert),
         };
-        Self { text, service, notices: notices.iter().map(body).collect() }
+        Self {
+            text,
+            service: &service.name,
+            instance,
+            version: service.version.as_deref(),
+            environment: service.environment.as_deref(),
+            dashboard: service.public_url.as_deref(),
+            notices: notices.iter().map(body).collect(),
+        }
     }
 }
 
@@ -119,17 +137,24 @@ mod tests {
         let rule = Rule::new("slow", Metric::Average, Comparison::Above, 0.5).scope(Scope::EachRoute);
         history.tick();
         let notices = Alerts::new([rule]).unwrap().evaluate(Moment::now(), &history);
-        let body = serde_json::to_value(Body::new("shop", &notices)).unwrap();
+        let service = Service::new("shop").instance("host-1").version("1.2.3");
+        let service = service.public_url("https://ops.example.com/?a=1&b=2");
+        let body = serde_json::to_value(Body::new(&service, "host-1", &notices)).unwrap();
         let mut lines: Vec<_> = body["text"].as_str().unwrap().lines().collect();
         lines.sort_unstable();
         assert_eq!(
             lines,
             [
-                "[firing, warning] shop: GET /&lt;!channel&gt;: average response time 1 s over 5 min (limit 0.5 s)",
-                "[firing, warning] shop: GET /a: average response time 1 s over 5 min (limit 0.5 s)"
+                "[firing, warning] shop (host-1, 1.2.3): GET /&lt;!channel&gt;: average response time 1 s over 5 min \
+                 (limit 500 ms)",
+                "[firing, warning] shop (host-1, 1.2.3): GET /a: average response time 1 s over 5 min (limit 500 ms)",
+                "https://ops.example.com/?a=1&amp;b=2"
             ]
         );
         assert_eq!((&body["service"], &body["notices"][0]["change"]), (&"shop".into(), &"firing".into()));
         assert_eq!(body["notices"][0]["state"], "firing");
+        assert_eq!((&body["instance"], &body["version"]), (&"host-1".into(), &"1.2.3".into()));
+        assert_eq!(body["dashboard"], "https://ops.example.com/?a=1&b=2");
+        assert!(body["environment"].is_null());
     }
 }

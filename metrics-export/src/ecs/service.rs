@@ -23,7 +23,7 @@ struct Node {
 
 impl From<&Service> for ServiceFields {
     fn from(service: &Service) -> Self {
-        let Service { name, instance, version, environment } = service.clone();
+        let Service { name, instance, version, environment, .. } = service.clone();
         Self { name, version, environment, node: instance.map(|name| Node { name }) }
     }
 }

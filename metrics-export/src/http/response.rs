@@ -15,10 +15,6 @@ pub(super) const MAX_ANSWER: u64 = 16 << 20;
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     /// How long the server asks to be left alone.
-    #[cfg_attr(
-        not(feature = "_push-http"),
-        expect(dead_code, reason = "alerts pause as long as other destinations")
-    )]
     pub(crate) retry_after: Option<Duration>,
     /// Sentry's rate limits, if the answer has any.
     #[cfg(feature = "sentry")]

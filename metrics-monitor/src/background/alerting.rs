@@ -1,9 +1,10 @@
 //! The alerts of a monitor: evaluated by its ticker, sent by the deliveries' threads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use metrics_core::alert::{Alert, Alerts, FigureSource, Moment};
-use metrics_core::{History, Summary, Window};
+use metrics_core::{Business, History, Summary, Window};
 use metrics_export::alert::{Delivery, Destination};
 use metrics_export::json::AlertsBody;
 use metrics_export::{Service, StartError};
@@ -25,8 +26,16 @@ impl FigureSource for Watched<'_> {
         FigureSource::endpoints(self.history, window)
     }
 
-    fn consecutive_errors(&self, window: Window) -> u64 {
-        FigureSource::consecutive_errors(self.history, window)
+    fn matched(&self, window: Window) -> Summary {
+        self.history.matched(window)
+    }
+
+    fn consecutive_errors(&self, window: Window, recent: Duration) -> u64 {
+        FigureSource::consecutive_errors(self.history, window, recent)
+    }
+
+    fn own_metrics(&self, window: Window) -> Business {
+        self.history.own_metrics(window)
     }
 
     fn wrong_tokens(&self, window: Window) -> u64 {
