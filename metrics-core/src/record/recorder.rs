@@ -89,31 +89,56 @@ impl Recorder {
     pub fn record_nanos(&self, endpoint: EndpointId, status: u16, nanos: u64) {
         match self.fast.get().get(usize::from(status)) {
             Some(&slot) => self.shard.record(endpoint, slot, nanos),
-            None => self.record_watched(endpoint, Outcome::Status(status), nanos, None),
+            None => self.record_watched(endpoint, status, nanos),
         }
     }
 
-    /// Records an error, the first success after one, or an outcome that is not a status from 0 to 399.
+    /// Records an error, the first success after one, or a status above 599.
     #[cold]
     #[inline(never)]
-    fn record_watched(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, bytes: Option<Bytes>) {
+    fn record_watched(&self, endpoint: EndpointId, status: u16, nanos: u64) {
+        self.watch(endpoint, status);
+        let slot = self.slots.of_status(status).unwrap_or(self.slots.of(Outcome::Other));
+        self.shard.record(endpoint, slot, nanos);
+    }
+
+    /// Records any outcome, with the bytes of bodies if they are known.
+    #[cold]
+    #[inline(never)]
+    fn record_rare(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, bytes: Option<Bytes>) {
+        match outcome {
+            Outcome::Status(status) => self.watch(endpoint, status),
+            Outcome::Other => self.end_streak(),
+            Outcome::Panicked => self.extend_streak(),
+            Outcome::Aborted => {}
+        }
         let slot = self.slots.of(outcome);
         match bytes {
             Some(bytes) => self.shard.record_with_bytes(endpoint, slot, nanos, bytes),
             None => self.shard.record(endpoint, slot, nanos),
         }
-        if outcome == Outcome::Aborted
-            || outcome.is_client_error() && self.shared.endpoints().catches_all(endpoint)
-        {
-            return;
+    }
+
+    /// Lengthens the streak of errors, or ends it.
+    #[inline(always)]
+    fn watch(&self, endpoint: EndpointId, status: u16) {
+        match status {
+            400..=499 if self.shared.endpoints().catches_all(endpoint) => {}
+            400..=599 => self.extend_streak(),
+            _ => self.end_streak(),
         }
-        if outcome.is_error() {
-            self.shard.streaks().extend();
-            self.fast.set(&[]);
-        } else {
-            self.shard.streaks().end();
-            self.fast.set(self.slots.successes());
-        }
+    }
+
+    #[inline(always)]
+    fn extend_streak(&self) {
+        self.shard.streaks().extend();
+        self.fast.set(&[]);
+    }
+
+    #[inline(always)]
+    fn end_streak(&self) {
+        self.shard.streaks().end();
+        self.fast.set(self.slots.successes());
     }
 
     /// Like [`Recorder::record`], for any outcome.
@@ -126,7 +151,7 @@ impl Recorder {
     fn count(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64) {
         match outcome {
             Outcome::Status(status) => self.record_nanos(endpoint, status, nanos),
-            _ => self.record_watched(endpoint, outcome, nanos, None),
+            _ => self.record_rare(endpoint, outcome, nanos, None),
         }
     }
 
@@ -182,7 +207,7 @@ impl Recorder {
         };
         match fast {
             Some(&slot) => self.shard.record_with_bytes(endpoint, slot, nanos, bytes),
-            None => self.record_watched(endpoint, outcome, nanos, Some(bytes)),
+            None => self.record_rare(endpoint, outcome, nanos, Some(bytes)),
         }
         self.end(&start);
         nanos

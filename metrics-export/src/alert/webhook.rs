@@ -17,7 +17,7 @@ use crate::service::Service;
 ///  "service": "orders", "instance": "host-1", "version": "1.2.3", "environment": null,
 ///  "dashboard": "https://ops.example.com/orders/metrics/",
 ///  "notices": [{"change": "firing", "rule": "error_rate", "severity": "critical", "state": "firing",
-///               "method": null, "route": null, "own_metric": null, "value": 7.5, "threshold": 5.0,
+///               "metric": "error_rate", "window": "5m", "method": null, "route": null, "own_metric": null, "value": 7.5, "threshold": 5.0,
 ///               "since": "2026-01-28T09:30:00.123Z", "not_seen": false, "summary": "..."}]}
 /// ```
 ///

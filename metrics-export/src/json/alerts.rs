@@ -43,6 +43,8 @@ pub(crate) struct AlertBody {
     rule: String,
     severity: String,
     state: String,
+    metric: &'static str,
+    window: String,
     /// `null` for the whole service, for one of its own metrics, and for a route that was never called.
     method: Option<String>,
     route: Option<String>,
@@ -65,6 +67,8 @@ impl From<&Alert> for AlertBody {
             rule: alert.rule.name.clone(),
             severity: alert.rule.severity.to_string(),
             state: alert.state.to_string(),
+            metric: alert.rule.metric.name(),
+            window: alert.rule.window.to_string(),
             method: name.map(|name| name.method.to_string()),
             route: name.map(|name| &*name.route).or(alert.rule.scope.route()).map(str::to_owned),
             own_metric: alert.rule.scope.own_metric().map(str::to_owned),
@@ -175,7 +179,8 @@ mod tests {
         assert_eq!(
             body["alerts"][0],
             serde_json::json!({
-                "rule": "errors", "severity": "warning", "state": "firing", "method": "GET", "route": "/",
+                "rule": "errors", "severity": "warning", "state": "firing", "metric": "errors", "window": "5m",
+                "method": "GET", "route": "/",
                 "own_metric": null, "value": 10.0, "threshold": 10.0, "since": "2026-01-28T09:30:00.123Z",
                 "not_seen": false,
                 "summary": "GET /: 10 errors in 5 min (limit 10)"

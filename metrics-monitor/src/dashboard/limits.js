@@ -9,17 +9,23 @@ export const limits = {};
 /** The metrics that exceed their limit by reaching it. */
 const inclusive = new Set();
 
+/** The metrics whose limit only leaves out strangers' probes, which the figures on this page have, and is kept. */
+const kept = new Set();
+
 /** Sets the limits from the rules. Returns whether a limit changed. */
 export function setLimits(rules) {
   const now = {};
-  for (const { metric, comparison, threshold, scope } of rules) {
-    if (scope !== "service" || !comparison.startsWith(">")) continue;
-    now[metric] = Math.min(now[metric] ?? Infinity, threshold);
-  }
-  const meets = ({ metric, comparison, threshold, scope }) =>
-    scope === "service" && comparison === ">=" && threshold === now[metric];
+  const upwards = rules.filter(({ comparison, scope }) =>
+    (scope === "service" || scope === "matched") && comparison.startsWith(">"));
+  for (const { metric, threshold } of upwards) now[metric] = Math.min(now[metric] ?? Infinity, threshold);
+  const lowest = upwards.filter(({ metric, threshold }) => threshold === now[metric]);
   inclusive.clear();
-  rules.filter(meets).forEach(({ metric }) => inclusive.add(metric));
+  kept.clear();
+  for (const { metric, comparison } of lowest) if (comparison === ">=") inclusive.add(metric);
+  const isKept = ({ scope, state }) => scope === "matched" && state !== "firing" && state !== "pending";
+  for (const { metric } of lowest) {
+    if (lowest.every((rule) => rule.metric !== metric || isKept(rule))) kept.add(metric);
+  }
   const changed = JSON.stringify(now) !== JSON.stringify(limits);
   for (const metric of Object.keys(limits)) delete limits[metric];
   Object.assign(limits, now);
@@ -42,6 +48,12 @@ export function limitsText(...metrics) {
   return texts.length ? say("limits", texts.join(", ")) : "";
 }
 
+/** Formats a value of a metric of a rule. */
+export const formatted = (metric, value) => (named[metric] ?? plain)(value);
+
 /** Whether a metric exceeds its limit. */
 export const isOver = (metric, value) =>
   metric in limits && (value > limits[metric] || (inclusive.has(metric) && value === limits[metric]));
+
+/** Whether a metric of the whole service exceeds its limit. */
+export const isServiceOver = (metric, value) => !kept.has(metric) && isOver(metric, value);

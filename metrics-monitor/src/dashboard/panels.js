@@ -3,7 +3,7 @@
 import { sparkline } from "./charts.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { bytes, count, duration, percent, plain, rate, time } from "./format.js";
-import { isOver, limits } from "./limits.js";
+import { formatted, isOver, isServiceOver, limits } from "./limits.js";
 import { HIDDEN } from "./server.js";
 import { say } from "./words.js";
 
@@ -18,7 +18,7 @@ const tiles = [
     note: (f) => `${say("maximum")} ${duration(f.max_response_time)}` },
   { name: "average", value: (f) => f.avg_response_time, format: duration },
   { name: "error_rate", value: (f) => f.error_rate, format: percent,
-    note: (f) => `4xx ${percent(f.client_error_rate)} · 5xx ${percent(f.server_error_rate)}` },
+    note: (f) => `${say("client_error_rate")} ${percent(f.client_error_rate)} · ${say("server_error_rate")} ${percent(f.server_error_rate)}` },
   { name: "in_flight", value: (f) => f.in_flight, format: count,
     note: (f) => (f.open_streams === undefined ? "" : say("open_streams", count(f.open_streams))) },
 ];
@@ -33,7 +33,7 @@ export function showTiles(figures) {
       const known = figures ? value(figures) : undefined;
       setText(figure, known === undefined ? "–" : format(known));
       tile.dataset.value = known ?? "";
-      tile.dataset.over = isOver(name, known);
+      tile.dataset.over = isServiceOver(name, known);
       const limit = name in limits ? say("limit", format(limits[name])) : "";
       const text = note && figures ? note(figures) : limit;
       setText(below, text || "\u00a0");
@@ -152,7 +152,9 @@ export class RoutesTable {
     routeColumns.slice(2).forEach(({ value, format, name: column }, i) => {
       const cell = row.children[i + 2];
       setText(cell, format(value(route)));
-      cell.dataset.over = column !== "calls" && isOver(column === "errors" ? "error_rate" : column, value(route));
+      const metric = column === "errors" ? "error_rate" : column;
+      const isProbed = column === "errors" && (route.route === "_unmatched" || route.route.endsWith("}*"));
+      cell.dataset.over = column !== "calls" && !isProbed && isOver(metric, value(route));
     });
     sparkline(row.querySelector("canvas"), this.#trends.get(name) ?? []);
   }
@@ -228,10 +230,10 @@ export function showConsumers(data) {
     });
 }
 
-/** Shows all alerts that are not inactive. */
+/** Shows all alerts that are not inactive, and rules whose route or metric was not seen. */
 export function showAlerts({ alerts: all }) {
   const panel = byId("alerts");
-  const alerts = all.filter(({ state }) => state !== "inactive");
+  const alerts = all.filter(({ state, not_seen: notSeen }) => state !== "inactive" || notSeen);
   panel.hidden = alerts.length === 0;
   keyed(panel.querySelector("ul"), alerts, ({ rule, severity, method, route }) => JSON.stringify([severity, rule, method, route]),
     () => make("li", {}, make("span", { class: "status" }), make("strong"), make("p"), make("span", { class: "where" })),
@@ -241,8 +243,9 @@ export function showAlerts({ alerts: all }) {
       item.dataset.severity = alert.severity;
       setText(state, say(alert.state) ?? alert.state);
       setText(rule, alert.rule);
-      setText(summary, alert.summary ?? "");
-      const values = alert.value == null ? [] : [say("alert_value", plain(alert.value), plain(alert.threshold))];
+      setText(summary, say("alert_summary", alert));
+      const [figure, limit] = [alert.value, alert.threshold].map((value) => formatted(alert.metric, value ?? 0));
+      const values = alert.value == null ? [] : [say("alert_value", figure, limit)];
       if (alert.since) values.push(say("since", time(Date.parse(alert.since))));
       setText(value, values.join(" · "));
     });

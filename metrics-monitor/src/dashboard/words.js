@@ -37,6 +37,8 @@ const english = {
   firing: "firing",
   pending: "pending",
   resolved: "resolved",
+  inactive: "not seen",
+  alert_summary: ({ summary }) => summary,
   alert_value: (value, threshold) => `${value}, limit ${threshold}`,
   since: (time) => `since ${time}`,
   requests_per_second: "Throughput",
@@ -58,7 +60,7 @@ const english = {
   limit_of: (name) => `${name} limit`,
   p999: "P99.9",
   client_error_rate: "4xx",
-  server_error_rate: "5xx",
+  server_error_rate: "5xx, panics",
   reset: "reset",
   heat: "Latency distribution",
   heat_note: "requests by duration, log scale",
@@ -69,7 +71,7 @@ const english = {
   throughput_note: "requests per second",
   error_note: "% of requests",
   client_errors: "4xx",
-  server_errors: "5xx",
+  server_errors: "5xx, panics",
   no_data: "No requests in this window yet",
   waiting: "Waiting for data",
   endpoints: "Endpoints",
@@ -138,6 +140,23 @@ const english = {
   token_use: "Continue",
 };
 
+/** What rules' metrics are called in the summary of an alert, where that is not what the page calls them. */
+const koreanMetrics = {
+  error_rate: "오류율",
+  client_error_rate: "클라이언트 오류율",
+  server_error_rate: "서버 오류율",
+  errors: "오류 수",
+  client_errors: "클라이언트 오류 수",
+  server_errors: "서버 오류 수",
+  consecutive_errors: "연속 오류 수",
+  requests_per_second: "초당 요청 수",
+  in_flight: "처리 중인 요청 수",
+  aborted: "중단된 요청 수",
+  panicked: "패닉 수",
+  value: "값",
+  wrong_tokens: "잘못된 토큰 수",
+};
+
 const korean = {
   name: "한국어",
   title: "메트릭",
@@ -173,6 +192,13 @@ const korean = {
   firing: "발생",
   pending: "대기",
   resolved: "해소",
+  inactive: "미확인",
+  alert_summary: (alert) => {
+    const name = alert.route ? `${alert.method ?? ""} ${alert.route}: `.trimStart() : alert.own_metric ? `${alert.own_metric}: ` : "";
+    if (alert.not_seen && alert.value == null) return `${name}한 시간 동안 ${alert.own_metric ? "보이지 않은 지표" : "호출되지 않은 경로"}`;
+    const seen = alert.not_seen ? " (한 시간 동안 보이지 않음)" : "";
+    return `${name}최근 ${korean.windows[alert.window] ?? alert.window} ${koreanMetrics[alert.metric] ?? korean[alert.metric] ?? alert.metric}${seen}`;
+  },
   alert_value: (value, threshold) => `${value}, 한도 ${threshold}`,
   since: (time) => `${time}부터`,
   requests_per_second: "처리량",
@@ -194,7 +220,7 @@ const korean = {
   limit_of: (name) => `${name} 한도`,
   p999: "P99.9",
   client_error_rate: "4xx",
-  server_error_rate: "5xx",
+  server_error_rate: "5xx·패닉",
   reset: "초기화",
   heat: "지연 시간 분포",
   heat_note: "소요 시간별 요청 수, 로그 눈금",
@@ -205,7 +231,7 @@ const korean = {
   throughput_note: "초당 요청 수",
   error_note: "요청 대비 %",
   client_errors: "4xx",
-  server_errors: "5xx",
+  server_errors: "5xx·패닉",
   no_data: "이 구간에는 아직 요청이 없습니다",
   waiting: "데이터를 기다리는 중",
   endpoints: "엔드포인트",

@@ -76,6 +76,8 @@ fn an_alertmanager_sees_an_alert_while_it_fires_and_no_longer() {
     let alertmanager = Alertmanager::start();
     alertmanager.alerts(<[Value]>::is_empty);
     let metrics = Metrics::builder("shop")
+        .instance("host-1")
+        .public_url("https://ops.example.com/shop/")
         .without_default_alerts()
         .alert(error_rate())
         .alertmanager(&alertmanager.base)
@@ -87,8 +89,11 @@ fn an_alertmanager_sees_an_alert_while_it_fires_and_no_longer() {
     let alerts = alertmanager.alerts(|alerts| !alerts.is_empty());
     let [alert] = alerts.as_slice() else { panic!("{alerts:?}") };
     assert_eq!(alert["status"]["state"], "active");
-    let labels = serde_json::json!({"alertname": "error_rate", "service": "shop", "severity": "warning"});
+    let labels = serde_json::json!({
+        "alertname": "error_rate", "service": "shop", "instance": "host-1", "severity": "warning"
+    });
     assert_eq!(alert["labels"], labels);
+    assert_eq!(alert["generatorURL"], "https://ops.example.com/shop/");
     assert_eq!(alert["annotations"]["summary"], "error rate 100 % over 1 min (limit 5 %)");
 
     for i in 0..50 {

@@ -17,9 +17,16 @@ fn shop(config: &mut ServiceConfig) {
         actix_web::rt::time::sleep(Duration::from_millis(5_200)).await;
         HttpResponse::InternalServerError().finish()
     };
+    let panics = || async {
+        if true {
+            panic!("a test panics");
+        }
+        HttpResponse::Ok().finish()
+    };
     config
         .route("/items/{id}", web::get().to(|| async { "a chair" }))
         .route("/fails", web::get().to(|| async { HttpResponse::InternalServerError().finish() }))
+        .route("/panics", web::get().to(panics))
         .route("/slow", web::get().to(slow));
     for i in 0..400 {
         let fails = || async { HttpResponse::InternalServerError().finish() };
@@ -58,7 +65,7 @@ fn traffic_that_breaks_the_default_rules_makes_them_fire_and_better_traffic_reso
     let server = Server::start(2, &metrics, shop);
     let client = server.client();
     let before = client.metrics("GET", "alerts");
-    assert_eq!(before["alerts"].as_array().unwrap().len(), 4);
+    assert_eq!(before["alerts"].as_array().unwrap().len(), 5);
     assert!(states(&before).values().all(|state| *state == "inactive"), "{before}");
 
     std::thread::scope(|scope| {
@@ -67,7 +74,7 @@ fn traffic_that_breaks_the_default_rules_makes_them_fire_and_better_traffic_reso
         }
     });
     let fired = alerts(&client, |answer| states(answer).values().all(|state| *state == "firing"));
-    assert_eq!(metrics.alerts().iter().filter(|alert| alert.state == State::Firing).count(), 4);
+    assert_eq!(metrics.alerts().iter().filter(|alert| alert.state == State::Firing).count(), 5);
     let first = &fired["alerts"][0];
     assert_eq!((&first["rule"], &first["severity"]), (&"error_rate".into(), &"critical".into()));
     assert_eq!(
@@ -82,11 +89,56 @@ fn traffic_that_breaks_the_default_rules_makes_them_fire_and_better_traffic_reso
     }
     // The errors themselves stay for five minutes.
     let resolved = alerts(&client, |answer| {
-        states(answer).iter().filter(|(_, state)| **state == "resolved").count() == 3
+        states(answer).iter().filter(|(_, state)| **state == "resolved").count() == 4
     });
     assert_eq!((&resolved["alerts"][0]["rule"], states(&resolved)["errors"]), (&"errors".into(), "firing"));
     let nowhere = serde_json::json!({"sent": 0, "dropped": 0, "failed": 0, "destinations": []});
     assert_eq!(resolved["delivery"], nowhere);
+}
+
+#[test]
+fn strangers_probes_raise_no_default_alert() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    (0..200).for_each(|i| assert_eq!(client.send("GET", &format!("/items/{i}")).status, 200));
+    (0..20).for_each(|_| assert_eq!(client.send("GET", "/.git/config").status, 404));
+    // With these, 4.8 % of the calls of routes fail, and 13 % of all calls.
+    (0..10).for_each(|_| assert_eq!(client.send("GET", "/fails").status, 500));
+    let fired = alerts(&client, |answer| states(answer)["errors"] == "firing");
+    let states = states(&fired);
+    assert_eq!((states["error_rate"], states["consecutive_errors"]), ("inactive", "firing"));
+    let summary = |rule: &str| {
+        let mut alerts = fired["alerts"].as_array().unwrap().iter();
+        alerts.find(|alert| alert["rule"] == rule).unwrap()["summary"].clone()
+    };
+    assert_eq!(summary("errors"), "10 server errors in 5 min (limit 10)");
+    assert_eq!(summary("consecutive_errors"), "10 errors in a row in 5 min (limit 10)");
+    // The summary's own rate is of all calls.
+    assert_eq!(client.metrics("GET", "summary")["total_errors"], 30);
+}
+
+#[test]
+fn panics_fire_a_rule_of_server_errors() {
+    let rate = Rule::new("server_errors", Metric::ServerErrorRate, Comparison::Above, 1.0);
+    let metrics = Metrics::builder("shop")
+        .without_default_alerts()
+        .alert(rate.window(Window::OneMinute))
+        .build()
+        .unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    client.send("GET", "/items/1");
+    // The connection ends without an answer.
+    for _ in 0..3 {
+        let mut raw = server.raw();
+        raw.request("GET", "/panics");
+        raw.read_while(|_| true);
+    }
+    let fired = alerts(&client, |answer| states(answer)["server_errors"] == "firing");
+    assert_eq!(fired["alerts"][0]["summary"], "server error rate 75 % over 1 min (limit 1 %)");
+    let summary = client.metrics("GET", "summary");
+    assert_eq!((&summary["server_errors"], &summary["panicked"]), (&3.into(), &3.into()));
 }
 
 #[test]
@@ -112,6 +164,9 @@ fn errors_are_forgotten_with_their_window() {
 fn a_webhook_that_fails_twice_still_gets_each_notice() {
     let receiver = Receiver::start(vec![500, 503]);
     let metrics = Metrics::builder("shop")
+        .instance("host-1")
+        .version("1.2.3")
+        .public_url("https://ops.example.com/shop/")
         .without_default_alerts()
         .alert(error_rate())
         .alert_webhook(receiver.url("/hook?key=hunter2"))
@@ -123,7 +178,12 @@ fn a_webhook_that_fails_twice_still_gets_each_notice() {
     client.send("GET", "/fails");
     let (path, first) = receiver.next();
     assert_eq!(path, "/hook?key=hunter2");
-    assert_eq!(first["text"], "[firing, warning] shop: error rate 100 % over 1 min (limit 5 %)");
+    assert_eq!(
+        first["text"],
+        "[firing, warning] shop (host-1, 1.2.3): error rate 100 % over 1 min (limit 5 %)\nhttps://ops.example.com/shop/"
+    );
+    assert_eq!((&first["instance"], &first["version"]), (&"host-1".into(), &"1.2.3".into()));
+    assert_eq!(first["dashboard"], "https://ops.example.com/shop/");
     assert_eq!((&first["service"], &first["notices"][0]["value"]), (&"shop".into(), &100.0.into()));
     assert_eq!([receiver.next().1, receiver.next().1], [first.clone(), first]);
 
@@ -132,8 +192,8 @@ fn a_webhook_that_fails_twice_still_gets_each_notice() {
     }
     let (_, resolved) = receiver.next();
     let text = resolved["text"].as_str().unwrap();
-    assert!(text.starts_with("[resolved, warning] shop: error rate "), "{text}");
-    assert!(text.ends_with(" % over 1 min (limit 5 %)"), "{text}");
+    assert!(text.starts_with("[resolved, warning] shop (host-1, 1.2.3): error rate "), "{text}");
+    assert!(text.contains(" % over 1 min (limit 5 %)\n"), "{text}");
     let answer = alerts(&client, |answer| answer["delivery"]["destinations"][0]["sent"] == 2);
     let expected = serde_json::json!({
         "destination": "webhook", "sent": 2, "dropped": 0, "failed": 0, "retried": 2, "queued": 0, "last_error": null

@@ -31,15 +31,17 @@ pub(crate) struct StreaksNow {
 
 impl Streaks {
     /// Counts an error. Called by the lease holder only.
+    #[inline(always)]
     pub(crate) fn extend(&self) {
-        add(&self.current, 1);
-        let length = usize::try_from(own(&self.current)).unwrap_or(usize::MAX);
-        if let Some(reached) = self.reached.get(length - 1) {
+        let before = own(&self.current);
+        self.current.store(before.wrapping_add(1), Ordering::Relaxed);
+        if let Some(reached) = usize::try_from(before).ok().and_then(|before| self.reached.get(before)) {
             add(reached, 1);
         }
     }
 
     /// Notes a success. Called by the lease holder only.
+    #[inline(always)]
     pub(crate) fn end(&self) {
         self.current.store(0, Ordering::Relaxed);
     }
