@@ -1,4 +1,5 @@
 //! Hands requests to the monitor, and its answers back: paths, bodies, content codings and responses are actix-web's.
+//! Where the endpoints are mounted is in `mount.rs`.
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -6,18 +7,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::dev::{HttpServiceFactory, Payload};
+use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, AcceptEncoding, Encoding, Header};
 use actix_web::http::{StatusCode, Version};
 use actix_web::rt::time::timeout;
-use actix_web::web::{self, Bytes, ServiceConfig};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_core::Stream;
 use metrics_monitor::{Answer, Body, Coding, Endpoint, Monitor, Peer, Request};
 
 use crate::request::headers::RequestHeaders;
-use crate::request::route::own_name;
 
 /// The longest body of a request to an endpoint, in bytes. No endpoint needs one.
 const MAX_BODY_BYTES: u64 = 1_024;
@@ -25,50 +25,31 @@ const MAX_BODY_BYTES: u64 = 1_024;
 /// The longest time that such a body may take.
 const MAX_BODY_TIME: Duration = Duration::from_secs(5);
 
-/// All endpoints of a monitor under `prefix`.
-pub(crate) fn routes(monitor: Monitor, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
-    let prefix = prefix.trim_matches('/');
-    let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
-    move |config| {
-        for endpoint in monitor.endpoints() {
-            // At the root, the path without a slash is the page itself.
-            if !(prefix.is_empty() && endpoint.path().is_empty()) {
-                config.service(resource(&monitor, format!("{prefix}{}", endpoint.path()), endpoint));
-            }
-        }
-    }
-}
-
-/// The endpoint for Prometheus by itself.
-pub(crate) fn prometheus_at(monitor: Monitor, path: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
-    let path = format!("/{}", path.trim_matches('/'));
-    move |config| {
-        let endpoint = monitor.prometheus_endpoint();
-        config.service(resource(&monitor, path, endpoint));
-    }
-}
-
-/// A resource that answers all methods: the monitor refuses the wrong ones. Its name tells the middleware that it is
-/// not counted.
-fn resource(monitor: &Monitor, path: String, endpoint: &'static Endpoint) -> impl HttpServiceFactory + use<> {
-    let (monitor, name) = (monitor.clone(), own_name(&path));
-    web::resource(path).name(&name).to(move |request: HttpRequest, body: web::Payload| {
-        let monitor = monitor.clone();
-        async move { respond(answer(&monitor, endpoint, &request, body.into_inner()).await) }
-    })
+/// The response of an endpoint whose path below the mount is `below`.
+pub(crate) async fn respond(
+    monitor: &Monitor,
+    endpoint: &'static Endpoint,
+    below: &str,
+    request: &HttpRequest,
+    body: Payload,
+) -> HttpResponse {
+    to_response(answer(monitor, endpoint, below, request, body).await)
 }
 
 async fn answer(
     monitor: &Monitor,
     endpoint: &'static Endpoint,
+    below: &str,
     request: &HttpRequest,
     body: Payload,
 ) -> Answer {
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let headers = RequestHeaders { headers: request.headers(), authority };
     // The mount as the client wrote it, for relative links; the rest decoded, as the router matched it.
-    let (mount, _) = split(request.path(), endpoint.path());
-    let (_, path) = split(request.match_info().as_str(), endpoint.path());
+    let (mount, _) = split(request.path(), below);
+    let (_, path) = split(request.match_info().as_str(), below);
+    // A slash that was appended to the endpoint's path says nothing.
+    let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
     let plain = Request {
         method: request.method().as_str(),
         mount,
@@ -99,10 +80,10 @@ async fn answer(
     }
 }
 
-/// The path under which the endpoints are mounted, and the rest: as many segments as the endpoint has.
-fn split<'a>(path: &'a str, endpoint: &str) -> (&'a str, &'a str) {
+/// The path under which the endpoints are mounted, and the rest: as many segments as the endpoint has below the mount.
+fn split<'a>(path: &'a str, below: &str) -> (&'a str, &'a str) {
     let slashes = path.rmatch_indices('/').map(|(position, _)| position);
-    let at = slashes.take(endpoint.matches('/').count()).last().unwrap_or(path.len());
+    let at = slashes.take(below.matches('/').count()).last().unwrap_or(path.len());
     path.split_at(at)
 }
 
@@ -136,7 +117,7 @@ async fn read_away(request: &HttpRequest, body: Payload) -> Result<bool, Payload
 }
 
 /// An answer as actix-web sends it.
-fn respond(answer: Answer) -> HttpResponse {
+fn to_response(answer: Answer) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     for (name, value) in &answer.headers {
@@ -166,9 +147,9 @@ impl MessageBody for Events {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::App;
     use actix_web::rt::time::sleep;
     use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, web};
 
     use super::*;
     use crate::Metrics;
@@ -182,6 +163,7 @@ mod tests {
             ("/metrics/dashboard/main.js", "/dashboard/{file}", ("/metrics", "/dashboard/main.js")),
             ("/fleet/summary", "/fleet/summary", ("", "/fleet/summary")),
             ("/", "/", ("", "/")),
+            ("/api/metrics/summary/", "/summary/", ("/api/metrics", "/summary/")),
         ] {
             assert_eq!(split(path, endpoint), expected);
         }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use actix_web::{Error, HttpRequest};
 use metrics_monitor::policy::consumers::Identity;
-use metrics_monitor::{EventLoops, Framework, Monitor};
+use metrics_monitor::{EventLoops, Framework, Monitor, NameRoutes};
 
 use crate::metrics::Metrics;
 use crate::request::consumer::{Identify, Source};
 use crate::request::event_loops;
+use crate::seen_routes::RouteWith;
 use crate::shared::{ErrorMessage, Shared};
 
 /// Makes [`Metrics`]. Begin with [`Metrics::builder`].
@@ -40,6 +41,7 @@ impl Metrics {
 pub struct Hooks {
     consumer: Option<Box<Identify>>,
     error_message: Option<Box<ErrorMessage>>,
+    route_with: Option<Box<RouteWith>>,
     event_loops: Arc<event_loops::EventLoops>,
 }
 
@@ -59,6 +61,53 @@ impl Hooks {
         identify: impl Fn(&HttpRequest) -> Option<Identity> + Send + Sync + 'static,
     ) -> Self {
         self.consumer = Some(Box::new(identify));
+        self
+    }
+
+    /// Names the route of a request: see [`Builder::route_with`], which does the same.
+    ///
+    /// Here for one path of GraphQL. Its handler knows the operation, and leaves it in the request's extensions:
+    ///
+    /// ```
+    /// use actix_web::{HttpMessage, HttpRequest, web};
+    /// use metrics_actix::Metrics;
+    ///
+    /// /// The operations that this service has; a client can send any name.
+    /// const OPERATIONS: [&str; 3] = ["Orders", "Order", "PlaceOrder"];
+    ///
+    /// /// The operation of a request.
+    /// struct Operation(&'static str);
+    ///
+    /// async fn graphql(request: HttpRequest, body: web::Json<std::collections::HashMap<String, String>>) -> &'static str {
+    ///     let name = body.get("operationName").and_then(|name| OPERATIONS.into_iter().find(|known| known == name));
+    ///     request.extensions_mut().insert(Operation(name.unwrap_or("other")));
+    ///     "{}"
+    /// }
+    ///
+    /// let metrics = Metrics::builder("orders")
+    ///     .route_with(|request| {
+    ///         let extensions = request.extensions();
+    ///         extensions.get::<Operation>().map(|operation| format!("/graphql {}", operation.0))
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), metrics_actix::BuildError>(())
+    /// ```
+    ///
+    /// A proxy's default service, by the first segment of the path, as far as it is known:
+    ///
+    /// ```
+    /// # use metrics_actix::Metrics;
+    /// let metrics = Metrics::builder("gateway").route_with(|request| match request.path().split('/').nth(1) {
+    ///     Some("orders") => Some("/orders/{path}*"),
+    ///     Some("users") => Some("/users/{path}*"),
+    ///     _ => None, // as without the hook: `_unmatched`
+    /// });
+    /// ```
+    pub fn route_with<N: Into<String>>(
+        mut self,
+        name: impl Fn(&HttpRequest) -> Option<N> + Send + Sync + 'static,
+    ) -> Self {
+        self.route_with = Some(Box::new(move |request| name(request).map(Into::into)));
         self
     }
 
@@ -86,9 +135,20 @@ impl Framework for Hooks {
     }
 
     fn finish(self, monitor: Monitor) -> Metrics {
-        let Self { consumer, error_message, event_loops } = self;
+        let Self { consumer, error_message, route_with, event_loops } = self;
         let consumers = Source::new(consumer, monitor.policy().consumers.as_ref());
-        Metrics::new(Shared { monitor, consumers, error_message, event_loops })
+        Metrics::new(Shared { monitor, consumers, error_message, route_with, event_loops })
+    }
+}
+
+impl NameRoutes for Hooks {
+    type Request = HttpRequest;
+
+    fn route_with<N: Into<String>>(
+        self,
+        name: impl Fn(&HttpRequest) -> Option<N> + Send + Sync + 'static,
+    ) -> Self {
+        Hooks::route_with(self, name)
     }
 }
 
@@ -97,6 +157,7 @@ impl fmt::Debug for Hooks {
         f.debug_struct("Hooks")
             .field("consumer", &self.consumer.is_some())
             .field("error_message", &self.error_message.is_some())
+            .field("route_with", &self.route_with.is_some())
             .finish_non_exhaustive()
     }
 }

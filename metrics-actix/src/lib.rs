@@ -64,7 +64,7 @@
 //! | floor | where | what |
 //! |---|---|---|
 //! | 5 | `builder.rs`, `metrics.rs` | [`Hooks`], [`Metrics`] |
-//! | 4 | `adapter.rs` | requests to the monitor, answers back |
+//! | 4 | `mount.rs`, `adapter.rs` | where the endpoints are mounted; requests to the monitor, answers back |
 //! | 3 | `middleware/` | the middleware, the measured body, the marker |
 //! | 2 | `worker.rs`, `seen_routes.rs`, `shared.rs` | a worker's recorder; which route a request is counted under; what workers share |
 //! | 1 | `request/` | method, route, consumer and trace of a request; event loops |
@@ -75,6 +75,7 @@ mod adapter;
 mod builder;
 mod metrics;
 mod middleware;
+mod mount;
 mod request;
 mod seen_routes;
 mod shared;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use actix_web::web::ServiceConfig;
 use metrics_monitor::Monitor;
 
-use crate::adapter;
 use crate::middleware::marker::RouteMarker;
 use crate::middleware::service::Middleware;
+use crate::mount;
 use crate::shared::Shared;
 
 /// The monitor of one service. Cheap to clone; clones are the same monitor.
@@ -94,7 +94,7 @@ impl Metrics {
     ///
     /// [`Builder::read_token`]: metrics_monitor::Builder::read_token
     pub fn routes(&self, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
-        adapter::routes(Monitor::clone(self), prefix)
+        mount::routes(Arc::clone(&self.shared), prefix)
     }
 
     /// The endpoint for Prometheus by itself, at a path such as `/metrics`, for
@@ -114,6 +114,6 @@ impl Metrics {
     ///
     /// [`Builder::prometheus`]: metrics_monitor::Builder::prometheus
     pub fn prometheus_at(&self, path: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
-        adapter::prometheus_at(Monitor::clone(self), path)
+        mount::prometheus_at(Arc::clone(&self.shared), path)
     }
 }

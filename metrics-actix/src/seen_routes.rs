@@ -1,17 +1,27 @@
 //! Which route a request is counted under, `_unmatched` for a path that matched nothing. The routes that one app has
 //! seen on one worker are remembered, so that a known route costs one look-up.
 
+use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use metrics_core::{EndpointId, Registry};
+use metrics_core::{EndpointId, Registry, UNMATCHED};
 use metrics_monitor::policy::exclusions::Exclusions;
 
 use crate::request::method::{LABELS, MethodLabel};
-use crate::request::route::{UNMATCHED, agrees, has_tail_twin, is_own, matched_template, skeleton};
+use crate::request::route::{
+    agrees, has_parts_of, has_tail_twin, is_mount, is_of_same_resource, is_own, is_processed,
+    matched_pattern, mount_template, skeleton, template, template_of,
+};
+
+/// The application's hook that names the route of a request.
+pub(crate) type RouteWith = dyn Fn(&HttpRequest) -> Option<String> + Send + Sync;
+
+/// Most later patterns of resources that an app and a worker remember. An app has fewer.
+const MAX_LATER_PATTERNS: usize = 1_024;
 
 /// Where a request is counted.
 #[derive(Debug, Clone, Copy)]
@@ -20,13 +30,16 @@ pub(crate) enum CountedAt {
     Endpoint(EndpointId),
     /// Nowhere: it went to one of the monitor's own endpoints, or the application excludes it.
     Nowhere,
+    /// Nowhere, and it was already taken out of the requests in flight: one of the monitor's own endpoints said so.
+    LeftOut,
 }
 
 /// What endpoints are made of that an app has not seen yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Naming<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) exclusions: &'a Exclusions,
+    pub(crate) route_with: Option<&'a RouteWith>,
 }
 
 /// The routes that an app has seen on one worker.
@@ -40,11 +53,17 @@ struct Seen {
     buffer: Vec<u8>,
 }
 
-/// Bounded by the templates of the app: see [`route`](crate::request::route).
+/// Bounded by the templates of the app: see [`route`](crate::request::route). If the application names routes itself,
+/// the tables of skeletons stay empty, so only then a request pays for the hook.
 #[derive(Debug, Default)]
 struct Tables {
     by_skeleton: ByMethod<Vec<u8>>,
+    /// Those of resources with several patterns, except the first one: before routing, `match_pattern` does not tell
+    /// them, so they count only for a path that the router has processed.
+    by_later_skeleton: ByMethod<Vec<u8>>,
     by_template: ByMethod<String>,
+    /// As `by_template`, for paths that the router has not processed to their end.
+    by_template_of_more: ByMethod<String>,
     /// `_unmatched`, for requests that got no response.
     unanswered: [Option<EndpointId>; LABELS],
 }
@@ -71,7 +90,7 @@ impl SeenRoutes {
         {
             return endpoint;
         }
-        tables.search(naming, method, request, skeleton)
+        tables.search(naming, method, request, skeleton, status)
     }
 
     /// `_unmatched`, whether or not that is excluded: a request without a response may have matched something.
@@ -82,7 +101,7 @@ impl SeenRoutes {
 }
 
 impl Tables {
-    /// Looks up in actix-web which route a request took, and remembers it if the skeleton agrees.
+    /// Looks up which route a request took: first the application's own name for it, if it names routes.
     #[cold]
     fn search(
         &mut self,
@@ -90,44 +109,144 @@ impl Tables {
         method: MethodLabel,
         request: &HttpRequest,
         skeleton: Option<&[u8]>,
+        status: StatusCode,
     ) -> CountedAt {
-        let matched = matched_template(request);
-        let template = matched.as_deref().unwrap_or(UNMATCHED);
-        let endpoint = self.by_template(naming, method, template, request);
+        let Some(route_with) = naming.route_with else {
+            return self.matched(naming, method, request, skeleton, status);
+        };
+        // Neither the monitor's own endpoints nor excluded routes are named.
+        let counted_at = self.matched(naming, method, request, skeleton, status);
+        let CountedAt::Endpoint(_) = counted_at else { return counted_at };
+        match route_with(request).filter(|name| !name.is_empty()) {
+            Some(name) => naming.counted_at(method, &name),
+            None => counted_at,
+        }
+    }
+
+    /// Looks up in actix-web which route a request took, and remembers it if the skeleton agrees.
+    fn matched(
+        &mut self,
+        naming: Naming<'_>,
+        method: MethodLabel,
+        request: &HttpRequest,
+        skeleton: Option<&[u8]>,
+        status: StatusCode,
+    ) -> CountedAt {
+        let is_processed = is_processed(request);
+        let later = skeleton.filter(|_| is_processed);
+        if let Some(later) = later
+            && status != StatusCode::NOT_FOUND
+            && let Some(known) = known(&self.by_later_skeleton, later, method)
+        {
+            return known;
+        }
+        let Some(pattern) = matched_pattern(request) else {
+            return known(&self.by_template, UNMATCHED, method).unwrap_or_else(|| {
+                let counted_at = naming.counted_at(method, UNMATCHED);
+                remember(&mut self.by_template, UNMATCHED, method, counted_at);
+                counted_at
+            });
+        };
+        let template = template(&pattern);
+        if let Some(later) = later
+            && !has_parts_of(later, &template)
+            && let Some(counted_at) = self.later(naming, method, request, later, &pattern, status)
+        {
+            return counted_at;
+        }
+        let known_templates =
+            if is_processed { &mut self.by_template } else { &mut self.by_template_of_more };
+        if let Some(known) = known(known_templates, template.as_str(), method) {
+            self.remember_skeleton(naming, method, request, skeleton, &template, known);
+            return known;
+        }
+        // Not remembered: an application's resource with a guard may have the same template.
+        if is_own(request) {
+            return CountedAt::Nowhere;
+        }
+        if is_mount(request, &pattern) {
+            let counted_at = naming.counted_at(method, &mount_template(&template));
+            remember(known_templates, template.as_str(), method, counted_at);
+            return counted_at;
+        }
+        let counted_at = naming.counted_at(method, &template);
+        remember(known_templates, template.as_str(), method, counted_at);
+        self.remember_skeleton(naming, method, request, skeleton, &template, counted_at);
+        counted_at
+    }
+
+    /// The endpoint of a later pattern of a resource with several, of which the request has the skeleton.
+    ///
+    /// A 404 may also be the answer of a scope that consumed the whole path. So it counts only if the pattern is known,
+    /// or found again.
+    fn later(
+        &mut self,
+        naming: Naming<'_>,
+        method: MethodLabel,
+        request: &HttpRequest,
+        skeleton: &[u8],
+        pattern: &str,
+        status: StatusCode,
+    ) -> Option<CountedAt> {
+        let is_not_found = status == StatusCode::NOT_FOUND;
+        if is_not_found && let Some(known) = known(&self.by_later_skeleton, skeleton, method) {
+            return Some(known);
+        }
+        if self.by_later_skeleton.len() >= MAX_LATER_PATTERNS {
+            return None;
+        }
+        let template = template_of(skeleton, request, pattern)?;
+        if is_not_found && !is_of_same_resource(request, &template, pattern) {
+            return None;
+        }
+        let counted_at = naming.counted_at(method, &template);
+        remember(&mut self.by_later_skeleton, skeleton, method, counted_at);
+        Some(counted_at)
+    }
+
+    /// Remembers the endpoint of a template's skeleton, unless the application names routes itself.
+    fn remember_skeleton(
+        &mut self,
+        naming: Naming<'_>,
+        method: MethodLabel,
+        request: &HttpRequest,
+        skeleton: Option<&[u8]>,
+        template: &str,
+        counted_at: CountedAt,
+    ) {
         if let Some(skeleton) = skeleton
-            && matched.is_some()
+            && naming.route_with.is_none()
             && agrees(skeleton, template)
             && !has_tail_twin(request, template)
         {
-            remember(&mut self.by_skeleton, skeleton, method, endpoint);
+            remember(&mut self.by_skeleton, skeleton, method, counted_at);
         }
-        endpoint
-    }
-
-    fn by_template(
-        &mut self,
-        Naming { registry, exclusions }: Naming<'_>,
-        method: MethodLabel,
-        template: &str,
-        request: &HttpRequest,
-    ) -> CountedAt {
-        let known = self.by_template.get(template).and_then(|methods| methods[method.index()]);
-        known.unwrap_or_else(|| {
-            let endpoint = if is_own(request) || exclusions.has_route(template) {
-                CountedAt::Nowhere
-            } else {
-                CountedAt::Endpoint(registry.endpoint(method.name(), template))
-            };
-            remember(&mut self.by_template, template, method, endpoint);
-            endpoint
-        })
     }
 }
 
-fn remember<K, Q>(endpoints: &mut ByMethod<K>, key: &Q, method: MethodLabel, endpoint: CountedAt)
+impl Naming<'_> {
+    /// Where requests of a route are counted.
+    fn counted_at(self, method: MethodLabel, route: &str) -> CountedAt {
+        if self.exclusions.has_route(route) {
+            CountedAt::Nowhere
+        } else {
+            CountedAt::Endpoint(self.registry.endpoint(method.name(), route))
+        }
+    }
+}
+
+fn known<K, Q>(endpoints: &ByMethod<K>, key: &Q, method: MethodLabel) -> Option<CountedAt>
+where
+    K: Hash + Eq + Borrow<Q>,
+    Q: Hash + Eq + ?Sized,
+{
+    endpoints.get(key)?[method.index()]
+}
+
+fn remember<K, Q>(endpoints: &mut ByMethod<K>, key: &Q, method: MethodLabel, counted_at: CountedAt)
 where
     K: Hash + Eq,
     Q: ToOwned<Owned = K> + ?Sized,
 {
-    endpoints.entry(key.to_owned()).or_insert([None; LABELS])[method.index()] = Some(endpoint);
+    endpoints.entry(key.to_owned()).or_insert([None; LABELS])[method.index()] = Some(counted_at);
 }

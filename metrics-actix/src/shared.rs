@@ -9,6 +9,7 @@ use metrics_monitor::policy::message;
 
 use crate::request::consumer::Source;
 use crate::request::event_loops::EventLoops;
+use crate::seen_routes::RouteWith;
 
 /// The application's hook for the messages of errors.
 pub(crate) type ErrorMessage = dyn Fn(&Error) -> String + Send + Sync;
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) monitor: Monitor,
     pub(crate) consumers: Option<Source>,
     pub(crate) error_message: Option<Box<ErrorMessage>>,
+    pub(crate) route_with: Option<Box<RouteWith>>,
     pub(crate) event_loops: Arc<EventLoops>,
 }
 

@@ -14,7 +14,7 @@ use metrics_monitor::policy::Policy;
 use metrics_monitor::policy::capture::{Captured, Sampler};
 use metrics_monitor::policy::consumers::KnownConsumers;
 
-use crate::request::method::MethodLabel;
+use crate::request::method::{LABELS, MethodLabel};
 use crate::request::trace::trace;
 use crate::seen_routes::{CountedAt, Naming, SeenRoutes};
 use crate::shared::Shared;
@@ -48,9 +48,19 @@ struct Worker {
 /// Notes that a worker keeps at most. There are more only if something inside the middleware outlives its request.
 const MAX_NOTES: usize = 4_096;
 
-/// A request, among those of its worker.
+/// A request, among those of its worker. The lowest bits are its method as the middleware saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RequestId(u64);
+
+/// One more than the bits of a method.
+const NEXT_REQUEST: u64 = LABELS.next_power_of_two() as u64;
+
+impl RequestId {
+    /// The place of its method among all labels.
+    fn method(self) -> usize {
+        (self.0 % NEXT_REQUEST) as usize
+    }
+}
 
 /// No request.
 const NO_REQUEST: RequestId = RequestId(0);
@@ -98,6 +108,29 @@ impl Worker {
             })
         })
     }
+
+    /// Takes the current request out of the requests in flight.
+    fn leave_out(&self) {
+        let current = self.current.get();
+        if current == NO_REQUEST {
+            return;
+        }
+        let before = self.notes.borrow_mut().insert(current, CountedAt::LeftOut);
+        if !matches!(before, Some(CountedAt::LeftOut)) {
+            self.recorder.leave_out(current.method());
+        }
+    }
+}
+
+/// Takes the request that is being called on this thread, if any, out of the requests in flight: it went to an endpoint
+/// of the monitor itself, which is to be in no figure. Tells the middleware not to end it again.
+pub(crate) fn leave_out(shared: &Arc<Shared>) {
+    WORKERS.with_borrow(|workers| {
+        let mut workers = workers.iter().filter_map(Weak::upgrade);
+        if let Some(worker) = workers.find(|worker| Arc::ptr_eq(&worker.shared, shared)) {
+            worker.leave_out();
+        }
+    });
 }
 
 /// One app on one worker thread.
@@ -134,8 +167,9 @@ impl AppWorker {
         request: &HttpRequest,
         status: StatusCode,
     ) -> CountedAt {
-        let Worker { registry, policy, .. } = &*self.worker;
-        let naming = Naming { registry, exclusions: &policy.exclusions };
+        let Worker { shared, registry, policy, .. } = &*self.worker;
+        let naming =
+            Naming { registry, exclusions: &policy.exclusions, route_with: shared.route_with.as_deref() };
         self.routes.endpoint(naming, method, request, status)
     }
 
@@ -146,10 +180,10 @@ impl AppWorker {
 
     /// The number of a new request.
     #[inline]
-    pub(crate) fn next_request(&self) -> RequestId {
-        let next = self.worker.requests.get().wrapping_add(1);
+    pub(crate) fn next_request(&self, method: MethodLabel) -> RequestId {
+        let next = self.worker.requests.get().wrapping_add(NEXT_REQUEST);
         self.worker.requests.set(next);
-        RequestId(next)
+        RequestId(next | method.index() as u64)
     }
 
     /// Makes a request the current one, until the returned guard is dropped.
@@ -162,13 +196,17 @@ impl AppWorker {
         Some(self.worker.current.get()).filter(|&current| current != NO_REQUEST)
     }
 
-    /// Notes the endpoint of a request.
+    /// Notes the endpoint of a request, unless it was [left out](leave_out).
     pub(crate) fn leave_note(&self, request: RequestId, endpoint: CountedAt) {
         let mut notes = self.worker.notes.borrow_mut();
         if notes.len() >= MAX_NOTES {
-            notes.clear();
+            // The others are of requests that have not ended, each of which takes its own.
+            notes.retain(|_, note| matches!(note, CountedAt::LeftOut));
         }
-        notes.insert(request, endpoint);
+        let note = notes.entry(request).or_insert(endpoint);
+        if !matches!(note, CountedAt::LeftOut) {
+            *note = endpoint;
+        }
     }
 
     /// Takes the endpoint that a marker noted of a request.

@@ -1,5 +1,7 @@
 //! The error of a monitor that cannot be built.
 
+use std::io;
+
 use metrics_core::InvalidSetting;
 use metrics_export::StartError;
 
@@ -25,5 +27,36 @@ impl From<StartError> for BuildError {
             StartError::Thread(error) => Self::Thread { reason: error.to_string() },
             other => Self::Thread { reason: other.to_string() },
         }
+    }
+}
+
+/// For the `main` of most services, which returns `std::io::Result`: `build()?` works there. The text is the same, and
+/// [`io::Error::get_ref`] returns the [`BuildError`].
+impl From<BuildError> for io::Error {
+    fn from(error: BuildError) -> Self {
+        let kind = match error {
+            BuildError::Setting(_) => io::ErrorKind::InvalidInput,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Builder;
+
+    fn build(service: &str) -> io::Result<()> {
+        Builder::new(service).read_token("short").build()?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_refused_setting_keeps_its_text_as_an_io_error() {
+        let refused = Builder::new("orders").read_token("short").build().unwrap_err();
+        let error = build("orders").unwrap_err();
+        assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidInput, refused.to_string()));
+        assert_eq!(error.get_ref().and_then(|error| error.downcast_ref()), Some(&refused));
     }
 }

@@ -20,7 +20,7 @@ use metrics_export::prometheus::Exposition;
 use metrics_export::push::Exporter;
 
 use crate::build_error::BuildError;
-use crate::framework::NoHooks;
+use crate::framework::{NameRoutes, NoHooks};
 use crate::policy::Until;
 use crate::policy::consumers::Alias;
 
@@ -296,5 +296,29 @@ impl<H> Builder<H> {
     pub fn reset_without_token(mut self) -> Self {
         self.settings.reset_without_token = true;
         self
+    }
+}
+
+impl<H: NameRoutes> Builder<H> {
+    /// Names the route of a request, for applications that route by themselves: a proxy, a single-page application, one
+    /// path for GraphQL or JSON-RPC. Default, and where this returns `None` or an empty name: the template that matched.
+    ///
+    /// Called on the worker, after the response is made. So it also finds what a handler left in the request's
+    /// extensions, such as the name of an operation that is in the body. Not called for requests without a response, for
+    /// those of the monitor itself, and for [excluded](Builder::exclude) routes; a name that is excluded is not counted
+    /// either.
+    ///
+    /// **Return only names from a set that you know**, never the path itself or a text that a client can choose: each
+    /// name is a series. Above the registry's `max_series`, all further routes, also those of templates, are counted as
+    /// `_other`. Names are cut to 256 bytes, as all labels are.
+    ///
+    /// Without it, a request costs nothing more. With it, each request pays for the call, and for looking the name up.
+    ///
+    /// One of the [hooks](Builder::hooks): setting other hooks later replaces it.
+    pub fn route_with<N: Into<String>>(
+        self,
+        name: impl Fn(&H::Request) -> Option<N> + Send + Sync + 'static,
+    ) -> Self {
+        Self { hooks: self.hooks.route_with(name), settings: self.settings }
     }
 }

@@ -1,6 +1,7 @@
 //! Fifth floor: the endpoints. [`ENDPOINTS`] is the table of all of them; to add one, write its function in a file
 //! of this folder and add a row.
 
+pub(crate) mod accept;
 pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod events;
@@ -81,7 +82,8 @@ static ENDPOINTS: &[Endpoint] = &[
 const PROMETHEUS: &str = "/prometheus";
 
 /// The methods that HTTP defines. A client's own is not sent back to it.
-const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE"];
+const METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE", "QUERY"];
 
 fn has_consumers(state: &State) -> bool {
     state.policy.consumers.is_some()

@@ -23,6 +23,19 @@ pub trait Framework {
     fn finish(self, monitor: Monitor) -> Self::Metrics;
 }
 
+/// Hooks that can name the route of a request: see [`Builder::route_with`](crate::Builder::route_with).
+pub trait NameRoutes {
+    /// A request of the framework.
+    type Request;
+
+    /// Sets the function that names routes.
+    #[must_use]
+    fn route_with<N: Into<String>>(
+        self,
+        name: impl Fn(&Self::Request) -> Option<N> + Send + Sync + 'static,
+    ) -> Self;
+}
+
 /// No framework: [`Builder::build`](crate::Builder::build) returns the [`Monitor`] itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoHooks;

@@ -70,10 +70,11 @@ pub use background::event_loops::{EventLoopLoad, EventLoops};
 pub use build_error::BuildError;
 pub use builder::Builder;
 pub use endpoints::Endpoint;
+pub use endpoints::accept::Sender;
 pub use endpoints::answer::{Answer, Body};
 pub use endpoints::request::{Coding, Request};
 pub use endpoints::work::Answering;
-pub use framework::{Framework, NoHooks};
+pub use framework::{Framework, NameRoutes, NoHooks};
 #[cfg(any(
     feature = "otlp",
     feature = "datadog",

@@ -10,11 +10,13 @@ use metrics_export::Service;
 use metrics_export::push::ExporterCounts;
 use tokio::sync::oneshot;
 
+use crate::endpoints::accept::Sender;
 use crate::endpoints::answer::Answer;
 use crate::endpoints::request::Request;
 use crate::endpoints::work::Answering;
 use crate::endpoints::{self, Endpoint};
 use crate::policy::Policy;
+use crate::policy::headers::Headers;
 use crate::state::State;
 
 /// How often the shutdown looks whether something has ended.
@@ -75,6 +77,12 @@ impl Monitor {
     /// The endpoint for Prometheus, which can be mounted by itself.
     pub fn prometheus_endpoint(&self) -> &'static Endpoint {
         endpoints::scrapes()
+    }
+
+    /// Who sends a request, by its `Accept` headers. For an adapter where endpoints share a path: a scraper wants the
+    /// [endpoint for Prometheus](Monitor::prometheus_endpoint), a browser the page.
+    pub fn sender(&self, headers: &dyn Headers) -> Sender {
+        Sender::of(headers)
     }
 
     /// Checks the token of a request and where it comes from, before its body is read.

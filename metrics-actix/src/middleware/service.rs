@@ -151,7 +151,7 @@ impl Request {
         let method = MethodLabel::of(request.method());
         Self {
             method,
-            id: worker.next_request(),
+            id: worker.next_request(method),
             inside: false,
             bytes: if method.may_have_body() { announced_bytes(request) } else { 0 },
             open: Some(Open {
@@ -184,8 +184,8 @@ impl Request {
                 endpoint
             }
             _ => {
-                worker.take_note(self.id);
-                self.open.take()?.discard();
+                let note = worker.take_note(self.id);
+                self.open.take()?.discard(note);
                 return None;
             }
         };
@@ -194,7 +194,10 @@ impl Request {
         let message = error.map(|error| worker.error_message(error));
         let consumer = worker.consumer(response.request(), status);
         let body = Body::of(self.method, response);
-        worker.take_note(self.id);
+        if let Some(CountedAt::LeftOut) = worker.take_note(self.id) {
+            self.open = None;
+            return None;
+        }
 
         let Open { worker, start } = self.open.take()?;
         let recorder = worker.recorder();
@@ -236,9 +239,9 @@ impl Request {
         let outcome = Outcome::from(status.as_u16());
         let message = outcome.is_error().then(|| worker.error_message(Some(error)));
         if worker.policy().exclusions.has_status(status.as_u16()) {
-            worker.take_note(self.id);
+            let note = worker.take_note(self.id);
             if let Some(open) = self.open.take() {
-                open.discard();
+                open.discard(note);
             }
             return;
         }
@@ -250,10 +253,11 @@ impl Request {
     /// Ends a request without a response, from which its route could be read.
     fn end_unanswered(&mut self, outcome: Outcome, consumer: Consumer, message: Option<&str>) {
         let Some(open) = self.open.take() else { return };
-        let Open { worker, start } = open;
-        let CountedAt::Endpoint(endpoint) = worker.last_seen(self.method, worker.take_note(self.id)) else {
-            return worker.recorder().discard(start);
+        let note = open.worker.take_note(self.id);
+        let CountedAt::Endpoint(endpoint) = open.worker.last_seen(self.method, note) else {
+            return open.discard(note);
         };
+        let Open { worker, start } = open;
         let recorder = worker.recorder();
         let consumer = worker.counts_consumers().then_some(consumer);
         let nanos = recorder.finish_with_bytes(start, endpoint, outcome, self.bytes, 0);
@@ -279,9 +283,11 @@ impl Drop for Request {
 }
 
 impl Open {
-    /// Ends a request that is not counted.
-    fn discard(self) {
-        self.worker.recorder().discard(self.start);
+    /// Ends a request that is not counted, unless the note says that it was left out before.
+    fn discard(self, note: Option<CountedAt>) {
+        if !matches!(note, Some(CountedAt::LeftOut)) {
+            self.worker.recorder().discard(self.start);
+        }
     }
 }
 

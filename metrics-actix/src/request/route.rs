@@ -10,9 +10,11 @@
 //! skeleton: `/x/{p}` and `/x/{p}*`. So a tail is remembered only if it contains a slash, and `/x/{p}` only in an app
 //! without the other one.
 //!
-//! If skeleton and template disagree, nothing is remembered. A path that matched nothing has no captured parts, so its
-//! skeleton is whatever the client sent. Thus clients cannot make the table grow; it is bounded by the templates of the
-//! app.
+//! If skeleton and template disagree, the skeleton may be that of a later pattern of the same resource, since
+//! `match_pattern` only returns the first one. Once the router has processed the whole path, all of its literal parts
+//! are those of patterns, so the skeleton is the pattern. Otherwise nothing is remembered. A path that matched nothing
+//! has no captured parts, so its skeleton is whatever the client sent. Thus clients cannot make the table grow; it is
+//! bounded by the templates of the app.
 //!
 //! A skeleton does not distinguish a resource from a scope that consumed the whole path and answered by its default
 //! service. Such an answer is nearly always a 404, so a 404 is never looked up by its skeleton. A default service that
@@ -21,9 +23,6 @@
 
 use actix_web::HttpRequest;
 use actix_web::dev::{Path, Url};
-
-/// The route of requests that matched nothing, or whose route is unknown.
-pub(crate) const UNMATCHED: &str = "_unmatched";
 
 /// Stands before and after a captured part's name, and once more after the last one if its value has a slash. Not a
 /// byte of UTF-8, so no path can contain it.
@@ -35,9 +34,12 @@ const MAX_SKELETON: usize = 1_024;
 /// Begins the names of the resources that are the monitor's own endpoints.
 const OWN: &str = "metrics-actix:";
 
-/// The name that marks the resource at a path as one of the monitor's own endpoints, so that its calls are not counted.
-pub(crate) fn own_name(path: &str) -> String {
-    format!("{OWN}{path}")
+/// The ends of patterns whose last part takes any path, slashes included, as `}*` does.
+const TAILS: [&str; 4] = [":.*}", ":.+}", ":.*?}", ":.+?}"];
+
+/// The name of the resource of one of the monitor's own endpoints, so that its calls are not counted.
+pub(crate) fn own_name(endpoint: &str) -> String {
+    format!("{OWN}{endpoint}")
 }
 
 /// Whether a request matched a resource with such a name.
@@ -45,10 +47,36 @@ pub(crate) fn is_own(request: &HttpRequest) -> bool {
     request.match_name().is_some_and(|name| name.starts_with(OWN))
 }
 
-/// The template that a request matched, without regular expressions; `None` if it matched nothing. Correct only after
-/// routing, because guards decide, too.
-pub(crate) fn matched_template(request: &HttpRequest) -> Option<String> {
-    request.match_pattern().as_deref().map(template)
+/// The pattern that a request matched, the first one of a resource with several; `None` if it matched nothing. Correct
+/// only after routing, because guards decide, too.
+pub(crate) fn matched_pattern(request: &HttpRequest) -> Option<String> {
+    request.match_pattern()
+}
+
+/// Whether the router has processed the whole path. It has not before routing, in the service of a prefix, such as
+/// actix-files, and where a scope's default service answered.
+pub(crate) fn is_processed(request: &HttpRequest) -> bool {
+    request.match_info().unprocessed().is_empty()
+}
+
+/// Whether a pattern is the prefix of a service that handles all paths below it by itself, such as actix-files: then
+/// the pattern also matches a longer path. For a pattern with a tail this returns `false`.
+pub(crate) fn is_mount(request: &HttpRequest, pattern: &str) -> bool {
+    let last = pattern.rsplit('{').next().unwrap_or_default();
+    // A last part with an expression may match a longer path, too.
+    !(pattern.ends_with('*') || pattern.ends_with('}') && last.contains(':'))
+        && matches_longer_path(request, pattern)
+}
+
+/// Whether the same pattern would match if the path went on.
+fn matches_longer_path(request: &HttpRequest, pattern: &str) -> bool {
+    let longer = format!("{}/x", request.match_info().as_str());
+    request.resource_map().match_pattern(&longer).as_deref() == Some(pattern)
+}
+
+/// The template of all paths below the prefix of such a service.
+pub(crate) fn mount_template(template: &str) -> String {
+    format!("{}/{{path}}*", template.trim_end_matches('/'))
 }
 
 /// The request's skeleton, unless it is too long: the path itself if nothing was captured, or else written into
@@ -100,10 +128,16 @@ fn write_skeleton(info: &Path<Url>, path: &[u8], skeleton: &mut Vec<u8>) -> bool
 /// A template that captures the tail of a path ends with a star. It agrees only if the tail contains a slash: without
 /// one, `/x/{p}` may match the next time.
 pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
-    let (skeleton, mut rest) = match (skeleton.strip_suffix(&[MARK, MARK]), template.strip_suffix("}*")) {
-        (Some(head), Some(tail)) => (&skeleton[..head.len() + 1], &template.as_bytes()[..tail.len() + 1]),
-        (None, None) => (skeleton, template.as_bytes()),
-        _ => return false,
+    skeleton.ends_with(&[MARK, MARK]) == template.ends_with("}*") && has_parts_of(skeleton, template)
+}
+
+/// As [`agrees`], whether or not there is a tail.
+pub(crate) fn has_parts_of(skeleton: &[u8], template: &str) -> bool {
+    let skeleton = without_slash_mark(skeleton);
+    let mut rest = if template.ends_with("}*") {
+        &template.as_bytes()[..template.len() - 1]
+    } else {
+        template.as_bytes()
     };
     for (i, part) in skeleton.split(|&byte| byte == MARK).enumerate() {
         // Literal parts and names alternate.
@@ -117,6 +151,35 @@ pub(crate) fn agrees(skeleton: &[u8], template: &str) -> bool {
     rest.is_empty()
 }
 
+/// The template of which a request has the skeleton. The router must have processed the whole path.
+pub(crate) fn template_of(skeleton: &[u8], request: &HttpRequest, pattern: &str) -> Option<String> {
+    let has_slash = skeleton.ends_with(&[MARK, MARK]);
+    let skeleton = without_slash_mark(skeleton);
+    let mut template = String::with_capacity(skeleton.len() + 8);
+    for (i, part) in skeleton.split(|&byte| byte == MARK).enumerate() {
+        let part = std::str::from_utf8(part).ok()?;
+        if i % 2 == 0 {
+            template.push_str(part);
+        } else {
+            template.extend(["{", part, "}"]);
+        }
+    }
+    if has_slash || template.ends_with('}') && matches_longer_path(request, pattern) {
+        template.push('*');
+    }
+    (!template.is_empty()).then_some(template)
+}
+
+/// Whether a template, taken as a path, matches the same pattern: it is then another pattern of the same resource.
+pub(crate) fn is_of_same_resource(request: &HttpRequest, template: &str, pattern: &str) -> bool {
+    request.resource_map().match_pattern(template).as_deref() == Some(pattern)
+}
+
+/// A skeleton without the mark of a value with a slash.
+fn without_slash_mark(skeleton: &[u8]) -> &[u8] {
+    if skeleton.ends_with(&[MARK, MARK]) { &skeleton[..skeleton.len() - 1] } else { skeleton }
+}
+
 /// Whether the request's app also has the template with a star at its end: `/x/{p}*` beside `/x/{p}`. Guards and
 /// regular expressions decide which of the two matches, and a skeleton does not show them.
 pub(crate) fn has_tail_twin(request: &HttpRequest, matched: &str) -> bool {
@@ -127,11 +190,12 @@ pub(crate) fn has_tail_twin(request: &HttpRequest, matched: &str) -> bool {
     longer.is_some_and(|longer| template(&longer).strip_suffix('*') == Some(matched))
 }
 
-/// A pattern without its regular expressions: `/items/{id:\d+}` becomes `/items/{id}`.
+/// A pattern without its regular expressions: `/items/{id:\d+}` becomes `/items/{id}`. A tail keeps its star:
+/// `/{tail:.*}` becomes `/{tail}*`.
 ///
 /// Braces inside a regular expression are balanced, as actix-web itself demands.
-fn template(pattern: &str) -> String {
-    let mut template = String::with_capacity(pattern.len());
+pub(crate) fn template(pattern: &str) -> String {
+    let mut template = String::with_capacity(pattern.len() + 1);
     let mut depth = 0_usize;
     let mut in_regex = false;
     for c in pattern.chars() {
@@ -147,6 +211,9 @@ fn template(pattern: &str) -> String {
         if !in_regex {
             template.push(c);
         }
+    }
+    if TAILS.iter().any(|tail| pattern.ends_with(tail)) {
+        template.push('*');
     }
     template
 }
@@ -164,6 +231,10 @@ mod tests {
             (r"/items/{id:\d{3}}/x", "/items/{id}/x"),
             (r"/{a:[^/:]+}-{b:.*}.json", "/{a}-{b}.json"),
             ("/files/{path}*", "/files/{path}*"),
+            ("/{tail:.*}", "/{tail}*"),
+            ("/a/{b}/{tail:.+}", "/a/{b}/{tail}*"),
+            (r"/{tail:.*\.png}", "/{tail}"),
+            ("/{tail:.*}/edit", "/{tail}/edit"),
             ("/time/12:30", "/time/12:30"),
         ] {
             assert_eq!(template(pattern), expected);
@@ -181,6 +252,9 @@ mod tests {
         assert!(agrees(b"/files/\xffpath\xff", "/files/{path}"));
         assert!(!agrees(b"/files/\xffpath\xff", "/files/{path}*"));
         assert!(!agrees(b"/files/\xffpath\xff\xff", "/files/{path}"));
+        assert!(has_parts_of(b"/files/\xffpath\xff", "/files/{path}*"));
+        assert!(has_parts_of(b"/files/\xffpath\xff\xff", "/files/{path}"));
+        assert!(!has_parts_of(b"/other/\xffpath\xff", "/files/{path}*"));
         assert!(agrees(b"/", "/"));
         assert!(!agrees(b"/items/{id}", "/items/7"));
     }

@@ -279,6 +279,13 @@ impl Recorder {
         self.end(&start);
     }
 
+    /// Takes a request with a method, a place in [`METHODS`](crate::METHODS), out of those in flight before its end is
+    /// known, such as one that reads the figures. The [`Start`] that was made with the same method is then dropped,
+    /// neither finished nor discarded.
+    pub fn leave_out(&self, method: usize) {
+        self.shard.in_flight_of(method).end();
+    }
+
     /// Counts a request as under way at an endpoint until [`Recorder::leave`].
     ///
     /// Separate from [`Recorder::start`], since most services do not know the endpoint when a request begins.

@@ -104,6 +104,14 @@ fn the_page_is_found_from_its_path_without_a_slash_and_a_known_file_is_not_sent_
     let monitor = Builder::new("orders").build().unwrap();
     let redirect = call(&monitor, "GET", "", "", &[]);
     assert_eq!((redirect.status, header(&redirect, "location")), (307, Some("./metrics/")));
+    let endpoint = find(&monitor, "").unwrap();
+    let normalised = |path, query| {
+        let headers = List(&[]);
+        let request = request("GET", path, query, &headers);
+        block_on(monitor.admit(endpoint, &request).unwrap().answer(&request))
+    };
+    assert_eq!(header(&normalised("/metrics", ""), "location"), Some("../?page"));
+    assert_eq!((normalised("", "page").status, normalised("", "window=5m").status), (200, 307));
     let page = call(&monitor, "GET", "/", "", &[]);
     let etag = header(&page, "etag").unwrap();
     assert_eq!(call(&monitor, "GET", "/", "", &[("if-none-match", etag)]).status, 304);

@@ -15,6 +15,7 @@ mod figures;
 mod floods;
 mod inventory;
 mod lanes;
+mod mounts;
 mod neighbours;
 mod options;
 mod outcomes;

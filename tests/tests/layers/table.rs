@@ -115,7 +115,10 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
         "metrics-actix",
         &[
             Layer { files: &["builder.rs", "metrics.rs"], holds: "what an application calls" },
-            Layer { files: &["adapter.rs"], holds: "requests to the monitor, answers back" },
+            Layer {
+                files: &["mount.rs", "adapter.rs"],
+                holds: "where the endpoints are mounted; requests to the monitor, answers back",
+            },
             Layer { files: &["middleware/"], holds: "the middleware, the watched body, the route marker" },
             Layer {
                 files: &["worker.rs", "seen_routes.rs", "shared.rs"],

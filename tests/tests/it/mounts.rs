@@ -1,0 +1,293 @@
+//! The endpoints wherever they are mounted, and whatever a middleware or a proxy does to the slashes of a path.
+
+use std::rc::Rc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Service, ServiceResponse};
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use actix_web::middleware::{Condition, NormalizePath, TrailingSlash};
+use actix_web::test::{TestRequest, init_service, read_body};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, Error, HttpResponse};
+use futures_util::future::LocalBoxFuture;
+use metrics_actix::Metrics;
+
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+const SCRAPER: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
+/// A client that follows redirects as browsers do.
+struct Browser(Box<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Reply>>);
+
+struct Reply {
+    status: u16,
+    location: Option<String>,
+    kind: String,
+    body: String,
+}
+
+/// A client of an app. `to_request` names a type that actix-web does not export.
+fn browser<S, R: 'static, B>(app: S, to_request: fn(TestRequest) -> R) -> Browser
+where
+    S: Service<R, Response = ServiceResponse<B>, Error = Error, Future: 'static> + 'static,
+    B: MessageBody + 'static,
+{
+    let app = Rc::new(app);
+    Browser(Box::new(move |request| {
+        let app = Rc::clone(&app);
+        Box::pin(async move {
+            let response = app.call(to_request(request)).await.unwrap();
+            let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let kind =
+                header(CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().to_owned();
+            let (status, location) = (response.status().as_u16(), header(LOCATION));
+            let body = String::from_utf8_lossy(&read_body(response).await).into_owned();
+            Reply { status, location, kind, body }
+        })
+    }))
+}
+
+impl Browser {
+    /// Returns the last path, the status, the media type and the body.
+    async fn get(&self, path: &str, accept: &str) -> (String, u16, String, String) {
+        let mut path = path.to_owned();
+        for _ in 0..5 {
+            let reply = (self.0)(TestRequest::with_uri(&path).insert_header((ACCEPT, accept))).await;
+            match reply.location {
+                Some(location) => path = resolve(&path, &location),
+                None => return (path, reply.status, reply.kind, reply.body),
+            }
+        }
+        panic!("{path} redirects without an end");
+    }
+}
+
+/// The path of a relative link.
+fn resolve(base: &str, link: &str) -> String {
+    assert!(!link.starts_with('/') && !link.contains("://"), "{link} is not relative");
+    let base = base.split('?').next().unwrap();
+    let mut parts: Vec<_> = base.split('/').collect();
+    parts.pop();
+    for part in link.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[test]
+fn links_are_resolved_as_browsers_do() {
+    assert_eq!(resolve("/api/metrics", "./metrics/"), "/api/metrics/");
+    assert_eq!(resolve("/api/metrics/metrics/", "../?page"), "/api/metrics/?page");
+    assert_eq!(resolve("/api/metrics/?page", "dashboard/main.js"), "/api/metrics/dashboard/main.js");
+}
+
+/// All slashes that a middleware of actix-web can add or take away, inside and outside of ours.
+fn slashes() -> impl Iterator<Item = (Option<TrailingSlash>, Option<TrailingSlash>)> {
+    let all = [TrailingSlash::Trim, TrailingSlash::Always, TrailingSlash::MergeOnly];
+    let both = all.into_iter().flat_map(|one| [(Some(one), None), (None, Some(one))]);
+    std::iter::once((None, None)).chain(both)
+}
+
+#[actix_web::test]
+async fn the_page_and_all_endpoints_work_whatever_is_done_to_slashes() {
+    for mounts in [mount_at_the_root, mount_in_a_scope, mount_below_a_parameter] {
+        for (inside, outside) in slashes() {
+            let metrics = Metrics::builder("shop").build().unwrap();
+            let app = App::new()
+                .configure(|config| mounts(config, &metrics))
+                .wrap(Condition::new(inside.is_some(), NormalizePath::new(inside.unwrap_or_default())))
+                .wrap(metrics.middleware())
+                .wrap(Condition::new(outside.is_some(), NormalizePath::new(outside.unwrap_or_default())));
+            let app = browser(init_service(app).await, |request| request.to_request());
+            let merges = inside.or(outside).is_some();
+            let doubled = if merges { Some("//t/api//metrics//") } else { None };
+            for from in ["/t/api/metrics", "/t/api/metrics/"].into_iter().chain(doubled) {
+                let (path, status, kind, page) = app.get(from, BROWSER).await;
+                let case = format!("{from} with {inside:?} inside and {outside:?} outside");
+                assert_eq!((status, kind.as_str()), (200, "text/html"), "{case}");
+                // Otherwise the script in the page appends it.
+                let is_always = matches!(inside.or(outside), Some(TrailingSlash::Always));
+                assert!(path.split('?').next().unwrap().ends_with('/') || is_always, "{case}: {path}");
+                let base = if path.contains("/?") || path.ends_with('/') { path } else { format!("{path}/") };
+                let links = page.split("=\"dashboard/").skip(1).map(|link| link.split('"').next().unwrap());
+                let files: Vec<_> = links.map(|file| format!("dashboard/{file}")).collect();
+                assert!(files.len() > 2);
+                for link in files.iter().map(String::as_str).chain(["summary", "routes", "prometheus"]) {
+                    let (_, status, ..) = app.get(&resolve(&base, link), "*/*").await;
+                    assert_eq!(status, 200, "{case}: {link}");
+                }
+            }
+            for path in ["/t/api/metrics/summary", "/t/api/metrics/prometheus", "/t/metrics"] {
+                assert_eq!(app.get(path, "*/*").await.1, 200, "{path} with {inside:?} and {outside:?}");
+                let with_slash = format!("{path}/");
+                assert_eq!(app.get(&with_slash, "*/*").await.1, 200, "{with_slash} with {inside:?}");
+            }
+            // None of it is in the figures.
+            assert_eq!(metrics.registry().summary().total.calls, 0);
+        }
+    }
+}
+
+fn mount_at_the_root(config: &mut ServiceConfig, metrics: &Metrics) {
+    config.configure(metrics.routes("/t/api/metrics")).configure(metrics.prometheus_at("/t/metrics"));
+}
+
+fn mount_in_a_scope(config: &mut ServiceConfig, metrics: &Metrics) {
+    let api = web::scope("/api").configure(metrics.routes("metrics"));
+    config.service(web::scope("/{tenant}").service(api).configure(metrics.prometheus_at("metrics")));
+}
+
+fn mount_below_a_parameter(config: &mut ServiceConfig, metrics: &Metrics) {
+    config
+        .configure(metrics.routes("/{tenant}/api/metrics"))
+        .configure(metrics.prometheus_at("/{tenant}/metrics"));
+}
+
+#[actix_web::test]
+async fn a_mount_whose_last_part_is_unknown_shows_the_page_at_once() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let app = App::new()
+        .service(web::scope("/a/metrics").configure(metrics.routes("")))
+        .configure(metrics.routes("/b/{instance}"))
+        .configure(metrics.routes("/"))
+        .wrap(NormalizePath::trim())
+        .wrap(metrics.middleware());
+    let app = browser(init_service(app).await, |request| request.to_request());
+    for from in ["/a/metrics", "/a/metrics/", "/b/7", "/b/7/", "/"] {
+        let (_, status, kind, _) = app.get(from, BROWSER).await;
+        assert_eq!((status, kind.as_str()), (200, "text/html"), "{from}");
+    }
+    for path in ["/a/metrics/summary/", "/b/7/summary", "/summary/"] {
+        assert_eq!(app.get(path, "*/*").await.1, 200, "{path}");
+    }
+    // Paths of nobody are counted as such.
+    for path in ["/about", "/a/metrics/nothing", "/b/7/nothing", "/metrics/metrics"] {
+        assert_eq!(app.get(path, "*/*").await.1, 404, "{path}");
+    }
+    let summary = metrics.registry().summary();
+    assert_eq!((&*summary.endpoints[0].name.route, summary.total.calls), ("_unmatched", 4));
+}
+
+#[actix_web::test]
+async fn a_mount_takes_no_path_of_the_application() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let ok = || web::to(|| async { HttpResponse::Ok().body("the application's") });
+    let app = App::new()
+        .configure(metrics.routes("/api"))
+        .configure(metrics.prometheus_at("/api/scrapes"))
+        .service(web::scope("/deep").configure(metrics.routes("")).route("/a/summary", ok()))
+        .route("/api/orders", ok())
+        .route("/api/summary/yesterday", ok())
+        .route("/api/events/{id}", ok())
+        .route("/api/dashboard/a/b", ok())
+        .route("/api/scrapes/today", ok())
+        .route("/apis", ok())
+        .wrap(metrics.middleware());
+    let app = browser(init_service(app).await, |request| request.to_request());
+    let paths = [
+        "/api/orders",
+        "/api/summary/yesterday",
+        "/api/events/7",
+        "/api/dashboard/a/b",
+        "/api/scrapes/today",
+        "/apis",
+        "/deep/a/summary",
+    ];
+    for path in paths {
+        let (_, status, _, body) = app.get(path, "*/*").await;
+        assert_eq!((status, body.as_str()), (200, "the application's"), "{path}");
+    }
+    let summary = metrics.registry().summary();
+    assert_eq!((summary.total.calls, summary.endpoints.len()), (7, 7));
+    for path in ["/api/summary", "/api/dashboard/main.js", "/api/s%75mmary", "/api/scrapes", "/deep/summary"]
+    {
+        assert_eq!(app.get(path, "*/*").await.1, 200, "{path}");
+    }
+    assert_eq!(metrics.registry().summary().total.calls, 7);
+}
+
+#[actix_web::test]
+async fn where_the_page_and_the_scrapes_share_a_path_accept_decides() {
+    for scrapes_first in [false, true] {
+        for normalised in [false, true] {
+            let metrics = Metrics::builder("shop").build().unwrap();
+            let app = App::new();
+            let app = if scrapes_first {
+                app.configure(metrics.prometheus_at("/metrics")).configure(metrics.routes("/metrics"))
+            } else {
+                app.configure(metrics.routes("/metrics")).configure(metrics.prometheus_at("/metrics"))
+            };
+            let app = app.wrap(Condition::new(normalised, NormalizePath::trim())).wrap(metrics.middleware());
+            let app = browser(init_service(app).await, |request| request.to_request());
+            for path in ["/metrics", "/metrics/"] {
+                for (accept, expected) in [
+                    (BROWSER, "text/html"),
+                    (SCRAPER, "application/openmetrics-text"),
+                    ("text/plain;version=0.0.4", "text/plain"),
+                    (
+                        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+                        "application/vnd.google.protobuf",
+                    ),
+                    ("*/*", "text/plain"),
+                ] {
+                    let (_, status, kind, _) = app.get(path, accept).await;
+                    let case = format!("{path}, {accept}, scrapes first: {scrapes_first}, {normalised}");
+                    assert_eq!((status, kind.as_str()), (200, expected), "{case}");
+                }
+            }
+            assert_eq!(app.get("/metrics/summary", "*/*").await.2, "application/json");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn scrapes_at_the_path_of_another_endpoint_are_for_scrapers_only() {
+    for scrapes_first in [false, true] {
+        let metrics = Metrics::builder("shop").build().unwrap();
+        let app = App::new();
+        let at = "/metrics/summary";
+        let app = if scrapes_first {
+            app.configure(metrics.prometheus_at(at)).configure(metrics.routes("/metrics"))
+        } else {
+            app.configure(metrics.routes("/metrics")).configure(metrics.prometheus_at(at))
+        };
+        let app = browser(init_service(app.wrap(metrics.middleware())).await, |request| request.to_request());
+        for (accept, expected) in [
+            (BROWSER, "application/json"),
+            ("*/*", "application/json"),
+            (SCRAPER, "application/openmetrics-text"),
+        ] {
+            assert_eq!(app.get(at, accept).await.2, expected, "{accept}, scrapes first: {scrapes_first}");
+        }
+        // By themselves, they are for everybody.
+        assert_eq!(app.get("/metrics/prometheus", BROWSER).await.2, "text/plain");
+    }
+}
+
+#[actix_web::test]
+async fn scrapes_by_themselves_are_for_everybody() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let app = App::new()
+        .service(web::scope("/x").configure(metrics.routes("/metrics")))
+        .configure(metrics.prometheus_at("/metrics"))
+        .wrap(metrics.middleware());
+    let app = browser(init_service(app).await, |request| request.to_request());
+    assert_eq!(app.get("/metrics", BROWSER).await.2, "text/plain");
+    assert_eq!(app.get("/metrics/", "*/*").await.2, "text/plain");
+    // The page of another mount is not at that path.
+    assert_eq!(app.get("/x/metrics", "*/*").await.2, "text/html");
+    assert_eq!(app.get("/x/metrics", SCRAPER).await.2, "application/openmetrics-text");
+}
+
+#[actix_web::test]
+async fn the_scrapes_at_the_path_of_the_open_page_need_their_token() {
+    let metrics = Metrics::builder("shop").read_token("0123456789abcdef").build().unwrap();
+    let app = App::new().configure(metrics.routes("/metrics")).configure(metrics.prometheus_at("/metrics"));
+    let app = browser(init_service(app.wrap(metrics.middleware())).await, |request| request.to_request());
+    assert_eq!(app.get("/metrics", SCRAPER).await.1, 401);
+    assert_eq!(app.get("/metrics", "*/*").await.1, 401);
+    assert_eq!(app.get("/metrics", BROWSER).await.1, 200);
+}
