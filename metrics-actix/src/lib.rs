@@ -8,7 +8,7 @@
 //!     "an order"
 //! }
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn main() -> std::io::Result<()> {
 //! let metrics = metrics_actix::Metrics::builder("orders").build()?;
 //! HttpServer::new(move || {
 //!     App::new()
@@ -37,9 +37,13 @@
 //! keeps its status and is also counted as aborted. The latency is the time from the middleware to the head of the
 //! response, or to the end of its body.
 //!
-//! The route is the template that matched, such as `/orders/{id}`, without regular expressions. Requests that matched
-//! nothing are `_unmatched`. So is a request that gets no response, unless its resource is wrapped in a
-//! [`RouteMarker`]: otherwise only the response tells the route. Methods that HTTP does not define are `_OTHER`.
+//! The route is the template that matched, such as `/orders/{id}`, without regular expressions; a tail keeps its star,
+//! and a directory of actix-files is `/static/{path}*`. Of a resource with several patterns it is the one that matched,
+//! or the first one if a middleware answered before routing. Requests whose path is that of no resource are
+//! `_unmatched`; one that only a guard refused keeps the route of its path. A request that gets no response is
+//! `_unmatched`, too, unless its resource is wrapped in a [`RouteMarker`]: otherwise only the response tells the route.
+//! [`Builder::route_with`](metrics_monitor::Builder::route_with) names routes that the application finds by itself.
+//! Methods that HTTP does not define are `_OTHER`.
 //!
 //! All figures are in a [`metrics_core::Registry`]: see [`Monitor::registry`]. Those of the last 24 hours are in a
 //! [`metrics_core::History`], which a thread of the monitor updates: see [`Monitor::history`]. The same thread

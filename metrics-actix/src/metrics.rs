@@ -46,8 +46,12 @@ impl Metrics {
     /// A marker for a resource, inside the middleware: requests are counted there while they are under way.
     ///
     /// Without it, a route's `in_flight` is 0 and requests without a response are `_unmatched`; with it, they are
-    /// counted under their route. Wrap resources, not scopes: around a scope the route is not known yet, and is guessed
-    /// from the path.
+    /// counted under their route.
+    ///
+    /// Around a resource, the route is known. Around a scope it is guessed from the path: guards may decide otherwise,
+    /// and a path of no resource is `_unmatched`. That is the way to count errors of the scope's own middlewares under
+    /// their routes: wrap the marker after them, so that it is the outermost one. Do not wrap both, since `in_flight`
+    /// by route would count a request twice.
     ///
     /// ```
     /// # use actix_web::{App, web};
@@ -89,6 +93,9 @@ impl Metrics {
     /// as `web::scope("/api")`. They are open to every client that can reach them, unless [`Builder::read_token`] is
     /// set. They can also be mounted in an app of their own, on a private listener.
     ///
+    /// Each one also answers with a slash at the end of its path. Redirects are relative. Together they are one entry in
+    /// the app's router, except under a prefix that is empty or ends with a parameter.
+    ///
     /// Answers are computed on the monitor's own threads. Where too many requests wait for them, further ones get 503
     /// with `Retry-After`.
     ///
@@ -105,6 +112,10 @@ impl Metrics {
     /// names gzip and the feature `gzip` is on, as it is by default. At most two scrapes are rendered at one time and
     /// two wait; others get 503 with `Retry-After`. It needs a [token](metrics_monitor::Builder::read_token) as the
     /// other endpoints do.
+    ///
+    /// It may share its path with the page or with another of the [endpoints](Metrics::routes), in any order: whoever
+    /// accepts a format of Prometheus, and no HTML, gets the figures. Besides the page, so does everybody who is no
+    /// browser.
     ///
     /// ```
     /// # use actix_web::App;

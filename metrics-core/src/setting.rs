@@ -71,6 +71,13 @@ impl fmt::Display for InvalidSetting {
 
 impl std::error::Error for InvalidSetting {}
 
+/// For a `main` that returns `std::io::Result`, as those of many services.
+impl From<InvalidSetting> for std::io::Error {
+    fn from(setting: InvalidSetting) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, setting)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,7 +26,7 @@
 //! | `http_requests_aborted_total` | `method`, `route` | requests whose client disconnected before the response |
 //! | `http_requests_panicked_total` | `method`, `route` | requests that panicked before the response |
 //! | `http_request_duration_seconds` | `method`, `route`, `status_class` | a histogram; classes are `1xx` to `5xx`, `other`, `aborted` and `panicked`, or `success` and `error` if the registry [groups](metrics_core::Granularity) by outcome |
-//! | `http_requests_in_flight` | | requests in flight, including the scrape itself if a middleware counts it |
+//! | `http_requests_in_flight` | | requests in flight, without the scrape itself |
 //! | `http_open_streams` | | responses that stay open |
 //! | `http_request_body_bytes_total`, `http_response_body_bytes_total` | `method`, `route` | bytes of bodies |
 //! | `http_responses_truncated_total` | `method`, `route` | responses whose body broke off; they also count in `http_requests_total` |

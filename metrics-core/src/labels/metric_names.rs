@@ -57,6 +57,13 @@ pub enum MetricError {
     },
 }
 
+/// For a `main` that returns `std::io::Result`, as those of many services.
+impl From<MetricError> for std::io::Error {
+    fn from(error: MetricError) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, error)
+    }
+}
+
 /// Where the figures of a metric are.
 #[derive(Debug, Clone)]
 pub(crate) enum Storage {

@@ -4,6 +4,7 @@ mod access;
 mod alertmanager;
 mod alerts;
 mod browser;
+mod compiles;
 mod dashboard;
 mod deploy;
 mod endpoints;
