@@ -79,6 +79,5 @@ fn calls_of_the_endpoints_are_not_in_the_figures() {
         client.send(method, &format!("/api/metrics/{name}"));
     }
     let summary = client.metrics("GET", "summary");
-    // Only the calling request itself is in flight.
-    assert_eq!((&summary["total_calls"], &summary["in_flight"]), (&0.into(), &1.into()), "{summary}");
+    assert_eq!((&summary["total_calls"], &summary["in_flight"]), (&0.into(), &0.into()), "{summary}");
 }
