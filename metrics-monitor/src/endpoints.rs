@@ -81,10 +81,6 @@ static ENDPOINTS: &[Endpoint] = &[
 /// The endpoint that can also be mounted by itself.
 const PROMETHEUS: &str = "/prometheus";
 
-/// The methods that HTTP defines. A client's own is not sent back to it.
-const METHODS: [&str; 10] =
-    ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE", "QUERY"];
-
 fn has_consumers(state: &State) -> bool {
     state.policy.consumers.is_some()
 }
@@ -195,6 +191,7 @@ impl Methods {
             Self::GetOnly => "GET",
             Self::Post => "POST",
         };
+        // A client's own method is not sent back to it.
         let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("_OTHER");
         let message = format!("{method} is not supported here; allowed: {allow}");
         Answer::failure(405, "method_not_allowed", &message).header("allow", allow)
