@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use access::Access;
 use answer::Answer;
+use metrics_core::METHODS;
 use query::Query;
 use request::Request;
 use work::{Answering, Asked, Work};
