@@ -27,7 +27,8 @@ pub struct Reply<B = String> {
 }
 
 impl Client {
-    pub(crate) fn new(addr: SocketAddr) -> Self {
+    /// A client of the server at this address.
+    pub fn to(addr: SocketAddr) -> Self {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)

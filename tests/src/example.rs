@@ -58,7 +58,7 @@ impl Example {
                 said + &line + "\n"
             })
         });
-        Self { process, client: Client::new(addr), said: Some(said) }
+        Self { process, client: Client::to(addr), said: Some(said) }
     }
 
     /// Waits until the process has ended by itself. Returns what it wrote to stderr.

@@ -11,7 +11,8 @@ use socket2::SockRef;
 pub struct Raw(TcpStream);
 
 impl Raw {
-    pub(crate) fn connect(addr: SocketAddr) -> Self {
+    /// Connects to the server at this address.
+    pub fn to(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("the timeout is not zero");
         stream.set_nodelay(true).expect("the socket is open");

@@ -57,7 +57,7 @@ impl Server {
 
     /// A client with a connection of its own, kept alive between calls.
     pub fn client(&self) -> Client {
-        Client::new(self.addr)
+        Client::to(self.addr)
     }
 
     /// A connection of HTTP/2 whose streams have room for this many bytes of a body.
@@ -67,7 +67,7 @@ impl Server {
 
     /// A connection for raw bytes.
     pub fn raw(&self) -> Raw {
-        Raw::connect(self.addr)
+        Raw::to(self.addr)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Exporters against failing destinations, and against real ones.
 //!
-//! `cargo test -p tests --test exporters -- --ignored` needs rsyslog with rsyslog-elasticsearch; PyPI's
+//! `cargo test -p tests --test exporters -- --ignored` needs squid, and rsyslog with rsyslog-elasticsearch; PyPI's
 //! ddapm-test-agent (with ddsketch and msgpack), opentelemetry-proto, sentry-relay, rotel and bugsink, in the Python of
 //! `METRICS_TEST_PYTHON` (default: `python3`); and npm's typescript and @elastic/ecs, in the folder of
 //! `METRICS_TEST_NODE_MODULES`.
@@ -22,4 +22,5 @@ mod load;
 mod otlp;
 mod rotel;
 mod sentry;
+mod squid;
 mod stub;

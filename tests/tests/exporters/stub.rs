@@ -81,6 +81,24 @@ impl Stub {
         Self { addr, shared, authority }
     }
 
+    /// Answers correctly, over TLS with this certificate.
+    pub(crate) fn with_tls(
+        listener: TcpListener,
+        made: &Certificates,
+        take: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        let addr = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            fault: Mutex::new(Fault::None),
+            take: Box::new(take),
+            tls: Some(Arc::new(tls_server(made))),
+            answers: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        listen(listener, &shared);
+        Self { addr, shared, authority: Some(made.authority.clone()) }
+    }
+
     /// Its URL.
     pub(crate) fn url(&self) -> String {
         let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
@@ -216,7 +234,7 @@ fn certificates() -> (ServerConfig, String) {
 }
 
 /// The settings of a server with this certificate.
-pub(crate) fn tls_server(made: &Certificates) -> ServerConfig {
+fn tls_server(made: &Certificates) -> ServerConfig {
     let certificate = CertificateDer::from_pem_slice(made.certificate.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -113,15 +113,20 @@ impl Drop for Redis {
 pub(crate) struct Sentinel(Redis);
 
 impl Sentinel {
-    pub(crate) fn start(master: &Redis) -> Self {
+    /// Starts a Sentinel that promotes a replica once so many of them agree, with further lines of settings.
+    pub(crate) fn start(master: &Redis, quorum: u32, more: &str) -> Self {
         // It writes its state to its configuration file, so it needs a folder of its own.
         let port = free_port();
         let folder = std::env::temp_dir().join(format!("metrics-sentinel-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let settings = folder.join("sentinel.conf");
         let lines = [
-            format!("port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {} 1", master.port()),
-            "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n".to_owned(),
+            format!(
+                "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {} {quorum}",
+                master.port()
+            ),
+            "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000".to_owned(),
+            format!("{more}\n"),
         ];
         std::fs::write(&settings, lines.join("\n")).unwrap();
         let process = Command::new("redis-server")

@@ -45,7 +45,7 @@ fn with<'a>(some: &[&'a str], more: &'a [String]) -> Vec<&'a str> {
     some.iter().copied().chain(more.iter().map(String::as_str)).collect()
 }
 
-fn member(settings: FleetSettings) -> Member {
+pub(crate) fn member(settings: FleetSettings) -> Member {
     let registry = Registry::new();
     registry.record_nanos(registry.endpoint("GET", "/"), 200, 350_000);
     let settings = settings.interval(Duration::from_millis(300));
@@ -53,7 +53,7 @@ fn member(settings: FleetSettings) -> Member {
 }
 
 /// Waits until the member wrote. Returns the error if writing fails.
-fn first_write(member: &Member) -> Result<(), String> {
+pub(crate) fn first_write(member: &Member) -> Result<(), String> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let status = member.status();

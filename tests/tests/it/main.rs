@@ -19,6 +19,7 @@ mod inventory;
 mod lanes;
 mod mounts;
 mod neighbours;
+mod nginx;
 mod options;
 mod outcomes;
 mod prometheus;
