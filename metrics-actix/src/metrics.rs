@@ -83,10 +83,12 @@ impl Metrics {
     /// - `GET consumers?top=20`: the consumers with the most calls since the last reset; only if the builder names a
     ///   source of them
     /// - `GET prometheus`: all figures since the start, for Prometheus: as [`Metrics::prometheus_at`]
-    /// - `GET events?window=5m`: the figures of a window once a second, as server-sent events; at most 16 connections
+    /// - `GET events?window=5m`: the figures of a window once a second, as server-sent events; at most 16 connections.
+    ///   With `&page=true`, as the dashboard asks, also tables and lists every three seconds, and trends once a
+    ///   connection
     /// - `POST reset`: begins a new window, and returns the summary of the one just closed; only if the builder enables
     ///   it
-    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, and `POST fleet/reset`: the same
+    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/all`, and `POST fleet/reset`: the same
     ///   for all instances of a fleet; only if the builder joins one
     ///
     /// Calls of these endpoints are not in the figures. Configure them before a scope that would take their path, such

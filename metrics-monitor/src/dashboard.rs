@@ -8,27 +8,33 @@ use hmac_sha256::Hash;
 pub(crate) struct File {
     name: &'static str,
     content_type: &'static str,
-    text: &'static str,
+    /// The text, or the modules of the script.
+    parts: &'static [&'static str],
     made: OnceLock<Made>,
 }
 
 /// Computed when a file is first requested.
 struct Made {
+    text: String,
     etag: String,
     #[cfg(feature = "gzip")]
     packed: Vec<u8>,
 }
 
 impl File {
-    const fn new(name: &'static str, content_type: &'static str, text: &'static str) -> Self {
-        Self { name, content_type, text, made: OnceLock::new() }
+    const fn new(name: &'static str, content_type: &'static str, parts: &'static [&'static str]) -> Self {
+        Self { name, content_type, parts, made: OnceLock::new() }
     }
 
     fn made(&self) -> &Made {
-        self.made.get_or_init(|| Made {
-            etag: format!("\"{}\"", hex(&Hash::hash(self.text.as_bytes())[..8])),
-            #[cfg(feature = "gzip")]
-            packed: packed(self.text.as_bytes()),
+        self.made.get_or_init(|| {
+            let text = if self.content_type == SCRIPT { bundled(self.parts) } else { self.parts.concat() };
+            Made {
+                etag: format!("\"{}\"", hex(&Hash::hash(text.as_bytes())[..8])),
+                #[cfg(feature = "gzip")]
+                packed: packed(text.as_bytes()),
+                text,
+            }
         })
     }
 
@@ -36,8 +42,8 @@ impl File {
         self.content_type
     }
 
-    pub(crate) fn text(&self) -> &'static str {
-        self.text
+    pub(crate) fn text(&'static self) -> &'static str {
+        &self.made().text
     }
 
     /// The entity tag, in quotes: a hash of the text.
@@ -54,27 +60,39 @@ impl File {
     }
 }
 
-static PAGE: File = File::new("", "text/html; charset=utf-8", include_str!("dashboard/index.html"));
+static PAGE: File = File::new("", "text/html; charset=utf-8", &[include_str!("dashboard/index.html")]);
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-static FILES: [File; 15] = [
-    File::new("style.css", "text/css; charset=utf-8", include_str!("dashboard/style.css")),
-    File::new("icon.svg", "image/svg+xml", include_str!("dashboard/icon.svg")),
-    File::new("main.js", SCRIPT, include_str!("dashboard/main.js")),
-    File::new("business.js", SCRIPT, include_str!("dashboard/business.js")),
-    File::new("server.js", SCRIPT, include_str!("dashboard/server.js")),
-    File::new("charts.js", SCRIPT, include_str!("dashboard/charts.js")),
-    File::new("exporters.js", SCRIPT, include_str!("dashboard/exporters.js")),
-    File::new("fleet.js", SCRIPT, include_str!("dashboard/fleet.js")),
-    File::new("heat.js", SCRIPT, include_str!("dashboard/heat.js")),
-    File::new("limits.js", SCRIPT, include_str!("dashboard/limits.js")),
-    File::new("scales.js", SCRIPT, include_str!("dashboard/scales.js")),
-    File::new("panels.js", SCRIPT, include_str!("dashboard/panels.js")),
-    File::new("dom.js", SCRIPT, include_str!("dashboard/dom.js")),
-    File::new("format.js", SCRIPT, include_str!("dashboard/format.js")),
-    File::new("words.js", SCRIPT, include_str!("dashboard/words.js")),
+static FILES: [File; 3] = [
+    File::new("style.css", "text/css; charset=utf-8", &[include_str!("dashboard/style.css")]),
+    File::new("icon.svg", "image/svg+xml", &[include_str!("dashboard/icon.svg")]),
+    File::new("main.js", SCRIPT, &MODULES),
 ];
+
+/// The modules of the script. Each imports only from those before it.
+static MODULES: [&str; 13] = [
+    include_str!("dashboard/words.js"),
+    include_str!("dashboard/dom.js"),
+    include_str!("dashboard/format.js"),
+    include_str!("dashboard/scales.js"),
+    include_str!("dashboard/limits.js"),
+    include_str!("dashboard/server.js"),
+    include_str!("dashboard/charts.js"),
+    include_str!("dashboard/heat.js"),
+    include_str!("dashboard/panels.js"),
+    include_str!("dashboard/business.js"),
+    include_str!("dashboard/exporters.js"),
+    include_str!("dashboard/fleet.js"),
+    include_str!("dashboard/main.js"),
+];
+
+/// The modules as one script, so that the page loads with one request instead of thirteen, each of which may be a line
+/// in the service's log. They share one scope, so no two may define the same name at their top level.
+fn bundled(modules: &[&str]) -> String {
+    let lines = modules.iter().flat_map(|module| module.lines()).filter(|line| !line.starts_with("import "));
+    lines.flat_map(|line| [line.strip_prefix("export ").unwrap_or(line), "\n"]).collect()
+}
 
 /// The page itself.
 pub(crate) fn page() -> &'static File {
@@ -113,24 +131,85 @@ mod tests {
 
     #[test]
     fn the_page_names_only_existing_files_and_holds_no_inline_code() {
-        let mut texts = FILES.iter().chain([&PAGE]).map(|file| file.text);
+        let mut texts = FILES.iter().chain([&PAGE]).map(File::text);
         assert!(texts.all(|text| !text.contains("innerHTML") && !text.contains("https://")));
-        let page = PAGE.text;
+        let page = PAGE.text();
         for link in page.split("dashboard/").skip(1) {
             let name = link.split('"').next().unwrap();
             assert!(FILES.iter().any(|file| file.name == name), "{name}");
         }
         assert!(!page.contains("<style") && !page.contains("style=") && !page.contains("onclick"));
         assert_eq!(page.matches("<script").count(), page.matches("<script type=\"module\" src=").count());
-        for import in FILES.iter().flat_map(|file| file.text.split(" from \"./").skip(1)) {
-            let name = import.split('"').next().unwrap();
-            assert!(FILES.iter().any(|file| file.name == name), "{name}");
+    }
+
+    #[test]
+    fn each_module_imports_only_from_modules_before_it_in_one_line_each() {
+        let exported = |module: &str, name: &str| {
+            let kinds = ["function", "async function", "class", "const", "let"];
+            kinds.iter().any(|kind| {
+                let begin = format!("export {kind} {name}");
+                module.lines().any(|line| {
+                    let rest = line.strip_prefix(&begin);
+                    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                })
+            })
+        };
+        for (i, module) in MODULES.iter().enumerate() {
+            for line in module.lines().filter(|line| line.starts_with("import")) {
+                let names = line.strip_prefix("import { ").and_then(|line| line.split_once(" } from \"./"));
+                let (names, _) = names.unwrap_or_else(|| panic!("{line}"));
+                assert!(line.ends_with(".js\";"), "{line}");
+                for name in names.split(", ") {
+                    assert!(MODULES[..i].iter().any(|module| exported(module, name)), "{name}: {line}");
+                }
+            }
+            assert!(!module.contains("import(") && !module.contains("export default"));
         }
     }
 
     #[test]
+    fn no_two_modules_define_the_same_name() {
+        let script = bundled(&MODULES);
+        assert!(!script.contains("\nimport ") && !script.contains("\nexport "));
+        let mut names = std::collections::BTreeSet::new();
+        for line in script.lines() {
+            let line = line.strip_prefix("async ").unwrap_or(line);
+            let kinds = ["function ", "class ", "const ", "let "];
+            let Some(defined) = kinds.iter().find_map(|kind| line.strip_prefix(kind)) else { continue };
+            let ends = |c: char| !(c.is_alphanumeric() || "_, ".contains(c));
+            let defined = defined.trim_start_matches(['[', '{', ' ']).split(ends).next().unwrap();
+            // `const [a, b] = ..` defines two.
+            for name in defined.split(',').filter_map(|name| name.split_whitespace().next()) {
+                assert!(names.insert(name.to_owned()), "{name} is defined twice: {line}");
+            }
+        }
+        assert!(names.len() > 100, "{names:?}");
+    }
+
+    #[test]
+    fn an_open_page_repeats_at_most_twenty_requests_a_minute() {
+        let script = bundled(&MODULES);
+        let number = |text: &str| text.trim_end_matches(';').replace('_', "").parse::<u64>().unwrap();
+        let constant = |name: &str| {
+            let line = script.lines().find(|line| line.starts_with("const ") && line.contains(name)).unwrap();
+            let (names, values) = line.split_once(" = ").unwrap();
+            let names = names.trim_start_matches("const ").trim_matches(['[', ']']).split(", ");
+            let mut pairs = names.zip(values.trim_end_matches(';').trim_matches(['[', ']']).split(", "));
+            number(pairs.find(|(known, _)| *known == name).unwrap().1)
+        };
+        // All that repeats: the connection for events, and one chart, or the answers of a fleet.
+        assert_eq!(script.matches(" = repeat(").count(), 3);
+        let connections = 60_000 / crate::endpoints::events::LIFETIME.as_millis() as u64;
+        for repeated in ["TRENDS", "FLEET"] {
+            assert!(connections + 60_000 / constant(repeated) <= 20, "{repeated}");
+        }
+        // Sparklines wait for room.
+        assert!(constant("SPARE") <= 20);
+    }
+
+    #[test]
     fn every_word_exists_in_both_languages() {
-        let words = FILES.iter().find(|file| file.name == "words.js").unwrap().text;
+        let words = MODULES[0];
         let (english, korean) = words.split_once("const korean = {").unwrap();
         let names = |text: &str| -> Vec<String> {
             let lines = text.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));

@@ -12,6 +12,7 @@ pub(crate) mod fleet;
 pub(crate) mod prometheus;
 pub(crate) mod query;
 pub(crate) mod request;
+pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
 pub(crate) mod work;
@@ -71,6 +72,8 @@ static ENDPOINTS: &[Endpoint] = &[
     Endpoint { exists: has_fleet, ..Endpoint::private("/fleet/consumers", Work::Fleet(fleet::consumers)) },
     #[cfg(feature = "redis")]
     Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/instances", Work::Fleet(fleet::instances)) },
+    #[cfg(feature = "redis")]
+    Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/all", Work::Fleet(fleet::all)) },
     #[cfg(feature = "redis")]
     Endpoint {
         exists: |state| has_fleet(state) && has_reset(state),

@@ -5,7 +5,7 @@ import { byId, keyed, make, setText } from "./dom.js";
 import { count, duration, percent, plain } from "./format.js";
 import { say } from "./words.js";
 
-/** The maximum number of metrics with a chart; the others show their figures only. */
+/** The maximum number of metrics with a chart, as many as the service sends; the others show their figures only. */
 const MAX_CHARTS = 24;
 
 const always = () => true;
@@ -67,11 +67,6 @@ export class Business {
   #charts = new Map();
   #panel = byId("business");
   #grid = byId("business").querySelector(".grid");
-
-  /** The names of the metrics with a chart. */
-  get names() {
-    return [...this.#charts.keys()];
-  }
 
   /** Shows the figures of a window. */
   set({ metrics }) {

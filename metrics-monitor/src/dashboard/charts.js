@@ -9,7 +9,7 @@ const EDGE = { left: 54, right: 12, top: 12, bottom: 24 };
 
 /** What all charts share: the time span, the resets, and the time under the pointer. */
 const shared = { from: 0, to: 1, resets: [], at: null };
-const charts = new Set();
+const drawn = new Set();
 let drawing = 0;
 
 /** Shows a time span, in milliseconds. */
@@ -27,7 +27,7 @@ export function showResets(resets) {
 export function redraw() {
   drawing ||= requestAnimationFrame(() => {
     drawing = 0;
-    for (const chart of charts) chart.draw();
+    for (const chart of drawn) chart.draw();
   });
 }
 
@@ -67,7 +67,7 @@ export class Chart {
     this.legend = make("ul", { class: "legend" });
     this.host = host;
     host.append(this.canvas, this.note, this.legend);
-    charts.add(this);
+    drawn.add(this);
     this.resized = new ResizeObserver(redraw);
     this.resized.observe(this.canvas);
     this.canvas.addEventListener("pointermove", (event) => this.#point(event.offsetX));
@@ -78,7 +78,7 @@ export class Chart {
 
   /** Stops drawing. The caller removes the elements. */
   remove() {
-    charts.delete(this);
+    drawn.delete(this);
     this.resized.disconnect();
     if (this.pointed) this.#leave();
   }

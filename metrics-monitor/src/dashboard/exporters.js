@@ -4,7 +4,7 @@ import { byId, keyed, make, setText } from "./dom.js";
 import { count, time } from "./format.js";
 import { say } from "./words.js";
 
-const columns = [
+const exporterColumns = [
   { name: "destination" },
   { name: "condition", text: true, value: condition },
   { name: "last_sent", value: ({ last_sent: sent }) => (sent ? time(Date.parse(sent)) : "–") },
@@ -31,12 +31,12 @@ export function showExporters({ exporters }) {
   panel.hidden = exporters.length === 0;
   const [{ tHead: head, tBodies: [body] }] = panel.getElementsByTagName("table");
   const kind = ({ wide, text }, i) => [wide && "wide", (text || i === 0) && "text"].filter(Boolean).join(" ") || undefined;
-  if (!head.rows.length) head.append(make("tr", {}, ...columns.map((column, i) => make("th", { scope: "col", class: kind(column, i) }))));
-  columns.forEach(({ name }, i) => setText(head.rows[0].cells[i], say(name)));
+  if (!head.rows.length) head.append(make("tr", {}, ...exporterColumns.map((column, i) => make("th", { scope: "col", class: kind(column, i) }))));
+  exporterColumns.forEach(({ name }, i) => setText(head.rows[0].cells[i], say(name)));
   keyed(body, exporters, ({ exporter }) => exporter,
-    ({ exporter }) => make("tr", {}, make("th", { scope: "row", class: "text" }, exporter), ...columns.slice(1).map((column) => make("td", { class: kind(column) }))),
+    ({ exporter }) => make("tr", {}, make("th", { scope: "row", class: "text" }, exporter), ...exporterColumns.slice(1).map((column) => make("td", { class: kind(column) }))),
     (row, exporter) => {
-      columns.slice(1).forEach(({ value }, i) => setText(row.cells[i + 1], value(exporter)));
+      exporterColumns.slice(1).forEach(({ value }, i) => setText(row.cells[i + 1], value(exporter)));
       row.cells[1].dataset.over = exporter.failing > 0 || exporter.state === "off";
       row.cells[5].dataset.over = exporter.windows.dropped > 0;
       row.cells[6].dataset.over = lost(exporter) > 0;

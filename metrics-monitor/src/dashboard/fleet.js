@@ -2,16 +2,16 @@
 
 import { byId, keyed, make, setText } from "./dom.js";
 import { count, duration, time } from "./format.js";
-import { get } from "./server.js";
+import { get, HIDDEN } from "./server.js";
 import { say } from "./words.js";
 
 /** The windows that a fleet has. */
 export const FLEET_WINDOWS = ["1m", "5m", "1h", "reset"];
 
 /** The maximum number of instances in the table: those with the latest reports. */
-const MAX_ROWS = 200;
+const MAX_INSTANCES = 200;
 
-const columns = [
+const instanceColumns = [
   { name: "instance", text: true, value: (i) => i.name },
   { name: "presence" },
   { name: "version", value: (i) => i.version || "–" },
@@ -26,16 +26,11 @@ const columns = [
  * the reset. Returns `null` if there is no fleet.
  */
 export async function loadFleet(window) {
-  const [summary, routes, instances, all, consumers] = await Promise.all([
-    get(`fleet/summary?window=${window}`),
-    get(`fleet/routes?window=${window}`),
-    get("fleet/instances"),
-    // Only reports since the reset have errors and consumers; the instances come from these reports, too.
-    get("fleet/summary?window=reset"),
-    get("fleet/consumers?window=reset&top=10"),
-  ]);
-  const known = summary && routes && instances && all && consumers;
-  return known && { summary, routes, instances, errors: all.recent_errors, consumers };
+  const all = await get(`fleet/all?window=${window}`);
+  if (!all) return null;
+  const [summary, routes, instances, sinceReset, consumers] =
+    ["summary", "routes", "instances", "since_reset", "consumers"].map((name) => all[name]?.data ?? HIDDEN);
+  return { summary, routes, instances, errors: sinceReset.recent_errors, consumers };
 }
 
 /** Says which instances the figures cover. If an answer is stale, it gives the reason of the first one. */
@@ -61,24 +56,24 @@ export function showFleet(fleet) {
   const table = byId("instances");
   const head = table.tHead;
   if (!head.rows.length) {
-    head.append(make("tr", {}, ...columns.map((column) => make("th", { scope: "col", class: classOf(column) }))));
+    head.append(make("tr", {}, ...instanceColumns.map((column) => make("th", { scope: "col", class: classOf(column) }))));
   }
-  columns.forEach(({ name }, i) => setText(head.rows[0].cells[i], say(name)));
+  instanceColumns.forEach(({ name }, i) => setText(head.rows[0].cells[i], say(name)));
   if (!fleet?.instances.stale) {
     const instances = fleet?.instances.instances ?? [];
-    keyed(table.tBodies[0], instances.slice(0, MAX_ROWS), ({ name, started }) => `${name} ${started}`,
-      () => make("tr", {}, ...columns.map((column) =>
+    keyed(table.tBodies[0], instances.slice(0, MAX_INSTANCES), ({ name, started }) => `${name} ${started}`,
+      () => make("tr", {}, ...instanceColumns.map((column) =>
         column.text ? make("th", { scope: "row", class: "text" }, make("span", { class: "where" }))
           : make("td", { class: classOf(column) }))),
       (row, instance) => {
-        columns.forEach(({ value }, i) => value && setText(row.cells[i].firstElementChild ?? row.cells[i], value(instance)));
+        instanceColumns.forEach(({ value }, i) => value && setText(row.cells[i].firstElementChild ?? row.cells[i], value(instance)));
         const { state } = instance;
         const cell = row.cells[1];
         if (!cell.firstElementChild) cell.append(make("span", { class: "status" }));
         cell.firstElementChild.dataset.presence = state;
         setText(cell.firstElementChild, say("presences")[state] ?? state);
       });
-    setText(byId("instances-note"), say("shown", Math.min(instances.length, MAX_ROWS), instances.length));
+    setText(byId("instances-note"), say("shown", Math.min(instances.length, MAX_INSTANCES), instances.length));
   }
   table.hidden = table.tBodies[0].rows.length === 0;
 }

@@ -9,13 +9,14 @@ import { bytes, count, duration, percent, plain } from "./format.js";
 import { HeatMap } from "./heat.js";
 import { limitsOf, limitsText, setLimits } from "./limits.js";
 import { nameOf, RoutesTable, showAlerts, showConsumers, showCost, showErrors, showTiles } from "./panels.js";
-import { Events, get, hasToken, Locked, setToken, silence } from "./server.js";
+import { Events, get, hasToken, HIDDEN, Locked, setToken, silence, spare } from "./server.js";
 import { language, languages, say, setLanguage } from "./words.js";
 
 const WINDOWS = { "1m": 60, "5m": 300, "1h": 3_600, "24h": 86_400, reset: null };
 
-/** Refresh intervals in milliseconds: of tables and lists, and of charts that do not grow with each event. */
-const [LISTS, TRENDS] = [3_000, 10_000];
+/** Refresh intervals in milliseconds: of charts that do not grow with each event, of a fleet, and of sparklines that the
+ * service does not send by itself. */
+const [TRENDS, FLEET, SPARKLINES] = [10_000, 6_000, 60_000];
 
 /** The figures are stale after this many milliseconds without an event. */
 const STALE = 3_000;
@@ -37,6 +38,10 @@ const state = {
   routes: [],
   points: [],
   step: null,
+  /** Whether seconds are missing in the charts. */
+  gap: false,
+  /** The latest data of each table and list, by its event. */
+  lists: {},
   /** When the figures were reset, in milliseconds. */
   resets: [],
 };
@@ -140,7 +145,7 @@ async function loadTrend() {
   const trend = await get(`history?${query(of)}`);
   // The user chose something else meanwhile.
   if (mine !== asked || !trend) return;
-  state.step = trend.step;
+  [state.step, state.gap] = [trend.step, false];
   state.points = spans(trend.points);
   state.resets = trend.resets.map((time) => Date.parse(time));
   showResets(state.resets);
@@ -174,7 +179,7 @@ const alone = (task) => async () => {
   if (!ofFleet()) await task();
 };
 
-async function refreshFleet() {
+async function loadFleetView() {
   const { window } = state;
   const fleet = await loadFleet(window);
   if (window !== state.window || !ofFleet()) return;
@@ -189,56 +194,6 @@ async function refreshFleet() {
   showFigures();
 }
 
-async function loadLists() {
-  if (ofFleet()) return refreshFleet();
-  const has = (name) => state.endpoints.includes(name);
-  const load = async (name, path, show) => {
-    const data = has(name) ? await get(path) : null;
-    if (ofFleet()) return;
-    if (data) show(data);
-    else if (byId(name)) byId(name).hidden = true;
-  };
-  const { window } = state;
-  const routes = await get(`routes?${query({ window })}`);
-  if (ofFleet()) return;
-  if (routes && window === state.window) {
-    state.routes = routes.routes;
-    table.set(state.routes, state.route && nameOf(state.route));
-    if (state.route) showFigures();
-  }
-  const errors = await get("errors");
-  if (errors && !ofFleet()) showErrors(errors);
-  await load("consumers", "consumers?top=10", showConsumers);
-  await load("exporters", "exporters", showExporters);
-  await load("alerts", "alerts", (data) => {
-    showAlerts(data);
-    if (setLimits(data.rules)) showLimits();
-  });
-  await load("business", `business?${query({ window })}`, (data) => {
-    if (window !== state.window) return;
-    const names = business.names.length;
-    business.set(data);
-    if (business.names.length !== names) refreshBusiness();
-  });
-}
-
-async function loadResources() {
-  const { window } = state;
-  const data = state.endpoints.includes("resources") ? await get(`resources?${query({ window })}`) : null;
-  if (!data) byId("resources").hidden = true;
-  else if (window === state.window) showResources(data);
-}
-
-/** Loads the trends of the service's own metrics, one after the other. */
-async function loadBusiness() {
-  const { window } = state;
-  for (const metric of business.names) {
-    const trend = await get(`history?${query({ window, metric })}`);
-    if (window !== state.window || !active()) return;
-    if (trend) business.setTrend(metric, spans(trend.points));
-  }
-}
-
 function showResources({ points }) {
   byId("resources").hidden = points.length === 0;
   const known = spans(points);
@@ -248,14 +203,44 @@ function showResources({ points }) {
   }
 }
 
-/** Loads the sparklines of the endpoints on the screen, one after the other. */
+/** Loads the sparklines on the screen that the service does not send, one after the other. */
 async function loadSparklines() {
-  for (const { method, route } of table.visible().slice(0, 40)) {
+  for (const { method, route } of table.lacking(SPARKLINES)) {
     const { window } = state;
+    if (!spare()) return;
     const trend = await get(`history?${query({ window, method, route })}`);
     if (window !== state.window || !active()) return;
     if (trend) table.setTrend({ method, route }, spans(trend.points));
   }
+}
+
+/** Shows what the service sends by itself beside the figures of each second. */
+const shows = {
+  routes({ routes }) {
+    state.routes = routes;
+    table.set(routes, state.route && nameOf(state.route));
+    if (state.route) showFigures();
+  },
+  errors: showErrors,
+  consumers: showConsumers,
+  exporters: showExporters,
+  alerts(data) {
+    showAlerts(data);
+    if (setLimits(data.rules)) showLimits();
+  },
+  business: (data) => business.set(data),
+  resources: showResources,
+  history: ({ metric, points }) => business.setTrend(metric, spans(points)),
+  sparkline: ({ method, route, points }) => table.setTrend({ method, route }, points.map(([end, seconds, rate, errors]) =>
+    ({ start: end - seconds * 1_000, end, requests_per_second: rate, server_errors: errors }))),
+};
+
+/** The events whose data is shown again in another language. */
+const LISTS = ["routes", "errors", "consumers", "exporters", "alerts", "business"];
+
+function showLists() {
+  if (ofFleet()) return;
+  for (const [name, data] of Object.entries(state.lists)) shows[name](data);
 }
 
 const active = () => !state.paused && !document.hidden && state.connection !== "locked";
@@ -283,13 +268,13 @@ function repeat(every, task) {
   return run;
 }
 
-const refreshLists = repeat(LISTS, loadLists);
+const refreshFleet = repeat(FLEET, async () => {
+  if (ofFleet()) await loadFleetView();
+});
 const refreshTrend = repeat(TRENDS, alone(async () => {
-  if (!grows()) await loadTrend();
+  if (!grows() || state.gap) await loadTrend();
 }));
 const refreshSparklines = repeat(TRENDS, alone(loadSparklines));
-const refreshResources = repeat(TRENDS, alone(loadResources));
-const refreshBusiness = repeat(TRENDS, alone(loadBusiness));
 
 /** When everything was last requested. */
 let refreshed = -Infinity;
@@ -299,10 +284,8 @@ function refresh() {
   // While the page is hidden, nothing is requested.
   refreshed = active() && state.connection === "live" ? performance.now() : -Infinity;
   refreshTrend();
-  refreshLists();
+  refreshFleet();
   refreshSparklines();
-  refreshResources();
-  refreshBusiness();
 }
 
 // Display.
@@ -401,11 +384,13 @@ function choose(change) {
   if (window !== state.window || scope !== state.scope) {
     state.fleet = null;
     state.routes = [];
+    state.lists = {};
+    listen();
   }
   if (window !== state.window) {
     state.figures = null;
     business.clear();
-    listen();
+    table.clearTrends();
   }
   showScope();
   showFilter();
@@ -435,7 +420,8 @@ byId("language").addEventListener("change", ({ target }) => {
   now.set("lang", language);
   history.replaceState(null, "", `#${now}`);
   showWords();
-  refreshLists();
+  showLists();
+  refreshFleet();
 });
 
 byId("unfilter").addEventListener("click", () => choose({ route: null }));
@@ -489,15 +475,27 @@ const events = new Events({
       else showScope();
       return;
     }
+    if (name !== "message") {
+      if (ofFleet()) return;
+      // Some data is `null` for viewers on other machines.
+      const shown = data ?? HIDDEN;
+      if (LISTS.includes(name)) state.lists[name] = shown;
+      shows[name]?.(shown);
+      return;
+    }
     if (data.window !== state.window) return;
     const gap = silence(state.heard) > STALE || state.connection !== "live";
     Object.assign(state, { figures: data, heard: Date.now(), connection: "live" });
     // Without a trend, request it again, but not with each event: the server may be busy.
-    const due = state.step === null && !ofFleet() && performance.now() - refreshed > LISTS;
+    const due = state.step === null && !ofFleet() && performance.now() - refreshed > TRENDS;
     if (gap || due) refresh();
     const reset = Date.parse(data.last_reset);
     if (reset > (state.resets.at(-1) ?? 0)) showResets(state.resets = [...state.resets, reset]);
-    if (data.point && !ofFleet() && grow(data.point)) loadTrend().catch(() => {});
+    if (data.point && !ofFleet() && grow(data.point)) state.gap = true;
+    if (state.gap && spare()) {
+      state.gap = false;
+      loadTrend().catch(() => (state.gap = true));
+    }
     if (!ofFleet()) show();
     if (!state.route) showFigures();
     showCost(data);
@@ -511,7 +509,7 @@ const events = new Events({
 });
 
 function listen() {
-  if (active()) events.start(`events?${query({ window: state.window })}`);
+  if (active()) events.start(`events?${query({ window: state.window, page: !ofFleet() })}`);
 }
 
 // Endpoints came into view that have no sparklines yet.

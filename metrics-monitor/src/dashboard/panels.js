@@ -82,17 +82,28 @@ export class RoutesTable {
   }
 
   setTrend(route, points) {
-    this.#trends.set(nameOf(route), points);
+    this.#trends.set(nameOf(route), { points, at: performance.now() });
+    const row = this.#rowOf(route);
+    if (row) sparkline(row.querySelector("canvas"), points);
+  }
+
+  /** Forgets the sparklines, for another window. */
+  clearTrends() {
+    this.#trends.clear();
     this.draw();
   }
 
-  /** Returns the endpoints on the screen, or up to one screen below. */
-  visible() {
+  /** Returns the endpoints on the screen, or up to one screen below, whose sparkline is missing or older than `age`. */
+  lacking(age) {
     return this.#shown().filter((route) => {
-      const row = [...this.body.children].find((row) => row.dataset.key === nameOf(route));
-      const { top, bottom } = row?.getBoundingClientRect() ?? { top: 1, bottom: 0 };
-      return bottom > 0 && top < 2 * innerHeight;
+      const { top, bottom } = this.#rowOf(route)?.getBoundingClientRect() ?? { top: 1, bottom: 0 };
+      const trend = this.#trends.get(nameOf(route));
+      return bottom > 0 && top < 2 * innerHeight && !(trend && performance.now() - trend.at < age);
     });
+  }
+
+  #rowOf(route) {
+    return [...this.body.children].find((row) => row.dataset.key === nameOf(route));
   }
 
   #header({ name, value, wide, text }) {
@@ -156,7 +167,7 @@ export class RoutesTable {
       const isProbed = column === "errors" && (route.route === "_unmatched" || route.route.endsWith("}*"));
       cell.dataset.over = column !== "calls" && !isProbed && isOver(metric, value(route));
     });
-    sparkline(row.querySelector("canvas"), this.#trends.get(name) ?? []);
+    sparkline(row.querySelector("canvas"), this.#trends.get(name)?.points ?? []);
   }
 }
 

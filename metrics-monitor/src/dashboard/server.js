@@ -26,7 +26,20 @@ class Busy extends Error {
   }
 }
 
+/** When the requests of the last minute were sent, in milliseconds. */
+let sent = [];
+
+/** Requests a minute above which nothing is requested that can wait: each may be a line in the service's log. */
+const SPARE = 16;
+
+/** Whether there is room for a request that can wait. */
+export function spare() {
+  sent = sent.filter((at) => performance.now() - at < 60_000);
+  return sent.length < SPARE;
+}
+
 async function call(path, signal) {
+  sent.push(performance.now());
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
   const response = await fetch(path, { headers, signal, cache: "no-store", credentials: "same-origin" });
   if (response.status === 401) throw new Locked();
@@ -45,7 +58,7 @@ export async function get(path) {
 }
 
 /** The maximum length of an event, in characters. */
-const MAX_EVENT = 1 << 20;
+const MAX_EVENT = 1 << 24;
 
 /** A connection is considered dead after this many milliseconds without an event. */
 const SILENCE = 4_000;
@@ -147,6 +160,7 @@ export class Events {
         const { value, done } = await reader.read();
         if (done) return;
         text += value;
+        if (!value.includes("\n")) continue;
         const events = text.split("\n\n");
         text = events.pop();
         if (text.length > MAX_EVENT) throw new Error("an event is too long");

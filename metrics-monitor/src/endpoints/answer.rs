@@ -9,6 +9,9 @@ use futures_core::Stream;
 use metrics_export::json::{Failure, Success};
 use serde::Serialize;
 
+use super::request::Coding;
+use crate::policy::headers::{Headers, values};
+
 /// An answer to a request.
 #[derive(Debug)]
 pub struct Answer {
@@ -43,6 +46,18 @@ impl Answer {
         self.header("cache-control", "no-store").header("x-content-type-options", "nosniff")
     }
 
+    /// Says how the body is coded. "Not at all" is said, too, to clients that accept other codings: the application's
+    /// own compression then leaves the answer alone, and neither holds events back nor repeats `vary`.
+    pub(crate) fn coded(self, coding: Coding, headers: &dyn Headers) -> Self {
+        match coding {
+            Coding::Gzip => self.header("content-encoding", "gzip"),
+            Coding::Identity if values(headers, "accept-encoding").next().is_some() => {
+                self.header("content-encoding", "identity")
+            }
+            Coding::Identity => self,
+        }
+    }
+
     /// A successful answer with this data.
     pub(crate) fn success(data: impl Serialize) -> Self {
         Self::json(200, &Success::new(data))
@@ -63,6 +78,12 @@ impl Answer {
         Self::failure(503, "unavailable", message)
     }
 
+    /// A successful answer whose body is JSON already.
+    #[cfg(feature = "redis")]
+    pub(crate) fn written(body: Vec<u8>) -> Self {
+        Self::new(200, body).header("content-type", "application/json").volatile()
+    }
+
     fn json(status: u16, body: &impl Serialize) -> Self {
         Self::new(status, json(body)).header("content-type", "application/json").volatile()
     }
@@ -73,11 +94,28 @@ pub(crate) fn json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("a body has only numbers, texts and lists, which all can be written")
 }
 
+/// A server-sent event: JSON has no line breaks, so it is one line of data.
+pub(crate) fn event(name: &str, data: &impl Serialize) -> Vec<u8> {
+    let name = if name.is_empty() { String::new() } else { format!("event: {name}\n") };
+    [name.as_bytes(), b"data: ", &json(data), b"\n\n"].concat()
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(bytes) => f.debug_tuple("Bytes").field(bytes).finish(),
             Self::Events(_) => f.write_str("Events(..)"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_of_data_whatever_is_in_it() {
+        assert_eq!(event("", &"a\nb\r\n\ndata: c"), b"data: \"a\\nb\\r\\n\\ndata: c\"\n\n");
+        assert_eq!(event("hello", &1), b"event: hello\ndata: 1\n\n");
     }
 }

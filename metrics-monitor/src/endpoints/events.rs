@@ -13,9 +13,10 @@ use metrics_export::json::LiveBody;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::answer::{Answer, Body, json};
+use super::answer::{Answer, Body, event};
 use super::query::Query;
-use super::request::Request;
+use super::request::{Coding, Request};
+use super::tables;
 use super::work::refusal;
 use crate::background::lanes::{Refused, Scratch, Ticket};
 use crate::state::State;
@@ -25,7 +26,10 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// How long a connection stays open; the page then reconnects. A server that stops gracefully waits for open
 /// connections, by default for 30 s, and nothing tells a response that its server is stopping.
-const LIFETIME: Duration = Duration::from_secs(10);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(10);
+
+/// Of an open page, every third event comes with its lists.
+const LISTS_EVERY: u32 = 3;
 
 /// When to come back if all connections are taken, in seconds.
 const RETRY_AFTER: &str = "5";
@@ -44,8 +48,11 @@ pub(crate) fn listen(state: &Arc<State>, request: &Request<'_>, endpoints: &[&'s
     if let Some(refusal) = state.access.cross_site(request) {
         return refusal;
     }
-    let window = match Query::parse(request.query).and_then(|query| query.window_or(Window::FiveMinutes)) {
-        Ok(window) => window,
+    let asked = Query::parse(request.query)
+        .and_then(|query| Ok((query.window_or(Window::FiveMinutes)?, query.page()?)));
+    let (window, viewer) = match asked {
+        Ok((window, false)) => (window, Viewer::Figures),
+        Ok((window, true)) => (window, Viewer::Page { shows_private: state.access.shows_private(request) }),
         Err(message) => return Answer::bad_request(&message),
     };
     let busy = "too many connections to the events; try again in 5 s";
@@ -55,27 +62,46 @@ pub(crate) fn listen(state: &Arc<State>, request: &Request<'_>, endpoints: &[&'s
     let Some(seat) = state.live.seat() else {
         return Answer::unavailable(busy).header("retry-after", RETRY_AFTER);
     };
-    let hello = event("hello", &Hello { service: &state.service.name, endpoints });
-    let events = Events::new(state, window, seat, hello);
+    let hello = event("hello", &Hello { service: &state.service.name, endpoints }).into();
+    let events = Events::new(state, window, viewer, seat, hello);
     Answer { status: 200, headers: Vec::new(), body: Body::Events(Box::pin(events)) }
         .header("content-type", "text/event-stream")
+        .coded(Coding::Identity, request.headers)
         .volatile()
         // For nginx, which would hold events back until a buffer is full.
         .header("x-accel-buffering", "no")
-}
-
-/// An event as it is sent: JSON has no line breaks, so it is one line of data.
-fn event(name: &str, data: &impl Serialize) -> Bytes {
-    let data = json(data);
-    let name = if name.is_empty() { String::new() } else { format!("event: {name}\n") };
-    Bytes::from([name.as_bytes(), b"data: ", &data, b"\n\n"].concat())
 }
 
 fn figures(state: &State, window: Window) -> Bytes {
     let State { history, registry, resources, .. } = state;
     let cost = state.cost.now(registry, history, resources);
     let (summary, newest) = (history.summary(window), history.newest());
-    event("", &LiveBody::new(window, &summary, newest.as_ref(), history.resets().pop(), cost))
+    event("", &LiveBody::new(window, &summary, newest.as_ref(), history.resets().pop(), cost)).into()
+}
+
+/// The figures of now, and whatever else an open page shows and is due: lists with every third event, beginning with
+/// the first one, and trends with the first one, which means as often as the page reconnects.
+fn page(state: &State, window: Window, sent: u32, shows_private: bool) -> Bytes {
+    let mut events = state.live.event(window, || figures(state, window)).to_vec();
+    if sent.is_multiple_of(LISTS_EVERY) {
+        events.append(&mut tables::lists(state, window, shows_private));
+    }
+    if sent == 0 {
+        events.append(&mut tables::trends(state, window));
+    }
+    events.into()
+}
+
+/// For whom events are.
+#[derive(Debug, Clone, Copy)]
+enum Viewer {
+    /// A client that wants the figures alone.
+    Figures,
+    /// An open page, which shows more.
+    Page {
+        /// Whether it may see what other clients sent.
+        shows_private: bool,
+    },
 }
 
 /// The events of one connection.
@@ -86,7 +112,10 @@ fn figures(state: &State, window: Window) -> Bytes {
 struct Events {
     state: Arc<State>,
     window: Window,
+    viewer: Viewer,
     hello: Option<Bytes>,
+    /// Events of figures that were sent.
+    sent: u32,
     /// The event that is being waited for.
     next: Option<Ticket<Option<Bytes>>>,
     due: Instant,
@@ -96,18 +125,29 @@ struct Events {
 }
 
 impl Events {
-    fn new(state: &Arc<State>, window: Window, seat: OwnedSemaphorePermit, hello: Bytes) -> Self {
+    fn new(
+        state: &Arc<State>,
+        window: Window,
+        viewer: Viewer,
+        seat: OwnedSemaphorePermit,
+        hello: Bytes,
+    ) -> Self {
         let due = Instant::now();
-        let state = Arc::clone(state);
-        Self { state, window, hello: Some(hello), next: None, due, ends: due + LIFETIME, _seat: seat }
+        let (state, hello, ends) = (Arc::clone(state), Some(hello), due + LIFETIME);
+        Self { state, window, viewer, hello, sent: 0, next: None, due, ends, _seat: seat }
     }
 
     /// Has the next event computed when it is due. The ticket is of `None` if the connection's time is over then; there
     /// is no ticket if the monitor is being shut down.
     fn request(&self) -> Option<Ticket<Option<Bytes>>> {
         let (state, window, ends) = (Arc::clone(&self.state), self.window, self.ends);
+        let (viewer, sent) = (self.viewer, self.sent);
         let read = move |_: &mut Scratch| {
-            (Instant::now() < ends).then(|| state.live.event(window, || figures(&state, window)))
+            let event = || match viewer {
+                Viewer::Figures => state.live.event(window, || figures(&state, window)),
+                Viewer::Page { shows_private } => page(&state, window, sent, shows_private),
+            };
+            (Instant::now() < ends).then(event)
         };
         self.state.lanes.events.run_at(self.due.min(ends), read).ok()
     }
@@ -130,18 +170,8 @@ impl Stream for Events {
         let Some(next) = &mut this.next else { return Poll::Ready(None) };
         let event = ready!(Pin::new(next).poll(cx));
         this.next = None;
+        this.sent += 1;
         this.due = (this.due + EVERY).max(Instant::now());
         Poll::Ready(event.flatten())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_one_line_of_data_whatever_is_in_it() {
-        assert_eq!(event("", &"a\nb\r\n\ndata: c"), "data: \"a\\nb\\r\\n\\ndata: c\"\n\n");
-        assert_eq!(event("hello", &1), "event: hello\ndata: 1\n\n");
     }
 }

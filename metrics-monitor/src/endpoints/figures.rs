@@ -60,9 +60,12 @@ pub(crate) fn alerts(_: Asked) -> Result<Task, String> {
 
 /// `GET errors`: the last errors.
 pub(crate) fn errors(_: Asked) -> Result<Task, String> {
-    Ok(Task::shared((), |State { registry, .. }| {
-        Answer::success(ErrorsBody::new(&registry.recent_errors(), &registry.errors_missing()))
-    }))
+    Ok(Task::shared((), |state| Answer::success(errors_of(state))))
+}
+
+/// The last errors.
+pub(crate) fn errors_of(State { registry, .. }: &State) -> ErrorsBody {
+    ErrorsBody::new(&registry.recent_errors(), &registry.errors_missing())
 }
 
 /// `GET exporters`: what was sent where.
@@ -81,8 +84,12 @@ pub(crate) fn business(Asked { query, .. }: Asked) -> Result<Task, String> {
 /// `GET resources`: what the process uses.
 pub(crate) fn resources(Asked { query, .. }: Asked) -> Result<Task, String> {
     let window = query.window_or(Window::FiveMinutes)?;
-    let span = window.length().unwrap_or(Duration::MAX);
-    Ok(Task::shared(span, move |state| Answer::success(ResourcesBody::new(state.resources.points(span)))))
+    Ok(Task::shared(window, move |state| Answer::success(resources_of(state, window))))
+}
+
+/// What the process used in a window.
+pub(crate) fn resources_of(state: &State, window: Window) -> ResourcesBody {
+    ResourcesBody::new(state.resources.points(window.length().unwrap_or(Duration::MAX)))
 }
 
 /// `GET consumers`: the consumers with the most calls since the last reset.

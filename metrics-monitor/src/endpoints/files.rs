@@ -50,11 +50,11 @@ pub(crate) fn file(request: &Request<'_>) -> Answer {
 
 /// The file, or 304 if the client has it already.
 fn send(file: &'static File, request: &Request<'_>) -> Answer {
-    let is_known = has(request.headers, file.etag());
-    let (status, body, is_packed) = match file.packed() {
-        _ if is_known => (304, &[][..], false),
-        Some(packed) if request.coding == Coding::Gzip => (200, packed, true),
-        _ => (200, file.text().as_bytes(), false),
+    let packed = file.packed().filter(|_| request.coding == Coding::Gzip);
+    let (status, body) = match packed {
+        _ if has(request.headers, file.etag()) => (304, &[][..]),
+        Some(packed) => (200, packed),
+        None => (200, file.text().as_bytes()),
     };
     let answer = Answer::new(status, body)
         .header("content-type", file.content_type())
@@ -62,12 +62,16 @@ fn send(file: &'static File, request: &Request<'_>) -> Answer {
         .header("cache-control", "no-cache")
         // Weak, because the compressed file differs byte by byte.
         .header("etag", format!("W/{}", file.etag()))
-        .header("vary", "accept-encoding")
         .header("content-security-policy", POLICY)
         .header("x-content-type-options", "nosniff")
         .header("referrer-policy", "no-referrer")
         .header("cross-origin-resource-policy", "same-origin");
-    if is_packed { answer.header("content-encoding", "gzip") } else { answer }
+    // Without the feature, there is one coding, and the application's own compression is welcome.
+    if !cfg!(feature = "gzip") {
+        return answer;
+    }
+    let coding = if packed.is_some() { Coding::Gzip } else { Coding::Identity };
+    answer.header("vary", "accept-encoding").coded(coding, request.headers)
 }
 
 /// Whether the client has the file with this entity tag.

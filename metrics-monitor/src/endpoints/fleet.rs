@@ -7,7 +7,7 @@ use metrics_core::{Registry, Window};
 use metrics_export::fleet::redis::{Answer as Found, Member, Question, Stale};
 use metrics_export::json::{ConsumersBody, FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody};
 
-use super::answer::Answer;
+use super::answer::{Answer, Body};
 use super::figures::visible;
 use super::query::Query;
 use super::request::Request;
@@ -33,6 +33,39 @@ pub(crate) fn consumers(state: &Arc<State>, request: &Request<'_>) -> Answering 
 /// `GET fleet/instances`: the instances, and when each reported.
 pub(crate) fn instances(state: &Arc<State>, request: &Request<'_>) -> Answering {
     answer(state, request, Call::Instances)
+}
+
+/// `GET fleet/all`: the answers that an open page shows, in one: each under its name, as its endpoint has it. Those that
+/// the client may not see are `null`.
+pub(crate) fn all(state: &Arc<State>, request: &Request<'_>) -> Answering {
+    // Only reports since the reset have errors and consumers; the instances come from these reports, too.
+    let reset = Request { query: "window=reset&top=10", ..*request };
+    let consumers = || answer(state, &reset, Call::Consumers);
+    let parts = [
+        ("summary", Some(answer(state, request, Call::Summary))),
+        ("routes", Some(answer(state, request, Call::Routes))),
+        ("instances", Some(answer(state, &reset, Call::Instances))),
+        ("since_reset", Some(answer(state, &reset, Call::Summary))),
+        ("consumers", state.access.shows_private(request).then(consumers)),
+    ];
+    Answering::waiting(async move {
+        let mut body = b"{\"success\":true,\"data\":{".to_vec();
+        for (i, (name, part)) in parts.into_iter().enumerate() {
+            body.extend_from_slice(if i == 0 { b"\"" } else { b",\"" });
+            body.extend_from_slice(name.as_bytes());
+            body.extend_from_slice(b"\":");
+            let Some(part) = part else {
+                body.extend_from_slice(b"null");
+                continue;
+            };
+            match part.await {
+                Answer { status: 200, body: Body::Bytes(bytes), .. } => body.extend_from_slice(&bytes),
+                failed => return failed,
+            }
+        }
+        body.extend_from_slice(b"}}");
+        Answer::written(body)
+    })
 }
 
 /// `POST fleet/reset`: begins a new window for all instances.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use metrics_export::prometheus::{Format, Resources};
 
-use super::answer::Answer;
+use super::answer::{Answer, Body};
 use super::request::{Coding, Request};
 use super::work::Task;
 use crate::background::lanes::Scratch;
@@ -14,12 +14,17 @@ use crate::state::State;
 pub(crate) fn scrape(request: &Request<'_>) -> Task {
     let format = accepted(request.headers);
     let gzip = cfg!(feature = "gzip") && request.coding == Coding::Gzip;
-    Task::with_buffers((format, gzip), move |state, scratch| {
-        let answer = Answer::new(200, render(state, scratch, format, gzip))
-            .header("content-type", format.content_type())
-            .volatile()
-            .header("vary", "accept, accept-encoding");
-        if gzip { answer.header("content-encoding", "gzip") } else { answer }
+    let head = Answer::new(200, "").header("content-type", format.content_type()).volatile();
+    // Without the feature, there is one coding, and the application's own compression is welcome.
+    let head = if cfg!(feature = "gzip") {
+        head.header("vary", "accept, accept-encoding").coded(request.coding, request.headers)
+    } else {
+        head.header("vary", "accept")
+    };
+    // The headers are part of the question: one of them depends on the client.
+    Task::with_buffers((format, gzip, head.headers.len()), move |state, scratch| Answer {
+        body: Body::Bytes(render(state, scratch, format, gzip)),
+        ..head
     })
 }
 

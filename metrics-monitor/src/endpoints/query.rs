@@ -18,6 +18,7 @@ pub(crate) struct Query {
     route: Option<String>,
     metric: Option<String>,
     top: Option<String>,
+    page: Option<String>,
 }
 
 /// What a history is of.
@@ -57,6 +58,15 @@ impl Query {
                 Err("metric excludes method and route; allowed: metric, or method and route".to_owned())
             }
             _ => Err("method and route belong together; allowed: both or none".to_owned()),
+        }
+    }
+
+    /// Whether the request is of an open page.
+    pub(crate) fn page(&self) -> Result<bool, String> {
+        match self.page.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err("page is neither true nor false; allowed: true, false".to_owned()),
         }
     }
 

@@ -4,6 +4,7 @@ mod connection;
 mod controls;
 mod exporters;
 mod panels;
+mod requests;
 mod screens;
 mod strangers;
 mod support;

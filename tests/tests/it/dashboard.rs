@@ -170,6 +170,45 @@ fn events_come_once_a_second_and_match_the_summary() {
 }
 
 #[test]
+fn the_events_of_a_page_bring_its_tables_and_trends() {
+    let metrics = Metrics::builder("shop").api_key_header("x-api-key").build().unwrap();
+    metrics.registry().counter("orders").unwrap().add(3);
+    let server = Server::start(1, &metrics, shop);
+    (0..50).for_each(|i| drop(server.client().send("GET", &format!("/items/{i}"))));
+    settled(&metrics, 50);
+    // The history needs a tick.
+    std::thread::sleep(Duration::from_millis(1_500));
+    let mut raw = server.raw();
+    raw.write("GET /api/metrics/events?window=1m&page=true HTTP/1.1\r\nhost: test\r\n\r\n".to_owned());
+    let read = raw.read_while(|read| String::from_utf8_lossy(read).matches("data: {\"time\"").count() < 5);
+    let events: Vec<(&str, Value)> = read
+        .split("\n\n")
+        .filter_map(|event| {
+            let (name, data) = event.split_once("event: ")?.1.split_once("\ndata: ")?;
+            Some((name, serde_json::from_str(data).unwrap()))
+        })
+        .collect();
+    let of = |wanted: &str| {
+        events.iter().filter(|(name, _)| *name == wanted).map(|(_, data)| data).collect::<Vec<_>>()
+    };
+    // With the first figures, and three seconds later again.
+    for list in ["routes", "errors", "consumers", "exporters", "alerts", "business"] {
+        assert_eq!(of(list).len(), 2, "{list}");
+    }
+    assert_eq!(of("routes")[0]["routes"][0]["total_calls"], 50);
+    assert_eq!(of("business")[0]["metrics"][0]["name"], "orders");
+    // Once a connection.
+    assert!(!of("resources")[0]["points"].as_array().unwrap().is_empty());
+    assert_eq!((of("resources").len(), &of("history")[0]["metric"]), (1, &"orders".into()));
+    let [sparkline] = of("sparkline")[..] else { panic!("{events:?}") };
+    assert_eq!((&sparkline["method"], &sparkline["route"]), (&"GET".into(), &"/items/{id}".into()));
+    let server_errors =
+        sparkline["points"].as_array().unwrap().iter().map(|point| point[3].as_u64().unwrap());
+    assert_eq!(server_errors.sum::<u64>(), 0);
+    assert_eq!(server.client().send("GET", "/api/metrics/events?page=1").status, 400);
+}
+
+#[test]
 fn at_most_sixteen_clients_can_listen() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let server = Server::start(1, &metrics, shop);
