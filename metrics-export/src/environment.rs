@@ -120,7 +120,7 @@ impl<'a> Variables<'a> {
     /// of its own kind. What is not UTF-8 becomes replacement characters, so that the value is rejected where it is
     /// used.
     pub(crate) fn shared(&self, name: &str) -> Option<String> {
-        (self.read)(name).map(|value| value.to_string_lossy().trim().to_owned())
+        (self.read)(name).map(|value| unquoted(&value.to_string_lossy()).to_owned())
     }
 
     /// Leaves out a value, with a warning.
@@ -281,6 +281,17 @@ pub(crate) mod tests {
         assert_eq!(warnings(&variables), ["X is \"hunter2\u{fffd}\"; allowed: text in UTF-8"]);
         assert_eq!(variables.vital("X"), None);
         assert_eq!(variables.finish("test").as_deref(), Some("X is invalid; allowed: text in UTF-8"));
+    }
+
+    #[test]
+    fn a_variable_that_all_programs_share_is_read_in_any_case() {
+        let found = [("HTTP_PROXY", " \"http://p:1\"\n")];
+        let read = fixed(&found);
+        let variables = Variables::new(&read, false);
+        assert_eq!(
+            (variables.shared("HTTP_PROXY").as_deref(), variables.get("HTTP_PROXY")),
+            (Some("http://p:1"), None)
+        );
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) fn proxy(
     variable: Variable<'_>,
 ) -> Result<Option<Proxy>, InvalidSetting> {
     match set {
-        Some(proxy) => usable(Proxy::new(proxy.expose())).map(Some),
+        Some(proxy) => usable("proxy", Proxy::new(proxy.expose())).map(Some),
         None => from_variables(url, through, variable),
     }
 }
@@ -46,25 +46,25 @@ fn from_variables(
     through: Through,
     variable: Variable<'_>,
 ) -> Result<Option<Proxy>, InvalidSetting> {
-    let set = |name: &str| {
+    let set = |name: &'static str| {
         let value = variable(name)?;
-        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+        Some((name, value.trim().to_owned())).filter(|(_, value)| !value.is_empty())
     };
-    let get = |names: [&str; 2]| names.into_iter().find_map(set);
+    let get = |names: [&'static str; 2]| names.into_iter().find_map(set);
     let own = match through {
         Through::Tunnel => get(["HTTPS_PROXY", "https_proxy"]),
         Through::Requests if set("REQUEST_METHOD").is_some() => set("http_proxy"),
         Through::Requests => get(["HTTP_PROXY", "http_proxy"]),
     };
-    let Some(value) = own.or_else(|| get(["ALL_PROXY", "all_proxy"])) else { return Ok(None) };
-    let except = get(["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    let Some((name, value)) = own.or_else(|| get(["ALL_PROXY", "all_proxy"])) else { return Ok(None) };
+    let except = get(["NO_PROXY", "no_proxy"]).map(|(_, value)| value).unwrap_or_default();
     // Whoever posts to the URL rejects one without a host.
     let Some((host, port)) = host_and_port(url) else { return Ok(None) };
     // Looked up before the proxy is parsed: an unusable one does no harm to those who do not need it.
     if no_proxy::is_this_machine(&host) || no_proxy::contains(&except, &host, port) {
         return Ok(None);
     }
-    usable(Proxy::new(&value)).map(Some)
+    usable(name, Proxy::new(&value)).map(Some)
 }
 
 /// The header with which a proxy's user logs in.
@@ -83,7 +83,9 @@ fn host_and_port(url: &str) -> Option<(String, u16)> {
     Some((uri.host()?.to_owned(), uri.port_u16().unwrap_or(port)))
 }
 
-fn usable(proxy: Result<Proxy, ureq::Error>) -> Result<Proxy, InvalidSetting> {
+/// Checks the proxy that `field` was set to.
+fn usable(field: &'static str, proxy: Result<Proxy, ureq::Error>) -> Result<Proxy, InvalidSetting> {
+    let invalid = |problem| invalid(field, problem);
     let proxy = proxy.map_err(|_| invalid("is not the URL of a proxy"))?;
     match proxy.protocol() {
         ProxyProtocol::Http => Ok(proxy),
@@ -94,11 +96,9 @@ fn usable(proxy: Result<Proxy, ureq::Error>) -> Result<Proxy, InvalidSetting> {
 }
 
 /// Rejects a proxy without repeating it, since it may hold a password.
-fn invalid(problem: &str) -> InvalidSetting {
-    InvalidSetting::sentence(
-        "proxy",
-        format!("the proxy {problem}; allowed: http://[user:password@]host[:port]"),
-    )
+fn invalid(field: &'static str, problem: &str) -> InvalidSetting {
+    let allowed = "http://[user:password@]host[:port]";
+    InvalidSetting::sentence(field, format!("{field}: the proxy {problem}; allowed: {allowed}"))
 }
 
 #[cfg(test)]
@@ -166,7 +166,7 @@ mod tests {
         let allowed = "; allowed: http://[user:password@]host[:port]";
         for value in ["socks5://user:hunter2@a:1", "socks5h://a:1", "http://hunter2:x:y", "ftp://hunter2"] {
             let error = named("http://b", &[("ALL_PROXY", value)]).unwrap_err();
-            assert!(error.starts_with("the proxy ") && error.ends_with(allowed), "{error}");
+            assert!(error.starts_with("ALL_PROXY: the proxy ") && error.ends_with(allowed), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
             assert_eq!(named("http://b", &[("ALL_PROXY", value), ("NO_PROXY", "b")]), Ok(None));
         }
