@@ -48,7 +48,7 @@ const state = {
 
 const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value) / values.length : null);
 
-const known = (value) => (point) => (point.total_calls > 0 ? value(point) : null);
+const withCalls = (value) => (point) => (point.total_calls > 0 ? value(point) : null);
 
 const charts = {
   latency: new LineChart(byId("latency"), "latency", {
@@ -56,10 +56,10 @@ const charts = {
     least: 1,
     format: duration,
     series: [
-      { name: "p99", colour: "p99", value: known((p) => p.p99_response_time) },
-      { name: "p95", colour: "p95", value: known((p) => p.p95_response_time) },
-      { name: "p50", colour: "p50", value: known((p) => p.p50_response_time) },
-      { name: "average", colour: "muted", dashed: true, value: known((p) => p.avg_response_time) },
+      { name: "p99", colour: "p99", value: withCalls((p) => p.p99_response_time) },
+      { name: "p95", colour: "p95", value: withCalls((p) => p.p95_response_time) },
+      { name: "p50", colour: "p50", value: withCalls((p) => p.p50_response_time) },
+      { name: "average", colour: "muted", dashed: true, value: withCalls((p) => p.avg_response_time) },
     ],
   }),
   heat: new HeatMap(byId("heat"), "heat"),
