@@ -127,6 +127,11 @@ struct Readme;
 
 /// As those of the README.
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/security.md")]
+struct SecurityPage;
+
+/// As those of the README.
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/otlp.md")]
 struct OtlpPage;
 

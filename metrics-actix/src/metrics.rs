@@ -93,7 +93,8 @@ impl Metrics {
     ///
     /// Calls of these endpoints are not in the figures. Configure them before a scope that would take their path, such
     /// as `web::scope("/api")`. They are open to every client that can reach them, unless [`Builder::read_token`] is
-    /// set. They can also be mounted in an app of their own, on a private listener.
+    /// set; without it, `errors` and `consumers` are [for this machine](Builder::open_to_everybody), and the host must be
+    /// [known](Builder::allowed_hosts). They can also be mounted in an app of their own, on a private listener.
     ///
     /// Each one also answers with a slash at the end of its path. Redirects are relative. Together they are one entry in
     /// the app's router, except under a prefix that is empty or ends with a parameter.
@@ -102,6 +103,8 @@ impl Metrics {
     /// with `Retry-After`.
     ///
     /// [`Builder::read_token`]: metrics_monitor::Builder::read_token
+    /// [`Builder::open_to_everybody`]: metrics_monitor::Builder::open_to_everybody
+    /// [`Builder::allowed_hosts`]: metrics_monitor::Builder::allowed_hosts
     pub fn routes(&self, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
         mount::routes(Arc::clone(&self.shared), prefix)
     }
@@ -111,8 +114,8 @@ impl Metrics {
     ///
     /// `GET` returns what [`Builder::prometheus`] says, cumulative since the start, in the format that `Accept` asks
     /// for (text 0.0.4, OpenMetrics 1.0, or protobuf with native histograms). It is compressed if `Accept-Encoding`
-    /// names gzip and the feature `gzip` is on, as it is by default. At most two scrapes are rendered at one time and
-    /// two wait; others get 503 with `Retry-After`. It needs a [token](metrics_monitor::Builder::read_token) as the
+    /// names gzip and the feature `gzip` is on, as it is by default. At most two scrapes are rendered at one time;
+    /// those that wait for the same format share one. It needs a [token](metrics_monitor::Builder::read_token) as the
     /// other endpoints do.
     ///
     /// It may share its path with the page or with another of the [endpoints](Metrics::routes), in any order: whoever

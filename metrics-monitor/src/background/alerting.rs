@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics_core::alert::{Alert, Alerts, FigureSource, Moment};
 use metrics_core::{Business, History, Summary, Window};
-use metrics_export::alert::{Delivery, Destination};
+use metrics_export::alert::{Delivery, DeliveryCounts, Destination};
 use metrics_export::json::AlertsBody;
 use metrics_export::{Service, StartError};
 
@@ -76,10 +76,14 @@ impl Alerting {
         self.lock().alerts()
     }
 
-    /// The body of `GET alerts`.
-    pub(crate) fn body(&self) -> AlertsBody {
+    /// The body of `GET alerts`. `cause` gets why the last attempt of a destination failed, and returns what is shown.
+    pub(crate) fn body(&self, cause: impl Fn(String) -> String) -> AlertsBody {
         let alerts = self.lock();
-        let destinations = self.deliveries.iter().map(Delivery::counts).collect();
+        let counts = |delivery: &Delivery| {
+            let counts = delivery.counts();
+            DeliveryCounts { last_error: counts.last_error.map(&cause), ..counts }
+        };
+        let destinations = self.deliveries.iter().map(counts).collect();
         AlertsBody::new(&alerts.alerts(), alerts.rules(), destinations)
     }
 

@@ -54,8 +54,10 @@ pub(crate) fn history(Asked { mut query, .. }: Asked) -> Result<Task, String> {
 }
 
 /// `GET alerts`: the rules and their states.
-pub(crate) fn alerts(_: Asked) -> Result<Task, String> {
-    Ok(Task::shared((), |state| Answer::success(state.alerting.body())))
+pub(crate) fn alerts(Asked { shows_private, .. }: Asked) -> Result<Task, String> {
+    Ok(Task::shared(shows_private, move |state| {
+        Answer::success(state.alerting.body(|reason| cause(reason, shows_private)))
+    }))
 }
 
 /// `GET errors`: the last errors.
@@ -69,8 +71,14 @@ pub(crate) fn errors_of(State { registry, .. }: &State) -> ErrorsBody {
 }
 
 /// `GET exporters`: what was sent where.
-pub(crate) fn exporters(_: Asked) -> Result<Task, String> {
-    Ok(Task::shared((), |state| Answer::success(ExportersBody::new(state.exporting.counts()))))
+pub(crate) fn exporters(Asked { shows_private, .. }: Asked) -> Result<Task, String> {
+    Ok(Task::shared(shows_private, move |state| {
+        let mut counts = state.exporting.counts();
+        for counts in &mut counts {
+            counts.last_error = counts.last_error.take().map(|reason| cause(reason, shows_private));
+        }
+        Answer::success(ExportersBody::new(counts))
+    }))
 }
 
 /// `GET business`: the application's own metrics in a window.
@@ -103,6 +111,11 @@ pub(crate) fn reset(Asked { shows_private, .. }: Asked) -> Result<Task, String> 
     Ok(Task::single(move |state| {
         Answer::success(visible(SummaryBody::from(&state.registry.reset()), shows_private))
     }))
+}
+
+/// Why something failed at a destination, for a client that may or may not see names of hosts and files.
+fn cause(reason: String, shows_private: bool) -> String {
+    if shows_private { reason } else { "shown to requests from the service's own machine only".to_owned() }
 }
 
 /// The summary, for a client that may or may not see messages of errors. They are left empty then, since existing clients

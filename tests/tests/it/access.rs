@@ -387,3 +387,22 @@ fn a_client_of_a_unix_socket_is_of_this_machine() {
         ask.join().unwrap();
     });
 }
+
+#[test]
+fn a_body_that_never_arrives_occupies_its_connection_only() {
+    let metrics = Metrics::builder("open").reset_without_token().build().unwrap();
+    let server = Server::start(1, &metrics, no_routes);
+    let begin = || {
+        let mut client = server.raw();
+        client.write("POST /api/metrics/reset HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\n");
+        client
+    };
+    let waiting: Vec<_> = (0..200).map(|_| begin()).collect();
+    for name in ["summary", "prometheus"] {
+        assert_eq!(server.client().send("GET", &format!("/api/metrics/{name}")).status, 200, "{name}");
+    }
+    assert_eq!(server.client().send("POST", "/api/metrics/reset").status, 200);
+    for mut client in waiting {
+        assert_eq!(status(&client.read_until("\r\n\r\n")), "408");
+    }
+}

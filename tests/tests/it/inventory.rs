@@ -96,3 +96,17 @@ fn metrics_actix_names_no_threads_no_wall_clock_and_nothing_of_the_process() {
         }
     }
 }
+
+#[test]
+fn each_test_that_the_docs_on_security_name_exists() {
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let (_, section) = text.split_once("\n## What can be used up").unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| "));
+    let names: Vec<_> = rows.flat_map(|(_, tests)| tests.split('`').skip(1).step_by(2)).collect();
+    let sources = sources();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        let definition = format!("fn {name}()");
+        assert!(sources.values().any(|source| source.contains(&definition)), "no test is named {name}");
+    }
+}
