@@ -141,6 +141,8 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
         println!(
             "  reset     curl -X POST http://{addr}{METRICS}/reset   (needs no token: bound to loopback only)"
         );
+    } else {
+        println!("  errors and consumers are shown on this machine only, since the demo has no token");
     }
     println!(
         "Try http://{addr}/items/7 or http://{addr}/events (a stream that stays open), or start with --demo-traffic. \

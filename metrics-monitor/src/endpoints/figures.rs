@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics_core::Window;
 use metrics_export::json::{
-    BusinessBody, ConsumersBody, ErrorsBody, ExportersBody, HistoryBody, MetricHistoryBody, ResourcesBody,
+    AlertsBody,     BusinessBody, ConsumersBody, ErrorsBody, ExportersBody, HistoryBody, MetricHistoryBody, ResourcesBody,
     RoutesBody, SummaryBody,
 };
 
@@ -55,9 +55,12 @@ pub(crate) fn history(Asked { mut query, .. }: Asked) -> Result<Task, String> {
 
 /// `GET alerts`: the rules and their states.
 pub(crate) fn alerts(Asked { shows_private, .. }: Asked) -> Result<Task, String> {
-    Ok(Task::shared(shows_private, move |state| {
-        Answer::success(state.alerting.body(|reason| cause(reason, shows_private)))
-    }))
+    Ok(Task::shared(shows_private, move |state| Answer::success(alerts_of(state, shows_private))))
+}
+
+/// The rules and their states, and why a destination failed for those who may see it.
+pub(super) fn alerts_of(state: &State, shows_private: bool) -> AlertsBody {
+    state.alerting.body(|reason| cause(reason, shows_private))
 }
 
 /// `GET errors`: the last errors.
@@ -72,13 +75,16 @@ pub(crate) fn errors_of(State { registry, .. }: &State) -> ErrorsBody {
 
 /// `GET exporters`: what was sent where.
 pub(crate) fn exporters(Asked { shows_private, .. }: Asked) -> Result<Task, String> {
-    Ok(Task::shared(shows_private, move |state| {
-        let mut counts = state.exporting.counts();
-        for counts in &mut counts {
-            counts.last_error = counts.last_error.take().map(|reason| cause(reason, shows_private));
-        }
-        Answer::success(ExportersBody::new(counts))
-    }))
+    Ok(Task::shared(shows_private, move |state| Answer::success(exporters_of(state, shows_private))))
+}
+
+/// What was sent where, and why it failed for those who may see it.
+pub(super) fn exporters_of(state: &State, shows_private: bool) -> ExportersBody {
+    let mut counts = state.exporting.counts();
+    for counts in &mut counts {
+        counts.last_error = counts.last_error.take().map(|reason| cause(reason, shows_private));
+    }
+    ExportersBody::new(counts)
 }
 
 /// `GET business`: the application's own metrics in a window.
