@@ -98,8 +98,10 @@ impl Rule {
     /// | `p95_response_time` | > 5 s for 10 s, with 20 calls or more | 5m | 4 s | warning |
     /// | `errors` | >= 10 server errors | 5m | < 8 | warning |
     /// | `consecutive_errors` | >= 10 errors of any kind in a row | 5m | < 5 | warning |
+    /// | `wrong_tokens` | >= 20 wrong tokens at the monitor's endpoints | 5m | < 10 | warning |
     ///
-    /// All have [`Scope::Matched`], so that nobody can raise or hide an alert by calling paths that do not exist.
+    /// All but the last have [`Scope::Matched`], so that nobody can raise or hide an alert by calling paths that do not
+    /// exist.
     pub fn defaults() -> Vec<Self> {
         let steady = |rule: Self| rule.for_at_least(Duration::from_secs(10)).min_calls(20);
         let rule = |name, metric, comparison, threshold| {
@@ -113,6 +115,7 @@ impl Rule {
             steady(above("p95_response_time", Metric::P95, 5.0)).clear(4.0),
             at_least("errors", Metric::ServerErrors, 10.0).clear(8.0),
             at_least("consecutive_errors", Metric::ConsecutiveErrors, 10.0).clear(5.0),
+            Self::new("wrong_tokens", Metric::WrongTokens, Comparison::AtLeast, 20.0).clear(10.0),
         ]
     }
 
@@ -302,7 +305,8 @@ mod tests {
     fn the_default_rules_are_valid_and_nobody_outside_can_raise_or_hide_an_alert_by_paths_without_a_route() {
         for rule in Rule::defaults() {
             rule.check().unwrap();
-            assert_eq!(rule.scope, Scope::Matched);
+            let of_requests = rule.metric != Metric::WrongTokens;
+            assert_eq!(rule.scope, if of_requests { Scope::Matched } else { Scope::Service });
         }
     }
 

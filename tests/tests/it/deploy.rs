@@ -65,6 +65,7 @@ fn the_alerts_are_the_default_alerts_of_a_monitor() {
             Metric::P95 => ("HttpP95DurationHigh", "job:http_request_duration_seconds:p95_5m", 1.0),
             Metric::ServerErrors => ("HttpErrorsMany", "job:http_server_errors:increase5m", 1.0),
             Metric::ConsecutiveErrors => ("HttpErrorsInARow", "job:http_errors_in_a_row:increase5m", 1.0),
+            Metric::WrongTokens => ("MetricsWrongTokens", "job:metrics_wrong_tokens:increase5m", 1.0),
             metric => panic!("{metric:?} has no figure"),
         };
         let compares = match rule.comparison {
