@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use metrics_core::Window;
 use metrics_export::json::{
-    AlertsBody,     BusinessBody, ConsumersBody, ErrorsBody, ExportersBody, HistoryBody, MetricHistoryBody, ResourcesBody,
-    RoutesBody, SummaryBody,
+    AlertsBody, BusinessBody, ConsumersBody, ErrorsBody, ExportersBody, HistoryBody, MetricHistoryBody,
+    ResourcesBody, RoutesBody, SummaryBody,
 };
 
 use super::answer::Answer;
