@@ -133,6 +133,9 @@ impl Endpoint {
     }
 
     /// The path below the mount, such as `/summary`; in `/dashboard/{file}` the braces stand for one segment.
+    ///
+    /// The endpoint without a path redirects to the page, `/`. An adapter should also hand it requests whose path below
+    /// the mount is the mount's last segment once more: there the redirect leads if a normaliser takes its slash away.
     pub fn path(&self) -> &'static str {
         self.path
     }
