@@ -38,8 +38,9 @@ fn an_open_page_sends_at_most_twenty_requests_in_its_first_minute_and_stays_live
     }
     let requests = browser.get(REQUESTS);
     assert!((8..=20).contains(&requests.as_array().unwrap().len()), "{requests:#}");
-    browser.wait("document.querySelectorAll('#business .chart').length == 24");
-    browser
-        .wait("[...document.querySelectorAll('#business .chart')].every(chart => chart.dataset.points > 0)");
+    // As many trends as there are charts came by themselves.
+    let charts =
+        "[...document.querySelectorAll('#business .chart')].filter(chart => chart.querySelector('canvas'))";
+    browser.wait(&format!("{charts}.length == 24 && {charts}.every(chart => chart.dataset.points > 0)"));
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
