@@ -15,7 +15,9 @@ pub(crate) fn short_line(text: &str) -> String {
 /// A destination's text after a colon, quoted, without secrets of ours that it may repeat; empty if there is none.
 pub(crate) fn said(text: Option<&str>, secrets: &[String]) -> String {
     // So much suffices for all that is shown, and bounds the search.
-    let text = text.map_or("", |text| &text[..text.floor_char_boundary(16 * MAX_TEXT)]);
+    let text = text.unwrap_or_default();
+    let end = (0..=text.len().min(16 * MAX_TEXT)).rev().find(|&end| text.is_char_boundary(end));
+    let text = &text[..end.unwrap_or(0)];
     let known = secrets.iter().filter(|secret| !secret.is_empty());
     let text = short_line(&known.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***")));
     if text.is_empty() { text } else { format!(": \"{text}\"") }
