@@ -387,7 +387,7 @@ mod tests {
         let active = || writer.active_requests(TimeSpan::of(&registry.snapshot()), &registry.snapshot());
         let points = |metric: Metric| {
             let Some(Data::Sum(sum)) = metric.data else { panic!("{metric:?}") };
-            let shown = sum.data_points.iter().map(|point| (point.attributes.clone(), point.value.clone()));
+            let shown = sum.data_points.iter().map(|point| (point.attributes.clone(), point.value));
             shown.collect::<Vec<_>>()
         };
         let of = |method, count| {
