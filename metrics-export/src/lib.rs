@@ -35,7 +35,13 @@ pub mod datadog;
 pub mod ecs;
 #[cfg(feature = "elasticsearch")]
 pub mod elasticsearch;
-#[cfg(any(feature = "alert-webhook", feature = "alertmanager", feature = "_push-http", feature = "redis"))]
+#[cfg(any(
+    feature = "alert-log",
+    feature = "alert-webhook",
+    feature = "alertmanager",
+    feature = "_push-http",
+    feature = "redis"
+))]
 #[cfg_attr(
     not(all(feature = "datadog", feature = "otlp", feature = "sentry")),
     allow(dead_code, reason = "each destination reads few kinds of variables")

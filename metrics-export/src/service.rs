@@ -1,6 +1,12 @@
 //! Which service figures, errors and alerts are about.
 
+#[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
+use std::sync::OnceLock;
+
 use metrics_core::InvalidSetting;
+
+#[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
+use crate::environment::Variables;
 
 /// The longest name, instance, version and environment, in bytes.
 const MAX_BYTES: usize = 128;
@@ -72,11 +78,13 @@ impl Service {
 
     /// The name of this instance; if none is set, that of the host and the number of the process, so that replicas are
     /// told apart.
+    #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
     pub(crate) fn instance_name(&self) -> String {
         self.instance.clone().unwrap_or_else(|| format!("{}/{}", host_name(), std::process::id()))
     }
 
     /// Who it is, for people: `orders (host-1, 1.2.3)`.
+    #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
     pub(crate) fn sentence(&self) -> String {
         let more = [Some(self.instance_name()), self.version.clone(), self.environment.clone()];
         format!("{} ({})", self.name, more.into_iter().flatten().collect::<Vec<_>>().join(", "))
@@ -119,13 +127,23 @@ fn is_link(url: &str) -> bool {
 }
 
 /// The name of this host: `HOSTNAME`, or what Linux calls it, or `unknown`.
-fn host_name() -> String {
-    let usable = |name: String| {
+#[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
+fn host_name() -> &'static str {
+    // Read once, since each notice has it, and a warning once is enough.
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(read_host_name)
+}
+
+#[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
+fn read_host_name() -> String {
+    let usable = |name: &str| {
         let name = name.trim();
         ((1..=64).contains(&name.len()) && !name.contains(char::is_control)).then(|| name.to_owned())
     };
-    let variable = std::env::var("HOSTNAME").ok().and_then(usable);
-    let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().and_then(usable);
+    let variables = Variables::new(&crate::environment::variable, true);
+    let variable = variables.parsed("HOSTNAME", "1 to 64 bytes without control characters", usable);
+    variables.finish("alerts");
+    let kernel = || usable(&std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?);
     variable.or_else(kernel).unwrap_or_else(|| "unknown".to_owned())
 }
 
@@ -180,6 +198,7 @@ mod tests {
         }
     }
 
+    #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
     #[test]
     fn an_instance_without_a_name_is_called_like_its_host_and_its_process() {
         let service = Service::new("orders");

@@ -9,7 +9,9 @@ use super::endpoint::metrics_url;
 use super::histogram::{DEFAULT_BOUNDS, Histograms};
 use super::protocol::Protocol;
 use super::temporality::Temporality;
-use crate::environment::{Variables, invalid};
+use crate::environment::Variables;
+#[cfg(feature = "tls-no-provider")]
+use crate::environment::invalid;
 use crate::http::{self, percent_decoded};
 use crate::secret::Secret;
 
