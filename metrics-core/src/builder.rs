@@ -41,6 +41,8 @@ impl RegistryBuilder {
     }
 
     /// Sets the most consumers, 0 to 1,048,576; default 10,000. Requests of further consumers are counted as `_other`.
+    /// Those that the application [vouches for](crate::Registry::vouched_consumer) are not among them; they have 10,000
+    /// rows of their own.
     ///
     /// Costs 8 bytes per consumer in each shard that counts for consumers, and 64 bytes more for each that it
     /// saw.

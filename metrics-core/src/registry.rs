@@ -8,8 +8,8 @@ use crate::core::{Core, Requests};
 use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
 use crate::events::request_log::{RecentRequest, RequestCursor};
 use crate::histogram::Layout;
-use crate::labels::consumer::Consumer;
-use crate::labels::endpoint::EndpointId;
+use crate::labels::consumer::{Consumer, Voucher};
+use crate::labels::endpoint::{EndpointId, EndpointName};
 use crate::labels::metric_names::MetricError;
 use crate::labels::outcome::Outcome;
 use crate::read::snapshot::Snapshot;
@@ -50,13 +50,28 @@ impl Registry {
     ///
     /// Once the registry has `max_consumers` consumers, a new name is [`Consumer::Other`]. Names longer than
     /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) are cut.
+    ///
+    /// A name with a row keeps it for good, since counts never fall. So if strangers choose names, they can use up all
+    /// rows: see [`Registry::vouched_consumer`].
     pub fn consumer(&self, name: &str) -> Consumer {
-        self.recorders.shared().consumers().intern(name)
+        self.recorders.shared().consumers().intern(name, Voucher::Request)
+    }
+
+    /// Like [`Registry::consumer`], for a name that the application knows and no stranger can choose, such as a
+    /// customer's. Such names have 10,000 rows of their own, besides `max_consumers`, and are not in
+    /// [`Health::consumers`].
+    pub fn vouched_consumer(&self, name: &str) -> Consumer {
+        self.recorders.shared().consumers().intern(name, Voucher::Application)
     }
 
     /// Returns a consumer by its name if the name was interned before.
     pub fn known_consumer(&self, name: &str) -> Option<Consumer> {
         self.recorders.shared().consumers().get(name)
+    }
+
+    /// Returns the name of an endpoint; of another registry's, that of the overflow endpoint, `_other`.
+    pub fn endpoint_name(&self, endpoint: EndpointId) -> Arc<EndpointName> {
+        self.recorders.shared().endpoints().name(endpoint)
     }
 
     /// Returns a writer for one thread at a time. It leases a shard, and returns it when dropped.

@@ -57,6 +57,18 @@ const RESERVED: [(Consumer, &str); 4] = [
     (Consumer::Other, "_other"),
 ];
 
+/// The most consumers that the application vouches for.
+pub(crate) const MAX_VOUCHED: usize = 10_000;
+
+/// Who says that a name is a consumer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Voucher {
+    /// The application, whose names have rows of their own.
+    Application,
+    /// A request, perhaps of a stranger.
+    Request,
+}
+
 /// All consumers of a registry, by name.
 #[derive(Debug)]
 pub(crate) struct Consumers {
@@ -67,8 +79,9 @@ pub(crate) struct Consumers {
     /// In the order of their rows, without the reserved ones.
     names: RwLock<Vec<Arc<str>>>,
     reserved: Vec<Arc<str>>,
-    /// The length of `names`, readable without the lock.
-    len: AtomicUsize,
+    /// How many names requests brought, and for how many the application vouches. Written under the lock of `names`.
+    requested: AtomicUsize,
+    vouched: AtomicUsize,
     refused: AtomicU64,
 }
 
@@ -80,7 +93,8 @@ impl Consumers {
             ids: DashMap::default(),
             names: RwLock::default(),
             reserved: RESERVED.iter().map(|&(_, name)| name.into()).collect(),
-            len: AtomicUsize::new(0),
+            requested: AtomicUsize::new(0),
+            vouched: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
         }
     }
@@ -93,26 +107,32 @@ impl Consumers {
         reserved.or_else(|| self.ids.get(name).map(|id| Consumer::Known(*id)))
     }
 
-    /// Interns a name. Once the table is full, each new one is [`Consumer::Other`], and is counted as refused.
-    pub(crate) fn intern(&self, name: &str) -> Consumer {
+    /// Interns a name. Once there is no room for another one from this voucher, each new one is [`Consumer::Other`], and
+    /// is counted as refused.
+    pub(crate) fn intern(&self, name: &str, voucher: Voucher) -> Consumer {
         if let Some(known) = self.get(name) {
             return known;
         }
+        let (len, max) = match voucher {
+            Voucher::Application => (&self.vouched, MAX_VOUCHED),
+            Voucher::Request => (&self.requested, self.max),
+        };
         // So that new names take no lock once the table is full.
-        if self.len() >= self.max {
+        if len.load(Ordering::Relaxed) >= max {
             return self.refuse();
         }
         match self.ids.entry(cut(name, MAX_NAME_BYTES).into()) {
             Entry::Occupied(known) => Consumer::Known(*known.get()),
             Entry::Vacant(vacant) => {
                 let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-                if names.len() >= self.max {
+                let before = len.load(Ordering::Relaxed);
+                if before >= max {
                     return self.refuse();
                 }
                 let row = (RESERVED.len() + names.len()) as u64;
                 names.push(Arc::clone(vacant.key()));
-                // ORDERING: Relaxed, as the load; a thread that sees too small a length checks again under the lock.
-                self.len.store(names.len(), Ordering::Relaxed);
+                // ORDERING: Relaxed, as the loads; a thread that sees too small a length checks again under the lock.
+                len.store(before + 1, Ordering::Relaxed);
                 let id = ConsumerId(NonZeroU64::new(self.key | row).expect("a key is not 0"));
                 vacant.insert(id);
                 Consumer::Known(id)
@@ -126,9 +146,10 @@ impl Consumers {
         self.reserved.iter().chain(&*names).map(Arc::clone).collect()
     }
 
-    /// The number of consumers that are known by name.
+    /// The number of consumers that requests brought.
     pub(crate) fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        // ORDERING: Relaxed; the figure orders nothing else.
+        self.requested.load(Ordering::Relaxed)
     }
 
     fn refuse(&self) -> Consumer {
@@ -152,9 +173,9 @@ impl Consumers {
         self.key
     }
 
-    /// Rows in a shard's table: those of the reserved consumers, and `max` more.
+    /// Rows in a shard's table: those of the reserved consumers, and of all others that fit.
     pub(crate) fn rows(&self) -> usize {
-        RESERVED.len() + self.max
+        RESERVED.len() + self.max + MAX_VOUCHED
     }
 }
 
@@ -168,6 +189,21 @@ mod tests {
         for (row, (consumer, name)) in RESERVED.into_iter().enumerate() {
             assert_eq!(consumer.row(consumers.key(), consumers.rows()), row);
             assert_eq!(&*consumers.names()[row], name);
+        }
+    }
+
+    #[test]
+    fn names_of_the_application_and_of_requests_do_not_take_each_others_rows() {
+        let consumers = Consumers::new(2, 1 << 32);
+        let known = |name: &str, voucher| matches!(consumers.intern(name, voucher), Consumer::Known(_));
+        let requested = ["a", "b", "c"].map(|name| known(name, Voucher::Request));
+        assert_eq!(requested, [true, true, false]);
+        assert!(known("Ann", Voucher::Application) && known("c", Voucher::Application));
+        // It has a row now, whoever brings it.
+        assert!(known("c", Voucher::Request));
+        assert_eq!((consumers.len(), consumers.refused()), (2, 1));
+        for i in 0..MAX_VOUCHED {
+            assert_eq!(known(&i.to_string(), Voucher::Application), i < MAX_VOUCHED - 2, "{i}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::events::event_log::Budget;
 use crate::events::request_log::RequestEvent;
 use crate::labels::consumer::Consumer;
 use crate::labels::endpoint::EndpointId;
-use crate::labels::method::{LANES, UNKNOWN};
+use crate::labels::method::UNKNOWN;
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::{TraceContext, TraceId};
 use crate::record::shard::Shard;
@@ -24,7 +24,13 @@ use crate::record::slot::{Slot, Slots};
 /// Recording is wait-free: no lock, no read-modify-write instruction, no system call. It allocates only for the first
 /// records of an endpoint's statuses and latencies: 704 bytes for each class of statuses that a thread sees (rare
 /// statuses from x32 on have extra cells), and 1 KiB for each octave of its latencies after the first 20
-/// records. It never fails and never panics, except for ids of another registry in debug builds: see [`EndpointId`].
+/// records. It never fails and never panics, except for ids and starts of another registry in debug builds: see
+/// [`EndpointId`] and [`Start`].
+///
+/// A recorder that is forgotten ([`std::mem::forget`]) keeps its shard for good: what it recorded stays counted, and the
+/// next recorder gets another shard, so forgetting many takes memory. What is ended without having been begun
+/// ([`Recorder::leave`], [`Recorder::close_stream`]) cancels out one that is under way, now or later; such a count is
+/// never below 0, and no other figure is touched.
 ///
 /// A recorder can be sent to another thread, but not shared or cloned:
 ///
@@ -52,13 +58,25 @@ pub struct Recorder {
     request_budget: Budget,
 }
 
-/// The start of a request: what [`Recorder::start`] read from the clock, and the method. 16 bytes.
+/// The start of a request: what [`Recorder::start`] read from the clock, the registry and the method. 16 bytes.
+///
+/// One that is dropped is a request that never ends: it counts as in flight for good, and in no other figure.
+///
+/// A recorder of another registry does not end it: in a debug build, that panics. In a release build, the request is
+/// recorded where `finish` says, no request of either registry leaves the count in flight, and `discard` does nothing.
 #[derive(Debug)]
 #[must_use = "the request counts as in flight until it is passed to `finish` or `discard`"]
 pub struct Start {
     raw: u64,
-    /// The number of the method, below [`LANES`](crate::labels::method::LANES).
-    method: u8,
+    /// The registry's key and the number of the method, below [`LANES`](crate::labels::method::LANES), in one: see
+    /// [`Shard::lane`].
+    lane: u64,
+}
+
+#[cold]
+#[inline(never)]
+fn foreign_start() {
+    debug_assert!(false, "a Start was ended by a recorder of another registry, which did not make it");
 }
 
 impl Recorder {
@@ -176,7 +194,7 @@ impl Recorder {
     #[inline]
     pub fn start_method(&self, method: usize) -> Start {
         self.shard.in_flight_of(method).begin();
-        Start { raw: self.shared.clock().raw(), method: (method % LANES) as u8 }
+        Start { raw: self.shared.clock().raw(), lane: self.shard.lane(method) }
     }
 
     /// Ends a request that any recorder of this registry began, and records it. Returns the nanoseconds that it took.
@@ -267,10 +285,13 @@ impl Recorder {
         Duration::from_nanos(self.shared.clock().nanos(start.raw, self.shared.clock().raw()))
     }
 
-    /// Ends a request that is in flight.
+    /// Ends a request that is in flight, if a recorder of this registry began it.
     #[inline(always)]
     fn end(&self, start: &Start) {
-        self.shard.in_flight_of(usize::from(start.method)).end();
+        match self.shard.in_flight_in(start.lane) {
+            Some(in_flight) => in_flight.end(),
+            None => foreign_start(),
+        }
     }
 
     /// Ends a request without counting it, such as one that reads the figures.

@@ -182,6 +182,19 @@ impl Shard {
         &self.counters.in_flight[method % LANES]
     }
 
+    /// The number of a method, for the end of a request that begins now: as an [`EndpointId`], combined with the
+    /// registry's key.
+    #[inline(always)]
+    pub(crate) fn lane(&self, method: usize) -> u64 {
+        self.key | (method % LANES) as u64
+    }
+
+    /// Requests in flight with a method, by its [lane](Shard::lane). `None` for another registry's.
+    #[inline(always)]
+    pub(crate) fn in_flight_in(&self, lane: u64) -> Option<&InFlight> {
+        self.counters.in_flight.get(usize::try_from(lane ^ self.key).ok()?)
+    }
+
     /// Requests in flight, by the number of their method.
     pub(crate) fn in_flight(&self) -> &[InFlight; LANES] {
         &self.counters.in_flight

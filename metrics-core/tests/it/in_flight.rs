@@ -119,3 +119,55 @@ fn readers_never_see_more_requests_in_flight_than_threads() {
     assert!(most <= THREADS as u64, "{most} requests in flight on {THREADS} threads");
     assert_eq!(registry.snapshot().in_flight(), 0);
 }
+
+#[test]
+fn a_start_that_is_dropped_stays_in_flight_and_is_in_no_other_figure() {
+    let registry = Registry::new();
+    let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
+    drop(recorder.start());
+    recorder.finish(recorder.start(), endpoint, Outcome::Status(200));
+    let summary = registry.reset();
+    assert_eq!((summary.in_flight, summary.total.calls), (1, 1));
+    assert_eq!((registry.summary().in_flight, registry.summary().total.calls), (1, 0));
+}
+
+#[test]
+fn a_forgotten_recorder_keeps_its_counts_and_the_next_one_gets_another_shard() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    for calls in 1..=3 {
+        let recorder = registry.recorder();
+        let start = recorder.start();
+        recorder.finish(start, endpoint, Outcome::Status(200));
+        std::mem::forget(recorder);
+        let snapshot = registry.snapshot();
+        assert_eq!((registry.summary().total.calls, snapshot.health().shards), (calls, calls));
+    }
+    // A request can still be ended by another one.
+    let first = registry.recorder();
+    let start = first.start();
+    std::mem::forget(first);
+    registry.recorder().finish(start, endpoint, Outcome::Status(200));
+    assert_eq!((registry.summary().in_flight, registry.summary().total.calls), (0, 4));
+}
+
+#[test]
+fn what_ends_without_a_beginning_leaves_counts_at_zero_and_all_other_figures_alone() {
+    let registry = Registry::new();
+    let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
+    recorder.leave(endpoint);
+    recorder.close_stream();
+    recorder.finish(recorder.start(), endpoint, Outcome::Status(200));
+    let summary = registry.summary();
+    assert_eq!((summary.endpoints[0].in_flight, summary.open_streams, summary.in_flight), (0, 0, 0));
+    assert_eq!(summary.total.calls, 1);
+    // It cancels out the next one.
+    recorder.enter(endpoint);
+    recorder.open_stream();
+    let summary = registry.summary();
+    assert_eq!((summary.endpoints[0].in_flight, summary.open_streams), (0, 0));
+    recorder.enter(endpoint);
+    recorder.open_stream();
+    let summary = registry.summary();
+    assert_eq!((summary.endpoints[0].in_flight, summary.open_streams), (1, 1));
+}

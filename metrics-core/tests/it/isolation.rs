@@ -67,6 +67,36 @@ fn an_id_of_another_registry_panics_in_a_debug_build_on_the_threads_recorder_too
 }
 
 #[test]
+fn a_start_of_another_registry_hides_no_request_that_is_under_way() {
+    use metrics_core::Outcome;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    let [one, other] = [Registry::new(), Registry::new()];
+    let (endpoint, recorder) = (other.endpoint("GET", "/"), other.recorder());
+    let own = recorder.start();
+    let foreign = || one.recorder().start();
+    let ended = [
+        catch_unwind(AssertUnwindSafe(|| {
+            recorder.finish(foreign(), endpoint, Outcome::Status(200));
+        })),
+        catch_unwind(AssertUnwindSafe(|| {
+            recorder.finish_with_bytes(foreign(), endpoint, Outcome::Status(200), 1, 2);
+        })),
+        catch_unwind(AssertUnwindSafe(|| {
+            recorder.finish_error(foreign(), endpoint, Outcome::Status(500), "whose?");
+        })),
+        catch_unwind(AssertUnwindSafe(|| recorder.discard(foreign()))),
+    ];
+    for result in ended {
+        assert_eq!(result.is_err(), cfg!(debug_assertions));
+    }
+    assert_eq!((other.summary().in_flight, one.summary().in_flight), (1, 4));
+    assert_eq!((other.summary().total.calls, one.summary().total.calls), (3, 0));
+    recorder.finish(own, endpoint, Outcome::Status(200));
+    assert_eq!(other.summary().in_flight, 0);
+}
+
+#[test]
 fn a_thread_that_panicked_over_a_foreign_id_can_keep_recording() {
     let [one, other] = [Registry::new(), Registry::new()];
     let (foreign, own) = (one.endpoint("GET", "/"), other.endpoint("GET", "/own"));

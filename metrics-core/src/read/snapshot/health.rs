@@ -11,7 +11,8 @@ pub struct Health {
     pub max_series: u64,
     /// How often a new endpoint did not fit. Its requests are counted under `_other`.
     pub endpoints_refused: u64,
-    /// Consumers known by name.
+    /// Consumers known by name, without those that the application
+    /// [vouches for](crate::Registry::vouched_consumer).
     pub consumers: u64,
     /// The most consumers.
     pub max_consumers: u64,

@@ -48,7 +48,7 @@ pub struct Figures {
     pub p999: Duration,
     /// Durations over 68.7 s, which are exact in sum and maximum but share the last bucket of the percentiles.
     pub clamped: u64,
-    /// Bytes of the requests' bodies, as their heads announced them.
+    /// Bytes of the requests' bodies, as far as the service read them.
     pub request_bytes: u64,
     /// Bytes of the responses' bodies.
     pub response_bytes: u64,

@@ -119,6 +119,7 @@ impl ConsumerCell {
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
     use super::*;
+    use crate::labels::consumer::Voucher;
 
     fn read(consumers: &Consumers, cells: &ConsumerCells) -> Vec<(String, ConsumerFigures)> {
         let names = consumers.names();
@@ -133,7 +134,7 @@ mod tests {
         let consumers = Consumers::new(2, 1 << 32);
         let cells = ConsumerCells::new(&consumers);
         for (i, name) in ["a", "b", "c", "d", "a", "_rejected"].into_iter().enumerate() {
-            cells.record(consumers.intern(name), i == 4, 10, i as u64);
+            cells.record(consumers.intern(name, Voucher::Request), i == 4, 10, i as u64);
         }
         let figures =
             |calls, errors, last_seen| ConsumerFigures { calls, errors, nanos: 10 * calls, last_seen };
@@ -151,7 +152,7 @@ mod tests {
     fn another_registrys_consumer_counts_as_other() {
         let (ours, theirs) = (Consumers::new(2, 1 << 32), Consumers::new(9, 2 << 32));
         let cells = ConsumerCells::new(&ours);
-        cells.record(theirs.intern("a"), false, 1, 1);
+        cells.record(theirs.intern("a", Voucher::Request), false, 1, 1);
         assert_eq!(read(&ours, &cells)[0].0, "_other");
     }
 }
