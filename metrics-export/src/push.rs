@@ -58,4 +58,4 @@ pub use self::exporter::{Accepted, Exporter, Failed, Process, Window};
 pub(crate) use self::post::checked;
 #[cfg(any(feature = "datadog", feature = "otlp", feature = "elasticsearch"))]
 pub(crate) use self::post::post;
-pub use self::settings::PushSettings;
+pub use self::settings::{PushSettings, TraceHeaders};

@@ -12,7 +12,7 @@ use super::exporter::{Attempt, Datadog};
 use super::origin::Origin;
 use crate::environment::Variables;
 use crate::http::HttpOptions;
-use crate::push::PushSettings;
+use crate::push::{PushSettings, TraceHeaders};
 use crate::random;
 use crate::secret::Secret;
 
@@ -38,6 +38,7 @@ pub struct DatadogBuilder {
     max_traces: Option<usize>,
     slow: Option<Duration>,
     sample_rate: Option<f64>,
+    trace_headers: Option<Vec<TraceHeaders>>,
     http: HttpOptions,
     from_env: bool,
 }
@@ -53,8 +54,9 @@ impl DatadogBuilder {
     /// Reads what is not set here from Datadog's variables; default: they are ignored.
     ///
     /// `DD_TRACE_AGENT_URL`, or else `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; `DD_TAGS`; `DD_TRACE_SAMPLE_RATE`;
-    /// `DD_EXTERNAL_ENV`. `DD_SERVICE`, `DD_ENV` and `DD_VERSION` win over the service that the monitor was built for.
-    /// `DD_TRACE_ENABLED=false` turns the exporter [off](crate::push::Exporter::off).
+    /// `DD_EXTERNAL_ENV`; `DD_TRACE_PROPAGATION_STYLE_EXTRACT`, or else `DD_TRACE_PROPAGATION_STYLE` (`datadog`,
+    /// `tracecontext`, `b3`, `b3multi`, `none`). `DD_SERVICE`, `DD_ENV` and `DD_VERSION` win over the service that the
+    /// monitor was built for. `DD_TRACE_ENABLED=false` turns the exporter [off](crate::push::Exporter::off).
     #[expect(
         clippy::wrong_self_convention,
         reason = "a setter, named as in other builders that read variables"
@@ -107,6 +109,13 @@ impl DatadogBuilder {
         self
     }
 
+    /// The headers from which the trace of a request is read, the first valid one first; default: Datadog's own, then
+    /// `traceparent`, then `sentry-trace`. They decide for all exporters, since a request has one trace.
+    pub fn trace_headers(mut self, order: impl IntoIterator<Item = TraceHeaders>) -> Self {
+        self.trace_headers = Some(order.into_iter().collect());
+        self
+    }
+
     /// Interval, timeout, proxy and the like; defaults: see [`HttpOptions`]. The interval of 10 s is that of the
     /// Agent's own buckets.
     pub fn http(mut self, options: HttpOptions) -> Self {
@@ -139,6 +148,10 @@ impl DatadogBuilder {
         if self.sample_rate.is_none() && !is_off {
             self.sample_rate = environment::sample_rate(&variables);
         }
+        if self.trace_headers.is_none() {
+            self.trace_headers = environment::trace_headers(&variables);
+        }
+        let own_first = || vec![TraceHeaders::Datadog, TraceHeaders::W3c, TraceHeaders::Sentry];
         let max_traces = self.max_traces.unwrap_or(100);
         if max_traces > MAX_ERRORS {
             return Err(InvalidSetting::new("max_traces", max_traces, "0 to 1000"));
@@ -155,6 +168,7 @@ impl DatadogBuilder {
             sample_rate,
             max_requests: if max_traces == 0 { 0 } else { MAX_ERRORS },
             exact_statuses: true,
+            trace_headers: Some(self.trace_headers.take().unwrap_or_else(own_first)),
             ..PushSettings::default()
         };
         let agent_url = self.agent_url.take().unwrap_or_else(|| self.default_url(default_socket));

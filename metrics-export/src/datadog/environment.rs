@@ -6,6 +6,7 @@ use metrics_core::InvalidSetting;
 
 use super::agent;
 use crate::environment::{Variables, invalid};
+use crate::push::TraceHeaders;
 use crate::secret::Secret;
 
 const PORT: &str = "DD_TRACE_AGENT_PORT";
@@ -97,6 +98,28 @@ pub(super) fn external_env(variables: &Variables<'_>) -> Option<String> {
     variables.parsed("DD_EXTERNAL_ENV", "visible ASCII characters", text)
 }
 
+/// The headers from which traces are read: `DD_TRACE_PROPAGATION_STYLE_EXTRACT`, or else `DD_TRACE_PROPAGATION_STYLE`.
+/// Unknown styles are left out, and so is a list of nothing else. `none` is an empty list.
+pub(super) fn trace_headers(variables: &Variables<'_>) -> Option<Vec<TraceHeaders>> {
+    let allowed = "datadog, tracecontext, b3, b3multi, baggage or none, with commas between them";
+    let styles = |name| variables.parsed(name, allowed, propagation_styles);
+    styles("DD_TRACE_PROPAGATION_STYLE_EXTRACT").or_else(|| styles("DD_TRACE_PROPAGATION_STYLE"))
+}
+
+fn propagation_styles(text: &str) -> Option<Vec<TraceHeaders>> {
+    let text = text.to_ascii_lowercase();
+    let styles = || text.split(',').map(str::trim).filter(|style| !style.is_empty());
+    let known = styles().filter_map(|style| match style {
+        "datadog" => Some(TraceHeaders::Datadog),
+        "tracecontext" => Some(TraceHeaders::W3c),
+        "b3" | "b3 single header" => Some(TraceHeaders::B3),
+        "b3multi" => Some(TraceHeaders::B3Multi),
+        _ => None,
+    });
+    let known: Vec<_> = known.collect();
+    (!known.is_empty() || styles().eq(["none"])).then_some(known)
+}
+
 /// `DD_TAGS`. `DD_SERVICE`, `DD_ENV` and `DD_VERSION` win over the tags `service`, `env` and `version`.
 pub(super) fn tags(variables: &Variables<'_>) -> Tags {
     let mut others = variables.get("DD_TAGS").map(|text| pairs(&text)).unwrap_or_default();
@@ -168,5 +191,21 @@ mod tests {
             assert_eq!(agent_url(&variables).as_ref().map(Secret::expose), expected, "{set:?}");
             assert_eq!(variables.finish("datadog"), None, "{set:?}");
         }
+    }
+
+    #[test]
+    fn styles_of_propagation_are_headers_and_unknown_ones_are_left_out() {
+        use TraceHeaders::{B3, B3Multi, Datadog, W3c};
+        let of = |extract: Option<&str>, both: Option<&str>| {
+            let (extract, both) = (extract.unwrap_or(""), both.unwrap_or(""));
+            let set = [("DD_TRACE_PROPAGATION_STYLE_EXTRACT", extract), ("DD_TRACE_PROPAGATION_STYLE", both)];
+            let read = fixed(&set);
+            trace_headers(&Variables::new(&read, true))
+        };
+        assert_eq!(of(None, None), None);
+        assert_eq!(of(Some("tracecontext"), Some("datadog")), Some(vec![W3c]));
+        assert_eq!(of(None, Some("Datadog, tracecontext,baggage")), Some(vec![Datadog, W3c]));
+        assert_eq!(of(Some("b3multi,B3"), None), Some(vec![B3Multi, B3]));
+        assert_eq!((of(Some("none"), None), of(Some("xray"), None)), (Some(vec![]), None));
     }
 }

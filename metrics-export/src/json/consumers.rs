@@ -15,8 +15,18 @@ pub struct ConsumersBody {
     total_consumers: usize,
     /// Calls since the start by consumers that did not fit; they count for `_other`.
     refused: u64,
+    /// Who had the most calls of those in `_other` in the last five to ten minutes.
+    others: Vec<OtherBody>,
     since: Time,
     window_seconds: f64,
+}
+
+/// A consumer without a row of its own. Its calls are in `_other`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct OtherBody {
+    consumer: String,
+    calls_at_least: u64,
+    calls_at_most: u64,
 }
 
 impl ConsumersBody {
@@ -24,6 +34,19 @@ impl ConsumersBody {
     pub fn new(window: &Snapshot, top: usize) -> Self {
         let refused = window.health().consumers_refused;
         Self::of(window.consumers(), refused, window.since(), window.span(), top)
+    }
+
+    /// Adds consumers without a row of their own, those with the most calls first: name, calls at least, calls at most.
+    pub fn others(mut self, others: impl IntoIterator<Item = (String, u64, u64)>) -> Self {
+        self.others = others
+            .into_iter()
+            .map(|(consumer, calls_at_least, calls_at_most)| OtherBody {
+                consumer,
+                calls_at_least,
+                calls_at_most,
+            })
+            .collect();
+        self
     }
 
     pub(super) fn of(
@@ -39,6 +62,7 @@ impl ConsumersBody {
             consumers: consumers.iter().take(top).map(|consumer| ConsumerBody::from(*consumer)).collect(),
             total_consumers: consumers.len(),
             refused,
+            others: Vec::new(),
             since: Time(since),
             window_seconds: span.as_secs_f64(),
         }

@@ -4,6 +4,27 @@ use std::time::Duration;
 
 use metrics_core::RecentRequest;
 
+/// A header, or a group of headers, that tells the place of a request in a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TraceHeaders {
+    /// `traceparent`, of W3C's Trace Context.
+    W3c,
+    /// `x-datadog-trace-id` and its companions.
+    Datadog,
+    /// `sentry-trace`.
+    Sentry,
+    /// `b3`, Zipkin's single header.
+    B3,
+    /// `x-b3-traceid` and its companions, Zipkin's headers.
+    B3Multi,
+}
+
+impl TraceHeaders {
+    /// The order unless an exporter states its own.
+    pub const DEFAULT: [Self; 3] = [Self::W3c, Self::Datadog, Self::Sentry];
+}
+
 /// How often an exporter sends, and how much waits meanwhile. Values out of range are moved to its nearest end.
 ///
 /// ```
@@ -46,6 +67,10 @@ pub struct PushSettings {
     /// Whether single statuses matter: metrics-actix then keeps a histogram for each, unless it is given a registry.
     /// Default: no.
     pub exact_statuses: bool,
+    /// The headers from which traces are read, the first valid one first; default: `None`, those of
+    /// [`TraceHeaders::DEFAULT`]. A request has one trace, so the first exporter with an order of its own decides for
+    /// all.
+    pub trace_headers: Option<Vec<TraceHeaders>>,
     /// The longest pause after the first failure; it doubles with each further one. Default: 1 s. From 1 ms to a day.
     pub first_pause: Duration,
     /// The longest pause; default: 60 s. Each pause is random, between half and all of it. From `first_pause` to a day.
@@ -65,6 +90,7 @@ impl Default for PushSettings {
             sample_rate: 0.0,
             max_requests: 1_000,
             exact_statuses: false,
+            trace_headers: None,
             first_pause: Duration::from_secs(1),
             max_pause: Duration::from_secs(60),
         }
