@@ -32,8 +32,8 @@
 //! | what Prometheus sees | [`prometheus::Exposition`] |
 //! | what sends figures elsewhere | [`push::Exporter`] |
 //!
-//! Each request is counted once: under the status of its response; under the status of an inner middleware's `Err`; as
-//! aborted, if the client left before there was a response; or as panicked. If the body breaks off later, the request
+//! Each request is counted once: under the status of its response, also of one that is made of an inner middleware's
+//! `Err`; as aborted, if the client left before there was a response; or as panicked. If the body breaks off later, the request
 //! keeps its status and is also counted as aborted. The latency is the time from the middleware to the head of the
 //! response, or to the end of its body.
 //!

@@ -39,6 +39,11 @@ impl Metrics {
     /// Wrap it last, so that it is the outermost: it then sees the final answers and their whole time. Wrap it once,
     /// around the app: twice counts twice. A middleware outside of it that replaces a response's body drops the
     /// measured one, which then counts as broken off. So does a test that drops a response unread.
+    ///
+    /// An error that an inner middleware returns is passed on, with one more
+    /// [response mapper](actix_web::Error::add_response_mapper), which sees the response that is made of it. The request
+    /// is in flight until then, and counts with that response's status and bytes; if none is made, with the error's
+    /// `status_code()`. The payload of a request with a body is a stream that counts what is read of it.
     pub fn middleware(&self) -> Middleware {
         Middleware::new(Arc::clone(&self.shared))
     }

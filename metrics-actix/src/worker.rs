@@ -12,9 +12,10 @@ use actix_web::{Error, HttpRequest};
 use metrics_core::{Consumer, EndpointId, Outcome, Recorder, Registry};
 use metrics_monitor::policy::Policy;
 use metrics_monitor::policy::capture::{Captured, Sampler};
-use metrics_monitor::policy::consumers::KnownConsumers;
+use metrics_monitor::policy::consumers::{Consumers, KnownConsumers};
 
 use crate::request::method::{LABELS, MethodLabel};
+use crate::request::read_bytes::UnusedCounts;
 use crate::request::trace::trace;
 use crate::seen_routes::{CountedAt, Naming, SeenRoutes};
 use crate::shared::Shared;
@@ -43,6 +44,7 @@ struct Worker {
     /// The endpoints of requests that markers saw, and that the middleware has not ended yet.
     notes: RefCell<HashMap<RequestId, CountedAt, foldhash::fast::RandomState>>,
     sampler: Sampler,
+    unused_counts: UnusedCounts,
 }
 
 /// Notes that a worker keeps at most. There are more only if something inside the middleware outlives its request.
@@ -89,6 +91,7 @@ impl Worker {
                 let (policy, registry) =
                     (Arc::clone(shared.monitor.policy()), shared.monitor.registry().clone());
                 let recorder = registry.recorder();
+                let consumers = policy.consumers.as_ref().map(Consumers::worker).unwrap_or_default();
                 let worker = Rc::new(Self {
                     capture_nanos: policy.capture.threshold_nanos(),
                     shared,
@@ -96,11 +99,12 @@ impl Worker {
                     policy,
                     recorder,
                     alive: Arc::new(()),
-                    consumers: KnownConsumers::default(),
+                    consumers,
                     current: Cell::new(NO_REQUEST),
                     requests: Cell::new(0),
                     notes: RefCell::default(),
                     sampler: Sampler::default(),
+                    unused_counts: UnusedCounts::default(),
                 });
                 worker.shared.event_loops.watch(Arc::downgrade(&worker.alive));
                 workers.push(Rc::downgrade(&worker));
@@ -216,16 +220,26 @@ impl AppWorker {
         if notes.is_empty() { None } else { notes.remove(&request) }
     }
 
+    /// Counts for the bodies of new requests.
+    pub(crate) fn unused_counts(&self) -> &UnusedCounts {
+        &self.worker.unused_counts
+    }
+
     /// Whether consumers are counted.
     pub(crate) fn counts_consumers(&self) -> bool {
         self.worker.policy.consumers.is_some()
     }
 
     /// The consumer of a request that was answered; `None` if consumers are not counted.
-    pub(crate) fn consumer(&self, request: &HttpRequest, status: StatusCode) -> Option<Consumer> {
+    pub(crate) fn consumer(
+        &self,
+        request: &HttpRequest,
+        status: StatusCode,
+        endpoint: EndpointId,
+    ) -> Option<Consumer> {
         let Worker { shared, registry, policy, consumers: known, .. } = &*self.worker;
         let (source, consumers) = (shared.consumers.as_ref()?, policy.consumers.as_ref()?);
-        Some(source.consumer(consumers, request, status, registry, known))
+        Some(source.consumer(consumers, request, status, endpoint, registry, known))
     }
 
     /// Counts a request for its consumer, if consumers are counted.
@@ -267,7 +281,7 @@ impl AppWorker {
             recorder.log_error(endpoint, outcome, elapsed, message, trace);
         }
         if let Some(context) = trace
-            && policy.exemplars
+            && policy.is_exemplar(&context)
             && (is_slow || message.is_some())
         {
             recorder.keep_exemplar(endpoint, outcome, elapsed, context.trace);
@@ -287,7 +301,7 @@ impl AppWorker {
         outcome: Outcome,
         elapsed: Duration,
         message: Option<&str>,
-        request: &HttpRequest,
+        request: Option<&HttpRequest>,
     ) -> Option<Box<Captured>> {
         let policy = &self.policy().capture;
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
@@ -296,7 +310,7 @@ impl AppWorker {
         if !is_wanted && !is_slow && message.is_none() {
             return None;
         }
-        let trace = trace(request, policy);
+        let trace = request.and_then(|request| trace(request, policy));
         if let Some(message) = message {
             self.recorder().log_error(endpoint, outcome, elapsed, message, trace);
         }
@@ -318,7 +332,7 @@ impl AppWorker {
         let Captured { trace, randomness } = captured.unwrap_or(Captured { trace: None, randomness: 1.0 });
         let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
         if let Some(context) = trace
-            && policy.exemplars
+            && policy.is_exemplar(&context)
             && (nanos >= policy.exemplar_nanos || outcome.is_error())
         {
             recorder.keep_exemplar(endpoint, outcome, elapsed, context.trace);

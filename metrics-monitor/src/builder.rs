@@ -37,12 +37,14 @@ struct Settings {
     registry: Option<Registry>,
     measure: Until,
     slow: Option<Duration>,
+    unsampled_exemplars: bool,
     excluded_routes: Vec<String>,
     excluded_prefixes: Vec<String>,
     excluded_patterns: Vec<String>,
     excluded_statuses: Vec<u16>,
     api_key_header: Option<String>,
     alias: Option<Box<Alias>>,
+    consumer_routes: Option<Vec<String>>,
     hash_key: Option<Vec<u8>>,
     exposition: Exposition,
     read_tokens: Vec<String>,
@@ -76,12 +78,14 @@ impl Builder {
             registry: None,
             measure: Until::default(),
             slow: Some(Duration::from_secs(1)),
+            unsampled_exemplars: false,
             excluded_routes: Vec::new(),
             excluded_prefixes: Vec::new(),
             excluded_patterns: Vec::new(),
             excluded_statuses: Vec::new(),
             api_key_header: None,
             alias: None,
+            consumer_routes: None,
             hash_key: None,
             exposition: Exposition::default(),
             read_tokens: Vec::new(),
@@ -151,14 +155,26 @@ impl<H> Builder<H> {
     /// A request that takes this long is slow, and kept as an exemplar; `None` for no exemplars; default: 1 s.
     ///
     /// For each endpoint, Prometheus is shown the trace of the latest request that was slow or failed and had a valid
-    /// `traceparent` header (W3C's Trace Context), in the formats that have exemplars. If an
-    /// [exporter](Builder::exporter) wants errors or single requests, `x-datadog-trace-id` and its companions, or
-    /// `sentry-trace`, stand in for that header.
+    /// `traceparent` header (W3C's Trace Context) of a sampled trace, in the formats that have exemplars. If an
+    /// [exporter](Builder::exporter) wants errors or single requests, the trace may also be in `x-datadog-trace-id` and
+    /// its companions or in `sentry-trace`; the first valid one in this order counts, with the Datadog exporter
+    /// Datadog's first.
     ///
     /// Only such requests, and those that an exporter wants, have these headers read, and only with a response: not
     /// after a panic, not if the client went away, and not if an inner middleware returned an error.
     pub fn slow_requests(mut self, threshold: impl Into<Option<Duration>>) -> Self {
         self.settings.slow = threshold.into();
+        self
+    }
+
+    /// Lets traces that the caller does not record (`traceparent: ...-00`) be exemplars, too; default: sampled traces
+    /// only, as OpenTelemetry does, since a link to a trace that nobody stored leads nowhere. For services that decide
+    /// what to store after a trace has ended.
+    ///
+    /// The errors and requests that exporters get have the id of their trace in any case, and whether it is sampled:
+    /// the id joins what several services say about one request, also without a stored trace.
+    pub fn unsampled_exemplars(mut self) -> Self {
+        self.settings.unsampled_exemplars = true;
         self
     }
 
@@ -196,16 +212,34 @@ impl<H> Builder<H> {
     /// A key is neither kept nor shown. The consumer is named by the key's [alias](Builder::consumer_alias), or by 64
     /// bits of its HMAC-SHA256 under the [hash key](Builder::consumer_hash_key).
     ///
-    /// A key is registered after its first successful response (2xx, 3xx), because only the service knows whether it is
-    /// genuine. Until then it counts as `_other`, as do keys beyond the registry's `max_consumers`. Requests that the
-    /// service refuses (401, 403) count as `_rejected`, those without a key as `_anonymous`, and those that a
-    /// middleware ends with an error, or that get no response, as `_unanswered`.
+    /// A key is registered after its first successful response (2xx, 3xx, 101), because only the service knows whether
+    /// it is genuine. Until then it counts as `_other`, as do keys beyond the registry's `max_consumers`. A row is never
+    /// given to another key, since counts never fall. **So on a public route, which answers whatever the key is,
+    /// strangers can use up all rows with keys that they make up**: name the routes that check keys with
+    /// [`Builder::consumers_from`]. Keys with an [alias](Builder::consumer_alias) have rows of their own in any case.
+    /// `GET consumers` lists who is busy among the others.
+    ///
+    /// Requests that the service refuses (401, 403) count as `_rejected`, those without a key as `_anonymous`, and those
+    /// that a middleware ends with another error, or that get no response, as `_unanswered`.
     pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
         self.settings.api_key_header = Some(name.into());
         self
     }
 
+    /// The routes that check keys, or whatever names a consumer: only their successes register a new one; default: all
+    /// routes. A route is given by its template, such as `/orders/{id}`; with a `/` at its end, such as `/api/`, it
+    /// stands for all routes that begin like this.
+    ///
+    /// Requests of other routes are still counted for consumers that are registered.
+    pub fn consumers_from<R: Into<String>>(mut self, routes: impl IntoIterator<Item = R>) -> Self {
+        self.settings.consumer_routes.get_or_insert_default().extend(routes.into_iter().map(Into::into));
+        self
+    }
+
     /// The name shown for a key; `None`, or no alias: a keyed hash. Keys with the same alias are counted together.
+    ///
+    /// An alias says that the application knows the key. So it has a row from its first request on, whatever the answer
+    /// is, and up to 10,000 aliases have rows that no other key can take.
     ///
     /// Called with the key itself, unless the worker remembers the key's consumer. So a changed alias may not be
     /// noticed.

@@ -1,6 +1,7 @@
 //! Ground floor: what to keep of requests, and who may read it. Plain values, fixed when the monitor is built.
 
 pub(crate) mod access;
+pub(crate) mod busy;
 pub mod capture;
 pub mod consumers;
 pub(crate) mod denials;

@@ -45,6 +45,9 @@ const WARM_UP: usize = 2_000;
 const CALLS: usize = 1_000;
 const RUNS: usize = 5;
 
+/// All shapes of requests.
+const SHAPES: [Shape; 5] = [Shape::Static, Shape::Dynamic, Shape::Nested, Shape::Unmatched, Shape::Upload];
+
 fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         None => print(),
@@ -59,8 +62,8 @@ fn main() -> ExitCode {
 
 fn print() {
     println!("Allocations per request, over those of the bare app.\n");
-    println!("| arm | {} |", Shape::ALL.map(Shape::name).join(" | "));
-    println!("|---|{}", "---:|".repeat(Shape::ALL.len()));
+    println!("| arm | {} |", SHAPES.map(Shape::name).join(" | "));
+    println!("|---|{}", "---:|".repeat(SHAPES.len()));
     let [bare, others @ ..] = Arm::ALL.map(|arm| (arm, allocations(arm)));
     println!("| {} | {} |", bare.0.name(), bare.1.map(|count| format!("({count:.2})")).join(" | "));
     for (arm, counts) in others {
@@ -71,9 +74,9 @@ fn print() {
 }
 
 /// Allocations per request of each shape, after the warm-up.
-fn allocations(arm: Arm) -> [f64; Shape::ALL.len()] {
+fn allocations(arm: Arm) -> [f64; SHAPES.len()] {
     let mut caller = Caller::new(arm, &Rc::new(actix_web::rt::System::new()));
-    Shape::ALL.map(|shape| {
+    SHAPES.map(|shape| {
         caller.call(shape, WARM_UP, &|| 0);
         let count = (0..RUNS).map(|_| caller.call(shape, CALLS, &|| ALLOCATIONS.get())).min();
         count.unwrap_or_default() as f64 / CALLS as f64
@@ -87,11 +90,14 @@ mod tests {
     #[test]
     fn ours_allocates_nothing_for_a_request_of_a_route_that_it_has_seen() {
         let (bare, ours) = (allocations(Arm::Bare), allocations(Arm::Ours));
-        for (shape, (bare, ours)) in Shape::ALL.into_iter().zip(bare.into_iter().zip(ours)) {
+        for (shape, (bare, ours)) in SHAPES.into_iter().zip(bare.into_iter().zip(ours)) {
             assert!(bare > 0.0, "allocations are not counted");
-            // actix-web allocates when asked what a request matched, and ours has to ask for a 404.
-            if shape != Shape::Unmatched {
-                assert_eq!(ours, bare, "{shape:?}");
+            match shape {
+                // actix-web allocates when asked what a request matched, and ours has to ask for a 404.
+                Shape::Unmatched => {}
+                // The stream that counts what is read of the body.
+                Shape::Upload => assert_eq!(ours, bare + 1.0, "{shape:?}"),
+                _ => assert_eq!(ours, bare, "{shape:?}"),
             }
         }
     }

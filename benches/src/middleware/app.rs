@@ -8,6 +8,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .route("/health", web::get().to(answer))
         .route("/items/{id}", web::get().to(answer))
+        .route("/upload", web::post().to(|_: web::Bytes| answer()))
         .service(web::scope("/api").service(web::scope("/v1").service(order)));
 }
 

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use actix_http::Request;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::test::TestRequest;
 use fastrand::Rng;
 
@@ -18,10 +18,12 @@ pub enum Shape {
     Nested,
     /// No route: the answer is 404.
     Unmatched,
+    /// `POST /upload` with a body. Not among the compared ones.
+    Upload,
 }
 
 impl Shape {
-    /// All of them.
+    /// Those that arms are compared by.
     pub const ALL: [Self; 4] = [Self::Static, Self::Dynamic, Self::Nested, Self::Unmatched];
 
     /// Its name in tables, in JSON and in criterion.
@@ -31,13 +33,14 @@ impl Shape {
             Self::Dynamic => "dynamic",
             Self::Nested => "nested",
             Self::Unmatched => "unmatched",
+            Self::Upload => "with a body",
         }
     }
 
     /// The status that the app answers with.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Static | Self::Dynamic | Self::Nested => StatusCode::OK,
+            Self::Static | Self::Dynamic | Self::Nested | Self::Upload => StatusCode::OK,
             Self::Unmatched => StatusCode::NOT_FOUND,
         }
     }
@@ -45,7 +48,12 @@ impl Shape {
     /// Makes a request as a local client would send it, with random ids.
     pub(crate) fn request(self, random: &mut Rng) -> Request {
         let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
-        TestRequest::with_uri(&self.path(random))
+        let request = TestRequest::with_uri(&self.path(random));
+        let request = match self {
+            Self::Upload => request.method(Method::POST).set_payload("an order"),
+            _ => request,
+        };
+        request
             .peer_addr(client)
             .insert_header((header::HOST, "127.0.0.1:8080"))
             .insert_header((header::USER_AGENT, "bench"))
@@ -60,6 +68,7 @@ impl Shape {
             Self::Dynamic => format!("/items/{}", id()),
             Self::Nested => format!("/api/v1/orders/{}/lines/{}", id(), id() % 50),
             Self::Unmatched => format!("/nowhere/{}", id()),
+            Self::Upload => "/upload".to_owned(),
         }
     }
 }

@@ -4,12 +4,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::{StatusCode, header};
 use actix_web::web::Bytes;
 use metrics_core::{Consumer, EndpointId, Outcome, Start};
 use metrics_monitor::policy::capture::Captured;
 use pin_project_lite::pin_project;
 
+use crate::request::method::MethodLabel;
 use crate::worker::AppWorker;
 
 pin_project! {
@@ -26,6 +29,11 @@ impl<B> MeasuredBody<B> {
     pub(crate) fn new(body: B, watch: Option<Watch>) -> Self {
         Self { body, watch }
     }
+
+    /// Watches a body of which nothing was read yet.
+    pub(super) fn watch(&mut self, watch: Option<Watch>) {
+        self.watch = watch;
+    }
 }
 
 impl<B: MessageBody> MessageBody for MeasuredBody<B> {
@@ -40,16 +48,15 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
         let next = ready!(this.body.poll_next(cx));
         match &next {
             Some(Ok(bytes)) => {
-                // Ends with its last byte, even if it is not polled again.
                 if let Some(watch) = this.watch.as_mut()
                     && watch.passed(bytes.len())
                 {
-                    complete(this.watch);
+                    watch.record();
                 }
             }
             Some(Err(_)) => *this.watch = None,
-            // Shorter than announced: the server breaks the connection off.
-            None if this.watch.as_ref().is_some_and(|watch| watch.sized) => *this.watch = None,
+            // Only now, not with its last byte: a server asks for more when it has room for more, so most of what it
+            // got was written by then. If the client goes away before that, it drops the body.
             None => complete(this.watch),
         }
         Poll::Ready(next)
@@ -70,11 +77,12 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
     }
 }
 
-/// Ends the watch of a complete body.
+/// Ends the watch of a body that has ended by itself. If it is shorter than announced, the server breaks the connection
+/// off.
 #[inline]
 fn complete(watch: &mut Option<Watch>) {
     if let Some(mut watch) = watch.take() {
-        watch.broken = false;
+        watch.broken = watch.sized && watch.bytes > 0;
     }
 }
 
@@ -97,7 +105,7 @@ pub(crate) struct Watch {
 pub(crate) enum End {
     /// The request was recorded with its head.
     Recorded,
-    /// The request is recorded now.
+    /// The request is recorded with the last byte, or when the body breaks off.
     ///
     /// Captured only if it failed, was slow before its body began, or was sampled, so that no other request pays for
     /// it; in a box, because the watch moves around with the response.
@@ -119,9 +127,17 @@ impl Watch {
         Self { worker, endpoint, outcome, end, sized, bytes, broken: true }
     }
 
-    /// Records the request. Out of line, because by default that was done with the head.
-    #[inline(never)]
+    /// Records the request, unless that was done before.
+    #[inline]
     fn record(&mut self) {
+        if matches!(self.end, End::Record { .. }) {
+            self.record_now();
+        }
+    }
+
+    /// Out of line, because by default the request was recorded with the head.
+    #[inline(never)]
+    fn record_now(&mut self) {
         let (recorder, endpoint, outcome) = (self.worker.recorder(), self.endpoint, self.outcome);
         if let End::Record { start, consumer, captured } = &mut self.end
             && let Some(start) = start.take()
@@ -132,6 +148,7 @@ impl Watch {
             }
             self.worker.count_consumer(*consumer, outcome, nanos);
         }
+        self.end = End::Recorded;
     }
 
     /// Counts bytes that were passed on. Returns whether they were the last ones.
@@ -149,19 +166,55 @@ impl Watch {
 impl Drop for Watch {
     #[inline]
     fn drop(&mut self) {
-        if matches!(self.end, End::Record { .. }) {
-            self.record();
-        }
+        self.record();
         let (recorder, endpoint, outcome) = (self.worker.recorder(), self.endpoint, self.outcome);
-        if matches!(self.end, End::Stream) {
-            recorder.close_stream();
-        }
         if !self.sized {
             recorder.add_bytes(endpoint, outcome, 0, self.bytes);
+        }
+        // After its bytes, so that a reader who sees it closed sees them, too.
+        if matches!(self.end, End::Stream) {
+            recorder.close_stream();
         }
         // It failed, it panicked, or the client is gone.
         if self.broken && !matches!(self.end, End::Stream) {
             recorder.count_truncated(endpoint, outcome);
         }
     }
+}
+
+/// What follows the head of a response.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Body {
+    /// Nothing.
+    None,
+    /// A body that the client waits for, and its length, if that is known.
+    Watched(Option<u64>),
+    /// Stays open for as long as both sides like: an upgraded connection, or server-sent events.
+    Stream,
+}
+
+impl Body {
+    pub(super) fn of<B: MessageBody>(method: MethodLabel, response: &HttpResponse<B>) -> Self {
+        let size = match response.body().size() {
+            BodySize::None | BodySize::Sized(0) => return Self::None,
+            BodySize::Sized(size) => Some(size),
+            BodySize::Stream => None,
+        };
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Self::Stream,
+            // The server sends no body with these, even if there is one.
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Self::None,
+            _ if method == MethodLabel::HEAD => Self::None,
+            _ if size.is_none() && is_event_stream(response) => Self::Stream,
+            _ => Self::Watched(size),
+        }
+    }
+}
+
+fn is_event_stream<B>(response: &HttpResponse<B>) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    let name = b"text/event-stream";
+    content_type
+        .and_then(|value| value.get(..name.len()))
+        .is_some_and(|value| value.eq_ignore_ascii_case(name))
 }

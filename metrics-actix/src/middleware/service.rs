@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::Error;
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
-use actix_web::http::{StatusCode, header};
-use metrics_core::{Consumer, Outcome, Start};
+use metrics_core::{Consumer, Outcome};
 use metrics_monitor::policy::Until;
 use pin_project_lite::pin_project;
 
-use super::body::{End, MeasuredBody, Watch};
+use super::body::{Body, End, MeasuredBody, Watch};
+use super::open::Open;
+use super::payload;
+use super::unrendered::{Failed, follow};
 use crate::request::method::MethodLabel;
 use crate::seen_routes::CountedAt;
 use crate::shared::Shared;
@@ -69,9 +71,9 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         // Before the inner call, so that its synchronous part is measured, too, and a panic in it.
-        let mut under_way = Request::begin(&self.worker, &request);
+        let mut under_way = Request::begin(&self.worker, &mut request);
         let current = under_way.enter();
         let call = self.service.call(request);
         drop(current);
@@ -115,8 +117,8 @@ where
                 let (head, body) = response.into_parts();
                 Ok(ServiceResponse::new(request, head.set_body(MeasuredBody::new(body, watch))))
             }
-            Err(error) => {
-                this.under_way.end_with_error(&error);
+            Err(mut error) => {
+                this.under_way.end_with_error(&mut error);
                 Err(error)
             }
         })
@@ -135,30 +137,15 @@ struct Request {
     /// Not the standard library's `panicking`: code that catches a panic may drop the request later, and a panic of one
     /// request can drop others.
     inside: bool,
-    /// The length of the request's body, as the head announced it.
-    bytes: u64,
-}
-
-/// The part of a request that exists until it has ended.
-#[derive(Debug)]
-struct Open {
-    worker: Rc<AppWorker>,
-    start: Start,
 }
 
 impl Request {
-    fn begin(worker: &Rc<AppWorker>, request: &ServiceRequest) -> Self {
+    fn begin(worker: &Rc<AppWorker>, request: &mut ServiceRequest) -> Self {
         let method = MethodLabel::of(request.method());
-        Self {
-            method,
-            id: worker.next_request(method),
-            inside: false,
-            bytes: if method.may_have_body() { announced_bytes(request) } else { 0 },
-            open: Some(Open {
-                start: worker.recorder().start_method(method.index()),
-                worker: Rc::clone(worker),
-            }),
-        }
+        let start = worker.recorder().start_method(method.index());
+        let read = payload::count(worker, method, request);
+        let open = Some(Open { worker: Rc::clone(worker), start, read });
+        Self { method, id: worker.next_request(method), inside: false, open }
     }
 
     /// The code inside the middleware runs from now until [`Request::leave`]. The request is the worker's current one
@@ -192,29 +179,29 @@ impl Request {
         // The service's own code runs from here until the request is taken out, so the request is still open.
         let error = outcome.is_error().then(|| response.response().error());
         let message = error.map(|error| worker.error_message(error));
-        let consumer = worker.consumer(response.request(), status);
-        let body = Body::of(self.method, response);
-        if let Some(CountedAt::LeftOut) = worker.take_note(self.id) {
-            self.open = None;
+        let consumer = worker.consumer(response.request(), status, endpoint);
+        let body = Body::of(self.method, response.response());
+        if let note @ Some(CountedAt::LeftOut) = worker.take_note(self.id) {
+            self.open.take()?.discard(note);
             return None;
         }
 
-        let Open { worker, start } = self.open.take()?;
+        let (Open { worker, start, .. }, read) = self.open.take()?.end_reading(endpoint, outcome);
         let recorder = worker.recorder();
         let size = if let Body::Watched(size) = body { size } else { None };
         let at_body_end = matches!(body, Body::Watched(_)) && worker.policy().measure == Until::BodyEnd;
         let end = if at_body_end {
-            recorder.add_bytes(endpoint, outcome, self.bytes, size.unwrap_or(0));
+            recorder.add_bytes(endpoint, outcome, read, size.unwrap_or(0));
             let elapsed = recorder.elapsed(&start);
             let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
             let captured = if message.is_some() || worker.captures(nanos) {
-                worker.capture_head(endpoint, outcome, elapsed, message.as_deref(), response.request())
+                worker.capture_head(endpoint, outcome, elapsed, message.as_deref(), Some(response.request()))
             } else {
                 None
             };
             End::Record { start: Some(start), consumer, captured }
         } else {
-            let nanos = recorder.finish_with_bytes(start, endpoint, outcome, self.bytes, size.unwrap_or(0));
+            let nanos = recorder.finish_with_bytes(start, endpoint, outcome, read, size.unwrap_or(0));
             if message.is_some() || worker.captures(nanos) {
                 worker.capture(endpoint, outcome, nanos, message.as_deref(), Some(response.request()));
             }
@@ -231,36 +218,36 @@ impl Request {
         Some(Watch::new(worker, endpoint, outcome, end, size))
     }
 
-    /// An inner middleware returned an error. The route is lost with the request, unless a marker noted it.
-    fn end_with_error(&mut self, error: &Error) {
-        let Some(Open { worker, .. }) = &self.open else { return };
+    /// An inner middleware returned an error. The route is lost with the request, unless a marker noted it. What the
+    /// client gets is known when a response is made of the error.
+    #[cold]
+    fn end_with_error(&mut self, error: &mut Error) {
+        let Some(Open { worker, start, .. }) = &self.open else { return };
         // This runs the service's own code, so the request is still open.
-        let status = error.as_response_error().status_code();
-        let outcome = Outcome::from(status.as_u16());
-        let message = outcome.is_error().then(|| worker.error_message(Some(error)));
-        if worker.policy().exclusions.has_status(status.as_u16()) {
-            let note = worker.take_note(self.id);
-            if let Some(open) = self.open.take() {
-                open.discard(note);
+        let status = error.as_response_error().status_code().as_u16();
+        let message = worker.error_message(Some(error));
+        let elapsed = worker.recorder().elapsed(start);
+        let note = worker.take_note(self.id);
+        let counted_at = worker.last_seen(self.method, note);
+        let Some(open) = self.open.take() else { return };
+        match counted_at {
+            CountedAt::Endpoint(endpoint) => {
+                follow(error, Failed { open, method: self.method, endpoint, status, message, elapsed });
             }
-            return;
+            CountedAt::Nowhere | CountedAt::LeftOut => open.discard(note),
         }
-        let rejected = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        let consumer = if rejected { Consumer::Rejected } else { Consumer::Unanswered };
-        self.end_unanswered(outcome, consumer, message.as_deref());
     }
 
-    /// Ends a request without a response, from which its route could be read.
-    fn end_unanswered(&mut self, outcome: Outcome, consumer: Consumer, message: Option<&str>) {
+    /// Ends a request that got no response.
+    fn end_unanswered(&mut self, outcome: Outcome, message: Option<&str>) {
         let Some(open) = self.open.take() else { return };
         let note = open.worker.take_note(self.id);
         let CountedAt::Endpoint(endpoint) = open.worker.last_seen(self.method, note) else {
             return open.discard(note);
         };
-        let Open { worker, start } = open;
-        let recorder = worker.recorder();
-        let consumer = worker.counts_consumers().then_some(consumer);
-        let nanos = recorder.finish_with_bytes(start, endpoint, outcome, self.bytes, 0);
+        let (Open { worker, start, .. }, read) = open.end_reading(endpoint, outcome);
+        let consumer = worker.counts_consumers().then_some(Consumer::Unanswered);
+        let nanos = worker.recorder().finish_with_bytes(start, endpoint, outcome, read, 0);
         if message.is_some() || worker.captures(nanos) {
             worker.capture(endpoint, outcome, nanos, message, None);
         }
@@ -275,63 +262,9 @@ impl Drop for Request {
             return;
         }
         if self.inside {
-            self.end_unanswered(Outcome::Panicked, Consumer::Unanswered, Some(""));
+            self.end_unanswered(Outcome::Panicked, Some(""));
         } else {
-            self.end_unanswered(Outcome::Aborted, Consumer::Unanswered, None);
+            self.end_unanswered(Outcome::Aborted, None);
         }
     }
-}
-
-impl Open {
-    /// Ends a request that is not counted, unless the note says that it was left out before.
-    fn discard(self, note: Option<CountedAt>) {
-        if !matches!(note, Some(CountedAt::LeftOut)) {
-            self.worker.recorder().discard(self.start);
-        }
-    }
-}
-
-/// What follows the head of a response.
-enum Body {
-    /// Nothing.
-    None,
-    /// A body that the client waits for, and its length, if that is known.
-    Watched(Option<u64>),
-    /// Stays open for as long as both sides like: an upgraded connection, or server-sent events.
-    Stream,
-}
-
-impl Body {
-    fn of<B: MessageBody>(method: MethodLabel, response: &ServiceResponse<B>) -> Self {
-        let size = match response.response().body().size() {
-            BodySize::None | BodySize::Sized(0) => return Self::None,
-            BodySize::Sized(size) => Some(size),
-            BodySize::Stream => None,
-        };
-        match response.status() {
-            StatusCode::SWITCHING_PROTOCOLS => Self::Stream,
-            // The server sends no body with these, even if there is one.
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Self::None,
-            _ if method == MethodLabel::HEAD => Self::None,
-            _ if size.is_none() && is_event_stream(response) => Self::Stream,
-            _ => Self::Watched(size),
-        }
-    }
-}
-
-fn is_event_stream<B>(response: &ServiceResponse<B>) -> bool {
-    let content_type = response.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    let name = b"text/event-stream";
-    content_type
-        .and_then(|value| value.get(..name.len()))
-        .is_some_and(|value| value.eq_ignore_ascii_case(name))
-}
-
-/// The longest announced body that is believed: 1 TiB. Clients can announce anything.
-const MAX_ANNOUNCED_BYTES: u64 = 1 << 40;
-
-fn announced_bytes(request: &ServiceRequest) -> u64 {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length: u64 = length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0);
-    length.min(MAX_ANNOUNCED_BYTES)
 }

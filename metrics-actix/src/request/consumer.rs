@@ -1,11 +1,12 @@
 //! The consumer of a request: by the application's hook, or by the API key in a header.
 
 use std::fmt;
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderName;
-use metrics_core::{Consumer, Registry};
+use metrics_core::{Consumer, EndpointId, Registry};
 use metrics_monitor::policy::consumers::{Consumers, Identity, KnownConsumers};
 
 /// The application's hook.
@@ -32,6 +33,7 @@ impl Source {
         consumers: &Consumers,
         request: &HttpRequest,
         status: StatusCode,
+        endpoint: EndpointId,
         registry: &Registry,
         known: &KnownConsumers,
     ) -> Consumer {
@@ -40,7 +42,8 @@ impl Source {
         if let Some(refused) = Consumers::of_status(status) {
             return refused;
         }
-        let by_key = |key: &[u8]| consumers.by_key(key, status, registry, known);
+        let route = || Arc::clone(&registry.endpoint_name(endpoint).route);
+        let by_key = |key: &[u8]| consumers.by_key(key, status, route, registry, known);
         match self {
             Self::Header(name) => match request.headers().get(name) {
                 Some(key) if !key.is_empty() => by_key(key.as_bytes()),
@@ -48,7 +51,7 @@ impl Source {
             },
             Self::Hook(identify) => match identify(request) {
                 Some(Identity::Secret(key)) => by_key(key.as_bytes()),
-                Some(Identity::Name(name)) => consumers.by_name(&name, status, registry, known),
+                Some(Identity::Name(name)) => consumers.by_name(&name, status, route, registry, known),
                 None => Consumer::Anonymous,
             },
         }

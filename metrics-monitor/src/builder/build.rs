@@ -137,6 +137,11 @@ impl Settings {
 
     fn consumers(&mut self, hook_identifies: bool) -> Result<Option<Consumers>, InvalidSetting> {
         let (header, alias, hash_key) = (self.api_key_header.take(), self.alias.take(), self.hash_key.take());
+        let routes = self.consumer_routes.take();
+        if let Some(route) = routes.iter().flatten().find(|route| !route.starts_with(['/', '_'])) {
+            let allowed = "templates such as \"/orders/{id}\", or beginnings such as \"/api/\"";
+            return Err(InvalidSetting::new("consumers_from", format!("{route:?}"), allowed));
+        }
         if hash_key.as_ref().is_some_and(|key| key.len() < MIN_SECRET_BYTES) {
             return Err(InvalidSetting::secret("consumer_hash_key", "at least 16 bytes"));
         }
@@ -145,17 +150,18 @@ impl Settings {
             return Err(InvalidSetting::new("api_key_header", format!("{name:?}"), allowed));
         }
         if header.is_none() && !hook_identifies {
-            let field = match (&alias, &hash_key) {
-                (None, None) => return Ok(None),
-                (Some(_), _) => "consumer_alias",
-                (None, Some(_)) => "consumer_hash_key",
+            let field = match (&alias, &hash_key, &routes) {
+                (None, None, None) => return Ok(None),
+                (Some(_), _, _) => "consumer_alias",
+                (None, Some(_), _) => "consumer_hash_key",
+                (None, None, Some(_)) => "consumers_from",
             };
             let allowed = "together with api_key_header, or with a hook that identifies consumers";
             return Err(InvalidSetting::new(field, "set without consumers", allowed));
         }
         // A hook takes precedence.
         let header = header.filter(|_| !hook_identifies);
-        Ok(Some(Consumers::new(header.map(|name| name.to_ascii_lowercase()), alias, hash_key)))
+        Ok(Some(Consumers::new(header.map(|name| name.to_ascii_lowercase()), alias, routes, hash_key)))
     }
 
     /// A registry with a histogram wherever the exposition's names, or an exporter, have a series.
@@ -212,6 +218,10 @@ mod tests {
              identifies consumers"
         );
         assert!(refused(|b| b.consumer_hash_key(TOKEN)).starts_with("consumer_hash_key is set without"));
+        assert!(refused(|b| b.consumers_from(["/a"])).starts_with("consumers_from is set without"));
+        assert!(
+            refused(|b| b.api_key_header("k").consumers_from(["a"])).starts_with("consumers_from is \"a\"; ")
+        );
         assert!(refused(|b| b.api_key_header("k").consumer_hash_key("short")).ends_with("at least 16 bytes"));
         let both = refused(|b| b.reset_token(TOKEN).reset_without_token());
         assert_eq!(both, "reset_without_token is set together with reset_token; allowed: one of them");

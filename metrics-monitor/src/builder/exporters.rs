@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metrics_core::Registry;
-use metrics_export::push::{Engine, Exporter, PushSettings};
+use metrics_export::push::{Engine, Exporter, PushSettings, TraceHeaders};
 
 use super::{Builder, Settings};
 use crate::background::resources::Resources;
@@ -54,13 +54,20 @@ impl Settings {
     /// Which requests are captured: for exemplars, and for exporters.
     pub(super) fn capture_policy(&self) -> CapturePolicy {
         let settings: Vec<_> = self.sending().collect();
+        let traces = settings.iter().any(|settings| settings.max_errors > 0 || settings.want_requests());
+        let stated = settings.iter().find_map(|settings| settings.trace_headers.clone());
         let wanting = || settings.iter().filter(|settings| settings.want_requests());
         CapturePolicy {
             exemplar_nanos: threshold(self.slow),
             exemplars: self.slow.is_some(),
+            unsampled_exemplars: self.unsampled_exemplars,
             slow_nanos: threshold(wanting().filter_map(|settings| settings.slow).min()),
             share: wanting().map(|settings| settings.sample_rate).fold(0.0, f64::max),
-            traces: settings.iter().any(|settings| settings.max_errors > 0 || settings.want_requests()),
+            trace_headers: match (traces, self.slow.is_some()) {
+                (true, _) => stated.unwrap_or_else(|| TraceHeaders::DEFAULT.to_vec()),
+                (false, true) => vec![TraceHeaders::W3c],
+                (false, false) => Vec::new(),
+            },
         }
     }
 

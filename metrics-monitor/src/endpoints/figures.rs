@@ -12,6 +12,7 @@ use metrics_export::json::{
 use super::answer::Answer;
 use super::query::Of;
 use super::work::{Asked, Task};
+use crate::policy::consumers::Consumers;
 use crate::state::State;
 
 /// `GET summary`: the figures of all requests in a window.
@@ -109,7 +110,11 @@ pub(crate) fn resources_of(state: &State, window: Window) -> ResourcesBody {
 /// `GET consumers`: the consumers with the most calls since the last reset.
 pub(crate) fn consumers(Asked { query, .. }: Asked) -> Result<Task, String> {
     let top = query.top()?;
-    Ok(Task::shared(top, move |state| Answer::success(ConsumersBody::new(&state.registry.window(), top))))
+    Ok(Task::shared(top, move |state| {
+        let others = state.policy.consumers.as_ref().map(Consumers::busiest_others).unwrap_or_default();
+        let others = others.into_iter().take(top).map(|(name, calls)| (name, calls.at_least, calls.at_most));
+        Answer::success(ConsumersBody::new(&state.registry.window(), top).others(others))
+    }))
 }
 
 /// `POST reset`: begins a new window, and returns the one just closed.

@@ -5,20 +5,23 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use metrics_core::TraceContext;
+use metrics_export::push::TraceHeaders;
 
 /// Which requests are captured. Fixed when the monitor is built.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CapturePolicy {
     /// A request that took this long is slow, for exemplars; [`u64::MAX`] without exemplars.
     pub exemplar_nanos: u64,
     /// Whether exemplars are kept.
     pub exemplars: bool,
+    /// Whether a trace that the caller does not record may be an exemplar.
+    pub unsampled_exemplars: bool,
     /// An exporter wants each request that took this long; [`u64::MAX`] if none does.
     pub slow_nanos: u64,
     /// The share of all requests that an exporter wants, from 0 to 1; the largest, if several do.
     pub share: f64,
-    /// Whether an exporter wants errors or requests. Their traces are then read from the vendors' headers, too.
-    pub traces: bool,
+    /// The headers from which traces are read, the first valid one first; none if nobody wants traces.
+    pub trace_headers: Vec<TraceHeaders>,
 }
 
 impl CapturePolicy {
@@ -26,6 +29,12 @@ impl CapturePolicy {
     /// pays.
     pub fn threshold_nanos(&self) -> u64 {
         if self.share > 0.0 { 0 } else { self.exemplar_nanos.min(self.slow_nanos) }
+    }
+
+    /// Whether a slow or failed request of this trace is kept as an exemplar. A link to a trace that nobody recorded leads
+    /// nowhere, so it has to be sampled, as in OpenTelemetry's default filter.
+    pub fn is_exemplar(&self, trace: &TraceContext) -> bool {
+        self.exemplars && (trace.sampled || self.unsampled_exemplars)
     }
 
     /// Whether an exporter wants a request, given its random number.
@@ -97,19 +106,37 @@ mod tests {
         let nothing = CapturePolicy {
             exemplar_nanos: u64::MAX,
             exemplars: false,
+            unsampled_exemplars: false,
             slow_nanos: u64::MAX,
             share: 0.0,
-            traces: false,
+            trace_headers: Vec::new(),
         };
         assert_eq!(nothing.threshold_nanos(), u64::MAX);
         assert!(!nothing.is_wanted(1 << 60, 0.0));
         let slow = CapturePolicy { slow_nanos: 5, ..nothing };
-        assert_eq!(
-            (slow.threshold_nanos(), CapturePolicy { exemplar_nanos: 3, ..slow }.threshold_nanos()),
-            (5, 3)
-        );
+        assert_eq!(slow.threshold_nanos(), 5);
+        assert_eq!(CapturePolicy { exemplar_nanos: 3, ..slow.clone() }.threshold_nanos(), 3);
         assert!(slow.is_wanted(5, 1.0) && !slow.is_wanted(4, 0.0));
         let some = CapturePolicy { share: 0.1, ..slow };
         assert!(some.threshold_nanos() == 0 && some.is_wanted(0, 0.0999) && !some.is_wanted(0, 0.1));
+    }
+
+    #[test]
+    fn only_a_sampled_trace_is_an_exemplar_unless_all_are_asked_for() {
+        let policy = |exemplars, unsampled_exemplars| CapturePolicy {
+            exemplar_nanos: 1,
+            exemplars,
+            unsampled_exemplars,
+            slow_nanos: u64::MAX,
+            share: 0.0,
+            trace_headers: TraceHeaders::DEFAULT.to_vec(),
+        };
+        let trace = metrics_core::TraceId::new(1).unwrap();
+        let kept = |policy: CapturePolicy| {
+            [false, true].map(|sampled| policy.is_exemplar(&TraceContext { trace, parent: None, sampled }))
+        };
+        assert_eq!(kept(policy(true, false)), [false, true]);
+        assert_eq!(kept(policy(true, true)), [true, true]);
+        assert_eq!(kept(policy(false, true)), [false, false]);
     }
 }

@@ -1,12 +1,16 @@
 //! Consumers: the callers behind requests, told apart without ever keeping a key.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 use hmac_sha256::HMAC;
 use metrics_core::{Consumer, Registry};
+
+use super::busy::{Busy, Calls, busiest};
 
 /// The caller of a request, as the application's hook identifies it.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +37,10 @@ pub(crate) type Alias = dyn Fn(&str) -> Option<String> + Send + Sync;
 pub struct Consumers {
     header: Option<String>,
     alias: Option<Box<Alias>>,
+    /// The routes whose answers vouch for a key; `None` for all.
+    routes: Option<Vec<String>>,
+    /// The workers' sketches of who is busy among those without a row.
+    busy: Mutex<Vec<Weak<Mutex<Busy>>>>,
     /// The key of the keyed hash, without which a hash reveals nothing.
     hash_key: Vec<u8>,
     /// Hash keys for the tables of the workers: two 64-bit SipHashes under random keys.
@@ -47,30 +55,51 @@ impl fmt::Debug for Consumers {
 }
 
 /// The consumers that one worker knows by their keys. It holds only those with a row in the registry, so it is as
-/// bounded as the registry.
+/// bounded as the registry. Those without a row are in a sketch.
 #[derive(Debug, Default)]
-pub struct KnownConsumers(RefCell<HashMap<u128, Consumer, foldhash::fast::RandomState>>);
+pub struct KnownConsumers {
+    known: RefCell<HashMap<u128, Consumer, foldhash::fast::RandomState>>,
+    /// Locked by this worker and by readers. While a reader has it, the worker does not wait.
+    busy: Arc<Mutex<Busy>>,
+    /// Calls that are not in the sketch yet.
+    missed: Cell<u64>,
+}
 
 impl KnownConsumers {
     /// The consumer that the worker remembers, or else the one that `look_up` finds.
     fn or(&self, fingerprint: u128, look_up: impl FnOnce() -> Consumer) -> Consumer {
-        if let Some(&consumer) = self.0.borrow().get(&fingerprint) {
+        if let Some(&consumer) = self.known.borrow().get(&fingerprint) {
             return consumer;
         }
         // This may run the application's own code, so nothing is borrowed meanwhile.
         let consumer = look_up();
         if let Consumer::Known(_) = consumer {
-            self.0.borrow_mut().insert(fingerprint, consumer);
+            self.known.borrow_mut().insert(fingerprint, consumer);
         }
         consumer
+    }
+
+    /// Counts a call of a consumer without a row.
+    fn count_other(&self, name: &str) {
+        match self.busy.try_lock() {
+            Ok(mut busy) => busy.count(name, self.missed.take(), Instant::now()),
+            Err(_) => self.missed.set(self.missed.get() + 1),
+        }
     }
 }
 
 impl Consumers {
-    pub(crate) fn new(header: Option<String>, alias: Option<Box<Alias>>, hash_key: Option<Vec<u8>>) -> Self {
+    pub(crate) fn new(
+        header: Option<String>,
+        alias: Option<Box<Alias>>,
+        routes: Option<Vec<String>>,
+        hash_key: Option<Vec<u8>>,
+    ) -> Self {
         Self {
             header,
             alias,
+            routes,
+            busy: Mutex::default(),
             hash_key: hash_key.unwrap_or_else(random_key),
             fingerprints: [RandomState::new(), RandomState::new()],
         }
@@ -88,16 +117,83 @@ impl Consumers {
         matches!(status, 401 | 403).then_some(Consumer::Rejected)
     }
 
-    /// The consumer of a request with this key that was answered with this status.
-    #[inline]
-    pub fn by_key(&self, key: &[u8], status: u16, registry: &Registry, known: &KnownConsumers) -> Consumer {
-        known.or(self.fingerprint("key", key), || look_up(&self.name(key), status, registry))
+    /// For a worker that starts.
+    pub fn worker(&self) -> KnownConsumers {
+        let known = KnownConsumers::default();
+        let mut all = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|busy| busy.strong_count() > 0);
+        all.push(Arc::downgrade(&known.busy));
+        known
     }
 
-    /// The consumer of a request in this name that was answered with this status.
+    /// The consumers without a row that had the most calls in the last five to ten minutes, at most 64.
+    pub(crate) fn busiest_others(&self) -> Vec<(String, Calls)> {
+        let all: Vec<_> = {
+            let all = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            all.iter().filter_map(Weak::upgrade).collect()
+        };
+        let mut locked: Vec<_> =
+            all.iter().map(|busy| busy.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        busiest(locked.iter_mut().map(|busy| &mut **busy), Instant::now())
+    }
+
+    /// The consumer of a request with this key that was answered with this status. `route` is asked for the route's
+    /// name only if the worker does not know the key.
     #[inline]
-    pub fn by_name(&self, name: &str, status: u16, registry: &Registry, known: &KnownConsumers) -> Consumer {
-        known.or(self.fingerprint("name", name.as_bytes()), || look_up(name, status, registry))
+    pub fn by_key<R: AsRef<str>>(
+        &self,
+        key: &[u8],
+        status: u16,
+        route: impl FnOnce() -> R,
+        registry: &Registry,
+        known: &KnownConsumers,
+    ) -> Consumer {
+        known.or(self.fingerprint("key", key), || {
+            if let Some(alias) = self.alias(key) {
+                return or_other(registry.vouched_consumer(&alias), &alias, known);
+            }
+            self.look_up(&self.hash(key), status, route, registry, known)
+        })
+    }
+
+    /// The same of a request in this name.
+    #[inline]
+    pub fn by_name<R: AsRef<str>>(
+        &self,
+        name: &str,
+        status: u16,
+        route: impl FnOnce() -> R,
+        registry: &Registry,
+        known: &KnownConsumers,
+    ) -> Consumer {
+        let fingerprint = self.fingerprint("name", name.as_bytes());
+        known.or(fingerprint, || self.look_up(name, status, route, registry, known))
+    }
+
+    /// Clients can send any number of keys to routes that check none. So only a success registers a new one, and only
+    /// on a route that vouches for it.
+    fn look_up<R: AsRef<str>>(
+        &self,
+        name: &str,
+        status: u16,
+        route: impl FnOnce() -> R,
+        registry: &Registry,
+        known: &KnownConsumers,
+    ) -> Consumer {
+        let consumer = if is_success(status) && self.vouches(route) {
+            registry.consumer(name)
+        } else {
+            registry.known_consumer(name).unwrap_or(Consumer::Other)
+        };
+        or_other(consumer, name, known)
+    }
+
+    /// Whether a success on a route means that the key is genuine.
+    fn vouches<R: AsRef<str>>(&self, route: impl FnOnce() -> R) -> bool {
+        let Some(routes) = &self.routes else { return true };
+        let route = route();
+        let route = route.as_ref();
+        routes.iter().any(|known| known == route || known.ends_with('/') && route.starts_with(known.as_str()))
     }
 
     fn fingerprint(&self, kind: &str, text: &[u8]) -> u128 {
@@ -105,26 +201,31 @@ impl Consumers {
         high << 64 | low
     }
 
-    /// The alias of a key, or else the first 64 bits of its keyed hash, in hexadecimal digits.
-    fn name(&self, key: &[u8]) -> String {
-        let alias = self.alias.as_ref().and_then(|alias| alias(std::str::from_utf8(key).ok()?));
-        alias.unwrap_or_else(|| {
-            let hash = HMAC::mac(key, &self.hash_key);
-            hash[..8].iter().fold(String::new(), |mut name, byte| {
-                write!(name, "{byte:02x}").expect("a String takes everything");
-                name
-            })
+    fn alias(&self, key: &[u8]) -> Option<String> {
+        self.alias.as_ref()?(std::str::from_utf8(key).ok()?)
+    }
+
+    /// The first 64 bits of a key's keyed hash, in hexadecimal digits.
+    fn hash(&self, key: &[u8]) -> String {
+        let hash = HMAC::mac(key, &self.hash_key);
+        hash[..8].iter().fold(String::new(), |mut name, byte| {
+            write!(name, "{byte:02x}").expect("a String takes everything");
+            name
         })
     }
 }
 
-/// Clients can send any number of keys to routes that check none. So only a success (2xx, 3xx) registers a new one.
-fn look_up(name: &str, status: u16, registry: &Registry) -> Consumer {
-    if (200..400).contains(&status) {
-        registry.consumer(name)
-    } else {
-        registry.known_consumer(name).unwrap_or(Consumer::Other)
+/// An answer that only a genuine key gets on a route that checks keys: 2xx, 3xx, and the switch to a WebSocket.
+fn is_success(status: u16) -> bool {
+    matches!(status, 101 | 200..=399)
+}
+
+/// Counts the call in the sketch if the consumer has no row.
+fn or_other(consumer: Consumer, name: &str, known: &KnownConsumers) -> Consumer {
+    if consumer == Consumer::Other {
+        known.count_other(name);
     }
+    consumer
 }
 
 /// A random key of 32 bytes, as hard to guess as 128 bits: the standard library's hash keys hold that much of the
@@ -137,39 +238,79 @@ fn random_key() -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn consumers(hash_key: &[u8]) -> Consumers {
+    fn consumers(hash_key: &[u8], routes: Option<&[&str]>) -> Consumers {
         let alias = |key: &str| (key == "known").then(|| "Ann".to_owned());
-        Consumers::new(Some("x-api-key".to_owned()), Some(Box::new(alias)), Some(hash_key.to_vec()))
+        let routes = routes.map(|routes| routes.iter().map(|route| route.to_string()).collect());
+        Consumers::new(Some("x-api-key".to_owned()), Some(Box::new(alias)), routes, Some(hash_key.to_vec()))
     }
 
     #[test]
     fn a_key_is_shown_by_its_alias_or_by_a_hash_that_depends_on_the_hash_key() {
-        let (one, two) = (consumers(b"one"), consumers(b"two"));
-        assert_eq!(one.name(b"known"), "Ann");
-        assert_eq!(one.name(b"secret").len(), 16);
-        assert_ne!(one.name(b"secret"), two.name(b"secret"));
-        assert_eq!(one.name(b"secret"), consumers(b"one").name(b"secret"));
+        let (one, two) = (consumers(b"one", None), consumers(b"two", None));
+        assert_eq!((one.alias(b"known").as_deref(), one.alias(b"secret")), (Some("Ann"), None));
+        assert_eq!(one.hash(b"secret").len(), 16);
+        assert_ne!(one.hash(b"secret"), two.hash(b"secret"));
+        assert_eq!(one.hash(b"secret"), consumers(b"one", None).hash(b"secret"));
         // Computed by another implementation of HMAC-SHA256.
-        assert_eq!(one.name(b"secret"), "cc0e6f7f16fe1f72");
+        assert_eq!(one.hash(b"secret"), "cc0e6f7f16fe1f72");
     }
 
     #[test]
     fn a_worker_remembers_only_consumers_with_a_row_and_only_a_success_makes_one() {
         let registry = Registry::builder().max_consumers(1).build().unwrap();
-        let (consumers, known) = (consumers(b"one"), KnownConsumers::default());
+        let consumers = consumers(b"one", None);
+        let known = consumers.worker();
         let of = |key: &str, status| {
             let refused = Consumers::of_status(status);
-            refused.unwrap_or_else(|| consumers.by_key(key.as_bytes(), status, &registry, &known))
+            refused.unwrap_or_else(|| consumers.by_key(key.as_bytes(), status, || "/", &registry, &known))
         };
+        assert_eq!([404, 500, 100, 204, 301].map(is_success), [false, false, false, true, true]);
         assert_eq!(of("first", 404), Consumer::Other);
-        let first = of("first", 200);
+        // It only ever opens web sockets.
+        let first = of("first", 101);
         assert!(matches!(first, Consumer::Known(_)));
         for i in 0..100 {
             assert_eq!(of(&i.to_string(), 200), Consumer::Other);
         }
         assert_eq!(of("first", 404), first);
         assert_eq!(of("first", 403), Consumer::Rejected);
-        assert_eq!(known.0.borrow().len(), 1);
+        assert_eq!(known.known.borrow().len(), 1);
+        // The alias has a row whatever others sent, and whatever its first answer is.
+        let Consumer::Known(_) = of("known", 404) else { panic!("an alias has no row") };
+        assert_eq!(registry.known_consumer("Ann"), Some(of("known", 200)));
+    }
+
+    #[test]
+    fn a_success_vouches_for_a_key_only_on_the_routes_that_check_keys() {
+        let registry = Registry::new();
+        let consumers = consumers(b"one", Some(&["/orders/{id}", "/admin/"]));
+        let known = consumers.worker();
+        let of = |name: &str, route| consumers.by_name(name, 200, || route, &registry, &known);
+        for (name, route) in
+            [("a", "/"), ("a", "/orders"), ("a", "/orders/{id}/lines"), ("a", "/admin"), ("a", "_unmatched")]
+        {
+            assert_eq!(of(name, route), Consumer::Other, "{route}");
+        }
+        let a = of("a", "/orders/{id}");
+        assert!(matches!(a, Consumer::Known(_)) && matches!(of("b", "/admin/users"), Consumer::Known(_)));
+        assert_eq!(of("a", "/"), a);
+        // What was counted before a row was made shows up among the others.
+        let calls = Calls { at_least: 5, at_most: 5 };
+        assert_eq!(consumers.busiest_others(), [("a".to_owned(), calls)]);
+    }
+
+    #[test]
+    fn a_worker_does_not_wait_for_a_reader_of_its_sketch() {
+        let (registry, consumers) =
+            (Registry::builder().max_consumers(0).build().unwrap(), consumers(b"one", None));
+        let known = consumers.worker();
+        let call = || consumers.by_name("a", 200, || "/", &registry, &known);
+        let reading = known.busy.lock().unwrap();
+        assert_eq!([call(), call()], [Consumer::Other; 2]);
+        drop(reading);
+        call();
+        let list = consumers.busiest_others();
+        assert_eq!(list, [("a".to_owned(), Calls { at_least: 1, at_most: 3 })]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The place of a request in a trace, by its headers. Read only of requests that were slow, failed, or were sampled.
 
 use metrics_core::{SpanId, TraceContext, TraceId};
+use metrics_export::push::TraceHeaders;
 
 use super::headers::{Headers, single_text};
 
@@ -18,21 +19,27 @@ const DATADOG_TAGS: &str = "x-datadog-tags";
 /// <https://develop.sentry.dev/sdk/telemetry/traces/#header-sentry-trace>.
 const SENTRY_TRACE: &str = "sentry-trace";
 
+/// Zipkin's single header and its several ones: <https://github.com/openzipkin/b3-propagation>.
+const B3: &str = "b3";
+const B3_TRACE: &str = "x-b3-traceid";
+const B3_SPAN: &str = "x-b3-spanid";
+const B3_SAMPLED: &str = "x-b3-sampled";
+const B3_FLAGS: &str = "x-b3-flags";
+
 /// The tag with the upper 64 bits.
 const DATADOG_UPPER: &str = "_dd.p.tid=";
 
-/// The trace in the request's `traceparent`, if it is valid and there is only one.
-pub fn w3c(headers: &dyn Headers) -> Option<TraceContext> {
-    parse(single_text(headers, TRACEPARENT)?)
-}
-
-/// The same; a request without `traceparent` may have Datadog's headers instead, or Sentry's.
-pub fn w3c_or_vendors(headers: &dyn Headers) -> Option<TraceContext> {
-    if headers.value(TRACEPARENT, 0).is_some() {
-        w3c(headers)
-    } else {
-        datadog(headers).or_else(|| sentry(headers))
-    }
+/// The trace in the first of these headers that is valid and there only once.
+pub fn first(order: &[TraceHeaders], headers: &dyn Headers) -> Option<TraceContext> {
+    order.iter().find_map(|kind| match kind {
+        TraceHeaders::W3c => parse(single_text(headers, TRACEPARENT)?),
+        TraceHeaders::Datadog => datadog(headers),
+        TraceHeaders::Sentry => sentry(headers),
+        TraceHeaders::B3 => b3(headers),
+        TraceHeaders::B3Multi => b3_multi(headers),
+        // The list is of another crate, which may know more.
+        _ => None,
+    })
 }
 
 /// As strict as the specification: `00-<trace>-<parent>-<flags>` in lower-case hexadecimal digits, neither id all
@@ -74,6 +81,25 @@ fn sentry(headers: &dyn Headers) -> Option<TraceContext> {
         // Without the flag, the next service decides.
         sampled: fields.next() == Some("1"),
     })
+}
+
+fn b3(headers: &dyn Headers) -> Option<TraceContext> {
+    let mut fields = single_text(headers, B3)?.split('-');
+    let (trace, span) = (fields.next()?, fields.next()?);
+    b3_context(trace, span, matches!(fields.next(), Some("1" | "d")))
+}
+
+fn b3_multi(headers: &dyn Headers) -> Option<TraceContext> {
+    let is = |name, values: &[&str]| single_text(headers, name).is_some_and(|value| values.contains(&value));
+    let sampled = is(B3_SAMPLED, &["1", "true"]) || is(B3_FLAGS, &["1"]);
+    b3_context(single_text(headers, B3_TRACE)?, single_text(headers, B3_SPAN)?, sampled)
+}
+
+/// A trace's id has 128 bits or 64.
+fn b3_context(trace: &str, span: &str, sampled: bool) -> Option<TraceContext> {
+    let is_id = is_lower_hex(trace, 32) || is_lower_hex(trace, 16);
+    let trace = u128::from_str_radix(trace, 16).ok().filter(|_| is_id)?;
+    Some(TraceContext { trace: TraceId::new(trace)?, parent: Some(span.parse().ok()?), sampled })
 }
 
 /// The upper half of a trace's id, among tags such as `_dd.p.dm=-1,_dd.p.tid=640cfd8d00000000`.
@@ -133,22 +159,93 @@ mod tests {
         }
     }
 
+    fn default(values: &[(&str, &str)]) -> Option<TraceContext> {
+        first(&TraceHeaders::DEFAULT, &List(values))
+    }
+
+    fn with(order: &[TraceHeaders], values: &[(&str, &str)]) -> Option<u128> {
+        first(order, &List(values)).map(|context| context.trace.bits())
+    }
+
     #[test]
     fn two_traceparents_name_no_trace() {
         let value = format!("00-{TRACE}-b7ad6b7169203331-01");
-        for context in [w3c, w3c_or_vendors] {
-            assert_eq!(context(&List(&[])), None);
-            let once = context(&List(&[("traceparent", &value)])).unwrap();
+        for order in [&TraceHeaders::DEFAULT[..1], &TraceHeaders::DEFAULT] {
+            let context = |values: &[_]| first(order, &List(values));
+            assert_eq!(context(&[]), None);
+            let once = context(&[("traceparent", &value)]).unwrap();
             assert_eq!(once.trace.to_string(), TRACE);
-            assert_eq!(context(&List(&[("traceparent", &value), ("traceparent", &value)])), None);
+            assert_eq!(context(&[("traceparent", &value), ("traceparent", &value)]), None);
         }
+    }
+
+    #[test]
+    fn a_valid_header_counts_beside_broken_doubled_and_empty_ones_of_others() {
+        use TraceHeaders::{B3, B3Multi, Datadog, Sentry, W3c};
+        let w3c = format!("00-{TRACE}-b7ad6b7169203331-01");
+        let zeros = format!("00-{}-b7ad6b7169203331-01", "0".repeat(32));
+        let sentry = format!("{TRACE}-b7ad6b7169203331-1");
+        let trace = TRACE.parse::<TraceId>().unwrap().bits();
+        for broken in [&w3c[1..], "", "00", &zeros, &w3c.to_uppercase()] {
+            for (other, expected) in [(("x-datadog-trace-id", "7"), 7), (("sentry-trace", &sentry), trace)] {
+                let values = [("traceparent", broken), other];
+                assert_eq!(default(&values).unwrap().trace.bits(), expected, "{broken:?} {other:?}");
+            }
+        }
+        let doubled = [("traceparent", &*w3c), ("traceparent", &*w3c), ("x-datadog-trace-id", "7")];
+        assert_eq!(default(&doubled).unwrap().trace.bits(), 7);
+        let both = [
+            ("traceparent", &*w3c),
+            ("x-datadog-trace-id", "7"),
+            ("b3", "00000000000000aa-0000000000000001"),
+        ];
+        for (order, expected) in [
+            (&[W3c, Datadog, Sentry][..], Some(trace)),
+            (&[Datadog, W3c, Sentry], Some(7)),
+            (&[B3, W3c], Some(0xaa)),
+            (&[B3Multi, Sentry], None),
+            (&[], None),
+        ] {
+            assert_eq!(with(order, &both), expected, "{order:?}");
+        }
+        let broken = [("traceparent", &*w3c), ("x-datadog-trace-id", "0")];
+        assert_eq!(with(&[Datadog, W3c], &broken), Some(trace));
+    }
+
+    #[test]
+    fn zipkins_headers_are_read_in_both_forms() {
+        let single = |value: &str| first(&[TraceHeaders::B3], &List(&[("b3", value)]));
+        let span = "00000000000000cd";
+        for (sampled, expected) in
+            [("-1", true), ("-d", true), ("-0", false), ("", false), ("-1-00000000000000ef", true)]
+        {
+            let known = single(&format!("{TRACE}-{span}{sampled}")).unwrap();
+            assert_eq!((known.trace.to_string().as_str(), known.parent), (TRACE, SpanId::new(0xcd)));
+            assert_eq!(known.sampled, expected, "{sampled}");
+        }
+        for wrong in ["0", "1", TRACE, "ab-00000000000000cd", "0000000000000000-00000000000000cd"] {
+            assert_eq!(single(wrong), None, "{wrong}");
+        }
+        let several = |values: &[_]| first(&[TraceHeaders::B3Multi], &List(values));
+        let ids = [("x-b3-traceid", "00000000000000ab"), ("x-b3-spanid", span)];
+        let [trace, parent] = ids;
+        for (third, sampled) in [
+            (("x-b3-sampled", "1"), true),
+            (("x-b3-sampled", "0"), false),
+            (("x-b3-flags", "1"), true),
+            (("x-other", "1"), false),
+        ] {
+            let known = several(&[trace, parent, third]).unwrap();
+            assert_eq!((known.trace.bits(), known.sampled), (0xab, sampled), "{third:?}");
+        }
+        assert_eq!((several(&[trace]), several(&[trace, trace, parent])), (None, None));
     }
 
     #[test]
     fn datadogs_headers_are_read_without_a_traceparent() {
         let [trace, parent] = [("x-datadog-trace-id", "1311768467463790320"), ("x-datadog-parent-id", "42")];
-        let context = |values: &[_]| w3c_or_vendors(&List(values));
-        assert_eq!(w3c(&List(&[trace, parent])), None);
+        let context = default;
+        assert_eq!(with(&[TraceHeaders::W3c], &[trace, parent]), None);
         let known = context(&[trace, parent, ("x-datadog-sampling-priority", "2")]).unwrap();
         assert_eq!(known.trace.to_string(), "0000000000000000123456789abcdef0");
         assert_eq!((known.parent, known.sampled), (SpanId::new(42), true));
@@ -162,15 +259,11 @@ mod tests {
             assert_eq!(context(&[("x-datadog-trace-id", wrong)]), None, "{wrong:?}");
         }
         assert_eq!(context(&[trace, trace]), None);
-        // A traceparent wins, even an invalid one: a client that sends both means one trace.
-        let w3c = format!("00-{TRACE}-b7ad6b7169203331-01");
-        assert_eq!(context(&[trace, ("traceparent", &w3c)]).unwrap().trace.to_string(), TRACE);
-        assert_eq!(context(&[trace, ("traceparent", "00")]), None);
     }
 
     #[test]
     fn sentrys_header_is_read_without_any_other() {
-        let of = |value: &str| w3c_or_vendors(&List(&[("sentry-trace", value)]));
+        let of = |value: &str| default(&[("sentry-trace", value)]);
         let whole = format!("{TRACE}-b7ad6b7169203331");
         for (value, sampled) in
             [(whole.clone(), false), (format!("{whole}-1"), true), (format!("{whole}-0"), false)]
@@ -183,6 +276,6 @@ mod tests {
             assert_eq!(of(wrong), None, "{wrong:?}");
         }
         let both = [("sentry-trace", whole.as_str()), ("x-datadog-trace-id", "5")];
-        assert_eq!(w3c_or_vendors(&List(&both)).unwrap().trace, TraceId::new(5).unwrap());
+        assert_eq!(default(&both).unwrap().trace, TraceId::new(5).unwrap());
     }
 }

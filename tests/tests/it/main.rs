@@ -3,6 +3,7 @@
 mod access;
 mod alertmanager;
 mod alerts;
+mod bodies;
 mod browser;
 mod compiles;
 mod dashboard;
@@ -17,6 +18,7 @@ mod floods;
 mod idle;
 mod inventory;
 mod lanes;
+mod middleware_errors;
 mod mounts;
 mod neighbours;
 mod nginx;

@@ -10,7 +10,7 @@ use actix_web::test::{TestRequest, call_service, init_service, try_call_service}
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpMessage, HttpResponse, error};
 use metrics_actix::{Hooks, Identity, Metrics, Until};
-use metrics_core::Outcome;
+use metrics_core::{Outcome, Registry};
 use tests::{Server, settled};
 
 fn consumers(metrics: &Metrics) -> BTreeMap<String, (u64, u64)> {
@@ -82,6 +82,91 @@ fn calls_are_counted_by_key_and_no_key_is_stored_or_shown() {
         assert_eq!(body["total_consumers"], 5);
         assert!(body["consumers"][0]["total_response_time"].as_f64() > Some(0.0), "{body}");
         assert!(!body.to_string().contains(SECRET));
+    }
+}
+
+#[actix_web::test]
+async fn made_up_keys_on_a_public_route_take_no_row_from_aliases_and_from_keys_of_checked_routes() {
+    let registry = Registry::builder().max_consumers(50).build().unwrap();
+    let metrics = Metrics::builder("shop")
+        .with_registry(registry)
+        .api_key_header("x-api-key")
+        .consumer_alias(|key| (key == "known").then(|| "Ann".to_owned()))
+        .consumers_from(["/items/{id}", "/admin/"])
+        .build()
+        .unwrap();
+    let app = init_service(App::new().configure(shop).wrap(metrics.middleware())).await;
+    let send = async |path: &str, key: &str| {
+        let request = TestRequest::get().uri(path).insert_header(("x-api-key", key)).to_request();
+        let _ = actix_web::test::read_body(call_service(&app, request).await).await;
+    };
+    for i in 0..10_000 {
+        send("/health", &format!("made up {i}")).await;
+        if i % 100 == 0 {
+            send("/health", "busy").await;
+        }
+    }
+    send("/nowhere", "known").await;
+    send("/items/1", "a customer").await;
+    send("/health", "a customer").await;
+    let seen = consumers(&metrics);
+    assert_eq!((seen.len(), seen["_other"], seen["Ann"]), (3, (10_100, 0), (1, 1)));
+    assert_eq!(seen.into_iter().find(|(name, _)| name.len() == 16).unwrap().1, (2, 0));
+    assert_eq!(metrics.registry().health().consumers_refused, 0);
+}
+
+#[test]
+fn busy_callers_without_a_row_are_listed_apart() {
+    let registry = Registry::builder().max_consumers(1).build().unwrap();
+    let metrics =
+        Metrics::builder("shop").with_registry(registry).api_key_header("x-api-key").build().unwrap();
+    let server = Server::start(1, &metrics, shop);
+    let client = server.client();
+    for key in ["first", "second", "third", "second", "second"] {
+        client.send_with("GET", "/items/1", &[("x-api-key", key)]);
+    }
+    let body = client.metrics("GET", "consumers");
+    let calls: Vec<_> =
+        body["others"].as_array().unwrap().iter().map(|other| &other["calls_at_least"]).collect();
+    assert_eq!(calls, [3, 1], "{body}");
+    assert_eq!(body["others"][0]["calls_at_most"], 3);
+    assert_eq!(body["others"][0]["consumer"].as_str().unwrap().len(), 16);
+    assert_eq!(client.metrics("GET", "consumers?top=1")["others"].as_array().unwrap().len(), 1);
+}
+
+#[actix_web::test]
+async fn a_key_that_only_opens_web_sockets_has_a_row() {
+    let metrics = Metrics::builder("shop").api_key_header("x-api-key").build().unwrap();
+    let upgrade = || async { HttpResponse::SwitchingProtocols().upgrade("websocket").finish() };
+    let app = App::new().route("/socket", web::get().to(upgrade)).wrap(metrics.middleware());
+    let app = init_service(app).await;
+    let request = || TestRequest::get().uri("/socket").insert_header(("x-api-key", "secret")).to_request();
+    for _ in 0..2 {
+        call_service(&app, request()).await;
+    }
+    let seen = consumers(&metrics);
+    assert_eq!((seen.len(), seen.values().next()), (1, Some(&(2, 0))));
+    assert!(!seen.contains_key("_other"));
+}
+
+#[actix_web::test]
+async fn only_sampled_traces_are_exemplars_unless_all_are_asked_for() {
+    let sampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let unsampled = "00-11f7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    for all in [false, true] {
+        let builder = Metrics::builder("shop");
+        let metrics = if all { builder.unsampled_exemplars() } else { builder }.build().unwrap();
+        let app = init_service(App::new().configure(shop).wrap(metrics.middleware())).await;
+        for trace in [sampled, unsampled] {
+            let request = TestRequest::get().uri("/fails").insert_header(("traceparent", trace));
+            call_service(&app, request.to_request()).await;
+        }
+        let snapshot = metrics.registry().snapshot();
+        let traces: Vec<_> = snapshot.exemplars().iter().map(|exemplar| exemplar.trace.to_string()).collect();
+        let expected = if all { unsampled } else { sampled };
+        assert_eq!(traces, [&expected[3..35]]);
+        // The log has both.
+        assert_eq!(metrics.registry().recent_errors().len(), 2);
     }
 }
 

@@ -29,6 +29,8 @@ async fn an_error_of_an_inner_middleware_counts_with_its_status_and_is_passed_on
     let app = init_service(app).await;
     let error = try_call_service(&app, TestRequest::get().to_request()).await.unwrap_err();
     assert_eq!(error.to_string(), "not you");
+    // No response was made of it, so it counts when it is dropped.
+    drop(error);
     let summary = metrics.registry().summary();
     assert_eq!(summary.total.outcomes, [(Outcome::Status(403), 1)]);
     assert_eq!(summary.recent_errors[0].message, "not you");
