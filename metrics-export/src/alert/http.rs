@@ -96,7 +96,7 @@ mod tests {
         let variables = Variables::new(&read, false);
         let target = Target::with_variables("url", "http://hooks.example", &HttpOptions::new(), variables);
         let error = target.unwrap().post(&"x").unwrap_err();
-        assert!(!error.is_temporary && error.reason.starts_with("off: the proxy "), "{error:?}");
+        assert!(!error.is_temporary && error.reason.starts_with("off: HTTP_PROXY: the proxy "), "{error:?}");
     }
 
     #[test]
