@@ -26,6 +26,7 @@ use crate::record::shard::in_flight::InFlight;
 use crate::record::shard::streaks::StreaksNow;
 use crate::record::shared::Shared;
 use crate::sync::{Mutex, lock};
+use crate::wall_clock::WallClock;
 
 /// The state that readers and resets of a registry need.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(crate) struct Core {
 #[derive(Debug)]
 struct Readings {
     reader: Reader,
+    /// For the ends of snapshots.
+    wall: WallClock,
     /// The state at the last reset.
     baseline: Snapshot,
 }
@@ -85,6 +88,7 @@ impl Core {
             started: Instant::now(),
             started_at,
             readings: Mutex::new(Readings {
+                wall: WallClock::new(started_at, Instant::now()),
                 reader: Reader::new(layout, granularity),
                 baseline: Snapshot::empty(layout, granularity, started_at),
             }),
@@ -208,11 +212,16 @@ impl Core {
         let exemplars = if parts.consumers { shared.exemplars().all(shared.endpoints()) } else { Vec::new() };
         let shards = shared.shards();
         let endpoints = readings.reader.read(&shards, shared.endpoints(), shared.epoch());
-        let taken = SystemTime::now();
+        let taken = readings.wall.now();
         Snapshot {
             since: self.started_at,
             taken,
-            metrics: if parts.metrics { self.metrics.snapshot(&shards, taken) } else { Vec::new() },
+            // Distinct values are counted by the system's day.
+            metrics: if parts.metrics {
+                self.metrics.snapshot(&shards, SystemTime::now())
+            } else {
+                Vec::new()
+            },
             span: self.started.elapsed(),
             significant_digits: shared.layout().digits(),
             granularity: shared.granularity(),

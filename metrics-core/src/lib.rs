@@ -87,6 +87,7 @@ mod registry;
 mod setting;
 mod sync;
 mod text;
+mod wall_clock;
 
 pub use builder::RegistryBuilder;
 pub use business::{Counter, Gauge, HitRatio, Timer, Timing, UniqueCount};
@@ -122,4 +123,4 @@ pub use read::summary::{EndpointSummary, Summary};
 pub use record::recorder::{Recorder, Start};
 pub use registry::Registry;
 pub use setting::InvalidSetting;
-pub use text::{is_hidden, push_visible};
+pub use text::{each_visible, is_hidden, visible};

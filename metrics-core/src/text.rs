@@ -1,5 +1,7 @@
 //! Characters of a text that would change how the rest of it is read.
 
+use std::borrow::Cow;
+
 /// Whether a character is invisible where text is shown, and can pass one text off as another.
 ///
 /// These are all control characters (C0, DEL, C1), separators of lines and paragraphs, marks and overrides of the
@@ -36,37 +38,52 @@ pub fn is_hidden(c: char) -> bool {
         )
 }
 
-/// Appends a text up to `bytes` bytes altogether, with [hidden](is_hidden) characters escaped as in Rust: a newline as
-/// `\n`, U+202E as `\u{202e}`. Returns whether all of it fitted; what follows the first character that does not is left
-/// out.
-pub fn push_visible(text: &str, line: &mut String, bytes: usize) -> bool {
+/// The beginning of a text, up to `bytes` bytes, with [hidden](is_hidden) characters escaped as in Rust: a newline as
+/// `\n`, U+202E as `\u{202e}`. It is cut before the first character that does not fit. Does not allocate unless something
+/// is escaped.
+pub fn visible(text: &str, bytes: usize) -> Cow<'_, str> {
+    if !has_hidden(text) {
+        return Cow::Borrowed(cut(text, bytes));
+    }
+    let mut shown = String::new();
+    each_visible(text, bytes, |c| shown.push(c));
+    Cow::Owned(shown)
+}
+
+/// Calls `put` with each character of a text as [`visible`] shows it. Returns whether all of it fitted.
+pub fn each_visible(text: &str, bytes: usize, mut put: impl FnMut(char)) -> bool {
+    let mut room = bytes;
     text.chars().all(|c| {
-        let room = bytes.saturating_sub(line.len());
-        if !is_hidden(c) {
-            let fits = c.len_utf8() <= room;
-            if fits {
-                line.push(c);
-            }
-            return fits;
+        let escaped = is_hidden(c).then(|| c.escape_default());
+        let length = escaped.as_ref().map_or(c.len_utf8(), ExactSizeIterator::len);
+        let Some(left) = room.checked_sub(length) else { return false };
+        room = left;
+        match escaped {
+            Some(escaped) => escaped.for_each(&mut put),
+            None => put(c),
         }
-        let escaped = c.escape_default();
-        let fits = escaped.len() <= room;
-        if fits {
-            line.extend(escaped);
-        }
-        fits
+        true
     })
+}
+
+/// Whether a text has a character to escape.
+pub(crate) fn has_hidden(text: &str) -> bool {
+    // Most texts are plain ASCII, which takes no decoding.
+    !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.chars().any(is_hidden)
+}
+
+/// The longest prefix of at most `bytes` bytes that ends at a character boundary.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn shown(text: &str, bytes: usize) -> (String, bool) {
-        let mut line = String::new();
-        let whole = push_visible(text, &mut line, bytes);
-        (line, whole)
-    }
 
     #[test]
     fn what_reorders_ends_or_hides_text_is_hidden() {
@@ -86,15 +103,22 @@ mod tests {
 
     #[test]
     fn hidden_characters_are_escaped_and_the_rest_is_kept() {
-        assert_eq!(shown("a\nb\u{202e}é", 100), (r"a\nb\u{202e}é".to_owned(), true));
-        assert_eq!(shown("\u{1b}[31m\u{85}\u{e0041}", 100).0, r"\u{1b}[31m\u{85}\u{e0041}");
+        assert_eq!(visible("a\nb\u{202e}é", 100), r"a\nb\u{202e}é");
+        assert_eq!(visible("\u{1b}[31m\u{85}\u{e0041}", 100), r"\u{1b}[31m\u{85}\u{e0041}");
+        assert!(matches!(visible("naïve 価格", 100), Cow::Borrowed("naïve 価格")));
     }
 
     #[test]
     fn a_text_is_cut_before_the_first_character_that_does_not_fit() {
-        assert_eq!(shown("abé", 3), ("ab".to_owned(), false));
-        assert_eq!(shown("a\u{202e}b", 8), ("a".to_owned(), false));
-        assert_eq!(shown("abc", 3), ("abc".to_owned(), true));
-        assert_eq!(shown("abc", 0), (String::new(), false));
+        for (text, bytes, shown) in [
+            ("abé", 3, "ab"),
+            ("a\u{202e}b", 8, "a"),
+            ("\u{202e}ab", 9, r"\u{202e}a"),
+            ("abc", 3, "abc"),
+            ("é", 0, ""),
+        ] {
+            assert_eq!(visible(text, bytes), shown, "{text:?}");
+        }
+        assert!(each_visible("abc", 3, drop) && !each_visible("abc", 2, drop));
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
 use std::sync::OnceLock;
 
-use metrics_core::InvalidSetting;
+use metrics_core::{InvalidSetting, is_hidden};
 
 #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
 use crate::environment::Variables;
@@ -94,8 +94,8 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// When a text is empty, longer than 128 bytes, or has a control character; when the public URL is not one of
-    /// `http` or `https` of at most 1,024 bytes, or has a password.
+    /// When a text is empty, longer than 128 bytes, or has a [hidden](is_hidden) character; when the public URL is not one
+    /// of `http` or `https` of at most 1,024 bytes, or has a password.
     pub fn check(&self) -> Result<(), InvalidSetting> {
         let set = [
             ("service", Some(&self.name)),
@@ -103,8 +103,7 @@ impl Service {
             ("version", self.version.as_ref()),
             ("environment", self.environment.as_ref()),
         ];
-        let is_label =
-            |text: &str| (1..=MAX_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
+        let is_label = |text: &str| (1..=MAX_BYTES).contains(&text.len()) && !text.chars().any(is_hidden);
         for (field, text) in set {
             if let Some(text) = text.filter(|text| !is_label(text)) {
                 return Err(InvalidSetting::new(field, format!("{text:?}"), ALLOWED));

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::error_priority::{ErrorPriority, places};
 use crate::events::event_log::{EventLog, Position};
-use crate::labels::endpoint::{EndpointId, EndpointName, Endpoints, cut};
+use crate::labels::endpoint::{EndpointId, EndpointName, Endpoints};
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceContext;
+use crate::text::{cut, each_visible, has_hidden};
 
 /// The latest errors of each priority: one log for each, so that a flood of one priority evicts nothing of the others.
 #[derive(Debug)]
@@ -89,7 +90,8 @@ pub struct ErrorsMissing {
     pub thinned: u64,
 }
 
-/// The longest message of an entry, in bytes. A longer one is cut at a character boundary.
+/// The longest message of an entry, in bytes. A longer one is cut at a character boundary, and
+/// [hidden](crate::is_hidden) characters are escaped.
 pub const MAX_MESSAGE_BYTES: usize = 256;
 
 /// One failed request, without heap memory.
@@ -112,10 +114,15 @@ pub(crate) struct Message {
 
 impl Message {
     pub(crate) fn new(text: &str) -> Self {
-        let text = cut(text, MAX_MESSAGE_BYTES);
         let mut bytes = [0; MAX_MESSAGE_BYTES];
-        bytes[..text.len()].copy_from_slice(text.as_bytes());
-        Self { len: text.len() as u16, bytes }
+        if !has_hidden(text) {
+            let text = cut(text, MAX_MESSAGE_BYTES);
+            bytes[..text.len()].copy_from_slice(text.as_bytes());
+            return Self { len: text.len() as u16, bytes };
+        }
+        let mut len = 0;
+        each_visible(text, MAX_MESSAGE_BYTES, |c| len += c.encode_utf8(&mut bytes[len..]).len());
+        Self { len: len as u16, bytes }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -189,6 +196,15 @@ impl ErrorCursor {
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_would_reorder_text_is_escaped_within_its_bytes() {
+        let shown = |text: &str| Message::new(text).as_str().to_owned();
+        assert_eq!(shown("no \u{202e}kcots\n\u{85}"), r"no \u{202e}kcots\n\u{85}");
+        let long = shown(&"\u{2066}".repeat(100));
+        assert_eq!((long.len(), long.ends_with('}')), (MAX_MESSAGE_BYTES / 8 * 8, true));
+        assert_eq!(shown(&"é".repeat(200)).len(), MAX_MESSAGE_BYTES);
+    }
 
     #[test]
     fn a_message_is_cut_at_a_character_boundary() {

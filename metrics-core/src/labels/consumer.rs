@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use crate::labels::endpoint::{MAX_NAME_BYTES, cut};
+use crate::labels::endpoint::MAX_NAME_BYTES;
+use crate::text::visible;
 
 /// The client that a request is counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,7 +102,7 @@ impl Consumers {
 
     /// The consumer of a name if the name is known.
     pub(crate) fn get(&self, name: &str) -> Option<Consumer> {
-        let name = cut(name, MAX_NAME_BYTES);
+        let name = &*visible(name, MAX_NAME_BYTES);
         let reserved =
             RESERVED.iter().find(|&&(_, reserved)| reserved == name).map(|&(consumer, _)| consumer);
         reserved.or_else(|| self.ids.get(name).map(|id| Consumer::Known(*id)))
@@ -121,7 +122,7 @@ impl Consumers {
         if len.load(Ordering::Relaxed) >= max {
             return self.refuse();
         }
-        match self.ids.entry(cut(name, MAX_NAME_BYTES).into()) {
+        match self.ids.entry(visible(name, MAX_NAME_BYTES).into()) {
             Entry::Occupied(known) => Consumer::Known(*known.get()),
             Entry::Vacant(vacant) => {
                 let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
@@ -182,6 +183,17 @@ impl Consumers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_would_reorder_text_is_escaped_and_is_one_consumer() {
+        let consumers = Consumers::new(10, 0);
+        let first = consumers.intern("Ann\u{202e}\u{e0041}");
+        assert_eq!(consumers.intern("Ann\u{202e}\u{e0041}"), first);
+        assert_eq!(consumers.get("Ann\u{202e}\u{e0041}"), Some(first));
+        assert_eq!(consumers.intern(r"Ann\u{202e}\u{e0041}"), first);
+        assert_ne!(consumers.intern("Ann"), first);
+        assert!(consumers.names().iter().any(|name| &**name == r"Ann\u{202e}\u{e0041}"));
+    }
 
     #[test]
     fn every_reserved_consumer_has_the_row_of_its_name() {

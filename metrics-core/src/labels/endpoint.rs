@@ -8,6 +8,8 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use serde::{Deserialize, Serialize};
 
+use crate::text::visible;
+
 /// The longest method and the longest route, in bytes each. Longer ones are cut at a character boundary.
 pub const MAX_NAME_BYTES: usize = 256;
 
@@ -118,7 +120,8 @@ impl Endpoints {
 
     /// Interns a name. Beyond `max_series` names, each new one is the overflow endpoint, and is counted as refused.
     pub(crate) fn intern(&self, method: &str, route: &str) -> EndpointId {
-        let (method, route) = (cut(method, MAX_NAME_BYTES), cut(route, MAX_NAME_BYTES));
+        let (method, route) = (visible(method, MAX_NAME_BYTES), visible(route, MAX_NAME_BYTES));
+        let (method, route) = (&*method, &*route);
         if (method, route) == OVERFLOW {
             return self.overflow();
         }
@@ -199,15 +202,6 @@ fn ends_with_tail(route: &str) -> bool {
     route.ends_with("}*") || ANYTHING.iter().any(|pattern| route.ends_with(pattern))
 }
 
-/// The longest prefix of at most `bytes` bytes that ends at a character boundary.
-pub(crate) fn cut(text: &str, bytes: usize) -> &str {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,10 +236,15 @@ mod tests {
     }
 
     #[test]
+    fn a_route_that_would_reorder_text_is_escaped() {
+        let endpoints = Endpoints::new(2, 8);
+        let id = endpoints.intern("GET", "/a\u{2028}\u{2066}b");
+        assert_eq!(endpoints.intern("GET", "/a\u{2028}\u{2066}b"), id);
+        assert_eq!(&*endpoints.name(id).route, r"/a\u{2028}\u{2066}b");
+    }
+
+    #[test]
     fn a_long_name_is_cut_at_a_character_boundary() {
-        assert_eq!(cut("abc", 3), "abc");
-        assert_eq!(cut("abé", 3), "ab");
-        assert_eq!(cut("é", 0), "");
         let endpoints = Endpoints::new(2, 8);
         let id = endpoints.intern("GET", &"é".repeat(200));
         assert_eq!(endpoints.name(id).route.len(), MAX_NAME_BYTES);

@@ -1,5 +1,9 @@
 //! Numbers and texts as bytes: a writer, and a reader that checks everything.
 
+use std::borrow::Cow;
+
+use metrics_core::visible;
+
 use super::error::DecodeError;
 
 /// Appends to a buffer.
@@ -85,9 +89,11 @@ impl<'a> ByteReader<'a> {
         }
     }
 
-    pub(super) fn text(&mut self, what: &'static str, longest: usize) -> Result<&'a str, DecodeError> {
+    /// Reads a text, with hidden characters escaped, since anyone who can write to the Redis chose it.
+    pub(super) fn text(&mut self, what: &'static str, longest: usize) -> Result<Cow<'a, str>, DecodeError> {
         let length = self.count(what, longest)?;
-        std::str::from_utf8(self.bytes(length)?).map_err(|_| DecodeError::Text { what })
+        let text = std::str::from_utf8(self.bytes(length)?).map_err(|_| DecodeError::Text { what })?;
+        Ok(visible(text, longest))
     }
 }
 

@@ -54,9 +54,9 @@ fn read(reader: &mut ByteReader<'_>) -> Result<Decoded, DecodeError> {
         return Err(DecodeError::Version { found, known: VERSION });
     }
     let instance = Instance {
-        service: reader.text("bytes of a name", MAX_NAME_BYTES)?.to_owned(),
-        name: reader.text("bytes of a name", MAX_NAME_BYTES)?.to_owned(),
-        version: reader.text("bytes of a name", MAX_NAME_BYTES)?.to_owned(),
+        service: reader.text("bytes of a name", MAX_NAME_BYTES)?.into_owned(),
+        name: reader.text("bytes of a name", MAX_NAME_BYTES)?.into_owned(),
+        version: reader.text("bytes of a name", MAX_NAME_BYTES)?.into_owned(),
         started: read_time(reader)?,
         written: read_time(reader)?,
         interval: Duration::from_nanos(reader.number()?),
@@ -99,7 +99,7 @@ fn read(reader: &mut ByteReader<'_>) -> Result<Decoded, DecodeError> {
             endpoint: read_name(reader)?,
             outcome: read_outcome(reader)?,
             response_time: Duration::from_nanos(reader.number()?),
-            message: reader.text("bytes of a message", MAX_MESSAGE)?.to_owned(),
+            message: reader.text("bytes of a message", MAX_MESSAGE)?.into_owned(),
             // Not sent, since it only helps at the instance itself.
             trace: None,
         })

@@ -1,25 +1,21 @@
 //! What a destination says, as a part of one line.
 
-use metrics_core::push_visible;
+use metrics_core::visible;
 
 /// The longest text of a destination that is shown, in bytes.
 const MAX_TEXT: usize = 200;
 
 /// Cuts a destination's text, and makes it one line: characters that are not shown are escaped.
 pub(crate) fn short_line(text: &str) -> String {
-    let mut line = String::new();
-    push_visible(text.trim(), &mut line, MAX_TEXT);
-    line
+    visible(text.trim(), MAX_TEXT).into_owned()
 }
 
 /// A destination's text after a colon, quoted, without secrets of ours that it may repeat; empty if there is none.
 pub(crate) fn said(text: Option<&str>, secrets: &[String]) -> String {
     // So much suffices for all that is shown, and bounds the search.
-    let text = text.unwrap_or_default();
-    let end = (0..=text.len().min(16 * MAX_TEXT)).rev().find(|&end| text.is_char_boundary(end));
-    let text = &text[..end.unwrap_or(0)];
+    let text: String = text.unwrap_or_default().chars().take(16 * MAX_TEXT).collect();
     let known = secrets.iter().filter(|secret| !secret.is_empty());
-    let text = short_line(&known.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***")));
+    let text = short_line(&known.fold(text, |text, secret| text.replace(secret.as_str(), "***")));
     if text.is_empty() { text } else { format!(": \"{text}\"") }
 }
 

@@ -93,7 +93,7 @@ mod tests {
             *failed,
             serde_json::json!({
                 "time": "2026-01-28T09:30:00.123Z", "method": "GET", "route": "/items/{id}", "status": 500,
-                "response_time": 0.012, "message": "no \"disk\"\n",
+                "response_time": 0.012, "message": "no \"disk\"\\n",
             })
         );
         assert_eq!([&body["evicted"], &body["thinned"]], [5, 72]);

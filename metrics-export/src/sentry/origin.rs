@@ -1,6 +1,6 @@
 //! Who sends: the service and this crate.
 
-use metrics_core::InvalidSetting;
+use metrics_core::{InvalidSetting, is_hidden};
 
 use crate::service::Service;
 
@@ -61,7 +61,7 @@ pub(super) fn is_environment(name: &str) -> bool {
 /// reserved.
 fn is_name(text: &str, longest: usize, reserved: &str) -> bool {
     let is_reserved = [".", "..", reserved].iter().any(|word| text.eq_ignore_ascii_case(word));
-    let is_allowed = |c: char| !c.is_control() && !matches!(c, '/' | '\\');
+    let is_allowed = |c: char| !is_hidden(c) && !matches!(c, '/' | '\\');
     !is_reserved && (1..=longest).contains(&text.chars().count()) && text.chars().all(is_allowed)
 }
 

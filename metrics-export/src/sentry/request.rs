@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use metrics_core::{EndpointName, Outcome, TraceContext as Trace};
+use metrics_core::{EndpointName, Outcome, TraceContext as Trace, is_hidden};
 use sentry_types::protocol::v7::{
     ClientSdkInfo, Context, Request, ResponseContext, SpanId, SpanStatus, TraceContext, TraceId,
 };
@@ -20,7 +20,7 @@ pub(super) fn place(endpoint: &EndpointName) -> String {
 
 /// Makes a text one line without surrounding blanks, and cuts it to the longest name.
 pub(super) fn name(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
     let cut: String = line.trim().chars().take(MAX_NAME).collect();
     cut.trim_end().to_owned()
 }

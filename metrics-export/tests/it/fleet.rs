@@ -212,7 +212,7 @@ fn bytes_that_are_not_a_report_are_left_out_counted_and_named() {
     let reasons: BTreeMap<_, _> = refused.iter().map(|r| (r.source.as_str(), r.reason.as_str())).collect();
     assert_eq!(count, 5);
     assert_eq!(
-        reasons["text\u{fffd}[31m"],
+        reasons["text\\u{1b}[31m"],
         "this is not a report of an instance: it does not begin with MFLT"
     );
     assert_eq!(reasons["long"], "the report has 4194305 bytes or more; allowed: up to 4194304");

@@ -2,19 +2,27 @@
 
 export const byId = (id) => document.getElementById(id);
 
+// Controls, marks that reorder text, separators of lines, and characters that are not shown; without the joiners that
+// words of some languages and composed emoji need.
+const HIDDEN = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** A text with hidden characters escaped. The server escapes them, too; reports of older instances may have some. */
+export const visible = (text) => String(text ?? "").replace(HIDDEN, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+
 /** Creates an element with these attributes and children; strings become text nodes. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+    if (value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : visible(value));
   }
-  element.append(...children);
+  element.append(...children.map((child) => (typeof child === "string" ? visible(child) : child)));
   return element;
 }
 
 /** Sets an element's text if it differs. */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = visible(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 /**

@@ -1,10 +1,10 @@
-//! The text that is kept of an error: one line of bounded length, without control characters.
+//! The text that is kept of an error: one line of bounded length, without hidden characters.
 
 use std::fmt::{self, Display, Write};
 
-use metrics_core::MAX_MESSAGE_BYTES;
+use metrics_core::{MAX_MESSAGE_BYTES, each_visible};
 
-/// The beginning of an error's text, with control characters escaped.
+/// The beginning of an error's text, with [hidden](metrics_core::is_hidden) characters escaped.
 ///
 /// At most [`MAX_MESSAGE_BYTES`] bytes. A longer text is not even written to its end.
 pub fn line(error: &dyn Display) -> String {
@@ -18,17 +18,8 @@ struct Line(String);
 
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for c in text.chars() {
-            let mut utf8 = [0; 4];
-            let escaped = c.escape_default();
-            let room = MAX_MESSAGE_BYTES - self.0.len();
-            match c.is_control() {
-                true if escaped.len() <= room => self.0.extend(escaped),
-                false if c.len_utf8() <= room => self.0.push_str(c.encode_utf8(&mut utf8)),
-                _ => return Err(fmt::Error),
-            }
-        }
-        Ok(())
+        let room = MAX_MESSAGE_BYTES - self.0.len();
+        each_visible(text, room, |c| self.0.push(c)).then_some(()).ok_or(fmt::Error)
     }
 }
 
