@@ -27,6 +27,7 @@ mod grpc;
 mod histogram;
 mod protocol;
 mod resource;
+mod split;
 mod temporality;
 
 pub use self::builder::OtlpBuilder;

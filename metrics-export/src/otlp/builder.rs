@@ -7,7 +7,7 @@ use metrics_core::InvalidSetting;
 use super::encode::Encoding;
 use super::endpoint::metrics_url;
 use super::environment;
-use super::exporter::{Otlp, Transport};
+use super::exporter::{Attempt, Otlp, Transport};
 #[cfg(feature = "otlp-grpc")]
 use super::grpc;
 use super::histogram::Histograms;
@@ -30,6 +30,7 @@ pub struct OtlpBuilder {
     histograms: Option<Histograms>,
     attributes: Attributes,
     scheme: Option<String>,
+    max_message_bytes: Option<usize>,
     http: HttpOptions,
     from_env: bool,
 }
@@ -91,6 +92,13 @@ impl OtlpBuilder {
         self
     }
 
+    /// The largest message, in bytes before compression; default: 4,000,000, since collectors take 4 MiB over gRPC by
+    /// default. From 100,000 to 1 GiB. A window that needs more is sent as several messages.
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.max_message_bytes = Some(bytes);
+        self
+    }
+
     /// An attribute of the resource, such as `deployment.environment.name`. It wins over what the monitor's service
     /// says.
     ///
@@ -132,9 +140,17 @@ impl OtlpBuilder {
         }
         let histograms = self.histograms.take().unwrap_or_default();
         check(&histograms)?;
+        let max_message_bytes = self.max_message_bytes.unwrap_or(4_000_000);
+        if !(100_000..=1 << 30).contains(&max_message_bytes) {
+            let allowed = "100,000 to 1,073,741,824 bytes";
+            return Err(InvalidSetting::new("max_message_bytes", max_message_bytes, allowed));
+        }
+        let temporality = self.temporality.unwrap_or_default();
         let settings = PushSettings {
             interval: Duration::from_secs(60),
             exact_statuses: true,
+            // Deltas must not count twice where a part of a window arrived, so it is sent again unchanged.
+            max_windows: if temporality.is_delta() { 2 } else { 1 },
             ..PushSettings::default()
         };
         // Also if the exporter is off, since what the builder was told is checked all the same.
@@ -144,11 +160,13 @@ impl OtlpBuilder {
             settings: settings.with_http(&self.http),
             encoding: Encoding {
                 scheme: self.scheme.unwrap_or_else(|| "http".to_owned()),
-                temporality: self.temporality.unwrap_or_default(),
+                temporality,
                 histograms,
                 resource: Vec::new(),
             },
             attributes: self.attributes,
+            max_message_bytes,
+            attempt: Attempt::default(),
         })
     }
 

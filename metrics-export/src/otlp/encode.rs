@@ -219,10 +219,14 @@ impl WindowEncoder<'_> {
             Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic: true })
         };
         let (unit, data) = match metric.reading() {
-            MetricReading::Counter(count) => ("1", sum(vec![number(self.span, Vec::new(), int(count))])),
+            // Annotations: with `1`, Prometheus would take a gauge for a ratio, and append `_ratio` to its name.
+            MetricReading::Counter(count) => {
+                ("{count}", sum(vec![number(self.span, Vec::new(), int(count))]))
+            }
             MetricReading::Gauge(value) => {
                 let point = number(self.span, Vec::new(), Value::AsDouble(value));
-                ("1", Data::Gauge(Gauge { data_points: vec![point] }))
+                // Its unit is not known.
+                ("", Data::Gauge(Gauge { data_points: vec![point] }))
             }
             MetricReading::Timer(times) => {
                 let series = Series { groups: vec![times?], ..Series::default() };
@@ -230,12 +234,12 @@ impl WindowEncoder<'_> {
             }
             MetricReading::HitRatio { hits, misses } => {
                 let point = |result, count| number(self.span, vec![text("result", result)], int(count));
-                ("1", sum(vec![point("hit", hits), point("miss", misses)]))
+                ("{call}", sum(vec![point("hit", hits), point("miss", misses)]))
             }
             MetricReading::UniqueCount { today, yesterday } => {
                 let point = |day, count| number(self.span, vec![text("day", day)], int(count));
                 let data_points = vec![point("today", today), point("yesterday", yesterday)];
-                ("1", Data::Gauge(Gauge { data_points }))
+                ("{value}", Data::Gauge(Gauge { data_points }))
             }
         };
         Some(Metric {

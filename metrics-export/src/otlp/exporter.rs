@@ -1,15 +1,17 @@
-//! The exporter: one request per window.
+//! The exporter: one message per window, or more if one would be too large.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use metrics_core::InvalidSetting;
+use metrics_core::{InvalidSetting, Snapshot};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use prost::Message;
 
 use super::encode::Encoding;
 use super::resource::Attributes;
+use super::split::split;
 use crate::gzip::gzipped;
 use crate::http::{Client, short_line};
 use crate::push::{Accepted, Exporter, Failed, PushSettings, Window, post};
@@ -23,6 +25,19 @@ pub struct Otlp {
     pub(super) encoding: Encoding,
     pub(super) attributes: Attributes,
     pub(super) settings: PushSettings,
+    pub(super) max_message_bytes: usize,
+    pub(super) attempt: Attempt,
+}
+
+/// The window that is being sent, as one or more messages.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    /// The end of the window; `None` between windows.
+    until: Option<Arc<Snapshot>>,
+    /// Messages that were accepted, or refused for good.
+    done: usize,
+    has_arrived: bool,
+    accepted: Accepted,
 }
 
 /// How requests are sent to the collector.
@@ -56,20 +71,68 @@ impl Exporter for Otlp {
 
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
         let transport = self.transport.as_ref().map_err(Failed::permanent)?;
-        let request = self.encoding.request(window);
-        match transport {
-            Transport::Http { client, gzip } => {
+        if !self.attempt.until.as_ref().is_some_and(|until| Arc::ptr_eq(until, &window.total)) {
+            self.attempt = Attempt { until: Some(Arc::clone(&window.total)), ..Attempt::default() };
+        }
+        let (parts, left_out) = split(self.encoding.request(window), self.max_message_bytes);
+        let is_delta = self.encoding.temporality.is_delta();
+        let (mut accepted, count) = (std::mem::take(&mut self.attempt.accepted), parts.len());
+        let done = self.attempt.done;
+        for part in parts.into_iter().skip(done) {
+            match transport.send(part.request, deadline) {
+                Ok(sent) => {
+                    accepted.rejected = accepted.rejected.saturating_add(sent.rejected);
+                    accepted.reason = sent.reason.or(accepted.reason);
+                    self.attempt.has_arrived = true;
+                }
+                // The others may be accepted.
+                Err(failed) if failed.permanent && count > 1 => {
+                    accepted.rejected = accepted.rejected.saturating_add(part.points);
+                    accepted.reason = Some(failed.reason);
+                }
+                Err(failed) => {
+                    if is_delta {
+                        // The window is sent again unchanged, without the messages that arrived.
+                        self.attempt.accepted = accepted;
+                    } else {
+                        self.attempt = Attempt::default();
+                    }
+                    return Err(failed);
+                }
+            }
+            self.attempt.done += 1;
+        }
+        let has_arrived = std::mem::take(&mut self.attempt).has_arrived;
+        if !has_arrived && count > 1 {
+            return Err(Failed::permanent(accepted.reason.unwrap_or_default()));
+        }
+        if left_out > 0 {
+            accepted.rejected = accepted.rejected.saturating_add(left_out);
+            accepted.reason = Some(format!(
+                "{left_out} data points are larger than a message of {} bytes; use fewer buckets, or raise \
+                 max_message_bytes here and the limit of the collector",
+                self.max_message_bytes
+            ));
+        }
+        Ok(accepted)
+    }
+}
+
+impl Transport {
+    fn send(&self, request: ExportMetricsServiceRequest, deadline: Instant) -> Result<Accepted, Failed> {
+        match self {
+            Self::Http { client, gzip } => {
                 let mut body = request.encode_to_vec();
                 if *gzip {
                     body = gzipped(&body);
                 }
                 let encoding = gzip.then_some("gzip");
                 let answer = post(client, "application/x-protobuf", encoding, &body, deadline)?;
-                // A 2xx accepts the window, even if the rest of the answer is lost.
+                // A 2xx accepts the message, even if the rest of the answer is lost.
                 Ok(answer.body.map_or_else(unread, |body| accepted(&body)))
             }
             #[cfg(feature = "otlp-grpc")]
-            Transport::Grpc(client) => Ok(taken(client.export(request, deadline)?)),
+            Self::Grpc(client) => Ok(taken(client.export(request, deadline)?)),
         }
     }
 }

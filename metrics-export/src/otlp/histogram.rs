@@ -16,10 +16,14 @@ const ZERO_THRESHOLD: f64 = 1e-10;
 #[non_exhaustive]
 pub enum Histograms {
     /// Exponential, with the finest buckets that are not narrower than ours and of which no series needs more than
-    /// `max_buckets`. The default, with 2,560, which suffices for all durations at two significant digits.
+    /// `max_buckets`. The default, with 160, as in OpenTelemetry's SDKs.
+    ///
+    /// With 160, buckets are 1.1 % wide where the slowest request took up to 5.6 times as long as the fastest, 4.4 % up
+    /// to 1,000 times, and 9.1 % up to a million times. 2,560 suffice for all durations at two significant digits: the
+    /// error of a quantile is below 1.5 % then. Some receivers refuse or thin out so many.
     ///
     /// Each of our buckets goes to the bucket of its middle, so a duration is in its bucket or at most 0.4 % outside
-    /// (3.2 % with one significant digit, 0.05 % with three). The error of a quantile is below 1.5 % at two digits.
+    /// (3.2 % with one significant digit, 0.05 % with three).
     Exponential {
         /// From 2 to 20,000.
         max_buckets: usize,
@@ -34,7 +38,7 @@ pub enum Histograms {
 
 impl Default for Histograms {
     fn default() -> Self {
-        Self::Exponential { max_buckets: 2_560 }
+        Self::Exponential { max_buckets: 160 }
     }
 }
 
