@@ -44,6 +44,7 @@ mod counts;
 mod engine;
 mod entries;
 mod exporter;
+mod losses;
 mod part;
 #[cfg(feature = "_push-http")]
 mod post;

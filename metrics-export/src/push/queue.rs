@@ -39,6 +39,11 @@ impl WindowQueue {
         }
     }
 
+    /// The name of the exporter.
+    pub(super) fn exporter(&self) -> &str {
+        &self.counts.exporter
+    }
+
     pub(super) fn settings(&self) -> &PushSettings {
         &self.settings
     }

@@ -8,10 +8,12 @@ use metrics_core::{RecentError, RecentRequest, Snapshot};
 
 use super::counts::ExporterCounts;
 use super::exporter::{Accepted, Exporter, Failed, Process};
+use super::losses::Losses;
 use super::part::Job;
 use super::queue::WindowQueue;
 use super::settings::PushSettings;
 use crate::backoff::Backoff;
+use crate::state_log::{Line, StateLog};
 
 /// The longest pause that a destination can ask for, unless [`PushSettings::max_pause`] is longer.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
@@ -37,10 +39,14 @@ struct SenderState {
     dropped_before_flush: u64,
     /// Nothing is sent any more.
     has_ended: bool,
+    log: StateLog,
+    /// What the log says was lost.
+    told: Losses,
 }
 
 impl Sender {
     pub(super) fn new(queue: WindowQueue) -> Self {
+        let log = StateLog::new("metrics_export::push", queue.exporter());
         let state = SenderState {
             queue,
             attempts: 0,
@@ -48,6 +54,8 @@ impl Sender {
             flush: None,
             dropped_before_flush: 0,
             has_ended: false,
+            log,
+            told: Losses::default(),
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -90,7 +98,11 @@ impl Sender {
         if state.flush.is_some() {
             state.end_flush();
         }
-        state.queue.windows_dropped() == state.dropped_before_flush
+        let is_whole = state.queue.windows_dropped() == state.dropped_before_flush;
+        let lost = state.log_losses(true);
+        drop(state);
+        lost.into_iter().for_each(Line::log);
+        is_whole
     }
 
     /// Drops what waits, and ends the thread.
@@ -159,8 +171,16 @@ impl Sender {
                 None
             }
         };
-        state.pause_until = pause.map(|pause| Instant::now() + pause);
+        let now = Instant::now();
+        state.pause_until = pause.map(|pause| now + pause);
+        let changed = match &result {
+            Ok(_) => state.log.worked(),
+            Err(failed) => state.log.failed(&failed.reason, now),
+        };
         state.queue.settle(result, calls);
+        let lost = state.log_losses(false);
+        drop(state);
+        changed.into_iter().chain(lost).for_each(Line::log);
     }
 
     fn lock(&self) -> MutexGuard<'_, SenderState> {
@@ -170,6 +190,19 @@ impl Sender {
 }
 
 impl SenderState {
+    /// Returns a line about what was lost since the last one, if one is due, or if there is no later one.
+    fn log_losses(&mut self, is_last: bool) -> Option<Line> {
+        let counts = self.queue.counts();
+        let losses = Losses::of(&counts);
+        let mut what = losses.since(self.told)?;
+        if let Some(reason) = &counts.last_error {
+            what.push_str(&format!("; the last reason: {reason}"));
+        }
+        let line = self.log.lost(&what, is_last, Instant::now())?;
+        self.told = losses;
+        Some(line)
+    }
+
     /// Drops what still waits.
     fn end_flush(&mut self) {
         self.flush = None;

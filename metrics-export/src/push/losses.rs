@@ -1,0 +1,62 @@
+//! What an exporter lost for good, in words.
+
+use super::counts::ExporterCounts;
+
+/// What was lost since the start, of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    windows: u64,
+    calls: u64,
+    errors: u64,
+    requests: u64,
+    rejected: u64,
+}
+
+impl Losses {
+    pub(super) fn of(counts: &ExporterCounts) -> Self {
+        Self {
+            windows: counts.windows_dropped,
+            calls: counts.calls_dropped,
+            errors: counts.errors_dropped,
+            requests: counts.requests_dropped,
+            rejected: counts.rejected,
+        }
+    }
+
+    /// What was lost after the earlier losses; `None` if nothing was.
+    pub(super) fn since(self, earlier: Self) -> Option<String> {
+        let windows = (self.windows - earlier.windows, self.calls - earlier.calls);
+        let parts = [
+            (windows.0 > 0).then(|| format!("{} windows with {} requests", windows.0, windows.1)),
+            some(self.errors - earlier.errors, "errors"),
+            some(self.requests - earlier.requests, "single requests"),
+            some(self.rejected - earlier.rejected, "items that it refused"),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+fn some(count: u64, of: &str) -> Option<String> {
+    (count > 0).then(|| format!("{count} {of}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_those_since_the_last_line() {
+        let counts = ExporterCounts {
+            windows_dropped: 2,
+            calls_dropped: 70,
+            errors_dropped: 5,
+            rejected: 1,
+            ..ExporterCounts::default()
+        };
+        let (none, all) = (Losses::default(), Losses::of(&counts));
+        let text = "2 windows with 70 requests, 5 errors, 1 items that it refused";
+        assert_eq!(all.since(none).as_deref(), Some(text));
+        assert_eq!(all.since(all), None);
+    }
+}
