@@ -1,7 +1,7 @@
 //! Documents as lines, to a file or to stdout.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use metrics_core::InvalidSetting;
@@ -103,11 +103,8 @@ impl EcsLogBuilder {
         let output = match self.path {
             None => Output::Stdout { is_torn: false },
             Some(path) => {
-                let opened = RotatingFile::open(path.clone(), self.max_bytes, self.kept_files);
-                let why = |error: io::Error| {
-                    io::Error::new(error.kind(), format!("cannot append to {}: {error}", path.display()))
-                };
-                Output::File(opened.map_err(why)?)
+                let file = RotatingFile::open(path.clone(), self.max_bytes, self.kept_files);
+                Output::File(file.map_err(|error| io::Error::new(error.kind(), trouble(&path, &error)))?)
             }
         };
         let settings =
@@ -138,13 +135,26 @@ impl Exporter for EcsLog {
         let written = match &mut self.output {
             Output::Stdout { is_torn } => write_lines(io::stdout().lock(), &self.lines, is_torn)
                 .map_err(|error| format!("cannot write to stdout: {error}")),
-            Output::File(file) => file
-                .write_lines(&self.lines)
-                .map_err(|error| format!("cannot append to {}: {error}", file.path().display())),
+            Output::File(file) => file.write_lines(&self.lines).map_err(|error| trouble(file.path(), &error)),
         };
         written.map_err(Failed::temporary)?;
         Ok(Accepted::default())
     }
+}
+
+/// Why a file cannot be written: its path, the cause, and what to do.
+fn trouble(path: &Path, error: &io::Error) -> String {
+    let next = match error.kind() {
+        io::ErrorKind::NotFound => "; create its directory",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; let this process's user write to it and to its directory"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on its disk",
+        io::ErrorKind::IsADirectory => "; name a file in it",
+        io::ErrorKind::NotADirectory => "; a part of its path is a file",
+        _ => "",
+    };
+    format!("cannot write {}: {error}{next}", path.display())
 }
 
 /// Writes lines. After a write that failed, the next one first ends the line that was cut off.
@@ -159,6 +169,22 @@ fn write_lines(mut to: impl Write, lines: &[u8], is_torn: &mut bool) -> io::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named_with_the_cause_and_the_next_step() {
+        let folder = std::env::temp_dir();
+        let failed = |path: PathBuf| EcsLog::builder().path(path).build().unwrap_err().to_string();
+        let missing = folder.join("no-such-directory/ecs.log");
+        let text = format!("cannot write {}: ", missing.display());
+        let said = failed(missing);
+        assert!(said.starts_with(&text) && said.ends_with("; create its directory"), "{said}");
+        if cfg!(unix) {
+            assert!(failed(folder).ends_with("; name a file in it"));
+            assert!(failed("/dev/null/ecs.log".into()).ends_with("; a part of its path is a file"));
+        }
+        let full = trouble(Path::new("ecs.log"), &io::ErrorKind::StorageFull.into());
+        assert_eq!(full, "cannot write ecs.log: no storage space; make room on its disk");
+    }
 
     #[test]
     fn a_line_that_is_cut_off_does_not_break_the_next() {

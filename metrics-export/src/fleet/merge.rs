@@ -1,8 +1,9 @@
 //! The sum of the reports of several instances.
 
-use std::time::SystemTime;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
 
-use metrics_core::{RecentError, Snapshot, SnapshotParts, Summary};
+use metrics_core::{RecentError, Snapshot, SnapshotParts, Summary, visible};
 
 use super::decoded::Decoded;
 use super::instance::InstanceFigures;
@@ -26,6 +27,8 @@ pub struct Fleet {
     instances: Vec<InstanceFigures>,
     refused: Vec<RefusedReport>,
     refused_count: u64,
+    /// How long each instance counted, by its monotonic clock: the sum of its reports.
+    spans: HashMap<String, Duration>,
 }
 
 /// A report that was left out.
@@ -47,6 +50,7 @@ impl Fleet {
             instances: Vec::new(),
             refused: Vec::new(),
             refused_count: 0,
+            spans: HashMap::new(),
         }
     }
 
@@ -67,7 +71,8 @@ impl Fleet {
     /// Adds a report; `bytes` is its size.
     pub(super) fn add(&mut self, source: &str, report: Decoded, bytes: usize) {
         let figures = report.figures(self.now, bytes);
-        let Decoded { rest, endpoints, buckets, errors, .. } = report;
+        let Decoded { rest, endpoints, buckets, errors, instance, .. } = report;
+        let span = rest.span;
         let added = match &mut self.total {
             Some(total) => total.add(rest, endpoints, &buckets),
             none => Total::new(rest, endpoints, &buckets).map(|total| *none = Some(total)),
@@ -75,6 +80,10 @@ impl Fleet {
         if let Err(reason) = added {
             return self.refuse(source, &reason);
         }
+        // By its start, too: a restarted instance is another one.
+        let id = format!("{} {:?}", instance.name, instance.started);
+        let of_instance = self.spans.entry(id).or_default();
+        *of_instance = of_instance.saturating_add(span);
         self.errors.extend(errors);
         // Only from time to time, since it sorts.
         if self.errors.len() > 8 * MAX_ERRORS {
@@ -87,8 +96,8 @@ impl Fleet {
     pub fn refuse(&mut self, source: &str, reason: &str) {
         self.refused_count += 1;
         if self.refused.len() < MAX_NAMED {
-            let source = source.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c });
-            self.refused.push(RefusedReport { source: source.collect(), reason: reason.to_owned() });
+            let source = visible(source, 200).into_owned();
+            self.refused.push(RefusedReport { source, reason: reason.to_owned() });
         }
     }
 
@@ -107,16 +116,26 @@ impl Fleet {
         self.total.as_ref().map(Total::without_endpoints)
     }
 
-    /// The summary of all reports with their latest errors; `None` without reports. The window lasts from the earliest
-    /// start to the latest report, by the instances' clocks.
+    /// The summary of all reports with their latest errors; `None` without reports.
+    ///
+    /// The window lasts from the earliest start to the latest report by the instances' wall clocks, but no less than the
+    /// longest span of an instance, and no more than all spans together, which are measured by monotonic clocks. So a
+    /// wall clock that is set or wrong changes it little, and that of a single instance not at all.
     pub fn summary(&mut self) -> Option<Summary> {
         self.keep_last_errors();
         let total = self.snapshot()?;
         Some(Summary {
             recent_errors: self.errors.clone(),
-            window: total.taken().duration_since(total.since()).unwrap_or_default(),
+            window: self.window(total.taken().duration_since(total.since()).unwrap_or_default()),
             ..total.summary()
         })
+    }
+
+    /// The length of the window, where the wall clocks say `wall`.
+    fn window(&self, wall: Duration) -> Duration {
+        let longest = self.spans.values().copied().max().unwrap_or_default();
+        let all = self.spans.values().fold(Duration::ZERO, |all, span| all.saturating_add(*span));
+        wall.clamp(longest, all)
     }
 
     /// The instances, in the order of adding.

@@ -12,6 +12,7 @@ mod oneshot;
 mod question;
 mod read;
 mod reply;
+mod server;
 mod settings;
 mod shared;
 mod status;

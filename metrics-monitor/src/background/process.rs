@@ -22,6 +22,9 @@ pub(crate) struct ProcessReader {
     /// down.
     network_received_bytes: u64,
     network_sent_bytes: u64,
+    /// When the process started: read once, since the system derives it from the time of its own start, which moves
+    /// when the clock is set.
+    started: Option<SystemTime>,
     /// The last reading.
     read: Instant,
     /// The processor time of the process at that reading, in milliseconds.
@@ -37,6 +40,7 @@ impl ProcessReader {
             networks: Networks::new_with_refreshed_list(),
             network_received_bytes: 0,
             network_sent_bytes: 0,
+            started: None,
             read: Instant::now(),
             cpu_millis: None,
         };
@@ -44,6 +48,8 @@ impl ProcessReader {
         reader.network_received_bytes = reader.all_networks(NetworkData::total_received);
         reader.network_sent_bytes = reader.all_networks(NetworkData::total_transmitted);
         reader.cpu_millis = reader.process().map(Process::accumulated_cpu_time);
+        let started = reader.process().map(|process| Duration::from_secs(process.start_time()));
+        reader.started = started.map(|started| no_later(SystemTime::UNIX_EPOCH + started, SystemTime::now()));
         reader.expose(resources);
         reader
     }
@@ -57,8 +63,7 @@ impl ProcessReader {
             open_files: process.and_then(Process::open_files).map(|files| files as u64),
             max_files: process.and_then(Process::open_files_limit).map(|files| files as u64),
             threads: process.and_then(Process::tasks).map(|tasks| tasks.len() as u64),
-            started: process
-                .map(|process| SystemTime::UNIX_EPOCH + Duration::from_secs(process.start_time())),
+            started: self.started,
             network_received_bytes: Some(self.network_received_bytes),
             network_sent_bytes: Some(self.network_sent_bytes),
             ..*exposed
@@ -113,9 +118,21 @@ impl ProcessReader {
     }
 }
 
+/// The time when the process started, which cannot be later than now. In an LXC container the system reports one from
+/// its host's view, and it may be rounded up.
+fn no_later(started: SystemTime, now: SystemTime) -> SystemTime {
+    started.min(now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_never_started_in_the_future() {
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3_600));
+        assert_eq!([no_later(now + hour, now), no_later(now - hour, now)], [now, now - hour]);
+    }
 
     #[test]
     fn a_sample_holds_what_this_process_uses() {

@@ -23,6 +23,9 @@ pub(super) enum Address {
     },
 }
 
+const ENCODED: &str = "a user and a password that are percent-encoded: @ as %40, : as %3A, / as %2F, # as %23, ? as %3F, \
+    % as %25";
+
 const ADDRESSES: &str = "redis://[user:password@]host[:port][/database], \
     redis+cluster://[user:password@]host:port,host:port, \
     redis+sentinel://[user:password@]host:port,host:port/master[/database], and rediss for TLS";
@@ -38,6 +41,13 @@ impl Address {
             return Err(refused("redis://, or rediss:// with the cargo feature `redis-tls`"));
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        // The login ends at the last `@` before the path; an earlier one, or a `/`, `?` or `#` in it, was not encoded.
+        let login_end = authority.rfind('@');
+        if login_end.is_some_and(|end| authority[..end].contains('@'))
+            || (login_end.is_none() && path.contains('@'))
+        {
+            return Err(refused(ENCODED));
+        }
         let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let login = if login.is_empty() { String::new() } else { format!("{login}@") };
         let nodes = |login: &str| {
@@ -153,6 +163,18 @@ mod tests {
             let Address::Cluster { nodes, .. } = cluster else { panic!() };
             assert_eq!(nodes.len(), 2);
         }
+    }
+
+    #[test]
+    fn a_password_that_is_not_encoded_is_refused_with_how_to_encode_it() {
+        for address in
+            ["redis://:hunter2@a@b", "redis://u:hunter2/x@b:6379", "redis+sentinel://:hunter2@x@a:1/m"]
+        {
+            let Err(error) = Address::parse(address) else { panic!("{address}") };
+            let error = error.to_string();
+            assert!(error.contains("@ as %40") && !error.contains("hunter2"), "{error}");
+        }
+        assert!(Address::parse("redis://:p%40ss%2F@b:6379/1").is_ok());
     }
 
     #[test]

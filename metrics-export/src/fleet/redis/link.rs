@@ -10,11 +10,15 @@ use redis::{
 };
 
 use super::address::Address;
+use super::server::Server;
+
+/// The target of what is logged about a Redis.
+pub(super) const TARGET: &str = "metrics_export::fleet";
 
 /// A connection. After an error from [`run`](Link::run) it is out of step with the server: drop it.
 pub(super) struct Link {
     connection: Open,
-    timeout: Duration,
+    server: Server,
 }
 
 enum Open {
@@ -26,10 +30,14 @@ enum Open {
 impl Link {
     /// Connects. Connecting, sending and receiving take at most `timeout` each.
     pub(super) fn connect(address: &Address, timeout: Duration) -> Result<Self, String> {
-        let connection = match address {
-            Address::Single(info) => Open::Single(single(info.clone(), timeout)?),
+        match address {
+            Address::Single(info) => {
+                let (connection, server) = single("Redis", info.clone(), timeout)?;
+                return Ok(Self { connection: Open::Single(connection), server });
+            }
             Address::Sentinel { sentinels, master, login } => {
-                Open::Single(by_sentinels(sentinels, master, login, timeout)?)
+                let (connection, server) = by_sentinels(sentinels, master, login, timeout)?;
+                return Ok(Self { connection: Open::Single(connection), server });
             }
             #[cfg(feature = "redis-cluster")]
             Address::Cluster {
@@ -50,10 +58,12 @@ impl Link {
                     .retries(2)
                     .build();
                 let connection = client.and_then(|client| client.get_connection());
-                Open::Cluster(Box::new(connection.map_err(|error| describe(&error, timeout))?))
+                let names = nodes.iter().map(|node| node.addr().to_string()).collect::<Vec<_>>();
+                let server = Server::new("the Redis Cluster", names.join(","), timeout);
+                let connection = connection.map_err(|error| server.describe(&error))?;
+                Ok(Self { connection: Open::Cluster(Box::new(connection)), server })
             }
-        };
-        Ok(Self { connection, timeout })
+        }
     }
 
     /// Sends commands and returns one answer for each, in order: the server's reply, or why it refused the command.
@@ -73,14 +83,15 @@ impl Link {
         commands: &[Cmd],
         mut take: impl FnMut(Result<Value, String>),
     ) -> Result<(), String> {
-        let broken = |error: RedisError| describe(&error, self.timeout);
+        let server = &self.server;
+        let broken = |error: RedisError| server.describe(&error);
         match &mut self.connection {
             Open::Single(connection) => {
                 let packed: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
                 connection.send_packed_command(&packed).map_err(broken)?;
                 for _ in commands {
                     take(match connection.recv_response().map_err(broken)? {
-                        Value::ServerError(error) => Err(error.to_string()),
+                        Value::ServerError(error) => Err(server.refusal(error.code(), error.details())),
                         value => Ok(value),
                     });
                 }
@@ -89,11 +100,11 @@ impl Link {
             Open::Cluster(connection) => {
                 for command in commands {
                     take(match connection.req_command(command) {
-                        Ok(Value::ServerError(error)) => Err(error.to_string()),
+                        Ok(Value::ServerError(error)) => Err(server.refusal(error.code(), error.details())),
                         Ok(value) => Ok(value),
                         // A cluster that is down or short of a node heals, and then needs a new connection.
                         Err(error) if error.code().is_some() && !error.is_cluster_error() => {
-                            Err(error.to_string())
+                            Err(server.describe(&error))
                         }
                         Err(error) => return Err(broken(error)),
                     });
@@ -110,10 +121,11 @@ fn by_sentinels(
     master: &str,
     login: &redis::RedisConnectionInfo,
     timeout: Duration,
-) -> Result<Connection, String> {
+) -> Result<(Connection, Server), String> {
     let mut why = "the address names no Sentinel".to_owned();
     for sentinel in sentinels {
-        let found = single(sentinel.clone(), timeout).and_then(|link| find_master(link, master, timeout));
+        let found = single("the Sentinel", sentinel.clone(), timeout);
+        let found = found.and_then(|(link, server)| find_master(link, &server, master));
         let (host, port) = match found {
             Ok(found) => found,
             Err(error) => {
@@ -129,7 +141,7 @@ fn by_sentinels(
         };
         let info = addr.into_connection_info().map_err(|error| error.to_string())?;
         // If it fails, another Sentinel may know a newer master.
-        match single(info.set_redis_settings(login.clone()), timeout) {
+        match single("the master", info.set_redis_settings(login.clone()), timeout) {
             Ok(connection) => return Ok(connection),
             Err(error) => why = error,
         }
@@ -138,55 +150,29 @@ fn by_sentinels(
 }
 
 /// Asks a Sentinel for the address of a master.
-fn find_master(mut sentinel: Connection, master: &str, timeout: Duration) -> Result<(String, u16), String> {
+fn find_master(mut sentinel: Connection, server: &Server, master: &str) -> Result<(String, u16), String> {
     let mut command = redis::cmd("SENTINEL");
     command.arg("get-master-addr-by-name").arg(master);
-    let answer = sentinel.req_command(&command).map_err(|error| describe(&error, timeout))?;
-    let address: Option<(String, u16)> =
-        redis::from_redis_value(answer).map_err(|error| error.to_string())?;
-    address.ok_or_else(|| format!("the Sentinel knows no master {master:?}"))
+    let answer = sentinel.req_command(&command).map_err(|error| server.describe(&error))?;
+    if let Value::ServerError(error) = answer {
+        return Err(server.refusal(error.code(), error.details()));
+    }
+    let address: Option<(String, u16)> = redis::from_redis_value(answer)
+        .map_err(|_| format!("{server} did not answer like a Sentinel; check its address"))?;
+    address.ok_or_else(|| format!("{server} knows no master {master:?}; check its name in the address"))
 }
 
-fn single(info: ConnectionInfo, timeout: Duration) -> Result<Connection, String> {
+fn single(
+    role: &'static str,
+    info: ConnectionInfo,
+    timeout: Duration,
+) -> Result<(Connection, Server), String> {
+    let server = Server::new(role, info.addr().to_string(), timeout);
     let connection = Client::open(info).and_then(|client| client.get_connection_with_timeout(timeout));
     let connection = connection.and_then(|connection| {
         connection.set_read_timeout(Some(timeout))?;
         connection.set_write_timeout(Some(timeout))?;
         Ok(connection)
     });
-    connection.map_err(|error| describe(&error, timeout))
-}
-
-/// What went wrong with a connection. The system's own words for a time limit would be "Resource temporarily
-/// unavailable".
-fn describe(error: &RedisError, timeout: Duration) -> String {
-    if error.is_timeout() {
-        let millis = timeout.as_millis();
-        return match millis % 1_000 {
-            0 => format!("Redis did not answer within {} s", millis / 1_000),
-            _ => format!("Redis did not answer within {millis} ms"),
-        };
-    }
-    if error.is_connection_refusal() {
-        return format!("cannot connect to Redis: {error}");
-    }
-    error.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-
-    use super::*;
-
-    #[test]
-    fn a_time_limit_and_a_refused_connection_are_described_in_plain_words() {
-        let describe = |kind: io::ErrorKind, timeout| {
-            describe(&RedisError::from(io::Error::from(kind)), Duration::from_millis(timeout))
-        };
-        assert_eq!(describe(io::ErrorKind::WouldBlock, 1_000), "Redis did not answer within 1 s");
-        assert_eq!(describe(io::ErrorKind::TimedOut, 250), "Redis did not answer within 250 ms");
-        let refused = describe(io::ErrorKind::ConnectionRefused, 1_000);
-        assert!(refused.starts_with("cannot connect to Redis: "), "{refused}");
-    }
+    connection.map(|connection| (connection, server.clone())).map_err(|error| server.describe(&error))
 }

@@ -9,12 +9,13 @@ use redis::{Cmd, Value};
 
 use super::commands::{epoch_of, get, refused};
 use super::keys::{Detail, id, minute_of, since_1970};
-use super::link::Link;
+use super::link::{Link, TARGET};
 use super::question::{Answer, Question, ReadFailed};
 use super::shared::Shared;
 use crate::fleet::codes::MAX_REPORT_BYTES;
 use crate::fleet::decoded::Decoded;
 use crate::fleet::merge::Fleet;
+use crate::state_log::{Line, StateLog};
 
 /// The most bytes read for one answer.
 const MAX_BYTES: usize = 256 << 20;
@@ -37,11 +38,17 @@ const MAX_ID_BYTES: usize = 96;
 /// Returns a function that reads over one connection for as long as it works.
 pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, ReadFailed> {
     let mut link = None;
+    let mut log = StateLog::new(TARGET, "fleet: reading from Redis");
     move |question| {
         let result = guarded("adding up reports", || read_with(&shared, &mut link, question));
-        if result.is_err() {
-            link = None;
-        }
+        let line = match &result {
+            Ok(_) => log.worked(),
+            Err(failed) => {
+                link = None;
+                log.failed(&failed.reason, Instant::now())
+            }
+        };
+        line.into_iter().for_each(Line::log);
         result
     }
 }

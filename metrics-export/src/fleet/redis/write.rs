@@ -19,11 +19,12 @@ use metrics_core::{Registry, Snapshot};
 
 use super::commands::{command, epoch_of, get, refused, set};
 use super::keys::{Detail, minute_of, since_1970};
-use super::link::Link;
+use super::link::{Link, TARGET};
 use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::fleet::instance::Instance;
 use crate::fleet::report::Report;
+use crate::state_log::{Line, StateLog};
 
 /// The most instances that the index keeps, which is the most that can be read.
 const MAX_INDEXED: i64 = super::settings::MAX_INSTANCES as i64;
@@ -54,6 +55,7 @@ impl Writer {
 
     pub(super) fn run(mut self) {
         let mut failures = 0;
+        let mut log = StateLog::new(TARGET, "fleet: writing to Redis");
         loop {
             let begun = Instant::now();
             let last_report = self.shared.last_report();
@@ -67,6 +69,11 @@ impl Writer {
             }
             let took = begun.elapsed();
             let failed = result.is_err();
+            let line = match &result {
+                Ok(_) => log.worked(),
+                Err(reason) => log.failed(reason, Instant::now()),
+            };
+            line.into_iter().for_each(Line::log);
             self.shared.with_status(|status| {
                 status.epoch = self.epoch;
                 match result {
@@ -122,7 +129,8 @@ impl Writer {
         let latest = found.max(shared.known_epoch());
         let errors = self.registry.recent_errors();
         let snapshot = self.registry.snapshot();
-        let now = snapshot.taken();
+        // Not the snapshot's, which never runs backwards: others look for keys by their own clocks.
+        let now = SystemTime::now();
 
         let began = self.baseline.as_ref().map_or(shared.started, Snapshot::taken);
         let report = |snapshot: Snapshot, epoch, stopped, with_errors: bool| {
