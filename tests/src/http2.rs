@@ -24,6 +24,7 @@ impl Http2 {
     pub(crate) fn connect(addr: SocketAddr, window: u32) -> Self {
         let mut stream = TcpStream::connect(addr).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_millis(20))).expect("the timeout is not zero");
+        stream.set_nodelay(true).expect("the socket is open");
         // SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, section 6.5.2).
         let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
         let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(SETTINGS, 0, 0, &settings)].concat();

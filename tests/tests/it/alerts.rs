@@ -65,7 +65,7 @@ fn traffic_that_breaks_the_default_rules_makes_them_fire_and_better_traffic_reso
     let server = Server::start(2, &metrics, shop);
     let client = server.client();
     let before = client.metrics("GET", "alerts");
-    assert_eq!(before["alerts"].as_array().unwrap().len(), 5);
+    assert_eq!(before["alerts"].as_array().unwrap().len(), 6);
     assert!(states(&before).values().all(|state| *state == "inactive"), "{before}");
 
     std::thread::scope(|scope| {
