@@ -122,9 +122,9 @@ mod tests {
         let errors = || Rule::new("errors", Metric::Errors, Comparison::AtLeast, 3.0);
         let named = |rules: Vec<(String, f64)>| rules.into_iter().find(|(name, _)| name == "errors");
         let new = || Builder::new("test");
-        assert_eq!(rules(new()).len(), 5);
+        assert_eq!(rules(new()).len(), 6);
         assert_eq!(rules(new().without_default_alerts()), []);
-        assert_eq!(rules(new().alert(errors())).len(), 5);
+        assert_eq!(rules(new().alert(errors())).len(), 6);
         assert_eq!(named(rules(new().alert(errors()))), Some(("errors".to_owned(), 3.0)));
         let error = refused(|b| b.alert(errors()).alert(errors()));
         assert_eq!(error, "rule \"errors\" is defined twice; allowed: one rule per name");
