@@ -113,7 +113,7 @@ impl Timeline {
         sum.add_since(&requests.totals.probes, &earlier.probes);
         let longest = requests.streaks.longest_since(streaks);
         let probes = sum.take();
-        let streak = self.lengthen_streak(&matched, &probes, requests.streaks.current).max(longest);
+        let streak = self.lengthen_streak(&matched, &probes, requests.streaks.longest()).max(longest);
         let content = Counted { matched: Packed::new(&matched), probes: Packed::new(&probes), streak };
         self.total.push(Frame { start, end: now.span, taken: now.taken, content });
         let [Tier { step, .. }, ..] = BY_ENDPOINT;

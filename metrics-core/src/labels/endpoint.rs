@@ -1,7 +1,7 @@
 //! Endpoints and their names. A name is interned once; its id is a small index.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
@@ -68,12 +68,14 @@ impl EndpointName {
 pub(crate) struct Endpoints {
     key: u64,
     stride: usize,
+    /// For a shift instead of a division by the stride, which is a power of two.
+    stride_log2: u32,
     max_series: usize,
     ids: DashMap<Box<str>, EndpointId, foldhash::fast::RandomState>,
     /// In the order of their rows; the overflow endpoint is the first.
     names: RwLock<Vec<Arc<EndpointName>>>,
-    /// A bit for each row: whether its route catches all. For recorders, which take no lock.
-    catch_all: Box<[AtomicU64]>,
+    /// For each row: whether its route catches all. For recorders, which take no lock.
+    catch_all: Box<[AtomicBool]>,
     refused: AtomicU64,
 }
 
@@ -86,10 +88,11 @@ impl Endpoints {
         Self {
             key: tag << 32,
             stride,
+            stride_log2: stride.trailing_zeros(),
             max_series,
             ids: DashMap::default(),
             names: RwLock::new(vec![EndpointName::new(OVERFLOW.0, OVERFLOW.1)]),
-            catch_all: (0..=max_series / 64).map(|_| AtomicU64::new(0)).collect(),
+            catch_all: (0..=max_series).map(|_| AtomicBool::new(false)).collect(),
             refused: AtomicU64::new(0),
         }
     }
@@ -141,7 +144,7 @@ impl Endpoints {
                 let (id, name) = (self.id(row), EndpointName::new(method, route));
                 if name.catches_all() {
                     // ORDERING: Relaxed; who has the id got it from here, or from a lock that is released after this.
-                    self.catch_all[row / 64].fetch_or(1 << (row % 64), Ordering::Relaxed);
+                    self.catch_all[row].store(true, Ordering::Relaxed);
                 }
                 names.push(name);
                 *vacant.insert(id)
@@ -151,9 +154,8 @@ impl Endpoints {
 
     /// Whether the endpoint's route catches all. Takes no lock. False for another registry's id.
     pub(crate) fn catches_all(&self, id: EndpointId) -> bool {
-        let row = self.row(id);
         // ORDERING: Relaxed; see `intern`.
-        self.catch_all.get(row / 64).is_some_and(|bits| bits.load(Ordering::Relaxed) >> (row % 64) & 1 == 1)
+        self.catch_all.get(self.row(id)).is_some_and(|catches_all| catches_all.load(Ordering::Relaxed))
     }
 
     /// The name of an id. For another registry's id it is that of the overflow endpoint.
@@ -163,8 +165,9 @@ impl Endpoints {
     }
 
     /// The row of an id; past the end for another registry's.
+    #[inline]
     fn row(&self, id: EndpointId) -> usize {
-        usize::try_from(id.bits() ^ self.key).unwrap_or(usize::MAX) / self.stride
+        usize::try_from(id.bits() ^ self.key).unwrap_or(usize::MAX) >> self.stride_log2
     }
 
     /// The names from row `first` on, in the order of their rows.

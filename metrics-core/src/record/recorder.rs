@@ -115,48 +115,55 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     fn record_watched(&self, endpoint: EndpointId, status: u16, nanos: u64) {
-        self.watch(endpoint, status);
-        let slot = self.slots.of_status(status).unwrap_or(self.slots.of(Outcome::Other));
-        self.shard.record(endpoint, slot, nanos);
+        // Loaded once: the stores below could change the fields, for all that the compiler knows.
+        let (slots, shard) = (self.slots, &*self.shard);
+        if let Some(&slot) = slots.successes().get(usize::from(status)) {
+            self.end_streak(shard, slots);
+            return shard.record(endpoint, slot, nanos);
+        }
+        let Some(slot) = slots.of_status(status) else {
+            return self.record_rare(endpoint, Outcome::Other, nanos, None);
+        };
+        self.note_error(shard, endpoint, status);
+        shard.record(endpoint, slot, nanos);
     }
 
     /// Records any outcome, with the bytes of bodies if they are known.
     #[cold]
     #[inline(never)]
     fn record_rare(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, bytes: Option<Bytes>) {
+        let (slots, shard) = (self.slots, &*self.shard);
         match outcome {
-            Outcome::Status(status) => self.watch(endpoint, status),
-            Outcome::Other => self.end_streak(),
-            Outcome::Panicked => self.extend_streak(),
+            Outcome::Status(status @ 400..=599) => self.note_error(shard, endpoint, status),
+            Outcome::Status(_) | Outcome::Other => self.end_streak(shard, slots),
+            Outcome::Panicked => self.extend_streak(shard),
             Outcome::Aborted => {}
         }
-        let slot = self.slots.of(outcome);
+        let slot = slots.of(outcome);
         match bytes {
-            Some(bytes) => self.shard.record_with_bytes(endpoint, slot, nanos, bytes),
-            None => self.shard.record(endpoint, slot, nanos),
+            Some(bytes) => shard.record_with_bytes(endpoint, slot, nanos, bytes),
+            None => shard.record(endpoint, slot, nanos),
         }
     }
 
-    /// Lengthens the streak of errors, or ends it.
+    /// Lengthens the streak of errors, unless it is a stranger's 4xx.
     #[inline(always)]
-    fn watch(&self, endpoint: EndpointId, status: u16) {
-        match status {
-            400..=499 if self.shared.endpoints().catches_all(endpoint) => {}
-            400..=599 => self.extend_streak(),
-            _ => self.end_streak(),
+    fn note_error(&self, shard: &Shard, endpoint: EndpointId, status: u16) {
+        if status >= 500 || !self.shared.endpoints().catches_all(endpoint) {
+            self.extend_streak(shard);
         }
     }
 
     #[inline(always)]
-    fn extend_streak(&self) {
-        self.shard.streaks().extend();
+    fn extend_streak(&self, shard: &Shard) {
+        shard.streaks().extend();
         self.fast.set(&[]);
     }
 
     #[inline(always)]
-    fn end_streak(&self) {
-        self.shard.streaks().end();
-        self.fast.set(self.slots.successes());
+    fn end_streak(&self, shard: &Shard, slots: &'static Slots) {
+        shard.streaks().end();
+        self.fast.set(slots.successes());
     }
 
     /// Like [`Recorder::record`], for any outcome.

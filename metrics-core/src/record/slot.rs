@@ -85,6 +85,7 @@ impl Slots {
     }
 
     /// The slots of statuses 0 to 399, by status.
+    #[inline(always)]
     pub(crate) fn successes(&self) -> &[Slot] {
         &self.statuses[..400]
     }

@@ -10,7 +10,7 @@ use crate::sync::{AtomicU64, Ordering, add, own};
 /// counts as one of this length.
 const MAX_LENGTH: usize = 64;
 
-/// The errors since the last success, and how often streaks of errors reached each length.
+/// The errors since the last success, and how many streaks of errors ended at each length.
 ///
 /// Aborted requests, and 4xx of endpoints that [catch all](crate::EndpointName::catches_all) paths, neither lengthen a
 /// streak nor end it.
@@ -18,32 +18,34 @@ const MAX_LENGTH: usize = 64;
 pub(crate) struct Streaks {
     current: AtomicU64,
     /// By length, from 1 on. They only grow, so each reader can compare them with those it saw last.
-    reached: [AtomicU64; MAX_LENGTH],
+    ended: [AtomicU64; MAX_LENGTH],
 }
 
 /// The streaks of all recorders at one reading.
 #[derive(Debug, Clone)]
 pub(crate) struct StreaksNow {
-    /// The longest of the current ones.
-    pub(crate) current: u64,
-    reached: [u64; MAX_LENGTH],
+    /// The current ones, in the order of the shards.
+    current: Vec<u64>,
+    ended: [u64; MAX_LENGTH],
 }
 
 impl Streaks {
     /// Counts an error. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn extend(&self) {
-        let before = own(&self.current);
-        self.current.store(before.wrapping_add(1), Ordering::Relaxed);
-        if let Some(reached) = usize::try_from(before).ok().and_then(|before| self.reached.get(before)) {
-            add(reached, 1);
-        }
+        add(&self.current, 1);
     }
 
     /// Notes a success. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn end(&self) {
+        let length = own(&self.current);
         self.current.store(0, Ordering::Relaxed);
+        match usize::try_from(length.wrapping_sub(1)).ok().and_then(|index| self.ended.get(index)) {
+            Some(ended) => add(ended, 1),
+            None if length > 0 => add(&self.ended[MAX_LENGTH - 1], 1),
+            None => {}
+        }
     }
 
     /// Errors since the last success.
@@ -54,30 +56,35 @@ impl Streaks {
 
 impl Default for Streaks {
     fn default() -> Self {
-        Self { current: AtomicU64::new(0), reached: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self { current: AtomicU64::new(0), ended: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 }
 
 impl StreaksNow {
-    /// Reads those of all recorders.
+    /// Reads those of all recorders, which are always in the same order.
     pub(crate) fn of<'a>(recorders: impl Iterator<Item = &'a Streaks>) -> Self {
-        let mut now = Self { current: 0, reached: [0; MAX_LENGTH] };
+        let mut now = Self { current: Vec::new(), ended: [0; MAX_LENGTH] };
         for streaks in recorders {
-            now.current = now.current.max(streaks.current());
-            for (sum, reached) in now.reached.iter_mut().zip(&streaks.reached) {
-                *sum = sum.wrapping_add(reached.load(Ordering::Relaxed));
+            now.current.push(streaks.current());
+            for (sum, ended) in now.ended.iter_mut().zip(&streaks.ended) {
+                *sum = sum.wrapping_add(ended.load(Ordering::Relaxed));
             }
         }
         now
     }
 
-    /// The length that the longest streak reached between an earlier reading and this one; 0 if no streak grew.
+    /// The longest of the current ones.
+    pub(crate) fn longest(&self) -> u64 {
+        self.current.iter().copied().max().unwrap_or(0)
+    }
+
+    /// The longest streak that grew or ended between an earlier reading and this one; 0 if there was none.
     pub(crate) fn longest_since(&self, earlier: &Self) -> u64 {
-        if self.current > (MAX_LENGTH as u64).max(earlier.current) {
-            return self.current;
-        }
-        let grew = self.reached.iter().zip(&earlier.reached).rposition(|(now, earlier)| now != earlier);
-        grew.map_or(0, |index| index as u64 + 1)
+        let ended = self.ended.iter().zip(&earlier.ended).rposition(|(now, earlier)| now != earlier);
+        let before = earlier.current.iter().copied().chain(std::iter::repeat(0));
+        let grew = self.current.iter().zip(before).filter(|&(now, before)| *now > before);
+        let grew = grew.map(|(now, _)| *now).max().unwrap_or(0);
+        grew.max(ended.map_or(0, |index| index as u64 + 1))
     }
 }
 
@@ -100,9 +107,13 @@ mod tests {
         errors(0, 4);
         errors(1, 6);
         let second = now(&recorders);
-        assert_eq!((second.longest_since(&first), second.current), (10, 6));
+        assert_eq!((second.longest_since(&first), second.longest()), (10, 6));
         assert_eq!(now(&recorders).longest_since(&second), 0);
+        errors(0, 1);
+        assert_eq!(now(&recorders).longest_since(&second), 5);
         errors(1, 1);
+        recorders[0].end();
+        recorders[0].end();
         assert_eq!(now(&recorders).longest_since(&second), 7);
     }
 
