@@ -10,15 +10,16 @@ use crate::sync::{AtomicU64, Ordering, add, own};
 /// counts as one of this length.
 const MAX_LENGTH: usize = 64;
 
-/// The errors since the last success, and how many streaks of errors ended at each length.
+/// The errors since the last success, and how often streaks of errors reached each length.
 ///
 /// Aborted requests, and 4xx of endpoints that [catch all](crate::EndpointName::catches_all) paths, neither lengthen a
 /// streak nor end it.
 #[derive(Debug)]
 pub(crate) struct Streaks {
     current: AtomicU64,
-    /// By length, from 1 on. They only grow, so each reader can compare them with those it saw last.
-    ended: [AtomicU64; MAX_LENGTH],
+    /// By length, from 1 on, without those of length 1. They only grow, so each reader can compare them with those it saw
+    /// last.
+    reached: [AtomicU64; MAX_LENGTH],
 }
 
 /// The streaks of all recorders at one reading.
@@ -26,26 +27,27 @@ pub(crate) struct Streaks {
 pub(crate) struct StreaksNow {
     /// The current ones, in the order of the shards.
     current: Vec<u64>,
-    ended: [u64; MAX_LENGTH],
+    reached: [u64; MAX_LENGTH],
 }
 
 impl Streaks {
     /// Counts an error. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn extend(&self) {
-        add(&self.current, 1);
+        let before = own(&self.current);
+        self.current.store(before.wrapping_add(1), Ordering::Relaxed);
+        // Most errors are alone, so they cost nothing more.
+        if before > 0
+            && let Some(reached) = usize::try_from(before).ok().and_then(|index| self.reached.get(index))
+        {
+            add(reached, 1);
+        }
     }
 
     /// Notes a success. Called by the lease holder only.
     #[inline(always)]
     pub(crate) fn end(&self) {
-        let length = own(&self.current);
         self.current.store(0, Ordering::Relaxed);
-        match usize::try_from(length.wrapping_sub(1)).ok().and_then(|index| self.ended.get(index)) {
-            Some(ended) => add(ended, 1),
-            None if length > 0 => add(&self.ended[MAX_LENGTH - 1], 1),
-            None => {}
-        }
     }
 
     /// Errors since the last success.
@@ -56,18 +58,18 @@ impl Streaks {
 
 impl Default for Streaks {
     fn default() -> Self {
-        Self { current: AtomicU64::new(0), ended: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self { current: AtomicU64::new(0), reached: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 }
 
 impl StreaksNow {
     /// Reads those of all recorders, which are always in the same order.
     pub(crate) fn of<'a>(recorders: impl Iterator<Item = &'a Streaks>) -> Self {
-        let mut now = Self { current: Vec::new(), ended: [0; MAX_LENGTH] };
+        let mut now = Self { current: Vec::new(), reached: [0; MAX_LENGTH] };
         for streaks in recorders {
             now.current.push(streaks.current());
-            for (sum, ended) in now.ended.iter_mut().zip(&streaks.ended) {
-                *sum = sum.wrapping_add(ended.load(Ordering::Relaxed));
+            for (sum, reached) in now.reached.iter_mut().zip(&streaks.reached) {
+                *sum = sum.wrapping_add(reached.load(Ordering::Relaxed));
             }
         }
         now
@@ -78,13 +80,14 @@ impl StreaksNow {
         self.current.iter().copied().max().unwrap_or(0)
     }
 
-    /// The longest streak that grew or ended between an earlier reading and this one; 0 if there was none.
+    /// The length that the longest streak reached between an earlier reading and this one; 0 if none grew. One that was
+    /// alone and ended may be missed.
     pub(crate) fn longest_since(&self, earlier: &Self) -> u64 {
-        let ended = self.ended.iter().zip(&earlier.ended).rposition(|(now, earlier)| now != earlier);
+        let reached = self.reached.iter().zip(&earlier.reached).rposition(|(now, earlier)| now != earlier);
         let before = earlier.current.iter().copied().chain(std::iter::repeat(0));
         let grew = self.current.iter().zip(before).filter(|&(now, before)| *now > before);
         let grew = grew.map(|(now, _)| *now).max().unwrap_or(0);
-        grew.max(ended.map_or(0, |index| index as u64 + 1))
+        grew.max(reached.map_or(0, |index| index as u64 + 1))
     }
 }
 
