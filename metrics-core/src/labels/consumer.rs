@@ -187,11 +187,11 @@ mod tests {
     #[test]
     fn a_name_that_would_reorder_text_is_escaped_and_is_one_consumer() {
         let consumers = Consumers::new(10, 0);
-        let first = consumers.intern("Ann\u{202e}\u{e0041}");
-        assert_eq!(consumers.intern("Ann\u{202e}\u{e0041}"), first);
+        let first = consumers.intern("Ann\u{202e}\u{e0041}", Voucher::Request);
+        assert_eq!(consumers.intern("Ann\u{202e}\u{e0041}", Voucher::Request), first);
         assert_eq!(consumers.get("Ann\u{202e}\u{e0041}"), Some(first));
-        assert_eq!(consumers.intern(r"Ann\u{202e}\u{e0041}"), first);
-        assert_ne!(consumers.intern("Ann"), first);
+        assert_eq!(consumers.intern(r"Ann\u{202e}\u{e0041}", Voucher::Request), first);
+        assert_ne!(consumers.intern("Ann", Voucher::Request), first);
         assert!(consumers.names().iter().any(|name| &**name == r"Ann\u{202e}\u{e0041}"));
     }
 
