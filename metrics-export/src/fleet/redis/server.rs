@@ -53,6 +53,10 @@ impl Server {
     /// Why the server refused a command: its own words, and what to do.
     pub(super) fn refusal(&self, code: &str, details: Option<&str>) -> String {
         let next = match code {
+            // The login of an address is for the master.
+            "NOAUTH" if self.role == "the Sentinel" => {
+                "; the password of the address is for Redis only: remove requirepass from the Sentinel's settings"
+            }
             "NOAUTH" => "; put the password into the address, as in redis://:password@host",
             "WRONGPASS" => "; check user and password in the address, and percent-encode them",
             "NOPERM" => "; allow the user the commands and keys that docs/fleet.md lists",
@@ -128,5 +132,7 @@ mod tests {
             assert!(said.starts_with(&begin), "{said}");
         }
         assert_eq!(server(1).refusal("ERR", None), "Redis cache:6379 answered ERR");
+        let sentinel = Server { role: "the Sentinel", ..server(1) }.refusal("NOAUTH", None);
+        assert!(sentinel.starts_with("the Sentinel cache:6379 answered NOAUTH; the password of the address is"));
     }
 }
