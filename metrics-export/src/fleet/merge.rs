@@ -153,3 +153,20 @@ impl Fleet {
         self.errors.truncate(MAX_ERRORS);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_clock_that_is_set_changes_no_window_beyond_what_the_instances_counted() {
+        let seconds = Duration::from_secs;
+        let mut fleet = Fleet::new(SystemTime::now());
+        assert_eq!(fleet.window(seconds(5)), Duration::ZERO);
+        fleet.spans.insert("a".to_owned(), seconds(12));
+        // Set forward by a day, set back by a day, and right.
+        assert_eq!([86_412, 0, 12].map(|wall| fleet.window(seconds(wall))), [seconds(12); 3]);
+        fleet.spans.insert("b".to_owned(), seconds(10));
+        assert_eq!([86_412, 0, 15].map(|wall| fleet.window(seconds(wall))), [22, 12, 15].map(seconds));
+    }
+}
