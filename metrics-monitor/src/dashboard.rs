@@ -193,10 +193,11 @@ mod tests {
         let script = bundled(&MODULES);
         let number = |text: &str| text.trim_end_matches(';').replace('_', "").parse::<u64>().unwrap();
         let constant = |name: &str| {
-            let line = script.lines().find(|line| line.starts_with("const ") && line.contains(name)).unwrap();
-            let (names, values) = line.split_once(" = ").unwrap();
-            let names = names.trim_start_matches("const ").trim_matches(['[', ']']).split(", ");
-            let mut pairs = names.zip(values.trim_end_matches(';').trim_matches(['[', ']']).split(", "));
+            let pairs = script.lines().filter_map(|line| line.strip_prefix("const ")?.split_once(" = "));
+            let mut pairs = pairs.flat_map(|(names, values)| {
+                let names = names.trim_matches(['[', ']']).split(", ");
+                names.zip(values.trim_end_matches(';').trim_matches(['[', ']']).split(", "))
+            });
             number(pairs.find(|(known, _)| *known == name).unwrap().1)
         };
         // All that repeats: the connection for events, and one chart, or the answers of a fleet.
@@ -217,7 +218,9 @@ mod tests {
             let lines = text.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
             lines.filter_map(|line| Some(line.split_once(": ")?.0.to_owned())).collect()
         };
-        let korean = korean.split("\n};").next().unwrap();
+        let object = |text: &str| text.split("\n};").next().unwrap().to_owned();
+        let (_, english) = english.split_once("const english = {").unwrap();
+        let (english, korean) = (&object(english), &object(korean));
         assert!(names(english).len() > 50);
         assert_eq!(names(english), names(korean));
     }

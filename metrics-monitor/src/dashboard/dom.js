@@ -4,10 +4,10 @@ export const byId = (id) => document.getElementById(id);
 
 // Controls, marks that reorder text, separators of lines, and characters that are not shown; without the joiners that
 // words of some languages and composed emoji need.
-const HIDDEN = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const UNPRINTABLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** A text with hidden characters escaped. The server escapes them, too; reports of older instances may have some. */
-export const visible = (text) => String(text ?? "").replace(HIDDEN, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+export const visible = (text) => String(text ?? "").replace(UNPRINTABLE, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 /** Creates an element with these attributes and children; strings become text nodes. */
 export function make(tag, attributes = {}, ...children) {
