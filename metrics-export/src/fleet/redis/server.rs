@@ -133,6 +133,8 @@ mod tests {
         }
         assert_eq!(server(1).refusal("ERR", None), "Redis cache:6379 answered ERR");
         let sentinel = Server { role: "the Sentinel", ..server(1) }.refusal("NOAUTH", None);
-        assert!(sentinel.starts_with("the Sentinel cache:6379 answered NOAUTH; the password of the address is"));
+        assert!(
+            sentinel.starts_with("the Sentinel cache:6379 answered NOAUTH; the password of the address is")
+        );
     }
 }
