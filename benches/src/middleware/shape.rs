@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use actix_http::Request;
+use actix_http::{Payload, Request};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::test::TestRequest;
 use fastrand::Rng;
@@ -53,12 +53,14 @@ impl Shape {
             Self::Upload => request.method(Method::POST).set_payload("an order"),
             _ => request,
         };
-        request
+        let request = request
             .peer_addr(client)
             .insert_header((header::HOST, "127.0.0.1:8080"))
             .insert_header((header::USER_AGENT, "bench"))
             .insert_header((header::ACCEPT, "*/*"))
-            .to_request()
+            .to_request();
+        // A server gives a payload only to requests with a body.
+        if self == Self::Upload { request } else { request.replace_payload(Payload::None).0 }
     }
 
     fn path(self, random: &mut Rng) -> String {
