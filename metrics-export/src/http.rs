@@ -29,7 +29,9 @@ pub(crate) use self::proxy::{Through, login};
 #[cfg(feature = "_push-http")]
 pub(crate) use self::response::HttpResponse;
 #[cfg(feature = "otlp-grpc")]
-pub(crate) use self::secrets::{secret_parts, secret_words};
+pub(crate) use self::secrets::secret_parts;
+#[cfg(any(feature = "otlp-grpc", all(feature = "datadog", unix)))]
+pub(crate) use self::secrets::secret_words;
 #[cfg(feature = "otlp-grpc")]
 pub(crate) use self::text::said;
 #[cfg(any(feature = "otlp", feature = "elasticsearch"))]

@@ -137,7 +137,7 @@ fn host_name() -> &'static str {
 fn read_host_name() -> String {
     let usable = |name: &str| {
         let name = name.trim();
-        ((1..=64).contains(&name.len()) && !name.contains(char::is_control)).then(|| name.to_owned())
+        ((1..=64).contains(&name.len()) && !name.contains(is_hidden)).then(|| name.to_owned())
     };
     let variables = Variables::new(&crate::environment::variable, true);
     let variable = variables.parsed("HOSTNAME", "1 to 64 bytes without control characters", usable);

@@ -18,7 +18,7 @@ pub(crate) struct StateLog {
     failures: u64,
     /// Whether the log says that it fails.
     is_told: bool,
-    /// Times that it began to fail since the last line that says so, without a line of their own.
+    /// Times that it began to fail since the last line that says so.
     untold: u64,
     next_failure: Option<Instant>,
     next_loss: Option<Instant>,
@@ -55,17 +55,20 @@ impl StateLog {
     /// An attempt failed.
     pub(crate) fn failed(&mut self, reason: &str, now: Instant) -> Option<Line> {
         self.failures = self.failures.saturating_add(1);
-        if self.is_told || self.failures > 1 {
+        if self.is_told {
             return None;
         }
-        if !is_due(&mut self.next_failure, now) {
+        if self.failures == 1 {
             self.untold += 1;
+        }
+        if !is_due(&mut self.next_failure, now) {
             return None;
         }
         self.is_told = true;
         let before = match std::mem::take(&mut self.untold) {
-            0 => String::new(),
-            times => format!("; it failed {times} more times since the last such line"),
+            0 | 1 => String::new(),
+            2 => "; it failed once more since the last such line".to_owned(),
+            times => format!("; it failed {} more times since the last such line", times - 1),
         };
         Some(self.line(Level::Warn, &format!("fails: {reason}{before}")))
     }
@@ -139,6 +142,16 @@ mod tests {
         let again = "otlp works again, after 1 failed attempt";
         let more = "otlp fails: no; it failed 59 more times since the last such line";
         assert_eq!(texts, ["otlp fails: no", again, more, again]);
+    }
+
+    #[test]
+    fn a_destination_that_fails_again_within_the_minute_and_stays_so_is_told_after_it() {
+        let (mut log, now) = (StateLog::new(NAME, "otlp"), Instant::now());
+        assert!(log.failed("no", now).is_some() && log.worked().is_some());
+        let lines: Vec<_> =
+            (10..300).filter_map(|at| log.failed("no", now + Duration::from_secs(at))).collect();
+        assert_eq!(lines.iter().map(|line| &*line.text).collect::<Vec<_>>(), ["otlp fails: no"]);
+        assert_eq!(text(log.worked()).unwrap().1, "otlp works again, after 290 failed attempts");
     }
 
     #[test]

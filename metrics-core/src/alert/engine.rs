@@ -103,7 +103,7 @@ impl Alerts {
     /// every minute over longer windows. If evaluations stop for more than three of these intervals, a pending alert
     /// starts over, because it is unknown whether the threshold was breached in between.
     pub fn evaluate(&mut self, now: Moment, source: &impl FigureSource) -> Vec<Notice> {
-        let mut windows = Windows { source, read: Vec::new() };
+        let mut windows = Windows { source, read: Vec::new(), own: Vec::new() };
         let mut notices = Vec::new();
         for watch in &mut self.watches {
             let interval = watch.interval();
@@ -177,9 +177,7 @@ impl Watch {
             }
             Scope::Service => Some(of_all(&rule, &windows.summary(rule.window))),
             Scope::Matched => Some(of_all(&rule, &windows.matched(rule.window))),
-            Scope::OwnMetric(name) => {
-                Some(of_own_metric(&rule, name, &windows.source.own_metrics(rule.window)))
-            }
+            Scope::OwnMetric(name) => Some(of_own_metric(&rule, name, &windows.own_metrics(rule.window))),
             Scope::EachRoute | Scope::Route(_) => None,
         };
         if let Some(observation) = of_service {
@@ -254,6 +252,7 @@ fn alert(rule: &Arc<Rule>, endpoint: Option<Arc<EndpointName>>, series: &Series,
 struct Windows<'a, S> {
     source: &'a S,
     read: Vec<(Window, Read, Arc<Summary>)>,
+    own: Vec<(Window, Arc<Business>)>,
 }
 
 /// Which figures of a window were read.
@@ -287,6 +286,15 @@ impl<S: FigureSource> Windows<'_, S> {
         summary
     }
 
+    fn own_metrics(&mut self, window: Window) -> Arc<Business> {
+        if let Some((_, own)) = self.own.iter().find(|known| known.0 == window) {
+            return Arc::clone(own);
+        }
+        let own = Arc::new(self.source.own_metrics(window));
+        self.own.push((window, Arc::clone(&own)));
+        own
+    }
+
     /// Whether the route or the metric that a rule names was not seen for an hour.
     fn has_not_seen(&mut self, scope: &Scope) -> bool {
         match scope {
@@ -296,7 +304,7 @@ impl<S: FigureSource> Windows<'_, S> {
                 !is_seen && covers(hour.window, Window::OneHour)
             }
             Scope::OwnMetric(name) => {
-                let hour = self.source.own_metrics(Window::OneHour);
+                let hour = self.own_metrics(Window::OneHour);
                 let is_seen = hour.metrics.iter().any(|metric| *metric.name == **name);
                 !is_seen && covers(hour.window, Window::OneHour)
             }

@@ -74,13 +74,17 @@ pub(super) fn of_own_metric(rule: &Rule, name: &str, own: &Business) -> Observat
         Some(MetricValue::UniqueCount { today, .. }) => *today as f64,
         Some(other) => other.hit_rate().or(other.count().map(|count| count as f64)).unwrap_or(0.0),
     };
-    let calls = metric.map_or(0, |metric| metric.count().unwrap_or(0));
+    let count = metric.and_then(MetricFigures::count);
+    let calls = count.unwrap_or(0);
     let value = match rule.metric {
         Metric::Value => Some(value),
         Metric::Calls => Some(calls as f64),
         Metric::RequestsPerSecond if !own.window.is_zero() => Some(calls as f64 / own.window.as_secs_f64()),
         _ => None,
     };
+    // The value of a metric without calls has enough of them.
+    let has_no_calls = rule.metric == Metric::Value && metric.is_some() && count.is_none();
+    let calls = if has_no_calls { u64::MAX } else { calls };
     Observation { value, calls, is_whole: covers(own.window, rule.window) }
 }
 

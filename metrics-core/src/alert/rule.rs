@@ -38,7 +38,8 @@ pub struct Rule {
     pub window: Window,
     /// How long the threshold must be breached without interruption before the alert fires.
     pub for_duration: Duration,
-    /// The fewest calls in the window for the alert to begin. A firing alert keeps firing with fewer.
+    /// The fewest calls in the window for the alert to begin. A firing alert keeps firing with fewer. Does not apply to
+    /// the value of a gauge or of a unique count, which have no calls.
     pub min_calls: u64,
     /// How severe the alert is.
     pub severity: Severity,

@@ -528,6 +528,25 @@ fn a_rule_whose_route_or_metric_was_not_seen_for_an_hour_says_so() {
 }
 
 #[test]
+fn rules_about_own_metrics_read_each_window_once_and_a_value_without_calls_needs_none() {
+    let own = |name: &str| {
+        let rule = Rule::new(name, Metric::Value, Comparison::Above, 2.0).window(Window::OneMinute);
+        rule.min_calls(5).scope(Scope::OwnMetric(name.to_owned()))
+    };
+    let mut watched = Watched::new(["queue", "users", "orders", "missing"].map(own));
+    watched.source.own_metrics = vec![
+        ("queue", MetricFigures::Gauge(3.0)),
+        ("users", MetricFigures::UniqueCount { today: 3, yesterday: 0 }),
+        ("orders", MetricFigures::Counter(4)),
+    ];
+    watched.after(SECOND);
+    let firing = watched.alerts.firing().into_iter().map(|alert| alert.rule.name.clone());
+    assert_eq!(firing.collect::<Vec<_>>(), ["queue", "users"]);
+    let windows = [Window::OneHour, Window::OneMinute].map(|window| (window, "own metrics"));
+    assert_eq!(*watched.source.read.borrow(), windows);
+}
+
+#[test]
 fn a_rule_can_be_about_each_kind_of_the_applications_own_metrics() {
     let own = |name: &str, metric, threshold| {
         let rule = Rule::new(name, metric, Comparison::Above, threshold).window(Window::OneMinute);

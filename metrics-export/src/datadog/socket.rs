@@ -11,7 +11,7 @@ use socket2::{Domain, SockAddr, Type};
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::origin::MSGPACK;
-use crate::http::{Peer, exchange, invalid_header, left};
+use crate::http::{Peer, exchange, invalid_header, left, secret_words};
 use crate::push::{Failed, checked};
 use crate::secret::Secret;
 
@@ -79,7 +79,9 @@ impl Socket {
         })?;
         let answer = exchange(&mut stream, &request, body, deadline);
         let answer = answer.map_err(|error| Failed::temporary(peer.io(&error, timeout)))?;
-        checked(answer.explained(&peer, &[])).map(drop)
+        let secrets: Vec<_> =
+            self.headers.iter().flat_map(|(_, value)| secret_words(value.expose())).collect();
+        checked(answer.explained(&peer, &secrets)).map(drop)
     }
 
     /// Connects without waiting: if the Agent's backlog is full, this fails at once.
@@ -121,7 +123,8 @@ mod tests {
             }
             String::from_utf8(read[..end].to_vec()).unwrap()
         });
-        let own = vec![("Datadog-Meta-Lang".to_owned(), "rust".into())];
+        let own = [("Datadog-Meta-Lang", "rust"), ("x-api-key", "hunter2")];
+        let own = own.map(|(name, value)| (name.to_owned(), value.into())).into();
         let socket = Socket::new("agent_url", &path, own).unwrap();
         let result = socket.post("/v0.4/traces", &[("x-a", "b")], b"body", Instant::now() + timeout);
         let read = server.join().unwrap();
@@ -144,6 +147,8 @@ mod tests {
         let busy = failed("HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\n\r\n");
         assert_eq!((busy.retry_after, busy.permanent), (Some(Duration::from_secs(7)), false));
         assert!(failed("HTTP/1.1 404 Not Found\r\n\r\n").permanent);
+        let quoted = failed("HTTP/1.1 403 Forbidden\r\ncontent-length: 14\r\n\r\nno key hunter2");
+        assert!(quoted.reason.contains(": \"no key ***\""), "{}", quoted.reason);
         for wrong in ["SSH-2.0\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", "HTTP/1.1 200"] {
             assert!(!failed(wrong).permanent, "{wrong}");
         }

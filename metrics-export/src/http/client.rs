@@ -8,6 +8,7 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use super::forward::Forward;
 use super::peer::Peer;
+use super::proxy;
 use super::response::{HttpResponse, MAX_ANSWER};
 use super::secrets::{secret_parts, secret_words};
 use super::url::{check, host_and_port, invalid, without_login};
@@ -47,8 +48,12 @@ impl Client {
         config: Config,
     ) -> Result<Self, InvalidSetting> {
         check(field, url)?;
-        let secrets = secret_parts(url);
+        let mut secrets = secret_parts(url);
         let (url, login) = without_login(field, url)?;
+        let proxy_login = proxy.as_ref().and_then(proxy::login);
+        for login in [&login, &proxy_login].into_iter().flatten() {
+            secrets.extend(login.to_str().into_iter().flat_map(secret_words));
+        }
         let url: Uri = url.parse().map_err(|_| invalid(field, "cannot be parsed"))?;
         let headers = login.map(|login| (header::AUTHORIZATION, login)).into_iter().collect();
         let mut peer = Peer::new(host_and_port(&url));
@@ -144,6 +149,22 @@ impl fmt::Debug for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_repeats_a_login_does_not_show_it() {
+        let proxy = ureq::Proxy::new("http://user:hunter3@proxy:3128").unwrap();
+        let url = "http://user:hunter2@127.0.0.1:9093/";
+        let client = Client::new("url", url, Some(proxy), ureq::Agent::config_builder()).unwrap();
+        // Of "user:hunter2" and "user:hunter3".
+        let body = b"Basic dXNlcjpodW50ZXIy, Basic dXNlcjpodW50ZXIz".to_vec();
+        let answer =
+            HttpResponse::new(400, &HeaderMap::new(), Ok(body)).explained(&client.peer, &client.secrets);
+        assert!(
+            answer.refusal.ends_with("answered 400 Bad Request: \"Basic ***, Basic ***\""),
+            "{}",
+            answer.refusal
+        );
+    }
 
     #[test]
     fn a_client_shows_neither_its_url_nor_its_headers() {

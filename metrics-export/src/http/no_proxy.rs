@@ -47,7 +47,7 @@ fn matches(entry: &str, host: &Host<'_>, port: u16) -> bool {
         return true;
     }
     if let Some((network, bits)) = entry.split_once('/') {
-        let network = address(network).zip(bits.parse().ok());
+        let network = address(network).zip(bits.parse().ok().map(|bits| of_canonical(network, bits)));
         return match (host, network) {
             (Host::Address(host), Some((network, bits))) => is_within(*host, network, bits),
             _ => false,
@@ -87,6 +87,13 @@ fn split_port(entry: &str) -> Option<(&str, Option<u16>)> {
 fn address(text: &str) -> Option<IpAddr> {
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     inner.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// The length of a prefix, counted from where the address that [`address`] returns begins.
+fn of_canonical(network: &str, bits: u32) -> u32 {
+    let is_mapped = network.contains(':') && address(network).is_some_and(|address| address.is_ipv4());
+    // One that is shorter than the form itself is as wrong as one of over 32 bits.
+    if is_mapped { bits.checked_sub(96).unwrap_or(u32::MAX) } else { bits }
 }
 
 /// Whether the first `bits` bits are the same.
@@ -133,6 +140,8 @@ mod tests {
             ("192.168.1.7/32", "192.168.1.7", "192.168.1.6"),
             ("0.0.0.0/0", "1.2.3.4", "[fd00::1]"),
             ("10.0.0.0/8", "[::ffff:10.0.0.1]", "[::10.0.0.1]"),
+            ("::ffff:10.0.0.0/104", "10.0.0.1", "11.0.0.1"),
+            ("[::ffff:0.0.0.0]/96", "10.0.0.1", "[fd00::1]"),
             ("fd00::/8", "[fdff::1]", "[fe00::1]"),
             ("2001:db8::/127", "[2001:db8::1]", "[2001:db8::2]"),
             ("::/0", "[fe80::1]", "1.2.3.4"),
@@ -140,9 +149,16 @@ mod tests {
             assert!(contains(entry, inside, 80), "{entry} {inside}");
             assert!(!contains(entry, outside, 80), "{entry} {outside}");
         }
-        for entry in
-            ["10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "10.0.0.0/-1", "fd00::/129", "/8", "example.com/8"]
-        {
+        for entry in [
+            "::ffff:10.0.0.0/8",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/x",
+            "10.0.0.0/-1",
+            "fd00::/129",
+            "/8",
+            "example.com/8",
+        ] {
             assert!(!contains(entry, "10.0.0.0", 80) && !contains(entry, "example.com", 80), "{entry}");
         }
         // Names are not resolved.

@@ -107,7 +107,8 @@ impl HttpOptions {
         kept: usize,
         variables: &Variables<'_>,
     ) -> Result<Client, InvalidSetting> {
-        let through = if url.starts_with("https:") { Through::Tunnel } else { Through::Requests };
+        let is_https = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+        let through = if is_https { Through::Tunnel } else { Through::Requests };
         let proxy = self.proxy_for(url, through, variables)?;
         let config = ureq::Agent::config_builder().max_idle_connections(kept);
         let mut client = Client::new(field, url, proxy, self.trusting(config)?)?;
@@ -176,6 +177,17 @@ mod tests {
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with("header \"x-api-key\" is invalid; allowed: a header's name"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn the_proxy_is_that_of_the_scheme_in_any_case() {
+        let read = crate::environment::tests::fixed(&[("HTTPS_PROXY", "socks5://a:1")]);
+        for url in ["https://collector", "HTTPS://collector", "Https://collector"] {
+            let variables = Variables::new(&read, false);
+            HttpOptions::new().client("url", url, 0, &variables).unwrap();
+            assert!(variables.finish("test").is_some_and(|off| off.starts_with("HTTPS_PROXY: ")), "{url}");
+        }
     }
 
     #[test]

@@ -5,9 +5,28 @@ use super::url::percent_decoded;
 /// The shortest text that is taken for a secret.
 const MIN_BYTES: usize = 4;
 
+/// Words of headers and paths that are secret nowhere: messages are easier to understand with them.
+const PUBLIC: [&str; 15] = [
+    "ApiKey",
+    "Basic",
+    "Bearer",
+    "Sentry",
+    "_bulk",
+    "alerts",
+    "envelope",
+    "metrics",
+    "otlp",
+    "rust",
+    "sentry_client",
+    "sentry_key",
+    "sentry_version",
+    "stats",
+    "traces",
+];
+
 /// The words of a header's value, such as both of `Bearer abc` and of `key=abc`.
 pub(crate) fn secret_words(value: &str) -> impl Iterator<Item = String> {
-    value.split([' ', ',', ';', '=', '"']).filter(|word| word.len() >= MIN_BYTES).map(str::to_owned)
+    value.split([' ', ',', ';', '=', '"']).filter(|word| may_be_secret(word)).map(str::to_owned)
 }
 
 /// The parts of a URL that may be secret, as they are and decoded: user, password, segments of the path, the query.
@@ -16,8 +35,12 @@ pub(crate) fn secret_parts(url: &str) -> Vec<String> {
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
     let parts = login.split(':').chain(path.split(['/', '?', '&', '#', '=']));
-    let parts = parts.filter(|part| part.len() >= MIN_BYTES);
+    let parts = parts.filter(|part| may_be_secret(part));
     parts.flat_map(|part| [Some(part.to_owned()), percent_decoded(part)]).flatten().collect()
+}
+
+fn may_be_secret(word: &str) -> bool {
+    word.len() >= MIN_BYTES && !PUBLIC.contains(&word)
 }
 
 #[cfg(test)]
@@ -33,5 +56,13 @@ mod tests {
         }
         assert!(!found.iter().any(|known| known.contains("host") || known == "T00"), "{found:?}");
         assert!(of("http://host:1234").is_empty() && of("http://host/").is_empty());
+    }
+
+    #[test]
+    fn words_that_everybody_knows_are_not_hidden() {
+        assert!(secret_parts("http://host/otlp/v1/metrics").is_empty());
+        assert_eq!(secret_words("Basic aHVudGVyMg==").collect::<Vec<_>>(), ["aHVudGVyMg"]);
+        let sentry = "Sentry sentry_version=7, sentry_key=hunter2";
+        assert_eq!(secret_words(sentry).collect::<Vec<_>>(), ["hunter2"]);
     }
 }

@@ -12,11 +12,31 @@ pub(crate) fn short_line(text: &str) -> String {
 
 /// A destination's text after a colon, quoted, without secrets of ours that it may repeat; empty if there is none.
 pub(crate) fn said(text: Option<&str>, secrets: &[String]) -> String {
-    // So much suffices for all that is shown, and bounds the search.
-    let text: String = text.unwrap_or_default().chars().take(16 * MAX_TEXT).collect();
-    let known = secrets.iter().filter(|secret| !secret.is_empty());
-    let text = short_line(&known.fold(text, |text, secret| text.replace(secret.as_str(), "***")));
+    let text = short_line(&masked(text.unwrap_or_default().trim(), secrets));
     if text.is_empty() { text } else { format!(": \"{text}\"") }
+}
+
+/// The beginning of a text, as much as is shown of it, with `***` for each secret.
+fn masked(text: &str, secrets: &[String]) -> String {
+    let (mut masked, mut rest) = (String::new(), text);
+    while masked.len() <= MAX_TEXT
+        && let Some(c) = rest.chars().next()
+    {
+        // The longest, since one may be the beginning of another.
+        let found = secrets.iter().filter(|secret| !secret.is_empty() && rest.starts_with(secret.as_str()));
+        let length = match found.map(String::len).max() {
+            Some(length) => {
+                masked.push_str("***");
+                length
+            }
+            None => {
+                masked.push(c);
+                c.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    masked
 }
 
 /// The text in the body of an answer. Of a page it is the title, and of the protobuf message `google.rpc.Status` the
@@ -60,6 +80,10 @@ mod tests {
         let late = shown(&format!("{}hunter2", "x".repeat(MAX_TEXT - 3)));
         assert!(!late.contains("hun"), "{late}");
         assert_eq!([shown(""), shown(" \n"), said(None, &[])], [""; 3]);
+        // However often one is repeated, and if one is the beginning of another.
+        let (short, long) = ("s".repeat(900), "s".repeat(1_000));
+        let text = format!("{long}, {long}, {short}, {long}, {long}");
+        assert_eq!(said(Some(&text), &[short, long]), ": \"***, ***, ***, ***, ***\"");
     }
 
     #[test]

@@ -60,13 +60,18 @@ impl GrpcClient {
         let name = http::host_and_port(endpoint.uri());
         let mut peer = Peer::new(&name);
         let mut tunnel = None;
-        if let Some(proxy) = proxy(options, &url, variables)? {
+        let proxy = proxy(options, &url, variables)?;
+        if let Some(proxy) = &proxy {
             peer = peer.through(format!("{}:{}", proxy.host(), proxy.port()));
-            tunnel = Some(through(&proxy)?);
+            tunnel = Some(through(proxy)?);
             // Without a port, the tunnel would lead to port 443.
             let scheme = endpoint.uri().scheme_str().unwrap_or("http").to_owned();
             let path = endpoint.uri().path_and_query().map_or("", PathAndQuery::as_str).to_owned();
             endpoint = self::endpoint(field, format!("{scheme}://{name}{path}"), options)?;
+        }
+        let proxy_login = proxy.as_ref().and_then(http::login);
+        for login in [&login, &proxy_login].into_iter().flatten() {
+            secrets.extend(login.to_str().into_iter().flat_map(http::secret_words));
         }
         let mut metadata = MetadataMap::new();
         if let Some(login) = login.and_then(|login| AsciiMetadataValue::try_from(login.as_bytes()).ok()) {

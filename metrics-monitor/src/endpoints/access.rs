@@ -124,8 +124,8 @@ impl AccessRules {
     }
 }
 
-/// Whether a request comes from this machine, and not through a proxy on it. nginx speaks HTTP/1.0 to a service by
-/// default, and adds no header.
+/// Whether a request comes from this machine, and not through a proxy on it. By default, nginx adds no header; before
+/// 1.29.7 it speaks HTTP/1.0 to a service, later ones cannot be told from a client.
 fn is_local(request: &Request<'_>) -> bool {
     request.peer.is_loopback() && !request.is_http_1_0 && !is_forwarded(request.headers)
 }
