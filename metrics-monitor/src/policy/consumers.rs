@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use hmac_sha256::HMAC;
-use metrics_core::{Consumer, Registry};
+use metrics_core::{Consumer, MAX_NAME_BYTES, Registry, visible};
 
 use super::busy::{Busy, Calls, busiest};
 
@@ -54,8 +54,13 @@ impl fmt::Debug for Consumers {
     }
 }
 
-/// The consumers that one worker knows by their keys. It holds only those with a row in the registry, so it is as
-/// bounded as the registry. Those without a row are in a sketch.
+/// Most keys and names that a worker knows; 2 MiB. Of more than that, it forgets all and looks them up again.
+///
+/// Many keys can share one row: those with the same alias, and names that are the same once they are cut.
+const MAX_KNOWN: usize = 1 << 16;
+
+/// The consumers that one worker knows by their keys: at most [`MAX_KNOWN`], and only those with a row in the registry.
+/// Those without a row are in a sketch.
 #[derive(Debug, Default)]
 pub struct KnownConsumers {
     known: RefCell<HashMap<u128, Consumer, foldhash::fast::RandomState>>,
@@ -74,15 +79,21 @@ impl KnownConsumers {
         // This may run the application's own code, so nothing is borrowed meanwhile.
         let consumer = look_up();
         if let Consumer::Known(_) = consumer {
-            self.known.borrow_mut().insert(fingerprint, consumer);
+            let mut known = self.known.borrow_mut();
+            if known.len() >= MAX_KNOWN {
+                known.clear();
+            }
+            known.insert(fingerprint, consumer);
         }
         consumer
     }
 
     /// Counts a call of a consumer without a row.
     fn count_other(&self, name: &str) {
+        // As the registry would show it.
+        let name = visible(name, MAX_NAME_BYTES);
         match self.busy.try_lock() {
-            Ok(mut busy) => busy.count(name, self.missed.take(), Instant::now()),
+            Ok(mut busy) => busy.count(&name, self.missed.take(), Instant::now()),
             Err(_) => self.missed.set(self.missed.get() + 1),
         }
     }
@@ -311,6 +322,33 @@ mod tests {
         call();
         let list = consumers.busiest_others();
         assert_eq!(list, [("a".to_owned(), Calls { at_least: 1, at_most: 3 })]);
+    }
+
+    #[test]
+    fn a_worker_forgets_its_keys_once_too_many_share_a_row() {
+        let alias = |_: &str| Some("Ann".to_owned());
+        let consumers = Consumers::new(Some("x-api-key".to_owned()), Some(Box::new(alias)), None, None);
+        let (registry, known) = (Registry::new(), consumers.worker());
+        let of = |key: usize| consumers.by_key(key.to_string().as_bytes(), 200, || "/", &registry, &known);
+        let ann = of(0);
+        assert!(matches!(ann, Consumer::Known(_)));
+        for key in 1..=MAX_KNOWN {
+            assert_eq!(of(key), ann);
+        }
+        assert_eq!(known.known.borrow().len(), 1);
+    }
+
+    #[test]
+    fn names_of_callers_without_a_row_are_cut_and_made_visible_as_those_with_one() {
+        let (registry, consumers) =
+            (Registry::builder().max_consumers(0).build().unwrap(), consumers(b"one", None));
+        let known = consumers.worker();
+        for name in [format!("a\u{202e}{}", "x".repeat(MAX_NAME_BYTES)), "b\n".to_owned()] {
+            consumers.by_name(&name, 200, || "/", &registry, &known);
+        }
+        let names: Vec<_> = consumers.busiest_others().into_iter().map(|(name, _)| name).collect();
+        assert!(names[0].starts_with("a\\u{202e}x") && names[0].len() == MAX_NAME_BYTES, "{names:?}");
+        assert_eq!(names[1], "b\\n");
     }
 
     #[test]
