@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::dev::{HttpServiceFactory, Service, Url};
+use actix_web::dev::{AppService, HttpServiceFactory, Service, Url};
 use actix_web::guard::{Guard, GuardContext};
 use actix_web::web::{self, ServiceConfig};
 use metrics_monitor::{Endpoint, Monitor, Sender};
@@ -112,15 +112,28 @@ fn is_page(endpoint: &Endpoint) -> bool {
 /// Mounts the endpoints as a scope.
 fn mount(config: &mut ServiceConfig, shared: &Arc<Shared>, prefix: &str, mounted: Vec<Own>) {
     // Where the prefix ends with a parameter, or is empty, its end cannot be found in a path.
-    let literal = prefix.rsplit('}').next().unwrap_or_default().to_owned();
-    if literal.is_empty() {
+    if prefix.is_empty() || prefix.ends_with('}') {
         return mounted.into_iter().for_each(|own| mount_singly(config, shared, prefix, own));
     }
-    let scope = web::scope(prefix).guard(Below { literal, mounted: mounted.clone() });
-    let paths = mounted.into_iter().flat_map(|own| own.paths().map(move |path| (own.clone(), path)));
-    config.service(
-        paths.fold(scope, |scope, (own, path)| scope.service(resource(shared, path.clone(), own, path))),
-    );
+    config.service(Mount { shared: Arc::clone(shared), prefix: prefix.to_owned(), mounted });
+}
+
+/// The endpoints below a prefix, until the app knows where they are.
+struct Mount {
+    shared: Arc<Shared>,
+    prefix: String,
+    mounted: Vec<Own>,
+}
+
+impl HttpServiceFactory for Mount {
+    fn register(self, config: &mut AppService) {
+        let Self { shared, prefix, mounted } = self;
+        let end = if config.is_root() { End::of(&prefix) } else { End::after_last_parameter(&prefix) };
+        let scope = web::scope(&prefix).guard(Below { end, mounted: mounted.clone() });
+        let paths = mounted.into_iter().flat_map(|own| own.paths().map(move |path| (own.clone(), path)));
+        let resources = paths.map(|(own, path)| resource(&shared, path.clone(), own, path));
+        resources.fold(scope, |scope, resource| scope.service(resource)).register(config);
+    }
 }
 
 /// Mounts an endpoint as entries of its own.
@@ -132,8 +145,7 @@ fn mount_singly(config: &mut ServiceConfig, shared: &Arc<Shared>, prefix: &str, 
 
 /// Lets only the paths of endpoints into the scope of a mount.
 struct Below {
-    /// The mount's prefix, or the part of it after its last parameter.
-    literal: String,
+    end: End,
     mounted: Vec<Own>,
 }
 
@@ -141,8 +153,46 @@ impl Guard for Below {
     fn check(&self, context: &GuardContext<'_>) -> bool {
         // Decoded, as the router matches it.
         let url = Url::new(context.head().uri.clone());
-        let mut ends = url.path().rmatch_indices(&self.literal).map(|(from, literal)| from + literal.len());
-        ends.any(|end| self.mounted.iter().any(|own| own.has(&url.path()[end..])))
+        self.end.rest_is(url.path(), |rest| self.mounted.iter().any(|own| own.has(rest)))
+    }
+}
+
+/// Where the prefix of a mount ends in a path that begins with it.
+enum End {
+    /// Before the slash that follows so many slashes.
+    Slashes(usize),
+    /// After this part of the prefix, which follows its last parameter: what an outer scope or a parameter takes of a
+    /// path is not known here, so it may be any place with this text.
+    Literal(String),
+}
+
+impl End {
+    /// Of a prefix that begins with the path.
+    fn of(prefix: &str) -> Self {
+        // A parameter takes one segment, unless its expression says otherwise.
+        if prefix.contains(':') {
+            Self::after_last_parameter(prefix)
+        } else {
+            Self::Slashes(prefix.matches('/').count())
+        }
+    }
+
+    fn after_last_parameter(prefix: &str) -> Self {
+        Self::Literal(prefix.rsplit('}').next().unwrap_or_default().to_owned())
+    }
+
+    /// Whether what follows the prefix in a path is as wanted.
+    fn rest_is(&self, path: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Slashes(before) => {
+                let end = path.match_indices('/').nth(*before).map_or(path.len(), |(position, _)| position);
+                is_wanted(&path[end..])
+            }
+            Self::Literal(literal) => {
+                let mut ends = path.rmatch_indices(&**literal).map(|(from, literal)| from + literal.len());
+                ends.any(|end| is_wanted(&path[end..]))
+            }
+        }
     }
 }
 

@@ -210,6 +210,29 @@ async fn a_mount_takes_no_path_of_the_application() {
 }
 
 #[actix_web::test]
+async fn a_path_that_repeats_the_mount_further_on_is_the_applications() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let ok = || web::to(|| async { HttpResponse::Ok().body("the application's") });
+    let app = App::new()
+        .configure(metrics.routes("/metrics"))
+        .configure(metrics.routes("/t/{tenant}/metrics"))
+        .route("/metrics/{host}/metrics", ok())
+        .route("/metrics/{host}/metrics/summary", ok())
+        .route("/t/{tenant}/metrics/{host}/metrics/summary", ok())
+        .wrap(metrics.middleware());
+    let app = browser(init_service(app).await, |request| request.to_request());
+    for path in ["/metrics/a/metrics", "/metrics/a/metrics/summary", "/t/7/metrics/a/metrics/summary"] {
+        let (_, status, _, body) = app.get(path, "*/*").await;
+        assert_eq!((status, body.as_str()), (200, "the application's"), "{path}");
+    }
+    assert_eq!(metrics.registry().summary().total.calls, 3);
+    for path in ["/metrics/summary", "/t/7/metrics/summary", "/t/a%2Fb/metrics/summary/"] {
+        assert_eq!(app.get(path, "*/*").await.1, 200, "{path}");
+    }
+    assert_eq!(metrics.registry().summary().total.calls, 3);
+}
+
+#[actix_web::test]
 async fn where_the_page_and_the_scrapes_share_a_path_accept_decides() {
     for scrapes_first in [false, true] {
         for normalised in [false, true] {
