@@ -164,7 +164,7 @@ impl Tables {
         if is_own(request) {
             return CountedAt::Nowhere;
         }
-        if is_mount(request, &pattern) {
+        if is_mount(request, skeleton, &pattern, &template) {
             let counted_at = naming.counted_at(method, &mount_template(&template));
             remember(known_templates, template.as_str(), method, counted_at);
             return counted_at;

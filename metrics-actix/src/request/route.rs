@@ -24,12 +24,15 @@
 use actix_web::HttpRequest;
 use actix_web::dev::{Path, Url};
 
-/// Stands before and after a captured part's name, and once more after the last one if its value has a slash. Not a
-/// byte of UTF-8, so no path can contain it.
+/// Stands before and after a captured part's name, and once more at the end if that part is the last one and its value
+/// has a slash. Not a byte of UTF-8, so no path can contain it.
 const MARK: u8 = 0xff;
 
 /// The longest skeleton that is looked up, in bytes. Routes are shorter; paths of clients may be longer.
 const MAX_SKELETON: usize = 1_024;
+
+/// More segments than a pattern has after another pattern of the same resource.
+const MORE_SEGMENTS: usize = 16;
 
 /// Begins the names of the resources that are the monitor's own endpoints.
 const OWN: &str = "metrics-actix:";
@@ -61,16 +64,32 @@ pub(crate) fn is_processed(request: &HttpRequest) -> bool {
 
 /// Whether a pattern is the prefix of a service that handles all paths below it by itself, such as actix-files: then
 /// the pattern also matches a longer path. For a pattern with a tail this returns `false`.
-pub(crate) fn is_mount(request: &HttpRequest, pattern: &str) -> bool {
+///
+/// A resource with a path and a tail below it, such as `/docs` and `/docs/{tail}*`, cannot be told from that at `/docs`.
+pub(crate) fn is_mount(
+    request: &HttpRequest,
+    skeleton: Option<&[u8]>,
+    pattern: &str,
+    template: &str,
+) -> bool {
     let last = pattern.rsplit('{').next().unwrap_or_default();
     // A last part with an expression may match a longer path, too.
-    !(pattern.ends_with('*') || pattern.ends_with('}') && last.contains(':'))
-        && matches_longer_path(request, pattern)
+    if pattern.ends_with('*') || pattern.ends_with('}') && last.contains(':') {
+        return false;
+    }
+    // A service at the root has an empty pattern. Any other one leaves the path after its prefix unprocessed, unless the
+    // path ends there, or the request was answered before routing.
+    let unprocessed = request.match_info().unprocessed().as_bytes();
+    let processed = skeleton.and_then(|skeleton| skeleton.strip_suffix(unprocessed));
+    template.is_empty()
+        || !unprocessed.is_empty() && processed.is_some_and(|processed| has_parts_of(processed, template))
+        || matches_longer_path(request, pattern)
 }
 
-/// Whether the same pattern would match if the path went on.
+/// Whether the same pattern would match a path that goes on for longer than any later pattern of the same resource does,
+/// such as `/items/{id}` after `/items`.
 fn matches_longer_path(request: &HttpRequest, pattern: &str) -> bool {
-    let longer = format!("{}/x", request.match_info().as_str());
+    let longer = format!("{}{}", request.match_info().as_str(), "/x".repeat(MORE_SEGMENTS));
     request.resource_map().match_pattern(&longer).as_deref() == Some(pattern)
 }
 
@@ -113,7 +132,7 @@ fn write_skeleton(info: &Path<Url>, path: &[u8], skeleton: &mut Vec<u8>) -> bool
     }
     match path.get(literal_from..) {
         Some(literal) if skeleton.len() + literal.len() <= MAX_SKELETON => {
-            if slash {
+            if slash && literal.is_empty() {
                 skeleton.push(MARK);
             }
             skeleton.extend_from_slice(literal);

@@ -86,6 +86,22 @@ async fn files_are_the_tail_below_their_mount_in_every_place() {
 }
 
 #[actix_web::test]
+async fn files_keep_their_tail_below_a_scope_whose_guard_refused_the_request() {
+    for (at, below) in [("/", "/{path}*"), ("/api", "/api/{path}*")] {
+        let metrics = Metrics::builder("test").build().unwrap();
+        let app = App::new()
+            .configure(metrics.routes("/api/metrics"))
+            .service(web::scope("/api/closed").guard(guard::fn_guard(|_| false)).route("/x", ok()))
+            .service(web::scope("").guard(guard::Host("admin.example")).route("/users", ok()))
+            .service(Files::new(at, DIR))
+            .wrap(metrics.middleware());
+        let app = init_service(app).await;
+        call!(app, ["/api/metrics/nothing", "/api/closed/nothing", "/api/Cargo.toml"]);
+        assert_eq!(routes(&metrics), expected([(below, 9)]));
+    }
+}
+
+#[actix_web::test]
 async fn tails_keep_their_star_whichever_way_they_are_written() {
     let metrics = Metrics::builder("test").build().unwrap();
     let app = App::new()
@@ -143,6 +159,71 @@ async fn of_several_patterns_the_one_that_matched_is_the_route() {
         ("/t/{tenant}/f/{p}*", 6),
         ("/t/{tenant}/g/{p}*", 6),
     ]);
+    assert_eq!(routes(&metrics), all);
+}
+
+#[actix_web::test]
+async fn a_pattern_that_goes_on_where_another_one_of_its_resource_ends_changes_no_name() {
+    let paths = [
+        "/items",
+        "/items/7",
+        "/v2/orders/1",
+        "/v1/orders/1",
+        "/v2/orders/1/lines",
+        "/s",
+        "/s/",
+        "/s/7",
+        "/all/a",
+        "/all/a/b",
+        "/gone/1",
+    ];
+    for reversed in [false, true] {
+        let metrics = Metrics::builder("test").build().unwrap();
+        let app = App::new()
+            .service(web::resource(["/items", "/items/{id}"]).route(ok()))
+            .service(
+                web::resource(["/v1/orders/{id}", "/v2/orders/{id}", "/v2/orders/{id}/{part}"]).route(ok()),
+            )
+            .service(web::scope("/s").service(web::resource(["", "/", "/{id}"]).route(ok())))
+            .service(web::resource(["/all", "/all/{tail:.*}"]).route(ok()))
+            .service(
+                web::resource(["/gone", "/gone/{id}"]).to(|| async { HttpResponse::NotFound().finish() }),
+            )
+            .wrap(metrics.middleware());
+        let app = init_service(app).await;
+        let mut paths = paths.to_vec();
+        if reversed {
+            paths.reverse();
+        }
+        call!(app, &paths);
+        let all = expected([
+            ("/items", 3),
+            ("/items/{id}", 3),
+            ("/v1/orders/{id}", 3),
+            ("/v2/orders/{id}", 3),
+            ("/v2/orders/{id}/{part}", 3),
+            ("/s", 3),
+            ("/s/", 3),
+            ("/s/{id}", 3),
+            ("/all/{tail}*", 6),
+            ("/gone/{id}", 3),
+        ]);
+        assert_eq!(routes(&metrics), all, "{reversed}");
+    }
+}
+
+#[actix_web::test]
+async fn a_parameter_that_takes_slashes_may_stand_before_the_end() {
+    let metrics = Metrics::builder("test").build().unwrap();
+    let app = App::new()
+        .service(web::resource("/git/{repo:.*}/info").route(ok()))
+        .service(web::resource(["/one/{repo:.*}/info", "/two/{repo:.*}/info"]).route(ok()))
+        .wrap(metrics.middleware());
+    let app = init_service(app).await;
+    for folder in ["git", "one", "two"] {
+        call!(app, [&format!("/{folder}/a/info"), &format!("/{folder}/a/b/info")]);
+    }
+    let all = expected([("/git/{repo}/info", 6), ("/one/{repo}/info", 6), ("/two/{repo}/info", 6)]);
     assert_eq!(routes(&metrics), all);
 }
 
