@@ -71,8 +71,6 @@ mod secret;
 pub mod sentry;
 mod service;
 mod start_error;
-#[cfg(any(feature = "push", feature = "redis", feature = "alert-webhook", feature = "alertmanager"))]
-#[cfg_attr(not(feature = "push"), allow(dead_code, reason = "only exporters lose anything"))]
 mod state_log;
 #[cfg(any(feature = "datadog", feature = "prometheus"))]
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "sketches have few kinds of fields"))]

@@ -18,7 +18,7 @@ const MAX_URL_BYTES: usize = 1_024;
 const LINK: &str = "http://host[:port][/path] or https://host[:port][/path], without a password";
 
 /// What an allowed text looks like.
-const ALLOWED: &str = "1 to 128 bytes without control characters";
+const ALLOWED: &str = "1 to 128 bytes without control or invisible characters";
 
 /// The identity of a service. It is set once, where the monitor is built; exporters, alerts and the fleet get it from
 /// there.
@@ -122,7 +122,7 @@ fn is_link(url: &str) -> bool {
     let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
     url.len() <= MAX_URL_BYTES
         && host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
-        && !url.contains(|c: char| c.is_whitespace() || c.is_control() || "<>|\"".contains(c))
+        && !url.contains(|c: char| c.is_whitespace() || is_hidden(c) || "<>|\"".contains(c))
 }
 
 /// The name of this host: `HOSTNAME`, or what Linux calls it, or `unknown`.
@@ -135,15 +135,21 @@ fn host_name() -> &'static str {
 
 #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
 fn read_host_name() -> String {
-    let usable = |name: &str| {
-        let name = name.trim();
-        ((1..=64).contains(&name.len()) && !name.contains(is_hidden)).then(|| name.to_owned())
-    };
     let variables = Variables::new(&crate::environment::variable, true);
-    let variable = variables.parsed("HOSTNAME", "1 to 64 bytes without control characters", usable);
+    let variable = variables.parsed(
+        "HOSTNAME",
+        "1 to 64 bytes without control or invisible characters",
+        usable_host_name,
+    );
     variables.finish("alerts");
-    let kernel = || usable(&std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?);
+    let kernel = || usable_host_name(&std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?);
     variable.or_else(kernel).unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
+fn usable_host_name(name: &str) -> Option<String> {
+    let name = name.trim();
+    ((1..=64).contains(&name.len()) && !name.contains(is_hidden)).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -153,7 +159,7 @@ mod tests {
     #[test]
     fn a_text_that_is_no_label_is_rejected_by_its_field() {
         let long = "x".repeat(129);
-        for text in ["", "a\nb", &long] {
+        for text in ["", "a\nb", "a\u{202e}b", &long] {
             for (service, field) in [
                 (Service::new(text), "service"),
                 (Service::new("a").instance(text), "instance"),
@@ -162,7 +168,11 @@ mod tests {
             ] {
                 let error = service.check().unwrap_err();
                 assert_eq!((error.field(), error.value()), (field, Some(&*format!("{text:?}"))));
-                assert!(error.to_string().ends_with("; allowed: 1 to 128 bytes without control characters"));
+                assert!(
+                    error
+                        .to_string()
+                        .ends_with("; allowed: 1 to 128 bytes without control or invisible characters")
+                );
             }
         }
         assert_eq!(Service::new("주문").version("x".repeat(128)).check(), Ok(()));
@@ -189,11 +199,30 @@ mod tests {
             "https://me:hunter2@a/",
             "http://a/ b",
             "http://a/\n",
+            "http://a/\u{202e}moc",
+            "http://a\u{2066}/",
+            "http://a/\u{200b}",
             "http://a/<!channel>",
             &long,
         ] {
             let error = check(url).unwrap_err().to_string();
             assert!(error.starts_with("public_url is invalid; allowed: http://host"), "{url}: {error}");
+        }
+    }
+
+    #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
+    #[test]
+    fn the_name_of_a_host_has_no_hidden_character() {
+        for (name, usable) in [
+            ("orders-1\n", Some("orders-1")),
+            ("", None),
+            ("a\nb", None),
+            ("a\u{202e}b", None),
+            ("a\u{200b}", None),
+            ("\u{2066}a", None),
+            (&"x".repeat(65), None),
+        ] {
+            assert_eq!(usable_host_name(name).as_deref(), usable, "{name:?}");
         }
     }
 

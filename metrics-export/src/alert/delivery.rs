@@ -12,7 +12,6 @@ use super::queue::{DeliveryCounts, NoticeQueue};
 use crate::backoff::Backoff;
 use crate::service::Service;
 use crate::start_error::StartError;
-#[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
 use crate::state_log::{Line, StateLog};
 
 /// How long one batch is retried. Later notices wait meanwhile, and older news is of little use.
@@ -31,9 +30,8 @@ const BACKOFF: Backoff = Backoff {
 ///
 /// [`Delivery::queue`] never waits. At most 1,024 notices wait; beyond that the oldest are dropped and counted,
 /// reminders first. Only the latest reminder of each alert waits. A batch that fails is retried for 15 minutes, at
-/// intervals that grow to 30 s and vary, or that the destination [asks for](SendError::retry_after). With the features
-/// `alert-webhook` or `alertmanager`, each change between failing and working is logged, and how many notices were lost,
-/// under the target `metrics_export::alert`.
+/// intervals that grow to 30 s and vary, or that the destination [asks for](SendError::retry_after). Each change between
+/// failing and working is logged, and how many notices were lost, under the target `metrics_export::alert`.
 pub struct Delivery {
     shared: Arc<DeliveryShared>,
     repeat_every: Option<Duration>,
@@ -58,9 +56,8 @@ impl Delivery {
         let shared = Arc::new(DeliveryShared { queue, changed: Condvar::new() });
         let repeat_every = destination.repeat_every();
         let thread = {
-            let shared = Arc::clone(&shared);
-            let run = move || run(destination, &shared);
-            thread::Builder::new().name("metrics-alerts".to_owned()).spawn(run)?
+            let worker = Worker::new(destination, Arc::clone(&shared));
+            thread::Builder::new().name("metrics-alerts".to_owned()).spawn(|| worker.run())?
         };
         Ok(Self { shared, repeat_every, thread })
     }
@@ -113,15 +110,6 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// Counts the notices that are left when the thread ends, even if it panics.
-struct AtEnd<'a>(&'a DeliveryShared);
-
-impl Drop for AtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.lock().end();
-    }
-}
-
 impl DeliveryShared {
     fn lock(&self) -> MutexGuard<'_, NoticeQueue> {
         // No update of the queue can panic half-way.
@@ -142,109 +130,120 @@ impl DeliveryShared {
     }
 }
 
-fn run(mut destination: impl Destination, shared: &DeliveryShared) {
-    let mut told = Told::new(destination.name());
-    let at_end = AtEnd(shared);
-    while let Some(batch) = shared.next() {
-        let goes_on = deliver(&mut destination, shared, &mut told, &batch, Instant::now());
-        told.losses(shared, false);
-        if !goes_on {
-            break;
+/// What the thread that sends has for itself.
+struct Worker<D> {
+    destination: D,
+    shared: Arc<DeliveryShared>,
+    log: StateLog,
+    /// Lost notices that the log names.
+    told: u64,
+}
+
+impl<D: Destination> Worker<D> {
+    fn new(destination: D, shared: Arc<DeliveryShared>) -> Self {
+        let log = StateLog::new("metrics_export::alert", format!("alerts: {}", destination.name()));
+        Self { destination, shared, log, told: 0 }
+    }
+
+    /// The body of the thread.
+    fn run(mut self) {
+        while let Some(batch) = self.shared.next() {
+            if !self.deliver(&batch, Instant::now()) {
+                return;
+            }
         }
     }
-    drop(at_end);
-    told.losses(shared, true);
-}
 
-/// What the log was told about a destination. Nothing without the features of destinations over HTTP, since only they
-/// bring the crate `log` along.
-struct Told {
-    #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-    log: StateLog,
-    /// Notices that are known to be lost.
-    #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-    lost: u64,
-}
-
-#[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-impl Told {
-    fn new(destination: &str) -> Self {
-        Self { log: StateLog::new("metrics_export::alert", format!("alerts: {destination}")), lost: 0 }
+    /// Sends a batch, with retries, until [`GIVE_UP_AFTER`] from `since`; returns `false` if nothing more should be
+    /// sent.
+    ///
+    /// A batch that is refused for good is sent again, one by one. Each notice has at least one attempt then, and
+    /// further ones while the batch has time left.
+    fn deliver(&mut self, batch: &[Notice], since: Instant) -> bool {
+        for attempt in 1.. {
+            let next = self.attempt(batch, since);
+            self.log_losses(false);
+            match next {
+                Next::Batch => break,
+                Next::End => return false,
+                Next::Separately => return batch.chunks(1).all(|notice| self.deliver(notice, since)),
+                Next::Again(retry_after) => self.shared.pause(pause(attempt, retry_after)),
+            }
+        }
+        true
     }
 
-    /// Logs whether the destination began to fail, or works again.
-    fn attempt(&mut self, result: &Result<(), SendError>) {
-        let line = match result {
+    /// Tries once to send a batch. Returns what follows.
+    fn attempt(&mut self, batch: &[Notice], since: Instant) -> Next {
+        let result = self.destination.send(batch);
+        let line = match &result {
             Ok(()) => self.log.worked(),
-            Err(failed) => self.log.failed(&failed.reason, Instant::now()),
+            Err(error) => self.log.failed(&error.reason, Instant::now()),
         };
         line.into_iter().for_each(Line::log);
+        let mut queue = self.shared.lock();
+        let Err(SendError { reason, is_temporary, retry_after }) = result else {
+            queue.settle_sent(batch.len());
+            return Next::Batch;
+        };
+        queue.set_error(reason);
+        if !is_temporary && batch.len() > 1 && !queue.is_stopped() {
+            queue.count_retry();
+            return Next::Separately;
+        }
+        if !is_temporary || queue.is_stopped() || since.elapsed() >= GIVE_UP_AFTER {
+            queue.settle_failed(batch.len());
+            // After a stop the rest would fail as well, and the shutdown waits for this thread.
+            return if queue.is_stopped() { Next::End } else { Next::Batch };
+        }
+        queue.count_retry();
+        Next::Again(retry_after)
     }
+}
 
-    /// Logs how many notices were lost since the last such line.
-    fn losses(&mut self, shared: &DeliveryShared, is_last: bool) {
-        let DeliveryCounts { failed, dropped, last_error, .. } = shared.lock().counts();
-        let lost = failed + dropped;
-        let new = lost - self.lost;
+impl<D> Worker<D> {
+    /// Logs how many notices were lost since the last such line, if one is due, or if there is no later one.
+    fn log_losses(&mut self, is_last: bool) {
+        let counts = self.shared.lock().counts();
+        let lost = counts.failed + counts.dropped;
+        let new = lost - self.told;
         if new == 0 {
             return;
         }
-        let notices = if new == 1 { "notice" } else { "notices" };
-        let reason = last_error.map(|reason| format!("; the last reason: {reason}")).unwrap_or_default();
-        if let Some(line) = self.log.lost(&format!("{new} {notices}{reason}"), is_last, Instant::now()) {
-            self.lost = lost;
+        let mut what = format!("{new} {}", if new == 1 { "notice" } else { "notices" });
+        if let Some(reason) = &counts.last_error {
+            what.push_str(&format!("; the last reason: {reason}"));
+        }
+        if let Some(line) = self.log.lost(&what, is_last, Instant::now()) {
+            self.told = lost;
             line.log();
         }
     }
 }
 
-#[cfg(not(any(feature = "alert-webhook", feature = "alertmanager")))]
-impl Told {
-    fn new(_: &str) -> Self {
-        Self {}
+/// Counts the notices that are left when the thread ends, and logs what was lost.
+impl<D> Drop for Worker<D> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let reason = "it panicked, and gets no more notices";
+            self.shared.lock().set_error(reason.to_owned());
+            self.log.failed(reason, Instant::now()).into_iter().for_each(Line::log);
+        }
+        self.shared.lock().end();
+        self.log_losses(true);
     }
-
-    fn attempt(&mut self, _: &Result<(), SendError>) {}
-
-    fn losses(&mut self, _: &DeliveryShared, _: bool) {}
 }
 
-/// Sends a batch, with retries, until [`GIVE_UP_AFTER`] from `since`; returns `false` if nothing more should be sent.
-///
-/// A batch that is refused for good is sent again, one by one. Each notice has at least one attempt then, and further
-/// ones while the batch has time left.
-fn deliver(
-    destination: &mut impl Destination,
-    shared: &DeliveryShared,
-    told: &mut Told,
-    batch: &[Notice],
-    since: Instant,
-) -> bool {
-    for attempt in 1.. {
-        let result = destination.send(batch);
-        // Before the lock, since the application's logger may block.
-        told.attempt(&result);
-        let mut queue = shared.lock();
-        let Err(SendError { reason, is_temporary, retry_after }) = result else {
-            queue.settle_sent(batch.len());
-            break;
-        };
-        queue.set_error(reason);
-        if !is_temporary && batch.len() > 1 && !queue.is_stopped() {
-            queue.count_retry();
-            drop(queue);
-            return batch.chunks(1).all(|notice| deliver(destination, shared, told, notice, since));
-        }
-        if !is_temporary || queue.is_stopped() || since.elapsed() >= GIVE_UP_AFTER {
-            queue.settle_failed(batch.len());
-            // After a stop the rest would fail as well, and the shutdown waits for this thread.
-            return !queue.is_stopped();
-        }
-        queue.count_retry();
-        drop(queue);
-        shared.pause(pause(attempt, retry_after));
-    }
-    true
+/// What follows an attempt.
+enum Next {
+    /// The next batch.
+    Batch,
+    /// The same batch, one by one.
+    Separately,
+    /// The same batch, after a pause that the destination may ask for.
+    Again(Option<Duration>),
+    /// Nothing more.
+    End,
 }
 
 /// The pause after an attempt: as long as the destination asks for, but no shorter than the usual one.
@@ -368,53 +367,6 @@ mod tests {
         let counts = counts(&delivery, |counts| counts.queued == 0);
         assert_eq!((counts.sent, counts.retried, counts.failed), (0, 0, 1));
         assert_eq!((counts.last_error.as_deref(), seen.recv()), (Some("no"), Ok(1)));
-    }
-
-    /// Keeps the lines of the log that begin with a text.
-    #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-    struct Lines(&'static str, Mutex<Vec<String>>);
-
-    #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-    impl log::Log for Lines {
-        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-            true
-        }
-
-        fn log(&self, record: &log::Record<'_>) {
-            let line = format!("{}: {}", record.level(), record.args());
-            if line.contains(self.0) {
-                self.1.lock().unwrap().push(line);
-            }
-        }
-
-        fn flush(&self) {}
-    }
-
-    #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
-    #[test]
-    fn a_destination_that_fails_and_works_again_and_what_it_lost_are_in_the_log() {
-        static LINES: Lines = Lines("alerts: told ", Mutex::new(Vec::new()));
-        log::set_logger(&LINES).unwrap();
-        log::set_max_level(log::LevelFilter::Info);
-        let ((answer, answers), (given, _seen)) = (channel(), channel());
-        let mut destination = Scripted { answers, given, repeat_every: None };
-        let shared = DeliveryShared { queue: Mutex::new(NoticeQueue::new("told")), changed: Condvar::new() };
-        let mut told = Told::new("told");
-        for answers in [&[true, true][..], &[true], &[false]] {
-            answers.iter().for_each(|is_temporary| answer.send(Err(error(*is_temporary))).unwrap());
-            answer.send(Ok(())).unwrap();
-            shared.lock().push(notice());
-            let batch = shared.lock().take();
-            assert!(deliver(&mut destination, &shared, &mut told, &batch, Instant::now()));
-            told.losses(&shared, false);
-        }
-        let lines = LINES.1.lock().unwrap();
-        let expected = [
-            "WARN: alerts: told fails: no",
-            "INFO: alerts: told works again, after 2 failed attempts",
-            "WARN: alerts: told lost 1 notice; the last reason: no",
-        ];
-        assert_eq!(*lines, expected);
     }
 
     #[test]

@@ -4,15 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use metrics_core::{EndpointSnapshot, Outcome};
+use metrics_core::{EndpointSnapshot, Outcome, UNMATCHED};
 use serde::{Serialize, Serializer};
 
 use super::origin::{LANGUAGE, Origin, TRACER_VERSION};
 use super::sketch::Sketch;
 use crate::push::Window;
-
-/// metrics-actix's name for the route of requests that matched none.
-const UNMATCHED: &str = "_unmatched";
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -2,11 +2,8 @@
 
 use std::time::SystemTime;
 
-use metrics_core::{EndpointName, StatusGroup};
+use metrics_core::{EndpointName, StatusGroup, UNMATCHED};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
-
-/// metrics-actix's name for the route of requests that matched none.
-const UNMATCHED: &str = "_unmatched";
 
 pub(super) fn text(key: &str, value: &str) -> KeyValue {
     of(key, Value::StringValue(value.to_owned()))
@@ -74,10 +71,7 @@ mod tests {
             request_of("/items/{id}", StatusGroup::Status(503)),
             with(&["http.route=/items/{id}", "http.response.status_code=503", "error.type=503"])
         );
-        assert_eq!(
-            request_of("_unmatched", StatusGroup::Status(404)),
-            with(&["http.response.status_code=404"])
-        );
+        assert_eq!(request_of(UNMATCHED, StatusGroup::Status(404)), with(&["http.response.status_code=404"]));
         assert_eq!(
             request_of("/", StatusGroup::Class(2)),
             with(&["http.route=/", "http.response.status_class=2xx"])

@@ -321,6 +321,7 @@ fn int(count: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
 
     use metrics_core::{METHODS, Outcome, Registry};
 
@@ -373,6 +374,63 @@ mod tests {
                 "http.server.request.duration",
                 "http.server.response.body.size",
                 "process.thread.count"
+            ]
+        );
+    }
+
+    #[test]
+    fn units_are_those_of_opentelemetry_and_counts_have_annotations() {
+        let registry = Registry::new();
+        let endpoint = registry.endpoint("GET", "/");
+        registry.with_recorder(|recorder| {
+            recorder.finish(recorder.start_method(0), endpoint, Outcome::Status(200))
+        });
+        registry.counter("jobs").unwrap().add(1);
+        registry.gauge("depth").unwrap().set(0.5);
+        registry.timer("db").unwrap().record(Duration::from_millis(1));
+        registry.hit_ratio("cache").unwrap().hit();
+        registry.unique("users").unwrap().insert("a");
+        let process = Process {
+            started: Some(SystemTime::UNIX_EPOCH),
+            cpu_time: Some(Duration::from_secs(1)),
+            resident_bytes: Some(1),
+            threads: Some(1),
+            open_files: Some(1),
+        };
+        let total = Arc::new(registry.snapshot());
+        let window = Window {
+            figures: total.difference(&Registry::new().snapshot()),
+            total,
+            errors: Vec::new(),
+            errors_missed: 0,
+            requests: Vec::new(),
+            requests_missed: 0,
+            process,
+        };
+        let mut request = encoding(Temporality::Cumulative).request(&window);
+        let metrics = request.resource_metrics.remove(0).scope_metrics.remove(0).metrics;
+        let mut units: Vec<_> =
+            metrics.iter().map(|metric| (metric.name.as_str(), metric.unit.as_str())).collect();
+        units.sort_unstable();
+        // Those of requests and of the process are OpenTelemetry's conventions. None is `1`: Prometheus would append
+        // `_ratio` to the name of a gauge.
+        assert_eq!(
+            units,
+            [
+                ("cache", "{call}"),
+                ("db", "s"),
+                ("depth", ""),
+                ("http.server.active_requests", "{request}"),
+                ("http.server.request.body.size", "By"),
+                ("http.server.request.duration", "s"),
+                ("http.server.response.body.size", "By"),
+                ("jobs", "{count}"),
+                ("process.cpu.time", "s"),
+                ("process.memory.usage", "By"),
+                ("process.thread.count", "{thread}"),
+                ("process.unix.file_descriptor.count", "{file_descriptor}"),
+                ("process.uptime", "s"),
+                ("users", "{value}"),
             ]
         );
     }

@@ -6,6 +6,7 @@ mod facade;
 #[cfg(feature = "fleet")]
 mod fleet;
 mod live;
+mod log_lines;
 mod parser;
 mod proto;
 mod protobuf;

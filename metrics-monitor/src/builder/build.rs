@@ -196,7 +196,10 @@ mod tests {
     fn a_service_name_that_is_no_label_is_refused_with_what_is_allowed() {
         for name in ["", "a\nb", &"x".repeat(129)] {
             let error = Builder::new(name).build().unwrap_err().to_string();
-            assert!(error.ends_with("allowed: 1 to 128 bytes without control characters"), "{error}");
+            assert!(
+                error.ends_with("allowed: 1 to 128 bytes without control or invisible characters"),
+                "{error}"
+            );
         }
         assert_eq!(Builder::new("주문").build().unwrap().service(), "주문");
     }

@@ -20,6 +20,7 @@ mod faults;
 mod http;
 mod load;
 mod otlp;
+mod pieces;
 mod rotel;
 mod sentry;
 mod squid;

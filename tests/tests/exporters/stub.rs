@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Reset,
     /// Requests are answered with 429 and 500 in turn.
     Refusing,
+    /// Every third request is answered with 503, and not processed.
+    EveryThird,
     /// The TLS handshake begins and never continues.
     SlowHandshake,
 }
@@ -171,9 +173,12 @@ impl Shared {
         let body = read_request(stream)?;
         let status = match fault {
             Fault::Refusing => [429, 500][self.answers.fetch_add(1, Ordering::Relaxed) % 2],
+            Fault::EveryThird => [200, 200, 503][self.answers.fetch_add(1, Ordering::Relaxed) % 3],
             _ => 200,
         };
-        let taken = matches!(fault, Fault::None | Fault::HalfOpen).then(|| (self.take)(&body));
+        let is_processed =
+            status == 200 && matches!(fault, Fault::None | Fault::HalfOpen | Fault::EveryThird);
+        let taken = is_processed.then(|| (self.take)(&body));
         let text = taken.unwrap_or_default();
         let head = format!(
             "HTTP/1.1 {status} \r\nretry-after: 0\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
