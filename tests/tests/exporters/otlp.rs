@@ -86,6 +86,7 @@ fn another_decoder_reads_what_was_recorded() {
     for (digits, temporality, histograms) in [
         (2, Temporality::Cumulative, Histograms::default()),
         (2, Temporality::Delta, Histograms::default()),
+        (2, Temporality::Cumulative, Histograms::Exponential { max_buckets: 2_560 }),
         (1, Temporality::LowMemory, Histograms::default()),
         (3, Temporality::Cumulative, Histograms::Exponential { max_buckets: 20_000 }),
         (2, Temporality::Delta, explicit()),
