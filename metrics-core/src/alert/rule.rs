@@ -39,7 +39,8 @@ pub struct Rule {
     /// How long the threshold must be breached without interruption before the alert fires.
     pub for_duration: Duration,
     /// The fewest calls in the window for the alert to begin. A firing alert keeps firing with fewer. Does not apply to
-    /// the value of a gauge or of a unique count, which have no calls.
+    /// the value of a gauge or of a unique count, which have no calls. For [`Metric::ConsecutiveErrors`] and
+    /// [`Metric::WrongTokens`], their own number counts instead.
     pub min_calls: u64,
     /// How severe the alert is.
     pub severity: Severity,
@@ -198,7 +199,9 @@ impl Rule {
             }
         }
         let least = match (self.metric, self.window.length()) {
-            (Metric::Calls, _) => Some(self.min_calls as f64),
+            (Metric::Calls | Metric::ConsecutiveErrors | Metric::WrongTokens, _) => {
+                Some(self.min_calls as f64)
+            }
             (Metric::RequestsPerSecond, Some(window)) => Some(self.min_calls as f64 / window.as_secs_f64()),
             _ => None,
         };
@@ -352,6 +355,10 @@ mod tests {
         let few = new(Metric::Calls, Below, 10.0).min_calls(10);
         assert!(refused(few).starts_with("rule \"rule\": min_calls is 10; allowed: fewer"));
         new(Metric::Calls, Below, 10.0).min_calls(9).check().unwrap();
+        for metric in [Metric::ConsecutiveErrors, Metric::WrongTokens] {
+            assert!(refused(new(metric, Below, 5.0).min_calls(5)).contains("min_calls is 5; allowed: fewer"));
+            new(metric, Below, 5.0).min_calls(4).check().unwrap();
+        }
         assert!(refused(new(Metric::RequestsPerSecond, Below, 1.0).min_calls(300)).contains("min_calls"));
     }
 

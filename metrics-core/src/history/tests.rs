@@ -287,6 +287,30 @@ fn streaks_of_several_threads_are_joined_where_no_thread_had_a_success() {
 }
 
 #[test]
+fn a_thread_that_is_idle_after_errors_lends_its_streak_to_no_other() {
+    let mut clock = Clockwork::new();
+    let endpoint = clock.registry.endpoint("GET", "/a");
+    let recorders = [clock.registry.recorder(), clock.registry.recorder()];
+    let record = |recorder: usize, statuses: &[u16]| {
+        statuses.iter().for_each(|&status| recorders[recorder].record(endpoint, status, SECOND));
+    };
+    record(0, &[500; 12]);
+    clock.tick_after(SECOND);
+    assert_eq!(streaks(&clock), (12, 12));
+    // The other thread has as many errors, each followed by a success.
+    record(1, &[500, 200].repeat(20));
+    clock.tick_after(SECOND);
+    assert_eq!(clock.timeline.longest_streak(SECOND), 0);
+    record(1, &[500, 500]);
+    clock.tick_after(SECOND);
+    assert_eq!(streaks(&clock), (2, 2));
+    // As long as before, and yet new.
+    record(1, &[200, 500, 500]);
+    clock.tick_after(SECOND);
+    assert_eq!(streaks(&clock), (2, 2));
+}
+
+#[test]
 fn a_streak_outlives_its_recorder_and_a_success_on_the_next_one_ends_it() {
     let mut clock = Clockwork::new();
     ticked(&mut clock, "/a", &[500; 4]);

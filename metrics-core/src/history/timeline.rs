@@ -112,8 +112,9 @@ impl Timeline {
         let matched = sum.take();
         sum.add_since(&requests.totals.probes, &earlier.probes);
         let longest = requests.streaks.longest_since(streaks);
+        let current = requests.streaks.longest_current_since(streaks);
         let probes = sum.take();
-        let streak = self.lengthen_streak(&matched, &probes, requests.streaks.longest()).max(longest);
+        let streak = self.lengthen_streak(&matched, &probes, current).max(longest);
         let content = Counted { matched: Packed::new(&matched), probes: Packed::new(&probes), streak };
         self.total.push(Frame { start, end: now.span, taken: now.taken, content });
         let [Tier { step, .. }, ..] = BY_ENDPOINT;

@@ -120,7 +120,8 @@ impl Fleet {
     ///
     /// The window lasts from the earliest start to the latest report by the instances' wall clocks, but no less than the
     /// longest span of an instance, and no more than all spans together, which are measured by monotonic clocks. So a
-    /// wall clock that is set or wrong changes it little, and that of a single instance not at all.
+    /// wall clock that is set or wrong does not change the window of a single instance. That of several can become as
+    /// many times too long as there are instances.
     pub fn summary(&mut self) -> Option<Summary> {
         self.keep_last_errors();
         let total = self.snapshot()?;

@@ -22,7 +22,7 @@ pub trait Exporter: Send + 'static {
     /// default: `None`, it is on. Must not change after the start.
     ///
     /// While it is off, no window is made for it, and [`ExporterCounts::off`](super::ExporterCounts::off) has the
-    /// reason. Shown to everyone who may read the metrics, so it must not contain secrets.
+    /// reason. It is logged, and shown to those who may see why a destination failed, so it must not contain secrets.
     fn off(&self) -> Option<&str> {
         None
     }

@@ -79,11 +79,13 @@ pub(crate) fn exporters(Asked { shows_private, .. }: Asked) -> Result<Task, Stri
     Ok(Task::shared(shows_private, move |state| Answer::success(exporters_of(state, shows_private))))
 }
 
-/// What was sent where, and why it failed for those who may see it.
+/// What was sent where and, for those who may see it, why it failed or is off.
 pub(super) fn exporters_of(state: &State, shows_private: bool) -> ExportersBody {
     let mut counts = state.exporting.counts();
     for counts in &mut counts {
-        counts.last_error = counts.last_error.take().map(|reason| cause(reason, shows_private));
+        for reason in [&mut counts.last_error, &mut counts.off].into_iter().flatten() {
+            *reason = cause(std::mem::take(reason), shows_private);
+        }
     }
     ExportersBody::new(counts)
 }

@@ -441,6 +441,29 @@ fn each_refusal_is_counted_by_its_reason() {
 }
 
 #[test]
+fn why_an_exporter_is_off_is_for_those_who_may_see_its_failures() {
+    use metrics_export::push::{Accepted, Exporter, Failed, Window};
+    struct Off;
+    impl Exporter for Off {
+        fn name(&self) -> &str {
+            "off"
+        }
+        fn off(&self) -> Option<&str> {
+            Some("DD_AGENT_HOST is agent-7:1")
+        }
+        fn export(&mut self, _: &Window, _: std::time::Instant) -> Result<Accepted, Failed> {
+            unreachable!("it is off")
+        }
+    }
+    let monitor = open(|builder| builder.exporter(Off));
+    let seen = |headers: &[(&str, &str)]| text(&call(&monitor, "GET", "/exporters", "", headers));
+    assert!(seen(&[]).contains("agent-7"));
+    let far = seen(&[("x-forwarded-for", "203.0.113.7")]);
+    assert!(far.contains("\"state\":\"off\"") && far.contains("own machine only"), "{far}");
+    assert!(!far.contains("agent-7"), "{far}");
+}
+
+#[test]
 fn a_rule_can_watch_the_number_of_wrong_tokens() {
     use metrics_core::alert::{Comparison, Metric, Rule, State};
     let rule = Rule::new("guesses", Metric::WrongTokens, Comparison::AtLeast, 5.0);

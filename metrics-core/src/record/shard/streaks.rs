@@ -26,8 +26,16 @@ pub(crate) struct Streaks {
 #[derive(Debug, Clone)]
 pub(crate) struct StreaksNow {
     /// The current ones, in the order of the shards.
-    current: Vec<u64>,
+    current: Vec<Current>,
     reached: [u64; MAX_LENGTH],
+}
+
+/// The current streak of one recorder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Current {
+    length: u64,
+    /// How often streaks of this recorder grew to lengths from 2 to [`MAX_LENGTH`].
+    grown: u64,
 }
 
 impl Streaks {
@@ -67,26 +75,37 @@ impl StreaksNow {
     pub(crate) fn of<'a>(recorders: impl Iterator<Item = &'a Streaks>) -> Self {
         let mut now = Self { current: Vec::new(), reached: [0; MAX_LENGTH] };
         for streaks in recorders {
-            now.current.push(streaks.current());
+            let mut current = Current { length: streaks.current(), grown: 0 };
             for (sum, reached) in now.reached.iter_mut().zip(&streaks.reached) {
-                *sum = sum.wrapping_add(reached.load(Ordering::Relaxed));
+                let reached = reached.load(Ordering::Relaxed);
+                *sum = sum.wrapping_add(reached);
+                current.grown = current.grown.wrapping_add(reached);
             }
+            now.current.push(current);
         }
         now
     }
 
-    /// The longest of the current ones.
-    pub(crate) fn longest(&self) -> u64 {
-        self.current.iter().copied().max().unwrap_or(0)
+    /// The longest of the current ones that have an error since an earlier reading. Those of recorders that recorded
+    /// nothing are as old as their last error; of them, one of length 1 may be among these.
+    pub(crate) fn longest_current_since(&self, earlier: &Self) -> u64 {
+        let is_recent = |(now, before): &(&Current, Current)| **now != *before || now.length == 1;
+        let recent = self.with(earlier).filter(is_recent);
+        recent.map(|(now, _)| now.length).max().unwrap_or(0)
+    }
+
+    /// The current ones, each with that of an earlier reading.
+    fn with(&self, earlier: &Self) -> impl Iterator<Item = (&Current, Current)> {
+        let before = earlier.current.iter().copied().chain(std::iter::repeat(Current::default()));
+        self.current.iter().zip(before)
     }
 
     /// The length that the longest streak reached between an earlier reading and this one; 0 if none grew. One that was
     /// alone and ended may be missed.
     pub(crate) fn longest_since(&self, earlier: &Self) -> u64 {
         let reached = self.reached.iter().zip(&earlier.reached).rposition(|(now, earlier)| now != earlier);
-        let before = earlier.current.iter().copied().chain(std::iter::repeat(0));
-        let grew = self.current.iter().zip(before).filter(|&(now, before)| *now > before);
-        let grew = grew.map(|(now, _)| *now).max().unwrap_or(0);
+        let grew = self.with(earlier).filter(|(now, before)| now.length > before.length);
+        let grew = grew.map(|(now, _)| now.length).max().unwrap_or(0);
         grew.max(reached.map_or(0, |index| index as u64 + 1))
     }
 }
@@ -110,7 +129,7 @@ mod tests {
         errors(0, 4);
         errors(1, 6);
         let second = now(&recorders);
-        assert_eq!((second.longest_since(&first), second.longest()), (10, 6));
+        assert_eq!((second.longest_since(&first), second.longest_current_since(&first)), (10, 6));
         assert_eq!(now(&recorders).longest_since(&second), 0);
         errors(0, 1);
         assert_eq!(now(&recorders).longest_since(&second), 5);
