@@ -218,7 +218,7 @@ impl OtlpBuilder {
         match protocol {
             Protocol::HttpBinary => {
                 let client = self.http.client("endpoint", endpoint.expose(), 0, variables)?;
-                Ok(Transport::Http { client, gzip })
+                Ok(Transport::Http { client: Box::new(client), gzip })
             }
             #[cfg(feature = "otlp-grpc")]
             Protocol::Grpc => {

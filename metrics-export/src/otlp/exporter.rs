@@ -44,7 +44,7 @@ pub(super) struct Attempt {
 #[derive(Debug)]
 pub(super) enum Transport {
     Http {
-        client: Client,
+        client: Box<Client>,
         gzip: bool,
     },
     #[cfg(feature = "otlp-grpc")]

@@ -33,11 +33,11 @@ impl Link {
         match address {
             Address::Single(info) => {
                 let (connection, server) = single("Redis", info.clone(), timeout)?;
-                return Ok(Self { connection: Open::Single(connection), server });
+                Ok(Self { connection: Open::Single(connection), server })
             }
             Address::Sentinel { sentinels, master, login } => {
                 let (connection, server) = by_sentinels(sentinels, master, login, timeout)?;
-                return Ok(Self { connection: Open::Single(connection), server });
+                Ok(Self { connection: Open::Single(connection), server })
             }
             #[cfg(feature = "redis-cluster")]
             Address::Cluster {
