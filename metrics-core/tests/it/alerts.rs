@@ -528,6 +528,24 @@ fn a_rule_whose_route_or_metric_was_not_seen_for_an_hour_says_so() {
 }
 
 #[test]
+fn strangers_probes_make_no_route_slower_on_average() {
+    let rule = |name, metric| Rule::new(name, metric, Comparison::Above, 0.5).scope(Scope::EachRoute);
+    let mut watched = Watched::new([rule("average", Metric::Average), rule("errors", Metric::Errors)]);
+    let probed = Figures {
+        calls: 5_001,
+        errors: 5_000,
+        client_errors: 5_000,
+        sum: Duration::from_millis(5_001),
+        ..Figures::default()
+    };
+    watched.source.routes = vec![("/static/{path}*", probed.clone())];
+    assert!(watched.after(SECOND).is_empty(), "{:?}", watched.alerts.firing());
+    watched.source.routes = vec![("/static/{path}", probed)];
+    watched.after(SECOND * 30);
+    assert_eq!(watched.alerts.firing().len(), 1);
+}
+
+#[test]
 fn rules_about_own_metrics_read_each_window_once_and_a_value_without_calls_needs_none() {
     let own = |name: &str| {
         let rule = Rule::new(name, Metric::Value, Comparison::Above, 2.0).window(Window::OneMinute);

@@ -27,18 +27,25 @@ impl Losses {
     pub(super) fn since(self, earlier: Self) -> Option<String> {
         let windows = (self.windows - earlier.windows, self.calls - earlier.calls);
         let parts = [
-            (windows.0 > 0).then(|| format!("{} windows with {} requests", windows.0, windows.1)),
-            some(self.errors - earlier.errors, "errors"),
-            some(self.requests - earlier.requests, "single requests"),
-            some(self.rejected - earlier.rejected, "items that it refused"),
+            (windows.0 > 0).then(|| {
+                format!("{} with {}", counted(windows.0, "window", ""), counted(windows.1, "request", ""))
+            }),
+            some(self.errors - earlier.errors, "error", ""),
+            some(self.requests - earlier.requests, "single request", ""),
+            some(self.rejected - earlier.rejected, "item", " that it refused"),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 }
 
-fn some(count: u64, of: &str) -> Option<String> {
-    (count > 0).then(|| format!("{count} {of}"))
+fn some(count: u64, one: &str, which: &str) -> Option<String> {
+    (count > 0).then(|| counted(count, one, which))
+}
+
+/// Such as `1 item that it refused`, or `2 items that it refused`.
+fn counted(count: u64, one: &str, which: &str) -> String {
+    format!("{count} {one}{}{which}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -55,7 +62,7 @@ mod tests {
             ..ExporterCounts::default()
         };
         let (none, all) = (Losses::default(), Losses::of(&counts));
-        let text = "2 windows with 70 requests, 5 errors, 1 items that it refused";
+        let text = "2 windows with 70 requests, 5 errors, 1 item that it refused";
         assert_eq!(all.since(none).as_deref(), Some(text));
         assert_eq!(all.since(all), None);
     }

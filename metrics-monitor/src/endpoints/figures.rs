@@ -112,11 +112,14 @@ pub(crate) fn resources_of(state: &State, window: Window) -> ResourcesBody {
 /// `GET consumers`: the consumers with the most calls since the last reset.
 pub(crate) fn consumers(Asked { query, .. }: Asked) -> Result<Task, String> {
     let top = query.top()?;
-    Ok(Task::shared(top, move |state| {
-        let others = state.policy.consumers.as_ref().map(Consumers::busiest_others).unwrap_or_default();
-        let others = others.into_iter().take(top).map(|(name, calls)| (name, calls.at_least, calls.at_most));
-        Answer::success(ConsumersBody::new(&state.registry.window(), top).others(others))
-    }))
+    Ok(Task::shared(top, move |state| Answer::success(consumers_of(state, top))))
+}
+
+/// The consumers with the most calls, and those of the others that are busy.
+pub(super) fn consumers_of(state: &State, top: usize) -> ConsumersBody {
+    let others = state.policy.consumers.as_ref().map(Consumers::busiest_others).unwrap_or_default();
+    let others = others.into_iter().take(top).map(|(name, calls)| (name, calls.at_least, calls.at_most));
+    ConsumersBody::new(&state.registry.window(), top).others(others)
 }
 
 /// `POST reset`: begins a new window, and returns the one just closed.

@@ -4,11 +4,11 @@
 use std::time::UNIX_EPOCH;
 
 use metrics_core::{Point, Window};
-use metrics_export::json::{BusinessBody, ConsumersBody, MetricHistoryBody, RoutesBody};
+use metrics_export::json::{BusinessBody, MetricHistoryBody, RoutesBody};
 use serde::Serialize;
 
 use super::answer::event;
-use super::figures::{alerts_of, errors_of, exporters_of, resources_of};
+use super::figures::{alerts_of, consumers_of, errors_of, exporters_of, resources_of};
 use crate::state::State;
 
 /// Sparklines at most: those of the endpoints with the most calls.
@@ -31,7 +31,7 @@ struct Sparkline<'a> {
 
 /// The tables and lists, every few seconds. What clients sent is `null` for those who may not see it.
 pub(super) fn lists(state: &State, window: Window, shows_private: bool) -> Vec<u8> {
-    let State { registry, history, .. } = state;
+    let history = &state.history;
     let mut events = vec![
         event("routes", &RoutesBody::from(&history.endpoints(window))),
         event("errors", &shows_private.then(|| errors_of(state))),
@@ -40,8 +40,7 @@ pub(super) fn lists(state: &State, window: Window, shows_private: bool) -> Vec<u
         event("business", &BusinessBody::from(&history.business(window))),
     ];
     if state.policy.consumers.is_some() {
-        let consumers = || ConsumersBody::new(&registry.window(), TOP);
-        events.push(event("consumers", &shows_private.then(consumers)));
+        events.push(event("consumers", &shows_private.then(|| consumers_of(state, TOP))));
     }
     events.concat()
 }

@@ -76,13 +76,16 @@ impl Figures {
         self.per_cent(self.server_errors)
     }
 
-    /// These figures without 4xx. Times, bytes and truncated responses stay those of all calls.
+    /// These figures without 4xx. Times, bytes and truncated responses stay those of all calls, but the sum of durations
+    /// is in proportion to the calls that are left, so the average stays, too.
     pub(crate) fn without_client_errors(&self) -> Self {
         let mut rest = self.clone();
         rest.outcomes.retain(|(outcome, _)| !outcome.is_client_error());
         rest.calls -= self.client_errors.min(self.calls);
         rest.errors -= self.client_errors.min(self.errors);
         rest.client_errors = 0;
+        let sum = self.sum.as_nanos() * u128::from(rest.calls) / u128::from(self.calls.max(1));
+        rest.sum = Duration::from_nanos(u64::try_from(sum).unwrap_or(u64::MAX));
         rest
     }
 
