@@ -82,13 +82,13 @@ impl Registry {
     /// Records one request from any thread: [`Recorder::record`] on a recorder that the thread keeps.
     #[inline]
     pub fn record(&self, endpoint: EndpointId, status: u16, elapsed: Duration) {
-        self.with_recorder(|recorder| recorder.record(endpoint, status, elapsed));
+        self.with_recorder(move |recorder| recorder.record(endpoint, status, elapsed));
     }
 
     /// Records one request from any thread: [`Recorder::record_nanos`] on a recorder that the thread keeps.
     #[inline]
     pub fn record_nanos(&self, endpoint: EndpointId, status: u16, nanos: u64) {
-        self.with_recorder(|recorder| recorder.record_nanos(endpoint, status, nanos));
+        self.with_recorder(move |recorder| recorder.record_nanos(endpoint, status, nanos));
     }
 
     /// Records a failed request from any thread: [`Recorder::record_error`] on a recorder that the thread keeps.

@@ -52,10 +52,18 @@ pub struct Recorder {
     /// pay for the count of [errors in a row](crate::record::shard::streaks::Streaks).
     fast: Cell<&'static [Slot]>,
     shared: Arc<Shared>,
-    /// For errors of each priority. Contains a `Cell`, so that the recorder is not `Sync`.
-    error_budgets: [Budget; 4],
+    /// Apart, so that a recorder is small where a thread looks for its own. Contains a `Cell`, so that the recorder is
+    /// not `Sync`.
+    budgets: Box<Budgets>,
+}
+
+/// How much a recorder may log.
+#[derive(Debug, Default)]
+struct Budgets {
+    /// For errors of each priority.
+    errors: [Budget; 4],
     /// For the request log.
-    request_budget: Budget,
+    requests: Budget,
 }
 
 /// The start of a request: what [`Recorder::start`] read from the clock, the registry and the method. 16 bytes.
@@ -87,8 +95,7 @@ impl Recorder {
             fast: Cell::new(if shard.streaks().current() == 0 { slots.successes() } else { &[] }),
             shard,
             slots,
-            error_budgets: Default::default(),
-            request_budget: Budget::default(),
+            budgets: Box::default(),
             shared,
         }
     }
@@ -272,7 +279,7 @@ impl Recorder {
         randomness: f64,
     ) {
         let log = self.shared.request_log().get();
-        if !self.request_budget.take(self.shared.uptime_nanos(), log.capacity()) {
+        if !self.budgets.requests.take(self.shared.uptime_nanos(), log.capacity()) {
             log.count_unpushed();
             return;
         }
@@ -371,7 +378,7 @@ impl Recorder {
     ) {
         let (log, outcome) = (self.shared.error_log(), as_counted(outcome));
         let priority = ErrorPriority::from_parts(outcome, || self.shared.endpoints().catches_all(endpoint));
-        if !self.error_budgets[priority as usize].take(self.shared.uptime_nanos(), log.capacity()) {
+        if !self.budgets.errors[priority as usize].take(self.shared.uptime_nanos(), log.capacity()) {
             self.shard.count_thinned(priority);
             return;
         }
