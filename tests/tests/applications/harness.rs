@@ -45,7 +45,7 @@ where
 #[derive(Debug, Clone)]
 pub(crate) enum Listen {
     Tcp,
-    Tls(rustls::ServerConfig),
+    Tls(Box<rustls::ServerConfig>),
     #[cfg(unix)]
     Unix(std::path::PathBuf),
 }
@@ -66,7 +66,7 @@ impl Running {
                 let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1);
                 let server = match listen {
                     Listen::Tcp => server.bind("127.0.0.1:0"),
-                    Listen::Tls(config) => server.bind_rustls_0_23("127.0.0.1:0", config),
+                    Listen::Tls(config) => server.bind_rustls_0_23("127.0.0.1:0", *config),
                     #[cfg(unix)]
                     Listen::Unix(path) => server.bind_uds(path),
                 };

@@ -97,5 +97,5 @@ fn http_2_over_tls_is_the_same_with_and_without_the_monitor() {
         ("GET", "/big", 200, 1),
         ("GET", "_unmatched", 404, 1),
     ];
-    same_over(app, || Listen::Tls(config.clone()), talk, &counted);
+    same_over(app, || Listen::Tls(Box::new(config.clone())), talk, &counted);
 }

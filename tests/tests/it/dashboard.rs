@@ -179,7 +179,7 @@ fn the_events_of_a_page_bring_its_tables_and_trends() {
     // The history needs a tick.
     std::thread::sleep(Duration::from_millis(1_500));
     let mut raw = server.raw();
-    raw.write("GET /api/metrics/events?window=1m&page=true HTTP/1.1\r\nhost: test\r\n\r\n".to_owned());
+    raw.write("GET /api/metrics/events?window=1m&page=true HTTP/1.1\r\nhost: test\r\n\r\n");
     let read = raw.read_while(|read| String::from_utf8_lossy(read).matches("data: {\"time\"").count() < 5);
     let events: Vec<(&str, Value)> = read
         .split("\n\n")
