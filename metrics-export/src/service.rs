@@ -84,7 +84,7 @@ impl Service {
     }
 
     /// Who it is, for people: `orders (host-1, 1.2.3)`.
-    #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
+    #[cfg(any(feature = "alert-log", feature = "alert-webhook"))]
     pub(crate) fn sentence(&self) -> String {
         let more = [Some(self.instance_name()), self.version.clone(), self.environment.clone()];
         format!("{} ({})", self.name, more.into_iter().flatten().collect::<Vec<_>>().join(", "))
@@ -232,7 +232,12 @@ mod tests {
         let service = Service::new("orders");
         let process = format!("/{}", std::process::id());
         assert!(service.instance_name().len() > process.len() && service.instance_name().ends_with(&process));
-        let service = service.instance("host-1").version("1.2.3").environment("prod");
+    }
+
+    #[cfg(any(feature = "alert-log", feature = "alert-webhook"))]
+    #[test]
+    fn people_read_name_instance_version_and_environment() {
+        let service = Service::new("orders").instance("host-1").version("1.2.3").environment("prod");
         assert_eq!(service.sentence(), "orders (host-1, 1.2.3, prod)");
     }
 }
