@@ -34,9 +34,9 @@ pub struct RulesError {
 ///     min_calls = 20              # default: 0
 ///     severity = "critical"       # info, warning (the default), critical
 ///     route = "/orders/{id}"      # or one of the lines below; default: the whole service
-///     # matched = true            # without 4xx of paths that have no route, which are mostly of scanners
-///     # each_route = true         # an alert for each route
-///     # own_metric = "orders"     # one of the application's own metrics, with metric = "value"
+///     ## matched = true            # without 4xx of paths that have no route, which are mostly of scanners
+///     ## each_route = true         # an alert for each route
+///     ## own_metric = "orders"     # one of the application's own metrics, with metric = "value"
 ///     remind_every = "15m"        # default: 1h; 0s: never
 /// "#)?;
 /// assert_eq!(rules[0].threshold, 0.5);
