@@ -44,7 +44,8 @@ impl Server {
         if text.contains("Password authentication failed") {
             return self.refusal("WRONGPASS", None);
         }
-        if error.is_connection_dropped() {
+        // A certificate without trust ends the connection, too, and says so itself.
+        if error.is_connection_dropped() && !text.contains("certificate") {
             return format!("{self} closed the connection; if it expects TLS, use rediss://");
         }
         format!("{self}: {}", visible(&text, MAX_TEXT))
