@@ -93,13 +93,13 @@ impl Metrics {
     ///   connection
     /// - `POST reset`: begins a new window, and returns the summary of the one just closed; only if the builder enables
     ///   it
-    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/all`, and `POST fleet/reset`: the same
-    ///   for all instances of a fleet; only if the builder joins one
+    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/all`, and `POST fleet/reset`:
+    ///   the same for all instances of a fleet; only if the builder joins one
     ///
     /// Calls of these endpoints are not in the figures. Configure them before a scope that would take their path, such
     /// as `web::scope("/api")`. They are open to every client that can reach them, unless [`Builder::read_token`] is
-    /// set; without it, `errors` and `consumers` are [for this machine](Builder::open_to_everybody), and the host must be
-    /// [known](Builder::allowed_hosts). They can also be mounted in an app of their own, on a private listener.
+    /// set; without it, `errors` and `consumers` are [for this machine], and the host must be [known]. They can also be
+    /// mounted in an app of their own, on a private listener.
     ///
     /// Each one also answers with a slash at the end of its path. Redirects are relative. Together they are one entry in
     /// the app's router, except under a prefix that is empty or ends with a parameter.
@@ -108,6 +108,8 @@ impl Metrics {
     /// with `Retry-After`.
     ///
     /// [`Builder::read_token`]: metrics_monitor::Builder::read_token
+    /// [for this machine]: metrics_monitor::Builder::open_to_everybody
+    /// [known]: metrics_monitor::Builder::allowed_hosts
     /// [`Builder::open_to_everybody`]: metrics_monitor::Builder::open_to_everybody
     /// [`Builder::allowed_hosts`]: metrics_monitor::Builder::allowed_hosts
     pub fn routes(&self, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {

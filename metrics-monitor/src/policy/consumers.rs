@@ -59,7 +59,7 @@ impl fmt::Debug for Consumers {
 /// Many keys can share one row: those with the same alias, and names that are the same once they are cut.
 const MAX_KNOWN: usize = 1 << 16;
 
-/// The consumers that one worker knows by their keys: at most [`MAX_KNOWN`], and only those with a row in the registry.
+/// The consumers that one worker knows by their keys: at most 65,536, and only those with a row in the registry.
 /// Those without a row are in a sketch.
 #[derive(Debug, Default)]
 pub struct KnownConsumers {
