@@ -72,16 +72,14 @@ fn hostile(random: &mut fastrand::Rng) -> String {
 /// Returns a registry with hostile routes, and the number of calls of each.
 fn registry(random: &mut fastrand::Rng) -> (Registry, BTreeMap<String, u64>) {
     let registry = Registry::builder().max_series(ROUTES).build().unwrap();
-    let mut routes = BTreeMap::new();
-    while routes.len() < ROUTES {
-        let route = hostile(random);
-        if routes.contains_key(&route) {
-            continue;
-        }
-        let (endpoint, calls) = (registry.endpoint("GET", &route), random.u64(1..4));
+    while registry.health().endpoints < ROUTES as u64 {
+        let (endpoint, calls) = (registry.endpoint("GET", &hostile(random)), random.u64(1..4));
         (0..calls).for_each(|_| registry.record_nanos(endpoint, 200, random.u64(..1 << 34)));
-        routes.insert(route, calls);
     }
+    // As the registry names them: without hidden characters.
+    let snapshot = registry.snapshot();
+    let routes = snapshot.endpoints().map(|endpoint| (endpoint.name().route.to_string(), endpoint.calls()));
+    let routes = routes.filter(|(_, calls)| *calls > 0).collect();
     (registry, routes)
 }
 
