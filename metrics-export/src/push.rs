@@ -45,12 +45,16 @@ mod engine;
 mod entries;
 mod exporter;
 mod losses;
+#[cfg(test)]
+mod model;
 mod part;
 #[cfg(feature = "_push-http")]
 mod post;
 mod queue;
 mod sender;
+mod sending;
 mod settings;
+mod watched;
 
 pub use self::counts::ExporterCounts;
 pub use self::engine::{Engine, EngineBuilder};

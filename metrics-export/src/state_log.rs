@@ -10,6 +10,7 @@ const GAP: Duration = Duration::from_secs(60);
 /// Decides which lines about one destination are logged: each change between failing and working, and losses, at most one
 /// of a kind a minute.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct StateLog {
     target: &'static str,
     /// As lines begin, such as `otlp`.

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
-use super::control::{Control, Turn};
+use super::control::{Act, Control, Turn};
 use super::exporter::Process;
-use super::sender::Sender;
+use super::sending::Sending;
 use super::settings::PushSettings;
+use super::watched::Watched;
 
 /// How often the logs are read, if an exporter wants errors or requests. They hold about a second's worth.
 const LOGS_EVERY: Duration = Duration::from_secs(1);
@@ -29,39 +30,36 @@ impl Collector {
     ///
     /// After a flush, only further flushes end windows: the service is shutting down, and what ends meanwhile waits for
     /// the last of them.
-    pub(super) fn run(mut self, control: &Control) {
+    pub(super) fn run(mut self, control: &Watched<Control>) {
         let wants = |settings: &PushSettings| settings.max_errors > 0 || settings.want_requests();
         let wants_logs = self.schedules.iter().any(|schedule| wants(&schedule.settings));
         let mut logs_due = wants_logs.then(|| Instant::now() + LOGS_EVERY);
         let mut is_shutting_down = false;
         loop {
             let windows = self.schedules.iter().map(|schedule| schedule.due).filter(|_| !is_shutting_down);
-            let turn = control.wait(windows.chain(logs_due).min());
+            let due = windows.chain(logs_due).min();
+            let turn = control.wait(|control, now| control.turn(due, now));
             let now = Instant::now();
             // Before the windows end, so that they contain what was logged by now.
             if wants_logs {
                 self.read_logs();
                 logs_due = Some(now + LOGS_EVERY);
             }
+            for act in turn.acts() {
+                match act {
+                    Act::EndDue if is_shutting_down => {}
+                    Act::EndDue => self.end_due(now),
+                    Act::EndAll(flush) => self.end_windows(|_| true, flush),
+                    Act::Flushed(number) => control.update(|control| control.flushed(number)),
+                    Act::EndSenders => self.sending().for_each(|sending| sending.update(Sending::end)),
+                }
+            }
             match turn {
-                Turn::Due if is_shutting_down => {}
-                Turn::Due => {
-                    self.end_windows(|schedule| schedule.due <= now, None);
-                    let wall = SystemTime::now();
-                    let due = self.schedules.iter_mut().filter(|schedule| schedule.due <= now);
-                    due.for_each(|schedule| schedule.advance(now, wall));
-                }
-                Turn::Flush(number, until) => {
-                    is_shutting_down = true;
-                    self.end_windows(|_| true, Some(until));
-                    control.flushed(number);
-                }
-                Turn::End => break,
+                Turn::Due => {}
+                Turn::Flush(..) => is_shutting_down = true,
+                Turn::End => return,
             }
         }
-        // Counts it as dropped.
-        self.end_windows(|_| true, None);
-        self.schedules.iter().for_each(|schedule| schedule.sender.end());
     }
 
     /// Passes new entries of the logs to all exporters.
@@ -69,12 +67,12 @@ impl Collector {
         let missed = self.cursor.missed();
         let errors = self.registry.errors_after(&mut self.cursor);
         let missed = self.cursor.missed() - missed;
-        self.schedules.iter().for_each(|schedule| schedule.sender.add_errors(&errors, missed));
+        self.sending().for_each(|sending| sending.lock().add_errors(&errors, missed));
         if self.schedules.iter().any(|schedule| schedule.settings.want_requests()) {
             let missed = self.request_cursor.missed();
             let requests = self.registry.requests_after(&mut self.request_cursor);
             let missed = self.request_cursor.missed() - missed;
-            self.schedules.iter().for_each(|schedule| schedule.sender.add_requests(&requests, missed));
+            self.sending().for_each(|sending| sending.lock().add_requests(&requests, missed));
         }
     }
 
@@ -85,21 +83,34 @@ impl Collector {
             return;
         }
         let (now, process) = (Arc::new(self.registry.snapshot()), (self.process)());
-        due.for_each(|schedule| schedule.sender.end_window(Arc::clone(&now), process, flush));
+        let end = |sending: &mut Sending| sending.end_window(Arc::clone(&now), process, flush);
+        due.for_each(|schedule| schedule.sending.update(end));
+    }
+
+    /// Ends the windows whose time has come.
+    fn end_due(&mut self, now: Instant) {
+        self.end_windows(|schedule| schedule.due <= now, None);
+        let wall = SystemTime::now();
+        let due = self.schedules.iter_mut().filter(|schedule| schedule.due <= now);
+        due.for_each(|schedule| schedule.advance(now, wall));
+    }
+
+    fn sending(&self) -> impl Iterator<Item = &Watched<Sending>> {
+        self.schedules.iter().map(|schedule| &*schedule.sending)
     }
 }
 
 /// When an exporter's next window ends.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    sender: Arc<Sender>,
+    sending: Arc<Watched<Sending>>,
     settings: PushSettings,
     due: Instant,
 }
 
 impl Schedule {
-    pub(super) fn new(sender: Arc<Sender>, settings: PushSettings) -> Self {
-        let mut schedule = Self { sender, settings, due: Instant::now() };
+    pub(super) fn new(sending: Arc<Watched<Sending>>, settings: PushSettings) -> Self {
+        let mut schedule = Self { sending, settings, due: Instant::now() };
         schedule.advance(Instant::now(), SystemTime::now());
         schedule
     }

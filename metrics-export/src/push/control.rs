@@ -1,29 +1,50 @@
 //! How the thread that ends the windows is told to flush, and to end.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// What the thread that ends the windows does next.
+use super::watched::Wait;
+
+/// Why the thread that ends the windows has something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(super) enum Turn {
     /// The time it waited for has come.
     Due,
-    /// End the open windows now, which destinations may send until this time. [`Control::flushed`] must follow with
-    /// this number.
+    /// A flush of this number, in which destinations may send until this time.
     Flush(u64, Instant),
-    /// End.
+    /// The end.
     End,
 }
 
-/// Tells the thread that ends the windows what to do.
-#[derive(Debug, Default)]
-pub(super) struct Control {
-    state: Mutex<ControlState>,
-    changed: Condvar,
+/// What it does then, in the order of [`Turn::acts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
+pub(super) enum Act {
+    /// End the windows whose time has come.
+    EndDue,
+    /// End all windows. With a time, they are flushed until then.
+    EndAll(Option<Instant>),
+    /// Say that the windows of this flush have ended: [`Control::flushed`].
+    Flushed(u64),
+    /// End the threads that send. What waits there is dropped and counted.
+    EndSenders,
 }
 
+impl Turn {
+    pub(super) fn acts(self) -> Vec<Act> {
+        match self {
+            Self::Due => vec![Act::EndDue],
+            Self::Flush(number, until) => vec![Act::EndAll(Some(until)), Act::Flushed(number)],
+            // What was measured since the last window is counted as dropped.
+            Self::End => vec![Act::EndAll(None), Act::EndSenders],
+        }
+    }
+}
+
+/// What that thread is told.
 #[derive(Debug, Default)]
-struct ControlState {
+#[cfg_attr(test, derive(Clone, PartialEq, Eq, Hash))]
+pub(super) struct Control {
     /// Flushes that were asked for, and until when destinations may send in the last of them.
     asked: u64,
     until: Option<Instant>,
@@ -34,54 +55,37 @@ struct ControlState {
 
 impl Control {
     /// Asks for a flush, and returns its number.
-    pub(super) fn flush(&self, until: Instant) -> u64 {
-        let mut state = self.lock();
-        state.asked += 1;
-        state.until = Some(until);
-        self.changed.notify_all();
-        state.asked
+    pub(super) fn flush(&mut self, until: Instant) -> u64 {
+        self.asked += 1;
+        self.until = Some(until);
+        self.asked
     }
 
     /// Asks the thread to end.
-    pub(super) fn end(&self) {
-        self.lock().ends = true;
-        self.changed.notify_all();
+    pub(super) fn end(&mut self) {
+        self.ends = true;
     }
 
-    /// Waits until the given time, or until there is something else to do.
-    pub(super) fn wait(&self, until: Option<Instant>) -> Turn {
-        let idle = |state: &mut ControlState| !state.ends && state.flushed == state.asked;
-        let state = match until {
-            None => self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner),
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                let waited = self.changed.wait_timeout_while(self.lock(), left, idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        match state.until {
-            _ if state.ends => Turn::End,
-            Some(until) if state.flushed < state.asked => Turn::Flush(state.asked, until),
-            _ => Turn::Due,
+    /// What the thread does now. At the latest, something is due at the given time.
+    pub(super) fn turn(&self, due: Option<Instant>, now: Instant) -> Wait<Turn> {
+        match self.until {
+            _ if self.ends => Wait::Ready(Turn::End),
+            Some(until) if self.flushed < self.asked => Wait::Ready(Turn::Flush(self.asked, until)),
+            _ if due.is_some_and(|due| due <= now) => Wait::Ready(Turn::Due),
+            _ => Wait::Until(due),
         }
     }
 
     /// The windows of this flush, and of those before it, have ended.
-    pub(super) fn flushed(&self, number: u64) {
-        self.lock().flushed = number;
-        self.changed.notify_all();
+    pub(super) fn flushed(&mut self, number: u64) {
+        self.flushed = number;
     }
 
-    /// Waits until the windows of this flush have ended, at most until the deadline. Returns whether they have.
-    pub(super) fn wait_until_flushed(&self, number: u64, deadline: Instant) -> bool {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let waits = |state: &mut ControlState| state.flushed < number;
-        let waited = self.changed.wait_timeout_while(self.lock(), left, waits);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ControlState> {
-        // No code that holds the lock can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the windows of this flush ended in time.
+    pub(super) fn has_flushed(&self, number: u64, deadline: Instant, now: Instant) -> Wait<bool> {
+        match self.flushed >= number {
+            false if now < deadline => Wait::Until(Some(deadline)),
+            has_flushed => Wait::Ready(has_flushed),
+        }
     }
 }

@@ -12,15 +12,17 @@ use super::control::Control;
 use super::counts::ExporterCounts;
 use super::exporter::{Exporter, Process};
 use super::queue::WindowQueue;
-use super::sender::Sender;
+use super::sender;
+use super::sending::Sending;
+use super::watched::Watched;
 use crate::service::Service;
 use crate::start_error::StartError;
 
 /// Sends what a registry counts to all destinations, until it is shut down or dropped.
 #[derive(Debug)]
 pub struct Engine {
-    control: Arc<Control>,
-    senders: Vec<Arc<Sender>>,
+    control: Arc<Watched<Control>>,
+    destinations: Vec<Arc<Watched<Sending>>>,
     /// The exporters that are off, each with its place among all of them.
     off: Vec<(usize, ExporterCounts)>,
 }
@@ -60,7 +62,7 @@ impl EngineBuilder {
     ///
     /// When a destination does not accept the service's identity, or the system cannot start a thread.
     pub fn start(self) -> Result<Engine, StartError> {
-        let mut engine = Engine { control: Arc::default(), senders: Vec::new(), off: Vec::new() };
+        let mut engine = Engine { control: Arc::default(), destinations: Vec::new(), off: Vec::new() };
         if self.exporters.is_empty() {
             return Ok(engine);
         }
@@ -88,11 +90,11 @@ impl EngineBuilder {
             }
             let settings = exporter.settings().in_range();
             let queue = WindowQueue::new(&name, settings.clone(), Arc::clone(&base));
-            let sender = Arc::new(Sender::new(queue));
-            schedules.push(Schedule::new(Arc::clone(&sender), settings));
+            let sending = Arc::new(Watched::new(Sending::new(queue)));
+            schedules.push(Schedule::new(Arc::clone(&sending), settings));
             // First, so that it is stopped if this thread or a later one does not start.
-            engine.senders.push(Arc::clone(&sender));
-            let run = move || sender.run(exporter);
+            engine.destinations.push(Arc::clone(&sending));
+            let run = move || sender::run(&sending, exporter);
             thread::Builder::new().name(format!("metrics-{name}")).spawn(run)?;
         }
         if schedules.is_empty() {
@@ -114,7 +116,7 @@ impl Engine {
 
     /// Returns the counts of each exporter, in the order in which they were added.
     pub fn counts(&self) -> Vec<ExporterCounts> {
-        let mut counts: Vec<_> = self.senders.iter().map(|sender| sender.counts()).collect();
+        let mut counts: Vec<_> = self.destinations.iter().map(|sending| sending.lock().counts()).collect();
         // In ascending order, so that each place exists by now.
         self.off.iter().for_each(|(place, off)| counts.insert(*place, off.clone()));
         counts
@@ -128,23 +130,26 @@ impl Engine {
     /// threads wait for that until the engine is dropped. One that is waiting for its destination then ends when its
     /// attempt times out.
     pub fn shutdown(&self, timeout: Duration) -> bool {
-        if self.senders.is_empty() {
+        if self.destinations.is_empty() {
             return true;
         }
         let deadline = after(timeout);
-        let flush = self.control.flush(deadline);
-        let in_time = self.control.wait_until_flushed(flush, deadline);
+        let dropped = |sending: &Arc<Watched<Sending>>| sending.lock().windows_dropped();
+        let before: Vec<_> = self.destinations.iter().map(dropped).collect();
+        let flush = self.control.update(|control| control.flush(deadline));
+        let in_time = self.control.wait(|control, now| control.has_flushed(flush, deadline, now));
+        let flushed = |sending: &Arc<Watched<Sending>>| sender::wait_until_flushed(sending, deadline);
         // Without short-circuiting, so that each destination gives up.
-        let dropping = self.senders.iter().filter(|sender| !sender.wait_until_flushed(deadline));
-        dropping.count() == 0 && in_time
+        let after: Vec<_> = self.destinations.iter().map(flushed).collect();
+        before == after && in_time
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.control.end();
+        self.control.update(Control::end);
         // Also directly, since the collector's thread may not have started.
-        self.senders.iter().for_each(|sender| sender.end());
+        self.destinations.iter().for_each(|sending| sending.update(Sending::end));
     }
 }
 

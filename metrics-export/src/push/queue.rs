@@ -14,6 +14,7 @@ use super::settings::PushSettings;
 
 /// The windows that wait or are being sent, and counts of all windows since the start.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct WindowQueue {
     settings: PushSettings,
     /// The state up to which everything was sent or dropped: the beginning of the first window.
@@ -170,6 +171,14 @@ impl WindowQueue {
             requests_waiting: self.logged().map(|logged| logged.requests.len()).sum(),
             ..self.counts.clone()
         }
+    }
+
+    /// Requests until the beginning of the first window, until the end of the one that is being sent, and until the
+    /// ends of those that wait.
+    #[cfg(test)]
+    pub(super) fn calls(&self) -> (u64, Option<u64>, Vec<u64>) {
+        let until = |part: &Part| calls(&part.until);
+        (calls(&self.base), self.sending.as_ref().map(until), self.parts.iter().map(until).collect())
     }
 
     /// The end of the last window.
