@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use metrics_core::{RecentError, Snapshot, SnapshotParts, Summary, visible};
 
 use super::decoded::Decoded;
-use super::instance::InstanceFigures;
+use super::instance::{InstanceFigures, Presence};
 use super::total::Total;
 
 /// How many errors are kept, the latest ones.
@@ -27,8 +27,16 @@ pub struct Fleet {
     instances: Vec<InstanceFigures>,
     refused: Vec<RefusedReport>,
     refused_count: u64,
-    /// How long each instance counted, by its monotonic clock: the sum of its reports.
-    spans: HashMap<String, Duration>,
+    spans: HashMap<String, Span>,
+}
+
+/// How long an instance counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    /// By its monotonic clock: the sum of its reports.
+    length: Duration,
+    /// How often it writes, if it still does; `None` if not, so that nobody knows when this was.
+    up: Option<Duration>,
 }
 
 /// A report that was left out.
@@ -83,7 +91,10 @@ impl Fleet {
         // By its start, too: a restarted instance is another one.
         let id = format!("{} {:?}", instance.name, instance.started);
         let of_instance = self.spans.entry(id).or_default();
-        *of_instance = of_instance.saturating_add(span);
+        of_instance.length = of_instance.length.saturating_add(span);
+        if figures.presence == Presence::Up {
+            of_instance.up = Some(instance.interval);
+        }
         self.errors.extend(errors);
         // Only from time to time, since it sorts.
         if self.errors.len() > 8 * MAX_ERRORS {
@@ -118,10 +129,11 @@ impl Fleet {
 
     /// The summary of all reports with their latest errors; `None` without reports.
     ///
-    /// The window lasts from the earliest start to the latest report by the instances' wall clocks, but no less than the
-    /// longest span of an instance, and no more than all spans together, which are measured by monotonic clocks. So a
-    /// wall clock that is set or wrong does not change the window of a single instance. That of several can become as
-    /// many times too long as there are instances.
+    /// The window lasts from the earliest start to the latest report by the instances' wall clocks, within bounds by
+    /// their monotonic clocks, so that a wall clock that is set or wrong does little harm. It is no shorter than the
+    /// longest span of an instance. All instances that are up count until now, or until their last report, which is up
+    /// to three intervals old; so the window is no longer than the longest of their spans and three intervals, and the
+    /// spans of those that are not up. That of a single instance is its span.
     pub fn summary(&mut self) -> Option<Summary> {
         self.keep_last_errors();
         let total = self.snapshot()?;
@@ -134,9 +146,16 @@ impl Fleet {
 
     /// The length of the window, where the wall clocks say `wall`.
     fn window(&self, wall: Duration) -> Duration {
-        let longest = self.spans.values().copied().max().unwrap_or_default();
-        let all = self.spans.values().fold(Duration::ZERO, |all, span| all.saturating_add(*span));
-        wall.clamp(longest, all)
+        let longest = |spans: &mut dyn Iterator<Item = Duration>| spans.max().unwrap_or_default();
+        let spans = || self.spans.values();
+        let up = || spans().filter_map(|span| Some((span.length, span.up?)));
+        let late =
+            if up().count() > 1 { longest(&mut up().map(|(_, interval)| interval)) } else { Duration::ZERO };
+        let until_now = longest(&mut up().map(|(length, _)| length)).saturating_add(late.saturating_mul(3));
+        let past = spans().filter(|span| span.up.is_none());
+        let most = past.fold(until_now, |most, span| most.saturating_add(span.length));
+        let least = longest(&mut spans().map(|span| span.length));
+        wall.clamp(least, most.max(least))
     }
 
     /// The instances, in the order of adding.
@@ -164,10 +183,17 @@ mod tests {
         let seconds = Duration::from_secs;
         let mut fleet = Fleet::new(SystemTime::now());
         assert_eq!(fleet.window(seconds(5)), Duration::ZERO);
-        fleet.spans.insert("a".to_owned(), seconds(12));
-        // Set forward by a day, set back by a day, and right.
-        assert_eq!([86_412, 0, 12].map(|wall| fleet.window(seconds(wall))), [seconds(12); 3]);
-        fleet.spans.insert("b".to_owned(), seconds(10));
-        assert_eq!([86_412, 0, 15].map(|wall| fleet.window(seconds(wall))), [22, 12, 15].map(seconds));
+        let mut insert = |name: &str, length, up: Option<u64>| {
+            fleet.spans.insert(name.to_owned(), Span { length: seconds(length), up: up.map(seconds) });
+            // Set forward by a day, set back by a day, and right.
+            [86_412, 0, 15].map(|wall| fleet.window(seconds(wall)).as_secs())
+        };
+        assert_eq!(insert("a", 15, Some(2)), [15, 15, 15]);
+        assert_eq!(insert("a", 12, Some(2)), [12, 12, 12]);
+        assert_eq!(insert("b", 10, Some(2)), [18, 12, 15]);
+        // However many there are.
+        assert_eq!(insert("c", 11, Some(2)), [18, 12, 15]);
+        assert_eq!(insert("gone", 5, None), [23, 12, 15]);
+        assert_eq!(insert("gone", 100, None), [118, 100, 100]);
     }
 }
