@@ -4,7 +4,7 @@ use hmac_sha256::Hash;
 use metrics_core::InvalidSetting;
 use subtle::{Choice, ConstantTimeEq};
 
-use super::headers::{Headers, single};
+use super::headers::{Headers, single, values};
 
 /// The shortest token and the shortest hash key, in bytes: secrets are made by machines, not by people.
 pub(crate) const MIN_SECRET_BYTES: usize = 16;
@@ -21,9 +21,9 @@ pub(crate) struct Tokens(Vec<[u8; 32]>);
 pub(crate) enum Check {
     /// A token that is known.
     Right,
-    /// No `Authorization`.
+    /// No token: no `Authorization`, or another scheme of the application's own, such as `Basic`.
     Missing,
-    /// An `Authorization` without a token that is known.
+    /// A token that is not known.
     Wrong,
 }
 
@@ -65,7 +65,7 @@ impl Tokens {
         let equal = self.0.iter().fold(Choice::from(0), |any, known| any | known.as_slice().ct_eq(&hash));
         match bool::from(equal & Choice::from(u8::from(given.is_some()))) {
             true => Check::Right,
-            false if headers.value("authorization", 0).is_some() => Check::Wrong,
+            false if values(headers, "authorization").any(|value| token(value).is_some()) => Check::Wrong,
             false => Check::Missing,
         }
     }
@@ -73,6 +73,39 @@ impl Tokens {
 
 /// The token of the `Authorization: Bearer` header, if there is exactly one such header.
 fn bearer(headers: &dyn Headers) -> Option<&[u8]> {
-    let (scheme, token) = single(headers, "authorization")?.split_at_checked(b"Bearer ".len())?;
+    token(single(headers, "authorization")?)
+}
+
+/// The token in the value of such a header.
+fn token(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::headers::List;
+    use super::*;
+
+    #[test]
+    fn only_a_bearer_token_is_a_try() {
+        let tokens = Tokens::new("read_token", &["0123456789abcdef".to_owned()]).unwrap();
+        let check = |values: &[&str]| {
+            let headers: Vec<_> = values.iter().map(|value| ("authorization", *value)).collect();
+            tokens.check(&List(&headers))
+        };
+        assert_eq!(check(&["Bearer 0123456789abcdef"]), Check::Right);
+        assert_eq!(check(&["bearer 0123456789abcdef"]), Check::Right);
+        for tried in [
+            &["Bearer 0123456789abcdeX"][..],
+            &["BEARER x"],
+            &["Basic eDp5", "Bearer 0123456789abcdef"],
+            &["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"],
+        ] {
+            assert_eq!(check(tried), Check::Wrong, "{tried:?}");
+        }
+        for other in [&[][..], &[""], &["Bearer"], &["Bearer "], &["Basic eDp5"], &["0123456789abcdef"]] {
+            assert_eq!(check(other), Check::Missing, "{other:?}");
+        }
+    }
 }
