@@ -212,7 +212,7 @@ impl<H> Builder<H> {
     /// A key is neither kept nor shown. The consumer is named by the key's [alias](Builder::consumer_alias), or by 64
     /// bits of its HMAC-SHA256 under the [hash key](Builder::consumer_hash_key).
     ///
-    /// A key is registered after its first successful response (2xx, 3xx, 101), because only the service knows whether
+    /// A key is registered after its first successful response (2xx, 304, 101), because only the service knows whether
     /// it is genuine. Until then it counts as `_other`, as do keys beyond the registry's `max_consumers`. A row is never
     /// given to another key, since counts never fall. **So on a public route, which answers whatever the key is,
     /// strangers can use up all rows with keys that they make up**: name the routes that check keys with

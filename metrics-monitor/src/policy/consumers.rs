@@ -226,9 +226,10 @@ impl Consumers {
     }
 }
 
-/// An answer that only a genuine key gets on a route that checks keys: 2xx, 3xx, and the switch to a WebSocket.
+/// An answer that only a genuine key gets on a route that checks keys: 2xx, 304, which stands for a 200, and the switch
+/// to a WebSocket. A redirect may lead to a login.
 fn is_success(status: u16) -> bool {
-    matches!(status, 101 | 200..=399)
+    matches!(status, 101 | 200..=299 | 304)
 }
 
 /// Counts the call in the sketch if the consumer has no row.
@@ -275,8 +276,11 @@ mod tests {
             let refused = Consumers::of_status(status);
             refused.unwrap_or_else(|| consumers.by_key(key.as_bytes(), status, || "/", &registry, &known))
         };
-        assert_eq!([404, 500, 100, 204, 301].map(is_success), [false, false, false, true, true]);
+        assert!([101, 200, 204, 304].into_iter().all(is_success));
+        assert!(![100, 301, 302, 303, 307, 308, 404, 500].into_iter().any(is_success));
         assert_eq!(of("first", 404), Consumer::Other);
+        // To a login, perhaps.
+        assert_eq!(of("first", 302), Consumer::Other);
         // It only ever opens web sockets.
         let first = of("first", 101);
         assert!(matches!(first, Consumer::Known(_)));
