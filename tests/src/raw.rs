@@ -1,10 +1,10 @@
 //! A client that writes raw bytes, for what HTTP libraries do not allow.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// A connection. Dropping it closes it with FIN; [`Raw::reset`] closes it with RST.
 #[derive(Debug)]
@@ -13,7 +13,18 @@ pub struct Raw(TcpStream);
 impl Raw {
     /// Connects to the server at this address.
     pub fn to(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).expect("the server listens");
+        Self::new(TcpStream::connect(addr).expect("the server listens"))
+    }
+
+    /// The same from another address of this machine, such as 127.0.0.2 on Linux.
+    pub fn from_address(source: IpAddr, addr: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("there is a socket");
+        socket.bind(&SocketAddr::from((source, 0)).into()).expect("it is an address of this machine");
+        socket.connect(&addr.into()).expect("the server listens");
+        Self::new(socket.into())
+    }
+
+    fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("the timeout is not zero");
         stream.set_nodelay(true).expect("the socket is open");
         Self(stream)

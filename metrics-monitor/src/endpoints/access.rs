@@ -11,9 +11,9 @@ use super::request::Request;
 use crate::policy::access::AccessRules;
 use crate::policy::denials::Reason;
 use crate::policy::headers::{single, values};
-use crate::policy::hosts::{is_private, split};
+use crate::policy::hosts::{is_of_this_machine, is_private, split};
 use crate::policy::origin::{Origin, elements};
-use crate::policy::peer::{Peer, is_forwarded};
+use crate::policy::peer::{Peer, Source, is_forwarded};
 use crate::policy::tokens::{Check, Reset, Tokens};
 
 /// The longest part of a client's text that is repeated to it, or logged.
@@ -51,7 +51,7 @@ impl AccessRules {
         if access != Access::Scrape
             && let Some(host) = self.foreign_host(request)
         {
-            self.denials.count_host(&host);
+            self.denials.count_host(&host, request.peer);
             return Some(misdirected(&host));
         }
         if access == Access::Private && !self.shows_private(request) {
@@ -74,9 +74,12 @@ impl AccessRules {
 
     /// Whether an admitted request may see what clients sent: messages of errors, keys of consumers.
     pub(crate) fn shows_private(&self, request: &Request<'_>) -> bool {
-        // A host that has to be allowed is not this machine's own: the request came through a proxy that says nothing.
-        let is_own_host = || hosts(request, false).all(|host| is_known(host, is_private));
-        !self.read.is_empty() || self.open_to_everybody || (is_local(request) && is_own_host())
+        !self.read.is_empty() || self.open_to_everybody || (is_direct(request) && is_for_here(request))
+    }
+
+    /// Whom the limits count a request for.
+    pub(crate) fn source(&self, request: &Request<'_>) -> Source {
+        Source::of(request.peer, request.headers, self.trust_forwarded)
     }
 
     /// A host that the request names and that is not allowed.
@@ -124,10 +127,27 @@ impl AccessRules {
     }
 }
 
-/// Whether a request comes from this machine, and not through a proxy on it. By default, nginx adds no header; before
-/// 1.29.7 it speaks HTTP/1.0 to a service, later ones cannot be told from a client.
-fn is_local(request: &Request<'_>) -> bool {
+/// Whether a request comes from this machine, and not through a proxy on it that says so. By default, nginx adds no
+/// header; before 1.29.7 it speaks HTTP/1.0 to a service.
+fn is_direct(request: &Request<'_>) -> bool {
     request.peer.is_loopback() && !request.is_http_1_0 && !is_forwarded(request.headers)
+}
+
+/// Whether a request is for a host that only clients on this machine call so, and from no page of another one.
+/// Otherwise it came through a proxy that says nothing of itself. A later nginx that also replaces the host gives itself
+/// away by the pages that its users look at, and not by clients that are no browsers.
+fn is_for_here(request: &Request<'_>) -> bool {
+    let mut pages = ["origin", "referer"].into_iter().flat_map(|name| values(request.headers, name));
+    let is_here =
+        |page: &[u8]| Origin::parse(page_origin(page)).is_some_and(|page| is_of_this_machine(page.host()));
+    hosts(request, false).all(|host| is_known(host, is_of_this_machine)) && pages.all(is_here)
+}
+
+/// The origin of a page's address: what is before its path.
+fn page_origin(page: &[u8]) -> &[u8] {
+    let authority = page.windows(3).position(|bytes| bytes == b"://").map_or(page.len(), |at| at + 3);
+    let path = page[authority..].iter().position(|byte| b"/?#".contains(byte));
+    path.map_or(page, |path| &page[..authority + path])
 }
 
 /// The hosts that a request names. An empty one names none.
@@ -165,6 +185,7 @@ fn misdirected(host: &str) -> Answer {
 fn only_here(path: &str, request: &Request<'_>) -> Answer {
     let through = match request.peer {
         Peer::Address(_) if !request.peer.is_loopback() => "",
+        _ if is_direct(request) => ", and by its Host, Origin or Referer this one came through a proxy",
         _ => ", and this request came through a proxy",
     };
     let name = path.trim_start_matches('/');

@@ -11,7 +11,6 @@ use futures_core::Stream;
 use metrics_core::Window;
 use metrics_export::json::LiveBody;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{Answer, Body, event};
 use super::query::Query;
@@ -19,6 +18,7 @@ use super::request::{Coding, Request};
 use super::tables;
 use super::work::refusal;
 use crate::background::lanes::{Refused, Scratch, Ticket};
+use crate::background::live::{Full, Seat};
 use crate::state::State;
 
 /// The time between two events.
@@ -33,6 +33,10 @@ const LISTS_EVERY: u32 = 3;
 
 /// When to come back if all connections are taken, in seconds.
 const RETRY_AFTER: &str = "5";
+
+/// The message to an address that has as many connections as one may have.
+const BUSY_ADDRESS: &str = "too many connections to the events from one address; try again in 5 s. If a proxy adds the \
+                            clients' addresses to X-Forwarded-For, set trust_forwarded(true)";
 
 /// The first event of a connection.
 #[derive(Debug, Serialize)]
@@ -59,8 +63,12 @@ pub(crate) fn listen(state: &Arc<State>, request: &Request<'_>, endpoints: &[&'s
     if state.lanes.are_closed() {
         return refusal(Refused::Closed, busy);
     }
-    let Some(seat) = state.live.seat() else {
-        return Answer::unavailable(busy).header("retry-after", RETRY_AFTER);
+    let seat = match state.live.seat(state.access.source(request)) {
+        Ok(seat) => seat,
+        Err(full) => {
+            let message = if full == Full::All { busy } else { BUSY_ADDRESS };
+            return Answer::unavailable(message).header("retry-after", RETRY_AFTER);
+        }
     };
     let hello = event("hello", &Hello { service: &state.service.name, endpoints }).into();
     let events = Events::new(state, window, viewer, seat, hello);
@@ -121,17 +129,11 @@ struct Events {
     due: Instant,
     ends: Instant,
     /// Dropped after the place in the lane, which the next connection needs with the seat.
-    _seat: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Events {
-    fn new(
-        state: &Arc<State>,
-        window: Window,
-        viewer: Viewer,
-        seat: OwnedSemaphorePermit,
-        hello: Bytes,
-    ) -> Self {
+    fn new(state: &Arc<State>, window: Window, viewer: Viewer, seat: Seat, hello: Bytes) -> Self {
         let due = Instant::now();
         let (state, hello, ends) = (Arc::clone(state), Some(hello), due + LIFETIME);
         Self { state, window, viewer, hello, sent: 0, next: None, due, ends, _seat: seat }

@@ -64,7 +64,8 @@ fn send(file: &'static File, request: &Request<'_>) -> Answer {
         .header("etag", format!("W/{}", file.etag()))
         .header("content-security-policy", POLICY)
         .header("x-content-type-options", "nosniff")
-        .header("referrer-policy", "no-referrer")
+        // To no other site. To our endpoints, it tells a page behind a proxy from one on this machine.
+        .header("referrer-policy", "same-origin")
         .header("cross-origin-resource-policy", "same-origin");
     // Without the feature, there is one coding, and the application's own compression is welcome.
     if !cfg!(feature = "gzip") {

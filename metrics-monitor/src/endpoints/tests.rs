@@ -164,7 +164,14 @@ fn events_begin_at_once_and_end_at_the_shutdown() {
 #[test]
 fn every_connection_gets_its_events_while_all_are_taken_and_one_that_ends_makes_room() {
     let monitor = Builder::new("orders").build().unwrap();
-    let listen = || match call(&monitor, "GET", "/events", "", &[]) {
+    // Sixteen clients with addresses of their own.
+    let listen = |client: u8| match send(
+        &monitor,
+        &Request {
+            peer: Peer::Address([203, 0, 113, client].into()),
+            ..request("GET", "/events", "", &List(&[]))
+        },
+    ) {
         Answer { body: Body::Events(mut events), .. } => {
             let hello = block_on(poll_fn(|cx| events.as_mut().poll_next(cx)));
             let first = block_on(poll_fn(|cx| events.as_mut().poll_next(cx)));
@@ -176,12 +183,12 @@ fn every_connection_gets_its_events_while_all_are_taken_and_one_that_ends_makes_
         }
         refused => Err(refused),
     };
-    let mut listeners: Vec<_> = (0..16).map(|_| listen().unwrap()).collect();
+    let mut listeners: Vec<_> = (0..16).map(|client| listen(client).unwrap()).collect();
     for _ in 0..3 {
-        let refused = listen().err().unwrap();
+        let refused = listen(16).err().unwrap();
         assert_eq!((refused.status, header(&refused, "retry-after")), (503, Some("5")));
         drop(listeners.pop());
-        listeners.push(listen().unwrap());
+        listeners.push(listen(16).unwrap());
     }
 }
 
@@ -357,6 +364,11 @@ fn without_a_token_what_clients_sent_is_for_this_machine() {
         headers(&[("host", "localhost"), ("cf-connecting-ip", "203.0.113.7")]),
         // nginx with no more than `proxy_set_header Host $host`.
         headers(&[("host", "orders.example.com")]),
+        headers(&[("host", "orders.internal")]),
+        headers(&[("host", "10.0.0.7:8080")]),
+        // nginx from 1.29.7 on with no more than `proxy_pass`, for a page that a browser shows.
+        headers(&[("host", "127.0.0.1:8080"), ("referer", "https://orders.example.com/api/metrics/")]),
+        headers(&[("host", "127.0.0.1:8080"), ("referer", "https://orders.example.com")]),
     ] {
         assert_eq!(private(closed, &proxied, near, false), 403);
         assert_eq!(private(closed, &proxied, Peer::UnixSocket, false), 403);
@@ -364,6 +376,14 @@ fn without_a_token_what_clients_sent_is_for_this_machine() {
     }
     // nginx with its defaults.
     assert_eq!(private(closed, &local, near, true), 403);
+    for own in [
+        headers(&[("host", "[::1]:8080"), ("referer", "http://localhost:8080/api/metrics/?window=1h")]),
+        headers(&[("host", "localhost:9000"), ("origin", "http://localhost:9000")]),
+        headers(&[("host", "0.0.0.0:8080")]),
+        headers(&[]),
+    ] {
+        assert_eq!(private(closed, &own, near, false), 200);
+    }
 }
 
 #[test]
@@ -420,12 +440,13 @@ fn each_refusal_is_counted_by_its_reason() {
     for _ in 0..3 {
         call(&guarded, "GET", "/summary", "", &[("authorization", &wrong)]);
     }
+    // The application's own, which is no guess.
     call(&guarded, "GET", "/summary", "", &[("authorization", "Basic x")]);
     call(&guarded, "GET", "/events", "", &[]);
     let bearer = format!("Bearer {TOKEN}");
     let scraped = text(&call(&guarded, "GET", "/prometheus", "", &[("authorization", &bearer)]));
     for line in
-        ["metrics_denied_total{reason=\"wrong_token\"} 4", "metrics_denied_total{reason=\"no_token\"} 1"]
+        ["metrics_denied_total{reason=\"wrong_token\"} 3", "metrics_denied_total{reason=\"no_token\"} 2"]
     {
         assert!(scraped.lines().any(|known| known == line), "{line}: {scraped}");
     }

@@ -1,13 +1,13 @@
 //! Refused requests: counted by reason, and logged within limits. What is logged never holds a token.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics_export::prometheus::Denied;
 
-use super::peer::Peer;
+use super::peer::{Peer, Source};
 
 /// The target of log lines.
 const TARGET: &str = "metrics::access";
@@ -15,8 +15,14 @@ const TARGET: &str = "metrics::access";
 /// The time between two lines about wrong tokens, at least.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// The most hosts that get a line.
-const MAX_LOGGED_HOSTS: usize = 16;
+/// The most hosts that are remembered, so that they get no second line.
+const MAX_HOSTS: usize = 16;
+
+/// How many of them one address can have: others must be able to have theirs named.
+const MAX_HOSTS_FROM_ONE: usize = 4;
+
+/// The time between two lines about further hosts, at least.
+const NEXT_HOST_EVERY: Duration = Duration::from_secs(60);
 
 /// The time between two samples of the number of wrong tokens, at least.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
@@ -48,7 +54,7 @@ pub(crate) enum Reason {
 pub(crate) struct Denials {
     counts: [AtomicU64; 5],
     wrong_tokens: Mutex<WrongTokens>,
-    logged_hosts: Mutex<HashSet<String>>,
+    hosts: Mutex<Hosts>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +64,16 @@ struct WrongTokens {
     total: u64,
     /// When the last line was logged, and the total then.
     logged: Option<(Instant, u64)>,
+}
+
+/// The hosts that were logged last.
+#[derive(Debug, Default)]
+struct Hosts {
+    /// With the address that called the service so. The oldest first.
+    logged: VecDeque<(String, Source)>,
+    last: Option<Instant>,
+    /// Requests for other hosts since the last line.
+    unlogged: u64,
 }
 
 impl Denials {
@@ -75,24 +91,14 @@ impl Denials {
         }
     }
 
-    /// Counts a request to a host that is not allowed, and logs each host once, up to 16 of them.
-    pub(crate) fn count_host(&self, host: &str) {
+    /// Counts a request to a host that is not allowed, and logs the host: at once if few others were logged, else at
+    /// most one host a minute.
+    pub(crate) fn count_host(&self, host: &str, peer: Peer) {
         self.count(Reason::Host);
-        if let Some(line) = self.host_line(host) {
+        let line = lock(&self.hosts).add(Instant::now(), host, Source::of_peer(peer));
+        if let Some(line) = line {
             log::warn!(target: TARGET, "{line}");
         }
-    }
-
-    fn host_line(&self, host: &str) -> Option<String> {
-        let mut logged = lock(&self.logged_hosts);
-        if logged.len() == MAX_LOGGED_HOSTS || !logged.insert(host.to_owned()) {
-            return None;
-        }
-        let last = if logged.len() == MAX_LOGGED_HOSTS { "; further hosts are not logged" } else { "" };
-        Some(format!(
-            "refused a request for \"{host}\"; if this is a host of this service, name it with allowed_hosts, or set \
-             read_token{last}"
-        ))
     }
 
     /// The counts since the start.
@@ -142,6 +148,35 @@ impl WrongTokens {
     }
 }
 
+impl Hosts {
+    /// Adds a request. Returns a line for the log, if it is time for one.
+    fn add(&mut self, now: Instant, host: &str, source: Source) -> Option<String> {
+        if self.logged.iter().any(|(known, _)| known == host) {
+            return None;
+        }
+        let from_it = self.logged.iter().filter(|(_, known)| *known == source).count();
+        let is_early = self.last.is_some_and(|last| now.saturating_duration_since(last) < NEXT_HOST_EVERY);
+        if is_early && (self.logged.len() == MAX_HOSTS || from_it >= MAX_HOSTS_FROM_ONE) {
+            self.unlogged += 1;
+            return None;
+        }
+        if self.logged.len() == MAX_HOSTS {
+            self.logged.pop_front();
+        }
+        self.logged.push_back((host.to_owned(), source));
+        self.last = Some(now);
+        let more = match std::mem::take(&mut self.unlogged) {
+            0 => String::new(),
+            1 => "; 1 request for another host since the last such line".to_owned(),
+            more => format!("; {more} requests for other hosts since the last such line"),
+        };
+        Some(format!(
+            "refused a request for \"{host}\"; if this is a host of this service, name it with allowed_hosts, or set \
+             read_token{more}"
+        ))
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic while it is locked leaves counts that are at most one off.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -182,14 +217,38 @@ mod tests {
     }
 
     #[test]
-    fn each_host_is_logged_once_and_sixteen_at_most() {
-        let denials = Denials::default();
-        let lines: Vec<_> =
-            (0..40).filter_map(|i| denials.host_line(&format!("{}.example", i / 2))).collect();
-        assert_eq!(lines.len(), 16);
-        let first = "refused a request for \"0.example\"; if this is a host of this service, name it with allowed_hosts, \
-                     or set read_token";
-        assert_eq!(lines[0], first);
-        assert!(lines[15].ends_with("; further hosts are not logged"), "{}", lines[15]);
+    fn a_host_is_named_whatever_hosts_others_make_up() {
+        let (mut hosts, begun) = (Hosts::default(), Instant::now());
+        let source = |last| Source::of_peer(Peer::Address([203, 0, 113, last].into()));
+        let mut add = |seconds, host: &str, from| {
+            let line = hosts.add(begun + Duration::from_secs(seconds), host, source(from));
+            assert!(hosts.logged.len() <= MAX_HOSTS);
+            line
+        };
+        let first = add(0, "0.example", 1).unwrap();
+        let expected = "refused a request for \"0.example\"; if this is a host of this service, name it with \
+                        allowed_hosts, or set read_token";
+        assert_eq!(first, expected);
+        assert_eq!(add(0, "0.example", 2), None);
+        let lines = |lines: Vec<Option<String>>| lines.into_iter().flatten().count();
+        assert_eq!(lines((1..1_000).map(|i| add(1, &format!("{i}.example"), 1)).collect()), 3);
+        // Somebody else, from elsewhere.
+        assert!(
+            add(1, "shop.example", 2)
+                .unwrap()
+                .ends_with("; 996 requests for other hosts since the last such line")
+        );
+        // Strangers with many addresses get all lines, and then one a minute, which may be anybody's.
+        assert_eq!(
+            lines((0..1_000).map(|i| add(2, &format!("{i}.test"), 3 + (i % 200) as u8)).collect()),
+            11
+        );
+        assert_eq!(add(3, "shop.test", 2), None);
+        assert!(
+            add(62, "shop.test", 2)
+                .unwrap()
+                .ends_with("; 990 requests for other hosts since the last such line")
+        );
+        assert_eq!((add(63, "shop.test", 2), add(64, "late.test", 2)), (None, None));
     }
 }

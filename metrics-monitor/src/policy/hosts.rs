@@ -3,7 +3,7 @@
 //! A page of another site can have its own name resolve to this machine (DNS rebinding). Its requests then count as
 //! same-origin in the browser, and only the name in `Host` gives them away.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use metrics_core::InvalidSetting;
 
@@ -70,6 +70,18 @@ pub(crate) fn is_private(name: &str) -> bool {
     };
     let is_address = || name.parse::<Ipv4Addr>().is_ok();
     is_name(name) && (!name.contains('.') || PRIVATE.iter().any(ends) || is_address())
+}
+
+/// Whether a name leads to the machine of whoever uses it: `localhost` and names below it, loopback addresses, and
+/// 0.0.0.0, under which many services say that they listen.
+pub(crate) fn is_of_this_machine(name: &str) -> bool {
+    let is_here = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    if let Ok(address) = bare.unwrap_or(without_dot(name)).parse::<IpAddr>() {
+        return is_here(address.to_canonical());
+    }
+    let last = without_dot(name).rsplit('.').next();
+    is_name(name) && last.is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
 /// The name without the dot that may end a fully qualified one.
@@ -154,6 +166,37 @@ mod tests {
             "\u{202e}",
         ] {
             assert!(!is_private(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_lead_to_the_callers_own_machine_are_told_from_others() {
+        for name in [
+            "localhost",
+            "LOCALHOST.",
+            "shop.localhost",
+            "127.0.0.1",
+            "127.8.8.8",
+            "[::1]",
+            "0.0.0.0",
+            "[::]",
+        ] {
+            assert!(is_of_this_machine(name), "{name}");
+        }
+        assert!(is_of_this_machine("[::ffff:127.0.0.1]"));
+        for name in [
+            "orders",
+            "orders.internal",
+            "10.0.0.1",
+            "203.0.113.7",
+            "[2001:db8::1]",
+            "localhost.evil.example",
+            "evillocalhost",
+            ".localhost",
+            "[localhost]",
+            "",
+        ] {
+            assert!(!is_of_this_machine(name), "{name}");
         }
     }
 

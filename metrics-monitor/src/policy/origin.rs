@@ -61,6 +61,11 @@ impl<'a> Origin<'a> {
         Some(Self { scheme, host, port: port.unwrap_or(scheme.port()) })
     }
 
+    /// The host's name.
+    pub(crate) fn host(&self) -> &'a str {
+        self.host
+    }
+
     /// Whether the host's name is the same, whatever scheme and port are.
     pub(crate) fn is_same_host(&self, other: &Origin<'_>) -> bool {
         self.host.eq_ignore_ascii_case(other.host)

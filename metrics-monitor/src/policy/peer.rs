@@ -1,9 +1,10 @@
 //! Where a request comes from.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::headers::Headers;
+use super::origin::elements;
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,63 @@ impl fmt::Display for Peer {
             Self::UnixSocket => f.write_str("a Unix socket"),
         }
     }
+}
+
+/// Who a limit is shared by: clients with one address, or all whose address is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    Address(IpAddr),
+    /// A network of IPv6, of which one client has all addresses: the first 64 bits.
+    Network(u64),
+    UnixSocket,
+}
+
+impl Source {
+    /// Where a request comes from. With `trust_forwarded`, the last address in `X-Forwarded-For` takes precedence: the
+    /// proxy itself added it, while clients can send others before it.
+    pub(crate) fn of(peer: Peer, headers: &dyn Headers, trust_forwarded: bool) -> Self {
+        let forwarded = || elements(headers, "x-forwarded-for").last();
+        match forwarded().filter(|_| trust_forwarded).and_then(address) {
+            Some(address) => Self::of_address(address),
+            None => Self::of_peer(peer),
+        }
+    }
+
+    pub(crate) fn of_peer(peer: Peer) -> Self {
+        match peer {
+            Peer::Address(address) => Self::of_address(address),
+            Peer::UnixSocket => Self::UnixSocket,
+        }
+    }
+
+    fn of_address(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) if !address.is_loopback() => Self::Network((address.to_bits() >> 64) as u64),
+            address => Self::Address(address),
+        }
+    }
+
+    /// Whether it may be a proxy, and so stand for many clients: proxies are near, mostly.
+    pub(crate) fn is_near(self) -> bool {
+        match self {
+            Self::Address(IpAddr::V4(address)) => {
+                address.is_loopback() || address.is_private() || address.is_link_local()
+            }
+            Self::Address(IpAddr::V6(_)) | Self::UnixSocket => true,
+            Self::Network(bits) => {
+                let address = Ipv6Addr::from_bits(u128::from(bits) << 64);
+                address.is_unique_local() || address.is_unicast_link_local()
+            }
+        }
+    }
+}
+
+/// An address, perhaps with a port. An IPv6 address may be in brackets.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let with_port = || text.parse::<std::net::SocketAddr>().map(|address| address.ip());
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().or_else(|_| with_port()).ok()
 }
 
 /// Headers that proxies and content delivery networks add.
@@ -89,6 +147,36 @@ mod tests {
             assert!(!is_loopback(address), "{address}");
         }
         assert!(Peer::UnixSocket.is_loopback());
+    }
+
+    #[test]
+    fn a_source_is_an_address_or_a_network_and_of_a_trusted_proxy_the_client_that_it_names() {
+        let peer = |address: &str| Peer::Address(address.parse().unwrap());
+        let source = |address: &str| Source::of_peer(peer(address));
+        assert_eq!(source("::ffff:203.0.113.7"), source("203.0.113.7"));
+        assert_eq!(source("2001:db8::1"), source("2001:db8::2:3"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+        for near in ["127.0.0.1", "::1", "10.0.0.1", "172.17.0.1", "169.254.1.1", "fd00::1", "fe80::1"] {
+            assert!(source(near).is_near(), "{near}");
+        }
+        for far in ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"] {
+            assert!(!source(far).is_near(), "{far}");
+        }
+        let of = |forwarded: &'static str, trusts| {
+            Source::of(peer("10.0.0.1"), &List(&[("x-forwarded-for", forwarded)]), trusts)
+        };
+        for (forwarded, expected) in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("198.51.100.9, 203.0.113.7", "203.0.113.7"),
+            ("203.0.113.7:4711", "203.0.113.7"),
+            ("[2001:db8::1]:4711", "2001:db8::"),
+            ("[2001:db8::1]", "2001:db8::"),
+            ("unknown", "10.0.0.1"),
+            ("", "10.0.0.1"),
+        ] {
+            assert_eq!(of(forwarded, true), source(expected), "{forwarded}");
+            assert_eq!(of(forwarded, false), source("10.0.0.1"), "{forwarded}");
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ fn list_consumers(server: &Server, requests: usize) -> Vec<Raw> {
 /// Sends a request to an endpoint, and does not wait for the answer.
 fn begin(server: &Server, method: &str, name: &str) -> Raw {
     let mut client = server.raw();
-    let request = format!("{method} /api/metrics/{name} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("{method} /api/metrics/{name} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     client.write(request);
     client
 }
