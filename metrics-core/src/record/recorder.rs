@@ -72,6 +72,22 @@ struct Budgets {
 ///
 /// A recorder of another registry does not end it: in a debug build, that panics. In a release build, the request is
 /// recorded where `finish` says, no request of either registry leaves the count in flight, and `discard` does nothing.
+///
+/// It is neither `Copy` nor `Clone`, so no request ends twice:
+///
+/// ```compile_fail,E0382
+/// # use metrics_core::{Outcome, Registry};
+/// # let registry = Registry::new();
+/// # let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
+/// let start = recorder.start();
+/// recorder.finish(start, endpoint, Outcome::Status(200));
+/// recorder.finish(start, endpoint, Outcome::Status(200));
+/// ```
+///
+/// ```compile_fail,E0599
+/// # let recorder = metrics_core::Registry::new().recorder();
+/// let second = recorder.start().clone();
+/// ```
 #[derive(Debug)]
 #[must_use = "the request counts as in flight until it is passed to `finish` or `discard`"]
 pub struct Start {

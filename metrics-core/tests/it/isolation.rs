@@ -97,6 +97,25 @@ fn a_start_of_another_registry_hides_no_request_that_is_under_way() {
 }
 
 #[test]
+fn a_consumer_of_another_registry_counts_as_other() {
+    use metrics_core::Outcome;
+    use std::time::Duration;
+
+    let [one, other] = [Registry::new(), Registry::new()];
+    let (own, foreign) = (other.consumer("Ann"), one.consumer("Ben"));
+    for consumer in [own, foreign] {
+        other.with_recorder(|recorder| {
+            recorder.record_consumer(consumer, Outcome::Status(200), Duration::from_nanos(1));
+        });
+    }
+    let snapshot = other.snapshot();
+    let names: Vec<_> = snapshot.consumers().iter().map(|seen| (&*seen.name, seen.calls)).collect();
+    assert_eq!(names.len(), 2);
+    assert!(names.contains(&("Ann", 1)) && names.contains(&("_other", 1)), "{names:?}");
+    assert!(one.snapshot().consumers().is_empty());
+}
+
+#[test]
 fn a_thread_that_panicked_over_a_foreign_id_can_keep_recording() {
     let [one, other] = [Registry::new(), Registry::new()];
     let (foreign, own) = (one.endpoint("GET", "/"), other.endpoint("GET", "/own"));
