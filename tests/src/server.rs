@@ -30,6 +30,17 @@ impl Server {
         metrics: &Metrics,
         routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
     ) -> Self {
+        // As many as actix-web has by default.
+        Self::with_blocking_threads(workers, (512 / workers).max(1), metrics, routes)
+    }
+
+    /// Like [`Server::start`], but each worker has at most so many threads for blocking work.
+    pub fn with_blocking_threads(
+        workers: usize,
+        blocking_threads: usize,
+        metrics: &Metrics,
+        routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let addr = listener.local_addr().expect("a bound listener has an address");
         let metrics = metrics.clone();
@@ -41,6 +52,7 @@ impl Server {
                     app.wrap(metrics.middleware())
                 };
                 let server = HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(5);
+                let server = server.worker_max_blocking_threads(blocking_threads);
                 let server = server.listen_auto_h2c(listener).expect("the listener can be used").run();
                 started.send(server.handle()).expect("the starting thread waits");
                 server.await.expect("the server shuts down");

@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p tests --test fleet -- --ignored` needs Debian's package redis-server.
 
+mod attack;
 mod cluster;
 mod dashboard;
 mod epochs;

@@ -18,6 +18,7 @@ mod floods;
 mod idle;
 mod inventory;
 mod lanes;
+mod limits;
 mod middleware_errors;
 mod mounts;
 mod neighbours;
