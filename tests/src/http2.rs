@@ -21,7 +21,12 @@ pub struct Http2 {
 }
 
 impl Http2 {
-    pub(crate) fn connect(addr: SocketAddr, window: u32) -> Self {
+    /// Connects to the server at this address. Streams have room for this many bytes of a body.
+    ///
+    /// # Panics
+    ///
+    /// When nothing listens there.
+    pub fn connect(addr: SocketAddr, window: u32) -> Self {
         let mut stream = TcpStream::connect(addr).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_millis(20))).expect("the timeout is not zero");
         stream.set_nodelay(true).expect("the socket is open");

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adjusted;
 mod browser;
 mod certificates;
 mod client;
@@ -10,9 +11,12 @@ mod http2;
 mod process;
 mod raw;
 mod receiver;
+mod redis;
 mod server;
+mod stub;
 mod turns;
 
+pub use adjusted::Adjusted;
 pub use browser::{Browser, Look};
 pub use certificates::Certificates;
 pub use client::{Client, Reply};
@@ -21,5 +25,7 @@ pub use http2::Http2;
 pub use process::{Folder, Process, free_port, python, until};
 pub use raw::Raw;
 pub use receiver::Receiver;
+pub use redis::{Redis, Sentinel, free_port_of_redis};
 pub use server::{Server, settled};
+pub use stub::{Fault, Stub, Take};
 pub use turns::Turns;

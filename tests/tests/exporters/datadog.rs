@@ -15,10 +15,9 @@ use metrics_actix::push::Engine;
 use metrics_actix::{Metrics, Service};
 use metrics_core::{Granularity, Outcome, Registry, Snapshot, StatusGroup};
 use serde_json::{Value, json};
-use tests::{Folder, Server, python};
+use tests::{Fault, Folder, Server, Stub, python};
 
 use crate::agent::Agent;
-use crate::stub::{Fault, Stub};
 
 const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 

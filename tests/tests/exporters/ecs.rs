@@ -12,9 +12,7 @@ use metrics_actix::ecs::EcsLog;
 use metrics_actix::push::Engine;
 use metrics_core::{Outcome, Registry, TraceContext, visible};
 use serde_json::Value;
-use tests::Folder;
-
-use crate::stub::{Fault, Stub};
+use tests::{Fault, Folder, Stub};
 
 /// Texts that try to end their line or string, or to look like something else.
 pub(crate) const HOSTILE: [&str; 16] = [

@@ -18,9 +18,8 @@ use metrics_actix::push::{Exporter, ExporterCounts, PushSettings};
 use metrics_actix::sentry::Sentry;
 use metrics_actix::{HttpOptions, Metrics};
 use serde_json::Value;
-use tests::{Server, Turns, settled};
+use tests::{Adjusted, Fault, Server, Stub, Turns, settled};
 
-use crate::adjusted::Adjusted;
 use crate::allocator::bytes_in_use;
 use crate::bulk;
 use crate::datadog::Received;
@@ -28,7 +27,6 @@ use crate::decode;
 use crate::faults::FAULTS;
 use crate::load::{Load, p99};
 use crate::sentry;
-use crate::stub::{Fault, Stub};
 
 /// How much memory may grow and still count as flat: an attempt in progress needs some hundreds of kilobytes.
 const FLAT_BYTES: usize = 2 << 20;

@@ -16,14 +16,13 @@ use metrics_actix::push::{Engine, Exporter, ExporterCounts, PushSettings};
 use metrics_actix::sentry::Sentry;
 use metrics_actix::{HttpOptions, Service};
 use metrics_core::{Outcome, Registry};
+use tests::{Adjusted, Fault, Stub};
 
-use crate::adjusted::Adjusted;
 use crate::allocator::bytes_in_use;
 use crate::bulk;
 use crate::datadog::Received;
 use crate::decode;
 use crate::sentry;
-use crate::stub::{Fault, Stub};
 
 pub(crate) const FAULTS: [Fault; 7] = [
     Fault::Refused,

@@ -5,7 +5,6 @@
 //! `METRICS_TEST_PYTHON` (default: `python3`); and npm's typescript and @elastic/ecs, in the folder of
 //! `METRICS_TEST_NODE_MODULES`.
 
-mod adjusted;
 mod agent;
 mod allocator;
 mod beside;
@@ -24,4 +23,3 @@ mod pieces;
 mod rotel;
 mod sentry;
 mod squid;
-mod stub;

@@ -10,10 +10,9 @@ use metrics_actix::push::Engine;
 use metrics_actix::{HttpOptions, Service};
 use metrics_core::{Granularity, Outcome, Registry};
 use serde_json::{Value, json};
-use tests::{Folder, python};
+use tests::{Fault, Folder, Stub, python};
 
 use crate::agent::Agent;
-use crate::stub::{Fault, Stub};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 

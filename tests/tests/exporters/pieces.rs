@@ -10,10 +10,10 @@ use metrics_actix::{HttpOptions, Service};
 use metrics_core::Registry;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use tests::{Fault, Stub};
 
 use crate::decode;
 use crate::faults::counts;
-use crate::stub::{Fault, Stub};
 
 /// Requests by route, in all messages that the collector took.
 type Taken = BTreeMap<String, u64>;

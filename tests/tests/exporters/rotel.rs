@@ -12,10 +12,9 @@ use metrics_actix::{HttpOptions, Service};
 use metrics_core::Registry;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
 use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, Metric, metric::Data};
-use tests::{Client, Example, Folder, Process, free_port, python, until};
+use tests::{Client, Example, Fault, Folder, Process, Stub, free_port, python, until};
 
 use crate::decode;
-use crate::stub::{Fault, Stub};
 
 /// A message of gRPC may be this large by default, here as in most collectors.
 const LIMIT: usize = 4 << 20;

@@ -16,10 +16,9 @@ use metrics_actix::sentry::{Sentry, SentryBuilder};
 use metrics_actix::{Metrics, Service};
 use metrics_core::{Outcome, Registry};
 use serde_json::{Value, json};
-use tests::{Folder, Server, python};
+use tests::{Fault, Folder, Server, Stub, python};
 
 use crate::ecs::HOSTILE;
-use crate::stub::{Fault, Stub};
 
 /// A text that must not be sent anywhere.
 const CANARY: &str = "hunter2";

@@ -7,10 +7,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tests::{Certificates, Example, Folder, Process, free_port, until};
+use tests::{Certificates, Example, Fault, Folder, Process, Stub, free_port, until};
 
 use crate::decode;
-use crate::stub::{Fault, Stub};
 
 /// A host that only Squid knows.
 const HOST: &str = "collector.example";

@@ -13,9 +13,7 @@ use actix_web::web::{self, ServiceConfig};
 use metrics_actix::Metrics;
 use metrics_actix::fleet::FleetSettings;
 use metrics_core::Registry;
-use tests::{Server, until};
-
-use crate::redis::Redis;
+use tests::{Redis, Server, until};
 
 const RESET: &str = "reset-0123456789abcdef";
 

@@ -3,9 +3,9 @@
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use tests::Redis;
 
 use crate::fixture::{settled, three, under_load, until};
-use crate::redis::Redis;
 
 #[test]
 #[ignore = "needs redis-server"]

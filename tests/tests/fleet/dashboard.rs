@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use metrics_core::Registry;
 use metrics_export::fleet::{Instance, Report};
 use serde_json::{Value, json};
-use tests::{Browser, Example, Look};
+use tests::{Browser, Example, Look, Redis};
 
 use crate::fixture::{instance, settled, under_load, until};
-use crate::redis::Redis;
 
 /// WebDriver's code points of keys.
 const RIGHT: char = '\u{e014}';

@@ -2,9 +2,9 @@
 
 use std::thread::sleep;
 use std::time::Duration;
+use tests::Redis;
 
 use crate::fixture::{instance, reset, settled, three, under_load, until};
-use crate::redis::Redis;
 
 /// The calls in all reports of an epoch, read directly from Redis.
 fn calls_of(redis: &Redis, epoch: u64) -> u64 {

@@ -7,9 +7,9 @@ use hdrhistogram::Histogram;
 use metrics_core::{MAX_NANOS, Registry};
 use metrics_export::Service;
 use metrics_export::fleet::redis::{FleetSettings, Member, Question};
+use tests::Redis;
 
 use crate::fixture::{settled, three, under_load, until};
-use crate::redis::Redis;
 
 #[test]
 #[ignore = "needs redis-server"]

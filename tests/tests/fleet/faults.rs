@@ -3,11 +3,10 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use tests::{Example, Turns};
+use tests::{Example, Redis, Turns};
 
 use crate::fixture::{instance, reset, settled, three, under_load, under_watched_load, until};
 use crate::proxy::Proxy;
-use crate::redis::Redis;
 
 /// How long one set of instances gets load before the other.
 const TURN: Duration = Duration::from_secs(1);

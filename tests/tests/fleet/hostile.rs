@@ -3,9 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use tests::Redis;
 
 use crate::fixture::{instance, settled, under_load, until};
-use crate::redis::Redis;
 
 #[test]
 #[ignore = "needs redis-server"]

@@ -11,6 +11,5 @@ mod faults;
 mod fixture;
 mod hostile;
 mod proxy;
-mod redis;
 mod sentinel;
 mod tls;

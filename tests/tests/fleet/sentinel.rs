@@ -4,9 +4,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use metrics_export::fleet::redis::FleetSettings;
+use tests::{Redis, Sentinel};
 
 use crate::fixture::{settled, three, under_load, until};
-use crate::redis::{Redis, Sentinel};
 use crate::tls::{first_write, member};
 
 #[test]
@@ -28,7 +28,7 @@ fn instances_follow_two_sentinels_to_a_new_master() {
         assert!(Instant::now() < deadline, "the Sentinels do not see each other and the replica");
         sleep(Duration::from_millis(100));
     }
-    let unused = crate::redis::free_port();
+    let unused = tests::free_port_of_redis();
     // Nothing listens at the first Sentinel's address.
     let [first, second] = sentinels.each_ref().map(Sentinel::port);
     let instances =

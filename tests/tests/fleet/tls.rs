@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use metrics_core::Registry;
 use metrics_export::Service;
 use metrics_export::fleet::redis::{FleetSettings, Member, Question};
-use tests::Certificates;
-
-use crate::redis::{Redis, free_port};
+use tests::{Certificates, Redis, free_port_of_redis};
 
 /// The arguments of a server that speaks TLS, and the authority of its certificate in PEM.
 struct Files {
@@ -72,7 +70,7 @@ fn a_server_is_trusted_by_its_own_authority_only() {
     // This one only provides a folder for the files.
     let place = Redis::start();
     let Files { authority: trusted, arguments } = Files::in_folder(place.folder());
-    let port = free_port().to_string();
+    let port = free_port_of_redis().to_string();
     let redis = Redis::start_with(&with(&["--tls-port", &port], &arguments));
     let settings = || FleetSettings::new(&format!("rediss://127.0.0.1:{port}/0")).unwrap();
 
@@ -100,7 +98,7 @@ fn a_server_is_trusted_by_its_own_authority_only() {
 fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
     let place = Redis::start();
     let Files { authority: trusted, arguments } = Files::in_folder(place.folder());
-    let ports = [(); 3].map(|()| free_port().to_string());
+    let ports = [(); 3].map(|()| free_port_of_redis().to_string());
     let nodes = ports.each_ref().map(|port| {
         let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--tls-port", port];
         Redis::start_with(&with(&cluster, &arguments))

@@ -172,12 +172,18 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
     (
         "tests",
         &[
-            Layer { files: &["server.rs", "example.rs"], holds: "real servers" },
+            Layer {
+                files: &["server.rs", "example.rs", "redis.rs", "stub.rs"],
+                holds: "real servers, and destinations that fail",
+            },
             Layer {
                 files: &["browser.rs", "client.rs", "http2.rs", "raw.rs", "receiver.rs", "turns.rs"],
                 holds: "real clients",
             },
-            Layer { files: &["certificates.rs", "process.rs"], holds: "other programs; certificates" },
+            Layer {
+                files: &["adjusted.rs", "certificates.rs", "process.rs"],
+                holds: "other programs; certificates; settings of exporters",
+            },
         ],
     ),
 ];

@@ -6,9 +6,13 @@ use metrics_actix::Service;
 use metrics_actix::push::{Accepted, Exporter, Failed, PushSettings, Window};
 use metrics_core::InvalidSetting;
 
-pub(crate) struct Adjusted<E> {
-    pub(crate) inner: E,
-    pub(crate) adjust: fn(&mut PushSettings),
+/// An exporter and what changes its settings.
+#[derive(Debug)]
+pub struct Adjusted<E> {
+    /// The exporter.
+    pub inner: E,
+    /// Changes its settings.
+    pub adjust: fn(&mut PushSettings),
 }
 
 impl<E: Exporter> Exporter for Adjusted<E> {

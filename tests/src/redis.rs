@@ -7,8 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::process::free_port;
+
 /// A running Redis on a free port of its own. Dropping it ends the process and removes its data.
-pub(crate) struct Redis {
+#[derive(Debug)]
+pub struct Redis {
     process: Child,
     port: u16,
     folder: PathBuf,
@@ -17,17 +20,17 @@ pub(crate) struct Redis {
 
 impl Redis {
     /// Starts a Redis that writes nothing to disk.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// Starts a Redis with further arguments.
-    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+    pub fn start_with(arguments: &[&str]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("metrics-redis-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let port = free_port();
+        std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
+        let port = free_port_of_redis();
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let process = spawn(port, &folder, &arguments);
         let redis = Self { process, port, folder, arguments };
@@ -35,39 +38,41 @@ impl Redis {
         redis
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Its port.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// A folder for the test's own files, removed with the server.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its URL, as instances are given it.
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
     /// Kills the process, as a crash would.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
     /// Starts it again on the same port, with the data on its disk.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.process = spawn(self.port, &self.folder, &self.arguments);
         self.until_up();
     }
 
     /// Sends a signal, such as `STOP`.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "{name} cannot be sent");
     }
 
     /// Runs `redis-cli` and returns its output.
-    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+    pub fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])
             .args(arguments)
@@ -76,8 +81,13 @@ impl Redis {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sets a string to any bytes.
-    pub(crate) fn set(&self, key: &str, value: &[u8]) {
+    pub fn set(&self, key: &str, value: &[u8]) {
         let mut process = Command::new("redis-cli")
             .args(["-p", &self.port.to_string(), "-x", "set", key])
             .stdin(Stdio::piped())
@@ -110,15 +120,16 @@ impl Drop for Redis {
 }
 
 /// A Sentinel that watches a master as `main`. Dropping it ends the process.
-pub(crate) struct Sentinel(Redis);
+#[derive(Debug)]
+pub struct Sentinel(Redis);
 
 impl Sentinel {
     /// Starts a Sentinel that promotes a replica once so many of them agree, with further lines of settings.
-    pub(crate) fn start(master: &Redis, quorum: u32, more: &str) -> Self {
+    pub fn start(master: &Redis, quorum: u32, more: &str) -> Self {
         // It writes its state to its configuration file, so it needs a folder of its own.
-        let port = free_port();
+        let port = free_port_of_redis();
         let folder = std::env::temp_dir().join(format!("metrics-sentinel-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
         let settings = folder.join("sentinel.conf");
         let lines = [
             format!(
@@ -128,7 +139,7 @@ impl Sentinel {
             "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000".to_owned(),
             format!("{more}\n"),
         ];
-        std::fs::write(&settings, lines.join("\n")).unwrap();
+        std::fs::write(&settings, lines.join("\n")).expect("the folder is writable");
         let process = Command::new("redis-server")
             .arg(settings)
             .arg("--sentinel")
@@ -140,12 +151,13 @@ impl Sentinel {
         Self(sentinel)
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Its port.
+    pub fn port(&self) -> u16 {
         self.0.port
     }
 
     /// Runs `redis-cli` and returns its output.
-    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+    pub fn cli(&self, arguments: &[&str]) -> String {
         self.0.cli(arguments)
     }
 }
@@ -161,9 +173,9 @@ fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Child {
 }
 
 /// A free port for which port + 10,000 is free, too: a cluster's bus uses that.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port_of_redis() -> u16 {
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
             return port;
         }

@@ -1,21 +1,23 @@
 //! A collector that misbehaves in a chosen way, and can be healed.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::SockRef;
-use tests::Certificates;
+
+use crate::Certificates;
 
 /// How connections go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Requests are answered correctly.
     None,
     /// Connections are refused.
@@ -40,13 +42,16 @@ pub(crate) enum Fault {
 const BYTE_EVERY: Duration = Duration::from_millis(100);
 
 /// Processes a body that arrived, and returns the answer's body.
-pub(crate) type Take = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
+pub type Take = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
 
 /// A running collector. Its threads end with the test's process, or once it is dropped.
-pub(crate) struct Stub {
+#[derive(Debug)]
+pub struct Stub {
     addr: SocketAddr,
     shared: Arc<Shared>,
     authority: Option<String>,
+    /// Accepts connections, unless they are refused.
+    listening: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -57,11 +62,17 @@ struct Shared {
     stopped: AtomicBool,
 }
 
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
 impl Stub {
     /// Starts on a free port, with TLS if the fault needs it.
-    pub(crate) fn start(fault: Fault, take: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
+    pub fn start(fault: Fault, take: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let addr = listener.local_addr().expect("a bound listener has an address");
         let (tls, authority) = if fault == Fault::SlowHandshake {
             let (config, authority) = certificates();
             (Some(Arc::new(config)), Some(authority))
@@ -75,21 +86,17 @@ impl Stub {
             answers: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
-        if fault == Fault::Refused {
-            drop(listener);
-        } else {
-            listen(listener, &shared);
-        }
-        Self { addr, shared, authority }
+        let listening = (fault != Fault::Refused).then(|| listen(listener, &shared));
+        Self { addr, shared, authority, listening: Mutex::new(listening) }
     }
 
     /// Answers correctly, over TLS with this certificate.
-    pub(crate) fn with_tls(
+    pub fn with_tls(
         listener: TcpListener,
         made: &Certificates,
         take: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
-        let addr = listener.local_addr().unwrap();
+        let addr = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             fault: Mutex::new(Fault::None),
             take: Box::new(take),
@@ -97,26 +104,48 @@ impl Stub {
             answers: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
-        listen(listener, &shared);
-        Self { addr, shared, authority: Some(made.authority.clone()) }
+        let listening = Mutex::new(Some(listen(listener, &shared)));
+        Self { addr, shared, authority: Some(made.authority.clone()), listening }
     }
 
     /// Its URL.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.addr)
     }
 
     /// The certificate to trust, if it speaks TLS.
-    pub(crate) fn authority(&self) -> Option<&str> {
+    pub fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
     }
 
     /// Answers correctly from now on.
-    pub(crate) fn heal(&self) {
-        let before = std::mem::replace(&mut *self.shared.fault.lock().unwrap(), Fault::None);
-        if before == Fault::Refused {
-            listen(TcpListener::bind(self.addr).expect("the port is still free"), &self.shared);
+    pub fn heal(&self) {
+        self.set(Fault::None);
+    }
+
+    /// Goes wrong in this way from the next connection on.
+    ///
+    /// # Panics
+    ///
+    /// When connections were refused, and another program took the port meanwhile.
+    pub fn set(&self, fault: Fault) {
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.shared.fault() = fault;
+        if fault == Fault::Refused {
+            self.wake(listening.take());
+        } else if listening.is_none() {
+            let listener = TcpListener::bind(self.addr).expect("the port is still free");
+            *listening = Some(listen(listener, &self.shared));
+        }
+    }
+
+    /// Wakes the thread that accepts connections, and waits until it has ended.
+    fn wake(&self, listening: Option<JoinHandle<()>>) {
+        if let Some(listening) = listening {
+            let _ = TcpStream::connect(self.addr);
+            // It does not panic.
+            let _ = listening.join();
         }
     }
 }
@@ -124,27 +153,31 @@ impl Stub {
 impl Drop for Stub {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts connections, if there is one.
-        let _ = TcpStream::connect(self.addr);
+        let listening = self.listening.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        self.wake(listening);
     }
 }
 
-fn listen(listener: TcpListener, shared: &Arc<Shared>) {
+fn listen(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
     let shared = Arc::clone(shared);
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            if shared.stopped.load(Ordering::Relaxed) {
+            if shared.stopped.load(Ordering::Relaxed) || *shared.fault() == Fault::Refused {
                 return;
             }
             let shared = Arc::clone(&shared);
             thread::spawn(move || shared.serve(stream));
         }
-    });
+    })
 }
 
 impl Shared {
+    fn fault(&self) -> MutexGuard<'_, Fault> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
-        let fault = *self.fault.lock().unwrap();
+        let fault = *self.fault();
         match (fault, &self.tls) {
             (Fault::BlackHole, _) => self.hold(&stream),
             (Fault::SlowHandshake, _) => {
@@ -202,7 +235,7 @@ impl Shared {
         // So that checking for the client does not block.
         let _ = stream.set_read_timeout(Some(Duration::from_millis(1)));
         for _ in 0..200 {
-            let is_over = self.stopped.load(Ordering::Relaxed) || *self.fault.lock().unwrap() == Fault::None;
+            let is_over = self.stopped.load(Ordering::Relaxed) || *self.fault() == Fault::None;
             if is_over || matches!(stream.peek(&mut [0]), Ok(0)) {
                 return;
             }
@@ -240,9 +273,10 @@ fn certificates() -> (ServerConfig, String) {
 
 /// The settings of a server with this certificate.
 fn tls_server(made: &Certificates) -> ServerConfig {
-    let certificate = CertificateDer::from_pem_slice(made.certificate.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(made.certificate.as_bytes()).expect("it is PEM");
+    let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes()).expect("it is PEM");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap()
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.expect("ring has the ciphers").with_no_client_auth();
+    config.with_single_cert(vec![certificate], key).expect("the key is that of the certificate")
 }
