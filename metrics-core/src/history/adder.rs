@@ -64,14 +64,10 @@ impl Adder {
             groups.iter_mut().zip(&mut self.durations).zip(self.bounds.drain(..))
         {
             group.histogram = durations.take();
-            if bounds == Extremes::NONE {
-                continue;
+            if bounds != Extremes::NONE {
+                // The widest that fits: the bounds, but within the outermost buckets.
+                group.extremes = group.extremes.widened(bounds).fitted(&group.histogram, group.clamped);
             }
-            // The widest that fits: the ends of the outermost buckets, but within the known bounds.
-            let ends = Extremes::NONE.fitted(&group.histogram, group.clamped);
-            let max = if group.clamped > 0 { bounds.max } else { ends.max.min(bounds.max) };
-            let widest = Extremes { min: ends.min.max(bounds.min), max };
-            group.extremes = group.extremes.widened(widest).fitted(&group.histogram, group.clamped);
         }
         groups
     }
@@ -81,9 +77,8 @@ impl Adder {
         self.groups.iter().position(|ours| ours.group == group).unwrap_or_else(|| {
             self.groups.push(GroupSnapshot::empty(group, self.layout));
             self.bounds.push(Extremes::NONE);
-            if self.durations.len() < self.groups.len() {
-                self.durations.push(Sum::new(self.layout));
-            }
+            let most = self.durations.len().max(self.groups.len());
+            self.durations.resize_with(most, || Sum::new(self.layout));
             self.groups.len() - 1
         })
     }

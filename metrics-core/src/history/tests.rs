@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::adder::Adder;
 use super::trend::{Subject, step_of};
 use super::*;
 use crate::core::Requests;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 use crate::read::snapshot::group::GroupSnapshot;
 use crate::read::snapshot::metrics::MetricsAt;
+use crate::read::summary::EndpointSummary;
 use crate::read::summary::metrics::MetricFigures;
 
 /// A registry and its history, with a clock that the test moves.
@@ -50,6 +52,11 @@ impl Clockwork {
 
     fn record(&self, route: &str, status: u16, nanos: u64) {
         self.registry.record_nanos(self.registry.endpoint("GET", route), status, nanos);
+    }
+
+    /// The history as it is at the last tick.
+    fn history(self) -> History {
+        History { registry: self.registry, timeline: Mutex::new(self.timeline) }
     }
 }
 
@@ -243,6 +250,45 @@ fn errors_in_a_row_are_exact_for_one_thread_whatever_came_before_and_after_them_
 }
 
 #[test]
+fn the_newest_point_and_the_errors_in_a_row_are_those_of_the_last_tick() {
+    let mut clock = Clockwork::new();
+    assert!(clock.timeline.newest().is_none());
+    ticked(&mut clock, "/", &[200, 500, 500]);
+    ticked(&mut clock, "/", &[500, 500]);
+    let history = clock.history();
+    let newest = history.newest().unwrap();
+    assert_eq!((newest.figures.calls, newest.span), (2, SECOND));
+    assert_eq!(history.consecutive_errors(Window::OneMinute), 4);
+    assert_eq!(history.most_consecutive_errors(Window::OneMinute, SECOND), 4);
+}
+
+#[test]
+fn a_streak_that_ended_just_before_an_evaluation_is_seen_by_it_and_not_by_later_ones() {
+    let most = |successes: usize| {
+        let mut clock = Clockwork::new();
+        ticked(&mut clock, "/", &[500, 500, 500]);
+        (0..successes).for_each(|_| ticked(&mut clock, "/", &[200]));
+        let history = clock.history();
+        assert_eq!(history.consecutive_errors(Window::OneMinute), if successes > 0 { 0 } else { 3 });
+        history.most_consecutive_errors(Window::OneMinute, SECOND)
+    };
+    assert_eq!([0, 1, 2, 3].map(most), [3, 3, 0, 0]);
+}
+
+#[test]
+fn a_window_lists_the_errors_since_it_began() {
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    registry.record_error(registry.endpoint("GET", "/"), Outcome::Status(500), SECOND, "failed");
+    let summary = history.summary(Window::OneMinute);
+    let [error] = &summary.recent_errors[..] else { panic!("{summary:?}") };
+    for (since, listed) in [(error.time, 1), (error.time + Duration::from_nanos(1), 0)] {
+        let summary = Summary { since, ..summary.clone() };
+        assert_eq!(history.with_errors(summary).recent_errors.len(), listed);
+    }
+}
+
+#[test]
 fn probes_and_aborted_requests_neither_lengthen_a_streak_nor_end_it() {
     let mut clock = Clockwork::new();
     ticked(&mut clock, "/{tail}*", &[404; 50]);
@@ -390,6 +436,121 @@ fn a_day_of_200_busy_endpoints_takes_at_most_8_mib() {
     let of_metrics = clock.timeline.metrics.heap_bytes();
     println!("history: {} KiB, of which own metrics {} KiB", bytes / 1_024, of_metrics / 1_024);
     assert!(bytes <= 8 << 20, "{bytes}");
+}
+
+#[test]
+fn a_history_takes_a_few_bytes_for_each_duration_that_differs() {
+    let mut clock = Clockwork::new();
+    assert_eq!(clock.timeline.heap_bytes(), 0);
+    let timer = clock.registry.timer("db").unwrap();
+    for _ in 0..100 {
+        for i in 0..100 {
+            clock.record("/", 200, nanos(i));
+            timer.record(Duration::from_nanos(nanos(i)));
+        }
+        clock.record("_unmatched", 404, 1_000);
+        clock.tick_after(SECOND);
+    }
+    let Timeline { total, by_endpoint, metrics, .. } = &clock.timeline;
+    let parts = [total.heap_bytes(), by_endpoint.heap_bytes(), metrics.heap_bytes()];
+    // 100 frames of a second, and ten of ten seconds by endpoint and of own metrics.
+    for (bytes, (frames, each)) in parts.into_iter().zip([(100, 340..430), (10, 400..540), (10, 300..400)]) {
+        assert!(each.contains(&(bytes / frames)), "{parts:?}");
+    }
+    assert_eq!(clock.history().heap_bytes(), parts.iter().sum::<usize>());
+}
+
+#[test]
+fn a_window_has_what_was_added_without_a_call_and_no_outcome_without_one() {
+    let mut clock = Clockwork::new();
+    let endpoint = clock.registry.endpoint("GET", "/");
+    [200, 500, 503].into_iter().for_each(|status| clock.record("/", status, 1_000));
+    clock.tick_after(SECOND);
+    let earlier = clock.now();
+    let add_bytes = |bytes| {
+        clock.registry.with_recorder(|recorder| recorder.add_bytes(endpoint, Outcome::Status(200), 0, bytes));
+    };
+    let live = |clock: &Clockwork| clock.timeline.total(&clock.now(), Duration::ZERO, Requested::All).total;
+    add_bytes(40);
+    assert_eq!((live(&clock).calls, live(&clock).response_bytes), (0, 40));
+    clock.record("/", 503, 1_000);
+    assert_eq!(live(&clock).outcomes, [(Outcome::Status(503), 1)]);
+    // Groups that counted nothing are not kept.
+    let mut sum = Adder::new(clock.registry.layout());
+    let groups = |requests: &Requests| requests.snapshot.endpoints[1].groups.clone();
+    sum.add_since(&groups(&clock.now()), &groups(&earlier));
+    assert_eq!(sum.take().iter().map(|group| group.calls()).collect::<Vec<_>>(), [0, 1]);
+    let now = clock.now();
+    sum.add_since(&groups(&now), &groups(&now));
+    assert_eq!(sum.take(), []);
+    clock.tick_after(SECOND);
+    let total = clock.timeline.total(&clock.now(), SECOND * 60, Requested::All).total;
+    assert_eq!((total.calls, total.response_bytes), (4, 40));
+}
+
+#[test]
+fn own_metrics_and_single_endpoints_are_read_once_in_ten_seconds() {
+    let mut clock = Clockwork::new();
+    let read = |clock: &Clockwork| [clock.timeline.metrics.until.span, clock.timeline.by_endpoint_until.span];
+    let mut read_at = Vec::new();
+    for second in 1..=31 {
+        let before = read(&clock);
+        clock.tick_after(SECOND);
+        if read(&clock) != before {
+            assert_eq!(read(&clock), [clock.at; 2]);
+            read_at.push(second);
+        }
+    }
+    assert_eq!(read_at, [1, 11, 21, 31]);
+}
+
+#[test]
+fn an_endpoint_with_requests_in_flight_is_listed_in_a_window_without_its_calls() {
+    let mut clock = Clockwork::new();
+    ["/busy", "/idle"].into_iter().for_each(|route| clock.record(route, 200, 1_000));
+    let recorder = clock.registry.recorder();
+    recorder.enter(clock.registry.endpoint("GET", "/busy"));
+    clock.tick_after(SECOND);
+    let listed = |length| {
+        let endpoints = clock.timeline.endpoints(&clock.now().snapshot, length).endpoints.into_iter();
+        let shown = |of: EndpointSummary| (of.name.route.to_string(), of.figures.calls, of.in_flight);
+        endpoints.map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(Duration::ZERO), [("/busy".to_owned(), 0, 1)]);
+    assert_eq!(listed(SECOND * 60), [("/busy".to_owned(), 1, 1), ("/idle".to_owned(), 1, 0)]);
+}
+
+#[test]
+fn a_trend_has_at_most_400_points_by_default_however_long_ago_the_reset_was() {
+    let step = |length, subject| step_of(Window::SinceReset, length, None, subject).unwrap().0;
+    let lengths = [1, 60, 300, 301, 3_600, 3_601, 86_400, 86_400 * 60].map(Duration::from_secs);
+    let steps = |subject| lengths.map(|length| step(length, subject));
+    assert_eq!(steps(Subject::All), ["1s", "1s", "1s", "10s", "10s", "1m", "5m", "5m"]);
+    assert_eq!(steps(Subject::Endpoint), ["10s", "10s", "10s", "5m", "5m", "2h", "2h", "2h"]);
+    assert_eq!(steps(Subject::Metric), ["10s", "10s", "10s", "1m", "1m", "30m", "30m", "30m"]);
+    let refused =
+        |length| step_of(Window::SinceReset, length, Some("3s"), Subject::All).unwrap_err().to_string();
+    let day = "step is \"3s\"; allowed: 1m, 5m, 30m, 1h, 2h (window reset)";
+    assert_eq!([86_400, 86_400 * 60].map(Duration::from_secs).map(refused), [day; 2]);
+    let minute = "step is \"3s\"; allowed: 1s, 10s, 1m (window reset)";
+    assert_eq!(refused(Duration::from_secs(60)), minute);
+}
+
+#[test]
+fn the_last_hundred_resets_are_listed_each_once() {
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    history.tick();
+    assert_eq!(history.resets(), []);
+    for resets in 1..=3 {
+        registry.reset();
+        (0..2).for_each(|_| history.tick());
+        assert_eq!(history.resets().len(), resets);
+    }
+    let mut clock = Clockwork::new();
+    let reset = |i: u64| (SECOND * i as u32, SystemTime::UNIX_EPOCH + SECOND * i as u32);
+    (1..=105).for_each(|i| clock.timeline.note_window(reset(i)));
+    assert_eq!(clock.history().resets(), (6..=105).map(|i| reset(i).1).collect::<Vec<_>>());
 }
 
 #[test]

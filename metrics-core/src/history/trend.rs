@@ -24,9 +24,6 @@ const STEPS: [(&str, Duration); 7] = [
     ("2h", Duration::from_secs(7_200)),
 ];
 
-/// The most points of a trend.
-const MAX_POINTS: u64 = 1_500;
-
 /// The figures of a window, step by step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trend {
@@ -92,7 +89,7 @@ pub(super) enum Subject {
 }
 
 impl Subject {
-    fn tiers(self) -> &'static [Tier] {
+    fn tiers(self) -> &'static [Tier; 3] {
         match self {
             Self::All => &TOTAL,
             Self::Endpoint => &BY_ENDPOINT,
@@ -109,16 +106,12 @@ impl Point {
     }
 }
 
-/// The steps that are no shorter than the frames that reach that far back, no longer than the window, and have at most
-/// [`MAX_POINTS`] points.
+/// The steps that are no shorter than the frames that reach that far back, and no longer than the window.
 fn allowed_steps(length: Duration, subject: Subject) -> impl Iterator<Item = (&'static str, Duration)> {
-    let tiers = subject.tiers();
-    let reaching = tiers.iter().find(|tier| tier.keep >= length).or(tiers.last());
+    let reaching = subject.tiers().iter().find(|tier| tier.keep >= length);
     let finest = reaching.map_or(Duration::ZERO, |tier| tier.step);
-    let points = move |step: Duration| length.as_secs() / step.as_secs();
-    STEPS.into_iter().filter(move |&(_, step)| {
-        step == finest || (step > finest && step <= length && points(step) <= MAX_POINTS)
-    })
+    let longest = length.max(finest);
+    STEPS.into_iter().filter(move |(_, step)| (finest..=longest).contains(step))
 }
 
 /// The step with this name, or the shortest one with at most 400 points.
@@ -128,6 +121,9 @@ pub(super) fn step_of(
     step: Option<&str>,
     subject: Subject,
 ) -> Result<(&'static str, Duration), StepError> {
+    // A window since a reset can be longer than what is kept of it.
+    let [.., Tier { keep, .. }] = subject.tiers();
+    let length = length.min(*keep);
     let mut allowed = allowed_steps(length, subject);
     let found = match step {
         Some(step) => allowed.find(|(name, _)| *name == step),
