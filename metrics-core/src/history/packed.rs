@@ -225,6 +225,15 @@ mod tests {
         prop::collection::vec((0..LAYOUT.buckets(), count), 0..200)
     }
 
+    #[test]
+    fn adjacent_buckets_with_small_counts_take_a_byte_each() {
+        let bytes = |buckets: usize| {
+            let counts: Vec<_> = (0..buckets).map(|at| (1_000 + at, 9)).collect();
+            Packed::new(&[group(2, &counts)]).heap_bytes()
+        };
+        assert_eq!(bytes(50) - bytes(40), 10);
+    }
+
     proptest! {
         #[test]
         fn packed_groups_are_read_back_and_add_up(ours in counts(), theirs in counts(), more in counts()) {

@@ -185,6 +185,24 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_frames_are_dropped_first_and_the_last_one_never() {
+        let mut tiers = Tiers::new(&TIERS);
+        assert!(!tiers.drop_oldest());
+        (0..200).for_each(|i| tiers.push(frame(i * 1_000, (i + 1) * 1_000, 1)));
+        let starts =
+            |tiers: &Tiers<u64>| tiers.since(Duration::ZERO).map(|frame| frame.start).collect::<Vec<_>>();
+        let mut left = starts(&tiers);
+        assert!(left.len() > 40 && tiers.heap_bytes() >= left.len() * size_of::<Frame<u64>>());
+        while left.len() > 1 {
+            assert!(tiers.drop_oldest());
+            left.remove(0);
+            assert_eq!(starts(&tiers), left);
+        }
+        assert!(!tiers.drop_oldest());
+        assert_eq!(starts(&tiers), left);
+    }
+
+    #[test]
     fn a_late_tick_is_merged_into_one_long_frame() {
         let mut tiers = Tiers::new(&TIERS);
         tiers.push(frame(0, 1_000, 1));
