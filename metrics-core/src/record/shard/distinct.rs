@@ -132,9 +132,13 @@ mod tests {
         assert_eq!(merged, registers(&both, 1));
         let text = serde_json::to_string(&merged).unwrap();
         assert_eq!(serde_json::from_str::<Registers>(&text).unwrap(), merged);
-        for hostile in ["[1]".to_owned(), format!("[53{}]", ",0".repeat(REGISTERS - 1))] {
+        let with_rank = |rank: u64| format!("[{rank}{}]", ",0".repeat(REGISTERS - 1));
+        for hostile in ["[1]".to_owned(), with_rank(53)] {
             assert!(serde_json::from_str::<Registers>(&hostile).is_err());
         }
+        // The largest rank is that of a hash without a one.
+        let rarest: Registers = serde_json::from_str(&with_rank(rank(0))).unwrap();
+        assert_eq!((rank(0), rarest.estimate()), (52, 1));
     }
 }
 
