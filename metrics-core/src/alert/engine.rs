@@ -201,8 +201,9 @@ impl Watch {
                 silent.entry(key).or_insert_with(|| Series::new(now));
             }
         }
-        let is_never_called = matches!(rule.scope, Scope::Route(_)) && self.known.is_empty();
-        if is_never_called && !rule.comparison.is_upwards() {
+        let is_never_called =
+            !rule.comparison.is_upwards() && matches!(rule.scope, Scope::Route(_)) && self.known.is_empty();
+        if is_never_called {
             silent.entry(None).or_insert_with(|| Series::new(now));
         }
         let no_calls = of_figures(&rule, &Figures::default(), 0, summary.window);

@@ -326,6 +326,7 @@ mod tests {
             new(metric, Above, 68.7).check().unwrap();
         }
         new(Metric::Average, Above, 120.0).check().unwrap();
+        new(Metric::Errors, Above, 1_000_000.0).check().unwrap();
         assert!(refused(new(Metric::Average, Above, 300_000.0)).ends_with("allowed: 0 to 281,474 (seconds)"));
         for (metric, comparison, threshold) in [
             (Metric::ErrorRate, Above, 100.0),
@@ -360,6 +361,7 @@ mod tests {
             new(metric, Below, 5.0).min_calls(4).check().unwrap();
         }
         assert!(refused(new(Metric::RequestsPerSecond, Below, 1.0).min_calls(300)).contains("min_calls"));
+        new(Metric::RequestsPerSecond, Below, 1.0).min_calls(299).check().unwrap();
     }
 
     #[test]
@@ -402,6 +404,7 @@ mod tests {
             refused(rule().for_at_least(Duration::from_secs(86_401)))
                 .ends_with("for is 86401s; allowed: 0 to 24 h")
         );
+        rule().for_at_least(Duration::from_secs(86_400)).check().unwrap();
         let second = Duration::from_secs(1);
         assert!(refused(rule().remind_every(second)).ends_with("allowed: 0 (none), or a minute or longer"));
         assert!(refused(rule().scope(Scope::Route(String::new()))).contains("such as \"/items/{id}\""));
@@ -409,7 +412,28 @@ mod tests {
         row.check().unwrap();
         assert!(
             refused(row.scope(Scope::EachRoute))
-                .ends_with("allowed: service or matched, for consecutive_errors")
+                .ends_with("scope is each_route; allowed: service or matched, for consecutive_errors")
         );
+        let tokens = Rule::new("tokens", Metric::WrongTokens, Comparison::AtLeast, 5.0);
+        tokens.check().unwrap();
+        assert!(
+            refused(tokens.scope(Scope::Matched))
+                .ends_with("scope is matched; allowed: service, for wrong_tokens")
+        );
+    }
+
+    #[test]
+    fn a_scope_has_its_name_and_the_route_or_the_metric_that_it_is_about() {
+        let (route, metric) = (Scope::Route("/items".to_owned()), Scope::OwnMetric("orders".to_owned()));
+        let scopes = [Scope::Service, Scope::Matched, Scope::EachRoute, route, metric];
+        let all = scopes.each_ref().map(|scope| (scope.name(), scope.route(), scope.own_metric()));
+        let expected = [
+            ("service", None, None),
+            ("matched", None, None),
+            ("each_route", None, None),
+            ("route", Some("/items"), None),
+            ("own_metric", None, Some("orders")),
+        ];
+        assert_eq!(all, expected);
     }
 }

@@ -135,8 +135,8 @@ impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (value, decimals, suffix) = self.scaled();
         let ten = 10_f64.powi(decimals);
-        // Adding 0 turns -0 into 0.
-        let rounded = (value * ten).round() / ten + 0.0;
+        // May be -0, which is not below 0.
+        let rounded = (value * ten).round() / ten;
         if rounded < 0.0 {
             f.write_str("-")?;
         }
@@ -225,13 +225,17 @@ mod tests {
             (203.4e-6, "P95 203 us"),
             (0.3e-6, "P95 300 ns"),
             (999.4e-6, "P95 999 us"),
+            (0.999_5e-6, "P95 1 us"),
             (999.6e-6, "P95 1 ms"),
+            (0.999_5e-3, "P95 1 ms"),
             (12.34e-3, "P95 12.3 ms"),
             (0.999_96, "P95 1 s"),
+            (0.999_95, "P95 1 s"),
             (0.0, "P95 0 s"),
         ] {
             assert_eq!(p95(seconds), expected);
         }
+        assert_eq!(alert(above(Metric::Value, 0.0), -0.000_1).to_string(), "0 (limit 0, resolves at 0)");
         assert_eq!(alert(above(Metric::Value, -2_000.0), -1_234.5).to_string(), "-1,234.5 (limit -2,000)");
         assert_eq!(alert(above(Metric::P99, 0.25), 1.5).to_string(), "P99 1.5 s over 5 min (limit 250 ms)");
     }

@@ -218,9 +218,12 @@ fn a_ticker_that_stalls_does_not_make_a_pending_alert_fire() {
     for _ in 0..10 {
         assert_eq!(watched.after(600 * SECOND), []);
         assert_eq!(watched.state(), State::Pending);
+        assert_eq!(watched.alerts.alerts()[0].since, Some(watched.now.wall));
     }
+    let since = Some(watched.now.wall);
     for _ in 0..59 {
         assert_eq!(watched.after(SECOND), []);
+        assert_eq!(watched.alerts.alerts()[0].since, since);
     }
     // Two missed ticks are not a stall.
     assert_eq!(changes(&watched.after(3 * SECOND)), [Change::Firing]);
@@ -254,6 +257,29 @@ fn each_window_is_read_once_per_evaluation_and_long_ones_less_often() {
     // Whether the route that a rule names was seen.
     assert_eq!(times(Window::OneHour, "endpoints"), 2);
     assert_eq!(read.len(), 60 + 12 + 6 + 1 + 2 + 1 + 2);
+}
+
+#[test]
+fn an_evaluation_may_come_a_fifth_of_a_second_early() {
+    let rule = error_rate().window(Window::FiveMinutes);
+    let mut watched = Watched::new([rule]);
+    let mut is_evaluated_after = |millis| {
+        watched.source.read.borrow_mut().clear();
+        watched.after(Duration::from_millis(millis));
+        !watched.source.read.borrow().is_empty()
+    };
+    assert!(is_evaluated_after(0));
+    assert!(!is_evaluated_after(4_799));
+    assert!(is_evaluated_after(1));
+    assert!(is_evaluated_after(4_800));
+}
+
+#[test]
+fn states_and_changes_have_names() {
+    let states = [State::Inactive, State::Resolved, State::Pending, State::Firing];
+    assert_eq!(states.map(|state| state.to_string()), ["inactive", "resolved", "pending", "firing"]);
+    let changes = [Change::Firing, Change::Reminder, Change::Resolved];
+    assert_eq!(changes.map(|change| change.to_string()), ["firing", "still firing", "resolved"]);
 }
 
 #[test]
@@ -291,6 +317,11 @@ fn a_route_without_calls_has_too_few() {
     let rule = |name, scope| Rule::new(name, Metric::Calls, Comparison::Below, 10.0).scope(scope);
     let one = Scope::Route("/a".to_owned());
     let mut watched = Watched::new([rule("each", Scope::EachRoute), rule("one", one)]);
+    // As long as there are no routes, none has too few; the one that the other rule names has.
+    let firing = watched.after(30 * SECOND);
+    assert_eq!(firing.iter().map(|notice| &*notice.alert.rule.name).collect::<Vec<_>>(), ["one"]);
+    watched.source.routes = vec![("/a", figures(50, 0)), ("/b", figures(50, 0))];
+    assert_eq!(changes(&watched.after(30 * SECOND)), [Change::Resolved]);
     watched.source.routes = vec![("/a", figures(50, 0)), ("/b", figures(50, 0))];
     assert_eq!(watched.after(30 * SECOND), []);
     watched.source.routes = vec![("/b", figures(50, 0))];
@@ -383,6 +414,14 @@ fn alerts_can_watch_a_history() {
     let mut alerts = Alerts::new([in_a_row, error_rate().scope(Scope::EachRoute)]).unwrap();
     let notices = alerts.evaluate(Moment::now(), &history);
     assert_eq!(changes(&notices), [Change::Firing, Change::Firing]);
+}
+
+#[test]
+fn a_history_alone_knows_of_no_wrong_tokens() {
+    let mut service = Service::new(vec![Rule::new("tokens", Metric::WrongTokens, Comparison::AtLeast, 1.0)]);
+    service.record("/", Outcome::Status(401), 20);
+    assert!(service.firing(SECOND).is_empty());
+    assert_eq!(service.alerts.alerts()[0].value, Some(0.0));
 }
 
 /// A history, and alerts that watch it.
@@ -573,6 +612,7 @@ fn a_rule_can_be_about_each_kind_of_the_applications_own_metrics() {
     let timed = Figures { calls: 4, p95: SECOND * 3, ..Figures::default() };
     let metrics = [
         ("orders", MetricFigures::Counter(12), Metric::Value, Some(12.0)),
+        ("signups", MetricFigures::Counter(12), Metric::Calls, Some(12.0)),
         ("denied_per_second", MetricFigures::Counter(12), Metric::RequestsPerSecond, Some(0.2)),
         ("temperature", MetricFigures::Gauge(-3.0), Metric::Value, Some(-3.0)),
         ("cache", MetricFigures::HitRatio { hits: 3, misses: 1 }, Metric::Value, Some(75.0)),
@@ -595,6 +635,11 @@ fn a_rule_can_be_about_each_kind_of_the_applications_own_metrics() {
         (text("orders"), text("checkout")),
         ("orders: 12 (limit 2)".into(), "checkout: P95 3 s over 1 min (limit 2 s)".into())
     );
+    // Right after the start, a count has no rate yet.
+    watched.source.young = Some(Duration::ZERO);
+    watched.after(SECOND);
+    let rate = watched.alerts.alerts().into_iter().find(|alert| alert.rule.name == "denied_per_second");
+    assert_eq!(rate.unwrap().value, None);
 }
 
 #[test]
