@@ -179,7 +179,7 @@ impl Histogram {
         if other.counts.is_empty() {
             return Ok(());
         }
-        if !self.counts.is_empty() && self.first <= other.first && other.end() <= self.end() {
+        if self.first <= other.first && other.end() <= self.end() {
             // Adds in place, which is the common case once this one spans the usual latencies.
             let ours = self.counts[other.first - self.first..].iter_mut();
             let pairs = ours.zip(&other.counts);

@@ -39,10 +39,10 @@ pub(crate) fn values_at_quantiles<'a, const N: usize>(
     let (mut at, mut before) = (0, 0_u64);
     let mut fine_sums: Option<FineSums> = None;
     quantiles.map(|quantile| {
-        let capped = if quantile > 1.0 { 1.0 } else { quantile };
         // The cast turns a negative number or NaN into 0. Rank 0 means the first value, too.
-        let rank = ((capped * total as f64).ceil() as u64).max(1);
-        // Above 2^53 the rank can round up past the total; the last bucket holds the rest.
+        let rank = ((quantile * total as f64).ceil() as u64).max(1);
+        // The rank of a quantile above 1 is past the total, and above 2^53 a rank can round up past it; the last bucket
+        // holds the rest.
         while at < last && before.saturating_add(coarse_sums[at]) < rank {
             before = before.saturating_add(coarse_sums[at]);
             at += 1;

@@ -47,8 +47,9 @@ impl Sum {
     /// may have added to.
     pub(crate) fn add_octaves<T>(&mut self, read: impl FnOnce(&mut [u64]) -> (T, Range<usize>)) -> T {
         let (value, octaves) = read(&mut self.counts);
-        let size = self.layout.buckets_per_octave();
-        self.widen(octaves.start * size..octaves.end * size);
+        let [start, end] =
+            [octaves.start, octaves.end].map(|octave| octave * self.layout.buckets_per_octave());
+        self.widen(start..end);
         value
     }
 

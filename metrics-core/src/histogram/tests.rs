@@ -124,7 +124,7 @@ fn cutting_down_keeps_what_the_earlier_state_has() {
 fn hostile_json_is_refused_with_what_is_allowed() {
     let refused = |text: &str| serde_json::from_str::<Histogram>(text).unwrap_err().to_string();
     assert!(refused(r#"{"digits":4,"counts":[]}"#).contains("allowed: 1 to 3"));
-    for counts in ["[-3840,1]", "[1,-3840]", "[-3839,1,1]", "[-9223372036854775808]"] {
+    for counts in ["[-3840,1]", "[1,-3840]", "[-3839,1,1]", "[-3839,1,0]", "[-9223372036854775808]"] {
         let error = refused(&format!(r#"{{"digits":2,"counts":{counts}}}"#));
         assert!(error.contains("more than 3840 buckets"), "{error}");
     }
@@ -137,6 +137,12 @@ fn hostile_json_is_refused_with_what_is_allowed() {
     let mut sum = Sum::new(Layout::TWO_DIGITS);
     (0..4).for_each(|_| sum.add(&full));
     assert_eq!(sum.take(), full);
+    // A full bucket stays full.
+    let mut counted = full.clone();
+    counted.count(1);
+    assert_eq!(counted, full);
+    counted.merge(&full).unwrap();
+    assert_eq!(counted, full);
 }
 
 #[test]

@@ -45,6 +45,19 @@ fn a_million_values_match_hdrhistogram(digits: u8) {
     }
 }
 
+#[test]
+fn a_histogram_is_built_from_the_buckets_that_its_precision_has() {
+    assert_eq!(
+        [0, 1, 2, 3, 4].map(Histogram::max_buckets),
+        [None, Some(528), Some(3_840), Some(27_648), None]
+    );
+    let last = Histogram::from_buckets(2, 3_838, &[0, 7, 0]);
+    assert_eq!(last.unwrap_err().to_string(), "a histogram has buckets up to 3841; allowed: 3840");
+    let last = Histogram::from_buckets(2, 3_838, &[0, 7]).unwrap();
+    assert_eq!((last.counts(), last.total()), ((3_839, &[7][..]), 7));
+    assert_eq!(last.value_at_quantile(0.5), MAX_NANOS);
+}
+
 /// One thread's share: records the same values in a registry of each granularity and in `hdrhistogram`.
 fn record_some(digits: u8, registries: &[Registry; 3], rng: &mut Rng) -> Expected {
     let mut expected = Expected::new(digits);

@@ -73,8 +73,25 @@ fn a_status_that_did_not_occur_in_a_window_is_not_listed_in_it() {
     registry.record_nanos(endpoint, 200, 5);
     let window = registry.window();
     assert_eq!(route_in(&window, "/").unwrap().outcomes().collect::<Vec<_>>(), [(Outcome::Status(200), 1)]);
+    assert_eq!(route_in(&window, "/").unwrap().groups().count(), 1);
     assert_eq!(registry.summary().total.outcomes, [(Outcome::Status(200), 1)]);
     assert_eq!(extremes(&registry.summary().total), (5, 5));
+}
+
+#[test]
+fn groups_are_equal_if_all_of_their_figures_are() {
+    let group = |requests: &[(u16, u64)]| {
+        let registry = Registry::new();
+        let endpoint = registry.endpoint("GET", "/");
+        requests.iter().for_each(|&(status, nanos)| registry.record_nanos(endpoint, status, nanos));
+        route_in(&registry.snapshot(), "/").unwrap().groups().next().unwrap().clone()
+    };
+    let one = group(&[(200, 1), (200, 5), (200, 6), (200, 8)]);
+    assert_eq!(one, group(&[(200, 8), (200, 6), (200, 5), (200, 1)]));
+    // Another status, other durations of the same sum, and another sum.
+    assert_ne!(one, group(&[(200, 1), (201, 5), (200, 6), (200, 8)]));
+    assert_ne!(one, group(&[(200, 1), (200, 4), (200, 7), (200, 8)]));
+    assert_ne!(group(&[(200, 1_000)]), group(&[(200, 1_001)]));
 }
 
 #[test]
@@ -107,6 +124,22 @@ fn the_difference_of_two_snapshots_is_what_was_recorded_in_between() {
     let near = |ours: Duration, exact: f64| (ours.as_nanos() as f64 / exact - 1.0).abs() < 0.0079;
     assert!(near(figures.min, 1e6) && near(figures.max, 3e6), "{figures:?}");
     assert!(near(figures.p50, 2e6), "{figures:?}");
+}
+
+#[test]
+fn a_window_across_a_reset_has_the_minimum_from_before_it() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let earlier = registry.snapshot();
+    registry.record_nanos(endpoint, 200, 5_000);
+    let first = registry.snapshot();
+    registry.record_nanos(endpoint, 200, 1_000);
+    registry.reset();
+    registry.record_nanos(endpoint, 200, 3_000);
+    let now = registry.snapshot();
+    assert_eq!(extremes(&now.difference(&earlier).summary().total), (1_000, 5_000));
+    // The maximum is that of the bucket of 3,000 ns.
+    assert_eq!(extremes(&now.difference(&first).summary().total), (1_000, 3_007));
 }
 
 #[test]

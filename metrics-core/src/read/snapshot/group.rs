@@ -183,15 +183,8 @@ impl GroupSnapshot {
         }
         let extremes = match self.current {
             Some((current, extremes)) if Some(current) == epoch => extremes,
-            // Unknown in this window: fall back to the bounds of the outermost buckets, within the extremes of the
-            // whole span.
-            _ => match histogram.ends() {
-                Some((lowest, highest)) => Extremes {
-                    min: lowest.lowest.max(self.extremes.min),
-                    max: if clamped > 0 { self.extremes.max } else { highest.highest.min(self.extremes.max) },
-                },
-                None => self.extremes,
-            },
+            // Unknown in this window: those of the whole span, which are moved into the outermost buckets below.
+            _ => self.extremes,
         };
         Some(Self {
             group: self.group,
