@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics_core::{
-    EndpointName, Figures, Granularity, Histogram, MergeError, Outcome, Registry, Snapshot, StatusGroup,
-    Summary,
+    EndpointName, Figures, Granularity, Histogram, MergeError, MetricFigures, Outcome, Registry, Snapshot,
+    StatusGroup, Summary,
 };
 
 use crate::support::{GRANULARITIES, OUTCOMES, Rng, registry, scaled};
@@ -57,6 +57,51 @@ fn record_some(seed: u64, registries: [&Registry; 2]) {
         for (registry, recorder) in registries.iter().zip(&recorders) {
             recorder.record_outcome(registry.endpoint("GET", &route), outcome, Duration::from_nanos(nanos));
         }
+    }
+}
+
+#[test]
+fn windows_between_sums_of_registries_are_right_whatever_was_merged_first() {
+    let [one, two] = [(); 2].map(|()| Registry::new());
+    let [a, b] = [one.endpoint("GET", "/a"), two.endpoint("GET", "/b")];
+    let record = |of_a: u64, of_b: u64| {
+        (0..of_a).for_each(|_| one.record_nanos(a, 200, 1_000));
+        (0..of_b).for_each(|_| two.record_nanos(b, 200, 1_000));
+    };
+    record(5, 3);
+    let mut earlier = one.snapshot();
+    earlier.merge(&two.snapshot()).unwrap();
+    record(2, 4);
+    let mut later = two.snapshot();
+    later.merge(&one.snapshot()).unwrap();
+    let window = later.difference(&earlier);
+    let calls: BTreeMap<_, _> =
+        window.endpoints().map(|endpoint| (endpoint.name().route.to_string(), endpoint.calls())).collect();
+    assert_eq!(calls, [("/a".to_owned(), 2), ("/b".to_owned(), 4)].into());
+}
+
+#[test]
+fn own_metrics_of_two_registries_are_added_up_by_name_and_kind() {
+    let [one, two] = [(); 2].map(|()| Registry::new());
+    for (registry, n) in [(&one, 1), (&two, 2)] {
+        registry.counter("jobs").unwrap().add(10 * n);
+        registry.gauge("depth").unwrap().set(1.5 * n as f64);
+        let cache = registry.hit_ratio("cache").unwrap();
+        (0..3 * n).for_each(|_| cache.hit());
+        cache.miss();
+        registry.timer("db").unwrap();
+    }
+    two.timer("db").unwrap().record(Duration::from_millis(3));
+    for [first, second] in [[&one, &two], [&two, &one]] {
+        let mut merged = first.snapshot();
+        merged.merge(&second.snapshot()).unwrap();
+        let business = merged.summary().business;
+        let [cache, db, depth, jobs] = business.as_slice() else { panic!("{business:?}") };
+        assert_eq!(jobs.figures, MetricFigures::Counter(30));
+        assert_eq!(depth.figures, MetricFigures::Gauge(4.5));
+        assert_eq!(cache.figures, MetricFigures::HitRatio { hits: 9, misses: 2 });
+        assert_eq!((cache.hit_rate(), jobs.hit_rate()), (Some(900.0 / 11.0), None));
+        assert_eq!(db.figures.count(), Some(1));
     }
 }
 

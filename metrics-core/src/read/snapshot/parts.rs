@@ -258,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn a_name_longer_than_a_registry_keeps_is_refused() {
+        let named = |bytes: usize| {
+            let name = Arc::new(EndpointName { method: "GET".into(), route: "x".repeat(bytes).into() });
+            let mut parts = parts();
+            parts.endpoints[0].name = name;
+            Snapshot::from_parts(parts).map(|snapshot| snapshot.summary().total.calls)
+        };
+        assert_eq!(named(MAX_NAME_BYTES), Ok(3));
+        assert_eq!(named(MAX_NAME_BYTES + 1), Err(PartsError::Name(MAX_NAME_BYTES + 1)));
+    }
+
+    #[test]
     fn a_day_later_distinct_values_of_today_are_those_of_yesterday() {
         let users = |today: u64, yesterday: u64| {
             let registers = |count| (0..UNIQUE_REGISTERS).map(|at| u8::from((at as u64) < count)).collect();

@@ -154,3 +154,19 @@ impl Figures {
         }
     }
 }
+
+#[cfg(all(test, not(metrics_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_4xx_the_average_stays_and_all_counts_are_those_of_the_rest() {
+        let mut all = Figures { sum: Duration::from_secs(20), request_bytes: 7, ..Figures::default() };
+        all.add_counts([(Outcome::Status(200), 5), (Outcome::Status(404), 4), (Outcome::Status(500), 1)]);
+        let mut rest = Figures { sum: Duration::from_secs(12), request_bytes: 7, ..Figures::default() };
+        rest.add_counts([(Outcome::Status(200), 5), (Outcome::Status(500), 1)]);
+        assert_eq!(all.without_client_errors(), rest);
+        assert_eq!((rest.average(), all.average()), (Duration::from_secs(2), Duration::from_secs(2)));
+        assert_eq!(Figures::default().without_client_errors(), Figures::default());
+    }
+}
