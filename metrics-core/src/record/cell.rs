@@ -228,6 +228,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> std::fmt::Debug for Cell<BUCKETS_PER_OCTAV
 
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
+    use super::buckets::BucketCopy;
     use super::reading::{Consistency, Header, ReadMark, Reading};
     use super::wait_budget::WaitBudget;
     use super::*;
@@ -326,6 +327,35 @@ mod tests {
         cell.record_header(0, 2_000, 0);
         let (header, buckets) = read(&cell);
         assert_eq!((header.counts[0], header.sum, buckets.iter().sum::<u64>()), (101, 102_000, 101));
+    }
+
+    #[test]
+    fn buckets_that_grew_while_they_were_read_are_cut_down_to_the_count_and_no_further() {
+        for (many, few) in [(0, 3), (100, 3), (100, 30)] {
+            let cell = Cell::<128>::new();
+            let record = |times, nanos| (0..times).for_each(|_| cell.record(0, nanos, 0));
+            record(many, 1_000);
+            record(few, 5_000_000);
+            let counts = |total| {
+                let mut before = BucketCopy::new(Layout::TWO_DIGITS);
+                cell.read_buckets(&mut before);
+                record(4, 1_000);
+                record(2, 700_000);
+                let mut after = BucketCopy::new(Layout::TWO_DIGITS);
+                cell.read_buckets(&mut after);
+                let [mut least, mut most, mut cut] = [(); 3].map(|()| vec![0; Layout::TWO_DIGITS.buckets()]);
+                before.add_to(&mut least);
+                after.add_to(&mut most);
+                let counted = least.iter().sum::<u64>();
+                after.cut_down_to(counted + total, &before);
+                after.add_to(&mut cut);
+                let within =
+                    least.iter().zip(&cut).zip(&most).all(|((least, cut), most)| least <= cut && cut <= most);
+                assert!(within, "{many} {few} {total}");
+                cut.iter().sum::<u64>() - counted
+            };
+            assert_eq!([0, 1, 3, 5, 6, 9].map(counts), [0, 1, 3, 5, 6, 6], "{many} {few}");
+        }
     }
 
     #[test]

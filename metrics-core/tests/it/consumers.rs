@@ -29,6 +29,28 @@ fn a_consumer_has_calls_errors_durations_and_a_last_call() {
     // The two clocks may drift apart by a second.
     assert!(seen.last_seen + Duration::from_secs(1) > before);
     assert!(seen.last_seen < SystemTime::now() + Duration::from_secs(1));
+    assert!(seen.last_seen > snapshot.since());
+    assert_eq!((registry.known_consumer("abc"), registry.known_consumer("abd")), (Some(consumer), None));
+}
+
+#[test]
+fn a_consumer_was_last_seen_at_its_last_call() {
+    let registry = Registry::new();
+    let call = |name| {
+        let consumer = registry.consumer(name);
+        registry.with_recorder(|recorder| recorder.record_consumer(consumer, Outcome::Aborted, ELAPSED));
+    };
+    ["early", "both"].into_iter().for_each(call);
+    thread::sleep(Duration::from_millis(20));
+    ["late", "both"].into_iter().for_each(call);
+    let snapshot = registry.snapshot();
+    let seen: BTreeMap<_, _> =
+        snapshot.consumers().iter().map(|consumer| (&*consumer.name, consumer.last_seen)).collect();
+    let after_early = |name| seen[name].duration_since(seen["early"]).unwrap();
+    assert!(
+        ["late", "both"].into_iter().all(|name| after_early(name) >= Duration::from_millis(18)),
+        "{seen:?}"
+    );
 }
 
 #[test]

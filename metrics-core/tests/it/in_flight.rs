@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use metrics_core::{METHODS, Outcome, Registry};
+use metrics_core::{METHODS, MetricFigures, Outcome, Registry};
 
 use crate::support::scaled;
 
@@ -19,9 +19,30 @@ fn a_request_is_in_flight_from_its_start_to_its_finish() {
     for (finished, start) in starts.into_iter().enumerate() {
         let elapsed = Duration::from_nanos(recorder.finish(start, endpoint, Outcome::Status(200)));
         assert_eq!(registry.summary().in_flight, 4 - finished as u64);
+        assert_eq!(registry.in_flight(), 4 - finished as u64);
         assert!(registry.summary().total.max >= elapsed);
     }
     assert_eq!(registry.summary().total.calls, 5);
+}
+
+#[test]
+fn a_request_takes_the_time_from_its_start_to_its_finish() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let (recorder, timer) = (registry.recorder(), registry.timer("work").unwrap());
+    let pause = Duration::from_millis(20);
+    let outer = Instant::now();
+    let start = recorder.start();
+    timer.time(|| thread::sleep(pause));
+    let so_far = recorder.elapsed(&start);
+    recorder.finish(start, endpoint, Outcome::Status(200));
+    let outer = outer.elapsed();
+    let summary = registry.summary();
+    let MetricFigures::Timer(work) = &summary.business[0].figures else { panic!("{summary:?}") };
+    for took in [so_far, summary.total.sum, work.sum] {
+        // The two clocks may differ by a little.
+        assert!(took * 10 > pause * 9 && took * 9 < outer * 10, "{took:?} {outer:?}");
+    }
 }
 
 #[test]
@@ -42,8 +63,10 @@ fn requests_in_flight_are_told_apart_by_method() {
     let third = recorder.start();
     assert_eq!(by_method(), [(Some("GET"), 1), (Some("POST"), 0), (None, 1)]);
     assert_eq!(registry.snapshot().in_flight(), 2);
-    recorder.discard(second);
     recorder.discard(third);
+    // Taken out before its end, its start counts for nothing.
+    recorder.leave_out(get);
+    drop(second);
     assert_eq!(by_method(), [(Some("GET"), 0), (Some("POST"), 0), (None, 0)]);
     assert_eq!(registry.summary().in_flight, 0);
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Barrier;
 use std::thread;
+use std::time::Duration;
 
-use metrics_core::Registry;
+use metrics_core::{Granularity, Outcome, Registry, RegistryBuilder};
 
 use crate::support::{calls, scaled, sum_nanos};
 
@@ -83,4 +84,71 @@ fn a_recorder_continues_the_figures_of_the_previous_one() {
         assert_eq!((total.calls, total.sum.as_nanos()), (nanos, u128::from(nanos * (nanos + 1) / 2)));
     }
     assert_eq!(registry.snapshot().health().shards, 1);
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn shards_take_the_memory_that_the_docs_tell_for_each_thing_in_use() {
+    let build = |builder: RegistryBuilder| builder.build().unwrap();
+    let grown = |registry: &Registry, by: &dyn Fn()| {
+        let before = registry.shard_bytes();
+        by();
+        registry.shard_bytes() - before
+    };
+    let shard = |registry: &Registry| grown(registry, &|| registry.with_recorder(|_| ()));
+    for (granularity, bytes) in [(Granularity::Class, 264), (Granularity::Exact, 4_104)] {
+        let of = |series| shard(&build(Registry::builder().max_series(series).granularity(granularity)));
+        assert_eq!(of(150) - of(50), 100 * bytes);
+    }
+
+    let registry = build(Registry::builder().max_consumers(500));
+    assert_eq!(registry.shard_bytes(), 0);
+    let recorder = registry.recorder();
+    let one = registry.shard_bytes();
+    assert_eq!(grown(&registry, &|| drop(registry.recorder())), one);
+    for i in 0..100 {
+        registry.endpoint("GET", &format!("/{i}"));
+    }
+    let endpoint = registry.endpoint("GET", "/");
+    let record = || recorder.record_nanos(endpoint, 200, 1_000);
+    // A cell, in which 20 durations have room. With more, an octave of buckets.
+    assert_eq!(grown(&registry, &|| (0..20).for_each(|_| record())), 704);
+    assert_eq!([(); 2].map(|()| grown(&registry, &record)), [1_024, 0]);
+    assert_eq!(grown(&registry, &|| recorder.record_nanos(endpoint, 500, 1_000)), 704);
+    for (digits, octave) in [(1, 128), (3, 8_192)] {
+        let registry = build(Registry::builder().significant_digits(digits));
+        let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
+        (0..20).for_each(|_| recorder.record_nanos(endpoint, 200, 1_000));
+        assert_eq!(grown(&registry, &|| recorder.record_nanos(endpoint, 200, 1_000)), octave);
+    }
+    // Requests in flight at an endpoint: two counts, which share their cache lines with nothing.
+    let entered = [(); 2].map(|()| grown(&registry, &|| recorder.enter(endpoint)));
+    assert!((16..=256).contains(&entered[0]) && entered[1] == 0, "{entered:?}");
+
+    let consumer = |registry: &Registry, name: &str| {
+        let consumer = registry.consumer(name);
+        let outcome = Outcome::Status(200);
+        let record = |recorder: &metrics_core::Recorder| {
+            recorder.record_consumer(consumer, outcome, Duration::ZERO);
+        };
+        grown(registry, &|| registry.with_recorder(record))
+    };
+    let larger = build(Registry::builder().max_consumers(700));
+    for registry in [&registry, &larger] {
+        shard(registry);
+    }
+    assert_eq!(consumer(&larger, "a") - consumer(&registry, "a"), 200 * 8);
+    assert_eq!(["b", "b", "c"].map(|name| consumer(&registry, name)), [64, 0, 64]);
+
+    let users = registry.unique("users").unwrap();
+    let inserted = ["ann", "bob"].map(|name| grown(&registry, &|| users.insert(name)));
+    assert!((16 << 10..17 << 10).contains(&inserted[0]) && inserted[1] == 0, "{inserted:?}");
+    let [jobs, mails] = ["jobs", "mails"].map(|name| registry.counter(name).unwrap());
+    let counted = [&jobs, &mails].map(|counter| grown(&registry, &|| counter.increment()));
+    assert!((1 << 10..4 << 10).contains(&counted[0]) && counted[1] == 0, "{counted:?}");
+    // Timers have shards of their own.
+    let timer = registry.timer("db").unwrap();
+    let timed = || timer.record(Duration::from_micros(1));
+    assert!(grown(&registry, &timed) > 704);
+    assert_eq!(grown(&registry, &|| (0..20).for_each(|_| timed())), 1_024);
 }

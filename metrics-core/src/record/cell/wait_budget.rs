@@ -29,3 +29,17 @@ impl WaitBudget {
         left
     }
 }
+
+#[cfg(all(test, not(metrics_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_waits_until_its_budget_is_spent() {
+        let mut budget = WaitBudget::new();
+        assert!(budget.wait());
+        std::thread::sleep(WaitBudget::ALL * 2);
+        assert!(!budget.wait());
+        assert!(WaitBudget::new().wait());
+    }
+}
