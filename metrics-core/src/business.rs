@@ -289,11 +289,43 @@ mod tests {
         timer.start().discard();
         let closed = registry.reset().business;
         assert_eq!(closed[1].figures, MetricFigures::Counter(3));
+        assert_eq!(gauge.value(), 7.5);
         counter.increment();
         let figures = figures(&registry);
         assert_eq!(figures["jobs"], MetricFigures::Counter(1));
         assert_eq!(counter.value(), 4);
         assert_eq!(figures["depth"], MetricFigures::Gauge(7.5));
         assert_eq!(figures["work"], MetricFigures::Timer(Box::default()));
+    }
+
+    #[test]
+    fn each_of_sixteen_unique_counts_has_values_of_its_own() {
+        let registry = Registry::new();
+        let uniques: Vec<_> = (10..26).map(|i| registry.unique(&format!("unique_{i}")).unwrap()).collect();
+        for (i, unique) in uniques.iter().enumerate() {
+            (0..=i).for_each(|value| unique.insert(value.to_le_bytes()));
+        }
+        assert!(registry.unique("one_too_many").is_err());
+        let counts = figures(&registry).into_values().map(|figures| match figures {
+            MetricFigures::UniqueCount { today, yesterday } => today.max(yesterday),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(counts.collect::<Vec<_>>(), (1..=16).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_measurement_counts_when_its_guard_is_dropped_unless_it_is_discarded() {
+        let registry = Registry::new();
+        let timer = registry.timer("work").unwrap();
+        let calls = || match &figures(&registry)["work"] {
+            MetricFigures::Timer(times) => times.calls,
+            other => panic!("{other:?}"),
+        };
+        let timing = timer.start();
+        assert_eq!(calls(), 0);
+        drop(timing);
+        assert_eq!(calls(), 1);
+        timer.start().discard();
+        assert_eq!(calls(), 1);
     }
 }

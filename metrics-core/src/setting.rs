@@ -86,6 +86,7 @@ mod tests {
     fn an_invalid_setting_says_field_value_and_what_is_allowed_but_no_secret() {
         let number = InvalidSetting::new("max_series", 0, "1 to 65,536");
         assert_eq!(number.to_string(), "max_series is 0; allowed: 1 to 65,536");
+        assert_eq!((number.value(), number.allowed()), (Some("0"), "1 to 65,536"));
         let token = InvalidSetting::secret("read_token", "at least 16 letters and digits");
         assert_eq!(token.to_string(), "read_token is invalid; allowed: at least 16 letters and digits");
         assert_eq!((token.field(), token.value()), ("read_token", None));

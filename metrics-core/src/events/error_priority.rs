@@ -93,5 +93,7 @@ mod tests {
         assert_eq!(of(Outcome::Status(500), true), ErrorPriority::ServerError);
         assert_eq!(of(Outcome::Panicked, true), ErrorPriority::Panicked);
         assert!(ErrorPriority::ALL.is_sorted());
+        let names = ["panicked", "server_error", "client_error", "unmatched"];
+        assert_eq!(ErrorPriority::ALL.map(|priority| priority.to_string()), names);
     }
 }

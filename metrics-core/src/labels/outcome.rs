@@ -208,4 +208,15 @@ mod tests {
             assert!(!Outcome::from(status).is_error());
         }
     }
+
+    #[test]
+    fn only_a_response_has_a_status_and_only_one_in_the_range() {
+        assert_eq!(
+            [100, 404, 599].map(|status| Outcome::Status(status).status()),
+            [Some(100), Some(404), Some(599)]
+        );
+        let without =
+            [Outcome::Status(99), Outcome::Status(600), Outcome::Other, Outcome::Aborted, Outcome::Panicked];
+        assert_eq!(without.map(Outcome::status), [None; 5]);
+    }
 }

@@ -147,6 +147,16 @@ mod tests {
         }
         assert_eq!(TraceId::new(0), None);
         assert_eq!(TraceId::new(0xab).unwrap().to_string().len(), 32);
+        assert_eq!(TraceId::new(0xab).unwrap().bits(), 0xab);
+    }
+
+    #[test]
+    fn ids_are_read_back_from_json_where_they_are_texts() {
+        let context =
+            TraceContext { trace: TraceId::new(0xab).unwrap(), parent: SpanId::new(0xc), sampled: true };
+        let text = serde_json::to_string(&context).unwrap();
+        assert!(text.contains("\"000000000000000c\""), "{text}");
+        assert_eq!(serde_json::from_str::<TraceContext>(&text).unwrap(), context);
     }
 
     #[test]

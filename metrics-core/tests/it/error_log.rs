@@ -74,6 +74,9 @@ fn the_list_is_bounded_and_errors_that_are_not_listed_are_counted() {
     assert_eq!(not_listed(&registry) + 8, 100);
     let health = registry.snapshot().health();
     assert!(health.errors_evicted >= 5 * 8 - 8, "{health:?}");
+    let mut cursor = ErrorCursor::default();
+    assert_eq!(registry.errors_after(&mut cursor).len(), 8);
+    assert_eq!(cursor.missed(), health.errors_evicted);
     assert_eq!((summary.total.calls, summary.total.errors), (100, 100));
 }
 

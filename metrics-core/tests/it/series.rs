@@ -26,6 +26,7 @@ fn names_beyond_the_limit_are_counted_under_other_and_totals_stay_exact() {
     }
     let health = snapshot.health();
     assert_eq!((health.endpoints, health.max_series, health.endpoints_refused), (10, 10, 990));
+    assert_eq!(registry.health(), health);
 }
 
 #[test]
