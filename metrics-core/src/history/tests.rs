@@ -457,7 +457,14 @@ fn a_history_takes_a_few_bytes_for_each_duration_that_differs() {
     for (bytes, (frames, each)) in parts.into_iter().zip([(100, 340..430), (10, 400..540), (10, 300..400)]) {
         assert!(each.contains(&(bytes / frames)), "{parts:?}");
     }
-    assert_eq!(clock.history().heap_bytes(), parts.iter().sum::<usize>());
+    // The name of a metric is kept once.
+    let before = clock.timeline.metrics.heap_bytes();
+    (0..100).for_each(|i| clock.registry.counter(&format!("count_{i}")).unwrap().increment());
+    clock.tick_after(SECOND * 10);
+    assert!(clock.timeline.metrics.heap_bytes() - before >= 100 * size_of::<(&str, u32)>());
+    let Timeline { total, by_endpoint, metrics, .. } = &clock.timeline;
+    let all = total.heap_bytes() + by_endpoint.heap_bytes() + metrics.heap_bytes();
+    assert_eq!(clock.history().heap_bytes(), all);
 }
 
 #[test]
@@ -486,6 +493,21 @@ fn a_window_has_what_was_added_without_a_call_and_no_outcome_without_one() {
     clock.tick_after(SECOND);
     let total = clock.timeline.total(&clock.now(), SECOND * 60, Requested::All).total;
     assert_eq!((total.calls, total.response_bytes), (4, 40));
+}
+
+#[test]
+fn extremes_of_a_window_are_exact_if_they_are_those_of_all_time() {
+    let mut clock = Clockwork::new();
+    clock.record("/", 200, 2_000_000);
+    clock.tick_after(SECOND);
+    [1_000_003, 9_000_017].into_iter().for_each(|nanos| clock.record("/", 200, nanos));
+    let extremes = |clock: &Clockwork, length| {
+        let total = clock.timeline.total(&clock.now(), length, Requested::All).total;
+        (total.min.as_nanos(), total.max.as_nanos())
+    };
+    assert_eq!(extremes(&clock, Duration::ZERO), (1_000_003, 9_000_017));
+    clock.tick_after(SECOND);
+    assert_eq!(extremes(&clock, SECOND * 60), (1_000_003, 9_000_017));
 }
 
 #[test]

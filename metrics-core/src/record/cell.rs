@@ -341,7 +341,11 @@ mod tests {
                 cell.read_buckets(&mut before);
                 record(4, 1_000);
                 record(2, 700_000);
+                // Copies are reused, so this one still has buckets of another cell.
                 let mut after = BucketCopy::new(Layout::TWO_DIGITS);
+                let other = Cell::<128>::new();
+                (0..50).for_each(|_| other.record(0, 77, 0));
+                other.read_buckets(&mut after);
                 cell.read_buckets(&mut after);
                 let [mut least, mut most, mut cut] = [(); 3].map(|()| vec![0; Layout::TWO_DIGITS.buckets()]);
                 before.add_to(&mut least);

@@ -85,7 +85,7 @@ fn own_metrics_of_two_registries_are_added_up_by_name_and_kind() {
     let [one, two] = [(); 2].map(|()| Registry::new());
     for (registry, n) in [(&one, 1), (&two, 2)] {
         registry.counter("jobs").unwrap().add(10 * n);
-        registry.gauge("depth").unwrap().set(1.5 * n as f64);
+        registry.gauge("depth").unwrap().set(1.25 * n as f64);
         let cache = registry.hit_ratio("cache").unwrap();
         (0..3 * n).for_each(|_| cache.hit());
         cache.miss();
@@ -98,7 +98,7 @@ fn own_metrics_of_two_registries_are_added_up_by_name_and_kind() {
         let business = merged.summary().business;
         let [cache, db, depth, jobs] = business.as_slice() else { panic!("{business:?}") };
         assert_eq!(jobs.figures, MetricFigures::Counter(30));
-        assert_eq!(depth.figures, MetricFigures::Gauge(4.5));
+        assert_eq!(depth.figures, MetricFigures::Gauge(3.75));
         assert_eq!(cache.figures, MetricFigures::HitRatio { hits: 9, misses: 2 });
         assert_eq!((cache.hit_rate(), jobs.hit_rate()), (Some(900.0 / 11.0), None));
         assert_eq!(db.figures.count(), Some(1));
