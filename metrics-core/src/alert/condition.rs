@@ -36,7 +36,7 @@ pub enum Metric {
     /// The most errors in a row, of any kind, since the last evaluation; 0 if the window has none. Aborted requests and
     /// 4xx of endpoints that [catch all](crate::EndpointName::catches_all) paths do not count, not even as successes.
     /// [`History::consecutive_errors`](crate::History::consecutive_errors) says how exact it is. Only for
-    /// [`Scope::Service`](super::Scope::Service) and [`Scope::Matched`](super::Scope::Matched).
+    /// [`Scope::Service`](super::Scope::Service) and [`Scope::Matched`](super::Scope::Matched), with `>` or `>=`.
     ConsecutiveErrors,
     /// Calls.
     Calls,
@@ -50,7 +50,7 @@ pub enum Metric {
     /// Requests that panicked.
     Panicked,
     /// Requests to the monitor's own endpoints with a wrong token, which are no calls. Only for
-    /// [`Scope::Service`](super::Scope::Service).
+    /// [`Scope::Service`](super::Scope::Service), with `>` or `>=`.
     WrongTokens,
     /// What one of the application's own metrics counted, its value now if it is a gauge, the distinct values of the
     /// day (UTC), or the hits per hundred hits and misses. Only for [`Scope::OwnMetric`](super::Scope::OwnMetric).
@@ -164,6 +164,11 @@ impl Metric {
             _ if self.unit() == Unit::PerCent => Some(100.0),
             _ => None,
         }
+    }
+
+    /// Whether it counts something that is never missed, so that a rule about too few makes no sense.
+    pub(super) fn is_good_at_zero(self) -> bool {
+        matches!(self, Self::ConsecutiveErrors | Self::WrongTokens)
     }
 
     /// Whether it is computed from durations.

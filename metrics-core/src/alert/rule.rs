@@ -179,6 +179,14 @@ impl Rule {
         let refused = |field: &str, value: &dyn fmt::Display, allowed: &str| {
             Err(InvalidSetting::new(format!("rule {:?}: {field}", self.name), value, allowed.to_owned()))
         };
+        let is_upwards = self.comparison.is_upwards();
+        if !is_upwards && self.metric.is_good_at_zero() {
+            return refused(
+                "comparison",
+                &self.comparison,
+                &format!("> or >=, for {}: few are no fault", self.metric),
+            );
+        }
         let smallest = if self.metric == Metric::Value { f64::MIN } else { 0.0 };
         let largest = self.metric.largest().unwrap_or(f64::MAX);
         let range = match self.metric {
@@ -199,17 +207,14 @@ impl Rule {
             }
         }
         let least = match (self.metric, self.window.length()) {
-            (Metric::Calls | Metric::ConsecutiveErrors | Metric::WrongTokens, _) => {
-                Some(self.min_calls as f64)
-            }
+            (Metric::Calls, _) => Some(self.min_calls as f64),
             (Metric::RequestsPerSecond, Some(window)) => Some(self.min_calls as f64 / window.as_secs_f64()),
             _ => None,
         };
-        let is_upwards = self.comparison.is_upwards();
         if !is_upwards && least.is_some_and(|least| !self.comparison.holds(least, self.threshold)) {
             return refused("min_calls", &self.min_calls, "fewer: with so many calls, the rule never fires");
         }
-        let (beyond, side) = if self.comparison.is_upwards() {
+        let (beyond, side) = if is_upwards {
             (self.clear > self.threshold, "at most")
         } else {
             (self.clear < self.threshold, "at least")
@@ -357,8 +362,13 @@ mod tests {
         assert!(refused(few).starts_with("rule \"rule\": min_calls is 10; allowed: fewer"));
         new(Metric::Calls, Below, 10.0).min_calls(9).check().unwrap();
         for metric in [Metric::ConsecutiveErrors, Metric::WrongTokens] {
-            assert!(refused(new(metric, Below, 5.0).min_calls(5)).contains("min_calls is 5; allowed: fewer"));
-            new(metric, Below, 5.0).min_calls(4).check().unwrap();
+            for comparison in [Below, AtMost] {
+                let expected = format!(
+                    "rule \"rule\": comparison is {comparison}; allowed: > or >=, for {metric}: few are no fault"
+                );
+                assert_eq!(refused(new(metric, comparison, 5.0).min_calls(5)), expected);
+            }
+            new(metric, AtLeast, 5.0).min_calls(9).check().unwrap();
         }
         assert!(refused(new(Metric::RequestsPerSecond, Below, 1.0).min_calls(300)).contains("min_calls"));
         new(Metric::RequestsPerSecond, Below, 1.0).min_calls(299).check().unwrap();
