@@ -103,7 +103,7 @@ impl History {
     pub fn endpoints(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
         let now = self.registry.snapshot_of_requests();
-        let figures = self.timeline().endpoints(&now, length);
+        let figures = self.timeline().endpoints(&now, length, Requested::All);
         self.with_errors(summarised(&now, figures))
     }
 
@@ -234,9 +234,18 @@ impl History {
 
     /// The figures of each endpoint in a window that ends now, without the application's own metrics and recent errors.
     pub(crate) fn by_endpoint(&self, window: Window) -> Summary {
+        self.by_endpoint_of(window, Requested::All)
+    }
+
+    /// Like [`History::by_endpoint`], without 4xx of endpoints that catch all paths. The total has them.
+    pub(crate) fn matched_by_endpoint(&self, window: Window) -> Summary {
+        self.by_endpoint_of(window, Requested::Matched)
+    }
+
+    fn by_endpoint_of(&self, window: Window, which: Requested) -> Summary {
         let now = self.registry.snapshot_of_requests();
         let timeline = self.timeline();
-        summarised(&now, timeline.endpoints(&now, timeline.length_of(window)))
+        summarised(&now, timeline.endpoints(&now, timeline.length_of(window), which))
     }
 
     fn timeline(&self) -> MutexGuard<'_, Timeline> {

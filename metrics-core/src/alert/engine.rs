@@ -35,6 +35,9 @@ pub trait FigureSource {
     /// Like [`FigureSource::summary`], without 4xx of endpoints that [catch all](EndpointName::catches_all) paths.
     fn matched(&self, window: Window) -> Summary;
 
+    /// Like [`FigureSource::endpoints`], without 4xx of endpoints that catch all paths.
+    fn matched_endpoints(&self, window: Window) -> Summary;
+
     /// The most errors in a row at any moment of the last `recent`; 0 if the window has none.
     fn consecutive_errors(&self, window: Window, recent: Duration) -> u64;
 
@@ -184,7 +187,10 @@ impl Watch {
             step(&None, self.series.entry(None).or_insert_with(|| Series::new(now)), observation);
             return;
         }
-        let summary = windows.endpoints(rule.window);
+        let summary = match rule.scope {
+            Scope::EachRoute => windows.matched_endpoints(rule.window),
+            _ => windows.endpoints(rule.window),
+        };
         let mut silent = std::mem::take(&mut self.series);
         for endpoint in summary.endpoints.iter().filter(|endpoint| rule.scope.has(&endpoint.name)) {
             let key = Some(Arc::clone(&endpoint.name));
@@ -262,6 +268,7 @@ enum Read {
     Summary,
     Matched,
     Endpoints,
+    MatchedEndpoints,
 }
 
 impl<S: FigureSource> Windows<'_, S> {
@@ -275,6 +282,10 @@ impl<S: FigureSource> Windows<'_, S> {
 
     fn endpoints(&mut self, window: Window) -> Arc<Summary> {
         self.once(window, Read::Endpoints, S::endpoints)
+    }
+
+    fn matched_endpoints(&mut self, window: Window) -> Arc<Summary> {
+        self.once(window, Read::MatchedEndpoints, S::matched_endpoints)
     }
 
     fn once(&mut self, window: Window, what: Read, read: fn(&S, Window) -> Summary) -> Arc<Summary> {
@@ -326,6 +337,10 @@ impl FigureSource for History {
 
     fn matched(&self, window: Window) -> Summary {
         self.matched_at_last_tick(window)
+    }
+
+    fn matched_endpoints(&self, window: Window) -> Summary {
+        self.matched_by_endpoint(window)
     }
 
     fn consecutive_errors(&self, window: Window, recent: Duration) -> u64 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::condition::Metric;
-use super::rule::{Rule, Scope};
+use super::rule::Rule;
 use super::series::Observation;
 use crate::history::{Business, Window};
 use crate::labels::metric_kind::MetricValue;
@@ -27,10 +27,6 @@ pub(super) fn of_all(rule: &Rule, summary: &Summary) -> Observation {
 
 /// The figure of one endpoint.
 pub(super) fn of_endpoint(rule: &Rule, endpoint: &EndpointSummary, window: Duration) -> Observation {
-    if rule.scope == Scope::EachRoute && endpoint.name.catches_all() {
-        let figures = endpoint.figures.without_client_errors();
-        return of_figures(rule, &figures, endpoint.in_flight, window);
-    }
     of_figures(rule, &endpoint.figures, endpoint.in_flight, window)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::adder::Adder;
+use super::timeline::Requested;
 use super::trend::{Subject, step_of};
 use super::*;
 use crate::core::Requests;
@@ -134,7 +135,10 @@ fn a_window_counts_each_request_in_it_once_and_has_their_percentiles() {
             assert!(span.abs_diff(length.min(clock.at)) <= frame, "{window}: {span:?}");
         };
         within(of(clock.timeline.total(&now, length, Requested::All)), Duration::from_secs(60));
-        within(of(clock.timeline.endpoints(&now.snapshot, length)), Duration::from_secs(7_200));
+        within(
+            of(clock.timeline.endpoints(&now.snapshot, length, Requested::All)),
+            Duration::from_secs(7_200),
+        );
     }
 }
 
@@ -393,6 +397,16 @@ fn a_window_without_probes_has_all_other_requests_at_every_granularity() {
         );
         assert!(matched.total.p50 >= Duration::from_secs(4) && all.total.p50 < Duration::from_secs(1));
         assert_eq!(history.summary(Window::OneMinute).total.calls, 3_118);
+        let by_endpoint = history.matched_by_endpoint(Window::OneMinute).endpoints;
+        let of = |route: &str| by_endpoint.iter().find(|endpoint| *endpoint.name.route == *route).unwrap();
+        assert_eq!(of("/a").figures.client_errors, 5);
+        let files = &of("/files/{path}*").figures;
+        assert_eq!((files.calls, files.errors, files.average()), (10, 0, Duration::from_secs(4)));
+        let unmatched = &of("_unmatched").figures;
+        assert_eq!((unmatched.calls, unmatched.client_errors, unmatched.server_errors), (3, 0, 3));
+        // Under the coarsest granularity, their times cannot be told from those of the probes.
+        assert_eq!(unmatched.p50 >= Duration::from_secs(4), granularity != Granularity::Outcome);
+        assert!(files.p50 >= Duration::from_secs(4), "{granularity:?}");
     }
 }
 
@@ -771,7 +785,7 @@ fn print_what_ticks_of_200_busy_endpoints_on_16_shards_take() {
         part("4 one minute, for alerts");
         clock.timeline.total(&clock.timeline.total_until, SECOND * 300, Requested::Matched);
         part("5 five minutes, for alerts every 5 s");
-        clock.timeline.endpoints(&clock.now().snapshot, SECOND * 300);
+        clock.timeline.endpoints(&clock.now().snapshot, SECOND * 300, Requested::All);
         part("6 five minutes by endpoint, for requests");
     }
     for (name, mut times) in parts {

@@ -178,11 +178,7 @@ impl Timeline {
                 sum.add(&probes);
                 Figures::of(sum.take().iter())
             }
-            Requested::Matched => {
-                let mut total = Figures::of(sum.take().iter());
-                total.add_counts(without_client_errors(&probes));
-                total
-            }
+            Requested::Matched => figures_of_matched(&sum.take(), &probes),
         };
         WindowFigures { total, endpoints: Vec::new(), span }
     }
@@ -200,7 +196,7 @@ impl Timeline {
     }
 
     /// The figures of each endpoint, from the first frame of the window up to `now`.
-    pub(super) fn endpoints(&self, now: &Snapshot, length: Duration) -> WindowFigures {
+    pub(super) fn endpoints(&self, now: &Snapshot, length: Duration, which: Requested) -> WindowFigures {
         let mut span = span_between(&self.by_endpoint_until, now);
         let mut frames: BTreeMap<usize, Vec<&Packed>> = BTreeMap::new();
         for frame in self.by_endpoint.since(now.span.saturating_sub(length)) {
@@ -225,8 +221,14 @@ impl Timeline {
             if groups.is_empty() && endpoint.in_flight == 0 {
                 continue;
             }
-            let figures = Figures::of(groups.iter());
             let name = Arc::clone(&endpoint.name);
+            let figures = if which == Requested::Matched && name.catches_all() {
+                let (probes, matched): (Vec<_>, Vec<_>) =
+                    groups.into_iter().partition(|group| group.group.has_client_errors());
+                figures_of_matched(&matched, &probes)
+            } else {
+                Figures::of(groups.iter())
+            };
             endpoints.push(EndpointSummary { name, figures, in_flight: endpoint.in_flight });
         }
         let total = Figures::of(total.take().iter());
@@ -291,6 +293,13 @@ fn changed<'a>(
 
 fn counts_of(groups: &[GroupSnapshot]) -> impl Iterator<Item = (Outcome, u64)> {
     groups.iter().flat_map(|group| group.counts.iter().copied())
+}
+
+/// The figures of groups without 4xx, and of those that have 4xx without them. The times are those of the former.
+fn figures_of_matched(matched: &[GroupSnapshot], probes: &[GroupSnapshot]) -> Figures {
+    let mut figures = Figures::of(matched.iter());
+    figures.add_counts(without_client_errors(probes));
+    figures
 }
 
 /// The counts of 5xx that share a group with 4xx.

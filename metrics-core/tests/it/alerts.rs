@@ -63,6 +63,10 @@ impl FigureSource for Source {
         self.read(window, "matched")
     }
 
+    fn matched_endpoints(&self, window: Window) -> Summary {
+        self.read(window, "matched endpoints")
+    }
+
     fn consecutive_errors(&self, _: Window, _: Duration) -> u64 {
         self.consecutive_errors
     }
@@ -253,10 +257,11 @@ fn each_window_is_read_once_per_evaluation_and_long_ones_less_often() {
     assert_eq!(times(Window::OneHour, "summary"), 6);
     assert_eq!(times(Window::OneDay, "summary"), 1);
     assert_eq!(times(Window::FiveMinutes, "endpoints"), 2);
-    assert_eq!(times(Window::OneDay, "endpoints"), 1);
+    assert_eq!(times(Window::FiveMinutes, "matched endpoints"), 2);
+    assert_eq!(times(Window::OneDay, "matched endpoints"), 1);
     // Whether the route that a rule names was seen.
     assert_eq!(times(Window::OneHour, "endpoints"), 2);
-    assert_eq!(read.len(), 60 + 12 + 6 + 1 + 2 + 1 + 2);
+    assert_eq!(read.len(), 60 + 12 + 6 + 1 + 2 + 2 + 1 + 2);
 }
 
 #[test]
@@ -522,6 +527,18 @@ fn a_rule_of_each_route_is_not_about_strangers_probes_and_one_that_names_them_is
 }
 
 #[test]
+fn percentiles_of_a_route_that_takes_any_path_are_not_those_of_strangers_probes() {
+    let slow = Rule::new("slow", Metric::P50, Comparison::Above, 2.0).scope(Scope::EachRoute);
+    let mut service = Service::new(vec![slow]);
+    let files = service.registry.endpoint("GET", "/files/{path}*");
+    for (status, calls, seconds) in [(200, 10, 3), (404, 1_000, 0)] {
+        let recorder = service.registry.recorder();
+        (0..calls).for_each(|_| recorder.record(files, status, Duration::from_secs(seconds)));
+    }
+    assert_eq!(service.firing(31 * SECOND), ["slow"]);
+}
+
+#[test]
 fn a_route_that_was_never_called_has_no_calls_until_its_first_one() {
     let quiet = Rule::new("quiet", Metric::Calls, Comparison::Below, 1.0);
     let mut watched = Watched::new([quiet.scope(Scope::Route("/cron".to_owned()))]);
@@ -569,19 +586,19 @@ fn a_rule_whose_route_or_metric_was_not_seen_for_an_hour_says_so() {
 #[test]
 fn strangers_probes_make_no_route_slower_on_average() {
     let rule = |name, metric| Rule::new(name, metric, Comparison::Above, 0.5).scope(Scope::EachRoute);
-    let mut watched = Watched::new([rule("average", Metric::Average), rule("errors", Metric::Errors)]);
-    let probed = Figures {
-        calls: 5_001,
-        errors: 5_000,
-        client_errors: 5_000,
-        sum: Duration::from_millis(5_001),
-        ..Figures::default()
-    };
-    watched.source.routes = vec![("/static/{path}*", probed.clone())];
-    assert!(watched.after(SECOND).is_empty(), "{:?}", watched.alerts.firing());
-    watched.source.routes = vec![("/static/{path}", probed)];
-    watched.after(SECOND * 30);
-    assert_eq!(watched.alerts.firing().len(), 1);
+    for (route, fires) in [("/static/{path}*", false), ("/static/{path}", true)] {
+        let rules = vec![rule("average", Metric::Average), rule("errors", Metric::Errors)];
+        let mut service = Service::new(rules);
+        service.record(route, OK, 1);
+        service.record(route, NOT_FOUND, 5_000);
+        let expected = if fires { &["errors"][..] } else { &[] };
+        assert_eq!(service.firing(31 * SECOND), expected, "{route}");
+        let slow = Duration::from_secs(2);
+        let endpoint = service.registry.endpoint("GET", route);
+        (0..5_000).for_each(|_| service.registry.recorder().record(endpoint, 404, slow));
+        let expected = if fires { &["average", "errors"][..] } else { &[] };
+        assert_eq!(service.firing(31 * SECOND), expected, "{route}");
+    }
 }
 
 #[test]

@@ -30,6 +30,10 @@ impl FigureSource for Watched<'_> {
         self.history.matched(window)
     }
 
+    fn matched_endpoints(&self, window: Window) -> Summary {
+        self.history.matched_endpoints(window)
+    }
+
     fn consecutive_errors(&self, window: Window, recent: Duration) -> u64 {
         FigureSource::consecutive_errors(self.history, window, recent)
     }

@@ -76,22 +76,14 @@ impl Figures {
         self.per_cent(self.server_errors)
     }
 
-    /// These figures without 4xx. Times, bytes and truncated responses stay those of all calls, but the sum of durations
-    /// is in proportion to the calls that are left, so the average stays, too.
-    pub(crate) fn without_client_errors(&self) -> Self {
-        let mut rest = self.clone();
-        rest.outcomes.retain(|(outcome, _)| !outcome.is_client_error());
-        rest.calls -= self.client_errors.min(self.calls);
-        rest.errors -= self.client_errors.min(self.errors);
-        rest.client_errors = 0;
-        let sum = self.sum.as_nanos() * u128::from(rest.calls) / u128::from(self.calls.max(1));
-        rest.sum = Duration::from_nanos(u64::try_from(sum).unwrap_or(u64::MAX));
-        rest
-    }
-
-    /// Adds how often outcomes occurred, without times or bytes.
+    /// Adds how often outcomes occurred, without times or bytes. The sum of durations grows in proportion, so the average
+    /// stays.
     pub(crate) fn add_counts(&mut self, counts: impl IntoIterator<Item = (Outcome, u64)>) {
+        let average = self.average();
+        let timed = self.calls;
         counts.into_iter().for_each(|(outcome, count)| self.count(outcome, count));
+        let more = average.as_nanos() * u128::from(self.calls - timed);
+        self.sum = self.sum.saturating_add(Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX)));
         self.outcomes.sort_unstable();
     }
 
@@ -160,13 +152,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_4xx_the_average_stays_and_all_counts_are_those_of_the_rest() {
-        let mut all = Figures { sum: Duration::from_secs(20), request_bytes: 7, ..Figures::default() };
-        all.add_counts([(Outcome::Status(200), 5), (Outcome::Status(404), 4), (Outcome::Status(500), 1)]);
-        let mut rest = Figures { sum: Duration::from_secs(12), request_bytes: 7, ..Figures::default() };
-        rest.add_counts([(Outcome::Status(200), 5), (Outcome::Status(500), 1)]);
-        assert_eq!(all.without_client_errors(), rest);
-        assert_eq!((rest.average(), all.average()), (Duration::from_secs(2), Duration::from_secs(2)));
-        assert_eq!(Figures::default().without_client_errors(), Figures::default());
+    fn counts_that_are_added_without_times_keep_the_average() {
+        let mut timed = Figures { calls: 5, sum: Duration::from_secs(10), request_bytes: 7, ..Figures::default() };
+        timed.add_counts([(Outcome::Status(500), 1), (Outcome::Panicked, 2)]);
+        assert_eq!((timed.calls, timed.errors, timed.server_errors, timed.panicked), (8, 3, 3, 2));
+        assert_eq!((timed.average(), timed.sum), (Duration::from_secs(2), Duration::from_secs(16)));
+        assert_eq!((timed.client_errors, timed.request_bytes), (0, 7));
+        let mut none = Figures::default();
+        none.add_counts([(Outcome::Status(500), 1)]);
+        assert_eq!((none.calls, none.sum), (1, Duration::ZERO));
     }
 }
