@@ -52,7 +52,23 @@ fn a_sentinel_that_wants_a_password_says_so() {
     let address = format!("127.0.0.1:{}", sentinel.port());
     let settings = FleetSettings::new(&format!("redis+sentinel://{address}/main")).unwrap();
     let refused = first_write(&member(settings)).unwrap_err();
-    for part in ["Sentinel", "password", &address] {
+    for part in ["Sentinel", "password", "`sentinel_login`", &address] {
         assert!(refused.contains(part), "{part} is not in {refused:?}");
     }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn sentinels_have_a_password_of_their_own() {
+    let master = Redis::start_with(&["--requirepass", "of the master"]);
+    let sentinel = Sentinel::start(
+        &master,
+        1,
+        "sentinel auth-pass main \"of the master\"\nrequirepass \"of the sentinel\"",
+    );
+    let url = format!("redis+sentinel://:of%20the%20master@127.0.0.1:{}/main", sentinel.port());
+    let with = |password| FleetSettings::new(&url).unwrap().sentinel_login("", password).unwrap();
+    first_write(&member(with("of the sentinel"))).unwrap();
+    let refused = first_write(&member(with("of the master"))).unwrap_err();
+    assert!(refused.contains("Sentinel") && refused.ends_with("`sentinel_login`"), "{refused}");
 }

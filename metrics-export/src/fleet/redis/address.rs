@@ -82,6 +82,23 @@ impl Address {
         }
     }
 
+    /// Logs in to the Sentinels; an empty user is the default one.
+    pub(super) fn log_in_to_sentinels(&mut self, user: &str, password: &str) -> Result<(), InvalidSetting> {
+        let Self::Sentinel { sentinels, .. } = self else {
+            let allowed = "only with a redis+sentinel:// address";
+            return Err(InvalidSetting::secret("sentinel_login", allowed));
+        };
+        if password.is_empty() {
+            return Err(InvalidSetting::secret("sentinel_login", "a password that is not empty"));
+        }
+        for sentinel in sentinels {
+            let login = sentinel.redis_settings().clone().set_password(password);
+            let login = if user.is_empty() { login } else { login.set_username(user) };
+            *sentinel = sentinel.clone().set_redis_settings(login);
+        }
+        Ok(())
+    }
+
     /// Whether it is reached over TLS.
     #[cfg(feature = "redis-tls-no-provider")]
     pub(super) fn is_tls(&self) -> bool {
@@ -163,6 +180,25 @@ mod tests {
             let Address::Cluster { nodes, .. } = cluster else { panic!() };
             assert_eq!(nodes.len(), 2);
         }
+    }
+
+    #[test]
+    fn sentinels_have_a_login_of_their_own() {
+        let mut address = Address::parse("redis+sentinel://ann:secret@a:1,b:2/main").unwrap();
+        address.log_in_to_sentinels("watch", "p@ss").unwrap();
+        let Address::Sentinel { sentinels, login, .. } = &address else { panic!() };
+        let logins = sentinels.iter().map(|sentinel| sentinel.redis_settings()).chain([login]);
+        let logins: Vec<_> = logins.map(|login| (login.username(), login.password())).collect();
+        let of_sentinel = (Some("watch"), Some("p@ss"));
+        assert_eq!(logins, [of_sentinel, of_sentinel, (Some("ann"), Some("secret"))]);
+        let refused = |mut address: Address, password| {
+            address.log_in_to_sentinels("", password).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused(Address::parse("redis://a").unwrap(), "hunter2"),
+            "sentinel_login is invalid; allowed: only with a redis+sentinel:// address"
+        );
+        assert!(refused(address, "").ends_with("allowed: a password that is not empty"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use redis::{
 };
 
 use super::address::Address;
-use super::server::Server;
+use super::server::{SENTINEL, Server};
 
 /// The target of what is logged about a Redis.
 pub(super) const TARGET: &str = "metrics_export::fleet";
@@ -124,7 +124,7 @@ fn by_sentinels(
 ) -> Result<(Connection, Server), String> {
     let mut why = "the address names no Sentinel".to_owned();
     for sentinel in sentinels {
-        let found = single("the Sentinel", sentinel.clone(), timeout);
+        let found = single(SENTINEL, sentinel.clone(), timeout);
         let found = found.and_then(|(link, server)| find_master(link, &server, master));
         let (host, port) = match found {
             Ok(found) => found,

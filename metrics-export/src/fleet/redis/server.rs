@@ -9,6 +9,9 @@ use redis::RedisError;
 /// The longest text of a server that is shown, in bytes.
 const MAX_TEXT: usize = 200;
 
+/// The role of a Sentinel.
+pub(super) const SENTINEL: &str = "the Sentinel";
+
 /// A Redis or a Sentinel, as messages name it.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
@@ -55,9 +58,8 @@ impl Server {
     pub(super) fn refusal(&self, code: &str, details: Option<&str>) -> String {
         let next = match code {
             // The login of an address is for the master.
-            "NOAUTH" if self.role == "the Sentinel" => {
-                "; the password of the address is for Redis only: remove requirepass from the Sentinel's settings"
-            }
+            "NOAUTH" if self.role == SENTINEL => "; set its password with `sentinel_login`",
+            "WRONGPASS" if self.role == SENTINEL => "; check user and password of `sentinel_login`",
             "NOAUTH" => "; put the password into the address, as in redis://:password@host",
             "WRONGPASS" => "; check user and password in the address, and percent-encode them",
             "NOPERM" => "; allow the user the commands and keys that docs/fleet.md lists",
@@ -133,9 +135,11 @@ mod tests {
             assert!(said.starts_with(&begin), "{said}");
         }
         assert_eq!(server(1).refusal("ERR", None), "Redis cache:6379 answered ERR");
-        let sentinel = Server { role: "the Sentinel", ..server(1) }.refusal("NOAUTH", None);
-        assert!(
-            sentinel.starts_with("the Sentinel cache:6379 answered NOAUTH; the password of the address is")
-        );
+        let sentinel = |code| Server { role: SENTINEL, ..server(1) }.refusal(code, None);
+        for code in ["NOAUTH", "WRONGPASS"] {
+            let said = sentinel(code);
+            assert!(said.starts_with(&format!("the Sentinel cache:6379 answered {code}; ")), "{said}");
+            assert!(said.ends_with("`sentinel_login`"), "{said}");
+        }
     }
 }

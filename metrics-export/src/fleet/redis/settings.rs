@@ -37,7 +37,8 @@ pub struct FleetSettings {
 impl FleetSettings {
     /// A fleet that shares the Redis at this address: `redis://[user:password@]host[:port][/database]`, or `rediss` for
     /// TLS with the feature `redis-tls`; `redis+cluster://host:port,host:port` with the feature `redis-cluster`;
-    /// `redis+sentinel://host:port,host:port/master[/database]`.
+    /// `redis+sentinel://[user:password@]host:port,host:port/master[/database]`, with the login of the master; that of the
+    /// Sentinels is [`sentinel_login`](Self::sentinel_login).
     ///
     /// # Errors
     ///
@@ -64,6 +65,17 @@ impl FleetSettings {
     #[cfg(feature = "redis-tls-no-provider")]
     pub fn trusted_authorities(mut self, pem: &[u8]) -> Result<Self, InvalidSetting> {
         self.address.trust(pem)?;
+        Ok(self)
+    }
+
+    /// Logs in to the Sentinels of a `redis+sentinel` address, which the login in the address is not for; default: no
+    /// login. An empty user is the default one: that of a Sentinel with `requirepass`.
+    ///
+    /// # Errors
+    ///
+    /// If the address names no Sentinels, or the password is empty. The error does not repeat it.
+    pub fn sentinel_login(mut self, user: &str, password: &str) -> Result<Self, InvalidSetting> {
+        self.address.log_in_to_sentinels(user, password)?;
         Ok(self)
     }
 
