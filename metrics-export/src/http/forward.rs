@@ -16,6 +16,10 @@ use super::peer::Peer;
 use super::proxy::login;
 use super::response::HttpResponse;
 
+/// The headers that say where a message and its connection end.
+const FRAMING: [header::HeaderName; 3] =
+    [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+
 /// A proxy that forwards requests.
 #[derive(Clone)]
 pub(super) struct Forward {
@@ -49,11 +53,18 @@ impl Forward {
 
     fn head(&self, url: &Uri, headers: &HeaderMap, length: usize) -> String {
         let host = url.authority().map_or("", |authority| authority.as_str());
-        let mut head = format!("POST {url} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
-        if let Some(login) = &self.login {
+        let mut head = format!("POST {url} HTTP/1.1\r\n");
+        // A header that was set wins, as it does without a proxy, except where the framing depends on it.
+        if !headers.contains_key(header::HOST) {
+            head.extend(["host: ", host, "\r\n"]);
+        }
+        head.push_str("connection: close\r\n");
+        if let Some(login) = &self.login
+            && !headers.contains_key(header::PROXY_AUTHORIZATION)
+        {
             push(&mut head, "proxy-authorization", login);
         }
-        for (name, value) in headers {
+        for (name, value) in headers.iter().filter(|(name, _)| !FRAMING.contains(name)) {
             push(&mut head, name.as_str(), value);
         }
         head.push_str(&format!("{}: {length}\r\n\r\n", header::CONTENT_LENGTH));
@@ -133,5 +144,24 @@ mod tests {
         ] {
             assert!(forward.head(&url.parse().unwrap(), &headers, 0).starts_with(line), "{url}");
         }
+    }
+
+    #[test]
+    fn a_header_that_was_set_is_sent_once() {
+        let forward = Forward::new(&ureq::Proxy::new("http://us%40er:hunter2@proxy:3128").unwrap());
+        let set = [
+            (header::HOST, "virtual"),
+            (header::PROXY_AUTHORIZATION, "Bearer abc"),
+            (header::CONNECTION, "keep-alive"),
+            (header::CONTENT_LENGTH, "1"),
+            (header::TRANSFER_ENCODING, "chunked"),
+        ];
+        let headers = set.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect();
+        let head = forward.head(&"http://a/".parse().unwrap(), &headers, 7);
+        let mut lines: Vec<_> = head.trim_end().split("\r\n").skip(1).collect();
+        lines.sort_unstable();
+        let expected =
+            ["connection: close", "content-length: 7", "host: virtual", "proxy-authorization: Bearer abc"];
+        assert_eq!(lines, expected);
     }
 }
