@@ -292,7 +292,10 @@ fn has_points(metric: &Metric) -> bool {
     match &metric.data {
         Some(Data::Histogram(histogram)) => !histogram.data_points.is_empty(),
         Some(Data::ExponentialHistogram(histogram)) => !histogram.data_points.is_empty(),
-        _ => true,
+        Some(Data::Sum(sum)) => !sum.data_points.is_empty(),
+        Some(Data::Gauge(gauge)) => !gauge.data_points.is_empty(),
+        // Summaries are not sent.
+        Some(Data::Summary(_)) | None => false,
     }
 }
 
@@ -376,6 +379,25 @@ mod tests {
                 "process.thread.count"
             ]
         );
+    }
+
+    #[test]
+    fn before_the_first_request_nothing_is_sent_without_points() {
+        let registry = Registry::new();
+        registry.timer("db").unwrap();
+        let total = Arc::new(registry.snapshot());
+        let window = Window {
+            figures: total.difference(&Registry::new().snapshot()),
+            total,
+            errors: Vec::new(),
+            errors_missed: 0,
+            requests: Vec::new(),
+            requests_missed: 0,
+            process: Process::default(),
+        };
+        for temporality in [Temporality::Cumulative, Temporality::Delta] {
+            assert_eq!(names(temporality, &window), [""; 0]);
+        }
     }
 
     #[test]

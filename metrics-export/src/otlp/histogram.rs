@@ -200,6 +200,19 @@ mod tests {
         assert!(coarse >= fine && coarse < fine * 1.2, "{fine} {coarse}");
     }
 
+    #[test]
+    fn the_buckets_of_160_are_as_wide_as_the_docs_say() {
+        let widest = |ratio: f64| {
+            let fastest = if ratio > 1e6 { 1 } else { 10_000 };
+            let slowest = (fastest as f64 * ratio) as u64;
+            let scale = exponential(&groups(&snapshot(2, &[fastest, slowest])), 160).scale;
+            (2_f64.powf(0.5_f64.powi(scale)) * 1_000.0 - 1_000.0).round() / 10.0
+        };
+        // From 1 ns to 68.7 s.
+        let ratios = [5.6, 1_000.0, 1e6, 6.87e10];
+        assert_eq!(ratios.map(widest), [1.1, 4.4, 9.1, 18.9]);
+    }
+
     proptest! {
         #[test]
         fn quantiles_are_off_by_no_more_than_stated(nanos in values(), digits in 1_u8..=3, q in 0.01_f64..1.0) {
