@@ -18,6 +18,9 @@ pub struct Http2 {
     read: Vec<u8>,
     ok: usize,
     others: usize,
+    pinged: u64,
+    /// The number of the last ping that the server answered.
+    answered: u64,
 }
 
 impl Http2 {
@@ -34,7 +37,7 @@ impl Http2 {
         let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
         let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(SETTINGS, 0, 0, &settings)].concat();
         stream.write_all(&hello).expect("the server reads");
-        Self { stream, next_stream: 1, read: Vec::new(), ok: 0, others: 0 }
+        Self { stream, next_stream: 1, read: Vec::new(), ok: 0, others: 0, pinged: 0, answered: 0 }
     }
 
     /// Sends a GET without waiting for its answer. Returns the number of its stream.
@@ -65,6 +68,21 @@ impl Http2 {
         self.stream.write_all(&frame(RST_STREAM, 0, number, &8_u32.to_be_bytes())).expect("the server reads");
     }
 
+    /// Waits until the server has read everything that was sent so far: it answers a ping after what came before it.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer within 20 s.
+    pub fn wait_until_read(&mut self) {
+        self.pinged += 1;
+        self.stream.write_all(&frame(PING, 0, 0, &self.pinged.to_be_bytes())).expect("the server reads");
+        let begun = Instant::now();
+        while self.answered < self.pinged {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the server does not answer a ping");
+            self.read_for(Duration::from_millis(1));
+        }
+    }
+
     /// Reads for this time and answers pings, as a living client does. Returns how many answers with the status 200, and
     /// how many others, have begun since the start.
     pub fn read_for(&mut self, time: Duration) -> (usize, usize) {
@@ -81,7 +99,11 @@ impl Http2 {
                     // The first entry of a response's block is its status; 200 has number 8 in the static table.
                     HEADERS if payload.first() == Some(&0x88) => self.ok += 1,
                     HEADERS => self.others += 1,
-                    PING if flags & ACK == 0 => {
+                    PING if flags & ACK != 0 => {
+                        let number = payload.try_into().expect("a ping has 8 bytes");
+                        self.answered = u64::from_be_bytes(number);
+                    }
+                    PING => {
                         let _ = self.stream.write_all(&frame(PING, ACK, 0, &payload));
                     }
                     SETTINGS if flags & ACK == 0 => {
