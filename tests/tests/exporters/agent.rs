@@ -25,7 +25,13 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
+    /// Starts one. It is tried again where another program took one of its ports first.
     pub(crate) fn start() -> Self {
+        (0..3).find_map(|_| Self::listening()).expect("ddapm-test-agent starts")
+    }
+
+    /// One that listens everywhere; `None` if it ended before.
+    fn listening() -> Option<Self> {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         let [port, http, grpc] = [free(), free(), free()];
         let folder = Folder::new("agent");
@@ -39,7 +45,7 @@ impl Agent {
             .stderr(Stdio::null())
             .spawn()
             .expect("ddapm-test-agent starts");
-        let agent = Self {
+        let mut agent = Self {
             process,
             url: format!("http://127.0.0.1:{port}"),
             otlp: format!("http://127.0.0.1:{http}"),
@@ -47,17 +53,25 @@ impl Agent {
             folder,
         };
         let deadline = Instant::now() + Duration::from_secs(60);
-        for url in [&agent.url, &agent.otlp] {
-            while get(&format!("{url}/test/session/requests")).is_none() {
-                assert!(Instant::now() < deadline, "ddapm-test-agent does not listen");
-                std::thread::sleep(Duration::from_millis(100));
+        // It opens one after the other.
+        while !agent.listens(grpc.parse().expect("it is a port")) {
+            if agent.process.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return None;
             }
-        }
-        while TcpStream::connect(("127.0.0.1", grpc.parse().unwrap())).is_err() {
-            assert!(Instant::now() < deadline, "ddapm-test-agent does not listen for gRPC");
+            assert!(Instant::now() < deadline, "ddapm-test-agent does not listen");
             std::thread::sleep(Duration::from_millis(100));
         }
-        agent
+        Some(agent)
+    }
+
+    /// Whether it takes requests at all of its addresses.
+    fn listens(&self, grpc: u16) -> bool {
+        #[cfg(unix)]
+        if std::os::unix::net::UnixStream::connect(self.folder.path().join(SOCKET)).is_err() {
+            return false;
+        }
+        let answers = |url: &str| get(&format!("{url}/test/session/requests")).is_some();
+        answers(&self.url) && answers(&self.otlp) && TcpStream::connect(("127.0.0.1", grpc)).is_ok()
     }
 
     /// The URL for stats and traces.
