@@ -8,7 +8,8 @@ use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Bytes;
-use metrics_core::{Consumer, EndpointId, Outcome, Start};
+use metrics_core::{Consumer, EndpointId, Outcome, Recorder, Start};
+use metrics_monitor::policy::Until;
 use metrics_monitor::policy::capture::Captured;
 use pin_project_lite::pin_project;
 
@@ -114,6 +115,21 @@ pub(crate) enum End {
     Stream,
 }
 
+impl End {
+    /// Of a request that was recorded with its head; `None` if there is no body. Counts a response that stays open.
+    #[inline]
+    pub(super) fn of_recorded(body: Body, recorder: &Recorder) -> Option<Self> {
+        match body {
+            Body::None => None,
+            Body::Watched(_) => Some(Self::Recorded),
+            Body::Stream => {
+                recorder.open_stream();
+                Some(Self::Stream)
+            }
+        }
+    }
+}
+
 impl Watch {
     /// `size` is the length that the head announced, if it did.
     pub(crate) fn new(
@@ -208,6 +224,18 @@ impl Body {
             _ if size.is_none() && is_event_stream(response) => Self::Stream,
             _ => Self::Watched(size),
         }
+    }
+
+    /// Its length, if the head announces it.
+    #[inline]
+    pub(super) fn size(self) -> Option<u64> {
+        if let Self::Watched(size) = self { size } else { None }
+    }
+
+    /// Whether the request is recorded with the body's end, not with its head.
+    #[inline]
+    pub(super) fn ends_request(self, until: Until) -> bool {
+        matches!(self, Self::Watched(_)) && until == Until::BodyEnd
     }
 }
 

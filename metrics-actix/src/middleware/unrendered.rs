@@ -15,7 +15,6 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpResponse};
 use metrics_core::{Consumer, EndpointId, Outcome};
-use metrics_monitor::policy::Until;
 
 use super::body::{Body, End, MeasuredBody, Watch};
 use super::open::Open;
@@ -127,9 +126,9 @@ impl Failed {
         let consumer = if rejected { Consumer::Rejected } else { Consumer::Unanswered };
         let consumer = worker.counts_consumers().then_some(consumer);
         let recorder = worker.recorder();
-        let size = if let Body::Watched(size) = body { size } else { None };
+        let size = body.size();
         recorder.add_bytes(endpoint, outcome, read, size.unwrap_or(0));
-        let end = if matches!(body, Body::Watched(_)) && worker.policy().measure == Until::BodyEnd {
+        let end = if body.ends_request(worker.policy().measure) {
             let captured = worker.capture_head(endpoint, outcome, elapsed, message, None);
             End::Record { start: Some(start), consumer, captured }
         } else {
@@ -140,14 +139,7 @@ impl Failed {
                 worker.capture(endpoint, outcome, nanos, message, None);
             }
             worker.count_consumer(consumer, outcome, nanos);
-            match body {
-                Body::None => return None,
-                Body::Watched(_) => End::Recorded,
-                Body::Stream => {
-                    recorder.open_stream();
-                    End::Stream
-                }
-            }
+            End::of_recorded(body, recorder)?
         };
         Some(Watch::new(worker, endpoint, outcome, end, size))
     }
