@@ -21,7 +21,7 @@ const PAGE: &str = "page";
 /// A middleware such as actix-web's `NormalizePath`, or a proxy, may take the slash away that this appends. Then the
 /// client gets the same redirect again, now relative to the path with the slash, and calls the mount's last part twice:
 /// `/api/metrics/metrics/`. So adapters route this path here, too, as [`Request::path`]. It leads back to the page, with
-/// a query that says that the slash is there.
+/// a query that says that the slash is there; so does the same path without a slash, which somebody may have typed.
 ///
 /// All redirects are relative, so that they are right behind a proxy that adds or strips a prefix.
 pub(crate) fn redirect(request: &Request<'_>) -> Answer {
@@ -29,7 +29,9 @@ pub(crate) fn redirect(request: &Request<'_>) -> Answer {
     let location = match (request.path, request.query) {
         ("", PAGE) => return page(request),
         ("", _) => format!("./{last}/"),
-        _ => format!("../?{PAGE}"),
+        (_, PAGE) => format!("../?{PAGE}"),
+        // Right with and without a slash at the end of the client's address: it leads to the page or here again.
+        _ => format!("../{last}/?{PAGE}"),
     };
     Answer::new(307, "").header("location", location).header("cache-control", "no-store")
 }

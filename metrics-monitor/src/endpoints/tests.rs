@@ -110,7 +110,8 @@ fn the_page_is_found_from_its_path_without_a_slash_and_a_known_file_is_not_sent_
         let request = request("GET", path, query, &headers);
         block_on(monitor.admit(endpoint, &request).unwrap().answer(&request))
     };
-    assert_eq!(header(&normalised("/metrics", ""), "location"), Some("../?page"));
+    assert_eq!(header(&normalised("/metrics", ""), "location"), Some("../metrics/?page"));
+    assert_eq!(header(&normalised("/metrics", "page"), "location"), Some("../?page"));
     assert_eq!((normalised("", "page").status, normalised("", "window=5m").status), (200, 307));
     let page = call(&monitor, "GET", "/", "", &[]);
     let etag = header(&page, "etag").unwrap();
