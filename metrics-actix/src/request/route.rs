@@ -40,9 +40,10 @@ const OWN: &str = "metrics-actix:";
 /// The ends of patterns whose last part takes any path, slashes included, as `}*` does.
 const TAILS: [&str; 4] = [":.*}", ":.+}", ":.*?}", ":.+?}"];
 
-/// The name of the resource of one of the monitor's own endpoints, so that its calls are not counted.
-pub(crate) fn own_name(endpoint: &str) -> String {
-    format!("{OWN}{endpoint}")
+/// The name of the resource of one of the monitor's own endpoints, so that its calls are not counted. With the prefix of
+/// its mount, so that two mounts in an app are told apart.
+pub(crate) fn own_name(prefix: &str, endpoint: &str) -> String {
+    format!("{OWN}{prefix} {endpoint}")
 }
 
 /// Whether a request matched a resource with such a name.
@@ -65,7 +66,8 @@ pub(crate) fn is_processed(request: &HttpRequest) -> bool {
 /// Whether a pattern is the prefix of a service that handles all paths below it by itself, such as actix-files: then
 /// the pattern also matches a longer path. For a pattern with a tail this returns `false`.
 ///
-/// A resource with a path and a tail below it, such as `/docs` and `/docs/{tail}*`, cannot be told from that at `/docs`.
+/// At `/docs`, a resource with the patterns `/docs` and `/docs/{tail}*` differs from that only by
+/// [its list](is_listed_with_a_tail).
 pub(crate) fn is_mount(
     request: &HttpRequest,
     skeleton: Option<&[u8]>,
@@ -83,7 +85,24 @@ pub(crate) fn is_mount(
     let processed = skeleton.and_then(|skeleton| skeleton.strip_suffix(unprocessed));
     template.is_empty()
         || !unprocessed.is_empty() && processed.is_some_and(|processed| has_parts_of(processed, template))
-        || matches_longer_path(request, pattern)
+        || matches_longer_path(request, pattern) && !is_listed_with_a_tail(request, pattern)
+}
+
+/// Whether a resource of the app lists a tail after its first pattern, and this pattern ends with that one.
+///
+/// actix-web shows these lists in the map's `Debug` alone, and this is called once for each template and worker. Where
+/// their text is not as expected, the answer is `false`: the request counts under the tail, as a directory's would.
+fn is_listed_with_a_tail(request: &HttpRequest, pattern: &str) -> bool {
+    let map = format!("{:?}", request.resource_map());
+    map.split("List([\"").skip(1).filter_map(|list| list.split_once("\"])")).any(|(list, _)| {
+        let mut patterns = list.split("\", \"");
+        // The pattern begins with the prefixes of outer scopes.
+        let first = patterns.next().filter(|first| !first.is_empty() && pattern.ends_with(first));
+        first.is_some_and(|first| {
+            let has_tail = |other: &str| template(other).ends_with("}*");
+            patterns.any(|other| other.strip_prefix(first).is_some_and(has_tail))
+        })
+    })
 }
 
 /// Whether the same pattern would match a path that goes on for longer than any later pattern of the same resource does,

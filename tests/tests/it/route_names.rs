@@ -173,8 +173,11 @@ async fn a_pattern_that_goes_on_where_another_one_of_its_resource_ends_changes_n
         "/s",
         "/s/",
         "/s/7",
+        "/all",
         "/all/a",
         "/all/a/b",
+        "/s/all",
+        "/s/all/a",
         "/gone/1",
     ];
     for reversed in [false, true] {
@@ -184,7 +187,11 @@ async fn a_pattern_that_goes_on_where_another_one_of_its_resource_ends_changes_n
             .service(
                 web::resource(["/v1/orders/{id}", "/v2/orders/{id}", "/v2/orders/{id}/{part}"]).route(ok()),
             )
-            .service(web::scope("/s").service(web::resource(["", "/", "/{id}"]).route(ok())))
+            .service(
+                web::scope("/s")
+                    .service(web::resource(["/all", "/all/{tail}*"]).route(ok()))
+                    .service(web::resource(["", "/", "/{id}"]).route(ok())),
+            )
             .service(web::resource(["/all", "/all/{tail:.*}"]).route(ok()))
             .service(
                 web::resource(["/gone", "/gone/{id}"]).to(|| async { HttpResponse::NotFound().finish() }),
@@ -205,7 +212,10 @@ async fn a_pattern_that_goes_on_where_another_one_of_its_resource_ends_changes_n
             ("/s", 3),
             ("/s/", 3),
             ("/s/{id}", 3),
+            ("/all", 3),
             ("/all/{tail}*", 6),
+            ("/s/all", 3),
+            ("/s/all/{tail}*", 3),
             ("/gone/{id}", 3),
         ]);
         assert_eq!(routes(&metrics), all, "{reversed}");
