@@ -10,6 +10,7 @@ use metrics_monitor::{EventLoops, Framework, Monitor, NameRoutes};
 use crate::metrics::Metrics;
 use crate::request::consumer::{Identify, Source};
 use crate::request::event_loops;
+use crate::request::mounts::Mounts;
 use crate::seen_routes::RouteWith;
 use crate::shared::{ErrorMessage, Shared};
 
@@ -137,7 +138,8 @@ impl Framework for Hooks {
     fn finish(self, monitor: Monitor) -> Metrics {
         let Self { consumer, error_message, route_with, event_loops } = self;
         let consumers = Source::new(consumer, monitor.policy().consumers.as_ref());
-        Metrics::new(Shared { monitor, consumers, error_message, route_with, event_loops })
+        let mounts = Mounts::default();
+        Metrics::new(Shared { monitor, consumers, error_message, route_with, event_loops, mounts })
     }
 }
 

@@ -96,13 +96,14 @@ impl Metrics {
     /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/all`, and `POST fleet/reset`:
     ///   the same for all instances of a fleet; only if the builder joins one
     ///
-    /// Calls of these endpoints are not in the figures. Configure them before a scope that would take their path, such
-    /// as `web::scope("/api")`. They are open to every client that can reach them, unless [`Builder::read_token`] is
-    /// set; without it, `errors` and `consumers` are [for this machine], and the host must be [known]. They can also be
-    /// mounted in an app of their own, on a private listener.
+    /// Calls of these endpoints are not in the figures, nor are those that a middleware of the app refuses with an error;
+    /// under a prefix that is empty or ends with a parameter, the latter are `_unmatched`. Configure them before a scope
+    /// that would take their path, such as `web::scope("/api")`. They are open to every client that can reach them, unless
+    /// [`Builder::read_token`] is set; without it, `errors` and `consumers` are [for this machine], and the host must be
+    /// [known]. They can also be mounted in an app of their own, on a private listener.
     ///
     /// Each one also answers with a slash at the end of its path. Redirects are relative. Together they are one entry in
-    /// the app's router, except under a prefix that is empty or ends with a parameter.
+    /// the app's router, except under an empty prefix.
     ///
     /// Answers are computed on the monitor's own threads. Where too many requests wait for them, further ones get 503
     /// with `Retry-After`.

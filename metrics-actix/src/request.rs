@@ -4,6 +4,7 @@ pub(crate) mod consumer;
 pub(crate) mod event_loops;
 pub(crate) mod headers;
 pub(crate) mod method;
+pub(crate) mod mounts;
 pub(crate) mod read_bytes;
 pub(crate) mod route;
 pub(crate) mod trace;

@@ -9,6 +9,7 @@ use metrics_monitor::policy::message;
 
 use crate::request::consumer::Source;
 use crate::request::event_loops::EventLoops;
+use crate::request::mounts::Mounts;
 use crate::seen_routes::RouteWith;
 
 /// The application's hook for the messages of errors.
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) error_message: Option<Box<ErrorMessage>>,
     pub(crate) route_with: Option<Box<RouteWith>>,
     pub(crate) event_loops: Arc<EventLoops>,
+    pub(crate) mounts: Mounts,
 }
 
 impl Shared {

@@ -15,6 +15,7 @@ use metrics_monitor::policy::capture::{Captured, Sampler};
 use metrics_monitor::policy::consumers::{Consumers, KnownConsumers};
 
 use crate::request::method::{LABELS, MethodLabel};
+use crate::request::mounts::Fronts;
 use crate::request::read_bytes::UnusedCounts;
 use crate::request::trace::trace;
 use crate::seen_routes::{CountedAt, Naming, SeenRoutes};
@@ -142,12 +143,21 @@ pub(crate) fn leave_out(shared: &Arc<Shared>) {
 pub(crate) struct AppWorker {
     worker: Rc<Worker>,
     routes: SeenRoutes,
+    mounts: Fronts,
 }
 
 impl AppWorker {
     /// For an app that is being built on this thread.
     pub(crate) fn new(shared: Arc<Shared>) -> Rc<Self> {
-        Rc::new(Self { worker: Worker::of_this_thread(shared), routes: SeenRoutes::default() })
+        // The app's services, and with them its mounts, were registered before its middlewares are made.
+        let mounts = shared.mounts.fronts();
+        Rc::new(Self { worker: Worker::of_this_thread(shared), routes: SeenRoutes::default(), mounts })
+    }
+
+    /// Whether a request that was not routed yet goes to one of the monitor's own endpoints.
+    #[inline]
+    pub(crate) fn leads_to_own(&self, request: &HttpRequest) -> bool {
+        self.mounts.leads_to_own(request)
     }
 
     pub(crate) fn recorder(&self) -> &Recorder {

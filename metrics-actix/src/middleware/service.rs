@@ -10,7 +10,6 @@ use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use metrics_core::{Consumer, Outcome};
-use metrics_monitor::policy::Until;
 use pin_project_lite::pin_project;
 
 use super::body::{Body, End, MeasuredBody, Watch};
@@ -137,15 +136,19 @@ struct Request {
     /// Not the standard library's `panicking`: code that catches a panic may drop the request later, and a panic of one
     /// request can drop others.
     inside: bool,
+    /// Whether it leads to one of the monitor's own endpoints, which is in no figure. Asked before the request is lost
+    /// with an error of a middleware in front.
+    is_own: bool,
 }
 
 impl Request {
     fn begin(worker: &Rc<AppWorker>, request: &mut ServiceRequest) -> Self {
         let method = MethodLabel::of(request.method());
+        let is_own = worker.leads_to_own(request.request());
         let start = worker.recorder().start_method(method.index());
         let read = payload::count(worker, method, request);
         let open = Some(Open { worker: Rc::clone(worker), start, read });
-        Self { method, id: worker.next_request(method), inside: false, open }
+        Self { method, id: worker.next_request(method), inside: false, is_own, open }
     }
 
     /// The code inside the middleware runs from now until [`Request::leave`]. The request is the worker's current one
@@ -188,9 +191,8 @@ impl Request {
 
         let (Open { worker, start, .. }, read) = self.open.take()?.end_reading(endpoint, outcome);
         let recorder = worker.recorder();
-        let size = if let Body::Watched(size) = body { size } else { None };
-        let at_body_end = matches!(body, Body::Watched(_)) && worker.policy().measure == Until::BodyEnd;
-        let end = if at_body_end {
+        let size = body.size();
+        let end = if body.ends_request(worker.policy().measure) {
             recorder.add_bytes(endpoint, outcome, read, size.unwrap_or(0));
             let elapsed = recorder.elapsed(&start);
             let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
@@ -206,14 +208,7 @@ impl Request {
                 worker.capture(endpoint, outcome, nanos, message.as_deref(), Some(response.request()));
             }
             worker.count_consumer(consumer, outcome, nanos);
-            match body {
-                Body::None => return None,
-                Body::Watched(_) => End::Recorded,
-                Body::Stream => {
-                    recorder.open_stream();
-                    End::Stream
-                }
-            }
+            End::of_recorded(body, recorder)?
         };
         Some(Watch::new(worker, endpoint, outcome, end, size))
     }
@@ -228,7 +223,7 @@ impl Request {
         let message = worker.error_message(Some(error));
         let elapsed = worker.recorder().elapsed(start);
         let note = worker.take_note(self.id);
-        let counted_at = worker.last_seen(self.method, note);
+        let counted_at = self.last_seen(worker, note);
         let Some(open) = self.open.take() else { return };
         match counted_at {
             CountedAt::Endpoint(endpoint) => {
@@ -238,11 +233,16 @@ impl Request {
         }
     }
 
+    /// Where it counts without a response.
+    fn last_seen(&self, worker: &AppWorker, note: Option<CountedAt>) -> CountedAt {
+        if self.is_own { CountedAt::Nowhere } else { worker.last_seen(self.method, note) }
+    }
+
     /// Ends a request that got no response.
     fn end_unanswered(&mut self, outcome: Outcome, message: Option<&str>) {
         let Some(open) = self.open.take() else { return };
         let note = open.worker.take_note(self.id);
-        let CountedAt::Endpoint(endpoint) = open.worker.last_seen(self.method, note) else {
+        let CountedAt::Endpoint(endpoint) = self.last_seen(&open.worker, note) else {
             return open.discard(note);
         };
         let (Open { worker, start, .. }, read) = open.end_reading(endpoint, outcome);

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Service, ServiceResponse};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use actix_web::middleware::{Condition, NormalizePath, TrailingSlash};
+use actix_web::middleware::{Condition, Next, NormalizePath, TrailingSlash, from_fn};
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, Error, HttpResponse};
+use actix_web::{App, Error, HttpResponse, error};
 use futures_util::future::LocalBoxFuture;
 use metrics_actix::Metrics;
 
@@ -230,6 +230,114 @@ async fn a_path_that_repeats_the_mount_further_on_is_the_applications() {
         assert_eq!(app.get(path, "*/*").await.1, 200, "{path}");
     }
     assert_eq!(metrics.registry().summary().total.calls, 3);
+}
+
+#[actix_web::test]
+async fn in_a_scope_and_after_an_expression_a_mount_takes_only_its_own_paths() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let ok = || web::to(|| async { HttpResponse::Ok().body("the application's") });
+    let api = web::scope("/api")
+        .configure(metrics.routes("metrics"))
+        .route("/metrics/{host}/metrics", ok())
+        .route("/metrics/{host}/metrics/summary", ok())
+        .route("/{host}/metrics/summary", ok());
+    let app = App::new()
+        .service(web::scope("/{tenant}/x").service(api))
+        .configure(metrics.routes("/files/{path:.*}/metrics"))
+        .configure(metrics.routes("/v{number:[0-9]}"))
+        .route("/files/{path:.*}/metrics/nothing", ok())
+        .route("/v1/{host}/summary", ok())
+        .wrap(metrics.middleware());
+    let app = browser(init_service(app).await, |request| request.to_request());
+    let others = [
+        "/t/x/api/metrics/a/metrics",
+        "/t/x/api/metrics/a/metrics/summary",
+        "/t/x/api/a/metrics/summary",
+        "/files/a/b/metrics/nothing",
+        "/v1/a/summary",
+    ];
+    for path in others {
+        let (_, status, _, body) = app.get(path, "*/*").await;
+        assert_eq!((status, body.as_str()), (200, "the application's"), "{path}");
+    }
+    assert_eq!(metrics.registry().summary().total.calls, 5);
+    for mount in ["/t/x/api/metrics", "/files/a/b/metrics", "/v1"] {
+        for below in ["/summary", "/summary/", "/s%75mmary", "/dashboard/main.js"] {
+            assert_eq!(app.get(&format!("{mount}{below}"), "*/*").await.1, 200, "{mount}{below}");
+        }
+        for from in ["", "/"] {
+            let (_, status, kind, _) = app.get(&format!("{mount}{from}"), BROWSER).await;
+            assert_eq!((status, kind.as_str()), (200, "text/html"), "{mount}{from}");
+        }
+    }
+    assert_eq!(metrics.registry().summary().total.calls, 5);
+    assert_eq!(app.get("/v1/summaries", "*/*").await.1, 404);
+}
+
+#[actix_web::test]
+async fn the_path_that_repeats_the_mounts_last_part_leads_to_the_page() {
+    for normalised in [false, true] {
+        let metrics = Metrics::builder("shop").build().unwrap();
+        let app = App::new()
+            .configure(metrics.routes("/metrics"))
+            .wrap(Condition::new(normalised, NormalizePath::trim()))
+            .wrap(metrics.middleware());
+        let app = browser(init_service(app).await, |request| request.to_request());
+        let (path, status, kind, _) = app.get("/metrics/metrics", BROWSER).await;
+        assert_eq!((&*path, status, &*kind), ("/metrics/?page", 200, "text/html"), "{normalised}");
+        assert_eq!(metrics.registry().summary().total.calls, 0);
+    }
+}
+
+#[actix_web::test]
+async fn an_error_of_a_middleware_in_front_of_an_endpoint_is_in_no_figure() {
+    let refuse = |_: ServiceRequest, _: Next<BoxBody>| async {
+        Err::<ServiceResponse, _>(error::ErrorUnauthorized("who are you?"))
+    };
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let app = App::new()
+        .configure(metrics.routes("/api/metrics"))
+        .configure(metrics.prometheus_at("/scrapes"))
+        .service(web::scope("/{tenant}").configure(metrics.routes("admin/metrics")))
+        .wrap(from_fn(refuse))
+        .wrap(metrics.middleware());
+    let app = init_service(app).await;
+    let get = |path: &str| app.call(TestRequest::with_uri(path).to_request());
+    for path in ["/api/metrics", "/api/metrics/summary", "/scrapes", "/a/admin/metrics/routes"] {
+        assert!(get(path).await.is_err(), "{path}");
+    }
+    let summary = metrics.registry().summary();
+    assert_eq!((summary.total.calls, summary.in_flight), (0, 0));
+    for path in ["/api/metrics/nothing", "/a/admin/metrics/nothing", "/orders"] {
+        assert!(get(path).await.is_err(), "{path}");
+    }
+    let summary = metrics.registry().summary();
+    assert_eq!((summary.total.calls, summary.total.client_errors, summary.in_flight), (3, 3, 0));
+}
+
+#[actix_web::test]
+async fn several_mounts_of_the_same_kind_are_told_apart() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let app = App::new()
+        .configure(metrics.routes("/a"))
+        .configure(metrics.prometheus_at("/a"))
+        .configure(metrics.prometheus_at("/b"))
+        .configure(metrics.routes("/c"))
+        .configure(metrics.prometheus_at("/c/summary"))
+        .configure(metrics.prometheus_at("/{tenant}/d"))
+        .wrap(metrics.middleware());
+    let app = browser(init_service(app).await, |request| request.to_request());
+    for (path, accept, expected) in [
+        ("/a", "*/*", "text/plain"),
+        ("/a", BROWSER, "text/html"),
+        ("/b", "*/*", "text/plain"),
+        ("/c", "*/*", "text/html"),
+        ("/c/summary", "*/*", "application/json"),
+        ("/c/summary", SCRAPER, "application/openmetrics-text"),
+        ("/x/d", "*/*", "text/plain"),
+    ] {
+        assert_eq!(app.get(path, accept).await.2, expected, "{path} {accept}");
+    }
 }
 
 #[actix_web::test]
