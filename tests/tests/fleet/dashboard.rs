@@ -59,6 +59,31 @@ fn add_hostile(redis: &Redis) {
 
 #[test]
 #[ignore = "needs redis-server, chromium and chromedriver"]
+fn an_open_page_of_a_fleet_sends_at_most_twenty_requests_a_minute() {
+    let redis = Redis::start();
+    let instance = instance(&redis.url(), "a");
+    until(&instance, "fleet/summary?window=5m", |body| body["total_calls"].is_number());
+    let browser = Browser::start(Look::default());
+    browser.open(&page(&instance, "window=5m&scope=fleet"));
+    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    browser.wait("document.querySelector('#fleet-note').textContent.includes('read at')");
+    let requests = |about: &str| {
+        let entries = "performance.getEntriesByType('resource')";
+        browser
+            .get(&format!("{entries}.filter(entry => entry.name.includes('{about}')).length"))
+            .as_u64()
+            .unwrap()
+    };
+    let (before, of_fleet) = (requests(""), requests("/fleet/"));
+    sleep(Duration::from_secs(60));
+    let (sent, of_fleet) = (requests("") - before, requests("/fleet/") - of_fleet);
+    assert!((8..=20).contains(&sent), "{sent}");
+    assert!((5..=12).contains(&of_fleet), "{of_fleet}");
+    assert_eq!(browser.get("document.querySelector('#state').dataset.state"), "live");
+}
+
+#[test]
+#[ignore = "needs redis-server, chromium and chromedriver"]
 fn the_page_switches_to_the_fleet_and_shows_what_its_endpoints_return() {
     let mut redis = Redis::start();
     let instances = ["a", "b"].map(|name| instance(&redis.url(), name));
