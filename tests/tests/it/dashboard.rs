@@ -32,6 +32,19 @@ fn listen_over(mut raw: Raw, head: &str) -> (Raw, String) {
     (raw, read)
 }
 
+fn is_let_in(server: &Server) -> bool {
+    listen(server, "").1.starts_with("HTTP/1.1 200")
+}
+
+/// Waits until one more client can listen.
+fn until_let_in(server: &Server, otherwise: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_let_in(server) {
+        assert!(Instant::now() < deadline, "{otherwise}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// The data of all events in a text.
 fn data(read: &str) -> Vec<Value> {
     let data = read.lines().filter_map(|line| line.strip_prefix("data: "));
@@ -230,11 +243,7 @@ fn at_most_sixteen_clients_can_listen_and_twelve_from_one_address() {
     assert!(refused.to_lowercase().contains("\r\nretry-after: 5\r\n"), "{refused}");
     assert_eq!(server.client().send("GET", "/api/metrics/summary").status, 200);
     drop(listeners);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !listen(&server, "").1.starts_with("HTTP/1.1 200") {
-        assert!(Instant::now() < deadline, "no client is let in after others left");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until_let_in(&server, "no client is let in after others left");
 }
 
 #[test]
@@ -265,11 +274,7 @@ fn a_connection_of_http_2_that_never_reads_leaves_seats_to_others() {
     assert!(read.starts_with("HTTP/1.1 200"), "{read}");
     assert_eq!(server.client().send("GET", "/api/metrics/summary").status, 200);
     drop(client);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !listen(&server, "").1.starts_with("HTTP/1.1 200") {
-        assert!(Instant::now() < deadline, "no client is let in after the connection was closed");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until_let_in(&server, "no client is let in after the connection was closed");
 }
 
 #[test]
@@ -283,13 +288,10 @@ fn over_http_1_1_those_that_never_read_make_room_when_their_time_is_over() {
     };
     let _silent: Vec<_> = (0..12).map(|_| silent()).collect();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while listen(&server, "").1.starts_with("HTTP/1.1 200") {
+    while is_let_in(&server) {
         assert!(Instant::now() < deadline, "the silent ones were not let in");
     }
-    while !listen(&server, "").1.starts_with("HTTP/1.1 200") {
-        assert!(Instant::now() < deadline, "no client is let in after the time of the silent ones");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until_let_in(&server, "no client is let in after the time of the silent ones");
 }
 
 #[test]

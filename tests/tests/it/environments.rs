@@ -160,7 +160,7 @@ fn whatever_the_environment_has_the_service_starts_and_says_what_it_left_out() {
             "ALL_PROXY",
             "socks5://a:hunter2@p:1",
             [true, true, true, false],
-            "WARN elasticsearch is off: ALL_PROXY: the proxy ",
+            "WARN elasticsearch is off: ALL_PROXY: the proxy does not speak HTTP; allowed: http://[user:password@]host[:port]",
         ),
         ("HTTPS_PROXY", "socks5://p:1", ALL, ""),
     ];
