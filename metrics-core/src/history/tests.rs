@@ -548,7 +548,8 @@ fn an_endpoint_with_requests_in_flight_is_listed_in_a_window_without_its_calls()
     recorder.enter(clock.registry.endpoint("GET", "/busy"));
     clock.tick_after(SECOND);
     let listed = |length| {
-        let endpoints = clock.timeline.endpoints(&clock.now().snapshot, length).endpoints.into_iter();
+        let endpoints =
+            clock.timeline.endpoints(&clock.now().snapshot, length, Requested::All).endpoints.into_iter();
         let shown = |of: EndpointSummary| (of.name.route.to_string(), of.figures.calls, of.in_flight);
         endpoints.map(shown).collect::<Vec<_>>()
     };

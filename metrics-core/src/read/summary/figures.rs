@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn counts_that_are_added_without_times_keep_the_average() {
-        let mut timed = Figures { calls: 5, sum: Duration::from_secs(10), request_bytes: 7, ..Figures::default() };
+        let mut timed =
+            Figures { calls: 5, sum: Duration::from_secs(10), request_bytes: 7, ..Figures::default() };
         timed.add_counts([(Outcome::Status(500), 1), (Outcome::Panicked, 2)]);
         assert_eq!((timed.calls, timed.errors, timed.server_errors, timed.panicked), (8, 3, 3, 2));
         assert_eq!((timed.average(), timed.sum), (Duration::from_secs(2), Duration::from_secs(16)));
