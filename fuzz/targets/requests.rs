@@ -67,7 +67,7 @@ fuzz_target!(|input: Input| {
 /// Tells how far it is.
 fn count_request() {
     let requests = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
-    if requests % 1_000_000 == 0 {
+    if requests % 100_000 == 0 {
         eprintln!("{requests} requests in {} runs", RUNS.load(Ordering::Relaxed));
     }
 }

@@ -25,8 +25,8 @@ use crate::model::{Answered, Model, Sent, View};
 use crate::places::{PLACES, Place};
 use crate::service::{self, Call, Calls, Response};
 
-/// Requests and bodies that wait at most. Fewer than the connections to the events.
-const MAX_WAITING: usize = 8;
+/// Requests and bodies that wait at most. Fewer than the connections to the events that one address may have.
+const MAX_WAITING: usize = 3;
 
 /// Pieces of the events that are read: the later ones take a second each.
 const EVENTS: u8 = 2;
@@ -106,14 +106,17 @@ impl Client {
                 let place = PLACES[usize::from(number) % PLACES.len()];
                 (place.path.to_owned(), place, None)
             }
-            Target::Own(own) => {
+            Target::Own(mut own) => {
+                if own.is_right {
+                    (own, request.method) = (own.right(), own.method());
+                }
                 let place = Place::unmatched(own.endpoint());
                 (own.uri(&self.config), place, Some(own).filter(|own| own.exists(&self.config)))
             }
         };
         if own.is_some_and(|own| own.endpoint() == "/reset") {
-            // Whether one that is cut off resets is a matter of time.
-            request.cut = None;
+            // Whether one that is cut off resets is a matter of time; what it answers is compared.
+            (request.cut, request.body_cut, request.at_once) = (None, None, None);
         }
         let method = Method::from_bytes(request.method.as_bytes()).expect("it is a method");
         let mut sending = TestRequest::with_uri(&uri).method(method);
@@ -192,7 +195,7 @@ impl Client {
             }
             Ok(Some(Err(error))) => {
                 drop(call);
-                self.failed(error, sent, request).await;
+                self.failed(error, sent, request, own).await;
             }
         }
     }
@@ -240,7 +243,15 @@ impl Client {
     }
 
     /// A middleware failed. The server makes a response of the error.
-    async fn failed(&mut self, error: Error, sent: Sent, request: Request) {
+    async fn failed(&mut self, error: Error, sent: Sent, request: Request, own: Option<Own>) {
+        if let Some(own) = own
+            && own.endpoint() == "/reset"
+            && sent.plan.seen.inside.get()
+            && own.expected(&self.config, request.method, &request.body) == [200, 200]
+        {
+            // The endpoint has answered, but the middleware failed afterwards.
+            self.model.reset();
+        }
         let message = self.message(&error);
         if request.at_once.is_some() {
             let status = error.as_response_error().status_code().as_u16();

@@ -83,6 +83,8 @@ impl<'a> Arbitrary<'a> for Target {
 #[derive(Debug, Clone, Copy, Arbitrary)]
 pub struct Own {
     pub endpoint: u8,
+    /// A caller that may call it, whatever the other fields say of the caller.
+    pub is_right: bool,
     pub has_slash: bool,
     pub query: u8,
     pub host: u8,

@@ -374,7 +374,7 @@ impl Model {
         if self.known_consumers.contains(&name) {
             return Some(name);
         }
-        let is_success = status == 101 || (200..400).contains(&status);
+        let is_success = matches!(status, 101 | 200..=299 | 304);
         let vouches = self.config.callers != Callers::SomeRoutes
             || route == "/items/{id}"
             || route.starts_with("/api/");

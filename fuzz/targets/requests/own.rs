@@ -161,6 +161,18 @@ fn of<T: Copy>(table: &[T], number: u8) -> T {
 }
 
 impl Own {
+    /// This machine, with the token that the endpoint needs.
+    pub fn right(self) -> Self {
+        let authorization = if self.endpoint() == "/reset" { 3 } else { 1 };
+        let authorized = Self { authorization, is_http_1_0: false, ..self };
+        Self { host: 1, peer: 1, forwarded: 0, origin: 0, site: 0, ..authorized }
+    }
+
+    /// The one method that it is for.
+    pub fn method(self) -> &'static str {
+        if self.endpoint() == "/reset" { "POST" } else { "GET" }
+    }
+
     /// The path of the endpoint below the mount.
     pub fn endpoint(self) -> &'static str {
         of(&ENDPOINTS, self.endpoint).0
@@ -302,7 +314,14 @@ impl Own {
             Access::Tokens | Access::OpenToEverybody => true,
             _ => {
                 let is_direct = of(&FORWARDED, self.forwarded).is_none() && !self.is_http_1_0;
-                is_direct && of(&PEERS, self.peer).1 && of(&HOSTS, self.host).1
+                let is_here = |host: &str| ["localhost", "[::1]"].contains(&host);
+                let is_for_here =
+                    of(&HOSTS, self.host).0.filter(|host| !host.is_empty()).is_none_or(|host| {
+                        origin(&format!("http://{host}")).is_some_and(|(_, host, _)| is_here(&host))
+                    });
+                let is_page_here = of(&ORIGINS, self.origin)
+                    .is_none_or(|page| origin(page).is_some_and(|(_, host, _)| is_here(&host)));
+                is_direct && of(&PEERS, self.peer).1 && is_for_here && is_page_here
             }
         }
     }
