@@ -389,6 +389,7 @@ fn every_metric_has_the_figure_it_is_named_after() {
 #[test]
 fn the_default_rules_fire_and_are_resolved() {
     let mut watched = Watched::new(Rule::defaults());
+    assert!(watched.alerts.rules().map(|rule| &**rule).eq(&Rule::defaults()));
     watched.source.total = Figures {
         sum: 100 * Duration::from_millis(3_001),
         p95: Duration::from_millis(5_001),
