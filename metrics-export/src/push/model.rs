@@ -6,9 +6,10 @@
 //! would do the same but lets no time pass, and the end is about deadlines.
 //!
 //! Tried by hand, each of these makes the model fail: [`Turn::acts`] ends no windows at the end, or says that a flush is
-//! done before its windows ended; the engine reads how many windows were dropped after it asked for the flush, or at its
-//! end; `drop_what_is_late` drops nothing; `flushed` drops nothing at the deadline; `end_flush` drops nothing; a window that
-//! was abandoned while it was sent counts as sent when the destination answers after all.
+//! done before its windows ended; a shutdown reads how many windows were dropped after it asked for the flush, or at its
+//! end; `flushed` drops nothing at the deadline; `end_flush` drops nothing; a window that was abandoned while it was sent
+//! counts as sent when the destination answers after all; `drop_what_is_late` drops nothing, and [`Act::EndSenders`] is
+//! missing. Without only one of these last two, nothing is lost: the other one drops what arrives after the end.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
