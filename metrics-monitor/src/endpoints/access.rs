@@ -51,7 +51,7 @@ impl AccessRules {
         if access != Access::Scrape
             && let Some(host) = self.foreign_host(request)
         {
-            self.denials.count_host(&host, request.peer);
+            self.denials.count_host(&host, self.source(request));
             return Some(misdirected(&host));
         }
         if access == Access::Private && !self.shows_private(request) {

@@ -93,9 +93,9 @@ impl Denials {
 
     /// Counts a request to a host that is not allowed, and logs the host: at once if few others were logged, else at
     /// most one host a minute.
-    pub(crate) fn count_host(&self, host: &str, peer: Peer) {
+    pub(crate) fn count_host(&self, host: &str, source: Source) {
         self.count(Reason::Host);
-        let line = lock(&self.hosts).add(Instant::now(), host, Source::of_peer(peer));
+        let line = lock(&self.hosts).add(Instant::now(), host, source);
         if let Some(line) = line {
             log::warn!(target: TARGET, "{line}");
         }
