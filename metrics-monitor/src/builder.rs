@@ -213,8 +213,9 @@ impl<H> Builder<H> {
     /// bits of its HMAC-SHA256 under the [hash key](Builder::consumer_hash_key).
     ///
     /// A key is registered after its first successful response (2xx, 304, 101), because only the service knows whether
-    /// it is genuine. Until then it counts as `_other`, as do keys beyond the registry's `max_consumers`. A row is never
-    /// given to another key, since counts never fall. **So on a public route, which answers whatever the key is,
+    /// it is genuine. Responses to `OPTIONS` register none, because a CORS middleware answers it before keys are
+    /// checked. Until it is registered, a key counts as `_other`, as do keys beyond the registry's `max_consumers`. A row
+    /// is never given to another key, since counts never fall. **So on a public route, which answers whatever the key is,
     /// strangers can use up all rows with keys that they make up**: name the routes that check keys with
     /// [`Builder::consumers_from`]. Keys with an [alias](Builder::consumer_alias) have rows of their own in any case.
     /// `GET consumers` lists who is busy among the others.

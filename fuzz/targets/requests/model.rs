@@ -374,7 +374,7 @@ impl Model {
         if self.known_consumers.contains(&name) {
             return Some(name);
         }
-        let is_success = matches!(status, 101 | 200..=299 | 304);
+        let is_success = sent.method != "OPTIONS" && matches!(status, 101 | 200..=299 | 304);
         let vouches = self.config.callers != Callers::SomeRoutes
             || route == "/items/{id}"
             || route.starts_with("/api/");

@@ -43,7 +43,8 @@ impl Source {
             return refused;
         }
         let route = || Arc::clone(&registry.endpoint_name(endpoint).route);
-        let by_key = |key: &[u8]| consumers.by_key(key, status, route, registry, known);
+        let method = request.method().as_str();
+        let by_key = |key: &[u8]| consumers.by_key(key, method, status, route, registry, known);
         match self {
             Self::Header(name) => match request.headers().get(name) {
                 Some(key) if !key.is_empty() => by_key(key.as_bytes()),
@@ -51,7 +52,9 @@ impl Source {
             },
             Self::Hook(identify) => match identify(request) {
                 Some(Identity::Secret(key)) => by_key(key.as_bytes()),
-                Some(Identity::Name(name)) => consumers.by_name(&name, status, route, registry, known),
+                Some(Identity::Name(name)) => {
+                    consumers.by_name(&name, method, status, route, registry, known)
+                }
                 None => Consumer::Anonymous,
             },
         }

@@ -148,12 +148,13 @@ impl Consumers {
         busiest(locked.iter_mut().map(|busy| &mut **busy), Instant::now())
     }
 
-    /// The consumer of a request with this key that was answered with this status. `route` is asked for the route's
-    /// name only if the worker does not know the key.
+    /// The consumer of a request with this method and key that was answered with this status. `route` is asked for the
+    /// route's name only if the worker does not know the key.
     #[inline]
     pub fn by_key<R: AsRef<str>>(
         &self,
         key: &[u8],
+        method: &str,
         status: u16,
         route: impl FnOnce() -> R,
         registry: &Registry,
@@ -163,7 +164,7 @@ impl Consumers {
             if let Some(alias) = self.alias(key) {
                 return or_other(registry.vouched_consumer(&alias), &alias, known);
             }
-            self.look_up(&self.hash(key), status, route, registry, known)
+            self.look_up(&self.hash(key), method, status, route, registry, known)
         })
     }
 
@@ -172,13 +173,14 @@ impl Consumers {
     pub fn by_name<R: AsRef<str>>(
         &self,
         name: &str,
+        method: &str,
         status: u16,
         route: impl FnOnce() -> R,
         registry: &Registry,
         known: &KnownConsumers,
     ) -> Consumer {
         let fingerprint = self.fingerprint("name", name.as_bytes());
-        known.or(fingerprint, || self.look_up(name, status, route, registry, known))
+        known.or(fingerprint, || self.look_up(name, method, status, route, registry, known))
     }
 
     /// Clients can send any number of keys to routes that check none. So only a success registers a new one, and only
@@ -186,12 +188,13 @@ impl Consumers {
     fn look_up<R: AsRef<str>>(
         &self,
         name: &str,
+        method: &str,
         status: u16,
         route: impl FnOnce() -> R,
         registry: &Registry,
         known: &KnownConsumers,
     ) -> Consumer {
-        let consumer = if is_success(status) && self.vouches(route) {
+        let consumer = if is_success(method, status) && self.vouches(route) {
             registry.consumer(name)
         } else {
             registry.known_consumer(name).unwrap_or(Consumer::Other)
@@ -227,9 +230,10 @@ impl Consumers {
 }
 
 /// An answer that only a genuine key gets on a route that checks keys: 2xx, 304, which stands for a 200, and the switch
-/// to a WebSocket. A redirect may lead to a login.
-fn is_success(status: u16) -> bool {
-    matches!(status, 101 | 200..=299 | 304)
+/// to a WebSocket. A redirect may lead to a login. A CORS middleware answers `OPTIONS` before keys are
+/// checked.
+fn is_success(method: &str, status: u16) -> bool {
+    method != "OPTIONS" && matches!(status, 101 | 200..=299 | 304)
 }
 
 /// Counts the call in the sketch if the consumer has no row.
@@ -274,10 +278,14 @@ mod tests {
         let known = consumers.worker();
         let of = |key: &str, status| {
             let refused = Consumers::of_status(status);
-            refused.unwrap_or_else(|| consumers.by_key(key.as_bytes(), status, || "/", &registry, &known))
+            refused
+                .unwrap_or_else(|| consumers.by_key(key.as_bytes(), "GET", status, || "/", &registry, &known))
         };
-        assert!([101, 200, 204, 304].into_iter().all(is_success));
-        assert!(![100, 301, 302, 303, 307, 308, 404, 500].into_iter().any(is_success));
+        assert!([101, 200, 204, 304].into_iter().all(|status| is_success("GET", status)));
+        assert!(
+            ![100, 301, 302, 303, 307, 308, 404, 500].into_iter().any(|status| is_success("GET", status))
+        );
+        assert!(![200, 204].into_iter().any(|status| is_success("OPTIONS", status)));
         assert_eq!(of("first", 404), Consumer::Other);
         // To a login, perhaps.
         assert_eq!(of("first", 302), Consumer::Other);
@@ -300,7 +308,7 @@ mod tests {
         let registry = Registry::new();
         let consumers = consumers(b"one", Some(&["/orders/{id}", "/admin/"]));
         let known = consumers.worker();
-        let of = |name: &str, route| consumers.by_name(name, 200, || route, &registry, &known);
+        let of = |name: &str, route| consumers.by_name(name, "GET", 200, || route, &registry, &known);
         for (name, route) in
             [("a", "/"), ("a", "/orders"), ("a", "/orders/{id}/lines"), ("a", "/admin"), ("a", "_unmatched")]
         {
@@ -319,7 +327,7 @@ mod tests {
         let (registry, consumers) =
             (Registry::builder().max_consumers(0).build().unwrap(), consumers(b"one", None));
         let known = consumers.worker();
-        let call = || consumers.by_name("a", 200, || "/", &registry, &known);
+        let call = || consumers.by_name("a", "GET", 200, || "/", &registry, &known);
         let reading = known.busy.lock().unwrap();
         assert_eq!([call(), call()], [Consumer::Other; 2]);
         drop(reading);
@@ -333,7 +341,8 @@ mod tests {
         let alias = |_: &str| Some("Ann".to_owned());
         let consumers = Consumers::new(Some("x-api-key".to_owned()), Some(Box::new(alias)), None, None);
         let (registry, known) = (Registry::new(), consumers.worker());
-        let of = |key: usize| consumers.by_key(key.to_string().as_bytes(), 200, || "/", &registry, &known);
+        let of =
+            |key: usize| consumers.by_key(key.to_string().as_bytes(), "GET", 200, || "/", &registry, &known);
         let ann = of(0);
         assert!(matches!(ann, Consumer::Known(_)));
         for key in 1..=MAX_KNOWN {
@@ -348,7 +357,7 @@ mod tests {
             (Registry::builder().max_consumers(0).build().unwrap(), consumers(b"one", None));
         let known = consumers.worker();
         for name in [format!("a\u{202e}{}", "x".repeat(MAX_NAME_BYTES)), "b\n".to_owned()] {
-            consumers.by_name(&name, 200, || "/", &registry, &known);
+            consumers.by_name(&name, "GET", 200, || "/", &registry, &known);
         }
         let names: Vec<_> = consumers.busiest_others().into_iter().map(|(name, _)| name).collect();
         assert!(names[0].starts_with("a\\u{202e}x") && names[0].len() == MAX_NAME_BYTES, "{names:?}");
