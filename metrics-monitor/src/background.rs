@@ -8,4 +8,5 @@ pub(crate) mod lanes;
 pub(crate) mod live;
 pub(crate) mod process;
 pub(crate) mod resources;
+pub(crate) mod sampler;
 pub(crate) mod ticker;

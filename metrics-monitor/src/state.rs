@@ -18,6 +18,7 @@ use crate::background::joined::Joined;
 use crate::background::lanes::Lanes;
 use crate::background::live::Live;
 use crate::background::resources::Resources;
+use crate::background::sampler::Sampler;
 use crate::background::ticker::Ticker;
 use crate::policy::Policy;
 use crate::policy::access::AccessRules;
@@ -28,7 +29,8 @@ pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
     pub(crate) resources: Arc<Resources>,
-    pub(crate) cost: Arc<Cost>,
+    pub(crate) sampler: Arc<Sampler>,
+    pub(crate) cost: Cost,
     pub(crate) alerting: Arc<Alerting>,
     pub(crate) exporting: Engine,
     #[cfg(feature = "redis")]
@@ -40,7 +42,7 @@ pub(crate) struct State {
     pub(crate) policy: Arc<Policy>,
     pub(crate) access: AccessRules,
     pub(crate) exposition: Exposition,
-    pub(crate) live: Live,
+    pub(crate) live: Arc<Live>,
 }
 
 /// An answer that several requests can share, since all of it is there.

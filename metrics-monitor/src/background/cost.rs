@@ -27,18 +27,12 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Measures the time of a record, if that was not done before. Takes 1 ms on the calling thread, which must be no
-    /// worker.
-    pub(crate) fn measure(&self) {
-        self.record.get_or_init(record_time);
-    }
-
-    /// The cost now.
+    /// The cost now. The first call measures a record, which takes 1 ms on the calling thread: it must be no worker.
     pub(crate) fn now(&self, registry: &Registry, history: &History, resources: &Resources) -> MonitorCost {
         MonitorCost {
             history_bytes: history.heap_bytes() + resources.heap_bytes(),
             shard_bytes: self.shard_bytes(registry),
-            record: self.record.get().copied(),
+            record: Some(*self.record.get_or_init(record_time)),
         }
     }
 
@@ -86,12 +80,12 @@ mod tests {
 
     #[test]
     fn a_record_takes_some_time_and_is_measured_once() {
-        let cost = Cost::default();
-        cost.measure();
-        let measured = cost.record.get().copied();
-        assert!(measured > Some(Duration::ZERO), "{measured:?}");
-        cost.measure();
-        assert_eq!(cost.record.get().copied(), measured);
+        let (cost, registry, resources) = (Cost::default(), Registry::new(), Resources::default());
+        let history = History::new(registry.clone());
+        let measured = || cost.now(&registry, &history, &resources).record;
+        let first = measured();
+        assert!(first > Some(Duration::ZERO), "{first:?}");
+        assert_eq!(measured(), first);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub struct EventLoopLoad {
     pub busy_percent: f64,
 }
 
-/// Reads the event loops of all workers. The monitor calls it once a second, on its own thread.
+/// Reads the event loops of all workers. The monitor calls it about once a second, on threads of its own.
 pub struct EventLoops(Box<dyn Fn() -> Vec<EventLoopLoad> + Send>);
 
 impl EventLoops {
@@ -30,6 +30,37 @@ impl Default for EventLoops {
     /// No event loops.
     fn default() -> Self {
         Self::new(Vec::new)
+    }
+}
+
+/// What each event loop did over several readings.
+#[derive(Debug, Default)]
+pub(crate) struct Loads {
+    /// The longest lag of each.
+    pub(crate) lags: Vec<Duration>,
+    /// How long each was busy, in per cent times seconds.
+    busy: Vec<f64>,
+    /// The time of all readings.
+    seconds: f64,
+}
+
+impl Loads {
+    /// Adds a reading of this time.
+    pub(crate) fn add(&mut self, loads: &[EventLoopLoad], time: Duration) {
+        let seconds = time.as_secs_f64();
+        self.seconds += seconds;
+        // A worker that is gone has no figures any more. A new one comes last.
+        self.lags.resize(loads.len(), Duration::ZERO);
+        self.busy.resize(loads.len(), 0.0);
+        for ((load, lag), busy) in loads.iter().zip(&mut self.lags).zip(&mut self.busy) {
+            *lag = load.lag.max(*lag);
+            *busy += load.busy_percent * seconds;
+        }
+    }
+
+    /// The share of the time in which each ran tasks, in per cent.
+    pub(crate) fn busy_percent(&self) -> impl Iterator<Item = f64> {
+        self.busy.iter().map(|busy| busy / self.seconds.max(1e-9))
     }
 }
 

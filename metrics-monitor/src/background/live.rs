@@ -75,6 +75,11 @@ impl Live {
         Ok(Seat { source, seats: Arc::clone(&self.seats) })
     }
 
+    /// Whether any connection is open.
+    pub(crate) fn has_listeners(&self) -> bool {
+        !lock(&self.seats).is_empty()
+    }
+
     /// The event of now. `read` reads the figures, unless that was done less than half a second ago, so that they are
     /// read about once a second, however many listen.
     pub(crate) fn event(&self, window: Window, read: impl FnOnce() -> Bytes) -> Bytes {
@@ -100,7 +105,9 @@ mod tests {
         let source = |address: &str| Source::Address(address.parse().unwrap());
         let take =
             |address, seats| (0..seats).map(|_| live.seat(source(address)).unwrap()).collect::<Vec<_>>();
+        assert!(!live.has_listeners());
         let mut stranger = take("203.0.113.7", 4);
+        assert!(live.has_listeners());
         assert_eq!(live.seat(source("203.0.113.7")).unwrap_err(), Full::ForAddress);
         stranger.pop();
         stranger.extend(take("203.0.113.7", 1));

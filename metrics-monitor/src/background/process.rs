@@ -9,7 +9,7 @@ use sysinfo::{
     get_current_pid,
 };
 
-use super::event_loops::EventLoops;
+use super::event_loops::Loads;
 use super::resources::Resources;
 
 /// Reads what the process uses. Figures that the system does not report are left out.
@@ -70,8 +70,9 @@ impl ProcessReader {
         });
     }
 
-    /// Adds a sample of now.
-    pub(crate) fn sample(&mut self, resources: &Resources, event_loops: &EventLoops) {
+    /// Adds a sample of the time since the last one, in which the event loops did this. Returns its share of a processor,
+    /// in per cent.
+    pub(crate) fn sample(&mut self, resources: &Resources, loads: Loads) -> Option<f64> {
         self.refresh();
         let seconds = self.read.elapsed().as_secs_f64().max(1e-3);
         self.read = Instant::now();
@@ -81,23 +82,23 @@ impl ProcessReader {
         let process = self.process();
         let received = self.all_networks(NetworkData::received);
         let sent = self.all_networks(NetworkData::transmitted);
-        let (worker_lags, worker_busy_percent) =
-            event_loops.read().into_iter().map(|load| (load.lag, load.busy_percent)).unzip();
+        let cpu_percent = cpu_millis.map(|millis| millis as f64 / 10.0 / seconds);
         resources.push(ResourcePoint {
             time: SystemTime::now(),
             seconds,
-            cpu_percent: cpu_millis.map(|millis| millis as f64 / 10.0 / seconds),
+            cpu_percent,
             resident_bytes: process.map(|process| process.memory()),
             open_files: process.and_then(|process| process.open_files()).map(|files| files as u64),
             threads: process.and_then(|process| process.tasks()).map(|tasks| tasks.len() as u64),
             network_received_per_second: received as f64 / seconds,
             network_sent_per_second: sent as f64 / seconds,
-            worker_lags,
-            worker_busy_percent,
+            worker_busy_percent: loads.busy_percent().collect(),
+            worker_lags: loads.lags,
         });
         self.network_received_bytes = self.network_received_bytes.saturating_add(received);
         self.network_sent_bytes = self.network_sent_bytes.saturating_add(sent);
         self.expose(resources);
+        cpu_percent
     }
 
     /// The sum of a figure over all present interfaces.
@@ -143,7 +144,7 @@ mod tests {
         while begun.elapsed() < Duration::from_millis(300) {
             std::hint::spin_loop();
         }
-        reader.sample(&resources, &EventLoops::default());
+        reader.sample(&resources, Loads::default());
         let points = resources.points(Duration::from_secs(60));
         let [point] = points.as_slice() else { panic!("{points:?}") };
         assert!(point.resident_bytes > Some(1 << 20), "{point:?}");
@@ -178,7 +179,7 @@ mod tests {
         assert_eq!(exposed.network_received_bytes, first.network_received_bytes);
         assert_eq!(exposed.network_sent_bytes, first.network_sent_bytes);
         // Interfaces that appear again add nothing before their second reading.
-        reader.sample(&resources, &EventLoops::default());
+        reader.sample(&resources, Loads::default());
         assert_eq!(resources.exposed().network_received_bytes, first.network_received_bytes);
     }
 }

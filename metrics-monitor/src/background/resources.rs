@@ -1,4 +1,4 @@
-//! The last hour of what the process uses, a sample a second.
+//! The last hour of what the process uses, a sample a second, or a longer one while it is idle.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use metrics_export::json::ResourcePoint;
 use metrics_export::prometheus::Resources as Exposed;
 use metrics_export::push;
 
-/// The samples that are kept: one hour.
+/// The samples that are kept: those of an hour, or of more if they are longer than a second.
 const MAX_POINTS: usize = 3_600;
 
 /// The most points that are shown. More samples are merged.
@@ -17,8 +17,8 @@ const MAX_SHOWN: usize = 400;
 /// How many samples are merged into one point.
 const STEPS: [usize; 4] = [1, 2, 5, 10];
 
-/// The longest lag of the event loops is exposed over this many samples: a minute, so that a scraper misses none.
-const LAG_POINTS: usize = 60;
+/// The longest lag of the event loops is exposed over this time, so that a scraper misses none.
+const LAG_TIME: Duration = Duration::from_secs(60);
 
 /// The samples of the last hour.
 #[derive(Debug, Default)]
@@ -40,12 +40,7 @@ impl Resources {
     /// are more.
     pub(crate) fn points(&self, span: Duration) -> Vec<ResourcePoint> {
         let samples = self.lock();
-        // A sample belongs to the span if most of it does. One that came late covers more time.
-        let middles = samples.kept.iter().rev().scan(0.0, |age, sample| {
-            *age += sample.seconds;
-            Some(*age - sample.seconds / 2.0)
-        });
-        let wanted = middles.take_while(|middle| *middle <= span.as_secs_f64()).count();
+        let wanted = samples.newest(span).count();
         // The first and the last point may have fewer samples.
         let fits = |step: &usize| wanted / step + 2 <= MAX_SHOWN;
         let [.., longest] = STEPS;
@@ -76,7 +71,7 @@ impl Resources {
     pub(crate) fn exposed(&self) -> Exposed {
         let event_loop_lag = {
             let samples = self.lock();
-            let points = samples.kept.iter().rev().take(LAG_POINTS);
+            let points = samples.newest(LAG_TIME);
             points.flat_map(|point| point.worker_lags.iter().copied()).max()
         };
         Exposed { event_loop_lag, ..*lock(&self.exposed) }
@@ -113,6 +108,17 @@ impl Resources {
 
     fn lock(&self) -> MutexGuard<'_, Samples> {
         lock(&self.samples)
+    }
+}
+
+impl Samples {
+    /// The samples of the last `span`, newest first. One belongs to it if most of it does.
+    fn newest(&self, span: Duration) -> impl Iterator<Item = &ResourcePoint> {
+        let mut age = 0.0;
+        self.kept.iter().rev().take_while(move |sample| {
+            age += sample.seconds;
+            age - sample.seconds / 2.0 <= span.as_secs_f64()
+        })
     }
 }
 
@@ -169,7 +175,7 @@ mod tests {
             ResourcePoint { worker_lags, ..ResourcePoint::default() }
         };
         resources.push(point(&[900, 3]));
-        (1..LAG_POINTS).for_each(|_| resources.push(point(&[1, 5])));
+        (1..60).for_each(|_| resources.push(point(&[1, 5])));
         assert_eq!(resources.exposed().event_loop_lag, Some(Duration::from_millis(900)));
         resources.push(point(&[2]));
         assert_eq!(resources.exposed().event_loop_lag, Some(Duration::from_millis(5)));
@@ -199,6 +205,20 @@ mod tests {
             let shown: f64 = points.iter().map(|point| point.seconds).sum();
             assert!((shown - seconds as f64).abs() <= 2.0, "{seconds}: {shown}");
         }
+    }
+
+    #[test]
+    fn long_samples_count_for_their_time() {
+        let resources = Resources::default();
+        let long = |lag| ResourcePoint {
+            seconds: 10.0,
+            worker_lags: vec![Duration::from_millis(lag)],
+            ..ResourcePoint::default()
+        };
+        resources.push(long(900));
+        (0..6).for_each(|_| resources.push(long(5)));
+        assert_eq!(resources.exposed().event_loop_lag, Some(Duration::from_millis(5)));
+        assert_eq!(resources.points(Duration::from_secs(60)).len(), 6);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use regex_lite::Regex;
 use super::{Builder, Settings};
 use crate::background::cost::Cost;
 use crate::background::event_loops::EventLoops;
-use crate::background::process::ProcessReader;
+use crate::background::live::Live;
 use crate::background::resources::Resources;
+use crate::background::sampler::Sampler;
 use crate::background::ticker::Ticker;
 use crate::build_error::BuildError;
 use crate::framework::Framework;
@@ -73,21 +74,22 @@ impl Settings {
         let registry = self.registry.take().unwrap_or_else(|| self.default_registry());
         let history = Arc::new(History::new(registry.clone()));
         let resources = Arc::<Resources>::default();
-        let cost = Arc::<Cost>::default();
         let alerting = Arc::new(self.start_alerting()?);
         let capture = self.capture_policy();
-        let exporting = self.start_exporting(&registry, &resources)?;
+        let sampler = Arc::new(Sampler::new(&resources, event_loops));
+        let exporting = self.start_exporting(&registry, &resources, &sampler)?;
+        let live = Arc::<Live>::default();
         let ticker = {
-            let (history, resources, alerting, cost) =
-                (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting), Arc::clone(&cost));
-            let denials = Arc::clone(&access.denials);
-            let mut process = ProcessReader::new(&resources);
+            let (history, resources, alerting) =
+                (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting));
+            let (denials, live, sampler) =
+                (Arc::clone(&access.denials), Arc::clone(&live), Arc::clone(&sampler));
             Ticker::start(move || {
-                cost.measure();
                 let begun = Instant::now();
                 history.tick();
                 alerting.evaluate(&history, &denials);
-                process.sample(&resources, &event_loops);
+                let has_counted = history.newest().is_some_and(|newest| newest.figures.calls > 0);
+                sampler.tick(has_counted || live.has_listeners());
                 resources.count_tick(begun.elapsed());
             })
         };
@@ -99,7 +101,8 @@ impl Settings {
             registry,
             history,
             resources,
-            cost,
+            sampler,
+            cost: Cost::default(),
             alerting,
             exporting,
             #[cfg(feature = "redis")]
@@ -110,7 +113,7 @@ impl Settings {
             policy: Arc::new(Policy { measure: self.measure, capture, exclusions, consumers }),
             access,
             exposition: self.exposition,
-            live: Default::default(),
+            live,
         })
     }
 

@@ -7,6 +7,7 @@ use metrics_export::push::{Engine, Exporter, PushSettings, TraceHeaders};
 
 use super::{Builder, Settings};
 use crate::background::resources::Resources;
+use crate::background::sampler::Sampler;
 use crate::build_error::BuildError;
 use crate::policy::capture::{CapturePolicy, threshold};
 
@@ -76,10 +77,14 @@ impl Settings {
         &mut self,
         registry: &Registry,
         resources: &Arc<Resources>,
+        sampler: &Arc<Sampler>,
     ) -> Result<Engine, BuildError> {
-        let resources = Arc::clone(resources);
+        let (resources, sampler) = (Arc::clone(resources), Arc::clone(sampler));
         let engine = Engine::builder(registry.clone(), self.service.clone());
-        let engine = engine.process(move || resources.process());
+        let engine = engine.process(move || {
+            sampler.refresh();
+            resources.process()
+        });
         let engine = self.exporters.drain(..).fold(engine, |engine, exporter| engine.exporter(exporter));
         engine.start().map_err(BuildError::from)
     }

@@ -98,6 +98,9 @@ pub(crate) fn business(Asked { query, .. }: Asked) -> Result<Task, String> {
     }))
 }
 
+/// The longest span of `GET resources`. Idle times have long samples, so more may be kept.
+const MAX_RESOURCES: Duration = Duration::from_secs(3_600);
+
 /// `GET resources`: what the process uses.
 pub(crate) fn resources(Asked { query, .. }: Asked) -> Result<Task, String> {
     let window = query.window_or(Window::FiveMinutes)?;
@@ -106,7 +109,8 @@ pub(crate) fn resources(Asked { query, .. }: Asked) -> Result<Task, String> {
 
 /// What the process used in a window.
 pub(crate) fn resources_of(state: &State, window: Window) -> ResourcesBody {
-    ResourcesBody::new(state.resources.points(window.length().unwrap_or(Duration::MAX)))
+    state.sampler.refresh();
+    ResourcesBody::new(state.resources.points(window.length().unwrap_or(MAX_RESOURCES).min(MAX_RESOURCES)))
 }
 
 /// `GET consumers`: the consumers with the most calls since the last reset.

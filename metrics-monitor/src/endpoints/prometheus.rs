@@ -36,6 +36,7 @@ fn accepted(headers: &dyn Headers) -> Format {
 
 /// A copy of exactly the size, so that a slow client keeps no buffer from the next scrape.
 fn render(state: &State, scratch: &mut Scratch, format: Format, gzip: bool) -> Bytes {
+    state.sampler.refresh();
     let snapshot = state.registry.snapshot();
     let resources = Resources { denied: Some(state.access.denials.counts()), ..state.resources.exposed() };
     let exporters = state.exporting.counts();
