@@ -81,8 +81,9 @@ impl Metrics {
     /// - `GET alerts`: the alert rules and their states, firing ones first
     /// - `GET errors`: the last errors, newest first
     /// - `GET exporters`: what each exporter sent and dropped
-    /// - `GET resources?window=5m`: what the process uses, second by second: processor, memory, files, threads,
-    ///   network, and how late and how busy the workers' event loops are; for up to an hour, in at most 400 points
+    /// - `GET resources?window=5m`: what the process uses, second by second, or in steps of up to ten seconds while it
+    ///   is idle: processor, memory, files, threads, network, and how late and how busy the workers' event loops are;
+    ///   for up to an hour, in at most 400 points
     /// - `GET business?window=5m`: the application's own metrics in a window, such as those of
     ///   [`Registry::counter`](metrics_core::Registry::counter)
     /// - `GET consumers?top=20`: the consumers with the most calls since the last reset; only if the builder names a

@@ -14,6 +14,7 @@ use metrics_monitor::policy::Policy;
 use metrics_monitor::policy::capture::{Captured, Sampler};
 use metrics_monitor::policy::consumers::{Consumers, KnownConsumers};
 
+use crate::request::event_loops::Watch;
 use crate::request::method::{LABELS, MethodLabel};
 use crate::request::mounts::Fronts;
 use crate::request::read_bytes::UnusedCounts;
@@ -36,8 +37,7 @@ struct Worker {
     /// A request that took less, and did not fail, is not captured. Copied, since each request compares with it.
     capture_nanos: u64,
     recorder: Recorder,
-    /// Dropped with the worker, which ends the watch on its event loop.
-    alive: Arc<()>,
+    event_loop: Watch,
     consumers: KnownConsumers,
     /// The request that is being called or polled, if any.
     current: Cell<RequestId>,
@@ -92,6 +92,7 @@ impl Worker {
                 let (policy, registry) =
                     (Arc::clone(shared.monitor.policy()), shared.monitor.registry().clone());
                 let recorder = registry.recorder();
+                let event_loop = shared.event_loops.watch(registry.clone());
                 let consumers = policy.consumers.as_ref().map(Consumers::worker).unwrap_or_default();
                 let worker = Rc::new(Self {
                     capture_nanos: policy.capture.threshold_nanos(),
@@ -99,7 +100,7 @@ impl Worker {
                     registry,
                     policy,
                     recorder,
-                    alive: Arc::new(()),
+                    event_loop,
                     consumers,
                     current: Cell::new(NO_REQUEST),
                     requests: Cell::new(0),
@@ -107,7 +108,6 @@ impl Worker {
                     sampler: Sampler::default(),
                     unused_counts: UnusedCounts::default(),
                 });
-                worker.shared.event_loops.watch(Arc::downgrade(&worker.alive));
                 workers.push(Rc::downgrade(&worker));
                 worker
             })
@@ -192,9 +192,10 @@ impl AppWorker {
         noted.unwrap_or_else(|| self.routes.unanswered(&self.worker.registry, method))
     }
 
-    /// The number of a new request.
+    /// The number of a request that begins.
     #[inline]
     pub(crate) fn next_request(&self, method: MethodLabel) -> RequestId {
+        self.worker.event_loop.request_begins();
         let next = self.worker.requests.get().wrapping_add(NEXT_REQUEST);
         self.worker.requests.set(next);
         RequestId(next | method.index() as u64)
