@@ -29,6 +29,8 @@ pub(crate) type LaneId = (&'static str, Setting);
 pub(crate) enum Quantity {
     /// The time of `over` divided by the time of `under`.
     Ratio { over: LaneId, under: LaneId },
+    /// What `over` has more than `under`.
+    Difference { over: LaneId, under: LaneId, unit: Unit },
     /// The time or the size of one lane.
     Absolute(LaneId, Unit),
 }
@@ -76,6 +78,12 @@ impl Reference {
     }
 }
 
+impl Spread {
+    fn in_unit(self, unit: Unit) -> Self {
+        Self { median: unit.convert(self.median), noise: unit.convert(self.noise) }
+    }
+}
+
 impl Comparison {
     /// How much longer a lane took than the bare arm in the same setting, if that is compared.
     pub(crate) fn over_bare(&self, lane: &Measured, measured: &[Measured]) -> Option<Measured> {
@@ -101,10 +109,12 @@ impl Comparison {
                 let spread = self.ratio(find(measured, over), find(measured, under), measured);
                 Figure::new(requirement, None, spread)
             }
+            Quantity::Difference { over, under, unit } => {
+                let difference = find(measured, over).over(find(measured, under));
+                Figure::new(requirement, Some(unit.name), difference.spread().in_unit(unit))
+            }
             Quantity::Absolute(lane, unit) => {
-                let Spread { median, noise } = find(measured, lane).spread();
-                let spread = Spread { median: unit.convert(median), noise: unit.convert(noise) };
-                Figure::new(requirement, Some(unit.name), spread)
+                Figure::new(requirement, Some(unit.name), find(measured, lane).spread().in_unit(unit))
             }
         };
         self.requirements.iter().map(figure).collect()
@@ -133,7 +143,7 @@ pub struct Figure {
     /// Its unit; a ratio has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
-    /// The median over the rounds, of the figure itself or of the ratio within a round. For the time over a bare app,
+    /// The median over the rounds, of the figure itself, or of the ratio or the difference within a round. For the time over a bare app,
     /// the ratio of the medians.
     pub measured: f64,
     /// Half the interquartile range over the rounds.
@@ -219,6 +229,15 @@ mod tests {
         let ratio = Quantity::Ratio { over: ("peer", a), under: (OURS, a) };
         let figures = comparison(true, ratio, Required::AtLeast(6.0)).figures(&measured);
         assert_eq!((figures[0].measured, figures[0].unit), (8.0, None));
+    }
+
+    #[test]
+    fn a_difference_is_taken_within_each_round() {
+        let measured = [lane(OURS, "a", &[3.0e6, 7.0e6, 9.0e6]), lane(BARE, "a", &[1.0e6, 5.0e6, 8.0e6])];
+        let a = Setting::Shape("a");
+        let of = Quantity::Difference { over: (OURS, a), under: (BARE, a), unit: Unit::MILLIS };
+        let figures = comparison(false, of, Required::AtMost(2.0)).figures(&measured);
+        assert_eq!((figures[0].measured, figures[0].unit, figures[0].met), (2.0, Some("ms"), true));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Compares our metrics with peers and with lower bounds ("floors"): records, middlewares, readings, errors, scrapes,
-//! memory and whole servers.
+//! memory, and whole servers, idle and under load.
 //!
 //! All arms of a comparison get the same input. Each [arm](arms::ARMS) of a record gets the same [`Workload`] through
 //! the same loop, and processes each event as its docs advise: it counts it by route, method and status, and records
@@ -17,6 +17,7 @@
 //! | the time of a failed request in a storm of errors | `compare errors` |
 //! | the time and the length of a scrape by Prometheus | `compare scrape` |
 //! | resident memory by endpoints, shards and digits | `compare memory` |
+//! | what wakes an idle server, and what it takes | `compare idle` |
 //! | all of that, and whole servers if `wrk` is installed | `compare all` |
 //! | allocations of a middleware | `allocations` |
 //! | an arm's server, for your own load | `server -- --help` |
@@ -38,6 +39,7 @@ pub mod business;
 pub mod errors;
 pub mod figures;
 mod floors;
+pub mod idle;
 mod in_flight;
 pub mod load;
 pub mod machine;

@@ -6,7 +6,7 @@
 
 mod cpu;
 mod error;
-mod server;
+pub(crate) mod server;
 mod wrk;
 
 use std::io;
@@ -56,15 +56,18 @@ impl Default for Load {
 /// When `wrk` or the server is missing or fails, and on Ctrl-C or SIGTERM. In each case all servers are stopped.
 pub fn measure(load: Load, rounds: usize) -> Result<Vec<Measured>, LoadError> {
     let program = Server::program()?;
-    System::new().block_on(async {
-        match select(pin!(measure_all(&program, load, rounds)), pin!(stop_signal())).await {
-            Either::Left((measured, _)) => measured,
-            // This drops the servers, which stops them.
-            Either::Right((signal, _)) => {
-                Err(signal.map_or_else(LoadError::from, |()| LoadError::Interrupted))
-            }
-        }
-    })
+    System::new().block_on(unless_interrupted(measure_all(&program, load, rounds)))
+}
+
+/// Measures with servers, and stops them on Ctrl-C and SIGTERM.
+pub(crate) async fn unless_interrupted<T>(
+    measure: impl Future<Output = Result<T, LoadError>>,
+) -> Result<T, LoadError> {
+    match select(pin!(measure), pin!(stop_signal())).await {
+        Either::Left((measured, _)) => measured,
+        // This drops the servers, which stops them.
+        Either::Right((signal, _)) => Err(signal.map_or_else(LoadError::from, |()| LoadError::Interrupted)),
+    }
 }
 
 async fn stop_signal() -> io::Result<()> {

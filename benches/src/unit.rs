@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-/// A unit of time or of memory.
+/// A unit of time, of memory or of something that happens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unit {
     pub(crate) name: &'static str,
-    /// Nanoseconds or bytes in one.
+    /// Nanoseconds, bytes or other measurements in one.
     size: f64,
     kind: fn(f64) -> Amount,
 }
@@ -17,6 +17,8 @@ pub(crate) struct Unit {
 pub(crate) enum Amount {
     Nanos(f64),
     Bytes(f64),
+    PerSecond(f64),
+    Percent(f64),
 }
 
 impl Unit {
@@ -25,13 +27,15 @@ impl Unit {
     pub(crate) const MILLIS: Self = Self { name: "ms", size: 1e6, kind: Amount::Nanos };
     pub(crate) const KIB: Self = Self { name: "KiB", size: 1_024.0, kind: Amount::Bytes };
     pub(crate) const MIB: Self = Self { name: "MiB", size: 1_048_576.0, kind: Amount::Bytes };
+    pub(crate) const SWITCHES: Self = Self { name: "switches/s", size: 1.0, kind: Amount::PerSecond };
+    pub(crate) const PERCENT: Self = Self { name: "%", size: 1.0, kind: Amount::Percent };
 
-    /// Converts nanoseconds or bytes to this unit.
+    /// Converts a measurement to this unit.
     pub(crate) fn convert(&self, measured: f64) -> f64 {
         measured / self.size
     }
 
-    /// Wraps nanoseconds or bytes as their quantity.
+    /// Wraps a measurement as its quantity.
     pub(crate) fn amount(&self, measured: f64) -> Amount {
         (self.kind)(measured)
     }

@@ -11,15 +11,17 @@ use benches::figures::Figure;
 use benches::load::{Load, LoadError};
 use benches::machine::Machine;
 use benches::report::{Report, Section};
-use benches::{Size, Workload, business, errors, load, memory, middleware, read, record, scrape};
+use benches::{Size, Workload, business, errors, idle, load, memory, middleware, read, record, scrape};
 
 const USAGE: &str = "\
 Usage: cargo run --profile bench -p benches --bin compare -- [KIND] [OPTIONS]
 
   KIND             what to compare: record (the default), middleware, read, errors, business, scrape,
-                   memory (Linux only), load (whole servers), or all, one after another; all skips load
-                   without wrk and a built server
-  --rounds N       rounds over all arms; default: 61, for read and scrape 31, for load 11, for memory 3
+                   memory (Linux only), idle (servers without requests; Linux only), load (whole servers),
+                   or all, one after another; all skips idle without a built server, and load without
+                   that or wrk
+  --rounds N       rounds over all arms; default: 61, for read and scrape 31, for load 11, for idle and
+                   memory 3
   --json PATH      also write the results to this file
   --check          exit with 1 if a figure is missed by more than the noise
 
@@ -45,6 +47,7 @@ enum Kind {
     Business,
     Scrape,
     Memory,
+    Idle,
     Load,
 }
 
@@ -137,7 +140,7 @@ fn at_least_1(option: &str, arguments: &mut lexopt::Parser) -> Result<usize, lex
 
 impl Kind {
     /// All kinds, in the order of `all`.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Record,
         Self::Middleware,
         Self::Read,
@@ -145,6 +148,7 @@ impl Kind {
         Self::Business,
         Self::Scrape,
         Self::Memory,
+        Self::Idle,
         Self::Load,
     ];
 
@@ -157,6 +161,7 @@ impl Kind {
             Self::Business => "business",
             Self::Scrape => "scrape",
             Self::Memory => "memory",
+            Self::Idle => "idle",
             Self::Load => "load",
         }
     }
@@ -240,6 +245,14 @@ fn sections_of(kind: Kind, options: &Options) -> Result<Vec<Section>, LoadError>
             let program = env::current_exe()?;
             let weigh = |arm, size| memory::weigh_in_child(&program, arm, size);
             vec![Section::new(memory::comparison(), &memory::measure(&memory::sizes(), rounds(3), weigh)?)]
+        }
+        Kind::Idle => {
+            let measured = idle::measure(rounds(3))?;
+            vec![
+                Section::new(idle::switches_comparison(), &measured.switches),
+                Section::new(idle::processor_comparison(), &measured.processor),
+                Section::new(idle::resident_comparison(), &measured.resident),
+            ]
         }
         Kind::Load => {
             let measured = load::measure(options.load, rounds(11))?;

@@ -13,7 +13,7 @@ use crate::load::cpu::cpu_time;
 use crate::middleware::Arm;
 
 /// A server that listens. It is killed when this is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     pid: u32,
     url: String,
@@ -21,13 +21,13 @@ pub(super) struct Server {
 
 impl Server {
     /// The program `server`, in the same directory as this one.
-    pub(super) fn program() -> Result<PathBuf, LoadError> {
+    pub(crate) fn program() -> Result<PathBuf, LoadError> {
         let path = env::current_exe()?.with_file_name("server");
         if path.is_file() { Ok(path) } else { Err(LoadError::NoServer(path)) }
     }
 
     /// Starts the arm's server on a free port, and waits until it listens.
-    pub(super) async fn start(program: &Path, arm: Arm, workers: usize) -> Result<Self, LoadError> {
+    pub(crate) async fn start(program: &Path, arm: Arm, workers: usize) -> Result<Self, LoadError> {
         let mut child = Command::new(program)
             .args(["--arm", arm.name(), "--addr", "127.0.0.1:0", "--workers", &workers.to_string()])
             .stdin(Stdio::null())
@@ -41,17 +41,22 @@ impl Server {
     }
 
     /// The URL of its address.
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// The processor time that it has used.
-    pub(super) fn cpu_time(&self) -> io::Result<Duration> {
+    pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
         cpu_time(self.pid)
     }
 
     /// Stops it and waits until it has ended.
-    pub(super) async fn end(mut self) -> io::Result<()> {
+    pub(crate) async fn end(mut self) -> io::Result<()> {
         self.child.kill().await
     }
 }

@@ -146,6 +146,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
                 files: &[
                     "business/",
                     "errors.rs",
+                    "idle/",
                     "load/",
                     "memory/",
                     "middleware/",
