@@ -218,7 +218,7 @@ impl Body {
         };
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => Self::Stream,
-            // The server sends no body with these, even if there is one.
+            // No client reads a body of these, even if there is one.
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Self::None,
             _ if method == MethodLabel::HEAD => Self::None,
             _ if size.is_none() && is_event_stream(response) => Self::Stream,

@@ -65,10 +65,6 @@ impl Stream for CountedPayload {
         }
         Poll::Ready(next)
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.payload.size_hint()
-    }
 }
 
 impl Drop for CountedPayload {

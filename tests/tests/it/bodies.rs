@@ -1,14 +1,17 @@
 //! Bytes of bodies: what the service read and what it sent, not what anybody says; and bodies that never arrive.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use actix_web::body::SizedStream;
 use actix_web::dev::Service;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::web::{self, Bytes, BytesMut, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse};
-use futures_util::StreamExt;
+use actix_web::{App, Error, HttpRequest, HttpResponse, rt};
+use futures_util::{StreamExt, stream};
 use metrics_actix::{Metrics, Until};
-use metrics_core::{EndpointSummary, Outcome};
+use metrics_core::{EndpointSummary, Outcome, Summary};
 use tests::{Raw, Server, settled};
 
 const BIG: usize = 20_000_000;
@@ -19,19 +22,19 @@ fn service(config: &mut ServiceConfig) {
         while let Some(piece) = body.next().await {
             read.extend_from_slice(&piece?);
         }
-        Ok::<_, actix_web::Error>(read.freeze())
+        Ok::<_, Error>(read.freeze())
     };
     let first = |mut body: web::Payload| async move {
         let piece = body.next().await.unwrap()?;
-        Ok::<_, actix_web::Error>(piece.len().to_string())
+        Ok::<_, Error>(piece.len().to_string())
     };
     // Echoes what it reads after its answer, as a web socket does.
     let socket = |body: web::Payload| async move {
         HttpResponse::SwitchingProtocols().upgrade("websocket").streaming(body)
     };
     let streamed = || async {
-        let pieces = (0..BIG / 100_000).map(|_| Ok::<_, actix_web::Error>(Bytes::from(vec![b'x'; 100_000])));
-        HttpResponse::Ok().streaming(futures_util::stream::iter(pieces))
+        let pieces = (0..BIG / 100_000).map(|_| Ok::<_, Error>(Bytes::from(vec![b'x'; 100_000])));
+        HttpResponse::Ok().streaming(stream::iter(pieces))
     };
     config
         .route("/whole", web::to(whole))
@@ -39,7 +42,37 @@ fn service(config: &mut ServiceConfig) {
         .route("/unread", web::post().to(|_: HttpRequest| async { "" }))
         .route("/socket", web::get().to(socket))
         .route("/big", web::get().to(|| async { vec![b'x'; BIG] }))
-        .route("/streamed", web::get().to(streamed));
+        .route("/streamed", web::get().to(streamed))
+        .route("/short", web::get().to(short))
+        .route("/events", web::get().to(events))
+        .route("/no-content", web::get().to(|| async { HttpResponse::NoContent().body("nobody reads this") }))
+        .route("/unchanged", web::get().to(|| async { HttpResponse::NotModified().body("nor this") }));
+}
+
+/// Ends seven bytes before the length that it announces.
+async fn short() -> HttpResponse {
+    HttpResponse::Ok().body(SizedStream::new(10, stream::iter([Ok::<_, Error>(Bytes::from_static(b"abc"))])))
+}
+
+/// One event, and then silence.
+async fn events() -> HttpResponse {
+    let event = stream::iter([Ok::<_, Error>(Bytes::from_static(b"data: 1\n\n"))]);
+    HttpResponse::Ok()
+        .content_type("Text/Event-Stream; charset=utf-8")
+        .streaming(event.chain(stream::pending()))
+}
+
+/// Waits until the figures are as wanted.
+fn wait_until(metrics: &Metrics, wanted: impl Fn(&Summary) -> bool) -> Summary {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let summary = metrics.registry().summary();
+        if wanted(&summary) {
+            return summary;
+        }
+        assert!(Instant::now() < deadline, "{summary:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn of_route(metrics: &Metrics, route: &str) -> EndpointSummary {
@@ -152,8 +185,8 @@ async fn bytes_that_were_read_before_a_request_was_dropped_are_counted() {
 
 #[test]
 fn a_large_body_that_its_client_never_reads_counts_as_broken_off() {
-    for until in [Until::Head, Until::BodyEnd] {
-        let metrics = Metrics::builder("test").measure(until).build().unwrap();
+    for measure in [Until::Head, Until::BodyEnd] {
+        let metrics = Metrics::builder("test").measure(measure).build().unwrap();
         let server = Server::start(1, &metrics, service);
         let mut calls = 0;
         for path in ["/big", "/streamed"] {
@@ -163,12 +196,8 @@ fn a_large_body_that_its_client_never_reads_counts_as_broken_off() {
                 assert!(client.read_while(|read| read.len() < 100).starts_with("HTTP/1.1 200 OK"));
                 client.reset();
                 calls += 1;
-                let total = settled(&metrics, calls).total;
-                let deadline = std::time::Instant::now() + Duration::from_secs(10);
-                while metrics.registry().summary().total.truncated < calls {
-                    assert!(std::time::Instant::now() < deadline, "{path} {until:?} {total:?}");
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+                settled(&metrics, calls);
+                wait_until(&metrics, |summary| summary.total.truncated == calls);
             }
         }
         let total = settled(&metrics, calls).total;
@@ -180,4 +209,118 @@ fn a_large_body_that_its_client_never_reads_counts_as_broken_off() {
         }
         assert_eq!(settled(&metrics, calls).total.aborted, calls - 2);
     }
+}
+
+#[test]
+fn a_body_that_ends_before_its_announced_length_counts_as_broken_off() {
+    for measure in [Until::Head, Until::BodyEnd] {
+        let metrics = Metrics::builder("test").measure(measure).build().unwrap();
+        let server = Server::start(1, &metrics, service);
+        for calls in 1..=3 {
+            let mut client = server.raw();
+            client.request("GET", "/short");
+            // The server closes the connection, since the client would wait for the rest.
+            client.read_while(|_| true);
+            let total = wait_until(&metrics, |summary| summary.total.truncated == calls).total;
+            assert_eq!((total.outcomes, total.aborted), (vec![(Outcome::Status(200), calls)], calls));
+        }
+    }
+}
+
+#[test]
+fn a_request_that_is_measured_until_its_body_ends_is_under_way_until_the_last_byte() {
+    let metrics = Metrics::builder("test").measure(Until::BodyEnd).build().unwrap();
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&open);
+    let server = Server::start(1, &metrics, move |config| {
+        let gate = Arc::clone(&gate);
+        let in_two_pieces = move || {
+            let gate = Arc::clone(&gate);
+            let second = stream::once(async move {
+                while !gate.load(Ordering::Relaxed) {
+                    rt::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok::<_, Error>(Bytes::from_static(b"second"))
+            });
+            let first = stream::iter([Ok(Bytes::from_static(b"first, "))]);
+            async { HttpResponse::Ok().body(SizedStream::new(13, Box::pin(first.chain(second)))) }
+        };
+        config.route("/", web::get().to(in_two_pieces));
+    });
+    let mut client = server.raw();
+    client.request("GET", "/");
+    assert!(client.read_until("first, ").ends_with("first, "));
+    let summary = metrics.registry().summary();
+    assert_eq!((summary.total.calls, summary.in_flight), (0, 1));
+    open.store(true, Ordering::Relaxed);
+    assert_eq!(client.read_until("second"), "second");
+    let total = settled(&metrics, 1).total;
+    assert_eq!((total.response_bytes, total.aborted), (13, 0));
+}
+
+#[test]
+fn the_body_of_a_response_that_has_none_by_its_status_is_in_no_figure() {
+    for measure in [Until::Head, Until::BodyEnd] {
+        let metrics = Metrics::builder("test").measure(measure).build().unwrap();
+        let server = Server::start(1, &metrics, service);
+        for (path, status) in [("/no-content", 204), ("/unchanged", 304)] {
+            let reply = server.client().send("GET", path);
+            assert_eq!((reply.status, &*reply.body), (status, ""), "{path}");
+        }
+        let total = settled(&metrics, 2).total;
+        assert_eq!(total.outcomes, [204, 304].map(|status| (Outcome::Status(status), 1)));
+        assert_eq!((total.response_bytes, total.aborted), (0, 0), "{measure:?}");
+    }
+}
+
+#[test]
+fn an_event_stream_counts_with_its_head_and_never_as_broken_off() {
+    for measure in [Until::Head, Until::BodyEnd] {
+        let metrics = Metrics::builder("test").measure(measure).build().unwrap();
+        let server = Server::start(1, &metrics, service);
+        let mut client = server.raw();
+        client.request("GET", "/events");
+        assert!(client.read_until("data: 1").contains("200 OK"));
+        let summary = settled(&metrics, 1);
+        assert_eq!((summary.open_streams, summary.total.response_bytes), (1, 0), "{measure:?}");
+        client.reset();
+        let total = wait_until(&metrics, |summary| summary.open_streams == 0).total;
+        assert_eq!((total.calls, total.response_bytes, total.aborted), (1, 9, 0), "{measure:?}");
+    }
+}
+
+/// Sends requests over one connection of HTTP/2, and returns the bodies of the answers.
+async fn ask_over_http2(server: &Server, requests: &[(&str, Option<&str>, &'static str)]) -> Vec<String> {
+    let connection = rt::net::TcpStream::connect(server.addr()).await.unwrap();
+    let (client, connection) = h2::client::handshake(connection).await.unwrap();
+    let connection = rt::spawn(connection);
+    let mut answers = Vec::new();
+    for &(method, length, body) in requests {
+        let request = ureq::http::Request::builder().method(method).uri("http://test/whole");
+        let request =
+            length.iter().fold(request, |request, length| request.header("content-length", *length));
+        let mut client = client.clone().ready().await.unwrap();
+        let (answer, mut stream) = client.send_request(request.body(()).unwrap(), false).unwrap();
+        stream.send_data(Bytes::from_static(body.as_bytes()), true).unwrap();
+        let mut answer = answer.await.unwrap().into_body();
+        let mut read = BytesMut::new();
+        while let Some(data) = answer.data().await {
+            read.extend_from_slice(&data.unwrap());
+        }
+        answers.push(String::from_utf8(read.to_vec()).unwrap());
+    }
+    drop(client);
+    connection.await.unwrap().unwrap();
+    answers
+}
+
+#[test]
+fn the_bytes_of_requests_over_http2_are_counted_whether_or_not_their_length_is_announced() {
+    let metrics = Metrics::builder("test").build().unwrap();
+    let server = Server::start(1, &metrics, service);
+    let requests = [("POST", None, "hello"), ("POST", Some("4"), "four"), ("GET", Some("2"), "hi")];
+    let answers = rt::System::new().block_on(ask_over_http2(&server, &requests));
+    assert_eq!(answers, requests.map(|(_, _, body)| body));
+    let total = settled(&metrics, 3).total;
+    assert_eq!((total.request_bytes, total.response_bytes), (11, 11));
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Ready, ready};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
@@ -233,6 +234,43 @@ async fn an_error_of_which_two_responses_are_made_counts_as_the_one_that_is_sent
     assert_eq!(total(&metrics), (vec![(Outcome::Status(418), 1)], 8, 0, 0));
     drop(error);
     assert_eq!(total(&metrics), (vec![(Outcome::Status(418), 1)], 8, 0, 0));
+}
+
+/// Makes a response with another status each time.
+#[derive(Debug)]
+struct Moody(AtomicU16);
+
+impl fmt::Display for Moody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it depends")
+    }
+}
+
+impl ResponseError for Moody {
+    fn error_response(&self) -> HttpResponse {
+        let status = self.0.fetch_add(1, Ordering::Relaxed);
+        HttpResponse::build(StatusCode::from_u16(status).unwrap()).body("a mood")
+    }
+}
+
+#[actix_web::test]
+async fn of_several_responses_of_an_error_the_one_that_is_left_counts_whichever_it_is() {
+    for (kept, status) in [(0, 500), (1, 501), (2, 502)] {
+        let metrics = Metrics::builder("test").build().unwrap();
+        let refuse = |_: ServiceRequest, _: Next<BoxBody>| {
+            ready(Err::<ServiceResponse, _>(Error::from(Moody(AtomicU16::new(500)))))
+        };
+        let app = init_service(App::new().wrap(from_fn(refuse)).wrap(metrics.middleware())).await;
+        let error = app.call(TestRequest::get().to_request()).await.unwrap_err();
+        let mut responses: Vec<_> = (0..3).map(|_| error.error_response()).collect();
+        let sent = responses.swap_remove(kept);
+        drop(responses);
+        // The server drops the error before it reads the body.
+        drop(error);
+        assert_eq!((sent.status().as_u16(), total(&metrics).0), (status, vec![(Outcome::Status(status), 1)]));
+        assert_eq!(to_bytes(sent.into_body()).await.unwrap(), "a mood");
+        assert_eq!(total(&metrics), (vec![(Outcome::Status(status), 1)], 6, 0, 0));
+    }
 }
 
 #[actix_web::test]

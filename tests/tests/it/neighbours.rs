@@ -1,10 +1,14 @@
 //! Each request is counted once: with other middlewares, on several listeners, and after the end of a worker.
 
+use std::future::{Ready, ready};
+use std::task::{Context, Poll, Waker};
+
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::middleware::{Compress, Condition, DefaultHeaders, ErrorHandlers, Logger, NormalizePath};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer, error};
+use actix_web::{App, Error, HttpResponse, HttpServer, error};
 use metrics_actix::{Metrics, Until};
 use metrics_core::Outcome;
 use tests::{Server, settled};
@@ -58,6 +62,33 @@ async fn a_body_keeps_its_size_and_returns_its_bytes_without_being_polled() {
         assert_eq!((summary.total.calls, summary.in_flight, summary.total.aborted), (1, 0, 0));
         assert_eq!(summary.total.response_bytes, 7);
     }
+}
+
+/// A service that is always busy.
+struct Busy;
+
+impl Service<ServiceRequest> for Busy {
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Future = Ready<Result<ServiceResponse, Error>>;
+
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Pending
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        ready(Ok(request.into_response(HttpResponse::Ok().finish())))
+    }
+}
+
+#[actix_web::test]
+async fn a_service_that_is_busy_is_busy_with_ours_around_it() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let measured = metrics.middleware().new_transform(Busy).await.unwrap();
+    let marked = metrics.route_marker().new_transform(Busy).await.unwrap();
+    let context = &mut Context::from_waker(Waker::noop());
+    assert!(measured.poll_ready(context).is_pending());
+    assert!(marked.poll_ready(context).is_pending());
 }
 
 #[actix_web::test]

@@ -129,4 +129,7 @@ fn panics_and_clients_that_leave_are_counted_once_on_a_real_server() {
     assert_eq!(outcomes(&metrics), expected);
     let total = metrics.registry().summary().total;
     assert_eq!((total.errors, total.aborted, total.panicked), (5, 5, 5));
+    // Who leaves is no error of the service.
+    let errors = metrics.registry().recent_errors();
+    assert_eq!(errors.iter().map(|error| error.outcome).collect::<Vec<_>>(), [Outcome::Panicked; 5]);
 }
