@@ -167,3 +167,18 @@ fn buckets_hold_every_value_once() {
     assert!(buckets[1].lowest <= 1_000 && 1_000 <= buckets[1].highest);
     assert_eq!(buckets[2].highest, MAX_NANOS);
 }
+
+#[test]
+fn the_bounds_of_all_buckets_are_those_of_the_buckets_in_use_and_leave_no_gap() {
+    for layout in LAYOUTS {
+        let bounds: Vec<_> = Histogram::bounds(layout.digits()).collect();
+        assert_eq!((*bounds[0].start(), bounds.last().unwrap().contains(&MAX_NANOS)), (0, true));
+        assert!(bounds.windows(2).all(|two| two[0].end() + 1 == *two[1].start()));
+        for nanos in [0, 1, 999, 1_000_000, MAX_NANOS] {
+            let bucket = of(layout, &[nanos]).buckets().next().unwrap();
+            let same = bounds.iter().find(|bounds| bounds.contains(&nanos)).unwrap();
+            assert_eq!((bucket.lowest, bucket.highest), (*same.start(), *same.end()), "{nanos}");
+        }
+    }
+    assert_eq!(Histogram::bounds(0).chain(Histogram::bounds(4)).count(), 0);
+}

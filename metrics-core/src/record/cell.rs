@@ -322,11 +322,33 @@ mod tests {
             reading.add_buckets(&mut buckets);
             buckets.iter().sum::<u64>()
         };
-        assert_eq!(cell.read(&mut reading, &mut WaitBudget::new()), Consistency::Several);
+        let mut wait_budget = WaitBudget::new();
+        assert_eq!(cell.read(&mut reading, &mut wait_budget), Consistency::Several);
+        assert!(!wait_budget.wait(), "it did not wait for the writer as long as it may");
         assert_eq!((reading.header.counts[0], reading.header.sum, total(&reading)), (100, 100_000, 101));
         cell.record_header(0, 2_000, 0);
         let (header, buckets) = read(&cell);
         assert_eq!((header.counts[0], header.sum, buckets.iter().sum::<u64>()), (101, 102_000, 101));
+    }
+
+    #[test]
+    fn a_cell_at_rest_is_read_in_one_go_and_what_is_new_from_the_latest_durations() {
+        let cell = Cell::<128>::new();
+        let index = |nanos| Layout::TWO_DIGITS.index(nanos);
+        cell.record(0, 1_000, 0);
+        let (mut header, mut sums) = (Header::blank(), vec![0; Layout::TWO_DIGITS.buckets()]);
+        assert_eq!(cell.add_at_once(&mut header, &mut sums).0, Some(1));
+        assert_eq!((header.counts[0], sums[index(1_000)], sums.iter().sum::<u64>()), (1, 1, 1));
+        let seen = header.seen(1);
+        cell.record(1, 500, 0);
+        cell.record(0, 70_000, 0);
+        let mut new = Vec::new();
+        let mark = cell.read_since(&mut header, seen, |bucket| new.push(bucket));
+        assert_eq!((mark, header.sum, new), (Some(header.seen(3)), 71_500, vec![index(70_000), index(500)]));
+        // A record has begun.
+        begin(&cell.begun);
+        assert_eq!(cell.add_at_once(&mut header, &mut sums).0, None);
+        assert_eq!(cell.read_since(&mut header, seen, |_| ()), None);
     }
 
     #[test]

@@ -84,6 +84,19 @@ fn a_record_of_a_known_series_allocates_nothing() {
 }
 
 #[test]
+fn a_thread_that_records_to_two_registries_in_turn_allocates_nothing() {
+    let registries = [Registry::new(), Registry::new()];
+    let endpoints = registries.each_ref().map(|registry| registry.endpoint("GET", "/"));
+    let record_both = || {
+        for (registry, endpoint) in registries.iter().zip(endpoints) {
+            registry.record_nanos(endpoint, 200, 1_000);
+        }
+    };
+    (0..WARM_UP).for_each(|_| record_both());
+    assert_eq!(allocations(|| (0..10).for_each(|_| record_both())), 0);
+}
+
+#[test]
 fn errors_are_logged_evicted_and_thinned_out_without_an_allocation() {
     let registry = Registry::builder().error_log_capacity(4).build().unwrap();
     let endpoint = registry.endpoint("GET", "/");

@@ -169,7 +169,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
 
     /// Reads the cell.
     pub(crate) fn read(&self, reading: &mut Reading, wait_budget: &mut WaitBudget) -> Consistency {
-        let mut bucket_attempts = BUCKET_ATTEMPTS;
+        let mut more_bucket_attempts = 1..BUCKET_ATTEMPTS;
         loop {
             let begun = self.begun();
             for _ in 0..ATTEMPTS {
@@ -180,8 +180,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
                     if self.begun() == done {
                         return Consistency::One(done);
                     }
-                    bucket_attempts -= 1;
-                    if bucket_attempts == 0 {
+                    if more_bucket_attempts.next().is_none() {
                         return self.read_between(reading);
                     }
                 }

@@ -155,6 +155,16 @@ mod tests {
         cells.record(theirs.intern("a", Voucher::Request), false, 1, 1);
         assert_eq!(read(&ours, &cells)[0].0, "_other");
     }
+
+    #[test]
+    fn figures_are_of_one_moment_unless_a_call_is_being_counted() {
+        let (cell, mut figures) = (ConsumerCell::default(), ConsumerFigures::default());
+        cell.record(true, 10, 1);
+        assert!(cell.read_once(&mut figures));
+        assert_eq!((figures.calls, figures.errors, figures.nanos, figures.last_seen), (1, 1, 10, 1));
+        begin(&cell.begun);
+        assert!(!cell.read_once(&mut figures));
+    }
 }
 
 #[cfg(all(test, metrics_loom))]
