@@ -111,7 +111,7 @@ fn run(size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
     }
     let memory = used_memory(&mut link)?.saturating_sub(before);
     let settings = FleetSettings::new(&redis.url())?
-        .interval(Duration::from_secs(600))
+        .interval(Duration::from_secs(60))
         .max_instances(10_000)
         .timeout(Duration::from_secs(10));
     let reader = Member::start(Registry::new(), &Service::new("bench"), settings)?;

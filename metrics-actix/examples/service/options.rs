@@ -19,7 +19,7 @@ Usage: service [OPTIONS]
       --redis URL      join the fleet of this Redis and show the figures of all instances, such as
                        redis://127.0.0.1:6379/0 (feature redis)
       --instance NAME  name of this instance in the fleet (default: HOSTNAME from the environment)
-      --interval MS    time between two reports to the fleet, 100 to 600000 ms (default: 10000)
+      --interval MS    time between two reports to the fleet, 100 to 60000 ms (default: 10000)
       --demo-traffic   send some requests a second to itself, so that figures show
   -h, --help           print this help";
 
@@ -95,9 +95,9 @@ impl Options {
                 }
                 Long("interval") => {
                     let value = parser.value().and_then(|value| value.string()).map_err(text)?;
-                    let millis = value.parse().ok().filter(|millis| (100..=600_000).contains(millis));
+                    let millis = value.parse().ok().filter(|millis| (100..=60_000).contains(millis));
                     let millis =
-                        millis.ok_or_else(|| format!("--interval is {value:?}; allowed: 100 to 600000"))?;
+                        millis.ok_or_else(|| format!("--interval is {value:?}; allowed: 100 to 60000"))?;
                     options.interval = Some(Duration::from_millis(millis));
                 }
                 Long("demo-traffic") => options.demo_traffic = true,
