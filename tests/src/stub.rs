@@ -221,10 +221,15 @@ impl Shared {
         match fault {
             Fault::HalfOpen => Ok(()),
             Fault::Reset => stream.write_all(&answer[..answer.len() / 2]),
-            Fault::Slow => answer.iter().try_for_each(|byte| {
-                thread::sleep(BYTE_EVERY);
-                stream.write_all(&[*byte])
-            }),
+            Fault::Slow => {
+                answer.iter().try_for_each(|byte| {
+                    thread::sleep(BYTE_EVERY);
+                    stream.write_all(&[*byte])
+                })?;
+                // A client that waited for the whole answer was told that its request was processed.
+                (self.take)(&body);
+                Ok(())
+            }
             _ => stream.write_all(&answer),
         }?;
         stream.flush()

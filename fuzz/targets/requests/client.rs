@@ -19,7 +19,7 @@ use futures_util::stream;
 use metrics_actix::Metrics;
 use metrics_core::{ErrorCursor, Outcome};
 
-use crate::config::{Callers, Config, GUARD};
+use crate::config::{Callers, Config, GUARD, Mount};
 use crate::input::{self, Cut, Own, Request, Step, Target, Then};
 use crate::model::{Answered, Model, Sent, View};
 use crate::places::{PLACES, Place};
@@ -144,6 +144,8 @@ impl Client {
             method: request.method,
             place,
             is_own: own.is_some(),
+            // Nothing tells a mount at the root from other paths.
+            looks_own: own.is_some() && (self.config.mount != Mount::Root || uri.starts_with("/scrapes")),
             has_guard: request.guard,
             key,
             has_body,

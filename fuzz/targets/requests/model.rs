@@ -60,6 +60,8 @@ pub struct Sent {
     pub place: Place,
     /// Whether it goes to one of the monitor's endpoints.
     pub is_own: bool,
+    /// Whether its path tells that before it is routed.
+    pub looks_own: bool,
     pub has_guard: bool,
     pub key: Option<&'static [u8]>,
     /// Whether the bytes of its body are counted when they are read.
@@ -216,7 +218,7 @@ impl Model {
     pub fn failed(&mut self, mut sent: Sent, view: &View) -> Answered {
         self.polled(&mut sent);
         self.left(&sent);
-        let series = if sent.is_left_out { None } else { self.last_seen(&sent) };
+        let series = self.last_seen(&sent);
         let refused = [401, 403].contains(&view.status);
         let consumer = if refused { "_rejected" } else { "_unanswered" };
         self.head(sent, view, series, self.counts_consumers().then(|| consumer.to_owned()))
@@ -242,6 +244,9 @@ impl Model {
 
     /// Where a request without a response is counted.
     fn last_seen(&mut self, sent: &Sent) -> Option<Series<'static>> {
+        if sent.is_left_out || sent.looks_own {
+            return None;
+        }
         sent.marked.unwrap_or_else(|| Some(self.row(sent.method, UNMATCHED)))
     }
 
