@@ -179,6 +179,8 @@ impl Shared {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         let fault = *self.fault();
         match (fault, &self.tls) {
+            // It was accepted just before connections are refused.
+            (Fault::Refused, _) => return Ok(()),
             (Fault::BlackHole, _) => self.hold(&stream),
             (Fault::SlowHandshake, _) => {
                 // The beginning of a TLS record that never ends.
