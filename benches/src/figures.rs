@@ -143,8 +143,8 @@ pub struct Figure {
     /// Its unit; a ratio has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
-    /// The median over the rounds, of the figure itself, or of the ratio or the difference within a round. For the time over a bare app,
-    /// the ratio of the medians.
+    /// The median over the rounds, of the figure itself, or of the ratio or the difference within a round. For the time
+    /// over a bare app, the ratio of the medians.
     pub measured: f64,
     /// Half the interquartile range over the rounds.
     pub noise: f64,

@@ -1,8 +1,8 @@
 //! Whole servers without any requests: how often they are woken, and the processor time and memory that they take.
 //!
-//! Each server is a process, and Linux counts. In each round, the servers of all arms are idle at the same time. What is
-//! counted hardly depends on what else the machine does, except for the switches and the time of a thread that has to
-//! share its processor.
+//! Each server is a process, and Linux counts. In each round, the servers of all arms are idle at the same time. What
+//! is counted hardly depends on what else the machine does, except for the switches and the time of a thread that has
+//! to share its processor.
 
 mod usage;
 

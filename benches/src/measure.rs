@@ -57,7 +57,8 @@ pub struct Measured {
     pub arm: &'static str,
     /// The setting.
     pub setting: Setting,
-    /// Nanoseconds, bytes of memory, or what else the comparison's unit is of, for each round. `None` if the round does not count.
+    /// Nanoseconds, bytes of memory, or what else the comparison's unit is of, for each round. `None` if the round does
+    /// not count.
     pub(crate) rounds: Vec<Option<f64>>,
 }
 

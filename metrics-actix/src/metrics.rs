@@ -41,9 +41,9 @@ impl Metrics {
     /// measured one, which then counts as broken off. So does a test that drops a response unread.
     ///
     /// An error that an inner middleware returns is passed on, with one more
-    /// [response mapper](actix_web::Error::add_response_mapper), which sees the response that is made of it. The request
-    /// is in flight until then, and counts with that response's status and bytes; if none is made, with the error's
-    /// `status_code()`. The payload of a request with a body is a stream that counts what is read of it.
+    /// [response mapper](actix_web::Error::add_response_mapper), which sees the response that is made of it. The
+    /// request is in flight until then, and counts with that response's status and bytes; if none is made, with the
+    /// error's `status_code()`. The payload of a request with a body is a stream that counts what is read of it.
     pub fn middleware(&self) -> Middleware {
         Middleware::new(Arc::clone(&self.shared))
     }
@@ -94,17 +94,17 @@ impl Metrics {
     ///   connection
     /// - `POST reset`: begins a new window, and returns the summary of the one just closed; only if the builder enables
     ///   it
-    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/all`, and `POST fleet/reset`:
-    ///   the same for all instances of a fleet; only if the builder joins one
+    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/all`, and `POST
+    ///   fleet/reset`: the same for all instances of a fleet; only if the builder joins one
     ///
-    /// Calls of these endpoints are not in the figures, nor are those that a middleware of the app refuses with an error;
-    /// under a prefix that is empty or ends with a parameter, the latter are `_unmatched`. Configure them before a scope
-    /// that would take their path, such as `web::scope("/api")`. They are open to every client that can reach them, unless
-    /// [`Builder::read_token`] is set; without it, `errors` and `consumers` are [for this machine], and the host must be
-    /// [known]. They can also be mounted in an app of their own, on a private listener.
+    /// Calls of these endpoints are not in the figures, nor are those that a middleware of the app refuses with an
+    /// error; under a prefix that is empty or ends with a parameter, the latter are `_unmatched`. Configure them before
+    /// a scope that would take their path, such as `web::scope("/api")`. They are open to every client that can reach
+    /// them, unless [`Builder::read_token`] is set; without it, `errors` and `consumers` are [for this machine], and
+    /// the host must be [known]. They can also be mounted in an app of their own, on a private listener.
     ///
-    /// Each one also answers with a slash at the end of its path. Redirects are relative. Together they are one entry in
-    /// the app's router, except under an empty prefix.
+    /// Each one also answers with a slash at the end of its path. Redirects are relative. Together they are one entry
+    /// in the app's router, except under an empty prefix.
     ///
     /// Answers are computed on the monitor's own threads. Where too many requests wait for them, further ones get 503
     /// with `Retry-After`.

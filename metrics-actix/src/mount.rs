@@ -1,11 +1,11 @@
 //! Mounts the monitor's endpoints in an app, and tells which endpoint a request means.
 //!
 //! The endpoints below a prefix are one entry in the router of the app, since actix-web tries the entries one after the
-//! other: a request to the application passes one prefix instead of twenty paths. The entry is a scope where a guard can
-//! tell which part of a path is below the prefix. A scope takes every path below its prefix, so the guard refuses those
-//! that are no endpoint's, and they go on to the routes of the application. Inside another scope, and after a parameter
-//! with an expression, a guard cannot tell that. There the entry is a resource whose pattern has all paths of endpoints,
-//! which takes longer to compare.
+//! other: a request to the application passes one prefix instead of twenty paths. The entry is a scope where a guard
+//! can tell which part of a path is below the prefix. A scope takes every path below its prefix, so the guard refuses
+//! those that are no endpoint's, and they go on to the routes of the application. Inside another scope, and after a
+//! parameter with an expression, a guard cannot tell that. There the entry is a resource whose pattern has all paths of
+//! endpoints, which takes longer to compare.
 //!
 //! Each endpoint also answers with a slash at the end of its path, for apps that append one (`NormalizePath`).
 
@@ -198,8 +198,8 @@ impl Mount {
         self.mounted.clone().into_iter().flat_map(paths)
     }
 
-    /// A resource that answers all methods: the monitor refuses the wrong ones. Its name tells the middleware that it is
-    /// not counted. `find` returns the endpoint of a request, and its path below the mount.
+    /// A resource that answers all methods: the monitor refuses the wrong ones. Its name tells the middleware that it
+    /// is not counted. `find` returns the endpoint of a request, and its path below the mount.
     fn resource(&self, path: String, name: &str, find: Rc<Find>) -> impl HttpServiceFactory + use<> {
         let (answering, leaving) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
         web::resource(path)

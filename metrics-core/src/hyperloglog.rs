@@ -58,7 +58,8 @@ impl Registers {
     }
 
     /// Estimates the number of distinct values. Ertl's estimator needs no correction for small numbers
-    /// (arXiv:1702.01284, algorithm 6). His correction for large ones is left out, since it changes nothing below 10^18.
+    /// (arXiv:1702.01284, algorithm 6). His correction for large ones is left out, since it changes nothing below
+    /// 10^18.
     pub(crate) fn estimate(&self) -> u64 {
         let mut runs = [0_u32; (u64::BITS - PRECISION + 2) as usize];
         for &register in &self.0 {

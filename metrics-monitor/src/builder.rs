@@ -124,15 +124,15 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Which instance of the service this is, such as `host-1`, for exporters, the fleet and notices of alerts; default:
-    /// each destination's own.
+    /// Which instance of the service this is, such as `host-1`, for exporters, the fleet and notices of alerts;
+    /// default: each destination's own.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.settings.service.instance = Some(instance.into());
         self
     }
 
-    /// Where people open the dashboard, such as `https://ops.example.com/orders/metrics/`, for links in notices of alerts;
-    /// default: no links.
+    /// Where people open the dashboard, such as `https://ops.example.com/orders/metrics/`, for links in notices of
+    /// alerts; default: no links.
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.settings.service.public_url = Some(url.into());
         self
@@ -214,14 +214,14 @@ impl<H> Builder<H> {
     ///
     /// A key is registered after its first successful response (2xx, 304, 101), because only the service knows whether
     /// it is genuine. Responses to `OPTIONS` register none, because a CORS middleware answers it before keys are
-    /// checked. Until it is registered, a key counts as `_other`, as do keys beyond the registry's `max_consumers`. A row
-    /// is never given to another key, since counts never fall. **So on a public route, which answers whatever the key is,
-    /// strangers can use up all rows with keys that they make up**: name the routes that check keys with
+    /// checked. Until it is registered, a key counts as `_other`, as do keys beyond the registry's `max_consumers`. A
+    /// row is never given to another key, since counts never fall. **So on a public route, which answers whatever the
+    /// key is, strangers can use up all rows with keys that they make up**: name the routes that check keys with
     /// [`Builder::consumers_from`]. Keys with an [alias](Builder::consumer_alias) have rows of their own in any case.
     /// `GET consumers` lists who is busy among the others.
     ///
-    /// Requests that the service refuses (401, 403) count as `_rejected`, those without a key as `_anonymous`, and those
-    /// that a middleware ends with another error, or that get no response, as `_unanswered`.
+    /// Requests that the service refuses (401, 403) count as `_rejected`, those without a key as `_anonymous`, and
+    /// those that a middleware ends with another error, or that get no response, as `_unanswered`.
     pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
         self.settings.api_key_header = Some(name.into());
         self
@@ -290,12 +290,12 @@ impl<H> Builder<H> {
     }
 
     /// Shows everybody what clients sent: the messages of errors, and consumers. Only without a
-    /// [`read_token`](Builder::read_token); default: without a token, `GET errors`, `consumers` and `fleet/consumers` are
-    /// for requests from this machine, and messages are empty in the other answers.
+    /// [`read_token`](Builder::read_token); default: without a token, `GET errors`, `consumers` and `fleet/consumers`
+    /// are for requests from this machine, and messages are empty in the other answers.
     ///
     /// From this machine are those of a loopback address or of a Unix socket, unless a header of a proxy (`Forwarded`,
-    /// `X-Forwarded-For`, `Via` and the like), HTTP/1.0 or an [allowed host](Builder::allowed_hosts) shows that they were
-    /// forwarded. So a proxy on this machine must add such a header.
+    /// `X-Forwarded-For`, `Via` and the like), HTTP/1.0 or an [allowed host](Builder::allowed_hosts) shows that they
+    /// were forwarded. So a proxy on this machine must add such a header.
     pub fn open_to_everybody(mut self) -> Self {
         self.settings.open_to_everybody = true;
         self
@@ -305,10 +305,10 @@ impl<H> Builder<H> {
     /// `*.example.com` for all names below it; default: none. Call it again for more.
     ///
     /// Without a token, the endpoints answer only to hosts that no page of a stranger can have: `localhost`, IP
-    /// addresses, names without a dot, and names in `.localhost`, `.local`, `.internal` and `.svc`. Others get 421, which
-    /// names the host, because such a page could have its own name resolve to this service (DNS rebinding). The page
-    /// itself, which has no figures, and the endpoint for Prometheus answer to every host. A token makes all of this
-    /// unnecessary.
+    /// addresses, names without a dot, and names in `.localhost`, `.local`, `.internal` and `.svc`. Others get 421,
+    /// which names the host, because such a page could have its own name resolve to this service (DNS rebinding). The
+    /// page itself, which has no figures, and the endpoint for Prometheus answer to every host. A token makes all of
+    /// this unnecessary.
     pub fn allowed_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.allowed_hosts.extend(hosts.into_iter().map(Into::into));
         self
@@ -317,8 +317,9 @@ impl<H> Builder<H> {
     /// Whether `X-Forwarded-Proto` and `X-Forwarded-Host` are from a proxy of yours, which sets both or removes a
     /// client's; default: `false`.
     ///
-    /// They then tell under which address a page was called, which is compared with the `Origin` of a reset by a browser
-    /// without `Sec-Fetch-Site` (all send that over `https` and to `localhost`). The host there must be allowed, too.
+    /// They then tell under which address a page was called, which is compared with the `Origin` of a reset by a
+    /// browser without `Sec-Fetch-Site` (all send that over `https` and to `localhost`). The host there must be
+    /// allowed, too.
     pub fn trust_forwarded(mut self, trust: bool) -> Self {
         self.settings.trust_forwarded = trust;
         self
@@ -336,12 +337,13 @@ impl<H> Builder<H> {
 
 impl<H: NameRoutes> Builder<H> {
     /// Names the route of a request, for applications that route by themselves: a proxy, a single-page application, one
-    /// path for GraphQL or JSON-RPC. Default, and where this returns `None` or an empty name: the template that matched.
+    /// path for GraphQL or JSON-RPC. Default, and where this returns `None` or an empty name: the template that
+    /// matched.
     ///
     /// Called on the worker, after the response is made. So it also finds what a handler left in the request's
-    /// extensions, such as the name of an operation that is in the body. Not called for requests without a response, for
-    /// those of the monitor itself, and for [excluded](Builder::exclude) routes; a name that is excluded is not counted
-    /// either.
+    /// extensions, such as the name of an operation that is in the body. Not called for requests without a response,
+    /// for those of the monitor itself, and for [excluded](Builder::exclude) routes; a name that is excluded is not
+    /// counted either.
     ///
     /// **Return only names from a set that you know**, never the path itself or a text that a client can choose: each
     /// name is a series. Above the registry's `max_series`, all further routes, also those of templates, are counted as

@@ -87,8 +87,8 @@ impl Drop for Watch {
 }
 
 impl EventLoops {
-    /// Watches the event loop of the calling thread, if it has one, for as long as the result lives. The registry counts
-    /// the requests under way.
+    /// Watches the event loop of the calling thread, if it has one, for as long as the result lives. The registry
+    /// counts the requests under way.
     pub(crate) fn watch(&self, registry: Registry) -> Watch {
         let probe = Arc::new(Probe::new());
         if let Ok(event_loop) = Handle::try_current() {
@@ -221,9 +221,9 @@ fn busy(runtime: &RuntimeMetrics) -> Duration {
 /// How much of `elapsed` an event loop was busy, of which the runtime counted `more`; and how much of that the runtime
 /// will count later.
 ///
-/// The runtime counts a task when it has run. If it counted nothing, although our own task was due at the latest a short
-/// time after the last reading, one task has been running all the time; the runtime counts it at its end, with its whole
-/// time.
+/// The runtime counts a task when it has run. If it counted nothing, although our own task was due at the latest a
+/// short time after the last reading, one task has been running all the time; the runtime counts it at its end, with
+/// its whole time.
 fn spent(elapsed: Duration, more: Duration, late: Duration, ahead: Duration) -> (Duration, Duration) {
     if more.is_zero() && elapsed > 2 * EVERY && late + 2 * EVERY > elapsed {
         return (elapsed, ahead + elapsed);

@@ -40,8 +40,8 @@ const OWN: &str = "metrics-actix:";
 /// The ends of patterns whose last part takes any path, slashes included, as `}*` does.
 const TAILS: [&str; 4] = [":.*}", ":.+}", ":.*?}", ":.+?}"];
 
-/// The name of the resource of one of the monitor's own endpoints, so that its calls are not counted. With the prefix of
-/// its mount, so that two mounts in an app are told apart.
+/// The name of the resource of one of the monitor's own endpoints, so that its calls are not counted. With the prefix
+/// of its mount, so that two mounts in an app are told apart.
 pub(crate) fn own_name(prefix: &str, endpoint: &str) -> String {
     format!("{OWN}{prefix} {endpoint}")
 }
@@ -79,8 +79,8 @@ pub(crate) fn is_mount(
     if pattern.ends_with('*') || pattern.ends_with('}') && last.contains(':') {
         return false;
     }
-    // A service at the root has an empty pattern. Any other one leaves the path after its prefix unprocessed, unless the
-    // path ends there, or the request was answered before routing.
+    // A service at the root has an empty pattern. Any other one leaves the path after its prefix unprocessed, unless
+    // the path ends there, or the request was answered before routing.
     let unprocessed = request.match_info().unprocessed().as_bytes();
     let processed = skeleton.and_then(|skeleton| skeleton.strip_suffix(unprocessed));
     template.is_empty()
@@ -105,8 +105,8 @@ fn is_listed_with_a_tail(request: &HttpRequest, pattern: &str) -> bool {
     })
 }
 
-/// Whether the same pattern would match a path that goes on for longer than any later pattern of the same resource does,
-/// such as `/items/{id}` after `/items`.
+/// Whether the same pattern would match a path that goes on for longer than any later pattern of the same resource
+/// does, such as `/items/{id}` after `/items`.
 fn matches_longer_path(request: &HttpRequest, pattern: &str) -> bool {
     let longer = format!("{}{}", request.match_info().as_str(), "/x".repeat(MORE_SEGMENTS));
     request.resource_map().match_pattern(&longer).as_deref() == Some(pattern)

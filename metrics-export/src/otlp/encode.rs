@@ -381,20 +381,25 @@ mod tests {
         );
     }
 
-    #[test]
-    fn before_the_first_request_nothing_is_sent_without_points() {
-        let registry = Registry::new();
-        registry.timer("db").unwrap();
+    /// All that a registry recorded.
+    fn since_the_start(registry: &Registry, process: Process) -> Window {
         let total = Arc::new(registry.snapshot());
-        let window = Window {
+        Window {
             figures: total.difference(&Registry::new().snapshot()),
             total,
             errors: Vec::new(),
             errors_missed: 0,
             requests: Vec::new(),
             requests_missed: 0,
-            process: Process::default(),
-        };
+            process,
+        }
+    }
+
+    #[test]
+    fn before_the_first_request_nothing_is_sent_without_points() {
+        let registry = Registry::new();
+        registry.timer("db").unwrap();
+        let window = since_the_start(&registry, Process::default());
         for temporality in [Temporality::Cumulative, Temporality::Delta] {
             assert_eq!(names(temporality, &window), [""; 0]);
         }
@@ -419,16 +424,7 @@ mod tests {
             threads: Some(1),
             open_files: Some(1),
         };
-        let total = Arc::new(registry.snapshot());
-        let window = Window {
-            figures: total.difference(&Registry::new().snapshot()),
-            total,
-            errors: Vec::new(),
-            errors_missed: 0,
-            requests: Vec::new(),
-            requests_missed: 0,
-            process,
-        };
+        let window = since_the_start(&registry, process);
         let mut request = encoding(Temporality::Cumulative).request(&window);
         let metrics = request.resource_metrics.remove(0).scope_metrics.remove(0).metrics;
         let mut units: Vec<_> =

@@ -1,15 +1,16 @@
 //! The end of the engine, modelled: every order in which the steps of its threads can happen.
 //!
-//! Threads share two states, each behind one lock ([`Watched`](super::watched::Watched)), so an execution is an order of
-//! steps under a lock. The model takes these steps as the threads do: it calls the same functions of [`Control`] and
+//! Threads share two states, each behind one lock ([`Watched`](super::watched::Watched)), so an execution is an order
+//! of steps under a lock. The model takes these steps as the threads do: it calls the same functions of [`Control`] and
 //! [`Sending`], in the same order, and tries each order of all threads, with time passing between any two of them. Loom
 //! would do the same but lets no time pass, and the end is about deadlines.
 //!
-//! Tried by hand, each of these makes the model fail: [`Turn::acts`] ends no windows at the end, or says that a flush is
-//! done before its windows ended; a shutdown reads how many windows were dropped after it asked for the flush, or at its
-//! end; `flushed` drops nothing at the deadline; `end_flush` drops nothing; a window that was abandoned while it was sent
-//! counts as sent when the destination answers after all; `drop_what_is_late` drops nothing, and [`Act::EndSenders`] is
-//! missing. Without only one of these last two, nothing is lost: the other one drops what arrives after the end.
+//! Tried by hand, each of these makes the model fail: [`Turn::acts`] ends no windows at the end, or says that a flush
+//! is done before its windows ended; a shutdown reads how many windows were dropped after it asked for the flush, or at
+//! its end; `flushed` drops nothing at the deadline; `end_flush` drops nothing; a window that was abandoned while it
+//! was sent counts as sent when the destination answers after all; `drop_what_is_late` drops nothing, and
+//! [`Act::EndSenders`] is missing. Without only one of these last two, nothing is lost: the other one drops what
+//! arrives after the end.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -336,7 +337,8 @@ impl Model {
             Shutdown::Drops(seen, before, in_time) => match world.sending.flushed(until, now) {
                 Wait::Until(_) => return None,
                 Wait::Ready(after) => {
-                    // What it returns is true: whatever had ended when it looked, and was not dropped by then, was sent.
+                    // What it returns is true: whatever had ended when it looked, and was not dropped by then, was
+                    // sent.
                     if seen.is_idle && in_time && before == after {
                         let counted = world.sent + seen.dropped;
                         assert!(counted >= seen.measured as u64, "true, but not all was sent: {world:#?}");

@@ -71,8 +71,8 @@ impl Sending {
         self.drop_what_is_late();
     }
 
-    /// Ends a window. With a flush, what waits is sent until the given time, without a pause before the first attempt, and
-    /// the rest is dropped.
+    /// Ends a window. With a flush, what waits is sent until the given time, without a pause before the first attempt,
+    /// and the rest is dropped.
     pub(super) fn end_window(&mut self, until: Arc<Snapshot>, process: Process, flush: Option<Instant>) {
         if flush.is_some() {
             self.flush = flush;
@@ -82,8 +82,8 @@ impl Sending {
         self.drop_what_is_late();
     }
 
-    /// Waits until a flush is over; at the deadline, what is left is dropped. Returns how many windows were dropped since
-    /// the start.
+    /// Waits until a flush is over; at the deadline, what is left is dropped. Returns how many windows were dropped
+    /// since the start.
     pub(super) fn flushed(&mut self, deadline: Instant, now: Instant) -> Wait<u64> {
         if self.flush.is_some() {
             if now < deadline {
@@ -129,7 +129,8 @@ impl Sending {
         Wait::Until(paused.filter(|_| !self.queue.is_empty()))
     }
 
-    /// Counts the result of the window that was sent, which has this number of requests. Returns what the log says of it.
+    /// Counts the result of the window that was sent, which has this number of requests. Returns what the log says of
+    /// it.
     pub(super) fn settle(&mut self, result: Result<Accepted, Failed>, calls: u64, now: Instant) -> Vec<Line> {
         let pause = match &result {
             Err(failed) if !failed.permanent => {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 /// A state behind a lock.
 ///
-/// Each thread does one step at a time under the lock, and each change wakes all that wait. So what threads can do to each
-/// other is the order of their steps, and `model.rs` explores all orders.
+/// Each thread does one step at a time under the lock, and each change wakes all that wait. So what threads can do to
+/// each other is the order of their steps, and `model.rs` explores all orders.
 #[derive(Debug, Default)]
 pub(super) struct Watched<S> {
     state: Mutex<S>,

@@ -70,8 +70,8 @@ impl ProcessReader {
         });
     }
 
-    /// Adds a sample of the time since the last one, in which the event loops did this. Returns its share of a processor,
-    /// in per cent.
+    /// Adds a sample of the time since the last one, in which the event loops did this. Returns its share of a
+    /// processor, in per cent.
     pub(crate) fn sample(&mut self, resources: &Resources, loads: Loads) -> Option<f64> {
         self.refresh();
         let seconds = self.read.elapsed().as_secs_f64().max(1e-3);

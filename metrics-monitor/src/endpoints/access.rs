@@ -134,8 +134,8 @@ fn is_direct(request: &Request<'_>) -> bool {
 }
 
 /// Whether a request is for a host that only clients on this machine call so, and from no page of another one.
-/// Otherwise it came through a proxy that says nothing of itself. A later nginx that also replaces the host gives itself
-/// away by the pages that its users look at, and not by clients that are no browsers.
+/// Otherwise it came through a proxy that says nothing of itself. A later nginx that also replaces the host gives
+/// itself away by the pages that its users look at, and not by clients that are no browsers.
 fn is_for_here(request: &Request<'_>) -> bool {
     let mut pages = ["origin", "referer"].into_iter().flat_map(|name| values(request.headers, name));
     let is_here =

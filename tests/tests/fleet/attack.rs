@@ -23,8 +23,8 @@ const RESETTERS: usize = 16;
 /// Connections of HTTP/2 that ask for events and read none.
 const SILENT: usize = 4;
 
-/// Requests in a batch of each flood, and the pause after it: 1,000 to 2,000 a second of each kind, as far as the machine
-/// has time for them.
+/// Requests in a batch of each flood, and the pause after it: 1,000 to 2,000 a second of each kind, as far as the
+/// machine has time for them.
 const BATCH: usize = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -64,8 +64,8 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Sends a batch over a connection of its own and reads the answers, as often as the attack lasts. `lines` makes a request
-/// line and header lines out of the request's number.
+/// Sends a batch over a connection of its own and reads the answers, as often as the attack lasts. `lines` makes a
+/// request line and header lines out of the request's number.
 fn flood(server: &Server, attacks: &dyn Fn() -> bool, lines: impl Fn(usize) -> String) {
     let mut client = server.raw();
     let mut sent = 0;

@@ -1,5 +1,6 @@
-//! For each limit that all share: a hostile client uses it up, and a well-behaved one is timed meanwhile and afterwards.
-//! What the hostile one gets is in the table of `docs/security.md`. The times are only printed.
+//! A hostile client asks for a lot of what all share, one thing after the other, and a well-behaved one is timed
+//! meanwhile. That rows and logs are used up is asserted; of threads, queues and seats, other tests show it. The times
+//! are only printed.
 
 use std::time::{Duration, Instant};
 
@@ -31,8 +32,8 @@ fn exposed() -> Metrics {
     builder.reset_token(RESET).route_with(name).build().unwrap()
 }
 
-/// Sends so many requests over one connection, without waiting for answers. `lines` makes a request line and header lines
-/// out of the request's number.
+/// Sends so many requests over one connection, without waiting for answers. `lines` makes a request line and header
+/// lines out of the request's number.
 fn pour(server: &Server, requests: usize, lines: impl Fn(usize) -> String) -> Raw {
     let mut client = server.raw();
     client
@@ -69,7 +70,7 @@ fn value(client: &Client, series: &str) -> u64 {
 }
 
 #[test]
-fn an_operator_is_answered_while_each_limit_is_used_up() {
+fn an_operator_is_answered_while_others_ask_for_too_much() {
     let metrics = exposed();
     let server = Server::start(2, &metrics, shop);
     let client = server.client();

@@ -76,8 +76,8 @@ impl Figures {
         self.per_cent(self.server_errors)
     }
 
-    /// Adds how often outcomes occurred, without times or bytes. The sum of durations grows in proportion, so the average
-    /// stays.
+    /// Adds how often outcomes occurred, without times or bytes. The sum of durations grows in proportion, so the
+    /// average stays.
     pub(crate) fn add_counts(&mut self, counts: impl IntoIterator<Item = (Outcome, u64)>) {
         let average = self.average();
         let timed = self.calls;

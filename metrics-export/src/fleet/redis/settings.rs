@@ -37,8 +37,8 @@ pub struct FleetSettings {
 impl FleetSettings {
     /// A fleet that shares the Redis at this address: `redis://[user:password@]host[:port][/database]`, or `rediss` for
     /// TLS with the feature `redis-tls`; `redis+cluster://host:port,host:port` with the feature `redis-cluster`;
-    /// `redis+sentinel://[user:password@]host:port,host:port/master[/database]`, with the login of the master; that of the
-    /// Sentinels is [`sentinel_login`](Self::sentinel_login).
+    /// `redis+sentinel://[user:password@]host:port,host:port/master[/database]`, with the login of the master; that of
+    /// the Sentinels is [`sentinel_login`](Self::sentinel_login).
     ///
     /// # Errors
     ///

@@ -213,8 +213,8 @@ impl Received {
         lock(&self.elastic).server_errors
     }
 
-    /// Whether this is how many sessions arrived twice. They have no ids: if an answer is lost, Sentry counts them twice,
-    /// and so they came twice in a row. Windows that are alike by chance did so, too.
+    /// Whether this is how many sessions arrived twice. They have no ids: if an answer is lost, Sentry counts them
+    /// twice, and so they came twice in a row. Windows that are alike by chance did so, too.
     pub(crate) fn came_twice(&self, sessions: u64) -> bool {
         let repeated = &lock(&self.sentry).repeated;
         // All sums of some of them; a few windows come twice in hours.
