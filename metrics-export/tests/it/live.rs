@@ -1,6 +1,7 @@
 //! Scrapes while threads record and the registry is reset.
 
 use std::collections::BTreeMap;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,9 +14,11 @@ use crate::parser::parse;
 fn under_load_no_counter_decreases_and_each_count_is_the_sum_of_its_statuses() {
     let registry = Registry::new();
     let stop = AtomicBool::new(false);
+    // The scrapes begin once both threads have recorded each outcome for both endpoints.
+    let recorded_all = Barrier::new(3);
     std::thread::scope(|scope| {
         for thread in 0..2_u64 {
-            let (registry, stop) = (&registry, &stop);
+            let (registry, stop, recorded_all) = (&registry, &stop, &recorded_all);
             scope.spawn(move || {
                 let recorder = registry.recorder();
                 let endpoints = ["/a", "/b"].map(|route| registry.endpoint("GET", route));
@@ -24,12 +27,16 @@ fn under_load_no_counter_decreases_and_each_count_is_the_sum_of_its_statuses() {
                         [Outcome::Status(200), Outcome::Status(204), Outcome::Aborted][turn as usize % 3];
                     let elapsed = Duration::from_nanos(turn.wrapping_mul(0x9e37_79b9) % 5_000_000_000);
                     recorder.record_outcome(endpoints[turn as usize % 2], outcome, elapsed);
+                    if turn / 2 == 12 {
+                        recorded_all.wait();
+                    }
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
                 }
             });
         }
+        recorded_all.wait();
         let (exposition, mut buffer) = (Exposition::new(), Vec::new());
         let mut before = BTreeMap::new();
         for turn in 0..60 {
