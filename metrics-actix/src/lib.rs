@@ -73,6 +73,7 @@
 //! | 2 | `worker.rs`, `seen_routes.rs`, `shared.rs` | a worker's recorder; which route a request is counted under; what workers share |
 //! | 1 | `request/` | method, route, consumer and trace of a request; event loops |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod adapter;

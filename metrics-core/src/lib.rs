@@ -71,6 +71,8 @@
 //! Bounded by the [`RegistryBuilder`]'s settings and the number of recorders that live at once. A
 //! shard is one recorder's memory. It outlives its recorder and is leased to the next one.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod alert;
 mod builder;
 mod business;

@@ -25,6 +25,7 @@
 //! To send figures elsewhere, implement [`push::Exporter`] (example: `otlp/exporter.rs`) and pass it to the monitor's
 //! `Builder::exporter`. To send alert notices elsewhere, implement [`alert::Destination`] (example: `alert/log.rs`).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 pub mod alert;

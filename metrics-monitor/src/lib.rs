@@ -52,6 +52,7 @@
 //! Exporters, alert destinations and the fleet's member have further threads, which `metrics-export` describes. All end
 //! when the last clone of the monitor is dropped; after a shutdown, only another shutdown gives them work.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod background;
