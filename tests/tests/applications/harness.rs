@@ -113,13 +113,19 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Splits an answer as it was sent. Dates become `*`, and the order of headers is left out.
+    /// Splits an answer as it was sent. Dates, also those of cookies, become `*`, and the order of headers is left out.
     pub(crate) fn parse(sent: &[u8]) -> Self {
         let end = sent.windows(4).position(|end| end == b"\r\n\r\n").expect("an answer has a head");
         let head = String::from_utf8(sent[..end].to_vec()).unwrap();
         let (status, headers) = head.split_once("\r\n").unwrap_or((&head, ""));
-        let mask =
-            |line: &str| if line.starts_with("date: ") { "date: *".to_owned() } else { line.to_owned() };
+        let mask = |line: &str| match line.split_once("; Expires=") {
+            Some((cookie, expires)) if line.starts_with("set-cookie: ") => {
+                let rest = expires.find(';').map_or("", |end| &expires[end..]);
+                format!("{cookie}; Expires=*{rest}")
+            }
+            _ if line.starts_with("date: ") => "date: *".to_owned(),
+            _ => line.to_owned(),
+        };
         let mut lines: Vec<_> = headers.lines().map(mask).collect();
         lines.sort();
         lines.insert(0, status.to_owned());
