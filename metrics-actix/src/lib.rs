@@ -133,6 +133,11 @@ struct SecurityPage;
 
 /// As those of the README.
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/errors.md")]
+struct ErrorsPage;
+
+/// As those of the README.
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/otlp.md")]
 struct OtlpPage;
 

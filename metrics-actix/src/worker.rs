@@ -14,11 +14,11 @@ use metrics_monitor::policy::Policy;
 use metrics_monitor::policy::capture::{Captured, Sampler};
 use metrics_monitor::policy::consumers::{Consumers, KnownConsumers};
 
+use crate::request::context::context;
 use crate::request::event_loops::Watch;
 use crate::request::method::{LABELS, MethodLabel};
 use crate::request::mounts::Fronts;
 use crate::request::read_bytes::UnusedCounts;
-use crate::request::trace::trace;
 use crate::seen_routes::{CountedAt, Naming, SeenRoutes};
 use crate::shared::Shared;
 
@@ -277,6 +277,7 @@ impl AppWorker {
         outcome: Outcome,
         nanos: u64,
         message: Option<&str>,
+        consumer: Option<Consumer>,
         request: Option<&HttpRequest>,
     ) {
         let policy = &self.policy().capture;
@@ -287,9 +288,10 @@ impl AppWorker {
         }
         let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
         // A request without a response has no headers any more.
-        let trace = request.and_then(|request| trace(request, policy));
+        let context = context(request, consumer, policy);
+        let trace = context.trace;
         if let Some(message) = message {
-            recorder.log_error(endpoint, outcome, elapsed, message, trace);
+            recorder.log_error(endpoint, outcome, elapsed, message, context);
         }
         if let Some(context) = trace
             && policy.is_exemplar(&context)
@@ -312,6 +314,7 @@ impl AppWorker {
         outcome: Outcome,
         elapsed: Duration,
         message: Option<&str>,
+        consumer: Option<Consumer>,
         request: Option<&HttpRequest>,
     ) -> Option<Box<Captured>> {
         let policy = &self.policy().capture;
@@ -321,9 +324,10 @@ impl AppWorker {
         if !is_wanted && !is_slow && message.is_none() {
             return None;
         }
-        let trace = request.and_then(|request| trace(request, policy));
+        let context = context(request, consumer, policy);
+        let trace = context.trace;
         if let Some(message) = message {
-            self.recorder().log_error(endpoint, outcome, elapsed, message, trace);
+            self.recorder().log_error(endpoint, outcome, elapsed, message, context);
         }
         Some(Box::new(Captured { trace, randomness }))
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::metrics::Metrics;
+use crate::events::error_groups::ErrorGroups;
 use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
 use crate::events::error_priority::ErrorPriority;
 use crate::events::request_log::{RecentRequest, RequestCursor};
@@ -124,7 +125,8 @@ impl Core {
     pub(crate) fn reset(&self) -> Summary {
         let mut readings = lock(&self.readings);
         // Before the snapshot, which counts the entries that the drain evicts.
-        let recent_errors = self.shared.error_log().end_window(self.shared.endpoints());
+        let recent_errors = self.shared.error_log().end_window(self.shared.names());
+        self.shared.error_groups().begin_window();
         let mut baseline = self.read(&mut readings, Parts::ALL);
         // After the reading, not before it: until then the cells still hold the extremes of the closing window.
         baseline.opens = Some(self.shared.advance_epoch());
@@ -135,12 +137,30 @@ impl Core {
 
     /// The errors of the current window that the error log holds, newest first.
     pub(crate) fn recent_errors(&self) -> Vec<RecentError> {
-        self.shared.error_log().recent(self.shared.endpoints())
+        self.shared.error_log().recent(self.shared.names())
     }
 
     /// The entries of the error log after the cursor, oldest first.
     pub(crate) fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
-        self.shared.error_log().after(cursor, self.shared.endpoints())
+        self.shared.error_log().after(cursor, self.shared.names())
+    }
+
+    /// The groups of errors in a window; `None`: since the last reset.
+    pub(crate) fn error_groups(&self, window: Option<Duration>) -> ErrorGroups {
+        let shared = &self.shared;
+        let since_reset = || self.started.elapsed().saturating_sub(self.window_began().0);
+        let length = window.unwrap_or_else(since_reset);
+        shared.error_groups().read(length, window.is_none(), shared.uptime_nanos(), shared.names())
+    }
+
+    /// The memory of the groups of errors, in bytes.
+    pub(crate) fn group_bytes(&self) -> usize {
+        self.shared.error_groups().bytes()
+    }
+
+    /// Moves the trends of the groups of errors on. Called about once a second.
+    pub(crate) fn advance_error_groups(&self) {
+        self.shared.error_groups().advance(self.shared.uptime_nanos());
     }
 
     /// Errors of each priority that are not in the error log.

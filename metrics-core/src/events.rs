@@ -1,5 +1,7 @@
 //! Logs of single requests: errors, slow and sampled requests, exemplars.
 
+pub(crate) mod context;
+pub(crate) mod error_groups;
 pub(crate) mod error_log;
 pub(crate) mod error_priority;
 pub(crate) mod event_log;

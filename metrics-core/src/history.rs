@@ -23,6 +23,7 @@ pub use self::window::{ParseWindowError, Window};
 use self::metrics::MetricsTimeline;
 use self::timeline::{Requested, Timeline, WindowFigures};
 use self::trend::{Subject, step_of};
+use crate::events::error_groups::ErrorGroups;
 use crate::labels::endpoint::EndpointName;
 use crate::read::snapshot::Snapshot;
 use crate::read::summary::Summary;
@@ -73,6 +74,7 @@ impl History {
     /// Adds a frame of what was counted since the last tick. Call this about once a second. Takes as long as a
     /// [`Registry::summary`].
     pub fn tick(&self) {
+        self.registry.advance_error_groups();
         let (now, began) = (self.registry.requests(), self.registry.window_began());
         let mut timeline = self.timeline();
         if timeline.metrics.is_due(now.snapshot.span) {
@@ -122,6 +124,18 @@ impl History {
         let (metrics, span) = self.timeline().metrics.window(&now, length, self.registry.layout());
         let window = span.length();
         Business { metrics, since: now.taken.checked_sub(window).unwrap_or(now.taken), window }
+    }
+
+    /// Returns the errors of a window in groups, by endpoint, outcome and [message template](crate::message_template).
+    ///
+    /// Of the errors that were logged, such as by [`Recorder::record_error`](crate::Recorder::record_error). Each of them
+    /// is in exactly one group or in [`ErrorGroups::ungrouped`]. There are at most 1,024 groups; a new one evicts the one
+    /// that was not seen for longest, among the least important ones.
+    ///
+    /// A window begins with a step of the trends: steps are 10 s long, or 1 min for windows over five minutes, or 30 min
+    /// for windows over an hour; a day is kept. Since a reset, counts are exact, whatever the steps are.
+    pub fn error_groups(&self, window: Window) -> ErrorGroups {
+        self.registry.error_groups(window.length())
     }
 
     /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest

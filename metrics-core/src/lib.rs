@@ -30,6 +30,7 @@
 //! | the merged state, to export, keep, add, subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
 //! | a snapshot as plain parts, for other formats | [`SnapshotParts`] |
+//! | errors by endpoint, outcome and message template | [`ErrorGroups`], [`ErrorGroup`], [`RequestDetails`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
 //! | single slow or sampled requests, and their traces | [`RecentRequest`], [`TraceContext`] |
 //! | the application's own metrics | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
@@ -50,10 +51,11 @@
 //! | `business.rs` | handles of the application's own metrics |
 //! | `read/` | shards are merged (`reader`); snapshots are added and subtracted; summaries are computed |
 //! | `record/` | a request is counted: `recorder`, `slot` (which count), `shard`, `cell` (adds to bucket, count, sum) |
-//! | `events/` | the error log, the request log, exemplars |
+//! | `events/` | the error log, groups of errors, the request log, exemplars |
 //! | `labels/` | endpoints, consumers and metrics get their ids; methods, outcomes and status groups |
 //! | `histogram/` | a duration's bucket is computed (`layout`); quantiles |
 //! | `hyperloglog.rs` | distinct values are estimated |
+//! | `space_saving.rs`, `template.rs` | frequent keys; message templates |
 //! | `bytes.rs`, `setting.rs`, `sync.rs` | bytes of bodies; refused settings; atomics |
 //!
 //! # What is exact and what is not
@@ -87,12 +89,16 @@ mod read;
 mod record;
 mod registry;
 mod setting;
+mod space_saving;
 mod sync;
+mod template;
 mod text;
 mod wall_clock;
 
 pub use builder::RegistryBuilder;
 pub use business::{Counter, Gauge, HitRatio, Timer, Timing, UniqueCount};
+pub use events::context::{MAX_PATH_BYTES, MAX_REQUEST_ID_BYTES, RequestContext, RequestDetails};
+pub use events::error_groups::{ErrorGroup, ErrorGroups};
 pub use events::error_log::{ErrorCursor, ErrorsMissing, MAX_MESSAGE_BYTES, RecentError};
 pub use events::error_priority::ErrorPriority;
 pub use events::exemplar::Exemplar;
@@ -125,4 +131,6 @@ pub use read::summary::{EndpointSummary, Summary};
 pub use record::recorder::{Recorder, Start};
 pub use registry::Registry;
 pub use setting::InvalidSetting;
+pub use space_saving::SpaceSaving;
+pub use template::message_template;
 pub use text::{each_visible, is_hidden, visible};

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::business::{Counter, Gauge, HitRatio, Timer, UniqueCount};
 use crate::core::{Core, Requests};
+use crate::events::error_groups::ErrorGroups;
 use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
 use crate::events::request_log::{RecentRequest, RequestCursor};
 use crate::histogram::Layout;
@@ -209,6 +210,16 @@ impl Registry {
         self.core.errors_missing()
     }
 
+    /// The groups of errors in a window of this length; `None`: since the last reset.
+    pub(crate) fn error_groups(&self, window: Option<Duration>) -> ErrorGroups {
+        self.core.error_groups(window)
+    }
+
+    /// Moves the trends of the groups of errors on.
+    pub(crate) fn advance_error_groups(&self) {
+        self.core.advance_error_groups();
+    }
+
     /// Returns the entries of the request log after the cursor, oldest first, and moves the cursor to the end.
     ///
     /// Like [`Registry::errors_after`], for the requests that [`Recorder::log_request`] logged: call it about once a
@@ -222,6 +233,11 @@ impl Registry {
     /// as it looks at every cell.
     pub fn shard_bytes(&self) -> usize {
         self.recorders.shared().shard_bytes() + self.core.metrics().shard_bytes()
+    }
+
+    /// Returns the memory of the groups of errors, in bytes: at most 2 MiB. Takes up to a millisecond.
+    pub fn group_bytes(&self) -> usize {
+        self.core.group_bytes()
     }
 
     /// The cumulative state of requests alone: without consumers and the application's own metrics.

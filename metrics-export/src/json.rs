@@ -16,7 +16,9 @@
 pub(crate) mod alerts;
 mod business;
 mod consumers;
+mod details;
 mod envelope;
+mod error_groups;
 mod errors;
 mod events;
 #[cfg(feature = "push")]
@@ -38,6 +40,7 @@ pub use self::alerts::AlertsBody;
 pub use self::business::BusinessBody;
 pub use self::consumers::ConsumersBody;
 pub use self::envelope::{Failure, Success};
+pub use self::error_groups::ErrorGroupsBody;
 pub use self::errors::ErrorsBody;
 pub use self::events::{LiveBody, MonitorCost};
 #[cfg(feature = "push")]

@@ -47,7 +47,6 @@ mod rate_limits;
 mod request;
 mod selection;
 mod sessions;
-mod template;
 mod transaction;
 
 pub use self::builder::SentryBuilder;

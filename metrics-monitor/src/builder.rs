@@ -5,6 +5,7 @@
 
 mod alerts;
 mod build;
+mod capture;
 mod exporters;
 #[cfg(feature = "redis")]
 mod fleet;
@@ -22,6 +23,7 @@ use metrics_export::push::Exporter;
 use crate::build_error::BuildError;
 use crate::framework::{NameRoutes, NoHooks};
 use crate::policy::Until;
+use crate::policy::capture::CapturePolicy;
 use crate::policy::consumers::Alias;
 
 /// Makes a monitor, or what a framework's integration makes of it.
@@ -38,6 +40,8 @@ struct Settings {
     measure: Until,
     slow: Option<Duration>,
     unsampled_exemplars: bool,
+    request_id_headers: Vec<String>,
+    keep_paths: bool,
     excluded_routes: Vec<String>,
     excluded_prefixes: Vec<String>,
     excluded_patterns: Vec<String>,
@@ -79,6 +83,8 @@ impl Builder {
             measure: Until::default(),
             slow: Some(Duration::from_secs(1)),
             unsampled_exemplars: false,
+            request_id_headers: CapturePolicy::REQUEST_ID_HEADERS.map(str::to_owned).to_vec(),
+            keep_paths: false,
             excluded_routes: Vec::new(),
             excluded_prefixes: Vec::new(),
             excluded_patterns: Vec::new(),
@@ -149,32 +155,6 @@ impl<H> Builder<H> {
     /// When the timing of a request stops; default: [`Until::Head`].
     pub fn measure(mut self, until: Until) -> Self {
         self.settings.measure = until;
-        self
-    }
-
-    /// A request that takes this long is slow, and kept as an exemplar; `None` for no exemplars; default: 1 s.
-    ///
-    /// For each endpoint, Prometheus is shown the trace of the latest request that was slow or failed and had a valid
-    /// `traceparent` header (W3C's Trace Context) of a sampled trace, in the formats that have exemplars. If an
-    /// [exporter](Builder::exporter) wants errors or single requests, the trace may also be in `x-datadog-trace-id` and
-    /// its companions or in `sentry-trace`; the first valid one in this order counts, with the Datadog exporter
-    /// Datadog's first.
-    ///
-    /// Only such requests, and those that an exporter wants, have these headers read, and only with a response: not
-    /// after a panic, not if the client went away, and not if an inner middleware returned an error.
-    pub fn slow_requests(mut self, threshold: impl Into<Option<Duration>>) -> Self {
-        self.settings.slow = threshold.into();
-        self
-    }
-
-    /// Lets traces that the caller does not record (`traceparent: ...-00`) be exemplars, too; default: sampled traces
-    /// only, as OpenTelemetry does, since a link to a trace that nobody stored leads nowhere. For services that decide
-    /// what to store after a trace has ended.
-    ///
-    /// The errors and requests that exporters get have the id of their trace in any case, and whether it is sampled:
-    /// the id joins what several services say about one request, also without a stored trace.
-    pub fn unsampled_exemplars(mut self) -> Self {
-        self.settings.unsampled_exemplars = true;
         self
     }
 

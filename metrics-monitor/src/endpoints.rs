@@ -4,6 +4,7 @@
 pub(crate) mod accept;
 pub(crate) mod access;
 pub(crate) mod answer;
+pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod figures;
 pub(crate) mod files;
@@ -58,7 +59,8 @@ static ENDPOINTS: &[Endpoint] = &[
     Endpoint::read("/routes", Work::Read(figures::routes)),
     Endpoint::read("/history", Work::Read(figures::history)),
     Endpoint::read("/alerts", Work::Read(figures::alerts)),
-    Endpoint::private("/errors", Work::Read(figures::errors)),
+    Endpoint::private("/errors", Work::Read(errors::errors)),
+    Endpoint::private("/errors/groups", Work::Read(errors::groups)),
     Endpoint::read("/exporters", Work::Read(figures::exporters)),
     Endpoint::read("/business", Work::Read(figures::business)),
     Endpoint::read("/resources", Work::Read(figures::resources)),

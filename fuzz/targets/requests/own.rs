@@ -16,7 +16,7 @@ enum Kind {
 }
 
 /// The endpoints, and what each answers to a right question.
-const ENDPOINTS: [(&str, Kind, u16); 18] = [
+const ENDPOINTS: [(&str, Kind, u16); 19] = [
     ("", Kind::Open, 307),
     ("/", Kind::Open, 200),
     ("/dashboard/main.js", Kind::Open, 200),
@@ -28,6 +28,7 @@ const ENDPOINTS: [(&str, Kind, u16); 18] = [
     ("/history", Kind::Read, 200),
     ("/alerts", Kind::Read, 200),
     ("/errors", Kind::Private, 200),
+    ("/errors/groups", Kind::Private, 200),
     ("/exporters", Kind::Read, 200),
     ("/business", Kind::Read, 200),
     ("/consumers", Kind::Private, 200),
@@ -53,8 +54,11 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("window=", WINDOWED),
     ("window=99999999999999999999999999999999999999999999999999999999999999999999999999999999m", WINDOWED),
     ("window=5m&window=5m", REPEATED),
-    ("top=0", &["/consumers"]),
-    ("top=18446744073709551616", &["/consumers"]),
+    ("top=0", &["/consumers", "/errors/groups"]),
+    ("top=18446744073709551616", &["/consumers", "/errors/groups"]),
+    ("status=5xx&group=0000000000000000&consumer=Ann", &[]),
+    ("status=600", &["/errors", "/errors/groups"]),
+    ("group=%F0%9F%92%A1", &["/errors", "/errors/groups"]),
     ("top=1&top=1", REPEATED),
     ("step=10s", &[]),
     ("step=0s", &["/history"]),
@@ -67,7 +71,16 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("page=maybe", &["/events"]),
 ];
 
-const WINDOWED: &[&str] = &["/summary", "/routes", "/history", "/business", "/resources", "/events"];
+const WINDOWED: &[&str] = &[
+    "/summary",
+    "/routes",
+    "/history",
+    "/errors",
+    "/errors/groups",
+    "/business",
+    "/resources",
+    "/events",
+];
 
 const REPEATED: &[&str] = &[
     "/summary",
@@ -75,6 +88,7 @@ const REPEATED: &[&str] = &[
     "/history",
     "/alerts",
     "/errors",
+    "/errors/groups",
     "/exporters",
     "/business",
     "/consumers",

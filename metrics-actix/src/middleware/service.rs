@@ -197,7 +197,14 @@ impl Request {
             let elapsed = recorder.elapsed(&start);
             let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
             let captured = if message.is_some() || worker.captures(nanos) {
-                worker.capture_head(endpoint, outcome, elapsed, message.as_deref(), Some(response.request()))
+                worker.capture_head(
+                    endpoint,
+                    outcome,
+                    elapsed,
+                    message.as_deref(),
+                    consumer,
+                    Some(response.request()),
+                )
             } else {
                 None
             };
@@ -205,7 +212,14 @@ impl Request {
         } else {
             let nanos = recorder.finish_with_bytes(start, endpoint, outcome, read, size.unwrap_or(0));
             if message.is_some() || worker.captures(nanos) {
-                worker.capture(endpoint, outcome, nanos, message.as_deref(), Some(response.request()));
+                worker.capture(
+                    endpoint,
+                    outcome,
+                    nanos,
+                    message.as_deref(),
+                    consumer,
+                    Some(response.request()),
+                );
             }
             worker.count_consumer(consumer, outcome, nanos);
             End::of_recorded(body, recorder)?
@@ -249,7 +263,7 @@ impl Request {
         let consumer = worker.counts_consumers().then_some(Consumer::Unanswered);
         let nanos = worker.recorder().finish_with_bytes(start, endpoint, outcome, read, 0);
         if message.is_some() || worker.captures(nanos) {
-            worker.capture(endpoint, outcome, nanos, message, None);
+            worker.capture(endpoint, outcome, nanos, message, consumer, None);
         }
         worker.count_consumer(consumer, outcome, nanos);
     }

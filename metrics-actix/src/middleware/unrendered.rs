@@ -129,14 +129,14 @@ impl Failed {
         let size = body.size();
         recorder.add_bytes(endpoint, outcome, read, size.unwrap_or(0));
         let end = if body.ends_request(worker.policy().measure) {
-            let captured = worker.capture_head(endpoint, outcome, elapsed, message, None);
+            let captured = worker.capture_head(endpoint, outcome, elapsed, message, consumer, None);
             End::Record { start: Some(start), consumer, captured }
         } else {
             recorder.record_outcome(endpoint, outcome, elapsed);
             recorder.discard(start);
             let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
             if message.is_some() || worker.captures(nanos) {
-                worker.capture(endpoint, outcome, nanos, message, None);
+                worker.capture(endpoint, outcome, nanos, message, consumer, None);
             }
             worker.count_consumer(consumer, outcome, nanos);
             End::of_recorded(body, recorder)?

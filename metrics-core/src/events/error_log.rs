@@ -6,12 +6,21 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::events::context::{EventDetails, RequestDetails};
 use crate::events::error_priority::{ErrorPriority, places};
 use crate::events::event_log::{EventLog, Position};
+use crate::labels::consumer::Consumers;
 use crate::labels::endpoint::{EndpointId, EndpointName, Endpoints};
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceContext;
 use crate::text::{cut, each_visible, has_hidden};
+
+/// What turns the ids in an entry into names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) endpoints: &'a Endpoints,
+    pub(crate) consumers: &'a Consumers,
+}
 
 /// The latest errors of each priority: one log for each, so that a flood of one priority evicts nothing of the others.
 #[derive(Debug)]
@@ -36,19 +45,19 @@ impl ErrorLog {
     }
 
     /// The errors of the current window, newest first: at most the capacity of one priority, split among all of them.
-    pub(crate) fn recent(&self, endpoints: &Endpoints) -> Vec<RecentError> {
-        self.list(endpoints, false)
+    pub(crate) fn recent(&self, names: Names<'_>) -> Vec<RecentError> {
+        self.list(names, false)
     }
 
     /// Like [`ErrorLog::recent`], and begins an empty window. Each entry is in exactly one window.
-    pub(crate) fn end_window(&self, endpoints: &Endpoints) -> Vec<RecentError> {
-        self.list(endpoints, true)
+    pub(crate) fn end_window(&self, names: Names<'_>) -> Vec<RecentError> {
+        self.list(names, true)
     }
 
-    fn list(&self, endpoints: &Endpoints, ends_window: bool) -> Vec<RecentError> {
+    fn list(&self, names: Names<'_>, ends_window: bool) -> Vec<RecentError> {
         let mut listed = self.logs.each_ref().map(|log| {
             let mut recent = log.drain();
-            let errors: Vec<_> = recent.window().map(|event| event.resolve(endpoints)).collect();
+            let errors: Vec<_> = recent.window().map(|event| event.resolve(names)).collect();
             if ends_window {
                 recent.begin_window();
             }
@@ -64,10 +73,10 @@ impl ErrorLog {
     }
 
     /// The entries after the cursor, oldest first.
-    pub(crate) fn after(&self, cursor: &mut ErrorCursor, endpoints: &Endpoints) -> Vec<RecentError> {
+    pub(crate) fn after(&self, cursor: &mut ErrorCursor, names: Names<'_>) -> Vec<RecentError> {
         let logs = self.logs.iter().zip(&mut cursor.0);
         let mut errors: Vec<_> =
-            logs.flat_map(|(log, position)| log.after(position, |event| event.resolve(endpoints))).collect();
+            logs.flat_map(|(log, position)| log.after(position, |event| event.resolve(names))).collect();
         errors.sort_by_key(|error| error.time);
         errors
     }
@@ -94,7 +103,7 @@ pub struct ErrorsMissing {
 /// [hidden](crate::is_hidden) characters are escaped.
 pub const MAX_MESSAGE_BYTES: usize = 256;
 
-/// One failed request, without heap memory.
+/// One failed request. Heap memory is only for its id and its path, if it has these.
 #[derive(Debug, Clone)]
 pub(crate) struct ErrorEvent {
     pub(crate) time: SystemTime,
@@ -102,6 +111,7 @@ pub(crate) struct ErrorEvent {
     pub(crate) outcome: Outcome,
     pub(crate) nanos: u64,
     pub(crate) trace: Option<TraceContext>,
+    pub(crate) details: EventDetails,
     pub(crate) message: Message,
 }
 
@@ -153,6 +163,9 @@ pub struct RecentError {
     /// Its position in a trace, if it was logged with one: see [`Recorder::log_error`](crate::Recorder::log_error).
     #[serde(default)]
     pub trace: Option<TraceContext>,
+    /// Whose request it was, as far as it was logged.
+    #[serde(default)]
+    pub details: RequestDetails,
 }
 
 impl RecentError {
@@ -164,14 +177,15 @@ impl RecentError {
 
 impl ErrorEvent {
     /// The entry with the name of its endpoint.
-    pub(crate) fn resolve(&self, endpoints: &Endpoints) -> RecentError {
+    pub(crate) fn resolve(&self, names: Names<'_>) -> RecentError {
         RecentError {
             time: self.time,
-            endpoint: endpoints.name(self.endpoint),
+            endpoint: names.endpoints.name(self.endpoint),
             outcome: self.outcome,
             response_time: Duration::from_nanos(self.nanos),
             message: self.message.as_str().to_owned(),
             trace: self.trace,
+            details: self.details.resolve(names.consumers),
         }
     }
 }

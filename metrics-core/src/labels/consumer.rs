@@ -147,6 +147,18 @@ impl Consumers {
         self.reserved.iter().chain(&*names).map(Arc::clone).collect()
     }
 
+    /// The name of a consumer.
+    pub(crate) fn name(&self, consumer: Consumer) -> Arc<str> {
+        let row = consumer.row(self.key, self.rows());
+        match row.checked_sub(RESERVED.len()) {
+            None => Arc::clone(&self.reserved[row]),
+            Some(known) => {
+                let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+                Arc::clone(names.get(known).unwrap_or(&self.reserved[RESERVED.len() - 1]))
+            }
+        }
+    }
+
     /// The number of consumers that requests brought.
     pub(crate) fn len(&self) -> usize {
         // ORDERING: Relaxed; the figure orders nothing else.

@@ -27,11 +27,11 @@ impl<S> Pool<S> {
         Self { shards: Mutex::new(Shards { all: Vec::new(), free: Vec::new() }) }
     }
 
-    /// Leases a free shard, or a new one.
-    pub(crate) fn lease(&self, make: impl FnOnce() -> S) -> Arc<S> {
+    /// Leases a free shard, or a new one, which is made with its number: its position among all.
+    pub(crate) fn lease(&self, make: impl FnOnce(u32) -> S) -> Arc<S> {
         let mut shards = lock(&self.shards);
         shards.free.pop().unwrap_or_else(|| {
-            let shard = Arc::new(make());
+            let shard = Arc::new(make(shards.all.len() as u32));
             shards.all.push(Arc::clone(&shard));
             shard
         })
@@ -56,10 +56,10 @@ mod tests {
     #[test]
     fn a_returned_shard_is_leased_before_a_new_one_is_created() {
         let pool = Pool::new();
-        let (first, second) = (pool.lease(|| 1), pool.lease(|| 2));
+        let (first, second) = (pool.lease(|_| 1), pool.lease(|_| 2));
         pool.give_back(first);
-        assert_eq!(*pool.lease(|| 3), 1);
-        assert_eq!(*pool.lease(|| 3), 3);
+        assert_eq!(*pool.lease(|_| 3), 1);
+        assert_eq!(*pool.lease(|_| 3), 3);
         drop(second);
         assert_eq!(pool.all().len(), 3);
     }
@@ -87,7 +87,7 @@ mod model {
                 .map(|_| {
                     let pool = loom::sync::Arc::clone(&pool);
                     thread::spawn(move || {
-                        let shard = pool.lease(|| AtomicU64::new(0));
+                        let shard = pool.lease(|_| AtomicU64::new(0));
                         add(&shard, 1);
                         pool.give_back(shard);
                     })
@@ -110,7 +110,7 @@ mod model {
             let shared = loom::sync::Arc::new((Pool::new(), AtomicU64::new(0)));
             let writer = thread::spawn({
                 let shared = loom::sync::Arc::clone(&shared);
-                move || drop(shared.0.lease(|| AtomicU64::new(shared.1.load(Ordering::Relaxed))))
+                move || drop(shared.0.lease(|_| AtomicU64::new(shared.1.load(Ordering::Relaxed))))
             });
             // As in `Shared::advance_epoch`.
             let (pool, epoch) = &*shared;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::bytes::Bytes;
+use crate::events::context::{EventDetails, RequestContext};
+use crate::events::error_groups::{MADE_PER_SECOND, NewError};
 use crate::events::error_log::{ErrorEvent, Message};
 use crate::events::error_priority::ErrorPriority;
 use crate::events::event_log::Budget;
@@ -62,6 +64,8 @@ pub struct Recorder {
 struct Budgets {
     /// For errors of each priority.
     errors: [Budget; 4],
+    /// For new groups of errors of each priority.
+    groups: [Budget; 4],
     /// For the request log.
     requests: Budget,
 }
@@ -210,7 +214,7 @@ impl Recorder {
     /// logged.
     pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
         self.record_outcome(endpoint, outcome, elapsed);
-        self.log(endpoint, outcome, nanos(elapsed), message, None);
+        self.log(endpoint, outcome, nanos(elapsed), message, &RequestContext::default());
     }
 
     /// Begins a request: counts it as in flight and reads the clock.
@@ -264,20 +268,21 @@ impl Recorder {
     /// Like [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
     pub fn finish_error(&self, start: Start, endpoint: EndpointId, outcome: Outcome, message: &str) -> u64 {
         let nanos = self.finish(start, endpoint, outcome);
-        self.log(endpoint, outcome, nanos, message, None);
+        self.log(endpoint, outcome, nanos, message, &RequestContext::default());
         nanos
     }
 
-    /// Logs a failed request with its position in a trace. Does not record it.
-    pub fn log_error(
+    /// Logs a failed request with what is known of it besides its figures, such as its position in a trace. Does not
+    /// record it.
+    pub fn log_error<'a>(
         &self,
         endpoint: EndpointId,
         outcome: Outcome,
         elapsed: Duration,
         message: &str,
-        trace: Option<TraceContext>,
+        context: impl Into<RequestContext<'a>>,
     ) {
-        self.log(endpoint, outcome, nanos(elapsed), message, trace);
+        self.log(endpoint, outcome, nanos(elapsed), message, &context.into());
     }
 
     /// Logs a single request for [`Registry::requests_after`](crate::Registry::requests_after). Does not record it. Not
@@ -390,16 +395,30 @@ impl Recorder {
         outcome: Outcome,
         nanos: u64,
         message: &str,
-        trace: Option<TraceContext>,
+        context: &RequestContext<'_>,
     ) {
         let (log, outcome) = (self.shared.error_log(), as_counted(outcome));
         let priority = ErrorPriority::from_parts(outcome, || self.shared.endpoints().catches_all(endpoint));
-        if !self.budgets.errors[priority as usize].take(self.shared.uptime_nanos(), log.capacity()) {
+        let (message, worker, now) = (Message::new(message), self.shard.number(), self.shared.uptime_nanos());
+        let error = NewError {
+            endpoint,
+            outcome,
+            priority,
+            time: SystemTime::now(),
+            nanos,
+            message: message.as_str(),
+            context,
+            worker,
+            now,
+        };
+        let budget = &self.budgets.groups[priority as usize];
+        self.shared.error_groups().count(&error, || budget.take(now, MADE_PER_SECOND));
+        if !self.budgets.errors[priority as usize].take(now, log.capacity()) {
             self.shard.count_thinned(priority);
             return;
         }
-        let (time, message) = (SystemTime::now(), Message::new(message));
-        log.push(priority, ErrorEvent { time, endpoint, outcome, nanos, trace, message });
+        let (time, trace, details) = (error.time, context.trace, EventDetails::new(context, worker));
+        log.push(priority, ErrorEvent { time, endpoint, outcome, nanos, trace, details, message });
     }
 }
 

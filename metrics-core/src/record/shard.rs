@@ -53,6 +53,8 @@ pub(crate) struct Shard {
     metrics: MetricCells,
     counters: CachePadded<Counters>,
     streaks: Streaks,
+    /// Its position among all shards.
+    number: u32,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +77,13 @@ enum Others {
 }
 
 impl Shard {
-    pub(crate) fn new(layout: Layout, endpoints: &Endpoints, consumers: &Consumers, epoch: u64) -> Self {
+    pub(crate) fn new(
+        number: u32,
+        layout: Layout,
+        endpoints: &Endpoints,
+        consumers: &Consumers,
+        epoch: u64,
+    ) -> Self {
         let len = endpoints.cells();
         Self {
             key: endpoints.key(),
@@ -92,6 +100,7 @@ impl Shard {
             metrics: MetricCells::new(),
             counters: CachePadded::default(),
             streaks: Streaks::default(),
+            number,
         }
     }
 
@@ -217,6 +226,11 @@ impl Shard {
     /// Requests in flight at the endpoint of a row, if [`Shard::at_endpoint`] was ever called for it.
     pub(crate) fn at_row(&self, row: usize) -> Option<&InFlight> {
         self.at_endpoints.get(row)?.get().map(|gauge| &**gauge)
+    }
+
+    /// Its position among all shards of the registry.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Errors in a row.

@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use crate::events::error_log::ErrorLog;
+use crate::events::error_groups::GroupTable;
+use crate::events::error_log::{ErrorLog, Names};
 use crate::events::exemplar::Exemplars;
 use crate::events::request_log::RequestLog;
 use crate::histogram::Layout;
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     /// The epoch of the current window: minimum and maximum restart in each. A multiple of [`EPOCH_STEP`].
     epoch: AtomicU64,
     error_log: ErrorLog,
+    error_groups: GroupTable,
     request_log: RequestLog,
     exemplars: Exemplars,
     clock: Clock,
@@ -61,6 +63,7 @@ impl Shared {
             pool: Pool::new(),
             epoch: AtomicU64::new(0),
             error_log: ErrorLog::new(settings.error_log_capacity),
+            error_groups: GroupTable::new(),
             request_log: RequestLog::new(settings.request_log_capacity),
             exemplars: Exemplars::default(),
             started_ticks: clock.raw(),
@@ -72,8 +75,14 @@ impl Shared {
     pub(crate) fn lease(&self) -> Arc<Shard> {
         // ORDERING: Relaxed; `advance_epoch` stores it before it locks the pool, and this runs under the pool's lock.
         // So a new shard is either among those that `advance_epoch` finds, or begins with the new epoch.
-        self.pool.lease(|| {
-            Shard::new(self.layout, &self.endpoints, &self.consumers, self.epoch.load(Ordering::Relaxed))
+        self.pool.lease(|number| {
+            Shard::new(
+                number,
+                self.layout,
+                &self.endpoints,
+                &self.consumers,
+                self.epoch.load(Ordering::Relaxed),
+            )
         })
     }
 
@@ -135,6 +144,15 @@ impl Shared {
 
     pub(crate) fn error_log(&self) -> &ErrorLog {
         &self.error_log
+    }
+
+    pub(crate) fn error_groups(&self) -> &GroupTable {
+        &self.error_groups
+    }
+
+    /// What turns the ids in an event into names.
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names { endpoints: &self.endpoints, consumers: &self.consumers }
     }
 
     pub(crate) fn request_log(&self) -> &RequestLog {

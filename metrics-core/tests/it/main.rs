@@ -7,6 +7,7 @@ mod alerts;
 mod allocations;
 mod bodies;
 mod consumers;
+mod error_groups;
 mod error_log;
 mod exactly_once;
 mod figures;

@@ -102,6 +102,7 @@ fn read(reader: &mut ByteReader<'_>) -> Result<Decoded, DecodeError> {
             message: reader.text("bytes of a message", MAX_MESSAGE)?.into_owned(),
             // Not sent, since it only helps at the instance itself.
             trace: None,
+            details: Default::default(),
         })
     })?;
     let rest = SnapshotParts {

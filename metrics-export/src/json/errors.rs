@@ -1,14 +1,15 @@
 //! The body of `GET errors`.
 
-use metrics_core::{ErrorsMissing, RecentError};
-use serde::Serialize;
+use metrics_core::{ErrorGroup, ErrorsMissing, RecentError};
+use serde::{Serialize, Serializer};
 
+use super::details::DetailsBody;
 use super::time::Time;
 
 /// The body of `GET errors`: the latest errors, newest first, and how many are missing from the list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ErrorsBody {
-    recent_errors: Vec<ErrorBody>,
+    recent_errors: Vec<ListedError>,
     /// Errors since the start that newer ones evicted.
     evicted: u64,
     /// Errors since the start that came too fast to be listed. They are counted, but were never in the list.
@@ -28,7 +29,7 @@ impl ErrorsBody {
     /// The body for these errors of a registry, newest first, and those that are missing.
     pub fn new(recent_errors: &[RecentError], missing: &[ErrorsMissing]) -> Self {
         Self {
-            recent_errors: recent_errors.iter().map(ErrorBody::from).collect(),
+            recent_errors: recent_errors.iter().map(ListedError::from).collect(),
             evicted: missing.iter().map(|missing| missing.evicted).sum(),
             thinned: missing.iter().map(|missing| missing.thinned).sum(),
             missing: missing.iter().map(MissingBody::from).collect(),
@@ -40,6 +41,37 @@ impl From<&ErrorsMissing> for MissingBody {
     fn from(missing: &ErrorsMissing) -> Self {
         let ErrorsMissing { priority, evicted, thinned } = *missing;
         Self { priority: priority.as_str(), evicted, thinned }
+    }
+}
+
+/// An error with what tells it apart from others.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct ListedError {
+    #[serde(flatten)]
+    error: ErrorBody,
+    /// The id of its group, in hexadecimal digits.
+    group: GroupId,
+    #[serde(flatten)]
+    details: DetailsBody,
+}
+
+impl From<&RecentError> for ListedError {
+    fn from(error: &RecentError) -> Self {
+        Self {
+            error: ErrorBody::from(error),
+            group: GroupId(ErrorGroup::id_of(error)),
+            details: DetailsBody::new(error.trace, &error.details),
+        }
+    }
+}
+
+/// A group's id as 16 hexadecimal digits, since a JSON number of JavaScript has 53 bits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct GroupId(pub(super) u64);
+
+impl Serialize for GroupId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
     }
 }
 
@@ -93,7 +125,8 @@ mod tests {
             *failed,
             serde_json::json!({
                 "time": "2026-01-28T09:30:00.123Z", "method": "GET", "route": "/items/{id}", "status": 500,
-                "response_time": 0.012, "message": "no \"disk\"\\n",
+                "response_time": 0.012, "message": "no \"disk\"\\n", "group": failed["group"],
+                "trace_id": null, "consumer": null, "request_id": null, "path": null, "worker": 0,
             })
         );
         assert_eq!([&body["evicted"], &body["thinned"]], [5, 72]);

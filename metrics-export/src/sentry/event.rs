@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use metrics_core::{Outcome, RecentError};
+use metrics_core::{Outcome, RecentError, message_template};
 use sentry_types::protocol::v7::{Event, Exception, Level, Mechanism};
 
 use super::origin::Origin;
 use super::request::{contexts, in_range, name, place, request, sdk, span, tags};
-use super::template::template;
 
 /// What groups errors into one issue: route, status, and the message's template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,7 +15,7 @@ pub(super) struct Fingerprint([String; 3]);
 
 impl Fingerprint {
     pub(super) fn of(error: &RecentError) -> Self {
-        Self([place(&error.endpoint), error.outcome.to_string(), template(message(error))])
+        Self([place(&error.endpoint), error.outcome.to_string(), message_template(message(error))])
     }
 }
 

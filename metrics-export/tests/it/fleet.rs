@@ -460,6 +460,7 @@ fn fixed_report() -> Report {
         response_time: Duration::from_millis(12),
         message: "no more \u{1f4a1}".to_owned(),
         trace: None,
+        details: Default::default(),
     };
     let snapshot = Snapshot::from_parts(snapshot).unwrap();
     Report { instance: instance("orders-7", at(1_700_000_101)), snapshot, errors: vec![error] }

@@ -43,6 +43,7 @@ impl<H: Framework> Builder<H> {
 impl Settings {
     fn build(mut self, hook_identifies: bool, event_loops: EventLoops) -> Result<State, BuildError> {
         self.service.check()?;
+        self.check_request_ids()?;
         let exclusions = self.exclusions()?;
         let consumers = self.consumers(hook_identifies)?;
         let read_tokens = Tokens::new("read_token", &self.read_tokens)?;
@@ -115,6 +116,16 @@ impl Settings {
             exposition: self.exposition,
             live,
         })
+    }
+
+    fn check_request_ids(&self) -> Result<(), InvalidSetting> {
+        match self.request_id_headers.iter().find(|name| !is_header_name(name)) {
+            Some(name) => {
+                let allowed = "names of headers, such as \"x-request-id\"";
+                Err(InvalidSetting::new("request_id_headers", format!("{name:?}"), allowed))
+            }
+            None => Ok(()),
+        }
     }
 
     fn exclusions(&mut self) -> Result<Exclusions, InvalidSetting> {
@@ -217,6 +228,8 @@ mod tests {
             assert!(error.starts_with(&format!("api_key_header is {name:?}; ")), "{error}");
             assert!(error.ends_with("such as \"x-api-key\""), "{error}");
         }
+        let error = refused(|b| b.request_id_headers(["x-request-id", "x request id"]));
+        assert!(error.starts_with("request_id_headers is \"x request id\"; "), "{error}");
         let alias = refused(|b| b.consumer_alias(|_| None));
         assert_eq!(
             alias,

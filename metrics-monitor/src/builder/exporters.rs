@@ -64,11 +64,12 @@ impl Settings {
             unsampled_exemplars: self.unsampled_exemplars,
             slow_nanos: threshold(wanting().filter_map(|settings| settings.slow).min()),
             share: wanting().map(|settings| settings.sample_rate).fold(0.0, f64::max),
-            trace_headers: match (traces, self.slow.is_some()) {
-                (true, _) => stated.unwrap_or_else(|| TraceHeaders::DEFAULT.to_vec()),
-                (false, true) => vec![TraceHeaders::W3c],
-                (false, false) => Vec::new(),
+            trace_headers: match traces {
+                true => stated.unwrap_or_else(|| TraceHeaders::DEFAULT.to_vec()),
+                false => vec![TraceHeaders::W3c],
             },
+            request_id_headers: self.request_id_headers.clone(),
+            keep_paths: self.keep_paths,
         }
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use metrics_core::Window;
 use metrics_export::json::{
-    AlertsBody, BusinessBody, ConsumersBody, ErrorsBody, ExportersBody, HistoryBody, MetricHistoryBody,
-    ResourcesBody, RoutesBody, SummaryBody,
+    AlertsBody, BusinessBody, ConsumersBody, ExportersBody, HistoryBody, MetricHistoryBody, ResourcesBody,
+    RoutesBody, SummaryBody,
 };
 
 use super::answer::Answer;
@@ -62,16 +62,6 @@ pub(crate) fn alerts(Asked { shows_private, .. }: Asked) -> Result<Task, String>
 /// The rules and their states, and why a destination failed for those who may see it.
 pub(super) fn alerts_of(state: &State, shows_private: bool) -> AlertsBody {
     state.alerting.body(|reason| cause(reason, shows_private))
-}
-
-/// `GET errors`: the last errors.
-pub(crate) fn errors(_: Asked) -> Result<Task, String> {
-    Ok(Task::shared((), |state| Answer::success(errors_of(state))))
-}
-
-/// The last errors.
-pub(crate) fn errors_of(State { registry, .. }: &State) -> ErrorsBody {
-    ErrorsBody::new(&registry.recent_errors(), &registry.errors_missing())
 }
 
 /// `GET exporters`: what was sent where.

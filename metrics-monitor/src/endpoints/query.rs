@@ -1,12 +1,12 @@
 //! The query strings of all endpoints.
 
-use metrics_core::{EndpointName, ParseWindowError, Window};
+use metrics_core::{EndpointName, Outcome, ParseWindowError, Window};
 use serde::Deserialize;
 
 /// Consumers in an answer, unless the request says otherwise.
 const DEFAULT_TOP: usize = 20;
 
-/// Consumers in an answer at most.
+/// Consumers, or other rows, in an answer at most.
 const MAX_TOP: usize = 1_000;
 
 /// The parameters that an endpoint may have. Unknown ones are ignored.
@@ -19,6 +19,9 @@ pub(crate) struct Query {
     metric: Option<String>,
     top: Option<String>,
     page: Option<String>,
+    status: Option<String>,
+    group: Option<String>,
+    consumer: Option<String>,
 }
 
 /// What a history is of.
@@ -30,6 +33,54 @@ pub(crate) enum Of {
     Endpoint(EndpointName),
     /// One of the application's own metrics.
     Metric(String),
+}
+
+/// Which errors an answer has. Each part that is set has to match.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct ErrorFilter {
+    pub(crate) method: Option<String>,
+    pub(crate) route: Option<String>,
+    pub(crate) status: Option<Statuses>,
+    pub(crate) group: Option<u64>,
+    pub(crate) consumer: Option<String>,
+}
+
+impl ErrorFilter {
+    /// Whether it allows all errors.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A status, or several.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Statuses {
+    One(u16),
+    /// Those of a class, such as 5 for 5xx.
+    Class(u16),
+    Panicked,
+}
+
+impl Statuses {
+    fn parse(text: &str) -> Result<Self, String> {
+        let status = match text {
+            "panicked" => Some(Self::Panicked),
+            "4xx" => Some(Self::Class(4)),
+            "5xx" => Some(Self::Class(5)),
+            _ => text.parse().ok().filter(|status| (100..=599).contains(status)).map(Self::One),
+        };
+        status.ok_or_else(|| "status is unknown; allowed: 100 to 599, 4xx, 5xx, panicked".to_owned())
+    }
+
+    /// Whether an outcome is among them. A panic is a server error, so it is among 5xx.
+    pub(crate) fn include(self, outcome: Outcome) -> bool {
+        match self {
+            Self::One(status) => outcome == Outcome::Status(status),
+            Self::Class(4) => outcome.is_client_error(),
+            Self::Class(_) => outcome.is_server_error(),
+            Self::Panicked => outcome == Outcome::Panicked,
+        }
+    }
 }
 
 impl Query {
@@ -61,6 +112,29 @@ impl Query {
         }
     }
 
+    /// The window, if there is one.
+    pub(crate) fn window(&self) -> Result<Option<Window>, String> {
+        self.window.as_ref().map(|_| self.window_or(Window::SinceReset)).transpose()
+    }
+
+    /// Which errors.
+    pub(crate) fn errors(&mut self) -> Result<ErrorFilter, String> {
+        let status = self.status.as_deref().map(Statuses::parse).transpose()?;
+        let group = self.group.as_deref().map(|group| {
+            let id = u64::from_str_radix(group, 16).ok().filter(|_| group.len() == 16);
+            id.ok_or_else(|| {
+                "group is no id; allowed: 16 hexadecimal digits, as in GET errors/groups".to_owned()
+            })
+        });
+        Ok(ErrorFilter {
+            method: self.method.take(),
+            route: self.route.take(),
+            status,
+            group: group.transpose()?,
+            consumer: self.consumer.take(),
+        })
+    }
+
     /// Whether the request is of an open page.
     pub(crate) fn page(&self) -> Result<bool, String> {
         match self.page.as_deref() {
@@ -72,7 +146,12 @@ impl Query {
 
     /// How many consumers.
     pub(crate) fn top(&self) -> Result<usize, String> {
-        let Some(top) = &self.top else { return Ok(DEFAULT_TOP) };
+        self.top_or(DEFAULT_TOP)
+    }
+
+    /// How many rows, or this many.
+    pub(crate) fn top_or(&self, default: usize) -> Result<usize, String> {
+        let Some(top) = &self.top else { return Ok(default) };
         let top = top.parse().ok().filter(|top| (1..=MAX_TOP).contains(top));
         top.ok_or_else(|| format!("top is out of range; allowed: 1 to {MAX_TOP}"))
     }

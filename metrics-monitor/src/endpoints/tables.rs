@@ -8,7 +8,8 @@ use metrics_export::json::{BusinessBody, MetricHistoryBody, RoutesBody};
 use serde::Serialize;
 
 use super::answer::event;
-use super::figures::{alerts_of, consumers_of, errors_of, exporters_of, resources_of};
+use super::errors::{errors_of, groups_of};
+use super::figures::{alerts_of, consumers_of, exporters_of, resources_of};
 use crate::state::State;
 
 /// Sparklines at most: those of the endpoints with the most calls.
@@ -16,6 +17,9 @@ const MAX_SPARKLINES: usize = 40;
 
 /// Trends of the application's own metrics at most: the page has as many charts.
 const MAX_TRENDS: usize = 24;
+
+/// Groups of errors at most: the page shows as many.
+const MAX_GROUPS: usize = 50;
 
 /// Consumers at most: the page shows as many.
 const TOP: usize = 10;
@@ -35,6 +39,7 @@ pub(super) fn lists(state: &State, window: Window, shows_private: bool) -> Vec<u
     let mut events = vec![
         event("routes", &RoutesBody::from(&history.endpoints(window))),
         event("errors", &shows_private.then(|| errors_of(state))),
+        event("groups", &shows_private.then(|| groups_of(state, window, MAX_GROUPS))),
         event("exporters", &exporters_of(state, shows_private)),
         event("alerts", &alerts_of(state, shows_private)),
         event("business", &BusinessBody::from(&history.business(window))),

@@ -52,7 +52,9 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 fn every_endpoint_that_reads_answers_without_a_framework_and_a_runtime() {
     let monitor = Builder::new("orders").api_key_header("x-api-key").build().unwrap();
     let endpoints: Vec<_> = monitor.endpoints().map(Endpoint::path).collect();
-    for path in ["/summary", "/routes", "/history", "/alerts", "/errors", "/exporters", "/business"] {
+    for path in
+        ["/summary", "/routes", "/history", "/alerts", "/errors", "/errors/groups", "/exporters", "/business"]
+    {
         assert!(endpoints.contains(&path), "{path}");
         let answer = call(&monitor, "GET", path, "", &[]);
         assert_eq!(

@@ -1,11 +1,10 @@
-//! Who is busy among the callers without a row of their own: an estimate of bounded size.
-//!
-//! The Space-Saving algorithm (Metwally, Agrawal and El Abbadi, 2005, <https://doi.org/10.1007/978-3-540-30570-5_27>): a
-//! name that does not fit takes the place of the one with the fewest calls, and its calls as a possible error. So each
-//! name with more calls than 1/64 of all is listed, whatever others send.
+//! Who is busy among the callers without a row of their own: an estimate of bounded size. Each name with more calls than
+//! 1/64 of all is listed, whatever others send.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+use metrics_core::SpaceSaving;
 
 /// Names that are counted at once.
 pub(crate) const ROWS: usize = 64;
@@ -30,19 +29,17 @@ pub(crate) struct Busy {
     begun: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sketch {
-    rows: Vec<Row>,
+    names: SpaceSaving<String>,
     /// Calls that were not counted because a reader was reading.
     missed: u64,
 }
 
-#[derive(Debug)]
-struct Row {
-    name: String,
-    calls: u64,
-    /// How many of them may be those of other names.
-    error: u64,
+impl Default for Sketch {
+    fn default() -> Self {
+        Self { names: SpaceSaving::new(ROWS), missed: 0 }
+    }
 }
 
 impl Default for Busy {
@@ -56,7 +53,7 @@ impl Busy {
     pub(crate) fn count(&mut self, name: &str, missed: u64, now: Instant) {
         self.turn(now);
         self.now.missed += missed;
-        self.now.count(name);
+        self.now.names.count(name);
     }
 
     /// Begins a new period if it is time.
@@ -79,21 +76,9 @@ impl Busy {
 }
 
 impl Sketch {
-    fn count(&mut self, name: &str) {
-        if let Some(row) = self.rows.iter_mut().find(|row| row.name == name) {
-            row.calls += 1;
-        } else if self.rows.len() < ROWS {
-            self.rows.push(Row { name: name.to_owned(), calls: 1, error: 0 });
-        } else if let Some(least) = self.rows.iter_mut().min_by_key(|row| row.calls) {
-            *least = Row { name: name.to_owned(), calls: least.calls + 1, error: least.calls };
-        }
-    }
-
     /// The most calls that a name without a row may have.
     fn unseen(&self) -> u64 {
-        let full = self.rows.len() == ROWS;
-        let least = if full { self.rows.iter().map(|row| row.calls).min().unwrap_or(0) } else { 0 };
-        least + self.missed
+        self.names.unseen() + self.missed
     }
 }
 
@@ -107,10 +92,10 @@ pub(crate) fn busiest<'a>(
     for sketch in sketches.flat_map(|busy| busy.sketches(now)) {
         let without_row = sketch.unseen();
         unseen += without_row;
-        for row in &sketch.rows {
-            let sum = sums.entry(row.name.clone()).or_default();
-            sum.at_least += row.calls - row.error;
-            sum.at_most += row.calls + sketch.missed - without_row;
+        for (name, at_least, at_most) in sketch.names.rows() {
+            let sum = sums.entry(name.clone()).or_default();
+            sum.at_least += at_least;
+            sum.at_most += at_most + sketch.missed - without_row;
         }
     }
     let mut sums: Vec<_> = sums.into_iter().collect();

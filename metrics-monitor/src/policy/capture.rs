@@ -20,11 +20,18 @@ pub struct CapturePolicy {
     pub slow_nanos: u64,
     /// The share of all requests that an exporter wants, from 0 to 1; the largest, if several do.
     pub share: f64,
-    /// The headers from which traces are read, the first valid one first; none if nobody wants traces.
+    /// The headers from which traces are read, the first valid one first.
     pub trace_headers: Vec<TraceHeaders>,
+    /// The headers with the id of a request, in lower case; the first one that a request has counts.
+    pub request_id_headers: Vec<String>,
+    /// Whether the paths of failed and slow requests are kept.
+    pub keep_paths: bool,
 }
 
 impl CapturePolicy {
+    /// The headers with the id of a request, by default.
+    pub const REQUEST_ID_HEADERS: [&str; 2] = ["x-request-id", "x-amzn-trace-id"];
+
     /// A request that took less needs no closer look, unless it failed. This is the one comparison that each request
     /// pays.
     pub fn threshold_nanos(&self) -> u64 {
@@ -110,6 +117,8 @@ mod tests {
             slow_nanos: u64::MAX,
             share: 0.0,
             trace_headers: Vec::new(),
+            request_id_headers: Vec::new(),
+            keep_paths: false,
         };
         assert_eq!(nothing.threshold_nanos(), u64::MAX);
         assert!(!nothing.is_wanted(1 << 60, 0.0));
@@ -130,6 +139,8 @@ mod tests {
             slow_nanos: u64::MAX,
             share: 0.0,
             trace_headers: TraceHeaders::DEFAULT.to_vec(),
+            request_id_headers: Vec::new(),
+            keep_paths: false,
         };
         let trace = metrics_core::TraceId::new(1).unwrap();
         let kept = |policy: CapturePolicy| {

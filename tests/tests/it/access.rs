@@ -338,7 +338,7 @@ fn without_a_token_messages_and_consumers_are_for_this_machine_and_not_for_those
         let line = format!("GET /api/metrics/{name} HTTP/{version}");
         send_whole(&server, &line, &format!("host: localhost\r\n{lines}"))
     };
-    for name in ["errors", "consumers"] {
+    for name in ["errors", "errors/groups", "consumers"] {
         assert_eq!(status(&get("1.1", name, "")), "200", "{name}");
         for (version, lines) in
             [("1.1", "X-Forwarded-For: 127.0.0.1\r\n"), ("1.1", "Via: 1.1 proxy\r\n"), ("1.0", "")]

@@ -10,6 +10,7 @@ mod dashboard;
 mod deploy;
 mod endpoints;
 mod environments;
+mod error_groups;
 mod example;
 mod exporters;
 mod facade;

@@ -5,8 +5,14 @@
 /// `order 17 of 3f2504e0-4f89-11d3-9a0c-0305e82c3301 took 1.5s` becomes `order <num> of <uuid> took <num>s`. A
 /// hexadecimal number begins with `0x`, or is a word of at least 8 hexadecimal digits, one of them decimal. The
 /// template is at most five times as long as the message.
-pub(super) fn template(message: &str) -> String {
+pub fn message_template(message: &str) -> String {
     let mut template = String::with_capacity(message.len());
+    each_piece(message, |piece| template.push_str(piece));
+    template
+}
+
+/// Calls `put` with the pieces of a message's template, one after the other. Does not allocate.
+pub(crate) fn each_piece(message: &str, mut put: impl FnMut(&str)) {
     let mut rest = message;
     let mut in_word = false;
     while let Some(first) = rest.chars().next() {
@@ -14,7 +20,7 @@ pub(super) fn template(message: &str) -> String {
             Some(found) => found,
             None => match number(rest, in_word) {
                 0 => {
-                    template.push(first);
+                    put(&rest[..first.len_utf8()]);
                     rest = &rest[first.len_utf8()..];
                     in_word = first.is_alphanumeric();
                     continue;
@@ -22,12 +28,11 @@ pub(super) fn template(message: &str) -> String {
                 length => ("<num>", length),
             },
         };
-        template.push_str(placeholder);
+        put(placeholder);
         rest = &rest[length..];
         // Letters after a number are not a word: the `s` of `5s`.
         in_word = true;
     }
-    template
 }
 
 /// The placeholder for the word at the beginning of a text, and the word's length in bytes; `None` if it is not
@@ -102,17 +107,17 @@ mod tests {
             ("주문 17번 실패 😀", "주문 <num>번 실패 😀"),
             ("é1", "é<num>"),
         ] {
-            assert_eq!(template(message), expected, "{message}");
+            assert_eq!(message_template(message), expected, "{message}");
         }
     }
 
     proptest! {
         #[test]
         fn no_digit_is_left_and_a_templates_template_is_itself(message in ".{0,80}|[0-9a-fx.,+\\- é-]{0,80}") {
-            let once = template(&message);
+            let once = message_template(&message);
             prop_assert!(!once.bytes().any(|byte| byte.is_ascii_digit()), "{}", once);
             prop_assert!(once.len() <= 5 * message.len());
-            prop_assert_eq!(template(&once), once);
+            prop_assert_eq!(message_template(&once), once);
         }
 
         #[test]
@@ -120,7 +125,7 @@ mod tests {
             before in "[a-z :=/]{0,20}", after in "[ :;/][a-z :=/]{0,20}", a: i64, b in -1e9..1e9_f64,
             uuids: [u128; 2], hex: [u32; 2],
         ) {
-            let of = |number: String| template(&format!("{before} {number}{after}"));
+            let of = |number: String| message_template(&format!("{before} {number}{after}"));
             let number = of(a.to_string());
             prop_assert_eq!(of(b.to_string()), number.clone());
             let uuid = |bits: u128| {

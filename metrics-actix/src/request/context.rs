@@ -1,0 +1,29 @@
+//! What is kept of a failed or slow request besides its figures.
+
+use actix_web::HttpRequest;
+use metrics_core::{Consumer, RequestContext, TraceContext};
+use metrics_monitor::policy::capture::CapturePolicy;
+use metrics_monitor::policy::trace;
+
+use super::headers::RequestHeaders;
+
+/// What the policy keeps of a request. One without a response has nothing but its consumer.
+pub(crate) fn context<'a>(
+    request: Option<&'a HttpRequest>,
+    consumer: Option<Consumer>,
+    policy: &CapturePolicy,
+) -> RequestContext<'a> {
+    let Some(request) = request else { return RequestContext { consumer, ..RequestContext::default() } };
+    let mut ids = policy.request_id_headers.iter().filter_map(|name| request.headers().get(name));
+    RequestContext {
+        trace: trace(request, policy),
+        consumer,
+        request_id: ids.next().and_then(|id| id.to_str().ok()),
+        path: policy.keep_paths.then(|| request.path()),
+    }
+}
+
+fn trace(request: &HttpRequest, policy: &CapturePolicy) -> Option<TraceContext> {
+    let headers = RequestHeaders { headers: request.headers(), authority: None };
+    trace::first(&policy.trace_headers, &headers)
+}

@@ -1,0 +1,358 @@
+//! Errors in groups: by endpoint, outcome and message template.
+//!
+//! The error log shows the latest errors, so a storm of one error pushes the others out of it. Groups do not: each has
+//! its own count and its own examples, and only a new group can take the place of another one.
+//!
+//! # Synchronization
+//!
+//! `groups` is a table of the kind that endpoints are interned in. An error of a known group takes a shared lock on a
+//! part of it for an addition to the group's count; what else is kept of the error is outside that lock. A new group is
+//! made under `made`, which only recorders with a new group lock. To evict a group, it is removed from the table, which
+//! excludes recorders; so its count is final, and is added to `ungrouped`. Successes touch nothing here.
+
+mod group;
+mod series;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use dashmap::DashMap;
+
+use self::group::{Example, Group, Seen};
+use crate::events::context::{MAX_PATH_BYTES, RequestContext, without_query};
+use crate::events::error_log::{MAX_MESSAGE_BYTES, Names, RecentError};
+use crate::events::error_priority::ErrorPriority;
+use crate::labels::endpoint::{EndpointId, EndpointName};
+use crate::labels::outcome::Outcome;
+use crate::space_saving::SpaceSaving;
+use crate::template::{each_piece, message_template};
+use crate::text::{cut, visible};
+
+/// Groups that are kept at most.
+pub(crate) const MAX_GROUPS: usize = 1_024;
+
+/// Groups of each priority that a recorder makes a second at most, and in one burst. Errors beyond that are counted, but
+/// in no group: others could evict all groups within milliseconds otherwise.
+pub(crate) const MADE_PER_SECOND: usize = 128;
+
+/// Paths of unmatched requests that are told apart.
+const MAX_PATHS: usize = 64;
+
+/// Errors in groups, in a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorGroups {
+    /// The groups with errors in the window, the ones with the most first.
+    pub groups: Vec<ErrorGroup>,
+    /// When the window began, by the wall clock. For display.
+    pub since: SystemTime,
+    /// The length of the window. It begins with a step of the trends, so it can be longer than asked for.
+    pub window: Duration,
+    /// The length of a step of the trends.
+    pub step: Duration,
+    /// Errors of each priority since the start that are in no group, the most important first: those of groups that were
+    /// evicted, and those of new groups that came too fast.
+    pub ungrouped: [u64; 4],
+    /// Groups since the start that newer ones evicted.
+    pub evicted: u64,
+    /// The most frequent paths of requests that matched no route, since the last reset, with the least and the highest
+    /// number of errors that each can have. Empty unless recorders are given [paths](RequestContext::path).
+    pub unmatched_paths: Vec<(Arc<str>, u64, u64)>,
+}
+
+/// Errors of one endpoint that ended in the same way, with messages that differ in numbers alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorGroup {
+    /// A hash of endpoint, outcome and template: the same in each process.
+    pub id: u64,
+    /// Their endpoint.
+    pub endpoint: Arc<EndpointName>,
+    /// How they ended.
+    pub outcome: Outcome,
+    /// Their [message template](crate::message_template), at most [`MAX_MESSAGE_BYTES`] bytes.
+    pub template: Arc<str>,
+    /// How many there were in the window. Exact.
+    pub count: u64,
+    /// When the first one was, since the group was made.
+    pub first_seen: SystemTime,
+    /// When the latest one was.
+    pub last_seen: SystemTime,
+    /// How many there were in each step, the oldest first; the last step is under way.
+    pub trend: Vec<u32>,
+    /// The consumers with the most of them since the group was made, and at least how many.
+    pub consumers: Vec<(Arc<str>, u64)>,
+    /// The first one, and the latest ones, newest first.
+    pub examples: Vec<RecentError>,
+}
+
+/// All groups of a registry.
+#[derive(Debug)]
+pub(crate) struct GroupTable {
+    groups: DashMap<u64, Arc<Group>, foldhash::fast::RandomState>,
+    /// How many groups each priority has.
+    made: Mutex<[usize; 4]>,
+    ungrouped: [AtomicU64; 4],
+    evicted: AtomicU64,
+    example_bytes: AtomicUsize,
+    paths: Mutex<SpaceSaving<String>>,
+}
+
+/// An error to count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewError<'a> {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) outcome: Outcome,
+    pub(crate) priority: ErrorPriority,
+    /// When the request ended, by the wall clock.
+    pub(crate) time: SystemTime,
+    pub(crate) nanos: u64,
+    /// Without hidden characters, at most [`MAX_MESSAGE_BYTES`] bytes.
+    pub(crate) message: &'a str,
+    pub(crate) context: &'a RequestContext<'a>,
+    pub(crate) worker: u32,
+    /// In nanoseconds since the registry was made.
+    pub(crate) now: u64,
+}
+
+impl GroupTable {
+    pub(crate) fn new() -> Self {
+        Self {
+            groups: DashMap::default(),
+            made: Mutex::new([0; 4]),
+            ungrouped: Default::default(),
+            evicted: AtomicU64::new(0),
+            example_bytes: AtomicUsize::new(0),
+            paths: Mutex::new(SpaceSaving::new(MAX_PATHS)),
+        }
+    }
+
+    /// Counts an error in its group. If there is none, it is made if `may_make` says so.
+    pub(crate) fn count(&self, error: &NewError<'_>, may_make: impl FnOnce() -> bool) {
+        let key = key(error);
+        let group = self
+            .count_known(key, error)
+            .or_else(|| if may_make() { self.count_new(key, error) } else { None });
+        let Some(group) = group else {
+            // ORDERING: Relaxed; the figure orders nothing else.
+            self.ungrouped[error.priority as usize].fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let NewError { time, nanos, message, context, worker, now, .. } = *error;
+        group.keep(&Seen { time, nanos, message, context, worker, now }, &self.example_bytes);
+        if error.priority == ErrorPriority::Unmatched
+            && let Some(path) = error.context.path
+            && let Ok(mut paths) = self.paths.try_lock()
+        {
+            paths.count(&*visible(without_query(path), MAX_PATH_BYTES));
+        }
+    }
+
+    fn count_known(&self, key: u64, error: &NewError<'_>) -> Option<Arc<Group>> {
+        let group = self.groups.get(&key)?;
+        // Whoever finds a message with the hash of another group's gets no further than its own endpoint and outcome.
+        if group.endpoint != error.endpoint || group.outcome != error.outcome {
+            return None;
+        }
+        // While the table holds the group.
+        group.count_one(error.now);
+        Some(Arc::clone(&group))
+    }
+
+    #[cold]
+    fn count_new(&self, key: u64, error: &NewError<'_>) -> Option<Arc<Group>> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.groups.contains_key(&key) {
+            // Another thread made it, or it is another group with the same hash.
+            return self.count_known(key, error);
+        }
+        if made.iter().sum::<usize>() >= MAX_GROUPS {
+            self.evict(&mut made);
+        }
+        let template = message_template(error.message);
+        let template = cut(&template, MAX_MESSAGE_BYTES).into();
+        let group = Arc::new(Group::new(error.endpoint, error.outcome, error.priority, template));
+        group.count_one(error.now);
+        self.groups.insert(key, Arc::clone(&group));
+        made[error.priority as usize] += 1;
+        Some(group)
+    }
+
+    /// Removes the group that was not seen for longest, among those of the least important priority that has more than
+    /// an eighth of all.
+    fn evict(&self, made: &mut [usize; 4]) {
+        let Some(priority) = made.iter().rposition(|&groups| groups > MAX_GROUPS / 8) else { return };
+        let of_priority = self.groups.iter().filter(|entry| entry.priority as usize == priority);
+        let oldest = of_priority.map(|entry| (entry.last(), *entry.key())).min();
+        let Some((_, (_, group))) = oldest.and_then(|oldest| Some((oldest, self.groups.remove(&oldest.1)?)))
+        else {
+            return;
+        };
+        made[priority] -= 1;
+        // ORDERING: Relaxed; the figures order nothing else.
+        self.ungrouped[priority].fetch_add(group.count(), Ordering::Relaxed);
+        self.evicted.fetch_add(1, Ordering::Relaxed);
+        self.example_bytes.fetch_sub(group.example_bytes(), Ordering::Relaxed);
+    }
+
+    /// Moves the trends on. Called about once a second, and before they are read.
+    pub(crate) fn advance(&self, now: u64) {
+        self.groups.iter().for_each(|group| group.series.advance(now / SECOND, group.count()));
+    }
+
+    /// Begins a window.
+    pub(crate) fn begin_window(&self) {
+        self.groups.iter().for_each(|group| group.begin_window());
+        *self.paths.lock().unwrap_or_else(PoisonError::into_inner) = SpaceSaving::new(MAX_PATHS);
+    }
+
+    /// The groups with errors in a window of this length.
+    pub(crate) fn read(
+        &self,
+        window: Duration,
+        is_since_reset: bool,
+        now: u64,
+        names: Names<'_>,
+    ) -> ErrorGroups {
+        self.advance(now);
+        let wall = SystemTime::now();
+        let ago =
+            |nanos: u64| wall.checked_sub(Duration::from_nanos(now.saturating_sub(nanos))).unwrap_or(wall);
+        let mut step = Duration::ZERO;
+        let mut steps = 0;
+        let mut groups = Vec::new();
+        for group in self.all() {
+            let (trend, every) = group.series.steps(window);
+            (step, steps) = (every, trend.len());
+            let in_steps = trend.iter().map(|&count| u64::from(count)).sum();
+            let count = if is_since_reset { group.since_reset() } else { in_steps };
+            if count > 0 {
+                groups.push(group.show(count, trend, ago(group.last()), names));
+            }
+        }
+        groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.id.cmp(&b.id)));
+        // The last step is under way for as long as `now` is into it.
+        let under_way = Duration::from_nanos(now % u64::try_from(step.as_nanos()).unwrap_or(1).max(1));
+        let window = match steps.checked_sub(1) {
+            Some(whole) if !is_since_reset => step * whole as u32 + under_way,
+            _ => window,
+        };
+        // ORDERING: Relaxed; each figure by itself.
+        ErrorGroups {
+            groups,
+            since: wall.checked_sub(window).unwrap_or(wall),
+            window,
+            step,
+            ungrouped: self.ungrouped.each_ref().map(|count| count.load(Ordering::Relaxed)),
+            evicted: self.evicted.load(Ordering::Relaxed),
+            unmatched_paths: self.paths(),
+        }
+    }
+
+    fn paths(&self) -> Vec<(Arc<str>, u64, u64)> {
+        let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows: Vec<(Arc<str>, u64, u64)> =
+            paths.rows().map(|(path, least, most)| (Arc::from(path.as_str()), least, most)).collect();
+        rows.sort_by(|(a, _, left), (b, _, right)| right.cmp(left).then_with(|| a.cmp(b)));
+        rows
+    }
+
+    fn all(&self) -> Vec<Arc<Group>> {
+        self.groups.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// The memory of all groups in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let groups: usize = self.all().iter().map(|group| group.bytes()).sum();
+        groups + self.example_bytes.load(Ordering::Relaxed) + MAX_PATHS * (MAX_PATH_BYTES + 40)
+    }
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+impl Group {
+    fn show(&self, count: u64, trend: Vec<u32>, last_seen: SystemTime, names: Names<'_>) -> ErrorGroup {
+        let endpoint = names.endpoints.name(self.endpoint);
+        let example = |example: &Example| RecentError {
+            time: example.time,
+            endpoint: Arc::clone(&endpoint),
+            outcome: self.outcome,
+            response_time: Duration::from_nanos(example.nanos),
+            message: example.message.to_string(),
+            trace: example.trace,
+            details: example.details.resolve(names.consumers),
+        };
+        let (examples, mut by_consumer): (_, Vec<_>) = self.with_kept(|kept| {
+            let rows =
+                kept.consumers.rows().map(|(&consumer, least, _)| (names.consumers.name(consumer), least));
+            (kept.examples.iter().rev().map(example).collect(), rows.collect())
+        });
+        by_consumer.sort_by(|(a, left), (b, right)| right.cmp(left).then_with(|| a.cmp(b)));
+        ErrorGroup {
+            id: id(&endpoint, self.outcome, &self.template),
+            endpoint,
+            outcome: self.outcome,
+            template: Arc::from(&*self.template),
+            count,
+            first_seen: self.first_seen,
+            last_seen,
+            trend,
+            consumers: by_consumer,
+            examples,
+        }
+    }
+}
+
+impl ErrorGroup {
+    /// The id of the group that an error belongs to.
+    pub fn id_of(error: &RecentError) -> u64 {
+        let template = message_template(&error.message);
+        id(&error.endpoint, error.outcome, cut(&template, MAX_MESSAGE_BYTES))
+    }
+}
+
+/// The key of an error's group in the table.
+fn key(error: &NewError<'_>) -> u64 {
+    let mut hash = Fnv::new();
+    hash.add(&error.endpoint.bits().to_le_bytes());
+    hash.add(&code(error.outcome).to_le_bytes());
+    let mut room = MAX_MESSAGE_BYTES;
+    each_piece(error.message, |piece| {
+        let piece = cut(piece, room);
+        room -= piece.len();
+        hash.add(piece.as_bytes());
+    });
+    hash.0
+}
+
+/// The id that is shown. Endpoints have other ids in each process, so it is made of their names.
+fn id(endpoint: &EndpointName, outcome: Outcome, template: &str) -> u64 {
+    let mut hash = Fnv::new();
+    for part in [&*endpoint.method, &*endpoint.route, &outcome.to_string(), template] {
+        hash.add(part.as_bytes());
+        hash.add(&[0]);
+    }
+    hash.0
+}
+
+fn code(outcome: Outcome) -> u16 {
+    match outcome {
+        Outcome::Status(status) => status,
+        Outcome::Other => 0,
+        Outcome::Aborted => 1,
+        Outcome::Panicked => 2,
+    }
+}
+
+/// The hash FNV-1a: short, and the same everywhere. Not against collisions on purpose, which `count_known` bounds.
+struct Fnv(u64);
+
+impl Fnv {
+    const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.0 =
+            bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    }
+}
