@@ -148,7 +148,7 @@ fn turned_on(name: &str, features: &[String]) -> BTreeSet<(String, String)> {
     let mut dependencies = String::new();
     for (i, package) in monitored.keys().enumerate() {
         let (package, version) = package.split_once(" v").unwrap();
-        if !package.starts_with("metrics-") && !["application", "actix-web"].contains(&package) {
+        if !package.contains("metrics-") && !["application", "actix-web"].contains(&package) {
             dependencies += &format!(
                 "x{i} = {{ package = {package:?}, version = \"={version}\", default-features = false }}\n"
             );
