@@ -5,6 +5,7 @@
 //! | what one instance writes | [`Report`], [`Instance`] |
 //! | why bytes are not a report | [`DecodeError`] |
 //! | the sum of reports | [`Fleet`] |
+//! | in what instances differ | [`Differences`] |
 //!
 //! Nothing here does I/O. The feature `redis` adds a [`Member`](redis::Member), which shares reports in a Redis. A
 //! report is cumulative and replaces the one before, so nothing is counted twice, whatever is lost or repeated on the
@@ -17,19 +18,22 @@ mod consumers;
 mod counts;
 mod decode;
 mod decoded;
+mod differences;
 mod encode;
 mod error;
+mod histograms;
 mod instance;
 mod merge;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod report;
-mod sparse;
 mod sums;
 mod total;
+mod v1;
 
 pub use self::codes::MAX_REPORT_BYTES;
+pub use self::differences::Differences;
 pub use self::error::DecodeError;
-pub use self::instance::{Instance, InstanceFigures, Presence};
+pub use self::instance::{Fingerprints, Form, Instance, InstanceFigures, Presence};
 pub use self::merge::{Fleet, RefusedReport};
 pub use self::report::Report;

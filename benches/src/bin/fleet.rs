@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use metrics_core::{PartsError, Registry, Snapshot};
 use metrics_export::Service;
 use metrics_export::fleet::redis::{FleetSettings, Member, Question};
-use metrics_export::fleet::{Fleet, Instance, Report};
+use metrics_export::fleet::{Fingerprints, Fleet, Instance, Report};
 
 const ENDPOINTS: usize = 200;
 
@@ -93,6 +93,7 @@ fn run(size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
                 interval: INTERVAL,
                 epoch: 0,
                 stopped: false,
+                fingerprints: Fingerprints::default(),
             };
             Report { instance, snapshot: snapshot.clone(), errors: Vec::new() }.encode()
         };

@@ -107,8 +107,8 @@ impl TryFrom<String> for Outcome {
 /// Failures have separate histograms because they are often much faster, and would make the percentiles of
 /// successes look better. Memory is allocated as statuses occur: [`Granularity::Exact`] costs more if an endpoint
 /// answers with several statuses of one class; [`Granularity::Outcome`] costs as much as [`Granularity::Class`], and
-/// exports fewer series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+/// exports fewer series. A coarser one compares as less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Granularity {
     /// Two: success (1xx to 3xx and other) and error (4xx and 5xx).
@@ -155,6 +155,19 @@ impl StatusGroup {
         }
     }
 
+    /// Returns the group of `granularity` that has all outcomes of this one; the same group if it is as coarse.
+    pub const fn coarsened(self, granularity: Granularity) -> Self {
+        match (self, granularity) {
+            (_, Granularity::Exact) | (Self::Aborted | Self::Panicked | Self::Success | Self::Error, _) => {
+                self
+            }
+            (Self::Status(status), Granularity::Class) => Self::Class((status / 100) as u8),
+            (Self::Class(_) | Self::Other, Granularity::Class) => self,
+            (Self::Status(400..=599) | Self::Class(4 | 5), Granularity::Outcome) => Self::Error,
+            (Self::Status(_) | Self::Class(_) | Self::Other, Granularity::Outcome) => Self::Success,
+        }
+    }
+
     /// Whether 4xx are counted in this group.
     pub(crate) const fn has_client_errors(self) -> bool {
         matches!(self, Self::Error | Self::Class(4) | Self::Status(400..=499))
@@ -193,8 +206,13 @@ mod tests {
                 outcome.is_client_error() ^ outcome.is_server_error(),
                 "{outcome}"
             );
-            for granularity in [Granularity::Outcome, Granularity::Class, Granularity::Exact] {
+            let all = [Granularity::Outcome, Granularity::Class, Granularity::Exact];
+            assert!(all.is_sorted());
+            for (place, granularity) in all.into_iter().enumerate() {
                 let group = StatusGroup::of(granularity, outcome);
+                for coarser in &all[..=place] {
+                    assert_eq!(group.coarsened(*coarser), StatusGroup::of(*coarser, outcome), "{outcome}");
+                }
                 assert!(group.has_client_errors() || !outcome.is_client_error(), "{outcome} {granularity:?}");
             }
         }

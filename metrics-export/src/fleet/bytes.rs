@@ -29,6 +29,14 @@ impl ByteWriter {
         self.number(text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
     }
+
+    /// Appends a part that can be skipped: the number of its bytes, and what `write` writes.
+    pub(super) fn part(&mut self, write: impl FnOnce(&mut Self)) {
+        let mut part = Self::default();
+        write(&mut part);
+        self.number(part.0.len() as u64);
+        self.0.append(&mut part.0);
+    }
 }
 
 /// Reads from the front of a slice.
@@ -73,6 +81,17 @@ impl<'a> ByteReader<'a> {
         Err(DecodeError::Number)
     }
 
+    /// Reads the number of bytes of a part, and returns a reader of these.
+    pub(super) fn part(&mut self) -> Result<Self, DecodeError> {
+        let length = self.count("bytes of a part", usize::MAX)?;
+        self.bytes(length).map(Self)
+    }
+
+    /// Like [`number`](Self::number), or 0 at the end: an older writer does not have the field.
+    pub(super) fn number_if_any(&mut self) -> Result<u64, DecodeError> {
+        if self.left() == 0 { Ok(0) } else { self.number() }
+    }
+
     /// Reads how many elements follow. Each takes at least one byte, so a number above the bytes left is refused before
     /// anything is allocated.
     pub(super) fn count(&mut self, what: &'static str, allowed: usize) -> Result<usize, DecodeError> {
@@ -91,9 +110,13 @@ impl<'a> ByteReader<'a> {
 
     /// Reads a text, with hidden characters escaped, since anyone who can write to the Redis chose it.
     pub(super) fn text(&mut self, what: &'static str, longest: usize) -> Result<Cow<'a, str>, DecodeError> {
+        self.raw_text(what, longest).map(|text| visible(text, longest))
+    }
+
+    /// Reads a text as it was written.
+    pub(super) fn raw_text(&mut self, what: &'static str, longest: usize) -> Result<&'a str, DecodeError> {
         let length = self.count(what, longest)?;
-        let text = std::str::from_utf8(self.bytes(length)?).map_err(|_| DecodeError::Text { what })?;
-        Ok(visible(text, longest))
+        std::str::from_utf8(self.bytes(length)?).map_err(|_| DecodeError::Text { what })
     }
 }
 

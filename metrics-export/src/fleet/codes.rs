@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use metrics_core::{EndpointName, MAX_NAME_BYTES, Outcome, StatusGroup};
+use metrics_core::{EndpointName, Granularity, Health, MAX_NAME_BYTES, Outcome, PartsError, StatusGroup};
 
 use super::bytes::{ByteReader, ByteWriter};
 use super::error::DecodeError;
@@ -14,8 +14,41 @@ pub const MAX_REPORT_BYTES: usize = 4 << 20;
 /// How a report begins.
 pub(super) const MAGIC: &[u8] = b"MFLT";
 
-/// The version of the format. A reader refuses all others.
-pub(super) const VERSION: u8 = 1;
+/// The version of the format that is written. A reader refuses later ones.
+pub(super) const VERSION: u8 = 2;
+
+/// The sections of a report. Tags are never used again for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Instance,
+    Window,
+    Settings,
+    Brief,
+    State,
+    Endpoints,
+    Consumers,
+    Metrics,
+    Errors,
+}
+
+impl Section {
+    /// All of them, in the order in which they are written.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Instance,
+        Self::Window,
+        Self::Settings,
+        Self::Brief,
+        Self::State,
+        Self::Endpoints,
+        Self::Consumers,
+        Self::Metrics,
+        Self::Errors,
+    ];
+
+    pub(super) const fn tag(self) -> u64 {
+        self as u64 + 1
+    }
+}
 
 /// The most endpoints of a report.
 pub(super) const MAX_ENDPOINTS: usize = 20_000;
@@ -50,18 +83,13 @@ pub(super) fn outcome_code(outcome: Outcome) -> u64 {
     }
 }
 
-/// Reads the counts of outcomes.
-pub(super) fn read_outcomes(reader: &mut ByteReader<'_>) -> Result<Vec<(Outcome, u64)>, DecodeError> {
-    list(reader, "outcomes", MAX_GROUPS, |reader| Ok((read_outcome(reader)?, reader.number()?)))
-}
-
-pub(super) fn read_outcome(reader: &mut ByteReader<'_>) -> Result<Outcome, DecodeError> {
-    match reader.number()? {
-        0 => Ok(Outcome::Other),
-        1 => Ok(Outcome::Aborted),
-        2 => Ok(Outcome::Panicked),
-        status @ 100..=599 => Ok(Outcome::Status(status as u16)),
-        code => Err(DecodeError::Code { what: "outcome", code }),
+pub(super) fn outcome_of(code: u64) -> Option<Outcome> {
+    match code {
+        0 => Some(Outcome::Other),
+        1 => Some(Outcome::Aborted),
+        2 => Some(Outcome::Panicked),
+        status @ 100..=599 => Some(Outcome::Status(status as u16)),
+        _ => None,
     }
 }
 
@@ -77,25 +105,43 @@ pub(super) fn group_code(group: StatusGroup) -> u64 {
     }
 }
 
-pub(super) fn read_group_code(reader: &mut ByteReader<'_>) -> Result<StatusGroup, DecodeError> {
-    match reader.number()? {
-        0 => Ok(StatusGroup::Other),
-        1 => Ok(StatusGroup::Aborted),
-        2 => Ok(StatusGroup::Panicked),
-        3 => Ok(StatusGroup::Success),
-        4 => Ok(StatusGroup::Error),
-        class @ 11..=15 => Ok(StatusGroup::Class((class - 10) as u8)),
-        status @ 100..=599 => Ok(StatusGroup::Status(status as u16)),
-        code => Err(DecodeError::Code { what: "group of statuses", code }),
+pub(super) fn group_of(code: u64) -> Option<StatusGroup> {
+    match code {
+        0 => Some(StatusGroup::Other),
+        1 => Some(StatusGroup::Aborted),
+        2 => Some(StatusGroup::Panicked),
+        3 => Some(StatusGroup::Success),
+        4 => Some(StatusGroup::Error),
+        class @ 11..=15 => Some(StatusGroup::Class((class - 10) as u8)),
+        status @ 100..=599 => Some(StatusGroup::Status(status as u16)),
+        _ => None,
+    }
+}
+
+pub(super) fn granularity_code(granularity: Granularity) -> u8 {
+    match granularity {
+        Granularity::Outcome => 0,
+        Granularity::Class => 1,
+        Granularity::Exact => 2,
+    }
+}
+
+/// Another granularity, as another precision, would be another version: nothing could be added to it.
+pub(super) fn read_granularity(reader: &mut ByteReader<'_>) -> Result<Granularity, DecodeError> {
+    match reader.byte()? {
+        0 => Ok(Granularity::Outcome),
+        1 => Ok(Granularity::Class),
+        2 => Ok(Granularity::Exact),
+        code => Err(DecodeError::Code { what: "granularity", code: code.into() }),
     }
 }
 
 /// Reads a length, and then as many elements.
-pub(super) fn list<T>(
-    reader: &mut ByteReader<'_>,
+pub(super) fn list<'a, T>(
+    reader: &mut ByteReader<'a>,
     what: &'static str,
     allowed: usize,
-    mut read: impl FnMut(&mut ByteReader<'_>) -> Result<T, DecodeError>,
+    mut read: impl FnMut(&mut ByteReader<'a>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {
     let count = reader.count(what, allowed)?;
     // Not allocated at once: an element in memory is larger than its shortest bytes.
@@ -129,6 +175,33 @@ pub(super) fn flag(reader: &mut ByteReader<'_>) -> Result<bool, DecodeError> {
         1 => Ok(true),
         code => Err(DecodeError::Code { what: "flag", code: code.into() }),
     }
+}
+
+pub(super) fn read_health(reader: &mut ByteReader<'_>) -> Result<Health, DecodeError> {
+    Ok(Health {
+        endpoints: reader.number()?,
+        max_series: reader.number()?,
+        endpoints_refused: reader.number()?,
+        consumers: reader.number()?,
+        max_consumers: reader.number()?,
+        consumers_refused: reader.number()?,
+        shards: reader.number()?,
+        errors_evicted: reader.number()?,
+        errors_thinned: reader.number()?,
+    })
+}
+
+pub(super) fn read_gauge(reader: &mut ByteReader<'_>) -> Result<f64, DecodeError> {
+    let value = f64::from_le_bytes(reader.bytes(8)?.try_into().unwrap_or_default());
+    if value.is_nan() || value.abs() > MAX_GAUGE {
+        return Err(PartsError::Gauge.into());
+    }
+    Ok(value)
+}
+
+/// The registers of a count of distinct values, which are written as counts.
+pub(super) fn registers(counts: &[u64]) -> Result<Vec<u8>, DecodeError> {
+    counts.iter().map(|&register| u8::try_from(register).map_err(|_| DecodeError::Counts)).collect()
 }
 
 pub(super) fn read_name(reader: &mut ByteReader<'_>) -> Result<Arc<EndpointName>, DecodeError> {

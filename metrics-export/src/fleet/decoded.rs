@@ -1,41 +1,48 @@
-//! A report as it was read: checked, but with only the buckets in use of its histograms.
+//! A report as it was read: checked, but with its histograms still encoded.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use metrics_core::{
-    EndpointName, GroupParts, Histogram, MetricStateParts, Outcome, RecentError, SnapshotParts,
-};
+use metrics_core::{EndpointName, MetricStateParts, RecentError, SnapshotParts};
 
 use super::error::DecodeError;
-use super::instance::{Instance, InstanceFigures};
-use super::sparse::{SparseBuckets, SparseGroup};
+use super::histograms::ReadGroup;
+use super::instance::{Form, Instance, InstanceFigures};
 
 /// One endpoint of a report.
 #[derive(Debug)]
-pub(super) struct SparseEndpoint {
+pub(super) struct ReadEndpoint<'a> {
     pub(super) name: Arc<EndpointName>,
     pub(super) in_flight: u64,
-    pub(super) groups: Vec<SparseGroup>,
+    pub(super) groups: Vec<ReadGroup<'a>>,
+}
+
+/// What the list of instances shows of a report.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Brief {
+    pub(super) calls: u64,
+    pub(super) errors: u64,
+    pub(super) p95: Duration,
 }
 
 /// A report, checked.
 #[derive(Debug)]
-pub(super) struct Decoded {
+pub(super) struct Decoded<'a> {
     pub(super) instance: Instance,
+    pub(super) form: Form,
+    pub(super) brief: Brief,
     /// All figures except those of the endpoints.
     pub(super) rest: SnapshotParts,
-    pub(super) endpoints: Vec<SparseEndpoint>,
-    pub(super) buckets: SparseBuckets,
+    pub(super) endpoints: Vec<ReadEndpoint<'a>>,
     pub(super) errors: Vec<RecentError>,
 }
 
-impl Decoded {
+impl Decoded<'_> {
     /// Refuses endpoints and groups that occur twice, since the limits of a fleet count each once.
     pub(super) fn check_repeats(&self) -> Result<(), DecodeError> {
         let mut names = HashSet::new();
-        for SparseEndpoint { name, groups, .. } in &self.endpoints {
+        for ReadEndpoint { name, groups, .. } in &self.endpoints {
             if !names.insert(name) {
                 return Err(DecodeError::Twice { what: "an endpoint" });
             }
@@ -63,27 +70,7 @@ impl Decoded {
 
     /// This report's line in the list of instances; `bytes` is its size.
     pub(super) fn figures(&self, now: SystemTime, bytes: usize) -> InstanceFigures {
-        let (mut calls, mut errors, mut max) = (0_u64, 0_u64, 0);
-        let digits = self.rest.significant_digits;
-        let mut all = vec![0_u64; Histogram::max_buckets(digits).unwrap_or(0)];
-        for group in self.endpoints.iter().flat_map(|endpoint| &endpoint.groups) {
-            let (indexes, counts) = self.buckets.of(group);
-            for (&index, &count) in indexes.iter().zip(counts) {
-                let sum = &mut all[usize::from(index)];
-                *sum = sum.saturating_add(count);
-            }
-            // Unknown extremes are stored with the minimum above the maximum.
-            let GroupParts { min_nanos, max_nanos, .. } = group.figures;
-            if !indexes.is_empty() {
-                max = max.max(if min_nanos <= max_nanos { max_nanos } else { u64::MAX });
-            }
-            for &(outcome, count) in &group.figures.outcomes {
-                calls = calls.saturating_add(count);
-                errors = errors.saturating_add(if Outcome::is_error(outcome) { count } else { 0 });
-            }
-        }
-        let p95 = Histogram::from_buckets(digits, 0, &all).map_or(0, |all| all.value_at_quantile(0.95));
-        let p95 = Duration::from_nanos(p95.min(max));
+        let Brief { calls, errors, p95 } = self.brief;
         InstanceFigures {
             presence: self.instance.presence(now),
             instance: self.instance.clone(),
@@ -91,6 +78,7 @@ impl Decoded {
             errors,
             p95,
             bytes,
+            form: self.form,
         }
     }
 }

@@ -1,28 +1,83 @@
 //! Writes a report. `docs/fleet-format.md` describes the same in words.
 
+use std::num::NonZeroU64;
 use std::time::SystemTime;
 
 use metrics_core::{
-    ConsumerSnapshot, Granularity, GroupParts, Health, MAX_NAME_BYTES, MetricParts, MetricStateParts,
+    ConsumerSnapshot, EndpointParts, GroupParts, Health, MAX_NAME_BYTES, MetricParts, MetricStateParts,
     RecentError, SnapshotParts,
 };
 
 use super::bytes::ByteWriter;
 use super::codes::{
-    MAGIC, MAX_CONSUMERS, MAX_ENDPOINTS, MAX_ERRORS, MAX_GAUGE, MAX_MESSAGE, MAX_METRICS, OTHER, VERSION,
-    group_code, nanos, outcome_code, time,
+    MAGIC, MAX_CONSUMERS, MAX_ENDPOINTS, MAX_ERRORS, MAX_GAUGE, MAX_GROUPS, MAX_MESSAGE, MAX_METRICS, OTHER,
+    Section, VERSION, granularity_code, group_code, nanos, outcome_code, time,
 };
 use super::counts;
-use super::instance::Instance;
+use super::decoded::Brief;
+use super::instance::{Fingerprints, Instance};
 
 pub(super) fn write(
     writer: &mut ByteWriter,
     instance: &Instance,
+    brief: &Brief,
     snapshot: &SnapshotParts,
     errors: &[RecentError],
 ) {
     writer.0.extend_from_slice(MAGIC);
     writer.byte(VERSION);
+    writer.part(|writer| {
+        for section in Section::ALL {
+            writer.number(section.tag());
+            writer.part(|part| match section {
+                Section::Instance => write_instance(part, instance),
+                Section::Window => {
+                    time(part, snapshot.since);
+                    time(part, snapshot.taken);
+                    nanos(part, snapshot.span);
+                }
+                Section::Settings => {
+                    part.byte(snapshot.significant_digits);
+                    part.byte(granularity_code(snapshot.granularity));
+                    let Fingerprints { rules, consumer_key } = instance.fingerprints;
+                    for each in [rules, consumer_key] {
+                        part.number(each.map_or(0, NonZeroU64::get));
+                    }
+                }
+                Section::Brief => {
+                    part.number(brief.calls);
+                    part.number(brief.errors);
+                    nanos(part, brief.p95);
+                }
+                Section::State => {
+                    part.number(snapshot.in_flight);
+                    part.number(snapshot.open_streams);
+                    fields(&snapshot.health).into_iter().for_each(|field| part.number(field));
+                }
+                Section::Endpoints => write_endpoints(part, &snapshot.endpoints),
+                Section::Consumers => {
+                    list(part, &top(&snapshot.consumers), MAX_CONSUMERS + 1, write_consumer)
+                }
+                Section::Metrics => list(part, &snapshot.metrics, MAX_METRICS, write_metric),
+                Section::Errors => list(part, errors, MAX_ERRORS, write_error),
+            });
+        }
+    });
+}
+
+/// Writes the number of elements, and each as a part; those past `allowed` are left out.
+fn list<'a, T>(
+    writer: &mut ByteWriter,
+    all: &'a [T],
+    allowed: usize,
+    mut write: impl FnMut(&mut ByteWriter, &'a T),
+) {
+    let all = &all[..all.len().min(allowed)];
+    writer.number(all.len() as u64);
+    all.iter().for_each(|each| writer.part(|part| write(part, each)));
+}
+
+fn write_instance(writer: &mut ByteWriter, instance: &Instance) {
     for text in [&instance.service, &instance.name, &instance.version] {
         writer.text(cut(text, MAX_NAME_BYTES));
     }
@@ -31,51 +86,38 @@ pub(super) fn write(
     nanos(writer, instance.interval);
     writer.number(instance.epoch);
     writer.byte(instance.stopped.into());
+}
 
-    time(writer, snapshot.since);
-    time(writer, snapshot.taken);
-    nanos(writer, snapshot.span);
-    writer.byte(snapshot.significant_digits);
-    writer.byte(match snapshot.granularity {
-        Granularity::Outcome => 0,
-        Granularity::Class => 1,
-        Granularity::Exact => 2,
-    });
-    writer.number(snapshot.in_flight);
-    writer.number(snapshot.open_streams);
-    fields(&snapshot.health).into_iter().for_each(|field| writer.number(field));
-
-    let endpoints = &snapshot.endpoints[..snapshot.endpoints.len().min(MAX_ENDPOINTS)];
-    writer.number(endpoints.len() as u64);
-    for endpoint in endpoints {
+fn write_endpoints(writer: &mut ByteWriter, endpoints: &[EndpointParts]) {
+    let mut before = "";
+    list(writer, endpoints, MAX_ENDPOINTS, |writer, endpoint| {
+        let route = &*endpoint.name.route;
         writer.text(&endpoint.name.method);
-        writer.text(&endpoint.name.route);
+        let same = route.bytes().zip(before.bytes()).take_while(|(ours, theirs)| ours == theirs).count();
+        let shared = cut(route, same);
+        writer.number(shared.len() as u64);
+        writer.text(&route[shared.len()..]);
         writer.number(endpoint.in_flight);
-        writer.number(endpoint.groups.len() as u64);
-        endpoint.groups.iter().for_each(|each| write_group(writer, each));
-    }
-    let consumers = top(&snapshot.consumers);
-    writer.number(consumers.len() as u64);
-    for consumer in &consumers {
-        writer.text(&consumer.name);
-        writer.number(consumer.calls);
-        writer.number(consumer.errors);
-        writer.number(consumer.sum_nanos);
-        time(writer, consumer.last_seen);
-    }
-    let metrics = &snapshot.metrics[..snapshot.metrics.len().min(MAX_METRICS)];
-    writer.number(metrics.len() as u64);
-    metrics.iter().for_each(|each| write_metric(writer, each));
-    let errors = &errors[..errors.len().min(MAX_ERRORS)];
-    writer.number(errors.len() as u64);
-    for error in errors {
-        time(writer, error.time);
-        writer.text(&error.endpoint.method);
-        writer.text(&error.endpoint.route);
-        writer.number(outcome_code(error.outcome));
-        nanos(writer, error.response_time);
-        writer.text(cut(&error.message, MAX_MESSAGE));
-    }
+        list(writer, &endpoint.groups, MAX_GROUPS, write_group);
+        before = route;
+    });
+}
+
+fn write_consumer(writer: &mut ByteWriter, consumer: &ConsumerSnapshot) {
+    writer.text(&consumer.name);
+    writer.number(consumer.calls);
+    writer.number(consumer.errors);
+    writer.number(consumer.sum_nanos);
+    time(writer, consumer.last_seen);
+}
+
+fn write_error(writer: &mut ByteWriter, error: &RecentError) {
+    time(writer, error.time);
+    writer.text(&error.endpoint.method);
+    writer.text(&error.endpoint.route);
+    writer.number(outcome_code(error.outcome));
+    nanos(writer, error.response_time);
+    writer.text(cut(&error.message, MAX_MESSAGE));
 }
 
 /// The consumers with the most calls, and the sum of all others as `_other`.
@@ -111,19 +153,14 @@ fn write_group(writer: &mut ByteWriter, group: &GroupParts) {
         writer.number(outcome_code(outcome));
         writer.number(count);
     }
-    let numbers = [
-        group.sum_nanos,
-        group.min_nanos,
-        group.max_nanos,
-        group.clamped,
-        group.request_bytes,
-        group.response_bytes,
-        group.truncated,
-    ];
-    numbers.into_iter().for_each(|number| writer.number(number));
+    [group.sum_nanos, group.min_nanos, group.max_nanos].into_iter().for_each(|number| writer.number(number));
     let (first, buckets) = group.histogram.counts();
     writer.number(first as u64);
     counts::write(writer, buckets);
+    // Most are 0, and left out at the end.
+    let rest = [group.clamped, group.request_bytes, group.response_bytes, group.truncated];
+    let used = rest.iter().rposition(|&number| number > 0).map_or(0, |last| last + 1);
+    rest[..used].iter().for_each(|&number| writer.number(number));
 }
 
 fn write_metric(writer: &mut ByteWriter, metric: &MetricParts) {

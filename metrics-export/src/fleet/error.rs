@@ -9,14 +9,19 @@ pub enum DecodeError {
     /// The bytes do not begin like a report.
     #[error("this is not a report of an instance: it does not begin with MFLT")]
     Magic,
-    /// The report has another version.
-    #[error("the report has version {found}, but only version {known} can be read: update the readers first")]
+    /// The report has a later version.
+    #[error(
+        "the report has version {found}, but only versions up to {known} can be read: update this instance"
+    )]
     Version {
         /// The version of the report.
         found: u8,
-        /// The version that can be read.
+        /// The latest version that can be read.
         known: u8,
     },
+    /// A part without which a report says nothing is missing.
+    #[error("the report lacks {0}")]
+    Lacks(&'static str),
     /// The report is too long.
     #[error("the report has {length} bytes or more; allowed: up to {allowed}")]
     TooLong {
@@ -61,7 +66,7 @@ pub enum DecodeError {
         /// The code.
         code: u64,
     },
-    /// An endpoint, or a group of statuses of one endpoint, occurs twice.
+    /// A part, an endpoint, or a group of statuses of one endpoint occurs twice.
     #[error("{what} is in the report twice; allowed: once")]
     Twice {
         /// What occurs twice.

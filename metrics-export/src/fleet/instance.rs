@@ -1,6 +1,9 @@
 //! One instance of a fleet: who it is, whether it still writes, and its figures in short.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
+
+use metrics_core::Granularity;
 
 /// The instance that writes a report, and when it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,18 @@ pub struct Instance {
     pub epoch: u64,
     /// Whether this is the last report, because the instance shuts down.
     pub stopped: bool,
+    /// Which of its settings must be the same at all instances.
+    pub fingerprints: Fingerprints,
+}
+
+/// Fingerprints of settings that should be the same at all instances of a fleet; `None` if the instance has none. They
+/// only say whether two settings differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fingerprints {
+    /// Of the rules and objectives.
+    pub rules: Option<NonZeroU64>,
+    /// Of the key under which the names of consumers are hashed.
+    pub consumer_key: Option<NonZeroU64>,
 }
 
 /// Whether an instance still writes.
@@ -73,4 +88,19 @@ pub struct InstanceFigures {
     pub p95: Duration,
     /// The size of its report, in bytes.
     pub bytes: usize,
+    /// How its report is written.
+    pub form: Form,
+}
+
+/// How a report is written, as far as instances can differ in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// The version of the format.
+    pub version: u8,
+    /// The significant digits of its histograms.
+    pub digits: u8,
+    /// Which statuses share a histogram.
+    pub granularity: Granularity,
+    /// Parts that only a later version of this library knows, and that were skipped.
+    pub unknown: u64,
 }

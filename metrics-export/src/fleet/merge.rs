@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use metrics_core::{RecentError, Snapshot, SnapshotParts, Summary, visible};
+use metrics_core::{Granularity, RecentError, Snapshot, SnapshotParts, Summary, visible};
 
 use super::decoded::Decoded;
+use super::differences::Differences;
 use super::instance::{InstanceFigures, Presence};
 use super::total::Total;
 
@@ -18,7 +19,7 @@ const MAX_NAMED: usize = 20;
 /// The sum of the reports of several instances.
 ///
 /// The order of adding only matters for which refused reports are named. The sum is as precise as the least precise
-/// report.
+/// report, and groups statuses like the coarsest one; [`differences`](Fleet::differences) says which these are.
 #[derive(Debug, Clone)]
 pub struct Fleet {
     now: SystemTime,
@@ -77,13 +78,13 @@ impl Fleet {
     }
 
     /// Adds a report; `bytes` is its size.
-    pub(super) fn add(&mut self, source: &str, report: Decoded, bytes: usize) {
+    pub(super) fn add(&mut self, source: &str, report: Decoded<'_>, bytes: usize) {
         let figures = report.figures(self.now, bytes);
-        let Decoded { rest, endpoints, buckets, errors, instance, .. } = report;
+        let Decoded { rest, endpoints, errors, instance, .. } = report;
         let span = rest.span;
         let added = match &mut self.total {
-            Some(total) => total.add(rest, endpoints, &buckets),
-            none => Total::new(rest, endpoints, &buckets).map(|total| *none = Some(total)),
+            Some(total) => total.add(rest, endpoints),
+            none => Total::new(rest, endpoints).map(|total| *none = Some(total)),
         };
         if let Err(reason) = added {
             return self.refuse(source, &reason);
@@ -161,6 +162,13 @@ impl Fleet {
     /// The instances, in the order of adding.
     pub fn instances(&self) -> &[InstanceFigures] {
         &self.instances
+    }
+
+    /// In what the instances differ.
+    pub fn differences(&self) -> Differences {
+        let (digits, granularity) = self.total.as_ref().map_or((0, Granularity::Exact), Total::form);
+        let clashes = self.total.as_ref().map(Total::clashes).unwrap_or_default();
+        Differences::new(&self.instances, (digits, granularity), &clashes)
     }
 
     /// Reports that were left out: the first 20, and the number of all.

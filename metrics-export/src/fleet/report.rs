@@ -2,14 +2,13 @@
 
 use std::time::SystemTime;
 
-use metrics_core::{EndpointParts, GroupParts, PartsError, RecentError, Snapshot, SnapshotParts};
+use metrics_core::{EndpointParts, PartsError, RecentError, Snapshot, SnapshotParts};
 
 use super::bytes::ByteWriter;
-use super::decoded::{Decoded, SparseEndpoint};
+use super::decoded::{Brief, Decoded, ReadEndpoint};
 use super::encode;
 use super::error::DecodeError;
 use super::instance::Instance;
-use super::sparse::{SparseGroup, spread_out};
 
 /// The figures of one instance, to be written for other instances.
 ///
@@ -17,7 +16,7 @@ use super::sparse::{SparseGroup, spread_out};
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use metrics_export::fleet::{Instance, Report};
+/// use metrics_export::fleet::{Fingerprints, Instance, Report};
 /// let registry = metrics_core::Registry::new();
 /// registry.record_nanos(registry.endpoint("GET", "/"), 200, 350_000);
 /// let instance = Instance {
@@ -29,6 +28,7 @@ use super::sparse::{SparseGroup, spread_out};
 ///     interval: Duration::from_secs(10),
 ///     epoch: 0,
 ///     stopped: false,
+///     fingerprints: Fingerprints::default(),
 /// };
 /// let report = Report { instance, snapshot: registry.snapshot(), errors: Vec::new() };
 /// let read = Report::decode(&report.encode()).unwrap();
@@ -49,38 +49,35 @@ impl Report {
     /// are left out.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = ByteWriter::default();
-        encode::write(&mut writer, &self.instance, &self.snapshot.to_parts(), &self.errors);
+        let total = self.snapshot.total().summary().total;
+        let brief = Brief { calls: total.calls, errors: total.errors, p95: total.p95 };
+        encode::write(&mut writer, &self.instance, &brief, &self.snapshot.to_parts(), &self.errors);
         writer.0
     }
 
-    /// Decodes a report from untrusted bytes. Takes memory in proportion to their number, and at most 40 MiB for
+    /// Decodes a report from untrusted bytes. Takes memory in proportion to their number, and at most 32 MiB for
     /// histograms.
     ///
     /// # Errors
     ///
     /// If the bytes are not a whole report of this version, or a value is out of range.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Ok(Self::spread_out(Decoded::read(bytes)?)?)
+        Ok(Self::unpacked(Decoded::read(bytes)?)?)
     }
 
     /// Like [`Report::decode`], but without what no longer holds at `now`. Counts of distinct values are those of
     /// `now`'s day and the day before. If the instance is not [up](super::Presence::Up), its gauges, requests in flight
     /// and open streams are left out.
     pub fn decode_at(bytes: &[u8], now: SystemTime) -> Result<Self, DecodeError> {
-        Ok(Self::spread_out(Decoded::read_at(bytes, now)?)?)
+        Ok(Self::unpacked(Decoded::read_at(bytes, now)?)?)
     }
 
     /// Turns a decoded report into one with whole histograms.
-    fn spread_out(decoded: Decoded) -> Result<Self, PartsError> {
-        let Decoded { instance, rest, endpoints, buckets, errors } = decoded;
+    fn unpacked(decoded: Decoded<'_>) -> Result<Self, PartsError> {
+        let Decoded { instance, rest, endpoints, errors, .. } = decoded;
         let digits = rest.significant_digits;
-        let group = |group: SparseGroup| {
-            let (indexes, counts) = buckets.of(&group);
-            let histogram = spread_out(digits, indexes, counts)?;
-            Ok(GroupParts { histogram, ..group.figures })
-        };
-        let endpoints = endpoints.into_iter().map(|SparseEndpoint { name, in_flight, groups }| {
-            let groups = groups.into_iter().map(group).collect::<Result<_, _>>()?;
+        let endpoints = endpoints.into_iter().map(|ReadEndpoint { name, in_flight, groups }| {
+            let groups = groups.into_iter().map(|group| group.whole(digits)).collect::<Result<_, _>>()?;
             Ok(EndpointParts { name, in_flight, groups })
         });
         let endpoints = endpoints.collect::<Result<_, PartsError>>()?;

@@ -1,10 +1,11 @@
 //! Sums of endpoints' figures, with histograms as plain lists of counts.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use metrics_core::{EndpointName, GroupParts};
+use metrics_core::{EndpointName, Granularity, GroupParts, StatusGroup};
 
-use super::sparse::SparseGroup;
+use super::counts::{CountList, MAX_COUNT};
 
 /// The sum of one endpoint's figures.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub(super) struct GroupSum {
 }
 
 /// The counts of consecutive buckets, from the index `first` on.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct BucketCounts {
     pub(super) first: usize,
     pub(super) counts: Vec<u64>,
@@ -31,14 +32,48 @@ pub(super) struct BucketCounts {
 
 impl EndpointSum {
     /// Adds all figures of a group except its histogram. Returns the sum that the histogram belongs to.
-    pub(super) fn group(&mut self, SparseGroup { figures, .. }: SparseGroup) -> &mut GroupSum {
+    pub(super) fn group(&mut self, figures: GroupParts) -> &mut GroupSum {
         let known = self.groups.iter().position(|ours| ours.figures.group == figures.group);
         let place = known.unwrap_or(self.groups.len());
         match known {
             Some(place) => add_figures(&mut self.groups[place].figures, &figures),
-            None => self.groups.push(GroupSum { figures, counts: BucketCounts::default() }),
+            None => self.groups.push(GroupSum { figures, counts: BucketCounts::EMPTY }),
         }
         &mut self.groups[place]
+    }
+
+    /// Adds up the groups that share a group of this granularity.
+    pub(super) fn coarsen(&mut self, granularity: Granularity) {
+        for GroupSum { mut figures, counts } in std::mem::take(&mut self.groups) {
+            figures.group = figures.group.coarsened(granularity);
+            self.group(figures).counts.add(counts.first, &counts.counts);
+        }
+    }
+
+    /// The buckets that each group would have if it was coarsened.
+    pub(super) fn coarsened(&self, granularity: Granularity) -> Vec<(StatusGroup, BucketRange)> {
+        let mut ranges = Vec::<(StatusGroup, BucketRange)>::new();
+        for GroupSum { figures, counts } in &self.groups {
+            let group = figures.group.coarsened(granularity);
+            let range = counts.first..counts.first + counts.counts.len();
+            match ranges.iter_mut().find(|(known, _)| *known == group) {
+                Some((_, ours)) => *ours = joined(ours, &range),
+                None => ranges.push((group, range)),
+            }
+        }
+        ranges
+    }
+}
+
+/// The buckets from the first to the last one in use.
+pub(super) type BucketRange = Range<usize>;
+
+/// The buckets from the first to the last one of two ranges.
+pub(super) fn joined(one: &BucketRange, other: &BucketRange) -> BucketRange {
+    match (one.is_empty(), other.is_empty()) {
+        (true, _) => other.clone(),
+        (_, true) => one.clone(),
+        _ => one.start.min(other.start)..one.end.max(other.end),
     }
 }
 
@@ -63,32 +98,31 @@ fn add_figures(ours: &mut GroupParts, theirs: &GroupParts) {
 }
 
 impl BucketCounts {
-    /// How many more buckets the sum has at most with these indexes in use, too.
-    pub(super) fn growth(&self, indexes: &[u16]) -> usize {
-        let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return 0 };
-        let (first, end) = (usize::from(first), usize::from(last) + 1);
-        if self.counts.is_empty() {
-            return end - first;
-        }
-        let own_end = self.first + self.counts.len();
-        end.max(own_end) - first.min(self.first) - self.counts.len()
+    pub(super) const EMPTY: Self = Self { first: 0, counts: Vec::new() };
+
+    /// How many more buckets the sum has with these, too.
+    pub(super) fn growth(&self, first: usize, length: usize) -> usize {
+        let ours = self.first..self.first + self.counts.len();
+        joined(&ours, &(first..first + length)).len() - ours.len()
     }
 
-    /// Adds the counts of these buckets. The indexes ascend.
-    pub(super) fn add(&mut self, indexes: &[u16], counts: &[u64]) {
-        let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else { return };
-        let first = usize::from(first);
-        self.reach(first, usize::from(last));
-        let ours = &mut self.counts[first - self.first..];
-        for (&index, &count) in indexes.iter().zip(counts) {
-            let sum = &mut ours[usize::from(index) - first];
-            // A count above a bucket's limit is cut when the histogram is made.
-            *sum = sum.saturating_add(count);
+    /// Adds the counts of the buckets from `first` on.
+    pub(super) fn add(&mut self, first: usize, counts: &[u64]) {
+        for (sum, &count) in self.reach(first, counts.len()).iter_mut().zip(counts) {
+            *sum = sum.saturating_add(count).min(MAX_COUNT);
         }
     }
 
-    /// Makes room for the buckets from `first` to `last`.
-    fn reach(&mut self, first: usize, last: usize) {
+    /// Adds a list of counts, of the buckets from `first` on.
+    pub(super) fn add_list(&mut self, first: usize, list: &CountList<'_>) {
+        list.add_to(self.reach(first, list.length()));
+    }
+
+    /// Makes room for the buckets from `first` on, and returns them.
+    fn reach(&mut self, first: usize, length: usize) -> &mut [u64] {
+        if length == 0 {
+            return &mut [];
+        }
         if self.counts.is_empty() {
             self.first = first;
         }
@@ -96,8 +130,10 @@ impl BucketCounts {
             self.counts.splice(..0, std::iter::repeat_n(0, self.first - first));
             self.first = first;
         }
-        if last >= self.first + self.counts.len() {
-            self.counts.resize(last - self.first + 1, 0);
+        let at = first - self.first;
+        if at + length > self.counts.len() {
+            self.counts.resize(at + length, 0);
         }
+        &mut self.counts[at..at + length]
     }
 }

@@ -1,18 +1,17 @@
 //! The running sum of the figures of several instances.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use metrics_core::{
-    EndpointName, EndpointParts, Granularity, GroupParts, Histogram, MergeError, MetricParts, MetricReading,
+    EndpointName, EndpointParts, Granularity, GroupParts, Histogram, MetricKind, MetricParts, MetricReading,
     MetricStateParts, PartsError, Snapshot, SnapshotParts,
 };
 
 use super::consumers::Consumers;
-use super::decoded::SparseEndpoint;
-use super::sparse::{SparseBuckets, spread_out};
-use super::sums::{BucketCounts, EndpointSum, GroupSum};
+use super::decoded::ReadEndpoint;
+use super::histograms::ReadGroup;
+use super::sums::{BucketCounts, BucketRange, EndpointSum, GroupSum, joined};
 
 /// The most endpoints of a fleet.
 const MAX_ENDPOINTS: usize = 20_000;
@@ -27,7 +26,7 @@ const MAX_BUCKETS: usize = 16 << 20;
 /// The most metrics of the application's own in a fleet.
 const MAX_METRICS: usize = 2_000;
 
-/// The sum of figures, with the precision of the least precise of them.
+/// The sum of figures, with the precision of the least precise of them and the granularity of the coarsest.
 ///
 /// Histograms are summed as plain lists of counts, and become histograms only in [`Total::snapshot`]. Making a
 /// histogram of each report would double the cost of adding it.
@@ -54,11 +53,7 @@ struct Size {
 
 impl Total {
     /// Begins a sum with the figures of one instance.
-    pub(super) fn new(
-        mut rest: SnapshotParts,
-        endpoints: Vec<SparseEndpoint>,
-        buckets: &SparseBuckets,
-    ) -> Result<Self, String> {
+    pub(super) fn new(mut rest: SnapshotParts, endpoints: Vec<ReadEndpoint<'_>>) -> Result<Self, String> {
         let (digits, granularity) = (rest.significant_digits, rest.granularity);
         let mut consumers = Consumers::default();
         rest.consumers.drain(..).for_each(|consumer| consumers.add(consumer));
@@ -66,8 +61,8 @@ impl Total {
         let rest = Snapshot::from_parts(rest).map_err(text)?;
         let (places, size) = (HashMap::new(), Size::default());
         let mut total = Self { digits, granularity, rest, consumers, endpoints: Vec::new(), places, size };
-        total.size = total.size_with(&endpoints, buckets)?;
-        total.add_endpoints(endpoints, buckets, digits).map_err(text)?;
+        total.size = total.size_with(&endpoints)?;
+        total.add_endpoints(endpoints, digits).map_err(text)?;
         Ok(total)
     }
 
@@ -75,38 +70,67 @@ impl Total {
     pub(super) fn add(
         &mut self,
         mut rest: SnapshotParts,
-        endpoints: Vec<SparseEndpoint>,
-        buckets: &SparseBuckets,
+        mut endpoints: Vec<ReadEndpoint<'_>>,
     ) -> Result<(), String> {
         let (metrics, timer_buckets) = self.metrics_with(&rest.metrics);
         check("metrics", metrics, MAX_METRICS)?;
-        if rest.granularity != self.granularity {
-            let error = MergeError::Granularity { ours: self.granularity, theirs: rest.granularity };
-            return Err(error.to_string());
+        let text = |error: PartsError| error.to_string();
+        if rest.granularity < self.granularity {
+            self.coarsen(rest.granularity)?;
+        } else if rest.granularity > self.granularity {
+            for group in endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.groups) {
+                group.figures.group = group.figures.group.coarsened(self.granularity);
+            }
+            rest.granularity = self.granularity;
         }
         let digits = rest.significant_digits;
         let is_as_precise = digits == self.digits;
-        let size = self.size_with(&endpoints, buckets)?;
+        let size = self.size_with(&endpoints)?;
         check("buckets", size.buckets + timer_buckets, MAX_BUCKETS)?;
         let consumers = std::mem::take(&mut rest.consumers);
-        let text = |error: PartsError| error.to_string();
         let rest = Snapshot::from_parts(rest).and_then(|rest| rest.limited_to_digits(self.digits));
         let rest = rest.map_err(text)?;
         self.limit_digits(digits).map_err(text)?;
         self.rest.merge(&rest).map_err(|error| error.to_string())?;
         consumers.into_iter().for_each(|consumer| self.consumers.add(consumer));
-        self.add_endpoints(endpoints, buckets, digits).map_err(text)?;
+        self.add_endpoints(endpoints, digits).map_err(text)?;
         // With another precision there are other buckets than `size_with` counted.
-        self.size = if is_as_precise { size } else { self.measured() };
+        self.size = if is_as_precise { size } else { self.measured(self.granularity) };
         Ok(())
     }
 
-    fn measured(&self) -> Size {
-        let groups = || self.endpoints.iter().flat_map(|endpoint| &endpoint.groups);
+    /// Its significant digits, and which statuses share a histogram.
+    pub(super) fn form(&self) -> (u8, Granularity) {
+        (self.digits, self.granularity)
+    }
+
+    /// Names of metrics that are of several kinds at different instances, with their kinds.
+    pub(super) fn clashes(&self) -> Vec<(&str, Vec<MetricKind>)> {
+        // They are sorted by name.
+        let runs = self.rest.metrics().chunk_by(|one, other| one.name() == other.name());
+        let kinds =
+            runs.map(|run| (run[0].name(), run.iter().map(|metric| metric.kind()).collect::<Vec<_>>()));
+        kinds.filter(|(_, kinds)| kinds.len() > 1).collect()
+    }
+
+    /// Adds up the groups of statuses that share a coarser group, unless that takes too much room.
+    fn coarsen(&mut self, granularity: Granularity) -> Result<(), String> {
+        let size = self.measured(granularity);
+        check("buckets", size.buckets, MAX_BUCKETS)?;
+        let parts = SnapshotParts { granularity, ..self.rest.to_parts() };
+        self.rest = Snapshot::from_parts(parts).map_err(|error| error.to_string())?;
+        self.endpoints.iter_mut().for_each(|endpoint| endpoint.coarsen(granularity));
+        (self.granularity, self.size) = (granularity, size);
+        Ok(())
+    }
+
+    /// How large the sum is with this granularity.
+    fn measured(&self, granularity: Granularity) -> Size {
+        let ranges = || self.endpoints.iter().flat_map(|endpoint| endpoint.coarsened(granularity));
         Size {
             endpoints: self.endpoints.len(),
-            groups: groups().count(),
-            buckets: groups().map(|group| group.counts.counts.len()).sum(),
+            groups: ranges().count(),
+            buckets: ranges().map(|(_, range)| range.len()).sum(),
         }
     }
 
@@ -117,39 +141,37 @@ impl Total {
                 MetricReading::Timer(Some(times)) => Some(times.histogram()),
                 _ => None,
             };
-            (metric.name(), histogram)
+            (metric.name(), metric.kind(), histogram)
         });
         let theirs = more.iter().map(|metric| {
             let histogram = match &metric.state {
                 MetricStateParts::Timer(Some(times)) => Some(&times.histogram),
                 _ => None,
             };
-            (&*metric.name, histogram)
+            (&*metric.name, metric.state.kind(), histogram)
         });
-        let mut buckets: HashMap<_, Range<usize>> = HashMap::new();
-        for (name, histogram) in ours.chain(theirs) {
-            let all = buckets.entry(name).or_default();
-            let Some((first, counts)) = histogram.map(Histogram::counts) else { continue };
-            if !counts.is_empty() {
-                let end = first + counts.len();
-                *all = if all.end == 0 { first..end } else { all.start.min(first)..all.end.max(end) };
+        let mut buckets: HashMap<_, BucketRange> = HashMap::new();
+        for (name, kind, histogram) in ours.chain(theirs) {
+            let all = buckets.entry((name, kind)).or_default();
+            if let Some((first, counts)) = histogram.map(Histogram::counts) {
+                *all = joined(all, &(first..first + counts.len()));
             }
         }
         (buckets.len(), buckets.into_values().map(|buckets| buckets.len()).sum())
     }
 
     /// How large the sum is at most with these endpoints added. Each endpoint occurs once.
-    fn size_with(&self, endpoints: &[SparseEndpoint], buckets: &SparseBuckets) -> Result<Size, String> {
+    fn size_with(&self, endpoints: &[ReadEndpoint<'_>]) -> Result<Size, String> {
         let mut size = self.size;
-        for SparseEndpoint { name, groups, .. } in endpoints {
+        for ReadEndpoint { name, groups, .. } in endpoints {
             let place = self.places.get(name);
             size.endpoints += usize::from(place.is_none());
             let ours = place.map_or(&[][..], |&place| &self.endpoints[place].groups);
-            for group in groups {
-                let known = ours.iter().find(|ours| ours.figures.group == group.figures.group);
+            for ReadGroup { figures, first, counts } in groups {
+                let known = ours.iter().find(|ours| ours.figures.group == figures.group);
                 size.groups += usize::from(known.is_none());
-                size.buckets +=
-                    known.map_or(&BucketCounts::default(), |ours| &ours.counts).growth(buckets.of(group).0);
+                let ours = known.map_or(const { &BucketCounts::EMPTY }, |ours| &ours.counts);
+                size.buckets += ours.growth(*first, counts.length());
             }
         }
         check("endpoints", size.endpoints, MAX_ENDPOINTS)?;
@@ -184,29 +206,23 @@ impl Total {
         parts
     }
 
-    fn add_endpoints(
-        &mut self,
-        endpoints: Vec<SparseEndpoint>,
-        buckets: &SparseBuckets,
-        digits: u8,
-    ) -> Result<(), PartsError> {
-        for SparseEndpoint { name, in_flight, groups } in endpoints {
+    fn add_endpoints(&mut self, endpoints: Vec<ReadEndpoint<'_>>, digits: u8) -> Result<(), PartsError> {
+        for ReadEndpoint { name, in_flight, groups } in endpoints {
             let place = *self.places.entry(name).or_insert_with_key(|name| {
                 self.endpoints.push(EndpointSum { name: Arc::clone(name), in_flight: 0, groups: Vec::new() });
                 self.endpoints.len() - 1
             });
             let ours = &mut self.endpoints[place];
             ours.in_flight = ours.in_flight.saturating_add(in_flight);
-            for group in groups {
-                let (indexes, counts) = buckets.of(&group);
-                let sum = ours.group(group);
+            for ReadGroup { figures, first, counts } in groups {
+                let sum = &mut ours.group(figures).counts;
                 if digits > self.digits {
-                    let limited = spread_out(digits, indexes, counts)?.limited_to_digits(self.digits)?;
+                    let whole = Histogram::from_buckets(digits, first, &counts.unpacked())?;
+                    let limited = whole.limited_to_digits(self.digits)?;
                     let (first, counts) = limited.counts();
-                    let indexes: Vec<_> = (first..).map(|index| index as u16).take(counts.len()).collect();
-                    sum.counts.add(&indexes, counts);
+                    sum.add(first, counts);
                 } else {
-                    sum.counts.add(indexes, counts);
+                    sum.add_list(first, &counts);
                 }
             }
         }

@@ -108,6 +108,8 @@ impl FleetState {
 pub struct InstancesBody {
     instances: Vec<InstanceBody>,
     up: usize,
+    /// Own metrics that are of several kinds at different instances, a sentence each.
+    notes: Vec<String>,
     /// How the answering instance writes its own reports.
     writer: WriterBody,
 }
@@ -115,11 +117,17 @@ pub struct InstancesBody {
 impl InstancesBody {
     /// Lists the instances of the epoch, those with the latest report first.
     pub fn new(answer: Option<&Answer>, status: &WriterStatus) -> Self {
+        let differences = answer.map(|answer| answer.fleet.differences());
+        let of = |figures: &InstanceFigures| {
+            let notes = differences.as_ref().map(|differences| differences.of(figures));
+            InstanceBody::new(figures, notes.unwrap_or_default())
+        };
         let mut instances: Vec<_> =
-            answer.into_iter().flat_map(|answer| answer.fleet.instances()).map(InstanceBody::from).collect();
+            answer.into_iter().flat_map(|answer| answer.fleet.instances()).map(of).collect();
         instances.sort_by(|a, b| b.last_seen.0.cmp(&a.last_seen.0).then_with(|| a.name.cmp(&b.name)));
         let up = instances.iter().filter(|instance| instance.state == Presence::Up.name()).count();
-        Self { instances, up, writer: WriterBody::from(status) }
+        let notes = differences.map(|differences| differences.metrics().to_vec()).unwrap_or_default();
+        Self { instances, up, notes, writer: WriterBody::from(status) }
     }
 }
 
@@ -135,10 +143,12 @@ struct InstanceBody {
     total_errors: u64,
     p95_response_time: f64,
     report_bytes: usize,
+    /// In what it differs from the sum or from most instances, a sentence each.
+    notes: Vec<String>,
 }
 
-impl From<&InstanceFigures> for InstanceBody {
-    fn from(figures: &InstanceFigures) -> Self {
+impl InstanceBody {
+    fn new(figures: &InstanceFigures, notes: Vec<String>) -> Self {
         Self {
             name: figures.instance.name.clone(),
             version: figures.instance.version.clone(),
@@ -149,6 +159,7 @@ impl From<&InstanceFigures> for InstanceBody {
             total_errors: figures.errors,
             p95_response_time: figures.p95.as_secs_f64(),
             report_bytes: figures.bytes,
+            notes,
         }
     }
 }

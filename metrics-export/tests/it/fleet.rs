@@ -10,7 +10,7 @@ use metrics_core::{
     ConsumerSnapshot, EndpointName, EndpointParts, Granularity, GroupParts, Health, Histogram, MetricParts,
     MetricStateParts, Outcome, RecentError, Registry, Snapshot, SnapshotParts, StatusGroup, UNIQUE_REGISTERS,
 };
-use metrics_export::fleet::{DecodeError, Fleet, Instance, MAX_REPORT_BYTES, Presence, Report};
+use metrics_export::fleet::{DecodeError, Fingerprints, Fleet, Instance, MAX_REPORT_BYTES, Presence, Report};
 use proptest::prelude::*;
 
 const OUTCOMES: [Outcome; 7] = [
@@ -37,11 +37,12 @@ fn instance(name: &str, written: SystemTime) -> Instance {
         interval: Duration::from_secs(10),
         epoch: 1_700_000_000_123,
         stopped: false,
+        fingerprints: Fingerprints::default(),
     }
 }
 
 /// One request: its route, how it ended, and how long it took.
-type Call = (u8, usize, u64);
+pub(crate) type Call = (u8, usize, u64);
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
     let nanos = (0_u32..40, any::<u64>()).prop_map(|(bits, nanos)| nanos & ((1 << bits) - 1));
@@ -73,7 +74,7 @@ fn registry(digits: u8, granularity: Granularity, calls: &[Call]) -> Registry {
     registry
 }
 
-fn report(name: &str, digits: u8, granularity: Granularity, calls: &[Call]) -> Report {
+pub(crate) fn report(name: &str, digits: u8, granularity: Granularity, calls: &[Call]) -> Report {
     let registry = registry(digits, granularity, calls);
     let errors = registry.summary().recent_errors;
     let snapshot = registry.snapshot();
@@ -143,11 +144,13 @@ proptest! {
     }
 
     #[test]
-    fn a_fleet_has_the_sum_of_its_snapshots(
-        all in prop::collection::vec((1_u8..=3, calls()), 1..5)
+    fn a_fleet_has_the_sum_of_its_snapshots_in_the_coarsest_form_of_them(
+        all in prop::collection::vec((1_u8..=3, granularities(), calls()), 1..5)
     ) {
-        let reports: Vec<_> =
-            all.iter().map(|(digits, calls)| report("x", *digits, Granularity::Class, calls).encode()).collect();
+        let reports: Vec<_> = all
+            .iter()
+            .map(|(digits, granularity, calls)| report("x", *digits, *granularity, calls).encode())
+            .collect();
         let decoded = |bytes: &Vec<u8>| Report::decode(bytes).unwrap().snapshot;
         let now = reports.iter().map(|bytes| decoded(bytes).taken()).max().unwrap();
         let sum = |order: &mut dyn Iterator<Item = &Vec<u8>>| {
@@ -156,11 +159,18 @@ proptest! {
             prop_assert_eq!(fleet.refused().1, 0);
             Ok(sorted(&fleet.snapshot().unwrap()))
         };
-        // With the lowest precision of all.
-        let digits = all.iter().map(|&(digits, _)| digits).min().unwrap();
-        let limited = |bytes| decoded(bytes).limited_to_digits(digits).unwrap();
-        let mut expected = limited(&reports[0]);
-        reports[1..].iter().for_each(|bytes| expected.merge(&limited(bytes)).unwrap());
+        // As if all had been recorded with the lowest precision and the coarsest granularity.
+        let digits = all.iter().map(|&(digits, _, _)| digits).min().unwrap();
+        let granularity = all.iter().map(|&(_, granularity, _)| granularity).min().unwrap();
+        let mut parts = all.iter().zip(&reports).map(|((_, _, calls), bytes)| {
+            let coarse = registry(digits, granularity, calls).snapshot().to_parts();
+            let written = decoded(bytes).to_parts();
+            // Their clocks and consumers are those of the registry that was written.
+            let (since, taken, span, consumers) = (written.since, written.taken, written.span, written.consumers);
+            Snapshot::from_parts(SnapshotParts { since, taken, span, consumers, ..coarse }).unwrap()
+        });
+        let mut expected = parts.next().unwrap();
+        parts.for_each(|more| expected.merge(&more).unwrap());
         prop_assert_eq!(sum(&mut reports.iter())?, sorted(&expected));
         prop_assert_eq!(sum(&mut reports.iter().rev())?, sorted(&expected));
     }
@@ -184,15 +194,188 @@ proptest! {
 }
 
 #[test]
-fn an_older_reader_refuses_a_newer_version_and_says_so() {
+fn a_reader_refuses_a_later_version_and_says_so() {
     let mut bytes = report("a", 2, Granularity::Class, &[]).encode();
-    bytes[4] = 2;
+    bytes[4] = 3;
     let error = Report::decode(&bytes).unwrap_err();
-    assert_eq!(error, DecodeError::Version { found: 2, known: 1 });
+    assert_eq!(error, DecodeError::Version { found: 3, known: 2 });
     assert_eq!(
         error.to_string(),
-        "the report has version 2, but only version 1 can be read: update the readers first"
+        "the report has version 3, but only versions up to 2 can be read: update this instance"
     );
+}
+
+/// A report as sections: their tags and bytes.
+fn sections(report: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    fn part(bytes: &[u8]) -> (&[u8], &[u8]) {
+        let (mut length, mut at) = (0, 0);
+        loop {
+            length |= usize::from(bytes[at] & 0x7f) << (7 * at);
+            at += 1;
+            if bytes[at - 1] < 0x80 {
+                return bytes[at..].split_at(length);
+            }
+        }
+    }
+    let (mut rest, after) = part(&report[5..]);
+    assert!(after.is_empty());
+    let mut sections = Vec::new();
+    while let [tag, more @ ..] = rest {
+        let (section, after) = part(more);
+        sections.push((*tag, section.to_vec()));
+        rest = after;
+    }
+    sections
+}
+
+fn number(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+fn joined(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for (tag, section) in sections {
+        all.push(*tag);
+        all.extend(number(section.len()));
+        all.extend(section);
+    }
+    [b"MFLT\x02".to_vec(), number(all.len()), all].concat()
+}
+
+/// What an instance of the next version of this library may write: more sections, fields and kinds.
+#[test]
+fn what_a_later_version_adds_is_skipped_and_told_and_all_else_is_added_up() {
+    let written = report("a", 2, Granularity::Class, &[(0, 0, 1_000), (1, 2, 5_000)]);
+    let all = sections(&written.encode());
+    assert_eq!(joined(&all), written.encode());
+    assert_eq!(all.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let notes = |bytes: &[u8]| {
+        let mut fleet = Fleet::new(written.snapshot.taken());
+        fleet.add_bytes("a", bytes);
+        assert_eq!(fleet.refused(), (&[][..], 0));
+        assert_eq!(fleet.summary().unwrap().total.calls, 2);
+        let notes = fleet.differences().of(&fleet.instances()[0]);
+        (notes, sorted(&fleet.snapshot().unwrap()))
+    };
+    let (none, expected) = notes(&written.encode());
+    assert_eq!(none, [""; 0]);
+    let skips = |parts: u64| {
+        format!("is of a later version of this library: {parts} parts of its report are not shown here")
+    };
+
+    let mut newer = all.clone();
+    newer.insert(3, (77, b"a new section".to_vec()));
+    newer.push((10, Vec::new()));
+    assert_eq!(notes(&joined(&newer)), (vec![skips(2)], expected.clone()));
+
+    // A new field at the end of each section but those that are lists, where it would be at the end of each element.
+    let mut newer = all.clone();
+    newer.iter_mut().filter(|(tag, _)| *tag < 6).for_each(|(_, section)| section.extend([1, 2, 3]));
+    let (_, section) = &mut newer[7];
+    let metrics = usize::from(section[0]);
+    section[0] += 1;
+    // A metric of a kind that is not known.
+    section.extend(number(7));
+    section.extend(*b"\x03new\x63\x01\x02");
+    assert_eq!(metrics, expected.metrics.len());
+    assert_eq!(notes(&joined(&newer)), (vec![skips(6)], expected.clone()));
+
+    // Without a section that each report has, it is none.
+    for (missing, what) in
+        [(1, "its instance"), (2, "its window"), (3, "its settings"), (4, "its figures in brief")]
+    {
+        let others: Vec<_> = all.iter().filter(|(tag, _)| *tag != missing).cloned().collect();
+        assert_eq!(Report::decode(&joined(&others)).unwrap_err(), DecodeError::Lacks(what));
+    }
+    for missing in 5..=9 {
+        let others: Vec<_> = all.iter().filter(|(tag, _)| *tag != missing).cloned().collect();
+        assert!(Report::decode(&joined(&others)).is_ok(), "{missing}");
+    }
+    let mut twice = all.clone();
+    twice.push(all[5].clone());
+    assert_eq!(Report::decode(&joined(&twice)).unwrap_err(), DecodeError::Twice { what: "a section" });
+}
+
+/// Three statuses of one endpoint in each form, and own metrics of which two share a name.
+#[test]
+fn instances_with_other_settings_are_added_up_and_told() {
+    let started = SystemTime::now();
+    let report = |name: &str, digits, granularity, change: fn(&mut Instance, &Registry)| {
+        let registry =
+            Registry::builder().significant_digits(digits).granularity(granularity).build().unwrap();
+        let endpoint = registry.endpoint("GET", "/items/{id}");
+        for (status, nanos) in [(200, 1_234_567), (204, 2_345_678), (404, 3_456_789), (503, 4_567_890)] {
+            registry.record_nanos(endpoint, status, nanos);
+        }
+        let mut instance = instance(name, started);
+        change(&mut instance, &registry);
+        Report { instance, snapshot: registry.snapshot(), errors: Vec::new() }.encode()
+    };
+    let fingerprint = std::num::NonZeroU64::new(7);
+    let mut reports = [
+        report("a", 2, Granularity::Class, |_, registry| registry.counter("jobs").unwrap().add(3)),
+        report("b", 3, Granularity::Exact, |instance, registry| {
+            instance.interval = Duration::from_secs(5);
+            registry.gauge("jobs").unwrap().set(1.5);
+        }),
+        report("c", 1, Granularity::Outcome, |_, registry| registry.counter("jobs").unwrap().add(4)),
+        report("d", 2, Granularity::Class, |_, _| {}),
+    ];
+    for turn in 0..reports.len() {
+        reports.rotate_left(1);
+        let mut fleet = Fleet::new(started);
+        reports.iter().for_each(|bytes| fleet.add_bytes("x", bytes));
+        assert_eq!(fleet.refused(), (&[][..], 0));
+        let snapshot = fleet.snapshot().unwrap();
+        assert_eq!((snapshot.significant_digits(), snapshot.granularity()), (1, Granularity::Outcome));
+        let endpoint = snapshot.endpoints().next().unwrap();
+        let mut groups: Vec<_> = endpoint.groups().map(|group| (group.group(), group.calls())).collect();
+        groups.sort();
+        assert_eq!(groups, [(StatusGroup::Success, 8), (StatusGroup::Error, 8)], "{turn}");
+        let summary = fleet.summary().unwrap();
+        let outcomes: BTreeMap<_, _> = endpoint.outcomes().collect();
+        assert_eq!(outcomes.len(), 4);
+        assert!(outcomes.values().all(|&calls| calls == 4), "{outcomes:?}");
+        let metrics: Vec<_> =
+            summary.business.iter().map(|metric| (&*metric.name, format!("{:?}", metric.figures))).collect();
+        assert_eq!(metrics, [("jobs", "Counter(7)".to_owned()), ("jobs", "Gauge(1.5)".to_owned())]);
+        let differences = fleet.differences();
+        assert_eq!(
+            differences.metrics(),
+            [r#""jobs" is a counter and a gauge at different instances; each is shown by itself"#]
+        );
+        let of = |name: &str| {
+            let figures = fleet.instances().iter().find(|figures| figures.instance.name == name).unwrap();
+            differences.of(figures)
+        };
+        let digits =
+            |own| format!("writes {own} significant digits; they are added up as 1, like those of c");
+        let groups = |own| {
+            format!("writes a histogram {own}; they are added up by success and error, like those of c")
+        };
+        assert_eq!(of("a"), [digits(2), groups("by class of statuses")]);
+        let interval = "writes every 5s, most instances every 10s".to_owned();
+        assert_eq!(of("b"), [digits(3), groups("by status"), interval]);
+        assert_eq!(of("c"), [""; 0]);
+    }
+
+    let other = report("e", 1, Granularity::Outcome, |_, _| {});
+    let mut decoded = Report::decode(&other).unwrap();
+    decoded.instance.fingerprints = Fingerprints { rules: fingerprint, consumer_key: fingerprint };
+    let mut fleet = Fleet::new(started);
+    reports.iter().for_each(|bytes| fleet.add_bytes("x", bytes));
+    fleet.add_bytes("e", &decoded.encode());
+    let differences = fleet.differences();
+    let notes = differences.of(fleet.instances().last().unwrap());
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert_eq!(notes[0], "has other rules or objectives than most instances");
+    assert!(notes[1].starts_with("hashes API keys under another key than most instances"), "{notes:?}");
 }
 
 #[test]
@@ -207,20 +390,15 @@ fn bytes_that_are_not_a_report_are_left_out_counted_and_named() {
     fleet.add_bytes("empty", b"");
     fleet.add_bytes("long", &vec![0; MAX_REPORT_BYTES + 1]);
     fleet.add_bytes("trailing", &trailing);
-    fleet.add_bytes("other", &report("b", 2, Granularity::Exact, &[]).encode());
     let (refused, count) = fleet.refused();
     let reasons: BTreeMap<_, _> = refused.iter().map(|r| (r.source.as_str(), r.reason.as_str())).collect();
-    assert_eq!(count, 5);
+    assert_eq!(count, 4);
     assert_eq!(
         reasons["text\\u{1b}[31m"],
         "this is not a report of an instance: it does not begin with MFLT"
     );
     assert_eq!(reasons["long"], "the report has 4194305 bytes or more; allowed: up to 4194304");
     assert_eq!(reasons["trailing"], "1 bytes follow the end of the report");
-    assert_eq!(
-        reasons["other"],
-        "histograms by Exact cannot be added to histograms by Class; build all registries with the same granularity"
-    );
     assert_eq!((fleet.summary().unwrap().total.calls, fleet.instances().len()), (1, 1));
 }
 
@@ -241,7 +419,7 @@ fn the_memory_of_wide_histograms_in_many_reports_is_bounded() {
     let mut fleet = Fleet::new(SystemTime::now());
     for number in 0..20 {
         let bytes = report(number).encode();
-        assert!(bytes.len() < 4_000, "{}", bytes.len());
+        assert!(bytes.len() < 4_100, "{}", bytes.len());
         fleet.add_bytes("wide", &bytes);
     }
     let (refused, count) = fleet.refused();
@@ -392,7 +570,7 @@ fn an_instance_is_up_then_stale_then_gone() {
 }
 
 /// A report with one of everything, in which nothing depends on the clock or on chance.
-fn fixed_report() -> Report {
+pub(crate) fn fixed_report() -> Report {
     let group = |group, outcomes: Vec<(Outcome, u64)>, first, counts: &[u64]| GroupParts {
         group,
         outcomes,
@@ -469,14 +647,15 @@ fn fixed_report() -> Report {
 #[test]
 fn a_report_is_written_as_these_bytes() {
     let expected = "\
-        4d464c54010473686f70086f72646572732d3705312e322e338080a8b1e39fe7cb1780e4eed1dba2e7cb1780c8afa025\
-        fbd095ffbc31008080a8b1e39fe7cb1780d083f5d7a2e7cb1780a3f9bef402020104020280080304e807050607080203\
-        4745540b2f6974656d732f7b69647d03020c01c8011c87ad4b5aa0f73601ac02f0a204025a09058f5090058c02010201\
-        87ad4b80808080ff0180808080ff0101ac02f0a20402ff1d01018803474554052f69646c6501000303616e6eac020188\
-        278088d4d4b2a2e7cb1703626f62020188278088d4d4b2a2e7cb17065f6f74686572050188278088d4d4b2a2e7cb1706\
-        056361636865040901026462030c01c8010387ad4bd007a0f73601ac02f0a20402f40301018605646570746801000000\
-        00000004c00469646c6502046a6f627300e80705757365727305804010b803e801a01830c633336db540020a07000180\
-        bc9898d4a2e7cb17034745540b2f6974656d732f7b69647df70380b6dc050c6e6f206d6f726520f09f92a1";
+        4d464c54029b0301320473686f70086f72646572732d3705312e322e338080a8b1e39fe7cb1780e4eed1dba2e7cb1780\
+        c8afa025fbd095ffbc310002188080a8b1e39fe7cb1780d083f5d7a2e7cb1780a3f9bef40203040201000004031d0162\
+        050d04020280080304e80705060708065f025103474554000b2f6974656d732f7b69647d03021c0c01c8011c87ad4b5a\
+        a0f7365a09060a108171270501ac02f0a20402200201020187ad4b80808080ff0180808080ff01ff1d0102030401ac02\
+        f0a204020b034745540203646c650100073b031203616e6eac020188278088d4d4b2a2e7cb171103626f620201882780\
+        88d4d4b2a2e7cb1714065f6f74686572050188278088d4d4b2a2e7cb17086306090563616368650409011e026462030c\
+        01c8010387ad4bd007a0f736f4030102850801ac02f0a204020f0564657074680100000000000004c0060469646c6502\
+        08046a6f627300e807180575736572730580400d02410374022c4c0ae00958bf0a00092e012c80bc9898d4a2e7cb1703\
+        4745540b2f6974656d732f7b69647df70380b6dc050c6e6f206d6f726520f09f92a1";
     let written = fixed_report().encode();
     let hex: String = written.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, expected);

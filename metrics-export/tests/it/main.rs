@@ -5,6 +5,8 @@ mod allocations;
 mod facade;
 #[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "fleet")]
+mod fleet_corpus;
 mod live;
 mod log_lines;
 mod parser;

@@ -91,12 +91,17 @@ impl Settings {
         self.error.get_or_insert(error);
     }
 
-    /// Starts the deliveries.
-    pub(super) fn start_alerting(&mut self) -> Result<Alerting, BuildError> {
+    /// All rules, those by default included.
+    pub(super) fn rules(&mut self) -> Vec<Rule> {
         let own = std::mem::take(&mut self.alert_rules);
         let mut rules = if self.without_default_alerts { Vec::new() } else { Rule::defaults() };
         rules.retain(|default| own.iter().all(|rule| rule.name != default.name));
         rules.extend(own);
+        rules
+    }
+
+    /// Starts the deliveries.
+    pub(super) fn start_alerting(&mut self, rules: Vec<Rule>) -> Result<Alerting, BuildError> {
         let destinations = std::mem::take(&mut self.alert_destinations);
         Ok(Alerting::start(Alerts::new(rules)?, destinations, &self.service)?)
     }

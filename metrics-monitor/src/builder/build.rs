@@ -75,7 +75,10 @@ impl Settings {
         let registry = self.registry.take().unwrap_or_else(|| self.default_registry());
         let history = Arc::new(History::new(registry.clone()));
         let resources = Arc::<Resources>::default();
-        let alerting = Arc::new(self.start_alerting()?);
+        let rules = self.rules();
+        #[cfg(feature = "redis")]
+        let fingerprints = super::fleet::fingerprints(&rules, consumers.as_ref());
+        let alerting = Arc::new(self.start_alerting(rules)?);
         let capture = self.capture_policy();
         let sampler = Arc::new(Sampler::new(&resources, event_loops));
         let exporting = self.start_exporting(&registry, &resources, &sampler)?;
@@ -96,7 +99,7 @@ impl Settings {
         };
         let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
         #[cfg(feature = "redis")]
-        let fleet = self.start_fleet(&registry)?;
+        let fleet = self.start_fleet(&registry, fingerprints)?;
         Ok(State {
             service: self.service,
             registry,

@@ -116,6 +116,12 @@ impl Consumers {
         }
     }
 
+    /// Tells hash keys apart, without telling them.
+    #[cfg(feature = "redis")]
+    pub(crate) fn key_fingerprint(&self) -> [u8; 32] {
+        HMAC::mac(b"metrics: fingerprint of the hash key", &self.hash_key)
+    }
+
     /// The header with the API key; `None` if a hook of the framework identifies consumers instead.
     pub fn header(&self) -> Option<&str> {
         self.header.as_deref()

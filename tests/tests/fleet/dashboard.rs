@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics_core::Registry;
-use metrics_export::fleet::{Instance, Report};
+use metrics_export::fleet::{Fingerprints, Instance, Report};
 use serde_json::{Value, json};
 use tests::{Browser, Example, Look, Redis};
 
@@ -50,6 +50,7 @@ fn add_hostile(redis: &Redis) {
         interval: Duration::from_secs(600),
         epoch: 0,
         stopped: false,
+        fingerprints: Fingerprints::default(),
     };
     let report = Report { instance, snapshot: Registry::new().snapshot(), errors: Vec::new() };
     let id = format!("{HOSTILE}-{nanos}");

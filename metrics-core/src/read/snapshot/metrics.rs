@@ -69,7 +69,13 @@ impl MetricSnapshot {
         Self { name: Arc::clone(&self.name), state }
     }
 
-    /// Adds another registry's metric of the same name. Ignores one of another kind.
+    /// Whether it has the other one's name and kind. Of two registries, one may have a counter and the other a gauge of
+    /// the same name; they stay apart.
+    fn is(&self, other: &Self) -> bool {
+        self.name == other.name && self.kind() == other.kind()
+    }
+
+    /// Adds another registry's metric of the same name and kind.
     fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         match (&mut self.state, &other.state) {
             (MetricState::Counter(ours), MetricState::Counter(theirs)) => {
@@ -99,8 +105,8 @@ impl MetricSnapshot {
 
 /// The difference of each metric from an earlier state.
 pub(crate) fn metrics_since(now: &[MetricSnapshot], earlier: &[MetricSnapshot]) -> Vec<MetricSnapshot> {
-    let before = |name: &Arc<str>| earlier.iter().find(|metric| metric.name == *name);
-    now.iter().map(|metric| metric.difference(before(&metric.name))).collect()
+    let before = |now: &MetricSnapshot| earlier.iter().find(|earlier| earlier.is(now));
+    now.iter().map(|metric| metric.difference(before(metric))).collect()
 }
 
 /// Adds another registry's metrics to ours. The times are those of the two snapshots.
@@ -114,12 +120,12 @@ pub(crate) fn merge_metrics(
     for theirs in theirs {
         let mut theirs = theirs.clone();
         theirs.state.age(newest - their_day);
-        match ours.iter_mut().find(|ours| ours.name == theirs.name) {
+        match ours.iter_mut().find(|ours| ours.is(&theirs)) {
             Some(ours) => ours.merge(&theirs)?,
             None => ours.push(theirs),
         }
     }
-    ours.sort_by(|a, b| a.name.cmp(&b.name));
+    ours.sort_by(|a, b| a.name.cmp(&b.name).then(a.kind().cmp(&b.kind())));
     Ok(())
 }
 

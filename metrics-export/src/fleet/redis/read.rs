@@ -257,7 +257,7 @@ mod tests {
     use metrics_core::{MetricFigures, Registry};
 
     use super::*;
-    use crate::fleet::{Instance, Report};
+    use crate::fleet::{Fingerprints, Instance, Report};
 
     #[test]
     fn gauges_and_requests_in_flight_count_once_in_a_window_of_several_reports() {
@@ -277,6 +277,7 @@ mod tests {
             interval: Duration::from_secs(10),
             epoch: 0,
             stopped: false,
+            fingerprints: Fingerprints::default(),
         };
         let wanted = id("a", now);
         let report = Report { instance, snapshot, errors: Vec::new() }.encode();

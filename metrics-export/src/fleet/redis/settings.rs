@@ -6,6 +6,7 @@ use std::time::Duration;
 use metrics_core::{InvalidSetting, Registry};
 
 use super::address::Address;
+use crate::fleet::instance::Fingerprints;
 
 /// The most instances that can be read.
 pub(super) const MAX_INSTANCES: usize = 10_000;
@@ -32,6 +33,7 @@ pub struct FleetSettings {
     pub(super) timeout: Duration,
     pub(super) max_instances: usize,
     pub(super) max_significant_digits: u8,
+    pub(super) fingerprints: Fingerprints,
 }
 
 impl FleetSettings {
@@ -53,6 +55,7 @@ impl FleetSettings {
             timeout: Duration::from_secs(1),
             max_instances: 2_000,
             max_significant_digits: 3,
+            fingerprints: Fingerprints::default(),
         })
     }
 
@@ -117,6 +120,13 @@ impl FleetSettings {
     /// in Redis and a third of the time to read. A fleet is as precise as its least precise instance.
     pub fn max_significant_digits(mut self, digits: u8) -> Self {
         self.max_significant_digits = digits;
+        self
+    }
+
+    /// Fingerprints of settings that should be the same at all instances; default: none. `fleet/instances` names the
+    /// instances in which they differ.
+    pub fn fingerprints(mut self, fingerprints: Fingerprints) -> Self {
+        self.fingerprints = fingerprints;
         self
     }
 

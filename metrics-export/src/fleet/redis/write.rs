@@ -145,6 +145,7 @@ impl Writer {
                 interval: settings.interval,
                 epoch,
                 stopped,
+                fingerprints: settings.fingerprints,
             };
             let snapshot = snapshot
                 .limited_to_digits(settings.max_significant_digits)
