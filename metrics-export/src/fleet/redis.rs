@@ -17,6 +17,7 @@ mod settings;
 mod shared;
 mod status;
 mod view;
+mod within;
 mod write;
 
 pub use self::member::Member;

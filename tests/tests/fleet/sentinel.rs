@@ -44,6 +44,48 @@ fn instances_follow_two_sentinels_to_a_new_master() {
     assert!(replica.cli(&["info", "replication"]).contains("role:master"));
 }
 
+/// A master and its replica, and two Sentinels. The first one takes the replica for the master, like one that was cut
+/// off while the other one failed over.
+fn with_a_stale_sentinel() -> (Redis, Redis, [Sentinel; 2]) {
+    let master = Redis::start();
+    let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !replica.cli(&["info", "replication"]).contains("master_link_status:up") {
+        assert!(Instant::now() < deadline, "the replica is not in step");
+        sleep(Duration::from_millis(100));
+    }
+    // So many that it changes nothing.
+    let sentinels = [Sentinel::start(&replica, 5, ""), Sentinel::start(&master, 5, "")];
+    (master, replica, sentinels)
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_sentinel_that_names_a_replica_is_passed_over() {
+    let (master, replica, [stale, right]) = with_a_stale_sentinel();
+    let settings = |login: &str, sentinels: &[&Sentinel]| {
+        let hosts: Vec<_> = sentinels.iter().map(|each| format!("127.0.0.1:{}", each.port())).collect();
+        FleetSettings::new(&format!("redis+sentinel://{login}{}/main", hosts.join(","))).unwrap()
+    };
+    first_write(&member(settings("", &[&stale, &right]))).unwrap();
+    // Alone, it is named with what is wrong.
+    let refused = first_write(&member(settings("", &[&stale]))).unwrap_err();
+    assert!(refused.contains("is a replica, although a Sentinel names it"), "{refused}");
+    assert!(refused.contains(&replica.port().to_string()), "{refused}");
+
+    // A user who may not ask for its role finds out by the first write.
+    for server in [&master, &replica] {
+        let user = ["acl", "setuser", "ann", "on", ">secret", "~*", "+@all", "-role"];
+        assert_eq!(server.cli(&user), "OK");
+    }
+    let member = member(settings("ann:secret@", &[&stale, &right]));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while member.status().writes == 0 {
+        assert!(Instant::now() < deadline, "{:?}", member.status());
+        sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 #[ignore = "needs redis-server"]
 fn a_sentinel_that_wants_a_password_says_so() {

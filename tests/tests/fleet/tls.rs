@@ -13,6 +13,8 @@ use tests::{Certificates, Redis, free_port_of_redis};
 /// The arguments of a server that speaks TLS, and the authority of its certificate in PEM.
 struct Files {
     authority: String,
+    certificate: String,
+    key: String,
     arguments: Vec<String>,
 }
 
@@ -20,8 +22,8 @@ impl Files {
     fn in_folder(folder: &Path) -> Self {
         let Certificates { authority, certificate, key } = Certificates::new(&["127.0.0.1"]);
         let files = [
-            ("--tls-cert-file", "server.pem", certificate),
-            ("--tls-key-file", "key.pem", key),
+            ("--tls-cert-file", "server.pem", certificate.clone()),
+            ("--tls-key-file", "key.pem", key.clone()),
             ("--tls-ca-cert-file", "ca.pem", authority.clone()),
         ];
         let mut arguments = vec!["--tls-auth-clients".to_owned(), "no".to_owned()];
@@ -30,7 +32,7 @@ impl Files {
             std::fs::write(&path, text).unwrap();
             arguments.extend([argument.to_owned(), path.to_str().unwrap().to_owned()]);
         }
-        Self { authority, arguments }
+        Self { authority, certificate, key, arguments }
     }
 }
 
@@ -69,7 +71,7 @@ pub(crate) fn first_write(member: &Member) -> Result<(), String> {
 fn a_server_is_trusted_by_its_own_authority_only() {
     // This one only provides a folder for the files.
     let place = Redis::start();
-    let Files { authority: trusted, arguments } = Files::in_folder(place.folder());
+    let Files { authority: trusted, arguments, .. } = Files::in_folder(place.folder());
     let port = free_port_of_redis().to_string();
     let redis = Redis::start_with(&with(&["--tls-port", &port], &arguments));
     let settings = || FleetSettings::new(&format!("rediss://127.0.0.1:{port}/0")).unwrap();
@@ -97,7 +99,7 @@ fn a_server_is_trusted_by_its_own_authority_only() {
 #[ignore = "needs redis-server"]
 fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
     let place = Redis::start();
-    let Files { authority: trusted, arguments } = Files::in_folder(place.folder());
+    let Files { authority: trusted, arguments, .. } = Files::in_folder(place.folder());
     let ports = [(); 3].map(|()| free_port_of_redis().to_string());
     let nodes = ports.each_ref().map(|port| {
         let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--tls-port", port];
@@ -127,6 +129,38 @@ fn a_cluster_that_speaks_tls_is_reached_at_all_of_its_nodes() {
 
     let refused = first_write(&member(settings(&addresses))).unwrap_err();
     assert!(refused.contains("ertificate") || refused.contains("UnknownIssuer"), "{refused}");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_server_that_wants_a_certificate_of_its_clients_gets_it() {
+    let place = Redis::start();
+    let Files { authority: trusted, certificate, key, mut arguments } = Files::in_folder(place.folder());
+    "yes".clone_into(&mut arguments[1]);
+    let port = free_port_of_redis().to_string();
+    let redis = Redis::start_with(&with(&["--tls-port", &port], &arguments));
+    let settings = || FleetSettings::new(&format!("rediss://127.0.0.1:{port}/0")).unwrap();
+    let trusting = || settings().trusted_authorities(trusted.as_bytes()).unwrap();
+    let shown = trusting().client_certificate(certificate.as_bytes(), key.as_bytes()).unwrap();
+    assert_eq!(first_write(&member(shown)), Ok(()));
+    assert!(redis.cli(&["keys", "metrics:tls:0:a-*"]).starts_with("metrics:tls:0:a-"));
+    // In either order.
+    let shown = settings().client_certificate(certificate.as_bytes(), key.as_bytes()).unwrap();
+    assert_eq!(first_write(&member(shown.trusted_authorities(trusted.as_bytes()).unwrap())), Ok(()));
+    let refused = first_write(&member(trusting())).unwrap_err();
+    assert!(refused.to_lowercase().contains("certificate"), "{refused}");
+}
+
+#[test]
+fn a_client_certificate_is_refused_without_its_key_or_without_tls_and_not_repeated() {
+    let Certificates { certificate, key, .. } = Certificates::new(&["a"]);
+    let refused = |address: &str, certificate: &str, key: &str| {
+        let settings = FleetSettings::new(address).unwrap();
+        settings.client_certificate(certificate.as_bytes(), key.as_bytes()).unwrap_err().to_string()
+    };
+    assert!(refused("rediss://a", "hunter2", &key).contains("allowed: PEM with at least one certificate"));
+    assert!(refused("rediss://a", &certificate, "hunter2").contains("allowed: a private key in PEM"));
+    assert!(refused("redis://a", &certificate, &key).contains("only with a rediss:// address"));
 }
 
 #[test]

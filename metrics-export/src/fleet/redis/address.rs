@@ -1,5 +1,8 @@
 //! The address of a Redis: one server, a cluster, or a master found by Sentinels.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
 use metrics_core::InvalidSetting;
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 
@@ -11,15 +14,18 @@ pub(super) enum Address {
     #[cfg(feature = "redis-cluster")]
     Cluster {
         nodes: Vec<ConnectionInfo>,
-        /// The authorities to trust, for nodes found later too; `None` for those that the system trusts.
+        /// The authorities to trust and the client's certificate, for nodes found later too; `None` for those that
+        /// the system trusts, and no certificate.
         #[cfg(feature = "redis-tls-no-provider")]
-        authorities: Option<redis::TlsCertificates>,
+        certificates: Option<redis::TlsCertificates>,
     },
     /// Sentinels, the name of the master, and the login for the master.
     Sentinel {
         sentinels: Vec<ConnectionInfo>,
         master: String,
         login: RedisConnectionInfo,
+        /// Which of them is asked first, modulo their number.
+        turn: Arc<AtomicUsize>,
     },
 }
 
@@ -60,7 +66,7 @@ impl Address {
             "cluster" => Ok(Self::Cluster {
                 nodes: nodes(&login)?,
                 #[cfg(feature = "redis-tls-no-provider")]
-                authorities: None,
+                certificates: None,
             }),
             #[cfg(not(feature = "redis-cluster"))]
             "cluster" => Err(refused("redis://, or redis+cluster:// with the cargo feature `redis-cluster`")),
@@ -76,6 +82,7 @@ impl Address {
                     sentinels: nodes("")?,
                     master: master.to_owned(),
                     login: login.redis_settings().clone(),
+                    turn: Arc::default(),
                 })
             }
             _ => Err(refused(ADDRESSES)),
@@ -111,33 +118,31 @@ impl Address {
         nodes.iter().any(|node| matches!(node.addr(), redis::ConnectionAddr::TcpTls { .. }))
     }
 
-    /// Trusts these certificates in PEM, and no others.
+    /// Uses these certificates, and trusts no other authorities than theirs, if any. `setting` is the setting that they
+    /// come from.
     #[cfg(feature = "redis-tls-no-provider")]
-    pub(super) fn trust(&mut self, pem: &[u8]) -> Result<(), InvalidSetting> {
-        use rustls::pki_types::CertificateDer;
-        use rustls::pki_types::pem::PemObject;
-        let refused = |allowed: &'static str| InvalidSetting::secret("trusted_authorities", allowed);
-        if !CertificateDer::pem_slice_iter(pem).any(|found| found.is_ok()) {
-            return Err(refused("PEM with at least one certificate"));
-        }
-        let certificates = || redis::TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) };
-        let trusting = |info: &ConnectionInfo| {
-            let client = redis::Client::build_with_tls(info.clone(), certificates());
-            let client = client
-                .map_err(|_| refused("valid certificates in PEM, and only with a rediss:// address"))?;
+    pub(super) fn use_certificates(
+        &mut self,
+        setting: &'static str,
+        certificates: &redis::TlsCertificates,
+    ) -> Result<(), InvalidSetting> {
+        let with = |info: &ConnectionInfo| {
+            let client = redis::Client::build_with_tls(info.clone(), certificates.clone());
+            let allowed = "valid certificates in PEM, and only with a rediss:// address";
+            let client = client.map_err(|_| InvalidSetting::secret(setting, allowed))?;
             Ok(client.get_connection_info().clone())
         };
         match self {
-            Self::Single(info) => *info = trusting(info)?,
+            Self::Single(info) => *info = with(info)?,
             Self::Sentinel { sentinels, .. } => {
                 for sentinel in sentinels {
-                    *sentinel = trusting(sentinel)?;
+                    *sentinel = with(sentinel)?;
                 }
             }
             #[cfg(feature = "redis-cluster")]
-            Self::Cluster { nodes, authorities } => {
-                nodes.iter().try_for_each(|node| trusting(node).map(drop))?;
-                *authorities = Some(certificates());
+            Self::Cluster { nodes, certificates: kept } => {
+                nodes.iter().try_for_each(|node| with(node).map(drop))?;
+                *kept = Some(certificates.clone());
             }
         }
         Ok(())
@@ -171,7 +176,7 @@ mod tests {
             matches!(newer, Address::Single(info) if info.redis_settings().protocol() == ProtocolVersion::RESP2)
         );
         let sentinel = Address::parse("redis+sentinel://:secret@a:26379,b:26379/mymaster/3").unwrap();
-        let Address::Sentinel { sentinels, master, login } = sentinel else { panic!() };
+        let Address::Sentinel { sentinels, master, login, .. } = sentinel else { panic!() };
         assert_eq!((sentinels.len(), master.as_str(), login.db()), (2, "mymaster", 3));
         assert_eq!(login.password(), Some("secret"));
         #[cfg(feature = "redis-cluster")]

@@ -1,16 +1,19 @@
 //! A connection to a Redis: commands in, answers out, each step within a time limit.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[cfg(feature = "redis-cluster")]
 use redis::cluster::{ClusterClient, ClusterConnection};
 use redis::{
     Client, Cmd, Connection, ConnectionAddr, ConnectionInfo, ConnectionLike, IntoConnectionInfo, RedisError,
-    Value,
+    ServerError, Value,
 };
 
 use super::address::Address;
 use super::server::{SENTINEL, Server};
+use super::within::within;
 
 /// The target of what is logged about a Redis.
 pub(super) const TARGET: &str = "metrics_export::fleet";
@@ -19,6 +22,8 @@ pub(super) const TARGET: &str = "metrics_export::fleet";
 pub(super) struct Link {
     connection: Open,
     server: Server,
+    /// Which Sentinel is asked first, if the server was found by one.
+    turn: Option<Arc<AtomicUsize>>,
 }
 
 enum Open {
@@ -33,22 +38,25 @@ impl Link {
         match address {
             Address::Single(info) => {
                 let (connection, server) = single("Redis", info.clone(), timeout)?;
-                Ok(Self { connection: Open::Single(connection), server })
+                Ok(Self { connection: Open::Single(connection), server, turn: None })
             }
-            Address::Sentinel { sentinels, master, login } => {
-                let (connection, server) = by_sentinels(sentinels, master, login, timeout)?;
-                Ok(Self { connection: Open::Single(connection), server })
+            Address::Sentinel { sentinels, master, login, turn } => {
+                // ORDERING: Relaxed, here and below; a number that nothing else depends on.
+                let first = turn.load(Ordering::Relaxed) % sentinels.len().max(1);
+                let (before, from) = sentinels.split_at(first);
+                let (connection, server) = by_sentinels(from.iter().chain(before), master, login, timeout)?;
+                Ok(Self { connection: Open::Single(connection), server, turn: Some(Arc::clone(turn)) })
             }
             #[cfg(feature = "redis-cluster")]
             Address::Cluster {
                 nodes,
                 #[cfg(feature = "redis-tls-no-provider")]
-                authorities,
+                certificates,
             } => {
                 let client = ClusterClient::builder(nodes.clone());
                 #[cfg(feature = "redis-tls-no-provider")]
-                let client = match authorities {
-                    Some(authorities) => client.certs(authorities.clone()),
+                let client = match certificates {
+                    Some(certificates) => client.certs(certificates.clone()),
                     None => client,
                 };
                 let client = client
@@ -57,12 +65,28 @@ impl Link {
                     // Once more after a slot moved. The next write retries what fails beyond that.
                     .retries(2)
                     .build();
-                let connection = client.and_then(|client| client.get_connection());
                 let names = nodes.iter().map(|node| node.addr().to_string()).collect::<Vec<_>>();
                 let server = Server::new("the Redis Cluster", names.join(","), timeout);
+                // It connects to each node in turn.
+                let limit = connect_limit(timeout).saturating_mul(nodes.len() as u32);
+                let connection = within(limit, || client.and_then(|client| client.get_connection()));
+                let connection = connection.ok_or_else(|| server.is_late(limit))?;
                 let connection = connection.map_err(|error| server.describe(&error))?;
-                Ok(Self { connection: Open::Cluster(Box::new(connection)), server })
+                Ok(Self { connection: Open::Cluster(Box::new(connection)), server, turn: None })
             }
+        }
+    }
+
+    /// Checks that a server that a Sentinel found is still the master. It may have become a replica, which answers
+    /// readers with what it had then.
+    ///
+    /// # Errors
+    ///
+    /// If it is not.
+    pub(super) fn check_role(&mut self) -> Result<(), String> {
+        match (&mut self.connection, &self.turn) {
+            (Open::Single(connection), Some(_)) => is_master(connection, &self.server),
+            _ => Ok(()),
         }
     }
 
@@ -87,11 +111,19 @@ impl Link {
         let broken = |error: RedisError| server.describe(&error);
         match &mut self.connection {
             Open::Single(connection) => {
+                let turn = &self.turn;
+                let refused = |error: ServerError| {
+                    // Only a user who may not ask for its role gets here. Another Sentinel may know the master.
+                    if let (Some(turn), "READONLY") = (turn, error.code()) {
+                        turn.fetch_add(1, Ordering::Relaxed);
+                    }
+                    server.refusal(error.code(), error.details())
+                };
                 let packed: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
                 connection.send_packed_command(&packed).map_err(broken)?;
                 for _ in commands {
                     take(match connection.recv_response().map_err(broken)? {
-                        Value::ServerError(error) => Err(server.refusal(error.code(), error.details())),
+                        Value::ServerError(error) => Err(refused(error)),
                         value => Ok(value),
                     });
                 }
@@ -115,9 +147,10 @@ impl Link {
     }
 }
 
-/// Connects to the master that one of the Sentinels names.
-fn by_sentinels(
-    sentinels: &[ConnectionInfo],
+/// Connects to the master that one of the Sentinels names. One that was cut off may still name the old master, which
+/// is a replica by now, so the server is asked, too.
+fn by_sentinels<'a>(
+    sentinels: impl Iterator<Item = &'a ConnectionInfo>,
     master: &str,
     login: &redis::RedisConnectionInfo,
     timeout: Duration,
@@ -141,12 +174,27 @@ fn by_sentinels(
         };
         let info = addr.into_connection_info().map_err(|error| error.to_string())?;
         // If it fails, another Sentinel may know a newer master.
-        match single("the master", info.set_redis_settings(login.clone()), timeout) {
+        let connected = single("the master", info.set_redis_settings(login.clone()), timeout);
+        let connected = connected.and_then(|(mut connection, server)| {
+            is_master(&mut connection, &server).map(|()| (connection, server))
+        });
+        match connected {
             Ok(connection) => return Ok(connection),
             Err(error) => why = error,
         }
     }
     Err(why)
+}
+
+/// Asks a server whether it is a master. One that does not tell this user passes for one.
+fn is_master(connection: &mut Connection, server: &Server) -> Result<(), String> {
+    let answer = connection.req_command(&redis::cmd("ROLE")).map_err(|error| server.describe(&error))?;
+    match answer {
+        Value::Array(role) if matches!(role.first(), Some(Value::BulkString(role)) if role != b"master") => {
+            Err(format!("{server} is a replica, although a Sentinel names it; that Sentinel may be cut off"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Asks a Sentinel for the address of a master.
@@ -168,11 +216,18 @@ fn single(
     timeout: Duration,
 ) -> Result<(Connection, Server), String> {
     let server = Server::new(role, info.addr().to_string(), timeout);
-    let connection = Client::open(info).and_then(|client| client.get_connection_with_timeout(timeout));
+    let limit = connect_limit(timeout);
+    let connect = move || Client::open(info).and_then(|client| client.get_connection_with_timeout(timeout));
+    let connection = within(limit, connect).ok_or_else(|| server.is_late(limit))?;
     let connection = connection.and_then(|connection| {
         connection.set_read_timeout(Some(timeout))?;
         connection.set_write_timeout(Some(timeout))?;
         Ok(connection)
     });
     connection.map(|connection| (connection, server.clone())).map_err(|error| server.describe(&error))
+}
+
+/// How long connecting takes at most: looking up the name, connecting to one of its addresses, and TLS and the login.
+fn connect_limit(timeout: Duration) -> Duration {
+    timeout.saturating_mul(3)
 }

@@ -71,6 +71,7 @@ fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Re
 fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, ReadFailed> {
     let begun = Instant::now();
     let now = SystemTime::now();
+    link.check_role()?;
     let found = link.run(&[get(&shared.keys.epoch(), 20)])?;
     let found = found.into_iter().next().map_or(0, |answer| epoch_of(answer, now));
     shared.learn_epoch(found);

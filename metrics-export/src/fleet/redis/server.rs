@@ -27,6 +27,14 @@ impl Server {
         Self { role, address, timeout }
     }
 
+    /// Connecting took too long. A refused or silent port is told by [`describe`](Self::describe), so it is mostly the name.
+    pub(super) fn is_late(&self, limit: Duration) -> String {
+        format!(
+            "{self} was not reached within {}; check that it runs, and that the DNS answers",
+            shown(limit)
+        )
+    }
+
     /// What went wrong with a connection. The system's own words for a time limit would be "Resource temporarily
     /// unavailable".
     pub(super) fn describe(&self, error: &RedisError) -> String {

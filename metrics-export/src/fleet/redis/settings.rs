@@ -34,6 +34,8 @@ pub struct FleetSettings {
     pub(super) max_instances: usize,
     pub(super) max_significant_digits: u8,
     pub(super) fingerprints: Fingerprints,
+    #[cfg(feature = "redis-tls-no-provider")]
+    certificates: redis::TlsCertificates,
 }
 
 impl FleetSettings {
@@ -56,6 +58,8 @@ impl FleetSettings {
             max_instances: 2_000,
             max_significant_digits: 3,
             fingerprints: Fingerprints::default(),
+            #[cfg(feature = "redis-tls-no-provider")]
+            certificates: redis::TlsCertificates { client_tls: None, root_cert: None },
         })
     }
 
@@ -67,7 +71,31 @@ impl FleetSettings {
     /// If the PEM holds no certificate, or the address is not a `rediss` address.
     #[cfg(feature = "redis-tls-no-provider")]
     pub fn trusted_authorities(mut self, pem: &[u8]) -> Result<Self, InvalidSetting> {
-        self.address.trust(pem)?;
+        let setting = "trusted_authorities";
+        check_certificate(setting, pem)?;
+        self.certificates.root_cert = Some(pem.to_vec());
+        self.address.use_certificates(setting, &self.certificates)?;
+        Ok(self)
+    }
+
+    /// Shows the `rediss` server this certificate, whose key is `key`, both in PEM; default: none. Redis asks for one
+    /// unless it is set to `tls-auth-clients no`.
+    ///
+    /// # Errors
+    ///
+    /// If the PEM holds no certificate or no key, or the address is not a `rediss` address. The error repeats neither.
+    #[cfg(feature = "redis-tls-no-provider")]
+    pub fn client_certificate(mut self, certificate: &[u8], key: &[u8]) -> Result<Self, InvalidSetting> {
+        use rustls::pki_types::PrivateKeyDer;
+        use rustls::pki_types::pem::PemObject;
+        let setting = "client_certificate";
+        check_certificate(setting, certificate)?;
+        if PrivateKeyDer::from_pem_slice(key).is_err() {
+            return Err(InvalidSetting::secret(setting, "a private key in PEM"));
+        }
+        let client = redis::ClientTlsConfig { client_cert: certificate.to_vec(), client_key: key.to_vec() };
+        self.certificates.client_tls = Some(client);
+        self.address.use_certificates(setting, &self.certificates)?;
         Ok(self)
     }
 
@@ -166,6 +194,16 @@ impl FleetSettings {
         }
         Ok(())
     }
+}
+
+#[cfg(feature = "redis-tls-no-provider")]
+fn check_certificate(setting: &'static str, pem: &[u8]) -> Result<(), InvalidSetting> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    if CertificateDer::pem_slice_iter(pem).any(|found| found.is_ok()) {
+        return Ok(());
+    }
+    Err(InvalidSetting::secret(setting, "PEM with at least one certificate"))
 }
 
 /// Without the address, which may hold a password.

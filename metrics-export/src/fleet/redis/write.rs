@@ -124,6 +124,7 @@ impl Writer {
             Some(link) => link,
             none => none.insert(Link::connect(&settings.address, settings.timeout)?),
         };
+        link.check_role()?;
         let found = link.run(&[get(&shared.keys.epoch(), 20)])?;
         let found = found.into_iter().next().map_or(0, |answer| epoch_of(answer, SystemTime::now()));
         let latest = found.max(shared.known_epoch());
