@@ -94,8 +94,8 @@ impl Metrics {
     ///   connection
     /// - `POST reset`: begins a new window, and returns the summary of the one just closed; only if the builder enables
     ///   it
-    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/all`, and `POST
-    ///   fleet/reset`: the same for all instances of a fleet; only if the builder joins one
+    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/versions`, `fleet/all`, and
+    ///   `POST fleet/reset`: the same for all instances of a fleet; only if the builder joins one
     ///
     /// Calls of these endpoints are not in the figures, nor are those that a middleware of the app refuses with an
     /// error; under a prefix that is empty or ends with a parameter, the latter are `_unmatched`. Configure them before

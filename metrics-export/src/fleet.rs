@@ -6,6 +6,7 @@
 //! | why bytes are not a report | [`DecodeError`] |
 //! | the sum of reports | [`Fleet`] |
 //! | in what instances differ | [`Differences`] |
+//! | versions of the service, side by side | [`VersionFigures`] |
 //!
 //! Nothing here does I/O. The feature `redis` adds a [`Member`](redis::Member), which shares reports in a Redis. A
 //! report is cumulative and replaces the one before, so nothing is counted twice, whatever is lost or repeated on the
@@ -30,6 +31,7 @@ mod report;
 mod sums;
 mod total;
 mod v1;
+mod versions;
 
 pub use self::codes::MAX_REPORT_BYTES;
 pub use self::differences::Differences;
@@ -37,3 +39,4 @@ pub use self::error::DecodeError;
 pub use self::instance::{Fingerprints, Form, Instance, InstanceFigures, Presence};
 pub use self::merge::{Fleet, RefusedReport};
 pub use self::report::Report;
+pub use self::versions::VersionFigures;

@@ -46,7 +46,7 @@ pub use self::events::{LiveBody, MonitorCost};
 #[cfg(feature = "push")]
 pub use self::exporters::ExportersBody;
 #[cfg(feature = "redis")]
-pub use self::fleet::{FleetBody, FleetState, InstancesBody};
+pub use self::fleet::{FleetBody, FleetState, InstancesBody, VersionsBody};
 pub use self::history::HistoryBody;
 pub use self::metric_history::MetricHistoryBody;
 pub use self::resources::{ResourcePoint, ResourcesBody};

@@ -75,6 +75,8 @@ static ENDPOINTS: &[Endpoint] = &[
     #[cfg(feature = "redis")]
     Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/instances", Work::Fleet(fleet::instances)) },
     #[cfg(feature = "redis")]
+    Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/versions", Work::Fleet(fleet::versions)) },
+    #[cfg(feature = "redis")]
     Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/all", Work::Fleet(fleet::all)) },
     #[cfg(feature = "redis")]
     Endpoint {

@@ -9,6 +9,7 @@ use super::decoded::Decoded;
 use super::differences::Differences;
 use super::instance::{InstanceFigures, Presence};
 use super::total::Total;
+use super::versions::{VersionFigures, Versions};
 
 /// How many errors are kept, the latest ones.
 const MAX_ERRORS: usize = 128;
@@ -24,6 +25,8 @@ const MAX_NAMED: usize = 20;
 pub struct Fleet {
     now: SystemTime,
     total: Option<Total>,
+    /// Sums by version instead of one, if these were asked for.
+    versions: Option<Versions>,
     errors: Vec<RecentError>,
     instances: Vec<InstanceFigures>,
     refused: Vec<RefusedReport>,
@@ -55,12 +58,19 @@ impl Fleet {
         Self {
             now,
             total: None,
+            versions: None,
             errors: Vec::new(),
             instances: Vec::new(),
             refused: Vec::new(),
             refused_count: 0,
             spans: HashMap::new(),
         }
+    }
+
+    /// Like [`Fleet::new`], but with a sum for each version of the service, in [`Fleet::versions`], instead of one of
+    /// all.
+    pub fn by_version(now: SystemTime) -> Self {
+        Self { versions: Some(Versions::default()), ..Self::new(now) }
     }
 
     /// The time that decides which instances are up.
@@ -80,6 +90,12 @@ impl Fleet {
     /// Adds a report; `bytes` is its size.
     pub(super) fn add(&mut self, source: &str, report: Decoded<'_>, bytes: usize) {
         let figures = report.figures(self.now, bytes);
+        if let Some(versions) = &mut self.versions {
+            return match versions.add(report, figures.presence) {
+                Ok(()) => self.instances.push(figures),
+                Err(reason) => self.refuse(source, &reason),
+            };
+        }
         let Decoded { rest, endpoints, errors, instance, .. } = report;
         let span = rest.span;
         let added = match &mut self.total {
@@ -157,6 +173,14 @@ impl Fleet {
         let most = past.fold(until_now, |most, span| most.saturating_add(span.length));
         let least = longest(&mut spans().map(|span| span.length));
         wall.clamp(least, most.max(least))
+    }
+
+    /// The figures of each version, the newest first, which is the one whose first instance started last. Empty unless
+    /// the sum was begun with [`Fleet::by_version`].
+    ///
+    /// At most 20 versions are told apart; reports of others are left out.
+    pub fn versions(&self) -> Vec<VersionFigures> {
+        self.versions.as_ref().map(Versions::figures).unwrap_or_default()
     }
 
     /// The instances, in the order of adding.

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use metrics_core::{EndpointName, Granularity, GroupParts, StatusGroup};
+use metrics_core::{
+    EndpointName, EndpointParts, Granularity, GroupParts, Histogram, PartsError, StatusGroup,
+};
 
 use super::counts::{CountList, MAX_COUNT};
 
@@ -40,6 +42,16 @@ impl EndpointSum {
             None => self.groups.push(GroupSum { figures, counts: BucketCounts::EMPTY }),
         }
         &mut self.groups[place]
+    }
+
+    /// The parts of the sum, with histograms of so many significant digits.
+    pub(super) fn parts(&self, digits: u8) -> Result<EndpointParts, PartsError> {
+        let whole = |GroupSum { figures, counts }: &GroupSum| {
+            let histogram = Histogram::from_buckets(digits, counts.first, &counts.counts)?;
+            Ok(GroupParts { histogram, ..figures.clone() })
+        };
+        let groups = self.groups.iter().map(whole).collect::<Result<_, _>>()?;
+        Ok(EndpointParts { name: Arc::clone(&self.name), in_flight: self.in_flight, groups })
     }
 
     /// Adds up the groups that share a group of this granularity.
@@ -116,6 +128,30 @@ impl BucketCounts {
     /// Adds a list of counts, of the buckets from `first` on.
     pub(super) fn add_list(&mut self, first: usize, list: &CountList<'_>) {
         list.add_to(self.reach(first, list.length()));
+    }
+
+    /// Adds a list of counts of a histogram of `digits` significant digits to one that has `ours`, or more.
+    pub(super) fn add_limited(
+        &mut self,
+        first: usize,
+        list: &CountList<'_>,
+        digits: u8,
+        ours: u8,
+    ) -> Result<(), PartsError> {
+        if digits <= ours {
+            self.add_list(first, list);
+            return Ok(());
+        }
+        let limited = Self { first, counts: list.unpacked() }.limited(digits, ours)?;
+        self.add(limited.first, &limited.counts);
+        Ok(())
+    }
+
+    /// The counts of a histogram of `digits` significant digits, with at most `fewer`.
+    pub(super) fn limited(&self, digits: u8, fewer: u8) -> Result<Self, PartsError> {
+        let limited = Histogram::from_buckets(digits, self.first, &self.counts)?.limited_to_digits(fewer)?;
+        let (first, counts) = limited.counts();
+        Ok(Self { first, counts: counts.to_vec() })
     }
 
     /// Makes room for the buckets from `first` on, and returns them.

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use metrics_core::{
-    EndpointName, EndpointParts, Granularity, GroupParts, Histogram, MetricKind, MetricParts, MetricReading,
-    MetricStateParts, PartsError, Snapshot, SnapshotParts,
+    EndpointName, Granularity, Histogram, MetricKind, MetricParts, MetricReading, MetricStateParts,
+    PartsError, Snapshot, SnapshotParts,
 };
 
 use super::consumers::Consumers;
 use super::decoded::ReadEndpoint;
 use super::histograms::ReadGroup;
-use super::sums::{BucketCounts, BucketRange, EndpointSum, GroupSum, joined};
+use super::sums::{BucketCounts, BucketRange, EndpointSum, joined};
 
 /// The most endpoints of a fleet.
 const MAX_ENDPOINTS: usize = 20_000;
@@ -182,15 +182,7 @@ impl Total {
 
     /// Returns all figures.
     pub(super) fn snapshot(&self) -> Snapshot {
-        let whole = |group: &GroupSum| {
-            let BucketCounts { first, counts } = &group.counts;
-            let histogram = Histogram::from_buckets(self.digits, *first, counts)?;
-            Ok(GroupParts { histogram, ..group.figures.clone() })
-        };
-        let endpoints = self.endpoints.iter().map(|endpoint| {
-            let groups = endpoint.groups.iter().map(whole).collect::<Result<_, _>>()?;
-            Ok(EndpointParts { name: Arc::clone(&endpoint.name), in_flight: endpoint.in_flight, groups })
-        });
+        let endpoints = self.endpoints.iter().map(|endpoint| endpoint.parts(self.digits));
         let all = endpoints.collect::<Result<_, PartsError>>().and_then(|endpoints| {
             Snapshot::from_parts(SnapshotParts { endpoints, ..self.without_endpoints() })
         });
@@ -215,15 +207,7 @@ impl Total {
             let ours = &mut self.endpoints[place];
             ours.in_flight = ours.in_flight.saturating_add(in_flight);
             for ReadGroup { figures, first, counts } in groups {
-                let sum = &mut ours.group(figures).counts;
-                if digits > self.digits {
-                    let whole = Histogram::from_buckets(digits, first, &counts.unpacked())?;
-                    let limited = whole.limited_to_digits(self.digits)?;
-                    let (first, counts) = limited.counts();
-                    sum.add(first, counts);
-                } else {
-                    sum.add_list(first, &counts);
-                }
+                ours.group(figures).counts.add_limited(first, &counts, digits, self.digits)?;
             }
         }
         Ok(())
@@ -237,10 +221,7 @@ impl Total {
         self.rest = self.rest.clone().limited_to_digits(digits)?;
         let empty = Histogram::from_buckets(digits, 0, &[])?;
         for group in self.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.groups) {
-            let BucketCounts { first, counts } = &group.counts;
-            let limited = Histogram::from_buckets(self.digits, *first, counts)?.limited_to_digits(digits)?;
-            let (first, counts) = limited.counts();
-            group.counts = BucketCounts { first, counts: counts.to_vec() };
+            group.counts = group.counts.limited(self.digits, digits)?;
             group.figures.histogram = empty.clone();
         }
         self.digits = digits;

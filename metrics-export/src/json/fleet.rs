@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
-use metrics_core::SnapshotParts;
+use metrics_core::{SnapshotParts, Summary};
 use serde::Serialize;
 
 use super::consumers::ConsumersBody;
+use super::figures::{CoreFigures, DetailedFigures, per_second};
 use super::time::Time;
 use crate::fleet::redis::{Answer, Stale, WriterStatus};
-use crate::fleet::{InstanceFigures, Presence, RefusedReport};
+use crate::fleet::{InstanceFigures, Presence, RefusedReport, VersionFigures};
 
 /// The body of `GET fleet/summary` and `GET fleet/routes`: the same as for one instance, with the state of the fleet.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -160,6 +161,61 @@ impl InstanceBody {
             p95_response_time: figures.p95.as_secs_f64(),
             report_bytes: figures.bytes,
             notes,
+        }
+    }
+}
+
+/// The body of `GET fleet/versions`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VersionsBody {
+    /// The newest version first.
+    versions: Vec<VersionBody>,
+}
+
+impl VersionsBody {
+    /// Lists versions, the newest first.
+    pub fn new(versions: &[VersionFigures]) -> Self {
+        Self { versions: versions.iter().map(VersionBody::from).collect() }
+    }
+
+    /// Lists only the version of the answering instance, with its own figures.
+    pub fn own(version: &str, summary: &Summary) -> Self {
+        Self::new(&[VersionFigures {
+            version: version.to_owned(),
+            first_started: summary.since,
+            instances: 1,
+            up: 1,
+            window: summary.window,
+            figures: summary.total.clone(),
+        }])
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct VersionBody {
+    version: String,
+    /// When its first instance started that is still in the figures.
+    first_started: Time,
+    instances: usize,
+    up: usize,
+    #[serde(flatten)]
+    first: CoreFigures,
+    #[serde(flatten)]
+    more: DetailedFigures,
+    requests_per_second: f64,
+}
+
+impl From<&VersionFigures> for VersionBody {
+    fn from(version: &VersionFigures) -> Self {
+        let VersionFigures { figures, .. } = version;
+        Self {
+            version: version.version.clone(),
+            first_started: Time(version.first_started),
+            instances: version.instances,
+            up: version.up,
+            first: CoreFigures::from(figures),
+            more: DetailedFigures::from(figures),
+            requests_per_second: per_second(figures.calls, version.window),
         }
     }
 }

@@ -59,9 +59,18 @@ impl SummaryBody {
     }
 }
 
+/// By name; at different instances of a fleet, one name may be of several kinds, and these are added to it.
 fn business(summary: &Summary) -> BTreeMap<String, MetricBody> {
-    let named = |metric: &MetricSummary| (metric.name.to_string(), MetricBody::from(&metric.figures));
-    summary.business.iter().map(named).collect()
+    let same_names = summary.business.chunk_by(|one, other| one.name == other.name);
+    let named = |metrics: &[MetricSummary]| {
+        let is_alone = metrics.len() == 1;
+        let key = move |MetricSummary { name, figures }: &MetricSummary| {
+            let key = if is_alone { name.to_string() } else { format!("{name} ({})", figures.kind()) };
+            (key, MetricBody::from(figures))
+        };
+        metrics.iter().map(key).collect::<Vec<_>>()
+    };
+    same_names.flat_map(named).collect()
 }
 
 #[cfg(test)]
@@ -71,6 +80,19 @@ mod tests {
     use super::super::envelope::Success;
     use super::super::fixture::summary;
     use super::*;
+
+    #[test]
+    fn metrics_of_one_name_and_several_kinds_are_all_there() {
+        let (one, other) = (Registry::new(), Registry::new());
+        one.counter("jobs").unwrap().add(3);
+        one.counter("other").unwrap().add(4);
+        other.gauge("jobs").unwrap().set(1.5);
+        let mut all = one.snapshot();
+        all.merge(&other.snapshot()).unwrap();
+        let body = SummaryBody::from(&all.summary());
+        let names: Vec<_> = body.business.keys().map(String::as_str).collect();
+        assert_eq!(names, ["jobs (counter)", "jobs (gauge)", "other"]);
+    }
 
     #[test]
     fn the_seven_fields_of_existing_clients_come_first_and_in_order() {

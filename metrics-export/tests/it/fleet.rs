@@ -112,7 +112,10 @@ proptest! {
         let written = report("a", digits, granularity, &calls);
         let read = Report::decode(&written.encode()).unwrap();
         prop_assert_eq!(&read.instance, &written.instance);
-        prop_assert_eq!(&read.errors, &written.errors);
+        // Details stay at the instance.
+        let errors = written.errors.iter().cloned();
+        let errors: Vec<_> = errors.map(|error| RecentError { details: Default::default(), ..error }).collect();
+        prop_assert_eq!(&read.errors, &errors);
         let (mut ours, mut theirs) = (sorted(&read.snapshot), sorted(&written.snapshot));
         prop_assert!(ours.consumers.len() <= 51);
         let sum = |parts: &SnapshotParts| parts.consumers.iter().map(|each| each.calls).sum::<u64>();
@@ -376,6 +379,64 @@ fn instances_with_other_settings_are_added_up_and_told() {
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert_eq!(notes[0], "has other rules or objectives than most instances");
     assert!(notes[1].starts_with("hashes API keys under another key than most instances"), "{notes:?}");
+}
+
+#[test]
+fn versions_stand_side_by_side_the_newest_first() {
+    let now = at(1_700_001_000);
+    let report =
+        |name: &str, version: &str, started: u64, written: u64, digits, granularity, nanos: &[u64]| {
+            let registry =
+                Registry::builder().significant_digits(digits).granularity(granularity).build().unwrap();
+            for (number, &nanos) in nanos.iter().enumerate() {
+                let endpoint = registry.endpoint("GET", &format!("/{number}"));
+                registry.record_nanos(endpoint, if nanos == 7 { 503 } else { 200 }, nanos);
+            }
+            let mut instance = instance(name, at(written));
+            instance.version = version.to_owned();
+            instance.started = at(started);
+            Report { instance, snapshot: registry.snapshot(), errors: Vec::new() }.encode()
+        };
+    let (old, new) = (1_700_000_000, 1_700_000_900);
+    let reports = [
+        report("a", "1.0", old, 1_700_001_000, 2, Granularity::Class, &[1_000; 3]),
+        report("b", "1.0", old + 800, 1_700_000_100, 3, Granularity::Exact, &[2_000, 7]),
+        report("c", "1.1", new, 1_700_001_000, 1, Granularity::Outcome, &[90_000, 7, 7]),
+        // Another minute of the same instance.
+        report("c", "1.1", new, 1_700_000_940, 2, Granularity::Class, &[80_000]),
+    ];
+    for turn in 0..reports.len() {
+        let mut fleet = Fleet::by_version(now);
+        reports[turn..].iter().chain(&reports[..turn]).for_each(|bytes| fleet.add_bytes("x", bytes));
+        assert_eq!((fleet.refused().1, fleet.instances().len()), (0, 4));
+        let versions = fleet.versions();
+        let of: Vec<_> = versions
+            .iter()
+            .map(|each| {
+                let figures = &each.figures;
+                (
+                    &*each.version,
+                    each.instances,
+                    each.up,
+                    figures.calls,
+                    figures.errors,
+                    figures.max.as_nanos(),
+                )
+            })
+            .collect();
+        assert_eq!(of, [("1.1", 1, 1, 4, 2, 90_000), ("1.0", 2, 1, 5, 1, 2_000)], "{turn}");
+        assert_eq!(versions.iter().map(|each| each.first_started).collect::<Vec<_>>(), [at(new), at(old)]);
+        // Within the precision of the least precise report of the version.
+        assert!((85_000..=90_000).contains(&versions[0].figures.p99.as_nanos()), "{versions:?}");
+        assert!((1_000..=1_008).contains(&versions[1].figures.p50.as_nanos()), "{versions:?}");
+    }
+    let mut fleet = Fleet::by_version(now);
+    for version in 0..25 {
+        let bytes = report("a", &format!("1.{version}"), old, old, 2, Granularity::Class, &[1]);
+        fleet.add_bytes("x", &bytes);
+    }
+    assert_eq!((fleet.versions().len(), fleet.refused().1), (20, 5));
+    assert_eq!(fleet.refused().0[0].reason, "the fleet has more than 20 versions");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::policy::consumers::Consumers;
 
 impl<H> Builder<H> {
     /// Joins a fleet: this instance writes its figures to a Redis, and `GET fleet/summary`, `fleet/routes`,
-    /// `fleet/consumers` and `fleet/instances` show those of all instances of the service; default: it stands alone. A
+    /// `fleet/consumers`, `fleet/versions` and `fleet/instances` show those of all instances of the service; default: it stands alone. A
     /// registry joins once in a process.
     ///
     /// ```

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use metrics_core::{Registry, Window};
 use metrics_export::fleet::redis::{Answer as Found, Member, Question, Stale};
-use metrics_export::json::{ConsumersBody, FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody};
+use metrics_export::json::{
+    ConsumersBody, FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody, VersionsBody,
+};
 
 use super::answer::{Answer, Body};
 use super::figures::visible;
@@ -33,6 +35,11 @@ pub(crate) fn consumers(state: &Arc<State>, request: &Request<'_>) -> Answering 
 /// `GET fleet/instances`: the instances, and when each reported.
 pub(crate) fn instances(state: &Arc<State>, request: &Request<'_>) -> Answering {
     answer(state, request, Call::Instances)
+}
+
+/// `GET fleet/versions`: the figures of each version of the service.
+pub(crate) fn versions(state: &Arc<State>, request: &Request<'_>) -> Answering {
+    answer(state, request, Call::Versions)
 }
 
 /// `GET fleet/all`: the answers that an open page shows, in one: each under its name, as its endpoint has it. Those that
@@ -79,6 +86,7 @@ enum Call {
     Routes,
     Consumers,
     Instances,
+    Versions,
     Reset,
 }
 
@@ -136,13 +144,18 @@ impl Call {
     fn question(self, window: Window) -> Result<Question, String> {
         // The totals of a minute are without consumers.
         let routes = matches!(self, Self::Routes | Self::Consumers);
-        Ok(match (self, window) {
+        let minutes = match window {
+            Window::SinceReset => None,
+            Window::OneMinute => Some(1),
+            Window::FiveMinutes => Some(5),
+            Window::OneHour => Some(60),
+            Window::OneDay => return Err("window is \"24h\"; allowed: 1m, 5m, 1h, reset".to_owned()),
+        };
+        Ok(match (self, minutes) {
             (Self::Reset, _) => Question::Reset,
-            (Self::Instances, _) | (_, Window::SinceReset) => Question::SinceReset,
-            (_, Window::OneMinute) => Question::Minutes { minutes: 1, routes },
-            (_, Window::FiveMinutes) => Question::Minutes { minutes: 5, routes },
-            (_, Window::OneHour) => Question::Minutes { minutes: 60, routes },
-            (_, Window::OneDay) => return Err("window is \"24h\"; allowed: 1m, 5m, 1h, reset".to_owned()),
+            (Self::Versions, minutes) => Question::Versions { minutes },
+            (Self::Instances, _) | (_, None) => Question::SinceReset,
+            (_, Some(minutes)) => Question::Minutes { minutes, routes },
         })
     }
 
@@ -155,12 +168,12 @@ impl Call {
         found: Result<Arc<Found>, Stale>,
     ) -> Answer {
         let status = member.status();
-        let found = found.and_then(|found| match found.summary {
+        let found = found.and_then(|found| {
             // As after Redis lost its data.
-            None if !matches!(self, Self::Reset) => {
-                Err(Stale { since: found.read, reason: "no instance has written yet".to_owned() })
+            if found.fleet.instances().is_empty() && !matches!(self, Self::Reset) {
+                return Err(Stale { since: found.read, reason: "no instance has written yet".to_owned() });
             }
-            _ => Ok(found),
+            Ok(found)
         });
         let freshness = match &found {
             Ok(found) => FleetState::found(found),
@@ -172,6 +185,14 @@ impl Call {
             Self::Instances => {
                 let body = InstancesBody::new(found.as_deref().ok(), &status);
                 Answer::success(FleetBody::new(body, freshness))
+            }
+            Self::Versions => {
+                let own = || {
+                    let version = state.service.version.as_deref().unwrap_or_default();
+                    VersionsBody::own(version, &state.history.summary(window))
+                };
+                let found = found.as_ref().ok().map(|found| VersionsBody::new(&found.fleet.versions()));
+                Answer::success(FleetBody::new(found.unwrap_or_else(own), freshness))
             }
             Self::Routes => {
                 let own = || RoutesBody::from(&state.history.endpoints(window));

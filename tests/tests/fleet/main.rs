@@ -10,6 +10,7 @@ mod exact;
 mod faults;
 mod fixture;
 mod hostile;
+mod mixed;
 mod proxy;
 mod sentinel;
 mod tls;

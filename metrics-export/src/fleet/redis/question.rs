@@ -18,6 +18,11 @@ pub enum Question {
         /// Whether endpoints are told apart.
         routes: bool,
     },
+    /// The figures of each version of the service.
+    Versions {
+        /// How many minutes before the current one; `None` since the epoch began.
+        minutes: Option<u8>,
+    },
     /// Returns the figures since the epoch began, and begins the next epoch.
     Reset,
 }
@@ -27,7 +32,7 @@ pub enum Question {
 pub struct Answer {
     /// The reports, added up, and what was left out.
     pub fleet: Fleet,
-    /// The figures of all reports; `None` if there are no reports.
+    /// The figures of all reports; `None` if there are no reports, or their versions were asked for.
     pub summary: Option<Summary>,
     /// The epoch that was read.
     pub epoch: u64,

@@ -77,12 +77,19 @@ fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer
     shared.learn_epoch(found);
     let epoch = shared.known_epoch();
 
-    let mut fleet = Fleet::new(now);
+    let is_by_version = matches!(question, Question::Versions { .. });
+    let mut fleet = if is_by_version { Fleet::by_version(now) } else { Fleet::new(now) };
     let ids = instances(shared, link, now, &mut fleet)?;
-    let keys = |id: &String| match question {
-        Question::SinceReset | Question::Reset => vec![shared.keys.report(epoch, id)],
-        Question::Minutes { minutes, routes } => {
-            let detail = if routes { Detail::Routes } else { Detail::Total };
+    let window = match question {
+        Question::SinceReset | Question::Reset | Question::Versions { minutes: None } => None,
+        Question::Minutes { minutes, routes: true } => Some((minutes, Detail::Routes)),
+        Question::Minutes { minutes, routes: false } | Question::Versions { minutes: Some(minutes) } => {
+            Some((minutes, Detail::Total))
+        }
+    };
+    let keys = |id: &String| match window {
+        None => vec![shared.keys.report(epoch, id)],
+        Some((minutes, detail)) => {
             let this = minute_of(now);
             let minutes = (0..=minutes.into()).map(|ago| this.saturating_sub(ago));
             minutes.map(|minute| shared.keys.window(detail, minute, id)).collect()
