@@ -82,7 +82,7 @@ impl Parts {
 impl Core {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (layout, granularity) = (shared.layout(), shared.granularity());
-        let started_at = SystemTime::now();
+        let (started_at, key) = (SystemTime::now(), shared.key());
         Self {
             shared,
             metrics: Metrics::new(layout),
@@ -90,7 +90,7 @@ impl Core {
             started_at,
             readings: Mutex::new(Readings {
                 wall: WallClock::new(started_at, Instant::now()),
-                reader: Reader::new(layout, granularity),
+                reader: Reader::new(layout, granularity, key),
                 baseline: Snapshot::empty(layout, granularity, started_at),
             }),
         }

@@ -125,6 +125,7 @@ pub use read::snapshot::parts::{
     EndpointParts, GroupParts, MetricParts, MetricStateParts, SnapshotParts, UNIQUE_REGISTERS,
 };
 pub use read::snapshot::parts_error::PartsError;
+pub use read::snapshot::version::Version;
 pub use read::summary::figures::Figures;
 pub use read::summary::metrics::{MetricFigures, MetricSummary};
 pub use read::summary::{EndpointSummary, Summary};

@@ -104,7 +104,8 @@ impl Timers {
             request_log_capacity: 1,
             granularity,
         });
-        Self { recorders, reader: Mutex::new(Reader::new(layout, granularity)) }
+        let reader = Reader::new(layout, granularity, recorders.shared().key());
+        Self { recorders, reader: Mutex::new(reader) }
     }
 
     /// The cumulative state of all timers.

@@ -50,9 +50,11 @@ impl CoarseSums {
         (self.first..).zip(&self.sums).filter(move |&(at, &sum)| sum != before(at)).map(|(at, _)| at)
     }
 
-    /// The sums by index.
-    pub(super) fn indexed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        (self.first..).zip(self.sums.iter().copied())
+    /// Begins a pass over the sums.
+    pub(super) fn pass(&self, layout: Layout) -> Pass<'_> {
+        // A shift instead of a division.
+        let log2_buckets = Self::buckets_per_sum(layout).trailing_zeros();
+        Pass { log2_buckets, first: self.first, rest: &self.sums }
     }
 
     /// Adds one duration of a bucket.
@@ -71,6 +73,33 @@ impl CoarseSums {
     pub(super) fn add_to(&self, totals: &mut [u64]) {
         let totals = totals.iter_mut().skip(self.first);
         totals.zip(&self.sums).for_each(|(total, &sum)| *total = total.saturating_add(sum));
+    }
+}
+
+/// What is left of the sums in a pass in ascending order.
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    /// log2 of the buckets in a sum.
+    log2_buckets: u32,
+    /// The index of the first sum of `rest`.
+    first: usize,
+    rest: &'a [u64],
+}
+
+impl<'a> Pass<'a> {
+    /// Takes the next sums, those whose buckets all lie below this index.
+    pub(super) fn take_below(&mut self, bucket: usize) -> &'a [u64] {
+        let below = (bucket >> self.log2_buckets).saturating_sub(self.first).min(self.rest.len());
+        let (taken, rest) = self.rest.split_at(below);
+        self.first += below;
+        self.rest = rest;
+        taken
+    }
+
+    /// The index of the first bucket of the next sum, unless all of its buckets are empty.
+    pub(super) fn next_begins(&self) -> Option<usize> {
+        self.rest.first().filter(|&&sum| sum > 0)?;
+        Some(self.first << self.log2_buckets)
     }
 }
 

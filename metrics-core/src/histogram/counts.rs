@@ -130,19 +130,19 @@ impl Histogram {
     pub fn cumulative(&self, bounds: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
         // Wraps only if the total is already saturated.
         let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, &count| sum.wrapping_add(count));
-        let size = CoarseSums::buckets_per_sum(self.layout);
-        let mut coarse_sums = self.coarse_sums.indexed().peekable();
+        let mut coarse_sums = self.coarse_sums.pass(self.layout);
         let mut whole = 0_u64;
         bounds.into_iter().map(move |bound| {
-            let end = self.layout.index(bound).saturating_add(1).min(self.end());
-            while let Some((_, sum)) = coarse_sums.next_if(|&(at, _)| (at + 1) * size <= end) {
-                whole = whole.wrapping_add(sum);
+            let end = self.layout.index(bound).saturating_add(1);
+            if end >= self.end() {
+                return self.total;
             }
+            // Those that end at or below the bound.
+            whole = whole.wrapping_add(sum(coarse_sums.take_below(end)));
             // The bound lies within the next one. Its buckets are read only if they hold anything.
-            let part = coarse_sums.peek().filter(|&&(_, sum)| sum > 0).and_then(|&(at, _)| {
-                let begun = (at * size).max(self.first) - self.first;
-                self.counts.get(begun..end.checked_sub(self.first)?)
-            });
+            let Some(begun) = coarse_sums.next_begins() else { return whole };
+            let begun = begun.max(self.first) - self.first;
+            let part = end.checked_sub(self.first).and_then(|end| self.counts.get(begun..end));
             whole.wrapping_add(part.map_or(0, sum))
         })
     }

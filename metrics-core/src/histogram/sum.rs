@@ -73,13 +73,3 @@ impl Sum {
         }
     }
 }
-
-impl Histogram {
-    /// Adds what another histogram of the same layout counted since an earlier state of it; see
-    /// [`Sum::add_difference`].
-    pub(crate) fn add_difference(&mut self, now: &Self, earlier: &Self) {
-        let mut sum = Sum::new(self.layout);
-        sum.add_difference(now, earlier);
-        self.merge(&sum.take()).expect("all histograms of a registry have its precision");
-    }
-}

@@ -146,7 +146,12 @@ const MAX_COUNT: u64 = u64::MAX >> 1;
 
 fn without_durations(group: &GroupSnapshot) -> GroupSnapshot {
     let layout = Layout::for_digits(group.histogram.significant_digits()).unwrap_or(Layout::TWO_DIGITS);
-    GroupSnapshot { counts: group.counts.clone(), histogram: Histogram::empty(layout), ..*group }
+    GroupSnapshot {
+        counts: group.counts.clone(),
+        histogram: Histogram::empty(layout),
+        version: None,
+        ..*group
+    }
 }
 
 fn put_group(bytes: &mut Vec<u8>, group: GroupSnapshot, buckets: &[u8]) {

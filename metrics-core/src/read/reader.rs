@@ -13,6 +13,7 @@ use crate::labels::endpoint::{EndpointName, Endpoints};
 use crate::labels::outcome::Granularity;
 use crate::read::snapshot::endpoint::EndpointSnapshot;
 use crate::read::snapshot::group::GroupSnapshot;
+use crate::read::snapshot::version::Versions;
 use crate::record::cell::wait_budget::WaitBudget;
 use crate::record::shard::Shard;
 use crate::record::shard::in_flight::InFlight;
@@ -56,7 +57,8 @@ struct Merged {
 }
 
 impl Reader {
-    pub(crate) fn new(layout: Layout, granularity: Granularity) -> Self {
+    /// For the registry with this key.
+    pub(crate) fn new(layout: Layout, granularity: Granularity, registry: u64) -> Self {
         let slots = Slots::by(granularity);
         let groups = Group::all(slots, granularity);
         Self {
@@ -65,7 +67,7 @@ impl Reader {
             groups,
             endpoints: Vec::new(),
             cells_made: 0,
-            scratch: Scratch::new(layout),
+            scratch: Scratch::new(layout, Versions::of(registry)),
         }
     }
 

@@ -9,6 +9,7 @@ mod histogram_parts;
 pub(crate) mod metrics;
 pub(crate) mod parts;
 pub(crate) mod parts_error;
+pub(crate) mod version;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use metrics_core::{EndpointId, Figures, Outcome, Registry, Snapshot, StatusGroup};
+use metrics_core::{
+    EndpointId, EndpointSnapshot, Figures, GroupSnapshot, Outcome, Registry, Snapshot, StatusGroup, Version,
+};
 
 use crate::support::{OUTCOMES, Rng, assert_in_order, calls, scaled};
 
@@ -211,4 +213,53 @@ fn a_window_has_a_duration_if_and_only_if_it_has_a_call() {
         let ahead = windows.iter().filter(|figures| figures.calls == 0 && !figures.sum.is_zero()).count();
         assert!(ahead <= windows.len() / 1_000, "{ahead} windows");
     });
+}
+
+#[test]
+fn a_group_gets_a_new_version_with_each_change_and_keeps_it_otherwise() {
+    let registry = Registry::new();
+    let (a, b) = (registry.endpoint("GET", "/a"), registry.endpoint("GET", "/b"));
+    for endpoint in [a, b] {
+        [200, 500].iter().for_each(|&status| registry.record_nanos(endpoint, status, 1_000));
+    }
+    let versions = |snapshot: &Snapshot| -> Vec<Option<Version>> {
+        snapshot.endpoints().flat_map(EndpointSnapshot::groups).map(GroupSnapshot::version).collect()
+    };
+    let first = versions(&registry.snapshot());
+    assert!(first.iter().all(Option::is_some) && first.is_sorted_by(|one, next| one < next), "{first:?}");
+
+    // Neither a reading nor a reset changes a version, nor a request that is only under way.
+    registry.reset();
+    let held = registry.snapshot();
+    let recorder = registry.recorder();
+    recorder.enter(a);
+    assert_eq!((versions(&held), versions(&registry.snapshot())), (first.clone(), first.clone()));
+
+    // By one record, by more than a list of the latest holds, and by bytes alone.
+    let changes: [&dyn Fn(); 3] = [
+        &|| registry.record_nanos(b, 500, 1),
+        &|| (0..100).for_each(|_| registry.record_nanos(b, 500, 1)),
+        &|| recorder.add_bytes(b, Outcome::Status(500), 1, 1),
+    ];
+    let mut before = first.clone();
+    for change in changes {
+        change();
+        let now = versions(&registry.snapshot());
+        assert_eq!(now[..3], first[..3]);
+        assert!(now[3] > before[3], "{now:?} after {before:?}");
+        before = now;
+    }
+
+    // Other registries have other versions; what is computed has none.
+    let other = Registry::new();
+    other.record_nanos(other.endpoint("GET", "/a"), 200, 1_000);
+    assert!(!first.contains(&versions(&other.snapshot())[0]));
+    let mut sum = registry.snapshot();
+    sum.merge(&other.snapshot()).unwrap();
+    assert_eq!(versions(&sum)[0], None);
+    assert_eq!(versions(&sum)[1..], before[1..]);
+    for computed in [registry.window(), registry.snapshot().difference(&held), sum.total()] {
+        let versions = versions(&computed);
+        assert!(!versions.is_empty() && versions.iter().all(Option::is_none), "{versions:?}");
+    }
 }

@@ -15,6 +15,7 @@ use crate::histogram::{Histogram, Layout, Sum};
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 use crate::read::snapshot::extremes::Extremes;
 use crate::read::snapshot::group::GroupSnapshot;
+use crate::read::snapshot::version::{Version, Versions};
 use crate::record::cell::reading::{Consistency, Header, ReadMark, Reading};
 use crate::record::cell::wait_budget::WaitBudget;
 use crate::record::shard::in_flight::InFlight;
@@ -159,18 +160,23 @@ pub(super) struct Scratch {
     histogram: Sum,
     /// The buckets of the records since the last reading.
     fresh: Vec<usize>,
+    /// What a group gained, where all of its buckets were read.
+    gained: Sum,
     /// The marks of the cells after this reading.
     now: Vec<ReadMark>,
+    versions: Versions,
 }
 
 impl Scratch {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(layout: Layout, versions: Versions) -> Self {
         Self {
             layout,
             reading: Reading::new(layout),
             histogram: Sum::new(layout),
             fresh: Vec::new(),
+            gained: Sum::new(layout),
             now: Vec::new(),
+            versions,
         }
     }
 
@@ -211,10 +217,15 @@ impl Scratch {
             // A record that stopped between its bucket and its count is removed from the buckets. Its bucket is
             // unknown, but it is one that gained since the last reading. No later reading may show less than this one.
             let histogram = self.histogram.take().cut_down_to(sums.calls(), earlier);
-            total.histogram.add_difference(&histogram, earlier.unwrap_or(&empty()));
+            self.gained.add_difference(&histogram, earlier.unwrap_or(&empty()));
+            total
+                .histogram
+                .merge(&self.gained.take())
+                .expect("all histograms of a registry have its precision");
             histogram
         };
-        let now = sums.snapshot(group.name, epoch, histogram, lifetime)?;
+        let version = self.versions.next();
+        let now = sums.snapshot(group.name, epoch, histogram, lifetime, version)?;
         total.merge_growth(&now, before.as_deref());
         total.extremes = total.extremes.widened(now.extremes);
         Some(now)
@@ -342,6 +353,7 @@ impl Sums {
         epoch: u64,
         histogram: Histogram,
         lifetime: Extremes,
+        version: Version,
     ) -> Option<GroupSnapshot> {
         let unused = self.counts.is_empty() && self.bytes == Bytes::default() && self.truncated == 0;
         (!unused || histogram.total() > 0).then(|| GroupSnapshot {
@@ -355,6 +367,7 @@ impl Sums {
             histogram,
             current: (self.current != Extremes::NONE).then_some((epoch, self.current)),
             as_read: lifetime,
+            version: Some(version),
         })
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::extremes::Extremes;
+use super::version::Version;
 use crate::bytes::Bytes;
 use crate::histogram::{Histogram, Layout, Sum};
 use crate::labels::outcome::{Outcome, StatusGroup};
@@ -25,6 +26,9 @@ pub struct GroupSnapshot {
     /// The extremes as they were read, before they were fitted into the buckets. The next reading continues from them.
     #[serde(skip, default = "Extremes::none")]
     pub(crate) as_read: Extremes,
+    /// `None` if this is not what a registry's reader read.
+    #[serde(skip)]
+    pub(crate) version: Option<Version>,
 }
 
 /// Compares the figures, without the state that the registry keeps for its next window.
@@ -96,6 +100,12 @@ impl GroupSnapshot {
         &self.histogram
     }
 
+    /// Returns the version of this state, if a registry of this process read it so. `None` for what was computed of
+    /// several states, as in windows and sums, and for what was built from parts or read from a text.
+    pub fn version(&self) -> Option<Version> {
+        self.version
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         self.histogram.merge(&other.histogram)?;
         self.merge_counts(other);
@@ -115,6 +125,7 @@ impl GroupSnapshot {
             histogram: Histogram::empty(layout),
             current: None,
             as_read: Extremes::NONE,
+            version: None,
         }
     }
 
@@ -147,6 +158,7 @@ impl GroupSnapshot {
         add(&mut self.bytes.response, |group| group.bytes.response);
         add(&mut self.truncated, |group| group.truncated);
         self.current = None;
+        self.version = None;
     }
 
     /// Whether this counted nothing since an earlier state.
@@ -197,6 +209,7 @@ impl GroupSnapshot {
             histogram,
             current: None,
             as_read: Extremes::NONE,
+            version: None,
         })
     }
 }
@@ -209,7 +222,7 @@ pub(crate) fn merge_groups(
     for theirs in theirs {
         match ours.iter_mut().find(|ours| ours.group == theirs.group) {
             Some(ours) => ours.merge(theirs)?,
-            None => ours.push(GroupSnapshot { current: None, ..theirs.clone() }),
+            None => ours.push(GroupSnapshot { current: None, version: None, ..theirs.clone() }),
         }
     }
     Ok(())

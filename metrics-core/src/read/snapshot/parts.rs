@@ -196,6 +196,7 @@ impl GroupParts {
             histogram: self.histogram,
             current: None,
             as_read: Extremes::NONE,
+            version: None,
         })
     }
 }
