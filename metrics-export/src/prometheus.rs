@@ -18,6 +18,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A [`Scraper`] renders the same bytes, but keeps its text and writes again only what changed since the last time.
+//!
 //! # Families
 //!
 //! | family | labels | meaning |
@@ -37,7 +39,7 @@
 //! | `metrics_exporter_windows_total`, `metrics_exporter_errors_total`, `metrics_exporter_requests_total` | `exporter`, `outcome` | counts by outcome: `sent`, `idle`, `dropped`, `merged` or `missed`; if there are [`ExporterCounts`](crate::push::ExporterCounts) |
 //! | `metrics_exporter_windows_waiting`, `metrics_exporter_attempts_failed_total`, `metrics_exporter_last_sent_timestamp_seconds`, ... | `exporter` | the state of each exporter |
 //! | `metrics_denied_total` | `reason` | refused requests to the monitor's endpoints: `no_token`, `wrong_token`, `host`, `remote` or `cross_site`; if [`Resources`] has it |
-//! | `metrics_core_...` | | how full the registry's tables are, what did not fit, and what the monitor itself uses |
+//! | `metrics_core_...` | | how full the registry's tables are, what did not fit, and what the monitor itself uses; `metrics_core_scrapes_kept_bytes` is the memory of its scrapers |
 //!
 //! The application's metrics keep their names and get the endings that Prometheus recommends:
 //!
@@ -98,9 +100,12 @@ mod format;
 mod labels;
 mod names;
 mod native;
+mod padded;
+mod page;
 mod protobuf;
 mod render;
 mod resources;
+mod scraper;
 mod text;
 
 pub use self::bounds::DEFAULT_DURATION_BOUNDS;
@@ -108,3 +113,4 @@ pub use self::exposition::{Exposition, ExpositionBuilder};
 pub use self::format::Format;
 pub use self::names::Names;
 pub use self::resources::{Denied, Resources};
+pub use self::scraper::Scraper;

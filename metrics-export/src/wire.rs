@@ -53,9 +53,9 @@ impl Wire<'_> {
         self.varint(((value << 1) ^ (value >> 63)) as u64);
     }
 
-    /// Inserts, at `begin`, the length of everything written since.
-    pub(crate) fn insert_length(&mut self, begin: usize) {
-        self.insert(begin, self.0.len() - begin);
+    /// A length, without a field.
+    pub(crate) fn length(&mut self, len: usize) {
+        self.varint(len as u64);
     }
 
     fn insert(&mut self, at: usize, varint: usize) {

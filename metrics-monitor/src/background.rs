@@ -9,4 +9,5 @@ pub(crate) mod live;
 pub(crate) mod process;
 pub(crate) mod resources;
 pub(crate) mod sampler;
+pub(crate) mod scrapes;
 pub(crate) mod ticker;

@@ -9,7 +9,6 @@ use metrics_core::{History, Registry};
 use metrics_export::Service;
 #[cfg(feature = "redis")]
 use metrics_export::fleet::redis::Member;
-use metrics_export::prometheus::Exposition;
 use metrics_export::push::Engine;
 
 use crate::background::alerting::Alerting;
@@ -19,6 +18,7 @@ use crate::background::lanes::Lanes;
 use crate::background::live::Live;
 use crate::background::resources::Resources;
 use crate::background::sampler::Sampler;
+use crate::background::scrapes::Scrapes;
 use crate::background::ticker::Ticker;
 use crate::policy::Policy;
 use crate::policy::access::AccessRules;
@@ -41,7 +41,7 @@ pub(crate) struct State {
     pub(crate) joined: Joined<WholeAnswer>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) access: AccessRules,
-    pub(crate) exposition: Exposition,
+    pub(crate) scrapes: Scrapes,
     pub(crate) live: Arc<Live>,
 }
 

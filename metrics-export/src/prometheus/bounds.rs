@@ -1,5 +1,7 @@
 //! The upper bounds of the classic buckets.
 
+use super::padded::Padded;
+
 /// The default bounds of the classic buckets, in seconds.
 ///
 /// OpenTelemetry's semantic conventions for HTTP recommend those from 0.005 to 10, without 3. The additional ones are
@@ -18,6 +20,9 @@ const MIN_SECONDS: f64 = 1e-9;
 /// The highest bound: below the last bucket of every layout, which also holds clamped durations.
 pub(crate) const MAX_SECONDS: f64 = 60.0;
 
+/// The longest label: 17 digits, a point and an exponent of two digits take 23 bytes, and the rest 7.
+const MAX_LABEL: usize = 32;
+
 /// An upper bound, in each form in which it is used.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bound {
@@ -25,12 +30,13 @@ pub(crate) struct Bound {
     pub(crate) nanos: u64,
     /// The `le` label as text, and what follows it. Its value always has a decimal point or an exponent, so all formats
     /// agree on it.
-    pub(crate) label: String,
+    pub(crate) label: Padded<MAX_LABEL>,
 }
 
 impl Bound {
     fn new(seconds: f64) -> Self {
-        Self { seconds, nanos: (seconds * 1e9).round() as u64, label: format!("le=\"{seconds:?}\"}} ") }
+        let label = Padded::of(format!("le=\"{seconds:?}\"}} ").as_bytes());
+        Self { seconds, nanos: (seconds * 1e9).round() as u64, label }
     }
 
     /// Returns the bounds; `None` unless they are in range and ascending.
@@ -49,8 +55,8 @@ mod tests {
     #[test]
     fn a_bound_has_a_label_with_a_decimal_point_and_its_nanoseconds() {
         let bounds = Bound::all(&DEFAULT_DURATION_BOUNDS).unwrap();
-        assert_eq!((bounds[0].label.as_str(), bounds[0].nanos), ("le=\"0.0005\"} ", 500_000));
-        assert_eq!((bounds[17].label.as_str(), bounds[17].nanos), ("le=\"10.0\"} ", 10_000_000_000));
+        assert_eq!((bounds[0].label.as_bytes(), bounds[0].nanos), (&b"le=\"0.0005\"} "[..], 500_000));
+        assert_eq!((bounds[17].label.as_bytes(), bounds[17].nanos), (&b"le=\"10.0\"} "[..], 10_000_000_000));
         assert_eq!(Bound::new(1e-9).nanos, 1);
     }
 

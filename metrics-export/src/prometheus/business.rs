@@ -4,7 +4,7 @@
 //! families, or like the series that Prometheus adds to each scrape, gets a prefix. If the samples of two metrics would
 //! have the same name, only the first metric is written.
 
-use metrics_core::{MetricKind, MetricReading, MetricSnapshot, Snapshot};
+use metrics_core::{GroupSnapshot, MetricKind, MetricReading, MetricSnapshot, Snapshot};
 
 use super::durations::Durations;
 use super::encoder::{Encoder, Value};
@@ -33,7 +33,11 @@ pub(crate) fn write<'a>(snapshot: &'a Snapshot, to: &mut impl Encoder<'a>) -> u6
             continue;
         }
         to.begin(family);
-        series(metric, snapshot.significant_digits(), to);
+        let version = match metric.reading() {
+            MetricReading::Timer(times) => times.and_then(GroupSnapshot::version),
+            _ => None,
+        };
+        to.part(version, None, |to| series(metric, snapshot.significant_digits(), to));
         to.end();
     }
     hidden

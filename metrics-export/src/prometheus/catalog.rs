@@ -123,6 +123,10 @@ pub(crate) static TICK_SECONDS: Family<'static> = with_unit(
     counter("metrics_core_tick_duration_seconds", "Total time that these samples took."),
     "seconds",
 );
+pub(crate) static SCRAPES_KEPT_BYTES: Family<'static> = with_unit(
+    gauge("metrics_core_scrapes_kept_bytes", "Memory of what scrapes keep for the next ones."),
+    "bytes",
+);
 pub(crate) static CPU_SECONDS: Family<'static> =
     with_unit(counter("process_cpu_seconds", "Total user and system CPU time of the process."), "seconds");
 pub(crate) static RESIDENT_BYTES: Family<'static> =

@@ -61,14 +61,6 @@ impl<'a> Durations<'a> {
         self.significant_digits
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.groups().fold(0, |sum, group| sum.saturating_add(group.histogram().total()))
-    }
-
-    pub(crate) fn sum_nanos(&self) -> u64 {
-        self.groups().fold(0, |sum, group| sum.saturating_add(group.sum_nanos()))
-    }
-
     /// Returns the index of the exemplar's bucket: the first bound that is not below it, or `bounds.len()` if all
     /// bounds are.
     pub(crate) fn exemplar_bucket(&self, bounds: &[Bound]) -> Option<usize> {
@@ -76,15 +68,28 @@ impl<'a> Durations<'a> {
         Some(bounds.partition_point(|bound| bound.nanos < exemplar.nanos))
     }
 
-    /// Counts the durations up to each bound. A bucket of ours counts in full if its lower end is not above the bound.
-    pub(crate) fn cumulative(&self, bounds: &[Bound]) -> [u64; MAX_BOUNDS] {
-        let mut counts = [0_u64; MAX_BOUNDS];
+    /// Adds them up.
+    #[inline]
+    pub(crate) fn totals(&self, bounds: &[Bound]) -> Totals {
+        let mut totals = Totals { count: 0, sum_nanos: 0, cumulative: [0; MAX_BOUNDS] };
         for group in self.groups() {
+            totals.count = totals.count.saturating_add(group.histogram().total());
+            totals.sum_nanos = totals.sum_nanos.saturating_add(group.sum_nanos());
             let of_group = group.histogram().cumulative(bounds.iter().map(|bound| bound.nanos));
-            counts.iter_mut().zip(of_group).for_each(|(sum, count)| *sum = sum.saturating_add(count));
+            let sums = totals.cumulative.iter_mut();
+            sums.zip(of_group).for_each(|(sum, count)| *sum = sum.saturating_add(count));
         }
-        counts
+        totals
     }
+}
+
+/// The figures of a series.
+#[derive(Debug)]
+pub(crate) struct Totals {
+    pub(crate) count: u64,
+    pub(crate) sum_nanos: u64,
+    /// The durations up to each bound. A bucket of ours counts in full if its lower end is not above the bound.
+    pub(crate) cumulative: [u64; MAX_BOUNDS],
 }
 
 #[cfg(test)]
@@ -108,17 +113,23 @@ mod tests {
         let endpoint = snapshot.endpoints().next().unwrap();
         let series = |names| {
             let mut series: Vec<_> = Durations::of(endpoint, names, 2)
-                .map(|(class, durations)| (format!("{class:?}"), durations.count(), durations.sum_nanos()))
+                .map(|(class, durations)| {
+                    let totals = durations.totals(&[]);
+                    (format!("{class:?}"), totals.count, totals.sum_nanos)
+                })
                 .collect();
             series.sort();
             series
         };
-        let named = |name: &str, calls: u64| (format!("Named({name:?})"), calls, calls * 1_000);
-        assert_eq!(series(Names::Prometheus), [named("2xx", 2), named("4xx", 2), named("other", 1)]);
+        let class = |class: Class, calls: u64| (format!("{class:?}"), calls, calls * 1_000);
+        assert_eq!(
+            series(Names::Prometheus),
+            [class(Class::Digit(2), 2), class(Class::Digit(4), 2), class(Class::Other, 1)]
+        );
         let status = |status: u16| (format!("Status({status})"), 1, 1_000);
         assert_eq!(
             series(Names::OpenTelemetry),
-            [named("other", 1), status(200), status(201), status(404), status(410)]
+            [class(Class::Other, 1), status(200), status(201), status(404), status(410)]
         );
     }
 
@@ -140,7 +151,7 @@ mod tests {
             let (_, durations) = Durations::of(endpoint, Names::Prometheus, digits).next().unwrap();
             let seconds: Vec<_> = bounds.iter().map(|&nanos| nanos as f64 / 1e9).collect();
             let bounds = Bound::all(&seconds).unwrap();
-            let counts = durations.cumulative(&bounds);
+            let Totals { count, cumulative: counts, .. } = durations.totals(&bounds);
             let error = [0.0625, 0.0079, 0.00098][usize::from(digits) - 1];
             let up_to = |limit: f64| nanos.iter().filter(|&&nanos| nanos as f64 <= limit).count() as u64;
             for (bound, &count) in bounds.iter().zip(&counts) {
@@ -148,8 +159,8 @@ mod tests {
                 prop_assert!(count <= up_to(bound.nanos as f64 * (1.0 + error)));
             }
             prop_assert!(counts[..bounds.len()].is_sorted());
-            prop_assert!(counts[bounds.len() - 1] <= durations.count());
-            prop_assert_eq!(durations.count(), nanos.len() as u64);
+            prop_assert!(counts[bounds.len() - 1] <= count);
+            prop_assert_eq!(count, nanos.len() as u64);
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What each format implements. It receives one family after the other.
 
+use metrics_core::{Exemplar, Version};
+
 use super::durations::Durations;
 use super::family::Family;
 use super::labels::Label;
+use super::page::Page;
 
 /// A value that is not a histogram.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,20 @@ pub(crate) enum Value {
 
 /// Writes families and their series in one format.
 pub(crate) trait Encoder<'a> {
+    /// Where it writes.
+    fn page(&mut self) -> &mut Page<'a>;
+
+    /// Writes series of the current family, unless the page can take them over from the last scrape: they are the same
+    /// as long as this version and this exemplar are.
+    fn part(&mut self, version: Option<Version>, exemplar: Option<&Exemplar>, write: impl FnOnce(&mut Self)) {
+        if self.page().take_over(version, exemplar) {
+            return;
+        }
+        let begin = self.page().position();
+        write(self);
+        self.page().end_part(begin, version, exemplar);
+    }
+
     /// Begins a family. A family without series is not written.
     fn begin(&mut self, family: Family<'a>);
     /// Writes one series of a family of counters or gauges.

@@ -1,6 +1,6 @@
 //! Which families and series a snapshot has, in any format.
 
-use metrics_core::{EndpointSnapshot, GroupSnapshot, Outcome, Snapshot, StatusGroup};
+use metrics_core::{EndpointSnapshot, GroupSnapshot, Outcome, Snapshot, StatusGroup, Version};
 
 use super::business;
 use super::catalog;
@@ -62,12 +62,14 @@ fn in_flight<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>
 fn requests<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>) {
     to.begin(catalog::REQUESTS);
     for endpoint in snapshot.endpoints() {
-        let [method, route] = labels(endpoint, names);
-        for (outcome, count) in endpoint.outcomes() {
-            if let Some(status) = names::status(outcome, &mut itoa::Buffer::new()) {
-                to.value(&[method, route, (names.status(), status)], Value::Count(count));
+        to.part(latest(endpoint.groups()), None, |to| {
+            let [method, route] = labels(endpoint, names);
+            for (outcome, count) in endpoint.outcomes() {
+                if let Some(status) = names::status(outcome, &mut itoa::Buffer::new()) {
+                    to.value(&[method, route, (names.status(), status)], Value::Count(count));
+                }
             }
-        }
+        });
     }
     to.end();
     for (family, outcome) in [(&catalog::ABORTED, Outcome::Aborted), (&catalog::PANICKED, Outcome::Panicked)]
@@ -89,9 +91,11 @@ fn durations<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>
             durations.exemplar = exemplar.filter(|exemplar| {
                 names.class(StatusGroup::of(snapshot.granularity(), exemplar.outcome)) == class
             });
-            let [method, route] = labels(endpoint, names);
-            let mut digits = itoa::Buffer::new();
-            to.histogram(&[method, route, class.label(names, &mut digits)], &durations);
+            to.part(latest(durations.groups()), durations.exemplar, |to| {
+                let [method, route] = labels(endpoint, names);
+                let mut digits = itoa::Buffer::new();
+                to.histogram(&[method, route, class.label(names, &mut digits)], &durations);
+            });
         }
     }
     to.end();
@@ -107,7 +111,9 @@ fn by_endpoint<'a>(
 ) {
     to.begin(*family);
     for endpoint in snapshot.endpoints() {
-        to.value(&labels(endpoint, names), Value::Count(figure(endpoint)));
+        to.part(latest(endpoint.groups()), None, |to| {
+            to.value(&labels(endpoint, names), Value::Count(figure(endpoint)));
+        });
     }
     to.end();
 }
@@ -135,6 +141,11 @@ fn health<'a>(snapshot: &'a Snapshot, to: &mut impl Encoder<'a>) {
 fn labels(endpoint: &EndpointSnapshot, names: Names) -> [Label<'_>; 2] {
     let name = endpoint.name();
     [(names.method(), &name.method), (names.route(), &name.route)]
+}
+
+/// The version that changes with any of these groups; `None` if one has none. Groups are never taken away.
+fn latest<'a>(groups: impl Iterator<Item = &'a GroupSnapshot>) -> Option<Version> {
+    groups.map(GroupSnapshot::version).reduce(|one, other| Some(one?.max(other?))).flatten()
 }
 
 fn sum(values: impl Iterator<Item = u64>) -> u64 {

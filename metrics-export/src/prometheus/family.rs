@@ -21,7 +21,7 @@ impl<'a> Name<'a> {
     }
 
     pub(crate) fn write(self, out: &mut Vec<u8>) {
-        self.0.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+        self.0.iter().filter(|part| !part.is_empty()).for_each(|part| out.extend_from_slice(part.as_bytes()));
     }
 
     pub(crate) fn len(self) -> usize {

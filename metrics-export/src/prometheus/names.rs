@@ -48,14 +48,14 @@ impl Names {
     /// The histogram series of a group of statuses. Several groups can share a series.
     pub(crate) fn class(self, group: StatusGroup) -> Class {
         match (group, self) {
-            (StatusGroup::Success, _) => Class::Named("success"),
-            (StatusGroup::Error, _) => Class::Named("error"),
+            (StatusGroup::Success, _) => Class::Success,
+            (StatusGroup::Error, _) => Class::Error,
             (StatusGroup::Status(status), Self::OpenTelemetry) => Class::Status(status),
-            (StatusGroup::Status(status), Self::Prometheus) => Class::Named(first_digit(status / 100)),
-            (StatusGroup::Class(digit), _) => Class::Named(first_digit(digit.into())),
-            (StatusGroup::Other, _) => Class::Named("other"),
-            (StatusGroup::Aborted, _) => Class::NoResponse("aborted"),
-            (StatusGroup::Panicked, _) => Class::NoResponse("panicked"),
+            (StatusGroup::Status(status), Self::Prometheus) => Class::beginning_with(status / 100),
+            (StatusGroup::Class(digit), _) => Class::beginning_with(digit.into()),
+            (StatusGroup::Other, _) => Class::Other,
+            (StatusGroup::Aborted, _) => Class::Aborted,
+            (StatusGroup::Panicked, _) => Class::Panicked,
         }
     }
 
@@ -77,30 +77,39 @@ impl Names {
 /// What distinguishes the histogram series of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    Named(&'static str),
+    Success,
+    Error,
+    /// A status that begins with this digit, 1 to 5.
+    Digit(u8),
+    Other,
     Status(u16),
-    NoResponse(&'static str),
+    Aborted,
+    Panicked,
 }
 
 impl Class {
-    /// Returns the label. `digits` is the buffer for a number.
-    pub(crate) fn label<'a>(self, names: Names, digits: &'a mut itoa::Buffer) -> Label<'a> {
-        match (self, names) {
-            (Self::Status(status), _) => (names.status(), digits.format(status)),
-            (Self::NoResponse(how), Names::OpenTelemetry) => ("error_type", how),
-            (Self::Named(class) | Self::NoResponse(class), _) => ("status_class", class),
+    fn beginning_with(digit: u16) -> Self {
+        match digit {
+            1..=5 => Self::Digit(digit as u8),
+            _ => Self::Other,
         }
     }
-}
 
-fn first_digit(digit: u16) -> &'static str {
-    match digit {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        5 => "5xx",
-        _ => "other",
+    /// Returns the label. `digits` is the buffer for a number.
+    pub(crate) fn label<'a>(self, names: Names, digits: &'a mut itoa::Buffer) -> Label<'a> {
+        let value = match self {
+            Self::Status(status) => return (names.status(), digits.format(status)),
+            Self::Success => "success",
+            Self::Error => "error",
+            Self::Digit(digit) => ["1xx", "2xx", "3xx", "4xx", "5xx"][usize::from(digit) - 1],
+            Self::Other => "other",
+            Self::Aborted => "aborted",
+            Self::Panicked => "panicked",
+        };
+        let has_no_response = matches!(self, Self::Aborted | Self::Panicked);
+        let name =
+            if has_no_response && names == Names::OpenTelemetry { "error_type" } else { "status_class" };
+        (name, value)
     }
 }
 

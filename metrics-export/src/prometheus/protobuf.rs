@@ -6,64 +6,66 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics_core::Exemplar;
 
-use super::durations::Durations;
+use super::durations::{Durations, Totals};
 use super::encoder::{Encoder, Value};
 use super::exposition::Exposition;
 use super::family::{Family, Kind};
 use super::field;
 use super::labels::{self, Label, TRACE_ID};
 use super::native::{self, Native};
+use super::page::Page;
 use crate::wire::Wire;
 
 /// Writes protobuf.
 #[derive(Debug)]
 pub(crate) struct Protobuf<'a> {
-    wire: Wire<'a>,
+    page: Page<'a>,
     exposition: &'a Exposition,
     /// Seconds and nanoseconds since 1970 when counting began.
     created: (u64, u32),
     native: Native,
     family: Option<Family<'a>>,
-    /// Where the family begins in the buffer.
-    begin: usize,
     /// Where its first series begins.
     first_series: usize,
 }
 
 impl<'a> Protobuf<'a> {
-    pub(crate) fn new(out: &'a mut Vec<u8>, exposition: &'a Exposition, since: SystemTime) -> Self {
+    pub(crate) fn new(page: Page<'a>, exposition: &'a Exposition, since: SystemTime) -> Self {
         Self {
-            wire: Wire(out),
+            page,
             exposition,
             created: since_1970(since),
             native: Native::default(),
             family: None,
-            begin: 0,
             first_series: 0,
         }
     }
 }
 
 impl<'a> Encoder<'a> for Protobuf<'a> {
+    fn page(&mut self) -> &mut Page<'a> {
+        &mut self.page
+    }
+
     fn begin(&mut self, family: Family<'a>) {
-        let Wire(out) = &mut self.wire;
         self.family = Some(family);
-        self.begin = out.len();
+        self.page.begin_family();
+        let mut wire = Wire(self.page.out);
         let (suffix, kind) = match family.kind {
             Kind::Counter => ("_total", 0),
             Kind::Gauge => ("", 1),
             Kind::Histogram => ("", 4),
         };
-        self.wire.nested(field::family::NAME, |Wire(out)| {
+        wire.nested(field::family::NAME, |Wire(out)| {
             family.name.write(out);
             out.extend_from_slice(suffix.as_bytes());
         });
-        self.wire.text(field::family::HELP, family.help);
-        self.wire.uint(field::family::KIND, kind);
+        wire.text(field::family::HELP, family.help);
+        wire.uint(field::family::KIND, kind);
         if let Some(unit) = family.unit {
-            self.wire.text(field::family::UNIT, unit);
+            wire.text(field::family::UNIT, unit);
         }
-        self.first_series = self.wire.0.len();
+        self.first_series = self.page.position();
     }
 
     fn value(&mut self, labels: &[Label<'_>], value: Value) {
@@ -74,7 +76,7 @@ impl<'a> Encoder<'a> for Protobuf<'a> {
             Value::Number(number) => number,
         };
         let (exposition, created) = (self.exposition, self.created);
-        self.wire.nested(field::family::METRIC, |wire| {
+        Wire(self.page.out).nested(field::family::METRIC, |wire| {
             write_labels(wire, exposition, labels);
             if family.kind == Kind::Counter {
                 wire.nested(field::metric::COUNTER, |wire| {
@@ -89,15 +91,15 @@ impl<'a> Encoder<'a> for Protobuf<'a> {
 
     fn histogram(&mut self, labels: &[Label<'_>], durations: &Durations<'_>) {
         self.native.fill(durations);
+        let Totals { count: total, sum_nanos, cumulative } = durations.totals(&self.exposition.bounds);
         let (exposition, created, native) = (self.exposition, self.created, &self.native);
-        self.wire.nested(field::family::METRIC, |wire| {
+        Wire(self.page.out).nested(field::family::METRIC, |wire| {
             write_labels(wire, exposition, labels);
             wire.nested(field::metric::HISTOGRAM, |wire| {
-                wire.uint(field::histogram::COUNT, durations.count());
-                wire.double(field::histogram::SUM, durations.sum_nanos() as f64 / 1e9);
-                let cumulative = durations.cumulative(&exposition.bounds);
+                wire.uint(field::histogram::COUNT, total);
+                wire.double(field::histogram::SUM, sum_nanos as f64 / 1e9);
                 let finite = exposition.bounds.iter().map(|bound| bound.seconds).zip(cumulative);
-                let all = finite.chain([(f64::INFINITY, durations.count())]);
+                let all = finite.chain([(f64::INFINITY, total)]);
                 let exemplar_bucket = durations.exemplar_bucket(&exposition.bounds);
                 for (bucket, (upper, count)) in all.enumerate() {
                     wire.nested(field::histogram::BUCKET, |wire| {
@@ -117,11 +119,13 @@ impl<'a> Encoder<'a> for Protobuf<'a> {
     }
 
     fn end(&mut self) {
-        if self.wire.0.len() == self.first_series {
-            self.wire.0.truncate(self.begin);
-        } else {
-            self.wire.insert_length(self.begin);
+        if self.page.position() == self.first_series {
+            return self.page.remove_family();
         }
+        let end = self.page.out.len();
+        let len = self.page.family_len();
+        Wire(self.page.out).length(len);
+        self.page.move_in_front(self.page.out.len() - end);
     }
 }
 

@@ -5,6 +5,7 @@ use metrics_core::Snapshot;
 use super::exposition::Exposition;
 use super::families;
 use super::format::Format;
+use super::page::Page;
 use super::protobuf::Protobuf;
 use super::resources::Resources;
 use super::text::{Dialect, Text};
@@ -28,13 +29,23 @@ impl Exposition {
         format: Format,
         buffer: &mut Vec<u8>,
     ) {
-        buffer.clear();
+        self.write(snapshot, resources, exporters, format, Page::new(buffer));
+    }
+
+    pub(super) fn write(
+        &self,
+        snapshot: &Snapshot,
+        resources: &Resources,
+        exporters: &[ExporterCounts],
+        format: Format,
+        page: Page<'_>,
+    ) {
         let since = snapshot.since();
         let dialect = match format {
             Format::Text => Dialect::Classic,
             Format::OpenMetrics => Dialect::OpenMetrics,
             Format::Protobuf => {
-                let mut protobuf = Protobuf::new(buffer, self, since);
+                let mut protobuf = Protobuf::new(page, self, since);
                 return families::write(
                     snapshot,
                     resources,
@@ -45,7 +56,7 @@ impl Exposition {
                 );
             }
         };
-        let mut text = Text::new(buffer, dialect, self, since);
+        let mut text = Text::new(page, dialect, self, since);
         families::write(snapshot, resources, exporters, self.names, self.top_consumers, &mut text);
         text.finish();
     }

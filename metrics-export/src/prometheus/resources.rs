@@ -32,6 +32,8 @@ pub struct Resources {
     pub ticks: Option<u64>,
     /// The total time that these samples took.
     pub tick_time: Option<Duration>,
+    /// Memory of what scrapes keep for the next ones, in bytes: see [`Scraper::kept_bytes`](super::Scraper::kept_bytes).
+    pub scrapes_kept_bytes: Option<u64>,
     /// Requests to the monitor's endpoints that were refused.
     pub denied: Option<Denied>,
 }
@@ -71,6 +73,7 @@ impl Resources {
             (&catalog::EVENT_LOOP_LAG, seconds(self.event_loop_lag)),
             (&catalog::TICKS, count(self.ticks)),
             (&catalog::TICK_SECONDS, seconds(self.tick_time)),
+            (&catalog::SCRAPES_KEPT_BYTES, count(self.scrapes_kept_bytes)),
         ] {
             if let Some(value) = value {
                 single(family, value, to);

@@ -6,11 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics_core::Exemplar;
 
-use super::durations::Durations;
+use super::bounds::Bound;
+use super::durations::{Durations, Totals};
 use super::encoder::{Encoder, Value};
 use super::exposition::Exposition;
 use super::family::{Family, Kind};
 use super::labels::{self, Label, TRACE_ID, escape};
+use super::page::Page;
 
 /// The text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,32 +25,32 @@ pub(crate) enum Dialect {
 /// Writes text.
 #[derive(Debug)]
 pub(crate) struct Text<'a> {
-    out: &'a mut Vec<u8>,
+    page: Page<'a>,
     dialect: Dialect,
     exposition: &'a Exposition,
     /// When counting began, in milliseconds since 1970.
     created_millis: u64,
     family: Option<Family<'a>>,
-    /// Where the family begins in the buffer.
-    begin: usize,
+    /// Where the beginning of the family's lines is in the buffer: up to the first label of each series.
+    head: Option<Range<usize>>,
     /// Where its first series begins.
     first_series: usize,
 }
 
 impl<'a> Text<'a> {
     pub(crate) fn new(
-        out: &'a mut Vec<u8>,
+        page: Page<'a>,
         dialect: Dialect,
         exposition: &'a Exposition,
         since: SystemTime,
     ) -> Self {
         Self {
-            out,
+            page,
             dialect,
             exposition,
             created_millis: millis(since),
             family: None,
-            begin: 0,
+            head: None,
             first_series: 0,
         }
     }
@@ -73,56 +75,54 @@ impl<'a> Text<'a> {
         self.text("# ");
         self.text(what);
         self.text(" ");
-        family.name.write(self.out);
+        family.name.write(self.page.out);
         self.text(self.family_suffix(family));
         self.text(" ");
     }
 
     /// Writes the beginning of a line, up to the last label. Returns where the labels are in the buffer.
+    /// All series of a family have the same suffix here.
     fn series(&mut self, family: &Family<'_>, suffix: &str, labels: &[Label<'_>]) -> Range<usize> {
-        family.name.write(self.out);
-        self.text(suffix);
         let constant = &self.exposition.constant_text;
-        if labels.is_empty() && constant.is_empty() {
-            return self.out.len()..self.out.len();
-        }
-        self.out.push(b'{');
-        let begin = self.out.len();
-        self.out.extend_from_slice(constant.as_bytes());
-        for &(name, value) in labels {
-            if self.out.len() > begin {
-                self.out.push(b',');
+        let begin = self.page.out.len();
+        if let Some(head) = &self.head {
+            self.page.out.extend_from_within(head.clone());
+        } else {
+            family.name.write(self.page.out);
+            self.text(suffix);
+            if labels.is_empty() && constant.is_empty() {
+                return self.page.out.len()..self.page.out.len();
             }
-            labels::write_text(self.out, name, value);
+            self.page.out.push(b'{');
+            self.page.out.extend_from_slice(constant.as_bytes());
+            self.head = Some(begin..self.page.out.len());
         }
-        begin..self.out.len()
+        let begin = self.page.out.len() - constant.len();
+        let mut comma = !constant.is_empty();
+        for &(name, value) in labels {
+            if std::mem::replace(&mut comma, true) {
+                self.page.out.push(b',');
+            }
+            labels::write_text(self.page.out, name, value);
+        }
+        begin..self.page.out.len()
     }
 
     /// Like [`Text::series`], with a copy of labels that were written before.
     fn again(&mut self, family: &Family<'_>, suffix: &str, labels: &Range<usize>) {
-        family.name.write(self.out);
+        family.name.write(self.page.out);
         self.text(suffix);
         if !labels.is_empty() {
-            self.out.push(b'{');
-            self.out.extend_from_within(labels.clone());
+            self.page.out.push(b'{');
+            self.page.out.extend_from_within(labels.clone());
         }
-    }
-
-    /// Writes the end of a bucket's line: its upper bound as the last label, its count and its exemplar.
-    fn bucket(&mut self, bound: &str, count: u64, exemplar: Option<&Exemplar>) {
-        self.text(bound);
-        integer(self.out, count);
-        if let Some(exemplar) = exemplar {
-            write_exemplar(self.out, exemplar);
-        }
-        self.out.push(b'\n');
     }
 
     /// Writes the end of a line: everything after the labels.
     fn close(&mut self, labelled: bool, write: impl FnOnce(&mut Vec<u8>)) {
         self.text(if labelled { "} " } else { " " });
-        write(self.out);
-        self.out.push(b'\n');
+        write(self.page.out);
+        self.page.out.push(b'\n');
     }
 
     /// Writes when the series began to count, if the format and the settings ask for it.
@@ -130,21 +130,26 @@ impl<'a> Text<'a> {
         if self.exposition.created && self.dialect == Dialect::OpenMetrics {
             self.again(family, "_created", labels);
             let millis = self.created_millis;
-            self.close(!labels.is_empty(), |out| decimal(out, millis, 1_000));
+            self.close(!labels.is_empty(), |out| decimal::<3>(out, millis));
         }
     }
 
     fn text(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
+        self.page.out.extend_from_slice(text.as_bytes());
     }
 }
 
 impl<'a> Encoder<'a> for Text<'a> {
+    fn page(&mut self) -> &mut Page<'a> {
+        &mut self.page
+    }
+
     fn begin(&mut self, family: Family<'a>) {
         self.family = Some(family);
-        self.begin = self.out.len();
+        self.head = None;
+        self.page.begin_family();
         self.about(&family, "HELP");
-        escape(self.out, family.help, self.dialect == Dialect::OpenMetrics);
+        escape(self.page.out, family.help, self.dialect == Dialect::OpenMetrics);
         self.text("\n");
         self.about(&family, "TYPE");
         self.text(family.kind.name());
@@ -154,7 +159,7 @@ impl<'a> Encoder<'a> for Text<'a> {
             self.text(unit);
             self.text("\n");
         }
-        self.first_series = self.out.len();
+        self.first_series = self.page.position();
     }
 
     fn value(&mut self, labels: &[Label<'_>], value: Value) {
@@ -163,7 +168,7 @@ impl<'a> Encoder<'a> for Text<'a> {
         let labels = self.series(&family, if counter { "_total" } else { "" }, labels);
         self.close(!labels.is_empty(), |out| match value {
             Value::Count(count) => integer(out, count),
-            Value::Nanos(nanos) => decimal(out, nanos, 1_000_000_000),
+            Value::Nanos(nanos) => decimal::<9>(out, nanos),
             Value::Number(value) => number(out, value),
         });
         if counter {
@@ -173,31 +178,64 @@ impl<'a> Encoder<'a> for Text<'a> {
 
     fn histogram(&mut self, labels: &[Label<'_>], durations: &Durations<'_>) {
         let Some(family) = self.family else { return };
-        let (count, exposition) = (durations.count(), self.exposition);
+        let exposition = self.exposition;
+        let Totals { count, sum_nanos, cumulative } = durations.totals(&exposition.bounds);
         let exemplar = durations.exemplar_bucket(&exposition.bounds).zip(durations.exemplar);
         let exemplar = exemplar.filter(|_| self.dialect == Dialect::OpenMetrics);
-        let at = |bucket| exemplar.filter(|&(its, _)| its == bucket).map(|(_, exemplar)| exemplar);
-        let begin = self.out.len();
+        let above = exemplar.filter(|&(bucket, _)| bucket == exposition.bounds.len()).map(|(_, above)| above);
+        let begin = self.page.out.len();
         let labels = self.series(&family, "_bucket", labels);
-        self.out.push(if labels.is_empty() { b'{' } else { b',' });
+        self.page.out.push(if labels.is_empty() { b'{' } else { b',' });
         // The lines of all buckets begin with the same bytes.
-        let begin = begin..self.out.len();
-        let cumulative = durations.cumulative(&exposition.bounds);
-        for (bucket, (bound, below)) in exposition.bounds.iter().zip(cumulative).enumerate() {
-            self.bucket(&bound.label, below, at(bucket));
-            self.out.extend_from_within(begin.clone());
+        let begin = begin..self.page.out.len();
+        let (bounds, counts) = (&exposition.bounds[..], &cumulative[..exposition.bounds.len()]);
+        let (to_exemplar, exemplar) = match exemplar {
+            Some((bucket, exemplar)) if bucket < bounds.len() => (bucket + 1, Some(exemplar)),
+            _ => (bounds.len(), None),
+        };
+        bucket_lines(self.page.out, &begin, &bounds[..to_exemplar], &counts[..to_exemplar]);
+        if let Some(exemplar) = exemplar {
+            // Between the line's count and its end.
+            self.page.out.truncate(self.page.out.len() - begin.len() - 1);
+            write_exemplar(self.page.out, exemplar);
+            self.page.out.push(b'\n');
+            self.page.out.extend_from_within(begin.clone());
+            bucket_lines(self.page.out, &begin, &bounds[to_exemplar..], &counts[to_exemplar..]);
         }
-        self.bucket("le=\"+Inf\"} ", count, at(exposition.bounds.len()));
+        self.text("le=\"+Inf\"} ");
+        integer(self.page.out, count);
+        if let Some(exemplar) = above {
+            write_exemplar(self.page.out, exemplar);
+        }
+        self.text("\n");
         self.again(&family, "_sum", &labels);
-        self.close(!labels.is_empty(), |out| decimal(out, durations.sum_nanos(), 1_000_000_000));
+        self.close(!labels.is_empty(), |out| decimal::<9>(out, sum_nanos));
         self.again(&family, "_count", &labels);
         self.close(!labels.is_empty(), |out| integer(out, count));
         self.created(&family, &labels);
     }
 
     fn end(&mut self) {
-        if self.out.len() == self.first_series {
-            self.out.truncate(self.begin);
+        if self.page.position() == self.first_series {
+            self.page.remove_family();
+        }
+    }
+}
+
+/// Writes a line for each bound, from its bound on, and the beginning of the line after it.
+fn bucket_lines(out: &mut Vec<u8>, begin: &Range<usize>, bounds: &[Bound], counts: &[u64]) {
+    // A bucket with the count of the one before has the same line from there on.
+    let mut same = (None, 0..0);
+    for (bound, &count) in bounds.iter().zip(counts) {
+        bound.label.write(out);
+        if same.0 != Some(count) {
+            let from = out.len();
+            integer(out, count);
+            out.push(b'\n');
+            out.extend_from_within(begin.clone());
+            same = (Some(count), from..out.len());
+        } else {
+            out.extend_from_within(same.1.clone());
         }
     }
 }
@@ -208,9 +246,9 @@ fn write_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
     out.extend_from_slice(b"=\"");
     labels::write_trace_id(out, exemplar.trace);
     out.extend_from_slice(b"\"} ");
-    decimal(out, exemplar.nanos, 1_000_000_000);
+    decimal::<9>(out, exemplar.nanos);
     out.push(b' ');
-    decimal(out, millis(exemplar.time), 1_000);
+    decimal::<3>(out, millis(exemplar.time));
 }
 
 /// Milliseconds since 1970.
@@ -233,19 +271,19 @@ fn integer(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Writes `value / unit` exactly, where `unit` is a power of ten. Always has a decimal point, as OpenMetrics wants.
-fn decimal(out: &mut Vec<u8>, value: u64, unit: u64) {
+/// Writes `value / 10^DIGITS` exactly. Always has a decimal point, as OpenMetrics wants.
+fn decimal<const DIGITS: usize>(out: &mut Vec<u8>, value: u64) {
+    let unit = const { 10_u64.pow(DIGITS as u32) };
     integer(out, value / unit);
-    out.push(b'.');
-    let (mut rest, mut digit_unit) = (value % unit, unit / 10);
-    loop {
-        out.push(b'0' + (rest / digit_unit) as u8);
-        rest %= digit_unit;
-        if rest == 0 {
-            return;
-        }
-        digit_unit /= 10;
+    let mut digits = [b'0'; DIGITS];
+    let mut rest = value % unit;
+    for digit in digits.iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
     }
+    let zeros = digits.iter().rev().take_while(|&&digit| digit == b'0').count();
+    out.push(b'.');
+    out.extend_from_slice(&digits[..(DIGITS - zeros).max(1)]);
 }
 
 #[cfg(test)]
@@ -260,7 +298,7 @@ mod tests {
 
     #[test]
     fn decimals_are_exact() {
-        let seconds = |nanos| written(|out| decimal(out, nanos, 1_000_000_000));
+        let seconds = |nanos| written(|out| decimal::<9>(out, nanos));
         for (nanos, text) in [
             (0, "0.0"),
             (1, "0.000000001"),
@@ -271,7 +309,7 @@ mod tests {
         ] {
             assert_eq!(seconds(nanos), text);
         }
-        assert_eq!(written(|out| decimal(out, 1_769_592_600_120, 1_000)), "1769592600.12");
+        assert_eq!(written(|out| decimal::<3>(out, 1_769_592_600_120)), "1769592600.12");
     }
 
     #[test]

@@ -12,5 +12,6 @@ mod log_lines;
 mod parser;
 mod proto;
 mod protobuf;
+mod scraper;
 mod snapshots;
 mod text;

@@ -108,6 +108,7 @@ pub(crate) fn resources() -> Resources {
         event_loop_lag: Some(Duration::from_millis(7)),
         ticks: Some(60),
         tick_time: Some(Duration::from_millis(90)),
+        scrapes_kept_bytes: Some(90_000),
         denied: Some(Denied { wrong_token: 3, ..Denied::default() }),
     }
 }

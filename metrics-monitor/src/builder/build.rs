@@ -13,6 +13,7 @@ use crate::background::event_loops::EventLoops;
 use crate::background::live::Live;
 use crate::background::resources::Resources;
 use crate::background::sampler::Sampler;
+use crate::background::scrapes::Scrapes;
 use crate::background::ticker::Ticker;
 use crate::build_error::BuildError;
 use crate::framework::Framework;
@@ -116,7 +117,7 @@ impl Settings {
             joined: Default::default(),
             policy: Arc::new(Policy { measure: self.measure, capture, exclusions, consumers }),
             access,
-            exposition: self.exposition,
+            scrapes: Scrapes::new(self.exposition),
             live,
         })
     }

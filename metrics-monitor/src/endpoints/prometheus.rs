@@ -1,4 +1,4 @@
-//! A scrape by Prometheus, rendered into buffers that its thread uses again.
+//! A scrape by Prometheus. What did not change since the last one in the same format is not written again.
 
 use bytes::Bytes;
 use metrics_export::prometheus::{Format, Resources};
@@ -34,27 +34,39 @@ fn accepted(headers: &dyn Headers) -> Format {
     Format::negotiate(&values.collect::<Vec<_>>().join(","))
 }
 
-/// A copy of exactly the size, so that a slow client keeps no buffer from the next scrape.
 fn render(state: &State, scratch: &mut Scratch, format: Format, gzip: bool) -> Bytes {
     state.sampler.refresh();
     let snapshot = state.registry.snapshot();
-    let resources = Resources { denied: Some(state.access.denials.counts()), ..state.resources.exposed() };
+    let resources = Resources {
+        denied: Some(state.access.denials.counts()),
+        scrapes_kept_bytes: Some(state.scrapes.kept_bytes() as u64),
+        ..state.resources.exposed()
+    };
     let exporters = state.exporting.counts();
-    state.exposition.render_with(&snapshot, &resources, &exporters, format, &mut scratch.plain);
-    Bytes::copy_from_slice(if gzip { pack(scratch) } else { &scratch.plain })
+    let mut scraper = state.scrapes.take(format);
+    let mut whole = Vec::new();
+    let kept = scraper.render(&snapshot, &resources, &exporters, &mut whole);
+    // A copy of exactly the size, so that a slow client keeps no buffer from the next scrape.
+    let body = match (kept, gzip) {
+        (kept, true) => Bytes::copy_from_slice(pack(kept.unwrap_or(&whole), scratch)),
+        (Some(kept), false) => Bytes::copy_from_slice(kept),
+        (None, false) => Bytes::from(whole),
+    };
+    state.scrapes.put(scraper);
+    body
 }
 
 #[cfg(feature = "gzip")]
-fn pack(Scratch { plain, packed }: &mut Scratch) -> &[u8] {
+fn pack<'a>(text: &[u8], Scratch { packed }: &'a mut Scratch) -> &'a [u8] {
     packed.clear();
     // The fastest level: text this repetitive packs well at any.
-    metrics_export::gzip::gzip(plain, metrics_export::gzip::Level::Fast, packed);
+    metrics_export::gzip::gzip(text, metrics_export::gzip::Level::Fast, packed);
     packed
 }
 
 #[cfg(not(feature = "gzip"))]
-fn pack(scratch: &mut Scratch) -> &[u8] {
-    &scratch.plain
+fn pack<'a>(text: &'a [u8], _: &mut Scratch) -> &'a [u8] {
+    text
 }
 
 #[cfg(test)]

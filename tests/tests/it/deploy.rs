@@ -36,6 +36,7 @@ fn rules_and_dashboard_name_only_exposed_families() {
         event_loop_lag: second,
         ticks: one,
         tick_time: second,
+        scrapes_kept_bytes: one,
         denied: Some(Denied::default()),
     };
     Exposition::new().render_with(&registry.snapshot(), &resources, &[], Format::Text, &mut exposed);

@@ -38,6 +38,7 @@ fn promtool_accepts_names_types_and_help_texts() {
         event_loop_lag: second,
         ticks: Some(1),
         tick_time: second,
+        scrapes_kept_bytes: Some(1),
         denied: Some(Denied::default()),
     };
     let exporters = [ExporterCounts { exporter: "otlp".to_owned(), ..ExporterCounts::default() }];
