@@ -44,6 +44,13 @@ impl Consumers {
         ours.last_seen = ours.last_seen.max(theirs.last_seen);
     }
 
+    /// Adds the consumers of another sum.
+    #[cfg(feature = "redis")]
+    pub(super) fn merge(&mut self, other: &Self) {
+        other.named.values().for_each(|theirs| self.add(theirs.clone()));
+        self.refused = self.refused.saturating_add(other.refused);
+    }
+
     /// All consumers, in no order.
     pub(super) fn all(&self) -> Vec<ConsumerSnapshot> {
         self.named.values().cloned().collect()

@@ -120,6 +120,42 @@ impl Fleet {
         self.instances.push(figures);
     }
 
+    /// Adds another sum, found at `source`, of instances that write on, but without what reports have for the moment: it
+    /// is in a later report of each.
+    #[cfg(feature = "redis")]
+    pub(super) fn merge(&mut self, source: &str, other: &Self) {
+        if let Some(theirs) = &other.total {
+            let added = match &mut self.total {
+                Some(total) => total.merge(theirs),
+                none => {
+                    *none = Some(theirs.clone());
+                    Ok(())
+                }
+            };
+            if let Err(reason) = added {
+                return self.refuse(source, &reason);
+            }
+        }
+        for (id, theirs) in &other.spans {
+            let ours = self.spans.entry(id.clone()).or_default();
+            ours.length = ours.length.saturating_add(theirs.length);
+        }
+        for figures in &other.instances {
+            let presence = figures.instance.presence(self.now);
+            self.instances.push(InstanceFigures { presence, ..figures.clone() });
+        }
+        self.errors.extend(other.errors.iter().cloned());
+        self.refused_count += other.refused_count;
+        let room = MAX_NAMED.saturating_sub(self.refused.len());
+        self.refused.extend(other.refused.iter().take(room).cloned());
+    }
+
+    /// How much memory the sum takes, in buckets of eight bytes. The line of an instance takes about as much as 64.
+    #[cfg(feature = "redis")]
+    pub(super) fn size(&self) -> usize {
+        self.total.as_ref().map_or(0, Total::buckets) + 64 * self.instances.len()
+    }
+
     /// Counts something found at `source` that cannot be read.
     pub fn refuse(&mut self, source: &str, reason: &str) {
         self.refused_count += 1;

@@ -8,6 +8,7 @@ mod identity;
 mod keys;
 mod link;
 mod member;
+mod minutes;
 mod oneshot;
 mod question;
 mod read;

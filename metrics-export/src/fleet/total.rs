@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics_core::{
     EndpointName, Granularity, Histogram, MetricKind, MetricParts, MetricReading, MetricStateParts,
-    PartsError, Snapshot, SnapshotParts,
+    PartsError, Snapshot, SnapshotParts, StatusGroup,
 };
 
 use super::consumers::Consumers;
@@ -61,7 +61,7 @@ impl Total {
         let rest = Snapshot::from_parts(rest).map_err(text)?;
         let (places, size) = (HashMap::new(), Size::default());
         let mut total = Self { digits, granularity, rest, consumers, endpoints: Vec::new(), places, size };
-        total.size = total.size_with(&endpoints)?;
+        total.size = total.size_with(sizes(&endpoints))?;
         total.add_endpoints(endpoints, digits).map_err(text)?;
         Ok(total)
     }
@@ -85,7 +85,7 @@ impl Total {
         }
         let digits = rest.significant_digits;
         let is_as_precise = digits == self.digits;
-        let size = self.size_with(&endpoints)?;
+        let size = self.size_with(sizes(&endpoints))?;
         check("buckets", size.buckets + timer_buckets, MAX_BUCKETS)?;
         let consumers = std::mem::take(&mut rest.consumers);
         let rest = Snapshot::from_parts(rest).and_then(|rest| rest.limited_to_digits(self.digits));
@@ -97,6 +97,63 @@ impl Total {
         // With another precision there are other buckets than `size_with` counted.
         self.size = if is_as_precise { size } else { self.measured(self.granularity) };
         Ok(())
+    }
+
+    /// Adds another sum: all of it, or nothing if it does not fit.
+    #[cfg(feature = "redis")]
+    pub(super) fn merge(&mut self, other: &Self) -> Result<(), String> {
+        let text = |error: PartsError| error.to_string();
+        let mut rest = other.rest.to_parts();
+        let (metrics, timer_buckets) = self.metrics_with(&rest.metrics);
+        check("metrics", metrics, MAX_METRICS)?;
+        if other.granularity < self.granularity {
+            self.coarsen(other.granularity)?;
+        }
+        let size = self.size_with(other.endpoints.iter().map(|endpoint| {
+            let groups = endpoint.groups.iter().map(|group| {
+                let group_of_ours = group.figures.group.coarsened(self.granularity);
+                (group_of_ours, group.counts.first, group.counts.counts.len())
+            });
+            (&endpoint.name, groups)
+        }))?;
+        check("buckets", size.buckets + timer_buckets, MAX_BUCKETS)?;
+        self.limit_digits(other.digits).map_err(text)?;
+        rest.granularity = self.granularity;
+        let rest = Snapshot::from_parts(rest).and_then(|rest| rest.limited_to_digits(self.digits));
+        self.rest.merge(&rest.map_err(text)?).map_err(|error| error.to_string())?;
+        self.consumers.merge(&other.consumers);
+        for EndpointSum { name, in_flight, groups } in &other.endpoints {
+            let ours = self.endpoint(name);
+            let (ours, digits, granularity) = (&mut self.endpoints[ours], self.digits, self.granularity);
+            ours.in_flight = ours.in_flight.saturating_add(*in_flight);
+            for group in groups {
+                let (mut figures, counts) = (group.figures.clone(), &group.counts);
+                figures.group = figures.group.coarsened(granularity);
+                let sum = ours.group(figures);
+                if other.digits > digits {
+                    let limited = counts.limited(other.digits, digits).map_err(text)?;
+                    sum.counts.add(limited.first, &limited.counts);
+                } else {
+                    sum.counts.add(counts.first, &counts.counts);
+                }
+            }
+        }
+        self.size = self.measured(self.granularity);
+        Ok(())
+    }
+
+    /// How many buckets the endpoints have.
+    #[cfg(feature = "redis")]
+    pub(super) fn buckets(&self) -> usize {
+        self.size.buckets
+    }
+
+    /// The place of an endpoint, which is made if it is not there.
+    fn endpoint(&mut self, name: &Arc<EndpointName>) -> usize {
+        *self.places.entry(Arc::clone(name)).or_insert_with_key(|name| {
+            self.endpoints.push(EndpointSum { name: Arc::clone(name), in_flight: 0, groups: Vec::new() });
+            self.endpoints.len() - 1
+        })
     }
 
     /// Its significant digits, and which statuses share a histogram.
@@ -160,18 +217,24 @@ impl Total {
         (buckets.len(), buckets.into_values().map(|buckets| buckets.len()).sum())
     }
 
-    /// How large the sum is at most with these endpoints added. Each endpoint occurs once.
-    fn size_with(&self, endpoints: &[ReadEndpoint<'_>]) -> Result<Size, String> {
+    /// How large the sum is at most with these endpoints added. Each endpoint occurs once, with its groups, their first
+    /// buckets and how many they have.
+    fn size_with<'a>(
+        &self,
+        endpoints: impl Iterator<
+            Item = (&'a Arc<EndpointName>, impl Iterator<Item = (StatusGroup, usize, usize)>),
+        >,
+    ) -> Result<Size, String> {
         let mut size = self.size;
-        for ReadEndpoint { name, groups, .. } in endpoints {
+        for (name, groups) in endpoints {
             let place = self.places.get(name);
             size.endpoints += usize::from(place.is_none());
             let ours = place.map_or(&[][..], |&place| &self.endpoints[place].groups);
-            for ReadGroup { figures, first, counts } in groups {
-                let known = ours.iter().find(|ours| ours.figures.group == figures.group);
+            for (group, first, length) in groups {
+                let known = ours.iter().find(|ours| ours.figures.group == group);
                 size.groups += usize::from(known.is_none());
                 let ours = known.map_or(const { &BucketCounts::EMPTY }, |ours| &ours.counts);
-                size.buckets += ours.growth(*first, counts.length());
+                size.buckets += ours.growth(first, length);
             }
         }
         check("endpoints", size.endpoints, MAX_ENDPOINTS)?;
@@ -200,10 +263,7 @@ impl Total {
 
     fn add_endpoints(&mut self, endpoints: Vec<ReadEndpoint<'_>>, digits: u8) -> Result<(), PartsError> {
         for ReadEndpoint { name, in_flight, groups } in endpoints {
-            let place = *self.places.entry(name).or_insert_with_key(|name| {
-                self.endpoints.push(EndpointSum { name: Arc::clone(name), in_flight: 0, groups: Vec::new() });
-                self.endpoints.len() - 1
-            });
+            let place = self.endpoint(&name);
             let ours = &mut self.endpoints[place];
             ours.in_flight = ours.in_flight.saturating_add(in_flight);
             for ReadGroup { figures, first, counts } in groups {
@@ -227,6 +287,15 @@ impl Total {
         self.digits = digits;
         Ok(())
     }
+}
+
+/// The names of endpoints, their groups, and the buckets of these.
+fn sizes<'a>(
+    endpoints: &'a [ReadEndpoint<'_>],
+) -> impl Iterator<Item = (&'a Arc<EndpointName>, impl Iterator<Item = (StatusGroup, usize, usize)>)> {
+    endpoints.iter().map(|ReadEndpoint { name, groups, .. }| {
+        (name, groups.iter().map(|group| (group.figures.group, group.first, group.counts.length())))
+    })
 }
 
 fn check(what: &str, wanted: usize, allowed: usize) -> Result<(), String> {

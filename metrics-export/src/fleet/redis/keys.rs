@@ -14,7 +14,7 @@ pub(super) struct Keys {
 }
 
 /// How much of a window a key holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Detail {
     /// The sum of all endpoints.
     Total,

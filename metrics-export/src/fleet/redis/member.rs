@@ -10,7 +10,7 @@ use metrics_core::Registry;
 
 use super::identity::Identity;
 use super::question::{Busy, Question};
-use super::read;
+use super::read::Reader;
 use super::reply::Reply;
 use super::settings::FleetSettings;
 use super::shared::Shared;
@@ -54,7 +54,7 @@ impl Member {
         spawn("metrics-fleet", move || writer.run())?;
         // From here on, dropping it stops the threads that were started.
         let member = Self { shared, view };
-        let (view, reader) = (Arc::clone(&member.view), read::reader(Arc::clone(&member.shared)));
+        let (view, reader) = (Arc::clone(&member.view), Reader::new(Arc::clone(&member.shared)));
         spawn("metrics-fleet-read", move || view.run(reader))?;
         let view = Arc::clone(&member.view);
         spawn("metrics-fleet-wait", move || view.keep_time())?;

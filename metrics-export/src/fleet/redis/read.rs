@@ -10,8 +10,10 @@ use redis::{Cmd, Value};
 use super::commands::{epoch_of, get, refused};
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::{Link, TARGET};
+use super::minutes::Minutes;
 use super::question::{Answer, Question, ReadFailed};
 use super::shared::Shared;
+use super::view::Read;
 use crate::fleet::codes::MAX_REPORT_BYTES;
 use crate::fleet::decoded::Decoded;
 use crate::fleet::merge::Fleet;
@@ -32,43 +34,73 @@ const BATCH: usize = 64;
 /// The most threads that add up reports.
 const MAX_ADDERS: usize = 4;
 
+/// The longest window, in minutes.
+const MAX_MINUTES: u64 = 60;
+
 /// The longest name of an instance with its start, in bytes.
 const MAX_ID_BYTES: usize = 96;
 
-/// Returns a function that reads over one connection for as long as it works.
-pub(super) fn reader(shared: Arc<Shared>) -> impl FnMut(Question) -> Result<Answer, ReadFailed> {
-    let mut link = None;
-    let mut log = StateLog::new(TARGET, "fleet: reading from Redis");
-    move |question| {
-        let result = guarded("adding up reports", || read_with(&shared, &mut link, question));
+/// Reads over one connection for as long as it works.
+pub(super) struct Reader {
+    shared: Arc<Shared>,
+    link: Option<Link>,
+    minutes: Minutes,
+    log: StateLog,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let log = StateLog::new(TARGET, "fleet: reading from Redis");
+        Self { shared, link: None, minutes: Minutes::default(), log }
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, question: Question) -> Result<Answer, ReadFailed> {
+        let Self { shared, link, minutes, .. } = self;
+        let result = guarded("adding up reports", || read_with(shared, link, minutes, question));
         let line = match &result {
-            Ok(_) => log.worked(),
+            Ok(_) => self.log.worked(),
             Err(failed) => {
-                link = None;
-                log.failed(&failed.reason, Instant::now())
+                self.link = None;
+                self.log.failed(&failed.reason, Instant::now())
             }
         };
         line.into_iter().for_each(Line::log);
         result
     }
+
+    fn rest(&mut self) {
+        self.minutes = Minutes::default();
+    }
 }
 
 /// Reads over the connection that is open, or over a new one.
-fn read_with(shared: &Shared, link: &mut Option<Link>, question: Question) -> Result<Answer, ReadFailed> {
+fn read_with(
+    shared: &Shared,
+    link: &mut Option<Link>,
+    minutes: &mut Minutes,
+    question: Question,
+) -> Result<Answer, ReadFailed> {
     let settings = &shared.settings;
     let connect = || Link::connect(&settings.address, settings.timeout);
     if let Some(idle) = link {
         // The server may have closed it meanwhile. A reset that may have arrived is not sent again: its figures would
         // be those of the next epoch.
-        match answer(shared, idle, question) {
+        match answer(shared, idle, minutes, question) {
             Err(failed) if !failed.may_be_reset => {}
             known => return known,
         }
     }
-    answer(shared, link.insert(connect()?), question)
+    answer(shared, link.insert(connect()?), minutes, question)
 }
 
-fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer, ReadFailed> {
+fn answer(
+    shared: &Shared,
+    link: &mut Link,
+    kept: &mut Minutes,
+    question: Question,
+) -> Result<Answer, ReadFailed> {
     let begun = Instant::now();
     let now = SystemTime::now();
     link.check_role()?;
@@ -87,16 +119,31 @@ fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer
             Some((minutes, Detail::Total))
         }
     };
-    let keys = |id: &String| match window {
-        None => vec![shared.keys.report(epoch, id)],
-        Some((minutes, detail)) => {
-            let this = minute_of(now);
-            let minutes = (0..=minutes.into()).map(|ago| this.saturating_sub(ago));
-            minutes.map(|minute| shared.keys.window(detail, minute, id)).collect()
+    let this = minute_of(now);
+    let window = window.map(|(minutes, detail)| (this.saturating_sub(minutes.into())..=this, detail));
+    kept.forget(this.saturating_sub(MAX_MINUTES));
+    let mut wanted = Vec::new();
+    for id in &ids {
+        match &window {
+            None => wanted.push(Wanted { id, key: shared.keys.report(epoch, id), minute: None }),
+            Some((minutes, detail)) => {
+                let missing = minutes.clone().rev().filter(|&minute| {
+                    // Sums of all versions are kept.
+                    is_by_version || !kept.has(minute, *detail, id)
+                });
+                wanted.extend(missing.map(|minute| {
+                    let key = shared.keys.window(*detail, minute, id);
+                    Wanted { id, key, minute: Some((minute, *detail)) }
+                }));
+            }
         }
-    };
-    let wanted: Vec<_> = ids.iter().flat_map(|id| keys(id).into_iter().map(move |key| (id, key))).collect();
-    let (mut fleet, bytes) = add_all(link, &wanted, fleet, begun)?;
+    }
+    let kept = Mutex::new(kept);
+    let is_kept = !is_by_version;
+    let (mut fleet, bytes) = add_all(link, &wanted, fleet, is_kept.then_some(&kept), begun)?;
+    if let (true, Some((minutes, detail))) = (is_kept, window) {
+        locked(&kept).add_to(&mut fleet, minutes, detail);
+    }
     if question == Question::Reset {
         let next = (since_1970(SystemTime::now()).as_millis() as u64).max(epoch + 1);
         let mut command = redis::cmd("SET");
@@ -111,21 +158,30 @@ fn answer(shared: &Shared, link: &mut Link, question: Question) -> Result<Answer
     Ok(Answer { fleet, summary, epoch, read: now, bytes, took: begun.elapsed() })
 }
 
-/// The value of a key, and the instance that it should belong to.
-struct Found<'a> {
+/// A key to read, and the instance that its value should belong to.
+struct Wanted<'a> {
     id: &'a str,
-    key: &'a str,
+    key: String,
+    /// The minute, if it is a report of one.
+    minute: Option<(u64, Detail)>,
+}
+
+/// The value of a key.
+struct Found<'a> {
+    wanted: &'a Wanted<'a>,
     report: Vec<u8>,
-    /// Whether it is the newest report of its instance. Gauges and requests in flight count from that one only.
+    /// Whether it is the newest report of its instance. Gauges and requests in flight count from that one only, and
+    /// reports of earlier minutes are final.
     is_newest: bool,
 }
 
-/// Reads the values of these keys, of each instance the newest first, while other threads add them up. Also returns how
-/// many bytes were read.
+/// Reads the values of these keys, of each instance the newest first, while other threads add them up: reports of
+/// minutes that are final to those that are kept, if any. Also returns how many bytes were read.
 fn add_all(
     link: &mut Link,
-    wanted: &[(&String, String)],
+    wanted: &[Wanted<'_>],
     fleet: Fleet,
+    kept: Option<&Mutex<&mut Minutes>>,
     begun: Instant,
 ) -> Result<(Fleet, usize), String> {
     let fleet = Mutex::new(fleet);
@@ -144,7 +200,7 @@ fn add_all(
             let adder = move || {
                 loop {
                     let Ok(found) = locked(&waiting).recv() else { return };
-                    add(fleet, &found);
+                    add(fleet, kept, &found);
                 }
             };
             let thread = thread::Builder::new().name("metrics-fleet-add".to_owned());
@@ -157,21 +213,23 @@ fn add_all(
             if bytes > MAX_BYTES || begun.elapsed() > MAX_TIME {
                 let seconds = MAX_TIME.as_secs();
                 let why = format!("not read: an answer is limited to {MAX_BYTES} bytes and {seconds} s");
-                batch.iter().for_each(|(_, key)| refuse(key, &why));
+                batch.iter().for_each(|wanted| refuse(&wanted.key, &why));
                 continue;
             }
-            let commands: Vec<Cmd> = batch.iter().map(|(_, key)| get(key, MAX_REPORT_BYTES + 1)).collect();
+            let commands: Vec<Cmd> =
+                batch.iter().map(|wanted| get(&wanted.key, MAX_REPORT_BYTES + 1)).collect();
             let mut keys = batch.iter();
             link.run_each(&commands, |answer| {
-                let Some((id, key)) = keys.next() else { return };
+                let Some(wanted) = keys.next() else { return };
+                let Wanted { id, key, .. } = wanted;
                 match answer {
                     // A missing key reads as empty.
                     Ok(Value::BulkString(report)) if report.is_empty() => {}
                     Ok(Value::BulkString(report)) => {
                         bytes += report.len();
-                        let is_newest = newest_of.replace(id) != Some(id);
+                        let is_newest = newest_of.replace(*id) != Some(*id);
                         // Fails only if all adders panicked, and then the scope panics at its end.
-                        let _ = found.send(Found { id, key, report, is_newest });
+                        let _ = found.send(Found { wanted, report, is_newest });
                     }
                     Ok(_) => refuse(key, "the value is not a string"),
                     Err(error) => refuse(key, &error),
@@ -184,16 +242,21 @@ fn add_all(
 }
 
 /// Adds a report, unless it belongs to another instance.
-fn add(fleet: &Mutex<Fleet>, &Found { id: wanted, key, ref report, is_newest }: &Found<'_>) {
+fn add(fleet: &Mutex<Fleet>, kept: Option<&Mutex<&mut Minutes>>, found: &Found<'_>) {
+    let Found { wanted: Wanted { id: wanted, key, minute }, report, is_newest } = found;
     let now = locked(fleet).now();
     let bytes = report.len();
     let read = || Decoded::read_at(report, now).map_err(|error| error.to_string());
     match guarded("reading a report", read) {
-        Ok(mut report) if id(&report.instance.name, report.instance.started) == wanted => {
-            if !is_newest {
-                report.drop_state();
+        Ok(mut report) if id(&report.instance.name, report.instance.started) == *wanted => {
+            if *is_newest {
+                return locked(fleet).add(key, report, bytes);
             }
-            locked(fleet).add(key, report, bytes);
+            report.drop_state();
+            match (kept, minute) {
+                (Some(kept), Some(minute)) => locked(kept).add(*minute, wanted, (key, report, bytes), now),
+                _ => locked(fleet).add(key, report, bytes),
+            }
         }
         Ok(_) => locked(fleet).refuse(key, "the report belongs to another instance"),
         Err(reason) => locked(fleet).refuse(key, &reason),
@@ -291,7 +354,8 @@ mod tests {
         let report = Report { instance, snapshot, errors: Vec::new() }.encode();
         let fleet = Mutex::new(Fleet::new(now));
         for is_newest in [true, false, false] {
-            add(&fleet, &Found { id: &wanted, key: "a key", report: report.clone(), is_newest });
+            let wanted = Wanted { id: &wanted, key: "a key".to_owned(), minute: None };
+            add(&fleet, None, &Found { wanted: &wanted, report: report.clone(), is_newest });
         }
         let summary = locked(&fleet).summary().unwrap();
         assert_eq!((summary.total.calls, summary.in_flight), (3, 1));

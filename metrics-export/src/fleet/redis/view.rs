@@ -26,7 +26,25 @@ const MAX_WAIT_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// How many callers may wait at one time.
 const MAX_WAITING: usize = 256;
 
+/// How long no caller asks until the reader rests.
+const REST_AFTER: Duration = Duration::from_secs(60);
+
 type Outcome = Result<Arc<Answer>, Stale>;
+
+/// What reads the answers.
+pub(super) trait Read {
+    /// Reads the answer to a question.
+    fn read(&mut self, question: Question) -> Result<Answer, ReadFailed>;
+
+    /// Drops what it keeps for the next question, since none came for a minute.
+    fn rest(&mut self) {}
+}
+
+/// What the reading thread does next.
+enum Next {
+    Read(Question),
+    Rest,
+}
 
 /// The result of asking a question.
 pub(super) enum Asked {
@@ -57,6 +75,8 @@ struct ViewState {
     wanted: Vec<Question>,
     /// The question that is being read.
     begun: Option<Question>,
+    /// When the last question came; `None` once the reader rests.
+    idle_since: Option<Instant>,
     /// When reading failed last; `None` after a success.
     failed: Option<(Instant, Stale)>,
     waiting: Vec<Waiter>,
@@ -133,11 +153,16 @@ impl View {
     }
 
     /// Reads what is asked for, until the view is stopped.
-    pub(super) fn run(&self, mut read: impl FnMut(Question) -> Result<Answer, ReadFailed>) {
-        while let Some(question) = self.next() {
-            let ended = self.take_in(question, read(question));
-            self.deadlines.notify_all();
-            send_all(ended);
+    pub(super) fn run(&self, mut reader: impl Read) {
+        while let Some(next) = self.next() {
+            match next {
+                Next::Read(question) => {
+                    let ended = self.take_in(question, reader.read(question));
+                    self.deadlines.notify_all();
+                    send_all(ended);
+                }
+                Next::Rest => reader.rest(),
+            }
         }
     }
 
@@ -196,8 +221,9 @@ impl View {
         }
     }
 
-    /// Waits for a question. Meanwhile drops answers that are too old to be used, since they take memory.
-    fn next(&self) -> Option<Question> {
+    /// Waits for a question. Meanwhile drops answers that are too old to be used, since they take memory, and has the
+    /// reader rest once.
+    fn next(&self) -> Option<Next> {
         let mut state = self.lock();
         loop {
             if state.stopped {
@@ -205,13 +231,22 @@ impl View {
             }
             if let Some(&question) = state.wanted.first() {
                 state.begun = Some(question);
-                return Some(question);
+                state.idle_since = Some(Instant::now());
+                return Some(Next::Read(question));
             }
             state.answers.retain(|_, (read, answer)| read.elapsed() < usable_for(answer));
-            state = if state.answers.is_empty() {
-                self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner)
-            } else {
-                self.wanted.wait_timeout(state, FRESH).unwrap_or_else(PoisonError::into_inner).0
+            let idle = state.idle_since.map(|since| since.elapsed());
+            if idle >= Some(REST_AFTER) {
+                state.idle_since = None;
+                return Some(Next::Rest);
+            }
+            let until_rest = idle.map(|idle| REST_AFTER - idle);
+            let pause = if state.answers.is_empty() { until_rest } else { Some(FRESH) };
+            state = match pause {
+                None => self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(pause) => {
+                    self.wanted.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
+                }
             };
         }
     }
@@ -318,6 +353,13 @@ fn refusal(question: Question, stale: Stale, may_be_reset: bool) -> Stale {
 fn send_all(outcomes: Vec<(Sender<Outcome>, Outcome)>) {
     for (sender, outcome) in outcomes {
         sender.send(outcome);
+    }
+}
+
+#[cfg(test)]
+impl<F: FnMut(Question) -> Result<Answer, ReadFailed>> Read for F {
+    fn read(&mut self, question: Question) -> Result<Answer, ReadFailed> {
+        self(question)
     }
 }
 
