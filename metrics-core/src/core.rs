@@ -68,15 +68,17 @@ impl Requests {
 /// The parts of a snapshot besides requests.
 #[derive(Debug, Clone, Copy)]
 struct Parts {
-    /// Consumers and exemplars: there can be many of both, and a summary shows neither.
+    /// There can be many, and each snapshot has its own copy of all of them.
     consumers: bool,
+    exemplars: bool,
     metrics: bool,
 }
 
 impl Parts {
-    const ALL: Self = Self { consumers: true, metrics: true };
-    const SUMMARY: Self = Self { consumers: false, metrics: true };
-    const REQUESTS: Self = Self { consumers: false, metrics: false };
+    const ALL: Self = Self { consumers: true, exemplars: true, metrics: true };
+    const WITHOUT_CONSUMERS: Self = Self { consumers: false, ..Self::ALL };
+    const SUMMARY: Self = Self { exemplars: false, ..Self::WITHOUT_CONSUMERS };
+    const REQUESTS: Self = Self { metrics: false, ..Self::SUMMARY };
 }
 
 impl Core {
@@ -106,6 +108,11 @@ impl Core {
         self.read(&mut lock(&self.readings), Parts::ALL)
     }
 
+    /// The cumulative state without consumers.
+    pub(crate) fn snapshot_without_consumers(&self) -> Snapshot {
+        self.read(&mut lock(&self.readings), Parts::WITHOUT_CONSUMERS)
+    }
+
     /// The state since the last reset.
     pub(crate) fn window(&self) -> Snapshot {
         let mut readings = lock(&self.readings);
@@ -130,8 +137,10 @@ impl Core {
         let mut baseline = self.read(&mut readings, Parts::ALL);
         // After the reading, not before it: until then the cells still hold the extremes of the closing window.
         baseline.opens = Some(self.shared.advance_epoch());
+        // A summary has no consumers.
+        let consumers = std::mem::take(&mut baseline.consumers);
         let window = baseline.difference(&readings.baseline);
-        readings.baseline = baseline;
+        readings.baseline = Snapshot { consumers, ..baseline };
         Summary { recent_errors, ..window.summary() }
     }
 
@@ -229,7 +238,7 @@ impl Core {
     fn read(&self, readings: &mut Readings, parts: Parts) -> Snapshot {
         let shared = &*self.shared;
         // Before the endpoints, so that they count the request of each exemplar.
-        let exemplars = if parts.consumers { shared.exemplars().all(shared.endpoints()) } else { Vec::new() };
+        let exemplars = if parts.exemplars { shared.exemplars().all(shared.endpoints()) } else { Vec::new() };
         let shards = shared.shards();
         let endpoints = readings.reader.read(&shards, shared.endpoints(), shared.epoch());
         let taken = readings.wall.now();
@@ -258,18 +267,23 @@ impl Core {
 
     /// The consumers that were seen since the start.
     fn consumers(&self, shards: &[Arc<Shard>]) -> Vec<ConsumerSnapshot> {
-        let names = self.shared.consumers().names();
-        let mut sums = vec![ConsumerFigures::default(); names.len()];
+        let known = self.shared.consumers();
+        let mut sums = vec![ConsumerFigures::default(); known.rows_in_use()];
         shards.iter().for_each(|shard| shard.consumers().add_to(&mut sums));
-        let seen = names.into_iter().zip(sums).filter(|(_, figures)| figures.calls > 0);
-        seen.map(|(name, figures)| ConsumerSnapshot {
-            name,
-            calls: figures.calls,
-            errors: figures.errors,
-            sum_nanos: figures.nanos,
-            last_seen: self.started_at + Duration::from_nanos(figures.last_seen),
-        })
-        .collect()
+        // Counted, since a vector that grows takes up to twice the memory.
+        let mut consumers = Vec::with_capacity(sums.iter().filter(|figures| figures.calls > 0).count());
+        known.each_name(|(row, name)| {
+            if let Some(figures) = sums.get(row).filter(|figures| figures.calls > 0) {
+                consumers.push(ConsumerSnapshot {
+                    name: Arc::clone(name),
+                    calls: figures.calls,
+                    errors: figures.errors,
+                    sum_nanos: figures.nanos,
+                    last_seen: self.started_at + Duration::from_nanos(figures.last_seen),
+                });
+            }
+        });
+        consumers
     }
 }
 

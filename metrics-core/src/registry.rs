@@ -154,8 +154,16 @@ impl Registry {
     }
 
     /// Returns the cumulative state since the start. Resets do not affect it, so its counters never go down.
+    ///
+    /// Snapshots share the endpoints that did not change between them, but each has its own copy of all consumers: 56
+    /// bytes for each.
     pub fn snapshot(&self) -> Snapshot {
         self.core.snapshot()
+    }
+
+    /// Returns what [`Registry::snapshot`] returns, but without consumers, however many there are.
+    pub fn snapshot_without_consumers(&self) -> Snapshot {
+        self.core.snapshot_without_consumers()
     }
 
     /// Returns the state since the last reset.

@@ -39,7 +39,7 @@
 //! | `metrics_exporter_windows_total`, `metrics_exporter_errors_total`, `metrics_exporter_requests_total` | `exporter`, `outcome` | counts by outcome: `sent`, `idle`, `dropped`, `merged` or `missed`; if there are [`ExporterCounts`](crate::push::ExporterCounts) |
 //! | `metrics_exporter_windows_waiting`, `metrics_exporter_attempts_failed_total`, `metrics_exporter_last_sent_timestamp_seconds`, ... | `exporter` | the state of each exporter |
 //! | `metrics_denied_total` | `reason` | refused requests to the monitor's endpoints: `no_token`, `wrong_token`, `host`, `remote` or `cross_site`; if [`Resources`] has it |
-//! | `metrics_core_...` | | how full the registry's tables are, what did not fit, and what the monitor itself uses; `metrics_core_scrapes_kept_bytes` is the memory of its scrapers |
+//! | `metrics_core_...` | | how full the registry's tables are, what did not fit, and what the monitor itself uses; `metrics_core_..._bytes` are the memory of its parts that grow, within bounds: `history`, `shard`, `error_groups`, `scrapes_kept` |
 //!
 //! The application's metrics keep their names and get the endings that Prometheus recommends:
 //!

@@ -141,10 +141,23 @@ impl Consumers {
         }
     }
 
-    /// All names, in the order of their rows.
-    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+    /// The rows that have names by now, the reserved ones included.
+    pub(crate) fn rows_in_use(&self) -> usize {
+        self.reserved.len() + self.names.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Shows each name with its row, in the order of the rows. Requests that bring new names wait meanwhile.
+    pub(crate) fn each_name(&self, show: impl FnMut((usize, &Arc<str>))) {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        self.reserved.iter().chain(&*names).map(Arc::clone).collect()
+        self.reserved.iter().chain(&*names).enumerate().for_each(show);
+    }
+
+    /// All names, in the order of their rows.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        let mut names = Vec::new();
+        self.each_name(|(_, name)| names.push(Arc::clone(name)));
+        names
     }
 
     /// The name of a consumer.

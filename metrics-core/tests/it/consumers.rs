@@ -118,6 +118,51 @@ fn each_call_falls_into_exactly_one_window_of_its_consumer() {
 }
 
 #[test]
+fn a_snapshot_without_consumers_lacks_nothing_else() {
+    let registry = Registry::new();
+    let recorder = registry.recorder();
+    recorder.record_nanos(registry.endpoint("GET", "/"), 500, 9);
+    recorder.record_consumer(registry.consumer("a"), Outcome::Status(500), ELAPSED);
+    registry.counter("sold").unwrap().add(3);
+    let (without, with) = (registry.snapshot_without_consumers(), registry.snapshot());
+    assert_eq!((without.consumers().len(), with.consumers().len()), (0, 1));
+    let of = |snapshot: &Snapshot| {
+        let parts = snapshot.to_parts();
+        let health = parts.health;
+        (parts.endpoints, parts.metrics, health)
+    };
+    assert_eq!(of(&without), of(&with));
+}
+
+#[test]
+fn a_consumer_that_was_known_but_not_seen_moves_nobody_elses_figures() {
+    let registry = Registry::new();
+    let recorder = registry.recorder();
+    let consumers = ["late", "a", "b", "c"].map(|name| registry.vouched_consumer(name));
+    let record = |consumers: &[Consumer]| {
+        for consumer in consumers {
+            recorder.record_consumer(*consumer, Outcome::Status(200), ELAPSED);
+        }
+    };
+    record(&consumers[1..]);
+    let earlier = registry.snapshot();
+    record(&[consumers[0], consumers[0], consumers[2], consumers[3]]);
+    let window = registry.snapshot().difference(&earlier);
+    assert_eq!(
+        calls(&window),
+        [("late", 2), ("b", 1), ("c", 1)].map(|(name, n)| (name.to_owned(), n)).into()
+    );
+    // Others' snapshots may have them in another order.
+    let mut shuffled = earlier.to_parts();
+    shuffled.consumers.reverse();
+    let window = registry.snapshot().difference(&Snapshot::from_parts(shuffled).unwrap());
+    assert_eq!(
+        calls(&window),
+        [("late", 2), ("b", 1), ("c", 1)].map(|(name, n)| (name.to_owned(), n)).into()
+    );
+}
+
+#[test]
 fn merging_adds_consumers_by_name() {
     let registries = [Registry::new(), Registry::new()];
     for (i, registry) in registries.iter().enumerate() {

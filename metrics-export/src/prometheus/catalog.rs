@@ -127,6 +127,14 @@ pub(crate) static SCRAPES_KEPT_BYTES: Family<'static> = with_unit(
     gauge("metrics_core_scrapes_kept_bytes", "Memory of what scrapes keep for the next ones."),
     "bytes",
 );
+pub(crate) static HISTORY_BYTES: Family<'static> = with_unit(
+    gauge("metrics_core_history_bytes", "Memory of the history and of the samples of the process."),
+    "bytes",
+);
+pub(crate) static SHARD_BYTES: Family<'static> =
+    with_unit(gauge("metrics_core_shard_bytes", "Memory of all shards."), "bytes");
+pub(crate) static ERROR_GROUPS_BYTES: Family<'static> =
+    with_unit(gauge("metrics_core_error_groups_bytes", "Memory of the groups of errors."), "bytes");
 pub(crate) static CPU_SECONDS: Family<'static> =
     with_unit(counter("process_cpu_seconds", "Total user and system CPU time of the process."), "seconds");
 pub(crate) static RESIDENT_BYTES: Family<'static> =

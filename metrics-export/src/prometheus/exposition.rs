@@ -45,6 +45,13 @@ impl Exposition {
         self.names
     }
 
+    /// Whether it shows consumers. If not, [`Registry::snapshot_without_consumers`] has all that it needs.
+    ///
+    /// [`Registry::snapshot_without_consumers`]: metrics_core::Registry::snapshot_without_consumers
+    pub fn shows_consumers(&self) -> bool {
+        self.top_consumers > 0
+    }
+
     /// How much memory a [`Scraper`](super::Scraper) may keep, in bytes.
     pub fn kept_bytes(&self) -> usize {
         self.kept_bytes

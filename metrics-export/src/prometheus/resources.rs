@@ -34,6 +34,12 @@ pub struct Resources {
     pub tick_time: Option<Duration>,
     /// Memory of what scrapes keep for the next ones, in bytes: see [`Scraper::kept_bytes`](super::Scraper::kept_bytes).
     pub scrapes_kept_bytes: Option<u64>,
+    /// The memory of the history and of the samples of resources, in bytes.
+    pub history_bytes: Option<u64>,
+    /// The memory of all shards, in bytes.
+    pub shard_bytes: Option<u64>,
+    /// The memory of the groups of errors, in bytes.
+    pub error_groups_bytes: Option<u64>,
     /// Requests to the monitor's endpoints that were refused.
     pub denied: Option<Denied>,
 }
@@ -74,6 +80,9 @@ impl Resources {
             (&catalog::TICKS, count(self.ticks)),
             (&catalog::TICK_SECONDS, seconds(self.tick_time)),
             (&catalog::SCRAPES_KEPT_BYTES, count(self.scrapes_kept_bytes)),
+            (&catalog::HISTORY_BYTES, count(self.history_bytes)),
+            (&catalog::SHARD_BYTES, count(self.shard_bytes)),
+            (&catalog::ERROR_GROUPS_BYTES, count(self.error_groups_bytes)),
         ] {
             if let Some(value) = value {
                 single(family, value, to);

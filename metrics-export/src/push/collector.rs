@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use metrics_core::{ErrorCursor, Registry, RequestCursor};
+use metrics_core::{ErrorCursor, Registry, RequestCursor, Snapshot};
 
 use super::control::{Act, Control, Turn};
 use super::exporter::Process;
@@ -16,7 +16,7 @@ const LOGS_EVERY: Duration = Duration::from_secs(1);
 
 /// What the thread reads, and when it ends each window.
 pub(super) struct Collector {
-    pub(super) registry: Registry,
+    pub(super) figures: Figures,
     pub(super) process: Box<dyn Fn() -> Process + Send>,
     pub(super) schedules: Vec<Schedule>,
     /// How far the error log was read.
@@ -65,12 +65,12 @@ impl Collector {
     /// Passes new entries of the logs to all exporters.
     fn read_logs(&mut self) {
         let missed = self.cursor.missed();
-        let errors = self.registry.errors_after(&mut self.cursor);
+        let errors = self.figures.registry.errors_after(&mut self.cursor);
         let missed = self.cursor.missed() - missed;
         self.sending().for_each(|sending| sending.lock().add_errors(&errors, missed));
         if self.schedules.iter().any(|schedule| schedule.settings.want_requests()) {
             let missed = self.request_cursor.missed();
-            let requests = self.registry.requests_after(&mut self.request_cursor);
+            let requests = self.figures.registry.requests_after(&mut self.request_cursor);
             let missed = self.request_cursor.missed() - missed;
             self.sending().for_each(|sending| sending.lock().add_requests(&requests, missed));
         }
@@ -82,7 +82,7 @@ impl Collector {
         if due.peek().is_none() {
             return;
         }
-        let (now, process) = (Arc::new(self.registry.snapshot()), (self.process)());
+        let (now, process) = (self.figures.now(), (self.process)());
         let end = |sending: &mut Sending| sending.end_window(Arc::clone(&now), process, flush);
         due.for_each(|schedule| schedule.sending.update(end));
     }
@@ -97,6 +97,21 @@ impl Collector {
 
     fn sending(&self) -> impl Iterator<Item = &Watched<Sending>> {
         self.schedules.iter().map(|schedule| &*schedule.sending)
+    }
+}
+
+/// What windows are made of.
+pub(super) struct Figures {
+    pub(super) registry: Registry,
+    /// Whether any exporter wants consumers.
+    pub(super) consumers: bool,
+}
+
+impl Figures {
+    /// The state of this moment, which ends windows and begins the next ones.
+    pub(super) fn now(&self) -> Arc<Snapshot> {
+        let Self { registry, consumers } = self;
+        Arc::new(if *consumers { registry.snapshot() } else { registry.snapshot_without_consumers() })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use metrics_core::{ErrorCursor, Registry, RequestCursor};
 
-use super::collector::{Collector, Schedule};
+use super::collector::{Collector, Figures, Schedule};
 use super::control::Control;
 use super::counts::ExporterCounts;
 use super::exporter::{Exporter, Process};
@@ -66,16 +66,16 @@ impl EngineBuilder {
         if self.exporters.is_empty() {
             return Ok(engine);
         }
-        let base = Arc::new(self.registry.snapshot());
+        let running = || self.exporters.iter().filter(|exporter| exporter.off().is_none());
+        let consumers = running().any(|exporter| exporter.settings().consumers);
+        let want_requests = running().any(|exporter| exporter.settings().want_requests());
+        let figures = Figures { registry: self.registry.clone(), consumers };
+        let base = figures.now();
         let mut cursor = ErrorCursor::default();
         // Entries from before the start belong to no window.
         self.registry.errors_after(&mut cursor);
         let mut request_cursor = RequestCursor::default();
-        if self
-            .exporters
-            .iter()
-            .any(|exporter| exporter.off().is_none() && exporter.settings().want_requests())
-        {
+        if want_requests {
             self.registry.requests_after(&mut request_cursor);
         }
         let (mut schedules, mut names) = (Vec::new(), Vec::new());
@@ -100,8 +100,7 @@ impl EngineBuilder {
         if schedules.is_empty() {
             return Ok(engine);
         }
-        let (registry, process) = (self.registry, self.process);
-        let collector = Collector { registry, process, schedules, cursor, request_cursor };
+        let collector = Collector { figures, process: self.process, schedules, cursor, request_cursor };
         let control = Arc::clone(&engine.control);
         thread::Builder::new().name("metrics-export".to_owned()).spawn(move || collector.run(&control))?;
         Ok(engine)
@@ -292,6 +291,32 @@ mod tests {
         messages.dedup();
         assert_eq!(messages, ["one", "two"]);
         assert_eq!(engine.counts()[0].errors_sent, 2);
+    }
+
+    #[test]
+    fn windows_have_consumers_only_if_an_exporter_wants_them() {
+        for wanted in [false, true] {
+            let (mut exporter, answer, windows) = scripted("consumers", 0);
+            exporter.settings.consumers = wanted;
+            let registry = Registry::new();
+            let record = || {
+                let ann = registry.consumer("Ann");
+                let status = metrics_core::Outcome::Status(200);
+                registry.with_recorder(|recorder| recorder.record_consumer(ann, status, Duration::ZERO));
+            };
+            // One before the first window, which is not in it.
+            record();
+            let engine = Engine::builder(registry.clone(), Service::new("test")).exporter(exporter);
+            let engine = engine.start().unwrap();
+            record();
+            (0..1_000).for_each(|_| answer.send(ok()).unwrap());
+            assert!(engine.shutdown(LONG));
+            let windows: Vec<_> = windows.try_iter().collect();
+            let counted =
+                |window: &Window| window.figures.consumers().iter().map(|ann| ann.calls).sum::<u64>();
+            assert_eq!(windows.iter().map(counted).sum::<u64>(), u64::from(wanted));
+            assert!(windows.iter().all(|window| window.total.consumers().len() == usize::from(wanted)));
+        }
     }
 
     #[test]

@@ -64,6 +64,10 @@ pub struct PushSettings {
     pub sample_rate: f64,
     /// The most selected requests that wait; default: 1,000. Beyond it the oldest are dropped and counted.
     pub max_requests: usize,
+    /// Whether windows have consumers; default: no. If none of a service's exporters wants them, no window has any.
+    ///
+    /// Each window that waits has its own copy of all consumers that were ever seen: 56 bytes for each.
+    pub consumers: bool,
     /// Whether single statuses matter: metrics-actix then keeps a histogram for each, unless it is given a registry.
     /// Default: no.
     pub exact_statuses: bool,
@@ -89,6 +93,7 @@ impl Default for PushSettings {
             slow: None,
             sample_rate: 0.0,
             max_requests: 1_000,
+            consumers: false,
             exact_statuses: false,
             trace_headers: None,
             first_pause: Duration::from_secs(1),

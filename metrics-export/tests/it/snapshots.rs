@@ -109,6 +109,9 @@ pub(crate) fn resources() -> Resources {
         ticks: Some(60),
         tick_time: Some(Duration::from_millis(90)),
         scrapes_kept_bytes: Some(90_000),
+        history_bytes: Some(300_000),
+        shard_bytes: Some(5_000_000),
+        error_groups_bytes: Some(7_000),
         denied: Some(Denied { wrong_token: 3, ..Denied::default() }),
     }
 }

@@ -200,6 +200,9 @@ fn process_metrics_have_the_standard_names_and_appear_only_if_known() {
         ("metrics_core_ticks_total", "counter", 60.0),
         ("metrics_core_tick_duration_seconds_total", "counter", 0.09),
         ("metrics_core_scrapes_kept_bytes", "gauge", 90_000.0),
+        ("metrics_core_history_bytes", "gauge", 300_000.0),
+        ("metrics_core_shard_bytes", "gauge", 5_000_000.0),
+        ("metrics_core_error_groups_bytes", "gauge", 7_000.0),
     ] {
         assert_eq!((families[name].kind.as_str(), families[name].samples[0].value), (kind, value), "{name}");
     }

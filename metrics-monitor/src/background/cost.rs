@@ -15,36 +15,50 @@ const MEASURED: Duration = Duration::from_millis(1);
 /// Records that are timed together, so that the timing clock adds next to nothing.
 const BATCH: u32 = 64;
 
-/// How long a reading of the shards' memory is used: looking at every cell takes longer than reading the figures.
-const SHARDS_EVERY: Duration = Duration::from_secs(10);
+/// How long a reading of the memory is used: looking at every frame and every cell takes longer than reading the figures.
+const MEMORY_EVERY: Duration = Duration::from_secs(10);
 
 /// The last measurements.
 #[derive(Debug, Default)]
 pub(crate) struct Cost {
     record: OnceLock<Duration>,
-    /// The shards' memory in bytes, and when it was read.
-    shards: Mutex<Option<(Instant, usize)>>,
+    /// The memory, and when it was read.
+    memory: Mutex<Option<(Instant, Memory)>>,
+}
+
+/// The memory of those parts that grow with time and with what is counted, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// The history, and the samples of resources.
+    pub(crate) history: usize,
+    /// All shards.
+    pub(crate) shards: usize,
+    /// The groups of errors.
+    pub(crate) groups: usize,
 }
 
 impl Cost {
     /// The cost now. The first call measures a record, which takes 1 ms on the calling thread: it must be no worker.
     pub(crate) fn now(&self, registry: &Registry, history: &History, resources: &Resources) -> MonitorCost {
+        let Memory { history, shards, .. } = self.memory(registry, history, resources);
         MonitorCost {
-            history_bytes: history.heap_bytes() + resources.heap_bytes(),
-            shard_bytes: self.shard_bytes(registry),
+            history_bytes: history,
+            shard_bytes: shards,
             record: Some(*self.record.get_or_init(record_time)),
         }
     }
 
-    fn shard_bytes(&self, registry: &Registry) -> usize {
+    /// The memory, as it was at most ten seconds ago.
+    pub(crate) fn memory(&self, registry: &Registry, history: &History, resources: &Resources) -> Memory {
         // A panic while it is locked changes nothing.
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        match *shards {
-            Some((read, bytes)) if read.elapsed() < SHARDS_EVERY => bytes,
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        match *memory {
+            Some((read, memory)) if read.elapsed() < MEMORY_EVERY => memory,
             _ => {
-                let bytes = registry.shard_bytes();
-                *shards = Some((Instant::now(), bytes));
-                bytes
+                let history = history.heap_bytes() + resources.heap_bytes();
+                let now = Memory { history, shards: registry.shard_bytes(), groups: registry.group_bytes() };
+                *memory = Some((Instant::now(), now));
+                now
             }
         }
     }
@@ -89,12 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_the_shards_is_read_now_and_then() {
-        let (cost, registry) = (Cost::default(), Registry::new());
-        assert_eq!(cost.shard_bytes(&registry), 0);
+    fn the_memory_is_read_now_and_then() {
+        let (cost, registry, resources) = (Cost::default(), Registry::new(), Resources::default());
+        let history = History::new(registry.clone());
+        let memory = || cost.memory(&registry, &history, &resources);
+        let first = memory();
+        assert_eq!(first.shards, 0);
         registry.record_nanos(registry.endpoint("GET", "/"), 200, 1_000);
-        assert_eq!(cost.shard_bytes(&registry), 0);
-        *cost.shards.lock().unwrap() = None;
-        assert!(cost.shard_bytes(&registry) > 1_000);
+        history.tick();
+        assert_eq!(memory(), first);
+        *cost.memory.lock().unwrap() = None;
+        assert!(memory().shards > 1_000 && memory().history > first.history, "{:?}", memory());
     }
 }

@@ -38,6 +38,11 @@ impl Scrapes {
         }
     }
 
+    /// Whether a scrape shows consumers.
+    pub(crate) fn shows_consumers(&self) -> bool {
+        self.exposition.shows_consumers()
+    }
+
     /// The memory of what is kept.
     pub(crate) fn kept_bytes(&self) -> usize {
         bytes(&self.lock())

@@ -36,10 +36,19 @@ fn accepted(headers: &dyn Headers) -> Format {
 
 fn render(state: &State, scratch: &mut Scratch, format: Format, gzip: bool) -> Bytes {
     state.sampler.refresh();
-    let snapshot = state.registry.snapshot();
+    let registry = &state.registry;
+    let snapshot = if state.scrapes.shows_consumers() {
+        registry.snapshot()
+    } else {
+        registry.snapshot_without_consumers()
+    };
+    let memory = state.cost.memory(registry, &state.history, &state.resources);
     let resources = Resources {
         denied: Some(state.access.denials.counts()),
         scrapes_kept_bytes: Some(state.scrapes.kept_bytes() as u64),
+        history_bytes: Some(memory.history as u64),
+        shard_bytes: Some(memory.shards as u64),
+        error_groups_bytes: Some(memory.groups as u64),
         ..state.resources.exposed()
     };
     let exporters = state.exporting.counts();

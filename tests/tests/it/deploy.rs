@@ -37,6 +37,9 @@ fn rules_and_dashboard_name_only_exposed_families() {
         ticks: one,
         tick_time: second,
         scrapes_kept_bytes: one,
+        history_bytes: one,
+        shard_bytes: one,
+        error_groups_bytes: one,
         denied: Some(Denied::default()),
     };
     Exposition::new().render_with(&registry.snapshot(), &resources, &[], Format::Text, &mut exposed);

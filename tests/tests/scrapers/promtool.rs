@@ -39,6 +39,9 @@ fn promtool_accepts_names_types_and_help_texts() {
         ticks: Some(1),
         tick_time: second,
         scrapes_kept_bytes: Some(1),
+        history_bytes: Some(1),
+        shard_bytes: Some(1),
+        error_groups_bytes: Some(1),
         denied: Some(Denied::default()),
     };
     let exporters = [ExporterCounts { exporter: "otlp".to_owned(), ..ExporterCounts::default() }];

@@ -40,12 +40,24 @@ pub(super) fn merge_consumers(ours: &mut Vec<ConsumerSnapshot>, theirs: &[Consum
 }
 
 /// The consumers that were seen since an earlier state.
-pub(super) fn consumers_since(
+pub(super) fn consumers_since<'a>(
     ours: &[ConsumerSnapshot],
-    earlier: &[ConsumerSnapshot],
+    earlier: &'a [ConsumerSnapshot],
 ) -> Vec<ConsumerSnapshot> {
-    let before: HashMap<_, _> = earlier.iter().map(|consumer| (&consumer.name, consumer)).collect();
-    let windows = ours.iter().map(|ours| match before.get(&ours.name) {
+    // Two snapshots of one registry have the same consumers in the same order, so the next one mostly fits. Where it
+    // does not, all are looked at.
+    let mut next = 0;
+    let mut places: Option<HashMap<&str, usize>> = None;
+    let mut before = |name: &Arc<str>| {
+        if earlier.get(next).is_none_or(|expected| expected.name != *name) {
+            let by_name = |(place, consumer): (usize, &'a ConsumerSnapshot)| (&*consumer.name, place);
+            let places = places.get_or_insert_with(|| earlier.iter().enumerate().map(by_name).collect());
+            next = *places.get(&**name)?;
+        }
+        next += 1;
+        Some(&earlier[next - 1])
+    };
+    let windows = ours.iter().map(|ours| match before(&ours.name) {
         Some(before) => ConsumerSnapshot {
             calls: ours.calls.saturating_sub(before.calls),
             errors: ours.errors.saturating_sub(before.errors),

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub(crate) struct Life {
     pub(crate) closed: Mutex<Windows>,
     /// The counters of the last scrape.
     pub(crate) scraped: Mutex<Book>,
+    /// The bytes that its monitor keeps, at the last scrape.
+    kept_bytes: AtomicU64,
     /// What the process said at its end.
     last_words: OnceLock<Value>,
 }
@@ -97,6 +100,7 @@ impl Life {
             seen: Mutex::default(),
             closed: Mutex::default(),
             scraped: Mutex::default(),
+            kept_bytes: AtomicU64::new(0),
             last_words: OnceLock::new(),
         })
     }
@@ -149,7 +153,17 @@ impl Life {
         if answer.status != 200 {
             return Err(format!("{}: a scrape was answered with {}", self.name, answer.status));
         }
-        self.note_counters(&Book::of_exposition(&String::from_utf8_lossy(&answer.body)))
+        let text = String::from_utf8_lossy(&answer.body);
+        // Of the history, the shards and the like.
+        let kept = text.lines().filter_map(|line| line.strip_prefix("metrics_core_")?.split_once("_bytes "));
+        let kept: u64 = kept.filter_map(|(_, bytes)| bytes.parse::<u64>().ok()).sum();
+        self.kept_bytes.store(kept, Ordering::Relaxed);
+        self.note_counters(&Book::of_exposition(&text))
+    }
+
+    /// The bytes of what the monitor keeps and grows within bounds that the settings set: history, shards and the like.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes.load(Ordering::Relaxed)
     }
 
     fn note_counters(&self, counters: &Book) -> Result<(), String> {
@@ -212,6 +226,8 @@ impl Life {
                 _ => return Err(format!("{} has not ended {END:?} after {signal}", self.name)),
             }
         };
+        // One pipe less for each life.
+        drop(process.child.stdin.take());
         let words = process.stdout.take().and_then(|stdout| stdout.join().ok().flatten());
         let words = words.ok_or_else(|| format!("{} said nothing at its end: {status}", self.name))?;
         // Their counts stay.

@@ -139,7 +139,10 @@ fn soak(options: &Options) -> Result<(), String> {
     let verdict = Verdict::of(&world, fleet.as_ref());
     verdict.print();
     let warm_up = (options.seconds as f64 / 5.0).min(600.0);
-    println!("growth after the first {warm_up:.0} s of each life, +- the standard error:");
+    println!("growth after the first {warm_up:.0} s of each life, +- the standard error;");
+    println!(
+        "the rest is what is resident without history, shards and the like, which are bounded by the settings:"
+    );
     processes.growth(warm_up).iter().for_each(|line| println!("  {line}"));
     println!("the well-behaved client, without and with hostile ones: {turns}");
     let complaints = world.complaints();
@@ -227,9 +230,9 @@ fn watch(world: &World, times: &Times, turns: &mut Turns, processes: &mut Proces
         let seconds = world.begun.elapsed().as_secs_f64();
         for slot in &world.slots {
             let life = slot.current();
-            processes.sample(&life.name, life.id, seconds);
+            processes.sample(&life.name, life.id, seconds, life.kept_bytes());
         }
-        processes.sample("the soak itself", std::process::id(), seconds);
+        processes.sample("the soak itself", std::process::id(), seconds, 0);
         if world.is_over() {
             break;
         }
@@ -240,8 +243,8 @@ fn watch(world: &World, times: &Times, turns: &mut Turns, processes: &mut Proces
             let sent = world.requests.load(Ordering::Relaxed);
             let names = world.slots.each_ref().map(|slot| slot.current().name.clone());
             let [steady, restarted] = names.each_ref().map(|name| {
-                let [kib, descriptors] = processes.last(name);
-                format!("{name} {kib:.0} KiB {descriptors} descriptors")
+                let [kib, descriptors, kept] = processes.last(name);
+                format!("{name} {kib:.0} KiB ({kept:.0} kept) {descriptors} descriptors")
             });
             println!(
                 "{seconds:.0} s: {sent} requests, {:.0}/s, {} refused; {steady}; {restarted}; p99 {} us",

@@ -4,42 +4,71 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 
-/// A sample: seconds since the begin, resident memory in KiB, open descriptors.
-type Sample = [f64; 3];
+/// A sample of a process.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    /// Since the begin.
+    seconds: f64,
+    resident_kib: f64,
+    descriptors: f64,
+    /// The history, the shards and the like.
+    kept_kib: f64,
+}
 
 /// Samples of each process, by its name.
 #[derive(Debug, Default)]
 pub(crate) struct Processes(BTreeMap<String, Vec<Sample>>);
 
-/// The least number of samples of which a slope is shown.
-const ENOUGH: usize = 20;
+/// The stretches of time of which a slope is made.
+const STRETCHES: usize = 30;
 
 impl Processes {
-    /// Takes a sample of a process, unless it has ended.
-    pub(crate) fn sample(&mut self, name: &str, id: u32, seconds: f64) {
-        let (Some(kib), Some(descriptors)) = (resident_kib(id), descriptors(id)) else { return };
-        self.0.entry(name.to_owned()).or_default().push([seconds, kib, descriptors]);
+    /// Takes a sample of a process, unless it has ended. Its monitor keeps this number of bytes.
+    pub(crate) fn sample(&mut self, name: &str, id: u32, seconds: f64, kept_bytes: u64) {
+        let (Some(resident_kib), Some(descriptors)) = (resident_kib(id), descriptors(id)) else { return };
+        let sample = Sample { seconds, resident_kib, descriptors, kept_kib: kept_bytes as f64 / 1024.0 };
+        self.0.entry(name.to_owned()).or_default().push(sample);
     }
 
-    /// The last sample of a process, in KiB and descriptors.
-    pub(crate) fn last(&self, name: &str) -> [f64; 2] {
-        self.0.get(name).and_then(|samples| samples.last()).map_or([0.0; 2], |sample| [sample[1], sample[2]])
+    /// The last sample of a process: resident KiB, descriptors, KiB that its monitor keeps.
+    pub(crate) fn last(&self, name: &str) -> [f64; 3] {
+        let last = self.0.get(name).and_then(|samples| samples.last());
+        last.map_or([0.0; 3], |sample| [sample.resident_kib, sample.descriptors, sample.kept_kib])
     }
 
     /// How memory and descriptors of each process that lived long enough grew, from this moment of its life on.
     pub(crate) fn growth(&self, warm_up: f64) -> Vec<String> {
         let of = |(name, samples): (&String, &Vec<Sample>)| {
-            let begun = samples.first()?[0];
-            let warm: Vec<_> = samples.iter().filter(|sample| sample[0] - begun >= warm_up).collect();
-            if warm.len() < ENOUGH {
+            let begun = samples.first()?.seconds;
+            let warm: Vec<_> = samples.iter().filter(|sample| sample.seconds - begun >= warm_up).collect();
+            if warm.len() < STRETCHES {
                 return None;
             }
-            let slope = |column: usize| Slope::of(warm.iter().map(|sample| [sample[0], sample[column]]));
+            let told = |what: fn(&Sample) -> f64, samples: &[&Sample]| {
+                let points: Vec<_> = samples.iter().map(|sample| [sample.seconds, what(sample)]).collect();
+                Slope::of(&points)
+            };
+            let resident: fn(&Sample) -> f64 = |sample| sample.resident_kib;
+            let rest: fn(&Sample) -> f64 = |sample| sample.resident_kib - sample.kept_kib;
             let [first, last] = [warm.first()?, warm.last()?];
-            let memory = format!("resident {:.0} to {:.0} KiB, {:.0} KiB/h", first[1], last[1], slope(1));
-            let descriptors = format!("descriptors {} to {}, {:.1}/h", first[2], last[2], slope(2));
-            let (samples, seconds) = (warm.len(), last[0] - first[0]);
-            Some(format!("{name}: {memory}; {descriptors}; {samples} samples in {seconds:.0} s"))
+            let memory = format!(
+                "resident {:.0} to {:.0} KiB, {:.0} KiB/h",
+                first.resident_kib,
+                last.resident_kib,
+                told(resident, &warm)
+            );
+            let rest = format!(
+                "the rest {:.0} to {:.0} KiB, {:.0} KiB/h, in the second half {:.0} KiB/h",
+                rest(first),
+                rest(last),
+                told(rest, &warm),
+                told(rest, &warm[warm.len() / 2..]),
+            );
+            let slope = told(|sample| sample.descriptors, &warm);
+            let descriptors =
+                format!("descriptors {} to {}, {slope:.1}/h", first.descriptors, last.descriptors);
+            let (samples, seconds) = (warm.len(), last.seconds - first.seconds);
+            Some(format!("{name}: {memory}; {rest}; {descriptors}; {samples} samples in {seconds:.0} s"))
         };
         self.0.iter().filter_map(of).collect()
     }
@@ -53,14 +82,20 @@ struct Slope {
 }
 
 impl Slope {
-    fn of(points: impl Iterator<Item = [f64; 2]> + Clone) -> Self {
-        let count = points.clone().count() as f64;
-        let mean = |column: usize| points.clone().map(|point| point[column]).sum::<f64>() / count;
-        let (x, y) = (mean(0), mean(1));
-        let spread: f64 = points.clone().map(|point| (point[0] - x).powi(2)).sum();
-        let slope = points.clone().map(|point| (point[0] - x) * (point[1] - y)).sum::<f64>() / spread;
-        let rest: f64 = points.map(|point| (point[1] - y - slope * (point[0] - x)).powi(2)).sum();
-        let error = (rest / (count - 2.0) / spread).sqrt();
+    /// Of the means of stretches of the samples: neighbouring samples differ less than distant ones, so taken one by one
+    /// they would make the error too small.
+    fn of(samples: &[[f64; 2]]) -> Self {
+        let each = samples.len().div_ceil(STRETCHES).max(1);
+        let mean = |points: &[[f64; 2]], column: usize| {
+            points.iter().map(|point| point[column]).sum::<f64>() / points.len() as f64
+        };
+        let points: Vec<_> =
+            samples.chunks_exact(each).map(|points| [mean(points, 0), mean(points, 1)]).collect();
+        let (x, y) = (mean(&points, 0), mean(&points, 1));
+        let spread: f64 = points.iter().map(|point| (point[0] - x).powi(2)).sum();
+        let slope = points.iter().map(|point| (point[0] - x) * (point[1] - y)).sum::<f64>() / spread;
+        let rest: f64 = points.iter().map(|point| (point[1] - y - slope * (point[0] - x)).powi(2)).sum();
+        let error = (rest / (points.len() as f64 - 2.0) / spread).sqrt();
         Self { slope: slope * 3_600.0, error: error * 3_600.0 }
     }
 }
@@ -88,14 +123,22 @@ mod tests {
 
     #[test]
     fn a_slope_is_that_of_the_line_and_its_error_that_of_the_scatter() {
-        let line = (0..100).map(|second| [f64::from(second), 5.0 + f64::from(second)]);
-        let slope = Slope::of(line);
+        let line: Vec<_> = (0..100).map(|second| [f64::from(second), 5.0 + f64::from(second)]).collect();
+        let slope = Slope::of(&line);
         assert!((slope.slope - 3_600.0).abs() < 1e-6 && slope.error < 1e-6, "{slope:?}");
-        // An alternating scatter of 1 around a constant: its error is 1 / sqrt(sum of squares of x), about.
-        let flat = (0..100).map(|second| [f64::from(second), if second % 2 == 0 { 1.0 } else { -1.0 }]);
-        let slope = Slope::of(flat);
-        let expected = 3_600.0 / (100.0_f64 * (100.0 * 100.0 - 1.0) / 12.0).sqrt();
-        assert!((slope.error / expected - 1.0).abs() < 0.02, "{slope:?} {expected}");
+        // An alternating scatter of 1 around a constant: its error is 1 / sqrt(sum of squares of x), about. The fewest
+        // samples, so that none are averaged.
+        let flat = |count: usize, each: usize| -> Vec<_> {
+            let high = |second: usize| second / each % 2 == 0;
+            (0..count).map(|second| [second as f64, if high(second) { 1.0 } else { -1.0 }]).collect()
+        };
+        let expected =
+            |points: f64, apart: f64| 3_600.0 / apart / (points * (points * points - 1.0) / 12.0).sqrt();
+        let slope = Slope::of(&flat(30, 1));
+        assert!((slope.error / expected(30.0, 1.0) - 1.0).abs() < 0.05, "{slope:?}");
         assert!(slope.slope.abs() < 3.0 * slope.error);
+        // Samples that stay up and down for a while count as one for each while.
+        let slope = Slope::of(&flat(3_000, 100));
+        assert!((slope.error / expected(30.0, 100.0) - 1.0).abs() < 0.05, "{slope:?}");
     }
 }
