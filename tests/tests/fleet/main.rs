@@ -12,5 +12,6 @@ mod fixture;
 mod hostile;
 mod mixed;
 mod proxy;
+mod run;
 mod sentinel;
 mod tls;
