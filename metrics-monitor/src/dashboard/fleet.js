@@ -41,6 +41,8 @@ function note({ summary, routes, instances }) {
     say("read_at", time(Date.parse(summary.read)))];
   const [first] = summary.skipped_first;
   if (first) parts.push(say("fleet_skipped", count(summary.skipped), `${first.source}: ${first.reason}`));
+  const differing = instances.instances.filter(({ notes }) => notes.length > 0);
+  if (differing.length) parts.push(say("fleet_differs", count(differing.length), `${differing[0].name} ${differing[0].notes[0]}`));
   return parts.join(" · ");
 }
 
@@ -67,6 +69,7 @@ export function showFleet(fleet) {
           : make("td", { class: classOf(column) }))),
       (row, instance) => {
         instanceColumns.forEach(({ value }, i) => value && setText(row.cells[i].firstElementChild ?? row.cells[i], value(instance)));
+        row.title = instance.notes.join("\n");
         const { state } = instance;
         const cell = row.cells[1];
         if (!cell.firstElementChild) cell.append(make("span", { class: "status" }));

@@ -12,7 +12,9 @@ use crate::tls::{first_write, member};
 #[test]
 #[ignore = "needs redis-server"]
 fn instances_follow_two_sentinels_to_a_new_master() {
-    let mut master = Redis::start();
+    // More failovers in a row take about 20 s each.
+    let turns = std::env::var("METRICS_TEST_FAILOVERS").map_or(1, |turns| turns.parse().unwrap());
+    let master = Redis::start();
     let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
     let sentinels = [(); 2].map(|()| Sentinel::start(&master, 2, ""));
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -35,13 +37,37 @@ fn instances_follow_two_sentinels_to_a_new_master() {
         three(&format!("redis+sentinel://127.0.0.1:{unused},127.0.0.1:{first},127.0.0.1:{second}/main"));
     let (before, ()) = under_load(&instances, || sleep(Duration::from_secs(1)));
     settled(&instances[0], before);
-    let (during, ()) = under_load(&instances, || {
-        master.kill();
-        until(&instances[0], "fleet/summary", |body| body["stale"] == true);
-        sleep(Duration::from_secs(2));
-    });
-    settled(&instances[1], before + during);
-    assert!(replica.cli(&["info", "replication"]).contains("role:master"));
+    let mut calls = before;
+    let mut servers = [master, replica];
+    for turn in 0..turns {
+        let [old, new] = &mut servers;
+        let (during, ()) = under_load(&instances, || {
+            old.kill();
+            until(&instances[0], "fleet/summary", |body| body["stale"] == true);
+            sleep(Duration::from_secs(2));
+        });
+        calls += during;
+        settled(&instances[1], calls);
+        assert!(new.cli(&["info", "replication"]).contains("role:master"));
+        if turn + 1 < turns {
+            // It comes back as a master, and the Sentinels make a replica of it.
+            let (during, ()) = under_load(&instances, || {
+                old.restart();
+                until_replicated(old);
+            });
+            calls += during;
+            settled(&instances[2], calls);
+            servers.reverse();
+        }
+    }
+}
+
+fn until_replicated(replica: &Redis) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !replica.cli(&["info", "replication"]).contains("master_link_status:up") {
+        assert!(Instant::now() < deadline, "the replica is not in step");
+        sleep(Duration::from_millis(100));
+    }
 }
 
 /// A master and its replica, and two Sentinels. The first one takes the replica for the master, like one that was cut
@@ -49,11 +75,7 @@ fn instances_follow_two_sentinels_to_a_new_master() {
 fn with_a_stale_sentinel() -> (Redis, Redis, [Sentinel; 2]) {
     let master = Redis::start();
     let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !replica.cli(&["info", "replication"]).contains("master_link_status:up") {
-        assert!(Instant::now() < deadline, "the replica is not in step");
-        sleep(Duration::from_millis(100));
-    }
+    until_replicated(&replica);
     // So many that it changes nothing.
     let sentinels = [Sentinel::start(&replica, 5, ""), Sentinel::start(&master, 5, "")];
     (master, replica, sentinels)
