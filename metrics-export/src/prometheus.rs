@@ -97,6 +97,7 @@ mod families;
 mod family;
 mod field;
 mod format;
+mod known_labels;
 mod labels;
 mod names;
 mod native;

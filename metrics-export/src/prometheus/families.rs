@@ -61,8 +61,9 @@ fn in_flight<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>
 /// Writes three families. Each request is in exactly one of them.
 fn requests<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>) {
     to.begin(catalog::REQUESTS);
-    for endpoint in snapshot.endpoints() {
+    for (number, endpoint) in snapshot.endpoints().enumerate() {
         to.part(latest(endpoint.groups()), None, |to| {
+            to.of_endpoint(number);
             let [method, route] = labels(endpoint, names);
             for (outcome, count) in endpoint.outcomes() {
                 if let Some(status) = names::status(outcome, &mut itoa::Buffer::new()) {
@@ -84,7 +85,7 @@ fn requests<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>)
 fn durations<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>) {
     let mut exemplars = snapshot.exemplars().iter().peekable();
     to.begin(*names.duration());
-    for endpoint in snapshot.endpoints() {
+    for (number, endpoint) in snapshot.endpoints().enumerate() {
         // Endpoints and exemplars are in the same order.
         let exemplar = exemplars.next_if(|exemplar| *exemplar.endpoint == *endpoint.name());
         for (class, mut durations) in Durations::of(endpoint, names, snapshot.significant_digits()) {
@@ -92,6 +93,7 @@ fn durations<'a>(snapshot: &'a Snapshot, names: Names, to: &mut impl Encoder<'a>
                 names.class(StatusGroup::of(snapshot.granularity(), exemplar.outcome)) == class
             });
             to.part(latest(durations.groups()), durations.exemplar, |to| {
+                to.of_endpoint(number);
                 let [method, route] = labels(endpoint, names);
                 let mut digits = itoa::Buffer::new();
                 to.histogram(&[method, route, class.label(names, &mut digits)], &durations);
@@ -110,8 +112,9 @@ fn by_endpoint<'a>(
     to: &mut impl Encoder<'a>,
 ) {
     to.begin(*family);
-    for endpoint in snapshot.endpoints() {
+    for (number, endpoint) in snapshot.endpoints().enumerate() {
         to.part(latest(endpoint.groups()), None, |to| {
+            to.of_endpoint(number);
             to.value(&labels(endpoint, names), Value::Count(figure(endpoint)));
         });
     }

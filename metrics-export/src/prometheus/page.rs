@@ -7,11 +7,15 @@ use std::time::SystemTime;
 
 use metrics_core::{Exemplar, TraceId, Version};
 
+use super::known_labels::KnownLabels;
+
 /// The output of one scrape.
 #[derive(Debug)]
 pub(crate) struct Page<'a> {
     /// What is written, without the parts that are taken over.
     pub(crate) out: &'a mut Vec<u8>,
+    /// `None` if nothing is kept from one series to the next.
+    pub(crate) known_labels: Option<&'a mut KnownLabels>,
     plan: Option<&'a mut Plan>,
     family: Mark,
 }
@@ -87,13 +91,19 @@ impl<'a> Page<'a> {
     /// A page that takes nothing over.
     pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
         out.clear();
-        Self { out, plan: None, family: Mark::default() }
+        Self { out, known_labels: None, plan: None, family: Mark::default() }
     }
 
     /// A page that takes over what did not change since the last scrape with the same plan.
     pub(crate) fn with(out: &'a mut Vec<u8>, plan: &'a mut Plan) -> Self {
         plan.begin();
         Self { plan: Some(plan), ..Self::new(out) }
+    }
+
+    /// The same page, which escapes the labels of each endpoint once. `known` is for nothing else than its memory.
+    pub(crate) fn with_labels(self, known: &'a mut KnownLabels) -> Self {
+        known.clear();
+        Self { known_labels: Some(known), ..self }
     }
 
     /// The length of the text so far.

@@ -6,6 +6,7 @@ use metrics_core::Snapshot;
 
 use super::exposition::Exposition;
 use super::format::Format;
+use super::known_labels::KnownLabels;
 use super::page::{Mode, Page, Plan, Splice};
 use super::resources::Resources;
 use crate::push::ExporterCounts;
@@ -14,8 +15,8 @@ use crate::push::ExporterCounts;
 ///
 /// The bytes are those of [`Exposition::render_with`]. Where the snapshots of a few endpoints differ, so do a few parts
 /// of the text: the others stay where they are, or move by a few bytes. What is kept is bounded by
-/// [`ExpositionBuilder::kept_bytes`](super::ExpositionBuilder::kept_bytes); a longer text is written as a whole, and is
-/// not kept.
+/// [`ExpositionBuilder::kept_bytes`](super::ExpositionBuilder::kept_bytes); a longer text is written as a whole, and of
+/// it only the labels of endpoints are kept, if they fit.
 ///
 /// From the fourth scrape on, nothing is allocated unless there are new series or the text is not kept, or unless
 /// scrapes in which most of the text changes take turns with others.
@@ -29,6 +30,7 @@ pub struct Scraper {
     /// What the last scrape wrote, if it took over the rest.
     written: Vec<u8>,
     plan: Plan,
+    known_labels: KnownLabels,
     /// The length of the last text.
     len: usize,
 }
@@ -36,8 +38,8 @@ pub struct Scraper {
 impl Scraper {
     /// Creates a scraper that keeps nothing yet.
     pub fn new(exposition: Exposition, format: Format) -> Self {
-        let (text, written, plan) = Default::default();
-        Self { exposition, format, since: None, text, written, plan, len: 0 }
+        let (text, written, plan, known_labels) = Default::default();
+        Self { exposition, format, since: None, text, written, plan, known_labels, len: 0 }
     }
 
     /// The format in which it renders.
@@ -47,7 +49,7 @@ impl Scraper {
 
     /// The memory of what is kept, in bytes.
     pub fn kept_bytes(&self) -> usize {
-        self.text.capacity() + self.written.capacity() + self.plan.bytes()
+        self.text.capacity() + self.written.capacity() + self.plan.bytes() + self.known_labels.bytes()
     }
 
     /// The bytes that the last scrape wrote, as opposed to those that it took over.
@@ -68,7 +70,11 @@ impl Scraper {
         let limit = self.exposition.kept_bytes;
         if self.len > limit {
             spare.reserve(self.len);
-            self.exposition.write(snapshot, resources, exporters, self.format, Page::new(spare));
+            let page = Page::new(spare).with_labels(&mut self.known_labels);
+            self.exposition.write(snapshot, resources, exporters, self.format, page);
+            if self.kept_bytes() > limit {
+                self.known_labels = KnownLabels::default();
+            }
             self.len = spare.len();
             return None;
         }
@@ -78,7 +84,7 @@ impl Scraper {
         }
         let mode = self.plan.mode();
         let out = if mode == Mode::Rewrite { &mut self.text } else { &mut self.written };
-        let page = Page::with(out, &mut self.plan);
+        let page = Page::with(out, &mut self.plan).with_labels(&mut self.known_labels);
         self.exposition.write(snapshot, resources, exporters, self.format, page);
         if mode == Mode::Splice {
             assemble(&mut self.text, &self.written, self.plan.splices());
@@ -90,7 +96,7 @@ impl Scraper {
             self.written = Vec::new();
         }
         if self.kept_bytes() > limit {
-            (self.since, self.plan) = (None, Plan::default());
+            (self.since, self.plan, self.known_labels) = Default::default();
             *spare = std::mem::take(&mut self.text);
             return None;
         }

@@ -31,6 +31,8 @@ pub(crate) struct Text<'a> {
     /// When counting began, in milliseconds since 1970.
     created_millis: u64,
     family: Option<Family<'a>>,
+    /// The endpoint of the series, if they are of one.
+    endpoint: Option<usize>,
     /// Where the beginning of the family's lines is in the buffer: up to the first label of each series.
     head: Option<Range<usize>>,
     /// Where its first series begins.
@@ -50,6 +52,7 @@ impl<'a> Text<'a> {
             exposition,
             created_millis: millis(since),
             family: None,
+            endpoint: None,
             head: None,
             first_series: 0,
         }
@@ -98,13 +101,23 @@ impl<'a> Text<'a> {
             self.head = Some(begin..self.page.out.len());
         }
         let begin = self.page.out.len() - constant.len();
-        let mut comma = !constant.is_empty();
-        for &(name, value) in labels {
-            if std::mem::replace(&mut comma, true) {
-                self.page.out.push(b',');
+        let Page { out, known_labels, .. } = &mut self.page;
+        let mut labels = labels;
+        if let (Some(endpoint), Some(known), [method, route, rest @ ..]) =
+            (self.endpoint, known_labels, labels)
+        {
+            labels = rest;
+            match known.get(endpoint) {
+                Some(text) => out.extend_from_slice(text),
+                None => {
+                    let from = out.len();
+                    write_labels(out, &[*method, *route], !constant.is_empty());
+                    known.add(endpoint, &out[from..]);
+                }
             }
-            labels::write_text(self.page.out, name, value);
         }
+        let comma = out.len() > begin;
+        write_labels(out, labels, comma);
         begin..self.page.out.len()
     }
 
@@ -144,9 +157,13 @@ impl<'a> Encoder<'a> for Text<'a> {
         &mut self.page
     }
 
+    fn of_endpoint(&mut self, number: usize) {
+        self.endpoint = Some(number);
+    }
+
     fn begin(&mut self, family: Family<'a>) {
         self.family = Some(family);
-        self.head = None;
+        (self.endpoint, self.head) = (None, None);
         self.page.begin_family();
         self.about(&family, "HELP");
         escape(self.page.out, family.help, self.dialect == Dialect::OpenMetrics);
@@ -219,6 +236,16 @@ impl<'a> Encoder<'a> for Text<'a> {
         if self.page.position() == self.first_series {
             self.page.remove_family();
         }
+    }
+}
+
+/// Writes labels, the first one after a comma if there are others before it.
+fn write_labels(out: &mut Vec<u8>, labels: &[Label<'_>], mut comma: bool) {
+    for &(name, value) in labels {
+        if std::mem::replace(&mut comma, true) {
+            out.push(b',');
+        }
+        labels::write_text(out, name, value);
     }
 }
 

@@ -72,21 +72,20 @@ fn take(step: &Step, registry: &Registry, routes: &[String]) {
     }
 }
 
-/// Renders with the scraper and without, and compares.
-fn check(scraper: &mut Scraper, exposition: &Exposition, snapshot: &Snapshot) {
+/// Renders with the scraper and without, and compares. Returns whether the text is kept.
+fn check(scraper: &mut Scraper, exposition: &Exposition, snapshot: &Snapshot) -> bool {
     let (resources, exporters) = (resources(), exporters());
     let (mut whole, mut spare) = (Vec::new(), Vec::new());
     exposition.render_with(snapshot, &resources, &exporters, scraper.format(), &mut whole);
-    let text = match scraper.render(snapshot, &resources, &exporters, &mut spare) {
-        Some(text) => text,
-        None => &spare,
-    };
+    let kept = scraper.render(snapshot, &resources, &exporters, &mut spare);
+    let (is_kept, text) = (kept.is_some(), kept.unwrap_or(&spare));
     if text != whole {
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert_eq!(lossy(text), lossy(&whole), "{:?}", scraper.format());
         panic!("{:?} differs", scraper.format());
     }
     assert!(scraper.kept_bytes() <= exposition.kept_bytes(), "{}", scraper.kept_bytes());
+    is_kept
 }
 
 proptest! {
@@ -119,11 +118,11 @@ proptest! {
             if let Step::Scrape(which) = step {
                 let snapshot = registry.snapshot();
                 let chosen = which.map_or(0..scrapers.len(), |which| which..which + 1);
-                scrapers[chosen].iter_mut().for_each(|scraper| check(scraper, &exposition, &snapshot));
+                scrapers[chosen].iter_mut().for_each(|scraper| _ = check(scraper, &exposition, &snapshot));
             }
         }
         let snapshot = registry.snapshot();
-        scrapers.iter_mut().for_each(|scraper| check(scraper, &exposition, &snapshot));
+        scrapers.iter_mut().for_each(|scraper| _ = check(scraper, &exposition, &snapshot));
     }
 }
 
@@ -152,6 +151,23 @@ fn snapshots_of_other_registries_and_windows_and_sums_are_never_taken_for_the_la
         let parts = Snapshot::from_parts(one.snapshot().to_parts()).unwrap();
         let all = [&snapshots[0], &snapshots[1], &one.window(), &sum, &parts, &one.snapshot(), &sum.total()];
         for snapshot in all.into_iter().flat_map(|snapshot| [snapshot; 3]) {
+            check(&mut scraper, &exposition, snapshot);
+        }
+    }
+}
+
+#[test]
+fn a_sum_with_an_older_registry_has_its_time_of_creation() {
+    let exposition = Exposition::builder().created(true).build().unwrap();
+    let mut older = Registry::new().snapshot();
+    std::thread::sleep(Duration::from_millis(2));
+    let registry = service(10);
+    // All endpoints of the sum are those of the newer one.
+    older.merge(&registry.snapshot()).unwrap();
+    assert!(older.since() < registry.snapshot().since());
+    for format in [Format::OpenMetrics, Format::Protobuf] {
+        let mut scraper = Scraper::new(exposition.clone(), format);
+        for snapshot in [&registry.snapshot(), &registry.snapshot(), &registry.snapshot(), &older, &older] {
             check(&mut scraper, &exposition, snapshot);
         }
     }
@@ -208,8 +224,8 @@ fn nothing_is_kept_beyond_the_bound_and_the_default_holds_a_text_of_1_400_series
                     registry.record_nanos(registry.endpoint("GET", &route), 200, 3_000);
                 }
             }
-            check(&mut scraper, &exposition, &registry.snapshot());
-            assert_eq!(scraper.kept_bytes() > 0, kept, "{endpoints} endpoints, turn {turn}");
+            let is_kept = check(&mut scraper, &exposition, &registry.snapshot());
+            assert_eq!(is_kept, kept, "{endpoints} endpoints, turn {turn}");
         }
     }
 }
@@ -222,8 +238,7 @@ fn a_scraper_that_had_too_much_keeps_a_shorter_text_again() {
     for (snapshot, kept) in
         [(&small, true), (&large, false), (&large, false), (&small, false), (&small, true)]
     {
-        check(&mut scraper, &exposition, snapshot);
-        assert_eq!(scraper.kept_bytes() > 0, kept);
+        assert_eq!(check(&mut scraper, &exposition, snapshot), kept);
     }
 }
 
