@@ -11,7 +11,10 @@ pub(crate) struct Layer {
 
 /// The crates, the top first: each depends only on crates below it.
 pub(crate) const CRATES: &[Layer] = &[
-    Layer { files: &["benches", "tests"], holds: "comparisons with other crates; end-to-end tests" },
+    Layer {
+        files: &["benches", "benches/plain", "tests"],
+        holds: "comparisons with other crates, and what runs them by `cargo bench`; end-to-end tests",
+    },
     Layer {
         files: &["metrics-actix"],
         holds: "the middleware, and the adapter between actix-web and the monitor",
