@@ -30,6 +30,13 @@ pub enum Setting {
     Workers(usize),
     /// A service of this size.
     Service(Size),
+    /// Scrapes of this number of routes, each with three statuses, after one in so many of these series changed.
+    Scrapes {
+        /// Number of routes.
+        routes: usize,
+        /// 1 for all of them.
+        changed: usize,
+    },
 }
 
 impl fmt::Display for Setting {
@@ -40,6 +47,10 @@ impl fmt::Display for Setting {
             Self::Shape(shape) => write!(f, "{shape} requests"),
             Self::Workers(1) => write!(f, "1 worker"),
             Self::Workers(workers) => write!(f, "{workers} workers"),
+            Self::Scrapes { routes, changed: 1 } => write!(f, "{routes} routes x 3 statuses, all changed"),
+            Self::Scrapes { routes, changed } => {
+                write!(f, "{routes} routes x 3 statuses, one in {changed} changed")
+            }
             Self::Service(size) => {
                 let s = |count: usize| if count == 1 { "" } else { "s" };
                 let Size { endpoints, shards, digits } = size;
@@ -60,12 +71,22 @@ pub struct Measured {
     /// Nanoseconds, bytes of memory, or what else the comparison's unit is of, for each round. `None` if the round does
     /// not count.
     pub(crate) rounds: Vec<Option<f64>>,
+    /// Rounds that are shown although they should not count, since none does.
+    pub(crate) forced: usize,
 }
 
 impl Measured {
     /// Without any rounds yet.
     pub(crate) fn new(arm: &'static str, setting: Setting) -> Self {
-        Self { arm, setting, rounds: Vec::new() }
+        Self { arm, setting, rounds: Vec::new(), forced: 0 }
+    }
+
+    /// If no round counts, takes these measurements instead: something is better than nothing, and the report says so.
+    pub(crate) fn use_if_none_counts(&mut self, measurements: Vec<f64>) {
+        if self.rounds.iter().all(Option::is_none) {
+            self.forced = measurements.len();
+            self.rounds = measurements.into_iter().map(Some).collect();
+        }
     }
 
     /// The median over the rounds. NaN if no round counts.
@@ -140,6 +161,17 @@ mod tests {
         let own = measured(&[20.0, 21.0, 20.0, 19.0, 20.0]);
         let ratio = own.ratio_of_medians(&measured(&[10.0, 10.5, 1e-9, 9.5, 10.0]));
         assert_eq!(ratio, Spread { median: 2.0, noise: 0.0 });
+    }
+
+    #[test]
+    fn of_a_lane_without_a_round_that_counts_all_are_shown_and_said_to_be_so() {
+        let mut some = measured(&[2.0, 0.0]);
+        some.use_if_none_counts(vec![2.0, 5.0]);
+        assert_eq!((some.rounds, some.forced), (vec![Some(2.0), None], 0));
+        let mut none = measured(&[0.0, 0.0]);
+        assert!(none.median().is_nan());
+        none.use_if_none_counts(vec![4.0, 4.0]);
+        assert_eq!((none.median(), none.forced), (4.0, 2));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Section {
     rounds: usize,
     /// Runs on several threads that did not count, over all arms and rounds.
     runs_apart: usize,
+    /// Those of them that are shown all the same, since no run of their arm counted.
+    runs_forced: usize,
     arms: Vec<Row>,
     figures: Vec<Figure>,
 }
@@ -117,7 +119,11 @@ impl Section {
             kind: comparison.kind,
             events: None,
             rounds: measured[0].rounds.len(),
-            runs_apart: measured.iter().flat_map(|lane| &lane.rounds).filter(|run| run.is_none()).count(),
+            runs_apart: measured
+                .iter()
+                .map(|lane| lane.forced + lane.rounds.iter().filter(|run| run.is_none()).count())
+                .sum(),
+            runs_forced: measured.iter().map(|lane| lane.forced).sum(),
             arms: measured.iter().map(row).collect(),
             figures: comparison.figures(measured),
             comparison,
@@ -193,6 +199,10 @@ impl fmt::Display for Section {
                 f,
                 "\nThe machine is busy: {apart} runs did not count, since their threads did not run at the same time."
             )?;
+        }
+        if self.runs_forced > 0 {
+            let forced = self.runs_forced;
+            writeln!(f, "{forced} of them are shown all the same: of their arms, no other run did.")?;
         }
         for rows in self.arms.chunk_by(|row, next| row.setting == next.setting) {
             writeln!(f, "\n## {}\n", rows[0].setting)?;
