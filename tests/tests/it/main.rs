@@ -5,6 +5,7 @@ mod alertmanager;
 mod alerts;
 mod bodies;
 mod browser;
+mod commands;
 mod compiles;
 mod dashboard;
 mod deploy;
