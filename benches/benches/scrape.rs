@@ -1,4 +1,5 @@
-//! A scrape by each arm: `scrape/<arm>`, of 200 routes.
+//! A scrape by each arm, of 200 routes: `scrape/<arm>` after all series changed, `scrape of few changes/<arm>` after one
+//! in twenty did.
 
 use std::time::Duration;
 
@@ -9,15 +10,17 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 const ROUTES: usize = 200;
 
 fn scrape(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("scrape");
-    for arm in ARMS {
-        let mut scraped = arm.make(ROUTES);
-        group.throughput(Throughput::Bytes(scraped.time(0).1 as u64));
-        group.bench_function(arm.name, |bencher| {
-            bencher.iter_custom(|scrapes| (0..scrapes).map(|turn| scraped.time(turn as usize).0).sum());
-        });
+    for (name, changed) in [("scrape", 1), ("scrape of few changes", 20)] {
+        let mut group = criterion.benchmark_group(name);
+        for arm in ARMS {
+            let mut scraped = arm.make(ROUTES, changed);
+            group.throughput(Throughput::Bytes(scraped.time(0).1 as u64));
+            group.bench_function(arm.name, |bencher| {
+                bencher.iter_custom(|scrapes| (0..scrapes).map(|turn| scraped.time(turn as usize).0).sum());
+            });
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 criterion_group! {

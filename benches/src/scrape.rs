@@ -1,15 +1,15 @@
 //! Scrapes: each arm exposes the same requests, as its docs advise.
 //!
-//! Each route has three statuses, each with a counter and a histogram with the same 18 bounds; each series gets a
-//! record between two scrapes. Ours writes five more families per route and merges a shard first; the peers write from
-//! what they keep. Each arm reuses its last buffer, if it can.
+//! Each route has three statuses, each with a counter and a histogram with the same 18 bounds. Between two scrapes,
+//! each series gets a record, or one in twenty does. Ours writes five more families per route and merges a shard first;
+//! the peers write from what they keep. Each arm reuses its last buffer, if it can.
 
 use std::fmt;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use metrics_core::{EndpointId, Recorder, Registry};
-use metrics_export::prometheus::{DEFAULT_DURATION_BOUNDS, Exposition, Format};
+use metrics_export::prometheus::{DEFAULT_DURATION_BOUNDS, Exposition, Format, Resources, Scraper};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, TextEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -18,13 +18,19 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::figures::{Comparison, OURS, Quantity, Reference, Required, Requirement};
 use crate::measure::{Measured, Setting, turns};
-use crate::size::Size;
 use crate::unit::Unit;
 use crate::workload::{METHOD, STATUSES};
 
-/// A small, a middle-sized and a large service.
-const SIZES: [Size; 3] = [Size::of(10, 1), MIDDLE, Size::of(1_000, 1)];
-const MIDDLE: Size = Size::of(200, 1);
+/// The routes of a small, a middle-sized and a large service, and of one with 10,000 series.
+const ROUTES: [usize; 4] = [10, MIDDLE, 1_000, LARGEST];
+const MIDDLE: usize = 200;
+const LARGEST: usize = 3_334;
+
+/// One in so many series changes between two scrapes.
+const CHANGED: [usize; 2] = [1, 20];
+
+/// Scrapes before the measured ones, until buffers are large enough.
+const WARM_UP: usize = 4;
 
 /// Requests per series before the first scrape.
 const REQUESTS: usize = 20;
@@ -40,6 +46,10 @@ pub trait Exposed: fmt::Debug {
     fn record(&self, route: usize, status: usize, nanos: u64);
     /// Writes the exposition and returns its length in bytes.
     fn scrape(&mut self) -> usize;
+    /// Bytes of what it keeps for the next scrape; 0 if it does not tell.
+    fn kept(&self) -> usize {
+        0
+    }
 }
 
 /// An exposition to measure.
@@ -51,10 +61,14 @@ pub struct Arm {
 }
 
 impl Arm {
-    /// Makes it, with requests of every series of this number of routes.
-    pub fn make(&self, routes: usize) -> Scraped {
-        let scraped = Scraped { exposed: (self.make)(routes), routes };
-        (0..REQUESTS).for_each(|turn| scraped.touch(turn));
+    /// Makes it, with requests of every series of this number of routes, and scrapes it a few times. Between two scrapes
+    /// one in `changed` series changes.
+    pub fn make(&self, routes: usize, changed: usize) -> Scraped {
+        let mut scraped = Scraped { exposed: (self.make)(routes), routes, changed };
+        (0..REQUESTS).for_each(|turn| touch(&*scraped.exposed, routes, 1, turn));
+        for turn in 0..WARM_UP {
+            scraped.time(turn);
+        }
         scraped
     }
 }
@@ -79,49 +93,85 @@ const PEERS: [&str; 3] = ["prometheus", "prometheus-client", "metrics-exporter-p
 pub struct Scraped {
     exposed: Box<dyn Exposed>,
     routes: usize,
+    changed: usize,
 }
 
 impl Scraped {
-    /// Records one request of every series, so that all have changed, and times a scrape. Also returns its bytes.
+    /// Records one request of each series that changes, and times a scrape. Also returns its bytes.
     pub fn time(&mut self, turn: usize) -> (Duration, usize) {
-        self.touch(turn);
+        touch(&*self.exposed, self.routes, self.changed, turn);
         let begun = Instant::now();
-        let bytes = black_box(self.exposed.scrape());
+        let bytes = black_box(self.scrape());
         (begun.elapsed(), bytes)
     }
 
-    fn touch(&self, turn: usize) {
-        touch(&*self.exposed, self.routes, turn);
+    /// Scrapes. In a function of its own, in which valgrind counts.
+    #[inline(never)]
+    fn scrape(&mut self) -> usize {
+        self.exposed.scrape()
     }
 }
 
-/// Measures each arm with services of each size: the times of scrapes and their bytes.
-pub fn measure(rounds: usize) -> (Vec<Measured>, Vec<Measured>) {
-    let (mut times, mut bytes) = (Vec::new(), Vec::new());
-    for size in SIZES {
-        let mut scraped: Vec<_> = ARMS.iter().map(|arm| arm.make(size.endpoints)).collect();
-        let lanes = || ARMS.iter().map(|arm| Measured::new(arm.name, Setting::Service(size)));
-        let first = times.len();
-        times.extend(lanes());
-        bytes.extend(lanes());
-        for (turn, lane) in turns(ARMS.len(), rounds).enumerate() {
-            let (time, length) = scraped[lane].time(turn / ARMS.len());
-            times[first + lane].rounds.push(Some(time.as_nanos() as f64));
-            bytes[first + lane].rounds.push(Some(length as f64));
+/// What scrapes took.
+#[derive(Debug, Default)]
+pub struct Scrapes {
+    /// Their times.
+    pub times: Vec<Measured>,
+    /// The bytes of what they wrote.
+    pub bytes: Vec<Measured>,
+    /// The bytes of what ours keeps for the next scrape.
+    pub kept: Vec<Measured>,
+}
+
+/// Measures each arm with services of each size.
+pub fn measure(rounds: usize) -> Scrapes {
+    measure_sizes(&ROUTES, rounds)
+}
+
+fn measure_sizes(sizes: &[usize], rounds: usize) -> Scrapes {
+    let mut all = Scrapes::default();
+    for &routes in sizes {
+        let lanes_of = || CHANGED.into_iter().flat_map(|changed| ARMS.iter().map(move |arm| (arm, changed)));
+        let mut scraped: Vec<_> = lanes_of().map(|(arm, changed)| arm.make(routes, changed)).collect();
+        let lanes =
+            || lanes_of().map(|(arm, changed)| Measured::new(arm.name, Setting::Scrapes { routes, changed }));
+        let (mut times, mut bytes, mut kept) =
+            (Vec::from_iter(lanes()), Vec::from_iter(lanes()), Vec::from_iter(lanes()));
+        let arms = scraped.len();
+        for (turn, lane) in turns(arms, rounds).enumerate() {
+            let (time, length) = scraped[lane].time(WARM_UP + turn / arms);
+            times[lane].rounds.push(Some(time.as_nanos() as f64));
+            bytes[lane].rounds.push(Some(length as f64));
+            kept[lane].rounds.push(Some(scraped[lane].exposed.kept() as f64));
         }
+        all.times.extend(times);
+        all.bytes.extend(bytes.into_iter().take(ARMS.len()));
+        all.kept.extend(kept.into_iter().filter(|lane| lane.arm.starts_with(OURS)));
     }
-    (times, bytes)
+    all
+}
+
+const fn setting(routes: usize, changed: usize) -> Setting {
+    Setting::Scrapes { routes, changed }
 }
 
 /// Compares each arm's time with ours, which must be the fastest by far.
 pub fn comparison() -> Comparison {
-    let requirement = |peer: &'static str| Requirement {
+    let all = setting(MIDDLE, 1);
+    let peer = |peer: &'static str| Requirement {
         what: format!("a scrape of {peer}, of 200 routes by three statuses"),
-        of: Quantity::Ratio {
-            over: (peer, Setting::Service(MIDDLE)),
-            under: (OURS, Setting::Service(MIDDLE)),
-        },
+        of: Quantity::Ratio { over: (peer, all), under: (OURS, all) },
         required: Required::AtLeast(5.0),
+    };
+    let few = Requirement {
+        what: "a scrape of 200 routes by three statuses, all changed, against one in twenty".to_owned(),
+        of: Quantity::Ratio { over: (OURS, all), under: (OURS, setting(MIDDLE, 20)) },
+        required: Required::AtLeast(3.0),
+    };
+    let largest = Requirement {
+        what: "a scrape of 10,000 series by route and status".to_owned(),
+        of: Quantity::Absolute((OURS, setting(LARGEST, 1)), Unit::MILLIS),
+        required: Required::AtMost(25.0),
     };
     Comparison {
         kind: "scrapes",
@@ -129,7 +179,24 @@ pub fn comparison() -> Comparison {
         per: "a scrape",
         over_bare: false,
         reference: Some(Reference::Ours),
-        requirements: PEERS.map(requirement).into(),
+        requirements: PEERS.map(peer).into_iter().chain([few, largest]).collect(),
+    }
+}
+
+/// Compares what is kept for the next scrape.
+pub fn kept_comparison() -> Comparison {
+    let kept = |routes: usize| Requirement {
+        what: format!("kept for the next scrape of {routes} routes by three statuses"),
+        of: Quantity::Absolute((OURS, setting(routes, 1)), Unit::MIB),
+        required: Required::AtMost(4.0),
+    };
+    Comparison {
+        kind: "kept by scrapes",
+        unit: Unit::KIB,
+        per: "between scrapes",
+        over_bare: false,
+        reference: None,
+        requirements: ROUTES.map(kept).into(),
     }
 }
 
@@ -145,10 +212,13 @@ pub fn bytes_comparison() -> Comparison {
     }
 }
 
-/// Records one request of every series.
-fn touch(exposed: &dyn Exposed, routes: usize, turn: usize) {
+/// Records one request of one in `changed` series, which are others in each turn.
+fn touch(exposed: &dyn Exposed, routes: usize, changed: usize, turn: usize) {
     for route in 0..routes {
         for status in 0..STATUSES.len() {
+            if !(route * STATUSES.len() + status + turn).is_multiple_of(changed) {
+                continue;
+            }
             // Ten octaves from 10 µs up, so that most bounds have values below them.
             let nanos = 10_000 << ((turn + route + status) % 10);
             exposed.record(route, status, nanos + (turn as u64 % 7) * 1_000);
@@ -169,21 +239,19 @@ struct Ours {
     registry: Registry,
     recorder: Recorder,
     endpoints: Vec<EndpointId>,
-    exposition: Exposition,
-    format: Format,
-    buffer: Vec<u8>,
+    scraper: Scraper,
+    spare: Vec<u8>,
 }
 
 impl Ours {
     fn boxed(routes: usize, format: Format) -> Box<dyn Exposed> {
-        let registry = Registry::new();
+        let registry = Registry::builder().max_series(LARGEST).build().expect("the number is in range");
         Box::new(Self {
             recorder: registry.recorder(),
             endpoints: (0..routes).map(|number| registry.endpoint(METHOD, &route(number))).collect(),
             registry,
-            exposition: Exposition::new(),
-            format,
-            buffer: Vec::new(),
+            scraper: Scraper::new(Exposition::new(), format),
+            spare: Vec::new(),
         })
     }
 }
@@ -194,8 +262,13 @@ impl Exposed for Ours {
     }
 
     fn scrape(&mut self) -> usize {
-        self.exposition.render(&self.registry.snapshot(), self.format, &mut self.buffer);
-        self.buffer.len()
+        let snapshot = self.registry.snapshot();
+        let kept = self.scraper.render(&snapshot, &Resources::default(), &[], &mut self.spare);
+        kept.map_or(self.spare.len(), <[u8]>::len)
+    }
+
+    fn kept(&self) -> usize {
+        self.scraper.kept_bytes()
     }
 }
 
@@ -317,19 +390,34 @@ mod tests {
     fn every_arm_exposes_every_series() {
         let routes = 10;
         for arm in ARMS {
-            let mut scraped = arm.make(routes);
-            // A counter and a histogram with 18 bounds take more than 100 bytes, in any format.
-            let enough = routes * STATUSES.len() * 100;
-            assert!(scraped.exposed.scrape() > enough, "{}", arm.name);
-            assert!(scraped.time(0).1 > enough, "{}", arm.name);
+            for changed in CHANGED {
+                let mut scraped = arm.make(routes, changed);
+                // A counter and a histogram with 18 bounds take more than 100 bytes, in any format.
+                let enough = routes * STATUSES.len() * 100;
+                assert!(scraped.exposed.scrape() > enough, "{}", arm.name);
+                assert!(scraped.time(0).1 > enough, "{}", arm.name);
+            }
         }
     }
 
     #[test]
     fn every_size_is_measured_and_every_figure_finds_its_arms() {
-        let (times, bytes) = measure(1);
-        assert_eq!((times.len(), bytes.len()), (SIZES.len() * ARMS.len(), SIZES.len() * ARMS.len()));
-        assert!(times.iter().chain(&bytes).all(|lane| lane.median() > 0.0));
-        assert_eq!(comparison().figures(&times).len(), PEERS.len());
+        // Of fewer routes, since these are slow without optimisation.
+        let Scrapes { times, bytes, kept } = measure_sizes(&[2], 1);
+        assert_eq!((times.len(), bytes.len()), (CHANGED.len() * ARMS.len(), ARMS.len()));
+        assert!(times.iter().chain(&bytes).chain(&kept).all(|lane| lane.median() > 0.0));
+        let as_if_of = |lanes: &[Measured], routes: usize| -> Vec<Measured> {
+            let with = |lane: &Measured| match lane.setting {
+                Setting::Scrapes { changed, .. } => {
+                    Measured { setting: setting(routes, changed), ..lane.clone() }
+                }
+                _ => lane.clone(),
+            };
+            lanes.iter().map(with).collect()
+        };
+        let of_all =
+            |lanes: &[Measured]| Vec::from_iter(ROUTES.iter().flat_map(|&routes| as_if_of(lanes, routes)));
+        assert_eq!(comparison().figures(&of_all(&times)).len(), PEERS.len() + 2);
+        assert_eq!(kept_comparison().figures(&of_all(&kept)).len(), ROUTES.len());
     }
 }

@@ -233,8 +233,12 @@ fn sections_of(kind: Kind, options: &Options) -> Result<Vec<Section>, LoadError>
             vec![Section::new(business::comparison(), &measured)]
         }
         Kind::Scrape => {
-            let (times, bytes) = scrape::measure(rounds(31));
-            vec![Section::new(scrape::comparison(), &times), Section::new(scrape::bytes_comparison(), &bytes)]
+            let measured = scrape::measure(rounds(31));
+            vec![
+                Section::new(scrape::comparison(), &measured.times),
+                Section::new(scrape::bytes_comparison(), &measured.bytes),
+                Section::new(scrape::kept_comparison(), &measured.kept),
+            ]
         }
         Kind::Errors => {
             let failures = Workload::failures();

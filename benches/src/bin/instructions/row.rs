@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use actix_web::rt::System;
 use benches::middleware::{Arm, Caller, Shape};
-use benches::{Event, Workload};
+use benches::{Event, Workload, scrape};
 use metrics_core::{EndpointId, Outcome, Recorder, Registry, Start};
 
 /// An operation.
@@ -23,11 +23,22 @@ pub(crate) enum Row {
     Static,
     /// The same for a route with a parameter.
     Dynamic,
+    /// A scrape of 200 routes by three statuses, all of which changed, with its snapshot.
+    Scrape,
+    /// The same after one in twenty changed.
+    ScrapeOfFew,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Record, Self::ThreadLocal, Self::Timed, Self::Static, Self::Dynamic];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Record,
+        Self::ThreadLocal,
+        Self::Timed,
+        Self::Static,
+        Self::Dynamic,
+        Self::Scrape,
+        Self::ScrapeOfFew,
+    ];
 
     /// Its name in the table, in the baseline and on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -37,17 +48,19 @@ impl Row {
             Self::Timed => "finish and start",
             Self::Static => "middleware, static route",
             Self::Dynamic => "middleware, dynamic route",
+            Self::Scrape => "scrape of 600 series, all changed",
+            Self::ScrapeOfFew => "scrape of 600 series, one in twenty changed",
         }
     }
 
     /// How much it may be above the baseline, in per cent.
     ///
     /// A record's count is the same in every run, and 1 % of it is less than one instruction. The others also depend on
-    /// the clock's readings and on the seeds of hash tables.
+    /// the clock's readings and on the seeds of hash tables, and those of a scrape on the digits of its numbers.
     pub(crate) fn allowed_percent(self) -> f64 {
         match self {
             Self::Record | Self::ThreadLocal => 1.0,
-            Self::Timed | Self::Static | Self::Dynamic => 3.0,
+            Self::Timed | Self::Static | Self::Dynamic | Self::Scrape | Self::ScrapeOfFew => 3.0,
         }
     }
 
@@ -59,6 +72,7 @@ impl Row {
             Self::Timed => "*::row::finish_and_start",
             // The benches' caller, which gets prepared requests.
             Self::Static | Self::Dynamic => "*CallAll>::call_all",
+            Self::Scrape | Self::ScrapeOfFew => "*::scrape::Scraped::scrape",
         }
     }
 
@@ -67,6 +81,7 @@ impl Row {
         match self {
             Self::Record | Self::ThreadLocal | Self::Timed => 8_192,
             Self::Static | Self::Dynamic => 1_024,
+            Self::Scrape | Self::ScrapeOfFew => 4,
         }
     }
 
@@ -75,6 +90,7 @@ impl Row {
         match self {
             Self::Record | Self::ThreadLocal | Self::Timed => 65_536,
             Self::Static | Self::Dynamic => 4_096,
+            Self::Scrape | Self::ScrapeOfFew => 8,
         }
     }
 
@@ -105,6 +121,8 @@ impl Row {
             }
             Self::Static => call(Shape::Static, operations),
             Self::Dynamic => call(Shape::Dynamic, operations),
+            Self::Scrape => scrape_after(1, operations),
+            Self::ScrapeOfFew => scrape_after(20, operations),
         }
     }
 }
@@ -148,6 +166,14 @@ fn finish_and_start(recorder: &Recorder, start: Start, endpoint: EndpointId, eve
 
 fn call(shape: Shape, operations: usize) {
     Caller::new(Arm::Ours, &Rc::new(System::new())).call(shape, operations, &|| 0);
+}
+
+/// Ours is the first arm.
+fn scrape_after(changed: usize, operations: usize) {
+    let mut scraped = scrape::ARMS[0].make(200, changed);
+    for turn in 0..operations {
+        scraped.time(turn);
+    }
 }
 
 #[cfg(test)]
