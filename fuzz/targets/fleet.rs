@@ -22,4 +22,12 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(figures.min <= figures.p50 && figures.p50 <= figures.p99 && figures.p99 <= figures.max);
         assert!(figures.errors <= figures.calls, "{figures:?}");
     }
+    let differences = fleet.differences();
+    fleet.instances().iter().for_each(|figures| drop(differences.of(figures)));
+
+    // As it came, which may be of another version, and beside others of its version.
+    let mut versions = Fleet::by_version(report.instance.written);
+    versions.add_bytes("once", bytes);
+    versions.add_bytes("twice", &written);
+    assert_eq!((versions.refused().1, versions.versions().len()), (0, 1));
 });

@@ -1,6 +1,7 @@
 //! A Redis with a fleet of simulated instances: the cost of writing and reading. Needs `redis-server` on the path.
 //!
-//! `cargo run --profile bench -p benches --bin fleet [--digits 1|2] [INSTANCES...]`
+//! `cargo run --profile bench -p benches --bin fleet [--small] [--digits 1|2] [INSTANCES...]`; small instances have five
+//! endpoints and a hundredth of the calls.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +14,17 @@ use metrics_export::Service;
 use metrics_export::fleet::redis::{FleetSettings, Member, Question};
 use metrics_export::fleet::{Fingerprints, Fleet, Instance, Report};
 
-const ENDPOINTS: usize = 200;
+/// How large the instances are.
+#[derive(Clone, Copy)]
+struct Scale {
+    endpoints: usize,
+    /// How many calls each instance had since the epoch began, and in one minute.
+    calls: [u64; 2],
+}
+
+const LARGE: Scale = Scale { endpoints: 200, calls: [2_000_000, 60_000] };
+
+const SMALL: Scale = Scale { endpoints: 5, calls: [20_000, 600] };
 
 /// How many instances have figures of their own; the others repeat them.
 const PROFILES: u64 = 4;
@@ -27,13 +38,10 @@ const OTHER_COMMANDS: usize = 3;
 /// How many times each reading is taken after the first one; the median counts.
 const READINGS: usize = 5;
 
-/// How many calls each instance had since the epoch began, and in one minute.
-const CALLS: [u64; 2] = [2_000_000, 60_000];
-
 fn main() -> ExitCode {
-    let Some((digits, mut sizes)) = arguments() else {
+    let Some((scale, digits, mut sizes)) = arguments() else {
         eprintln!(
-            "error: allowed: --digits 1 or 2 (the default), and numbers of instances, such as 10 100 1000 (the default)"
+            "error: allowed: --small, --digits 1 or 2 (the default), and numbers of instances, such as 10 100 1000 (the default)"
         );
         return ExitCode::from(2);
     };
@@ -41,15 +49,15 @@ fn main() -> ExitCode {
         sizes = vec![10, 100, 1_000];
     }
     println!(
-        "{ENDPOINTS} endpoints; {} calls since the epoch began, {} in a minute; {digits} significant digits",
-        CALLS[0], CALLS[1]
+        "{} endpoints; {} calls since the epoch began, {} in a minute; {digits} significant digits",
+        scale.endpoints, scale.calls[0], scale.calls[1]
     );
     println!(
         "instances | report | minute by route | written/s | commands/s | in Redis | reset: first / later reading | 5m | \
          5m by route | processor time to add up reset"
     );
     for size in sizes {
-        if let Err(error) = run(size, digits) {
+        if let Err(error) = run(scale, size, digits) {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
         }
@@ -57,23 +65,24 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Parses the significant digits and the numbers of instances.
-fn arguments() -> Option<(u8, Vec<usize>)> {
+/// Parses how large the instances are, the significant digits and the numbers of instances.
+fn arguments() -> Option<(Scale, u8, Vec<usize>)> {
     let mut arguments = std::env::args().skip(1).peekable();
+    let scale = if arguments.next_if(|argument| argument == "--small").is_some() { SMALL } else { LARGE };
     let digits = match arguments.next_if(|argument| argument == "--digits") {
         Some(_) => arguments.next()?.parse().ok().filter(|digits| (1..=2).contains(digits))?,
         None => 2,
     };
-    Some((digits, arguments.map(|argument| argument.parse().ok()).collect::<Option<_>>()?))
+    Some((scale, digits, arguments.map(|argument| argument.parse().ok()).collect::<Option<_>>()?))
 }
 
 /// Measures a fleet of this size on a Redis of its own.
-fn run(size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
+fn run(scale: Scale, size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
     let redis = Redis::start()?;
     let mut link = redis.link()?;
-    let snapshot = |seed, calls| snapshot(seed, calls).limited_to_digits(digits);
+    let snapshot = |seed, calls| snapshot(scale, seed, calls).limited_to_digits(digits);
     let profiles: Vec<_> = (0..PROFILES)
-        .map(|seed| Ok::<_, PartsError>([snapshot(seed, CALLS[0])?, snapshot(seed, CALLS[1])?]))
+        .map(|seed| Ok::<_, PartsError>([snapshot(seed, scale.calls[0])?, snapshot(seed, scale.calls[1])?]))
         .collect::<Result<_, _>>()?;
     let before = used_memory(&mut link)?;
     let now = SystemTime::now();
@@ -191,15 +200,16 @@ fn readings(reader: &Member, question: Question, size: usize) -> Result<[Duratio
 }
 
 /// The figures of an instance after `calls` calls.
-fn snapshot(seed: u64, calls: u64) -> Snapshot {
+fn snapshot(scale: Scale, seed: u64, calls: u64) -> Snapshot {
+    let endpoints = scale.endpoints;
     let registry = Registry::new();
     let endpoints: Vec<_> =
-        (0..ENDPOINTS).map(|i| registry.endpoint("GET", &format!("/services/{i}/items/{{id}}"))).collect();
+        (0..endpoints).map(|i| registry.endpoint("GET", &format!("/services/{i}/items/{{id}}"))).collect();
     let recorder = registry.recorder();
     let mut random = fastrand::Rng::with_seed(seed);
     // The busiest endpoint gets 20 times the calls of the median one.
     let weight = |rank: usize| 1.0 / (1.0 + rank as f64 / 5.0);
-    let weights: f64 = (0..ENDPOINTS).map(weight).sum();
+    let weights: f64 = (0..scale.endpoints).map(weight).sum();
     for (rank, &endpoint) in endpoints.iter().enumerate() {
         for _ in 0..(calls as f64 * weight(rank) / weights) as u64 {
             let status = match random.u32(0..200) {

@@ -385,6 +385,33 @@ mod tests {
     }
 
     #[test]
+    fn the_reader_rests_once_after_no_question_came_for_a_while() {
+        struct Resting(mpsc::Sender<()>);
+        impl Read for Resting {
+            fn read(&mut self, _: Question) -> Result<Answer, ReadFailed> {
+                Ok(answer(Duration::ZERO))
+            }
+
+            fn rest(&mut self) {
+                self.0.send(()).unwrap();
+            }
+        }
+        let view = &Arc::<View>::default();
+        let (rests, rested) = mpsc::channel();
+        thread::scope(|scope| {
+            view.lock().idle_since = Instant::now().checked_sub(REST_AFTER);
+            scope.spawn(move || view.run(Resting(rests)));
+            rested.recv_timeout(Duration::from_secs(30)).unwrap();
+            assert_eq!(view.lock().idle_since, None);
+            // After a question it may rest again, later.
+            ask(view, QUESTION).unwrap();
+            assert!(view.lock().idle_since.is_some());
+            view.stop();
+        });
+        assert!(rested.recv().is_err());
+    }
+
+    #[test]
     fn all_share_an_answer_for_as_long_as_it_took() {
         let view = &Arc::<View>::default();
         let (answers, reader) = mpsc::channel();
