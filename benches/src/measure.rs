@@ -105,8 +105,14 @@ impl Measured {
         Self { rounds: rounds.collect(), ..*self }
     }
 
-    /// The ratio to `other`, taken within each round.
+    /// The ratio to `other`, taken within each round. Without a round that counts for both, that of the medians, with
+    /// the noise of both.
     pub(crate) fn ratio(&self, other: &Self) -> Spread {
+        if self.with(other).next().is_none() {
+            let (own, other) = (self.spread(), other.spread());
+            let median = own.median / other.median;
+            return Spread { median, noise: median * (own.noise / own.median + other.noise / other.median) };
+        }
         Spread::of(self.with(other).map(|(own, other)| own / other))
     }
 
@@ -148,6 +154,12 @@ mod tests {
         // The third round was slow as a whole, and the last one does not count.
         let ratio = measured(&[2.0, 4.0, 60.0, 9.0]).ratio(&measured(&[1.0, 2.0, 30.0, 0.0]));
         assert_eq!(ratio, Spread { median: 2.0, noise: 0.0 });
+    }
+
+    #[test]
+    fn without_a_common_round_a_ratio_is_that_of_the_medians() {
+        let ratio = measured(&[2.0, 4.0, 6.0, 0.0]).ratio(&measured(&[0.0, 0.0, 0.0, 2.0]));
+        assert_eq!((ratio.median, ratio.noise), (2.0, 2.0 * measured(&[2.0, 4.0, 6.0]).spread().noise / 4.0));
     }
 
     #[test]
