@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The monitor of one service. Cheap to clone; clones are the same monitor.
 #[derive(Debug, Clone)]
 pub struct Monitor {
-    state: Arc<State>,
+    pub(crate) state: Arc<State>,
 }
 
 impl Monitor {

@@ -1,8 +1,8 @@
 //! Jobs that several callers wait for at once: who asks for what a waiting job will compute joins it.
 //!
 //! So a crowd that asks the same question again and again costs one job, and cannot keep others from asking it. What is
-//! waiting is also bounded for each subject, so that a crowd with many different questions about one subject fills its
-//! own places only. A job that has begun is not joined: nobody gets figures that are older than the request.
+//! waiting is also bounded for each subject, jobs as well as callers, so that a crowd that asks about one subject fills
+//! its own places only. A job that has begun is not joined: nobody gets figures that are older than the request.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use super::lanes::{Lane, MAX_JOBS, Refused, Scratch, Ticket};
 
-/// Callers that may wait, about 100 bytes each.
-const MAX_CALLERS: usize = 16_384;
+/// Callers that may wait for each endpoint, about 100 bytes each.
+pub(crate) const MAX_CALLERS: usize = 4_096;
 
 /// What a result depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,7 +36,8 @@ pub(crate) struct Joined<T> {
 struct Waiting<T> {
     /// By their keys; the number tells jobs apart that must not be joined.
     jobs: HashMap<(Key, Option<u64>), Job<T>>,
-    callers: usize,
+    /// How many wait for each subject.
+    callers: HashMap<&'static str, usize>,
     next_id: u64,
 }
 
@@ -49,7 +50,7 @@ struct Job<T> {
 
 impl<T> Default for Joined<T> {
     fn default() -> Self {
-        let waiting = Waiting { jobs: HashMap::new(), callers: 0, next_id: 0 };
+        let waiting = Waiting { jobs: HashMap::new(), callers: HashMap::new(), next_id: 0 };
         Self { waiting: Arc::new(Mutex::new(waiting)) }
     }
 }
@@ -66,13 +67,14 @@ impl<T: Send + Sync + 'static> Joined<T> {
         let mut waiting = lock(&self.waiting);
         let id = waiting.next_id;
         let key = (key.clone(), key.variant.is_none().then_some(id));
-        if waiting.callers == MAX_CALLERS {
+        let subject = key.0.subject;
+        if waiting.callers.get(subject) == Some(&MAX_CALLERS) {
             return Err(Refused::Busy);
         }
         if let Some(known) = waiting.jobs.get_mut(&key) {
             known.callers.push((id, sender));
         } else {
-            if waiting.jobs.keys().filter(|(known, _)| known.subject == key.0.subject).count() == MAX_JOBS {
+            if waiting.jobs.keys().filter(|(known, _)| known.subject == subject).count() == MAX_JOBS {
                 return Err(Refused::Busy);
             }
             let (shared, own) = (Arc::clone(&self.waiting), key.clone());
@@ -87,7 +89,7 @@ impl<T: Send + Sync + 'static> Joined<T> {
             waiting.jobs.insert(key.clone(), Job { callers: vec![(id, sender)], _place: place });
         }
         waiting.next_id += 1;
-        waiting.callers += 1;
+        *waiting.callers.entry(subject).or_default() += 1;
         drop(waiting);
         Ok(Share { receiver, key, id, waiting: Arc::clone(&self.waiting) })
     }
@@ -97,8 +99,15 @@ impl<T> Waiting<T> {
     /// Takes out a job that begins, or that nobody waits for.
     fn take(&mut self, key: &(Key, Option<u64>)) -> Option<Job<T>> {
         let job = self.jobs.remove(key)?;
-        self.callers -= job.callers.len();
+        self.have_left(key.0.subject, job.callers.len());
         Some(job)
+    }
+
+    /// So many callers do not wait for a subject any more.
+    fn have_left(&mut self, subject: &'static str, callers: usize) {
+        if let Some(waiting) = self.callers.get_mut(subject) {
+            *waiting -= callers;
+        }
     }
 
     /// Takes out a caller, and its job if it was the last one.
@@ -106,8 +115,9 @@ impl<T> Waiting<T> {
         let job = self.jobs.get_mut(key)?;
         let at = job.callers.iter().position(|(known, _)| *known == id)?;
         job.callers.swap_remove(at);
-        self.callers -= 1;
-        if job.callers.is_empty() { self.take(key) } else { None }
+        let was_last = job.callers.is_empty();
+        self.have_left(key.0.subject, 1);
+        if was_last { self.take(key) } else { None }
     }
 }
 
@@ -215,19 +225,21 @@ mod tests {
         assert_eq!(block_on(summary).as_deref(), Some(&"done"));
         assert_eq!(block_on(joins).as_deref(), Some(&"done"));
         assert!(shares.into_iter().all(|share| block_on(share).is_some()));
-        assert_eq!(lock(&joined.waiting).callers, 0);
+        assert!(lock(&joined.waiting).callers.values().all(|&callers| callers == 0));
     }
 
     #[test]
-    fn no_more_than_a_fixed_number_of_callers_wait() {
+    fn no_more_than_a_fixed_number_of_callers_wait_for_a_subject_and_others_find_room() {
         let (Lanes { reads, .. }, joined) = (&Lanes::default(), Joined::default());
         let occupied = occupy(reads);
-        let ask = || joined.run(reads, key("summary", "1m"), |_| ());
-        let mut shares: Vec<_> = (0..MAX_CALLERS).map(|_| ask().unwrap()).collect();
-        assert_eq!(ask().err(), Some(Refused::Busy));
+        let ask = |variant| joined.run(reads, key("summary", variant), |_| ());
+        let mut shares: Vec<_> = (0..MAX_CALLERS).map(|i| ask(["1m", "5m"][i % 2]).unwrap()).collect();
+        assert_eq!([ask("1m").err(), ask("1h").err()], [Some(Refused::Busy); 2]);
+        let other = joined.run(reads, key("routes", "1m"), |_| ()).unwrap();
         shares.pop();
-        drop((ask().unwrap(), occupied));
-        assert!(shares.into_iter().all(|share| block_on(share).is_some()));
+        drop((ask("1m").unwrap(), occupied));
+        assert!(shares.into_iter().chain([other]).all(|share| block_on(share).is_some()));
+        assert!(lock(&joined.waiting).callers.values().all(|&callers| callers == 0));
     }
 
     #[test]

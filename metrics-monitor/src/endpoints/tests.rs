@@ -1,13 +1,15 @@
 //! The endpoints, called as an adapter calls them.
 
 use std::future::{Future, poll_fn};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use metrics_core::Outcome;
 
+use crate::background::joined::MAX_CALLERS;
+use crate::background::lanes::Scratch;
 use crate::policy::headers::List;
 use crate::testing::block_on;
 use crate::{Answer, Body, Builder, Coding, Endpoint, Monitor, Peer, Request};
@@ -502,4 +504,68 @@ fn a_rule_can_watch_the_number_of_wrong_tokens() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(alert().to_string(), "5 wrong tokens in 5 min (limit 5)");
+}
+
+#[test]
+fn a_client_behind_a_trusted_proxy_uses_up_its_own_lines_about_hosts_only() {
+    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    struct Kept;
+    impl log::Log for Kept {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            LINES.lock().unwrap().push(record.args().to_string());
+        }
+        fn flush(&self) {}
+    }
+    log::set_logger(&Kept).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let named = |trusts: bool, client: &str, host: &str| {
+        LINES.lock().unwrap().iter().any(|line| line.contains(&format!("\"{trusts}-{client}-{host}.test\"")))
+    };
+    for trusts in [false, true] {
+        let monitor = open(|builder| builder.trust_forwarded(trusts));
+        // All come from the address of the proxy.
+        for (client, address) in [("hostile", "203.0.113.1"), ("other", "203.0.113.2")] {
+            for i in 0..5 {
+                let host = format!("{trusts}-{client}-{i}.test");
+                let headers = [("host", &*host), ("x-forwarded-for", address)];
+                assert_eq!(call(&monitor, "GET", "/summary", "", &headers).status, 421);
+            }
+        }
+        assert!((0..4).all(|i| named(trusts, "hostile", &i.to_string())) && !named(trusts, "hostile", "4"));
+        assert_eq!(named(trusts, "other", "0"), trusts);
+    }
+}
+
+#[test]
+fn a_crowd_that_waits_for_one_endpoint_leaves_others_their_places() {
+    let monitor = Arc::new(open(|builder| builder));
+    // Both threads for figures are busy until this is dropped.
+    let busy = Arc::new(Mutex::new(()));
+    let held = busy.lock().unwrap();
+    let begun = Arc::new(Barrier::new(3));
+    let jobs = [(); 2].map(|()| {
+        let (busy, begun) = (Arc::clone(&busy), Arc::clone(&begun));
+        let job = move |_: &mut Scratch| {
+            begun.wait();
+            drop(busy.lock());
+        };
+        monitor.state.lanes.reads.run(job).unwrap()
+    });
+    begun.wait();
+    let ask = |path| {
+        let headers = List(&[]);
+        let request = request("GET", path, "", &headers);
+        monitor.admit(find(&monitor, path).unwrap(), &request).unwrap().answer(&request)
+    };
+    let crowd: Vec<_> = (0..MAX_CALLERS).map(|_| ask("/summary")).collect();
+    let refused = block_on(ask("/summary"));
+    assert_eq!((refused.status, header(&refused, "retry-after")), (503, Some("1")));
+    let waits = ["/routes", "/alerts", "/errors"].map(ask);
+    assert_eq!(block_on(ask("/prometheus")).status, 200);
+    drop(held);
+    assert!(crowd.into_iter().chain(waits).all(|answer| block_on(answer).status == 200));
+    assert!(jobs.into_iter().all(|job| block_on(job).is_some()));
 }
