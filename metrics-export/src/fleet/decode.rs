@@ -19,7 +19,7 @@ use super::counts::CountList;
 use super::decoded::{Brief, Decoded, ReadEndpoint};
 use super::error::DecodeError;
 use super::histograms::{HistogramReader, ReadGroup};
-use super::instance::{Fingerprints, Form, Instance, Presence};
+use super::instance::{Fingerprints, Form, Instance, MAX_INTERVAL, Presence};
 use super::v1;
 
 impl<'a> Decoded<'a> {
@@ -37,6 +37,9 @@ impl<'a> Decoded<'a> {
             VERSION => Sections::split(&mut reader.part()?)?.read()?,
             found => return Err(DecodeError::Version { found, known: VERSION }),
         };
+        if read.instance.interval > MAX_INTERVAL {
+            return Err(DecodeError::Interval(read.instance.interval));
+        }
         match reader.left() {
             0 => read.check_repeats().map(|()| read),
             left => Err(DecodeError::Trailing(left)),

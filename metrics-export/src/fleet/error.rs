@@ -1,5 +1,7 @@
 //! Why bytes are not a report.
 
+use std::time::Duration;
+
 use metrics_core::PartsError;
 
 /// Why bytes are not a report, or not one that this version can read.
@@ -58,6 +60,9 @@ pub enum DecodeError {
     /// A time is out of range.
     #[error("a time is out of range")]
     Time,
+    /// The instance claims to write too rarely.
+    #[error("the report's interval is {0:?}; allowed: up to 1 h")]
+    Interval(Duration),
     /// A code is not defined.
     #[error("{code} is not a known {what}")]
     Code {

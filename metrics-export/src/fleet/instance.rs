@@ -5,6 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use metrics_core::Granularity;
 
+/// The longest interval of a report. A longer one is refused, since it would keep an instance up for as long as it
+/// claims.
+pub(super) const MAX_INTERVAL: Duration = Duration::from_secs(3_600);
+
 /// The instance that writes a report, and when it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
@@ -18,7 +22,7 @@ pub struct Instance {
     pub started: SystemTime,
     /// When it wrote this report, by its own clock.
     pub written: SystemTime,
-    /// How often it writes.
+    /// How often it writes, at most an hour apart.
     pub interval: Duration,
     /// The epoch of the figures.
     pub epoch: u64,

@@ -451,15 +451,23 @@ fn bytes_that_are_not_a_report_are_left_out_counted_and_named() {
     fleet.add_bytes("empty", b"");
     fleet.add_bytes("long", &vec![0; MAX_REPORT_BYTES + 1]);
     fleet.add_bytes("trailing", &trailing);
+    // It would be up for 584 years.
+    for (source, interval) in [("forever", Duration::MAX), ("rare", Duration::from_nanos(3_600_000_000_001))]
+    {
+        let instance = Instance { interval, ..good.instance.clone() };
+        fleet.add_bytes(source, &Report { instance, ..good.clone() }.encode());
+    }
     let (refused, count) = fleet.refused();
     let reasons: BTreeMap<_, _> = refused.iter().map(|r| (r.source.as_str(), r.reason.as_str())).collect();
-    assert_eq!(count, 4);
+    assert_eq!(count, 6);
     assert_eq!(
         reasons["text\\u{1b}[31m"],
         "this is not a report of an instance: it does not begin with MFLT"
     );
     assert_eq!(reasons["long"], "the report has 4194305 bytes or more; allowed: up to 4194304");
     assert_eq!(reasons["trailing"], "1 bytes follow the end of the report");
+    assert_eq!(reasons["rare"], "the report's interval is 3600.000000001s; allowed: up to 1 h");
+    assert!(reasons["forever"].ends_with("; allowed: up to 1 h"), "{}", reasons["forever"]);
     assert_eq!((fleet.summary().unwrap().total.calls, fleet.instances().len()), (1, 1));
 }
 
@@ -488,6 +496,10 @@ fn the_memory_of_wide_histograms_in_many_reports_is_bounded() {
     assert_eq!((fleet.instances().len(), count), (6, 14));
     assert_eq!(refused[0].reason, "the fleet would have 19352900 buckets; allowed: 16777216");
     assert_eq!(fleet.summary().unwrap().total.calls, 6 * 200);
+    // There is still room for a report as services write it.
+    let usual = self::report("b", 3, Granularity::Exact, &[(0, 0, 1_000), (1, 3, 350_000)]);
+    fleet.add_bytes("usual", &usual.encode());
+    assert_eq!((fleet.summary().unwrap().total.calls, fleet.refused().1), (6 * 200 + 2, 14));
 
     // In a fleet with one digit, more precise reports take no more room than coarse ones.
     let mut fleet = Fleet::new(SystemTime::now());
