@@ -99,7 +99,13 @@ impl Metrics {
     ///
     /// Calls of these endpoints are not in the figures, nor are those that a middleware of the app refuses with an
     /// error; under a prefix that is empty or ends with a parameter, the latter are `_unmatched`. Configure them before
-    /// a scope that would take their path, such as `web::scope("/api")`. They are open to every client that can reach
+    /// a scope that would take their path, such as `web::scope("/api")`.
+    ///
+    /// In a scope with a guard, the application may have resources of the same paths for what the guard refuses. Their
+    /// requests are counted, if they are answered, panic, or have a [marker](Metrics::route_marker). What else nobody
+    /// answers there, or a default service, is in no figure until such a resource has answered once.
+    ///
+    /// They are open to every client that can reach
     /// them, unless [`Builder::read_token`] is set; without it, `errors` and `consumers` are [for this machine], and
     /// the host must be [known]. They can also be mounted in an app of their own, on a private listener.
     ///

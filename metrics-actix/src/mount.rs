@@ -20,12 +20,9 @@ use metrics_monitor::{Endpoint, Monitor, Sender};
 
 use crate::adapter;
 use crate::request::headers::RequestHeaders;
-use crate::request::route::own_name;
+use crate::request::route::{SCRAPES, arrive, own_name};
 use crate::shared::Shared;
 use crate::worker::leave_out;
-
-/// The name of the scrapes that are mounted by themselves.
-const SCRAPES: &str = "scrapes";
 
 /// The name of the path that repeats the mount's last part.
 const TWICE: &str = "twice";
@@ -213,6 +210,7 @@ impl Mount {
                 }
             })
             .wrap_fn(move |request, service| {
+                arrive(&request);
                 leave_out(&leaving);
                 service.call(request)
             })

@@ -160,6 +160,11 @@ impl AppWorker {
         self.mounts.leads_to_own(request)
     }
 
+    /// The application has answered a request that seemed to lead to one of the monitor's own endpoints.
+    pub(crate) fn share_path(&self, request: &HttpRequest) {
+        self.mounts.share(request);
+    }
+
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.worker.recorder
     }
@@ -187,9 +192,9 @@ impl AppWorker {
         self.routes.endpoint(naming, method, request, status)
     }
 
-    /// The endpoint of a request that got no response: the one that a marker noted, or `_unmatched`.
-    pub(crate) fn last_seen(&self, method: MethodLabel, noted: Option<CountedAt>) -> CountedAt {
-        noted.unwrap_or_else(|| self.routes.unanswered(&self.worker.registry, method))
+    /// `_unmatched`, for a request that got no response.
+    pub(crate) fn unanswered(&self, method: MethodLabel) -> CountedAt {
+        self.routes.unanswered(&self.worker.registry, method)
     }
 
     /// The number of a request that begins.

@@ -136,8 +136,8 @@ struct Request {
     /// Not the standard library's `panicking`: code that catches a panic may drop the request later, and a panic of one
     /// request can drop others.
     inside: bool,
-    /// Whether it leads to one of the monitor's own endpoints, which is in no figure. Asked before the request is lost
-    /// with an error of a middleware in front.
+    /// Whether its path is that of one of the monitor's own endpoints, which is in no figure. Asked before the request
+    /// is lost with an error of a middleware in front.
     is_own: bool,
 }
 
@@ -179,6 +179,9 @@ impl Request {
                 return None;
             }
         };
+        if self.is_own {
+            worker.share_path(response.request());
+        }
         // The service's own code runs from here until the request is taken out, so the request is still open.
         let error = outcome.is_error().then(|| response.response().error());
         let message = error.map(|error| worker.error_message(error));
@@ -237,7 +240,7 @@ impl Request {
         let message = worker.error_message(Some(error));
         let elapsed = worker.recorder().elapsed(start);
         let note = worker.take_note(self.id);
-        let counted_at = self.last_seen(worker, note);
+        let counted_at = self.last_seen(worker, note, false);
         let Some(open) = self.open.take() else { return };
         match counted_at {
             CountedAt::Endpoint(endpoint) => {
@@ -247,16 +250,22 @@ impl Request {
         }
     }
 
-    /// Where it counts without a response.
-    fn last_seen(&self, worker: &AppWorker, note: Option<CountedAt>) -> CountedAt {
-        if self.is_own { CountedAt::Nowhere } else { worker.last_seen(self.method, note) }
+    /// Where it counts without a response: at the route that a marker noted, wherever its path seemed to lead. A panic
+    /// counts in any case: one of the monitor's own endpoints would have left a note, so it was the application's code.
+    fn last_seen(&self, worker: &AppWorker, note: Option<CountedAt>, has_panicked: bool) -> CountedAt {
+        match note {
+            Some(noted) => noted,
+            None if self.is_own && !has_panicked => CountedAt::Nowhere,
+            None => worker.unanswered(self.method),
+        }
     }
 
     /// Ends a request that got no response.
     fn end_unanswered(&mut self, outcome: Outcome, message: Option<&str>) {
         let Some(open) = self.open.take() else { return };
         let note = open.worker.take_note(self.id);
-        let CountedAt::Endpoint(endpoint) = self.last_seen(&open.worker, note) else {
+        let has_panicked = outcome == Outcome::Panicked;
+        let CountedAt::Endpoint(endpoint) = self.last_seen(&open.worker, note, has_panicked) else {
             return open.discard(note);
         };
         let (Open { worker, start, .. }, read) = open.end_reading(endpoint, outcome);

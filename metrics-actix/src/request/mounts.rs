@@ -2,12 +2,17 @@
 //!
 //! A middleware of the application may refuse a request with an error before it is routed, and the request is lost with
 //! that. So the measuring middleware asks before, if the path looks like one of the monitor's own endpoints.
+//!
+//! Where a mount is in a scope with a guard, the application may have the same paths, and only the router knows who
+//! takes a request. Once the application has answered at a path of such a mount, requests below it that are lost count.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::HttpRequest;
 
-use super::route::is_own;
+use super::route::own_at_path;
 
 /// The mounts of all apps of a monitor. An app adds its own while it is built.
 #[derive(Debug, Default)]
@@ -33,7 +38,11 @@ enum Front {
 
 /// The mounts that an app's requests are compared with.
 #[derive(Debug)]
-pub(crate) struct Fronts(Box<[Front]>);
+pub(crate) struct Fronts {
+    fronts: Box<[Front]>,
+    /// The names of the resources at whose paths the application has answered, which are all of a mount in a scope.
+    shared: RefCell<HashSet<Box<str>>>,
+}
 
 impl Mounts {
     /// Adds a mount in the app itself, or in a scope of it.
@@ -58,7 +67,8 @@ impl Mounts {
 
     /// The mounts so far.
     pub(crate) fn fronts(&self) -> Fronts {
-        Fronts(self.all().into_iter().map(|mount| mount.front).collect())
+        let fronts = self.all().into_iter().map(|mount| mount.front).collect();
+        Fronts { fronts, shared: RefCell::default() }
     }
 
     fn all(&self) -> Vec<Mount> {
@@ -68,10 +78,20 @@ impl Mounts {
 
 impl Fronts {
     /// Whether a request that was not routed yet goes to one of the monitor's own endpoints. Not known below a prefix
-    /// that is empty or ends with a parameter.
+    /// that is empty or ends with a parameter, nor where the application [has answered](Fronts::share).
     #[inline]
     pub(crate) fn leads_to_own(&self, request: &HttpRequest) -> bool {
-        self.0.iter().any(|front| front.fits(request.path())) && is_own(request)
+        let is_exclusive = |name: &str| !self.shared.borrow().contains(name);
+        self.fronts.iter().any(|front| front.fits(request.path()))
+            && own_at_path(request).is_some_and(is_exclusive)
+    }
+
+    /// The application has answered a request to the path of one of the monitor's own endpoints.
+    #[cold]
+    pub(crate) fn share(&self, request: &HttpRequest) {
+        if let Some(name) = own_at_path(request) {
+            self.shared.borrow_mut().insert(name.into());
+        }
     }
 }
 
@@ -94,7 +114,7 @@ mod tests {
         let fits = |prefix, is_root, path| {
             let mounts = Mounts::default();
             (0..2).for_each(|_| mounts.add(prefix, is_root));
-            let fronts = mounts.fronts().0;
+            let fronts = mounts.fronts().fronts;
             assert_eq!((fronts.len(), mounts.prefixes()), (1, vec![prefix.to_owned()]));
             fronts[0].fits(path)
         };

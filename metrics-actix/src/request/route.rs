@@ -21,8 +21,8 @@
 //! answers something else is counted under the resource with the same skeleton, if the app has one. So is a resource
 //! with several patterns, if another resource has one of them, too.
 
-use actix_web::HttpRequest;
-use actix_web::dev::{Path, Url};
+use actix_web::dev::{Path, ServiceRequest, Url};
+use actix_web::{HttpMessage, HttpRequest};
 
 /// Stands before and after a captured part's name, and once more at the end if that part is the last one and its value
 /// has a slash. Not a byte of UTF-8, so no path can contain it.
@@ -37,6 +37,9 @@ const MORE_SEGMENTS: usize = 16;
 /// Begins the names of the resources that are the monitor's own endpoints.
 const OWN: &str = "metrics-actix:";
 
+/// The name of the scrapes that are mounted by themselves.
+pub(crate) const SCRAPES: &str = "scrapes";
+
 /// The ends of patterns whose last part takes any path, slashes included, as `}*` does.
 const TAILS: [&str; 4] = [":.*}", ":.+}", ":.*?}", ":.+?}"];
 
@@ -46,9 +49,28 @@ pub(crate) fn own_name(prefix: &str, endpoint: &str) -> String {
     format!("{OWN}{prefix} {endpoint}")
 }
 
-/// Whether a request matched a resource with such a name.
+/// In the extensions of a request that arrived at one of the monitor's own endpoints.
+struct Arrived;
+
+/// A request arrived at one of the monitor's own endpoints.
+pub(crate) fn arrive(request: &ServiceRequest) {
+    request.extensions_mut().insert(Arrived);
+}
+
+/// The name of the own endpoint at the path of a request, whether or not it goes there: a guard may refuse it, so that
+/// a resource of the application takes it.
+pub(crate) fn own_at_path(request: &HttpRequest) -> Option<&str> {
+    request.match_name().filter(|name| name.starts_with(OWN))
+}
+
+/// Whether a request went to one of the monitor's own endpoints, or would have, had nothing in front answered it.
+///
+/// If the router processed the whole path without an arrival, the request went to a resource of the application. Except
+/// at the path of a scope: there a middleware of the scope answers.
 pub(crate) fn is_own(request: &HttpRequest) -> bool {
-    request.match_name().is_some_and(|name| name.starts_with(OWN))
+    let Some(name) = own_at_path(request) else { return false };
+    let is_at_scope = || ["", SCRAPES].into_iter().any(|endpoint| name == own_name("", endpoint));
+    !is_processed(request) || request.extensions().contains::<Arrived>() || is_at_scope()
 }
 
 /// The pattern that a request matched, the first one of a resource with several; `None` if it matched nothing. Correct
@@ -88,21 +110,39 @@ pub(crate) fn is_mount(
         || matches_longer_path(request, pattern) && !is_listed_with_a_tail(request, pattern)
 }
 
-/// Whether a resource of the app lists a tail after its first pattern, and this pattern ends with that one.
+/// Whether the resource with this pattern lists a tail after it.
 ///
 /// actix-web shows these lists in the map's `Debug` alone, and this is called once for each template and worker. Where
 /// their text is not as expected, the answer is `false`: the request counts under the tail, as a directory's would.
 fn is_listed_with_a_tail(request: &HttpRequest, pattern: &str) -> bool {
-    let map = format!("{:?}", request.resource_map());
-    map.split("List([\"").skip(1).filter_map(|list| list.split_once("\"])")).any(|(list, _)| {
-        let mut patterns = list.split("\", \"");
-        // The pattern begins with the prefixes of outer scopes.
-        let first = patterns.next().filter(|first| !first.is_empty() && pattern.ends_with(first));
-        first.is_some_and(|first| {
-            let has_tail = |other: &str| template(other).ends_with("}*");
-            patterns.any(|other| other.strip_prefix(first).is_some_and(has_tail))
-        })
-    })
+    let (map, pattern) = (format!("{:#?}", request.resource_map()), format!("{pattern:?}"));
+    let pattern = pattern.trim_matches('"');
+    // The first patterns of the scopes around a line and of its own resource, with their indentation.
+    let mut path: Vec<(usize, &str)> = Vec::new();
+    let mut lines = map.lines().map(|line| (line.len() - line.trim_start().len(), line.trim_start()));
+    while let Some((depth, line)) = lines.next() {
+        match line {
+            // Resources with names are among the others, too.
+            "named: {" => drop(lines.find(|end| *end == (depth, "},"))),
+            "patterns: Single(" | "patterns: List(" => {
+                let listed = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "),");
+                let mut listed = listed.filter_map(|line| line.strip_prefix('"')?.strip_suffix("\","));
+                let first = listed.next().unwrap_or_default();
+                path.retain(|(outer, _)| *outer < depth);
+                path.push((depth, first));
+                let has_tail = |other: &str| {
+                    other.strip_prefix(first).is_some_and(|below| template(below).ends_with("}*"))
+                };
+                if path.iter().flat_map(|(_, first)| first.chars()).eq(pattern.chars())
+                    && listed.any(has_tail)
+                {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Whether the same pattern would match a path that goes on for longer than any later pattern of the same resource

@@ -8,7 +8,7 @@ use actix_web::http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use actix_web::middleware::{Condition, Next, NormalizePath, TrailingSlash, from_fn};
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, Error, HttpResponse, error};
+use actix_web::{App, Error, HttpResponse, error, guard, rt};
 use futures_util::future::LocalBoxFuture;
 use metrics_actix::Metrics;
 
@@ -421,4 +421,65 @@ async fn the_scrapes_at_the_path_of_the_open_page_need_their_token() {
     assert_eq!(app.get("/metrics", SCRAPER).await.1, 401);
     assert_eq!(app.get("/metrics", "*/*").await.1, 401);
     assert_eq!(app.get("/metrics", BROWSER).await.1, 200);
+}
+
+#[actix_web::test]
+async fn behind_a_guard_a_mount_leaves_the_same_paths_to_the_application() {
+    let refuse = |request: ServiceRequest, next: Next<BoxBody>| async move {
+        if request.headers().contains_key("x-refused") {
+            return Err(error::ErrorUnauthorized("who are you?"));
+        }
+        next.call(request).await
+    };
+    for with_marker in [false, true] {
+        let metrics = Metrics::builder("shop").build().unwrap();
+        let is_admin = || guard::Header("x-admin", "yes");
+        let ok = || web::to(|| async { HttpResponse::Ok().body("the application's") });
+        let panics = || web::to(|| async { std::future::ready(panic!("broken")).await as HttpResponse });
+        let resource = |path: &str| {
+            let marker = metrics.route_marker();
+            web::resource(path).wrap(Condition::new(with_marker, marker))
+        };
+        let app = App::new()
+            .service(web::scope("/api").guard(is_admin()).configure(metrics.routes("metrics")))
+            .service(web::scope("/own").guard(is_admin()).configure(metrics.routes("")))
+            .service(resource("/api/metrics/summary").route(ok()))
+            .service(resource("/api/metrics/routes").name("mine").route(ok()))
+            .service(resource("/api/metrics/history").route(panics()))
+            .service(resource("/own/{name}").route(ok()))
+            .wrap(from_fn(refuse))
+            .wrap(metrics.middleware());
+        let app = init_service(app).await;
+        let send = async |path: &str, header: &str| {
+            let request = TestRequest::with_uri(path).insert_header((header, "yes")).to_request();
+            let response = app.call(request).await.ok()?;
+            Some(String::from_utf8_lossy(&read_body(response).await).into_owned())
+        };
+        // Nothing but the path is known of it, and that is the monitor's so far.
+        assert_eq!(send("/api/metrics/summary", "x-refused").await, None);
+        for path in ["/api/metrics/summary", "/api/metrics/routes", "/own/summary"] {
+            assert_eq!(send(path, "x-user").await.as_deref(), Some("the application's"), "{path}");
+            assert_ne!(send(path, "x-admin").await.as_deref(), Some("the application's"), "{path}");
+            // The application has answered here, so this may have been for it.
+            assert_eq!(send(path, "x-refused").await, None, "{path}");
+        }
+        let panicked = rt::spawn({
+            let request = TestRequest::with_uri("/api/metrics/history").to_request();
+            let call = app.call(request);
+            async move { call.await.map(drop) }
+        });
+        assert!(panicked.await.unwrap_err().is_panic());
+        let summary = metrics.registry().summary();
+        let calls = |route: &str| {
+            let row = summary.endpoints.iter().find(|row| &*row.name.route == route);
+            row.map_or(0, |row| row.figures.calls)
+        };
+        assert_eq!(calls("/api/metrics/summary"), 1, "{with_marker}");
+        assert_eq!(calls("/api/metrics/routes"), 1, "{with_marker}");
+        assert_eq!(calls("/own/{name}"), 1, "{with_marker}");
+        let panicked = if with_marker { "/api/metrics/history" } else { "_unmatched" };
+        assert_eq!(calls(panicked), if with_marker { 1 } else { 4 });
+        assert_eq!((summary.total.calls, summary.total.panicked), (7, 1), "{with_marker}");
+        assert_eq!(summary.in_flight, 0);
+    }
 }

@@ -102,6 +102,33 @@ async fn files_keep_their_tail_below_a_scope_whose_guard_refused_the_request() {
 }
 
 #[actix_web::test]
+async fn files_are_no_list_of_patterns_that_another_resource_has_at_a_path_of_the_same_end() {
+    let metrics = Metrics::builder("test").build().unwrap();
+    let listed = || web::resource(["/docs", "/docs/{tail}*"]);
+    let app = App::new()
+        .service(Files::new("/a/docs", DIR))
+        .service(web::scope("/b").service(Files::new("/docs", DIR)))
+        .service(web::scope("/c").service(listed().name("named").route(ok())))
+        .service(web::scope("/d/{id}").service(web::scope("/e").service(listed().route(ok()))))
+        .service(listed().route(ok()))
+        .wrap(metrics.middleware());
+    let app = init_service(app).await;
+    call!(app, ["/a/docs", "/a/docs/x", "/b/docs", "/b/docs/x", "/docs", "/docs/x"]);
+    call!(app, ["/c/docs", "/c/docs/x", "/d/7/e/docs", "/d/7/e/docs/x"]);
+    let all = expected([
+        ("/a/docs/{path}*", 6),
+        ("/b/docs/{path}*", 6),
+        ("/docs", 3),
+        ("/docs/{tail}*", 3),
+        ("/c/docs", 3),
+        ("/c/docs/{tail}*", 3),
+        ("/d/{id}/e/docs", 3),
+        ("/d/{id}/e/docs/{tail}*", 3),
+    ]);
+    assert_eq!(routes(&metrics), all);
+}
+
+#[actix_web::test]
 async fn tails_keep_their_star_whichever_way_they_are_written() {
     let metrics = Metrics::builder("test").build().unwrap();
     let app = App::new()
