@@ -211,6 +211,11 @@ impl<H> Builder<H> {
     /// routes. A route is given by its template, such as `/orders/{id}`; with a `/` at its end, such as `/api/`, it
     /// stands for all routes that begin like this.
     ///
+    /// Names that [`Builder::route_with`] returns count like templates. So **a hook that repeats a text of clients lets
+    /// them name a route that checks keys, and thus have keys of their own registered**, also where the name is one
+    /// that exists, such as the operation of a GraphQL request: list such names only if an answer with one of them
+    /// means that its key was checked.
+    ///
     /// Requests of other routes are still counted for consumers that are registered.
     pub fn consumers_from<R: Into<String>>(mut self, routes: impl IntoIterator<Item = R>) -> Self {
         self.settings.consumer_routes.get_or_insert_default().extend(routes.into_iter().map(Into::into));
