@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -18,6 +19,7 @@ pub struct Http2 {
     read: Vec<u8>,
     ok: usize,
     others: usize,
+    bodies: Vec<u8>,
     pinged: u64,
     /// The number of the last ping that the server answered.
     answered: u64,
@@ -37,7 +39,8 @@ impl Http2 {
         let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
         let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(SETTINGS, 0, 0, &settings)].concat();
         stream.write_all(&hello).expect("the server reads");
-        Self { stream, next_stream: 1, read: Vec::new(), ok: 0, others: 0, pinged: 0, answered: 0 }
+        let (read, bodies) = (Vec::new(), Vec::new());
+        Self { stream, next_stream: 1, read, ok: 0, others: 0, bodies, pinged: 0, answered: 0 }
     }
 
     /// Sends a GET without waiting for its answer. Returns the number of its stream.
@@ -99,6 +102,7 @@ impl Http2 {
                     // The first entry of a response's block is its status; 200 has number 8 in the static table.
                     HEADERS if payload.first() == Some(&0x88) => self.ok += 1,
                     HEADERS => self.others += 1,
+                    DATA => self.bodies.extend(payload),
                     PING if flags & ACK != 0 => {
                         let number = payload.try_into().expect("a ping has 8 bytes");
                         self.answered = u64::from_be_bytes(number);
@@ -114,6 +118,12 @@ impl Http2 {
             }
         }
         (self.ok, self.others)
+    }
+
+    /// The bodies that were read so far, or what there was room for, in the order of their arrival. A connection has
+    /// room for 65,535 bytes in all.
+    pub fn bodies(&self) -> String {
+        String::from_utf8_lossy(&self.bodies).into_owned()
     }
 
     fn next_frame(&mut self) -> Option<(u8, u8, Vec<u8>)> {
