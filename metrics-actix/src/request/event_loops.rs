@@ -259,6 +259,23 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn a_handler_that_blocks_long_after_its_request_began_shows_as_lag() {
+        let (event_loops, registry) = (EventLoops::default(), Registry::new());
+        let recorder = registry.recorder();
+        let worker = event_loops.watch(registry.clone());
+        worker.request_begins();
+        let start = recorder.start();
+        sleep(EVERY * 3).await;
+        event_loops.take();
+        sleep(EVERY * 2).await;
+        std::thread::sleep(EVERY * 3);
+        sleep(EVERY / 10).await;
+        let [load] = event_loops.take()[..] else { panic!() };
+        assert!(load.lag >= EVERY, "{load:?}");
+        recorder.finish(start, registry.endpoint("GET", "/"), metrics_core::Outcome::Status(200));
+    }
+
+    #[actix_web::test]
     async fn the_first_handler_after_a_rest_shows_with_all_of_its_time() {
         let (event_loops, registry) = (EventLoops::default(), Registry::new());
         let worker = event_loops.watch(registry);

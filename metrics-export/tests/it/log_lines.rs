@@ -132,3 +132,20 @@ fn a_destination_of_alerts_that_panics_is_named_in_the_log() {
         ]
     );
 }
+
+#[test]
+fn a_destination_that_hangs_loses_its_own_notices_and_others_get_all() {
+    let ((hangs, _never), (works, answer)) = (start("hanging"), start("working"));
+    let notices = vec![notice(); 100];
+    for turn in 1..=20 {
+        (0..100).for_each(|_| answer.send(Ok(())).unwrap());
+        for delivery in [&hangs, &works] {
+            delivery.queue(Moment::now(), &notices, Vec::new);
+        }
+        wait(|| works.counts().sent == 100 * turn);
+    }
+    let counts = hangs.counts();
+    assert_eq!((counts.sent, counts.queued + counts.dropped), (0, 2_000));
+    // Those that wait, and those that it was given.
+    assert!((1_024..=1_024 + 32).contains(&counts.queued), "{counts:?}");
+}

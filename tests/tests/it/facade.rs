@@ -34,3 +34,26 @@ fn metrics_emitted_through_the_facade_are_among_the_applications_metrics() {
     let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|metric| &metric["name"]).collect();
     assert_eq!(names, ["db_query", "jobs_done_queue_mail", "metrics_facade_refused", "queue_length"]);
 }
+
+#[test]
+fn labels_that_clients_choose_take_no_row_from_metrics_that_have_one() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let facade = Facade::new(metrics.registry().clone());
+    metrics::with_local_recorder(&facade, || {
+        metrics::counter!("jobs.done").increment(1);
+        for i in 0..1_000 {
+            metrics::counter!("made.up", "text" => i.to_string()).increment(1);
+        }
+        metrics::counter!("jobs.done").increment(2);
+        metrics::gauge!("queue.length").set(2.5);
+    });
+    let server = Server::start(1, &metrics, no_routes);
+    let business = &server.client().metrics("GET", "summary")["business"];
+    assert_eq!(
+        (&business["jobs_done"]["value"], &business["queue_length"]["value"]),
+        (&json!(3), &json!(2.5))
+    );
+    let made_up = business.as_object().unwrap().keys().filter(|name| name.starts_with("made_up")).count();
+    assert_eq!(business["metrics_facade_refused"]["value"], 1_000 - made_up);
+    assert!(made_up <= 128, "{made_up}");
+}

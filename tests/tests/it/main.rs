@@ -33,3 +33,4 @@ mod route_names;
 mod routes;
 mod storms;
 mod windows;
+mod workers;

@@ -316,6 +316,40 @@ async fn an_error_of_a_middleware_in_front_of_an_endpoint_is_in_no_figure() {
 }
 
 #[actix_web::test]
+async fn an_answer_of_a_middleware_in_front_of_an_endpoint_is_in_no_figure_and_endpoints_take_no_row() {
+    let refuse = |request: ServiceRequest, next: Next<BoxBody>| async move {
+        match request.headers().contains_key("x-user") {
+            true => next.call(request).await,
+            false => Ok(request.into_response(HttpResponse::Unauthorized())),
+        }
+    };
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let app = App::new()
+        .configure(metrics.routes("/api/metrics"))
+        .service(web::scope("/admin/metrics").wrap(from_fn(refuse)).configure(metrics.routes("")))
+        .service(web::scope("/scrapes").wrap(from_fn(refuse)).configure(metrics.prometheus_at("")))
+        .wrap(from_fn(refuse))
+        .wrap(metrics.middleware());
+    let inner = App::new()
+        .service(web::scope("/admin/metrics").wrap(from_fn(refuse)).configure(metrics.routes("")))
+        .service(web::scope("/scrapes").wrap(from_fn(refuse)).configure(metrics.prometheus_at("")))
+        .wrap(metrics.middleware());
+    let (app, inner) = (init_service(app).await, init_service(inner).await);
+    let request = |path: &str| TestRequest::with_uri(path);
+    for path in ["/api/metrics/summary", "/admin/metrics", "/admin/metrics/summary", "/scrapes"] {
+        assert_eq!(app.call(request(path).to_request()).await.unwrap().status(), 401, "{path}");
+        if !path.starts_with("/api") {
+            assert_eq!(inner.call(request(path).to_request()).await.unwrap().status(), 401, "{path}");
+        }
+        let known = request(path).insert_header(("x-user", "Ann")).to_request();
+        assert_ne!(app.call(known).await.unwrap().status(), 401, "{path}");
+    }
+    let summary = metrics.registry().summary();
+    assert_eq!((summary.total.calls, summary.in_flight), (0, 0));
+    assert_eq!(metrics.registry().health().endpoints, 0);
+}
+
+#[actix_web::test]
 async fn several_mounts_of_the_same_kind_are_told_apart() {
     let metrics = Metrics::builder("shop").build().unwrap();
     let app = App::new()
