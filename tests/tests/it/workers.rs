@@ -12,20 +12,42 @@ use actix_web::{App, HttpResponse, guard, rt, web};
 use metrics_actix::Metrics;
 use metrics_core::Outcome;
 
+async fn waits() -> HttpResponse {
+    std::future::pending().await
+}
+
 #[actix_web::test]
 async fn endpoints_in_an_app_without_the_middleware_are_no_part_of_the_last_request() {
     let metrics = Metrics::builder("shop").build().unwrap();
-    let ok = || async { "a chair" };
-    let shop = App::new().route("/items", web::get().to(ok)).wrap(metrics.middleware());
+    let shop = App::new().route("/waits", web::to(waits)).wrap(metrics.middleware());
     let (shop, private) = (init_service(shop).await, App::new().configure(metrics.routes("/metrics")));
     let private = init_service(private).await;
+    let waiting = shop.call(TestRequest::with_uri("/waits").to_request());
     for _ in 0..3 {
-        read_body(call_service(&shop, TestRequest::with_uri("/items").to_request()).await).await;
         let summary = TestRequest::with_uri("/metrics/summary").to_request();
         assert_eq!(call_service(&private, summary).await.status(), 200);
+        assert_eq!(metrics.registry().in_flight(), 1);
     }
+    drop(waiting);
     let summary = metrics.registry().summary();
-    assert_eq!((summary.total.calls, summary.in_flight), (3, 0));
+    assert_eq!((summary.total.calls, summary.in_flight), (1, 0));
+}
+
+#[actix_web::test]
+async fn endpoints_inside_a_marker_take_no_other_request_out_of_those_in_flight() {
+    let metrics = Metrics::builder("shop").build().unwrap();
+    let scope = web::scope("/api").wrap(metrics.route_marker()).configure(metrics.routes("metrics"));
+    let app = App::new().service(scope).route("/waits", web::to(waits)).wrap(metrics.middleware());
+    let app = init_service(app).await;
+    let waiting = app.call(TestRequest::with_uri("/waits").to_request());
+    for _ in 0..3 {
+        let summary = TestRequest::with_uri("/api/metrics/summary").to_request();
+        read_body(call_service(&app, summary).await).await;
+        assert_eq!(metrics.registry().in_flight(), 1);
+    }
+    drop(waiting);
+    let summary = metrics.registry().summary();
+    assert_eq!((summary.total.calls, summary.in_flight), (1, 0));
 }
 
 #[actix_web::test]
@@ -88,8 +110,7 @@ async fn a_request_that_waits_after_its_marker_keeps_its_route_while_others_end(
 #[actix_web::test]
 async fn nobody_is_a_consumer_where_none_are_counted() {
     let metrics = Metrics::builder("shop").build().unwrap();
-    let pending = || async { std::future::pending::<HttpResponse>().await };
-    let app = App::new().route("/waits", web::get().to(pending)).wrap(metrics.middleware());
+    let app = App::new().route("/waits", web::to(waits)).wrap(metrics.middleware());
     let app = init_service(app).await;
     drop(app.call(TestRequest::with_uri("/waits").to_request()));
     let snapshot = metrics.registry().snapshot();
