@@ -457,6 +457,10 @@ async fn the_scrapes_at_the_path_of_the_open_page_need_their_token() {
     assert_eq!(app.get("/metrics", BROWSER).await.1, 200);
 }
 
+async fn broken() -> HttpResponse {
+    panic!("broken")
+}
+
 #[actix_web::test]
 async fn behind_a_guard_a_mount_leaves_the_same_paths_to_the_application() {
     let refuse = |request: ServiceRequest, next: Next<BoxBody>| async move {
@@ -469,7 +473,7 @@ async fn behind_a_guard_a_mount_leaves_the_same_paths_to_the_application() {
         let metrics = Metrics::builder("shop").build().unwrap();
         let is_admin = || guard::Header("x-admin", "yes");
         let ok = || web::to(|| async { HttpResponse::Ok().body("the application's") });
-        let panics = || web::to(|| async { std::future::ready(panic!("broken")).await as HttpResponse });
+        let panics = || web::to(broken);
         let resource = |path: &str| {
             let marker = metrics.route_marker();
             web::resource(path).wrap(Condition::new(with_marker, marker))

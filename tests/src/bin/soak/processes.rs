@@ -129,7 +129,7 @@ mod tests {
         // An alternating scatter of 1 around a constant: its error is 1 / sqrt(sum of squares of x), about. The fewest
         // samples, so that none are averaged.
         let flat = |count: usize, each: usize| -> Vec<_> {
-            let high = |second: usize| second / each % 2 == 0;
+            let high = |second: usize| (second / each).is_multiple_of(2);
             (0..count).map(|second| [second as f64, if high(second) { 1.0 } else { -1.0 }]).collect()
         };
         let expected =
