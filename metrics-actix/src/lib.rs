@@ -8,22 +8,28 @@
 //!     "an order"
 //! }
 //!
-//! # fn main() -> std::io::Result<()> {
-//! let metrics = metrics_actix::Metrics::builder("orders").build()?;
-//! HttpServer::new(move || {
-//!     App::new()
-//!         .configure(metrics.routes("/api/metrics")) // dashboard, summary, routes, errors, ...
-//!         .route("/orders/{id}", web::get().to(order))
-//!         .wrap(metrics.middleware()) // last = outermost
-//! })
-//! # .bind("127.0.0.1:0")?;
-//! # Ok(())
-//! # }
+//! #[actix_web::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let metrics = metrics_actix::Metrics::builder("orders").build()?;
+//!     let app_metrics = metrics.clone();
+//!     let server = HttpServer::new(move || {
+//!         App::new()
+//!             .configure(app_metrics.routes("/api/metrics")) // dashboard, summary, routes, errors, ...
+//!             .route("/orders/{id}", web::get().to(order))
+//!             .wrap(app_metrics.middleware()) // last = outermost
+//!     });
+//!     metrics.run(server.bind("127.0.0.1:8080")?.run()).await?; // until SIGTERM or Ctrl-C
+//!     Ok(())
+//! }
 //! ```
+//!
+//! One dependency line is enough: rules of alerts are in [`alert`], handles of own metrics and the [`Registry`] are
+//! here, and [`metrics_core`] is the whole core.
 //!
 //! | role | type |
 //! |---|---|
 //! | the monitor of a service; made once, cloned into each worker | [`Metrics`], [`Builder`] |
+//! | what could not be sent at the end | [`Unsent`] |
 //! | hooks that see actix-web's requests and errors | [`Hooks`] |
 //! | what `App::wrap` takes | [`Middleware`] |
 //! | what `Resource::wrap` takes, to count requests under their route while they are under way | [`RouteMarker`] |
@@ -67,7 +73,7 @@
 //!
 //! | floor | where | what |
 //! |---|---|---|
-//! | 5 | `builder.rs`, `metrics.rs` | [`Hooks`], [`Metrics`] |
+//! | 5 | `builder.rs`, `metrics.rs`, `serve.rs` | [`Hooks`], [`Metrics`], [`Metrics::run`] |
 //! | 4 | `mount.rs`, `adapter.rs` | where the endpoints are mounted; requests to the monitor, answers back |
 //! | 3 | `middleware/` | the middleware, the measured body, the marker |
 //! | 2 | `worker.rs`, `seen_routes.rs`, `shared.rs` | a worker's recorder; which route a request is counted under; what workers share |
@@ -83,11 +89,16 @@ mod middleware;
 mod mount;
 mod request;
 mod seen_routes;
+mod serve;
 mod shared;
 mod worker;
 
 pub use builder::{Builder, Hooks};
 pub use metrics::Metrics;
+pub use metrics_core::{
+    Counter, Figures, Gauge, Granularity, HitRatio, InvalidSetting, MetricError, Outcome, Registry,
+    RegistryBuilder, Snapshot, Summary, Timer, UniqueCount, Window,
+};
 #[cfg(any(
     feature = "otlp",
     feature = "datadog",
@@ -108,6 +119,7 @@ pub use metrics_monitor::elasticsearch;
 pub use metrics_monitor::facade;
 #[cfg(feature = "redis")]
 pub use metrics_monitor::fleet;
+pub use metrics_monitor::metrics_core;
 #[cfg(feature = "otlp")]
 pub use metrics_monitor::otlp;
 pub use metrics_monitor::policy::Until;
@@ -116,42 +128,7 @@ pub use metrics_monitor::prometheus;
 pub use metrics_monitor::push;
 #[cfg(feature = "sentry")]
 pub use metrics_monitor::sentry;
-pub use metrics_monitor::{BuildError, Monitor, Secret, Service};
+pub use metrics_monitor::{BuildError, Loss, Monitor, Secret, Service, Unsent};
 pub use middleware::body::MeasuredBody;
 pub use middleware::marker::{MarkerFuture, MarkerService, RouteMarker};
 pub use middleware::service::{MetricsService, Middleware, MiddlewareFuture};
-
-/// The README's examples, compiled and run with the doc tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
-/// As those of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/security.md")]
-struct SecurityPage;
-
-/// As those of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/errors.md")]
-struct ErrorsPage;
-
-/// As those of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/otlp.md")]
-struct OtlpPage;
-
-/// As those of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/datadog.md")]
-struct DatadogPage;
-
-/// As those of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/sentry.md")]
-struct SentryPage;
-
-/// As those of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/elk.md")]
-struct ElkPage;

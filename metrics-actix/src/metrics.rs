@@ -37,7 +37,9 @@ impl Metrics {
     /// The middleware that records every request.
     ///
     /// Wrap it last, so that it is the outermost: it then sees the final answers and their whole time. Wrap it once,
-    /// around the app: twice counts twice. A middleware outside of it that replaces a response's body drops the
+    /// around the app: if a request passes it twice, the outer one counts it, and a warning says so. That is also the
+    /// case for a request that a handler makes of its own and hands to an app of the same monitor, on its own thread. A
+    /// middleware outside of it that replaces a response's body drops the
     /// measured one, which then counts as broken off. So does a test that drops a response unread.
     ///
     /// An error that an inner middleware returns is passed on, with one more

@@ -13,6 +13,7 @@ use metrics_core::{Consumer, EndpointId, Outcome, Recorder, Registry};
 use metrics_monitor::policy::Policy;
 use metrics_monitor::policy::capture::{Captured, Sampler};
 use metrics_monitor::policy::consumers::{Consumers, KnownConsumers};
+use metrics_monitor::policy::mistakes::Mistake;
 
 use crate::request::context::context;
 use crate::request::event_loops::Watch;
@@ -73,6 +74,14 @@ const NO_REQUEST: RequestId = RequestId(0);
 pub(crate) struct Current<'a> {
     worker: &'a Worker,
     before: RequestId,
+}
+
+impl Current<'_> {
+    /// Whether another request is being called or polled: a middleware around this one entered with the same request.
+    #[inline]
+    pub(crate) fn is_nested(&self) -> bool {
+        self.before != NO_REQUEST
+    }
 }
 
 impl Drop for Current<'_> {
@@ -292,6 +301,7 @@ impl AppWorker {
             return;
         }
         let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
+        self.look_for_shadow(outcome, request);
         // A request without a response has no headers any more.
         let context = context(request, consumer, policy);
         let trace = context.trace;
@@ -329,6 +339,7 @@ impl AppWorker {
         if !is_wanted && !is_slow && message.is_none() {
             return None;
         }
+        self.look_for_shadow(outcome, request);
         let context = context(request, consumer, policy);
         let trace = context.trace;
         if let Some(message) = message {
@@ -359,6 +370,15 @@ impl AppWorker {
         }
         if policy.is_wanted(nanos, randomness) {
             recorder.log_request(endpoint, outcome, elapsed, trace, randomness);
+        }
+    }
+
+    /// Tells if one of the monitor's own endpoints is in this app, but something else answered its path with 404.
+    fn look_for_shadow(&self, outcome: Outcome, request: Option<&HttpRequest>) {
+        if let (Outcome::Status(404), Some(request)) = (outcome, request)
+            && let Some(path) = self.mounts.shadowed(request, self.worker.shared.monitor.endpoints())
+        {
+            self.policy().mistakes.tell(Mistake::Shadowed { path });
         }
     }
 

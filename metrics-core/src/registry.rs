@@ -47,6 +47,11 @@ impl Registry {
         self.recorders.shared().endpoints().intern(method, route)
     }
 
+    /// Returns the id of an endpoint if it was interned before.
+    pub fn known_endpoint(&self, method: &str, route: &str) -> Option<EndpointId> {
+        self.recorders.shared().endpoints().get(method, route)
+    }
+
     /// Returns a consumer by its name, which is interned at the first call. Keep it.
     ///
     /// Once the registry has `max_consumers` consumers, a new name is [`Consumer::Other`]. Names longer than

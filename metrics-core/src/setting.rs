@@ -7,7 +7,7 @@ use std::fmt;
 ///
 /// One type for all builders, from the registry's to those of exporters, so that all errors state the same three
 /// things. A secret is never repeated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidSetting {
     field: Cow<'static, str>,
     value: Option<String>,
@@ -68,6 +68,8 @@ impl fmt::Display for InvalidSetting {
         }
     }
 }
+
+crate::text::debug_as_display!(InvalidSetting);
 
 impl std::error::Error for InvalidSetting {}
 

@@ -1,6 +1,24 @@
-//! Characters of a text that would change how the rest of it is read.
+//! How texts are shown: errors, and characters that would change how the rest of a text is read.
 
 use std::borrow::Cow;
+
+/// Shows an error in `Debug` as in `Display`: that is what Rust prints of an error that `main` returns, and what
+/// `unwrap` prints.
+///
+/// For this project's own crates. The sentence of an error contains that of its source.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! debug_as_display {
+    ($error:ty) => {
+        impl ::std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+pub(crate) use debug_as_display;
 
 /// Whether a character is invisible where text is shown, and can pass one text off as another.
 ///

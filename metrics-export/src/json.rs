@@ -36,7 +36,7 @@ mod routes;
 mod summary;
 pub(crate) mod time;
 
-pub use self::alerts::AlertsBody;
+pub use self::alerts::{AlertsBody, MistakeBody};
 pub use self::business::BusinessBody;
 pub use self::consumers::ConsumersBody;
 pub use self::envelope::{Failure, Success};

@@ -5,7 +5,7 @@ use std::io;
 use metrics_core::InvalidSetting;
 
 /// Why a destination or an engine was not started.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// A destination cannot send in the name of the service, or a setting is out of its range.
@@ -15,3 +15,5 @@ pub enum StartError {
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
 }
+
+metrics_core::debug_as_display!(StartError);

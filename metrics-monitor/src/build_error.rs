@@ -1,32 +1,39 @@
 //! The error of a monitor that cannot be built.
 
 use std::io;
+use std::sync::Arc;
 
 use metrics_core::InvalidSetting;
 use metrics_export::StartError;
 
 /// A monitor that cannot be built, and what to change.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// A setting was refused.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
     /// The system has no thread to spare for the history, for alert notices, for exporters or for the fleet.
-    #[error("the system has no thread to spare: {reason}")]
-    Thread {
-        /// The system's error.
-        reason: String,
-    },
+    #[error("the system has no thread to spare: {0}")]
+    Thread(#[source] Arc<io::Error>),
 }
+
+metrics_core::debug_as_display!(BuildError);
 
 impl From<StartError> for BuildError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Setting(setting) => Self::Setting(setting),
-            StartError::Thread(error) => Self::Thread { reason: error.to_string() },
-            other => Self::Thread { reason: other.to_string() },
+            StartError::Thread(error) => Self::thread(error),
+            other => Self::thread(io::Error::other(other)),
         }
+    }
+}
+
+impl BuildError {
+    /// The system's error when it started no thread.
+    pub(crate) fn thread(error: io::Error) -> Self {
+        Self::Thread(Arc::new(error))
     }
 }
 
@@ -57,6 +64,7 @@ mod tests {
         let refused = Builder::new("orders").read_token("short").build().unwrap_err();
         let error = build("orders").unwrap_err();
         assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidInput, refused.to_string()));
-        assert_eq!(error.get_ref().and_then(|error| error.downcast_ref()), Some(&refused));
+        let inner = error.get_ref().and_then(|error| error.downcast_ref::<BuildError>());
+        assert_eq!(inner.map(ToString::to_string), Some(refused.to_string()));
     }
 }

@@ -21,7 +21,8 @@ use metrics_export::prometheus::Exposition;
 use metrics_export::push::Exporter;
 
 use crate::build_error::BuildError;
-use crate::framework::{NameRoutes, NoHooks};
+use crate::framework::{Framework, NameRoutes, NoHooks};
+use crate::monitor::Monitor;
 use crate::policy::Until;
 use crate::policy::capture::CapturePolicy;
 use crate::policy::consumers::Alias;
@@ -74,6 +75,23 @@ impl<H> fmt::Debug for Builder<H> {
     }
 }
 
+/// # To begin and to end
+///
+/// Everything between is optional.
+impl<H: Framework> Builder<H> {
+    /// Makes the monitor and starts its threads. The first monitor in a process calibrates the clock, which takes up to
+    /// 200 ms.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is refused; the error says what is allowed. When the system has no thread to spare.
+    pub fn build(self) -> Result<H::Metrics, BuildError> {
+        let Self { hooks, settings } = self;
+        let state = settings.build(hooks.identifies_consumers(), hooks.event_loops())?;
+        Ok(hooks.finish(Monitor::new(state)))
+    }
+}
+
 impl Builder {
     /// Begins the monitor of a service. The name says which service the figures are of, wherever they are sent.
     pub fn new(service: impl Into<String>) -> Self {
@@ -112,6 +130,7 @@ impl Builder {
     }
 }
 
+/// # The service
 impl<H> Builder<H> {
     /// Sets the hooks of a framework: settings that name the framework's own types, such as `metrics_actix::Hooks`.
     pub fn hooks<F>(self, hooks: F) -> Builder<F> {
@@ -151,7 +170,10 @@ impl<H> Builder<H> {
         self.settings.registry = Some(registry);
         self
     }
+}
 
+/// # What is measured
+impl<H> Builder<H> {
     /// When the timing of a request stops; default: [`Until::Head`].
     pub fn measure(mut self, until: Until) -> Self {
         self.settings.measure = until;
@@ -185,7 +207,10 @@ impl<H> Builder<H> {
         self.settings.excluded_statuses.push(status);
         self
     }
+}
 
+/// # Consumers
+impl<H> Builder<H> {
     /// Counts calls by the API key in this header, such as `x-api-key`; default: consumers are not counted. A hook of
     /// the framework that identifies consumers takes precedence.
     ///
@@ -240,7 +265,10 @@ impl<H> Builder<H> {
         self.settings.hash_key = Some(key.into());
         self
     }
+}
 
+/// # Prometheus
+impl<H> Builder<H> {
     /// What Prometheus sees: names, bounds, constant labels, consumers; default: [`Exposition::new`].
     ///
     /// ```
@@ -255,7 +283,10 @@ impl<H> Builder<H> {
         self.settings.exposition = exposition;
         self
     }
+}
 
+/// # Who may read and reset
+impl<H> Builder<H> {
     /// Requires this token (`Authorization: Bearer <token>`) at all endpoints that read; default: they are open, within
     /// the limits of [`Builder::open_to_everybody`] and [`Builder::allowed_hosts`].
     ///
@@ -320,6 +351,7 @@ impl<H> Builder<H> {
     }
 }
 
+/// # Routes that the application names
 impl<H: NameRoutes> Builder<H> {
     /// Names the route of a request, for applications that route by themselves: a proxy, a single-page application, one
     /// path for GraphQL or JSON-RPC. Default, and where this returns `None` or an empty name: the template that

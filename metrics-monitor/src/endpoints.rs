@@ -102,9 +102,10 @@ fn has_fleet(state: &State) -> bool {
     state.fleet.is_some()
 }
 
-/// The endpoints that a monitor has.
-pub(crate) fn all(state: &State) -> impl Iterator<Item = &'static Endpoint> {
-    ENDPOINTS.iter().filter(|endpoint| (endpoint.exists)(state))
+/// All endpoints. Those that a monitor does not have are mounted, too, and answer 404: their paths are none of the
+/// application's, whose figures they would be in.
+pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
+    ENDPOINTS.iter()
 }
 
 /// The endpoint for Prometheus.
@@ -115,7 +116,8 @@ pub(crate) fn scrapes() -> &'static Endpoint {
 /// The names of those that the dashboard asks whether they exist.
 fn names(state: &State) -> Vec<&'static str> {
     let local = |endpoint: &Endpoint| matches!(endpoint.work, Work::Read(_)) && endpoint.path != "/reset";
-    let listed = all(state).filter(|endpoint| local(endpoint) || endpoint.path == "/fleet/summary");
+    let existing = all().filter(|endpoint| (endpoint.exists)(state));
+    let listed = existing.filter(|endpoint| local(endpoint) || endpoint.path == "/fleet/summary");
     listed.map(|endpoint| &endpoint.path[1..]).collect()
 }
 
@@ -146,11 +148,29 @@ impl Endpoint {
 
     /// Why a request is refused before its body is read; `None` if it may go on.
     pub(crate) fn refusal(&self, state: &State, request: &Request<'_>) -> Option<Answer> {
+        if !(self.exists)(state) {
+            return Some(Answer::failure(404, "not_found", self.enabled_by()));
+        }
         state.access.refusal(self.access, self.path, request)
+    }
+
+    /// What an endpoint needs to exist.
+    fn enabled_by(&self) -> &'static str {
+        match self.path {
+            "/consumers" => {
+                "consumers are not counted; name a source, such as .api_key_header(\"x-api-key\")"
+            }
+            "/reset" => "resets are off; enable them with .reset_token(..) or .reset_without_token()",
+            "/fleet/reset" => {
+                "there is no fleet, or resets are off; enable them with .fleet(..) and .reset_token(..)"
+            }
+            _ => "there is no fleet; join one with .fleet(..)",
+        }
     }
 
     /// Answers a request that was not refused.
     pub(crate) fn answer(&self, state: &Arc<State>, request: &Request<'_>) -> Answering {
+        state.policy.mistakes.asked(|| state.registry.health().endpoints > 0);
         if !self.methods.include(request.method) {
             return Answering::ready(self.methods.refuse(request.method));
         }

@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | 6 | `builder.rs`, `builder/` | what can be configured: [`Builder`]; `builder/build.rs` puts a monitor together |
 //! | 6 | `framework.rs`, `monitor.rs` | what an integration implements and holds: [`Framework`], [`Monitor`] |
-//! | 6 | `build_error.rs` | [`BuildError`] |
+//! | 6 | `build_error.rs`, `shutdown.rs` | [`BuildError`]; the end, and what it could not send: [`Unsent`] |
 //! | 5 | `endpoints.rs`, `endpoints/` | the table of endpoints, and one function for each answer |
 //! | 4 | `dashboard.rs`, `dashboard/` | the dashboard's files |
 //! | 3 | `state.rs` | what all parts share |
@@ -63,6 +63,7 @@ mod endpoints;
 mod framework;
 mod monitor;
 pub mod policy;
+mod shutdown;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -76,6 +77,7 @@ pub use endpoints::answer::{Answer, Body};
 pub use endpoints::request::{Coding, Request};
 pub use endpoints::work::Answering;
 pub use framework::{Framework, NameRoutes, NoHooks};
+pub use metrics_core;
 #[cfg(any(
     feature = "otlp",
     feature = "datadog",
@@ -85,7 +87,6 @@ pub use framework::{Framework, NameRoutes, NoHooks};
     feature = "alertmanager",
 ))]
 pub use metrics_export::HttpOptions;
-pub use metrics_export::alert;
 #[cfg(feature = "datadog")]
 pub use metrics_export::datadog;
 #[cfg(feature = "ecs-log")]
@@ -103,6 +104,15 @@ pub use metrics_export::sentry;
 pub use metrics_export::{Secret, Service};
 pub use monitor::{Admitted, Monitor};
 pub use policy::peer::Peer;
+pub use shutdown::{Loss, Unsent};
+
+/// Rules over the figures, and where their notices go.
+///
+/// All of [`metrics_core::alert`](mod@metrics_core::alert) and of [`metrics_export::alert`](mod@metrics_export::alert).
+pub mod alert {
+    pub use ::metrics_core::alert::*;
+    pub use ::metrics_export::alert::*;
+}
 
 /// A fleet: several instances of a service, shown as one.
 #[cfg(feature = "redis")]

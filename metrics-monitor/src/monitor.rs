@@ -1,6 +1,7 @@
 //! The monitor of one service, as a framework's integration holds it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,8 @@ use crate::endpoints::work::Answering;
 use crate::endpoints::{self, Endpoint};
 use crate::policy::Policy;
 use crate::policy::headers::Headers;
+use crate::shutdown::{Unsent, wind_down};
 use crate::state::State;
-
-/// How often the shutdown looks whether something has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The monitor of one service. Cheap to clone; clones are the same monitor.
 #[derive(Debug, Clone)]
@@ -69,9 +68,9 @@ impl Monitor {
         &self.state.policy
     }
 
-    /// The endpoints that this monitor has, for a framework's router.
+    /// The endpoints, for a framework's router. Those that this monitor does not have answer 404.
     pub fn endpoints(&self) -> impl Iterator<Item = &'static Endpoint> {
-        endpoints::all(&self.state)
+        endpoints::all()
     }
 
     /// The endpoint for Prometheus, which can be mounted by itself.
@@ -120,49 +119,34 @@ impl Monitor {
     /// It returns false if anything was dropped, or if requests are still under way. Requests are still measured, and
     /// the registry can still be read: call it again to send what ended since.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
+        self.finish(timeout).await.is_in_time()
+    }
+
+    /// Does what [`Monitor::shutdown`] does, and returns what could not be sent. If anything, it is also logged, as a
+    /// warning with the target `metrics_monitor`.
+    pub async fn finish(&self, timeout: Duration) -> Unsent {
         let begun = Instant::now();
         self.stop_answering();
+        // ORDERING: Relaxed; only the drop of the state reads it.
+        self.state.has_ended.store(true, Ordering::Relaxed);
         let state = Arc::clone(&self.state);
         let (done, ended) = oneshot::channel();
         // The receiver is gone if the shutdown was given up; the thread still ends everything.
-        let wind_down = move || {
+        let end = move || {
             let _ = done.send(wind_down(&state, begun, timeout));
         };
-        match thread::Builder::new().name("metrics-shutdown".to_owned()).spawn(wind_down) {
-            Ok(_) => ended.await.unwrap_or(false),
-            Err(_) => false,
+        let thread = thread::Builder::new().name("metrics-shutdown".to_owned()).spawn(end);
+        let unsent = match thread {
+            Ok(_) => ended.await.ok(),
+            Err(_) => None,
+        };
+        let unsent =
+            unsent.unwrap_or_else(|| Unsent::unknown("the system has no thread to spare for the end"));
+        if !unsent.is_empty() {
+            log::warn!(target: "metrics_monitor", "{}, at the end: {unsent}", self.service());
         }
+        unsent
     }
-}
-
-/// Sends everything, in the order of [`Monitor::shutdown`]. Whether that was possible in time.
-fn wind_down(state: &State, begun: Instant, timeout: Duration) -> bool {
-    let left = || timeout.saturating_sub(begun.elapsed());
-    let has_answered = state.lanes.wait_until_idle(left());
-    let is_idle = wait(|| state.registry.in_flight() == 0, left() / 2);
-    state.ticker.stop();
-    state.alerting.stop();
-    #[cfg(feature = "redis")]
-    let last_report = state.fleet.as_ref().map(|fleet| (fleet, fleet.write_last()));
-    let has_exported = state.exporting.shutdown(left());
-    #[cfg(feature = "redis")]
-    let has_reported = last_report.is_none_or(|(fleet, report)| {
-        wait(|| fleet.has_tried(report), left()) && fleet.status().failing.is_none()
-    });
-    #[cfg(not(feature = "redis"))]
-    let has_reported = true;
-    let has_alerted = wait(|| state.alerting.is_finished(), left());
-    has_answered && is_idle && has_exported && has_reported && has_alerted
-}
-
-/// Waits until something holds. Whether it did in time.
-fn wait(until: impl Fn() -> bool, timeout: Duration) -> bool {
-    let begun = Instant::now();
-    while !until() {
-        let Some(left) = timeout.checked_sub(begun.elapsed()) else { return false };
-        thread::sleep(left.min(LOOK_EVERY));
-    }
-    true
 }
 
 /// A request that may be answered.

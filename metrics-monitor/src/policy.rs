@@ -9,14 +9,18 @@ pub mod exclusions;
 pub mod headers;
 pub(crate) mod hosts;
 pub mod message;
+pub mod mistakes;
 pub(crate) mod origin;
 pub mod peer;
 pub(crate) mod tokens;
 pub mod trace;
 
+use std::sync::Arc;
+
 use capture::CapturePolicy;
 use consumers::Consumers;
 use exclusions::Exclusions;
+use mistakes::Mistakes;
 
 /// When the timing of a request stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,4 +48,6 @@ pub struct Policy {
     pub exclusions: Exclusions,
     /// How consumers are told apart; `None` if they are not counted.
     pub consumers: Option<Consumers>,
+    /// Mistakes in how the application uses the monitor.
+    pub mistakes: Arc<Mistakes>,
 }

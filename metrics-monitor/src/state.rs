@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use metrics_core::{History, Registry};
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) access: AccessRules,
     pub(crate) scrapes: Scrapes,
     pub(crate) live: Arc<Live>,
+    /// Whether a shutdown has begun. Relaxed: it is read when nobody else has the state any more.
+    pub(crate) has_ended: AtomicBool,
 }
 
 /// An answer that several requests can share, since all of it is there.
@@ -51,6 +54,27 @@ pub(crate) struct WholeAnswer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, Cow<'static, str>)>,
     pub(crate) body: Bytes,
+}
+
+impl Drop for State {
+    /// Says if what the exporters were to send last is lost.
+    fn drop(&mut self) {
+        if self.has_ended.load(Ordering::Relaxed) {
+            return;
+        }
+        let exporters = self.exporting.counts();
+        let names: Vec<_> =
+            exporters.iter().filter(|counts| counts.off.is_none()).map(|counts| &*counts.exporter).collect();
+        if !names.is_empty() {
+            log::warn!(
+                target: "metrics_monitor",
+                "{} ended without a shutdown, so the last window was not sent to {}; end with metrics.run(server), or \
+                 await metrics.shutdown(timeout) after the server",
+                self.service.name,
+                names.join(", ")
+            );
+        }
+    }
 }
 
 impl fmt::Debug for State {

@@ -8,12 +8,8 @@ mod shop;
 mod traffic;
 
 use std::net::{SocketAddr, TcpListener};
-#[cfg(unix)]
-use std::pin::pin;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use actix_web::rt::signal::ctrl_c;
 use actix_web::{App, HttpServer, web};
 use metrics_actix::prometheus::Exposition;
 use metrics_actix::{Metrics, Until};
@@ -89,38 +85,16 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     if options.redis.is_some() {
         println!("  fleet     http://{addr}{METRICS}/fleet/instances");
     }
-    let stopping = metrics.clone();
-    actix_web::rt::spawn(async move {
-        // Otherwise the server would wait some seconds for open dashboards.
-        if stop_signal().await.is_ok() {
-            stopping.stop_answering();
-        }
-    });
     let traffic = options.demo_traffic.then(|| traffic::start(addr));
-    server.await?;
+    let unsent = metrics.run(server).await;
     if let Some(traffic) = traffic {
         traffic.stop();
     }
-    // After the server, so that what it answered last is in the last figures, too.
-    if !metrics.shutdown(Duration::from_secs(5)).await {
-        eprintln!("warning: some of the last figures were not sent");
+    let unsent = unsent?;
+    if !unsent.is_empty() {
+        eprintln!("warning: {unsent}");
     }
     Ok(())
-}
-
-/// The signals that stop the server: Ctrl-C, or SIGTERM from whatever runs it.
-async fn stop_signal() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use actix_web::rt::signal::unix::{SignalKind, signal};
-        use futures_util::future::select;
-
-        let mut terminated = signal(SignalKind::terminate())?;
-        select(pin!(ctrl_c()), pin!(terminated.recv())).await;
-        Ok(())
-    }
-    #[cfg(not(unix))]
-    ctrl_c().await
 }
 
 /// Prints the addresses to open.

@@ -10,6 +10,7 @@ use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use metrics_core::{Consumer, Outcome};
+use metrics_monitor::policy::mistakes::Mistake;
 use pin_project_lite::pin_project;
 
 use super::body::{Body, End, MeasuredBody, Watch};
@@ -46,6 +47,7 @@ where
     type Future = Ready<Result<Self::Transform, Self::InitError>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
+        self.shared.monitor.policy().mistakes.wrapped();
         ready(Ok(MetricsService { service, worker: AppWorker::new(Arc::clone(&self.shared)) }))
     }
 }
@@ -74,6 +76,11 @@ where
         // Before the inner call, so that its synchronous part is measured, too, and a panic in it.
         let mut under_way = Request::begin(&self.worker, &mut request);
         let current = under_way.enter();
+        if current.as_ref().is_some_and(Current::is_nested) {
+            drop(current);
+            under_way.stand_back();
+            return MiddlewareFuture { call: self.service.call(request), under_way };
+        }
         let call = self.service.call(request);
         drop(current);
         under_way.leave();
@@ -149,6 +156,17 @@ impl Request {
         let read = payload::count(worker, method, request);
         let open = Some(Open { worker: Rc::clone(worker), start, read });
         Self { method, id: worker.next_request(method), inside: false, is_own, open }
+    }
+
+    /// Leaves the request to the middleware around this one, which counts it.
+    #[cold]
+    #[inline(never)]
+    fn stand_back(&mut self) {
+        self.leave();
+        if let Some(open) = self.open.take() {
+            open.worker.policy().mistakes.tell(Mistake::WrappedTwice);
+            open.discard(None);
+        }
     }
 
     /// The code inside the middleware runs from now until [`Request::leave`]. The request is the worker's current one

@@ -11,8 +11,9 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::HttpRequest;
+use metrics_monitor::Endpoint;
 
-use super::route::own_at_path;
+use super::route::{SCRAPES, own_at_path, own_name};
 
 /// The mounts of all apps of a monitor. An app adds its own while it is built.
 #[derive(Debug, Default)]
@@ -93,6 +94,31 @@ impl Fronts {
             self.shared.borrow_mut().insert(name.into());
         }
     }
+
+    /// The path of a request that belongs to one of the endpoints, if this app has that endpoint but did not route the
+    /// request to it.
+    #[cold]
+    pub(crate) fn shadowed(
+        &self,
+        request: &HttpRequest,
+        mut endpoints: impl Iterator<Item = &'static Endpoint>,
+    ) -> Option<String> {
+        let path = request.path();
+        self.fronts.iter().find_map(|front| {
+            let Front::Beginning(prefix) = front else { return None };
+            let below = path.strip_prefix(&**prefix)?;
+            let is_scrapes = below.is_empty() && is_here(request, prefix, SCRAPES);
+            let mut is_endpoint =
+                || endpoints.any(|own| own.path() == below && is_here(request, prefix, below));
+            // The template of the client's path, not the path itself: it is one of a few.
+            (is_scrapes || is_endpoint()).then(|| format!("{prefix}{below}"))
+        })
+    }
+}
+
+/// Whether an app has an endpoint of this name below a mount without parameters.
+fn is_here(request: &HttpRequest, prefix: &str, name: &str) -> bool {
+    request.url_for_static(&own_name(prefix, name)).is_ok()
 }
 
 impl Front {

@@ -94,9 +94,11 @@ pub enum Severity {
 }
 
 /// A text that names no [`Metric`], [`Comparison`] or [`Severity`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct ParseConditionError(#[from] InvalidSetting);
+
+crate::text::debug_as_display!(ParseConditionError);
 
 impl Metric {
     /// All metrics.

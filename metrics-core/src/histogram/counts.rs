@@ -52,7 +52,7 @@ pub struct Bucket {
 }
 
 /// Two histograms of different precision, which cannot be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a histogram of {theirs} significant digits cannot be added to one of {ours}; \
      build both with the same precision"
@@ -63,6 +63,8 @@ pub struct PrecisionMismatch {
     /// The significant digits of the other one.
     pub theirs: u8,
 }
+
+crate::text::debug_as_display!(PrecisionMismatch);
 
 impl Histogram {
     pub(crate) fn empty(layout: Layout) -> Self {

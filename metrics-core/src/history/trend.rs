@@ -76,9 +76,11 @@ pub struct MetricPoint {
 }
 
 /// A step that a window does not have.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct StepError(#[from] InvalidSetting);
+
+crate::text::debug_as_display!(StepError);
 
 /// What a trend is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,9 +24,11 @@ pub enum Window {
 }
 
 /// A text that names no [`Window`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct ParseWindowError(#[from] InvalidSetting);
+
+crate::text::debug_as_display!(ParseWindowError);
 
 impl Window {
     /// All windows, the shortest first.

@@ -152,6 +152,14 @@ impl Endpoints {
         }
     }
 
+    /// The endpoint of a name that was interned before.
+    pub(crate) fn get(&self, method: &str, route: &str) -> Option<EndpointId> {
+        if (method, route) == OVERFLOW {
+            return Some(self.overflow());
+        }
+        self.ids.get([method, route].join(" ").as_str()).map(|id| *id)
+    }
+
     /// Whether the endpoint's route catches all. Takes no lock. False for another registry's id.
     pub(crate) fn catches_all(&self, id: EndpointId) -> bool {
         // ORDERING: Relaxed; see `intern`.

@@ -24,7 +24,7 @@ pub(crate) const MAX_COUNTER_ROWS: usize = 3 * MAX_METRICS;
 const MAX_METRIC_NAME_BYTES: usize = 100;
 
 /// A metric that cannot be created.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
     /// Prometheus does not allow the name.
@@ -56,6 +56,8 @@ pub enum MetricError {
         max: usize,
     },
 }
+
+crate::text::debug_as_display!(MetricError);
 
 /// For a `main` that returns `std::io::Result`, as those of many services.
 impl From<MetricError> for std::io::Error {

@@ -74,9 +74,11 @@ impl From<Outcome> for String {
 }
 
 /// A text that is not an [`Outcome`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an outcome; allowed: a status 100 to 599, other, aborted, panicked")]
 pub struct ParseOutcomeError(String);
+
+crate::text::debug_as_display!(ParseOutcomeError);
 
 impl FromStr for Outcome {
     type Err = ParseOutcomeError;

@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 pub struct TraceId(NonZeroU128);
 
 /// A text that is not a trace id: not 32 lowercase hexadecimal digits, or all of them 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a trace id; allowed: 32 lowercase hexadecimal digits, not all of them 0")]
 pub struct ParseTraceIdError;
+
+crate::text::debug_as_display!(ParseTraceIdError);
 
 impl TraceId {
     /// Returns the id with these bits, unless all of them are 0.
@@ -68,9 +70,11 @@ impl TryFrom<String> for TraceId {
 pub struct SpanId(NonZeroU64);
 
 /// A text that is not a span id: not 16 lowercase hexadecimal digits, or all of them 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a span id; allowed: 16 lowercase hexadecimal digits, not all of them 0")]
 pub struct ParseSpanIdError;
+
+crate::text::debug_as_display!(ParseSpanIdError);
 
 impl SpanId {
     /// Returns the id with these bits, unless all of them are 0.

@@ -4,7 +4,7 @@ use crate::histogram::PrecisionMismatch;
 use crate::labels::outcome::Granularity;
 
 /// Two snapshots that cannot be added, because their registries were built differently.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MergeError {
     /// The histograms have different precision. Build all registries of a fleet with the same significant digits.
@@ -30,6 +30,8 @@ pub enum MergeError {
         theirs: Granularity,
     },
 }
+
+crate::text::debug_as_display!(MergeError);
 
 impl From<PrecisionMismatch> for MergeError {
     fn from(PrecisionMismatch { ours, theirs }: PrecisionMismatch) -> Self {

@@ -54,7 +54,8 @@ impl<D: Destination + ?Sized> Destination for Box<D> {
 }
 
 /// Why notices were not sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
 pub struct SendError {
     /// What happened. Shown to everyone who may read the metrics, so it must not contain secrets.
     pub reason: String,
@@ -64,3 +65,5 @@ pub struct SendError {
     /// for an hour at most.
     pub retry_after: Option<Duration>,
 }
+
+metrics_core::debug_as_display!(SendError);

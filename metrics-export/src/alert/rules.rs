@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 /// Rules that cannot be parsed, or are invalid.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct RulesError {
     /// The line, from 1.
@@ -17,6 +17,8 @@ pub struct RulesError {
     /// What is wrong, and what is allowed.
     pub reason: String,
 }
+
+metrics_core::debug_as_display!(RulesError);
 
 /// Parses rules from a text such as this:
 ///
@@ -187,9 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn the_readmes_example_is_valid() {
-        let readme = include_str!("../../../README.md");
-        let example = readme.split("```toml\n").find(|part| part.starts_with("[[rule]]")).unwrap();
+    fn the_example_of_the_docs_is_valid() {
+        let page = include_str!("../../../docs/alerts.md");
+        let example = page.split("```toml\n").find(|part| part.starts_with("[[rule]]")).unwrap();
         let rules = rules_from_toml(example.split("```").next().unwrap()).unwrap();
         assert_eq!((rules.len(), rules[0].metric), (1, Metric::ServerErrorRate));
     }

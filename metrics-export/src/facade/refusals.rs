@@ -24,7 +24,7 @@ pub struct RefusedCalls {
 }
 
 /// Why a call was refused.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The registry rejected the metric.
@@ -48,6 +48,8 @@ pub enum Refusal {
         value: f64,
     },
 }
+
+metrics_core::debug_as_display!(Refusal);
 
 /// The counts. Also a handle that refuses every call and counts it.
 #[derive(Debug)]

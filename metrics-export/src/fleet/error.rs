@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics_core::PartsError;
 
 /// Why bytes are not a report, or not one that this version can read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes do not begin like a report.
@@ -84,3 +84,5 @@ pub enum DecodeError {
     #[error("{0}")]
     Parts(#[from] PartsError),
 }
+
+metrics_core::debug_as_display!(DecodeError);

@@ -14,6 +14,7 @@ pub struct AlertsBody {
     alerts: Vec<AlertBody>,
     rules: Vec<RuleBody>,
     delivery: DeliveryBody,
+    mistakes: Vec<MistakeBody>,
 }
 
 impl AlertsBody {
@@ -34,7 +35,28 @@ impl AlertsBody {
                 failed: sum(|counts| counts.failed),
                 destinations: destinations.into_iter().map(DestinationBody::from).collect(),
             },
+            mistakes: Vec::new(),
         }
+    }
+
+    /// Adds mistakes in how the application uses its monitor.
+    pub fn mistakes(self, mistakes: impl IntoIterator<Item = MistakeBody>) -> Self {
+        Self { mistakes: mistakes.into_iter().collect(), ..self }
+    }
+}
+
+/// A mistake in how an application uses its monitor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MistakeBody {
+    mistake: &'static str,
+    subject: String,
+    message: String,
+}
+
+impl MistakeBody {
+    /// Takes a short name of the mistake, what it is about (a path, or nothing), and what to change.
+    pub fn new(mistake: &'static str, subject: &str, message: String) -> Self {
+        Self { mistake, subject: subject.to_owned(), message }
     }
 }
 

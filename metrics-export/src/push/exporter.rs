@@ -142,7 +142,8 @@ pub struct Accepted {
 }
 
 /// Why a window was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
 pub struct Failed {
     /// What happened. Shown to everyone who may read the metrics, so it must not contain secrets.
     pub reason: String,
@@ -152,6 +153,8 @@ pub struct Failed {
     /// Whether sending the same again is useless; the window is dropped then.
     pub permanent: bool,
 }
+
+metrics_core::debug_as_display!(Failed);
 
 impl Failed {
     /// A temporary failure: the window is sent again.

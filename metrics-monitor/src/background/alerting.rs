@@ -91,6 +91,11 @@ impl Alerting {
         AlertsBody::new(&alerts.alerts(), alerts.rules(), destinations)
     }
 
+    /// What happened to the notices of each destination.
+    pub(crate) fn delivery(&self) -> Vec<DeliveryCounts> {
+        self.deliveries.iter().map(Delivery::counts).collect()
+    }
+
     /// Tells the deliveries to try waiting notices once more, and to end.
     pub(crate) fn stop(&self) {
         self.deliveries.iter().for_each(Delivery::stop);

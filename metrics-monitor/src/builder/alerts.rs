@@ -9,6 +9,7 @@ use super::{Builder, Settings};
 use crate::background::alerting::Alerting;
 use crate::build_error::BuildError;
 
+/// # Alerts
 impl<H> Builder<H> {
     /// Adds a rule, which is evaluated from now on and whose state `GET alerts` shows. It replaces the
     /// [default rule](Rule::defaults) of the same name.
@@ -35,11 +36,20 @@ impl<H> Builder<H> {
     /// Adds rules as [`rules_from_toml`](metrics_export::alert::rules_from_toml) reads them.
     #[cfg(feature = "alert-toml")]
     pub fn alerts_toml(mut self, toml: &str) -> Self {
-        match metrics_export::alert::rules_from_toml(toml) {
-            Ok(rules) => self.settings.alert_rules.extend(rules),
+        self.settings.add_rules("alerts_toml", toml);
+        self
+    }
+
+    /// Adds rules from a file, such as `alerts.toml`, as [`Builder::alerts_toml`] does. If it cannot be read, or a rule
+    /// is invalid, [`build`](Builder::build) returns an error that names the file.
+    #[cfg(feature = "alert-toml")]
+    pub fn alerts_file(mut self, path: impl AsRef<std::path::Path>) -> Self {
+        let path = path.as_ref();
+        match std::fs::read_to_string(path) {
+            Ok(toml) => self.settings.add_rules(&path.display().to_string(), &toml),
             Err(error) => {
-                let sentence = format!("alerts_toml: {error}");
-                self.settings.refuse(InvalidSetting::sentence("alerts_toml", sentence).into());
+                let sentence = format!("alerts_file: cannot read {}: {error}", path.display());
+                self.settings.refuse(InvalidSetting::sentence("alerts_file", sentence).into());
             }
         }
         self
@@ -77,6 +87,17 @@ impl<H> Builder<H> {
 }
 
 impl Settings {
+    /// Adds rules from TOML, or the error, which says where they are from.
+    #[cfg(feature = "alert-toml")]
+    fn add_rules(&mut self, from: &str, toml: &str) {
+        match metrics_export::alert::rules_from_toml(toml) {
+            Ok(rules) => self.alert_rules.extend(rules),
+            Err(error) => {
+                self.refuse(InvalidSetting::sentence("alerts_toml", format!("{from}: {error}")).into());
+            }
+        }
+    }
+
     /// Adds a destination, or the error of the URL that it was given.
     #[cfg(any(feature = "alert-webhook", feature = "alertmanager"))]
     fn post_alerts(&mut self, destination: Result<impl Destination, InvalidSetting>) {

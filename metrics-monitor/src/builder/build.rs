@@ -1,13 +1,14 @@
 //! Puts a monitor together: checks the settings, then starts the threads.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use metrics_core::{Granularity, History, InvalidSetting, Registry};
 use metrics_export::prometheus::Names;
 use regex_lite::Regex;
 
-use super::{Builder, Settings};
+use super::Settings;
 use crate::background::cost::Cost;
 use crate::background::event_loops::EventLoops;
 use crate::background::live::Live;
@@ -16,35 +17,27 @@ use crate::background::sampler::Sampler;
 use crate::background::scrapes::Scrapes;
 use crate::background::ticker::Ticker;
 use crate::build_error::BuildError;
-use crate::framework::Framework;
-use crate::monitor::Monitor;
 use crate::policy::Policy;
 use crate::policy::access::AccessRules;
 use crate::policy::consumers::Consumers;
 use crate::policy::denials::Denials;
 use crate::policy::exclusions::Exclusions;
 use crate::policy::hosts::AllowedHosts;
+use crate::policy::mistakes::{Mistake, Mistakes};
 use crate::policy::tokens::{MIN_SECRET_BYTES, Reset, Tokens};
 use crate::state::State;
 
-impl<H: Framework> Builder<H> {
-    /// Makes the monitor and starts its threads. The first monitor in a process calibrates the clock, which takes up to
-    /// 200 ms.
-    ///
-    /// # Errors
-    ///
-    /// When a setting is refused; the error says what is allowed. When the system has no thread to spare.
-    pub fn build(self) -> Result<H::Metrics, BuildError> {
-        let Self { hooks, settings } = self;
-        let state = settings.build(hooks.identifies_consumers(), hooks.event_loops())?;
-        Ok(hooks.finish(Monitor::new(state)))
-    }
-}
-
 impl Settings {
-    fn build(mut self, hook_identifies: bool, event_loops: EventLoops) -> Result<State, BuildError> {
+    /// The state of a monitor whose threads run.
+    pub(super) fn build(
+        mut self,
+        hook_identifies: bool,
+        event_loops: EventLoops,
+    ) -> Result<State, BuildError> {
         self.service.check()?;
         self.check_request_ids()?;
+        let mistakes = Arc::new(Mistakes::new(&self.service.name));
+        self.excluded_without_slash().into_iter().for_each(|mistake| mistakes.tell(mistake));
         let exclusions = self.exclusions()?;
         let consumers = self.consumers(hook_identifies)?;
         let read_tokens = Tokens::new("read_token", &self.read_tokens)?;
@@ -98,7 +91,7 @@ impl Settings {
                 resources.count_tick(begun.elapsed());
             })
         };
-        let ticker = ticker.map_err(|error| BuildError::Thread { reason: error.to_string() })?;
+        let ticker = ticker.map_err(BuildError::thread)?;
         #[cfg(feature = "redis")]
         let fleet = self.start_fleet(&registry, fingerprints)?;
         Ok(State {
@@ -115,10 +108,11 @@ impl Settings {
             ticker,
             lanes: Default::default(),
             joined: Default::default(),
-            policy: Arc::new(Policy { measure: self.measure, capture, exclusions, consumers }),
+            policy: Arc::new(Policy { measure: self.measure, capture, exclusions, consumers, mistakes }),
             access,
             scrapes: Scrapes::new(self.exposition),
             live,
+            has_ended: AtomicBool::new(false),
         })
     }
 
@@ -130,6 +124,17 @@ impl Settings {
             }
             None => Ok(()),
         }
+    }
+
+    /// Excluded routes that no template can be: those begin with a slash, or with `_` if they are none of the
+    /// application's. Names of `route_with` may be anything.
+    fn excluded_without_slash(&self) -> Option<Mistake> {
+        let (routes, prefixes) = (self.excluded_routes.iter(), self.excluded_prefixes.iter());
+        let routes =
+            routes.map(|route| ("exclude", route)).chain(prefixes.map(|prefix| ("exclude_prefix", prefix)));
+        let mut wrong = routes.filter(|(_, route)| !route.starts_with(['/', '_']));
+        let (setting, route) = wrong.next()?;
+        Some(Mistake::ExcludedWithoutSlash { setting, route: route.clone() })
     }
 
     fn exclusions(&mut self) -> Result<Exclusions, InvalidSetting> {
@@ -202,7 +207,7 @@ fn is_header_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::builder::Builder;
 
     const TOKEN: &str = "0123456789abcdef";
 

@@ -11,6 +11,7 @@ use crate::background::sampler::Sampler;
 use crate::build_error::BuildError;
 use crate::policy::capture::{CapturePolicy, threshold};
 
+/// # Exporters
 impl<H> Builder<H> {
     /// Sends the figures to a destination, on a thread of its own; default: they are sent nowhere. Call it once per
     /// destination.

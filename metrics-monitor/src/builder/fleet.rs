@@ -11,6 +11,7 @@ use super::{Builder, Settings};
 use crate::build_error::BuildError;
 use crate::policy::consumers::Consumers;
 
+/// # Fleet
 impl<H> Builder<H> {
     /// Joins a fleet: this instance writes its figures to a Redis, and `GET fleet/summary`, `fleet/routes`,
     /// `fleet/consumers`, `fleet/versions` and `fleet/instances` show those of all instances of the service; default: it stands alone. A

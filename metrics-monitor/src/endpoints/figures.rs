@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use metrics_core::Window;
 use metrics_export::json::{
-    AlertsBody, BusinessBody, ConsumersBody, ExportersBody, HistoryBody, MetricHistoryBody, ResourcesBody,
-    RoutesBody, SummaryBody,
+    AlertsBody, BusinessBody, ConsumersBody, ExportersBody, HistoryBody, MetricHistoryBody, MistakeBody,
+    ResourcesBody, RoutesBody, SummaryBody,
 };
 
 use super::answer::Answer;
@@ -47,7 +47,12 @@ pub(crate) fn history(Asked { mut query, .. }: Asked) -> Result<Task, String> {
                 };
             }
         };
+        let is_known =
+            endpoint.is_none_or(|name| state.registry.known_endpoint(&name.method, &name.route).is_some());
         match history.trend(window, step, endpoint) {
+            Ok(_) if !is_known => {
+                Answer::bad_request("no such route; allowed: those that GET routes?window=24h lists")
+            }
             Ok(trend) => Answer::success(HistoryBody::new(&trend, &history.resets())),
             Err(error) => Answer::bad_request(&error.to_string()),
         }
@@ -61,7 +66,10 @@ pub(crate) fn alerts(Asked { shows_private, .. }: Asked) -> Result<Task, String>
 
 /// The rules and their states, and why a destination failed for those who may see it.
 pub(super) fn alerts_of(state: &State, shows_private: bool) -> AlertsBody {
-    state.alerting.body(|reason| cause(reason, shows_private))
+    let mistakes = state.policy.mistakes.all();
+    let mistakes =
+        mistakes.iter().map(|mistake| MistakeBody::new(mistake.code(), mistake.subject(), mistake.message()));
+    state.alerting.body(|reason| cause(reason, shows_private)).mistakes(mistakes)
 }
 
 /// `GET exporters`: what was sent where.

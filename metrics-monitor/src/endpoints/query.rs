@@ -9,8 +9,9 @@ const DEFAULT_TOP: usize = 20;
 /// Consumers, or other rows, in an answer at most.
 const MAX_TOP: usize = 1_000;
 
-/// The parameters that an endpoint may have. Unknown ones are ignored.
+/// The parameters that an endpoint may have. Others are refused, so that a misspelt one is noticed.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     window: Option<String>,
     pub(crate) step: Option<String>,
@@ -86,7 +87,8 @@ impl Statuses {
 impl Query {
     /// Reads a query string. The error says what is wrong with it.
     pub(crate) fn parse(query: &str) -> Result<Self, String> {
-        serde_urlencoded::from_str(query).map_err(|error| format!("{error}; allowed: each parameter once"))
+        serde_urlencoded::from_str(query)
+            .map_err(|error| format!("{error}; allowed: known parameters, each once"))
     }
 
     /// The window, or this one.

@@ -91,7 +91,28 @@ fn a_request_needs_a_token_before_anything_else() {
         assert_eq!(call(&monitor, method, path, "", headers).status, status, "{method} {path} {headers:?}");
     }
     let open = Builder::new("orders").build().unwrap();
-    assert!(find(&open, "/reset").is_none() && find(&open, "/consumers").is_none());
+    for (method, path) in [("POST", "/reset"), ("GET", "/consumers")] {
+        let absent = call(&open, method, path, "", &[]);
+        assert_eq!(absent.status, 404, "{path}");
+        assert!(text(&absent).contains("not_found"), "{}", text(&absent));
+    }
+}
+
+#[test]
+fn parameters_that_do_not_exist_and_routes_that_were_never_called_are_refused() {
+    let monitor = Builder::new("orders").build().unwrap();
+    monitor.registry().record_nanos(monitor.registry().endpoint("GET", "/items"), 200, 1_000);
+    let misspelt = call(&monitor, "GET", "/summary", "windw=5m", &[]);
+    assert_eq!(misspelt.status, 400);
+    assert!(
+        text(&misspelt).contains("unknown field `windw`, expected one of `window`"),
+        "{}",
+        text(&misspelt)
+    );
+    for (route, status) in [("/items", 200), ("/nope", 400)] {
+        let query = format!("method=GET&route={route}");
+        assert_eq!(call(&monitor, "GET", "/history", &query, &[]).status, status, "{route}");
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ const HARMLESS: &[(&str, &str, &str)] = &[
     ("opentelemetry_sdk", "metrics", "more of its interface"),
     ("redis", "cluster tls-rustls", "used for other addresses only"),
     ("rustls", "log logging", "lines of the log crate at the levels debug and trace"),
-    ("rustls", "tls12", "what a server without it refuses; README.md says so"),
+    ("rustls", "tls12", "what a server without it refuses; docs/getting-started.md says so"),
     ("sentry-types", "protocol", "more of its interface"),
     ("serde", "rc", "more types that can be written"),
     ("serde_core", "rc", "the same"),

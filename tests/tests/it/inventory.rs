@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FORMS: [&str; 5] = ["{", "impl", "fn ", "extern ", "trait "];
 
 /// The sources of the workspace, by path.
-fn sources() -> BTreeMap<String, String> {
+pub(crate) fn sources() -> BTreeMap<String, String> {
     let root = root();
     let mut sources = BTreeMap::new();
     let mut directories = vec![root.clone()];

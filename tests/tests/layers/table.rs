@@ -109,7 +109,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
         "metrics-monitor",
         &[
             Layer {
-                files: &["builder/", "framework.rs", "monitor.rs", "build_error.rs"],
+                files: &["builder/", "framework.rs", "monitor.rs", "shutdown.rs", "build_error.rs"],
                 holds: "what an adapter calls",
             },
             Layer { files: &["endpoints/"], holds: "the answer to each endpoint, and who may have it" },
@@ -128,7 +128,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
     (
         "metrics-actix",
         &[
-            Layer { files: &["builder.rs", "metrics.rs"], holds: "what an application calls" },
+            Layer { files: &["builder.rs", "metrics.rs", "serve.rs"], holds: "what an application calls" },
             Layer {
                 files: &["mount.rs", "adapter.rs"],
                 holds: "where the endpoints are mounted; requests to the monitor, answers back",

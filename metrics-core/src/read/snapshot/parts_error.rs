@@ -4,7 +4,7 @@ use crate::labels::endpoint::MAX_NAME_BYTES;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 
 /// Parts that are not a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PartsError {
     /// The number of significant digits is out of range.
@@ -48,3 +48,5 @@ pub enum PartsError {
     #[error("{0}")]
     Registers(String),
 }
+
+crate::text::debug_as_display!(PartsError);

@@ -45,7 +45,7 @@ pub struct Answer {
 }
 
 /// Why there is no answer for now. After a [reset](Question::Reset) the reason says whether it was done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Stale {
     /// When the failures began.
@@ -54,13 +54,17 @@ pub struct Stale {
     pub reason: String,
 }
 
+metrics_core::debug_as_display!(Stale);
+
 /// Too many callers are waiting for answers already; nothing was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{limit} callers are waiting for the fleet already; try again later")]
 pub struct Busy {
     /// How many callers may wait at one time.
     pub limit: usize,
 }
+
+metrics_core::debug_as_display!(Busy);
 
 /// Why a question was not answered.
 #[derive(Debug)]
