@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::Deref;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -33,12 +34,14 @@ impl Deref for Prometheus {
 }
 
 impl Prometheus {
-    /// Starts a Prometheus that scrapes `target` and evaluates our rules every second.
-    fn start(target: &str, flags: &[&str]) -> Self {
+    /// Starts a Prometheus that scrapes `target` as this job, and evaluates the rules of a folder every second.
+    fn start(target: &str, job: &str, rules: &Path, flags: &[&str]) -> Self {
         let folder = Folder::new("prometheus");
+        let rules = rules.join("rules.yml");
         let config = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{DEPLOY}/rules.yml']\n\
-             scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]\n"
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{}']\n\
+             scrape_configs: [{{job_name: {job}, static_configs: [{{targets: ['{target}']}}]}}]\n",
+            rules.display()
         );
         let config = folder.write("prometheus.yml", config);
         let port = free_port();
@@ -87,15 +90,28 @@ impl Prometheus {
     }
 }
 
-/// Returns the queries of the Grafana dashboard, for all services, instances and routes.
-fn dashboard() -> Vec<String> {
-    let text = fs::read_to_string(format!("{DEPLOY}/grafana/dashboards/http.json")).unwrap();
+/// Returns the queries of a folder's Grafana dashboard, with the values that its variables have for the demo.
+fn dashboard(folder: &Path) -> Vec<String> {
+    let text = fs::read_to_string(folder.join("grafana/dashboards/http.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     let panels = dashboard["panels"].as_array().unwrap().iter();
     let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
-    let queries = targets.map(|target| target["expr"].as_str().unwrap().replace("$__rate_interval", "1m"));
-    let names = ["$service", "$instance", "$route"];
-    queries.map(|query| names.iter().fold(query, |query, name| query.replace(name, ".*"))).collect()
+    let values = [
+        ("$__rate_interval", "1m"),
+        ("$__range", "5m"),
+        ("$objective", "99.9"),
+        ("${own_timer}", "db_duration_seconds"),
+        ("$own_timer", "db_duration_seconds"),
+        ("$own_counter", "analysis_requests_total"),
+        ("$own_value", "open_orders"),
+        ("$service", ".*"),
+        ("$instance", ".*"),
+        ("$route", ".+"),
+    ];
+    let queries = targets.map(|target| target["expr"].as_str().unwrap().to_owned());
+    let queries =
+        queries.map(|query| values.iter().fold(query, |query, (name, value)| query.replace(name, value)));
+    queries.inspect(|query| assert!(!query.contains('$'), "{query}")).collect()
 }
 
 #[test]
@@ -104,8 +120,16 @@ fn prometheus_stores_our_counts_and_computes_our_percentiles() {
     let demo = Example::start(&["--workers", "2"]);
     let client = demo.client();
     let target = &client.addr().to_string();
-    let native = Prometheus::start(target, &["--enable-feature=native-histograms,exemplar-storage"]);
-    let classic = Prometheus::start(target, &["--enable-feature=exemplar-storage"]);
+    // One with the files as they are, one with those that the script renders for a service of another name.
+    let rendered = Folder::new("rendered");
+    let rendered = rendered.path().join("orders");
+    let mut render = Command::new("bash");
+    render.arg(format!("{DEPLOY}/render.sh")).args(["orders", target, "--to"]).arg(&rendered);
+    assert!(render.status().expect("bash starts").success());
+    let native_flags = &["--enable-feature=native-histograms,exemplar-storage"];
+    let native = Prometheus::start(target, "orders", &rendered, native_flags);
+    let classic =
+        Prometheus::start(target, "shop", Path::new(DEPLOY), &["--enable-feature=exemplar-storage"]);
     for prometheus in [&native, &classic] {
         prometheus.wait_for("up", 1.0);
     }
@@ -156,7 +180,7 @@ fn prometheus_stores_our_counts_and_computes_our_percentiles() {
         assert!(prometheus.value("time() - process_start_time_seconds") < Some(600.0));
         assert_eq!(prometheus.value("min_over_time(up[10m])"), Some(1.0));
         assert_eq!(prometheus.value("max(resets(http_requests_total[10m]))"), Some(0.0));
-        for query in dashboard() {
+        for query in dashboard(&rendered) {
             assert!(!prometheus.vector(&query).is_empty(), "the dashboard shows nothing for {query}");
         }
         for name in ["http_request_duration_seconds:avg5m", "http_request_duration_seconds:p95_5m"] {

@@ -69,6 +69,17 @@ def mistyped(value, at):
             yield from mistyped(item, f"{at}.{field}")
 
 
+def sources_of(value):
+    """Yields the data source of each panel, target and variable."""
+    if isinstance(value, dict):
+        if isinstance(value.get("datasource"), dict):
+            yield value["datasource"]
+        value = value.values()
+    if not isinstance(value, str):
+        for item in value if hasattr(value, "__iter__") else []:
+            yield from sources_of(item)
+
+
 def panels_of(dashboard):
     for panel in dashboard["panels"]:
         yield panel
@@ -78,12 +89,20 @@ def panels_of(dashboard):
 def main():
     plugins.register_default_plugins()
     ours = json.load(open(sys.argv[1], encoding="utf-8"))
+    # What an import asks for. It is no part of a dashboard that Grafana keeps.
+    inputs = {f"${{{each['name']}}}" for each in ours.pop("__inputs") if each["type"] == "datasource"}
     read = schema.Dashboard.from_json(ours)
     theirs = json.loads(json.dumps(read, cls=encoder.JSONEncoder))
     wrong = [*missing(ours, theirs, "dashboard"), *mistyped(read, "dashboard")]
     ids = [panel["id"] for panel in panels_of(ours)]
     if len(set(ids)) != len(ids):
         wrong.append("two panels have the same id")
+    sources = {json.dumps(source) for source in sources_of(ours)}
+    if sources != {'{"type": "prometheus", "uid": "${datasource}"}'}:
+        wrong.append(f"data sources that are fixed: {sources}")
+    chosen = [each for each in ours["templating"]["list"] if each["type"] == "datasource"]
+    if [each["name"] for each in chosen] != ["datasource"] or chosen[0]["current"]["value"] not in inputs:
+        wrong.append("the data source is no variable that an import asks for")
     places = {}
     for panel in panels_of(ours):
         at = panel["gridPos"]
