@@ -92,7 +92,11 @@ impl Browser {
 
     /// Evaluates an expression in the page.
     pub fn get(&self, expression: &str) -> Value {
-        let script = format!("return {expression};");
+        self.run(&format!("return {expression};"))
+    }
+
+    /// Runs a script in the page, and returns what it returns, or what its promise becomes.
+    pub fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
@@ -143,6 +147,12 @@ impl Browser {
             "/actions",
             &json!({ "actions": [{ "type": "pointer", "id": "mouse", "actions": [moved] }] }),
         );
+    }
+
+    /// A picture of what the window shows, as PNG.
+    pub fn picture(&self) -> Vec<u8> {
+        let picture = self.devtools("Page.captureScreenshot", &json!({ "format": "png" }));
+        STANDARD.decode(picture["data"].as_str().expect("the answer has a picture")).expect("it is base64")
     }
 
     /// Writes a picture of the whole page.

@@ -71,7 +71,11 @@ export class Chart {
     this.resized = new ResizeObserver(redraw);
     this.resized.observe(this.canvas);
     this.canvas.addEventListener("pointermove", (event) => this.#point(event.offsetX));
-    this.canvas.addEventListener("pointerleave", () => this.#leave());
+    // A tap is a press without a move, and its pointer leaves when the finger does.
+    this.canvas.addEventListener("pointerdown", (event) => this.#point(event.offsetX));
+    this.canvas.addEventListener("pointerleave", ({ pointerType }) => pointerType === "touch" || this.#leave());
+    this.elsewhere = ({ target }) => this.pointed && target !== this.canvas && this.#leave();
+    document.addEventListener("pointerdown", this.elsewhere);
     this.canvas.addEventListener("blur", () => this.#leave());
     this.canvas.addEventListener("keydown", (event) => this.#key(event));
   }
@@ -80,6 +84,7 @@ export class Chart {
   remove() {
     drawn.delete(this);
     this.resized.disconnect();
+    document.removeEventListener("pointerdown", this.elsewhere);
     if (this.pointed) this.#leave();
   }
 
@@ -273,10 +278,19 @@ export class LineChart extends Chart {
       context.setLineDash(dashed ? [4, 3] : []);
       for (const run of runs(points, value)) {
         context.beginPath();
-        // A single point becomes a short dash.
+        // A single point becomes a dash with a dot, which can be seen however short the step is.
         if (run.length === 1) context.moveTo(Math.min(x(run[0].start), x(run[0].end) - 3), y(value(run[0])));
         run.forEach((point) => context.lineTo(x(point.end), y(value(point))));
         context.stroke();
+        if (run.length === 1) {
+          context.beginPath();
+          context.arc((x(run[0].start) + x(run[0].end)) / 2, y(value(run[0])), 2.5, 0, 2 * Math.PI);
+          context.fillStyle = colour(key);
+          context.fill();
+          context.beginPath();
+          context.moveTo(x(run[0].start), y(value(run[0])));
+          context.lineTo(x(run[0].end), y(value(run[0])));
+        }
         if (!area) continue;
         context.lineTo(x(run.at(-1).end), bottom);
         context.lineTo(x(run.length === 1 ? run[0].start : run[0].end), bottom);

@@ -9,8 +9,8 @@ export const limits = {};
 /** The metrics that exceed their limit by reaching it. */
 const inclusive = new Set();
 
-/** The metrics whose limit only leaves out strangers' probes, which the figures on this page have, and is kept. */
-const kept = new Set();
+/** The metrics whose limit a rule for the whole service finds exceeded. */
+const alerting = new Set();
 
 /** Sets the limits from the rules. Returns whether a limit changed. */
 export function setLimits(rules) {
@@ -20,12 +20,9 @@ export function setLimits(rules) {
   for (const { metric, threshold } of upwards) now[metric] = Math.min(now[metric] ?? Infinity, threshold);
   const lowest = upwards.filter(({ metric, threshold }) => threshold === now[metric]);
   inclusive.clear();
-  kept.clear();
+  alerting.clear();
   for (const { metric, comparison } of lowest) if (comparison === ">=") inclusive.add(metric);
-  const isKept = ({ scope, state }) => scope === "matched" && state !== "firing" && state !== "pending";
-  for (const { metric } of lowest) {
-    if (lowest.every((rule) => rule.metric !== metric || isKept(rule))) kept.add(metric);
-  }
+  for (const { metric, state } of upwards) if (state === "firing" || state === "pending") alerting.add(metric);
   const changed = JSON.stringify(now) !== JSON.stringify(limits);
   for (const metric of Object.keys(limits)) delete limits[metric];
   Object.assign(limits, now);
@@ -55,5 +52,6 @@ export const formatted = (metric, value) => (named[metric] ?? plain)(value);
 export const isOver = (metric, value) =>
   metric in limits && (value > limits[metric] || (inclusive.has(metric) && value === limits[metric]));
 
-/** Whether a metric of the whole service exceeds its limit. */
-export const isServiceOver = (metric, value) => !kept.has(metric) && isOver(metric, value);
+/** Whether a metric of the whole service exceeds its limit, and an alert says so: a rule may want more calls, or leave
+ * out strangers' probes, which the figures on this page have. */
+export const isServiceOver = (metric, value) => alerting.has(metric) && isOver(metric, value);

@@ -144,10 +144,12 @@ async function loadTrend() {
   const of = state.route ? { window: state.window, ...state.route } : { window: state.window };
   const trend = await get(`history?${query(of)}`);
   // The user chose something else meanwhile.
-  if (mine !== asked || !trend) return;
-  [state.step, state.gap] = [trend.step, false];
-  state.points = spans(trend.points);
-  state.resets = trend.resets.map((time) => Date.parse(time));
+  if (mine !== asked || (!trend && !state.route)) return;
+  // An endpoint that was not called since the service started has no trend.
+  const { step, points, resets } = trend ?? { step: null, points: [], resets: [] };
+  [state.step, state.gap] = [step, false];
+  state.points = spans(points);
+  state.resets = resets.map((time) => Date.parse(time));
   showResets(state.resets);
   Object.values(charts).forEach((chart) => (chart.loaded = true));
   if (state.figures?.point) grow(state.figures.point);

@@ -7,19 +7,23 @@ import { formatted, isOver, isServiceOver, limits } from "./limits.js";
 import { HIDDEN } from "./server.js";
 import { say } from "./words.js";
 
+/** Returns what a figure is, if there were calls: without any, a duration or a rate of errors is unknown, not 0. */
+const called = (value) => (f) => (f.total_calls > 0 ? value(f) : undefined);
+
 const tiles = [
   { name: "requests_per_second", value: (f) => f.requests_per_second, format: rate,
     note: (f) => (f.point ? say("now", rate(f.point.requests_per_second)) : "") },
   { name: "total_calls", value: (f) => f.total_calls, format: count,
     note: (f) => say("total_errors", count(f.total_errors)) },
-  { name: "p50", value: (f) => f.p50_response_time, format: duration },
-  { name: "p95", value: (f) => f.p95_response_time, format: duration },
-  { name: "p99", value: (f) => f.p99_response_time, format: duration,
-    note: (f) => `${say("maximum")} ${duration(f.max_response_time)}` },
-  { name: "average", value: (f) => f.avg_response_time, format: duration },
-  { name: "error_rate", value: (f) => f.error_rate, format: percent,
+  { name: "p50", value: called((f) => f.p50_response_time), format: duration },
+  { name: "p95", value: called((f) => f.p95_response_time), format: duration },
+  { name: "p99", value: called((f) => f.p99_response_time), format: duration,
+    note: (f) => (f.total_calls > 0 ? `${say("maximum")} ${duration(f.max_response_time)}` : "") },
+  { name: "average", value: called((f) => f.avg_response_time), format: duration },
+  { name: "error_rate", value: called((f) => f.error_rate), format: percent,
     note: (f) => `${say("client_error_rate")} ${percent(f.client_error_rate)} · ${say("server_error_rate")} ${percent(f.server_error_rate)}` },
-  { name: "in_flight", value: (f) => f.in_flight, format: count,
+  // Of an endpoint, it is known only with a marker.
+  { name: "in_flight", value: (f) => (f.route === undefined || f.in_flight > 0 ? f.in_flight : undefined), format: count,
     note: (f) => (f.open_streams === undefined ? "" : say("open_streams", count(f.open_streams))) },
 ];
 
@@ -241,10 +245,12 @@ export function showConsumers(data) {
     });
 }
 
-/** Shows all alerts that are not inactive, and rules whose route or metric was not seen. */
-export function showAlerts({ alerts: all }) {
+/** Shows mistakes in how the service uses its monitor, all alerts that are not inactive, and rules whose route or metric
+ * was not seen. */
+export function showAlerts({ alerts: all, mistakes = [] }) {
   const panel = byId("alerts");
-  const alerts = all.filter(({ state, not_seen: notSeen }) => state !== "inactive" || notSeen);
+  const told = mistakes.map((mistake) => ({ state: "mistake", rule: mistake.mistake, summary: say(`mistake_${mistake.mistake}`, mistake) ?? mistake.message }));
+  const alerts = [...told, ...all.filter(({ state, not_seen: notSeen }) => state !== "inactive" || notSeen)];
   panel.hidden = alerts.length === 0;
   keyed(panel.querySelector("ul"), alerts, ({ rule, severity, method, route }) => JSON.stringify([severity, rule, method, route]),
     () => make("li", {}, make("span", { class: "status" }), make("strong"), make("p"), make("span", { class: "where" })),
@@ -253,8 +259,8 @@ export function showAlerts({ alerts: all }) {
       item.dataset.state = alert.state;
       item.dataset.severity = alert.severity;
       setText(state, say(alert.state) ?? alert.state);
-      setText(rule, alert.rule);
-      setText(summary, say("alert_summary", alert));
+      setText(rule, alert.state === "mistake" ? "" : alert.rule);
+      setText(summary, alert.state === "mistake" ? alert.summary : say("alert_summary", alert));
       const [figure, limit] = [alert.value, alert.threshold].map((value) => formatted(alert.metric, value ?? 0));
       const values = alert.value == null ? [] : [say("alert_value", figure, limit)];
       if (alert.since) values.push(say("since", time(Date.parse(alert.since))));

@@ -48,10 +48,10 @@ async function call(path, signal) {
   return response;
 }
 
-/** Returns the data of an endpoint; `null` if the endpoint does not exist, `HIDDEN` if it is not for this client. */
+/** Returns the data of an endpoint; `null` if it or what is asked for does not exist, `HIDDEN` if it is not for this client. */
 export async function get(path) {
   const response = await call(path, AbortSignal.timeout(15_000));
-  if (response.status === 404) return null;
+  if (response.status === 404 || response.status === 400) return null;
   if (response.status === 403) return HIDDEN;
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return (await response.json()).data;

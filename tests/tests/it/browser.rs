@@ -1,5 +1,6 @@
 //! The dashboard in a real browser, under real traffic.
 
+mod accessibility;
 mod address;
 mod connection;
 mod controls;
