@@ -40,6 +40,11 @@ impl ErrorLog {
         self.logs[0].capacity()
     }
 
+    /// What each priority's [`Budget`](crate::events::event_log::Budget) needs to know of the log.
+    pub(crate) fn nanos_an_entry(&self) -> u64 {
+        self.logs[0].nanos_an_entry()
+    }
+
     pub(crate) fn push(&self, priority: ErrorPriority, event: ErrorEvent) {
         self.logs[priority as usize].push(event);
     }

@@ -20,6 +20,7 @@ use model::ArrayQueue;
 /// The latest `capacity` entries.
 pub(crate) struct EventLog<T> {
     queue: ArrayQueue<T>,
+    nanos_an_entry: u64,
     /// Entries that newer ones evicted from the queue before a reader drained it, or that were never pushed.
     overwritten: AtomicU64,
     /// Entries of the current window that newer ones evicted from the list.
@@ -88,6 +89,7 @@ impl<T> EventLog<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             queue: ArrayQueue::new(capacity),
+            nanos_an_entry: Budget::nanos_an_entry(capacity),
             overwritten: AtomicU64::new(0),
             pushed_out: AtomicU64::new(0),
             recent: Mutex::new(Recent { entries: VecDeque::new(), first: 0, window: 0 }),
@@ -96,6 +98,11 @@ impl<T> EventLog<T> {
 
     pub(crate) fn capacity(&self) -> usize {
         self.queue.capacity()
+    }
+
+    /// What [`Budget::take`] needs to know of the log.
+    pub(crate) fn nanos_an_entry(&self) -> u64 {
+        self.nanos_an_entry
     }
 
     /// Appends an entry. Lock-free; evicts the oldest entry when the queue is full.
@@ -162,9 +169,15 @@ pub(crate) struct Budget {
 impl Budget {
     const BURST_NANOS: u64 = 1_000_000_000;
 
-    /// Takes one entry from the budget for a log of this capacity. Returns false if the budget is spent.
-    pub(crate) fn take(&self, now_nanos: u64, capacity: usize) -> bool {
-        let restored = self.restored.get().max(now_nanos) + Self::BURST_NANOS / capacity as u64;
+    /// How long an entry takes from the budget of a log of this capacity. Computed ahead: a division takes longer than
+    /// all the rest.
+    pub(crate) const fn nanos_an_entry(capacity: usize) -> u64 {
+        Self::BURST_NANOS / capacity as u64
+    }
+
+    /// Takes one entry from the budget. Returns false if the budget is spent.
+    pub(crate) fn take(&self, now_nanos: u64, nanos_an_entry: u64) -> bool {
+        let restored = self.restored.get().max(now_nanos) + nanos_an_entry;
         let left = restored - now_nanos <= Self::BURST_NANOS;
         if left {
             self.restored.set(restored);
@@ -216,7 +229,7 @@ mod tests {
     #[test]
     fn a_budget_allows_a_burst_of_the_logs_capacity_and_then_that_number_per_second() {
         let budget = Budget::default();
-        let taken = |now, tries| (0..tries).filter(|_| budget.take(now, 10)).count();
+        let taken = |now, tries| (0..tries).filter(|_| budget.take(now, Budget::nanos_an_entry(10))).count();
         assert_eq!(taken(0, 100), 10);
         assert_eq!(taken(99_999_999, 100), 0);
         assert_eq!(taken(300_000_000, 100), 3);

@@ -54,6 +54,9 @@ pub struct Recorder {
     /// pay for the count of [errors in a row](crate::record::shard::streaks::Streaks).
     fast: Cell<&'static [Slot]>,
     shared: Arc<Shared>,
+    /// When the latest failed request ended, by the clock's ticks, until it is logged; 0 if that was not read. So that
+    /// logging it need not read the clock once more.
+    failed_at: Cell<u64>,
     /// Apart, so that a recorder is small where a thread looks for its own. Contains a `Cell`, so that the recorder is
     /// not `Sync`.
     budgets: Box<Budgets>,
@@ -115,6 +118,7 @@ impl Recorder {
             fast: Cell::new(if shard.streaks().current() == 0 { slots.successes() } else { &[] }),
             shard,
             slots,
+            failed_at: Cell::new(0),
             budgets: Box::default(),
             shared,
         }
@@ -251,7 +255,8 @@ impl Recorder {
         request: u64,
         response: u64,
     ) -> u64 {
-        let nanos = self.shared.clock().nanos(start.raw, self.shared.clock().raw());
+        let end = self.shared.clock().raw();
+        let nanos = self.shared.clock().nanos(start.raw, end);
         let bytes = Bytes { request, response };
         let fast = match outcome {
             Outcome::Status(status) => self.fast.get().get(usize::from(status)),
@@ -259,7 +264,10 @@ impl Recorder {
         };
         match fast {
             Some(&slot) => self.shard.record_with_bytes(endpoint, slot, nanos, bytes),
-            None => self.record_rare(endpoint, outcome, nanos, Some(bytes)),
+            None => {
+                self.failed_at.set(if outcome.is_error() { end } else { 0 });
+                self.record_rare(endpoint, outcome, nanos, Some(bytes));
+            }
         }
         self.end(&start);
         nanos
@@ -300,7 +308,7 @@ impl Recorder {
         randomness: f64,
     ) {
         let log = self.shared.request_log().get();
-        if !self.budgets.requests.take(self.shared.uptime_nanos(), log.capacity()) {
+        if !self.budgets.requests.take(self.shared.uptime_nanos(), log.nanos_an_entry()) {
             log.count_unpushed();
             return;
         }
@@ -399,7 +407,11 @@ impl Recorder {
     ) {
         let (log, outcome) = (self.shared.error_log(), as_counted(outcome));
         let priority = ErrorPriority::from_parts(outcome, || self.shared.endpoints().catches_all(endpoint));
-        let (message, worker, now) = (Message::new(message), self.shard.number(), self.shared.uptime_nanos());
+        let now = match self.failed_at.take() {
+            0 => self.shared.uptime_nanos(),
+            failed_at => self.shared.uptime_nanos_at(failed_at),
+        };
+        let (message, worker) = (Message::new(message), self.shard.number());
         let error = NewError {
             endpoint,
             outcome,
@@ -412,8 +424,10 @@ impl Recorder {
             now,
         };
         let budget = &self.budgets.groups[priority as usize];
-        self.shared.error_groups().count(&error, || budget.take(now, MADE_PER_SECOND));
-        if !self.budgets.errors[priority as usize].take(now, log.capacity()) {
+        self.shared
+            .error_groups()
+            .count(&error, || budget.take(now, Budget::nanos_an_entry(MADE_PER_SECOND)));
+        if !self.budgets.errors[priority as usize].take(now, log.nanos_an_entry()) {
             self.shard.count_thinned(priority);
             return;
         }

@@ -170,6 +170,11 @@ impl Shared {
 
     /// Nanoseconds since the registry was made, by the recording clock.
     pub(crate) fn uptime_nanos(&self) -> u64 {
-        self.clock.nanos(self.started_ticks, self.clock.raw())
+        self.uptime_nanos_at(self.clock.raw())
+    }
+
+    /// Like [`Shared::uptime_nanos`], at a reading of the clock.
+    pub(crate) fn uptime_nanos_at(&self, ticks: u64) -> u64 {
+        self.clock.nanos(self.started_ticks, ticks)
     }
 }
