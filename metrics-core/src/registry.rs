@@ -299,6 +299,7 @@ impl std::fmt::Debug for Registry {
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
     use super::*;
+    use crate::sync::logged::lines_written;
 
     /// Small enough for Miri, and runs all `unsafe` code.
     #[test]
@@ -328,5 +329,68 @@ mod tests {
         assert_eq!(calls + tail.total.calls, 2 * 2 * 11);
         assert_eq!(errors + tail.recent_errors.len(), 2 * 2);
         assert_eq!(registry.snapshot().histogram().total(), 2 * 2 * 11);
+    }
+
+    /// Counted by the log of the atomics in `sync`, not argued: no two writers store into the same cache line.
+    #[test]
+    #[cfg_attr(miri, ignore = "takes minutes")]
+    fn no_two_threads_write_the_same_cache_line_once_they_have_seen_a_series() {
+        const THREADS: usize = 4;
+        let registry = Registry::builder().max_series(16).max_consumers(8).build().unwrap();
+        let endpoints = ["/a", "/b", "/c"].map(|route| registry.endpoint("GET", route));
+        let consumer = registry.consumer("a");
+        let (counter, timer) = (registry.counter("events").unwrap(), registry.timer("steps").unwrap());
+        let request = |recorder: &Recorder| {
+            for (endpoint, status) in endpoints.into_iter().zip([200, 302, 204]) {
+                for nanos in [70, 5_000, 1_000_000] {
+                    recorder.record_nanos(endpoint, status, nanos);
+                    registry.record_nanos(endpoint, status, nanos);
+                }
+                let outcome = Outcome::from(status);
+                let start = recorder.start_method(1);
+                recorder.enter(endpoint);
+                recorder.leave(endpoint);
+                recorder.finish_with_bytes(start, endpoint, outcome, 3, 5);
+                recorder.finish(recorder.start(), endpoint, outcome);
+                recorder.add_bytes(endpoint, outcome, 1, 2);
+                recorder.count_truncated(endpoint, outcome);
+                recorder.open_stream();
+                recorder.close_stream();
+                recorder.record_consumer(consumer, outcome, Duration::from_micros(1));
+            }
+            recorder.record_nanos(endpoints[0], 500, 5_000);
+            counter.increment();
+            timer.record(Duration::from_micros(7));
+        };
+        let all_have_recorders = std::sync::Barrier::new(THREADS);
+        let lines: Vec<_> = std::thread::scope(|scope| {
+            let write = || {
+                let recorder = registry.recorder();
+                // Creates the cells and the blocks of all octaves.
+                (0..30).for_each(|_| request(&recorder));
+                all_have_recorders.wait();
+                let written = lines_written(|| (0..30).for_each(|_| request(&recorder)));
+                // Until then, no shard is leased to another thread.
+                all_have_recorders.wait();
+                written
+            };
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(write)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let mut writers = std::collections::BTreeMap::<usize, usize>::new();
+        lines.iter().flatten().for_each(|line| *writers.entry(*line).or_default() += 1);
+        let shared = writers.values().filter(|&&threads| threads > 1).count();
+        println!("{} lines, {shared} of them written by more than one thread", writers.len());
+        assert_eq!(shared, 0);
+        // Each thread wrote its cells, their buckets, and the counts of its shard.
+        assert!(lines.iter().all(|lines| lines.len() > 20), "{lines:?}");
+    }
+
+    #[test]
+    fn a_word_that_two_threads_write_is_in_the_logs_of_both() {
+        let word = crate::sync::AtomicU64::new(0);
+        let write = || lines_written(|| crate::sync::add(&word, 1));
+        let other = std::thread::scope(|scope| scope.spawn(write).join().unwrap());
+        assert_eq!((write(), other.len()), (other, 1));
     }
 }

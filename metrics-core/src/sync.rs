@@ -1,12 +1,20 @@
-//! The atomics in use: the standard library's, or loom's under `--cfg metrics_loom`.
+//! The atomics in use: the standard library's, loom's under `--cfg metrics_loom`, or in other unit tests those that log
+//! which cache lines a thread writes.
 //!
 //! Only the atomics that the models explore go through here. The cfg is our own because the plain `loom` cfg also
 //! changes tokio and crossbeam.
 
+#[cfg(all(test, not(metrics_loom)))]
+pub(crate) mod logged;
+
+#[cfg(all(test, not(metrics_loom)))]
+pub(crate) use logged::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64};
 #[cfg(metrics_loom)]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+#[cfg(not(any(test, metrics_loom)))]
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64};
 #[cfg(not(metrics_loom))]
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{Ordering, fence};
 
 #[cfg(metrics_loom)]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
