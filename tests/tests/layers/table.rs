@@ -56,7 +56,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
                     "bytes.rs",
                     "setting.rs",
                     "space_saving.rs",
-                    "sync.rs",
+                    "sync/",
                     "template.rs",
                     "text.rs",
                     "wall_clock.rs",
