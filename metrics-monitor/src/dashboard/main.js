@@ -142,7 +142,8 @@ let asked = 0;
 async function loadTrend() {
   const mine = ++asked;
   const of = state.route ? { window: state.window, ...state.route } : { window: state.window };
-  const trend = await get(`history?${query(of)}`);
+  // A link may name an endpoint that the service does not have.
+  const trend = state.route && !state.routes.some(isChosen) ? null : await get(`history?${query(of)}`);
   // The user chose something else meanwhile.
   if (mine !== asked || (!trend && !state.route)) return;
   // An endpoint that was not called since the service started has no trend.
@@ -222,6 +223,7 @@ const shows = {
     state.routes = routes;
     table.set(routes, state.route && nameOf(state.route));
     if (state.route) showFigures();
+    if (state.route && state.step === null) refreshTrend();
   },
   errors: showErrors,
   consumers: showConsumers,
