@@ -4,11 +4,12 @@
 //!
 //! `queue` is crossbeam's lock-free queue: a push evicts the oldest entry when the queue is full. It spins only if the
 //! scheduler stopped another thread in the middle of the very slot that it needs, after all other slots were
-//! overwritten. `recent` holds the drained entries; only readers lock it. Each entry is in the queue, in the list, in a
+//! overwritten. The first push creates the queue; one that meets it waits for as long as a few words are moved. `recent` holds the drained entries; only readers lock it. Each entry is in the queue, in the list, in a
 //! count of evicted entries, or was shown in the window that a reset closed: in exactly one of these.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 
@@ -19,7 +20,9 @@ use model::ArrayQueue;
 
 /// The latest `capacity` entries.
 pub(crate) struct EventLog<T> {
-    queue: ArrayQueue<T>,
+    capacity: usize,
+    /// Created by the first push, since creating it writes to each slot: most services have few errors.
+    queue: OnceLock<ArrayQueue<T>>,
     nanos_an_entry: u64,
     /// Entries that newer ones evicted from the queue before a reader drained it, or that were never pushed.
     overwritten: AtomicU64,
@@ -88,7 +91,8 @@ impl<T> Recent<T> {
 impl<T> EventLog<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            queue: ArrayQueue::new(capacity),
+            capacity,
+            queue: OnceLock::new(),
             nanos_an_entry: Budget::nanos_an_entry(capacity),
             overwritten: AtomicU64::new(0),
             pushed_out: AtomicU64::new(0),
@@ -97,7 +101,7 @@ impl<T> EventLog<T> {
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.queue.capacity()
+        self.capacity
     }
 
     /// What [`Budget::take`] needs to know of the log.
@@ -107,10 +111,19 @@ impl<T> EventLog<T> {
 
     /// Appends an entry. Lock-free; evicts the oldest entry when the queue is full.
     pub(crate) fn push(&self, event: T) {
-        if self.queue.force_push(event).is_some() {
+        let queue = self.queue.get().unwrap_or_else(|| self.create_queue());
+        if queue.force_push(event).is_some() {
             // ORDERING: Relaxed, here and below; the counts order nothing else.
             self.overwritten.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Creates the queue before it is handed over, so that another thread that pushes meanwhile waits for no allocation.
+    /// Of two that create one, the second is dropped.
+    #[cold]
+    fn create_queue(&self) -> &ArrayQueue<T> {
+        let created = ArrayQueue::new(self.capacity);
+        self.queue.get_or_init(|| created)
     }
 
     /// Counts an entry as evicted without pushing it.
@@ -123,7 +136,7 @@ impl<T> EventLog<T> {
         let mut recent = lock(&self.recent);
         // Bounded, so that a storm of entries cannot delay the reader.
         for _ in 0..self.capacity() {
-            let Some(event) = self.queue.pop() else { break };
+            let Some(event) = self.queue.get().and_then(ArrayQueue::pop) else { break };
             if recent.push(event, self.capacity()) {
                 self.pushed_out.fetch_add(1, Ordering::Relaxed);
             }
@@ -191,6 +204,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_log_without_entries_has_no_queue() {
+        let log = EventLog::new(4);
+        assert_eq!(log.drain().window().count(), 0);
+        log.count_unpushed();
+        assert!(log.queue.get().is_none());
+        log.push(1);
+        assert_eq!((log.capacity(), log.queue.get().map(ArrayQueue::capacity)), (4, Some(4)));
+    }
+
+    #[test]
     fn each_entry_is_in_the_list_or_counted_as_evicted() {
         let log = EventLog::new(4);
         let listed = || log.drain().window().copied().collect::<Vec<_>>();
@@ -251,10 +274,6 @@ mod model {
     impl<T> ArrayQueue<T> {
         pub(super) fn new(capacity: usize) -> Self {
             Self { entries: Mutex::new(VecDeque::new()), capacity }
-        }
-
-        pub(super) fn capacity(&self) -> usize {
-            self.capacity
         }
 
         pub(super) fn force_push(&self, value: T) -> Option<T> {

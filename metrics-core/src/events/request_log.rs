@@ -1,8 +1,8 @@
 //! The log of single requests: slow ones, and a random sample.
 //!
-//! An [`EventLog`], like the error log. It is created at its first use, so it takes no memory before.
+//! An [`EventLog`], like the error log. It takes next to no memory before its first entry.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::events::event_log::{EventLog, Position};
@@ -70,16 +70,15 @@ impl RequestCursor {
 /// The latest requests that were logged.
 #[derive(Debug)]
 pub(crate) struct RequestLog {
-    capacity: usize,
-    log: OnceLock<EventLog<RequestEvent>>,
+    log: EventLog<RequestEvent>,
 }
 
 impl RequestLog {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, log: OnceLock::new() }
+        Self { log: EventLog::new(capacity) }
     }
 
     pub(crate) fn get(&self) -> &EventLog<RequestEvent> {
-        self.log.get_or_init(|| EventLog::new(self.capacity))
+        &self.log
     }
 }
