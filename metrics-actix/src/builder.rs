@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use actix_web::{Error, HttpRequest};
+use metrics_core::TraceContext;
 use metrics_monitor::policy::consumers::Identity;
-use metrics_monitor::{EventLoops, Framework, Monitor, NameRoutes};
+use metrics_monitor::{EventLoops, Framework, Monitor, NameRoutes, ReadTraces};
 
 use crate::metrics::Metrics;
 use crate::request::consumer::{Identify, Source};
+use crate::request::context::ReadTrace;
 use crate::request::event_loops;
 use crate::request::mounts::Mounts;
 use crate::seen_routes::RouteWith;
@@ -43,6 +45,7 @@ pub struct Hooks {
     consumer: Option<Box<Identify>>,
     error_message: Option<Box<ErrorMessage>>,
     route_with: Option<Box<RouteWith>>,
+    trace_context: Option<Box<ReadTrace>>,
     event_loops: Arc<event_loops::EventLoops>,
 }
 
@@ -112,6 +115,35 @@ impl Hooks {
         self
     }
 
+    /// Reads the trace of a failed or slow request: see [`Builder::trace_context`], which does the same.
+    ///
+    /// Here for a middleware that begins traces and leaves their ids in the request's extensions, as those of
+    /// OpenTelemetry do:
+    ///
+    /// ```
+    /// use actix_web::HttpMessage;
+    /// use metrics_actix::Metrics;
+    /// use metrics_core::{TraceContext, TraceId};
+    ///
+    /// /// What the application's own middleware leaves in the extensions of a request.
+    /// struct Trace(u128);
+    ///
+    /// let metrics = Metrics::builder("orders")
+    ///     .trace_context(|request| {
+    ///         let trace = TraceId::new(request.extensions().get::<Trace>()?.0)?;
+    ///         Some(TraceContext { trace, parent: None, sampled: true })
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), metrics_actix::BuildError>(())
+    /// ```
+    pub fn trace_context(
+        mut self,
+        read: impl Fn(&HttpRequest) -> Option<TraceContext> + Send + Sync + 'static,
+    ) -> Self {
+        self.trace_context = Some(Box::new(read));
+        self
+    }
+
     /// The text that is shown of an error among the recent errors; default: its `Display`.
     ///
     /// Either is made one line, control characters escaped, and cut to 256 bytes. Whoever may read the endpoints sees
@@ -136,10 +168,18 @@ impl Framework for Hooks {
     }
 
     fn finish(self, monitor: Monitor) -> Metrics {
-        let Self { consumer, error_message, route_with, event_loops } = self;
+        let Self { consumer, error_message, route_with, trace_context, event_loops } = self;
         let consumers = Source::new(consumer, monitor.policy().consumers.as_ref());
         let mounts = Mounts::default();
-        Metrics::new(Shared { monitor, consumers, error_message, route_with, event_loops, mounts })
+        Metrics::new(Shared {
+            monitor,
+            consumers,
+            error_message,
+            route_with,
+            trace_context,
+            event_loops,
+            mounts,
+        })
     }
 }
 
@@ -154,12 +194,24 @@ impl NameRoutes for Hooks {
     }
 }
 
+impl ReadTraces for Hooks {
+    type Request = HttpRequest;
+
+    fn trace_context(
+        self,
+        read: impl Fn(&HttpRequest) -> Option<TraceContext> + Send + Sync + 'static,
+    ) -> Self {
+        Hooks::trace_context(self, read)
+    }
+}
+
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hooks")
             .field("consumer", &self.consumer.is_some())
             .field("error_message", &self.error_message.is_some())
             .field("route_with", &self.route_with.is_some())
+            .field("trace_context", &self.trace_context.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{Error, HttpRequest};
-use metrics_core::{Consumer, EndpointId, Outcome, Recorder, Registry};
+use metrics_core::{Consumer, EndpointId, Outcome, Recorder, Registry, RequestContext};
 use metrics_monitor::policy::Policy;
 use metrics_monitor::policy::capture::{Captured, Sampler};
 use metrics_monitor::policy::consumers::{Consumers, KnownConsumers};
@@ -35,8 +35,6 @@ struct Worker {
     /// Clones of the monitor's own, each one step away from a request.
     registry: Registry,
     policy: Arc<Policy>,
-    /// A request that took less, and did not fail, is not captured. Copied, since each request compares with it.
-    capture_nanos: u64,
     recorder: Recorder,
     event_loop: Watch,
     consumers: KnownConsumers,
@@ -101,10 +99,10 @@ impl Worker {
                 let (policy, registry) =
                     (Arc::clone(shared.monitor.policy()), shared.monitor.registry().clone());
                 let recorder = registry.recorder();
+                recorder.set_captured_from(policy.capture.threshold_nanos());
                 let event_loop = shared.event_loops.watch(registry.clone());
                 let consumers = policy.consumers.as_ref().map(Consumers::worker).unwrap_or_default();
                 let worker = Rc::new(Self {
-                    capture_nanos: policy.capture.threshold_nanos(),
                     shared,
                     registry,
                     policy,
@@ -183,8 +181,8 @@ impl AppWorker {
     }
 
     /// Whether a request that took this long is to be [captured](AppWorker::capture), even if it did not fail.
-    pub(crate) fn captures(&self, nanos: u64) -> bool {
-        nanos >= self.worker.capture_nanos
+    pub(crate) fn captures(&self, endpoint: EndpointId, nanos: u64) -> bool {
+        nanos >= self.worker.policy.capture.threshold_nanos() || self.recorder().ranks(endpoint, nanos)
     }
 
     /// The endpoint of a request that was routed and answered. Does not allocate for a known route, unless the answer
@@ -297,14 +295,18 @@ impl AppWorker {
         let policy = &self.policy().capture;
         let randomness = self.randomness();
         let (is_wanted, is_slow) = (policy.is_wanted(nanos, randomness), nanos >= policy.exemplar_nanos);
-        if !is_wanted && !is_slow && message.is_none() {
+        let ranks = self.recorder().ranks(endpoint, nanos);
+        if !is_wanted && !is_slow && !ranks && message.is_none() {
             return;
         }
         let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
         self.look_for_shadow(outcome, request);
         // A request without a response has no headers any more.
-        let context = context(request, consumer, policy);
+        let context = context(request, consumer, policy, self.worker.shared.trace_context.as_deref());
         let trace = context.trace;
+        if ranks {
+            recorder.list_slow(endpoint, outcome, nanos, &context);
+        }
         if let Some(message) = message {
             recorder.log_error(endpoint, outcome, elapsed, message, context);
         }
@@ -340,7 +342,7 @@ impl AppWorker {
             return None;
         }
         self.look_for_shadow(outcome, request);
-        let context = context(request, consumer, policy);
+        let context = context(request, consumer, policy, self.worker.shared.trace_context.as_deref());
         let trace = context.trace;
         if let Some(message) = message {
             self.recorder().log_error(endpoint, outcome, elapsed, message, context);
@@ -357,11 +359,16 @@ impl AppWorker {
         endpoint: EndpointId,
         outcome: Outcome,
         nanos: u64,
+        consumer: Option<Consumer>,
         captured: Option<Captured>,
     ) {
         let policy = &self.policy().capture;
         let Captured { trace, randomness } = captured.unwrap_or(Captured { trace: None, randomness: 1.0 });
         let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
+        if recorder.ranks(endpoint, nanos) {
+            let context = RequestContext { trace, consumer, ..RequestContext::default() };
+            recorder.list_slow(endpoint, outcome, nanos, &context);
+        }
         if let Some(context) = trace
             && policy.is_exemplar(&context)
             && (nanos >= policy.exemplar_nanos || outcome.is_error())

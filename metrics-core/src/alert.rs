@@ -43,4 +43,4 @@ mod series;
 pub use self::condition::{Comparison, Metric, ParseConditionError, Severity, Unit};
 pub use self::engine::{Alerts, FigureSource};
 pub use self::notice::{Alert, Change, Moment, Notice, State};
-pub use self::rule::{Rule, Scope};
+pub use self::rule::{Burn, BurnRate, Rule, Scope};

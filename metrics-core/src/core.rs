@@ -2,7 +2,7 @@
 //!
 //! # Synchronization
 //!
-//! `readings` is locked by readers and resets. Writers never take its lock.
+//! `readings` is locked by readers and resets, `slow` by readers. Writers take neither lock.
 
 pub(crate) mod metrics;
 
@@ -14,6 +14,8 @@ use crate::events::error_groups::ErrorGroups;
 use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
 use crate::events::error_priority::ErrorPriority;
 use crate::events::request_log::{RecentRequest, RequestCursor};
+use crate::events::slow::{FRAME, SlowLists, SlowRequests};
+use crate::labels::endpoint::EndpointName;
 use crate::read::reader::{Reader, Totals};
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::consumers::ConsumerSnapshot;
@@ -37,6 +39,7 @@ pub(crate) struct Core {
     started: Instant,
     started_at: SystemTime,
     readings: Mutex<Readings>,
+    slow: Mutex<SlowLists>,
 }
 
 /// The state that readers share with each other.
@@ -89,6 +92,7 @@ impl Core {
             shared,
             metrics: Metrics::new(layout),
             started: Instant::now(),
+            slow: Mutex::new(SlowLists::default()),
             started_at,
             readings: Mutex::new(Readings {
                 wall: WallClock::new(started_at, Instant::now()),
@@ -152,6 +156,50 @@ impl Core {
     /// The entries of the error log after the cursor, oldest first.
     pub(crate) fn errors_after(&self, cursor: &mut ErrorCursor) -> Vec<RecentError> {
         self.shared.error_log().after(cursor, self.shared.names())
+    }
+
+    /// The slowest requests of a window; `None`: since the last reset.
+    pub(crate) fn slow_requests(
+        &self,
+        window: Option<Duration>,
+        endpoint: Option<&EndpointName>,
+    ) -> SlowRequests {
+        let uptime = Duration::from_nanos(self.shared.uptime_nanos());
+        self.advance_slow();
+        let wall = SystemTime::now();
+        let frame = |uptime: Duration| (uptime.as_nanos() / FRAME.as_nanos()) as u64;
+        let (began, began_at) = self.window_began();
+        let (first, since, length) = match window {
+            Some(length) => {
+                let first =
+                    (frame(uptime) + 1).saturating_sub(length.as_secs().div_ceil(FRAME.as_secs()) + 1);
+                let length = uptime.saturating_sub(FRAME * u32::try_from(first).unwrap_or(u32::MAX));
+                (first, wall.checked_sub(length).unwrap_or(self.started_at), length)
+            }
+            None => (0, began_at, uptime.saturating_sub(began)),
+        };
+        let lists = lock(&self.slow);
+        // Frames decide, except after a reset.
+        let after = if window.is_some() { SystemTime::UNIX_EPOCH } else { since };
+        let requests = lists.read(first, after, endpoint, self.shared.names());
+        SlowRequests { requests, since, window: length, dropped: lists.dropped() }
+    }
+
+    /// Takes the slowest requests from the recorders. Called about once a second.
+    pub(crate) fn advance_slow(&self) {
+        let mut lists = lock(&self.slow);
+        let (mut events, mut dropped) = (Vec::new(), 0);
+        for shard in self.shared.shards() {
+            let (mut taken, more) = shard.slow().take();
+            events.append(&mut taken);
+            dropped += more;
+        }
+        lists.add(events, dropped, self.shared.uptime_nanos() / FRAME.as_nanos() as u64);
+    }
+
+    /// The memory of the lists of the slowest requests, in bytes.
+    pub(crate) fn slow_bytes(&self) -> usize {
+        lock(&self.slow).bytes()
     }
 
     /// The groups of errors in a window; `None`: since the last reset.

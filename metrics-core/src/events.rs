@@ -7,3 +7,4 @@ pub(crate) mod error_priority;
 pub(crate) mod event_log;
 pub(crate) mod exemplar;
 pub(crate) mod request_log;
+pub(crate) mod slow;

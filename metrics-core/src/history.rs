@@ -24,6 +24,7 @@ use self::metrics::MetricsTimeline;
 use self::timeline::{Requested, Timeline, WindowFigures};
 use self::trend::{Subject, step_of};
 use crate::events::error_groups::ErrorGroups;
+use crate::events::slow::SlowRequests;
 use crate::labels::endpoint::EndpointName;
 use crate::read::snapshot::Snapshot;
 use crate::read::summary::Summary;
@@ -74,7 +75,7 @@ impl History {
     /// Adds a frame of what was counted since the last tick. Call this about once a second. Takes as long as a
     /// [`Registry::summary`].
     pub fn tick(&self) {
-        self.registry.advance_error_groups();
+        self.registry.advance_events();
         let (now, began) = (self.registry.requests(), self.registry.window_began());
         let mut timeline = self.timeline();
         if timeline.metrics.is_due(now.snapshot.span) {
@@ -136,6 +137,16 @@ impl History {
     /// for windows over an hour; a day is kept. Since a reset, counts are exact, whatever the steps are.
     pub fn error_groups(&self, window: Window) -> ErrorGroups {
         self.registry.error_groups(window.length())
+    }
+
+    /// Returns the slowest requests of a window that ends now: the 50 slowest, or the 10 slowest of an endpoint.
+    ///
+    /// Of those that [`Recorder::list_slow`](crate::Recorder::list_slow) was told of, which is enough to be exact. A
+    /// window begins with a frame of ten seconds. Of an endpoint, all of the 10 slowest are known for five minutes;
+    /// longer windows have those that are among the 50 slowest of all since then. At most 24 hours are kept, also since
+    /// a reset.
+    pub fn slow_requests(&self, window: Window, endpoint: Option<&EndpointName>) -> SlowRequests {
+        self.registry.slow_requests(window.length(), endpoint)
     }
 
     /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest

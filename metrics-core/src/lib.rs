@@ -31,10 +31,12 @@
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
 //! | a snapshot as plain parts, for other formats | [`SnapshotParts`] |
 //! | errors by endpoint, outcome and message template | [`ErrorGroups`], [`ErrorGroup`], [`RequestDetails`] |
+//! | the slowest requests of a window | [`SlowRequests`], [`SlowRequest`] |
 //! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
 //! | single slow or sampled requests, and their traces | [`RecentRequest`], [`TraceContext`] |
 //! | the application's own metrics | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
 //! | rules over the figures of a window, and their states | [`alert`] |
+//! | objectives, their budgets and burn rates | [`objective`] |
 //! | the figures over time | [`History`], [`Window`], [`Trend`], [`Point`], [`Business`], [`MetricTrend`] |
 //! | a setting that was refused | [`InvalidSetting`] |
 //!
@@ -44,6 +46,7 @@
 //!
 //! | folder or file | what happens there |
 //! |---|---|
+//! | `objective/` | good and valid requests are counted; budgets and burn rates are computed |
 //! | `alert/` | rules are evaluated (`engine`), and become notices |
 //! | `history/`, `builder.rs` | windows and trends of the last 24 hours; settings are checked |
 //! | `registry.rs` | the methods that an application calls |
@@ -85,6 +88,7 @@ mod histogram;
 mod history;
 mod hyperloglog;
 mod labels;
+pub mod objective;
 mod read;
 mod record;
 mod registry;
@@ -103,6 +107,7 @@ pub use events::error_log::{ErrorCursor, ErrorsMissing, MAX_MESSAGE_BYTES, Recen
 pub use events::error_priority::ErrorPriority;
 pub use events::exemplar::Exemplar;
 pub use events::request_log::{RecentRequest, RequestCursor};
+pub use events::slow::{SlowRequest, SlowRequests};
 pub use histogram::{Bucket, Histogram, MAX_NANOS, PrecisionMismatch};
 pub use history::{
     Business, History, MetricPoint, MetricTrend, ParseWindowError, Point, StepError, Trend, Window,
@@ -129,7 +134,7 @@ pub use read::snapshot::version::Version;
 pub use read::summary::figures::Figures;
 pub use read::summary::metrics::{MetricFigures, MetricSummary};
 pub use read::summary::{EndpointSummary, Summary};
-pub use record::recorder::{Recorder, Start};
+pub use record::recorder::{Finished, Recorder, Start};
 pub use registry::Registry;
 pub use setting::InvalidSetting;
 pub use space_saving::SpaceSaving;

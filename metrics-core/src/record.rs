@@ -6,6 +6,7 @@ pub(crate) mod local;
 pub(crate) mod pool;
 mod prefetch;
 pub(crate) mod published;
+pub(crate) mod ranks;
 pub(crate) mod recorder;
 pub(crate) mod shard;
 pub(crate) mod shared;

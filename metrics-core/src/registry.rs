@@ -8,11 +8,12 @@ use crate::core::{Core, Requests};
 use crate::events::error_groups::ErrorGroups;
 use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
 use crate::events::request_log::{RecentRequest, RequestCursor};
+use crate::events::slow::SlowRequests;
 use crate::histogram::Layout;
 use crate::labels::consumer::{Consumer, Voucher};
 use crate::labels::endpoint::{EndpointId, EndpointName};
 use crate::labels::metric_names::MetricError;
-use crate::labels::outcome::Outcome;
+use crate::labels::outcome::{Granularity, Outcome};
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::health::Health;
 use crate::read::snapshot::metrics::MetricsAt;
@@ -228,9 +229,25 @@ impl Registry {
         self.core.error_groups(window)
     }
 
-    /// Moves the trends of the groups of errors on.
-    pub(crate) fn advance_error_groups(&self) {
+    /// The slowest requests of a window; `None`: since the last reset.
+    pub(crate) fn slow_requests(
+        &self,
+        window: Option<Duration>,
+        endpoint: Option<&EndpointName>,
+    ) -> SlowRequests {
+        self.core.slow_requests(window, endpoint)
+    }
+
+    /// Returns the memory of the lists of the slowest requests, in bytes: at most 1.625 MiB, and what recorders listed in
+    /// the last second.
+    pub fn slow_bytes(&self) -> usize {
+        self.core.slow_bytes()
+    }
+
+    /// Moves the trends of the groups of errors on, and takes the slowest requests from the recorders.
+    pub(crate) fn advance_events(&self) {
         self.core.advance_error_groups();
+        self.core.advance_slow();
     }
 
     /// Returns the entries of the request log after the cursor, oldest first, and moves the cursor to the end.
@@ -276,6 +293,15 @@ impl Registry {
     /// Whether the application has a metric of this name.
     pub(crate) fn has_metric(&self, name: &str) -> bool {
         self.core.metrics().names().contains(name)
+    }
+
+    /// The time since it was made, by the recording clock.
+    pub(crate) fn uptime(&self) -> Duration {
+        Duration::from_nanos(self.recorders.shared().uptime_nanos())
+    }
+
+    pub(crate) fn granularity(&self) -> Granularity {
+        self.recorders.shared().granularity()
     }
 
     pub(crate) fn layout(&self) -> Layout {

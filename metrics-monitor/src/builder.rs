@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use metrics_core::Registry;
 use metrics_core::alert::Rule;
+use metrics_core::objective::Objective;
 use metrics_export::Service;
 use metrics_export::alert::Destination;
 use metrics_export::prometheus::Exposition;
@@ -43,6 +44,7 @@ struct Settings {
     unsampled_exemplars: bool,
     request_id_headers: Vec<String>,
     keep_paths: bool,
+    trace_url: Option<String>,
     excluded_routes: Vec<String>,
     excluded_prefixes: Vec<String>,
     excluded_patterns: Vec<String>,
@@ -59,6 +61,7 @@ struct Settings {
     allowed_hosts: Vec<String>,
     trust_forwarded: bool,
     alert_rules: Vec<Rule>,
+    objectives: Vec<Objective>,
     without_default_alerts: bool,
     alert_destinations: Vec<Box<dyn Destination>>,
     exporters: Vec<Box<dyn Exporter>>,
@@ -103,6 +106,7 @@ impl Builder {
             unsampled_exemplars: false,
             request_id_headers: CapturePolicy::REQUEST_ID_HEADERS.map(str::to_owned).to_vec(),
             keep_paths: false,
+            trace_url: None,
             excluded_routes: Vec::new(),
             excluded_prefixes: Vec::new(),
             excluded_patterns: Vec::new(),
@@ -119,6 +123,7 @@ impl Builder {
             allowed_hosts: Vec::new(),
             trust_forwarded: false,
             alert_rules: Vec::new(),
+            objectives: Vec::new(),
             without_default_alerts: false,
             alert_destinations: Vec::new(),
             exporters: Vec::new(),

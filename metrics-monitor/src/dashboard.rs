@@ -71,7 +71,7 @@ static FILES: [File; 3] = [
 ];
 
 /// The modules of the script. Each imports only from those before it.
-static MODULES: [&str; 13] = [
+static MODULES: [&str; 14] = [
     include_str!("dashboard/words.js"),
     include_str!("dashboard/dom.js"),
     include_str!("dashboard/format.js"),
@@ -81,13 +81,14 @@ static MODULES: [&str; 13] = [
     include_str!("dashboard/charts.js"),
     include_str!("dashboard/heat.js"),
     include_str!("dashboard/panels.js"),
+    include_str!("dashboard/causes.js"),
     include_str!("dashboard/business.js"),
     include_str!("dashboard/exporters.js"),
     include_str!("dashboard/fleet.js"),
     include_str!("dashboard/main.js"),
 ];
 
-/// The modules as one script, so that the page loads with one request instead of thirteen, each of which may be a line
+/// The modules as one script, so that the page loads with one request instead of fourteen, each of which may be a line
 /// in the service's log. They share one scope, so no two may define the same name at their top level.
 fn bundled(modules: &[&str]) -> String {
     let lines = modules.iter().flat_map(|module| module.lines()).filter(|line| !line.starts_with("import "));

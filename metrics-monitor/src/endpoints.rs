@@ -59,8 +59,10 @@ static ENDPOINTS: &[Endpoint] = &[
     Endpoint::read("/routes", Work::Read(figures::routes)),
     Endpoint::read("/history", Work::Read(figures::history)),
     Endpoint::read("/alerts", Work::Read(figures::alerts)),
+    Endpoint { exists: has_objectives, ..Endpoint::read("/objectives", Work::Read(figures::objectives)) },
     Endpoint::private("/errors", Work::Read(errors::errors)),
     Endpoint::private("/errors/groups", Work::Read(errors::groups)),
+    Endpoint::private("/slow", Work::Read(figures::slow)),
     Endpoint::read("/exporters", Work::Read(figures::exporters)),
     Endpoint::read("/business", Work::Read(figures::business)),
     Endpoint::read("/resources", Work::Read(figures::resources)),
@@ -91,6 +93,10 @@ const PROMETHEUS: &str = "/prometheus";
 
 fn has_consumers(state: &State) -> bool {
     state.policy.consumers.is_some()
+}
+
+fn has_objectives(state: &State) -> bool {
+    !state.objectives.is_empty()
 }
 
 fn has_reset(state: &State) -> bool {
@@ -159,6 +165,9 @@ impl Endpoint {
         match self.path {
             "/consumers" => {
                 "consumers are not counted; name a source, such as .api_key_header(\"x-api-key\")"
+            }
+            "/objectives" => {
+                "there are no objectives; add one with .objective(Objective::availability(99.9))"
             }
             "/reset" => "resets are off; enable them with .reset_token(..) or .reset_without_token()",
             "/fleet/reset" => {

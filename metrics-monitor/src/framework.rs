@@ -1,5 +1,7 @@
 //! What a framework's integration adds to the monitor.
 
+use metrics_core::TraceContext;
+
 use crate::background::event_loops::EventLoops;
 use crate::monitor::Monitor;
 
@@ -33,6 +35,19 @@ pub trait NameRoutes {
     fn route_with<N: Into<String>>(
         self,
         name: impl Fn(&Self::Request) -> Option<N> + Send + Sync + 'static,
+    ) -> Self;
+}
+
+/// Hooks that can read the trace of a request: see [`Builder::trace_context`](crate::Builder::trace_context).
+pub trait ReadTraces {
+    /// A request of the framework.
+    type Request;
+
+    /// Sets the function that reads traces.
+    #[must_use]
+    fn trace_context(
+        self,
+        read: impl Fn(&Self::Request) -> Option<TraceContext> + Send + Sync + 'static,
     ) -> Self;
 }
 

@@ -76,7 +76,7 @@ pub use endpoints::accept::Sender;
 pub use endpoints::answer::{Answer, Body};
 pub use endpoints::request::{Coding, Request};
 pub use endpoints::work::Answering;
-pub use framework::{Framework, NameRoutes, NoHooks};
+pub use framework::{Framework, NameRoutes, NoHooks, ReadTraces};
 pub use metrics_core;
 #[cfg(any(
     feature = "otlp",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use metrics_core::objective::Objectives;
 use metrics_core::{History, Registry};
 use metrics_export::Service;
 #[cfg(feature = "redis")]
@@ -27,12 +28,15 @@ use crate::policy::access::AccessRules;
 /// The parts of one monitor.
 pub(crate) struct State {
     pub(crate) service: Service,
+    /// A link to a trace, with `{trace_id}` for its id.
+    pub(crate) trace_url: Option<String>,
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
     pub(crate) resources: Arc<Resources>,
     pub(crate) sampler: Arc<Sampler>,
     pub(crate) cost: Cost,
     pub(crate) alerting: Arc<Alerting>,
+    pub(crate) objectives: Arc<Objectives>,
     pub(crate) exporting: Engine,
     #[cfg(feature = "redis")]
     pub(crate) fleet: Option<Member>,

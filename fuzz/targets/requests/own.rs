@@ -16,7 +16,7 @@ enum Kind {
 }
 
 /// The endpoints, and what each answers to a right question.
-const ENDPOINTS: [(&str, Kind, u16); 19] = [
+const ENDPOINTS: [(&str, Kind, u16); 20] = [
     ("", Kind::Open, 307),
     ("/", Kind::Open, 200),
     ("/dashboard/main.js", Kind::Open, 200),
@@ -29,6 +29,7 @@ const ENDPOINTS: [(&str, Kind, u16); 19] = [
     ("/alerts", Kind::Read, 200),
     ("/errors", Kind::Private, 200),
     ("/errors/groups", Kind::Private, 200),
+    ("/slow", Kind::Private, 200),
     ("/exporters", Kind::Read, 200),
     ("/business", Kind::Read, 200),
     ("/consumers", Kind::Private, 200),
@@ -64,9 +65,9 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("step=0s", &["/history"]),
     ("step=1ns&window=24h", &["/history"]),
     ("method=GET&route=/items/%7Bid%7D", &[]),
-    ("method=GET", &["/history"]),
-    ("metric=nope", &["/history"]),
-    ("metric=nope&method=GET&route=/", &["/history"]),
+    ("method=GET", &["/history", "/slow"]),
+    ("metric=nope", &["/history", "/slow"]),
+    ("metric=nope&method=GET&route=/", &["/history", "/slow"]),
     ("page=true", &[]),
     ("page=maybe", &["/events"]),
 ];
@@ -77,6 +78,7 @@ const WINDOWED: &[&str] = &[
     "/history",
     "/errors",
     "/errors/groups",
+    "/slow",
     "/business",
     "/resources",
     "/events",
@@ -89,6 +91,7 @@ const REPEATED: &[&str] = &[
     "/alerts",
     "/errors",
     "/errors/groups",
+    "/slow",
     "/exporters",
     "/business",
     "/consumers",

@@ -159,8 +159,8 @@ impl Watch {
             && let Some(start) = start.take()
         {
             let nanos = recorder.finish(start, endpoint, outcome);
-            if captured.is_some() || self.worker.captures(nanos) {
-                self.worker.capture_body(endpoint, outcome, nanos, captured.as_deref().copied());
+            if captured.is_some() || self.worker.captures(endpoint, nanos) {
+                self.worker.capture_body(endpoint, outcome, nanos, *consumer, captured.as_deref().copied());
             }
             self.worker.count_consumer(*consumer, outcome, nanos);
         }

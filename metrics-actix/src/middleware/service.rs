@@ -217,7 +217,7 @@ impl Request {
             recorder.add_bytes(endpoint, outcome, read, size.unwrap_or(0));
             let elapsed = recorder.elapsed(&start);
             let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-            let captured = if message.is_some() || worker.captures(nanos) {
+            let captured = if message.is_some() || worker.captures(endpoint, nanos) {
                 worker.capture_head(
                     endpoint,
                     outcome,
@@ -231,8 +231,9 @@ impl Request {
             };
             End::Record { start: Some(start), consumer, captured }
         } else {
-            let nanos = recorder.finish_with_bytes(start, endpoint, outcome, read, size.unwrap_or(0));
-            if message.is_some() || worker.captures(nanos) {
+            let finished = recorder.finish_with_bytes(start, endpoint, outcome, read, size.unwrap_or(0));
+            let nanos = finished.nanos;
+            if message.is_some() || finished.is_slow() {
                 worker.capture(
                     endpoint,
                     outcome,
@@ -288,8 +289,9 @@ impl Request {
         };
         let (Open { worker, start, .. }, read) = open.end_reading(endpoint, outcome);
         let consumer = worker.counts_consumers().then_some(Consumer::Unanswered);
-        let nanos = worker.recorder().finish_with_bytes(start, endpoint, outcome, read, 0);
-        if message.is_some() || worker.captures(nanos) {
+        let finished = worker.recorder().finish_with_bytes(start, endpoint, outcome, read, 0);
+        let nanos = finished.nanos;
+        if message.is_some() || finished.is_slow() {
             worker.capture(endpoint, outcome, nanos, message, consumer, None);
         }
         worker.count_consumer(consumer, outcome, nanos);

@@ -135,7 +135,7 @@ impl Failed {
             recorder.record_outcome(endpoint, outcome, elapsed);
             recorder.discard(start);
             let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-            if message.is_some() || worker.captures(nanos) {
+            if message.is_some() || worker.captures(endpoint, nanos) {
                 worker.capture(endpoint, outcome, nanos, message, consumer, None);
             }
             worker.count_consumer(consumer, outcome, nanos);

@@ -7,16 +7,20 @@ use metrics_monitor::policy::trace;
 
 use super::headers::RequestHeaders;
 
+/// The application's hook for the trace of a request.
+pub(crate) type ReadTrace = dyn Fn(&HttpRequest) -> Option<TraceContext> + Send + Sync;
+
 /// What the policy keeps of a request. One without a response has nothing but its consumer.
 pub(crate) fn context<'a>(
     request: Option<&'a HttpRequest>,
     consumer: Option<Consumer>,
     policy: &CapturePolicy,
+    read_trace: Option<&ReadTrace>,
 ) -> RequestContext<'a> {
     let Some(request) = request else { return RequestContext { consumer, ..RequestContext::default() } };
     let mut ids = policy.request_id_headers.iter().filter_map(|name| request.headers().get(name));
     RequestContext {
-        trace: trace(request, policy),
+        trace: read_trace.and_then(|read| read(request)).or_else(|| trace(request, policy)),
         consumer,
         request_id: ids.next().and_then(|id| id.to_str().ok()),
         path: policy.keep_paths.then(|| request.path()),

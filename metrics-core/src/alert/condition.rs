@@ -55,6 +55,10 @@ pub enum Metric {
     /// What one of the application's own metrics counted, its value now if it is a gauge, the distinct values of the
     /// day (UTC), or the hits per hundred hits and misses. Only for [`Scope::OwnMetric`](super::Scope::OwnMetric).
     Value,
+    /// How many times faster than evenly the budget of an objective is spent: the lower one of two windows, so that an
+    /// alert needs both and ends with the shorter. Only for [`Scope::Burn`](super::Scope::Burn), which
+    /// [`Objective::burn_rules`](crate::objective::Objective::burn_rules) makes.
+    BurnRate,
 }
 
 /// The unit of a figure.
@@ -101,7 +105,7 @@ pub struct ParseConditionError(#[from] InvalidSetting);
 crate::text::debug_as_display!(ParseConditionError);
 
 impl Metric {
-    /// All metrics.
+    /// All metrics that a rule of your own can have: all but [`Metric::BurnRate`].
     pub const ALL: [Self; 19] = [
         Self::ErrorRate,
         Self::ClientErrorRate,
@@ -155,6 +159,7 @@ impl Metric {
             Self::Panicked => "panicked",
             Self::WrongTokens => "wrong_tokens",
             Self::Value => "value",
+            Self::BurnRate => "burn_rate",
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::condition::Metric;
 use super::notice::{Alert, Moment, Notice, State};
-use super::observe::{covers, of_all, of_count, of_endpoint, of_figures, of_own_metric};
-use super::rule::{Rule, Scope};
+use super::observe::{covers, of_all, of_burn, of_count, of_endpoint, of_figures, of_own_metric};
+use super::rule::{Burn, BurnRate, Rule, Scope};
 use super::series::{Observation, Series};
 use crate::history::{Business, History, Window};
 use crate::labels::endpoint::EndpointName;
@@ -43,6 +43,12 @@ pub trait FigureSource {
 
     /// The application's own metrics in a window that ends now.
     fn own_metrics(&self, window: Window) -> Business;
+
+    /// How fast the budget of an objective was spent; `None` if one of the windows had no valid calls. Default: `None`.
+    fn burn_rate(&self, burn: &Burn) -> Option<BurnRate> {
+        let _ = burn;
+        None
+    }
 
     /// Requests to the monitor's own endpoints with a wrong token in a window; default: 0.
     fn wrong_tokens(&self, window: Window) -> u64 {
@@ -181,6 +187,7 @@ impl Watch {
             Scope::Service => Some(of_all(&rule, &windows.summary(rule.window))),
             Scope::Matched => Some(of_all(&rule, &windows.matched(rule.window))),
             Scope::OwnMetric(name) => Some(of_own_metric(&rule, name, &windows.own_metrics(rule.window))),
+            Scope::Burn(burn) => Some(of_burn(windows.source.burn_rate(burn))),
             Scope::EachRoute | Scope::Route(_) => None,
         };
         if let Some(observation) = of_service {
@@ -320,7 +327,7 @@ impl<S: FigureSource> Windows<'_, S> {
                 let is_seen = hour.metrics.iter().any(|metric| *metric.name == **name);
                 !is_seen && covers(hour.window, Window::OneHour)
             }
-            Scope::Service | Scope::Matched | Scope::EachRoute => false,
+            Scope::Service | Scope::Matched | Scope::EachRoute | Scope::Burn(_) => false,
         }
     }
 }

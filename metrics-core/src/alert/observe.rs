@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::condition::Metric;
-use super::rule::Rule;
+use super::rule::{BurnRate, Rule};
 use super::series::Observation;
 use crate::history::{Business, Window};
 use crate::labels::metric_kind::MetricValue;
@@ -18,6 +18,15 @@ const WHOLE: u32 = 90;
 /// A count that is not part of a window's figures.
 pub(super) fn of_count(count: u64) -> Observation {
     Observation { value: Some(count as f64), calls: count, is_whole: true }
+}
+
+/// How fast a budget is spent.
+pub(super) fn of_burn(rate: Option<BurnRate>) -> Observation {
+    Observation {
+        value: rate.map(|rate| rate.rate),
+        calls: rate.map_or(0, |rate| rate.calls),
+        is_whole: true,
+    }
 }
 
 /// The figure of all calls together.
@@ -52,7 +61,7 @@ pub(super) fn of_figures(rule: &Rule, figures: &Figures, in_flight: u64, window:
         Metric::Aborted => count(figures.aborted),
         Metric::Panicked => count(figures.panicked),
         // Not computed from figures of requests; such rules do not get here.
-        Metric::ConsecutiveErrors | Metric::Value | Metric::WrongTokens => None,
+        Metric::ConsecutiveErrors | Metric::Value | Metric::WrongTokens | Metric::BurnRate => None,
     };
     Observation { value, calls: figures.calls, is_whole: covers(window, rule.window) }
 }

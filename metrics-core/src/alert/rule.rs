@@ -68,6 +68,28 @@ pub enum Scope {
     Route(String),
     /// One of the application's own metrics, by its name. A metric that does not exist has the value 0.
     OwnMetric(String),
+    /// The budget of an objective.
+    Burn(Burn),
+}
+
+/// How fast the budget of an objective is spent over two windows at once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Burn {
+    /// The name of the objective.
+    pub objective: String,
+    /// The window that gives the rate its weight.
+    pub long: Duration,
+    /// The window that ends an alert soon after the cause has ended.
+    pub short: Duration,
+}
+
+/// How fast the budget of an objective was spent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BurnRate {
+    /// The lower rate of both windows.
+    pub rate: f64,
+    /// Valid calls in the longer window.
+    pub calls: u64,
 }
 
 impl Rule {
@@ -251,6 +273,9 @@ impl Rule {
             Scope::EachRoute | Scope::Route(_) if self.metric == Metric::ConsecutiveErrors => {
                 refused("scope", &self.scope.name(), "service or matched, for consecutive_errors")
             }
+            scope if matches!(scope, Scope::Burn(_)) != (self.metric == Metric::BurnRate) => {
+                refused("scope", &scope.name(), "burn with burn_rate, as the rules of an objective have")
+            }
             scope if self.metric == Metric::WrongTokens && *scope != Scope::Service => {
                 refused("scope", &scope.name(), "service, for wrong_tokens")
             }
@@ -286,7 +311,7 @@ impl Scope {
         self.route().is_none_or(|route| *name.route == *route)
     }
 
-    /// Its name in answers: `service`, `matched`, `each_route`, `route` or `own_metric`.
+    /// Its name in answers: `service`, `matched`, `each_route`, `route`, `own_metric` or `burn`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Service => "service",
@@ -294,6 +319,7 @@ impl Scope {
             Self::EachRoute => "each_route",
             Self::Route(_) => "route",
             Self::OwnMetric(_) => "own_metric",
+            Self::Burn(_) => "burn",
         }
     }
 }

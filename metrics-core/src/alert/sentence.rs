@@ -1,10 +1,11 @@
 //! An alert as a sentence: "GET /items/{id}: 3,694 errors in 5 min (limit 10)".
 
 use std::fmt;
+use std::time::Duration;
 
 use super::condition::{Comparison, Metric, Unit};
 use super::notice::{Alert, State};
-use super::rule::{Rule, Scope};
+use super::rule::{Burn, Rule, Scope};
 use crate::history::Window;
 
 impl fmt::Display for Alert {
@@ -19,6 +20,9 @@ impl fmt::Display for Alert {
         if self.not_seen && self.state != State::Firing {
             let what = if self.rule.scope.route().is_some() { "route" } else { "metric" };
             return write!(f, "{what} not seen for an hour");
+        }
+        if let Scope::Burn(burn) = &self.rule.scope {
+            return write_burn(f, burn, self.value, *threshold);
         }
         let window = match window {
             Window::OneMinute => "1 min",
@@ -59,6 +63,27 @@ impl fmt::Display for Alert {
     }
 }
 
+/// `availability: burn rate 16.2 over 1 h and 5 min (limit 14.4)`
+fn write_burn(f: &mut fmt::Formatter<'_>, burn: &Burn, value: Option<f64>, threshold: f64) -> fmt::Result {
+    let Burn { objective, long, short } = burn;
+    let (long, short) = (Length(*long), Length(*short));
+    let Some(value) = value else { return write!(f, "{objective}: burn rate unknown: no calls in {short}") };
+    let (value, threshold) = (Number(value, Unit::Calls), Number(threshold, Unit::Calls));
+    write!(f, "{objective}: burn rate {value} over {long} and {short} (limit {threshold})")
+}
+
+/// Whole hours, or else minutes.
+struct Length(Duration);
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            seconds if seconds > 0 && seconds.is_multiple_of(3_600) => write!(f, "{} h", seconds / 3_600),
+            seconds => write!(f, "{} min", seconds / 60),
+        }
+    }
+}
+
 /// What a metric is called in a sentence.
 #[derive(Debug, Clone, Copy)]
 enum Name {
@@ -96,6 +121,7 @@ impl Name {
             Metric::Panicked => Self::Count("panic", "panics"),
             Metric::WrongTokens => Self::Count("wrong token", "wrong tokens"),
             Metric::Value => Self::Value,
+            Metric::BurnRate => Self::Level("burn rate"),
         }
     }
 }

@@ -39,7 +39,7 @@ use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, add, add_saturating
 ///
 /// Rare durations, such as those of errors and outliers, thus do not take a kilobyte. As many as fit in the 704 bytes
 /// of a cell.
-const RARE: usize = if cfg!(metrics_loom) { 1 } else { 20 };
+const RARE: usize = if cfg!(metrics_loom) { 1 } else { 16 };
 
 /// The latest durations, which a cell keeps besides its buckets. A power of two.
 ///
@@ -74,7 +74,9 @@ struct Block<const BUCKETS_PER_OCTAVE: usize>([AtomicU64; BUCKETS_PER_OCTAVE]);
 pub(crate) struct Cell<const BUCKETS_PER_OCTAVE: usize> {
     begun: AtomicU64,
     sum: AtomicU64,
-    epoch: AtomicU64,
+    /// The least duration that is of interest by itself, such as for the list of the slowest requests. No figure: only
+    /// the writer reads it.
+    slow_from: AtomicU64,
     /// The minimum plus the epoch.
     floor: AtomicU64,
     /// The maximum minus the minimum.
@@ -87,6 +89,7 @@ pub(crate) struct Cell<const BUCKETS_PER_OCTAVE: usize> {
     counts: [AtomicU64; COUNTS],
     clamped: AtomicU64,
     truncated: AtomicU64,
+    epoch: AtomicU64,
     /// The octaves from the second one on.
     blocks: [Published<Block<BUCKETS_PER_OCTAVE>>; MAX_OCTAVES - 1],
     first_block: Published<Block<BUCKETS_PER_OCTAVE>>,
@@ -102,6 +105,7 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         Self {
             begun: zero(),
             sum: zero(),
+            slow_from: zero(),
             epoch: AtomicU64::new(NO_EPOCH),
             // Above the sum of any duration and any epoch, so that the first record is outside.
             floor: AtomicU64::new(u64::MAX),
@@ -139,6 +143,18 @@ impl<const BUCKETS_PER_OCTAVE: usize> Cell<BUCKETS_PER_OCTAVE> {
         add_saturating(&self.request_bytes, bytes.request);
         add_saturating(&self.response_bytes, bytes.response);
         end(&self.touched);
+    }
+
+    /// The least duration that is of interest by itself. Called by the shard's one writer.
+    #[inline(always)]
+    pub(crate) fn slow_from(&self) -> u64 {
+        own(&self.slow_from)
+    }
+
+    /// Sets the least duration that is of interest by itself. Called by the shard's one writer.
+    pub(crate) fn set_slow_from(&self, nanos: u64) {
+        // ORDERING: Relaxed; no other thread reads it.
+        self.slow_from.store(nanos, Ordering::Relaxed);
     }
 
     /// Counts a truncated response. Called by the shard's one writer.

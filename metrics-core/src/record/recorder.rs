@@ -11,11 +11,13 @@ use crate::events::error_log::{ErrorEvent, Message};
 use crate::events::error_priority::ErrorPriority;
 use crate::events::event_log::Budget;
 use crate::events::request_log::RequestEvent;
+use crate::events::slow::SlowEvent;
 use crate::labels::consumer::Consumer;
 use crate::labels::endpoint::EndpointId;
 use crate::labels::method::UNKNOWN;
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::{TraceContext, TraceId};
+use crate::record::ranks::Ranks;
 use crate::record::shard::Shard;
 use crate::record::shard::counters::MetricCells;
 use crate::record::shared::Shared;
@@ -25,7 +27,7 @@ use crate::record::slot::{Slot, Slots};
 ///
 /// Recording is wait-free: no lock, no read-modify-write instruction, no system call. It allocates only for the first
 /// records of an endpoint's statuses and latencies: 704 bytes for each class of statuses that a thread sees (rare
-/// statuses from x32 on have extra cells), and 1 KiB for each octave of its latencies after the first 20
+/// statuses from x32 on have extra cells), and 1 KiB for each octave of its latencies after the first 16
 /// records. It never fails and never panics, except for ids and starts of another registry in debug builds: see
 /// [`EndpointId`] and [`Start`].
 ///
@@ -60,6 +62,27 @@ pub struct Recorder {
     /// Apart, so that a recorder is small where a thread looks for its own. Contains a `Cell`, so that the recorder is
     /// not `Sync`.
     budgets: Box<Budgets>,
+    ranks: Box<Ranks>,
+    /// The reading of the clock with which the frame of the slowest requests ends. Not in the box, since each request
+    /// compares with it.
+    frame_ends: Cell<u64>,
+}
+
+/// How a request ended: what [`Recorder::finish_with_bytes`] returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// How long it took, in nanoseconds.
+    pub nanos: u64,
+    slow_from: u64,
+}
+
+impl Finished {
+    /// Whether the request may be among the slowest, or took as long as
+    /// [`Recorder::set_captured_from`] says: a reason to call [`Recorder::list_slow`].
+    #[inline(always)]
+    pub fn is_slow(&self) -> bool {
+        self.nanos >= self.slow_from
+    }
 }
 
 /// How much a recorder may log.
@@ -120,6 +143,8 @@ impl Recorder {
             slots,
             failed_at: Cell::new(0),
             budgets: Box::default(),
+            ranks: Box::new(Ranks::new()),
+            frame_ends: Cell::new(0),
             shared,
         }
     }
@@ -153,16 +178,18 @@ impl Recorder {
             return shard.record(endpoint, slot, nanos);
         }
         let Some(slot) = slots.of_status(status) else {
-            return self.record_rare(endpoint, Outcome::Other, nanos, None);
+            self.record_rare(endpoint, Outcome::Other, nanos, None);
+            return;
         };
         self.note_error(shard, endpoint, status);
         shard.record(endpoint, slot, nanos);
     }
 
-    /// Records any outcome, with the bytes of bodies if they are known.
+    /// Records any outcome, with the bytes of bodies if they are known; then returns the least duration that is of interest
+    /// by itself.
     #[cold]
     #[inline(never)]
-    fn record_rare(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, bytes: Option<Bytes>) {
+    fn record_rare(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, bytes: Option<Bytes>) -> u64 {
         let (slots, shard) = (self.slots, &*self.shard);
         match outcome {
             Outcome::Status(status @ 400..=599) => self.note_error(shard, endpoint, status),
@@ -173,7 +200,10 @@ impl Recorder {
         let slot = slots.of(outcome);
         match bytes {
             Some(bytes) => shard.record_with_bytes(endpoint, slot, nanos, bytes),
-            None => shard.record(endpoint, slot, nanos),
+            None => {
+                shard.record(endpoint, slot, nanos);
+                0
+            }
         }
     }
 
@@ -207,7 +237,9 @@ impl Recorder {
     fn count(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64) {
         match outcome {
             Outcome::Status(status) => self.record_nanos(endpoint, status, nanos),
-            _ => self.record_rare(endpoint, outcome, nanos, None),
+            _ => {
+                self.record_rare(endpoint, outcome, nanos, None);
+            }
         }
     }
 
@@ -254,23 +286,26 @@ impl Recorder {
         outcome: Outcome,
         request: u64,
         response: u64,
-    ) -> u64 {
+    ) -> Finished {
         let end = self.shared.clock().raw();
         let nanos = self.shared.clock().nanos(start.raw, end);
+        if end >= self.frame_ends.get() {
+            self.turn(end);
+        }
         let bytes = Bytes { request, response };
         let fast = match outcome {
             Outcome::Status(status) => self.fast.get().get(usize::from(status)),
             _ => None,
         };
-        match fast {
+        let slow_from = match fast {
             Some(&slot) => self.shard.record_with_bytes(endpoint, slot, nanos, bytes),
             None => {
                 self.failed_at.set(if outcome.is_error() { end } else { 0 });
-                self.record_rare(endpoint, outcome, nanos, Some(bytes));
+                self.record_rare(endpoint, outcome, nanos, Some(bytes))
             }
-        }
+        };
         self.end(&start);
-        nanos
+        Finished { nanos, slow_from }
     }
 
     /// Like [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
@@ -278,6 +313,48 @@ impl Recorder {
         let nanos = self.finish(start, endpoint, outcome);
         self.log(endpoint, outcome, nanos, message, &RequestContext::default());
         nanos
+    }
+
+    /// Sets from which duration on [`Finished::is_slow`] is true whatever the others took, in nanoseconds; default: never.
+    pub fn set_captured_from(&self, nanos: u64) {
+        self.ranks.set_captured_from(nanos);
+    }
+
+    /// Returns whether a request is among the slowest of its endpoint, or of all, that this recorder was told of within
+    /// some seconds. Then it belongs into [`Recorder::list_slow`].
+    pub fn ranks(&self, endpoint: EndpointId, nanos: u64) -> bool {
+        let raw = self.shared.clock().raw();
+        if raw >= self.frame_ends.get() {
+            self.turn(raw);
+        }
+        self.ranks.ranks(endpoint, nanos)
+    }
+
+    /// Lists a request among the slowest, for [`History::slow_requests`](crate::History::slow_requests). Does not record
+    /// it; call it after the request was recorded, if it [ranks](Recorder::ranks).
+    ///
+    /// Takes a lock that a reader holds for some nanoseconds once a second.
+    pub fn list_slow(
+        &self,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        nanos: u64,
+        context: &RequestContext<'_>,
+    ) {
+        let (outcome, slot) = (as_counted(outcome), self.slots.of(outcome));
+        let (frame, slow_from) = self.ranks.add(endpoint, slot, nanos);
+        self.shard.set_slow_from(endpoint, slot, slow_from);
+        let (trace, details) = (context.trace, EventDetails::new(context, self.shard.number()));
+        let time = SystemTime::now();
+        self.shard.slow().push(SlowEvent { time, frame, endpoint, outcome, nanos, trace, details });
+    }
+
+    /// Begins another frame of the slowest requests, if this one has ended.
+    #[cold]
+    #[inline(never)]
+    fn turn(&self, raw: u64) {
+        let lower = |endpoint, slot| self.shard.set_slow_from(endpoint, slot, 0);
+        self.frame_ends.set(self.ranks.turn(self.shared.clock(), raw, self.shared.uptime_nanos(), lower));
     }
 
     /// Logs a failed request with what is known of it besides its figures, such as its position in a trace. Does not
@@ -438,6 +515,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
+        self.ranks.end(|endpoint, slot| self.shard.set_slow_from(endpoint, slot, 0));
         self.shared.give_back(Arc::clone(&self.shard));
     }
 }

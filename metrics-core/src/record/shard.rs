@@ -25,6 +25,7 @@ use crate::record::cell::Cell;
 use crate::record::cell::reading::{Consistency, Header, ReadMark, Reading};
 use crate::record::cell::wait_budget::WaitBudget;
 use crate::record::published::Published;
+use crate::record::ranks::Pending;
 use crate::record::shard::consumers::ConsumerCells;
 use crate::record::shard::counters::MetricCells;
 use crate::record::shard::in_flight::InFlight;
@@ -53,6 +54,7 @@ pub(crate) struct Shard {
     metrics: MetricCells,
     counters: CachePadded<Counters>,
     streaks: Streaks,
+    slow: Pending,
     /// Its position among all shards.
     number: u32,
 }
@@ -100,6 +102,7 @@ impl Shard {
             metrics: MetricCells::new(),
             counters: CachePadded::default(),
             streaks: Streaks::default(),
+            slow: Pending::default(),
             number,
         }
     }
@@ -116,14 +119,28 @@ impl Shard {
         self.write(endpoint, slot, Record { count: slot.count as usize, nanos, epoch: self.epoch() });
     }
 
-    /// Counts one request and the bytes of its bodies. Called by the lease holder only.
+    /// Counts one request and the bytes of its bodies. Returns the least duration that is of interest by itself. Called by
+    /// the lease holder only.
     #[inline(always)]
-    pub(crate) fn record_with_bytes(&self, endpoint: EndpointId, slot: Slot, nanos: u64, bytes: Bytes) {
-        self.write(
-            endpoint,
-            slot,
-            (Record { count: slot.count as usize, nanos, epoch: self.epoch() }, bytes),
-        );
+    pub(crate) fn record_with_bytes(
+        &self,
+        endpoint: EndpointId,
+        slot: Slot,
+        nanos: u64,
+        bytes: Bytes,
+    ) -> u64 {
+        let record = Record { count: slot.count as usize, nanos, epoch: self.epoch() };
+        self.write(endpoint, slot, Request(record, bytes))
+    }
+
+    /// Sets the least duration that is of interest by itself. Called by the lease holder only.
+    pub(crate) fn set_slow_from(&self, endpoint: EndpointId, slot: Slot, nanos: u64) {
+        self.write(endpoint, slot, SetSlowFrom(nanos));
+    }
+
+    /// Requests that are among the slowest, until a reader takes them.
+    pub(crate) fn slow(&self) -> &Pending {
+        &self.slow
     }
 
     /// Adds to the bytes of bodies. Called by the lease holder only.
@@ -138,7 +155,7 @@ impl Shard {
     }
 
     #[inline(always)]
-    fn write(&self, endpoint: EndpointId, slot: Slot, what: impl Write) {
+    fn write<W: Write>(&self, endpoint: EndpointId, slot: Slot, what: W) -> W::Output {
         let at = self.at(endpoint, slot);
         match usize::try_from(at).ok().and_then(|at| self.cells.get(at)).and_then(Published::get) {
             Some(cell) => what.write(cell),
@@ -150,8 +167,8 @@ impl Shard {
     /// registry's endpoint.
     #[cold]
     #[inline(never)]
-    fn write_first(&self, at: u64, slot: Slot, what: impl Write) {
-        let made = match &self.others {
+    fn write_first<W: Write>(&self, at: u64, slot: Slot, what: W) -> W::Output {
+        let (made, output) = match &self.others {
             Others::None => write_in(&self.cells, at, slot, what),
             Others::OneDigit(cells) => write_in(cells, at, slot, what),
             Others::ThreeDigits(cells) => write_in(cells, at, slot, what),
@@ -160,6 +177,7 @@ impl Shard {
             // ORDERING: the Release in it pairs with the Acquire in `cells_made`.
             end(&self.counters.cells);
         }
+        output
     }
 
     /// The number of cells that were created so far. While it stays the same, a reader that has found all cells need
@@ -285,7 +303,9 @@ impl Shard {
 
 /// A write to a cell of any precision.
 trait Write {
-    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>);
+    /// What the writer learns.
+    type Output;
+    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) -> Self::Output;
 }
 
 /// One request.
@@ -296,6 +316,8 @@ struct Record {
 }
 
 impl Write for Record {
+    type Output = ();
+
     #[inline(always)]
     fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
         cell.record(self.count, self.nanos, self.epoch);
@@ -303,18 +325,36 @@ impl Write for Record {
 }
 
 impl Write for Bytes {
+    type Output = ();
+
     #[inline(always)]
     fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
         cell.add_bytes(self);
     }
 }
 
-/// Two writes, one after the other.
-impl<A: Write, B: Write> Write for (A, B) {
+/// One request, and the bytes of its bodies. Returns the least duration that is of interest by itself.
+struct Request(Record, Bytes);
+
+impl Write for Request {
+    type Output = u64;
+
     #[inline(always)]
-    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
+    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) -> u64 {
         self.0.write(cell);
         self.1.write(cell);
+        cell.slow_from()
+    }
+}
+
+/// Sets the least duration that is of interest by itself, in nanoseconds.
+struct SetSlowFrom(u64);
+
+impl Write for SetSlowFrom {
+    type Output = ();
+
+    fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
+        cell.set_slow_from(self.0);
     }
 }
 
@@ -322,25 +362,27 @@ impl<A: Write, B: Write> Write for (A, B) {
 struct Truncated;
 
 impl Write for Truncated {
+    type Output = ();
+
     fn write<const BUCKETS_PER_OCTAVE: usize>(self, cell: &Cell<BUCKETS_PER_OCTAVE>) {
         cell.count_truncated();
     }
 }
 
-/// Writes to a cell, which it creates if need be. Returns whether it did.
-fn write_in<const BUCKETS_PER_OCTAVE: usize>(
+/// Writes to a cell, which it creates if need be. Returns whether it did, and what the writer learns.
+fn write_in<const BUCKETS_PER_OCTAVE: usize, W: Write>(
     cells: &[Published<Cell<BUCKETS_PER_OCTAVE>>],
     at: u64,
     slot: Slot,
-    what: impl Write,
-) -> bool {
+    what: W,
+) -> (bool, W::Output) {
     let own = usize::try_from(at).ok().and_then(|at| cells.get(at));
     debug_assert!(own.is_some(), "{FOREIGN}");
     // The first row is the overflow endpoint's.
     let slot = own.unwrap_or(&cells[usize::from(slot.cell)]);
     let found = slot.get();
-    what.write(found.unwrap_or_else(|| slot.publish(Box::new(Cell::new()))));
-    found.is_none()
+    let output = what.write(found.unwrap_or_else(|| slot.publish(Box::new(Cell::new()))));
+    (found.is_none(), output)
 }
 
 /// The reads of a cell of any precision.

@@ -20,6 +20,7 @@ mod readers;
 mod request_log;
 mod series;
 mod shards;
+mod slow;
 mod steps;
 mod support;
 mod thread_exit;

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metrics_core::alert::{Alert, Alerts, FigureSource, Moment};
+use metrics_core::alert::{Alert, Alerts, Burn, BurnRate, FigureSource, Moment};
+use metrics_core::objective::Objectives;
 use metrics_core::{Business, History, Summary, Window};
 use metrics_export::alert::{Delivery, DeliveryCounts, Destination};
 use metrics_export::json::AlertsBody;
@@ -15,6 +16,7 @@ use crate::policy::denials::Denials;
 struct Watched<'a> {
     history: &'a History,
     denials: &'a Denials,
+    objectives: &'a Objectives,
 }
 
 impl FigureSource for Watched<'_> {
@@ -42,6 +44,10 @@ impl FigureSource for Watched<'_> {
         self.history.own_metrics(window)
     }
 
+    fn burn_rate(&self, burn: &Burn) -> Option<BurnRate> {
+        self.objectives.burn_rate(burn)
+    }
+
     fn wrong_tokens(&self, window: Window) -> u64 {
         self.denials.wrong_tokens(window.length())
     }
@@ -66,10 +72,10 @@ impl Alerting {
     }
 
     /// Evaluates the rules that are due, and hands their notices to the deliveries.
-    pub(crate) fn evaluate(&self, history: &History, denials: &Denials) {
+    pub(crate) fn evaluate(&self, history: &History, denials: &Denials, objectives: &Objectives) {
         let mut alerts = self.lock();
         let now = Moment::now();
-        let notices = alerts.evaluate(now, &Watched { history, denials });
+        let notices = alerts.evaluate(now, &Watched { history, denials, objectives });
         for delivery in &self.deliveries {
             delivery.queue(now, &notices, || alerts.firing());
         }

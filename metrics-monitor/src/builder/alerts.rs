@@ -3,6 +3,7 @@
 #[cfg(any(feature = "alert-toml", feature = "alert-webhook", feature = "alertmanager"))]
 use metrics_core::InvalidSetting;
 use metrics_core::alert::{Alerts, Rule};
+use metrics_core::objective::Objective;
 use metrics_export::alert::Destination;
 
 use super::{Builder, Settings};
@@ -24,6 +25,24 @@ impl<H> Builder<H> {
     /// ```
     pub fn alert(mut self, rule: Rule) -> Self {
         self.settings.alert_rules.push(rule);
+        self
+    }
+
+    /// Adds an objective, whose budget `GET objectives` shows and whose [burn rates](Objective::burn_rules) are alerts;
+    /// default: none. At most 8.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use metrics_core::objective::Objective;
+    /// let in_time = Objective::latency(99.0, Duration::from_millis(300)).name("orders_in_time");
+    /// let monitor = metrics_monitor::Builder::new("orders")
+    ///     .objective(Objective::availability(99.9))
+    ///     .objective(in_time.routes(["/orders/{id}", "/orders"]))
+    ///     .build()?;
+    /// # Ok::<(), metrics_monitor::BuildError>(())
+    /// ```
+    pub fn objective(mut self, objective: Objective) -> Self {
+        self.settings.objectives.push(objective);
         self
     }
 
@@ -116,6 +135,8 @@ impl Settings {
     pub(super) fn rules(&mut self) -> Vec<Rule> {
         let own = std::mem::take(&mut self.alert_rules);
         let mut rules = if self.without_default_alerts { Vec::new() } else { Rule::defaults() };
+        // A rule of the same name replaces one of an objective, too.
+        rules.extend(self.objectives.iter().flat_map(Objective::burn_rules));
         rules.retain(|default| own.iter().all(|rule| rule.name != default.name));
         rules.extend(own);
         rules

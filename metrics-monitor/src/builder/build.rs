@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use metrics_core::{Granularity, History, InvalidSetting, Registry};
+use metrics_core::objective::Objectives;
+use metrics_core::{Granularity, History, InvalidSetting, Registry, is_hidden};
 use metrics_export::prometheus::Names;
 use regex_lite::Regex;
 
@@ -36,6 +37,7 @@ impl Settings {
     ) -> Result<State, BuildError> {
         self.service.check()?;
         self.check_request_ids()?;
+        self.check_trace_url()?;
         let mistakes = Arc::new(Mistakes::new(&self.service.name));
         self.excluded_without_slash().into_iter().for_each(|mistake| mistakes.tell(mistake));
         let exclusions = self.exclusions()?;
@@ -72,6 +74,7 @@ impl Settings {
         let rules = self.rules();
         #[cfg(feature = "redis")]
         let fingerprints = super::fleet::fingerprints(&rules, consumers.as_ref());
+        let objectives = Arc::new(Objectives::new(self.objectives.iter().cloned(), &registry)?);
         let alerting = Arc::new(self.start_alerting(rules)?);
         let capture = self.capture_policy();
         let sampler = Arc::new(Sampler::new(&resources, event_loops));
@@ -82,10 +85,12 @@ impl Settings {
                 (Arc::clone(&history), Arc::clone(&resources), Arc::clone(&alerting));
             let (denials, live, sampler) =
                 (Arc::clone(&access.denials), Arc::clone(&live), Arc::clone(&sampler));
+            let (objectives, registry) = (Arc::clone(&objectives), registry.clone());
             Ticker::start(move || {
                 let begun = Instant::now();
                 history.tick();
-                alerting.evaluate(&history, &denials);
+                objectives.tick(&registry);
+                alerting.evaluate(&history, &denials, &objectives);
                 let has_counted = history.newest().is_some_and(|newest| newest.figures.calls > 0);
                 sampler.tick(has_counted || live.has_listeners());
                 resources.count_tick(begun.elapsed());
@@ -96,12 +101,14 @@ impl Settings {
         let fleet = self.start_fleet(&registry, fingerprints)?;
         Ok(State {
             service: self.service,
+            trace_url: self.trace_url,
             registry,
             history,
             resources,
             sampler,
             cost: Cost::default(),
             alerting,
+            objectives,
             exporting,
             #[cfg(feature = "redis")]
             fleet,
@@ -135,6 +142,20 @@ impl Settings {
         let mut wrong = routes.filter(|(_, route)| !route.starts_with(['/', '_']));
         let (setting, route) = wrong.next()?;
         Some(Mistake::ExcludedWithoutSlash { setting, route: route.clone() })
+    }
+
+    fn check_trace_url(&self) -> Result<(), InvalidSetting> {
+        let is_link = |url: &&String| {
+            let is_web = url.starts_with("https://") || url.starts_with("http://");
+            is_web && url.contains("{trace_id}") && url.len() <= 2_048 && !url.contains(is_hidden)
+        };
+        match self.trace_url.as_ref().filter(|url| !is_link(url)) {
+            Some(url) => {
+                let allowed = "a link such as \"https://jaeger.example/trace/{trace_id}\"";
+                Err(InvalidSetting::new("trace_url", format!("{url:?}"), allowed))
+            }
+            None => Ok(()),
+        }
     }
 
     fn exclusions(&mut self) -> Result<Exclusions, InvalidSetting> {
@@ -239,6 +260,9 @@ mod tests {
         }
         let error = refused(|b| b.request_id_headers(["x-request-id", "x request id"]));
         assert!(error.starts_with("request_id_headers is \"x request id\"; "), "{error}");
+        for url in ["javascript:alert(1)//{trace_id}", "https://jaeger.example/trace/", "/trace/{trace_id}"] {
+            assert!(refused(|b| b.trace_url(url)).starts_with("trace_url is "), "{url}");
+        }
         let alias = refused(|b| b.consumer_alias(|_| None));
         assert_eq!(
             alias,

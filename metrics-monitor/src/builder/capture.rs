@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use metrics_core::TraceContext;
+
 use super::Builder;
+use crate::framework::ReadTraces;
 
 impl<H> Builder<H> {
     /// A request that takes this long is slow, and kept as an exemplar; `None` for no exemplars; default: 1 s.
@@ -41,6 +44,13 @@ impl<H> Builder<H> {
         self
     }
 
+    /// Where people look at a trace, such as `https://jaeger.example/trace/{trace_id}`: the dashboard makes links of the
+    /// ids of traces; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
+    pub fn trace_url(mut self, url: impl Into<String>) -> Self {
+        self.settings.trace_url = Some(url.into());
+        self
+    }
+
     /// Whether the paths of failed and slow requests are kept, without their queries, and the most frequent paths that
     /// matched no route; default: `false`.
     ///
@@ -49,5 +59,22 @@ impl<H> Builder<H> {
     pub fn keep_paths(mut self, keep: bool) -> Self {
         self.settings.keep_paths = keep;
         self
+    }
+}
+
+impl<H: ReadTraces> Builder<H> {
+    /// Reads the trace of a failed or slow request from wherever the application keeps it, such as a trace that begins
+    /// here; default, and where this returns `None`: the request's headers, if the caller sent a trace.
+    ///
+    /// Called on the worker, after the response is made, and only for requests that failed, were slow, or were sampled.
+    /// So it finds what a middleware or a handler left in the request's extensions. Not called for requests without a
+    /// response.
+    ///
+    /// One of the [hooks](Builder::hooks): setting other hooks later replaces it.
+    pub fn trace_context(
+        self,
+        read: impl Fn(&H::Request) -> Option<TraceContext> + Send + Sync + 'static,
+    ) -> Self {
+        Self { hooks: self.hooks.trace_context(read), settings: self.settings }
     }
 }

@@ -1,6 +1,7 @@
 // The page: what the user chose, the data, and when it is requested.
 
 import { Business } from "./business.js";
+import { ErrorGroups, setTraceUrl, showObjectives, showSlow } from "./causes.js";
 import { LineChart, redraw, showResets, showTime } from "./charts.js";
 import { byId, make, setText } from "./dom.js";
 import { showExporters } from "./exporters.js";
@@ -28,6 +29,8 @@ const state = {
   /** The data of the fleet. */
   fleet: null,
   window: Object.hasOwn(WINDOWS, address.get("window")) ? address.get("window") : "5m",
+  /** The group of errors that is open. */
+  group: address.get("group"),
   route: address.has("route") ? { method: address.get("method") ?? "GET", route: address.get("route") } : null,
   paused: false,
   /** The state of the connection: connecting, live, stale, paused, locked, busy or unknown_host. */
@@ -117,6 +120,8 @@ const resources = {
 };
 
 const business = new Business();
+const groups = new ErrorGroups();
+groups.choose = (group) => choose({ group });
 
 const table = new RoutesTable((route) => choose({ route: isChosen(route) ? null : route }));
 
@@ -226,6 +231,9 @@ const shows = {
     if (state.route && state.step === null) refreshTrend();
   },
   errors: showErrors,
+  groups: (data) => groups.set(data, state.route),
+  slow: (data) => showSlow(data, state.route),
+  objectives: showObjectives,
   consumers: showConsumers,
   exporters: showExporters,
   alerts(data) {
@@ -240,7 +248,7 @@ const shows = {
 };
 
 /** The events whose data is shown again in another language. */
-const LISTS = ["routes", "errors", "consumers", "exporters", "alerts", "business"];
+const LISTS = ["routes", "errors", "groups", "slow", "objectives", "consumers", "exporters", "alerts", "business"];
 
 function showLists() {
   if (ofFleet()) return;
@@ -376,13 +384,18 @@ function showFilter() {
 
 /** Changes the choice, and stores it in the address. */
 function choose(change) {
-  const { window, scope } = state;
+  const { window, scope, route } = state;
   Object.assign(state, change);
+  if ("group" in change) openGroup();
+  // The charts stay as they are.
+  const isGroupAlone = Object.keys(change).every((name) => name === "group");
   fitWindow();
   const now = new URLSearchParams({ window: state.window, ...state.route });
+  if (state.group) now.set("group", state.group);
   if (ofFleet()) now.set("scope", state.scope);
   if (new URLSearchParams(location.hash.slice(1)).has("lang")) now.set("lang", language);
   history.replaceState(null, "", `#${now}`);
+  if (isGroupAlone) return;
   state.points = [];
   Object.values(charts).forEach((chart) => (chart.loaded = false));
   if (window !== state.window || scope !== state.scope) {
@@ -401,7 +414,13 @@ function choose(change) {
   showFigures();
   table.set(state.routes, state.route && nameOf(state.route));
   if (!ofFleet()) show();
+  if (route !== state.route) showLists();
   refresh();
+}
+
+/** Opens the chosen group of errors. */
+function openGroup() {
+  groups.open(state.group, state.window).catch(() => {});
 }
 
 for (const scope of ["instance", "fleet"]) {
@@ -472,6 +491,8 @@ const events = new Events({
   event(name, data) {
     if (name === "hello") {
       state.endpoints = data.endpoints;
+      setTraceUrl(data.trace_url);
+      if (state.group !== groups.opened) openGroup();
       setText(byId("service"), data.service);
       document.title = `${data.service} – ${say("title")}`;
       // The address is from a time when there was a fleet.

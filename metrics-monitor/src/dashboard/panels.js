@@ -176,7 +176,7 @@ export class RoutesTable {
 }
 
 /** Returns the data of a panel, or `nothing` if it is hidden from this client, which the panel then says. */
-function known(panel, data, nothing, empty) {
+export function known(panel, data, nothing, empty) {
   const text = panel.querySelector(".empty");
   text.dataset.text = data === HIDDEN ? "only_local" : empty;
   setText(text, say(text.dataset.text));

@@ -44,6 +44,8 @@ struct Hello<'a> {
     service: &'a str,
     /// The names of the endpoints that exist.
     endpoints: &'a [&'static str],
+    /// A link to a trace, with `{trace_id}` for its id.
+    trace_url: Option<&'a str>,
 }
 
 /// `GET events`: the figures of a window once a second.
@@ -70,7 +72,11 @@ pub(crate) fn listen(state: &Arc<State>, request: &Request<'_>, endpoints: &[&'s
             return Answer::unavailable(message).header("retry-after", RETRY_AFTER);
         }
     };
-    let hello = event("hello", &Hello { service: &state.service.name, endpoints }).into();
+    let hello = event(
+        "hello",
+        &Hello { service: &state.service.name, endpoints, trace_url: state.trace_url.as_deref() },
+    )
+    .into();
     let events = Events::new(state, window, viewer, seat, hello);
     Answer { status: 200, headers: Vec::new(), body: Body::Events(Box::pin(events)) }
         .header("content-type", "text/event-stream")

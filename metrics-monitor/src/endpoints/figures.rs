@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use metrics_core::Window;
+use metrics_core::{EndpointName, Window};
 use metrics_export::json::{
     AlertsBody, BusinessBody, ConsumersBody, ExportersBody, HistoryBody, MetricHistoryBody, MistakeBody,
-    ResourcesBody, RoutesBody, SummaryBody,
+    ObjectivesBody, ResourcesBody, RoutesBody, SlowBody, SummaryBody,
 };
 
 use super::answer::Answer;
@@ -64,12 +64,38 @@ pub(crate) fn alerts(Asked { shows_private, .. }: Asked) -> Result<Task, String>
     Ok(Task::shared(shows_private, move |state| Answer::success(alerts_of(state, shows_private))))
 }
 
+/// `GET objectives`: the objectives, their budgets and burn rates.
+pub(crate) fn objectives(_: Asked) -> Result<Task, String> {
+    Ok(Task::shared((), |state| Answer::success(objectives_of(state))))
+}
+
+/// The objectives, their budgets and burn rates.
+pub(super) fn objectives_of(State { objectives, registry, .. }: &State) -> ObjectivesBody {
+    // What is shown after a start is at most ten seconds old, too.
+    objectives.tick(registry);
+    ObjectivesBody::new(&objectives.states())
+}
+
 /// The rules and their states, and why a destination failed for those who may see it.
 pub(super) fn alerts_of(state: &State, shows_private: bool) -> AlertsBody {
     let mistakes = state.policy.mistakes.all();
     let mistakes =
         mistakes.iter().map(|mistake| MistakeBody::new(mistake.code(), mistake.subject(), mistake.message()));
     state.alerting.body(|reason| cause(reason, shows_private)).mistakes(mistakes)
+}
+
+/// `GET slow`: the slowest requests of a window, of all endpoints or of one.
+pub(crate) fn slow(Asked { mut query, .. }: Asked) -> Result<Task, String> {
+    let window = query.window_or(Window::FiveMinutes)?;
+    let endpoint = query.endpoint()?;
+    Ok(Task::shared((window, endpoint.clone()), move |state| {
+        Answer::success(slow_of(state, window, endpoint.as_ref()))
+    }))
+}
+
+/// The slowest requests of a window.
+pub(super) fn slow_of(state: &State, window: Window, endpoint: Option<&EndpointName>) -> SlowBody {
+    SlowBody::from(&state.history.slow_requests(window, endpoint))
 }
 
 /// `GET exporters`: what was sent where.

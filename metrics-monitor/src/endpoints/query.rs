@@ -114,6 +114,15 @@ impl Query {
         }
     }
 
+    /// The endpoint, if there is one.
+    pub(crate) fn endpoint(&mut self) -> Result<Option<EndpointName>, String> {
+        match self.of()? {
+            Of::All => Ok(None),
+            Of::Endpoint(name) => Ok(Some(name)),
+            Of::Metric(_) => Err("metric is unknown here; allowed: method and route".to_owned()),
+        }
+    }
+
     /// The window, if there is one.
     pub(crate) fn window(&self) -> Result<Option<Window>, String> {
         self.window.as_ref().map(|_| self.window_or(Window::SinceReset)).transpose()

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::answer::event;
 use super::errors::{errors_of, groups_of};
-use super::figures::{alerts_of, consumers_of, exporters_of, resources_of};
+use super::figures::{alerts_of, consumers_of, exporters_of, objectives_of, resources_of, slow_of};
 use crate::state::State;
 
 /// Sparklines at most: those of the endpoints with the most calls.
@@ -40,10 +40,14 @@ pub(super) fn lists(state: &State, window: Window, shows_private: bool) -> Vec<u
         event("routes", &RoutesBody::from(&history.endpoints(window))),
         event("errors", &shows_private.then(|| errors_of(state))),
         event("groups", &shows_private.then(|| groups_of(state, window, MAX_GROUPS))),
+        event("slow", &shows_private.then(|| slow_of(state, window, None))),
         event("exporters", &exporters_of(state, shows_private)),
         event("alerts", &alerts_of(state, shows_private)),
         event("business", &BusinessBody::from(&history.business(window))),
     ];
+    if !state.objectives.is_empty() {
+        events.push(event("objectives", &objectives_of(state)));
+    }
     if state.policy.consumers.is_some() {
         events.push(event("consumers", &shows_private.then(|| consumers_of(state, TOP))));
     }

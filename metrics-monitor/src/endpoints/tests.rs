@@ -54,9 +54,17 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 fn every_endpoint_that_reads_answers_without_a_framework_and_a_runtime() {
     let monitor = Builder::new("orders").api_key_header("x-api-key").build().unwrap();
     let endpoints: Vec<_> = monitor.endpoints().map(Endpoint::path).collect();
-    for path in
-        ["/summary", "/routes", "/history", "/alerts", "/errors", "/errors/groups", "/exporters", "/business"]
-    {
+    for path in [
+        "/summary",
+        "/routes",
+        "/history",
+        "/alerts",
+        "/errors",
+        "/errors/groups",
+        "/slow",
+        "/exporters",
+        "/business",
+    ] {
         assert!(endpoints.contains(&path), "{path}");
         let answer = call(&monitor, "GET", path, "", &[]);
         assert_eq!(
@@ -271,8 +279,12 @@ const OPEN: [&str; 3] = ["", "/", "/prometheus"];
 
 /// A monitor without a token, with all endpoints that one can have by itself, and one failed request.
 fn open(set: impl FnOnce(Builder) -> Builder) -> Monitor {
-    let monitor =
-        set(Builder::new("orders").api_key_header("x-api-key").reset_without_token()).build().unwrap();
+    let monitor = set(Builder::new("orders")
+        .api_key_header("x-api-key")
+        .objective(metrics_core::objective::Objective::availability(99.0))
+        .reset_without_token())
+    .build()
+    .unwrap();
     let registry = monitor.registry();
     let failed = registry.endpoint("GET", "/items/{id}");
     registry.recorder().record_error(
@@ -589,4 +601,52 @@ fn a_crowd_that_waits_for_one_endpoint_leaves_others_their_places() {
     drop(held);
     assert!(crowd.into_iter().chain(waits).all(|answer| block_on(answer).status == 200));
     assert!(jobs.into_iter().all(|job| block_on(job).is_some()));
+}
+
+#[test]
+fn objectives_have_budgets_and_their_burn_rates_are_alerts() {
+    use metrics_core::objective::Objective;
+    let in_time = Objective::latency(90.0, Duration::from_millis(300)).routes(["/orders/{id}"]);
+    let monitor =
+        Builder::new("orders").objective(Objective::availability(99.0)).objective(in_time).build().unwrap();
+    let registry = monitor.registry();
+    let order = registry.endpoint("GET", "/orders/{id}");
+    for i in 0..100 {
+        let status = if i < 20 { 500 } else { 200 };
+        registry.record(order, status, Duration::from_millis(if i < 30 { 500 } else { 5 }));
+    }
+    let begun = std::time::Instant::now();
+    // Counted every ten seconds, and the rules are evaluated as often.
+    let firing = loop {
+        let alerts: serde_json::Value =
+            serde_json::from_str(&text(&call(&monitor, "GET", "/alerts", "", &[]))).unwrap();
+        let alerts = alerts["data"]["alerts"].as_array().unwrap().clone();
+        let firing: Vec<_> = alerts.into_iter().filter(|alert| alert["state"] == "firing").collect();
+        if firing.iter().any(|alert| alert["rule"] == "availability_burn_1h") {
+            break firing;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "{firing:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let alert = firing.iter().find(|alert| alert["rule"] == "availability_burn_1h").unwrap();
+    assert_eq!((&alert["metric"], &alert["severity"]), (&"burn_rate".into(), &"critical".into()));
+    assert_eq!(alert["summary"], "availability: burn rate 20 over 1 h and 5 min (limit 14.4)");
+    let answer: serde_json::Value =
+        serde_json::from_str(&text(&call(&monitor, "GET", "/objectives", "", &[]))).unwrap();
+    let [available, in_time] = &answer["data"]["objectives"].as_array().unwrap()[..] else {
+        panic!("{answer}")
+    };
+    assert_eq!((&available["valid"], &available["good"]), (&100.into(), &80.into()));
+    assert_eq!(
+        (&in_time["valid"], &in_time["good"], &in_time["threshold"]),
+        (&100.into(), &70.into(), &0.3.into())
+    );
+    let hour = &available["budgets"][2];
+    let figure = |name: &str| hour[name].as_f64().unwrap();
+    assert_eq!(figure("window_seconds"), 3_600.0);
+    assert!((figure("burn_rate") - 20.0).abs() < 1e-9 && (figure("left") + 1_900.0).abs() < 1e-9, "{hour}");
+    assert_eq!(available["exhausted_in"], 0.0);
+    let plain = Builder::new("orders").build().unwrap();
+    let absent = call(&plain, "GET", "/objectives", "", &[]);
+    assert!(absent.status == 404 && text(&absent).contains(".objective("), "{absent:?}");
 }

@@ -2,6 +2,7 @@
 
 mod accessibility;
 mod address;
+mod causes;
 mod connection;
 mod controls;
 mod exporters;

@@ -34,6 +34,8 @@ mod requests;
 mod route_names;
 mod routes;
 mod run;
+mod slow;
 mod storms;
+mod traces;
 mod windows;
 mod workers;

@@ -32,6 +32,10 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
     (
         "metrics-core",
         &[
+            Layer {
+                files: &["objective/"],
+                holds: "objectives: budgets, burn rates, the rules of their alerts",
+            },
             Layer { files: &["alert/"], holds: "rules over windows: engine, rule, condition, notice" },
             Layer {
                 files: &["history/", "builder.rs"],
@@ -44,7 +48,10 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
             },
             Layer { files: &["read/"], holds: "merging of shards, snapshots, summaries" },
             Layer { files: &["record/"], holds: "recorders, shards, cells" },
-            Layer { files: &["events/"], holds: "queues of errors and of single requests; groups of errors" },
+            Layer {
+                files: &["events/"],
+                holds: "queues of errors and of single requests; groups of errors; the slowest requests",
+            },
             Layer {
                 files: &["labels/"],
                 holds: "names: endpoints, consumers, methods, outcomes, traces, own metrics",

@@ -1,0 +1,255 @@
+//! Counts for all objectives, and computes their budgets and burn rates.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::samples::{Sample, Samples};
+use super::settings::{Kind, Objective};
+use crate::alert::{Burn, BurnRate};
+use crate::histogram::{Histogram, Layout};
+use crate::labels::endpoint::UNMATCHED;
+use crate::labels::outcome::{Granularity, Outcome};
+use crate::read::snapshot::Snapshot;
+use crate::read::snapshot::endpoint::EndpointSnapshot;
+use crate::registry::Registry;
+use crate::setting::InvalidSetting;
+use crate::sync::{Mutex, lock};
+
+/// Objectives at most. Each keeps up to 80 KiB.
+const MAX_OBJECTIVES: usize = 8;
+
+/// About how often [`Objectives::tick`] counts; more frequent calls do nothing.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// How early a call may come. Otherwise, one late call would make it skip the next one.
+const EARLY: Duration = Duration::from_millis(500);
+
+/// The windows whose budgets and burn rates are shown, in minutes.
+const WINDOWS: [u64; 6] = [5, 30, 60, 120, 360, 1_440];
+
+/// The longest window.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// All objectives of a service. Memory is bounded.
+#[derive(Debug)]
+pub struct Objectives {
+    tracked: Vec<Tracked>,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    objective: Arc<Objective>,
+    /// The largest duration that is in time, in nanoseconds: the end of a bucket.
+    within: u64,
+    samples: Mutex<Samples>,
+}
+
+/// An objective, and how it is met.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectiveState {
+    /// The objective.
+    pub objective: Arc<Objective>,
+    /// For latency, up to which duration a request is in time: the end of the histogram's bucket that the time of the
+    /// objective is in.
+    pub within: Option<Duration>,
+    /// Valid requests since the start.
+    pub valid: u64,
+    /// Good requests since the start.
+    pub good: u64,
+    /// The last 5 and 30 minutes, 1, 2, 6 and 24 hours.
+    pub budgets: Vec<Budget>,
+    /// When the budget of the last 24 hours is spent if requests go on as in the last hour; `None` if it is not.
+    pub exhausted_in: Option<Duration>,
+}
+
+/// The budget of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    /// The window.
+    pub window: Duration,
+    /// How long the counts are of: a bit longer than the window, or shorter after a start.
+    pub covered: Duration,
+    /// Valid requests.
+    pub valid: u64,
+    /// Good requests.
+    pub good: u64,
+    /// How many times faster than evenly the budget was spent; 0 without valid requests.
+    pub burn_rate: f64,
+    /// How much of the window's budget is left, in per cent; below 0 if more was spent.
+    pub left: f64,
+}
+
+impl Objectives {
+    /// Tracks these objectives of a registry.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is out of its range, if two have the same name, or if there are more than 8. If the registry counts
+    /// 4xx and 5xx in the same histograms ([`Granularity::Outcome`]), and one is about latency.
+    pub fn new(
+        objectives: impl IntoIterator<Item = Objective>,
+        registry: &Registry,
+    ) -> Result<Self, InvalidSetting> {
+        let layout = registry.layout();
+        let mut tracked: Vec<Tracked> = Vec::new();
+        for objective in objectives {
+            objective.check()?;
+            if tracked.iter().any(|known| known.objective.name == objective.name) {
+                let value = format!("{:?}, which another objective has", objective.name);
+                return Err(InvalidSetting::new("objective name", value, "another one"));
+            }
+            let within = match objective.kind {
+                Kind::Availability => 0,
+                Kind::Latency(_) if registry.granularity() == Granularity::Outcome => {
+                    let allowed = "a registry with Granularity::Class or Exact, which tells 4xx from 5xx";
+                    return Err(InvalidSetting::new("granularity", "Outcome", allowed));
+                }
+                Kind::Latency(within) => end_of_bucket(layout, within),
+            };
+            tracked.push(Tracked { objective: Arc::new(objective), within, samples: Mutex::default() });
+        }
+        if tracked.len() > MAX_OBJECTIVES {
+            let allowed = format!("at most {MAX_OBJECTIVES}");
+            return Err(InvalidSetting::new("number of objectives", tracked.len(), allowed));
+        }
+        Ok(Self { tracked })
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tracked.is_empty()
+    }
+
+    /// Counts the requests so far, unless that was done less than ten seconds ago. Call it about once a second.
+    pub fn tick(&self, registry: &Registry) {
+        let Some(first) = self.tracked.first() else { return };
+        let last = lock(&first.samples).newest().at;
+        if !last.is_zero() && registry.uptime() + EARLY < last + EVERY {
+            return;
+        }
+        let snapshot = registry.snapshot_of_requests();
+        self.add(&snapshot, snapshot.span());
+    }
+
+    /// Counts the requests of a cumulative snapshot that was taken at this time after the start.
+    pub fn add(&self, snapshot: &Snapshot, at: Duration) {
+        for Tracked { objective, within, samples } in &self.tracked {
+            let (valid, good) = count(objective, *within, snapshot);
+            let mut samples = lock(samples);
+            // Cumulative counts never fall; a registry counts on while it is read, so the order of readings matters.
+            let newest = samples.newest();
+            if at > newest.at {
+                let (valid, good) = (valid.max(newest.valid), good.max(newest.good));
+                samples.push(Sample { at, valid, good });
+            }
+        }
+    }
+
+    /// All objectives, and how they are met, as of the last count.
+    pub fn states(&self) -> Vec<ObjectiveState> {
+        self.tracked.iter().map(Tracked::state).collect()
+    }
+
+    /// How fast a budget is spent; `None` for an unknown objective, and if a window has no valid requests.
+    pub fn burn_rate(&self, Burn { objective, long, short }: &Burn) -> Option<BurnRate> {
+        let tracked = self.tracked.iter().find(|tracked| tracked.objective.name == *objective)?;
+        let samples = lock(&tracked.samples);
+        let (long, short) = (samples.window(*long), samples.window(*short));
+        let rate = |window: Sample| (window.valid > 0).then(|| tracked.objective.burn_rate(window));
+        Some(BurnRate { rate: rate(long)?.min(rate(short)?), calls: long.valid })
+    }
+
+    /// The memory of all counts, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.tracked.iter().map(|tracked| lock(&tracked.samples).heap_bytes()).sum()
+    }
+}
+
+impl Tracked {
+    fn state(&self) -> ObjectiveState {
+        let samples = lock(&self.samples);
+        let budget = |length: Duration| {
+            let window = samples.window(length);
+            let burn_rate = self.objective.burn_rate(window);
+            Budget {
+                window: length,
+                covered: window.at,
+                valid: window.valid,
+                good: window.good,
+                burn_rate,
+                left: (1.0 - burn_rate) * 100.0,
+            }
+        };
+        let (hour, day) = (budget(Duration::from_secs(3_600)), budget(DAY));
+        // What is left lasts for its share of a day at burn rate 1.
+        let lasts = DAY.as_secs_f64() * (day.left / 100.0).max(0.0) / hour.burn_rate;
+        let newest = samples.newest();
+        ObjectiveState {
+            objective: Arc::clone(&self.objective),
+            within: matches!(self.objective.kind, Kind::Latency(_))
+                .then(|| Duration::from_nanos(self.within)),
+            valid: newest.valid,
+            good: newest.good,
+            budgets: WINDOWS.iter().map(|minutes| budget(Duration::from_secs(minutes * 60))).collect(),
+            exhausted_in: (lasts < DAY.as_secs_f64()).then(|| Duration::from_secs_f64(lasts)),
+        }
+    }
+}
+
+impl Objective {
+    fn burn_rate(&self, window: Sample) -> f64 {
+        if window.valid == 0 {
+            return 0.0;
+        }
+        (window.valid - window.good) as f64 / window.valid as f64 / self.budget_share()
+    }
+}
+
+/// The largest duration of the bucket that a time is in.
+fn end_of_bucket(layout: Layout, within: Duration) -> u64 {
+    let nanos = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+    layout.highest(layout.index(nanos))
+}
+
+/// The valid and the good requests of a snapshot.
+fn count(objective: &Objective, within: u64, snapshot: &Snapshot) -> (u64, u64) {
+    let is_asked =
+        |route: &str| objective.routes.is_empty() || objective.routes.iter().any(|asked| asked == route);
+    let endpoints = snapshot.endpoints().filter(|endpoint| {
+        let route = &*endpoint.name().route;
+        route != UNMATCHED && is_asked(route)
+    });
+    let counts = endpoints.map(|endpoint| match objective.kind {
+        Kind::Availability => available(endpoint),
+        Kind::Latency(_) => in_time(endpoint, within),
+    });
+    counts.fold((0, 0), |(valid, good), (more_valid, more_good)| (valid + more_valid, good + more_good))
+}
+
+/// Whether an outcome is of a valid request, and whether it is a good one.
+fn judge(outcome: Outcome, catches_all: bool) -> (bool, bool) {
+    let is_probe = catches_all && outcome.is_client_error();
+    let is_valid = outcome != Outcome::Aborted && !is_probe;
+    (is_valid, is_valid && !outcome.is_server_error())
+}
+
+fn available(endpoint: &EndpointSnapshot) -> (u64, u64) {
+    let catches_all = endpoint.name().catches_all();
+    endpoint.outcomes().fold((0, 0), |(valid, good), (outcome, count)| {
+        let (is_valid, is_good) = judge(outcome, catches_all);
+        (valid + if is_valid { count } else { 0 }, good + if is_good { count } else { 0 })
+    })
+}
+
+fn in_time(endpoint: &EndpointSnapshot, within: u64) -> (u64, u64) {
+    let catches_all = endpoint.name().catches_all();
+    let (valid, _) = available(endpoint);
+    // All outcomes of a group are judged alike, since the registry tells classes of statuses apart.
+    let is_good = |&(outcome, _): &(Outcome, u64)| judge(outcome, catches_all).1;
+    let groups = endpoint.groups().filter(|group| group.outcomes().iter().all(is_good));
+    let in_time = |histogram: &Histogram| histogram.cumulative([within]).next().unwrap_or(0);
+    (valid, groups.map(|group| in_time(group.histogram())).sum())
+}
+
+#[cfg(all(test, not(metrics_loom)))]
+mod tests;

@@ -1,0 +1,125 @@
+//! The slowest requests.
+
+use std::sync::Barrier;
+use std::time::Duration;
+
+use metrics_core::{
+    EndpointName, History, Outcome, Recorder, Registry, RequestContext, SlowRequests, Window,
+};
+
+use crate::support::{Rng, scaled};
+
+/// Ends a request as a middleware does, with a duration of the test's choice.
+fn end(recorder: &Recorder, endpoint: metrics_core::EndpointId, nanos: u64) {
+    recorder.record_nanos(endpoint, 200, nanos);
+    if recorder.ranks(endpoint, nanos) {
+        recorder.list_slow(endpoint, Outcome::Status(200), nanos, &RequestContext::default());
+    }
+}
+
+fn nanos(slow: &SlowRequests) -> Vec<u64> {
+    slow.requests.iter().map(|request| request.response_time.as_nanos() as u64).collect()
+}
+
+#[test]
+fn the_slowest_of_each_endpoint_and_of_all_are_exactly_those_of_a_sorted_list() {
+    let registry = Registry::new();
+    let routes = ["/a", "/b", "/c"];
+    let endpoints = routes.map(|route| registry.endpoint("GET", route));
+    let threads = 3;
+    let start = Barrier::new(threads);
+    let recorded: Vec<Vec<(usize, u64)>> = std::thread::scope(|scope| {
+        let spawn = |thread: usize| {
+            let (registry, start) = (&registry, &start);
+            scope.spawn(move || {
+                let (recorder, mut rng) = (registry.recorder(), Rng::new(thread as u64));
+                start.wait();
+                (0..scaled(20_000, 50))
+                    .map(|_| {
+                        let (route, nanos) = (rng.below(3) as usize, rng.log_uniform(40));
+                        end(&recorder, endpoints[route], nanos);
+                        (route, nanos)
+                    })
+                    .collect()
+            })
+        };
+        let threads: Vec<_> = (0..threads).map(spawn).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let slowest = |route: Option<usize>, most: usize| {
+        let all = recorded.iter().flatten().filter(|(of, _)| route.is_none_or(|route| route == *of));
+        let mut all: Vec<_> = all.map(|&(_, nanos)| nanos).collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        all.truncate(most);
+        all
+    };
+    let history = History::new(registry.clone());
+    for window in Window::ALL {
+        assert_eq!(nanos(&history.slow_requests(window, None)), slowest(None, 50), "{window}");
+    }
+    for (at, route) in routes.into_iter().enumerate() {
+        let name = EndpointName { method: "GET".into(), route: route.into() };
+        let slow = history.slow_requests(Window::FiveMinutes, Some(&name));
+        assert_eq!(nanos(&slow), slowest(Some(at), 10), "{route}");
+        assert!(slow.requests.iter().all(|request| *request.endpoint == name));
+        assert_eq!(slow.dropped, 0);
+    }
+}
+
+#[test]
+fn a_request_that_is_not_among_the_slowest_is_not_of_interest_until_the_recorder_changes_hands() {
+    let registry = Registry::new();
+    let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
+    let finish = |recorder: &Recorder| {
+        let finished = recorder.finish_with_bytes(recorder.start(), endpoint, Outcome::Status(200), 0, 0);
+        finished.is_slow()
+    };
+    assert!(finish(&recorder));
+    for _ in 0..50 {
+        recorder.list_slow(endpoint, Outcome::Status(200), 1 << 40, &RequestContext::default());
+    }
+    // Unless a frame of ten seconds begins just then.
+    assert!((0..3).any(|_| !finish(&recorder)));
+    recorder.set_captured_from(0);
+    recorder.list_slow(endpoint, Outcome::Status(200), 1 << 41, &RequestContext::default());
+    assert!(finish(&recorder));
+    drop(recorder);
+    assert!(finish(&registry.recorder()));
+}
+
+#[test]
+fn a_reset_begins_a_window_of_the_slowest_requests() {
+    let registry = Registry::new();
+    let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
+    end(&recorder, endpoint, 5_000);
+    std::thread::sleep(Duration::from_millis(2));
+    registry.reset();
+    end(&recorder, endpoint, 4_000);
+    let history = History::new(registry.clone());
+    assert_eq!(nanos(&history.slow_requests(Window::SinceReset, None)), [4_000]);
+    let minute = history.slow_requests(Window::OneMinute, None);
+    assert_eq!(nanos(&minute), [5_000, 4_000]);
+}
+
+#[test]
+fn lists_at_their_caps_are_bounded_and_say_what_was_dropped() {
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    let (id, path) = ("i".repeat(100), "/p".repeat(100));
+    let context = RequestContext { request_id: Some(&id), path: Some(&path), ..RequestContext::default() };
+    let endpoints: Vec<_> = (0..1_024).map(|i| registry.endpoint("GET", &format!("/{i}"))).collect();
+    let recorder = registry.recorder();
+    let (mut listed, mut most) = (0_u64, 0);
+    for nanos in 1..=15 {
+        for &endpoint in &endpoints {
+            recorder.list_slow(endpoint, Outcome::Status(200), nanos, &context);
+            listed += 1;
+        }
+        history.tick();
+        most = most.max(registry.slow_bytes());
+    }
+    let slow = history.slow_requests(Window::FiveMinutes, None);
+    assert_eq!((slow.requests.len(), nanos(&slow)[0]), (50, 15));
+    assert!((1 << 20..=1_664 << 10).contains(&most), "{most}");
+    assert!((1..listed).contains(&slow.dropped), "{} of {listed}", slow.dropped);
+}

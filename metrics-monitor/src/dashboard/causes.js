@@ -1,0 +1,155 @@
+// What leads from a red number to its cause: groups of errors with examples, the slowest requests, and objectives.
+
+import { sparkline } from "./charts.js";
+import { byId, keyed, make, setText } from "./dom.js";
+import { count, duration, percent, plain, time } from "./format.js";
+import { known, nameOf } from "./panels.js";
+import { get, HIDDEN } from "./server.js";
+import { say } from "./words.js";
+
+/** A link to a trace, with `{trace_id}` for its id, or `null`. */
+let traceUrl = null;
+
+export function setTraceUrl(url) {
+  traceUrl = url;
+}
+
+const statusOf = (status) => make("span", { class: "status", "data-class": status === null ? "5" : `${status}`[0] },
+  status === null ? say("panicked") : String(status));
+
+const whereOf = ({ method, route }) => make("span", { class: "where" }, make("span", { class: "method" }, method), ` ${route}`);
+
+/** The id of a trace as a link, if the service says where traces are, with a button that copies it. */
+function traceOf(id) {
+  const shown = traceUrl === null
+    ? make("code", {}, id)
+    : make("a", { href: traceUrl.replaceAll("{trace_id}", id), target: "_blank", rel: "noopener noreferrer" }, id);
+  const copy = make("button", { type: "button", "aria-label": say("copy_trace") }, say("copy"));
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard?.writeText(id);
+    setText(copy, say("copied"));
+  });
+  return make("span", { class: "trace" }, shown, " ", copy);
+}
+
+/** What is known of a single request, as a list of names and values. */
+function detailsOf({ consumer, path, request_id: id, trace_id: trace, worker }) {
+  const rows = [["consumer", consumer], ["path", path], ["request_id", id], ["worker", worker === null ? null : String(worker)]]
+    .filter(([, value]) => value !== null)
+    .flatMap(([name, value]) => [make("dt", {}, say(name)), make("dd", {}, value)]);
+  if (trace !== null) rows.push(make("dt", {}, say("trace_id")), make("dd", {}, traceOf(trace)));
+  return make("dl", {}, ...rows);
+}
+
+const isOf = (route) => (row) => route === null || nameOf(row) === nameOf(route);
+
+/** The groups of errors. One opens to its examples. */
+export class ErrorGroups {
+  #data = null;
+  #route = null;
+  #opened = null;
+  #examples = [];
+
+  constructor() {
+    this.panel = byId("groups");
+    this.list = this.panel.querySelector("ol");
+  }
+
+  /** The id of the group that is open, or `null`. */
+  get opened() {
+    return this.#opened;
+  }
+
+  set(data, route) {
+    [this.#data, this.#route] = [data, route];
+    this.draw();
+  }
+
+  /** Opens a group, or closes it if `id` is `null`. */
+  async open(id, window) {
+    this.#opened = id;
+    this.#examples = [];
+    this.draw();
+    if (id === null) return;
+    const answer = await get(`errors?${new URLSearchParams({ group: id, window })}`);
+    if (this.#opened !== id || !answer || answer === HIDDEN) return;
+    this.#examples = answer.recent_errors.slice(0, 10);
+    this.draw();
+  }
+
+  draw() {
+    if (this.#data === null) return;
+    const nothing = { groups: [], more: 0, ungrouped: 0, unmatched_paths: [], step_seconds: 10 };
+    const { groups, more, ungrouped, unmatched_paths: paths, step_seconds: step } = known(this.panel, this.#data, nothing, "no_errors");
+    // The service's own errors come before those of scanners, however many these are.
+    const rank = ({ status, route }) => (status === null || status >= 500 ? 0 : route === "_unmatched" ? 2 : 1);
+    const shown = groups.filter(isOf(this.#route)).sort((a, b) => rank(a) - rank(b));
+    const notes = [more > 0 ? say("more_groups", count(more)) : "", ungrouped > 0 ? say("ungrouped", count(ungrouped)) : ""];
+    setText(byId("groups-note"), notes.filter(Boolean).join(" · "));
+    this.panel.querySelector(".empty").hidden = shown.length > 0;
+    this.panel.querySelector(".scroll").hidden = shown.length === 0;
+    keyed(this.list, shown, ({ id }) => id, (group) => this.#item(group), (item, group) => this.#fill(item, group, step));
+    const unmatched = byId("unmatched");
+    unmatched.hidden = paths.length === 0 || (this.#route !== null && this.#route.route !== "_unmatched");
+    setText(unmatched, `${say("unmatched_paths")} ${paths.slice(0, 8).map(({ path, at_most: most }) => `${path} (${count(most)})`).join(", ")}`);
+  }
+
+  #item(group) {
+    const button = make("button", { type: "button", "data-group": group.id }, statusOf(group.status), whereOf(group),
+      make("span", { class: "message" }, group.message || say("no_message")));
+    button.addEventListener("click", () => this.choose(this.#opened === group.id ? null : group.id));
+    return make("li", {}, button, make("canvas", { class: "spark", "aria-hidden": "true" }), make("b"), make("p"), make("ul"));
+  }
+
+  #fill(item, group, step) {
+    const [button, canvas, total, note, examples] = item.children;
+    const isOpen = group.id === this.#opened;
+    button.setAttribute("aria-expanded", String(isOpen));
+    setText(total, count(group.count));
+    const whose = group.consumers.slice(0, 3).map(({ consumer, errors }) => `${consumer} (${count(errors)})`);
+    const seen = say("seen", time(Date.parse(group.first_seen)), time(Date.parse(group.last_seen)));
+    setText(note, [seen, whose.join(", ")].filter(Boolean).join(" · "));
+    sparkline(canvas, group.trend.map((errors, i) => ({ start: i * step, end: (i + 1) * step, requests_per_second: errors, server_errors: 0 })));
+    examples.hidden = !isOpen;
+    keyed(examples, isOpen ? this.#examples : [], (error) => JSON.stringify(error),
+      (error) => make("li", {}, make("time", { datetime: error.time }, time(Date.parse(error.time))), " ",
+        make("span", { class: "took" }, duration(error.response_time)), make("p", {}, error.message), detailsOf(error)),
+      () => {});
+  }
+}
+
+/** Shows the slowest requests, the slowest first. */
+export function showSlow(data, route) {
+  const panel = byId("slow");
+  const { requests } = known(panel, data, { requests: [] }, "no_calls");
+  const shown = requests.filter(isOf(route)).slice(0, 10);
+  panel.querySelector(".empty").hidden = shown.length > 0;
+  panel.querySelector(".scroll").hidden = shown.length === 0;
+  keyed(panel.querySelector("ol"), shown, (request) => JSON.stringify(request),
+    (request) => make("li", {}, make("b", {}, duration(request.response_time)), statusOf(request.status), whereOf(request),
+      make("time", { datetime: request.time }, time(Date.parse(request.time))), detailsOf(request)),
+    () => {});
+}
+
+/** The windows of the budgets that are shown, in seconds. */
+const BUDGETS = [3_600, 21_600, 86_400];
+
+/** Shows what is left of the objectives' budgets, and how fast they are spent. */
+export function showObjectives({ objectives }) {
+  byId("objectives").hidden = objectives.length === 0;
+  keyed(byId("objectives").querySelector(".grid"), objectives, ({ name }) => name,
+    ({ name }) => make("div", { class: "card", "data-objective": name }, make("h3", {}, name), make("p"), make("ul"), make("p")),
+    (card, { kind, target, threshold, budgets, exhausted_in: ends }) => {
+      const [, goal, list, note] = card.children;
+      setText(goal, kind === "latency" ? say("in_time", percent(target), duration(threshold)) : say("available", percent(target)));
+      const shown = budgets.filter(({ window_seconds: seconds }) => BUDGETS.includes(seconds));
+      keyed(list, shown, ({ window_seconds: seconds }) => String(seconds),
+        () => make("li", {}, make("span"), make("meter", { min: "0", max: "100", low: "25", high: "50", optimum: "100" })),
+        (row, { window_seconds: seconds, left, burn_rate: burn }) => {
+          setText(row.firstElementChild, say("budget", seconds / 3_600, percent(Math.max(left, 0)), plain(burn)));
+          row.lastElementChild.value = Math.max(left, 0);
+          row.dataset.left = left;
+        });
+      setText(note, ends === null ? "" : say("budget_ends", ends > 0 ? duration(ends) : ""));
+    });
+}
