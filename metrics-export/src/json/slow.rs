@@ -57,8 +57,6 @@ impl From<&SlowRequest> for SlowRequestBody {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use metrics_core::{History, Outcome, Registry, RequestContext, Window};
     use serde_json::json;
 
