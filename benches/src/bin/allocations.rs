@@ -97,7 +97,8 @@ mod tests {
                 Shape::Unmatched => {}
                 // The stream that counts what is read of the body.
                 Shape::Upload => assert_eq!(ours, bare + 1.0, "{shape:?}"),
-                _ => assert_eq!(ours, bare, "{shape:?}"),
+                // A request that is among the slowest of its endpoint is listed: rarer and rarer within a frame.
+                _ => assert!((bare..bare + 0.02).contains(&ours), "{shape:?}: {ours} instead of {bare}"),
             }
         }
     }

@@ -111,8 +111,8 @@ fn shards_take_the_memory_that_the_docs_tell_for_each_thing_in_use() {
     }
     let endpoint = registry.endpoint("GET", "/");
     let record = || recorder.record_nanos(endpoint, 200, 1_000);
-    // A cell, in which 20 durations have room. With more, an octave of buckets.
-    assert_eq!(grown(&registry, &|| (0..20).for_each(|_| record())), 704);
+    // A cell, in which 16 durations have room. With more, an octave of buckets.
+    assert_eq!(grown(&registry, &|| (0..16).for_each(|_| record())), 704);
     assert_eq!([(); 2].map(|()| grown(&registry, &record)), [1_024, 0]);
     assert_eq!(grown(&registry, &|| recorder.record_nanos(endpoint, 500, 1_000)), 704);
     for (digits, octave) in [(1, 128), (3, 8_192)] {
