@@ -118,7 +118,7 @@ fn shards_take_the_memory_that_the_docs_tell_for_each_thing_in_use() {
     for (digits, octave) in [(1, 128), (3, 8_192)] {
         let registry = build(Registry::builder().significant_digits(digits));
         let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
-        (0..20).for_each(|_| recorder.record_nanos(endpoint, 200, 1_000));
+        (0..16).for_each(|_| recorder.record_nanos(endpoint, 200, 1_000));
         assert_eq!(grown(&registry, &|| recorder.record_nanos(endpoint, 200, 1_000)), octave);
     }
     // Requests in flight at an endpoint: two counts, which share their cache lines with nothing.
@@ -150,5 +150,5 @@ fn shards_take_the_memory_that_the_docs_tell_for_each_thing_in_use() {
     let timer = registry.timer("db").unwrap();
     let timed = || timer.record(Duration::from_micros(1));
     assert!(grown(&registry, &timed) > 704);
-    assert_eq!(grown(&registry, &|| (0..20).for_each(|_| timed())), 1_024);
+    assert_eq!(grown(&registry, &|| (0..16).for_each(|_| timed())), 1_024);
 }
