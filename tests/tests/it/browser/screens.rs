@@ -28,7 +28,7 @@ fn the_page_fits_every_screen_and_has_a_korean_version() {
         browser.get("document.querySelector('#endpoints').scrollIntoView()");
         std::thread::sleep(deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(3)));
         let drawn = "getContext('2d').getImageData(0, 0, spark.width, spark.height).data.some(Boolean)";
-        browser.wait(&format!("[...document.querySelectorAll('.spark')].every(spark => spark.{drawn})"));
+        browser.wait(&format!("[...document.querySelectorAll('tr .spark')].every(spark => spark.{drawn})"));
         if !look.phone {
             browser.hover("#latency canvas");
         }
