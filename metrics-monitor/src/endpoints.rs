@@ -154,10 +154,9 @@ impl Endpoint {
 
     /// Why a request is refused before its body is read; `None` if it may go on.
     pub(crate) fn refusal(&self, state: &State, request: &Request<'_>) -> Option<Answer> {
-        if !(self.exists)(state) {
-            return Some(Answer::failure(404, "not_found", self.enabled_by()));
-        }
-        state.access.refusal(self.access, self.path, request)
+        let absent = || (!(self.exists)(state)).then(|| Answer::failure(404, "not_found", self.enabled_by()));
+        // Strangers do not learn what a service has.
+        state.access.refusal(self.access, self.path, request).or_else(absent)
     }
 
     /// What an endpoint needs to exist.
