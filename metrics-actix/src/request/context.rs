@@ -18,7 +18,10 @@ pub(crate) fn context<'a>(
     read_trace: Option<&ReadTrace>,
 ) -> RequestContext<'a> {
     let Some(request) = request else { return RequestContext { consumer, ..RequestContext::default() } };
-    let mut ids = policy.request_id_headers.iter().filter_map(|name| request.headers().get(name));
+    // Not by `get`, which allocates for names that are not in the standard.
+    let header =
+        |name: &str| request.headers().iter().find(|(own, _)| own.as_str().eq_ignore_ascii_case(name));
+    let mut ids = policy.request_id_headers.iter().filter_map(|name| Some(header(name)?.1));
     RequestContext {
         trace: read_trace.and_then(|read| read(request)).or_else(|| trace(request, policy)),
         consumer,
