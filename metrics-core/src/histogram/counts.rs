@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::coarse_sums::{CoarseSums, grown_to};
-use super::layout::{Layout, MAX_NANOS};
+use super::layout::Layout;
 
 /// The most that a bucket of a [`Histogram`] counts: what fits its serialised form.
 const MAX_COUNT: u64 = i64::MAX as u64;
@@ -149,9 +149,10 @@ impl Histogram {
         })
     }
 
-    /// Returns the same counts as a histogram of the `hdrhistogram` crate, 1 ns to [`MAX_NANOS`].
+    /// Returns the same counts as a histogram of the `hdrhistogram` crate, 1 ns to [`MAX_NANOS`](crate::MAX_NANOS).
+    #[cfg(feature = "hdrhistogram")]
     pub fn to_hdr(&self) -> hdrhistogram::Histogram<u64> {
-        let mut hdr = hdrhistogram::Histogram::new_with_bounds(1, MAX_NANOS, self.layout.digits())
+        let mut hdr = hdrhistogram::Histogram::new_with_bounds(1, crate::MAX_NANOS, self.layout.digits())
             .expect("the bounds and the digits are in hdrhistogram's range");
         for (index, count) in self.indexed() {
             hdr.saturating_record_n(self.layout.lowest(index), count);

@@ -125,7 +125,7 @@ fn a_5xx_has_a_place_among_the_events_before_earlier_4xx() {
     let (envelopes, _) = server.join().unwrap();
     assert_eq!(kinds(&envelopes), "esr");
     let event = serde_json::to_string(envelopes[0].event().unwrap()).unwrap();
-    assert!(event.contains("503") && !event.contains("404"), "{event}");
+    assert!(event.contains("HTTP 503") && !event.contains("HTTP 404"), "{event}");
 }
 
 /// [`read`] checks that exactly those are compressed which have to be.
