@@ -169,6 +169,23 @@ mod tests {
         }
     }
 
+    #[cfg(not(feature = "redis"))]
+    #[actix_web::test]
+    async fn a_build_without_a_fleet_says_so_and_counts_no_question_for_one() {
+        let metrics = Metrics::builder("orders").build().unwrap();
+        let app = App::new().configure(metrics.routes("/metrics")).wrap(metrics.middleware());
+        let app = init_service(app).await;
+        for path in ["/metrics/fleet/summary", "/metrics/fleet/versions/", "/metrics/fleet/reset"] {
+            let request = TestRequest::get().uri(path).peer_addr(([127, 0, 0, 1], 1).into()).to_request();
+            let response = call_service(&app, request).await;
+            assert_eq!(response.status(), 404, "{path}");
+            let body = actix_web::test::read_body(response).await;
+            let body = String::from_utf8_lossy(&body);
+            assert!(body.contains("cargo feature `redis`"), "{path}: {body}");
+        }
+        assert_eq!(metrics.registry().summary().total.calls, 0);
+    }
+
     #[test]
     fn gzip_is_for_clients_that_accept_it() {
         for (encodings, expected) in [

@@ -88,6 +88,20 @@ static ENDPOINTS: &[Endpoint] = &[
     Endpoint { exists: has_reset, ..Endpoint::reset("/reset", Work::Read(figures::reset)) },
 ];
 
+/// Those of a fleet, in a build that cannot join one.
+#[cfg(not(feature = "redis"))]
+static FLEET: [Endpoint; 7] = [
+    Endpoint::without_fleet("/fleet/summary"),
+    Endpoint::without_fleet("/fleet/routes"),
+    Endpoint::without_fleet("/fleet/consumers"),
+    Endpoint::without_fleet("/fleet/instances"),
+    Endpoint::without_fleet("/fleet/versions"),
+    Endpoint::without_fleet("/fleet/all"),
+    Endpoint::without_fleet("/fleet/reset"),
+];
+#[cfg(feature = "redis")]
+static FLEET: [Endpoint; 0] = [];
+
 /// The endpoint that can also be mounted by itself.
 const PROMETHEUS: &str = "/prometheus";
 
@@ -111,7 +125,7 @@ fn has_fleet(state: &State) -> bool {
 /// All endpoints. Those that a monitor does not have are mounted, too, and answer 404: their paths are none of the
 /// application's, whose figures they would be in.
 pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
-    ENDPOINTS.iter()
+    ENDPOINTS.iter().chain(&FLEET)
 }
 
 /// The endpoint for Prometheus.
@@ -144,6 +158,11 @@ impl Endpoint {
         Self { methods: Methods::Post, access: Access::Reset, ..Self::open(path, work) }
     }
 
+    #[cfg(not(feature = "redis"))]
+    const fn without_fleet(path: &'static str) -> Self {
+        Self { exists: |_| false, ..Self::read(path, Work::Read(figures::summary)) }
+    }
+
     /// The path below the mount, such as `/summary`; in `/dashboard/{file}` the braces stand for one segment.
     ///
     /// The endpoint without a path redirects to the page, `/`. An adapter should also hand it requests whose path below
@@ -169,6 +188,9 @@ impl Endpoint {
                 "there are no objectives; add one with .objective(Objective::availability(99.9))"
             }
             "/reset" => "resets are off; enable them with .reset_token(..) or .reset_without_token()",
+            _ if cfg!(not(feature = "redis")) => {
+                "this build cannot join a fleet; enable the cargo feature `redis` and call .fleet(..)"
+            }
             "/fleet/reset" => {
                 "there is no fleet, or resets are off; enable them with .fleet(..) and .reset_token(..)"
             }
