@@ -27,6 +27,26 @@ pub struct Look {
     pub language: Option<&'static str>,
 }
 
+/// Starts `chromedriver`, and returns it with its port; `None` if it ended before it listened.
+fn start_driver() -> Option<(Child, String)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver is installed");
+    let stdout = driver.stdout.take().expect("its output is piped");
+    let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+    let started = "started successfully on port ";
+    let port = lines.find_map(|line| Some(line.split_once(started)?.1.trim_end_matches('.').to_owned()));
+    let Some(port) = port else {
+        driver.wait().expect("it has ended");
+        return None;
+    };
+    std::thread::spawn(move || lines.for_each(drop));
+    Some((driver, port))
+}
+
 /// A running browser with one page. Dropping it ends the browser.
 #[derive(Debug)]
 pub struct Browser {
@@ -42,19 +62,8 @@ impl Browser {
     ///
     /// Without `chromedriver`, or without a Chromium that it can start.
     pub fn start(look: Look) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is installed");
-        let stdout = driver.stdout.take().expect("its output is piped");
-        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let started = "started successfully on port ";
-        let port = lines
-            .find_map(|line| Some(line.split_once(started)?.1.trim_end_matches('.').to_owned()))
-            .expect("chromedriver says where it listens");
-        std::thread::spawn(move || lines.for_each(drop));
+        // It ends without a word if another process took the port that it chose for itself.
+        let (driver, port) = (0..5).find_map(|_| start_driver()).expect("chromedriver says where it listens");
 
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)

@@ -1,6 +1,6 @@
 //! The demo service, started as the README says.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -46,11 +46,15 @@ impl Example {
         let stdout = process.stdout.take().expect("its output is piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let addr = lines
-            .find_map(|line| line.split_once("listens on http://").and_then(|(_, addr)| addr.parse().ok()))
-            .expect("the demo says where it listens");
+            .find_map(|line| line.split_once("listens on http://").and_then(|(_, addr)| addr.parse().ok()));
+        let mut stderr = process.stderr.take().expect("its stderr is piped");
+        let Some(addr) = addr else {
+            let mut said = String::new();
+            let read = stderr.read_to_string(&mut said);
+            panic!("the demo ended ({:?}) without saying where it listens: {said} {read:?}", process.wait());
+        };
         // Keep reading, so that the demo never blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        let stderr = process.stderr.take().expect("its stderr is piped");
         let said = std::thread::spawn(move || {
             let lines = BufReader::new(stderr).lines().map_while(Result::ok);
             lines.fold(String::new(), |said, line| {

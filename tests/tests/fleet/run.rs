@@ -11,8 +11,8 @@ use crate::tls::{first_write, member};
 
 /// The rights of a user in docs/fleet.md, as arguments of `ACL SETUSER`.
 fn documented_rights() -> Vec<String> {
-    let docs = include_str!("../../../docs/fleet.md").replace('\n', " ");
-    let rights = docs.split("`user orders ").nth(1).and_then(|after| after.split('`').next());
+    let docs = include_str!("../../../docs/fleet.md");
+    let rights = docs.lines().find_map(|line| line.strip_prefix("user orders "));
     rights.expect("the docs list the rights of a user").split(' ').map(str::to_owned).collect()
 }
 
