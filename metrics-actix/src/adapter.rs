@@ -69,12 +69,12 @@ async fn answer(
     match timeout(MAX_BODY_TIME, read_away(request, body)).await {
         Ok(Ok(true)) => admitted.answer(&plain).await,
         Ok(Ok(false)) => {
-            let message = format!("the body is too long; allowed: at most {MAX_BODY_BYTES} bytes");
+            let message = format!("the request body is too large; allowed: at most {MAX_BODY_BYTES} bytes");
             Answer::failure(413, "payload_too_large", &message)
         }
-        Ok(Err(_)) => Answer::failure(400, "bad_request", "the body is broken"),
+        Ok(Err(_)) => Answer::failure(400, "bad_request", "the request body could not be read"),
         Err(_) => {
-            let message = format!("the body is too slow; allowed: at most {} s", MAX_BODY_TIME.as_secs());
+            let message = format!("the request body did not arrive within {} s", MAX_BODY_TIME.as_secs());
             Answer::failure(408, "request_timeout", &message)
         }
     }

@@ -146,7 +146,7 @@ impl<'a> Variables<'a> {
     pub(crate) fn finish(self, destination: &str) -> Option<String> {
         let Found { warnings, off } = self.found.into_inner();
         for warning in warnings {
-            log::warn!(target: TARGET, "{destination}: {warning}; it is left out");
+            log::warn!(target: TARGET, "{destination}: {warning}; it is ignored");
         }
         let Off { reason, is_wanted } = off?;
         let level = if is_wanted { log::Level::Info } else { log::Level::Warn };

@@ -14,7 +14,7 @@ pub enum BuildError {
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
     /// The system has no thread to spare for the history, for alert notices, for exporters or for the fleet.
-    #[error("the system has no thread to spare: {0}")]
+    #[error("cannot start a thread: {0}")]
     Thread(#[source] Arc<io::Error>),
 }
 

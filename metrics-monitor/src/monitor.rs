@@ -116,7 +116,7 @@ impl Monitor {
     /// 3. The last windows of [exporters](crate::Builder::exporter), the last report to the fleet, and waiting alerts
     ///    are sent. What is left after the timeout is dropped, and counted by the exporter.
     ///
-    /// It returns false if anything was dropped, or if requests are still under way. Requests are still measured, and
+    /// It returns false if anything was dropped, or if requests are still in progress. Requests are still measured, and
     /// the registry can still be read: call it again to send what ended since.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
         self.finish(timeout).await.is_in_time()
@@ -141,7 +141,7 @@ impl Monitor {
             Err(_) => None,
         };
         let unsent =
-            unsent.unwrap_or_else(|| Unsent::unknown("the system has no thread to spare for the end"));
+            unsent.unwrap_or_else(|| Unsent::unknown("cannot start a thread for the shutdown"));
         if !unsent.is_empty() {
             log::warn!(target: "metrics_monitor", "{}, at the end: {unsent}", self.service());
         }

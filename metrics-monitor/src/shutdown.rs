@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Unsent {
-    /// Requests that were still under way. They are measured, and counted by whoever reads later.
+    /// Requests that were still in progress. They are measured, and counted by whoever reads later.
     pub requests: u64,
     /// Whether an answer of the monitor's own endpoints was still being computed.
     pub is_answering: bool,
@@ -61,14 +61,14 @@ impl Unsent {
 impl fmt::Display for Unsent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
-            return f.write_str("nothing was left");
+            return f.write_str("everything was sent");
         }
         let mut parts: Vec<_> = self.losses.iter().chain(&self.notices).map(ToString::to_string).collect();
         if self.requests > 0 {
-            parts.push(format!("{} still under way", counted(self.requests, "request")));
+            parts.push(format!("{} still in progress", counted(self.requests, "request")));
         }
         if self.is_answering {
-            parts.push("an answer of the monitor was still being computed".to_owned());
+            parts.push("the monitor was still computing an answer".to_owned());
         }
         f.write_str(&parts.join("; "))
     }
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_was_left_is_told_in_one_line() {
-        assert_eq!(Unsent::default().to_string(), "nothing was left");
+        assert_eq!(Unsent::default().to_string(), "everything was sent");
         let loss = Loss {
             destination: "otlp".to_owned(),
             what: "2 windows with 120 requests".to_owned(),
@@ -186,8 +186,8 @@ mod tests {
         assert!(!unsent.is_empty());
         assert_eq!(
             unsent.to_string(),
-            "2 windows with 120 requests not sent to otlp (connection refused); 3 requests still under way; \
-             an answer of the monitor was still being computed"
+            "2 windows with 120 requests not sent to otlp (connection refused); 3 requests still in progress; \
+             the monitor was still computing an answer"
         );
     }
 }

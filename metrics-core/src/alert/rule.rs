@@ -58,7 +58,8 @@ pub enum Scope {
     #[default]
     Service,
     /// Like [`Scope::Service`], without 4xx of paths that no route was made for: those of endpoints that
-    /// [catch all](crate::EndpointName::catches_all) paths. Most of these come from scanners, and anybody can send them.
+    /// [catch all](crate::EndpointName::catches_all) paths. Most of these come from scanners, and anybody can send
+    /// them.
     Matched,
     /// The figures of each endpoint. Each endpoint has its own alert, from its first call on; after that, a window
     /// without calls has 0 calls. 4xx of endpoints that catch all paths do not count.
@@ -206,15 +207,15 @@ impl Rule {
             return refused(
                 "comparison",
                 &self.comparison,
-                &format!("> or >=, for {}: few are no fault", self.metric),
+                &format!("> or >= for {}, since low values are good", self.metric),
             );
         }
         let smallest = if self.metric == Metric::Value { f64::MIN } else { 0.0 };
         let largest = self.metric.largest().unwrap_or(f64::MAX);
         let range = match self.metric {
             Metric::Value => "any number",
-            Metric::Average => "0 to 281,474 (seconds)",
-            metric if metric.is_time() => "0 to 68.7 (seconds; percentiles reach no further, average does)",
+            Metric::Average => "0 to 281,474 seconds",
+            metric if metric.is_time() => "0 to 68.7 seconds (percentiles end there; average does not)",
             metric if metric.unit() == Unit::PerCent => "0 to 100 (per cent)",
             _ => "0 or more",
         };
@@ -223,8 +224,8 @@ impl Rule {
                 return refused(field, &value, range);
             }
             match [smallest, largest].map(|figure| self.comparison.holds(figure, value)) {
-                [false, false] => return refused(field, &value, "one that a figure can reach"),
-                [true, true] => return refused(field, &value, "one that not every figure reaches"),
+                [false, false] => return refused(field, &value, "a threshold that can be reached"),
+                [true, true] => return refused(field, &value, "a threshold that is not always reached"),
                 _ => {}
             }
         }
@@ -234,7 +235,7 @@ impl Rule {
             _ => None,
         };
         if !is_upwards && least.is_some_and(|least| !self.comparison.holds(least, self.threshold)) {
-            return refused("min_calls", &self.min_calls, "fewer: with so many calls, the rule never fires");
+            return refused("min_calls", &self.min_calls, "fewer; with that many calls, the rule can never fire");
         }
         let (beyond, side) = if is_upwards {
             (self.clear > self.threshold, "at most")
@@ -261,7 +262,7 @@ impl Rule {
         }
         match &self.scope {
             scope if self.metric == Metric::Value && !is_of_own_metric => {
-                refused("scope", &scope.name(), "own_metric, for value")
+                refused("scope", &scope.name(), "own_metric for the metric value")
             }
             Scope::OwnMetric(name) if !(1..=MAX_NAME_BYTES).contains(&name.len()) => {
                 refused("own_metric", &format_args!("{name:?}"), "the name of a metric, such as \"orders\"")
@@ -271,13 +272,13 @@ impl Rule {
                 refused("route", &format_args!("{route:?}"), &allowed)
             }
             Scope::EachRoute | Scope::Route(_) if self.metric == Metric::ConsecutiveErrors => {
-                refused("scope", &self.scope.name(), "service or matched, for consecutive_errors")
+                refused("scope", &self.scope.name(), "service or matched for consecutive_errors")
             }
             scope if matches!(scope, Scope::Burn(_)) != (self.metric == Metric::BurnRate) => {
                 refused("scope", &scope.name(), "burn with burn_rate, as the rules of an objective have")
             }
             scope if self.metric == Metric::WrongTokens && *scope != Scope::Service => {
-                refused("scope", &scope.name(), "service, for wrong_tokens")
+                refused("scope", &scope.name(), "service for wrong_tokens")
             }
             _ => Ok(()),
         }
@@ -349,7 +350,7 @@ mod tests {
     fn a_threshold_that_no_figure_can_breach_and_one_that_every_figure_breaches_are_refused() {
         use Comparison::{Above, AtLeast, AtMost, Below};
         let new = |metric, comparison, threshold| Rule::new("rule", metric, comparison, threshold);
-        let seconds = "allowed: 0 to 68.7 (seconds; percentiles reach no further, average does)";
+        let seconds = "allowed: 0 to 68.7 seconds (percentiles end there; average does not)";
         for metric in [Metric::P50, Metric::P95, Metric::P99, Metric::P999] {
             assert!(refused(new(metric, Above, 120.0)).ends_with(seconds));
             assert!(refused(new(metric, Below, 120.0)).ends_with(seconds));
@@ -358,7 +359,7 @@ mod tests {
         }
         new(Metric::Average, Above, 120.0).check().unwrap();
         new(Metric::Errors, Above, 1_000_000.0).check().unwrap();
-        assert!(refused(new(Metric::Average, Above, 300_000.0)).ends_with("allowed: 0 to 281,474 (seconds)"));
+        assert!(refused(new(Metric::Average, Above, 300_000.0)).ends_with("allowed: 0 to 281,474 seconds"));
         for (metric, comparison, threshold) in [
             (Metric::ErrorRate, Above, 100.0),
             (Metric::ServerErrorRate, Below, 0.0),
@@ -366,7 +367,7 @@ mod tests {
             (Metric::P95, Below, 0.0),
         ] {
             let error = refused(new(metric, comparison, threshold));
-            assert!(error.ends_with("allowed: one that a figure can reach"), "{error}");
+            assert!(error.ends_with("allowed: a threshold that can be reached"), "{error}");
         }
         for (metric, comparison, threshold) in [
             (Metric::Errors, AtLeast, 0.0),
@@ -374,10 +375,10 @@ mod tests {
             (Metric::InFlight, AtLeast, 0.0),
         ] {
             let error = refused(new(metric, comparison, threshold));
-            assert!(error.ends_with("allowed: one that not every figure reaches"), "{error}");
+            assert!(error.ends_with("allowed: a threshold that is not always reached"), "{error}");
         }
         let error = refused(new(Metric::Errors, AtLeast, 10.0).clear(0.0));
-        assert_eq!(error, "rule \"rule\": clear is 0; allowed: one that not every figure reaches");
+        assert_eq!(error, "rule \"rule\": clear is 0; allowed: a threshold that is not always reached");
         new(Metric::Errors, Above, 0.0).check().unwrap();
         new(Metric::ErrorRate, AtLeast, 100.0).check().unwrap();
         new(Metric::Calls, AtMost, 0.0).check().unwrap();
@@ -390,7 +391,7 @@ mod tests {
         for metric in [Metric::ConsecutiveErrors, Metric::WrongTokens] {
             for comparison in [Below, AtMost] {
                 let expected = format!(
-                    "rule \"rule\": comparison is {comparison}; allowed: > or >=, for {metric}: few are no fault"
+                    "rule \"rule\": comparison is {comparison}; allowed: > or >= for {metric}, since low values are good"
                 );
                 assert_eq!(refused(new(metric, comparison, 5.0).min_calls(5)), expected);
             }
@@ -414,7 +415,7 @@ mod tests {
         assert!(refused(own(Metric::Value, f64::NAN)).ends_with("allowed: any number"));
         assert!(
             refused(own(Metric::Value, 1.0).scope(Scope::Matched))
-                .ends_with("allowed: own_metric, for value")
+                .ends_with("allowed: own_metric for the metric value")
         );
         let nameless = own(Metric::Value, 1.0).scope(Scope::OwnMetric(String::new()));
         assert!(refused(nameless).contains("such as \"orders\""));
@@ -448,13 +449,13 @@ mod tests {
         row.check().unwrap();
         assert!(
             refused(row.scope(Scope::EachRoute))
-                .ends_with("scope is each_route; allowed: service or matched, for consecutive_errors")
+                .ends_with("scope is each_route; allowed: service or matched for consecutive_errors")
         );
         let tokens = Rule::new("tokens", Metric::WrongTokens, Comparison::AtLeast, 5.0);
         tokens.check().unwrap();
         assert!(
             refused(tokens.scope(Scope::Matched))
-                .ends_with("scope is matched; allowed: service, for wrong_tokens")
+                .ends_with("scope is matched; allowed: service for wrong_tokens")
         );
     }
 

@@ -30,8 +30,8 @@ const BACKOFF: Backoff = Backoff {
 ///
 /// [`Delivery::queue`] never waits. At most 1,024 notices wait; beyond that the oldest are dropped and counted,
 /// reminders first. Only the latest reminder of each alert waits. A batch that fails is retried for 15 minutes, at
-/// intervals that grow to 30 s and vary, or that the destination [asks for](SendError::retry_after). Each change between
-/// failing and working is logged, and how many notices were lost, under the target `metrics_export::alert`.
+/// intervals that grow to 30 s and vary, or that the destination [asks for](SendError::retry_after). Each change
+/// between failing and working is logged, and how many notices were lost, under the target `metrics_export::alert`.
 pub struct Delivery {
     shared: Arc<DeliveryShared>,
     repeat_every: Option<Duration>,
@@ -225,7 +225,7 @@ impl<D> Worker<D> {
 impl<D> Drop for Worker<D> {
     fn drop(&mut self) {
         if thread::panicking() {
-            let reason = "it panicked, and gets no more notices";
+            let reason = "it panicked and gets no more notices";
             self.shared.lock().set_error(reason.to_owned());
             self.log.failed(reason, Instant::now()).into_iter().for_each(Line::log);
         }

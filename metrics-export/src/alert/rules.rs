@@ -121,7 +121,7 @@ impl Table {
         let mut set = scopes.into_iter().filter_map(|(name, scope)| Some((name, scope?)));
         if let Some((first, scope)) = set.next() {
             if let Some((second, _)) = set.next() {
-                return Err(format!("{first} and {second} are both set; allowed: one of them"));
+                return Err(format!("{first} and {second} are both set; allowed: only one of them"));
             }
             rule.scope = scope;
         }
@@ -238,7 +238,7 @@ mod tests {
             (
                 "each_route = true\nroute = \"/\"",
                 "line 2: ",
-                "each_route and route are both set; allowed: one of them",
+                "each_route and route are both set; allowed: only one of them",
             ),
             ("matched = true\nown_metric = \"a\"", "line 2: ", "matched and own_metric are both set"),
             ("window = \"48h\"", "line 7: ", "window is \"48h\"; allowed: 1m, 5m, 1h, 24h\n"),

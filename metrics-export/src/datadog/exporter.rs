@@ -85,7 +85,7 @@ impl Datadog {
             |count: usize, reason: String| Accepted { rejected: count as u64, reason: Some(reason) };
         match self.agent()?.post_traces(count, &body, deadline) {
             Ok(_) if left_out == 0 => Ok(Accepted::default()),
-            Ok(_) => Ok(rejected(left_out, format!("{left_out} traces were over the {count} of a window"))),
+            Ok(_) => Ok(rejected(left_out, format!("{left_out} traces exceeded the limit of {count} per window"))),
             Err(failed) => {
                 self.attempt.traces_failed += 1;
                 if !failed.permanent && self.attempt.traces_failed < MAX_TRACE_ATTEMPTS {
@@ -203,7 +203,7 @@ mod tests {
             (rejected, reason.unwrap())
         };
         let (over, why) = rejected(datadog.export(&window(5), deadline()));
-        assert_eq!((over, &*why), (3, "3 traces were over the 2 of a window"));
+        assert_eq!((over, &*why), (3, "3 traces exceeded the limit of 2 per window"));
         let (refused, why) = rejected(datadog.export(&window(3), deadline()));
         assert!(why.starts_with("traces: 127.0.0.1:") && why.ends_with(" answered 400 Bad Request"), "{why}");
         assert_eq!(refused, 3);

@@ -65,13 +65,13 @@ impl Socket {
         let mut stream = self.connect(deadline).map_err(|error| {
             Failed::temporary(match error.kind() {
                 io::ErrorKind::NotFound => {
-                    format!("{peer} does not exist; check that the Agent runs, and mount its socket")
+                    format!("{peer} does not exist; check that the Agent is running, and mount its socket")
                 }
                 io::ErrorKind::ConnectionRefused => {
-                    format!("nobody listens on {peer}; check that the Agent runs")
+                    format!("nothing is listening on {peer}; check that the Agent is running")
                 }
                 io::ErrorKind::PermissionDenied => {
-                    format!("this process must not write to {peer}; check its user and the socket's mode")
+                    format!("this process has no permission to write to {peer}; check its user and the socket's mode")
                 }
                 io::ErrorKind::WouldBlock => format!("{peer} accepted no connection: its queue is full"),
                 _ => peer.io(&error, timeout),
@@ -161,7 +161,7 @@ mod tests {
         let socket = Socket::new("agent_url", "/nowhere/apm.socket", Vec::new()).unwrap();
         let result = socket.post("/", &[], b"", Instant::now() + Duration::from_secs(60));
         let missing =
-            "the socket /nowhere/apm.socket does not exist; check that the Agent runs, and mount its socket";
+            "the socket /nowhere/apm.socket does not exist; check that the Agent is running, and mount its socket";
         assert_eq!(result, Err(Failed::temporary(missing)));
     }
 

@@ -33,7 +33,7 @@ struct BulkError {
 /// accepted later, all are sent again; those that were accepted are already there then.
 pub(super) fn read(body: &[u8], sent: usize) -> Result<Accepted, Failed> {
     let answer: BulkAnswer =
-        serde_json::from_slice(body).map_err(|_| Failed::temporary("its answer is not that of _bulk"))?;
+        serde_json::from_slice(body).map_err(|_| Failed::temporary("it did not answer like Elasticsearch's _bulk; check the URL"))?;
     if !answer.errors {
         return Ok(Accepted::default());
     }

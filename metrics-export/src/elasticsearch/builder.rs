@@ -99,7 +99,7 @@ impl ElasticsearchBuilder {
         let is_first = |c: char| c.is_ascii_alphanumeric();
         let name = &self.data_stream;
         if !name.starts_with(is_first) || name.len() > 200 || !name.chars().all(is_allowed) {
-            let allowed = "up to 200 small letters, digits, and ._-, the first a letter or digit";
+            let allowed = "up to 200 lowercase letters, digits and ._-, starting with a letter or digit";
             return Err(InvalidSetting::new("data_stream", format!("{name:?}"), allowed));
         }
         // Only the parts of the answer that are read.
@@ -161,7 +161,7 @@ mod tests {
     fn an_invalid_name_of_a_data_stream_is_rejected_with_what_is_allowed() {
         for name in ["", "Logs", "_bulk", "a/b", "a?b", &"x".repeat(201)] {
             let error = builder().data_stream(name).build().unwrap_err().to_string();
-            assert!(error.contains("allowed: up to 200 small letters, digits"), "{error}");
+            assert!(error.contains("allowed: up to 200 lowercase letters, digits"), "{error}");
         }
     }
 }

@@ -39,7 +39,7 @@ impl Differences {
         };
         let metrics = clashes.iter().map(|(name, kinds)| {
             let kinds: Vec<_> = kinds.iter().map(|kind| format!("a {kind}")).collect();
-            format!("{name:?} is {} at different instances; each is shown by itself", kinds.join(" and "))
+            format!("{name:?} is {} on different instances; each is shown separately", kinds.join(" and "))
         });
         Self {
             digits,
@@ -68,26 +68,26 @@ impl Differences {
         let is_known = version > 1;
         let all = [
             (version < VERSION).then(|| {
-                format!("writes version {version} of the report, which lacks what later ones have: update it")
+                format!("writes version {version} of the report, which lacks some figures; update it")
             }),
             (unknown > 0).then(|| {
-                format!("is of a later version of this library: {unknown} parts of its report are not shown here")
+                format!("uses a later version of this library; {unknown} parts of its report are not shown here")
             }),
             (digits > self.digits).then(|| {
                 let most = self.digits;
-                format!("writes {digits} significant digits; they are added up as {most}, like those of {precise}")
+                format!("writes {digits} significant digits, added up with {most}, as {precise} writes")
             }),
             (granularity > self.granularity).then(|| {
                 let (own, all) = (words(granularity), words(self.granularity));
-                format!("writes a histogram {own}; they are added up {all}, like those of {grouped}")
+                format!("writes a histogram {own}, added up {all}, as {grouped} writes")
             }),
             (interval != self.interval)
                 .then(|| format!("writes every {interval:?}, most instances every {:?}", self.interval)),
             (is_known && rules != self.fingerprints.rules)
-                .then(|| "has other rules or objectives than most instances".to_owned()),
+                .then(|| "has different rules or objectives than most instances".to_owned()),
             (is_known && consumer_key != self.fingerprints.consumer_key).then(|| {
-                "hashes API keys under another key than most instances, so that one consumer has several names: \
-                 set the same consumer_hash_key"
+                "hashes API keys with another key than most instances, so one consumer has several names; set \
+                 the same consumer_hash_key"
                     .to_owned()
             }),
         ];

@@ -97,7 +97,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<HttpResponse, String> {
         if timeout.is_zero() {
-            return Err("no time was left".to_owned());
+            return Err("no time was left to send".to_owned());
         }
         let mut headers = self.headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(content_type).expect("a constant"));

@@ -158,7 +158,7 @@ fn read_body(
     let mut chunks = Chunks::default();
     loop {
         if is_chunked {
-            if chunks.advance(&received).ok_or("its answer is broken")? {
+            if chunks.advance(&received).ok_or("its answer is malformed")? {
                 return Ok(chunks.body);
             }
         } else if let Some(length) = length
@@ -168,7 +168,7 @@ fn read_body(
             return Ok(received);
         }
         if received.len() as u64 > MAX_ANSWER {
-            return Err("its answer is too long".to_owned());
+            return Err("its answer is too large".to_owned());
         }
         match read_more(stream, &mut received, deadline) {
             Ok(0) if !is_chunked && length.is_none() => return Ok(received),

@@ -66,7 +66,7 @@ impl Peer {
             ureq::Error::Io(error) => self.io(error, timeout),
             ureq::Error::Timeout(ureq::Timeout::Connect) => self.no_connection(timeout),
             ureq::Error::Timeout(ureq::Timeout::Resolve) => {
-                format!("{self}: no answer about its address within {} s; check the DNS", seconds(timeout))
+                format!("{self}: DNS did not answer within {} s; check it", seconds(timeout))
             }
             ureq::Error::Timeout(_) => self.silent(timeout),
             ureq::Error::HostNotFound => self.not_found(error),
@@ -76,7 +76,7 @@ impl Peer {
             #[cfg(feature = "tls-no-provider")]
             ureq::Error::Rustls(error) => self.tls(error),
             ureq::Error::Tls(problem) => format!("{self}: no TLS connection ({problem})"),
-            ureq::Error::BodyExceedsLimit(_) => "its answer is too long".to_owned(),
+            ureq::Error::BodyExceedsLimit(_) => "its answer is too large".to_owned(),
             _ => self.not_http(),
         }
     }
@@ -132,7 +132,7 @@ impl Peer {
             401 | 403 => "; check the login, key or header".to_owned(),
             404 | 405 => "; check the path of the URL".to_owned(),
             407 => "; the proxy needs http://user:password@host:port".to_owned(),
-            413 => "; it takes only smaller messages".to_owned(),
+            413 => "; it only accepts smaller messages".to_owned(),
             502..=504 if self.proxy.is_some() => "; the proxy may not reach it".to_owned(),
             _ => String::new(),
         };

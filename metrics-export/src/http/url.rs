@@ -33,8 +33,8 @@ pub(crate) fn check(field: &'static str, url: &str) -> Result<(), InvalidSetting
         Some("https") if has_provider() => {}
         #[cfg(feature = "tls-no-provider")]
         Some("https") => {
-            let problem = "`https` needs a provider of cryptography; install rustls's default provider before `build`, \
-                           or turn on the cargo feature `tls`";
+            let problem = "`https` needs a crypto provider; install rustls's default provider before `build`, \
+                           or enable the cargo feature `tls`";
             return Err(InvalidSetting::sentence(field, format!("{field}: {problem}")));
         }
         #[cfg(not(feature = "tls-no-provider"))]
@@ -62,7 +62,7 @@ pub(crate) fn usable(variables: &Variables<'_>, name: &'static str, url: Secret)
     checked.map_err(|problem| variables.refuse(problem)).ok().map(|_| url)
 }
 
-/// Whether there is a provider of cryptography: `ring`, or one that the application installed.
+/// Whether there is a crypto provider: `ring`, or one that the application installed.
 #[cfg(feature = "tls-no-provider")]
 fn has_provider() -> bool {
     cfg!(feature = "tls") || rustls::crypto::CryptoProvider::get_default().is_some()

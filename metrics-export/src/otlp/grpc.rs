@@ -96,7 +96,7 @@ impl GrpcClient {
     ) -> Result<ExportMetricsServiceResponse, Failed> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Failed::temporary("no time was left"));
+            return Err(Failed::temporary("no time was left to send"));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failed::temporary(error.kind().to_string()))?;
@@ -120,7 +120,8 @@ impl GrpcClient {
         deadline: Instant,
     ) -> Result<ExportMetricsServiceResponse, Failed> {
         let left = deadline.saturating_duration_since(Instant::now());
-        // Shorter than the call, so that an error tells a connection that was not made from an answer that did not come.
+        // Shorter than the call, so that an error tells a connection that was not made from an answer that did not
+        // come.
         let connected = tokio::time::timeout(left.mul_f64(0.9), self.connect()).await;
         let connected = connected.map_err(|_| Failed::temporary(self.peer.no_connection(left)))?;
         let channel = connected.map_err(|error| self.broken(&error))?;
@@ -168,8 +169,8 @@ impl GrpcClient {
         }
         let next = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => "; check the login, key or header",
-            Code::Unimplemented => "; check the port: it takes no metrics over gRPC there",
-            Code::ResourceExhausted if !is_temporary => "; it takes only smaller messages",
+            Code::Unimplemented => "; check the port: it accepts no metrics over gRPC there",
+            Code::ResourceExhausted if !is_temporary => "; it only accepts smaller messages",
             _ => "",
         };
         let said = http::said(Some(status.message()), &self.secrets);

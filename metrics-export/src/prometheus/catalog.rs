@@ -39,7 +39,7 @@ pub(crate) static ABORTED: Family<'static> =
 pub(crate) static PANICKED: Family<'static> =
     counter("http_requests_panicked", "Requests that panicked before the response.");
 pub(crate) static REQUEST_BYTES: Family<'static> = with_unit(
-    counter("http_request_body_bytes", "Bytes of request bodies, as stated by Content-Length."),
+    counter("http_request_body_bytes", "Bytes of request bodies that the service read."),
     "bytes",
 );
 pub(crate) static RESPONSE_BYTES: Family<'static> =
@@ -84,7 +84,7 @@ pub(crate) static METRICS_HIDDEN: Family<'static> = gauge(
 );
 pub(crate) static EXPORTER_OFF: Family<'static> = gauge(
     "metrics_exporter_off",
-    "1 if an exporter sends nothing, because of its environment; 0 if it is on.",
+    "1 if an exporter sends nothing, because of an environment variable; 0 if it is on.",
 );
 pub(crate) static EXPORTER_WINDOWS: Family<'static> =
     counter("metrics_exporter_windows", "Windows for an exporter, by outcome.");
@@ -124,7 +124,7 @@ pub(crate) static TICK_SECONDS: Family<'static> = with_unit(
     "seconds",
 );
 pub(crate) static SCRAPES_KEPT_BYTES: Family<'static> = with_unit(
-    gauge("metrics_core_scrapes_kept_bytes", "Memory of what scrapes keep for the next ones."),
+    gauge("metrics_core_scrapes_kept_bytes", "Memory of text that scrapes keep for reuse."),
     "bytes",
 );
 pub(crate) static HISTORY_BYTES: Family<'static> = with_unit(
@@ -134,7 +134,7 @@ pub(crate) static HISTORY_BYTES: Family<'static> = with_unit(
 pub(crate) static SHARD_BYTES: Family<'static> =
     with_unit(gauge("metrics_core_shard_bytes", "Memory of all shards."), "bytes");
 pub(crate) static ERROR_GROUPS_BYTES: Family<'static> =
-    with_unit(gauge("metrics_core_error_groups_bytes", "Memory of the groups of errors."), "bytes");
+    with_unit(gauge("metrics_core_error_groups_bytes", "Memory of error groups."), "bytes");
 pub(crate) static CPU_SECONDS: Family<'static> =
     with_unit(counter("process_cpu_seconds", "Total user and system CPU time of the process."), "seconds");
 pub(crate) static RESIDENT_BYTES: Family<'static> =

@@ -247,7 +247,7 @@ fn parsed(field: &'static str, dsn: &Secret) -> Result<Dsn, InvalidSetting> {
 /// Rejects a DSN without repeating it, since it holds a key.
 fn invalid_dsn(field: &'static str, problem: &str) -> InvalidSetting {
     let allowed = "https://KEY@HOST/PROJECT, as Sentry shows it";
-    InvalidSetting::sentence(field, format!("{field} is no Sentry DSN: {problem}; allowed: {allowed}"))
+    InvalidSetting::sentence(field, format!("{field} is not a Sentry DSN: {problem}; allowed: {allowed}"))
 }
 
 #[cfg(test)]
@@ -300,8 +300,8 @@ mod tests {
             ("", missing),
             (" \n", missing),
             ("\"\"", missing),
-            ("hunter2", "SENTRY_DSN is no Sentry DSN: "),
-            ("ftp://hunter2@host/1", "SENTRY_DSN is no Sentry DSN: "),
+            ("hunter2", "SENTRY_DSN is not a Sentry DSN: "),
+            ("ftp://hunter2@host/1", "SENTRY_DSN is not a Sentry DSN: "),
             ("http://hunter2@host", "; allowed: https://KEY@HOST/PROJECT, as Sentry shows it"),
             #[cfg(not(feature = "tls-no-provider"))]
             ("https://hunter2@host/1", "SENTRY_DSN: `https` needs the cargo feature `tls`"),

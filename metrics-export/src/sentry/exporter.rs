@@ -88,10 +88,10 @@ impl Sentry {
             let (category, count) = loss(item);
             // Sessions have no id, and would count twice if their answer came too late.
             if category == Category::Session && left() < enough {
-                return Err(Failed::temporary("too little time was left for sessions"));
+                return Err(Failed::temporary("not enough time was left to send sessions"));
             }
             if let Some(left) = self.rate_limits.left(category, Instant::now()) {
-                let why = format!("it asked for no {} for {} s", name(category), left.as_secs() + 1);
+                let why = format!("it asked to receive no {} for {} s", name(category), left.as_secs() + 1);
                 self.attempt.discards.add(category, Reason::RatelimitBackoff, count, why);
             } else {
                 match self.send(item.clone(), deadline)? {

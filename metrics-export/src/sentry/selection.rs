@@ -67,7 +67,7 @@ impl Selection {
         }
         let (per_minute, max) = (self.limiter.per_minute(), self.max_events);
         let why =
-            format!("{left_out} events were over {per_minute} a minute of their kind, or {max} of a window");
+            format!("{left_out} events exceeded {per_minute} per minute and group, or {max} per window");
         discards.add(Category::Error, Reason::SampleRate, left_out, why);
     }
 
@@ -80,7 +80,7 @@ impl Selection {
         let transactions = requests.iter().take(self.max_transactions);
         items.extend(transactions.map(|request| transaction(&self.origin, request).into()));
         let left_out = requests.len().saturating_sub(self.max_transactions) as u64;
-        let why = format!("{left_out} transactions were over {} of a window", self.max_transactions);
+        let why = format!("{left_out} transactions exceeded {} per window", self.max_transactions);
         discards.add(Category::Transaction, Reason::SampleRate, left_out, why);
     }
 }

@@ -269,7 +269,7 @@ fn what_a_later_version_adds_is_skipped_and_told_and_all_else_is_added_up() {
     let (none, expected) = notes(&written.encode());
     assert_eq!(none, [""; 0]);
     let skips = |parts: u64| {
-        format!("is of a later version of this library: {parts} parts of its report are not shown here")
+        format!("uses a later version of this library; {parts} parts of its report are not shown here")
     };
 
     let mut newer = all.clone();
@@ -351,16 +351,16 @@ fn instances_with_other_settings_are_added_up_and_told() {
         let differences = fleet.differences();
         assert_eq!(
             differences.metrics(),
-            [r#""jobs" is a counter and a gauge at different instances; each is shown by itself"#]
+            [r#""jobs" is a counter and a gauge on different instances; each is shown separately"#]
         );
         let of = |name: &str| {
             let figures = fleet.instances().iter().find(|figures| figures.instance.name == name).unwrap();
             differences.of(figures)
         };
         let digits =
-            |own| format!("writes {own} significant digits; they are added up as 1, like those of c");
+            |own| format!("writes {own} significant digits, added up with 1, as c writes");
         let groups = |own| {
-            format!("writes a histogram {own}; they are added up by success and error, like those of c")
+            format!("writes a histogram {own}, added up by success and error, as c writes")
         };
         assert_eq!(of("a"), [digits(2), groups("by class of statuses")]);
         let interval = "writes every 5s, most instances every 10s".to_owned();
@@ -377,8 +377,8 @@ fn instances_with_other_settings_are_added_up_and_told() {
     let differences = fleet.differences();
     let notes = differences.of(fleet.instances().last().unwrap());
     assert_eq!(notes.len(), 2, "{notes:?}");
-    assert_eq!(notes[0], "has other rules or objectives than most instances");
-    assert!(notes[1].starts_with("hashes API keys under another key than most instances"), "{notes:?}");
+    assert_eq!(notes[0], "has different rules or objectives than most instances");
+    assert!(notes[1].starts_with("hashes API keys with another key than most instances"), "{notes:?}");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn a_destination_of_alerts_that_panics_is_named_in_the_log() {
     drop(answer);
     delivery.queue(Moment::now(), &[notice()], Vec::new);
     wait(|| delivery.is_finished());
-    let reason = "it panicked, and gets no more notices";
+    let reason = "it panicked and gets no more notices";
     assert_eq!(
         lines("panicking"),
         [

@@ -48,14 +48,14 @@ impl Settings {
             (true, true) => Reset::Open,
             (true, false) => {
                 let value = "set together with reset_token";
-                return Err(InvalidSetting::new("reset_without_token", value, "one of them").into());
+                return Err(InvalidSetting::new("reset_without_token", value, "only one of them").into());
             }
             (false, true) => Reset::Absent,
             (false, false) => Reset::WithToken(reset_tokens),
         };
         if self.open_to_everybody && !read_tokens.is_empty() {
             let value = "set together with read_token";
-            return Err(InvalidSetting::new("open_to_everybody", value, "one of them").into());
+            return Err(InvalidSetting::new("open_to_everybody", value, "only one of them").into());
         }
         let access = AccessRules {
             read: read_tokens,
@@ -276,9 +276,9 @@ mod tests {
         );
         assert!(refused(|b| b.api_key_header("k").consumer_hash_key("short")).ends_with("at least 16 bytes"));
         let both = refused(|b| b.reset_token(TOKEN).reset_without_token());
-        assert_eq!(both, "reset_without_token is set together with reset_token; allowed: one of them");
+        assert_eq!(both, "reset_without_token is set together with reset_token; allowed: only one of them");
         let both = refused(|b| b.read_token(TOKEN).open_to_everybody());
-        assert_eq!(both, "open_to_everybody is set together with read_token; allowed: one of them");
+        assert_eq!(both, "open_to_everybody is set together with read_token; allowed: only one of them");
         let hosts = refused(|b| b.allowed_hosts(["a.example"]).allowed_hosts(["https://b.example"]));
         assert!(
             hosts.starts_with("allowed_hosts is \"https://b.example\"; allowed: names without"),

@@ -39,7 +39,7 @@ const english = {
   pending: "pending",
   resolved: "resolved",
   inactive: "not seen",
-  mistake: "set-up",
+  mistake: "setup",
   alert_summary: ({ summary }) => summary,
   alert_value: (value, threshold) => `${value}, limit ${threshold}`,
   since: (time) => `since ${time}`,
@@ -217,12 +217,12 @@ const korean = {
   resolved: "해소",
   inactive: "미확인",
   mistake: "설정",
-  mistake_wrapped_twice: () => "요청이 미들웨어를 두 번 지나며 바깥쪽만 셉니다. App에 한 번만 감싸세요",
-  mistake_built_per_worker: () => "워커마다 모니터를 따로 만들어 지표가 나뉩니다. 앱을 만드는 클로저 밖에서 하나만 만들어 복제하세요",
-  mistake_never_wrapped: () => "미들웨어를 쓰는 앱이 없어 요청을 세지 않습니다. App에 .wrap(metrics.middleware())를 추가하세요",
-  mistake_shadowed: ({ subject }) => `${subject}에 다른 것이 응답하여 모니터의 엔드포인트에 닿지 않습니다. 같은 경로의 scope와 service보다 먼저 등록하세요`,
-  mistake_excluded_without_slash: ({ subject }) => `제외한 ${subject}에 맞는 경로가 없습니다. 경로는 /로 시작하므로 /${subject}로 쓰세요`,
-  mistake_forked: () => "모니터를 만든 뒤 프로세스를 fork하여 이 복사본에서는 기록, 알림, 내보내기가 실행되지 않습니다. 먼저 fork하고 그다음 만드세요",
+  mistake_wrapped_twice: () => "요청이 미들웨어를 두 번 거치며 바깥쪽만 집계합니다. App에 한 번만 추가하세요",
+  mistake_built_per_worker: () => "워커마다 모니터가 따로 있어 지표가 나뉩니다. 앱을 만드는 클로저 밖에서 하나만 만들고 복제해서 쓰세요",
+  mistake_never_wrapped: () => "미들웨어를 추가한 앱이 없어 요청이 집계되지 않습니다. App에 .wrap(metrics.middleware())를 추가하세요",
+  mistake_shadowed: ({ subject }) => `${subject}에 다른 서비스가 응답하여 모니터의 엔드포인트에 도달하지 못합니다. 경로가 겹치는 scope와 service보다 먼저 등록하세요`,
+  mistake_excluded_without_slash: ({ subject }) => `제외 설정 ${subject}에 해당하는 경로가 없습니다. 경로는 /로 시작하므로 /${subject}로 적으세요`,
+  mistake_forked: () => "모니터를 만든 뒤 fork하여 이 프로세스에서는 기록, 알림, 외부 전송이 동작하지 않습니다. fork한 다음 모니터를 만드세요",
   alert_summary: (alert) => {
     const name = alert.route ? `${alert.method ?? ""} ${alert.route}: `.trimStart() : alert.own_metric ? `${alert.own_metric}: ` : "";
     if (alert.not_seen && alert.value == null) return `${name}한 시간 동안 ${alert.own_metric ? "보이지 않은 지표" : "호출되지 않은 경로"}`;

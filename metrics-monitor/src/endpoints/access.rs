@@ -67,7 +67,7 @@ impl AccessRules {
             Check::Missing => self.denials.count(Reason::NoToken),
             Check::Wrong => self.denials.count_wrong_token(path, request.peer),
         }
-        let message = "this needs a valid token: Authorization: Bearer <token>";
+        let message = "a valid token is required: Authorization: Bearer <token>";
         let refusal = Answer::failure(401, "unauthorized", message);
         Some(refusal.header("www-authenticate", "Bearer realm=\"metrics\""))
     }
@@ -115,13 +115,13 @@ impl AccessRules {
         let is_same_host = page.zip(called).is_some_and(|(page, called)| page.is_same_host(&called));
         let called = called.map_or_else(|| "no host".to_owned(), |called| called.to_string());
         let text = repeated(text);
-        let message = format!("the page is of {text}, but this request is for {called}");
+        let message = format!("the page is from {text}, but the request is for {called}");
         if !is_same_host {
             return format!("{message}; this cannot be called from another site's page");
         }
         let trust = if self.trust_forwarded { "" } else { ", and set trust_forwarded(true)" };
         format!(
-            "{message}. If a proxy is between, have it pass the port in Host (nginx: proxy_set_header Host $http_host) or \
+            "{message}. Behind a proxy, have it pass the port in Host (nginx: proxy_set_header Host $http_host) or \
              in X-Forwarded-Host, and the scheme in X-Forwarded-Proto{trust}"
         )
     }
@@ -175,8 +175,8 @@ fn repeated(text: &[u8]) -> Cow<'_, str> {
 /// 421: the request was meant for somebody else. A proxy that shares connections between hosts may then try another.
 fn misdirected(host: &str) -> Answer {
     let message = format!(
-        "\"{host}\" is not known as a host of this service. Without a token it answers to localhost, IP addresses, names \
-         without a dot, and names in .localhost, .local, .internal and .svc; name others with allowed_hosts, or set \
+        "\"{host}\" is not a known host of this service. Without a token, only localhost, IP addresses, names without a \
+         dot, and names in .localhost, .local, .internal and .svc are known; add others to allowed_hosts, or set \
          read_token"
     );
     Answer::failure(421, "unknown_host", &message)
@@ -185,13 +185,13 @@ fn misdirected(host: &str) -> Answer {
 fn only_here(path: &str, request: &Request<'_>) -> Answer {
     let through = match request.peer {
         Peer::Address(_) if !request.peer.is_loopback() => "",
-        _ if is_direct(request) => ", and by its Host, Origin or Referer this one came through a proxy",
+        _ if is_direct(request) => ", and by its Host, Origin or Referer, this one came through a proxy",
         _ => ", and this request came through a proxy",
     };
     let name = path.trim_start_matches('/');
     let message = format!(
-        "{name} shows what clients sent, so without a token it is for requests from this machine only{through}; set \
-         read_token, or open_to_everybody if everybody may read it"
+        "{name} shows what clients sent, so without a token only requests from this machine may read it{through}; \
+         set read_token, or open_to_everybody if everybody may read it"
     );
     Answer::failure(403, "only_local", &message)
 }

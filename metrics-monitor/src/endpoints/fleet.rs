@@ -42,8 +42,8 @@ pub(crate) fn versions(state: &Arc<State>, request: &Request<'_>) -> Answering {
     answer(state, request, Call::Versions)
 }
 
-/// `GET fleet/all`: the answers that an open page shows, in one: each under its name, as its endpoint has it. Those that
-/// the client may not see are `null`.
+/// `GET fleet/all`: the answers that an open page shows, in one: each under its name, as its endpoint has it. Those
+/// that the client may not see are `null`.
 pub(crate) fn all(state: &Arc<State>, request: &Request<'_>) -> Answering {
     // Only reports since the reset have errors and consumers; the instances come from these reports, too.
     let reset = Request { query: "window=reset&top=10", ..*request };
@@ -137,7 +137,7 @@ fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
 }
 
 fn in_no_fleet() -> Answer {
-    Answer::unavailable("this instance is in no fleet")
+    Answer::unavailable("this instance is not part of a fleet")
 }
 
 impl Call {

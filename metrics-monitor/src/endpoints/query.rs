@@ -134,7 +134,7 @@ impl Query {
         let group = self.group.as_deref().map(|group| {
             let id = u64::from_str_radix(group, 16).ok().filter(|_| group.len() == 16);
             id.ok_or_else(|| {
-                "group is no id; allowed: 16 hexadecimal digits, as in GET errors/groups".to_owned()
+                "group is not an id; allowed: 16 hexadecimal digits, as in GET errors/groups".to_owned()
             })
         });
         Ok(ErrorFilter {

@@ -313,7 +313,7 @@ fn without_a_token_a_host_that_a_stranger_can_have_is_refused_by_name_with_the_s
             assert_eq!(answer.status, 421, "{path} {host}");
             let name = host.split(':').next().unwrap();
             assert!(
-                text(&answer).contains(&format!("\\\"{name}\\\" is not known as a host")),
+                text(&answer).contains(&format!("\\\"{name}\\\" is not a known host")),
                 "{}",
                 text(&answer)
             );

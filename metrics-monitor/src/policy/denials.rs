@@ -171,7 +171,7 @@ impl Hosts {
             more => format!("; {more} requests for other hosts since the last such line"),
         };
         Some(format!(
-            "refused a request for \"{host}\"; if this is a host of this service, name it with allowed_hosts, or set \
+            "refused a request for \"{host}\"; if this is a host of this service, add it to allowed_hosts, or set \
              read_token{more}"
         ))
     }
@@ -226,7 +226,7 @@ mod tests {
             line
         };
         let first = add(0, "0.example", 1).unwrap();
-        let expected = "refused a request for \"0.example\"; if this is a host of this service, name it with \
+        let expected = "refused a request for \"0.example\"; if this is a host of this service, add it to \
                         allowed_hosts, or set read_token";
         assert_eq!(first, expected);
         assert_eq!(add(0, "0.example", 2), None);

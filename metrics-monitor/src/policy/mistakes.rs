@@ -62,12 +62,12 @@ impl Mistake {
     pub fn message(&self) -> String {
         match self {
             Self::WrappedTwice => {
-                "requests pass the middleware twice, and only the outer one counts them; wrap it once, around the App"
+                "requests pass through the middleware twice, and only the outer one counts them; wrap it once, around the App"
                     .to_owned()
             }
             Self::BuiltPerWorker => {
-                "each worker builds a monitor of its own, which has a part of the figures; build one outside of the \
-                 closure that makes the apps, and clone it"
+                "each worker builds its own monitor, which sees only a part of the requests; build one outside the \
+                 closure that creates the apps, and clone it"
                     .to_owned()
             }
             Self::NeverWrapped => {
@@ -75,14 +75,14 @@ impl Mistake {
                     .to_owned()
             }
             Self::Shadowed { path } => format!(
-                "something else answers {path}, so the monitor's endpoint is not reached; configure the routes of the \
-                 monitor before scopes and services with the same path"
+                "another service answers {path}, so the monitor's endpoint is never reached; configure the monitor's \
+                 routes before scopes and services with the same path"
             ),
             Self::ExcludedWithoutSlash { setting, route } => {
-                format!("{setting}({route:?}) excludes nothing, since routes begin with a slash; write {:?}", format!("/{route}"))
+                format!("{setting}({route:?}) excludes nothing, because routes start with a slash; write {:?}", format!("/{route}"))
             }
-            Self::Forked => "the process was forked after the monitor was built, so history, alerts and exporters do not \
-                             run in this copy; fork first, then build"
+            Self::Forked => "the process forked after the monitor was built, so history, alerts and exporters do not run \
+                             in this copy; fork first, then build"
                 .to_owned(),
         }
     }

@@ -13,12 +13,12 @@ use std::process::{Command, Stdio};
 /// The features of actix-web that the application uses: all that compile no C.
 const ACTIX_WEB: &str = r#"["compress-gzip", "cookies", "http2", "macros", "unicode", "rustls-0_23"]"#;
 
-/// The monitor's features that bring a provider of cryptography. With two in a build, rustls chooses none by itself, so
+/// The monitor's features that bring a crypto provider. With two in a build, rustls chooses none by itself, so
 /// each has a twin that takes the application's own.
 const WITH_PROVIDER: [&str; 2] = ["tls", "redis-tls"];
 
-/// Features of shared crates that the monitor turns on, and why nobody notices. `default` is a list of others, and `std`
-/// and `alloc` are more of a crate's interface; these three need no row.
+/// Features of shared crates that the monitor turns on, and why nobody notices. `default` is a list of others, and
+/// `std` and `alloc` are more of a crate's interface; these three need no row.
 const HARMLESS: &[(&str, &str, &str)] = &[
     (
         "futures-util",

@@ -183,7 +183,7 @@ fn a_failure_names_the_host_the_cause_and_the_next_step() {
             answer("401 Unauthorized", b"{\"error\":\"no\"}"),
             "401 Unauthorized: \"{\"error\":\"no\"}\"; check the login",
         ),
-        (answer("413 Too Large", b""), "413 Payload Too Large; it takes only smaller messages"),
+        (answer("413 Too Large", b""), "413 Payload Too Large; it only accepts smaller messages"),
         (answer("400 Bad Request", b"\x08\x03\x12\x03bad"), "400 Bad Request: \"bad\""),
         // The beginning of HTTP/2, and an alert of TLS.
         (b"\0\0\x12\x04\0\0\0\0\0\0\0\0\r\n\r\n".to_vec(), "is not HTTP/1.1; check the port"),

@@ -72,8 +72,8 @@ fn instances_of_two_versions_and_other_settings_are_added_up_and_told() {
         assert_eq!(
             notes("c"),
             serde_json::json!([
-                "writes 3 significant digits; they are added up as 2, like those of a",
-                "writes a histogram by status; they are added up by class of statuses, like those of a",
+                "writes 3 significant digits, added up with 2, as a writes",
+                "writes a histogram by status, added up by class of statuses, as a writes",
                 "writes every 500ms, most instances every 300ms",
             ])
         );

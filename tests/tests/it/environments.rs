@@ -95,7 +95,7 @@ fn whatever_the_environment_has_the_service_starts_and_says_what_it_left_out() {
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             "http/json",
             ALL,
-            "WARN otlp: OTEL_EXPORTER_OTLP_PROTOCOL is \"http/json\"; allowed: http/protobuf, grpc; it is left out",
+            "WARN otlp: OTEL_EXPORTER_OTLP_PROTOCOL is \"http/json\"; allowed: http/protobuf, grpc; it is ignored",
         ),
         (
             "OTEL_RESOURCE_ATTRIBUTES",
@@ -126,14 +126,14 @@ fn whatever_the_environment_has_the_service_starts_and_says_what_it_left_out() {
             "OTEL_EXPORTER_OTLP_CLIENT_KEY",
             "/run/secrets/key.pem",
             ALL,
-            "WARN otlp: OTEL_EXPORTER_OTLP_CLIENT_KEY is set, but client certificates are not supported; it is left out",
+            "WARN otlp: OTEL_EXPORTER_OTLP_CLIENT_KEY is set, but client certificates are not supported; it is ignored",
         ),
         ("SENTRY_DSN", "", [true, true, false, true], "INFO sentry is off: no Sentry DSN"),
         (
             "SENTRY_DSN",
             "hunter2",
             [true, true, false, true],
-            "WARN sentry is off: SENTRY_DSN is no Sentry DSN",
+            "WARN sentry is off: SENTRY_DSN is not a Sentry DSN",
         ),
         (
             "SENTRY_RELEASE",
@@ -145,7 +145,7 @@ fn whatever_the_environment_has_the_service_starts_and_says_what_it_left_out() {
             "DD_TRACE_AGENT_PORT",
             "tcp://10.0.0.1:8126",
             ALL,
-            "WARN datadog: DD_TRACE_AGENT_PORT is \"tcp://10.0.0.1:8126\"; allowed: 1 to 65535; it is left out",
+            "WARN datadog: DD_TRACE_AGENT_PORT is \"tcp://10.0.0.1:8126\"; allowed: 1 to 65535; it is ignored",
         ),
         ("DD_TRACE_AGENT_URL", "unix:/run/datadog/apm.socket", ALL, ""),
         (

@@ -137,7 +137,7 @@ fn errors_and_groups_are_filtered_by_window_route_status_group_and_consumer() {
     for (query, complaint) in [
         ("status=600", "status is unknown; allowed: 100 to 599, 4xx, 5xx, panicked"),
         ("status=ok", "status is unknown"),
-        ("group=7", "group is no id; allowed: 16 hexadecimal digits"),
+        ("group=7", "group is not an id; allowed: 16 hexadecimal digits"),
         ("window=2m", "window is"),
         ("top=0", "top is out of range"),
     ] {

@@ -149,7 +149,7 @@ fn endpoints_behind_an_earlier_scope_are_told() {
         let other = init_service(App::new().wrap(metrics.middleware())).await;
         assert_eq!(call_service(&other, local("/api/metrics/routes")).await.status(), 404);
     });
-    told_once(&metrics, "shadowed", "something else answers /api/metrics/summary");
+    told_once(&metrics, "shadowed", "another service answers /api/metrics/summary");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_route_that_is_excluded_without_its_slash_is_told() {
     told_once(
         &metrics,
         "excluded_without_slash",
-        "exclude(\"health\") excludes nothing, since routes begin with a slash; write \"/health\"",
+        "exclude(\"health\") excludes nothing, because routes start with a slash; write \"/health\"",
     );
 }
 

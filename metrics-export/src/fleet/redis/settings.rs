@@ -167,8 +167,8 @@ impl FleetSettings {
         }
         #[cfg(all(feature = "redis-tls-no-provider", not(feature = "redis-tls")))]
         if self.address.is_tls() && rustls::crypto::CryptoProvider::get_default().is_none() {
-            let problem = "the fleet's address: rediss needs a provider of cryptography; install rustls's default \
-                           provider before `build`, or turn on the cargo feature `redis-tls`";
+            let problem = "the fleet's address: rediss needs a crypto provider; install rustls's default \
+                           provider before `build`, or enable the cargo feature `redis-tls`";
             return Err(InvalidSetting::sentence("address", problem.to_owned()));
         }
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._:{}".contains(c);

@@ -342,7 +342,7 @@ fn shutting_down(since: SystemTime) -> Stale {
 fn refusal(question: Question, stale: Stale, may_be_reset: bool) -> Stale {
     let Stale { since, reason } = stale;
     let reason = match question {
-        Question::Reset if may_be_reset => format!("whether it was reset is not known: {reason}"),
+        Question::Reset if may_be_reset => format!("it is unknown whether the fleet was reset: {reason}"),
         Question::Reset => format!("nothing was reset: {reason}"),
         _ => reason,
     };
@@ -496,7 +496,7 @@ mod tests {
             assert_eq!(questions.recv(), Ok(Question::Reset));
             answers.send(Err(ReadFailed { reason: "timed out".to_owned(), may_be_reset: true })).unwrap();
             let lost = lost.join().unwrap().unwrap_err();
-            assert_eq!(lost.reason, "whether it was reset is not known: timed out");
+            assert_eq!(lost.reason, "it is unknown whether the fleet was reset: timed out");
             view.stop();
         });
         assert!(questions.try_recv().is_err());

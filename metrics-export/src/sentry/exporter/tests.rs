@@ -165,7 +165,7 @@ fn sessions_are_not_sent_if_little_time_is_left_for_the_answer() {
     let mut sentry = Sentry::builder().dsn(dsn).release("1").build().unwrap();
     let window = window(&[NO_STOCK]);
     let failed = sentry.export(&window, Instant::now() + Duration::from_secs(2)).unwrap_err();
-    assert_eq!((failed.permanent, &*failed.reason), (false, "too little time was left for sessions"));
+    assert_eq!((failed.permanent, &*failed.reason), (false, "not enough time was left to send sessions"));
     assert_eq!(sentry.export(&window, deadline()), Ok(Accepted::default()));
     assert_eq!(kinds(&server.join().unwrap().0), "es");
 }
@@ -176,7 +176,7 @@ fn events_over_the_limit_are_counted_and_reported() {
     let sentry = Sentry::builder().dsn(dsn).events_per_minute(2).max_events(3).sessions(false);
     let mut sentry = sentry.build().unwrap();
     let sent = sentry.export(&window(&[[NO_STOCK; 5].as_slice(), &[LOCKED; 2]].concat()), deadline());
-    let reason = "4 events were over 2 a minute of their kind, or 3 of a window".to_owned();
+    let reason = "4 events exceeded 2 per minute and group, or 3 per window".to_owned();
     assert_eq!(sent, Ok(Accepted { rejected: 4, reason: Some(reason) }));
     let (envelopes, _) = server.join().unwrap();
     assert_eq!(kinds(&envelopes), "eeer");
@@ -194,7 +194,7 @@ fn a_rate_limit_applies_to_its_category_alone() {
     let sent = sentry.export(&window(&[NO_STOCK, LOCKED, LOCKED]), deadline()).unwrap();
     assert_eq!(sent.rejected, 3);
     let reason = sent.reason.unwrap();
-    assert!(reason.starts_with("it asked for no events for "), "{reason}");
+    assert!(reason.starts_with("it asked to receive no events for "), "{reason}");
     let (envelopes, _) = server.join().unwrap();
     // Sentry counted the first event, and the others were not sent.
     assert_eq!(kinds(&envelopes), "esr");
@@ -326,7 +326,7 @@ fn sampled_requests_are_transactions_up_to_the_limit_of_a_window() {
     };
     window.requests = vec![request; 5];
     let sent = sentry.build().unwrap().export(&window, deadline());
-    let reason = Some("3 transactions were over 2 of a window".to_owned());
+    let reason = Some("3 transactions exceeded 2 per window".to_owned());
     assert_eq!(sent, Ok(Accepted { rejected: 3, reason }));
     let (envelopes, _) = server.join().unwrap();
     assert_eq!(kinds(&envelopes), "ttr");
