@@ -20,13 +20,14 @@ use crate::shared::{ErrorMessage, Shared};
 pub type Builder = metrics_monitor::Builder<Hooks>;
 
 impl Metrics {
-    /// Begins the monitor of a service. The name says which service the figures are of, wherever they are sent.
+    /// Starts building the monitor of a service. The name says which service the figures are of, wherever they are
+    /// sent.
     pub fn builder(service: impl Into<String>) -> Builder {
         metrics_monitor::Builder::new(service).hooks(Hooks::new())
     }
 }
 
-/// The hooks of an application: functions of actix-web's own types, for [`Builder::hooks`].
+/// Hooks of the application: functions of actix-web's own types, for [`Builder::hooks`].
 ///
 /// ```
 /// use metrics_actix::{Hooks, Identity, Metrics};
@@ -55,8 +56,8 @@ impl Hooks {
         Self::default()
     }
 
-    /// Counts calls by what this returns for a request, as [`Builder::api_key_header`] does by a header; `None` is
-    /// `_anonymous`. Default: the header, if one is set.
+    /// Counts calls by the consumer that this returns for a request, as [`Builder::api_key_header`] does by a header;
+    /// `None` is `_anonymous`. Default: the header, if one is set.
     ///
     /// Called on the worker, after the response is made, so the request's extensions have what inner middlewares left
     /// there. Not called for requests that the service refuses (401, 403).
@@ -144,7 +145,7 @@ impl Hooks {
         self
     }
 
-    /// The text that is shown of an error among the recent errors; default: its `Display`.
+    /// Sets the text shown for an error among the recent errors; default: its `Display`.
     ///
     /// Either is made one line, control characters escaped, and cut to 256 bytes. Whoever may read the endpoints sees
     /// it, so leave out what they must not see. (actix-web's own errors of queries and of JSON bodies can quote a value

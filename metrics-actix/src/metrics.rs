@@ -34,7 +34,7 @@ impl Metrics {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The middleware that records every request.
+    /// Returns the middleware that records every request.
     ///
     /// Wrap it last, so that it is the outermost: it then sees the final answers and their whole time. Wrap it once,
     /// around the app: if a request passes it twice, the outer one counts it, and a warning says so. That is also the
@@ -50,7 +50,7 @@ impl Metrics {
         Middleware::new(Arc::clone(&self.shared))
     }
 
-    /// A marker for a resource, inside the middleware: requests are counted there while they are under way.
+    /// Returns a marker for a resource, inside the middleware: requests are counted there while they are under way.
     ///
     /// Without it, a route's `in_flight` is 0 and requests without a response are `_unmatched`; with it, they are
     /// counted under their route.

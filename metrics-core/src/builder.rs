@@ -6,7 +6,7 @@ use crate::record::shared::RegistrySettings;
 use crate::registry::Registry;
 use crate::setting::InvalidSetting;
 
-/// Builds a [`Registry`] with other settings than the default ones.
+/// Builds a [`Registry`] with settings of your own.
 #[derive(Debug, Clone)]
 pub struct RegistryBuilder {
     max_series: usize,
@@ -31,7 +31,8 @@ impl Default for RegistryBuilder {
 }
 
 impl RegistryBuilder {
-    /// Sets the most endpoints, 1 to 65,536; default 1,024. Requests of further endpoints are counted as `_other`.
+    /// Sets the maximum number of endpoints, 1 to 65,536; default 1,024. Requests of further endpoints are counted as
+    /// `_other`.
     ///
     /// Costs 264 bytes per endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once the endpoint is
     /// used.
@@ -40,9 +41,9 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets the most consumers, 0 to 1,048,576; default 10,000. Requests of further consumers are counted as `_other`.
-    /// Those that the application [vouches for](crate::Registry::vouched_consumer) are not among them; they have 10,000
-    /// rows of their own.
+    /// Sets the maximum number of consumers, 0 to 1,048,576; default 10,000. Requests of further consumers are counted
+    /// as `_other`. Those that the application [vouches for](crate::Registry::vouched_consumer) are not among them;
+    /// they have 10,000 rows of their own.
     ///
     /// Costs 8 bytes per consumer in each shard that counts for consumers, and 64 bytes more for each that it
     /// saw.
@@ -118,7 +119,7 @@ impl Registry {
         RegistryBuilder::default().build().expect("the default settings are in range")
     }
 
-    /// Returns a builder for a registry with other settings.
+    /// Returns a builder for a registry with settings of your own.
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder::default()
     }

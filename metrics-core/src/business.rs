@@ -95,7 +95,7 @@ impl Counter {
         self.recorders.with(|recorder| recorder.metrics().add(self.row, amount));
     }
 
-    /// Returns what was added since the start. Resets do not affect it.
+    /// Returns the total added since the start. Resets do not affect it.
     ///
     /// It sums up the counts of all threads, so it costs more with each thread. It includes everything that the calling
     /// thread added, and everything that other threads added before they synchronised with it.

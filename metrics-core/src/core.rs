@@ -132,7 +132,7 @@ impl Core {
         Summary { recent_errors, ..window.summary() }
     }
 
-    /// Begins a new window, and returns the figures of the one that it closes.
+    /// Starts a new window and returns the figures of the one it closes.
     pub(crate) fn reset(&self) -> Summary {
         let mut readings = lock(&self.readings);
         // Before the snapshot, which counts the entries that the drain evicts.

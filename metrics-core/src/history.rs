@@ -64,7 +64,7 @@ pub struct Business {
 }
 
 impl History {
-    /// Starts a history of what the registry counts from now on.
+    /// Starts a history of everything the registry counts from now on.
     pub fn new(registry: Registry) -> Self {
         let now = registry.requests();
         let metrics = MetricsTimeline::new(registry.metrics_now());
@@ -129,12 +129,12 @@ impl History {
 
     /// Returns the errors of a window in groups, by endpoint, outcome and [message template](crate::message_template).
     ///
-    /// Of the errors that were logged, such as by [`Recorder::record_error`](crate::Recorder::record_error). Each of them
-    /// is in exactly one group or in [`ErrorGroups::ungrouped`]. There are at most 1,024 groups; a new one evicts the one
-    /// that was not seen for longest, among the least important ones.
+    /// Of the errors that were logged, such as by [`Recorder::record_error`](crate::Recorder::record_error). Each of
+    /// them is in exactly one group or in [`ErrorGroups::ungrouped`]. There are at most 1,024 groups; a new one evicts
+    /// the one that was not seen for longest, among the least important ones.
     ///
-    /// A window begins with a step of the trends: steps are 10 s long, or 1 min for windows over five minutes, or 30 min
-    /// for windows over an hour; a day is kept. Since a reset, counts are exact, whatever the steps are.
+    /// A window begins with a step of the trends: steps are 10 s long, or 1 min for windows over five minutes, or 30
+    /// min for windows over an hour; a day is kept. Since a reset, counts are exact, whatever the steps are.
     pub fn error_groups(&self, window: Window) -> ErrorGroups {
         self.registry.error_groups(window.length())
     }
@@ -214,12 +214,13 @@ impl History {
 
     /// Returns the errors in a row at the last tick: those since the last success. 0 if the window has no error.
     ///
-    /// Aborted requests and 4xx of endpoints that [catch all](EndpointName::catches_all) paths neither lengthen a streak
-    /// nor end it.
+    /// Aborted requests and 4xx of endpoints that [catch all](EndpointName::catches_all) paths neither lengthen a
+    /// streak nor end it.
     ///
-    /// The order of requests is known for each [`Recorder`](crate::Recorder), so a streak is exact if one thread records.
-    /// With several, their errors are added up only from one tick to the next, and only if no thread recorded a success
-    /// in between. So in the second of the last success, a streak is that of one thread; later errors all count.
+    /// The order of requests is known for each [`Recorder`](crate::Recorder), so a streak is exact if one thread
+    /// records. With several, their errors are added up only from one tick to the next, and only if no thread recorded
+    /// a success in between. So in the second of the last success, a streak is that of one thread; later errors all
+    /// count.
     pub fn consecutive_errors(&self, window: Window) -> u64 {
         let timeline = self.timeline();
         timeline.consecutive_errors(timeline.length_of(window))

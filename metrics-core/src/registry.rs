@@ -167,7 +167,7 @@ impl Registry {
         self.core.snapshot()
     }
 
-    /// Returns what [`Registry::snapshot`] returns, but without consumers, however many there are.
+    /// Like [`Registry::snapshot`], but without consumers.
     pub fn snapshot_without_consumers(&self) -> Snapshot {
         self.core.snapshot_without_consumers()
     }
@@ -182,7 +182,7 @@ impl Registry {
         self.core.summary()
     }
 
-    /// Begins a new window, and returns the figures of the one that it closes. Each record falls into exactly one
+    /// Starts a new window and returns the figures of the one it closes. Each record falls into exactly one
     /// window.
     ///
     /// Nothing is zeroed: the state of now becomes the baseline that is subtracted from then on.
@@ -238,8 +238,8 @@ impl Registry {
         self.core.slow_requests(window, endpoint)
     }
 
-    /// Returns the memory of the lists of the slowest requests, in bytes: at most 1.625 MiB, and what recorders listed in
-    /// the last second.
+    /// Returns the memory of the lists of the slowest requests, in bytes: at most 1.625 MiB, and what recorders listed
+    /// in the last second.
     pub fn slow_bytes(&self) -> usize {
         self.core.slow_bytes()
     }

@@ -42,7 +42,7 @@ impl InvalidSetting {
         Self { field: field.into(), value: None, allowed: sentence.into(), is_sentence: true }
     }
 
-    /// The setter, variable or key in a file that was given the value.
+    /// The setter, environment variable or file key with the invalid value.
     pub fn field(&self) -> &str {
         &self.field
     }

@@ -8,10 +8,10 @@ use metrics_core::InvalidSetting;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A destination cannot send in the name of the service, or a setting is out of its range.
+    /// A destination cannot use the name of the service, or a setting is out of range.
     #[error("{0}")]
     Setting(#[from] InvalidSetting),
-    /// The system started no thread.
+    /// The system could not start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use metrics_core::InvalidSetting;
 use metrics_export::StartError;
 
-/// A monitor that cannot be built, and what to change.
+/// Why a monitor cannot be built, and what to change.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// A setting was refused.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
-    /// The system has no thread to spare for the history, for alert notices, for exporters or for the fleet.
+    /// The system could not start a thread for the history, alert notices, exporters or the fleet.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] Arc<io::Error>),
 }

@@ -28,7 +28,7 @@ use crate::policy::Until;
 use crate::policy::capture::CapturePolicy;
 use crate::policy::consumers::Alias;
 
-/// Makes a monitor, or what a framework's integration makes of it.
+/// Builds a monitor, or what a framework's integration makes of it.
 #[must_use = "nothing is made before `build`"]
 pub struct Builder<H = NoHooks> {
     hooks: H,
@@ -82,8 +82,8 @@ impl<H> fmt::Debug for Builder<H> {
 ///
 /// Everything between is optional.
 impl<H: Framework> Builder<H> {
-    /// Makes the monitor and starts its threads. The first monitor in a process calibrates the clock, which takes up to
-    /// 200 ms.
+    /// Builds the monitor and starts its threads. The first monitor in a process calibrates the clock, which takes up
+    /// to 200 ms.
     ///
     /// # Errors
     ///
@@ -96,7 +96,8 @@ impl<H: Framework> Builder<H> {
 }
 
 impl Builder {
-    /// Begins the monitor of a service. The name says which service the figures are of, wherever they are sent.
+    /// Starts building the monitor of a service. The name says which service the figures are of, wherever they are
+    /// sent.
     pub fn new(service: impl Into<String>) -> Self {
         let settings = Settings {
             service: Service::new(service),
@@ -310,7 +311,7 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Shows everybody what clients sent: the messages of errors, and consumers. Only without a
+    /// Lets everybody see what clients sent: error messages and consumers. Only without a
     /// [`read_token`](Builder::read_token); default: without a token, `GET errors`, `consumers` and `fleet/consumers`
     /// are for requests from this machine, and messages are empty in the other answers.
     ///
@@ -335,8 +336,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Whether `X-Forwarded-Proto` and `X-Forwarded-Host` are from a proxy of yours, which sets both or removes a
-    /// client's; default: `false`.
+    /// Whether `X-Forwarded-Proto` and `X-Forwarded-Host` come from your own proxy, which sets both or removes those of
+    /// clients; default: `false`.
     ///
     /// They then tell under which address a page was called, which is compared with the `Origin` of a reset by a
     /// browser without `Sec-Fetch-Site` (all send that over `https` and to `localhost`). The host there must be

@@ -140,8 +140,7 @@ impl Monitor {
             Ok(_) => ended.await.ok(),
             Err(_) => None,
         };
-        let unsent =
-            unsent.unwrap_or_else(|| Unsent::unknown("cannot start a thread for the shutdown"));
+        let unsent = unsent.unwrap_or_else(|| Unsent::unknown("cannot start a thread for the shutdown"));
         if !unsent.is_empty() {
             log::warn!(target: "metrics_monitor", "{}, at the end: {unsent}", self.service());
         }

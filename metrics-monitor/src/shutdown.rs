@@ -11,7 +11,7 @@ use crate::state::State;
 /// How often the end looks whether something has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What was left when a monitor ended: nothing, if all went well.
+/// What was not sent when a monitor ended: nothing, if all went well.
 ///
 /// Its `Display` is one line for a log or for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,9 +21,9 @@ pub struct Unsent {
     pub requests: u64,
     /// Whether an answer of the monitor's own endpoints was still being computed.
     pub is_answering: bool,
-    /// What was lost, by destination.
+    /// What was lost, per destination.
     pub losses: Vec<Loss>,
-    /// Notices of alerts that their destinations did not accept when they were tried a last time.
+    /// Alert notices that their destinations did not accept in the last attempt.
     pub notices: Vec<Loss>,
 }
 
@@ -40,7 +40,7 @@ pub struct Loss {
 }
 
 impl Unsent {
-    /// Whether nothing was left.
+    /// Whether everything was sent.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

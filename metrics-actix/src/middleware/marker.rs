@@ -22,7 +22,7 @@ use crate::seen_routes::CountedAt;
 use crate::shared::Shared;
 use crate::worker::{AppWorker, RequestId};
 
-/// Marks a resource, so that requests are counted there while they are under way. Made by
+/// Marks a resource, so that requests in progress are counted under its route. Made by
 /// [`Metrics::route_marker`](crate::Metrics::route_marker), for [`Resource::wrap`](actix_web::Resource::wrap).
 #[derive(Debug, Clone)]
 pub struct RouteMarker {
@@ -76,7 +76,7 @@ where
 }
 
 pin_project! {
-    /// A call that is under way at a marked service.
+    /// A call in progress at a marked service.
     #[must_use = "futures do nothing unless polled"]
     #[derive(Debug)]
     pub struct MarkerFuture<F> {

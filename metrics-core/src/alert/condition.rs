@@ -55,9 +55,9 @@ pub enum Metric {
     /// What one of the application's own metrics counted, its value now if it is a gauge, the distinct values of the
     /// day (UTC), or the hits per hundred hits and misses. Only for [`Scope::OwnMetric`](super::Scope::OwnMetric).
     Value,
-    /// How many times faster than evenly the budget of an objective is spent: the lower one of two windows, so that an
-    /// alert needs both and ends with the shorter. Only for [`Scope::Burn`](super::Scope::Burn), which
-    /// [`Objective::burn_rules`](crate::objective::Objective::burn_rules) makes.
+    /// How fast the budget of an objective is spent, where 1 spends it evenly over its window: the lower one of two
+    /// windows, so that an alert needs both and ends with the shorter. Only for [`Scope::Burn`](super::Scope::Burn),
+    /// which [`Objective::burn_rules`](crate::objective::Objective::burn_rules) makes.
     BurnRate,
 }
 
@@ -97,7 +97,7 @@ pub enum Severity {
     Critical,
 }
 
-/// A text that names no [`Metric`], [`Comparison`] or [`Severity`].
+/// A text that is not the name of a [`Metric`], [`Comparison`] or [`Severity`].
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct ParseConditionError(#[from] InvalidSetting);

@@ -43,13 +43,13 @@ pub struct Alert {
     pub value: Option<f64>,
     /// When the alert entered its state, by the wall clock. `None` before the first evaluation.
     pub since: Option<SystemTime>,
-    /// When the alert began to fire, by the wall clock. `None` unless it is firing or resolved.
+    /// When the alert started firing, by the wall clock. `None` unless it is firing or resolved.
     pub started: Option<SystemTime>,
     /// Whether the rule names a route or a metric that was not seen for an hour. Most likely its name is wrong.
     pub not_seen: bool,
 }
 
-/// A change of an alert that people should hear about.
+/// A change of an alert that people should know about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
     /// What happened.
@@ -61,7 +61,7 @@ pub struct Notice {
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Change {
-    /// The alert began to fire.
+    /// The alert started firing.
     Firing,
     /// The alert is still firing; nothing has changed since the last notice.
     Reminder,

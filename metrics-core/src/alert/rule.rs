@@ -38,26 +38,26 @@ pub struct Rule {
     pub window: Window,
     /// How long the threshold must be breached without interruption before the alert fires.
     pub for_duration: Duration,
-    /// The fewest calls in the window for the alert to begin. A firing alert keeps firing with fewer. Does not apply to
-    /// the value of a gauge or of a unique count, which have no calls. For [`Metric::ConsecutiveErrors`] and
-    /// [`Metric::WrongTokens`], their own number counts instead.
+    /// The minimum number of calls in the window for the alert to fire. A firing alert keeps firing with fewer. Does
+    /// not apply to the value of a gauge or of a unique count, which have no calls. For [`Metric::ConsecutiveErrors`]
+    /// and [`Metric::WrongTokens`], their own number counts instead.
     pub min_calls: u64,
     /// How severe the alert is.
     pub severity: Severity,
-    /// Whose figures to watch.
+    /// Which figures to watch.
     pub scope: Scope,
     /// The interval of reminders while an alert fires; zero for no reminders.
     pub remind_every: Duration,
 }
 
-/// Whose figures a rule watches.
+/// Which figures a rule watches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Scope {
     /// The figures of all calls together.
     #[default]
     Service,
-    /// Like [`Scope::Service`], without 4xx of paths that no route was made for: those of endpoints that
+    /// Like [`Scope::Service`], without 4xx of paths that no route was written for: those of endpoints that
     /// [catch all](crate::EndpointName::catches_all) paths. Most of these come from scanners, and anybody can send
     /// them.
     Matched,
@@ -78,9 +78,9 @@ pub enum Scope {
 pub struct Burn {
     /// The name of the objective.
     pub objective: String,
-    /// The window that gives the rate its weight.
+    /// The long window, which makes sure that enough was spent.
     pub long: Duration,
-    /// The window that ends an alert soon after the cause has ended.
+    /// The short window, which ends the alert soon after its cause.
     pub short: Duration,
 }
 
@@ -164,7 +164,7 @@ impl Rule {
         self
     }
 
-    /// Sets the fewest calls in the window for the alert to begin; default: 0.
+    /// Sets the minimum number of calls in the window for the alert to fire; default: 0.
     pub fn min_calls(mut self, calls: u64) -> Self {
         self.min_calls = calls;
         self
@@ -176,7 +176,7 @@ impl Rule {
         self
     }
 
-    /// Sets whose figures to watch; default: [`Scope::Service`].
+    /// Sets which figures to watch; default: [`Scope::Service`].
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
@@ -235,7 +235,11 @@ impl Rule {
             _ => None,
         };
         if !is_upwards && least.is_some_and(|least| !self.comparison.holds(least, self.threshold)) {
-            return refused("min_calls", &self.min_calls, "fewer; with that many calls, the rule can never fire");
+            return refused(
+                "min_calls",
+                &self.min_calls,
+                "fewer; with that many calls, the rule can never fire",
+            );
         }
         let (beyond, side) = if is_upwards {
             (self.clear > self.threshold, "at most")

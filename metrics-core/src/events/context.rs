@@ -14,13 +14,13 @@ pub const MAX_REQUEST_ID_BYTES: usize = 64;
 /// The longest path that is kept, in bytes. A longer one is cut at a character boundary.
 pub const MAX_PATH_BYTES: usize = 128;
 
-/// What a caller of [`Recorder::log_error`](crate::Recorder::log_error) knows of a request besides its figures. All of it
-/// is what a client claims, except for what the caller has checked.
+/// What the caller of [`Recorder::log_error`](crate::Recorder::log_error) knows of a request besides its figures. All
+/// of it is what a client claims, except for what the caller has checked.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RequestContext<'a> {
     /// Its position in a trace.
     pub trace: Option<TraceContext>,
-    /// The client that it is counted for.
+    /// The consumer that it is counted for.
     pub consumer: Option<Consumer>,
     /// Its id, as in `x-request-id`; at most [`MAX_REQUEST_ID_BYTES`] are kept.
     pub request_id: Option<&'a str>,
@@ -38,7 +38,7 @@ impl From<Option<TraceContext>> for RequestContext<'_> {
 /// What was kept of a request besides its figures.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct RequestDetails {
-    /// The name of the client that it is counted for.
+    /// The name of the consumer that it is counted for.
     pub consumer: Option<Arc<str>>,
     /// Its id, as the client or a proxy sent it; at most [`MAX_REQUEST_ID_BYTES`] bytes.
     pub request_id: Option<Arc<str>>,

@@ -32,8 +32,8 @@ use crate::text::{cut, visible};
 /// Groups that are kept at most.
 pub(crate) const MAX_GROUPS: usize = 1_024;
 
-/// Groups of each priority that a recorder makes a second at most, and in one burst. Errors beyond that are counted, but
-/// in no group: others could evict all groups within milliseconds otherwise.
+/// Groups of each priority that a recorder makes a second at most, and in one burst. Errors beyond that are counted,
+/// but in no group: others could evict all groups within milliseconds otherwise.
 pub(crate) const MADE_PER_SECOND: usize = 128;
 
 /// Paths of unmatched requests that are told apart.
@@ -42,7 +42,7 @@ const MAX_PATHS: usize = 64;
 /// Errors in groups, in a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ErrorGroups {
-    /// The groups with errors in the window, the ones with the most first.
+    /// The groups with errors in the window, most errors first.
     pub groups: Vec<ErrorGroup>,
     /// When the window began, by the wall clock. For display.
     pub since: SystemTime,
@@ -50,17 +50,17 @@ pub struct ErrorGroups {
     pub window: Duration,
     /// The length of a step of the trends.
     pub step: Duration,
-    /// Errors of each priority since the start that are in no group, the most important first: those of groups that were
-    /// evicted, and those of new groups that came too fast.
+    /// Errors of each priority since the start that are in no group, the most important first: those of groups that
+    /// were evicted, and those of new groups that came too fast.
     pub ungrouped: [u64; 4],
-    /// Groups since the start that newer ones evicted.
+    /// The number of groups since the start that were evicted by newer ones.
     pub evicted: u64,
     /// The most frequent paths of requests that matched no route, since the last reset, with the least and the highest
     /// number of errors that each can have. Empty unless recorders are given [paths](RequestContext::path).
     pub unmatched_paths: Vec<(Arc<str>, u64, u64)>,
 }
 
-/// Errors of one endpoint that ended in the same way, with messages that differ in numbers alone.
+/// Errors of one endpoint with the same outcome, whose messages differ only in numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ErrorGroup {
     /// A hash of endpoint, outcome and template: the same in each process.
@@ -71,15 +71,15 @@ pub struct ErrorGroup {
     pub outcome: Outcome,
     /// Their [message template](crate::message_template), at most [`MAX_MESSAGE_BYTES`] bytes.
     pub template: Arc<str>,
-    /// How many there were in the window. Exact.
+    /// How many occurred in the window. Exact.
     pub count: u64,
-    /// When the first one was, since the group was made.
+    /// When the first one occurred, since the group was created.
     pub first_seen: SystemTime,
-    /// When the latest one was.
+    /// When the latest one occurred.
     pub last_seen: SystemTime,
     /// How many there were in each step, the oldest first; the last step is under way.
     pub trend: Vec<u32>,
-    /// The consumers with the most of them since the group was made, and at least how many.
+    /// The consumers with the most of them since the group was created, each with a lower bound of its errors.
     pub consumers: Vec<(Arc<str>, u64)>,
     /// The first one, and the latest ones, newest first.
     pub examples: Vec<RecentError>,

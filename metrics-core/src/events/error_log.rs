@@ -168,7 +168,7 @@ pub struct RecentError {
     /// Its position in a trace, if it was logged with one: see [`Recorder::log_error`](crate::Recorder::log_error).
     #[serde(default)]
     pub trace: Option<TraceContext>,
-    /// Whose request it was, as far as it was logged.
+    /// Further details of the request, as far as they were logged.
     #[serde(default)]
     pub details: RequestDetails,
 }

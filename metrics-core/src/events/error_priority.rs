@@ -15,7 +15,7 @@ pub enum ErrorPriority {
     Panicked,
     /// A 5xx.
     ServerError,
-    /// A 4xx of a route, and each outcome that is logged but is no error.
+    /// A 4xx of a route, and any logged outcome that is not an error.
     ClientError,
     /// A 4xx of requests that no route was written for: see [`EndpointName::catches_all`]. Mostly scanners.
     Unmatched,

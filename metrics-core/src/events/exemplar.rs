@@ -16,7 +16,7 @@ use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceId;
 use crate::sync::{Mutex, lock};
 
-/// A request that represents others like it, and its trace.
+/// A request that stands for others like it, with its trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemplar {
     /// The endpoint of the request.

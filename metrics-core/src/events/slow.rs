@@ -42,8 +42,8 @@ pub struct SlowRequests {
     pub since: SystemTime,
     /// The length of the window, which begins with a frame of ten seconds.
     pub window: Duration,
-    /// Requests since the start that were dropped to bound the memory, the fastest first. If there are any, the lists of
-    /// endpoints may lack some.
+    /// Requests since the start that were dropped to bound the memory, the fastest first. If there are any, the lists
+    /// of endpoints may lack some.
     pub dropped: u64,
 }
 
@@ -60,7 +60,7 @@ pub struct SlowRequest {
     pub response_time: Duration,
     /// Its position in a trace, if it is known.
     pub trace: Option<TraceContext>,
-    /// Whose request it was, as far as it is known.
+    /// Further details of the request, as far as they are known.
     pub details: RequestDetails,
 }
 

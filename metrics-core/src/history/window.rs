@@ -23,7 +23,7 @@ pub enum Window {
     SinceReset,
 }
 
-/// A text that names no [`Window`].
+/// A text that is not the name of a [`Window`].
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct ParseWindowError(#[from] InvalidSetting);

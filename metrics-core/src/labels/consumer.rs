@@ -17,9 +17,9 @@ pub enum Consumer {
     Known(ConsumerId),
     /// The request names no client; exported as `_anonymous`.
     Anonymous,
-    /// The service refused the request (401, 403), so the name that it claims does not count; exported as `_rejected`.
+    /// The service refused the request (401, 403), so the name it claims is ignored; exported as `_rejected`.
     Rejected,
-    /// The request got no response, so the name that it claims is unconfirmed; exported as `_unanswered`.
+    /// The request got no response, so the name it claims is unconfirmed; exported as `_unanswered`.
     Unanswered,
     /// The registry has no room for another client, or this one has not had a successful request yet; exported as
     /// `_other`.
@@ -108,8 +108,8 @@ impl Consumers {
         reserved.or_else(|| self.ids.get(name).map(|id| Consumer::Known(*id)))
     }
 
-    /// Interns a name. Once there is no room for another one from this voucher, each new one is [`Consumer::Other`], and
-    /// is counted as refused.
+    /// Interns a name. Once there is no room for another one from this voucher, each new one is [`Consumer::Other`],
+    /// and is counted as refused.
     pub(crate) fn intern(&self, name: &str, voucher: Voucher) -> Consumer {
         if let Some(known) = self.get(name) {
             return known;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a metric is.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricKind {
@@ -66,7 +66,7 @@ pub enum MetricValue<Times, Unique> {
 }
 
 impl<Times, Unique> MetricValue<Times, Unique> {
-    /// What the metric is.
+    /// The kind of the metric.
     pub fn kind(&self) -> MetricKind {
         match self {
             Self::Counter(_) => MetricKind::Counter,

@@ -23,7 +23,7 @@ pub(crate) const MAX_COUNTER_ROWS: usize = 3 * MAX_METRICS;
 /// The longest name of a metric, in bytes.
 const MAX_METRIC_NAME_BYTES: usize = 100;
 
-/// A metric that cannot be created.
+/// Why a metric cannot be created.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {

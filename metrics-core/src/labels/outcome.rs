@@ -15,7 +15,7 @@ pub enum Outcome {
     Status(u16),
     /// A response whose status is outside 100 ..= 599.
     Other,
-    /// The client went away before there was a response. A call, but not an error.
+    /// The client disconnected before there was a response. A call, but not an error.
     Aborted,
     /// The service panicked before there was a response. A server error.
     Panicked,
@@ -137,7 +137,7 @@ pub enum StatusGroup {
     Status(u16),
     /// Statuses outside 100 ..= 599, under [`Granularity::Class`] and [`Granularity::Exact`].
     Other,
-    /// Requests whose client went away before there was a response.
+    /// Requests whose client disconnected before there was a response.
     Aborted,
     /// Requests that panicked before there was a response.
     Panicked,

@@ -11,27 +11,27 @@ const MAX_NAME_BYTES: usize = 48;
 /// Routes of an objective at most.
 const MAX_ROUTES: usize = 64;
 
-/// The alerts of the SRE workbook (chapter 5, table 5-8, <https://sre.google/workbook/alerting-on-slos/>): the burn rate,
-/// the long window and the short one in minutes, and the severity.
+/// The alerts of the SRE workbook (chapter 5, table 5-8, <https://sre.google/workbook/alerting-on-slos/>): the burn
+/// rate, the long window and the short one in minutes, and the severity.
 pub const BURN_RULES: [(f64, u64, u64, Severity); 3] = [
     (14.4, 60, 5, Severity::Critical),
     (6.0, 360, 30, Severity::Critical),
     (3.0, 1_440, 120, Severity::Warning),
 ];
 
-/// A share of requests that must be good.
+/// A percentage of requests that must be good (SLO).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Objective {
-    /// Its name, which no two objectives share.
+    /// Its name, unique among the objectives.
     pub name: String,
     /// What makes a request good.
     pub kind: Kind,
     /// The percentage of valid requests that must be good.
     pub target: f64,
-    /// The routes that it is about, by their templates; all of them if there is none here.
+    /// The templates of the routes it covers; empty for all routes.
     pub routes: Vec<String>,
-    /// The fewest valid calls in the long window for an alert to begin.
+    /// The minimum number of valid calls in the long window for an alert to fire.
     pub min_calls: u64,
 }
 
@@ -65,14 +65,14 @@ impl Objective {
         self
     }
 
-    /// Adds routes that it is about, by their templates, such as `/orders/{id}`; default: all routes.
+    /// Limits the objective to these routes, by their templates, such as `/orders/{id}`; default: all routes.
     pub fn routes<R: Into<String>>(mut self, routes: impl IntoIterator<Item = R>) -> Self {
         self.routes.extend(routes.into_iter().map(Into::into));
         self
     }
 
-    /// Sets the fewest valid calls in the long window for an alert to begin; default: 20. A single failure of three
-    /// calls spends a budget a hundred times too fast, and means little.
+    /// Sets the minimum number of valid calls in the long window for an alert to fire; default: 20. A single failure of
+    /// three calls spends a budget a hundred times too fast, and means little.
     pub fn min_calls(mut self, calls: u64) -> Self {
         self.min_calls = calls;
         self
@@ -116,8 +116,8 @@ impl Objective {
         Ok(())
     }
 
-    /// The rules of its alerts: one for each of [`BURN_RULES`], such as `availability_burn_1h`. Each fires if both of its
-    /// windows burn faster, and ends with the shorter one.
+    /// The rules of its alerts: one for each of [`BURN_RULES`], such as `availability_burn_1h`. Each fires if both of
+    /// its windows burn faster, and ends with the shorter one.
     pub fn burn_rules(&self) -> Vec<Rule> {
         let minutes = |minutes| Duration::from_secs(minutes * 60);
         let rule = |&(rate, long, short, severity): &(f64, u64, u64, Severity)| {

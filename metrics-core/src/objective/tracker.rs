@@ -44,7 +44,7 @@ struct Tracked {
     samples: Mutex<Samples>,
 }
 
-/// An objective, and how it is met.
+/// An objective and its current state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectiveState {
     /// The objective.
@@ -67,13 +67,13 @@ pub struct ObjectiveState {
 pub struct Budget {
     /// The window.
     pub window: Duration,
-    /// How long the counts are of: a bit longer than the window, or shorter after a start.
+    /// The time that the counts cover: a bit longer than the window, or shorter after a start.
     pub covered: Duration,
     /// Valid requests.
     pub valid: u64,
     /// Good requests.
     pub good: u64,
-    /// How many times faster than evenly the budget was spent; 0 without valid requests.
+    /// How fast the budget was spent, where 1 spends it evenly over the window; 0 without valid requests.
     pub burn_rate: f64,
     /// How much of the window's budget is left, in per cent; below 0 if more was spent.
     pub left: f64,
@@ -145,7 +145,7 @@ impl Objectives {
         }
     }
 
-    /// All objectives, and how they are met, as of the last count.
+    /// The state of all objectives, as of the last count.
     pub fn states(&self) -> Vec<ObjectiveState> {
         self.tracked.iter().map(Tracked::state).collect()
     }

@@ -3,7 +3,7 @@
 use crate::histogram::PrecisionMismatch;
 use crate::labels::outcome::Granularity;
 
-/// Two snapshots that cannot be added, because their registries were built differently.
+/// Why two snapshots cannot be added: their registries were built differently.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MergeError {

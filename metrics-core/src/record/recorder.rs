@@ -23,7 +23,7 @@ use crate::record::shard::counters::MetricCells;
 use crate::record::shared::Shared;
 use crate::record::slot::{Slot, Slots};
 
-/// Writes to its own shard for as long as it lives.
+/// Writes to its own shard until it is dropped.
 ///
 /// Recording is wait-free: no lock, no read-modify-write instruction, no system call. It allocates only for the first
 /// records of an endpoint's statuses and latencies: 704 bytes for each class of statuses that a thread sees (rare
@@ -31,8 +31,8 @@ use crate::record::slot::{Slot, Slots};
 /// records. It never fails and never panics, except for ids and starts of another registry in debug builds: see
 /// [`EndpointId`] and [`Start`].
 ///
-/// A recorder that is forgotten ([`std::mem::forget`]) keeps its shard for good: what it recorded stays counted, and the
-/// next recorder gets another shard, so forgetting many takes memory. What is ended without having been begun
+/// A recorder that is forgotten ([`std::mem::forget`]) keeps its shard for good: what it recorded stays counted, and
+/// the next recorder gets another shard, so forgetting many takes memory. What is ended without having been begun
 /// ([`Recorder::leave`], [`Recorder::close_stream`]) cancels out one that is under way, now or later; such a count is
 /// never below 0, and no other figure is touched.
 ///
@@ -185,8 +185,8 @@ impl Recorder {
         shard.record(endpoint, slot, nanos);
     }
 
-    /// Records any outcome, with the bytes of bodies if they are known; then returns the least duration that is of interest
-    /// by itself.
+    /// Records any outcome, with the bytes of bodies if they are known; then returns the least duration that is of
+    /// interest by itself.
     #[cold]
     #[inline(never)]
     fn record_rare(&self, endpoint: EndpointId, outcome: Outcome, nanos: u64, bytes: Option<Bytes>) -> u64 {
@@ -253,7 +253,7 @@ impl Recorder {
         self.log(endpoint, outcome, nanos(elapsed), message, &RequestContext::default());
     }
 
-    /// Begins a request: counts it as in flight and reads the clock.
+    /// Starts a request: counts it as in flight and reads the clock.
     #[inline]
     pub fn start(&self) -> Start {
         self.start_method(UNKNOWN)
@@ -267,7 +267,7 @@ impl Recorder {
         Start { raw: self.shared.clock().raw(), lane: self.shard.lane(method) }
     }
 
-    /// Ends a request that any recorder of this registry began, and records it. Returns the nanoseconds that it took.
+    /// Ends a request that any recorder of this registry started, and records it. Returns the nanoseconds that it took.
     #[inline]
     pub fn finish(&self, start: Start, endpoint: EndpointId, outcome: Outcome) -> u64 {
         let nanos = self.shared.clock().nanos(start.raw, self.shared.clock().raw());
@@ -315,7 +315,8 @@ impl Recorder {
         nanos
     }
 
-    /// Sets from which duration on [`Finished::is_slow`] is true whatever the others took, in nanoseconds; default: never.
+    /// Sets from which duration on [`Finished::is_slow`] is true whatever the others took, in nanoseconds; default:
+    /// never.
     pub fn set_captured_from(&self, nanos: u64) {
         self.ranks.set_captured_from(nanos);
     }
@@ -330,8 +331,8 @@ impl Recorder {
         self.ranks.ranks(endpoint, nanos)
     }
 
-    /// Lists a request among the slowest, for [`History::slow_requests`](crate::History::slow_requests). Does not record
-    /// it; call it after the request was recorded, if it [ranks](Recorder::ranks).
+    /// Lists a request among the slowest, for [`History::slow_requests`](crate::History::slow_requests). Does not
+    /// record it; call it after the request was recorded, if it [ranks](Recorder::ranks).
     ///
     /// Takes a lock that a reader holds for some nanoseconds once a second.
     pub fn list_slow(
@@ -357,7 +358,7 @@ impl Recorder {
         self.frame_ends.set(self.ranks.turn(self.shared.clock(), raw, self.shared.uptime_nanos(), lower));
     }
 
-    /// Logs a failed request with what is known of it besides its figures, such as its position in a trace. Does not
+    /// Logs a failed request with further details, such as its position in a trace. Does not
     /// record it.
     pub fn log_error<'a>(
         &self,
@@ -400,7 +401,7 @@ impl Recorder {
         self.shared.exemplars().keep(endpoint, outcome, nanos(elapsed), trace);
     }
 
-    /// Returns how long a request has been under way.
+    /// Returns how long a request has been in progress.
     pub fn elapsed(&self, start: &Start) -> Duration {
         Duration::from_nanos(self.shared.clock().nanos(start.raw, self.shared.clock().raw()))
     }
@@ -427,14 +428,14 @@ impl Recorder {
         self.shard.in_flight_of(method).end();
     }
 
-    /// Counts a request as under way at an endpoint until [`Recorder::leave`].
+    /// Counts a request as in progress at an endpoint until [`Recorder::leave`].
     ///
     /// Separate from [`Recorder::start`], since most services do not know the endpoint when a request begins.
     pub fn enter(&self, endpoint: EndpointId) {
         self.shard.at_endpoint(endpoint).begin();
     }
 
-    /// Ends what [`Recorder::enter`] began, on this or another recorder of the registry.
+    /// Ends what [`Recorder::enter`] started, on this or another recorder of the registry.
     pub fn leave(&self, endpoint: EndpointId) {
         self.shard.at_endpoint(endpoint).end();
     }
@@ -456,7 +457,7 @@ impl Recorder {
         self.shard.open_streams().begin();
     }
 
-    /// Ends what [`Recorder::open_stream`] began, on this or another recorder of the registry.
+    /// Ends what [`Recorder::open_stream`] started, on this or another recorder of the registry.
     pub fn close_stream(&self) {
         self.shard.open_streams().end();
     }

@@ -61,7 +61,7 @@ pub struct SendError {
     pub reason: String,
     /// Whether the same notices may be accepted later.
     pub is_temporary: bool,
-    /// How long the destination asks to be left alone, as with `Retry-After`. The next attempt waits for that long, but
+    /// How long the destination asks to wait, as with `Retry-After`. The next attempt waits for that long, but
     /// for an hour at most.
     pub retry_after: Option<Duration>,
 }

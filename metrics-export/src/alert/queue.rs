@@ -26,7 +26,7 @@ pub struct DeliveryCounts {
     pub failed: u64,
     /// Attempts after the first.
     pub retried: u64,
-    /// Notices that wait, or are being sent.
+    /// Notices that are waiting or being sent.
     pub queued: u64,
     /// Why the last attempt failed; `None` after a success.
     pub last_error: Option<String>,

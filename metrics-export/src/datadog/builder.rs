@@ -89,8 +89,8 @@ impl DatadogBuilder {
         self
     }
 
-    /// The most requests of a window that are traced, errors first; default: 100. 0 turns traces off. The others count
-    /// as rejected.
+    /// The maximum number of traced requests per window, errors first; default: 100. 0 turns traces off. The others
+    /// count as rejected.
     pub fn max_traces(mut self, count: usize) -> Self {
         self.max_traces = Some(count);
         self

@@ -85,7 +85,9 @@ impl Datadog {
             |count: usize, reason: String| Accepted { rejected: count as u64, reason: Some(reason) };
         match self.agent()?.post_traces(count, &body, deadline) {
             Ok(_) if left_out == 0 => Ok(Accepted::default()),
-            Ok(_) => Ok(rejected(left_out, format!("{left_out} traces exceeded the limit of {count} per window"))),
+            Ok(_) => {
+                Ok(rejected(left_out, format!("{left_out} traces exceeded the limit of {count} per window")))
+            }
             Err(failed) => {
                 self.attempt.traces_failed += 1;
                 if !failed.permanent && self.attempt.traces_failed < MAX_TRACE_ATTEMPTS {

@@ -82,13 +82,13 @@ impl EcsLogBuilder {
         self
     }
 
-    /// The most errors that wait; default: 1,000. Beyond it the oldest are dropped and counted.
+    /// The maximum number of waiting errors; default: 1,000. Beyond it the oldest are dropped and counted.
     pub fn max_errors(mut self, errors: usize) -> Self {
         self.max_errors = errors;
         self
     }
 
-    /// How many endpoints have a summary in each window, those with the most calls; default: 100.
+    /// How many of the busiest endpoints have a summary in each window; default: 100.
     pub fn top_endpoints(mut self, endpoints: usize) -> Self {
         self.top_endpoints = endpoints;
         self

@@ -32,8 +32,8 @@ struct BulkError {
 /// Reads the answer for this number of documents. A document that is already there (409) arrived before. If one may be
 /// accepted later, all are sent again; those that were accepted are already there then.
 pub(super) fn read(body: &[u8], sent: usize) -> Result<Accepted, Failed> {
-    let answer: BulkAnswer =
-        serde_json::from_slice(body).map_err(|_| Failed::temporary("it did not answer like Elasticsearch's _bulk; check the URL"))?;
+    let answer: BulkAnswer = serde_json::from_slice(body)
+        .map_err(|_| Failed::temporary("it did not answer like Elasticsearch's _bulk; check the URL"))?;
     if !answer.errors {
         return Ok(Accepted::default());
     }

@@ -59,20 +59,20 @@ impl ElasticsearchBuilder {
         self
     }
 
-    /// The most windows that wait, 2 or more; default: 60. Further ones are merged into the last. A window that was
-    /// tried never changes, so that its documents keep their ids.
+    /// The maximum number of waiting windows, at least 2; default: 60. Further ones are merged into the last. A window
+    /// that was tried never changes, so that its documents keep their ids.
     pub fn max_windows(mut self, windows: usize) -> Self {
         self.max_windows = windows.max(2);
         self
     }
 
-    /// The most errors that wait; default: 1,000. Beyond it the oldest are dropped and counted.
+    /// The maximum number of waiting errors; default: 1,000. Beyond it the oldest are dropped and counted.
     pub fn max_errors(mut self, errors: usize) -> Self {
         self.max_errors = errors;
         self
     }
 
-    /// How many endpoints have a summary in each window, those with the most calls; default: 100.
+    /// How many of the busiest endpoints have a summary in each window; default: 100.
     pub fn top_endpoints(mut self, endpoints: usize) -> Self {
         self.top_endpoints = endpoints;
         self

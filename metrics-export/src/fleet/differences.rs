@@ -9,7 +9,7 @@ use metrics_core::{Granularity, MetricKind};
 use super::codes::VERSION;
 use super::instance::{Fingerprints, Form, InstanceFigures};
 
-/// In what the instances of a fleet differ: they are added up all the same, in the coarsest form among them.
+/// How the instances of a fleet differ: they are added up all the same, in the coarsest form among them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Differences {
     digits: u8,
@@ -54,12 +54,12 @@ impl Differences {
         }
     }
 
-    /// Metrics that one name has several kinds of, a sentence each.
+    /// One sentence for each metric name that has several kinds.
     pub fn metrics(&self) -> &[String] {
         &self.metrics
     }
 
-    /// In what an instance differs from the sum or from most instances, a sentence each.
+    /// How an instance differs from the sum or from most instances, one sentence per difference.
     pub fn of(&self, figures: &InstanceFigures) -> Vec<String> {
         let Form { version, digits, granularity, unknown } = figures.form;
         let Fingerprints { rules, consumer_key } = figures.instance.fingerprints;

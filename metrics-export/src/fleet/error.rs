@@ -21,7 +21,7 @@ pub enum DecodeError {
         /// The latest version that can be read.
         known: u8,
     },
-    /// A part without which a report says nothing is missing.
+    /// A required part is missing.
     #[error("the report lacks {0}")]
     Lacks(&'static str),
     /// The report is too long.

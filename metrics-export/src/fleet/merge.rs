@@ -120,8 +120,8 @@ impl Fleet {
         self.instances.push(figures);
     }
 
-    /// Adds another sum, found at `source`, of instances that write on, but without what reports have for the moment: it
-    /// is in a later report of each.
+    /// Adds another sum, found at `source`, of instances that write on, but without what reports have for the moment:
+    /// it is in a later report of each.
     #[cfg(feature = "redis")]
     pub(super) fn merge(&mut self, source: &str, other: &Self) {
         if let Some(theirs) = &other.total {
@@ -224,7 +224,7 @@ impl Fleet {
         &self.instances
     }
 
-    /// In what the instances differ.
+    /// How the instances differ.
     pub fn differences(&self) -> Differences {
         let (digits, granularity) = self.total.as_ref().map_or((0, Granularity::Exact), Total::form);
         let clashes = self.total.as_ref().map(Total::clashes).unwrap_or_default();

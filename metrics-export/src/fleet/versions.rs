@@ -39,7 +39,7 @@ struct Sum {
 pub struct VersionFigures {
     /// The version, as the instances write it; empty for those without one.
     pub version: String,
-    /// When its first instance started that is still in the fleet's figures.
+    /// The start of its first instance that is still in the fleet's figures.
     pub first_started: SystemTime,
     /// Its instances, those that are gone included.
     pub instances: usize,

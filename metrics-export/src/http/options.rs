@@ -9,7 +9,7 @@ use super::proxy::{Through, proxy};
 use crate::environment::Variables;
 use crate::secret::Secret;
 
-/// How a destination is reached over HTTP; the same settings for all of them.
+/// How to reach a destination over HTTP; all destinations share these settings.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,8 +65,8 @@ impl HttpOptions {
     /// A proxy, such as `http://user:password@proxy:3128`, for all hosts.
     ///
     /// Default: the proxy in `HTTP_PROXY`, or `HTTPS_PROXY` for `https` URLs and gRPC, or else in `ALL_PROXY`, unless
-    /// `NO_PROXY` has the host. This machine is reached without one. Requests to `http` URLs are forwarded by the proxy;
-    /// `https` and gRPC go through a tunnel (`CONNECT`), which proxies may allow for some ports only.
+    /// `NO_PROXY` has the host. This machine is reached without one. Requests to `http` URLs are forwarded by the
+    /// proxy; `https` and gRPC go through a tunnel (`CONNECT`), which proxies may allow for some ports only.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.proxy = Some(url.into());
         self

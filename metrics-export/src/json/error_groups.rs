@@ -18,7 +18,7 @@ pub struct ErrorGroupsBody {
     step_seconds: f64,
     /// Errors since the start that are in no group.
     ungrouped: u64,
-    /// Groups since the start that newer ones evicted.
+    /// The number of groups since the start that were evicted by newer ones.
     evicted_groups: u64,
     /// The most frequent paths of requests that matched no route.
     unmatched_paths: Vec<PathBody>,

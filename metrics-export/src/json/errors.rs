@@ -26,7 +26,7 @@ struct MissingBody {
 }
 
 impl ErrorsBody {
-    /// The body for these errors of a registry, newest first, and those that are missing.
+    /// Takes the errors of a registry, newest first, and those that are missing.
     pub fn new(recent_errors: &[RecentError], missing: &[ErrorsMissing]) -> Self {
         Self {
             recent_errors: recent_errors.iter().map(ListedError::from).collect(),

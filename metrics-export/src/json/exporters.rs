@@ -42,7 +42,7 @@ struct ExporterBody {
 #[serde(rename_all = "snake_case")]
 enum State {
     On,
-    /// Nothing is sent, since the environment says so, or has something that cannot be used.
+    /// Nothing is sent, because an environment variable turns the exporter off or is invalid.
     Off,
 }
 

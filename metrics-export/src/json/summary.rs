@@ -52,7 +52,7 @@ impl From<&Summary> for SummaryBody {
 }
 
 impl SummaryBody {
-    /// The same with empty messages of errors, for a client that may not see them.
+    /// Empties the messages of errors, for a client that may not see them.
     pub fn without_messages(mut self) -> Self {
         self.recent_errors.iter_mut().for_each(ErrorBody::clear_message);
         self

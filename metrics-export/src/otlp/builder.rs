@@ -80,7 +80,7 @@ impl OtlpBuilder {
         self
     }
 
-    /// From when counts are counted; default: [`Temporality::Cumulative`].
+    /// Whether counts are cumulative or deltas; default: [`Temporality::Cumulative`].
     pub fn temporality(mut self, temporality: Temporality) -> Self {
         self.temporality = Some(temporality);
         self

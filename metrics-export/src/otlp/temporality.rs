@@ -1,6 +1,6 @@
 //! From when counts are counted.
 
-/// From when counters and histograms are counted. Gauges always have their current value.
+/// Whether counters and histograms are cumulative or deltas. Gauges always have their current value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Temporality {

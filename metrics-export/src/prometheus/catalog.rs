@@ -38,10 +38,8 @@ pub(crate) static ABORTED: Family<'static> =
     counter("http_requests_aborted", "Requests whose client disconnected before the response.");
 pub(crate) static PANICKED: Family<'static> =
     counter("http_requests_panicked", "Requests that panicked before the response.");
-pub(crate) static REQUEST_BYTES: Family<'static> = with_unit(
-    counter("http_request_body_bytes", "Bytes of request bodies that the service read."),
-    "bytes",
-);
+pub(crate) static REQUEST_BYTES: Family<'static> =
+    with_unit(counter("http_request_body_bytes", "Bytes of request bodies that the service read."), "bytes");
 pub(crate) static RESPONSE_BYTES: Family<'static> =
     with_unit(counter("http_response_body_bytes", "Bytes of response bodies."), "bytes");
 pub(crate) static TRUNCATED: Family<'static> =

@@ -35,7 +35,7 @@ impl Exposition {
         Self::builder().build().expect("the defaults are in range")
     }
 
-    /// Starts an exposition with other settings.
+    /// Returns a builder for an exposition with settings of your own.
     pub fn builder() -> ExpositionBuilder {
         ExpositionBuilder::default()
     }

@@ -32,7 +32,8 @@ pub struct Resources {
     pub ticks: Option<u64>,
     /// The total time that these samples took.
     pub tick_time: Option<Duration>,
-    /// Memory of what scrapes keep for the next ones, in bytes: see [`Scraper::kept_bytes`](super::Scraper::kept_bytes).
+    /// The memory of text that scrapes keep for reuse, in bytes: see
+    /// [`Scraper::kept_bytes`](super::Scraper::kept_bytes).
     pub scrapes_kept_bytes: Option<u64>,
     /// The memory of the history and of the samples of resources, in bytes.
     pub history_bytes: Option<u64>,
@@ -47,9 +48,9 @@ pub struct Resources {
 /// How many requests to the monitor's endpoints were refused, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Denied {
-    /// They had no token, where one is needed.
+    /// They had no token, but one is required.
     pub no_token: u64,
-    /// They had a wrong one.
+    /// They had a wrong token.
     pub wrong_token: u64,
     /// They came for a host that is not allowed.
     pub host: u64,

@@ -11,7 +11,7 @@ use super::page::{Mode, Page, Plan, Splice};
 use super::resources::Resources;
 use crate::push::ExporterCounts;
 
-/// Renders one snapshot after the other of the same registry, in one format, and writes again only what changed.
+/// Renders successive snapshots of one registry in one format, and only writes what changed since the last one.
 ///
 /// The bytes are those of [`Exposition::render_with`]. Where the snapshots of a few endpoints differ, so do a few parts
 /// of the text: the others stay where they are, or move by a few bytes. What is kept is bounded by

@@ -23,7 +23,7 @@ pub struct ExporterCounts {
     pub windows_dropped: u64,
     /// Windows that were merged into another one, because the destination did not accept them in time.
     pub windows_merged: u64,
-    /// Windows that wait, or are being sent.
+    /// Windows that are waiting or being sent.
     pub windows_waiting: u64,
     /// Requests in dropped windows. Destinations of cumulative figures receive them with the next window all the same.
     pub calls_dropped: u64,
@@ -33,7 +33,7 @@ pub struct ExporterCounts {
     pub errors_dropped: u64,
     /// Errors that the error log had lost, or never kept, because there were too many.
     pub errors_missed: u64,
-    /// Errors that wait, or are being sent.
+    /// Errors that are waiting or being sent.
     pub errors_waiting: u64,
     /// Single requests in windows that the destination accepted.
     pub requests_sent: u64,
@@ -41,7 +41,7 @@ pub struct ExporterCounts {
     pub requests_dropped: u64,
     /// Single requests that the request log had lost, or never kept, because there were too many.
     pub requests_missed: u64,
-    /// Single requests that wait, or are being sent.
+    /// Single requests that are waiting or being sent.
     pub requests_waiting: u64,
     /// Data points or documents that the destination refused in windows that it accepted.
     pub rejected: u64,

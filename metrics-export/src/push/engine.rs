@@ -121,7 +121,7 @@ impl Engine {
         counts
     }
 
-    /// Ends the open windows now, and sends everything that waits; from then on, no window ends by itself. Failed
+    /// Ends the open windows now and sends everything that waits; after that, no window ends by itself. Failed
     /// attempts are repeated until the timeout. Anything left then is dropped and counted. Returns whether nothing was
     /// dropped.
     ///

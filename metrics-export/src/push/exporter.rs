@@ -8,7 +8,7 @@ use metrics_core::{InvalidSetting, RecentError, RecentRequest, Snapshot};
 use super::settings::PushSettings;
 use crate::service::Service;
 
-/// Sends windows to one destination, in a thread of its own.
+/// Sends windows to one destination, on its own thread.
 pub trait Exporter: Send + 'static {
     /// The name in the [counts](super::ExporterCounts), such as `otlp`.
     fn name(&self) -> &str;
@@ -135,7 +135,7 @@ pub struct Process {
 /// The result of a window that a destination accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Accepted {
-    /// Data points, documents or the like that the destination refused for good.
+    /// Data points or documents that the destination refused for good.
     pub rejected: u64,
     /// Why, if the destination says so. Shown to everyone who may read the metrics, so it must not contain secrets.
     pub reason: Option<String>,
@@ -147,10 +147,10 @@ pub struct Accepted {
 pub struct Failed {
     /// What happened. Shown to everyone who may read the metrics, so it must not contain secrets.
     pub reason: String,
-    /// How long the destination asks to be left alone. The pause is at least this long, up to
+    /// How long the destination asks to wait. The pause is at least this long, up to
     /// [`PushSettings::max_pause`] or five minutes, whichever is more.
     pub retry_after: Option<Duration>,
-    /// Whether sending the same again is useless; the window is dropped then.
+    /// Whether sending the same again is useless, so that the window is dropped.
     pub permanent: bool,
 }
 

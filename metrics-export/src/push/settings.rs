@@ -21,11 +21,11 @@ pub enum TraceHeaders {
 }
 
 impl TraceHeaders {
-    /// The order unless an exporter states its own.
+    /// The default order.
     pub const DEFAULT: [Self; 3] = [Self::W3c, Self::Datadog, Self::Sentry];
 }
 
-/// How often an exporter sends, and how much waits meanwhile. Values out of range are moved to its nearest end.
+/// How often an exporter sends, and how much may wait meanwhile. Values out of range are moved to its nearest end.
 ///
 /// ```
 /// let mut settings = metrics_export::push::PushSettings::default();
@@ -42,18 +42,18 @@ pub struct PushSettings {
     /// Whether windows end at multiples of the interval by the wall clock (UTC), so that the windows of several
     /// instances can be added up; default: no, so that instances do not all send at once.
     pub aligned: bool,
-    /// The most windows that wait; default: 1. From 1 to 10,000.
+    /// The maximum number of waiting windows; default: 1. From 1 to 10,000.
     ///
     /// Beyond it, the next window is merged into the last. With 1, a window that failed is merged into the next. With 2
     /// or more, a window that was tried is sent again unchanged, for destinations that recognise a window which they
     /// already have.
     pub max_windows: usize,
-    /// The longest time that waits, all windows together; default: 1 hour. Older windows are dropped and counted. If
-    /// all failed windows were merged into one, as by default, that one is dropped.
+    /// The longest time that all waiting windows may cover together; default: 1 hour. Older windows are dropped and
+    /// counted. If all failed windows were merged into one, as by default, that one is dropped.
     pub max_age: Duration,
-    /// The most errors that wait; default: 0, none are wanted. Beyond it the least important are dropped and counted, by
-    /// their [priority](metrics_core::ErrorPriority), and of those the oldest; except those of windows that are sent
-    /// again unchanged.
+    /// The maximum number of waiting errors; default: 0, none are wanted. Beyond it the least important are dropped and
+    /// counted, by their [priority](metrics_core::ErrorPriority), and of those the oldest; except those of windows that
+    /// are sent again unchanged.
     pub max_errors: usize,
     /// Selects single requests that took at least this long; default: none.
     pub slow: Option<Duration>,
@@ -62,7 +62,7 @@ pub struct PushSettings {
     /// The registry logs a request only if some exporter selects it by this or by [`PushSettings::slow`]; if none does,
     /// requests cost nothing more.
     pub sample_rate: f64,
-    /// The most selected requests that wait; default: 1,000. Beyond it the oldest are dropped and counted.
+    /// The maximum number of waiting selected requests; default: 1,000. Beyond it the oldest are dropped and counted.
     pub max_requests: usize,
     /// Whether windows have consumers; default: no. If none of a service's exporters wants them, no window has any.
     ///

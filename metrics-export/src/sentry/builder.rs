@@ -87,7 +87,7 @@ impl SentryBuilder {
         self
     }
 
-    /// The most events per window; default: 100. The others count as rejected.
+    /// The maximum number of events per window; default: 100. The others count as rejected.
     ///
     /// 0 turns events off, for applications that report their errors to Sentry themselves.
     pub fn max_events(mut self, count: usize) -> Self {
@@ -95,8 +95,8 @@ impl SentryBuilder {
         self
     }
 
-    /// The most events per minute with the same route, status and message template; default: 10. The next event says
-    /// how many were left out; they also count as rejected.
+    /// The maximum number of events per minute with the same route, status and message template; default: 10. The next
+    /// event says how many were left out; they also count as rejected.
     pub fn events_per_minute(mut self, count: u32) -> Self {
         self.events_per_minute = count;
         self
@@ -121,7 +121,8 @@ impl SentryBuilder {
         self
     }
 
-    /// The most transactions per window, each sent by a request of its own; default: 100. The others count as rejected.
+    /// The maximum number of transactions per window, each sent as a separate request; default: 100. The others count
+    /// as rejected.
     pub fn max_transactions(mut self, count: usize) -> Self {
         self.max_transactions = count;
         self

@@ -6,9 +6,9 @@ use std::time::Duration;
 /// What one event loop did since the last reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EventLoopLoad {
-    /// The longest time that it was late. While it is stuck: for how long so far.
+    /// The longest delay. While it is stuck: for how long so far.
     pub lag: Duration,
-    /// The share of the time in which it ran tasks, in per cent.
+    /// The percentage of time in which it ran tasks.
     pub busy_percent: f64,
 }
 
@@ -16,7 +16,7 @@ pub struct EventLoopLoad {
 pub struct EventLoops(Box<dyn Fn() -> Vec<EventLoopLoad> + Send>);
 
 impl EventLoops {
-    /// Event loops that `read` reports, one entry a worker.
+    /// Event loops that `read` reports, one entry per worker.
     pub fn new(read: impl Fn() -> Vec<EventLoopLoad> + Send + 'static) -> Self {
         Self(Box::new(read))
     }

@@ -46,7 +46,7 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Leaves out the [default rules](Rule::defaults); default: they are evaluated.
+    /// Removes the [default rules](Rule::defaults); default: they are evaluated.
     pub fn without_default_alerts(mut self) -> Self {
         self.settings.without_default_alerts = true;
         self
@@ -98,7 +98,7 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Sends alert notices to a destination of your own, on a thread of its own; default: they are sent nowhere.
+    /// Sends alert notices to your own destination, on a separate thread; default: they are sent nowhere.
     pub fn alert_destination(mut self, destination: impl Destination) -> Self {
         self.settings.alert_destinations.push(Box::new(destination));
         self

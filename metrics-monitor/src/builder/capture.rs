@@ -8,7 +8,7 @@ use super::Builder;
 use crate::framework::ReadTraces;
 
 impl<H> Builder<H> {
-    /// A request that takes this long is slow, and kept as an exemplar; `None` for no exemplars; default: 1 s.
+    /// The duration from which a request is slow, and kept as an exemplar; `None` for no exemplars; default: 1 s.
     ///
     /// For each endpoint, Prometheus is shown the trace of the latest request that was slow or failed and had a valid
     /// `traceparent` header (W3C's Trace Context) of a sampled trace, in the formats that have exemplars. If an
@@ -34,7 +34,7 @@ impl<H> Builder<H> {
         self
     }
 
-    /// The headers with the id of a request, which is kept of failed and slow requests; default: `x-request-id`, then
+    /// The headers with a request id, which is kept for failed and slow requests; default: `x-request-id`, then
     /// `x-amzn-trace-id`. The first one that a request has counts. An empty list keeps none.
     ///
     /// Only such requests have these headers read, and only with a response. At most 64 bytes are kept.
@@ -44,8 +44,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Where people look at a trace, such as `https://jaeger.example/trace/{trace_id}`: the dashboard makes links of the
-    /// ids of traces; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
+    /// Where people look at a trace, such as `https://jaeger.example/trace/{trace_id}`: the dashboard makes links of
+    /// the ids of traces; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
     pub fn trace_url(mut self, url: impl Into<String>) -> Self {
         self.settings.trace_url = Some(url.into());
         self

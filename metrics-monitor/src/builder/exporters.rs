@@ -13,7 +13,7 @@ use crate::policy::capture::{CapturePolicy, threshold};
 
 /// # Exporters
 impl<H> Builder<H> {
-    /// Sends the figures to a destination, on a thread of its own; default: they are sent nowhere. Call it once per
+    /// Sends the figures to a destination, on a separate thread; default: they are sent nowhere. Call it once per
     /// destination.
     ///
     /// ```

@@ -33,7 +33,7 @@ impl fmt::Debug for Identity {
 
 pub(crate) type Alias = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// How keys become consumers.
+/// Maps keys to consumers.
 pub struct Consumers {
     header: Option<String>,
     alias: Option<Box<Alias>>,
@@ -134,7 +134,7 @@ impl Consumers {
         matches!(status, 401 | 403).then_some(Consumer::Rejected)
     }
 
-    /// For a worker that starts.
+    /// Returns the state of a new worker.
     pub fn worker(&self) -> KnownConsumers {
         let known = KnownConsumers::default();
         let mut all = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,7 +174,7 @@ impl Consumers {
         })
     }
 
-    /// The same of a request in this name.
+    /// Like [`Consumers::by_key`], for a name that may be shown.
     #[inline]
     pub fn by_name<R: AsRef<str>>(
         &self,

@@ -14,18 +14,18 @@ use std::thread::{self, ThreadId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mistake {
-    /// Requests pass the middleware twice. The outer one counts them.
+    /// Requests pass through the middleware twice. The outer one counts them.
     WrappedTwice,
-    /// Several threads build monitors of the same name for themselves, so that each has a part of the figures.
+    /// Several threads build their own monitors of the same name, so each sees only a part of the requests.
     BuiltPerWorker,
-    /// The endpoints are asked, but no app has the middleware, and nothing was recorded.
+    /// The endpoints are called, but no app has the middleware, and nothing was recorded.
     NeverWrapped,
-    /// Something else answers where the endpoints are mounted.
+    /// Another service answers where the endpoints are mounted.
     Shadowed {
         /// A path of an endpoint that was not reached.
         path: String,
     },
-    /// A route is excluded that no template can be.
+    /// An excluded route cannot match any template.
     ExcludedWithoutSlash {
         /// The setting, such as `exclude`.
         setting: &'static str,
@@ -37,7 +37,7 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    /// A short name, by which the dashboard finds its words.
+    /// A short name, by which the dashboard finds its text.
     pub fn code(&self) -> &'static str {
         match self {
             Self::WrappedTwice => "wrapped_twice",
@@ -49,7 +49,7 @@ impl Mistake {
         }
     }
 
-    /// What the mistake is about, such as a path; empty if nothing more is to be said.
+    /// What the mistake is about, such as a path; may be empty.
     pub fn subject(&self) -> &str {
         match self {
             Self::Shadowed { path } => path,

@@ -31,7 +31,7 @@ const MAX_CONSUMERS: usize = 8;
 /// The shortest time between two examples of a group, in nanoseconds, once it has [`MAX_EXAMPLES`].
 const EXAMPLE_EVERY: u64 = 1_000_000_000;
 
-/// Errors of one endpoint that ended in the same way, with messages that differ in numbers alone.
+/// Errors of one endpoint with the same outcome, whose messages differ only in numbers.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) endpoint: EndpointId,

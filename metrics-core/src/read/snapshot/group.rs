@@ -79,7 +79,7 @@ impl GroupSnapshot {
         self.clamped
     }
 
-    /// Returns the bytes of the requests' bodies, as their heads announced them.
+    /// Returns the bytes of request bodies that the service read.
     pub fn request_bytes(&self) -> u64 {
         self.bytes.request
     }

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 pub struct Health {
     /// Endpoints in use, without `_other`.
     pub endpoints: u64,
-    /// The most endpoints.
+    /// The maximum number of endpoints.
     pub max_series: u64,
     /// How often a new endpoint did not fit. Its requests are counted under `_other`.
     pub endpoints_refused: u64,
     /// Consumers known by name, without those that the application
     /// [vouches for](crate::Registry::vouched_consumer).
     pub consumers: u64,
-    /// The most consumers.
+    /// The maximum number of consumers.
     pub max_consumers: u64,
     /// How often a new consumer did not fit. Its requests are counted under `_other`.
     pub consumers_refused: u64,

@@ -3,7 +3,7 @@
 use crate::labels::endpoint::MAX_NAME_BYTES;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 
-/// Parts that are not a snapshot.
+/// Why parts do not form a snapshot.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PartsError {

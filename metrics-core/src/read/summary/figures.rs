@@ -23,7 +23,7 @@ pub struct Figures {
     pub client_errors: u64,
     /// Responses with a status 500 to 599, and panics. With `client_errors`, they add up to `errors`.
     pub server_errors: u64,
-    /// Requests whose client went away, or whose response was truncated. They are calls, but not errors for that
+    /// Requests whose client disconnected, or whose response was truncated. They are calls, but not errors for that
     /// reason.
     pub aborted: u64,
     /// The aborted requests whose response had begun. They are also counted by its status.
@@ -48,7 +48,7 @@ pub struct Figures {
     pub p999: Duration,
     /// Durations over 68.7 s, which are exact in sum and maximum but share the last bucket of the percentiles.
     pub clamped: u64,
-    /// Bytes of the requests' bodies, as far as the service read them.
+    /// Bytes of request bodies that the service read.
     pub request_bytes: u64,
     /// Bytes of the responses' bodies.
     pub response_bytes: u64,

@@ -75,7 +75,7 @@ impl Member {
         Reply::new(&self.view, question)
     }
 
-    /// How this instance's own writes go.
+    /// Whether this instance's own writes succeed.
     pub fn status(&self) -> WriterStatus {
         self.shared.status()
     }

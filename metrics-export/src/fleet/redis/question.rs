@@ -6,7 +6,7 @@ use metrics_core::Summary;
 
 use crate::fleet::merge::Fleet;
 
-/// What a member of a fleet can be asked.
+/// A question that a member of a fleet can answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Question {
     /// The figures since the epoch began.
@@ -23,7 +23,7 @@ pub enum Question {
         /// How many minutes before the current one; `None` since the epoch began.
         minutes: Option<u8>,
     },
-    /// Returns the figures since the epoch began, and begins the next epoch.
+    /// Returns the figures since the epoch began, and starts the next epoch.
     Reset,
 }
 
@@ -44,7 +44,7 @@ pub struct Answer {
     pub took: Duration,
 }
 
-/// Why there is no answer for now. After a [reset](Question::Reset) the reason says whether it was done.
+/// Why there is no current answer. After a [reset](Question::Reset) the reason says whether it was done.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Stale {
@@ -56,7 +56,7 @@ pub struct Stale {
 
 metrics_core::debug_as_display!(Stale);
 
-/// Too many callers are waiting for answers already; nothing was asked.
+/// Too many callers are already waiting; the question was not asked.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{limit} callers are waiting for the fleet already; try again later")]
 pub struct Busy {

@@ -39,8 +39,9 @@ pub struct FleetSettings {
 }
 
 impl FleetSettings {
-    /// A fleet that shares the Redis at this address: `redis://[user:password@]host[:port][/database]`, or `rediss` for
-    /// TLS with the feature `redis-tls`; `redis+cluster://host:port,host:port` with the feature `redis-cluster`;
+    /// Creates the settings of a fleet that shares the Redis at this address:
+    /// `redis://[user:password@]host[:port][/database]`, or `rediss` for TLS with the feature `redis-tls`;
+    /// `redis+cluster://host:port,host:port` with the feature `redis-cluster`;
     /// `redis+sentinel://[user:password@]host:port,host:port/master[/database]`, with the login of the master; that of
     /// the Sentinels is [`sentinel_login`](Self::sentinel_login).
     ///
@@ -78,8 +79,8 @@ impl FleetSettings {
         Ok(self)
     }
 
-    /// Shows the `rediss` server this certificate, whose key is `key`, both in PEM; default: none. Redis asks for one
-    /// unless it is set to `tls-auth-clients no`.
+    /// Authenticates to a `rediss` server with this certificate and its `key`, both in PEM; default: none. Redis asks
+    /// for one unless it is set to `tls-auth-clients no`.
     ///
     /// # Errors
     ///
@@ -141,8 +142,8 @@ impl FleetSettings {
         self
     }
 
-    /// The most significant digits of the histograms that this instance writes, 1 to 3; default: 3. An instance that
-    /// records with fewer digits writes those.
+    /// The maximum number of significant digits of the histograms that this instance writes, 1 to 3; default: 3. An
+    /// instance that records with fewer digits writes those.
     ///
     /// With 1 digit, percentiles of the fleet are within 6.25 % instead of 0.79 %; busy instances take half the memory
     /// in Redis and a third of the time to read. A fleet is as precise as its least precise instance.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How an instance's own writes go.
+/// Whether an instance's own writes succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WriterStatus {
     /// Writes that Redis acknowledged.
@@ -17,7 +17,7 @@ pub struct WriterStatus {
     pub last_latency: Duration,
     /// The size of the last report, in bytes.
     pub last_report_bytes: u64,
-    /// When writes began to fail, and why the last one did; `None` after a success.
+    /// When writes started to fail, and why the last one did; `None` after a success.
     pub failing: Option<(SystemTime, String)>,
     /// The epoch that the instance writes to.
     pub epoch: u64,
