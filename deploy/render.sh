@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the files of this folder for a service of yours: `./render.sh NAME [TARGET] [--to FOLDER]`.
+# Writes the files of this folder for your own service: `./render.sh NAME [TARGET] [--to FOLDER]`.
 #
 #   NAME      the name of the service, which becomes its job in Prometheus
 #   TARGET    where Prometheus scrapes it; default: host.docker.internal:8080, a service on this machine
@@ -33,7 +33,7 @@ target=${target:-host.docker.internal:8080}
 to=${to:-$name}
 # Both are written into YAML, JSON and regular expressions.
 if [[ ! $name =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$ ]]; then
-    echo "render.sh: the name $name has other characters than letters, digits, - and _" >&2
+    echo "render.sh: the name $name may only contain letters, digits, - and _" >&2
     exit 2
 fi
 if [[ ! $target =~ ^[A-Za-z0-9._-]+:[0-9]+$ ]]; then

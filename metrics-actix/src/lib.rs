@@ -1,5 +1,5 @@
-//! Metrics for high-throughput actix-web services: a middleware that measures every request, and endpoints that show
-//! the figures.
+//! Metrics for high-throughput actix-web services: a middleware that measures every request, and endpoints with a
+//! dashboard that show the figures.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, web};
@@ -23,38 +23,37 @@
 //! }
 //! ```
 //!
-//! One dependency line is enough: rules of alerts are in [`alert`], handles of own metrics and the [`Registry`] are
-//! here, and [`metrics_core`] is the whole core.
+//! One dependency line is enough: alert rules are in [`alert`], handles of own metrics and the [`Registry`] are here,
+//! and [`metrics_core`] is the whole core.
 //!
 //! | role | type |
 //! |---|---|
-//! | the monitor of a service; made once, cloned into each worker | [`Metrics`], [`Builder`] |
+//! | the monitor of a service; built once, cloned into each worker | [`Metrics`], [`Builder`] |
 //! | what could not be sent at the end | [`Unsent`] |
 //! | hooks that see actix-web's requests and errors | [`Hooks`] |
-//! | what `App::wrap` takes | [`Middleware`] |
-//! | what `Resource::wrap` takes, to count requests under their route while they are under way | [`RouteMarker`] |
+//! | for `App::wrap` | [`Middleware`] |
+//! | for `Resource::wrap`, to count requests under their route while they are in progress | [`RouteMarker`] |
 //! | when the timing of a request stops | [`Until`] |
 //! | the caller of a request | [`Identity`] |
 //! | what Prometheus sees | [`prometheus::Exposition`] |
-//! | what sends figures elsewhere | [`push::Exporter`] |
+//! | a destination of figures | [`push::Exporter`] |
 //!
-//! Each request is counted once: under the status of its response, also of one that is made of an inner middleware's
-//! `Err`; as aborted, if the client left before there was a response; or as panicked. If the body breaks off later, the request
-//! keeps its status and is also counted as aborted. The latency is the time from the middleware to the head of the
-//! response, or to the end of its body.
+//! Each request is counted once: by the status of its response, even if the server makes that from an inner
+//! middleware's `Err`; as aborted, if the client disconnected before there was a response; or as panicked. If the body
+//! breaks off later, the request keeps its status and also counts as aborted. The latency is the time from the
+//! middleware to the head of the response, or to the end of its body.
 //!
-//! The route is the template that matched, such as `/orders/{id}`, without regular expressions; a tail keeps its star,
-//! and a directory of actix-files is `/static/{path}*`. Of a resource with several patterns it is the one that matched,
-//! or the first one if a middleware answered before routing. Requests whose path is that of no resource are
-//! `_unmatched`; one that only a guard refused keeps the route of its path. A request that gets no response is
+//! The route is the template that matched, such as `/orders/{id}`, without regular expressions. A tail keeps its star,
+//! and a directory of actix-files is `/static/{path}*`. For a resource with several patterns, it is the one that
+//! matched, or the first if a middleware answered before routing. Requests whose path belongs to no resource are
+//! `_unmatched`; those that only a guard refused keep the route of their path. A request without a response is
 //! `_unmatched`, too, unless its resource is wrapped in a [`RouteMarker`]: otherwise only the response tells the route.
-//! [`Builder::route_with`](metrics_monitor::Builder::route_with) names routes that the application finds by itself.
-//! Methods that HTTP does not define are `_OTHER`.
+//! [`Builder::route_with`](metrics_monitor::Builder::route_with) names the routes of applications that route by
+//! themselves. Methods that HTTP does not define are `_OTHER`.
 //!
 //! All figures are in a [`metrics_core::Registry`]: see [`Monitor::registry`]. Those of the last 24 hours are in a
-//! [`metrics_core::History`], which a thread of the monitor updates: see [`Monitor::history`]. The same thread
-//! evaluates the rules of [alerts](metrics_core::alert). Everything but actix-web's side is in `metrics-monitor`; this
-//! crate only adapts it.
+//! [`metrics_core::History`]: see [`Monitor::history`]. A thread of the monitor updates the history and evaluates the
+//! rules of [alerts](metrics_core::alert). This crate only adapts `metrics-monitor` to actix-web.
 //!
 //! | feature | what it adds |
 //! |---|---|
@@ -62,14 +61,14 @@
 //! | `alert-log`, `alert-webhook`, `alertmanager` | destinations of alert notices |
 //! | `alert-toml` | alert rules from TOML |
 //! | `otlp`, `otlp-grpc`, `datadog`, `ecs-log`, `elasticsearch`, `sentry` | destinations of figures and errors |
-//! | `tls`, `tls-no-provider` | `https` URLs for all of them, with `ring` or the application's own cryptography |
-//! | `redis`, `redis-cluster`, `redis-tls`, `redis-tls-no-provider` | the figures of all instances of a service, through a Redis |
+//! | `tls`, `tls-no-provider` | `https` URLs for all of them, with `ring` or the application's own crypto provider |
+//! | `redis`, `redis-cluster`, `redis-tls`, `redis-tls-no-provider` | the totals of all instances of a service, through Redis |
 //! | `facade` | metrics that other crates emit through the `metrics` facade |
 //!
 //! # Where everything is
 //!
-//! A file imports only from its own floor and the floors below. A request gets its route, also `_unmatched`, in
-//! `seen_routes.rs`.
+//! A file imports only from its own layer and those below. `seen_routes.rs` decides the route of a request, including
+//! `_unmatched`.
 //!
 //! | floor | where | what |
 //! |---|---|---|

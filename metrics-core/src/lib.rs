@@ -1,6 +1,7 @@
-//! A lock-free metrics core for high-throughput services: every request is measured, none is sampled away.
+//! A lock-free metrics core for high-throughput services. It measures every request, without sampling.
 //!
-//! Recording a request writes only to memory that its thread owns, its shard. The reader pays for adding up the shards.
+//! Recording a request only writes to memory that its thread owns, its shard. Readers do the work of adding up the
+//! shards.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,14 +26,14 @@
 //! |---|---|
 //! | all figures of a service; created once, cloned freely | [`Registry`], [`RegistryBuilder`] |
 //! | an interned (method, route) | [`EndpointId`] |
-//! | the client that a request is counted for | [`Consumer`], [`ConsumerId`] |
+//! | the consumer that a request is counted for | [`Consumer`], [`ConsumerId`] |
 //! | a thread's writer | [`Recorder`] |
-//! | the merged state, to export, keep, add, subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
+//! | the merged state, to export, store, add or subtract | [`Snapshot`], [`EndpointSnapshot`], [`GroupSnapshot`] |
 //! | durations in HdrHistogram's buckets | [`Histogram`] |
 //! | a snapshot as plain parts, for other formats | [`SnapshotParts`] |
 //! | errors by endpoint, outcome and message template | [`ErrorGroups`], [`ErrorGroup`], [`RequestDetails`] |
 //! | the slowest requests of a window | [`SlowRequests`], [`SlowRequest`] |
-//! | the figures of a window, to show to people | [`Summary`], [`Figures`], [`RecentError`] |
+//! | the figures of a window, for people | [`Summary`], [`Figures`], [`RecentError`] |
 //! | single slow or sampled requests, and their traces | [`RecentRequest`], [`TraceContext`] |
 //! | the application's own metrics | [`Counter`], [`Gauge`], [`Timer`], [`HitRatio`], [`UniqueCount`] |
 //! | rules over the figures of a window, and their states | [`alert`] |
@@ -42,7 +43,7 @@
 //!
 //! # Where things are
 //!
-//! From top to bottom; each row imports only from the rows below it.
+//! Top layer first; each row imports only from the rows below it.
 //!
 //! | folder or file | what happens there |
 //! |---|---|

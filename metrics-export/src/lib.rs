@@ -1,26 +1,25 @@
 //! Formats and destinations for what `metrics-core` measures: one module and one feature each.
 //!
-//! A format is a function of a [`Snapshot`](metrics_core::Snapshot) or a [`Summary`](metrics_core::Summary), and
-//! touches no writer. Only [`facade`] records.
+//! A format is a function of a [`Snapshot`](metrics_core::Snapshot) or a [`Summary`](metrics_core::Summary). Only
+//! [`facade`] records anything.
 //!
 //! | feature | module | purpose |
 //! |---|---|---|
-//! | | [`alert`] | delivers notices of alerts; each destination has a feature |
+//! | | [`alert`] | delivers alert notices; each destination has a feature |
 //! | `facade` | [`facade`] | records what other crates emit through the `metrics` facade |
 //! | `fleet` | [`fleet`] | the report that an instance sends to the others, as bytes, and the sum of all reports |
-//! | `gzip` | [`gzip`] | compresses bodies, without an effect on what others compress |
+//! | `gzip` | [`gzip`] | compresses bodies, without affecting what others compress |
 //! | `redis` | [`fleet`] | sends and reads these reports through a Redis |
 //! | `json` (default) | [`json`] | the bodies of the HTTP endpoints, as serialisable types |
 //! | `push` | [`push`] | the engine that pushes to other systems; each destination has a feature |
 //! | `datadog` | [`datadog`] | stats and traces of errors, to a Datadog Agent |
-//! | `ecs-log` | [`ecs`] | errors and summaries as lines of ECS, the Elastic Common Schema |
-//! | `elasticsearch` | [`elasticsearch`] | ECS documents, straight to Elasticsearch or OpenSearch |
+//! | `ecs-log` | [`ecs`] | errors and summaries as JSON lines of ECS, the Elastic Common Schema |
+//! | `elasticsearch` | [`elasticsearch`] | ECS documents, directly to Elasticsearch or OpenSearch |
 //! | `otlp`, `otlp-grpc` | [`otlp`] | OpenTelemetry's metrics, pushed over HTTP or gRPC |
-//! | `sentry` | [`sentry`] | errors and the health of releases, to Sentry |
+//! | `sentry` | [`sentry`] | errors and release health, to Sentry |
 //! | `prometheus` | [`prometheus`] | scrapes: text 0.0.4, OpenMetrics 1.0, and protobuf with native histograms |
 //!
-//! [`Service`] names the service for all destinations. `HttpOptions` has the settings that all destinations over HTTP
-//! share.
+//! [`Service`] names the service for all destinations. `HttpOptions` has the settings that all HTTP destinations share.
 //!
 //! To send figures elsewhere, implement [`push::Exporter`] (example: `otlp/exporter.rs`) and pass it to the monitor's
 //! `Builder::exporter`. To send alert notices elsewhere, implement [`alert::Destination`] (example: `alert/log.rs`).

@@ -1,9 +1,9 @@
 //! The monitor of one service, without an HTTP framework and without an async runtime.
 //!
-//! It owns a [`Registry`](metrics_core::Registry) and everything that goes on around it: the history, the alerts, the
-//! exporters, the fleet, the dashboard and the answers of the HTTP endpoints. A framework's integration, such as
-//! `metrics-actix`, records each request of the service in the registry, and passes those to the monitor's own
-//! endpoints to [`Monitor::admit`]. Only integrations need this crate.
+//! It owns a [`Registry`](metrics_core::Registry) and everything around it: history, alerts, exporters, fleet,
+//! dashboard and the answers of the HTTP endpoints. A framework's integration, such as `metrics-actix`, records each
+//! request of the service in the registry, and passes requests to the monitor's own endpoints to [`Monitor::admit`].
+//! Only integrations need this crate.
 //!
 //! ```
 //! use metrics_monitor::Builder;
@@ -14,13 +14,13 @@
 //!
 //! # Where everything is
 //!
-//! A file imports only from its own floor and the floors below.
+//! A file imports only from its own layer and those below.
 //!
 //! | floor | where | what |
 //! |---|---|---|
 //! | 6 | `builder.rs`, `builder/` | what can be configured: [`Builder`]; `builder/build.rs` puts a monitor together |
 //! | 6 | `framework.rs`, `monitor.rs` | what an integration implements and holds: [`Framework`], [`Monitor`] |
-//! | 6 | `build_error.rs`, `shutdown.rs` | [`BuildError`]; the end, and what it could not send: [`Unsent`] |
+//! | 6 | `build_error.rs`, `shutdown.rs` | [`BuildError`]; the shutdown, and what it could not send: [`Unsent`] |
 //! | 5 | `endpoints.rs`, `endpoints/` | the table of endpoints, and one function for each answer |
 //! | 4 | `dashboard.rs`, `dashboard/` | the dashboard's files |
 //! | 3 | `state.rs` | what all parts share |

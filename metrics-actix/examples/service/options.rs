@@ -11,16 +11,16 @@ Usage: service [OPTIONS]
       --addr ADDR      where to listen (default: 127.0.0.1:8000); port 0 takes a free one
       --workers N      worker threads, 1 to 256 (default: one per core)
       --otlp URL       send metrics to this OpenTelemetry collector, such as http://127.0.0.1:4318 (feature otlp)
-      --datadog URL    send figures and traces of errors to this Datadog Agent, such as http://127.0.0.1:8126
+      --datadog URL    send stats and error traces to this Datadog Agent, such as http://127.0.0.1:8126
                        (feature datadog)
-      --sentry DSN     send errors and the health of the release to this Sentry project, such as
+      --sentry DSN     send errors and release health to this Sentry project, such as
                        http://KEY@127.0.0.1:9000/1 (feature sentry)
       --ecs-log PATH   write errors and summaries as ECS lines to this file (feature ecs-log)
-      --redis URL      join the fleet of this Redis and show the figures of all instances, such as
+      --redis URL      join the fleet in this Redis and show the totals of all instances, such as
                        redis://127.0.0.1:6379/0 (feature redis)
       --instance NAME  name of this instance in the fleet (default: HOSTNAME from the environment)
       --interval MS    time between two reports to the fleet, 100 to 60000 ms (default: 10000)
-      --demo-traffic   send some requests a second to itself, so that figures show
+      --demo-traffic   send itself some requests a second, so that there is something to see
   -h, --help           print this help";
 
 #[derive(Debug)]
