@@ -1,4 +1,4 @@
-//! Prints each middleware's allocations per request, over those of the bare app.
+//! Prints how many allocations each middleware adds per request to the bare app.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use benches::middleware::{Arm, Caller, Shape};
 const USAGE: &str = "\
 Usage: cargo run -p benches --bin allocations
 
-Prints each middleware's allocations per request, over those of the bare app.";
+Prints how many allocations each middleware adds per request to the bare app.";
 
 /// The system's allocator. It counts the allocations of the calling thread.
 struct Counting;

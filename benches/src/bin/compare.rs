@@ -18,17 +18,17 @@ Usage: cargo run --profile bench -p benches --bin compare -- [KIND] [OPTIONS]
 
   KIND             what to compare: record (the default), middleware, read, errors, business, scrape,
                    memory (Linux only), idle (servers without requests; Linux only), load (whole servers),
-                   or all, one after another; all skips idle without a built server, and load without
-                   that or wrk
+                   or all, one after another; all skips idle unless the server is built, and load
+                   unless the server is built and wrk is installed
   --rounds N       rounds over all arms; default: 61, for read and scrape 31, for load 11, for idle and
                    memory 3
   --json PATH      also write the results to this file
-  --check          exit with 1 if a figure is missed by more than the noise
+  --check          exit with 1 if a goal is missed by more than the noise
 
 Options of load, which needs Linux and wrk:
   --seconds N      seconds of load on each server in a round; default: 4
   --workers N      worker threads of a server; default: 1
-  --connections N  connections that are kept busy; default: 32";
+  --connections N  busy connections; default: 32";
 
 struct Options {
     kinds: Vec<Kind>,

@@ -18,7 +18,7 @@ Usage: cargo run -p benches --bin figures -- [--check]
 Writes the table of goals in docs/figures.md from docs/figures/*.json. Those are written by
 cargo run --profile bench -p benches --bin compare -- all --json docs/figures/KIND-OF-MACHINE.json
 
-  --check  write nothing, and exit with 1 if the table is another one";
+  --check  write nothing, and exit with 1 if the table differs";
 
 const BEGIN: &str = "<!-- figures: begin -->\n";
 const END: &str = "<!-- figures: end -->";

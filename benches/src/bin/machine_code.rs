@@ -15,8 +15,8 @@ use metrics_core::{EndpointId, Recorder, Registry};
 const USAGE: &str = "\
 Usage: cargo run --release -p benches --bin machine_code
 
-Prints the hot path of a record, and exits with 1 if it is longer than it was, calls anything, or if there is a locked
-instruction anywhere in the record. Needs objdump and a processor of x86-64.";
+Prints the hot path of a record, and exits with 1 if it is longer than before or calls anything, or if the record
+contains a locked instruction. Needs objdump and an x86-64 processor.";
 
 /// The most instructions that the hot path may have.
 ///

@@ -42,8 +42,8 @@ Runs two instances of a service under load, hostile clients and faults, and comp
 
 Usage: soak [OPTIONS]
 
-      --seconds N   how long, 10 to 1000000 (default: 60)
-      --rate N      requests a second in all, without those of hostile clients, 10 to 100000 (default: 800)
+      --seconds N   how long to run, 10 to 1000000 (default: 60)
+      --rate N      total requests a second, without those of hostile clients, 10 to 100000 (default: 800)
       --trouble MS  how long each fault lasts, 500 to 60000 ms (default: 1500 up to ten minutes, then 4000)
   -h, --help        print this help";
 
