@@ -16,12 +16,11 @@ use crate::request::mounts::Mounts;
 use crate::seen_routes::RouteWith;
 use crate::shared::{ErrorMessage, Shared};
 
-/// Makes [`Metrics`]. Begin with [`Metrics::builder`].
+/// Builds [`Metrics`]. Start with [`Metrics::builder`].
 pub type Builder = metrics_monitor::Builder<Hooks>;
 
 impl Metrics {
-    /// Starts building the monitor of a service. The name says which service the figures are of, wherever they are
-    /// sent.
+    /// Starts building the monitor of a service. Its name is sent to all destinations.
     pub fn builder(service: impl Into<String>) -> Builder {
         metrics_monitor::Builder::new(service).hooks(Hooks::new())
     }
@@ -59,8 +58,8 @@ impl Hooks {
     /// Counts calls by the consumer that this returns for a request, as [`Builder::api_key_header`] does by a header;
     /// `None` is `_anonymous`. Default: the header, if one is set.
     ///
-    /// Called on the worker, after the response is made, so the request's extensions have what inner middlewares left
-    /// there. Not called for requests that the service refuses (401, 403).
+    /// Called on the worker, after the response is made, so it can read what inner middlewares left in the request's
+    /// extensions. Not called for requests that the service refuses (401, 403).
     pub fn consumer(
         mut self,
         identify: impl Fn(&HttpRequest) -> Option<Identity> + Send + Sync + 'static,
@@ -71,7 +70,7 @@ impl Hooks {
 
     /// Names the route of a request: see [`Builder::route_with`], which does the same.
     ///
-    /// Here for one path of GraphQL. Its handler knows the operation, and leaves it in the request's extensions:
+    /// Example: one path for GraphQL. Its handler knows the operation, and leaves it in the request's extensions:
     ///
     /// ```
     /// use actix_web::{HttpMessage, HttpRequest, web};
@@ -98,7 +97,7 @@ impl Hooks {
     /// # Ok::<(), metrics_actix::BuildError>(())
     /// ```
     ///
-    /// A proxy's default service, by the first segment of the path, as far as it is known:
+    /// Example: a proxy's default service, by the first segment of the path, if that is known:
     ///
     /// ```
     /// # use metrics_actix::Metrics;
@@ -118,7 +117,7 @@ impl Hooks {
 
     /// Reads the trace of a failed or slow request: see [`Builder::trace_context`], which does the same.
     ///
-    /// Here for a middleware that begins traces and leaves their ids in the request's extensions, as those of
+    /// Example: a middleware that starts traces and leaves their ids in the request's extensions, as those of
     /// OpenTelemetry do:
     ///
     /// ```
@@ -147,9 +146,9 @@ impl Hooks {
 
     /// Sets the text shown for an error among the recent errors; default: its `Display`.
     ///
-    /// Either is made one line, control characters escaped, and cut to 256 bytes. Whoever may read the endpoints sees
-    /// it, so leave out what they must not see. (actix-web's own errors of queries and of JSON bodies can quote a value
-    /// that the client sent.)
+    /// The text is put on one line, with control characters escaped, and cut to 256 bytes. Everybody who may read the
+    /// endpoints sees it, so leave out what they must not see. (actix-web's own errors for queries and JSON bodies can
+    /// quote a value that the client sent.)
     pub fn error_message(mut self, message: impl Fn(&Error) -> String + Send + Sync + 'static) -> Self {
         self.error_message = Some(Box::new(message));
         self

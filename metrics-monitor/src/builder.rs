@@ -78,7 +78,7 @@ impl<H> fmt::Debug for Builder<H> {
     }
 }
 
-/// # To begin and to end
+/// # Starting and building
 ///
 /// Everything between is optional.
 impl<H: Framework> Builder<H> {
@@ -87,7 +87,7 @@ impl<H: Framework> Builder<H> {
     ///
     /// # Errors
     ///
-    /// When a setting is refused; the error says what is allowed. When the system has no thread to spare.
+    /// If a setting is invalid; the error says what is allowed. If the system cannot start a thread.
     pub fn build(self) -> Result<H::Metrics, BuildError> {
         let Self { hooks, settings } = self;
         let state = settings.build(hooks.identifies_consumers(), hooks.event_loops())?;
@@ -96,8 +96,7 @@ impl<H: Framework> Builder<H> {
 }
 
 impl Builder {
-    /// Starts building the monitor of a service. The name says which service the figures are of, wherever they are
-    /// sent.
+    /// Starts building the monitor of a service. Its name is sent to all destinations.
     pub fn new(service: impl Into<String>) -> Self {
         let settings = Settings {
             service: Service::new(service),
@@ -169,9 +168,9 @@ impl<H> Builder<H> {
         self
     }
 
-    /// The registry for the figures; default: a [`Registry`] of its own with the default settings. It counts by exact
-    /// status if [`Builder::prometheus`] uses OpenTelemetry's names, or if an [exporter](Builder::exporter) tells
-    /// statuses apart.
+    /// The registry for the figures; default: a new [`Registry`] with the default settings. It counts by exact status
+    /// if [`Builder::prometheus`] uses OpenTelemetry's names, or if an [exporter](Builder::exporter) distinguishes
+    /// statuses.
     pub fn with_registry(mut self, registry: Registry) -> Self {
         self.settings.registry = Some(registry);
         self
@@ -186,17 +185,17 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Excludes a route, by its template, such as `/health`; `_unmatched` is what matched no route. Default: every
-    /// route is counted, except the monitor's own endpoints.
+    /// Excludes a route by its template, such as `/health`, or `_unmatched` for requests that matched no route.
+    /// Default: every route is counted, except the monitor's own endpoints.
     ///
-    /// A request without a response has no route, unless a marker of the framework noted it. It is counted as
-    /// `_unmatched` even if that is excluded: it may have matched, and panics must stay visible.
+    /// A request without a response has no route, unless a route marker noted it. It is counted as `_unmatched` even if
+    /// that is excluded: it may have matched a route, and panics must stay visible.
     pub fn exclude(mut self, route: impl Into<String>) -> Self {
         self.settings.excluded_routes.push(route.into());
         self
     }
 
-    /// Excludes the routes whose template begins like this, such as `/static/`.
+    /// Excludes the routes whose template starts with this, such as `/static/`.
     pub fn exclude_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.excluded_prefixes.push(prefix.into());
         self
@@ -224,49 +223,47 @@ impl<H> Builder<H> {
     /// bits of its HMAC-SHA256 under the [hash key](Builder::consumer_hash_key).
     ///
     /// A key is registered after its first successful response (2xx, 304, 101), because only the service knows whether
-    /// it is genuine. Responses to `OPTIONS` register none, because a CORS middleware answers it before keys are
-    /// checked. Until it is registered, a key counts as `_other`, as do keys beyond the registry's `max_consumers`. A
-    /// row is never given to another key, since counts never fall. **So on a public route, which answers whatever the
-    /// key is, strangers can use up all rows with keys that they make up**: name the routes that check keys with
-    /// [`Builder::consumers_from`]. Keys with an [alias](Builder::consumer_alias) have rows of their own in any case.
-    /// `GET consumers` lists who is busy among the others.
+    /// it is genuine. Responses to `OPTIONS` register none, because CORS middleware answers those before keys are
+    /// checked. Until then, a key counts as `_other`, as do keys beyond the registry's `max_consumers`. Rows are never
+    /// reused, since counts must not fall. **So on a public route, which accepts any key, strangers can use up all rows
+    /// with made-up keys**: name the routes that check keys with [`Builder::consumers_from`]. Keys with an
+    /// [alias](Builder::consumer_alias) always have their own rows. `GET consumers` lists the busiest of the others.
     ///
     /// Requests that the service refuses (401, 403) count as `_rejected`, those without a key as `_anonymous`, and
-    /// those that a middleware ends with another error, or that get no response, as `_unanswered`.
+    /// those without a response, or that a middleware ends with another error, as `_unanswered`.
     pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
         self.settings.api_key_header = Some(name.into());
         self
     }
 
-    /// The routes that check keys, or whatever names a consumer: only their successes register a new one; default: all
-    /// routes. A route is given by its template, such as `/orders/{id}`; with a `/` at its end, such as `/api/`, it
-    /// stands for all routes that begin like this.
+    /// The routes that check keys, or whatever names a consumer: only their successful responses register a new one;
+    /// default: all routes. Pass a template such as `/orders/{id}`, or a prefix that ends with `/`, such as `/api/`,
+    /// for all routes that start with it.
     ///
-    /// Names that [`Builder::route_with`] returns count like templates. So **a hook that repeats a text of clients lets
-    /// them name a route that checks keys, and thus have keys of their own registered**, also where the name is one
-    /// that exists, such as the operation of a GraphQL request: list such names only if an answer with one of them
-    /// means that its key was checked.
+    /// Names that [`Builder::route_with`] returns count like templates. So **a hook that repeats text from clients lets
+    /// them claim a route that checks keys, and register keys of their own**, even with names that exist, such as the
+    /// operation of a GraphQL request. List such names only if an answer under them means that the key was checked.
     ///
-    /// Requests of other routes are still counted for consumers that are registered.
+    /// Requests to other routes still count for registered consumers.
     pub fn consumers_from<R: Into<String>>(mut self, routes: impl IntoIterator<Item = R>) -> Self {
         self.settings.consumer_routes.get_or_insert_default().extend(routes.into_iter().map(Into::into));
         self
     }
 
-    /// The name shown for a key; `None`, or no alias: a keyed hash. Keys with the same alias are counted together.
+    /// The name shown for a key; `None`, or without an alias: a keyed hash. Keys with the same alias are counted
+    /// together.
     ///
-    /// An alias says that the application knows the key. So it has a row from its first request on, whatever the answer
-    /// is, and up to 10,000 aliases have rows that no other key can take.
+    /// An alias means that the application knows the key. So the key has a row from its first request on, whatever the
+    /// answer, and up to 10,000 aliases have rows that no other key can take.
     ///
-    /// Called with the key itself, unless the worker remembers the key's consumer. So a changed alias may not be
-    /// noticed.
+    /// Called with the key itself, unless the worker remembers the key's consumer. So a changed alias may go unnoticed.
     pub fn consumer_alias(mut self, alias: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.settings.alias = Some(Box::new(alias));
         self
     }
 
-    /// The key of the keyed hash, at least 16 bytes; default: random, so that hashes change with each start. All
-    /// instances of a fleet need the same.
+    /// The key for hashing, at least 16 bytes; default: random, so that hashes change with each start. All instances of
+    /// a fleet need the same one.
     pub fn consumer_hash_key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.settings.hash_key = Some(key.into());
         self
@@ -293,10 +290,10 @@ impl<H> Builder<H> {
 
 /// # Who may read and reset
 impl<H> Builder<H> {
-    /// Requires this token (`Authorization: Bearer <token>`) at all endpoints that read; default: they are open, within
-    /// the limits of [`Builder::open_to_everybody`] and [`Builder::allowed_hosts`].
+    /// Requires this token (`Authorization: Bearer <token>`) for all endpoints that read; default: they are open,
+    /// within the limits of [`Builder::open_to_everybody`] and [`Builder::allowed_hosts`].
     ///
-    /// At least 16 letters, digits and `-._~+/=`. Call it twice during a rotation: two tokens may be valid at once.
+    /// At least 16 letters, digits and `-._~+/=`. Call it twice during a rotation: two tokens may be active at once.
     pub fn read_token(mut self, token: impl Into<String>) -> Self {
         self.settings.read_tokens.push(token.into());
         self
@@ -312,25 +309,25 @@ impl<H> Builder<H> {
     }
 
     /// Lets everybody see what clients sent: error messages and consumers. Only without a
-    /// [`read_token`](Builder::read_token); default: without a token, `GET errors`, `consumers` and `fleet/consumers`
-    /// are for requests from this machine, and messages are empty in the other answers.
+    /// [`read_token`](Builder::read_token). Default: without a token, `GET errors`, `consumers` and `fleet/consumers`
+    /// only answer requests from this machine, and messages are empty in the other answers.
     ///
-    /// From this machine are those of a loopback address or of a Unix socket, unless a header of a proxy (`Forwarded`,
-    /// `X-Forwarded-For`, `Via` and the like), HTTP/1.0 or an [allowed host](Builder::allowed_hosts) shows that they
-    /// were forwarded. So a proxy on this machine must add such a header.
+    /// A request is from this machine if it comes from a loopback address or a Unix socket, unless a proxy header
+    /// (`Forwarded`, `X-Forwarded-For`, `Via` and the like), HTTP/1.0 or an [allowed host](Builder::allowed_hosts)
+    /// shows that it was forwarded. So a proxy on this machine must add such a header.
     pub fn open_to_everybody(mut self) -> Self {
         self.settings.open_to_everybody = true;
         self
     }
 
-    /// Further hosts under which the endpoints answer without a token, such as `orders.example.com`, or
+    /// Further host names under which the endpoints answer without a token, such as `orders.example.com`, or
     /// `*.example.com` for all names below it; default: none. Call it again for more.
     ///
-    /// Without a token, the endpoints answer only to hosts that no page of a stranger can have: `localhost`, IP
+    /// Without a token, the endpoints only answer under host names that a hostile page cannot have: `localhost`, IP
     /// addresses, names without a dot, and names in `.localhost`, `.local`, `.internal` and `.svc`. Others get 421,
-    /// which names the host, because such a page could have its own name resolve to this service (DNS rebinding). The
-    /// page itself, which has no figures, and the endpoint for Prometheus answer to every host. A token makes all of
-    /// this unnecessary.
+    /// because a hostile page can make its own name resolve to this service (DNS rebinding). The dashboard page, which
+    /// contains no figures, and the endpoint for Prometheus answer under every name. With a token, none of this is
+    /// needed.
     pub fn allowed_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.allowed_hosts.extend(hosts.into_iter().map(Into::into));
         self
@@ -339,15 +336,15 @@ impl<H> Builder<H> {
     /// Whether `X-Forwarded-Proto` and `X-Forwarded-Host` come from your own proxy, which sets both or removes those of
     /// clients; default: `false`.
     ///
-    /// They then tell under which address a page was called, which is compared with the `Origin` of a reset by a
-    /// browser without `Sec-Fetch-Site` (all send that over `https` and to `localhost`). The host there must be
-    /// allowed, too.
+    /// They then tell the address under which a page was called, which is compared with the `Origin` of a reset if the
+    /// browser sent no `Sec-Fetch-Site` (all send it over `https` and to `localhost`). The host there must be allowed,
+    /// too.
     pub fn trust_forwarded(mut self, trust: bool) -> Self {
         self.settings.trust_forwarded = trust;
         self
     }
 
-    /// Enables `POST reset` for every client that may read: all that can reach the endpoint, unless there is a
+    /// Enables `POST reset` for every client that may read: everybody who can reach the endpoint, unless there is a
     /// [`read_token`](Builder::read_token). Default: the endpoint does not exist.
     ///
     /// For development. A reset does not affect what is exported as cumulative.
@@ -360,19 +357,18 @@ impl<H> Builder<H> {
 /// # Routes that the application names
 impl<H: NameRoutes> Builder<H> {
     /// Names the route of a request, for applications that route by themselves: a proxy, a single-page application, one
-    /// path for GraphQL or JSON-RPC. Default, and where this returns `None` or an empty name: the template that
-    /// matched.
+    /// path for GraphQL or JSON-RPC. Default, and if this returns `None` or an empty name: the template that matched.
     ///
-    /// Called on the worker, after the response is made. So it also finds what a handler left in the request's
-    /// extensions, such as the name of an operation that is in the body. Not called for requests without a response,
-    /// for those of the monitor itself, and for [excluded](Builder::exclude) routes; a name that is excluded is not
-    /// counted either.
+    /// Called on the worker, after the response is made, so it can read what a handler left in the request's
+    /// extensions, such as the name of an operation in the body. Not called for requests without a response, for those
+    /// to the monitor itself, and for [excluded](Builder::exclude) routes. If the name itself is excluded, the request
+    /// is not counted.
     ///
-    /// **Return only names from a set that you know**, never the path itself or a text that a client can choose: each
-    /// name is a series. Above the registry's `max_series`, all further routes, also those of templates, are counted as
-    /// `_other`. Names are cut to 256 bytes, as all labels are.
+    /// **Only return names from a known set**, never the path itself or text that a client can choose: each name is a
+    /// series. Above the registry's `max_series`, all further routes, templates included, are counted as `_other`.
+    /// Names are cut to 256 bytes, as all labels are.
     ///
-    /// Without it, a request costs nothing more. With it, each request pays for the call, and for looking the name up.
+    /// Without it, a request costs nothing more. With it, each request pays for the call and for looking up the name.
     ///
     /// One of the [hooks](Builder::hooks): setting other hooks later replaces it.
     pub fn route_with<N: Into<String>>(

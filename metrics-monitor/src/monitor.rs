@@ -43,7 +43,7 @@ impl Monitor {
         &self.state.history
     }
 
-    /// The states of the alerts, firing ones first. A rule without an alert is there once, inactive.
+    /// The states of the alerts, firing ones first. A rule without an alert appears once, as inactive.
     pub fn alerts(&self) -> Vec<Alert> {
         self.state.alerting.alerts()
     }
@@ -98,32 +98,32 @@ impl Monitor {
 
     /// Ends server-sent events and answers that wait for a fleet; new requests to the endpoints get 503.
     ///
-    /// For the moment in which a server begins to stop, so that it does not wait for open dashboards. Without it,
-    /// server-sent events end after ten seconds at most. [`Monitor::shutdown`] does it, too.
+    /// Call it when a server starts to stop, so that it does not wait for open dashboards. Otherwise, server-sent
+    /// events end after ten seconds at most. [`Monitor::shutdown`] does it, too.
     pub fn stop_answering(&self) {
         #[cfg(feature = "redis")]
         self.state.fleet.iter().for_each(|fleet| fleet.stop_answering());
         self.state.lanes.close();
     }
 
-    /// Ends the monitor's background work, and sends what it measured: call it after the server's last answer. Returns
+    /// Ends the monitor's background work and sends what it measured: call it after the server's last answer. Returns
     /// whether everything was sent in time.
     ///
     /// In this order:
     ///
-    /// 1. [`Monitor::stop_answering`], and a wait for answers that are being computed.
-    /// 2. A wait for requests under way, at most for half of the timeout.
+    /// 1. [`Monitor::stop_answering`]; then waits for answers that are being computed.
+    /// 2. Waits for requests in progress, for at most half of the timeout.
     /// 3. The last windows of [exporters](crate::Builder::exporter), the last report to the fleet, and waiting alerts
     ///    are sent. What is left after the timeout is dropped, and counted by the exporter.
     ///
-    /// It returns false if anything was dropped, or if requests are still in progress. Requests are still measured, and
+    /// It returns false if anything was dropped, or if requests are still in progress. These are still measured, and
     /// the registry can still be read: call it again to send what ended since.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
         self.finish(timeout).await.is_in_time()
     }
 
-    /// Does what [`Monitor::shutdown`] does, and returns what could not be sent. If anything, it is also logged, as a
-    /// warning with the target `metrics_monitor`.
+    /// Like [`Monitor::shutdown`], but returns what could not be sent. If there is anything, it also logs a warning
+    /// with the target `metrics_monitor`.
     pub async fn finish(&self, timeout: Duration) -> Unsent {
         let begun = Instant::now();
         self.stop_answering();

@@ -12,8 +12,7 @@ use crate::build_error::BuildError;
 
 /// # Alerts
 impl<H> Builder<H> {
-    /// Adds a rule, which is evaluated from now on and whose state `GET alerts` shows. It replaces the
-    /// [default rule](Rule::defaults) of the same name.
+    /// Adds a rule; `GET alerts` shows its state. It replaces the [default rule](Rule::defaults) with the same name.
     ///
     /// ```
     /// use metrics_core::alert::{Comparison, Metric, Rule, Scope};
@@ -28,8 +27,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Adds an objective, whose budget `GET objectives` shows and whose [burn rates](Objective::burn_rules) are alerts;
-    /// default: none. At most 8.
+    /// Adds an objective, at most 8; default: none. `GET objectives` shows its budget, and its [burn
+    /// rates](Objective::burn_rules) raise alerts.
     ///
     /// ```
     /// use std::time::Duration;
@@ -52,7 +51,7 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Adds rules as [`rules_from_toml`](metrics_export::alert::rules_from_toml) reads them.
+    /// Adds rules in the format of [`rules_from_toml`](metrics_export::alert::rules_from_toml).
     #[cfg(feature = "alert-toml")]
     pub fn alerts_toml(mut self, toml: &str) -> Self {
         self.settings.add_rules("alerts_toml", toml);

@@ -8,16 +8,16 @@ use super::Builder;
 use crate::framework::ReadTraces;
 
 impl<H> Builder<H> {
-    /// The duration from which a request is slow, and kept as an exemplar; `None` for no exemplars; default: 1 s.
+    /// The duration from which a request is slow and kept as an exemplar; `None` for no exemplars; default: 1 s.
     ///
-    /// For each endpoint, Prometheus is shown the trace of the latest request that was slow or failed and had a valid
-    /// `traceparent` header (W3C's Trace Context) of a sampled trace, in the formats that have exemplars. If an
-    /// [exporter](Builder::exporter) wants errors or single requests, the trace may also be in `x-datadog-trace-id` and
-    /// its companions or in `sentry-trace`; the first valid one in this order counts, with the Datadog exporter
-    /// Datadog's first.
+    /// In the formats that have exemplars, Prometheus sees, for each endpoint, the trace of the latest request that was
+    /// slow or failed and had a valid `traceparent` header (W3C's Trace Context) of a sampled trace. If an
+    /// [exporter](Builder::exporter) wants errors or single requests, `x-datadog-trace-id` with its companions and
+    /// `sentry-trace` are read, too. The first valid one in this order counts; with the Datadog exporter, Datadog's
+    /// comes first.
     ///
-    /// Only such requests, and those that an exporter wants, have these headers read, and only with a response: not
-    /// after a panic, not if the client went away, and not if an inner middleware returned an error.
+    /// These headers are only read for such requests and those that an exporter wants, and only if there is a response:
+    /// not after a panic, not if the client disconnected, and not if an inner middleware returned an error.
     pub fn slow_requests(mut self, threshold: impl Into<Option<Duration>>) -> Self {
         self.settings.slow = threshold.into();
         self
@@ -27,35 +27,35 @@ impl<H> Builder<H> {
     /// only, as OpenTelemetry does, since a link to a trace that nobody stored leads nowhere. For services that decide
     /// what to store after a trace has ended.
     ///
-    /// The errors and requests that exporters get have the id of their trace in any case, and whether it is sampled:
-    /// the id joins what several services say about one request, also without a stored trace.
+    /// Errors and requests that exporters get always have their trace id, and whether it is sampled: the id connects
+    /// what several services report about one request, even if no trace is stored.
     pub fn unsampled_exemplars(mut self) -> Self {
         self.settings.unsampled_exemplars = true;
         self
     }
 
     /// The headers with a request id, which is kept for failed and slow requests; default: `x-request-id`, then
-    /// `x-amzn-trace-id`. The first one that a request has counts. An empty list keeps none.
+    /// `x-amzn-trace-id`. The first header that is present counts. An empty list keeps none.
     ///
-    /// Only such requests have these headers read, and only with a response. At most 64 bytes are kept.
+    /// These headers are only read for such requests, and only if there is a response. At most 64 bytes are kept.
     pub fn request_id_headers<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.settings.request_id_headers =
             names.into_iter().map(|name| name.into().to_ascii_lowercase()).collect();
         self
     }
 
-    /// Where people look at a trace, such as `https://jaeger.example/trace/{trace_id}`: the dashboard makes links of
-    /// the ids of traces; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
+    /// The URL of a trace, such as `https://jaeger.example/trace/{trace_id}`, to which the dashboard links trace ids;
+    /// default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
     pub fn trace_url(mut self, url: impl Into<String>) -> Self {
         self.settings.trace_url = Some(url.into());
         self
     }
 
-    /// Whether the paths of failed and slow requests are kept, without their queries, and the most frequent paths that
+    /// Whether to keep the paths of failed and slow requests, without their queries, and the most frequent paths that
     /// matched no route; default: `false`.
     ///
-    /// Paths can hold secrets, such as `/reset/<token>`. Whoever may read `GET errors` sees them. At most 128 bytes are
-    /// kept.
+    /// Paths can contain secrets, such as `/reset/<token>`, and everybody who may read `GET errors` sees them. At most
+    /// 128 bytes are kept.
     pub fn keep_paths(mut self, keep: bool) -> Self {
         self.settings.keep_paths = keep;
         self
@@ -63,11 +63,11 @@ impl<H> Builder<H> {
 }
 
 impl<H: ReadTraces> Builder<H> {
-    /// Reads the trace of a failed or slow request from wherever the application keeps it, such as a trace that begins
-    /// here; default, and where this returns `None`: the request's headers, if the caller sent a trace.
+    /// Reads the trace of a failed or slow request from wherever the application keeps it, for example if the trace
+    /// starts in this service. Default, and if this returns `None`: the request's headers, if the caller sent a trace.
     ///
     /// Called on the worker, after the response is made, and only for requests that failed, were slow, or were sampled.
-    /// So it finds what a middleware or a handler left in the request's extensions. Not called for requests without a
+    /// So it can read what a middleware or handler left in the request's extensions. Not called for requests without a
     /// response.
     ///
     /// One of the [hooks](Builder::hooks): setting other hooks later replaces it.

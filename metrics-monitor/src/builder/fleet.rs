@@ -13,9 +13,9 @@ use crate::policy::consumers::Consumers;
 
 /// # Fleet
 impl<H> Builder<H> {
-    /// Joins a fleet: this instance writes its figures to a Redis, and `GET fleet/summary`, `fleet/routes`,
-    /// `fleet/consumers`, `fleet/versions` and `fleet/instances` show those of all instances of the service; default: it stands alone. A
-    /// registry joins once in a process.
+    /// Joins a fleet: this instance writes its figures to Redis, and `GET fleet/summary`, `fleet/routes`,
+    /// `fleet/consumers`, `fleet/versions` and `fleet/instances` show the totals of all instances of the service;
+    /// default: no fleet. A registry can join only once per process.
     ///
     /// ```
     /// use metrics_monitor::fleet::FleetSettings;
