@@ -121,7 +121,7 @@ fn monitors_that_workers_build_for_themselves_are_told() {
     for metrics in &*built {
         let shown = shown(metrics);
         assert_eq!(shown[0].0, "built_per_worker");
-        assert!(shown[0].1.contains("outside of the closure"), "{shown:?}");
+        assert!(shown[0].1.contains("outside the closure"), "{shown:?}");
     }
 }
 
