@@ -160,7 +160,8 @@ mod tests {
         assert!(result.unwrap_err().reason.contains(".socket did not answer within 0.05 s"));
         let socket = Socket::new("agent_url", "/nowhere/apm.socket", Vec::new()).unwrap();
         let result = socket.post("/", &[], b"", Instant::now() + Duration::from_secs(60));
-        let missing = "the socket /nowhere/apm.socket does not exist; check that the Agent is running, and mount its socket";
+        let missing = "the socket /nowhere/apm.socket does not exist; check that the Agent is running, and mount its \
+                       socket";
         assert_eq!(result, Err(Failed::temporary(missing)));
     }
 

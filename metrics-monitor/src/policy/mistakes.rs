@@ -62,7 +62,8 @@ impl Mistake {
     pub fn message(&self) -> String {
         match self {
             Self::WrappedTwice => {
-                "requests pass through the middleware twice, and only the outer one counts them; wrap it once, around the App"
+                "requests pass through the middleware twice, and only the outer one counts them; wrap it once, around the \
+                 App"
                     .to_owned()
             }
             Self::BuiltPerWorker => {
