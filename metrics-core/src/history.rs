@@ -6,8 +6,18 @@
 //! as a spike.
 
 mod adder;
+mod coding;
+#[cfg(all(test, not(miri), not(metrics_loom)))]
+mod corpus_tests;
+mod endpoint_numbers;
+mod group_head;
 mod metrics;
 mod packed;
+mod resume;
+mod save;
+mod saved_error;
+#[cfg(all(test, not(miri), not(metrics_loom)))]
+mod saved_tests;
 #[cfg(all(test, not(metrics_loom)))]
 mod tests;
 mod tiers;
@@ -17,16 +27,20 @@ mod window;
 
 use std::time::{Duration, SystemTime};
 
+pub use self::saved_error::SavedError;
+pub use self::timeline::Gap;
 pub use self::trend::{MetricPoint, MetricTrend, Point, StepError, Trend};
 pub use self::window::{ParseWindowError, Window};
 
 use self::metrics::MetricsTimeline;
 use self::timeline::{Requested, Timeline, WindowFigures};
 use self::trend::{Subject, step_of};
+use crate::core::Requests;
 use crate::events::error_groups::ErrorGroups;
 use crate::events::slow::SlowRequests;
 use crate::labels::endpoint::EndpointName;
 use crate::read::snapshot::Snapshot;
+use crate::read::snapshot::metrics::MetricsAt;
 use crate::read::summary::Summary;
 use crate::read::summary::metrics::MetricSummary;
 use crate::registry::Registry;
@@ -49,6 +63,9 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct History {
     registry: Registry,
+    /// What the history's clock is ahead of the registry's: how long earlier processes, whose history this one
+    /// continues, had one, and the time between them.
+    ahead: Duration,
     timeline: Mutex<Timeline>,
 }
 
@@ -69,20 +86,60 @@ impl History {
         let now = registry.requests();
         let metrics = MetricsTimeline::new(registry.metrics_now());
         let timeline = Timeline::new(now, metrics, registry.window_began().0);
-        Self { registry, timeline: Mutex::new(timeline) }
+        Self { registry, ahead: Duration::ZERO, timeline: Mutex::new(timeline) }
+    }
+
+    /// Continues the history that [`History::save`] returned in an earlier process.
+    ///
+    /// Its minutes are in windows, except [`Window::SinceReset`], and in trends. What is exported as cumulative begins
+    /// anew, with the registry. So do streaks of errors, groups of errors and the slowest requests. Minutes that were
+    /// recorded with a wider bucket or another [`Granularity`](crate::Granularity) are kept with the error that they
+    /// have.
+    ///
+    /// How long ago they were is known by the wall clock. If it was set back since, they seem to have just been.
+    ///
+    /// # Errors
+    ///
+    /// If it is not what [`History::save`] returned, or if a later version did.
+    pub fn resume(registry: Registry, saved: &[u8]) -> Result<Self, SavedError> {
+        let saved = resume::Saved::read(saved, registry.layout())?;
+        let mut history = Self::new(registry);
+        let mut timeline = lock(&history.timeline);
+        history.ahead = saved.add_to(&mut timeline);
+        drop(timeline);
+        Ok(history)
+    }
+
+    /// Returns the history as bytes, for [`History::resume`] in a later process: everything up to now.
+    ///
+    /// At most `max_bytes`, or a few kilobytes if that is less. What is over is left out: first the oldest frames of
+    /// single endpoints, then the application's own metrics, then the oldest frames of all requests.
+    pub fn save(&self, max_bytes: usize) -> Vec<u8> {
+        let (now, metrics) = (self.requests(), self.metrics_now());
+        let mut timeline = self.timeline();
+        timeline.push_endpoints(&now.snapshot);
+        timeline.tick(now);
+        timeline.metrics.push(metrics);
+        save::save(&timeline, max_bytes)
+    }
+
+    /// Returns when no process counted: the times between those whose history this one continues, by the wall clock,
+    /// the oldest first. At most the last 100.
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.timeline().gaps.iter().copied().collect()
     }
 
     /// Adds a frame of what was counted since the last tick. Call this about once a second. Takes as long as a
     /// [`Registry::summary`].
     pub fn tick(&self) {
         self.registry.advance_events();
-        let (now, began) = (self.registry.requests(), self.registry.window_began());
+        let (now, (began, by_wall)) = (self.requests(), self.registry.window_began());
         let mut timeline = self.timeline();
         if timeline.metrics.is_due(now.snapshot.span) {
-            timeline.metrics.push(self.registry.metrics_now());
+            timeline.metrics.push(self.metrics_now());
         }
         timeline.tick(now);
-        timeline.note_window(began);
+        timeline.note_window((began + self.ahead, by_wall));
     }
 
     /// Returns the figures of all requests in a window that ends now, without single endpoints.
@@ -92,7 +149,7 @@ impl History {
     /// application's own metrics are those of [`History::business`], whose frames are longer.
     pub fn summary(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
-        let now = self.registry.requests();
+        let now = self.requests();
         let figures = self.timeline().total(&now, length, Requested::All);
         let summary = summarised(&now.snapshot, figures);
         Summary { business: self.business(window).metrics, ..self.with_errors(summary) }
@@ -105,7 +162,7 @@ impl History {
     /// windows over an hour. The spans of the two therefore differ by up to one such frame.
     pub fn endpoints(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
-        let now = self.registry.snapshot_of_requests();
+        let now = self.endpoints_now();
         let figures = self.timeline().endpoints(&now, length, Requested::All);
         self.with_errors(summarised(&now, figures))
     }
@@ -117,11 +174,11 @@ impl History {
     /// windows over an hour. Percentiles are those of all times in the window. A reset begins a new window for these
     /// metrics, too.
     pub fn business(&self, window: Window) -> Business {
-        let now = self.registry.metrics_now();
         let Some(length) = window.length() else {
-            let (metrics, since, window) = self.registry.metrics_since_reset(&now);
+            let (metrics, since, window) = self.registry.metrics_since_reset(&self.registry.metrics_now());
             return Business { metrics, since, window };
         };
+        let now = self.metrics_now();
         let (metrics, span) = self.timeline().metrics.window(&now, length, self.registry.layout());
         let window = span.length();
         Business { metrics, since: now.taken.checked_sub(window).unwrap_or(now.taken), window }
@@ -147,6 +204,13 @@ impl History {
     /// a reset.
     pub fn slow_requests(&self, window: Window, endpoint: Option<&EndpointName>) -> SlowRequests {
         self.registry.slow_requests(window.length(), endpoint)
+    }
+
+    /// Returns whether an endpoint has a trend: it is the registry's, or one of a process whose history this one
+    /// continues.
+    pub fn knows(&self, endpoint: &EndpointName) -> bool {
+        self.registry.known_endpoint(&endpoint.method, &endpoint.route).is_some()
+            || self.timeline().numbers.find(endpoint).is_some()
     }
 
     /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest
@@ -269,9 +333,30 @@ impl History {
     }
 
     fn by_endpoint_of(&self, window: Window, which: Requested) -> Summary {
-        let now = self.registry.snapshot_of_requests();
+        let now = self.endpoints_now();
         let timeline = self.timeline();
         summarised(&now, timeline.endpoints(&now, timeline.length_of(window), which))
+    }
+
+    /// The state of now, by the history's clock.
+    fn requests(&self) -> Requests {
+        let mut now = self.registry.requests();
+        now.snapshot.span += self.ahead;
+        now
+    }
+
+    /// Like [`History::requests`], endpoint by endpoint.
+    fn endpoints_now(&self) -> Snapshot {
+        let mut now = self.registry.snapshot_of_requests();
+        now.span += self.ahead;
+        now
+    }
+
+    /// The application's own metrics of now, by the history's clock.
+    fn metrics_now(&self) -> MetricsAt {
+        let mut now = self.registry.metrics_now();
+        now.span += self.ahead;
+        now
     }
 
     fn timeline(&self) -> MutexGuard<'_, Timeline> {

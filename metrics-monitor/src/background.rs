@@ -3,11 +3,13 @@
 pub(crate) mod alerting;
 pub(crate) mod cost;
 pub(crate) mod event_loops;
+pub(crate) mod history_file;
 pub(crate) mod joined;
 pub(crate) mod lanes;
 pub(crate) mod live;
 pub(crate) mod process;
 pub(crate) mod resources;
 pub(crate) mod sampler;
+mod saved_file;
 pub(crate) mod scrapes;
 pub(crate) mod ticker;

@@ -9,8 +9,10 @@ mod capture;
 mod exporters;
 #[cfg(feature = "redis")]
 mod fleet;
+mod history;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use metrics_core::Registry;
@@ -65,6 +67,8 @@ struct Settings {
     without_default_alerts: bool,
     alert_destinations: Vec<Box<dyn Destination>>,
     exporters: Vec<Box<dyn Exporter>>,
+    history_file: Option<PathBuf>,
+    history_interval: Option<Duration>,
     #[cfg(feature = "redis")]
     fleet: Option<metrics_export::fleet::redis::FleetSettings>,
     /// The first error of a setter, for `build`.
@@ -127,6 +131,8 @@ impl Builder {
             without_default_alerts: false,
             alert_destinations: Vec::new(),
             exporters: Vec::new(),
+            history_file: None,
+            history_interval: None,
             #[cfg(feature = "redis")]
             fleet: None,
             error: None,

@@ -15,6 +15,7 @@ use metrics_export::push::Engine;
 
 use crate::background::alerting::Alerting;
 use crate::background::cost::Cost;
+use crate::background::history_file::HistoryWriter;
 use crate::background::joined::Joined;
 use crate::background::lanes::Lanes;
 use crate::background::live::Live;
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) trace_url: Option<String>,
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
+    pub(crate) history_writer: Option<HistoryWriter>,
     pub(crate) resources: Arc<Resources>,
     pub(crate) sampler: Arc<Sampler>,
     pub(crate) cost: Cost,

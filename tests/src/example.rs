@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ impl Example {
         let arguments = [&["--addr", "127.0.0.1:0"], arguments].concat();
         let mut process = with_binary(features, |binary| {
             let mut command = Command::new(binary);
-            command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
+            command.args(&arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
             command.stderr(Stdio::piped()).spawn().expect("the demo starts")
         });
         let stdout = process.stdout.take().expect("its output is piped");
@@ -63,6 +63,20 @@ impl Example {
             })
         });
         Self { process, client: Client::to(addr), said: Some(said) }
+    }
+
+    /// Runs the demo, built with all features that the tests use, under another program until it ends.
+    ///
+    /// # Panics
+    ///
+    /// When it runs for longer than 60 s.
+    pub fn run_under(wrapper: &[&str], arguments: &[&str]) -> ExitStatus {
+        let mut process = with_binary(Features::OfTests, |binary| {
+            let mut command = Command::new(wrapper[0]);
+            command.args(&wrapper[1..]).arg(binary).args(["--addr", "127.0.0.1:0"]).args(arguments);
+            command.stdout(Stdio::null()).spawn().expect("the other program is installed")
+        });
+        until("the demo ends", || process.try_wait().expect("it can be waited for"))
     }
 
     /// Waits until the process has ended by itself. Returns what it wrote to stderr.

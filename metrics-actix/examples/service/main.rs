@@ -66,6 +66,11 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     if addr.ip().is_loopback() {
         builder = builder.reset_without_token();
     }
+    if let Some(file) = &options.history {
+        builder = builder.history_file(file);
+        builder =
+            options.interval.into_iter().fold(builder, |builder, every| builder.history_interval(every));
+    }
     let metrics = fleet::join(exporters::add(builder, options)?, options)?.build()?;
     let business = Business::new(metrics.registry())?;
     let app_metrics = metrics.clone();

@@ -19,7 +19,9 @@ Usage: service [OPTIONS]
       --redis URL      join the fleet in this Redis and show the totals of all instances, such as
                        redis://127.0.0.1:6379/0 (feature redis)
       --instance NAME  name of this instance in the fleet (default: HOSTNAME from the environment)
-      --interval MS    time between two reports to the fleet, 100 to 60000 ms (default: 10000)
+      --history FILE   keep the history of the last 24 hours in this file over restarts
+      --interval MS    time between two reports to the fleet (default: 10000), or two writes of the history (default:
+                       60000), 100 to 60000 ms
       --demo-traffic   send itself some requests a second, so that there is something to see
   -h, --help           print this help";
 
@@ -34,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) ecs_log: Option<String>,
     pub(crate) redis: Option<String>,
     pub(crate) instance: Option<String>,
+    pub(crate) history: Option<String>,
     pub(crate) interval: Option<Duration>,
 }
 
@@ -56,6 +59,7 @@ impl Options {
             ecs_log: None,
             redis: None,
             instance: None,
+            history: None,
             interval: None,
         };
         let text = |error: lexopt::Error| error.to_string();
@@ -93,6 +97,9 @@ impl Options {
                     let option = if name == "redis" { &mut options.redis } else { &mut options.instance };
                     *option = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
                 }
+                Long("history") => {
+                    options.history = Some(parser.value().and_then(|value| value.string()).map_err(text)?);
+                }
                 Long("interval") => {
                     let value = parser.value().and_then(|value| value.string()).map_err(text)?;
                     let millis = value.parse().ok().filter(|millis| (100..=60_000).contains(millis));
@@ -105,8 +112,11 @@ impl Options {
                 other => return Err(text(other.unexpected())),
             }
         }
-        if options.redis.is_none() && (options.instance.is_some() || options.interval.is_some()) {
-            return Err("--instance and --interval need --redis".to_owned());
+        if options.redis.is_none() && options.instance.is_some() {
+            return Err("--instance needs --redis".to_owned());
+        }
+        if options.redis.is_none() && options.history.is_none() && options.interval.is_some() {
+            return Err("--interval needs --redis or --history".to_owned());
         }
         Ok(Some(options))
     }

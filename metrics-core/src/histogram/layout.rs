@@ -115,6 +115,11 @@ impl Layout {
         self.lowest(index) + (1 << self.shift(index)) - 1
     }
 
+    /// The smallest and the largest value of a bucket, in nanoseconds.
+    pub(crate) const fn ends(self, index: usize) -> (u64, u64) {
+        (self.lowest(index), self.highest(index))
+    }
+
     /// log2 of the width of a bucket.
     const fn shift(self, index: usize) -> usize {
         self.octave(index).saturating_sub(1)

@@ -28,19 +28,19 @@ const MAX_BYTES: usize = 5 << 19;
 /// The last 24 hours of a registry's metrics.
 #[derive(Debug)]
 pub(super) struct MetricsTimeline {
-    frames: Tiers<PackedMetrics>,
+    pub(super) frames: Tiers<PackedMetrics>,
     /// The state at the end of the last frame.
     pub(super) until: MetricsAt,
     /// The numbers that stand for metrics in frames, where names would take more memory than the figures.
-    numbers: HashMap<Arc<str>, u32>,
+    pub(super) numbers: HashMap<Arc<str>, u32>,
 }
 
 /// What metrics counted in a frame, by number, in postcard's format.
 #[derive(Debug, Clone)]
-struct PackedMetrics(Box<[u8]>);
+pub(super) struct PackedMetrics(Box<[u8]>);
 
 /// What one metric counted in a frame, or its value at the end.
-type Counted = MetricValue<Box<GroupSnapshot>, u64>;
+pub(super) type Counted = MetricValue<Box<GroupSnapshot>, u64>;
 
 impl MetricsTimeline {
     pub(super) fn new(now: MetricsAt) -> Self {
@@ -67,8 +67,13 @@ impl MetricsTimeline {
         }
         let content = PackedMetrics::new(&counted);
         self.frames.push(Frame { start: self.until.span, end: now.span, taken: now.taken, content });
-        while self.frames.heap_bytes() > MAX_BYTES && self.frames.drop_oldest() {}
+        self.limit();
         self.until = now;
+    }
+
+    /// Drops the oldest frames of too many.
+    pub(super) fn limit(&mut self) {
+        while self.frames.heap_bytes() > MAX_BYTES && self.frames.drop_oldest() {}
     }
 
     /// The figures of each metric from the first frame of a window up to `now`, and the span that they cover.
@@ -93,7 +98,9 @@ impl MetricsTimeline {
         let summaries = live.into_iter().map(|metric| {
             let number = self.numbers.get(&metric.name);
             let earlier = number.and_then(|number| frames.remove(number)).unwrap_or_default();
-            earlier.iter().chain(&Counted::of(&metric.state)).for_each(|what| sum.add(what));
+            // Of an earlier process, a metric of this name may be of another kind.
+            let earlier = earlier.iter().filter(|what| what.kind() == metric.kind());
+            earlier.chain(&Counted::of(&metric.state)).for_each(|what| sum.add(what));
             let live = metric.summary();
             MetricSummary { figures: sum.take().unwrap_or(live.figures), ..live }
         });
@@ -109,7 +116,8 @@ impl MetricsTimeline {
         layout: Layout,
     ) -> Vec<(Span, MetricFigures)> {
         let known = self.until.metrics.iter().find(|metric| &*metric.name == name);
-        let Some(nothing) = known.map(|metric| nothing_of(&metric.state)) else { return Vec::new() };
+        let Some(known) = known else { return Vec::new() };
+        let nothing = nothing_of(&known.state);
         let number = self.numbers.get(name);
         let mut sum = MetricSum::new(layout);
         let mut open: Option<Span> = None;
@@ -122,9 +130,9 @@ impl MetricsTimeline {
                 Some(span) if slot(span.end, step) == slot(frame.end, step) => span.widen(frame),
                 _ => end(open.replace(Span::of_frame(frame)), &mut sum),
             }
-            if let Some(what) = number.and_then(|number| frame.content.unpack().remove(number)) {
-                sum.add(&what);
-            }
+            let what = number.and_then(|number| frame.content.unpack().remove(number));
+            // Of an earlier process, a metric of this name may be of another kind.
+            what.iter().filter(|what| what.kind() == known.kind()).for_each(|what| sum.add(what));
         }
         end(open, &mut sum);
         steps
@@ -173,12 +181,12 @@ impl Counted {
 }
 
 impl PackedMetrics {
-    fn new(counted: &BTreeMap<u32, Counted>) -> Self {
+    pub(super) fn new(counted: &BTreeMap<u32, Counted>) -> Self {
         let bytes = postcard::to_allocvec(counted).expect("plain numbers can be serialised");
         Self(bytes.into_boxed_slice())
     }
 
-    fn unpack(&self) -> BTreeMap<u32, Counted> {
+    pub(super) fn unpack(&self) -> BTreeMap<u32, Counted> {
         postcard::from_bytes(&self.0).expect("these bytes were packed by `PackedMetrics::new`")
     }
 }

@@ -40,7 +40,8 @@ pub(super) trait Content {
     fn heap_bytes(&self) -> usize;
 }
 
-/// Frames in the order of time. They do not overlap. Time between two frames is a gap without ticks.
+/// Frames in the order of time. They do not overlap. Time between two frames is a gap in which no
+/// process counted.
 #[derive(Debug)]
 pub(super) struct Tiers<T> {
     tiers: Vec<(Tier, VecDeque<Frame<T>>)>,
@@ -65,6 +66,12 @@ impl<T: Content> Tiers<T> {
         }
     }
 
+    /// Adds a frame that is older than all others but later than those that were restored before it, as it is at `now`.
+    pub(super) fn restore(&mut self, frame: Frame<T>, now: Duration) {
+        let tier = self.tiers.iter().position(|(Tier { keep, .. }, _)| frame.end + *keep >= now);
+        self.add(tier.unwrap_or(self.tiers.len()), frame);
+    }
+
     fn add(&mut self, tier: usize, frame: Frame<T>) {
         let Some((Tier { step, .. }, frames)) = self.tiers.get_mut(tier) else { return };
         match frames.back_mut() {
@@ -75,8 +82,12 @@ impl<T: Content> Tiers<T> {
 
     /// The frames that are at least half after `since`, the oldest first.
     pub(super) fn since(&self, since: Duration) -> impl Iterator<Item = &Frame<T>> {
-        let frames = self.tiers.iter().rev().flat_map(|(_, frames)| frames);
-        frames.filter(move |frame| frame.start + (frame.end - frame.start) / 2 >= since)
+        self.all().filter(move |frame| frame.start + (frame.end - frame.start) / 2 >= since)
+    }
+
+    /// All frames, the oldest first.
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Frame<T>> {
+        self.tiers.iter().rev().flat_map(|(_, frames)| frames)
     }
 
     /// The frame that was pushed last, or the one it was merged into.

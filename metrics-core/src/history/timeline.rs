@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::adder::Adder;
+use super::endpoint_numbers::EndpointNumbers;
 use super::metrics::MetricsTimeline;
 use super::packed::Packed;
 use super::tiers::{Content, Frame, Span, Tier, Tiers, slot};
@@ -34,8 +35,8 @@ pub(super) const BY_ENDPOINT: [Tier; 3] = [
     Tier { step: Duration::from_secs(7_200), keep: Duration::from_secs(86_400) },
 ];
 
-/// The resets that are kept.
-const MAX_RESETS: usize = 100;
+/// The resets, and the gaps, that are kept.
+pub(super) const MAX_MARKS: usize = 100;
 
 /// A registry's last 24 hours.
 #[derive(Debug)]
@@ -43,7 +44,9 @@ pub(super) struct Timeline {
     pub(super) total: Tiers<Counted>,
     /// The state at the end of the last frame of `total`.
     pub(super) total_until: Requests,
-    pub(super) by_endpoint: Tiers<Rows>,
+    pub(super) by_endpoint: Tiers<ByEndpoint>,
+    /// The numbers that stand for endpoints in `by_endpoint`.
+    pub(super) numbers: EndpointNumbers,
     /// The state at the end of the last frame of `by_endpoint`.
     pub(super) by_endpoint_until: Snapshot,
     pub(super) metrics: MetricsTimeline,
@@ -51,18 +54,29 @@ pub(super) struct Timeline {
     /// longest streak of one thread that was under way at the end of that one.
     streak: u64,
     /// When the window began that was open at the last tick, as the time since the registry was built.
-    window_began: Duration,
+    pub(super) window_began: Duration,
     pub(super) resets: VecDeque<SystemTime>,
+    /// When no process counted: from the end of one to the start of the next.
+    pub(super) gaps: VecDeque<Gap>,
+}
+
+/// A time in which the service's process did not run, or in which it counted what it had not saved when it was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// When the history was saved for the last time before, by the wall clock.
+    pub from: SystemTime,
+    /// When the next process began its history, by the wall clock.
+    pub until: SystemTime,
 }
 
 /// What was counted of all endpoints together between two ticks.
 #[derive(Debug, Clone)]
 pub(super) struct Counted {
     /// All requests but probes, as in [`Totals`](crate::read::reader::Totals).
-    matched: Packed,
-    probes: Packed,
+    pub(super) matched: Packed,
+    pub(super) probes: Packed,
     /// The longest streak of errors that grew in this time.
-    streak: u64,
+    pub(super) streak: u64,
 }
 
 /// Which requests a window has.
@@ -73,8 +87,8 @@ pub(super) enum Requested {
     Matched,
 }
 
-/// Figures by the endpoint's row in the registry's snapshots.
-type Rows = BTreeMap<usize, Packed>;
+/// Figures by the endpoint's number.
+pub(super) type ByEndpoint = BTreeMap<u32, Packed>;
 
 /// What was counted in a window.
 pub(super) struct WindowFigures {
@@ -91,10 +105,12 @@ impl Timeline {
             by_endpoint_until: now.snapshot.clone(),
             total_until: now.without_endpoints(),
             by_endpoint: Tiers::new(&BY_ENDPOINT),
+            numbers: EndpointNumbers::default(),
             metrics,
             streak: 0,
             window_began,
             resets: VecDeque::new(),
+            gaps: VecDeque::new(),
         }
     }
 
@@ -119,19 +135,28 @@ impl Timeline {
         self.total.push(Frame { start, end: now.span, taken: now.taken, content });
         let [Tier { step, .. }, ..] = BY_ENDPOINT;
         if slot(now.span, step) > slot(self.by_endpoint_until.span, step) {
-            let mut content = Rows::new();
-            for (row, endpoint, earlier) in changed(now, &self.by_endpoint_until) {
-                sum.add_since(&endpoint.groups, earlier);
-                let groups = sum.take();
-                if !groups.is_empty() {
-                    content.insert(row, Packed::new(&groups));
-                }
-            }
-            let start = self.by_endpoint_until.span;
-            self.by_endpoint.push(Frame { start, end: now.span, taken: now.taken, content });
-            self.by_endpoint_until = now.clone();
+            self.push_endpoints(now);
         }
         self.total_until = requests.without_endpoints();
+    }
+
+    /// Keeps what each endpoint counted since the last frame, also if that is not over.
+    pub(super) fn push_endpoints(&mut self, now: &Snapshot) {
+        let start = self.by_endpoint_until.span;
+        if now.span <= start {
+            return;
+        }
+        let (mut sum, mut content) = (Adder::new(now.layout()), ByEndpoint::new());
+        self.numbers.take_in(&now.endpoints);
+        for (row, endpoint, earlier) in changed(now, &self.by_endpoint_until) {
+            sum.add_since(&endpoint.groups, earlier);
+            let groups = sum.take();
+            if !groups.is_empty() {
+                content.insert(self.numbers.of(row, &endpoint.name), Packed::new(&groups));
+            }
+        }
+        self.by_endpoint.push(Frame { start, end: now.span, taken: now.taken, content });
+        self.by_endpoint_until = now.clone();
     }
 
     /// Adds a tick's errors to the streak, if nothing succeeded in it. Otherwise begins with `current`, the longest
@@ -153,10 +178,7 @@ impl Timeline {
     pub(super) fn note_window(&mut self, (began, by_wall): (Duration, SystemTime)) {
         if began > self.window_began {
             self.window_began = began;
-            self.resets.push_back(by_wall);
-            if self.resets.len() > MAX_RESETS {
-                self.resets.pop_front();
-            }
+            push_bounded(&mut self.resets, by_wall);
         }
     }
 
@@ -198,30 +220,33 @@ impl Timeline {
     /// The figures of each endpoint, from the first frame of the window up to `now`.
     pub(super) fn endpoints(&self, now: &Snapshot, length: Duration, which: Requested) -> WindowFigures {
         let mut span = span_between(&self.by_endpoint_until, now);
-        let mut frames: BTreeMap<usize, Vec<&Packed>> = BTreeMap::new();
+        let mut frames: BTreeMap<u32, Vec<&Packed>> = BTreeMap::new();
         for frame in self.by_endpoint.since(now.span.saturating_sub(length)) {
             span.widen(frame);
-            frame.content.iter().for_each(|(&row, packed)| frames.entry(row).or_default().push(packed));
+            frame.content.iter().for_each(|(&number, packed)| frames.entry(number).or_default().push(packed));
         }
         let mut live = BTreeMap::new();
         for (row, endpoint, earlier) in changed(now, &self.by_endpoint_until) {
-            live.insert(row, (endpoint, earlier));
-            frames.entry(row).or_default();
+            let number = self.numbers.of(row, &endpoint.name);
+            live.insert(number, (endpoint, earlier));
+            frames.entry(number).or_default();
         }
         let (mut sum, mut total) = (Adder::new(now.layout()), Adder::new(now.layout()));
         let mut endpoints = Vec::new();
-        for (row, packed) in frames {
+        for (number, packed) in frames {
             packed.into_iter().for_each(|packed| sum.add_packed(packed));
-            if let Some((endpoint, earlier)) = live.remove(&row) {
+            let live = live.remove(&number);
+            if let Some((endpoint, earlier)) = live {
                 sum.add_since(&endpoint.groups, earlier);
             }
             let groups = sum.take();
             total.add(&groups);
-            let Some(endpoint) = now.endpoints.get(row) else { continue };
-            if groups.is_empty() && endpoint.in_flight == 0 {
+            let in_flight = live.map_or(0, |(endpoint, _)| endpoint.in_flight);
+            if groups.is_empty() && in_flight == 0 {
                 continue;
             }
-            let name = Arc::clone(&endpoint.name);
+            let name = live.map(|(endpoint, _)| &endpoint.name).or_else(|| self.numbers.name(number));
+            let Some(name) = name.map(Arc::clone) else { continue };
             let figures = if which == Requested::Matched && name.catches_all() {
                 let (probes, matched): (Vec<_>, Vec<_>) =
                     groups.into_iter().partition(|group| group.group.has_client_errors());
@@ -229,7 +254,7 @@ impl Timeline {
             } else {
                 Figures::of(groups.iter())
             };
-            endpoints.push(EndpointSummary { name, figures, in_flight: endpoint.in_flight });
+            endpoints.push(EndpointSummary { name, figures, in_flight });
         }
         let total = Figures::of(total.take().iter());
         EndpointSummary::sort(&mut endpoints);
@@ -248,10 +273,9 @@ impl Timeline {
         let Some(name) = endpoint else {
             return grouped(self.total.since(since), step, layout, |frame, sum| frame.content.add_to(sum));
         };
-        let row = self.by_endpoint_until.endpoints.iter().position(|known| *known.name == *name);
-        let Some(row) = row else { return Vec::new() };
-        let frames = self.by_endpoint.since(since).filter(|frame| frame.content.contains_key(&row));
-        grouped(frames, step, layout, |frame, sum| sum.add_packed(&frame.content[&row]))
+        let Some(number) = self.numbers.find(name) else { return Vec::new() };
+        let frames = self.by_endpoint.since(since).filter(|frame| frame.content.contains_key(&number));
+        grouped(frames, step, layout, |frame, sum| sum.add_packed(&frame.content[&number]))
     }
 
     /// The last frame.
@@ -269,6 +293,14 @@ impl Timeline {
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.total.heap_bytes() + self.by_endpoint.heap_bytes() + self.metrics.heap_bytes()
+    }
+}
+
+/// Adds the newest mark, and drops the oldest of too many.
+pub(super) fn push_bounded<T>(marks: &mut VecDeque<T>, mark: T) {
+    marks.push_back(mark);
+    if marks.len() > MAX_MARKS {
+        marks.pop_front();
     }
 }
 
@@ -347,13 +379,13 @@ impl Content for Counted {
     }
 }
 
-impl Content for Rows {
+impl Content for ByEndpoint {
     fn absorb(&mut self, later: Self) {
-        for (row, packed) in later {
-            match self.get_mut(&row) {
+        for (number, packed) in later {
+            match self.get_mut(&number) {
                 Some(ours) => ours.add(&packed),
                 None => {
-                    self.insert(row, packed);
+                    self.insert(number, packed);
                 }
             }
         }
@@ -361,7 +393,7 @@ impl Content for Rows {
 
     fn heap_bytes(&self) -> usize {
         // The nodes of the tree have room for about half as many entries again.
-        let entry = size_of::<usize>() + size_of::<Packed>();
+        let entry = size_of::<u32>() + size_of::<Packed>();
         self.values().map(|packed| entry * 3 / 2 + packed.heap_bytes()).sum()
     }
 }

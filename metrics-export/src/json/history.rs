@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use metrics_core::{Histogram, Point, Trend};
+use metrics_core::{Gap, Histogram, Point, Trend};
 use serde::Serialize;
 
 use super::figures::{CoreFigures, DetailedFigures, per_second};
@@ -16,17 +16,32 @@ pub struct HistoryBody {
     points: Vec<PointBody>,
     /// When the figures were reset.
     resets: Vec<Time>,
+    /// When no process counted.
+    gaps: Vec<GapBody>,
 }
 
 impl HistoryBody {
-    /// Takes a trend, and the resets in its window.
-    pub fn new(trend: &Trend, resets: &[SystemTime]) -> Self {
+    /// Takes a trend, and the resets and gaps of its history.
+    pub fn new(trend: &Trend, resets: &[SystemTime], gaps: &[Gap]) -> Self {
         Self {
             window: trend.window.to_string(),
             step: trend.step,
             points: trend.points.iter().map(PointBody::from).collect(),
             resets: resets.iter().copied().map(Time).collect(),
+            gaps: gaps.iter().map(GapBody::from).collect(),
         }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct GapBody {
+    from: Time,
+    until: Time,
+}
+
+impl From<&Gap> for GapBody {
+    fn from(gap: &Gap) -> Self {
+        Self { from: Time(gap.from), until: Time(gap.until) }
     }
 }
 
@@ -87,8 +102,15 @@ mod tests {
         }
         history.tick();
         let trend = history.trend(Window::OneMinute, None, None).unwrap();
-        let body = serde_json::to_value(HistoryBody::new(&trend, &history.resets())).unwrap();
+        let body =
+            serde_json::to_value(HistoryBody::new(&trend, &history.resets(), &history.gaps())).unwrap();
         assert_eq!((&body["window"], &body["step"]), (&"1m".into(), &"1s".into()));
+        assert_eq!(body["gaps"], serde_json::json!([]));
+        let history = History::resume(Registry::new(), &history.save(usize::MAX)).unwrap();
+        let trend = history.trend(Window::OneMinute, None, None).unwrap();
+        let resumed = serde_json::to_value(HistoryBody::new(&trend, &[], &history.gaps())).unwrap();
+        assert!(resumed["gaps"][0]["from"].as_str() <= resumed["gaps"][0]["until"].as_str());
+        assert_eq!(resumed["points"].as_array().unwrap().len(), 1);
         let point = &body["points"][0];
         assert_eq!(point["total_calls"], 4);
         assert_eq!(point["latencies"], serde_json::json!([[1.024e-6, 2], [2.048e-6, 1], [0.002097152, 1]]));

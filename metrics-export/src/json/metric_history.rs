@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
-use metrics_core::{MetricPoint, MetricTrend};
+use metrics_core::{Gap, MetricPoint, MetricTrend};
 use serde::Serialize;
 
 use super::figures::per_second;
+use super::history::GapBody;
 use super::metric::MetricBody;
 use super::time::Time;
 
@@ -18,17 +19,20 @@ pub struct MetricHistoryBody {
     points: Vec<MetricPointBody>,
     /// When the figures were reset.
     resets: Vec<Time>,
+    /// When no process counted.
+    gaps: Vec<GapBody>,
 }
 
 impl MetricHistoryBody {
-    /// Takes a trend, and the resets in its window.
-    pub fn new(trend: &MetricTrend, resets: &[SystemTime]) -> Self {
+    /// Takes a trend, and the resets and gaps of its history.
+    pub fn new(trend: &MetricTrend, resets: &[SystemTime], gaps: &[Gap]) -> Self {
         Self {
             metric: trend.name.to_string(),
             window: trend.window.to_string(),
             step: trend.step,
             points: trend.points.iter().map(MetricPointBody::from).collect(),
             resets: resets.iter().copied().map(Time).collect(),
+            gaps: gaps.iter().map(GapBody::from).collect(),
         }
     }
 }
@@ -81,7 +85,7 @@ mod tests {
                 point(20, MetricFigures::HitRatio { hits: 0, misses: 0 }),
             ],
         };
-        let body = serde_json::to_value(MetricHistoryBody::new(&trend, &[])).unwrap();
+        let body = serde_json::to_value(MetricHistoryBody::new(&trend, &[], &[])).unwrap();
         assert_eq!(
             (&body["metric"], &body["window"], &body["step"]),
             (&"cache".into(), &"5m".into(), &"10s".into())

@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use metrics_core::objective::Objectives;
-use metrics_core::{Granularity, History, InvalidSetting, Registry, is_hidden};
+use metrics_core::{Granularity, InvalidSetting, Registry, is_hidden};
 use metrics_export::prometheus::Names;
 use regex_lite::Regex;
 
 use super::Settings;
 use crate::background::cost::Cost;
 use crate::background::event_loops::EventLoops;
+use crate::background::history_file::HistoryWriter;
 use crate::background::live::Live;
 use crate::background::resources::Resources;
 use crate::background::sampler::Sampler;
@@ -38,6 +39,7 @@ impl Settings {
         self.service.check()?;
         self.check_request_ids()?;
         self.check_trace_url()?;
+        self.check_history()?;
         let mistakes = Arc::new(Mistakes::new(&self.service.name));
         self.excluded_without_slash().into_iter().for_each(|mistake| mistakes.tell(mistake));
         let exclusions = self.exclusions()?;
@@ -69,7 +71,8 @@ impl Settings {
             return Err(error);
         }
         let registry = self.registry.take().unwrap_or_else(|| self.default_registry());
-        let history = Arc::new(History::new(registry.clone()));
+        let (history_file, history) = self.open_history(&registry);
+        let history = Arc::new(history);
         let resources = Arc::<Resources>::default();
         let rules = self.rules();
         #[cfg(feature = "redis")]
@@ -97,6 +100,9 @@ impl Settings {
             })
         };
         let ticker = ticker.map_err(BuildError::thread)?;
+        let every = self.time_between_writes();
+        let writer = history_file.map(|file| HistoryWriter::start(file, Arc::clone(&history), every));
+        let history_writer = writer.transpose().map_err(BuildError::thread)?;
         #[cfg(feature = "redis")]
         let fleet = self.start_fleet(&registry, fingerprints)?;
         Ok(State {
@@ -104,6 +110,7 @@ impl Settings {
             trace_url: self.trace_url,
             registry,
             history,
+            history_writer,
             resources,
             sampler,
             cost: Cost::default(),
@@ -228,6 +235,8 @@ fn is_header_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::builder::Builder;
 
     const TOKEN: &str = "0123456789abcdef";
@@ -284,6 +293,16 @@ mod tests {
             hosts.starts_with("allowed_hosts is \"https://b.example\"; allowed: names without"),
             "{hosts}"
         );
+    }
+
+    #[test]
+    fn a_history_without_a_file_and_an_interval_out_of_range_are_refused() {
+        let interval = refused(|b| b.history_interval(Duration::from_secs(1)));
+        assert_eq!(interval, "history_interval is set without a file; allowed: together with history_file");
+        let interval = refused(|b| b.history_file("history").history_interval(Duration::from_millis(99)));
+        assert_eq!(interval, "history_interval is 99ms; allowed: 100 ms to 1 h");
+        let path = refused(|b| b.history_file("/"));
+        assert_eq!(path, "history_file is no name of a file; allowed: a path such as \"data/history\"");
     }
 
     #[test]

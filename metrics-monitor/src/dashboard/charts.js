@@ -7,8 +7,8 @@ import { say } from "./words.js";
 
 const EDGE = { left: 54, right: 12, top: 12, bottom: 24 };
 
-/** What all charts share: the time span, the resets, and the time under the pointer. */
-const shared = { from: 0, to: 1, resets: [], at: null };
+/** What all charts share: the time span, the resets, the gaps of restarts, and the time under the pointer. */
+const shared = { from: 0, to: 1, resets: [], gaps: [], at: null };
 const drawn = new Set();
 let drawing = 0;
 
@@ -21,6 +21,12 @@ export function showTime(from, to) {
 /** Marks the resets, in milliseconds. */
 export function showResets(resets) {
   shared.resets = resets;
+  redraw();
+}
+
+/** Marks the times in which no process counted, each with its beginning and its end in milliseconds. */
+export function showGaps(gaps) {
+  shared.gaps = gaps;
   redraw();
 }
 
@@ -176,6 +182,7 @@ export class Chart {
     context.clip();
     this.paint({ context, x, y, scale, left: EDGE.left, right, top: EDGE.top, bottom }, visible);
     context.restore();
+    this.#markGaps(context, x, bottom, right);
     this.#markResets(context, x, bottom);
 
     const point = shared.at === null || visible.length === 0 ? null : this.#nearest();
@@ -196,6 +203,24 @@ export class Chart {
     const values = latest ? lines.map(({ name, text }) => `${name} ${text}`) : [this.note.textContent];
     const label = `${say(this.title) ?? this.title}: ${values.join(", ")}`;
     if (this.canvas.getAttribute("aria-label") !== label) this.canvas.setAttribute("aria-label", label);
+  }
+
+  #markGaps(context, x, bottom, right) {
+    const gaps = shared.gaps.filter(({ from, until }) => until > shared.from && from <= shared.to);
+    this.host.dataset.gaps = gaps.length;
+    context.fillStyle = colour("grid");
+    for (const { from, until } of gaps) {
+      const [begin, end] = [Math.max(x(from), EDGE.left), Math.min(x(until), right)];
+      context.fillRect(begin, EDGE.top, Math.max(1, end - begin), bottom - EDGE.top);
+    }
+    // Only the last one is labelled, since a service can restart often.
+    if (gaps.length) {
+      const name = say("restart");
+      const room = right - context.measureText(name).width;
+      context.fillStyle = colour("muted");
+      context.textAlign = "left";
+      context.fillText(name, Math.min(Math.max(x(gaps.at(-1).from), EDGE.left) + 4, room), EDGE.top + 12);
+    }
   }
 
   #markResets(context, x, bottom) {

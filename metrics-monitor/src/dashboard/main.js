@@ -2,7 +2,7 @@
 
 import { Business } from "./business.js";
 import { ErrorGroups, setTraceUrl, showObjectives, showSlow } from "./causes.js";
-import { LineChart, redraw, showResets, showTime } from "./charts.js";
+import { LineChart, redraw, showGaps, showResets, showTime } from "./charts.js";
 import { byId, make, setText } from "./dom.js";
 import { showExporters } from "./exporters.js";
 import { FLEET_WINDOWS, loadFleet, showFleet } from "./fleet.js";
@@ -152,11 +152,12 @@ async function loadTrend() {
   // The user chose something else meanwhile.
   if (mine !== asked || (!trend && !state.route)) return;
   // An endpoint that was not called since the service started has no trend.
-  const { step, points, resets } = trend ?? { step: null, points: [], resets: [] };
+  const { step, points, resets, gaps } = trend ?? { step: null, points: [], resets: [], gaps: [] };
   [state.step, state.gap] = [step, false];
   state.points = spans(points);
   state.resets = resets.map((time) => Date.parse(time));
   showResets(state.resets);
+  showGaps(gaps.map(({ from, until }) => ({ from: Date.parse(from), until: Date.parse(until) })));
   Object.values(charts).forEach((chart) => (chart.loaded = true));
   if (state.figures?.point) grow(state.figures.point);
   show();

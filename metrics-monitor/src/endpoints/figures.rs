@@ -41,19 +41,20 @@ pub(crate) fn history(Asked { mut query, .. }: Asked) -> Result<Task, String> {
             Of::Endpoint(name) => Some(name),
             Of::Metric(name) => {
                 return match history.metric_trend(window, step, name) {
-                    Ok(Some(trend)) => Answer::success(MetricHistoryBody::new(&trend, &history.resets())),
+                    Ok(Some(trend)) => {
+                        Answer::success(MetricHistoryBody::new(&trend, &history.resets(), &history.gaps()))
+                    }
                     Ok(None) => Answer::bad_request("no such metric; allowed: those that GET business lists"),
                     Err(error) => Answer::bad_request(&error.to_string()),
                 };
             }
         };
-        let is_known =
-            endpoint.is_none_or(|name| state.registry.known_endpoint(&name.method, &name.route).is_some());
+        let is_known = endpoint.is_none_or(|name| history.knows(name));
         match history.trend(window, step, endpoint) {
             Ok(_) if !is_known => {
                 Answer::bad_request("no such route; allowed: those that GET routes?window=24h lists")
             }
-            Ok(trend) => Answer::success(HistoryBody::new(&trend, &history.resets())),
+            Ok(trend) => Answer::success(HistoryBody::new(&trend, &history.resets(), &history.gaps())),
             Err(error) => Answer::bad_request(&error.to_string()),
         }
     }))

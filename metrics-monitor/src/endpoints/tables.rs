@@ -58,10 +58,10 @@ pub(super) fn lists(state: &State, window: Window, shows_private: bool) -> Vec<u
 pub(super) fn trends(state: &State, window: Window) -> Vec<u8> {
     let history = &state.history;
     let mut events = vec![event("resources", &resources_of(state, window))];
-    let resets = history.resets();
+    let (resets, gaps) = (history.resets(), history.gaps());
     for metric in history.business(window).metrics.iter().take(MAX_TRENDS) {
         if let Ok(Some(trend)) = history.metric_trend(window, None, &metric.name) {
-            events.push(event("history", &MetricHistoryBody::new(&trend, &resets)));
+            events.push(event("history", &MetricHistoryBody::new(&trend, &resets, &gaps)));
         }
     }
     for endpoint in history.endpoints(window).endpoints.iter().take(MAX_SPARKLINES) {

@@ -31,6 +31,7 @@ mod options;
 mod outcomes;
 mod prometheus;
 mod requests;
+mod restarts;
 mod route_names;
 mod routes;
 mod run;

@@ -29,13 +29,21 @@ impl Extremes {
     /// reset. Clamped durations share the last bucket, which then has no upper bound. If no extremes are known, they
     /// are the bounds of the buckets.
     pub(crate) fn fitted(self, histogram: &Histogram, clamped: u64) -> Self {
-        let Some((lowest, highest)) = histogram.ends() else { return Self::NONE };
+        let ends = histogram.ends();
+        let ends = ends.map(|(low, high)| ((low.lowest, low.highest), (high.lowest, high.highest)));
+        self.fitted_between(ends, clamped)
+    }
+
+    /// Like [`Extremes::fitted`]: takes the smallest and the largest duration of the lowest and of the highest bucket in
+    /// use.
+    pub(crate) fn fitted_between(self, ends: Option<((u64, u64), (u64, u64))>, clamped: u64) -> Self {
+        let Some((lowest, highest)) = ends else { return Self::NONE };
         if self.min > self.max {
-            return Self { min: lowest.lowest, max: highest.highest };
+            return Self { min: lowest.0, max: highest.1 };
         }
-        let end = if clamped > 0 { u64::MAX } else { highest.highest };
-        let low_end = if lowest == highest { end } else { lowest.highest };
-        Self { min: self.min.clamp(lowest.lowest, low_end), max: self.max.clamp(highest.lowest, end) }
+        let end = if clamped > 0 { u64::MAX } else { highest.1 };
+        let low_end = if lowest == highest { end } else { lowest.1 };
+        Self { min: self.min.clamp(lowest.0, low_end), max: self.max.clamp(highest.0, end) }
     }
 }
 

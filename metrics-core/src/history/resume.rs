@@ -1,0 +1,255 @@
+//! Reads a saved history, which anybody may have written, and continues it. [`save`](super::save) has the format.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::coding::Untrusted;
+use super::metrics::{Counted as CountedMetric, PackedMetrics};
+use super::packed::Packed;
+use super::save::MAX_NAMES;
+use super::saved_error::{MAX_VERSION, SavedError};
+use super::tiers::Frame;
+use super::timeline::{BY_ENDPOINT, ByEndpoint, Counted, Gap, MAX_MARKS, Timeline, push_bounded};
+use crate::histogram::{Histogram, Layout};
+use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
+use crate::labels::metric_kind::MetricValue;
+use crate::text::visible;
+
+/// The latest time, as nanoseconds since a clock's beginning: 146 years. So sums of a few do not overflow.
+const MAX_NANOS: u64 = 1 << 62;
+
+/// The most metrics of a frame: 128 of each of five kinds, of two processes.
+const MAX_METRICS: u64 = 2 * 5 * 128;
+
+/// After this time nothing of a history is left.
+const FORGOTTEN: Duration = Duration::from_secs(2 * 86_400);
+
+/// A saved history.
+pub(super) struct Saved {
+    /// The time by the history's clock.
+    end: Duration,
+    saved_at: SystemTime,
+    gaps: Vec<Gap>,
+    resets: Vec<SystemTime>,
+    total: Vec<Frame<Counted>>,
+    endpoints: Vec<Arc<EndpointName>>,
+    by_endpoint: Vec<Frame<ByEndpoint>>,
+    metric_names: Vec<Arc<str>>,
+    metrics: Vec<Frame<PackedMetrics>>,
+}
+
+impl Saved {
+    /// Reads it, for a registry with this precision.
+    pub(super) fn read(bytes: &[u8], ours: Layout) -> Result<Self, SavedError> {
+        let (&version, rest) = bytes.split_first().ok_or(SavedError::Damaged("it is empty"))?;
+        match version {
+            MAX_VERSION => {}
+            0 => return Err(SavedError::Damaged("no version has the number 0")),
+            newer => return Err(SavedError::Newer(newer)),
+        }
+        let mut from = Untrusted::new(rest);
+        let theirs = u8::try_from(from.number()?).ok().and_then(Layout::for_digits);
+        let theirs = theirs.ok_or(SavedError::Damaged("its precision is none of 1 to 3 digits"))?;
+        let (end, saved_at) = (span(&mut from)?, time(&mut from)?);
+        let gaps = marks(&mut from, |from| Ok(Gap { from: time(from)?, until: time(from)? }))?;
+        let resets = marks(&mut from, time)?;
+        let total = frames(&mut from, end, |from| {
+            let matched = Packed::restore(from, theirs, ours)?;
+            Ok(Counted { matched, probes: Packed::restore(from, theirs, ours)?, streak: from.number()? })
+        })?;
+        let endpoints = names(&mut from, MAX_NAMES, |from| {
+            Ok(Arc::new(EndpointName { method: name(from)?, route: name(from)? }))
+        })?;
+        let by_endpoint = frames(&mut from, end, |from| {
+            rows(from, endpoints.len(), endpoints.len() as u64, |from| Packed::restore(from, theirs, ours))
+        })?;
+        let metric_names = names(&mut from, MAX_NAMES, name)?;
+        let metrics = frames(&mut from, end, |from| {
+            let counted = rows(from, metric_names.len(), MAX_METRICS, |from| metric(from, theirs, ours))?;
+            Ok(PackedMetrics::new(&counted))
+        })?;
+        if !from.is_empty() {
+            return Err(SavedError::Damaged("there is something after its end"));
+        }
+        Ok(Self { end, saved_at, gaps, resets, total, endpoints, by_endpoint, metric_names, metrics })
+    }
+
+    /// As if it had been saved so much earlier.
+    #[cfg(test)]
+    pub(super) fn move_back(&mut self, by: Duration) {
+        self.saved_at -= by;
+    }
+
+    /// As if it had just been saved.
+    #[cfg(test)]
+    pub(super) fn save_now(&mut self) {
+        self.saved_at = SystemTime::now();
+    }
+
+    /// As if the wall clock had been so much ahead.
+    #[cfg(test)]
+    pub(super) fn move_ahead(&mut self, by: Duration) {
+        self.saved_at += by;
+        self.total.iter_mut().for_each(|frame| frame.taken += by);
+    }
+
+    /// Makes it the past of a new timeline. Returns what the history's clock is ahead of the registry's.
+    pub(super) fn add_to(self, timeline: &mut Timeline) -> Duration {
+        let (span, taken) = (timeline.total_until.snapshot.span, timeline.total_until.snapshot.taken);
+        let away = taken.duration_since(self.saved_at).unwrap_or_default().min(FORGOTTEN);
+        // What the wall clock was set back by.
+        let back = self.saved_at.duration_since(taken).unwrap_or_default();
+        let wall = |time: SystemTime| time.checked_sub(back).unwrap_or(SystemTime::UNIX_EPOCH);
+        // The clock goes on, so that frames stay in the slots that they are in. But it never runs behind the registry's:
+        // a registry may be older than its history.
+        let [.., longest] = BY_ENDPOINT;
+        let mut later = Duration::ZERO;
+        while self.end + away + later < span {
+            later += longest.step
+                * (1 + ((span - self.end - away - later).as_secs() / longest.step.as_secs()) as u32);
+        }
+        let ahead = self.end + away + later - span;
+        timeline.total_until.snapshot.span += ahead;
+        timeline.by_endpoint_until.span += ahead;
+        timeline.metrics.until.span += ahead;
+        timeline.window_began += ahead;
+
+        let now = span + ahead;
+        fn moved<T>(frame: Frame<T>, later: Duration, wall: impl Fn(SystemTime) -> SystemTime) -> Frame<T> {
+            let Frame { start, end, taken, content } = frame;
+            Frame { start: start + later, end: end + later, taken: wall(taken), content }
+        }
+        self.total.into_iter().for_each(|frame| timeline.total.restore(moved(frame, later, wall), now));
+        // The first numbers are those of these names, in their order.
+        for name in &self.endpoints {
+            timeline.numbers.number(name);
+        }
+        for frame in self.by_endpoint {
+            timeline.by_endpoint.restore(moved(frame, later, wall), now);
+        }
+        timeline.metrics.numbers = self.metric_names.into_iter().zip(0..).collect();
+        for frame in self.metrics {
+            timeline.metrics.frames.restore(moved(frame, later, wall), now);
+            timeline.metrics.limit();
+        }
+        timeline.resets.extend(self.resets.into_iter().map(wall));
+        timeline
+            .gaps
+            .extend(self.gaps.into_iter().map(|gap| Gap { from: wall(gap.from), until: wall(gap.until) }));
+        push_bounded(&mut timeline.gaps, Gap { from: wall(self.saved_at), until: taken });
+        ahead
+    }
+}
+
+fn span(from: &mut Untrusted<'_>) -> Result<Duration, SavedError> {
+    from.at_most(MAX_NANOS).map(Duration::from_nanos)
+}
+
+fn time(from: &mut Untrusted<'_>) -> Result<SystemTime, SavedError> {
+    Ok(SystemTime::UNIX_EPOCH + span(from)?)
+}
+
+fn marks<'a, T>(
+    from: &mut Untrusted<'a>,
+    read: impl Fn(&mut Untrusted<'a>) -> Result<T, SavedError>,
+) -> Result<Vec<T>, SavedError> {
+    let count = from.at_most(MAX_MARKS as u64)?;
+    (0..count).map(|_| read(from)).collect()
+}
+
+/// Frames in the order of time, none of them after `end`.
+fn frames<'a, T>(
+    from: &mut Untrusted<'a>,
+    end: Duration,
+    read: impl Fn(&mut Untrusted<'a>) -> Result<T, SavedError>,
+) -> Result<Vec<Frame<T>>, SavedError> {
+    let (count, mut last) = (from.count()?, Duration::ZERO);
+    let frame = |_| {
+        let frame = Frame { start: span(from)?, end: span(from)?, taken: time(from)?, content: read(from)? };
+        if frame.start < last || frame.end < frame.start || frame.end > end {
+            return Err(SavedError::Damaged("its frames are not in the order of time"));
+        }
+        last = frame.end;
+        Ok(frame)
+    };
+    (0..count).map(frame).collect()
+}
+
+/// Names, each of them once.
+fn names<'a, T: Clone + Eq + std::hash::Hash>(
+    from: &mut Untrusted<'a>,
+    most: usize,
+    read: impl Fn(&mut Untrusted<'a>) -> Result<T, SavedError>,
+) -> Result<Vec<T>, SavedError> {
+    let count = from.at_most(most as u64)?;
+    let (mut names, mut known) = (Vec::new(), HashSet::new());
+    for _ in 0..count {
+        let name = read(from)?;
+        if !known.insert(name.clone()) {
+            return Err(SavedError::Damaged("a name is there twice"));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+fn name(from: &mut Untrusted<'_>) -> Result<Arc<str>, SavedError> {
+    let name = from.text(MAX_NAME_BYTES)?;
+    if *visible(name, MAX_NAME_BYTES) != *name {
+        return Err(SavedError::Damaged("a name has invisible characters"));
+    }
+    Ok(name.into())
+}
+
+/// What a frame has of each endpoint or metric, by its place among `names` names.
+fn rows<'a, T>(
+    from: &mut Untrusted<'a>,
+    names: usize,
+    most: u64,
+    read: impl Fn(&mut Untrusted<'a>) -> Result<T, SavedError>,
+) -> Result<BTreeMap<u32, T>, SavedError> {
+    let (count, mut rows) = (from.at_most(most)?, BTreeMap::new());
+    for _ in 0..count {
+        let at = from.number()?;
+        let at = u32::try_from(at).ok().filter(|&at| (at as usize) < names);
+        let at = at.ok_or(SavedError::Damaged("a frame has a name that is not there"))?;
+        if rows.insert(at, read(from)?).is_some() {
+            return Err(SavedError::Damaged("a name is in a frame twice"));
+        }
+    }
+    Ok(rows)
+}
+
+fn metric(from: &mut Untrusted<'_>, theirs: Layout, ours: Layout) -> Result<CountedMetric, SavedError> {
+    Ok(match from.number()? {
+        0 => MetricValue::Counter(from.number()?),
+        1 => {
+            let value = f64::from_bits(from.number()?);
+            MetricValue::Gauge(if value.is_finite() {
+                value
+            } else {
+                return Err(SavedError::Damaged("a gauge is no number"));
+            })
+        }
+        2 => {
+            let packed = Packed::restore(from, theirs, ours)?;
+            let mut groups = packed.groups();
+            let (Some((mut group, buckets)), None) = (groups.next(), groups.next()) else {
+                return Err(SavedError::Damaged("the times of a timer are not one group"));
+            };
+            let used: Vec<_> = buckets.into_iter().collect();
+            if let (Some(&(first, _)), Some(&(last, _))) = (used.first(), used.last()) {
+                let mut counts = vec![0; last - first + 1];
+                used.iter().for_each(|&(at, count)| counts[at - first] = count);
+                group.histogram = Histogram::from_counts(ours, first, &counts);
+            } else {
+                group.histogram = Histogram::empty(ours);
+            }
+            MetricValue::Timer(Box::new(group))
+        }
+        3 => MetricValue::HitRatio { hits: from.number()?, misses: from.number()? },
+        4 => MetricValue::UniqueCount { today: from.number()?, yesterday: from.number()? },
+        _ => return Err(SavedError::Damaged("no kind of metric has such a code")),
+    })
+}

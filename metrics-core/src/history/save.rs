@@ -1,0 +1,221 @@
+//! A history as bytes. [`resume`](super::resume) reads them.
+//!
+//! [Numbers and texts](super::coding), in this order. Times of the history's clock and of the wall clock are
+//! nanoseconds, the latter since 1970.
+//!
+//! | what | as |
+//! |---|---|
+//! | the version of the format, 1 | a byte |
+//! | significant digits; the time by the history's clock; the time by the wall clock | numbers |
+//! | gaps | their number; when each began and ended |
+//! | resets | their number; when each was |
+//! | frames of all requests | their number; of each its head, its requests but probes, its probes, and the longest streak |
+//! | names of endpoints | their number; of each method and route |
+//! | frames by endpoint | their number; of each its head, the number of endpoints, and of each its place among the names and its figures |
+//! | names of metrics | their number; each |
+//! | frames of metrics | their number; of each its head, the number of metrics, and of each its place among the names, its kind and its values |
+//!
+//! A frame's head is its start and its end by the history's clock, and its end by the wall clock. Frames are in the
+//! order of time, and do not overlap. Figures are their length in bytes, and [packed groups](super::packed::Packed).
+//! What a version does not know cannot be left out, so any change makes a new version. Each version reads those before
+//! it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::coding::{put, put_text};
+use super::endpoint_numbers::EndpointNumbers;
+use super::metrics::{Counted as CountedMetric, MetricsTimeline, PackedMetrics};
+use super::packed::Packed;
+use super::saved_error::MAX_VERSION;
+use super::tiers::Frame;
+use super::timeline::{ByEndpoint, Counted, Timeline};
+use crate::labels::metric_kind::MetricValue;
+
+/// The most names of endpoints, which all rows of two registries fit into.
+pub(super) const MAX_NAMES: usize = 2 << 16;
+
+pub(super) fn save(timeline: &Timeline, max_bytes: usize) -> Vec<u8> {
+    let now = &timeline.total_until.snapshot;
+    let mut bytes = vec![MAX_VERSION];
+    put(&mut bytes, now.significant_digits().into());
+    // The three are read one after the other.
+    let end = now.span.max(timeline.by_endpoint_until.span).max(timeline.metrics.until.span);
+    put(&mut bytes, nanos(end));
+    put_time(&mut bytes, now.taken);
+    put(&mut bytes, timeline.gaps.len() as u64);
+    for gap in &timeline.gaps {
+        put_time(&mut bytes, gap.from);
+        put_time(&mut bytes, gap.until);
+    }
+    put(&mut bytes, timeline.resets.len() as u64);
+    timeline.resets.iter().for_each(|&reset| put_time(&mut bytes, reset));
+
+    // The numbers of the five lists take up to ten bytes each.
+    let mut left = max_bytes.saturating_sub(bytes.len() + 50);
+    let total = newest(timeline.total.all(), &mut left, |frame, _| save_total(frame));
+    let (metric_names, metrics) = save_metrics(&timeline.metrics, &mut left);
+    let (names, by_endpoint) = save_endpoints(timeline, &mut left);
+    for part in [total, names, by_endpoint, metric_names, metrics] {
+        put(&mut bytes, part.len() as u64);
+        part.iter().for_each(|item| bytes.extend_from_slice(item));
+    }
+    bytes
+}
+
+/// The newest frames that fit into the bytes that are left, the oldest first. `save` takes a frame and the bytes that
+/// are left.
+fn newest<'a, T: 'a>(
+    frames: impl DoubleEndedIterator<Item = &'a Frame<T>>,
+    left: &mut usize,
+    mut save: impl FnMut(&'a Frame<T>, &mut usize) -> Vec<u8>,
+) -> Vec<Vec<u8>> {
+    let mut kept = Vec::new();
+    for frame in frames.rev() {
+        let mut after = *left;
+        let bytes = save(frame, &mut after);
+        let Some(after) = after.checked_sub(bytes.len()) else { break };
+        *left = after;
+        kept.push(bytes);
+    }
+    kept.reverse();
+    kept
+}
+
+fn save_total(frame: &Frame<Counted>) -> Vec<u8> {
+    let mut bytes = head(frame);
+    frame.content.matched.save(&mut bytes);
+    frame.content.probes.save(&mut bytes);
+    put(&mut bytes, frame.content.streak);
+    bytes
+}
+
+/// Names, and frames.
+type NamesAndFrames = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+fn save_endpoints(timeline: &Timeline, left: &mut usize) -> NamesAndFrames {
+    let mut names = Names::default();
+    let frames = newest(timeline.by_endpoint.all(), left, |frame, left| {
+        let known = names.written.len();
+        let bytes = save_by_endpoint(frame, &timeline.numbers, &mut names);
+        let new: usize = names.written[known..].iter().map(Vec::len).sum();
+        match left.checked_sub(new + bytes.len()) {
+            Some(_) if names.written.len() <= MAX_NAMES => *left -= new,
+            // Neither the frame nor its names.
+            _ => {
+                names.written.truncate(known);
+                *left = 0;
+            }
+        }
+        bytes
+    });
+    (names.written, frames)
+}
+
+fn save_by_endpoint(frame: &Frame<ByEndpoint>, numbers: &EndpointNumbers, names: &mut Names) -> Vec<u8> {
+    let mut bytes = head(frame);
+    put(&mut bytes, frame.content.len() as u64);
+    for (&number, packed) in &frame.content {
+        let at = names.at(number, |bytes| {
+            let name = numbers.name(number).expect("each endpoint in a frame has a number");
+            put_text(bytes, &name.method);
+            put_text(bytes, &name.route);
+        });
+        put(&mut bytes, at);
+        packed.save(&mut bytes);
+    }
+    bytes
+}
+
+fn save_metrics(timeline: &MetricsTimeline, left: &mut usize) -> NamesAndFrames {
+    let numbers: HashMap<u32, &Arc<str>> =
+        timeline.numbers.iter().map(|(name, &number)| (number, name)).collect();
+    let mut names = Names::default();
+    let frames = newest(timeline.frames.all(), left, |frame, left| {
+        let known = names.written.len();
+        let bytes = save_metric_frame(frame, &numbers, &mut names);
+        let new: usize = names.written[known..].iter().map(Vec::len).sum();
+        match left.checked_sub(new + bytes.len()) {
+            Some(_) => *left -= new,
+            None => {
+                names.written.truncate(known);
+                *left = 0;
+            }
+        }
+        bytes
+    });
+    (names.written, frames)
+}
+
+fn save_metric_frame(
+    frame: &Frame<PackedMetrics>,
+    numbers: &HashMap<u32, &Arc<str>>,
+    names: &mut Names,
+) -> Vec<u8> {
+    let (mut bytes, counted) = (head(frame), frame.content.unpack());
+    put(&mut bytes, counted.len() as u64);
+    for (number, what) in counted {
+        let name = numbers.get(&number).expect("each metric in a frame has a number");
+        put(&mut bytes, names.at(number, |bytes| put_text(bytes, name)));
+        save_metric(&mut bytes, &what);
+    }
+    bytes
+}
+
+/// The kind of a metric, and its values.
+fn save_metric(bytes: &mut Vec<u8>, what: &CountedMetric) {
+    match what {
+        &MetricValue::Counter(count) => [0, count].into_iter().for_each(|number| put(bytes, number)),
+        &MetricValue::Gauge(value) => [1, value.to_bits()].into_iter().for_each(|number| put(bytes, number)),
+        MetricValue::Timer(times) => {
+            put(bytes, 2);
+            Packed::new(std::slice::from_ref(times)).save(bytes);
+        }
+        &MetricValue::HitRatio { hits, misses } => {
+            [3, hits, misses].into_iter().for_each(|number| put(bytes, number));
+        }
+        &MetricValue::UniqueCount { today, yesterday } => {
+            [4, today, yesterday].into_iter().for_each(|number| put(bytes, number));
+        }
+    }
+}
+
+/// The names in the order in which they are written, each with its number in the history.
+#[derive(Default)]
+struct Names {
+    written: Vec<Vec<u8>>,
+    places: HashMap<u32, usize>,
+}
+
+impl Names {
+    /// The place of a name, which is written the first time.
+    fn at(&mut self, number: u32, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        let known = self.places.get(&number).filter(|&&place| place < self.written.len());
+        let place = known.copied().unwrap_or_else(|| {
+            let mut name = Vec::new();
+            write(&mut name);
+            self.written.push(name);
+            self.written.len() - 1
+        });
+        self.places.insert(number, place);
+        place as u64
+    }
+}
+
+fn head<T>(frame: &Frame<T>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put(&mut bytes, nanos(frame.start));
+    put(&mut bytes, nanos(frame.end));
+    put_time(&mut bytes, frame.taken);
+    bytes
+}
+
+fn nanos(time: Duration) -> u64 {
+    time.as_nanos().try_into().unwrap_or(u64::MAX)
+}
+
+/// A time before 1970 is 1970.
+fn put_time(bytes: &mut Vec<u8>, time: SystemTime) {
+    put(bytes, nanos(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()));
+}

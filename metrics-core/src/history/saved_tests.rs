@@ -1,0 +1,243 @@
+//! Histories that are saved, and continued by a later process.
+
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::read::summary::metrics::MetricFigures;
+
+const SECOND: Duration = Duration::from_secs(1);
+const ALL: usize = usize::MAX;
+
+fn registry_with(digits: u8) -> Registry {
+    Registry::builder().significant_digits(digits).build().unwrap()
+}
+
+/// A history with calls of two endpoints, own metrics of each kind, and a reset.
+fn used() -> (Registry, History) {
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    for i in 0..300_u64 {
+        let endpoint = registry.endpoint("GET", ["/a", "/b", "_unmatched"][i as usize % 3]);
+        registry.record_nanos(endpoint, [200, 404, 500][i as usize % 7 % 3], 1_000 + i * i * 97);
+    }
+    registry.counter("jobs").unwrap().add(7);
+    registry.gauge("depth").unwrap().set(-1.5);
+    registry.hit_ratio("cache").unwrap().hit();
+    registry.timer("db").unwrap().record(Duration::from_micros(30));
+    registry.unique("users").unwrap().insert("ann");
+    history.tick();
+    registry.reset();
+    history.tick();
+    (registry, history)
+}
+
+fn resumed(saved: &[u8]) -> History {
+    History::resume(Registry::new(), saved).unwrap()
+}
+
+#[test]
+fn a_later_process_has_the_figures_of_the_one_before_in_its_windows_but_not_in_what_is_cumulative() {
+    let (_, before) = used();
+    let after = resumed(&before.save(ALL));
+    for window in [Window::FiveMinutes, Window::OneHour, Window::OneDay] {
+        let (was, is) = (before.endpoints(window), after.endpoints(window));
+        assert_eq!((was.total.calls, &was.total), (300, &is.total));
+        let figures = |summary: &Summary| -> Vec<_> {
+            summary.endpoints.iter().map(|of| (of.name.clone(), of.figures.clone())).collect()
+        };
+        assert_eq!((figures(&was).len(), figures(&was)), (3, figures(&is)));
+        assert_eq!(before.summary(window).total, after.summary(window).total);
+    }
+    assert_eq!(after.registry.snapshot().endpoints().count(), 0);
+    assert_eq!(after.registry.health().endpoints, 0);
+    assert_eq!(after.summary(Window::SinceReset).total.calls, 0);
+    assert_eq!(after.at_last_tick(Window::SinceReset).total.calls, 0);
+    assert_eq!(after.resets(), before.resets());
+    let route = EndpointName { method: "GET".into(), route: "/a".into() };
+    let calls = |history: &History, of| -> u64 {
+        let points = history.trend(Window::OneHour, None, of).unwrap().points;
+        points.iter().map(|point| point.figures.calls).sum()
+    };
+    assert_eq!((calls(&after, None), calls(&after, Some(&route))), (300, 100));
+    assert!(after.knows(&route) && !after.knows(&EndpointName { route: "/c".into(), ..route }));
+}
+
+#[test]
+fn requests_of_both_processes_are_added_up_by_name_and_each_is_counted_once() {
+    let (_, first) = used();
+    let mut saved = first.save(ALL);
+    for process in 1..=5_u64 {
+        let registry = Registry::new();
+        let history = History::resume(registry.clone(), &saved).unwrap();
+        // Other routes come first, so rows are others.
+        registry.record_nanos(registry.endpoint("GET", &format!("/new/{process}")), 200, 1_000);
+        registry.record_nanos(registry.endpoint("GET", "/a"), 200, 1_000);
+        let calls = |window| {
+            let summary = history.endpoints(window);
+            let of = |route: &str| summary.endpoints.iter().find(|of| &*of.name.route == route).unwrap();
+            [summary.total.calls, of("/a").figures.calls, of("/b").figures.calls, of("/new/1").figures.calls]
+        };
+        // Before a tick, after it, and saved again.
+        for _ in 0..2 {
+            assert_eq!(calls(Window::OneHour), [300 + 2 * process, 100 + process, 100, 1]);
+            assert_eq!(history.summary(Window::OneHour).total.calls, 300 + 2 * process);
+            history.tick();
+        }
+        saved = history.save(ALL);
+        assert_eq!(calls(Window::OneHour), [300 + 2 * process, 100 + process, 100, 1]);
+        assert_eq!(history.gaps().len() as u64, process);
+    }
+}
+
+#[test]
+fn own_metrics_go_on_where_they_were_unless_they_are_of_another_kind_now() {
+    let (_, before) = used();
+    let registry = Registry::new();
+    let after = History::resume(registry.clone(), &before.save(ALL)).unwrap();
+    registry.counter("jobs").unwrap().add(1);
+    registry.timer("db").unwrap().record(Duration::from_micros(10));
+    registry.hit_ratio("cache").unwrap();
+    // It was a gauge.
+    registry.counter("depth").unwrap();
+    let metrics = after.business(Window::OneHour).metrics;
+    let of = |name: &str| metrics.iter().find(|metric| &*metric.name == name).unwrap().figures.clone();
+    assert_eq!(of("jobs"), MetricFigures::Counter(8));
+    assert_eq!(of("depth"), MetricFigures::Counter(0));
+    assert_eq!(of("cache"), MetricFigures::HitRatio { hits: 1, misses: 0 });
+    let MetricFigures::Timer(times) = of("db") else { panic!() };
+    assert_eq!((times.calls, times.sum), (2, Duration::from_micros(40)));
+    after.save(ALL);
+    let points = |name| after.metric_trend(Window::OneHour, None, name).unwrap().unwrap().points;
+    let counts = |name| -> u64 {
+        let counted = points(name).into_iter().map(|point| match point.figures {
+            MetricFigures::Counter(count) => count,
+            _ => panic!("{point:?}"),
+        });
+        counted.sum()
+    };
+    assert_eq!((counts("jobs"), counts("depth")), (8, 0));
+    assert_eq!(after.business(Window::SinceReset).metrics.len(), 4);
+}
+
+#[test]
+fn frames_are_as_old_as_the_wall_clock_says_and_those_of_a_day_ago_are_gone() {
+    let (_, before) = used();
+    let saved = before.save(ALL);
+    let calls = |away: Duration, window| {
+        let mut saved = resume::Saved::read(&saved, crate::histogram::Layout::TWO_DIGITS).unwrap();
+        saved.move_back(away);
+        let mut after = History::new(Registry::new());
+        let mut timeline = lock(&after.timeline);
+        let ahead = saved.add_to(&mut timeline);
+        drop(timeline);
+        after.ahead = ahead;
+        after.summary(window).total.calls
+    };
+    assert_eq!(calls(SECOND * 30, Window::OneMinute), 300);
+    assert_eq!(calls(SECOND * 70, Window::OneMinute), 0);
+    assert_eq!(calls(SECOND * 70, Window::FiveMinutes), 300);
+    assert_eq!(calls(SECOND * 3_500, Window::OneHour), 300);
+    assert_eq!(calls(SECOND * 86_000, Window::OneHour), 0);
+    assert_eq!(calls(SECOND * 86_000, Window::OneDay), 300);
+    assert_eq!(calls(SECOND * 90_000, Window::OneDay), 0);
+    assert_eq!(calls(SECOND * 9_000_000, Window::OneDay), 0);
+}
+
+#[test]
+fn a_wall_clock_that_was_set_back_makes_the_past_end_now() {
+    let (_, before) = used();
+    let mut saved = resume::Saved::read(&before.save(ALL), crate::histogram::Layout::TWO_DIGITS).unwrap();
+    saved.move_ahead(SECOND * 5_000);
+    let after = History::new(Registry::new());
+    saved.add_to(&mut lock(&after.timeline));
+    let [gap] = after.gaps()[..] else { panic!() };
+    assert_eq!(gap.from, gap.until);
+    let newest = after.newest().unwrap().time;
+    assert!(newest <= gap.until && newest + SECOND * 60 > gap.until, "{newest:?} {gap:?}");
+}
+
+#[test]
+fn a_history_with_another_precision_is_continued_with_the_error_of_the_coarser_one() {
+    let values: Vec<u64> = (0..2_000).map(|i| 1_000 + i * i * 3).collect();
+    for (theirs, ours) in [(3, 2), (2, 1), (1, 3), (1, 2), (2, 3)] {
+        let registry = registry_with(theirs);
+        let before = History::new(registry.clone());
+        let endpoint = registry.endpoint("GET", "/");
+        values.iter().for_each(|&nanos| registry.record_nanos(endpoint, 200, nanos));
+        registry.timer("db").unwrap().record(Duration::from_micros(30));
+        let ours_now = registry_with(ours);
+        let after = History::resume(ours_now.clone(), &before.save(ALL)).unwrap();
+        ours_now.timer("db").unwrap();
+        let (was, is) = (before.summary(Window::OneHour).total, after.summary(Window::OneHour).total);
+        assert_eq!((was.calls, was.sum, was.outcomes), (is.calls, is.sum, is.outcomes.clone()));
+        let error = if theirs.min(ours) == 1 { 0.0625 } else { 0.0079 };
+        for (was, is) in [(was.p50, is.p50), (was.p99, is.p99), (was.min, is.min), (was.max, is.max)] {
+            let (was, is) = (was.as_secs_f64(), is.as_secs_f64());
+            assert!((is - was).abs() <= was * error, "{theirs} {ours}: {was} {is}");
+        }
+        assert!(is.min <= is.p50 && is.p50 <= is.p99 && is.p99 <= is.max);
+        assert_eq!(after.business(Window::OneHour).metrics.len(), 1);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_left_out_the_oldest_first() {
+    let (registry, before) = used();
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(1));
+        registry.record_nanos(registry.endpoint("GET", "/late"), 200, 1_000);
+        before.tick();
+    }
+    let whole = before.save(ALL).len();
+    let mut last = (u64::MAX, u64::MAX);
+    for bytes in (0..=whole).rev().step_by(7) {
+        let saved = before.save(bytes);
+        assert!(saved.len() <= bytes.max(200), "{} {bytes}", saved.len());
+        let after = resumed(&saved);
+        let calls =
+            (after.summary(Window::OneHour).total.calls, after.endpoints(Window::OneHour).total.calls);
+        assert!(calls.0 <= last.0 && calls.1 <= last.1 && calls.1 <= calls.0, "{calls:?} {last:?}");
+        last = calls;
+    }
+    assert_eq!(last, (0, 0));
+}
+
+#[test]
+fn a_newer_version_and_everything_that_is_cut_off_are_refused() {
+    let (_, before) = used();
+    let mut saved = before.save(ALL);
+    let layout = crate::histogram::Layout::TWO_DIGITS;
+    for length in 0..saved.len() {
+        assert!(resume::Saved::read(&saved[..length], layout).is_err(), "{length}");
+    }
+    let refused = |saved: &[u8]| resume::Saved::read(saved, layout).err().unwrap().to_string();
+    assert_eq!(refused(&[&saved[..], &[0]].concat()), "it is damaged: there is something after its end");
+    saved[0] = 2;
+    assert_eq!(
+        refused(&saved),
+        "it is of format 2, which a later version of this library wrote; this one reads up to 1"
+    );
+}
+
+proptest! {
+    #[test]
+    fn whatever_bytes_are_changed_it_is_refused_or_can_be_used(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)
+    ) {
+        static SAVED: OnceLock<Vec<u8>> = OnceLock::new();
+        let mut saved = SAVED.get_or_init(|| used().1.save(ALL)).clone();
+        let small = || Registry::builder().max_series(4).build().unwrap();
+        changes.iter().for_each(|(at, byte)| { let at = at.index(saved.len()); saved[at] = *byte; });
+        if let Ok(after) = History::resume(small(), &saved) {
+            after.tick();
+            for window in Window::ALL {
+                let figures = after.summary(window).total;
+                prop_assert!(figures.min <= figures.p50 && figures.p50 <= figures.max);
+                drop((after.endpoints(window), after.business(window), after.trend(window, None, None)));
+            }
+            prop_assert!(History::resume(small(), &after.save(ALL)).is_ok());
+        }
+    }
+}
