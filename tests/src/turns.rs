@@ -16,17 +16,21 @@ impl Turns {
     pub fn push(&mut self, without: Duration, with: Duration) {
         self.pairs.push([without, with].map(|p99| p99.as_secs_f64() * 1e6));
     }
+
+    /// The median of the differences between neighbouring turns, and its standard error, in microseconds.
+    pub fn difference(&self) -> [f64; 2] {
+        let differences = sorted(self.pairs.iter().map(|pair| pair[1] - pair[0]));
+        // The standard error of a median, if the middle half of the differences is normally distributed.
+        let spread = (quantile(&differences, 0.75) - quantile(&differences, 0.25)) / 1.349;
+        [quantile(&differences, 0.5), 1.253 * spread / (self.pairs.len() as f64).sqrt()]
+    }
 }
 
 impl fmt::Display for Turns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |figure: fn(&[f64; 2]) -> f64| sorted(self.pairs.iter().map(figure));
         let (without, with) = (quantile(&of(|pair| pair[0]), 0.5), quantile(&of(|pair| pair[1]), 0.5));
-        let differences = of(|pair| pair[1] - pair[0]);
-        let difference = quantile(&differences, 0.5);
-        // The standard error of a median, if the middle half of the differences is normally distributed.
-        let spread = (quantile(&differences, 0.75) - quantile(&differences, 0.25)) / 1.349;
-        let error = 1.253 * spread / (self.pairs.len() as f64).sqrt();
+        let [difference, error] = self.difference();
         let bound = (0.05 * without).max(50.0);
         let verdict = if difference <= bound { "within" } else { "OVER" };
         write!(

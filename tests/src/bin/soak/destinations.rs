@@ -3,7 +3,7 @@
 //! What a destination can tell apart counts once, as in the real ones: OTLP by the start of its window, Datadog by the
 //! number of its window, Elasticsearch and Sentry by the ids of documents and events. Sentry's sessions have no ids.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
@@ -18,9 +18,13 @@ use tests::{Fault, Stub};
 
 use crate::book::Book;
 use crate::mutex::lock;
+use crate::recent::{Ids, Windows};
 
 /// The destinations, in the order in which faults take their turns.
 pub(crate) const KINDS: [&str; 4] = ["otlp", "elasticsearch", "datadog", "sentry"];
+
+/// What could not be read is told so often for each life.
+const STRANGE: usize = 20;
 
 /// The destinations of one life.
 #[derive(Debug)]
@@ -33,23 +37,35 @@ pub(crate) struct Destinations {
 /// What arrived at the destinations of one life.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
-    /// By window and series.
-    otlp: Mutex<BTreeMap<(u64, u64), (String, u64)>>,
+    otlp: Mutex<Series>,
     elastic: Mutex<Documents>,
-    /// By window.
-    datadog: Mutex<BTreeMap<u64, Book>>,
-    /// Statuses by the ids of traces.
-    traces: Mutex<HashMap<u64, String>>,
+    datadog: Mutex<Stats>,
     sentry: Mutex<Envelopes>,
     /// What could not be read.
     strange: Mutex<Vec<String>>,
 }
 
 #[derive(Debug, Default)]
+struct Series {
+    /// The outcome and the calls of each series.
+    windows: Windows<BTreeMap<u64, (String, u64)>>,
+    /// Of earlier windows.
+    earlier: Book,
+}
+
+#[derive(Debug, Default)]
+struct Stats {
+    windows: Windows<Option<Book>>,
+    /// Of earlier windows.
+    earlier: Book,
+}
+
+#[derive(Debug, Default)]
 struct Documents {
-    /// Requests in whole windows, by the hash of the document's id.
-    windows: HashMap<u64, u64>,
-    errors: HashSet<u64>,
+    /// Documents of whole windows, and the requests in them.
+    windows: Ids,
+    calls: u64,
+    errors: Ids,
     /// Those that are 5xx or panics.
     server_errors: u64,
 }
@@ -61,7 +77,7 @@ struct Envelopes {
     last: Value,
     /// Sessions that came again right after the same ones.
     repeated: Vec<u64>,
-    events: HashSet<u64>,
+    events: Ids,
 }
 
 impl Destinations {
@@ -71,7 +87,7 @@ impl Destinations {
             let received = Arc::clone(&received);
             Stub::start(Fault::None, move |body| {
                 take(&received, body).unwrap_or_else(|strange| {
-                    lock(&received.strange).push(strange);
+                    received.complain(strange);
                     Vec::new()
                 })
             })
@@ -99,14 +115,17 @@ impl Received {
         let request = ExportMetricsServiceRequest::decode(body).map_err(|error| error.to_string())?;
         let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
         let metrics = scopes.flat_map(|scope| scope.metrics);
-        let mut windows = lock(&self.otlp);
+        let Series { windows, earlier } = &mut *lock(&self.otlp);
         for point in metrics.flat_map(points) {
             let series = hash(&format!("{:?}", point.attributes));
-            let window = windows.entry((point.start_time_unix_nano, series)).or_default();
-            // A window that is sent again may have grown.
-            if point.count > window.1 {
-                *window = (outcome(&point), point.count);
-            }
+            let add = |window: &mut BTreeMap<u64, (String, u64)>| {
+                let before = window.entry(series).or_default();
+                // A window that is sent again may have grown.
+                if point.count > before.1 {
+                    *before = (outcome(&point), point.count);
+                }
+            };
+            windows.change(point.start_time_unix_nano, add, |window| add_series(earlier, &window))?;
         }
         Ok(Vec::new())
     }
@@ -125,7 +144,9 @@ impl Received {
                 }
                 Some("http.summary") if pair[1]["labels"].is_null() => {
                     let calls = pair[1]["requests"]["count"].as_u64().ok_or("a window without a count")?;
-                    stored.windows.insert(id, calls).is_none()
+                    let is_new = stored.windows.insert(id);
+                    stored.calls += if is_new { calls } else { 0 };
+                    is_new
                 }
                 _ => true,
             };
@@ -144,19 +165,23 @@ impl Received {
             for group in payload.stats.iter().flat_map(|bucket| &bucket.stats) {
                 book.add(&group.http_status_code.to_string(), group.hits);
             }
-            let before = lock(&self.datadog).insert(payload.sequence, book.clone());
-            return match before.filter(|before| *before != book) {
-                Some(_) => Err(format!("window {} came again as another one", payload.sequence)),
-                None => Ok(Vec::new()),
+            let Stats { windows, earlier } = &mut *lock(&self.datadog);
+            let mut is_other = false;
+            let replace = |window: &mut Option<Book>| {
+                is_other = window.as_ref().is_some_and(|before| *before != book);
+                *window = Some(book);
             };
+            windows.change(payload.sequence, replace, |window| {
+                window.iter().for_each(|book| earlier.add_all(book))
+            })?;
+            if is_other {
+                return Err(format!("window {} came again as another one", payload.sequence));
+            }
+            return Ok(Vec::new());
         }
         let traces: Vec<Vec<Value>> = rmp_serde::from_slice(body).map_err(|error| error.to_string())?;
-        let mut known = lock(&self.traces);
-        for span in traces.into_iter().flatten() {
-            let status = span["meta"]["http.status_code"].as_str().unwrap_or_default().to_owned();
-            known.insert(span["trace_id"].as_u64().ok_or("a span without a trace")?, status);
-        }
-        Ok(Vec::new())
+        let has_id = traces.iter().flatten().all(|span| span["trace_id"].is_u64());
+        if has_id { Ok(Vec::new()) } else { Err("a span without a trace".to_owned()) }
     }
 
     fn sentry(&self, body: &[u8]) -> Result<Vec<u8>, String> {
@@ -186,15 +211,17 @@ impl Received {
 
     /// The requests by outcome, as OTLP has them.
     pub(crate) fn otlp_book(&self) -> Book {
-        let mut book = Book::default();
-        lock(&self.otlp).values().for_each(|(outcome, calls)| book.add(outcome, *calls));
+        let series = lock(&self.otlp);
+        let mut book = series.earlier.clone();
+        series.windows.values().for_each(|window| add_series(&mut book, window));
         book
     }
 
     /// The requests by status, as Datadog has them; those without a response are one.
     pub(crate) fn datadog_book(&self) -> Book {
-        let mut book = Book::default();
-        lock(&self.datadog).values().for_each(|window| book.add_all(window));
+        let stats = lock(&self.datadog);
+        let mut book = stats.earlier.clone();
+        stats.windows.values().flatten().for_each(|window| book.add_all(window));
         book
     }
 
@@ -203,7 +230,7 @@ impl Received {
         match kind {
             "otlp" => self.otlp_book().calls(),
             "datadog" => self.datadog_book().calls(),
-            "elasticsearch" => lock(&self.elastic).windows.values().sum(),
+            "elasticsearch" => lock(&self.elastic).calls,
             _ => lock(&self.sentry).sessions,
         }
     }
@@ -228,9 +255,30 @@ impl Received {
     /// The errors that arrived as documents or events of their own, and may be compared with `errors_sent`.
     pub(crate) fn error_records(&self, kind: &str) -> Option<u64> {
         match kind {
-            "elasticsearch" => Some(lock(&self.elastic).errors.len() as u64),
-            "sentry" => Some(lock(&self.sentry).events.len() as u64),
+            "elasticsearch" => Some(lock(&self.elastic).errors.count()),
+            "sentry" => Some(lock(&self.sentry).events.count()),
             _ => None,
+        }
+    }
+
+    /// Frees what only tells whether something came twice, which nothing does any more.
+    pub(crate) fn forget(&self) {
+        let Series { windows, earlier } = &mut *lock(&self.otlp);
+        windows.forget(|window| add_series(earlier, &window));
+        let Stats { windows, earlier } = &mut *lock(&self.datadog);
+        windows.forget(|window| window.iter().for_each(|book| earlier.add_all(book)));
+        let mut elastic = lock(&self.elastic);
+        elastic.windows.forget();
+        elastic.errors.forget();
+        let mut sentry = lock(&self.sentry);
+        sentry.events.forget();
+        sentry.last = Value::Null;
+    }
+
+    fn complain(&self, strange: String) {
+        let mut complaints = lock(&self.strange);
+        if complaints.len() < STRANGE {
+            complaints.push(strange);
         }
     }
 
@@ -238,6 +286,10 @@ impl Received {
     pub(crate) fn strange(&self) -> Vec<String> {
         lock(&self.strange).clone()
     }
+}
+
+fn add_series(book: &mut Book, window: &BTreeMap<u64, (String, u64)>) {
+    window.values().for_each(|(outcome, calls)| book.add(outcome, *calls));
 }
 
 fn points(metric: Metric) -> Vec<ExponentialHistogramDataPoint> {

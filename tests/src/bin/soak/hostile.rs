@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::connection::Connection;
 use crate::load::{Lane, Way};
 use crate::service::{API_KEY, METRICS};
+use crate::turn::Group;
 use crate::world::{Slot, World};
 
 /// The pause of each client between two requests.
@@ -16,20 +17,15 @@ const EVERY: Duration = Duration::from_millis(4);
 const LISTENERS: usize = 20;
 
 /// Whether hostile clients go on. Without a turn, waits for the next one.
-fn goes_on(world: &World) -> bool {
-    while !world.is_hostile.load(Ordering::Relaxed) {
-        if !world.pause(EVERY) {
-            return false;
-        }
-    }
-    world.pause(EVERY)
+fn goes_on(world: &World, slot: &Slot) -> bool {
+    world.waits_for(slot.group, true) && world.pause(EVERY)
 }
 
 /// Asks for paths that do not exist.
 pub(crate) fn flood(world: &World, slot: &Slot, lane: u32) {
     let mut client = Lane::new(world, slot, lane);
     for number in 0_u64.. {
-        if !goes_on(world) {
+        if !goes_on(world, slot) {
             return;
         }
         client.send("GET", &format!("/wp-admin/{number}"), "", "", Way::Whole(404));
@@ -40,7 +36,7 @@ pub(crate) fn flood(world: &World, slot: &Slot, lane: u32) {
 pub(crate) fn make_up_keys(world: &World, slot: &Slot, lane: u32) {
     let mut client = Lane::new(world, slot, lane);
     for number in 0_u64.. {
-        if !goes_on(world) {
+        if !goes_on(world, slot) {
             return;
         }
         let key = format!("{API_KEY}: made-up-{number}\r\n");
@@ -71,7 +67,7 @@ fn refused(number: usize) -> (String, &'static [u16]) {
 /// Guesses tokens, and sends large and bad requests.
 pub(crate) fn guess(world: &World, slot: &Slot) {
     for number in 0_usize.. {
-        if !goes_on(world) {
+        if !goes_on(world, slot) {
             return;
         }
         let life = slot.current();
@@ -86,6 +82,8 @@ pub(crate) fn guess(world: &World, slot: &Slot) {
             && !expected.contains(&answer.status)
             // An instance that ends answers nothing more.
             && answer.status != 503
+            // Without a monitor there are no endpoints.
+            && !(slot.group == Group::Bare && answer.status == 404)
         {
             let body = String::from_utf8_lossy(&answer.body).into_owned();
             let line = request.lines().next().unwrap_or_default();
@@ -97,7 +95,7 @@ pub(crate) fn guess(world: &World, slot: &Slot) {
 
 /// Opens connections for events and never reads them.
 pub(crate) fn listen(world: &World, slot: &Slot) {
-    while goes_on(world) {
+    while goes_on(world, slot) {
         let life = slot.current();
         let mut open = Vec::new();
         for _ in 0..LISTENERS {
@@ -112,7 +110,7 @@ pub(crate) fn listen(world: &World, slot: &Slot) {
         let mut is_open = true;
         while is_open {
             is_open = world.pause(Duration::from_millis(100))
-                && world.is_hostile.load(Ordering::Relaxed)
+                && world.board.is(slot.group, true)
                 && Arc::ptr_eq(&life, &slot.current());
         }
     }

@@ -26,7 +26,7 @@ const ANSWERS: Duration = Duration::from_secs(30);
 pub(crate) fn mix(world: &World, slot: &Slot, lane: u32) {
     let life = slot.current();
     let mut number = 0;
-    while !world.is_over() {
+    while world.waits_for(slot.group, false) {
         let mut connection = Http2::connect(life.addr, 1 << 20);
         for _ in 0..ROUNDS {
             number += 1;
@@ -51,7 +51,7 @@ pub(crate) fn mix(world: &World, slot: &Slot, lane: u32) {
             connection.reset(streaming);
             settle(world, &life, lane, number);
             std::thread::sleep(EVERY);
-            if world.is_over() {
+            if !world.waits_for(slot.group, false) {
                 break;
             }
         }

@@ -15,7 +15,9 @@ use crate::book::Book;
 use crate::connection::{Answer, Connection};
 use crate::destinations::{Destinations, Received};
 use crate::mutex::lock;
+use crate::routes::ALLOCATED;
 use crate::service::{LAST_WORDS, LISTENS, METRICS, RESET_TOKEN};
+use crate::turn::Group;
 
 /// Longer than an end takes: the grace of the server, and the last figures.
 const END: Duration = Duration::from_secs(60);
@@ -39,6 +41,8 @@ pub(crate) struct Life {
     pub(crate) scraped: Mutex<Book>,
     /// The bytes that its monitor keeps, at the last scrape.
     kept_bytes: AtomicU64,
+    /// The bytes that it has allocated, when it was last asked.
+    allocated_bytes: AtomicU64,
     /// What the process said at its end.
     last_words: OnceLock<Value>,
 }
@@ -69,11 +73,12 @@ impl Drop for Process {
 
 impl Life {
     /// Starts an instance, and waits until it listens.
-    pub(crate) fn start(name: String, redis: &str) -> Result<Self, String> {
+    pub(crate) fn start(name: String, redis: &str, group: Group) -> Result<Self, String> {
         let destinations = Destinations::start();
         let mut settings = destinations.urls();
         settings["name"] = name.clone().into();
         settings["redis"] = redis.into();
+        settings["bare"] = (group == Group::Bare).into();
         let program = std::env::current_exe().map_err(|error| format!("the program's own path: {error}"))?;
         let mut command = Command::new(program);
         // In a group of its own, so that Ctrl-C reaches the soak alone.
@@ -101,6 +106,7 @@ impl Life {
             closed: Mutex::default(),
             scraped: Mutex::default(),
             kept_bytes: AtomicU64::new(0),
+            allocated_bytes: AtomicU64::new(0),
             last_words: OnceLock::new(),
         })
     }
@@ -161,9 +167,30 @@ impl Life {
         self.note_counters(&Book::of_exposition(&text))
     }
 
+    /// Asks the process how many bytes it has allocated.
+    pub(crate) fn weigh(&self) -> Result<(), String> {
+        if lock(&self.closed).is_ending {
+            return Ok(());
+        }
+        let answer = match self.ask("GET", ALLOCATED) {
+            // It ended meanwhile.
+            _ if lock(&self.closed).is_ending => return Ok(()),
+            answer => answer?,
+        };
+        let allocated = String::from_utf8_lossy(&answer.body).parse();
+        let allocated = allocated.map_err(|error| format!("{}: allocated bytes: {error}", self.name))?;
+        self.allocated_bytes.store(allocated, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// The bytes of what the monitor keeps and grows within bounds that the settings set: history, shards and the like.
     pub(crate) fn kept_bytes(&self) -> u64 {
         self.kept_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The bytes that the process has allocated and not freed.
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        self.allocated_bytes.load(Ordering::Relaxed)
     }
 
     fn note_counters(&self, counters: &Book) -> Result<(), String> {
@@ -229,10 +256,11 @@ impl Life {
         // One pipe less for each life.
         drop(process.child.stdin.take());
         let words = process.stdout.take().and_then(|stdout| stdout.join().ok().flatten());
-        let words = words.ok_or_else(|| format!("{} said nothing at its end: {status}", self.name))?;
+        let mut words = words.ok_or_else(|| format!("{} said nothing at its end: {status}", self.name))?;
         // Their counts stay.
         drop(lock(&self.destinations).take());
-        let counters = Book::of_exposition(words["exposition"].as_str().unwrap_or_default());
+        let exposition = words["exposition"].take();
+        let counters = Book::of_exposition(exposition.as_str().unwrap_or_default());
         let _ = self.last_words.set(words);
         self.note_counters(&counters)?;
         if status.success() {

@@ -145,7 +145,7 @@ pub(crate) fn mix(world: &World, slot: &Slot, lane: u32, every: Duration) {
     let mut client = Lane::new(world, slot, lane);
     let mut due = Instant::now();
     let mut random = u64::from(lane) + 1;
-    while !world.is_over() {
+    while world.waits_for(slot.group, false) {
         // Knuth's linear congruential generator; its high bits are good enough for a mix.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut draw = (random >> 33) % 100;
@@ -181,7 +181,7 @@ const WELL_EVERY: Duration = Duration::from_millis(5);
 /// Sends requests that are answered at once, and times them.
 pub(crate) fn behave(world: &World, slot: &Slot, lane: u32, times: &Times) {
     let mut client = Lane::new(world, slot, lane);
-    while !world.is_over() {
+    while world.waits_for(slot.group, false) {
         let took = client.send("GET", "/items/1", "", "", Way::Whole(200));
         if let Some(took) = took {
             lock(&times.0).push(took);

@@ -9,15 +9,19 @@ mod book;
 mod connection;
 mod destinations;
 mod faults;
+mod heap;
 mod hostile;
 mod http2;
 mod life;
 mod load;
 mod mutex;
 mod processes;
+mod recent;
 mod routes;
 mod service;
+mod turn;
 mod verdict;
+mod watch;
 mod witness;
 mod world;
 
@@ -29,12 +33,14 @@ use std::time::{Duration, Instant};
 use actix_web::rt::signal::unix::{SignalKind, signal};
 use futures_util::future::{Either, select};
 use serde_json::Value;
-use tests::{Redis, Turns};
+use tests::Redis;
 
-use crate::load::{Times, p99};
+use crate::life::Life;
+use crate::load::Times;
 use crate::mutex::lock;
-use crate::processes::Processes;
+use crate::turn::Group;
 use crate::verdict::Verdict;
+use crate::watch::watch;
 use crate::world::{Slot, World};
 
 const HELP: &str = "\
@@ -113,38 +119,39 @@ fn soak(options: &Options) -> Result<(), String> {
     // So that a killed Redis comes back with all that it acknowledged.
     let mut redis = Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let url = redis.url();
-    let slots = [Slot::start("steady", &url)?, Slot::start("restarted", &url)?];
-    let world = World::new(slots, url, Duration::from_secs(options.seconds));
-    let (times, mut processes) = (Times::default(), Processes::default());
-    let mut turns = Turns::default();
-    thread::scope(|scope| {
-        scope.spawn(|| stop_on_signals(&world));
-        start_clients(scope, &world, options, &times);
-        scope.spawn(|| keep_doing(&world, Duration::from_secs(1), |life| life.scrape()));
-        scope.spawn(|| keep_doing(&world, Duration::from_millis(2_300), |life| life.reset()));
+    let start = |name, group| Slot::start(name, &url, group);
+    let slots = [start("steady", Group::Monitored)?, start("restarted", Group::Monitored)?];
+    let bare = [start("bare", Group::Bare)?, start("bare too", Group::Bare)?];
+    let world = &World::new(slots, bare, url.clone(), Duration::from_secs(options.seconds));
+    let times = Times::default();
+    let watched = thread::scope(|scope| {
+        scope.spawn(|| stop_on_signals(world));
+        start_clients(scope, world, options, &times);
+        let monitored = world.slots.each_ref();
+        scope.spawn(move || keep_doing(world, &monitored, Duration::from_secs(1), Life::scrape));
+        scope.spawn(move || keep_doing(world, &monitored, Duration::from_millis(2_300), Life::reset));
+        let all: Vec<_> = world.all_slots().collect();
+        scope.spawn(move || keep_doing(world, &all, Duration::from_secs(1), Life::weigh));
         let redis = &mut redis;
-        let faults = scope.spawn(|| faults::make(&world, redis, options.trouble()));
-        watch(&world, &times, &mut turns, &mut processes);
+        let faults = scope.spawn(|| faults::make(world, redis, options.trouble()));
+        let watched = watch(world, &times);
         let had = faults.join().unwrap_or_else(|_| {
             world.complain("what makes trouble panicked".to_owned());
             0
         });
         println!("load ended after {:.0} s with {had} troubles", world.begun.elapsed().as_secs_f64());
+        watched
     });
-    let fleet = settle(&world);
+    let fleet = settle(world);
     for (slot, signal) in world.slots.iter().zip(["INT", "TERM"]) {
         world.check(slot.current().end(signal));
     }
+    world.bare.iter().for_each(|slot| world.check(slot.current().end("TERM")));
     drop(redis);
-    let verdict = Verdict::of(&world, fleet.as_ref());
+    let verdict = Verdict::of(world, fleet.as_ref());
     verdict.print();
     let warm_up = (options.seconds as f64 / 5.0).min(600.0);
-    println!("growth after the first {warm_up:.0} s of each life, +- the standard error;");
-    println!(
-        "the rest is what is resident without history, shards and the like, which are bounded by the settings:"
-    );
-    processes.growth(warm_up).iter().for_each(|line| println!("  {line}"));
-    println!("the well-behaved client, without and with hostile ones: {turns}");
+    watched.print(warm_up);
     let complaints = world.complaints();
     println!("{} disagreements, {} complaints", verdict.disagreements.len(), complaints.len());
     verdict.disagreements.iter().chain(&complaints).for_each(|line| println!("  {line}"));
@@ -184,7 +191,7 @@ fn start_clients<'scope>(
 ) {
     // Numbers of clients are unique for each instance.
     let every = Duration::from_secs(1) * load::LANES * world.slots.len() as u32 / options.rate as u32;
-    for slot in &world.slots {
+    for slot in world.all_slots() {
         for lane in 0..load::LANES {
             scope.spawn(move || load::mix(world, slot, lane, every));
         }
@@ -195,68 +202,20 @@ fn start_clients<'scope>(
         scope.spawn(|| hostile::guess(world, slot));
         scope.spawn(|| hostile::listen(world, slot));
     }
-    let [steady, _] = &world.slots;
     let further = load::LANES + 3;
-    scope.spawn(move || load::behave(world, steady, further, times));
-    scope.spawn(move || http2::mix(world, steady, further + 1));
+    for [steady, _] in [&world.slots, &world.bare] {
+        scope.spawn(move || load::behave(world, steady, further, times));
+        scope.spawn(move || http2::mix(world, steady, further + 1));
+    }
 }
 
 /// Does something with each living instance until the end, this often.
-fn keep_doing(world: &World, every: Duration, what: impl Fn(&life::Life) -> Result<(), String>) {
+fn keep_doing(world: &World, slots: &[&Slot], every: Duration, what: fn(&Life) -> Result<(), String>) {
     while world.pause(every) {
-        for slot in &world.slots {
+        for slot in slots {
             world.check(what(&slot.current()));
         }
     }
-}
-
-/// Gives hostile clients their turns, takes samples, and prints a line a minute.
-fn watch(world: &World, times: &Times, turns: &mut Turns, processes: &mut Processes) {
-    let turn = Duration::from_secs(1);
-    let mut minute = Vec::new();
-    let (mut printed, mut requests) = (Instant::now(), 0);
-    loop {
-        let mut pair = [Duration::ZERO; 2];
-        for (is_hostile, p99_of_turn) in [false, true].into_iter().zip(&mut pair) {
-            world.is_hostile.store(is_hostile, Ordering::Relaxed);
-            // What was under way belongs to the turn before.
-            world.pause(turn / 5);
-            times.take();
-            world.pause(turn);
-            let took = times.take();
-            *p99_of_turn = p99(&took);
-            minute.extend(took);
-        }
-        let seconds = world.begun.elapsed().as_secs_f64();
-        for slot in &world.slots {
-            let life = slot.current();
-            processes.sample(&life.name, life.id, seconds, life.kept_bytes());
-        }
-        processes.sample("the soak itself", std::process::id(), seconds, 0);
-        if world.is_over() {
-            break;
-        }
-        let [without, with] = pair;
-        turns.push(without, with);
-        if printed.elapsed() >= Duration::from_secs(60) {
-            minute.sort_unstable();
-            let sent = world.requests.load(Ordering::Relaxed);
-            let names = world.slots.each_ref().map(|slot| slot.current().name.clone());
-            let [steady, restarted] = names.each_ref().map(|name| {
-                let [kib, descriptors, kept] = processes.last(name);
-                format!("{name} {kib:.0} KiB ({kept:.0} kept) {descriptors} descriptors")
-            });
-            println!(
-                "{seconds:.0} s: {sent} requests, {:.0}/s, {} refused; {steady}; {restarted}; p99 {} us",
-                (sent - requests) as f64 / printed.elapsed().as_secs_f64(),
-                world.refused.load(Ordering::Relaxed),
-                p99(&minute).as_micros(),
-            );
-            minute.clear();
-            (printed, requests) = (Instant::now(), sent);
-        }
-    }
-    world.is_hostile.store(false, Ordering::Relaxed);
 }
 
 /// Waits until the fleet has all that the clients saw. Then nothing is under way, and the endpoints of living instances

@@ -11,7 +11,9 @@ struct Sample {
     seconds: f64,
     resident_kib: f64,
     descriptors: f64,
-    /// The history, the shards and the like.
+    /// What is allocated and not freed.
+    allocated_kib: f64,
+    /// The history, the shards and the like, which are part of it.
     kept_kib: f64,
 }
 
@@ -23,17 +25,28 @@ pub(crate) struct Processes(BTreeMap<String, Vec<Sample>>);
 const STRETCHES: usize = 30;
 
 impl Processes {
-    /// Takes a sample of a process, unless it has ended. Its monitor keeps this number of bytes.
-    pub(crate) fn sample(&mut self, name: &str, id: u32, seconds: f64, kept_bytes: u64) {
+    /// Takes a sample of a process, unless it has ended. It has allocated these bytes, of which its monitor keeps those.
+    pub(crate) fn sample(&mut self, name: &str, id: u32, seconds: f64, allocated: u64, kept: u64) {
         let (Some(resident_kib), Some(descriptors)) = (resident_kib(id), descriptors(id)) else { return };
-        let sample = Sample { seconds, resident_kib, descriptors, kept_kib: kept_bytes as f64 / 1024.0 };
+        let [allocated_kib, kept_kib] = [allocated, kept].map(|bytes| bytes as f64 / 1024.0);
+        // It has not been asked yet.
+        if allocated == 0 {
+            return;
+        }
+        let sample = Sample { seconds, resident_kib, descriptors, allocated_kib, kept_kib };
         self.0.entry(name.to_owned()).or_default().push(sample);
     }
 
-    /// The last sample of a process: resident KiB, descriptors, KiB that its monitor keeps.
-    pub(crate) fn last(&self, name: &str) -> [f64; 3] {
-        let last = self.0.get(name).and_then(|samples| samples.last());
-        last.map_or([0.0; 3], |sample| [sample.resident_kib, sample.descriptors, sample.kept_kib])
+    /// The last sample of a process, in words.
+    pub(crate) fn last(&self, name: &str) -> String {
+        let Some(last) = self.0.get(name).and_then(|samples| samples.last()) else {
+            return format!("{name} -");
+        };
+        let Sample { resident_kib, descriptors, allocated_kib, kept_kib, .. } = last;
+        format!(
+            "{name} {resident_kib:.0} KiB resident, {allocated_kib:.0} allocated, {kept_kib:.0} kept, \
+             {descriptors} descriptors"
+        )
     }
 
     /// How memory and descriptors of each process that lived long enough grew, from this moment of its life on.
@@ -49,26 +62,28 @@ impl Processes {
                 Slope::of(&points)
             };
             let resident: fn(&Sample) -> f64 = |sample| sample.resident_kib;
-            let rest: fn(&Sample) -> f64 = |sample| sample.resident_kib - sample.kept_kib;
+            let allocated: fn(&Sample) -> f64 = |sample| sample.allocated_kib;
+            let rest: fn(&Sample) -> f64 = |sample| sample.allocated_kib - sample.kept_kib;
             let [first, last] = [warm.first()?, warm.last()?];
-            let memory = format!(
-                "resident {:.0} to {:.0} KiB, {:.0} KiB/h",
-                first.resident_kib,
-                last.resident_kib,
-                told(resident, &warm)
-            );
-            let rest = format!(
-                "the rest {:.0} to {:.0} KiB, {:.0} KiB/h, in the second half {:.0} KiB/h",
-                rest(first),
-                rest(last),
-                told(rest, &warm),
-                told(rest, &warm[warm.len() / 2..]),
-            );
+            let memory = |name: &str, what: fn(&Sample) -> f64| {
+                format!(
+                    "{name} {:.0} to {:.0} KiB, {:.0} KiB/h, in the second half {:.0} KiB/h",
+                    what(first),
+                    what(last),
+                    told(what, &warm),
+                    told(what, &warm[warm.len() / 2..]),
+                )
+            };
+            let resident = memory("resident", resident);
+            let allocated = memory("allocated", allocated);
+            let rest = memory("of which not kept", rest);
             let slope = told(|sample| sample.descriptors, &warm);
             let descriptors =
                 format!("descriptors {} to {}, {slope:.1}/h", first.descriptors, last.descriptors);
             let (samples, seconds) = (warm.len(), last.seconds - first.seconds);
-            Some(format!("{name}: {memory}; {rest}; {descriptors}; {samples} samples in {seconds:.0} s"))
+            Some(format!(
+                "{name}: {resident}; {allocated}; {rest}; {descriptors}; {samples} samples in {seconds:.0} s"
+            ))
         };
         self.0.iter().filter_map(of).collect()
     }
@@ -111,6 +126,15 @@ fn resident_kib(id: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// The processor time that a process has used so far.
+pub(crate) fn processor_seconds(id: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name, in parentheses, may have spaces. The 14th and 15th fields are ticks, of which Linux shows 100 a second.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().ok());
+    ticks.sum::<Option<f64>>().map(|ticks| ticks / 100.0)
 }
 
 fn descriptors(id: u32) -> Option<f64> {

@@ -9,6 +9,7 @@ use actix_web::web::{self, Bytes, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, error};
 use futures_util::stream;
 
+use crate::heap;
 use crate::witness::{Mark, Witness};
 
 /// The message of the panics that are asked for.
@@ -16,6 +17,9 @@ pub(crate) const PANIC: &str = "a panic that a client asked for";
 
 /// Where the witness answers. No figure counts it.
 pub(crate) const ARRIVED: &str = "/arrived/{lane}";
+
+/// Where the process says how many bytes it has allocated. No figure counts it.
+pub(crate) const ALLOCATED: &str = "/allocated";
 
 /// The pieces of a streamed body, and the pause between two of them.
 const PIECES: u32 = 20;
@@ -46,7 +50,8 @@ pub(crate) fn mount(config: &mut ServiceConfig) {
         .route("/waits", web::post().to(waits))
         .route("/streams", web::get().to(streams))
         .route("/big", web::get().to(|| async { vec![b'x'; 100_000] }))
-        .route(ARRIVED, web::get().to(arrived));
+        .route(ARRIVED, web::get().to(arrived))
+        .route(ALLOCATED, web::get().to(|| async { heap::allocated().to_string() }));
 }
 
 fn created(body: &[u8]) -> HttpResponse {

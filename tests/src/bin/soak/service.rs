@@ -22,7 +22,7 @@ use metrics_actix::{HttpOptions, Metrics, Until};
 use serde_json::{Value, json};
 use tests::Adjusted;
 
-use crate::routes::{self, ARRIVED, PANIC};
+use crate::routes::{self, ALLOCATED, ARRIVED, PANIC};
 use crate::witness::{Witness, watch};
 
 /// Where the endpoints are mounted.
@@ -81,8 +81,11 @@ async fn serve(
     listener: TcpListener,
     addr: SocketAddr,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let metrics = monitor(settings)?;
     let witness = Data::new(Witness::default());
+    if settings["bare"] == true {
+        return serve_bare(witness, listener, addr).await;
+    }
+    let metrics = monitor(settings)?;
     let (app_metrics, app_witness) = (metrics.clone(), witness.clone());
     let server = HttpServer::new(move || {
         App::new()
@@ -107,6 +110,23 @@ async fn serve(
     Ok(())
 }
 
+/// The same without a monitor.
+async fn serve_bare(
+    witness: Data<Witness>,
+    listener: TcpListener,
+    addr: SocketAddr,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let app_witness = witness.clone();
+    let server = HttpServer::new(move || {
+        App::new().app_data(app_witness.clone()).configure(routes::mount).wrap(from_fn(watch))
+    });
+    let server = server.workers(2).shutdown_timeout(GRACE_SECONDS).listen_auto_h2c(listener)?.run();
+    say(&format!("{LISTENS}{addr}"))?;
+    server.await?;
+    say(&format!("{LAST_WORDS}{}", json!({ "arrived": witness.all() })))?;
+    Ok(())
+}
+
 fn say(line: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;
@@ -126,6 +146,7 @@ fn monitor(settings: &Value) -> Result<Metrics, Box<dyn std::error::Error>> {
         .instance(text("name"))
         .measure(Until::BodyEnd)
         .exclude(ARRIVED)
+        .exclude(ALLOCATED)
         .reset_token(RESET_TOKEN)
         .api_key_header(API_KEY)
         .fleet(fleet)
