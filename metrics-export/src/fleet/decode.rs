@@ -19,7 +19,7 @@ use super::counts::CountList;
 use super::decoded::{Brief, Decoded, ReadEndpoint};
 use super::error::DecodeError;
 use super::histograms::{HistogramReader, ReadGroup};
-use super::instance::{Fingerprints, Form, Instance, MAX_INTERVAL, Presence};
+use super::instance::{Fingerprints, Form, Instance, MAX_INTERVAL, MAX_SPAN, Presence};
 use super::v1;
 
 impl<'a> Decoded<'a> {
@@ -39,6 +39,9 @@ impl<'a> Decoded<'a> {
         };
         if read.instance.interval > MAX_INTERVAL {
             return Err(DecodeError::Interval(read.instance.interval));
+        }
+        if read.rest.span > MAX_SPAN {
+            return Err(DecodeError::Span(read.rest.span));
         }
         match reader.left() {
             0 => read.check_repeats().map(|()| read),

@@ -63,6 +63,9 @@ pub enum DecodeError {
     /// The instance claims to write too rarely.
     #[error("the report's interval is {0:?}; allowed: up to 1 h")]
     Interval(Duration),
+    /// The instance claims to have counted for too long.
+    #[error("the report's figures are of {0:?}; allowed: up to 3,650 days")]
+    Span(Duration),
     /// A code is not defined.
     #[error("{code} is not a known {what}")]
     Code {

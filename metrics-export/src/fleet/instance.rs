@@ -9,6 +9,10 @@ use metrics_core::Granularity;
 /// claims.
 pub(super) const MAX_INTERVAL: Duration = Duration::from_secs(3_600);
 
+/// The longest time that the figures of a report cover: ten years, longer than any process runs. A longer one is
+/// refused, since the rates of the whole fleet are over the longest.
+pub(super) const MAX_SPAN: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
 /// The instance that writes a report, and when it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
