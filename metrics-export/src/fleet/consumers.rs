@@ -51,6 +51,12 @@ impl Consumers {
         self.refused = self.refused.saturating_add(other.refused);
     }
 
+    /// How many there are.
+    #[cfg(feature = "redis")]
+    pub(super) fn len(&self) -> usize {
+        self.named.len()
+    }
+
     /// All consumers, in no order.
     pub(super) fn all(&self) -> Vec<ConsumerSnapshot> {
         self.named.values().cloned().collect()

@@ -136,6 +136,11 @@ impl Fleet {
                 return self.refuse(source, &reason);
             }
         }
+        if let (Some(versions), Some(theirs)) = (&mut self.versions, &other.versions)
+            && let Err(reason) = versions.merge(theirs)
+        {
+            self.refuse(source, &reason);
+        }
         for (id, theirs) in &other.spans {
             let ours = self.spans.entry(id.clone()).or_default();
             ours.length = ours.length.saturating_add(theirs.length);
@@ -150,10 +155,14 @@ impl Fleet {
         self.refused.extend(other.refused.iter().take(room).cloned());
     }
 
-    /// How much memory the sum takes, in buckets of eight bytes. The line of an instance takes about as much as 64.
+    /// About how much memory the sum takes, in buckets of eight bytes. The line of an instance takes about as much as 64,
+    /// and so does an error.
     #[cfg(feature = "redis")]
     pub(super) fn size(&self) -> usize {
-        self.total.as_ref().map_or(0, Total::buckets) + 64 * self.instances.len()
+        let versions = self.versions.as_ref().map_or(0, Versions::weight);
+        versions
+            + self.total.as_ref().map_or(0, Total::weight)
+            + 64 * (self.instances.len() + self.errors.len())
     }
 
     /// Counts something found at `source` that cannot be read.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics_core::{
     EndpointName, Granularity, Histogram, MetricKind, MetricParts, MetricReading, MetricStateParts,
-    PartsError, Snapshot, SnapshotParts, StatusGroup,
+    PartsError, Snapshot, SnapshotParts, StatusGroup, UNIQUE_REGISTERS,
 };
 
 use super::consumers::Consumers;
@@ -20,7 +20,7 @@ const MAX_ENDPOINTS: usize = 20_000;
 const MAX_GROUPS: usize = 200_000;
 
 /// The most buckets of all endpoints and timers of a fleet, from the first to the last one in use of each histogram:
-/// 128 MiB.
+/// 128 MiB. Counts of distinct values take as many as their registers fill.
 const MAX_BUCKETS: usize = 16 << 20;
 
 /// The most metrics of the application's own in a fleet.
@@ -49,7 +49,25 @@ struct Size {
     endpoints: usize,
     groups: usize,
     buckets: usize,
+    metrics: Metrics,
 }
+
+/// How many metrics of the application's own a sum has, and the memory of their timers and counts of distinct values,
+/// in buckets.
+#[derive(Debug, Clone, Copy, Default)]
+struct Metrics {
+    number: usize,
+    buckets: usize,
+}
+
+/// What else takes memory, in buckets of eight bytes, about: names, figures and places in tables.
+const BUCKETS_OF_ENDPOINT: usize = 80;
+const BUCKETS_OF_GROUP: usize = 40;
+const BUCKETS_OF_CONSUMER: usize = 30;
+const BUCKETS_OF_METRIC: usize = 80;
+
+/// The registers of a count of distinct values, a byte each, of two days.
+const REGISTERS: BucketRange = 0..2 * UNIQUE_REGISTERS / size_of::<u64>();
 
 impl Total {
     /// Begins a sum with the figures of one instance.
@@ -62,6 +80,7 @@ impl Total {
         let (places, size) = (HashMap::new(), Size::default());
         let mut total = Self { digits, granularity, rest, consumers, endpoints: Vec::new(), places, size };
         total.size = total.size_with(sizes(&endpoints))?;
+        total.size.metrics = total.metrics_with(&[]);
         total.add_endpoints(endpoints, digits).map_err(text)?;
         Ok(total)
     }
@@ -72,8 +91,8 @@ impl Total {
         mut rest: SnapshotParts,
         mut endpoints: Vec<ReadEndpoint<'_>>,
     ) -> Result<(), String> {
-        let (metrics, timer_buckets) = self.metrics_with(&rest.metrics);
-        check("metrics", metrics, MAX_METRICS)?;
+        let metrics = self.metrics_with(&rest.metrics);
+        check("metrics", metrics.number, MAX_METRICS)?;
         let text = |error: PartsError| error.to_string();
         if rest.granularity < self.granularity {
             self.coarsen(rest.granularity)?;
@@ -86,7 +105,7 @@ impl Total {
         let digits = rest.significant_digits;
         let is_as_precise = digits == self.digits;
         let size = self.size_with(sizes(&endpoints))?;
-        check("buckets", size.buckets + timer_buckets, MAX_BUCKETS)?;
+        check("buckets", size.buckets + metrics.buckets, MAX_BUCKETS)?;
         let consumers = std::mem::take(&mut rest.consumers);
         let rest = Snapshot::from_parts(rest).and_then(|rest| rest.limited_to_digits(self.digits));
         let rest = rest.map_err(text)?;
@@ -96,6 +115,8 @@ impl Total {
         self.add_endpoints(endpoints, digits).map_err(text)?;
         // With another precision there are other buckets than `size_with` counted.
         self.size = if is_as_precise { size } else { self.measured(self.granularity) };
+        // With fewer digits, timers have fewer buckets.
+        self.size.metrics = metrics;
         Ok(())
     }
 
@@ -104,8 +125,8 @@ impl Total {
     pub(super) fn merge(&mut self, other: &Self) -> Result<(), String> {
         let text = |error: PartsError| error.to_string();
         let mut rest = other.rest.to_parts();
-        let (metrics, timer_buckets) = self.metrics_with(&rest.metrics);
-        check("metrics", metrics, MAX_METRICS)?;
+        let metrics = self.metrics_with(&rest.metrics);
+        check("metrics", metrics.number, MAX_METRICS)?;
         if other.granularity < self.granularity {
             self.coarsen(other.granularity)?;
         }
@@ -116,7 +137,7 @@ impl Total {
             });
             (&endpoint.name, groups)
         }))?;
-        check("buckets", size.buckets + timer_buckets, MAX_BUCKETS)?;
+        check("buckets", size.buckets + metrics.buckets, MAX_BUCKETS)?;
         self.limit_digits(other.digits).map_err(text)?;
         rest.granularity = self.granularity;
         let rest = Snapshot::from_parts(rest).and_then(|rest| rest.limited_to_digits(self.digits));
@@ -138,14 +159,21 @@ impl Total {
                 }
             }
         }
-        self.size = self.measured(self.granularity);
+        self.size = Size { metrics, ..self.measured(self.granularity) };
         Ok(())
     }
 
-    /// How many buckets the endpoints have.
+    /// About how much memory the sum takes, in buckets of eight bytes.
     #[cfg(feature = "redis")]
-    pub(super) fn buckets(&self) -> usize {
-        self.size.buckets
+    pub(super) fn weight(&self) -> usize {
+        let Size { endpoints, groups, buckets, metrics } = self.size;
+        let named = [
+            (endpoints, BUCKETS_OF_ENDPOINT),
+            (groups, BUCKETS_OF_GROUP),
+            (metrics.number, BUCKETS_OF_METRIC),
+            (self.consumers.len(), BUCKETS_OF_CONSUMER),
+        ];
+        buckets + metrics.buckets + named.into_iter().map(|(number, each)| number * each).sum::<usize>()
     }
 
     /// The place of an endpoint, which is made if it is not there.
@@ -188,33 +216,38 @@ impl Total {
             endpoints: self.endpoints.len(),
             groups: ranges().count(),
             buckets: ranges().map(|(_, range)| range.len()).sum(),
+            metrics: self.size.metrics,
         }
     }
 
-    /// How many metrics of the application's own the sum has with these added, and how many buckets their timers have.
-    fn metrics_with(&self, more: &[MetricParts]) -> (usize, usize) {
+    /// How many metrics of the application's own the sum has with these added.
+    fn metrics_with(&self, more: &[MetricParts]) -> Metrics {
+        let range = |histogram: &Histogram| {
+            let (first, counts) = histogram.counts();
+            first..first + counts.len()
+        };
         let ours = self.rest.metrics().iter().map(|metric| {
-            let histogram = match metric.reading() {
-                MetricReading::Timer(Some(times)) => Some(times.histogram()),
-                _ => None,
+            let buckets = match metric.reading() {
+                MetricReading::Timer(Some(times)) => range(times.histogram()),
+                MetricReading::UniqueCount { .. } => REGISTERS,
+                _ => 0..0,
             };
-            (metric.name(), metric.kind(), histogram)
+            (metric.name(), metric.kind(), buckets)
         });
         let theirs = more.iter().map(|metric| {
-            let histogram = match &metric.state {
-                MetricStateParts::Timer(Some(times)) => Some(&times.histogram),
-                _ => None,
+            let buckets = match &metric.state {
+                MetricStateParts::Timer(Some(times)) => range(&times.histogram),
+                MetricStateParts::UniqueCount { .. } => REGISTERS,
+                _ => 0..0,
             };
-            (&*metric.name, metric.state.kind(), histogram)
+            (&*metric.name, metric.state.kind(), buckets)
         });
-        let mut buckets: HashMap<_, BucketRange> = HashMap::new();
-        for (name, kind, histogram) in ours.chain(theirs) {
-            let all = buckets.entry((name, kind)).or_default();
-            if let Some((first, counts)) = histogram.map(Histogram::counts) {
-                *all = joined(all, &(first..first + counts.len()));
-            }
+        let mut all: HashMap<_, BucketRange> = HashMap::new();
+        for (name, kind, buckets) in ours.chain(theirs) {
+            let known = all.entry((name, kind)).or_default();
+            *known = joined(known, &buckets);
         }
-        (buckets.len(), buckets.into_values().map(|buckets| buckets.len()).sum())
+        Metrics { number: all.len(), buckets: all.into_values().map(|buckets| buckets.len()).sum() }
     }
 
     /// How large the sum is at most with these endpoints added. Each endpoint occurs once, with its groups, their first

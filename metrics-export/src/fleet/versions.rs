@@ -12,6 +12,8 @@ use super::decoded::Decoded;
 use super::histograms::ReadGroup;
 use super::instance::Presence;
 use super::sums::EndpointSum;
+#[cfg(feature = "redis")]
+use super::sums::GroupSum;
 
 /// The most versions that are told apart.
 const MAX_VERSIONS: usize = 20;
@@ -56,7 +58,7 @@ impl Versions {
     pub(super) fn add(&mut self, report: Decoded<'_>, presence: Presence) -> Result<(), String> {
         let Decoded { instance, rest, endpoints, .. } = report;
         if !self.0.contains_key(&instance.version) && self.0.len() >= MAX_VERSIONS {
-            return Err(format!("the fleet has more than {MAX_VERSIONS} versions"));
+            return Err(too_many());
         }
         let sum = self.0.entry(instance.version).or_insert_with(Sum::new);
         let digits = rest.significant_digits;
@@ -69,6 +71,40 @@ impl Versions {
         let ours = sum.instances.entry((instance.name, instance.started)).or_default();
         *ours = (ours.0.saturating_add(rest.span), ours.1 || presence == Presence::Up);
         Ok(())
+    }
+
+    /// Adds other sums, of earlier reports of the same instances. Whether these are up, their latest ones say.
+    #[cfg(feature = "redis")]
+    pub(super) fn merge(&mut self, other: &Self) -> Result<(), String> {
+        let mut left_out = 0;
+        for (version, theirs) in &other.0 {
+            if !self.0.contains_key(version) && self.0.len() >= MAX_VERSIONS {
+                left_out += 1;
+                continue;
+            }
+            let ours = self.0.entry(version.clone()).or_insert_with(Sum::new);
+            ours.coarsen(theirs.digits, theirs.granularity).map_err(|error| error.to_string())?;
+            for GroupSum { figures, counts } in &theirs.total.groups {
+                let mut figures = figures.clone();
+                figures.group = figures.group.coarsened(ours.granularity);
+                let limited =
+                    counts.limited(theirs.digits, ours.digits).map_err(|error| error.to_string())?;
+                ours.total.group(figures).counts.add(limited.first, &limited.counts);
+            }
+            for (instance, (counted, _)) in &theirs.instances {
+                let known = ours.instances.entry(instance.clone()).or_default();
+                known.0 = known.0.saturating_add(*counted);
+            }
+        }
+        if left_out == 0 { Ok(()) } else { Err(too_many()) }
+    }
+
+    /// About how much memory the sums take, in buckets of eight bytes. An instance takes about as much as 64.
+    #[cfg(feature = "redis")]
+    pub(super) fn weight(&self) -> usize {
+        let groups = self.0.values().flat_map(|sum| &sum.total.groups);
+        let buckets: usize = groups.map(|group| 64 + group.counts.counts.len()).sum();
+        buckets + self.0.values().map(|sum| 64 * sum.instances.len()).sum::<usize>()
     }
 
     /// The figures of each version. The newest comes first: that whose first instance started last.
@@ -89,6 +125,10 @@ impl Versions {
         all.sort_by(|a, b| b.first_started.cmp(&a.first_started).then_with(|| a.version.cmp(&b.version)));
         all
     }
+}
+
+fn too_many() -> String {
+    format!("the fleet has more than {MAX_VERSIONS} versions")
 }
 
 impl Sum {

@@ -7,16 +7,27 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
-use super::keys::Detail;
 use crate::fleet::decoded::Decoded;
 use crate::fleet::merge::Fleet;
 
-/// The most buckets kept, 32 MiB. Of a fleet with 200 endpoints, this is a window of five minutes by route, and a bit.
-const MAX_BUCKETS: usize = 4 << 20;
+/// The most memory that is kept, in buckets: 32 MiB. Of a fleet with 200 endpoints, this is a window of five minutes by
+/// route. A report more may be kept, since that is only weighed once it is added.
+pub(super) const MAX_BUCKETS: usize = 4 << 20;
+
+/// What a sum has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kept {
+    /// The sum of all endpoints.
+    Total,
+    /// The same for each version of the service.
+    Versions,
+    /// Each endpoint separately.
+    Routes,
+}
 
 /// Sums of final reports, by minute.
 #[derive(Default)]
-pub(super) struct Minutes(BTreeMap<(u64, Detail), Closed>);
+pub(super) struct Minutes(BTreeMap<(u64, Kept), Closed>);
 
 struct Closed {
     /// The instances whose reports are in the sum.
@@ -26,29 +37,41 @@ struct Closed {
 
 impl Minutes {
     /// Whether an instance's report of a minute is in the sum of that minute.
-    pub(super) fn has(&self, minute: u64, detail: Detail, id: &str) -> bool {
-        self.0.get(&(minute, detail)).is_some_and(|closed| closed.ids.contains(id))
+    pub(super) fn has(&self, minute: u64, kept: Kept, id: &str) -> bool {
+        self.0.get(&(minute, kept)).is_some_and(|closed| closed.ids.contains(id))
     }
 
-    /// Adds a final report, found at `key`; `bytes` is its size. One that does not fit is refused in the sum.
+    /// Whether there is room for a further report.
+    pub(super) fn has_room(&self) -> bool {
+        self.size() < MAX_BUCKETS
+    }
+
+    /// How much memory all sums take, in buckets.
+    pub(super) fn size(&self) -> usize {
+        self.0.values().map(|closed| closed.sum.size()).sum()
+    }
+
+    /// Adds a final report, found at `key`; `bytes` is its size. One that does not fit into the sum of its minute is
+    /// refused there.
     pub(super) fn add(
         &mut self,
-        (minute, detail): (u64, Detail),
+        (minute, kept): (u64, Kept),
         id: &str,
         (key, report, bytes): (&str, Decoded<'_>, usize),
         now: SystemTime,
     ) {
-        let new = || Closed { ids: HashSet::new(), sum: Fleet::new(now) };
-        let closed = self.0.entry((minute, detail)).or_insert_with(new);
+        let sum = || if kept == Kept::Versions { Fleet::by_version(now) } else { Fleet::new(now) };
+        let new = || Closed { ids: HashSet::new(), sum: sum() };
+        let closed = self.0.entry((minute, kept)).or_insert_with(new);
         closed.sum.add(key, report, bytes);
         closed.ids.insert(id.to_owned());
     }
 
     /// Adds the sums of these minutes to `fleet`.
-    pub(super) fn add_to(&self, fleet: &mut Fleet, minutes: RangeInclusive<u64>, wanted: Detail) {
-        let range = (*minutes.start(), Detail::Total)..=(*minutes.end(), Detail::Routes);
-        for ((minute, detail), closed) in self.0.range(range) {
-            if *detail == wanted {
+    pub(super) fn add_to(&self, fleet: &mut Fleet, minutes: RangeInclusive<u64>, wanted: Kept) {
+        let range = (*minutes.start(), Kept::Total)..=(*minutes.end(), Kept::Routes);
+        for ((minute, kept), closed) in self.0.range(range) {
+            if *kept == wanted {
                 fleet.merge(&format!("the minute {minute}"), &closed.sum);
             }
         }
@@ -90,7 +113,7 @@ mod tests {
         let instance = Instance {
             service: "shop".to_owned(),
             name: name.to_owned(),
-            version: String::new(),
+            version: if name == "c" { "2" } else { "1" }.to_owned(),
             started: SystemTime::UNIX_EPOCH,
             written: at(minute),
             interval: Duration::from_secs(60),
@@ -134,15 +157,15 @@ mod tests {
             read.add("x", decoded, bytes.len());
             let mut decoded = Decoded::read_at(&bytes, at(minute + 1)).unwrap();
             decoded.drop_state();
-            kept.add((minute, Detail::Routes), name, ("x", decoded, bytes.len()), at(minute + 1));
+            kept.add((minute, Kept::Routes), name, ("x", decoded, bytes.len()), at(minute + 1));
         }
         // Of another detail, and of a minute before the window.
         let other = report("a", 18, forms[0]);
-        for place in [(18, Detail::Total), (14, Detail::Routes)] {
+        for place in [(18, Kept::Total), (14, Kept::Routes)] {
             kept.add(place, "a", ("x", Decoded::read(&other).unwrap(), other.len()), now);
         }
-        assert!(kept.has(19, Detail::Routes, "c") && !kept.has(20, Detail::Routes, "c"));
-        kept.add_to(&mut answer, 15..=20, Detail::Routes);
+        assert!(kept.has(19, Kept::Routes, "c") && !kept.has(20, Kept::Routes, "c"));
+        kept.add_to(&mut answer, 15..=20, Kept::Routes);
         let figures = |fleet: &mut Fleet| {
             let summary = fleet.summary().unwrap();
             let snapshot = fleet.snapshot().unwrap();
@@ -157,7 +180,36 @@ mod tests {
         assert_eq!(answer.refused(), (&[][..], 0));
 
         kept.forget(18);
-        assert!(!kept.has(17, Detail::Routes, "a") && kept.has(18, Detail::Routes, "a"));
+        assert!(!kept.has(17, Kept::Routes, "a") && kept.has(18, Kept::Routes, "a"));
+    }
+
+    #[test]
+    fn versions_in_a_window_have_the_same_figures_whether_its_minutes_were_kept_or_read() {
+        let forms = [(2, Granularity::Class), (3, Granularity::Exact), (1, Granularity::Outcome)];
+        // The last minute's reports are of instances that are up.
+        let now = at(20) + Duration::from_secs(40);
+        let (mut read, mut answer) = (Fleet::by_version(now), Fleet::by_version(now));
+        let mut kept = Minutes::default();
+        for minute in 15..=20 {
+            for (name, form) in ["a", "b", "c"].into_iter().zip(forms) {
+                let bytes = report(name, minute, form);
+                read.add_bytes("x", &bytes);
+                if minute == 20 {
+                    answer.add_bytes("x", &bytes);
+                } else {
+                    let decoded = Decoded::read_at(&bytes, at(minute + 1)).unwrap();
+                    kept.add((minute, Kept::Versions), name, ("x", decoded, bytes.len()), at(minute + 1));
+                }
+            }
+        }
+        assert!(kept.has(19, Kept::Versions, "c") && !kept.has(19, Kept::Total, "c"));
+        assert!(kept.size() > 5 * 3 * 64, "{}", kept.size());
+        kept.add_to(&mut answer, 15..=20, Kept::Versions);
+        let versions = read.versions();
+        assert_eq!(answer.versions(), versions);
+        let calls: Vec<_> = versions.iter().map(|each| (&*each.version, each.figures.calls)).collect();
+        assert_eq!(calls, [("1", 2 * 6 * 3), ("2", 6 * 3)]);
+        assert_eq!(answer.instances().len(), read.instances().len());
     }
 
     #[test]
@@ -176,11 +228,11 @@ mod tests {
         let wide = wide.encode();
         // Each takes a third of the room.
         for minute in 1..=4 {
-            kept.add((minute, Detail::Total), "a", ("x", Decoded::read(&wide).unwrap(), wide.len()), at(1));
+            kept.add((minute, Kept::Total), "a", ("x", Decoded::read(&wide).unwrap(), wide.len()), at(1));
         }
         kept.forget(0);
         assert_eq!(
-            (1..=4).map(|minute| kept.has(minute, Detail::Total, "a")).collect::<Vec<_>>(),
+            (1..=4).map(|minute| kept.has(minute, Kept::Total, "a")).collect::<Vec<_>>(),
             [false, true, true, true]
         );
     }

@@ -10,7 +10,7 @@ use redis::{Cmd, Value};
 use super::commands::{epoch_of, get, refused};
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::{Link, TARGET};
-use super::minutes::Minutes;
+use super::minutes::{Kept, Minutes};
 use super::question::{Answer, Question, ReadFailed};
 use super::shared::Shared;
 use super::view::Read;
@@ -114,35 +114,31 @@ fn answer(
     let ids = instances(shared, link, now, &mut fleet)?;
     let window = match question {
         Question::SinceReset | Question::Reset | Question::Versions { minutes: None } => None,
-        Question::Minutes { minutes, routes: true } => Some((minutes, Detail::Routes)),
-        Question::Minutes { minutes, routes: false } | Question::Versions { minutes: Some(minutes) } => {
-            Some((minutes, Detail::Total))
-        }
+        Question::Minutes { minutes, routes: true } => Some((minutes, Kept::Routes)),
+        Question::Minutes { minutes, routes: false } => Some((minutes, Kept::Total)),
+        Question::Versions { minutes: Some(minutes) } => Some((minutes, Kept::Versions)),
     };
     let this = minute_of(now);
-    let window = window.map(|(minutes, detail)| (this.saturating_sub(minutes.into())..=this, detail));
+    let window = window.map(|(minutes, wanted)| (this.saturating_sub(minutes.into())..=this, wanted));
     kept.forget(this.saturating_sub(MAX_MINUTES));
     let mut wanted = Vec::new();
     for id in &ids {
         match &window {
             None => wanted.push(Wanted { id, key: shared.keys.report(epoch, id), minute: None }),
-            Some((minutes, detail)) => {
-                let missing = minutes.clone().rev().filter(|&minute| {
-                    // Sums of all versions are kept.
-                    is_by_version || !kept.has(minute, *detail, id)
-                });
+            Some((minutes, sum)) => {
+                let detail = if *sum == Kept::Routes { Detail::Routes } else { Detail::Total };
+                let missing = minutes.clone().rev().filter(|&minute| !kept.has(minute, *sum, id));
                 wanted.extend(missing.map(|minute| {
-                    let key = shared.keys.window(*detail, minute, id);
-                    Wanted { id, key, minute: Some((minute, *detail)) }
+                    let key = shared.keys.window(detail, minute, id);
+                    Wanted { id, key, minute: Some((minute, *sum)) }
                 }));
             }
         }
     }
     let kept = Mutex::new(kept);
-    let is_kept = !is_by_version;
-    let (mut fleet, bytes) = add_all(link, &wanted, fleet, is_kept.then_some(&kept), begun)?;
-    if let (true, Some((minutes, detail))) = (is_kept, window) {
-        locked(&kept).add_to(&mut fleet, minutes, detail);
+    let (mut fleet, bytes) = add_all(link, &wanted, fleet, &kept, begun)?;
+    if let Some((minutes, sum)) = window {
+        locked(&kept).add_to(&mut fleet, minutes, sum);
     }
     if question == Question::Reset {
         let next = (since_1970(SystemTime::now()).as_millis() as u64).max(epoch + 1);
@@ -163,7 +159,7 @@ struct Wanted<'a> {
     id: &'a str,
     key: String,
     /// The minute, if it is a report of one.
-    minute: Option<(u64, Detail)>,
+    minute: Option<(u64, Kept)>,
 }
 
 /// The value of a key.
@@ -176,12 +172,12 @@ struct Found<'a> {
 }
 
 /// Reads the values of these keys, of each instance the newest first, while other threads add them up: reports of
-/// minutes that are final to those that are kept, if any. Also returns how many bytes were read.
+/// minutes that are final to those that are kept. Also returns how many bytes were read.
 fn add_all(
     link: &mut Link,
     wanted: &[Wanted<'_>],
     fleet: Fleet,
-    kept: Option<&Mutex<&mut Minutes>>,
+    kept: &Mutex<&mut Minutes>,
     begun: Instant,
 ) -> Result<(Fleet, usize), String> {
     let fleet = Mutex::new(fleet);
@@ -242,7 +238,7 @@ fn add_all(
 }
 
 /// Adds a report, unless it belongs to another instance.
-fn add(fleet: &Mutex<Fleet>, kept: Option<&Mutex<&mut Minutes>>, found: &Found<'_>) {
+fn add(fleet: &Mutex<Fleet>, kept: &Mutex<&mut Minutes>, found: &Found<'_>) {
     let Found { wanted: Wanted { id: wanted, key, minute }, report, is_newest } = found;
     let now = locked(fleet).now();
     let bytes = report.len();
@@ -253,10 +249,14 @@ fn add(fleet: &Mutex<Fleet>, kept: Option<&Mutex<&mut Minutes>>, found: &Found<'
                 return locked(fleet).add(key, report, bytes);
             }
             report.drop_state();
-            match (kept, minute) {
-                (Some(kept), Some(minute)) => locked(kept).add(*minute, wanted, (key, report, bytes), now),
-                _ => locked(fleet).add(key, report, bytes),
+            if let Some(minute) = minute {
+                let mut kept = locked(kept);
+                if kept.has_room() {
+                    return kept.add(*minute, wanted, (key, report, bytes), now);
+                }
             }
+            // Without room it is read again for the next answer.
+            locked(fleet).add(key, report, bytes);
         }
         Ok(_) => locked(fleet).refuse(key, "the report belongs to another instance"),
         Err(reason) => locked(fleet).refuse(key, &reason),
@@ -325,9 +325,14 @@ fn instances(
 
 #[cfg(test)]
 mod tests {
-    use metrics_core::{MetricFigures, Registry};
+    use metrics_core::{
+        ConsumerSnapshot, EndpointName, EndpointParts, Granularity, GroupParts, Histogram, MetricFigures,
+        MetricParts, MetricStateParts, Outcome, Registry, Snapshot, SnapshotParts, StatusGroup,
+        UNIQUE_REGISTERS,
+    };
 
     use super::*;
+    use crate::fleet::redis::minutes::MAX_BUCKETS;
     use crate::fleet::{Fingerprints, Instance, Report};
 
     #[test]
@@ -339,28 +344,153 @@ mod tests {
         let _under_way = registry.recorder().start();
         let snapshot = registry.snapshot();
         let now = snapshot.taken();
-        let instance = Instance {
-            service: "shop".to_owned(),
-            name: "a".to_owned(),
-            version: String::new(),
-            started: now,
-            written: now,
-            interval: Duration::from_secs(10),
-            epoch: 0,
-            stopped: false,
-            fingerprints: Fingerprints::default(),
-        };
         let wanted = id("a", now);
-        let report = Report { instance, snapshot, errors: Vec::new() }.encode();
+        let report = Report { instance: instance(now), snapshot, errors: Vec::new() }.encode();
         let fleet = Mutex::new(Fleet::new(now));
         for is_newest in [true, false, false] {
             let wanted = Wanted { id: &wanted, key: "a key".to_owned(), minute: None };
-            add(&fleet, None, &Found { wanted: &wanted, report: report.clone(), is_newest });
+            add(
+                &fleet,
+                &Mutex::new(&mut Minutes::default()),
+                &Found { wanted: &wanted, report: report.clone(), is_newest },
+            );
         }
         let summary = locked(&fleet).summary().unwrap();
         assert_eq!((summary.total.calls, summary.in_flight), (3, 1));
         assert_eq!(summary.health.max_series, 1_024);
         assert_eq!(summary.business[0].figures, MetricFigures::Gauge(5.0));
+    }
+
+    fn instance(started: SystemTime) -> Instance {
+        Instance {
+            service: "shop".to_owned(),
+            name: "a".to_owned(),
+            version: String::new(),
+            started,
+            written: started,
+            interval: Duration::from_secs(10),
+            epoch: 0,
+            stopped: false,
+            fingerprints: Fingerprints::default(),
+        }
+    }
+
+    /// A group of statuses with one call, and with as many buckets as there can be, or with none.
+    fn group(status: u16, is_wide: bool) -> GroupParts {
+        let outcome = Outcome::Status(status);
+        let last = Histogram::max_buckets(3).unwrap() - 1;
+        let mut counts = vec![0; if is_wide { last + 1 } else { 0 }];
+        counts.iter_mut().step_by(last).for_each(|count| *count = 1);
+        GroupParts {
+            group: StatusGroup::of(Granularity::Exact, outcome),
+            outcomes: vec![(outcome, 1)],
+            sum_nanos: 0,
+            min_nanos: 0,
+            max_nanos: u64::MAX,
+            clamped: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            truncated: 0,
+            histogram: Histogram::from_buckets(3, 0, &counts).unwrap(),
+        }
+    }
+
+    fn metrics(number: usize, state: impl Fn() -> MetricStateParts) -> Vec<MetricParts> {
+        (0..number).map(|each| MetricParts { name: format!("m{each}").into(), state: state() }).collect()
+    }
+
+    fn endpoint(route: String, groups: Vec<GroupParts>) -> EndpointParts {
+        let name = Arc::new(EndpointName { method: "GET".into(), route: route.into() });
+        EndpointParts { name, in_flight: 0, groups }
+    }
+
+    #[test]
+    fn minutes_that_are_kept_take_bounded_memory_whatever_another_tenant_writes_and_no_call_is_lost() {
+        let registry =
+            Registry::builder().significant_digits(3).granularity(Granularity::Exact).build().unwrap();
+        let snapshot = registry.snapshot();
+        let now = snapshot.taken();
+        let wanted_id = id("a", now);
+        type Fill = fn(&mut SnapshotParts);
+        let kinds: [(&str, Fill); 5] = [
+            ("buckets", |parts| {
+                let groups = (100..200).map(|status| group(status, true)).collect();
+                parts.endpoints.push(endpoint("/".to_owned(), groups));
+            }),
+            ("groups", |parts| {
+                let groups = || (100..600).map(|status| group(status, false)).collect();
+                parts.endpoints.extend((0..200).map(|number| endpoint(format!("/{number}"), groups())));
+            }),
+            ("endpoints", |parts| {
+                parts.endpoints.extend(
+                    (0..10_000).map(|number| endpoint(format!("/{number:0>200}"), vec![group(200, false)])),
+                );
+            }),
+            ("timers", |parts| {
+                let times = || {
+                    let group = StatusGroup::of(Granularity::Class, Outcome::Status(200));
+                    MetricStateParts::Timer(Some(Box::new(GroupParts { group, ..self::group(200, true) })))
+                };
+                parts.metrics = metrics(100, times);
+            }),
+            ("distinct values", |parts| {
+                let registers = || vec![1; UNIQUE_REGISTERS];
+                let count = || MetricStateParts::UniqueCount { today: registers(), yesterday: registers() };
+                parts.metrics = metrics(500, count);
+            }),
+        ];
+        for (kind, fill) in kinds {
+            let mut parts = snapshot.to_parts();
+            fill(&mut parts);
+            let calls: u64 = parts
+                .endpoints
+                .iter()
+                .flat_map(|endpoint| &endpoint.groups)
+                .flat_map(|group| &group.outcomes)
+                .map(|(_, count)| count)
+                .sum();
+            let hostile = Snapshot::from_parts(parts).unwrap();
+            let report = Report { instance: instance(now), snapshot: hostile, errors: Vec::new() }.encode();
+            assert!(report.len() <= MAX_REPORT_BYTES, "{kind}");
+            let (fleet, mut kept) = (Mutex::new(Fleet::new(now)), Minutes::default());
+            for minute in 0..6 {
+                let key = "a key".to_owned();
+                let wanted = Wanted { id: &wanted_id, key, minute: Some((minute, Kept::Routes)) };
+                let found = Found { wanted: &wanted, report: report.clone(), is_newest: false };
+                add(&fleet, &Mutex::new(&mut kept), &found);
+            }
+            // And the last one that was added.
+            let size = kept.size();
+            assert!(size >= MAX_BUCKETS && size < 2 * MAX_BUCKETS, "{kind}: {size}");
+            let mut fleet = fleet.into_inner().unwrap();
+            kept.add_to(&mut fleet, 0..=5, Kept::Routes);
+            assert_eq!(fleet.refused().1, 0, "{kind}");
+            assert_eq!(fleet.summary().unwrap().total.calls, 6 * calls, "{kind}");
+        }
+    }
+
+    #[test]
+    fn consumers_of_kept_minutes_count_as_memory() {
+        let snapshot = Registry::new().snapshot();
+        let now = snapshot.taken();
+        let mut kept = Minutes::default();
+        for number in 0..4_u64 {
+            let mut parts = snapshot.to_parts();
+            parts.consumers = (0..50)
+                .map(|each| ConsumerSnapshot {
+                    name: format!("{number} {each}").into(),
+                    calls: 1,
+                    errors: 0,
+                    sum_nanos: 0,
+                    last_seen: now,
+                })
+                .collect();
+            let snapshot = Snapshot::from_parts(parts).unwrap();
+            let report = Report { instance: instance(now), snapshot, errors: Vec::new() }.encode();
+            let report = (&*number.to_string(), Decoded::read(&report).unwrap(), report.len());
+            kept.add((1, Kept::Total), "a", report, now);
+        }
+        assert!(kept.size() >= 4 * 50 * 30, "{}", kept.size());
     }
 
     #[test]
