@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// Different jobs that may wait for each endpoint. All but `history`, `consumers` and `reset` have fewer.
+/// Different jobs that may wait for each endpoint. Those that take nothing but a window have fewer.
 pub(crate) const MAX_JOBS: usize = 32;
 
 /// The lanes of a monitor.
