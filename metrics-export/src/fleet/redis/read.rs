@@ -461,7 +461,7 @@ mod tests {
             }
             // And the last one that was added.
             let size = kept.size();
-            assert!(size >= MAX_BUCKETS && size < 2 * MAX_BUCKETS, "{kind}: {size}");
+            assert!((MAX_BUCKETS..2 * MAX_BUCKETS).contains(&size), "{kind}: {size}");
             let mut fleet = fleet.into_inner().unwrap();
             kept.add_to(&mut fleet, 0..=5, Kept::Routes);
             assert_eq!(fleet.refused().1, 0, "{kind}");
