@@ -4,8 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use tests::process::{Folder, until};
-use tests::{Client, Example};
+use tests::{Client, Example, Folder, until};
 
 /// As often as this variable says; a few times by default.
 fn rounds(default: u64) -> u64 {
