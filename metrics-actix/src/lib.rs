@@ -64,6 +64,7 @@
 //! | `tls`, `tls-no-provider` | `https` URLs for all of them, with `ring` or the application's own crypto provider |
 //! | `redis`, `redis-cluster`, `redis-tls`, `redis-tls-no-provider` | the totals of all instances of a service, through Redis |
 //! | `facade` | metrics that other crates emit through the `metrics` facade |
+//! | `tracing-opentelemetry` | the trace of the current span, and `span_context`, which reads that of any span |
 //!
 //! # Where everything is
 //!
@@ -131,3 +132,5 @@ pub use metrics_monitor::{BuildError, Loss, Monitor, Secret, Service, Unsent};
 pub use middleware::body::MeasuredBody;
 pub use middleware::marker::{MarkerFuture, MarkerService, RouteMarker};
 pub use middleware::service::{MetricsService, Middleware, MiddlewareFuture};
+#[cfg(feature = "tracing-opentelemetry")]
+pub use request::span::span_context;

@@ -8,3 +8,4 @@ pub(crate) mod method;
 pub(crate) mod mounts;
 pub(crate) mod read_bytes;
 pub(crate) mod route;
+pub(crate) mod span;

@@ -20,6 +20,7 @@ use crate::request::event_loops::Watch;
 use crate::request::method::{LABELS, MethodLabel};
 use crate::request::mounts::Fronts;
 use crate::request::read_bytes::UnusedCounts;
+use crate::request::span;
 use crate::seen_routes::{CountedAt, Naming, SeenRoutes};
 use crate::shared::Shared;
 
@@ -351,7 +352,7 @@ impl AppWorker {
     }
 
     /// Captures a request whose body has ended. One of which nothing was captured before is slow by its body alone, and
-    /// its trace is not known any more.
+    /// its trace is that of the current span, if there is one: its headers are not there any more.
     #[cold]
     #[inline(never)]
     pub(crate) fn capture_body(
@@ -363,7 +364,8 @@ impl AppWorker {
         captured: Option<Captured>,
     ) {
         let policy = &self.policy().capture;
-        let Captured { trace, randomness } = captured.unwrap_or(Captured { trace: None, randomness: 1.0 });
+        let late = || Captured { trace: span::current(), randomness: 1.0 };
+        let Captured { trace, randomness } = captured.unwrap_or_else(late);
         let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
         if recorder.ranks(endpoint, nanos) {
             let context = RequestContext { trace, consumer, ..RequestContext::default() };

@@ -34,6 +34,7 @@
 
 mod condition;
 mod engine;
+mod example;
 mod notice;
 mod observe;
 mod rule;

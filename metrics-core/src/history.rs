@@ -37,8 +37,11 @@ use self::timeline::{Requested, Timeline, WindowFigures};
 use self::trend::{Subject, step_of};
 use crate::core::Requests;
 use crate::events::error_groups::ErrorGroups;
+use crate::events::error_log::RecentError;
 use crate::events::slow::SlowRequests;
 use crate::labels::endpoint::EndpointName;
+use crate::labels::outcome::Outcome;
+use crate::labels::trace::TraceId;
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::metrics::MetricsAt;
 use crate::read::summary::Summary;
@@ -211,6 +214,35 @@ impl History {
     pub fn knows(&self, endpoint: &EndpointName) -> bool {
         self.registry.known_endpoint(&endpoint.method, &endpoint.route).is_some()
             || self.timeline().numbers.find(endpoint).is_some()
+    }
+
+    /// The trace of the latest error of a window that is asked for, if one is known: of those in the log, or else of the
+    /// examples of groups, which a storm of other errors does not push out.
+    pub(crate) fn trace_of_error(
+        &self,
+        window: Window,
+        is_asked: impl Fn(&EndpointName, Outcome) -> bool,
+    ) -> Option<TraceId> {
+        let latest = |errors: &mut dyn Iterator<Item = RecentError>| {
+            let asked = errors.filter(|error| is_asked(&error.endpoint, error.outcome));
+            let traced = asked.filter_map(|error| Some((error.time, error.trace?.trace)));
+            traced.max_by_key(|&(time, _)| time).map(|(_, trace)| trace)
+        };
+        let groups = || self.error_groups(window).groups.into_iter().flat_map(|group| group.examples);
+        latest(&mut self.registry.recent_errors().into_iter()).or_else(|| latest(&mut groups()))
+    }
+
+    /// The trace of the slowest request of a window that is asked for, if one is known.
+    pub(crate) fn trace_of_slow(
+        &self,
+        window: Window,
+        endpoint: Option<&EndpointName>,
+        is_asked: impl Fn(&EndpointName, Outcome) -> bool,
+    ) -> Option<TraceId> {
+        let mut slowest = self.slow_requests(window, endpoint).requests.into_iter();
+        slowest.find_map(|request| {
+            request.trace.filter(|_| is_asked(&request.endpoint, request.outcome)).map(|trace| trace.trace)
+        })
     }
 
     /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest

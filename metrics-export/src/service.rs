@@ -3,7 +3,7 @@
 #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
 use std::sync::OnceLock;
 
-use metrics_core::{InvalidSetting, is_hidden};
+use metrics_core::{InvalidSetting, TraceId, is_hidden};
 
 #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
 use crate::environment::Variables;
@@ -14,8 +14,14 @@ const MAX_BYTES: usize = 128;
 /// The longest public URL, in bytes.
 const MAX_URL_BYTES: usize = 1_024;
 
+/// The longest URL of traces, in bytes: those of Grafana hold a query.
+const MAX_TRACE_URL_BYTES: usize = 2_048;
+
 /// What an allowed public URL looks like.
 const LINK: &str = "http://host[:port][/path] or https://host[:port][/path], without a password";
+
+/// What stands for the id in the URL of a trace.
+const TRACE_ID: &str = "{trace_id}";
 
 /// What an allowed text looks like.
 const ALLOWED: &str = "1 to 128 bytes without control or invisible characters";
@@ -42,12 +48,21 @@ pub struct Service {
     pub environment: Option<String>,
     /// Where people open its dashboard, such as `https://ops.example.com/orders/metrics/`.
     pub public_url: Option<String>,
+    /// Where people look at a trace, such as `https://jaeger.example/trace/{trace_id}`.
+    pub trace_url: Option<String>,
 }
 
 impl Service {
     /// A service with this name, and without instance, version and environment.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), instance: None, version: None, environment: None, public_url: None }
+        Self {
+            name: name.into(),
+            instance: None,
+            version: None,
+            environment: None,
+            public_url: None,
+            trace_url: None,
+        }
     }
 
     /// Which instance this is, such as `host-1`; default: each destination's own. Notices of alerts name the host and the
@@ -76,6 +91,18 @@ impl Service {
         self
     }
 
+    /// Where people look at a trace, such as `https://jaeger.example/trace/{trace_id}`, for links in notices of alerts, in
+    /// events and on the dashboard; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
+    pub fn trace_url(mut self, url: impl Into<String>) -> Self {
+        self.trace_url = Some(url.into());
+        self
+    }
+
+    /// The link to a trace, if there is a [URL](Service::trace_url) of traces.
+    pub fn trace_link(&self, trace: TraceId) -> Option<String> {
+        self.trace_url.as_ref().map(|url| trace_link(url, trace))
+    }
+
     /// The name of this instance; if none is set, that of the host and the number of the process, so that replicas are
     /// told apart.
     #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
@@ -94,8 +121,9 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// When a text is empty, longer than 128 bytes, or has a [hidden](is_hidden) character; when the public URL is not one
-    /// of `http` or `https` of at most 1,024 bytes, or has a password.
+    /// When a text is empty, longer than 128 bytes, or has a [hidden](is_hidden) character; when the public URL or
+    /// that of traces is not one of `http` or `https` of at most 1,024 bytes, 2,048 for traces, or has a password; when that of traces lacks
+    /// `{trace_id}`.
     pub fn check(&self) -> Result<(), InvalidSetting> {
         let set = [
             ("service", Some(&self.name)),
@@ -110,17 +138,32 @@ impl Service {
             }
         }
         match &self.public_url {
-            Some(url) if !is_link(url) => Err(InvalidSetting::secret("public_url", LINK)),
+            Some(url) if !is_link(url, MAX_URL_BYTES) => {
+                return Err(InvalidSetting::secret("public_url", LINK));
+            }
+            _ => {}
+        }
+        match &self.trace_url {
+            Some(url) if !is_link(url, MAX_TRACE_URL_BYTES) || !url.contains(TRACE_ID) => {
+                let allowed =
+                    "a link such as \"https://jaeger.example/trace/{trace_id}\", without a password";
+                Err(InvalidSetting::secret("trace_url", allowed))
+            }
             _ => Ok(()),
         }
     }
 }
 
+/// The link to a trace.
+pub(crate) fn trace_link(url: &str, trace: TraceId) -> String {
+    url.replace(TRACE_ID, &trace.to_string())
+}
+
 /// Whether it is a URL that may be shown to everyone.
-fn is_link(url: &str) -> bool {
+fn is_link(url: &str, max_bytes: usize) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    url.len() <= MAX_URL_BYTES
+    url.len() <= max_bytes
         && host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
         && !url.contains(|c: char| c.is_whitespace() || is_hidden(c) || "<>|\"".contains(c))
 }
@@ -207,6 +250,24 @@ mod tests {
         ] {
             let error = check(url).unwrap_err().to_string();
             assert!(error.starts_with("public_url is invalid; allowed: http://host"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_traces_has_a_place_for_the_id() {
+        let service = |url: &str| Service::new("a").trace_url(url);
+        let trace = TraceId::new(0xab).unwrap();
+        let jaeger = service("https://jaeger.example/trace/{trace_id}?uiFind={trace_id}");
+        assert_eq!(jaeger.check(), Ok(()));
+        let id = format!("{:032x}", 0xab);
+        let link = format!("https://jaeger.example/trace/{id}?uiFind={id}");
+        assert_eq!(jaeger.trace_link(trace), Some(link));
+        assert_eq!(Service::new("a").trace_link(trace), None);
+        for url in
+            ["", "https://jaeger.example/trace/", "javascript:{trace_id}", "https://a:hunter2@b/{trace_id}"]
+        {
+            let error = service(url).check().unwrap_err().to_string();
+            assert!(error.starts_with("trace_url is invalid; allowed: a link such as"), "{url}: {error}");
         }
     }
 

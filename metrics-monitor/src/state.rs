@@ -29,8 +29,6 @@ use crate::policy::access::AccessRules;
 /// The parts of one monitor.
 pub(crate) struct State {
     pub(crate) service: Service,
-    /// A link to a trace, with `{trace_id}` for its id.
-    pub(crate) trace_url: Option<String>,
     pub(crate) registry: Registry,
     pub(crate) history: Arc<History>,
     pub(crate) history_writer: Option<HistoryWriter>,

@@ -6,6 +6,7 @@ use metrics_monitor::policy::capture::CapturePolicy;
 use metrics_monitor::policy::trace;
 
 use super::headers::RequestHeaders;
+use super::span;
 
 /// The application's hook for the trace of a request.
 pub(crate) type ReadTrace = dyn Fn(&HttpRequest) -> Option<TraceContext> + Send + Sync;
@@ -23,7 +24,10 @@ pub(crate) fn context<'a>(
         |name: &str| request.headers().iter().find(|(own, _)| own.as_str().eq_ignore_ascii_case(name));
     let mut ids = policy.request_id_headers.iter().filter_map(|name| Some(header(name)?.1));
     RequestContext {
-        trace: read_trace.and_then(|read| read(request)).or_else(|| trace(request, policy)),
+        trace: read_trace
+            .and_then(|read| read(request))
+            .or_else(span::current)
+            .or_else(|| trace(request, policy)),
         consumer,
         request_id: ids.next().and_then(|id| id.to_str().ok()),
         path: policy.keep_paths.then(|| request.path()),

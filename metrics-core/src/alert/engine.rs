@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::condition::Metric;
-use super::notice::{Alert, Moment, Notice, State};
+use super::example;
+use super::notice::{Alert, Change, Moment, Notice, State};
 use super::observe::{covers, of_all, of_burn, of_count, of_endpoint, of_figures, of_own_metric};
 use super::rule::{Burn, BurnRate, Rule, Scope};
 use super::series::{Observation, Series};
 use crate::history::{Business, History, Window};
 use crate::labels::endpoint::EndpointName;
+use crate::labels::trace::TraceId;
 use crate::read::summary::Summary;
 use crate::read::summary::figures::Figures;
 use crate::setting::InvalidSetting;
@@ -47,6 +49,13 @@ pub trait FigureSource {
     /// How fast the budget of an objective was spent; `None` if one of the windows had no valid calls. Default: `None`.
     fn burn_rate(&self, burn: &Burn) -> Option<BurnRate> {
         let _ = burn;
+        None
+    }
+
+    /// The trace of a request that shows what an alert is about: see [`Alert::trace`]. Asked when an alert begins to fire
+    /// and when it is reminded of; default: `None`.
+    fn trace(&self, alert: &Alert) -> Option<TraceId> {
+        let _ = alert;
         None
     }
 
@@ -171,9 +180,15 @@ impl Watch {
         let watched = elapsed.filter(|elapsed| *elapsed <= interval * MISSED);
         self.not_seen = windows.has_not_seen(&rule.scope);
         let not_seen = self.not_seen;
+        let source = windows.source;
         let mut step = |endpoint: &Option<Arc<EndpointName>>, series: &mut Series, observation| {
             if let Some(change) = series.step(&rule, observation, now, watched) {
-                notices.push(Notice { change, alert: alert(&rule, endpoint.clone(), series, not_seen) });
+                let mut alert = alert(&rule, endpoint.clone(), series, not_seen);
+                if change != Change::Resolved {
+                    series.trace = source.trace(&alert);
+                    alert.trace = series.trace;
+                }
+                notices.push(Notice { change, alert });
             }
         };
         let of_service = match &rule.scope {
@@ -243,6 +258,7 @@ impl Watch {
                 value: None,
                 since: None,
                 started: None,
+                trace: None,
                 not_seen: self.not_seen,
             });
         }
@@ -258,6 +274,7 @@ fn alert(rule: &Arc<Rule>, endpoint: Option<Arc<EndpointName>>, series: &Series,
         value: series.value,
         since: Some(series.since),
         started: series.started(),
+        trace: series.started().and(series.trace),
         not_seen,
     }
 }
@@ -356,5 +373,9 @@ impl FigureSource for History {
 
     fn own_metrics(&self, window: Window) -> Business {
         self.business(window)
+    }
+
+    fn trace(&self, alert: &Alert) -> Option<TraceId> {
+        example::trace(self, alert)
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::rule::Rule;
 use crate::labels::endpoint::EndpointName;
+use crate::labels::trace::TraceId;
 
 /// A point in time by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,9 @@ pub struct Alert {
     pub since: Option<SystemTime>,
     /// When the alert started firing, by the wall clock. `None` unless it is firing or resolved.
     pub started: Option<SystemTime>,
+    /// The trace of a request that shows what the alert is about, as of when it began to fire or was last reminded of:
+    /// the slowest one for a time, the latest one for errors. `None` if none is known.
+    pub trace: Option<TraceId>,
     /// Whether the rule names a route or a metric that was not seen for an hour. Most likely its name is wrong.
     pub not_seen: bool,
 }

@@ -195,6 +195,7 @@ mod tests {
             value: Some(value),
             since: None,
             started: None,
+            trace: None,
             not_seen: false,
         }
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::notice::{Change, Moment, State};
 use super::rule::Rule;
+use crate::labels::trace::TraceId;
 
 /// How long an alert that stopped firing is shown as resolved.
 const SHOW_RESOLVED: Duration = Duration::from_secs(900);
@@ -25,6 +26,8 @@ pub(super) struct Series {
     pub(super) value: Option<f64>,
     /// When it entered its phase, by the wall clock.
     pub(super) since: SystemTime,
+    /// See [`Alert::trace`](super::Alert::trace).
+    pub(super) trace: Option<TraceId>,
     phase: Phase,
 }
 
@@ -56,7 +59,7 @@ impl Observation {
 
 impl Series {
     pub(super) fn new(now: Moment) -> Self {
-        Self { value: None, since: now.wall, phase: Phase::Inactive }
+        Self { value: None, since: now.wall, trace: None, phase: Phase::Inactive }
     }
 
     pub(super) fn state(&self) -> State {

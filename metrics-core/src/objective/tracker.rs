@@ -7,8 +7,10 @@ use super::samples::{Sample, Samples};
 use super::settings::{Kind, Objective};
 use crate::alert::{Burn, BurnRate};
 use crate::histogram::{Histogram, Layout};
-use crate::labels::endpoint::UNMATCHED;
+use crate::history::{History, Window};
+use crate::labels::endpoint::{EndpointName, UNMATCHED};
 use crate::labels::outcome::{Granularity, Outcome};
+use crate::labels::trace::TraceId;
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::endpoint::EndpointSnapshot;
 use crate::registry::Registry;
@@ -159,6 +161,23 @@ impl Objectives {
         Some(BurnRate { rate: rate(long)?.min(rate(short)?), calls: long.valid })
     }
 
+    /// The trace of a request that spent the budget of an objective in the last hour, if one is known: the latest that
+    /// failed, or for latency the slowest.
+    pub fn trace(&self, Burn { objective, .. }: &Burn, history: &History) -> Option<TraceId> {
+        let tracked = self.tracked.iter().find(|tracked| tracked.objective.name == *objective)?;
+        let is_about = |endpoint: &EndpointName| tracked.objective.is_about(&endpoint.route);
+        let failed = || {
+            history.trace_of_error(Window::OneHour, |endpoint, outcome| {
+                outcome.is_server_error() && is_about(endpoint)
+            })
+        };
+        let slow = || history.trace_of_slow(Window::OneHour, None, |endpoint, _| is_about(endpoint));
+        match tracked.objective.kind {
+            Kind::Availability => failed(),
+            Kind::Latency(_) => slow().or_else(failed),
+        }
+    }
+
     /// The memory of all counts, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.tracked.iter().map(|tracked| lock(&tracked.samples).heap_bytes()).sum()
@@ -197,6 +216,11 @@ impl Tracked {
 }
 
 impl Objective {
+    /// Whether requests of a route can be valid.
+    fn is_about(&self, route: &str) -> bool {
+        route != UNMATCHED && (self.routes.is_empty() || self.routes.iter().any(|asked| asked == route))
+    }
+
     fn burn_rate(&self, window: Sample) -> f64 {
         if window.valid == 0 {
             return 0.0;
@@ -213,12 +237,7 @@ fn end_of_bucket(layout: Layout, within: Duration) -> u64 {
 
 /// The valid and the good requests of a snapshot.
 fn count(objective: &Objective, within: u64, snapshot: &Snapshot) -> (u64, u64) {
-    let is_asked =
-        |route: &str| objective.routes.is_empty() || objective.routes.iter().any(|asked| asked == route);
-    let endpoints = snapshot.endpoints().filter(|endpoint| {
-        let route = &*endpoint.name().route;
-        route != UNMATCHED && is_asked(route)
-    });
+    let endpoints = snapshot.endpoints().filter(|endpoint| objective.is_about(&endpoint.name().route));
     let counts = endpoints.map(|endpoint| match objective.kind {
         Kind::Availability => available(endpoint),
         Kind::Latency(_) => in_time(endpoint, within),

@@ -9,7 +9,7 @@ use metrics_core::alert::{
 };
 use metrics_core::{
     Business, EndpointName, EndpointSummary, Figures, Health, History, MetricFigures, MetricSummary, Outcome,
-    Registry, Summary, Window,
+    Registry, RequestContext, Summary, TraceContext, TraceId, Window,
 };
 use proptest::prelude::*;
 
@@ -420,6 +420,71 @@ fn alerts_can_watch_a_history() {
     let mut alerts = Alerts::new([in_a_row, error_rate().scope(Scope::EachRoute)]).unwrap();
     let notices = alerts.evaluate(Moment::now(), &history);
     assert_eq!(changes(&notices), [Change::Firing, Change::Firing]);
+}
+
+/// A request that ended as the middleware's do, with a trace.
+fn traced(registry: &Registry, route: &str, status: u16, millis: u64, trace: u128) {
+    let (recorder, endpoint) = (registry.recorder(), registry.endpoint("GET", route));
+    let (outcome, elapsed) = (Outcome::Status(status), Duration::from_millis(millis));
+    let trace = TraceId::new(trace).map(|trace| TraceContext { trace, parent: None, sampled: true });
+    let nanos = elapsed.as_nanos() as u64;
+    recorder.record_nanos(endpoint, status, nanos);
+    if recorder.ranks(endpoint, nanos) {
+        recorder.list_slow(endpoint, outcome, nanos, &RequestContext::from(trace));
+    }
+    if status >= 400 {
+        recorder.log_error(endpoint, outcome, elapsed, "a message", trace);
+    }
+}
+
+#[test]
+fn a_firing_alert_has_the_trace_of_the_latest_error_or_of_the_slowest_request_that_it_is_about() {
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    for (route, status, millis, trace) in [
+        ("/a", 503, 20, 1),
+        ("/b", 500, 30, 2),
+        ("/b", 404, 10, 3),
+        ("/a", 200, 9_000, 4),
+        // The slowest one of the service has no trace.
+        ("/b", 200, 9_500, 0),
+        // A scanner's.
+        ("_unmatched", 404, 1, 5),
+    ] {
+        traced(&registry, route, status, millis, trace);
+        // So that the order of errors is that of their times.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    history.tick();
+    let rule = |name, metric| Rule::new(name, metric, Comparison::Above, 0.001);
+    let route = || Scope::Route("/a".to_owned());
+    let mut alerts = Alerts::new([
+        rule("any", Metric::Errors),
+        rule("matched", Metric::ErrorRate).scope(Scope::Matched),
+        rule("server", Metric::ServerErrors),
+        rule("of_route", Metric::ServerErrorRate).scope(route()),
+        rule("slow", Metric::P99),
+        rule("slow_route", Metric::Average).scope(route()),
+        rule("calls", Metric::Calls),
+    ])
+    .unwrap();
+    let notices = alerts.evaluate(Moment::now(), &history);
+    let traces: Vec<_> = notices
+        .iter()
+        .map(|Notice { alert, .. }| (&*alert.rule.name, alert.trace.map_or(0, TraceId::bits)))
+        .collect();
+    let expected = [
+        ("any", 5),
+        ("matched", 3),
+        ("server", 2),
+        ("of_route", 1),
+        ("slow", 4),
+        ("slow_route", 4),
+        ("calls", 0),
+    ];
+    assert_eq!(traces, expected);
+    // The alert keeps it for those who ask later.
+    assert!(alerts.firing().iter().any(|alert| alert.trace == TraceId::new(1)));
 }
 
 #[test]

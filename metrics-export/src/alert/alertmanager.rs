@@ -24,8 +24,8 @@ const ENDS_AFTER: Duration = Duration::from_secs(240);
 ///
 /// Labels: `alertname` (the rule), `service`, `instance` and `severity`; `environment` if one is set; `method` and
 /// `route` for an alert about an endpoint; `metric` for one about the application's own metric. Annotations: `summary`,
-/// `value`, and `version` if one is set, which is not a label since a new version would be another alert. The
-/// [public URL](Service::public_url) is the `generatorURL`. A firing alert is posted every minute; if the service ends,
+/// `value`, and `version` if one is set, which is not a label since a new version would be another alert; `trace_id` if
+/// a trace is known, and `trace_url` if there is a [URL of traces](Service::trace_url). The [public URL](Service::public_url) is the `generatorURL`. A firing alert is posted every minute; if the service ends,
 /// the Alertmanager resolves it after four minutes. `Retry-After` is honoured.
 ///
 /// Set an [instance](Service::instance) that outlives a restart. Without one, the label names the process, and an alert
@@ -114,6 +114,8 @@ impl<'a> Body<'a> {
         let labels = labels.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let mut annotations = BTreeMap::from([("summary", alert.to_string())]);
         annotations.extend(alert.value.map(|value| ("value", value.to_string())));
+        annotations.extend(alert.trace.map(|trace| ("trace_id", trace.to_string())));
+        annotations.extend(alert.trace.and_then(|trace| Some(("trace_url", service.trace_link(trace)?))));
         annotations.extend(service.version.clone().map(|version| ("version", version)));
         let ends_at = match alert.state {
             State::Firing => Some(now + ENDS_AFTER),
@@ -168,6 +170,14 @@ mod tests {
                 "endsAt": "2026-01-28T09:35:00.000Z"
             })
         );
+        notice.alert.trace = metrics_core::TraceId::new(7);
+        let traced = service.clone().trace_url("https://jaeger.example/{trace_id}");
+        let annotations =
+            serde_json::to_value(Body::new(&traced, "host-1", &notice, at)).unwrap()["annotations"].take();
+        let id = format!("{:032x}", 7);
+        assert_eq!(annotations["trace_url"], format!("https://jaeger.example/{id}"));
+        assert_eq!(body(&notice)["annotations"]["trace_id"], id);
+        assert!(body(&notice)["annotations"]["trace_url"].is_null());
         notice.alert.state = State::Resolved;
         notice.alert.since = Some(at + Duration::from_secs(30));
         let resolved = body(&notice);

@@ -13,11 +13,13 @@ const TARGET: &str = "metrics::alerts";
 /// Writes notices to the log, under the target `metrics::alerts`.
 ///
 /// The level is error, warn or info, by the alert's severity; resolved alerts are info. A subscriber of `tracing`
-/// receives them through `tracing-log`.
+/// receives them through `tracing-log`. A line ends with the link to a trace if there is a
+/// [URL of traces](Service::trace_url).
 #[derive(Debug, Default)]
 pub struct Log {
     /// As people read it.
-    service: String,
+    sentence: String,
+    service: Option<Service>,
 }
 
 impl Log {
@@ -33,7 +35,8 @@ impl Destination for Log {
     }
 
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
-        self.service = service.sentence();
+        self.sentence = service.sentence();
+        self.service = Some(service.clone());
         Ok(())
     }
 
@@ -45,7 +48,9 @@ impl Destination for Log {
                 (_, Severity::Critical) => Level::Error,
             };
             let name = &alert.rule.name;
-            log::log!(target: TARGET, level, "[{change}] {}: {name}: {alert}", self.service);
+            let link = alert.trace.and_then(|trace| self.service.as_ref()?.trace_link(trace));
+            let link = link.map(|link| format!(" {link}")).unwrap_or_default();
+            log::log!(target: TARGET, level, "[{change}] {}: {name}: {alert}{link}", self.sentence);
         }
         Ok(())
     }

@@ -18,11 +18,14 @@ use crate::service::Service;
 ///  "dashboard": "https://ops.example.com/orders/metrics/",
 ///  "notices": [{"change": "firing", "rule": "error_rate", "severity": "critical", "state": "firing",
 ///               "metric": "error_rate", "window": "5m", "method": null, "route": null, "own_metric": null, "value": 7.5, "threshold": 5.0,
-///               "since": "2026-01-28T09:30:00.123Z", "not_seen": false, "summary": "..."}]}
+///               "since": "2026-01-28T09:30:00.123Z", "trace_id": "0af7651916cd43dd8448eb211c80319c",
+///               "not_seen": false, "summary": "...",
+///               "trace_url": "https://jaeger.example/trace/0af7651916cd43dd8448eb211c80319c"}]}
 /// ```
 ///
 /// Incoming webhooks of Slack, Mattermost and the like show the `text`, which has a line for each notice, and the
-/// [public URL](Service::public_url) if one is set. Each 2xx is a success. After a 3xx or a 4xx, except 408, 425 and
+/// [public URL](Service::public_url) if one is set. A line ends with the link to a trace if there is a
+/// [URL of traces](Service::trace_url). Each 2xx is a success. After a 3xx or a 4xx, except 408, 425 and
 /// 429, a notice is given up. `Retry-After` is honoured.
 #[derive(Debug)]
 pub struct Webhook {
@@ -47,6 +50,8 @@ struct NoticeBody {
     change: &'static str,
     #[serde(flatten)]
     alert: AlertBody,
+    /// Where people look at the trace.
+    trace_url: Option<String>,
 }
 
 impl Webhook {
@@ -89,8 +94,12 @@ impl Destination for Webhook {
 impl<'a> Body<'a> {
     fn new(service: &'a Service, instance: &'a str, notices: &[Notice]) -> Self {
         let who = service.sentence();
-        let line =
-            |Notice { change, alert }: &Notice| format!("[{change}, {}] {who}: {alert}", alert.rule.severity);
+        let link = |notice: &Notice| service.trace_link(notice.alert.trace?);
+        let line = |notice: &Notice| {
+            let Notice { change, alert } = notice;
+            let link = link(notice).map(|link| format!(" {link}")).unwrap_or_default();
+            format!("[{change}, {}] {who}: {alert}{link}", alert.rule.severity)
+        };
         let lines = notices.iter().map(line).chain(service.public_url.clone());
         let text = escaped(&lines.collect::<Vec<_>>().join("\n"));
         let body = |notice: &Notice| NoticeBody {
@@ -100,6 +109,7 @@ impl<'a> Body<'a> {
                 Change::Resolved => "resolved",
             },
             alert: AlertBody::from(&notice.alert),
+            trace_url: link(notice),
         };
         Self {
             text,

@@ -39,6 +39,12 @@ impl AlertsBody {
         }
     }
 
+    /// Leaves out the ids of traces, which callers claim.
+    pub fn without_traces(mut self) -> Self {
+        self.alerts.iter_mut().for_each(|alert| alert.trace_id = None);
+        self
+    }
+
     /// Adds mistakes in how the application uses its monitor.
     pub fn mistakes(self, mistakes: impl IntoIterator<Item = MistakeBody>) -> Self {
         Self { mistakes: mistakes.into_iter().collect(), ..self }
@@ -77,6 +83,8 @@ pub(crate) struct AlertBody {
     threshold: f64,
     /// When the state began; `null` before the first evaluation.
     since: Option<Time>,
+    /// The trace of a request that shows what the alert is about; `null` if none is known.
+    trace_id: Option<String>,
     /// Whether the rule names a route or a metric that was not seen for an hour.
     not_seen: bool,
     summary: String,
@@ -97,6 +105,7 @@ impl From<&Alert> for AlertBody {
             value: alert.value,
             threshold: alert.rule.threshold,
             since: alert.since.map(Time),
+            trace_id: alert.trace.map(|trace| trace.to_string()),
             not_seen: alert.not_seen,
             summary: alert.to_string(),
         }
@@ -204,7 +213,7 @@ mod tests {
                 "rule": "errors", "severity": "warning", "state": "firing", "metric": "errors", "window": "5m",
                 "method": "GET", "route": "/",
                 "own_metric": null, "value": 10.0, "threshold": 10.0, "since": "2026-01-28T09:30:00.123Z",
-                "not_seen": false,
+                "trace_id": null, "not_seen": false,
                 "summary": "GET /: 10 errors in 5 min (limit 10)"
             })
         );

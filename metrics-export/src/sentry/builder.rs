@@ -281,7 +281,7 @@ mod tests {
             let mut sentry = builder.build_with(Variables::new(&fixed(&variables), true)).unwrap();
             sentry.start(service).unwrap();
             assert_eq!(sentry.settings.sample_rate, 0.25);
-            let Origin { release, environment, server_name } = sentry.selection.origin;
+            let Origin { release, environment, server_name, .. } = sentry.selection.origin;
             [release, environment, server_name].map(Option::unwrap_or_default)
         };
         // An empty variable is none.

@@ -18,6 +18,7 @@ pub(super) fn origin(variables: &Variables<'_>) -> Origin {
         release: named("SENTRY_RELEASE", RELEASES, is_release),
         environment: named("SENTRY_ENVIRONMENT", ENVIRONMENTS, is_environment),
         server_name: variables.get("HOSTNAME"),
+        trace_url: None,
     }
 }
 

@@ -8,6 +8,7 @@ use sentry_types::protocol::v7::{Event, Exception, Level, Mechanism};
 
 use super::origin::Origin;
 use super::request::{contexts, in_range, name, place, request, sdk, span, tags};
+use crate::service::trace_link;
 
 /// What groups errors into one issue: route, status, and the message's template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,6 +54,9 @@ pub(super) fn event(
     };
     // In seconds.
     let mut extra = BTreeMap::from([("response_time".to_owned(), error.response_time.as_secs_f64().into())]);
+    if let (Some(url), Some(trace)) = (&origin.trace_url, error.trace) {
+        extra.insert("trace_url".to_owned(), trace_link(url, trace.trace).into());
+    }
     if left_out > 0 {
         extra.insert("left_out_before".to_owned(), left_out.into());
     }
@@ -98,6 +102,7 @@ mod tests {
             release: Some("shop@1.2.3".to_owned()),
             environment: Some("prod".to_owned()),
             server_name: Some("node-1".to_owned()),
+            trace_url: Some("https://jaeger.example/{trace_id}".to_owned()),
         };
         serde_json::to_value(event(&origin, error, Fingerprint::of(error), left_out)).unwrap()
     }
@@ -157,6 +162,7 @@ mod tests {
         let (trace, parent) = (TraceId::new(7).unwrap(), SpanId::new(8));
         error.trace = Some(TraceContext { trace, parent, sampled: true });
         let event = of(&error, 0);
+        assert_eq!(event["extra"]["trace_url"], format!("https://jaeger.example/{:032x}", 7));
         let trace = &event["contexts"]["trace"];
         let expected = [format!("{:032x}", 7), format!("{:016x}", 8)];
         assert_eq!([&trace["trace_id"], &trace["parent_span_id"]], [&expected[0], &expected[1]]);

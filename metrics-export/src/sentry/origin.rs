@@ -15,6 +15,8 @@ pub(super) struct Origin {
     /// Sentry uses `production` if there is none.
     pub(super) environment: Option<String>,
     pub(super) server_name: Option<String>,
+    /// Where people look at a trace.
+    pub(super) trace_url: Option<String>,
 }
 
 impl Origin {
@@ -23,6 +25,7 @@ impl Origin {
         let of_version = || service.version.as_ref().map(|version| format!("{}@{version}", service.name));
         self.release = self.release.take().or_else(of_version);
         self.environment = self.environment.take().or_else(|| service.environment.clone());
+        self.trace_url.clone_from(&service.trace_url);
         self.server_name = service.instance.clone().or(self.server_name.take());
         self.check()
     }

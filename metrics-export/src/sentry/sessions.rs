@@ -75,6 +75,7 @@ mod tests {
             release: release.map(str::to_owned),
             environment: Some("prod".to_owned()),
             server_name: None,
+            trace_url: None,
         }
     }
 

@@ -77,6 +77,7 @@ mod tests {
             release: Some("shop@1.2.3".to_owned()),
             environment: Some("prod".to_owned()),
             server_name: Some("node-1".to_owned()),
+            trace_url: None,
         };
         let transaction = transaction(&origin, recent);
         let sampling = serde_json::to_value(sampling(&transaction, "key", 0.25)).unwrap();

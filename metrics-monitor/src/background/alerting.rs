@@ -3,9 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metrics_core::alert::{Alert, Alerts, Burn, BurnRate, FigureSource, Moment};
+use metrics_core::alert::{Alert, Alerts, Burn, BurnRate, FigureSource, Moment, Scope};
 use metrics_core::objective::Objectives;
-use metrics_core::{Business, History, Summary, Window};
+use metrics_core::{Business, History, Summary, TraceId, Window};
 use metrics_export::alert::{Delivery, DeliveryCounts, Destination};
 use metrics_export::json::AlertsBody;
 use metrics_export::{Service, StartError};
@@ -46,6 +46,13 @@ impl FigureSource for Watched<'_> {
 
     fn burn_rate(&self, burn: &Burn) -> Option<BurnRate> {
         self.objectives.burn_rate(burn)
+    }
+
+    fn trace(&self, alert: &Alert) -> Option<TraceId> {
+        match &alert.rule.scope {
+            Scope::Burn(burn) => self.objectives.trace(burn, self.history),
+            _ => self.history.trace(alert),
+        }
     }
 
     fn wrong_tokens(&self, window: Window) -> u64 {

@@ -38,7 +38,6 @@ impl Settings {
     ) -> Result<State, BuildError> {
         self.service.check()?;
         self.check_request_ids()?;
-        self.check_trace_url()?;
         self.check_history()?;
         let mistakes = Arc::new(Mistakes::new(&self.service.name));
         self.excluded_without_slash().into_iter().for_each(|mistake| mistakes.tell(mistake));
@@ -107,7 +106,6 @@ impl Settings {
         let fleet = self.start_fleet(&registry, fingerprints)?;
         Ok(State {
             service: self.service,
-            trace_url: self.trace_url,
             registry,
             history,
             history_writer,
@@ -149,20 +147,6 @@ impl Settings {
         let mut wrong = routes.filter(|(_, route)| !route.starts_with(['/', '_']));
         let (setting, route) = wrong.next()?;
         Some(Mistake::ExcludedWithoutSlash { setting, route: route.clone() })
-    }
-
-    fn check_trace_url(&self) -> Result<(), InvalidSetting> {
-        let is_link = |url: &&String| {
-            let is_web = url.starts_with("https://") || url.starts_with("http://");
-            is_web && url.contains("{trace_id}") && url.len() <= 2_048 && !url.contains(is_hidden)
-        };
-        match self.trace_url.as_ref().filter(|url| !is_link(url)) {
-            Some(url) => {
-                let allowed = "a link such as \"https://jaeger.example/trace/{trace_id}\"";
-                Err(InvalidSetting::new("trace_url", format!("{url:?}"), allowed))
-            }
-            None => Ok(()),
-        }
     }
 
     fn exclusions(&mut self) -> Result<Exclusions, InvalidSetting> {

@@ -44,10 +44,11 @@ impl<H> Builder<H> {
         self
     }
 
-    /// The URL of a trace, such as `https://jaeger.example/trace/{trace_id}`, to which the dashboard links trace ids;
-    /// default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
+    /// The URL of a trace, such as `https://jaeger.example/trace/{trace_id}`, to which the dashboard, notices of alerts
+    /// and Sentry's events link trace ids; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits. At
+    /// most 2,048 bytes.
     pub fn trace_url(mut self, url: impl Into<String>) -> Self {
-        self.settings.trace_url = Some(url.into());
+        self.settings.service.trace_url = Some(url.into());
         self
     }
 
@@ -64,7 +65,8 @@ impl<H> Builder<H> {
 
 impl<H: ReadTraces> Builder<H> {
     /// Reads the trace of a failed or slow request from wherever the application keeps it, for example if the trace
-    /// starts in this service. Default, and if this returns `None`: the request's headers, if the caller sent a trace.
+    /// starts in this service. Default, and if this returns `None`: the current span of `tracing`, with the adapter's
+    /// feature `tracing-opentelemetry`, and then the request's headers, if the caller sent a trace.
     ///
     /// Called on the worker, after the response is made, and only for requests that failed, were slow, or were sampled.
     /// So it can read what a middleware or handler left in the request's extensions. Not called for requests without a

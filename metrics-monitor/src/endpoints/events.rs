@@ -74,7 +74,7 @@ pub(crate) fn listen(state: &Arc<State>, request: &Request<'_>, endpoints: &[&'s
     };
     let hello = event(
         "hello",
-        &Hello { service: &state.service.name, endpoints, trace_url: state.trace_url.as_deref() },
+        &Hello { service: &state.service.name, endpoints, trace_url: state.service.trace_url.as_deref() },
     )
     .into();
     let events = Events::new(state, window, viewer, seat, hello);

@@ -82,7 +82,8 @@ pub(super) fn alerts_of(state: &State, shows_private: bool) -> AlertsBody {
     let mistakes = state.policy.mistakes.all();
     let mistakes =
         mistakes.iter().map(|mistake| MistakeBody::new(mistake.code(), mistake.subject(), mistake.message()));
-    state.alerting.body(|reason| cause(reason, shows_private)).mistakes(mistakes)
+    let body = state.alerting.body(|reason| cause(reason, shows_private)).mistakes(mistakes);
+    if shows_private { body } else { body.without_traces() }
 }
 
 /// `GET slow`: the slowest requests of a window, of all endpoints or of one.

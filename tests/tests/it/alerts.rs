@@ -170,6 +170,7 @@ fn a_webhook_that_fails_twice_still_gets_each_notice() {
         .instance("host-1")
         .version("1.2.3")
         .public_url("https://ops.example.com/shop/")
+        .trace_url("https://jaeger.example/trace/{trace_id}")
         .without_default_alerts()
         .alert(error_rate())
         .alert_webhook(receiver.url("/hook?key=hunter2"))
@@ -178,13 +179,20 @@ fn a_webhook_that_fails_twice_still_gets_each_notice() {
         .unwrap();
     let server = Server::start(1, &metrics, shop);
     let client = server.client();
-    client.send("GET", "/fails");
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    client.send_with("GET", "/fails", &[("traceparent", &format!("00-{trace}-b7ad6b7169203331-01"))]);
     let (path, first) = receiver.next();
     assert_eq!(path, "/hook?key=hunter2");
+    let link = format!("https://jaeger.example/trace/{trace}");
     assert_eq!(
         first["text"],
-        "[firing, warning] shop (host-1, 1.2.3): error rate 100 % over 1 min (limit 5 %)\nhttps://ops.example.com/shop/"
+        format!(
+            "[firing, warning] shop (host-1, 1.2.3): error rate 100 % over 1 min (limit 5 %) {link}\n\
+             https://ops.example.com/shop/"
+        )
     );
+    let notice = &first["notices"][0];
+    assert_eq!((&notice["trace_id"], &notice["trace_url"]), (&trace.into(), &link.into()));
     assert_eq!((&first["instance"], &first["version"]), (&"host-1".into(), &"1.2.3".into()));
     assert_eq!(first["dashboard"], "https://ops.example.com/shop/");
     assert_eq!((&first["service"], &first["notices"][0]["value"]), (&"shop".into(), &100.0.into()));
@@ -196,7 +204,7 @@ fn a_webhook_that_fails_twice_still_gets_each_notice() {
     let (_, resolved) = receiver.next();
     let text = resolved["text"].as_str().unwrap();
     assert!(text.starts_with("[resolved, warning] shop (host-1, 1.2.3): error rate "), "{text}");
-    assert!(text.contains(" % over 1 min (limit 5 %)\n"), "{text}");
+    assert!(text.contains(" % over 1 min (limit 5 %) https://jaeger.example/"), "{text}");
     let answer = alerts(&client, |answer| answer["delivery"]["destinations"][0]["sent"] == 2);
     let expected = serde_json::json!({
         "destination": "webhook", "sent": 2, "dropped": 0, "failed": 0, "retried": 2, "queued": 0, "last_error": null

@@ -36,6 +36,7 @@ mod route_names;
 mod routes;
 mod run;
 mod slow;
+mod spans;
 mod storms;
 mod traces;
 mod windows;
