@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Writes the files of this folder for your own service: `./render.sh NAME [TARGET] [--to FOLDER]`.
+# Writes the files of this folder for your own service: `./render.sh NAME [TARGET] [--to FOLDER] [--objectives FILE]`.
 #
 #   NAME      the name of the service, which becomes its job in Prometheus
 #   TARGET    where Prometheus scrapes it; default: host.docker.internal:8080, a service on this machine
 #   --to      the folder to write to; default: a new one named after the service, in the current folder
+#   --objectives
+#             rules of the service's objectives, as `Metrics::objective_rules` writes them; default: none
 #
 # The folder gets prometheus.yml, rules.yml, alertmanager.yml, grafana/ and a docker-compose.yml without the demo:
 #
@@ -15,12 +17,17 @@ usage() {
     sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
-name='' target='' to=''
+name='' target='' to='' objectives=''
 while [ $# -gt 0 ]; do
     case $1 in
     --to)
         [ $# -gt 1 ] || usage
         to=$2
+        shift
+        ;;
+    --objectives)
+        [ $# -gt 1 ] || usage
+        objectives=$2
         shift
         ;;
     -*) usage ;;
@@ -40,6 +47,10 @@ if [[ ! $target =~ ^[A-Za-z0-9._-]+:[0-9]+$ ]]; then
     echo "render.sh: the target $target is not host:port" >&2
     exit 2
 fi
+if [ -n "$objectives" ] && [ ! -r "$objectives" ]; then
+    echo "render.sh: cannot read $objectives" >&2
+    exit 2
+fi
 if [ -e "$to" ]; then
     echo "render.sh: $to exists; remove it, or choose another folder with --to" >&2
     exit 1
@@ -53,6 +64,11 @@ sed -e "s/job_name: shop/job_name: $name/" -e "s/service:8000/$target/" -e '/# T
 # Without the demo and its volumes.
 sed -e '/^  service:/,/^$/d' -e '/^  target:$/d' -e '/^  crates:$/d' -e 's/^# The demo service with /# /' \
     "$from/docker-compose.yml" >"$to/docker-compose.yml"
+if [ -n "$objectives" ]; then
+    cp "$objectives" "$to/objectives.yml"
+    awk '{ print } /- .\/rules.yml:/ { gsub("rules", "objectives"); print }' "$to/docker-compose.yml" >"$to/compose.new"
+    mv "$to/compose.new" "$to/docker-compose.yml"
+fi
 dashboard=$to/grafana/dashboards/http.json
 sed -e "s/\"uid\": \"metrics-http\"/\"uid\": \"metrics-$name\"/" -e "s/\"title\": \"HTTP services\"/\"title\": \"$name\"/" \
     -e "s/metrics_core_endpoints, job)/metrics_core_endpoints{job=\\\\\"$name\\\\\"}, job)/" \

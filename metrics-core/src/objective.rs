@@ -21,9 +21,13 @@
 //! that may be bad. The *burn rate* is how many times faster than evenly the budget is spent: at 1, it lasts exactly as
 //! long as its window.
 
+mod apdex;
+mod count;
 mod samples;
 mod settings;
 mod tracker;
 
+pub use self::apdex::{Apdex, ApdexCounts, ApdexScore, ApdexState};
+pub use self::count::ObjectiveCounts;
 pub use self::settings::{BURN_RULES, Kind, Objective};
 pub use self::tracker::{Budget, ObjectiveState, Objectives};

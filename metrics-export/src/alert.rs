@@ -6,7 +6,7 @@
 //! | `alert-log` | [`Log`]: lines of the `log` crate |
 //! | `alert-webhook` | [`Webhook`]: JSON by HTTP POST, whose text Slack and compatible services show |
 //! | `alertmanager` | [`Alertmanager`]: its API v2 |
-//! | `alert-toml` | [`rules_from_toml`] |
+//! | `alert-toml` | [`alerts_from_toml`]: rules and objectives |
 //!
 //! An `https` URL needs the feature `tls`. Without it, send to an `http` proxy or an Alertmanager nearby that speaks
 //! TLS to the outside, or implement [`Destination`] with another client.
@@ -33,6 +33,6 @@ pub use self::destination::{Destination, SendError};
 pub use self::log::Log;
 pub use self::queue::DeliveryCounts;
 #[cfg(feature = "alert-toml")]
-pub use self::rules::{RulesError, rules_from_toml};
+pub use self::rules::{RulesError, TomlAlerts, alerts_from_toml};
 #[cfg(feature = "alert-webhook")]
 pub use self::webhook::Webhook;

@@ -33,6 +33,8 @@
 //! | `http_request_body_bytes_total`, `http_response_body_bytes_total` | `method`, `route` | bytes of bodies |
 //! | `http_responses_truncated_total` | `method`, `route` | responses whose body broke off; they also count in `http_requests_total` |
 //! | `http_consumer_requests_total`, `http_consumer_errors_total`, `http_consumer_duration_seconds_total` | `consumer` | the consumers with the most calls, if [`ExpositionBuilder::top_consumers`] is set |
+//! | `http_objective_valid_total`, `http_objective_good_total`, `http_objective_target_ratio` | `objective` | what counts for an [objective](metrics_core::objective), what of it was good, and the share that has to be; if [`ExpositionBuilder::objectives`] is set |
+//! | `http_apdex_requests_total`, `http_apdex_target_seconds` | `rating` | requests that users are `satisfied` with, that they are `tolerating`, and that they are `frustrated` by; if [`ExpositionBuilder::apdex`] is set |
 //! | `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, ... | | what the process uses, under the standard names of Prometheus clients; if [`Resources`] has it |
 //! | `host_network_receive_bytes_total`, `host_network_transmit_bytes_total` | | bytes over all interfaces of the host; if [`Resources`] has it |
 //! | `event_loop_lag_seconds` | | the longest delay of a worker's event loop in the last minute; if [`Resources`] has it |
@@ -101,11 +103,13 @@ mod known_labels;
 mod labels;
 mod names;
 mod native;
+mod objectives;
 mod padded;
 mod page;
 mod protobuf;
 mod render;
 mod resources;
+mod rules;
 mod scraper;
 mod text;
 
@@ -114,4 +118,5 @@ pub use self::exposition::{Exposition, ExpositionBuilder};
 pub use self::format::Format;
 pub use self::names::Names;
 pub use self::resources::{Denied, Resources};
+pub use self::rules::objective_rules;
 pub use self::scraper::Scraper;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use metrics_core::Registry;
 use metrics_core::alert::Rule;
-use metrics_core::objective::Objective;
+use metrics_core::objective::{Apdex, Objective};
 use metrics_export::Service;
 use metrics_export::alert::Destination;
 use metrics_export::prometheus::Exposition;
@@ -63,6 +63,7 @@ struct Settings {
     trust_forwarded: bool,
     alert_rules: Vec<Rule>,
     objectives: Vec<Objective>,
+    apdex: Option<Apdex>,
     without_default_alerts: bool,
     alert_destinations: Vec<Box<dyn Destination>>,
     exporters: Vec<Box<dyn Exporter>>,
@@ -126,6 +127,7 @@ impl Builder {
             trust_forwarded: false,
             alert_rules: Vec::new(),
             objectives: Vec::new(),
+            apdex: None,
             without_default_alerts: false,
             alert_destinations: Vec::new(),
             exporters: Vec::new(),

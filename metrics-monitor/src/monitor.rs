@@ -6,8 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_core::alert::Alert;
-use metrics_core::{History, Registry};
+use metrics_core::{History, InvalidSetting, Registry};
 use metrics_export::Service;
+use metrics_export::prometheus::objective_rules;
 use metrics_export::push::ExporterCounts;
 use tokio::sync::oneshot;
 
@@ -46,6 +47,17 @@ impl Monitor {
     /// The states of the alerts, firing ones first. A rule without an alert appears once, as inactive.
     pub fn alerts(&self) -> Vec<Alert> {
         self.state.alerting.alerts()
+    }
+
+    /// Writes recording rules and alerts of the objectives over 30 days, as a file for Prometheus, which scrapes this
+    /// service under the name of a job: see [`objective_rules`].
+    ///
+    /// # Errors
+    ///
+    /// If the job has other characters than letters, digits, `-`, `_` and `.`.
+    pub fn objective_rules(&self, job: &str) -> Result<String, InvalidSetting> {
+        let objectives: Vec<_> = self.state.objectives.objectives().map(|known| (**known).clone()).collect();
+        objective_rules(&objectives, job)
     }
 
     /// What each exporter sent and dropped.

@@ -9,10 +9,12 @@ mod traffic;
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
 use metrics_actix::prometheus::Exposition;
-use metrics_actix::{Metrics, Until};
+use metrics_actix::{Builder, Metrics, Until};
+use metrics_core::objective::Objective;
 
 use crate::business::Business;
 use crate::options::Options;
@@ -35,6 +37,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(job) = &options.objective_rules {
+        return print_rules(job);
+    }
     // Bound before the runtime starts, so that a port in use is one clear error line.
     let listener = match TcpListener::bind(options.addr) {
         Ok(listener) => listener,
@@ -50,6 +55,35 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the rules of the objectives for Prometheus.
+fn print_rules(job: &str) -> ExitCode {
+    let builder = objectives(Metrics::builder("shop"));
+    let rules = builder
+        .build()
+        .map_err(|error| error.to_string())
+        .and_then(|metrics| metrics.objective_rules(job).map_err(|error| error.to_string()));
+    match rules {
+        Ok(rules) => {
+            print!("{rules}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What the shop promises: that it answers, and how fast.
+fn objectives(builder: Builder) -> Builder {
+    let orders = ["/api/v1/orders", "/api/v1/orders/{order_id}"];
+    let in_time = Objective::latency(95.0, Duration::from_millis(100)).name("orders_in_time");
+    builder
+        .objective(Objective::availability(99.9).routes(["/items/{id}", "/search"]).routes(orders))
+        .objective(in_time.routes(orders))
+        .apdex(Duration::from_millis(100))
 }
 
 #[actix_web::main]
@@ -71,7 +105,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
         builder =
             options.interval.into_iter().fold(builder, |builder, every| builder.history_interval(every));
     }
-    let metrics = fleet::join(exporters::add(builder, options)?, options)?.build()?;
+    let metrics = fleet::join(exporters::add(objectives(builder), options)?, options)?.build()?;
     let business = Business::new(metrics.registry())?;
     let app_metrics = metrics.clone();
     let server = HttpServer::new(move || {
@@ -109,6 +143,7 @@ fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("  figures   http://{addr}{METRICS}/summary");
     println!("  by route  http://{addr}{METRICS}/routes");
     println!("  alerts    http://{addr}{METRICS}/alerts");
+    println!("  promises  http://{addr}{METRICS}/objectives");
     println!("  errors    http://{addr}{METRICS}/errors");
     println!("  exporters http://{addr}{METRICS}/exporters");
     println!("  trend     http://{addr}{METRICS}/history?window=5m");

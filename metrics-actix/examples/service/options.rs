@@ -22,6 +22,8 @@ Usage: service [OPTIONS]
       --history FILE   keep the history of the last 24 hours in this file over restarts
       --interval MS    time between two reports to the fleet (default: 10000), or two writes of the history (default:
                        60000), 100 to 60000 ms
+      --objective-rules JOB
+                       print rules for Prometheus that come from the demo's objectives, for this job, and end
       --demo-traffic   send itself some requests a second, so that there is something to see
   -h, --help           print this help";
 
@@ -38,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) instance: Option<String>,
     pub(crate) history: Option<String>,
     pub(crate) interval: Option<Duration>,
+    pub(crate) objective_rules: Option<String>,
 }
 
 impl Options {
@@ -61,6 +64,7 @@ impl Options {
             instance: None,
             history: None,
             interval: None,
+            objective_rules: None,
         };
         let text = |error: lexopt::Error| error.to_string();
         while let Some(argument) = parser.next().map_err(text)? {
@@ -106,6 +110,10 @@ impl Options {
                     let millis =
                         millis.ok_or_else(|| format!("--interval is {value:?}; allowed: 100 to 60000"))?;
                     options.interval = Some(Duration::from_millis(millis));
+                }
+                Long("objective-rules") => {
+                    options.objective_rules =
+                        Some(parser.value().and_then(|value| value.string()).map_err(text)?);
                 }
                 Long("demo-traffic") => options.demo_traffic = true,
                 Short('h') | Long("help") => return Ok(None),

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::apdex::{Apdex, ApdexScore, ApdexState};
+use super::count::{ObjectiveCounts, end_of_bucket};
 use super::samples::{Sample, Samples};
 use super::settings::{Kind, Objective};
 use crate::alert::{Burn, BurnRate};
-use crate::histogram::{Histogram, Layout};
 use crate::history::{History, Window};
-use crate::labels::endpoint::{EndpointName, UNMATCHED};
-use crate::labels::outcome::{Granularity, Outcome};
+use crate::labels::endpoint::EndpointName;
+use crate::labels::outcome::Granularity;
 use crate::labels::trace::TraceId;
 use crate::read::snapshot::Snapshot;
-use crate::read::snapshot::endpoint::EndpointSnapshot;
 use crate::registry::Registry;
 use crate::setting::InvalidSetting;
 use crate::sync::{Mutex, lock};
@@ -36,6 +36,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[derive(Debug)]
 pub struct Objectives {
     tracked: Vec<Tracked>,
+    apdex: Option<TrackedApdex>,
 }
 
 #[derive(Debug)]
@@ -43,6 +44,14 @@ struct Tracked {
     objective: Arc<Objective>,
     /// The largest duration that is in time, in nanoseconds: the end of a bucket.
     within: u64,
+    samples: Mutex<Samples>,
+}
+
+#[derive(Debug)]
+struct TrackedApdex {
+    apdex: Apdex,
+    within: u64,
+    /// Of halves: see [`ApdexCounts::halves`](super::apdex::ApdexCounts::halves).
     samples: Mutex<Samples>,
 }
 
@@ -102,11 +111,10 @@ impl Objectives {
             }
             let within = match objective.kind {
                 Kind::Availability => 0,
-                Kind::Latency(_) if registry.granularity() == Granularity::Outcome => {
-                    let allowed = "a registry with Granularity::Class or Exact, which tells 4xx from 5xx";
-                    return Err(InvalidSetting::new("granularity", "Outcome", allowed));
+                Kind::Latency(within) => {
+                    check_granularity(registry)?;
+                    end_of_bucket(layout, within)
                 }
-                Kind::Latency(within) => end_of_bucket(layout, within),
             };
             tracked.push(Tracked { objective: Arc::new(objective), within, samples: Mutex::default() });
         }
@@ -114,18 +122,39 @@ impl Objectives {
             let allowed = format!("at most {MAX_OBJECTIVES}");
             return Err(InvalidSetting::new("number of objectives", tracked.len(), allowed));
         }
-        Ok(Self { tracked })
+        Ok(Self { tracked, apdex: None })
     }
 
-    /// Whether there are none.
+    /// Also tracks the Apdex of all routes.
+    ///
+    /// # Errors
+    ///
+    /// If the registry counts 4xx and 5xx in the same histograms.
+    pub fn with_apdex(self, apdex: Apdex, registry: &Registry) -> Result<Self, InvalidSetting> {
+        check_granularity(registry)?;
+        let within = end_of_bucket(registry.layout(), apdex.target());
+        Ok(Self { apdex: Some(TrackedApdex { apdex, within, samples: Mutex::default() }), ..self })
+    }
+
+    /// Whether there is neither an objective nor an Apdex.
     pub fn is_empty(&self) -> bool {
-        self.tracked.is_empty()
+        self.samples().next().is_none()
+    }
+
+    /// All objectives.
+    pub fn objectives(&self) -> impl Iterator<Item = &Arc<Objective>> {
+        self.tracked.iter().map(|tracked| &tracked.objective)
+    }
+
+    fn samples(&self) -> impl Iterator<Item = &Mutex<Samples>> {
+        let apdex = self.apdex.iter().map(|tracked| &tracked.samples);
+        self.tracked.iter().map(|tracked| &tracked.samples).chain(apdex)
     }
 
     /// Counts the requests so far, unless that was done less than ten seconds ago. Call it about once a second.
     pub fn tick(&self, registry: &Registry) {
-        let Some(first) = self.tracked.first() else { return };
-        let last = lock(&first.samples).newest().at;
+        let Some(first) = self.samples().next() else { return };
+        let last = lock(first).newest().at;
         if !last.is_zero() && registry.uptime() + EARLY < last + EVERY {
             return;
         }
@@ -135,21 +164,34 @@ impl Objectives {
 
     /// Counts the requests of a cumulative snapshot that was taken at this time after the start.
     pub fn add(&self, snapshot: &Snapshot, at: Duration) {
-        for Tracked { objective, within, samples } in &self.tracked {
-            let (valid, good) = count(objective, *within, snapshot);
-            let mut samples = lock(samples);
-            // Cumulative counts never fall; a registry counts on while it is read, so the order of readings matters.
-            let newest = samples.newest();
-            if at > newest.at {
-                let (valid, good) = (valid.max(newest.valid), good.max(newest.good));
-                samples.push(Sample { at, valid, good });
-            }
+        for Tracked { objective, samples, .. } in &self.tracked {
+            add(samples, objective.count(snapshot), at);
+        }
+        if let Some(TrackedApdex { apdex, samples, .. }) = &self.apdex {
+            add(samples, apdex.count(snapshot).halves(), at);
         }
     }
 
     /// The state of all objectives, as of the last count.
     pub fn states(&self) -> Vec<ObjectiveState> {
         self.tracked.iter().map(Tracked::state).collect()
+    }
+
+    /// How satisfied users are, as of the last count; `None` without an Apdex.
+    pub fn apdex(&self) -> Option<ApdexState> {
+        let TrackedApdex { apdex, within, samples } = self.apdex.as_ref()?;
+        let samples = lock(samples);
+        let score = |minutes: &u64| {
+            let window = Duration::from_secs(minutes * 60);
+            let Sample { at: covered, valid, good } = samples.window(window);
+            let score = (valid > 0).then(|| good as f64 / valid as f64);
+            ApdexScore { window, covered, calls: valid / 2, score }
+        };
+        Some(ApdexState {
+            target: apdex.target(),
+            within: Duration::from_nanos(*within),
+            scores: WINDOWS.iter().map(score).collect(),
+        })
     }
 
     /// How fast a budget is spent; `None` for an unknown objective, and if a window has no valid requests.
@@ -180,8 +222,26 @@ impl Objectives {
 
     /// The memory of all counts, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        self.tracked.iter().map(|tracked| lock(&tracked.samples).heap_bytes()).sum()
+        self.samples().map(|samples| lock(samples).heap_bytes()).sum()
     }
+}
+
+/// Adds cumulative counts, which never fall: a registry counts on while it is read, so the order of readings matters.
+fn add(samples: &Mutex<Samples>, ObjectiveCounts { valid, good }: ObjectiveCounts, at: Duration) {
+    let mut samples = lock(samples);
+    let newest = samples.newest();
+    if at > newest.at {
+        samples.push(Sample { at, valid: valid.max(newest.valid), good: good.max(newest.good) });
+    }
+}
+
+/// Times are good only if the registry tells those of 5xx apart.
+fn check_granularity(registry: &Registry) -> Result<(), InvalidSetting> {
+    if registry.granularity() == Granularity::Outcome {
+        let allowed = "a registry with Granularity::Class or Exact, which tells 4xx from 5xx";
+        return Err(InvalidSetting::new("granularity", "Outcome", allowed));
+    }
+    Ok(())
 }
 
 impl Tracked {
@@ -216,58 +276,12 @@ impl Tracked {
 }
 
 impl Objective {
-    /// Whether requests of a route can be valid.
-    fn is_about(&self, route: &str) -> bool {
-        route != UNMATCHED && (self.routes.is_empty() || self.routes.iter().any(|asked| asked == route))
-    }
-
     fn burn_rate(&self, window: Sample) -> f64 {
         if window.valid == 0 {
             return 0.0;
         }
         (window.valid - window.good) as f64 / window.valid as f64 / self.budget_share()
     }
-}
-
-/// The largest duration of the bucket that a time is in.
-fn end_of_bucket(layout: Layout, within: Duration) -> u64 {
-    let nanos = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
-    layout.highest(layout.index(nanos))
-}
-
-/// The valid and the good requests of a snapshot.
-fn count(objective: &Objective, within: u64, snapshot: &Snapshot) -> (u64, u64) {
-    let endpoints = snapshot.endpoints().filter(|endpoint| objective.is_about(&endpoint.name().route));
-    let counts = endpoints.map(|endpoint| match objective.kind {
-        Kind::Availability => available(endpoint),
-        Kind::Latency(_) => in_time(endpoint, within),
-    });
-    counts.fold((0, 0), |(valid, good), (more_valid, more_good)| (valid + more_valid, good + more_good))
-}
-
-/// Whether an outcome is of a valid request, and whether it is a good one.
-fn judge(outcome: Outcome, catches_all: bool) -> (bool, bool) {
-    let is_probe = catches_all && outcome.is_client_error();
-    let is_valid = outcome != Outcome::Aborted && !is_probe;
-    (is_valid, is_valid && !outcome.is_server_error())
-}
-
-fn available(endpoint: &EndpointSnapshot) -> (u64, u64) {
-    let catches_all = endpoint.name().catches_all();
-    endpoint.outcomes().fold((0, 0), |(valid, good), (outcome, count)| {
-        let (is_valid, is_good) = judge(outcome, catches_all);
-        (valid + if is_valid { count } else { 0 }, good + if is_good { count } else { 0 })
-    })
-}
-
-fn in_time(endpoint: &EndpointSnapshot, within: u64) -> (u64, u64) {
-    let catches_all = endpoint.name().catches_all();
-    let (valid, _) = available(endpoint);
-    // All outcomes of a group are judged alike, since the registry tells classes of statuses apart.
-    let is_good = |&(outcome, _): &(Outcome, u64)| judge(outcome, catches_all).1;
-    let groups = endpoint.groups().filter(|group| group.outcomes().iter().all(is_good));
-    let in_time = |histogram: &Histogram| histogram.cumulative([within]).next().unwrap_or(0);
-    (valid, groups.map(|group| in_time(group.histogram())).sum())
 }
 
 #[cfg(all(test, not(metrics_loom)))]

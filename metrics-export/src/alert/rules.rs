@@ -1,14 +1,27 @@
-//! Rules from TOML.
+//! Rules and objectives from TOML.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use metrics_core::Window;
 use metrics_core::alert::{Comparison, Metric, Rule, Scope, Severity};
+use metrics_core::objective::{Apdex, Objective};
+use metrics_core::{InvalidSetting, Window};
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
-/// Rules that cannot be parsed, or are invalid.
+/// What a text says about alerts.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct TomlAlerts {
+    /// The rules, in their order.
+    pub rules: Vec<Rule>,
+    /// The objectives, in their order.
+    pub objectives: Vec<Objective>,
+    /// The target of Apdex.
+    pub apdex: Option<Apdex>,
+}
+
+/// Rules or objectives that cannot be parsed, or are invalid.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct RulesError {
@@ -20,10 +33,10 @@ pub struct RulesError {
 
 metrics_core::debug_as_display!(RulesError);
 
-/// Parses rules from a text such as this:
+/// Parses rules, objectives and the target of Apdex from a text such as this:
 ///
 /// ```
-/// let rules = metrics_export::alert::rules_from_toml(r#"
+/// let alerts = metrics_export::alert::alerts_from_toml(r#"
 ///     [[rule]]
 ///     name = "slow_orders"
 ///     metric = "p99"              # see `Metric`
@@ -40,16 +53,27 @@ metrics_core::debug_as_display!(RulesError);
 ///     ## each_route = true         # an alert for each route
 ///     ## own_metric = "orders"     # one of the application's own metrics, with metric = "value"
 ///     remind_every = "15m"        # default: 1h; 0s: never
+///
+///     [[objective]]
+///     target = 99.0               # per cent of requests
+///     ## The rest is optional.
+///     within = "300ms"            # of latency; default: of availability
+///     name = "orders_in_time"     # default: latency or availability
+///     routes = ["/orders", "/orders/{id}"]    # default: all
+///     min_calls = 20              # of its alerts
+///
+///     [apdex]
+///     target = "300ms"
 /// "#)?;
-/// assert_eq!(rules[0].threshold, 0.5);
+/// assert_eq!((alerts.rules[0].threshold, alerts.objectives[0].target), (0.5, 99.0));
 /// # Ok::<(), metrics_export::alert::RulesError>(())
 /// ```
 ///
 /// # Errors
 ///
-/// When the text is not TOML, a field or a word is unknown, or a rule is invalid; the error has the line and what is
-/// allowed.
-pub fn rules_from_toml(text: &str) -> Result<Vec<Rule>, RulesError> {
+/// When the text is not TOML, a field or a word is unknown, or a rule or an objective is invalid; the error has the line
+/// and what is allowed.
+pub fn alerts_from_toml(text: &str) -> Result<TomlAlerts, RulesError> {
     let line = |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     let file: File = toml::from_str(text).map_err(|error| RulesError {
         line: line(error.span().map_or(0, |span| span.start)),
@@ -66,7 +90,18 @@ pub fn rules_from_toml(text: &str) -> Result<Vec<Rule>, RulesError> {
         }
         Ok(rule)
     });
-    rules.collect()
+    let rules = rules.collect::<Result<_, _>>()?;
+    let refused = |line| move |error: InvalidSetting| RulesError { line, reason: error.to_string() };
+    let objectives = file.objective.into_iter().map(|table| {
+        let line = line(table.span().start);
+        let objective = table.into_inner().objective();
+        objective.check().map_err(refused(line))?;
+        Ok(objective)
+    });
+    let objectives = objectives.collect::<Result<_, _>>()?;
+    let apdex =
+        file.apdex.map(|table| Apdex::new(table.get_ref().target).map_err(refused(line(table.span().start))));
+    Ok(TomlAlerts { rules, objectives, apdex: apdex.transpose()? })
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +109,41 @@ pub fn rules_from_toml(text: &str) -> Result<Vec<Rule>, RulesError> {
 struct File {
     #[serde(default)]
     rule: Vec<Spanned<Table>>,
+    #[serde(default)]
+    objective: Vec<Spanned<ObjectiveTable>>,
+    apdex: Option<Spanned<ApdexTable>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectiveTable {
+    target: f64,
+    #[serde(default, deserialize_with = "some_duration")]
+    within: Option<Duration>,
+    name: Option<String>,
+    #[serde(default)]
+    routes: Vec<String>,
+    min_calls: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApdexTable {
+    #[serde(deserialize_with = "duration")]
+    target: Duration,
+}
+
+impl ObjectiveTable {
+    fn objective(self) -> Objective {
+        let objective = match self.within {
+            Some(within) => Objective::latency(self.target, within),
+            None => Objective::availability(self.target),
+        };
+        let mut objective = objective.routes(self.routes);
+        objective.name = self.name.unwrap_or(objective.name);
+        objective.min_calls = self.min_calls.unwrap_or(objective.min_calls);
+        objective
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,22 +223,26 @@ fn some_window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Wind
     }
 }
 
-/// A whole number and a unit: `30s`, `5m`, `1h`.
 fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
+/// A whole number and a unit: `300ms`, `30s`, `5m`, `1h`.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     let refused = || {
         let text: String = text.chars().take(32).collect();
         de::Error::custom(format!(
-            "{text:?} is not a duration; allowed: a whole number and s, m or h, such as \"30s\""
+            "{text:?} is not a duration; allowed: a whole number and ms, s, m or h, such as \"30s\""
         ))
     };
-    let units = [('s', 1), ('m', 60), ('h', 3_600)];
-    let parts = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
-    let (number, seconds) = parts.ok_or_else(refused)?;
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let parts = units.iter().find_map(|(unit, millis)| Some((text.strip_suffix(unit)?, *millis)));
+    let (number, millis) = parts.ok_or_else(refused)?;
     // Rejects a sign, which `parse` would accept.
     let digits = number.bytes().all(|byte| byte.is_ascii_digit()).then_some(number).ok_or_else(refused)?;
     let number: u32 = digits.parse().map_err(|_| refused())?;
-    Ok(Some(Duration::from_secs(u64::from(number) * seconds)))
+    Ok(Duration::from_millis(u64::from(number) * millis))
 }
 
 #[cfg(test)]
@@ -179,6 +253,34 @@ mod tests {
 
     fn refused(more: &str) -> String {
         rules_from_toml(&format!("{RULE}{more}")).unwrap_err().to_string()
+    }
+
+    fn rules_from_toml(text: &str) -> Result<Vec<Rule>, RulesError> {
+        alerts_from_toml(text).map(|alerts| alerts.rules)
+    }
+
+    #[test]
+    fn objectives_and_apdex_are_read_and_have_defaults() {
+        let text = "[[objective]]\ntarget = 99.9\n[[objective]]\ntarget = 95\nwithin = \"300ms\"\n\
+                    name = \"orders\"\nroutes = [\"/orders\"]\nmin_calls = 3\n[apdex]\ntarget = \"1s\"\n";
+        let alerts = alerts_from_toml(text).unwrap();
+        let orders = Objective::latency(95.0, Duration::from_millis(300)).name("orders");
+        let expected = [Objective::availability(99.9), orders.routes(["/orders"]).min_calls(3)];
+        assert_eq!(alerts.objectives, expected);
+        assert_eq!(alerts.apdex, Apdex::new(Duration::from_secs(1)).ok());
+        for (text, said) in [
+            ("\n[[objective]]\ntarget = 100", "line 2: objective \"availability\": target is 100; allowed"),
+            (
+                "[[objective]]\ntarget = 9\nwithin = \"0s\"",
+                "line 1: objective \"latency\": time is 0ns; allowed",
+            ),
+            ("[[objective]]\ntarget = 9\nroute = \"/\"", "line 3: unknown field `route`, expected one of"),
+            ("[apdex]\ntarget = \"16s\"", "line 1: apdex is 16s; allowed: 1 ns to 15 s"),
+            ("[apdex]\n", "line 1: missing field `target`"),
+        ] {
+            let error = alerts_from_toml(text).unwrap_err().to_string();
+            assert!(error.starts_with(said), "{text:?}: {error}");
+        }
     }
 
     #[test]
@@ -230,8 +332,8 @@ mod tests {
             ("window = \"reset\"", "line 7: ", "window is \"reset\"; allowed: 1m, 5m, 1h, 24h\n"),
             (RULE, "line 8: ", "rule \"slow\" is defined twice; allowed: one rule per name\n"),
             ("severity = \"bad\"", "line 7: ", "severity is \"bad\"; allowed: info, warning, critical"),
-            ("for = \"-1s\"", "line 7: ", "allowed: a whole number and s, m or h"),
-            ("for = \"s\"", "line 7: ", "allowed: a whole number and s, m or h"),
+            ("for = \"-1s\"", "line 7: ", "allowed: a whole number and ms, s, m or h"),
+            ("for = \"s\"", "line 7: ", "allowed: a whole number and ms, s, m or h"),
             ("for = 30", "line 7: ", "expected a string"),
             ("min_calls = -1", "line 7: ", "u64"),
             ("clear = 3", "line 2: ", "rule \"slow\": clear is 3; allowed: at most the threshold, 2"),
@@ -242,7 +344,7 @@ mod tests {
             ),
             ("matched = true\nown_metric = \"a\"", "line 2: ", "matched and own_metric are both set"),
             ("window = \"48h\"", "line 7: ", "window is \"48h\"; allowed: 1m, 5m, 1h, 24h\n"),
-            ("[[rules]]", "line 7: ", "unknown field `rules`, expected `rule`"),
+            ("[[rules]]", "line 7: ", "unknown field `rules`, expected one of `rule`, `objective`, `apdex`"),
             ("=", "line 7: ", ""),
         ] {
             let error = refused(more) + "\n";

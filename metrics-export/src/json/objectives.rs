@@ -1,12 +1,33 @@
 //! The body of `GET objectives`.
 
-use metrics_core::objective::{Budget, Kind, ObjectiveState};
+use metrics_core::objective::{ApdexScore, ApdexState, Budget, Kind, ObjectiveState};
 use serde::Serialize;
 
-/// The body of `GET objectives`: each objective with its budgets and burn rates.
+/// The body of `GET objectives`: each objective with its budgets and burn rates, and Apdex.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ObjectivesBody {
     objectives: Vec<ObjectiveBody>,
+    /// `null` unless it is tracked.
+    apdex: Option<ApdexBody>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct ApdexBody {
+    /// Up to this time, users are satisfied, in seconds; they tolerate four times of it.
+    target: f64,
+    /// Up to which time a request counts as within the target: the end of a bucket of the histogram.
+    counted_to: f64,
+    scores: Vec<ScoreBody>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct ScoreBody {
+    window_seconds: f64,
+    /// How long the counts are of.
+    covered_seconds: f64,
+    calls: u64,
+    /// From 0 to 1; `null` without calls.
+    score: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,9 +64,28 @@ struct BudgetBody {
 }
 
 impl ObjectivesBody {
-    /// The body for the states of all objectives.
-    pub fn new(states: &[ObjectiveState]) -> Self {
-        Self { objectives: states.iter().map(ObjectiveBody::from).collect() }
+    /// The body for the states of all objectives, and for Apdex if it is tracked.
+    pub fn new(states: &[ObjectiveState], apdex: Option<&ApdexState>) -> Self {
+        Self {
+            objectives: states.iter().map(ObjectiveBody::from).collect(),
+            apdex: apdex.map(ApdexBody::from),
+        }
+    }
+}
+
+impl From<&ApdexState> for ApdexBody {
+    fn from(ApdexState { target, within, scores }: &ApdexState) -> Self {
+        let score = |score: &ApdexScore| ScoreBody {
+            window_seconds: score.window.as_secs_f64(),
+            covered_seconds: score.covered.as_secs_f64(),
+            calls: score.calls,
+            score: score.score,
+        };
+        Self {
+            target: target.as_secs_f64(),
+            counted_to: within.as_secs_f64(),
+            scores: scores.iter().map(score).collect(),
+        }
     }
 }
 

@@ -57,6 +57,16 @@ pub(crate) static CONSUMER_SECONDS: Family<'static> = with_unit(
     ),
     "seconds",
 );
+pub(crate) static OBJECTIVE_VALID: Family<'static> =
+    counter("http_objective_valid", "Requests that count for an objective.");
+pub(crate) static OBJECTIVE_GOOD: Family<'static> =
+    counter("http_objective_good", "Requests that count for an objective and were good.");
+pub(crate) static OBJECTIVE_TARGET: Family<'static> =
+    gauge("http_objective_target_ratio", "The share of requests that has to be good, from 0 to 1.");
+pub(crate) static APDEX: Family<'static> =
+    counter("http_apdex_requests", "Requests by how satisfied users are with their durations.");
+pub(crate) static APDEX_TARGET: Family<'static> =
+    with_unit(gauge("http_apdex_target_seconds", "The duration up to which users are satisfied."), "seconds");
 pub(crate) static ENDPOINTS: Family<'static> =
     gauge("metrics_core_endpoints", "Endpoints in use, without the overflow endpoint.");
 pub(crate) static MAX_ENDPOINTS: Family<'static> =

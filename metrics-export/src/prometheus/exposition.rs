@@ -1,11 +1,13 @@
 //! The settings of an exposition.
 
 use metrics_core::InvalidSetting;
+use metrics_core::objective::{Apdex, Objective};
 
 use super::bounds::{Bound, DEFAULT_DURATION_BOUNDS, MAX_BOUNDS, MAX_SECONDS};
 use super::consumers::MAX_TOP_CONSUMERS;
 use super::labels::{self, RESERVED};
 use super::names::Names;
+use super::objectives::Judged;
 use crate::wire::Wire;
 
 /// Two buffers for the text of some 600 series of the request histogram, or one for 1,400.
@@ -26,6 +28,7 @@ pub struct Exposition {
     /// Whether OpenMetrics has `_created` samples.
     pub(crate) created: bool,
     pub(crate) top_consumers: usize,
+    pub(crate) judged: Judged,
     pub(crate) kept_bytes: usize,
 }
 
@@ -52,6 +55,13 @@ impl Exposition {
         self.top_consumers > 0
     }
 
+    /// Also counts the requests of these objectives and of this Apdex.
+    pub fn judging(mut self, objectives: impl IntoIterator<Item = Objective>, apdex: Option<Apdex>) -> Self {
+        self.judged.objectives.extend(objectives);
+        self.judged.apdex = apdex.or(self.judged.apdex);
+        self
+    }
+
     /// How much memory a [`Scraper`](super::Scraper) may keep, in bytes.
     pub fn kept_bytes(&self) -> usize {
         self.kept_bytes
@@ -73,6 +83,7 @@ pub struct ExpositionBuilder {
     constant: Vec<(String, String)>,
     created: bool,
     top_consumers: usize,
+    judged: Judged,
     kept_bytes: Option<usize>,
 }
 
@@ -104,6 +115,18 @@ impl ExpositionBuilder {
     /// Each costs three series. The series of a consumer end when others push it out of the top.
     pub fn top_consumers(mut self, consumers: usize) -> Self {
         self.top_consumers = consumers;
+        self
+    }
+
+    /// Adds objectives whose valid and good requests are counted; default: none. The monitor adds its own.
+    pub fn objectives(mut self, objectives: impl IntoIterator<Item = Objective>) -> Self {
+        self.judged.objectives.extend(objectives);
+        self
+    }
+
+    /// Counts requests by how satisfied users are with their durations; default: not. The monitor sets its own.
+    pub fn apdex(mut self, apdex: Apdex) -> Self {
+        self.judged.apdex = Some(apdex);
         self
     }
 
@@ -159,8 +182,20 @@ impl ExpositionBuilder {
             labels::write_protobuf(&mut Wire(&mut constant_wire), name, value);
         }
         let constant_text = String::from_utf8(constant_text).expect("names and values are UTF-8");
-        let Self { names, created, top_consumers, .. } = self;
-        Ok(Exposition { names, bounds, constant_text, constant_wire, created, top_consumers, kept_bytes })
+        let Self { names, created, top_consumers, judged, .. } = self;
+        for objective in &judged.objectives {
+            objective.check()?;
+        }
+        Ok(Exposition {
+            names,
+            bounds,
+            constant_text,
+            constant_wire,
+            created,
+            top_consumers,
+            judged,
+            kept_bytes,
+        })
     }
 }
 

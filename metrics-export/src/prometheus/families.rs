@@ -11,6 +11,7 @@ use super::exporters;
 use super::family::{Family, Figure};
 use super::labels::Label;
 use super::names::{self, Names};
+use super::objectives::Judged;
 use super::resources::Resources;
 use crate::push::ExporterCounts;
 
@@ -21,6 +22,7 @@ pub(crate) fn write<'a>(
     exporters: &[ExporterCounts],
     names: Names,
     top_consumers: usize,
+    judged: &Judged,
     to: &mut impl Encoder<'a>,
 ) {
     requests(snapshot, names, to);
@@ -36,6 +38,7 @@ pub(crate) fn write<'a>(
         by_endpoint(snapshot, names, family, |endpoint| sum(endpoint.groups().map(figure)), to);
     }
     consumers::write(snapshot, top_consumers, to);
+    judged.write(snapshot, to);
     let hidden = business::write(snapshot, to);
     single(&catalog::METRICS_HIDDEN, Value::Count(hidden), to);
     health(snapshot, to);

@@ -14,7 +14,7 @@ pub(crate) type Label<'a> = (&'a str, &'a str);
 pub(crate) const TRACE_ID: &str = "trace_id";
 
 /// The label names of our own series, and those that Prometheus reserves. No constant label may use them.
-pub(crate) const RESERVED: [&str; 15] = [
+pub(crate) const RESERVED: [&str; 17] = [
     "consumer",
     "error_type",
     "exporter",
@@ -23,8 +23,10 @@ pub(crate) const RESERVED: [&str; 15] = [
     "http_route",
     "le",
     "method",
+    "objective",
     "outcome",
     "quantile",
+    "rating",
     "reason",
     "result",
     "route",

@@ -52,12 +52,21 @@ impl Exposition {
                     exporters,
                     self.names,
                     self.top_consumers,
+                    &self.judged,
                     &mut protobuf,
                 );
             }
         };
         let mut text = Text::new(page, dialect, self, since);
-        families::write(snapshot, resources, exporters, self.names, self.top_consumers, &mut text);
+        families::write(
+            snapshot,
+            resources,
+            exporters,
+            self.names,
+            self.top_consumers,
+            &self.judged,
+            &mut text,
+        );
         text.finish();
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "alert-toml", feature = "alert-webhook", feature = "alertmanager"))]
 use metrics_core::InvalidSetting;
 use metrics_core::alert::{Alerts, Rule};
-use metrics_core::objective::Objective;
+use metrics_core::objective::{Apdex, Objective};
 use metrics_export::alert::Destination;
 
 use super::{Builder, Settings};
@@ -45,20 +45,31 @@ impl<H> Builder<H> {
         self
     }
 
+    /// Tracks how satisfied users are with response times, as [Apdex](metrics_core::objective::Apdex): they are satisfied
+    /// up to this time, and tolerate up to four times of it; default: not tracked. `GET objectives` shows the score.
+    pub fn apdex(mut self, target: std::time::Duration) -> Self {
+        match Apdex::new(target) {
+            Ok(apdex) => self.settings.apdex = Some(apdex),
+            Err(error) => self.settings.refuse(error.into()),
+        }
+        self
+    }
+
     /// Removes the [default rules](Rule::defaults); default: they are evaluated.
     pub fn without_default_alerts(mut self) -> Self {
         self.settings.without_default_alerts = true;
         self
     }
 
-    /// Adds rules in the format of [`rules_from_toml`](metrics_export::alert::rules_from_toml).
+    /// Adds rules and objectives, and sets the target of Apdex, as
+    /// [`alerts_from_toml`](metrics_export::alert::alerts_from_toml) reads them.
     #[cfg(feature = "alert-toml")]
     pub fn alerts_toml(mut self, toml: &str) -> Self {
         self.settings.add_rules("alerts_toml", toml);
         self
     }
 
-    /// Adds rules from a file, such as `alerts.toml`, as [`Builder::alerts_toml`] does. If it cannot be read, or a rule
+    /// Adds rules and objectives from a file, such as `alerts.toml`, as [`Builder::alerts_toml`] does. If it cannot be read, or one
     /// is invalid, [`build`](Builder::build) returns an error that names the file.
     #[cfg(feature = "alert-toml")]
     pub fn alerts_file(mut self, path: impl AsRef<std::path::Path>) -> Self {
@@ -105,11 +116,15 @@ impl<H> Builder<H> {
 }
 
 impl Settings {
-    /// Adds rules from TOML, or the error, which says where they are from.
+    /// Adds what TOML says, or the error, which says where they are from.
     #[cfg(feature = "alert-toml")]
     fn add_rules(&mut self, from: &str, toml: &str) {
-        match metrics_export::alert::rules_from_toml(toml) {
-            Ok(rules) => self.alert_rules.extend(rules),
+        match metrics_export::alert::alerts_from_toml(toml) {
+            Ok(alerts) => {
+                self.alert_rules.extend(alerts.rules);
+                self.objectives.extend(alerts.objectives);
+                self.apdex = alerts.apdex.or(self.apdex.take());
+            }
             Err(error) => {
                 self.refuse(InvalidSetting::sentence("alerts_toml", format!("{from}: {error}")).into());
             }
@@ -125,7 +140,6 @@ impl Settings {
         }
     }
 
-    #[cfg(any(feature = "alert-toml", feature = "alert-webhook", feature = "alertmanager"))]
     fn refuse(&mut self, error: BuildError) {
         self.error.get_or_insert(error);
     }

@@ -76,7 +76,11 @@ impl Settings {
         let rules = self.rules();
         #[cfg(feature = "redis")]
         let fingerprints = super::fleet::fingerprints(&rules, consumers.as_ref());
-        let objectives = Arc::new(Objectives::new(self.objectives.iter().cloned(), &registry)?);
+        let mut objectives = Objectives::new(self.objectives.iter().cloned(), &registry)?;
+        if let Some(apdex) = &self.apdex {
+            objectives = objectives.with_apdex(apdex.clone(), &registry)?;
+        }
+        let objectives = Arc::new(objectives);
         let alerting = Arc::new(self.start_alerting(rules)?);
         let capture = self.capture_policy();
         let sampler = Arc::new(Sampler::new(&resources, event_loops));
@@ -122,7 +126,7 @@ impl Settings {
             joined: Default::default(),
             policy: Arc::new(Policy { measure: self.measure, capture, exclusions, consumers, mistakes }),
             access,
-            scrapes: Scrapes::new(self.exposition),
+            scrapes: Scrapes::new(self.exposition.judging(self.objectives, self.apdex)),
             live,
             has_ended: AtomicBool::new(false),
         })

@@ -134,9 +134,21 @@ export function showSlow(data, route) {
 /** The windows of the budgets that are shown, in seconds. */
 const BUDGETS = [3_600, 21_600, 86_400];
 
+/** Shows how satisfied users are with response times. */
+function showApdex(apdex) {
+  const line = byId("apdex");
+  line.hidden = apdex === null;
+  if (apdex === null) return;
+  const scores = apdex.scores.filter(({ window_seconds: seconds }) => BUDGETS.includes(seconds));
+  const shown = scores.map(({ window_seconds: seconds, score }) =>
+    say("apdex_score", seconds / 3_600, score === null ? "–" : score.toFixed(2)));
+  setText(line, `${say("apdex", duration(apdex.target))} ${shown.join(" · ")}`);
+}
+
 /** Shows what is left of the objectives' budgets, and how fast they are spent. */
-export function showObjectives({ objectives }) {
-  byId("objectives").hidden = objectives.length === 0;
+export function showObjectives({ objectives, apdex }) {
+  byId("objectives").hidden = objectives.length === 0 && apdex === null;
+  showApdex(apdex);
   keyed(byId("objectives").querySelector(".grid"), objectives, ({ name }) => name,
     ({ name }) => make("div", { class: "card", "data-objective": name }, make("h3", {}, name), make("p"), make("ul"), make("p")),
     (card, { kind, target, threshold, budgets, exhausted_in: ends }) => {

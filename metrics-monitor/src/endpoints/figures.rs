@@ -74,7 +74,7 @@ pub(crate) fn objectives(_: Asked) -> Result<Task, String> {
 pub(super) fn objectives_of(State { objectives, registry, .. }: &State) -> ObjectivesBody {
     // What is shown after a start is at most ten seconds old, too.
     objectives.tick(registry);
-    ObjectivesBody::new(&objectives.states())
+    ObjectivesBody::new(&objectives.states(), objectives.apdex().as_ref())
 }
 
 /// The rules and their states, and why a destination failed for those who may see it.

@@ -607,8 +607,8 @@ fn a_crowd_that_waits_for_one_endpoint_leaves_others_their_places() {
 fn objectives_have_budgets_and_their_burn_rates_are_alerts() {
     use metrics_core::objective::Objective;
     let in_time = Objective::latency(90.0, Duration::from_millis(300)).routes(["/orders/{id}"]);
-    let monitor =
-        Builder::new("orders").objective(Objective::availability(99.0)).objective(in_time).build().unwrap();
+    let monitor = Builder::new("orders").objective(Objective::availability(99.0)).objective(in_time);
+    let monitor = monitor.apdex(Duration::from_millis(100)).build().unwrap();
     let registry = monitor.registry();
     let order = registry.endpoint("GET", "/orders/{id}");
     for i in 0..100 {
@@ -646,6 +646,23 @@ fn objectives_have_budgets_and_their_burn_rates_are_alerts() {
     assert_eq!(figure("window_seconds"), 3_600.0);
     assert!((figure("burn_rate") - 20.0).abs() < 1e-9 && (figure("left") + 1_900.0).abs() < 1e-9, "{hour}");
     assert_eq!(available["exhausted_in"], 0.0);
+    // 70 were fast enough; those that took 500 ms did not even take four times of the target.
+    let apdex = &answer["data"]["apdex"];
+    assert_eq!((&apdex["target"], &apdex["scores"][0]["score"]), (&0.1.into(), &0.7.into()));
+    let scrape = text(&call(&monitor, "GET", "/prometheus", "", &[]));
+    for line in [
+        "http_objective_valid_total{objective=\"availability\"} 100",
+        "http_objective_good_total{objective=\"availability\"} 80",
+        "http_objective_good_total{objective=\"latency\"} 70",
+        "http_objective_target_ratio{objective=\"latency\"} 0.9",
+        "http_apdex_requests_total{rating=\"satisfied\"} 70",
+        "http_apdex_requests_total{rating=\"frustrated\"} 30",
+        "http_apdex_target_seconds 0.1",
+    ] {
+        assert!(scrape.lines().any(|written| written == line), "{line} is not in {scrape}");
+    }
+    let rules = monitor.objective_rules("orders").unwrap();
+    assert!(rules.contains("objective=\"latency\"") && rules.contains("0.01 "), "{rules}");
     let plain = Builder::new("orders").build().unwrap();
     let absent = call(&plain, "GET", "/objectives", "", &[]);
     assert!(absent.status == 404 && text(&absent).contains(".objective("), "{absent:?}");

@@ -6,6 +6,7 @@
 
 mod prometheus;
 mod promtool;
+mod promtool_rules;
 mod python;
 mod query;
 mod victoria;
