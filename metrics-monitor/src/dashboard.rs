@@ -71,13 +71,16 @@ static FILES: [File; 3] = [
 ];
 
 /// The modules of the script. Each imports only from those before it.
-static MODULES: [&str; 14] = [
+static MODULES: [&str; 17] = [
     include_str!("dashboard/words.js"),
     include_str!("dashboard/dom.js"),
     include_str!("dashboard/format.js"),
+    include_str!("dashboard/choice.js"),
+    include_str!("dashboard/download.js"),
     include_str!("dashboard/scales.js"),
     include_str!("dashboard/limits.js"),
     include_str!("dashboard/server.js"),
+    include_str!("dashboard/reset.js"),
     include_str!("dashboard/charts.js"),
     include_str!("dashboard/heat.js"),
     include_str!("dashboard/panels.js"),
@@ -88,7 +91,7 @@ static MODULES: [&str; 14] = [
     include_str!("dashboard/main.js"),
 ];
 
-/// The modules as one script, so that the page loads with one request instead of fourteen, each of which may be a line
+/// The modules as one script, so that the page loads with one request instead of seventeen, each of which may be a line
 /// in the service's log. They share one scope, so no two may define the same name at their top level.
 fn bundled(modules: &[&str]) -> String {
     let lines = modules.iter().flat_map(|module| module.lines()).filter(|line| !line.starts_with("import "));

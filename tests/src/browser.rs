@@ -158,6 +158,37 @@ impl Browser {
         );
     }
 
+    /// Drags the pointer over an element, from one part of its width to another: 0 is its left edge, 1 its right one.
+    pub fn drag(&self, selector: &str, from: f64, to: f64) {
+        let element = self.element(selector);
+        let width = self.get(&format!("document.querySelector({}).clientWidth", json!(selector)));
+        let width = width.as_f64().expect("an element has a width");
+        // Places are relative to the middle.
+        let moved = |part: f64| {
+            let x = ((part - 0.5) * width).round();
+            json!({ "type": "pointerMove", "origin": { ELEMENT: element }, "x": x, "y": 0, "duration": 50 })
+        };
+        let button = |kind: &str| json!({ "type": kind, "button": 0 });
+        let actions =
+            [moved(from), button("pointerDown"), moved((from + to) / 2.0), moved(to), button("pointerUp")];
+        self.post(
+            "/actions",
+            &json!({ "actions": [{ "type": "pointer", "id": "mouse", "actions": actions }] }),
+        );
+    }
+
+    /// Presses and releases a key while Shift is held.
+    pub fn press_with_shift(&self, key: char) {
+        let (shift, keys) = ('\u{e008}', ["keyDown", "keyUp"]);
+        let [down, up] = keys.map(|kind| json!({ "type": kind, "value": key }));
+        let [hold, release] = keys.map(|kind| json!({ "type": kind, "value": shift }));
+        let actions = [hold, down, up, release];
+        self.post(
+            "/actions",
+            &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] }),
+        );
+    }
+
     /// A picture of what the window shows, as PNG.
     pub fn picture(&self) -> Vec<u8> {
         let picture = self.devtools("Page.captureScreenshot", &json!({ "format": "png" }));

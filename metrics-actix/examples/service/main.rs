@@ -3,6 +3,7 @@
 mod business;
 mod exporters;
 mod fleet;
+mod incident;
 mod options;
 mod shop;
 mod traffic;
@@ -17,6 +18,7 @@ use metrics_actix::{Builder, Metrics, Until};
 use metrics_core::objective::Objective;
 
 use crate::business::Business;
+use crate::incident::Incident;
 use crate::options::Options;
 
 /// Where the endpoints are mounted.
@@ -105,12 +107,18 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
         builder =
             options.interval.into_iter().fold(builder, |builder, every| builder.history_interval(every));
     }
+    if options.incident {
+        // What leads to the cause: paths, and links to the traces that the clients send.
+        builder = builder.keep_paths(true).trace_url("http://127.0.0.1:16686/trace/{trace_id}");
+    }
     let metrics = fleet::join(exporters::add(objectives(builder), options)?, options)?.build()?;
     let business = Business::new(metrics.registry())?;
+    let incident = Incident::new(options.incident);
     let app_metrics = metrics.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(business.clone()))
+            .app_data(web::Data::new(incident))
             .configure(app_metrics.routes(METRICS))
             .configure(app_metrics.prometheus_at(PROMETHEUS))
             .configure(shop::routes)
@@ -124,7 +132,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     if options.redis.is_some() {
         println!("  fleet     http://{addr}{METRICS}/fleet/instances");
     }
-    let traffic = options.demo_traffic.then(|| traffic::start(addr));
+    let traffic = (options.demo_traffic || options.incident).then(|| traffic::start(addr, options.incident));
     let unsent = metrics.run(server).await;
     if let Some(traffic) = traffic {
         traffic.stop();

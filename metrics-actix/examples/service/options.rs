@@ -25,6 +25,8 @@ Usage: service [OPTIONS]
       --objective-rules JOB
                        print rules for Prometheus that come from the demo's objectives, for this job, and end
       --demo-traffic   send itself some requests a second, so that there is something to see
+      --incident       the same, with an incident: after 10 s the route of orders turns slow, and after 20 s it fails for
+                       one customer, amid requests of scanners
   -h, --help           print this help";
 
 #[derive(Debug)]
@@ -32,6 +34,7 @@ pub(crate) struct Options {
     pub(crate) addr: SocketAddr,
     pub(crate) workers: usize,
     pub(crate) demo_traffic: bool,
+    pub(crate) incident: bool,
     pub(crate) otlp: Option<String>,
     pub(crate) datadog: Option<String>,
     pub(crate) sentry: Option<String>,
@@ -56,6 +59,7 @@ impl Options {
             addr: ([127, 0, 0, 1], 8000).into(),
             workers: cores,
             demo_traffic: false,
+            incident: false,
             otlp: None,
             datadog: None,
             sentry: None,
@@ -116,6 +120,7 @@ impl Options {
                         Some(parser.value().and_then(|value| value.string()).map_err(text)?);
                 }
                 Long("demo-traffic") => options.demo_traffic = true,
+                Long("incident") => options.incident = true,
                 Short('h') | Long("help") => return Ok(None),
                 other => return Err(text(other.unexpected())),
             }

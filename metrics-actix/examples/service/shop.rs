@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, Responder, delete, error, get, post};
 use futures_util::stream;
 
 use crate::business::Business;
+use crate::incident::Incident;
 
 /// The header with the API key.
 pub(crate) const API_KEY: &str = "x-api-key";
@@ -127,8 +128,13 @@ async fn place_order(request: HttpRequest, business: web::Data<Business>) -> Htt
 }
 
 #[get("/{order_id}")]
-async fn order(order_id: web::Path<u64>) -> String {
-    format!("order {order_id}\n")
+async fn order(
+    request: HttpRequest,
+    order_id: web::Path<u64>,
+    incident: web::Data<Incident>,
+) -> actix_web::Result<String> {
+    incident.strike(&request, *order_id).await?;
+    Ok(format!("order {order_id}\n"))
 }
 
 #[get(r"/{order_id}/lines/{line:\d+}")]

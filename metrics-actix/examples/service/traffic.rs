@@ -1,5 +1,6 @@
 //! Real HTTP requests to the demo itself, so that figures show at once.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +37,7 @@ impl Traffic {
 }
 
 /// Starts clients that call the service on `addr`.
-pub(crate) fn start(addr: SocketAddr) -> Traffic {
+pub(crate) fn start(addr: SocketAddr, is_incident: bool) -> Traffic {
     let stop = Arc::new(AtomicBool::new(false));
     let clients = (0..CLIENTS)
         .map(|client| {
@@ -52,7 +53,7 @@ pub(crate) fn start(addr: SocketAddr) -> Traffic {
                         return;
                     }
                     // The service may be shutting down. Errors show in its figures.
-                    let _ = send(&agent, &format!("http://{addr}"), turn);
+                    let _ = send(&agent, &format!("http://{addr}"), turn, is_incident);
                     thread::sleep(PAUSE);
                 }
             })
@@ -63,8 +64,11 @@ pub(crate) fn start(addr: SocketAddr) -> Traffic {
 }
 
 /// One request of a mix: mostly reads, some writes, some mistakes.
-fn send(agent: &ureq::Agent, base: &str, turn: usize) -> Result<(), ureq::Error> {
+fn send(agent: &ureq::Agent, base: &str, turn: usize, is_incident: bool) -> Result<(), ureq::Error> {
     let (method, path) = match turn % 20 {
+        // More orders, and more scanners.
+        0 | 1 if is_incident => ("GET", format!("/api/v1/orders/{turn}")),
+        2..=6 if is_incident => ("GET", format!("/wp-admin/{}.php", turn % 50)),
         0..=6 => ("GET", format!("/items/{}", turn % 1_000 + 1)),
         7 => ("GET", "/items/4711".to_owned()),
         8..=10 => ("GET", "/search?q=chair".to_owned()),
@@ -82,7 +86,16 @@ fn send(agent: &ureq::Agent, base: &str, turn: usize) -> Result<(), ureq::Error>
     if let Some(key) = KEYS[turn / 20 % KEYS.len()] {
         request = request.header(API_KEY, key);
     }
+    if is_incident {
+        request = request.header("traceparent", trace());
+    }
     let body = if method == "POST" { "2 chairs" } else { "" };
     let mut response = agent.run(request.body(body)?)?;
     response.body_mut().read_to_string().map(drop)
+}
+
+/// The trace of a request, as its caller sends it.
+fn trace() -> String {
+    let random = || RandomState::new().hash_one(0);
+    format!("00-{:016x}{:016x}-{:016x}-01", random(), random(), random() | 1)
 }

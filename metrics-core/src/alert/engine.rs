@@ -1,6 +1,6 @@
 //! Evaluates all rules at regular intervals, and keeps the states of their alerts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ use crate::setting::InvalidSetting;
 
 /// The most rules. Each rule can have an alert for each endpoint.
 const MAX_RULES: usize = 256;
+
+/// How many of the latest changes are kept.
+const MAX_CHANGES: usize = 100;
 
 /// How early an evaluation may come. Otherwise, one late tick would make it skip the next one.
 const EARLY: Duration = Duration::from_millis(200);
@@ -70,6 +73,8 @@ pub trait FigureSource {
 #[derive(Debug, Default)]
 pub struct Alerts {
     watches: Vec<Watch>,
+    /// The oldest first.
+    changes: VecDeque<Notice>,
 }
 
 /// A rule and its alerts.
@@ -111,7 +116,7 @@ impl Alerts {
             let allowed = format!("at most {MAX_RULES}");
             return Err(InvalidSetting::new("number of rules", watches.len(), allowed));
         }
-        Ok(Self { watches })
+        Ok(Self { watches, changes: VecDeque::new() })
     }
 
     /// Evaluates the rules that are due, and returns a notice for each change. Call it about once a second.
@@ -132,7 +137,16 @@ impl Alerts {
             watch.evaluated = Some(now.monotonic);
             watch.evaluate(&mut windows, now, elapsed, &mut notices);
         }
+        let changes = notices.iter().filter(|notice| notice.change != Change::Reminder);
+        self.changes.extend(changes.cloned());
+        self.changes.drain(..self.changes.len().saturating_sub(MAX_CHANGES));
         notices
+    }
+
+    /// The latest times that an alert began to fire or was resolved, the newest first; at most 100. [`Alert::since`] is
+    /// when that was.
+    pub fn changes(&self) -> impl Iterator<Item = &Notice> {
+        self.changes.iter().rev()
     }
 
     /// The rules, in the order in which they were passed to [`Alerts::new`].

@@ -19,33 +19,62 @@ pub(super) struct Sample {
     pub(super) good: u64,
 }
 
+/// Samples of each kind at most, and one that is added before another one goes.
+const MAX_COARSE: usize = (KEPT.as_secs() / COARSE_EVERY.as_secs()) as usize + 3;
+const MAX_FINE: usize = (FINE.as_secs() / 10) as usize + 3;
+
 /// Samples, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
-    coarse: VecDeque<Sample>,
-    fine: VecDeque<Sample>,
+    coarse: VecDeque<Kept>,
+    fine: VecDeque<Kept>,
+}
+
+/// A sample in 24 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    nanos: u64,
+    valid: u64,
+    good: u64,
+}
+
+impl From<Sample> for Kept {
+    fn from(Sample { at, valid, good }: Sample) -> Self {
+        // 584 years.
+        Self { nanos: u64::try_from(at.as_nanos()).unwrap_or(u64::MAX), valid, good }
+    }
+}
+
+impl From<Kept> for Sample {
+    fn from(Kept { nanos, valid, good }: Kept) -> Self {
+        Self { at: Duration::from_nanos(nanos), valid, good }
+    }
 }
 
 impl Samples {
     /// Adds the newest sample.
     pub(super) fn push(&mut self, sample: Sample) {
-        self.fine.push_back(sample);
-        while let Some(&oldest) = self.fine.front().filter(|oldest| oldest.at + FINE < sample.at) {
+        // No more than they need: a queue that grows by itself doubles.
+        self.fine.reserve_exact(MAX_FINE.saturating_sub(self.fine.len()));
+        self.fine.push_back(sample.into());
+        let at = |kept: &Kept| Sample::from(*kept).at;
+        while let Some(&oldest) = self.fine.front().filter(|oldest| at(oldest) + FINE < sample.at) {
             self.fine.pop_front();
             // One a minute, and the first one after a gap.
-            if self.coarse.back().is_none_or(|last| oldest.at >= last.at + COARSE_EVERY) {
+            if self.coarse.back().is_none_or(|last| at(&oldest) >= at(last) + COARSE_EVERY) {
+                self.coarse.reserve_exact(MAX_COARSE.saturating_sub(self.coarse.len()));
                 self.coarse.push_back(oldest);
             }
         }
         // The newest sample that is old enough for the longest window stays.
-        while self.coarse.get(1).is_some_and(|second| second.at + KEPT < sample.at) {
+        while self.coarse.get(1).is_some_and(|second| at(second) + KEPT < sample.at) {
             self.coarse.pop_front();
         }
     }
 
     /// The newest counts.
     pub(super) fn newest(&self) -> Sample {
-        self.fine.back().copied().unwrap_or_default()
+        self.fine.back().copied().map_or_else(Sample::default, Sample::from)
     }
 
     /// What was counted in a window that ends with the newest sample. It begins with the newest sample that is old
@@ -53,9 +82,9 @@ impl Samples {
     pub(super) fn window(&self, length: Duration) -> Sample {
         let newest = self.newest();
         let Some(since) = newest.at.checked_sub(length) else { return newest };
-        let begins = |samples: &VecDeque<Sample>| {
-            let after = samples.partition_point(|sample| sample.at <= since);
-            after.checked_sub(1).and_then(|before| samples.get(before)).copied()
+        let begins = |samples: &VecDeque<Kept>| {
+            let after = samples.partition_point(|kept| Sample::from(*kept).at <= since);
+            after.checked_sub(1).and_then(|before| samples.get(before)).copied().map(Sample::from)
         };
         let first = begins(&self.fine).or_else(|| begins(&self.coarse)).unwrap_or_default();
         Sample { at: newest.at - first.at, valid: newest.valid - first.valid, good: newest.good - first.good }
@@ -63,7 +92,7 @@ impl Samples {
 
     /// The heap memory, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
-        (self.fine.capacity() + self.coarse.capacity()) * size_of::<Sample>()
+        (self.fine.capacity() + self.coarse.capacity()) * size_of::<Kept>()
     }
 }
 
@@ -88,7 +117,7 @@ mod tests {
                 assert!(window.good.abs_diff(window.valid / 10) <= 1);
             }
         }
-        assert!(samples.heap_bytes() < 80 << 10, "{}", samples.heap_bytes());
+        assert!(samples.heap_bytes() <= 40 << 10, "{}", samples.heap_bytes());
         assert!(samples.coarse.len() + samples.fine.len() < 1_700);
     }
 

@@ -17,7 +17,7 @@ use crate::registry::Registry;
 use crate::setting::InvalidSetting;
 use crate::sync::{Mutex, lock};
 
-/// Objectives at most. Each keeps up to 80 KiB.
+/// Objectives at most. Each keeps up to 40 KiB.
 const MAX_OBJECTIVES: usize = 8;
 
 /// About how often [`Objectives::tick`] counts; more frequent calls do nothing.

@@ -167,6 +167,21 @@ fn an_alert_goes_through_all_states_with_one_notice_per_change() {
 }
 
 #[test]
+fn the_last_hundred_changes_are_kept_without_reminders() {
+    let mut watched = Watched::new([error_rate().remind_every(Duration::from_secs(60))]);
+    for _ in 0..60 {
+        assert_eq!(watched.with(100, 50), [Change::Firing]);
+        assert_eq!(changes(&watched.after(Duration::from_secs(70))), [Change::Reminder]);
+        assert_eq!(watched.with(100, 0), [Change::Resolved]);
+    }
+    let kept: Vec<_> = watched.alerts.changes().cloned().collect();
+    assert_eq!(kept.len(), 100);
+    assert_eq!(changes(&kept), [Change::Resolved, Change::Firing].repeat(50));
+    assert_eq!(kept[0].alert.since, Some(watched.now.wall));
+    assert!(kept.is_sorted_by_key(|notice| std::cmp::Reverse(notice.alert.since)));
+}
+
+#[test]
 fn a_pending_alert_that_stops_starts_over() {
     let mut watched = Watched::new([error_rate().for_at_least(3 * SECOND)]);
     for _ in 0..20 {

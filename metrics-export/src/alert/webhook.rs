@@ -1,13 +1,13 @@
 //! Notices as JSON by HTTP POST.
 
 use metrics_core::InvalidSetting;
-use metrics_core::alert::{Change, Notice};
+use metrics_core::alert::Notice;
 use serde::Serialize;
 
 use super::destination::{Destination, SendError};
 use super::http::Target;
 use crate::http::HttpOptions;
-use crate::json::alerts::AlertBody;
+use crate::json::alerts::ChangeBody;
 use crate::service::Service;
 
 /// Posts notices to a URL as JSON.
@@ -47,9 +47,8 @@ struct Body<'a> {
 
 #[derive(Debug, Serialize)]
 struct NoticeBody {
-    change: &'static str,
     #[serde(flatten)]
-    alert: AlertBody,
+    notice: ChangeBody,
     /// Where people look at the trace.
     trace_url: Option<String>,
 }
@@ -102,15 +101,7 @@ impl<'a> Body<'a> {
         };
         let lines = notices.iter().map(line).chain(service.public_url.clone());
         let text = escaped(&lines.collect::<Vec<_>>().join("\n"));
-        let body = |notice: &Notice| NoticeBody {
-            change: match notice.change {
-                Change::Firing => "firing",
-                Change::Reminder => "reminder",
-                Change::Resolved => "resolved",
-            },
-            alert: AlertBody::from(&notice.alert),
-            trace_url: link(notice),
-        };
+        let body = |notice: &Notice| NoticeBody { notice: ChangeBody::from(notice), trace_url: link(notice) };
         Self {
             text,
             service: &service.name,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metrics_core::alert::{Alert, Rule};
+use metrics_core::alert::{Alert, Change, Notice, Rule};
 use serde::Serialize;
 
 use super::time::Time;
@@ -15,6 +15,27 @@ pub struct AlertsBody {
     rules: Vec<RuleBody>,
     delivery: DeliveryBody,
     mistakes: Vec<MistakeBody>,
+    /// The newest first.
+    changes: Vec<ChangeBody>,
+}
+
+/// A change of an alert, and the alert as it was then.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ChangeBody {
+    change: &'static str,
+    #[serde(flatten)]
+    alert: AlertBody,
+}
+
+impl From<&Notice> for ChangeBody {
+    fn from(Notice { change, alert }: &Notice) -> Self {
+        let change = match change {
+            Change::Firing => "firing",
+            Change::Reminder => "reminder",
+            Change::Resolved => "resolved",
+        };
+        Self { change, alert: AlertBody::from(alert) }
+    }
 }
 
 impl AlertsBody {
@@ -36,12 +57,19 @@ impl AlertsBody {
                 destinations: destinations.into_iter().map(DestinationBody::from).collect(),
             },
             mistakes: Vec::new(),
+            changes: Vec::new(),
         }
+    }
+
+    /// Adds the latest changes, the newest first: see [`Alerts::changes`](metrics_core::alert::Alerts::changes).
+    pub fn changes<'a>(self, changes: impl IntoIterator<Item = &'a Notice>) -> Self {
+        Self { changes: changes.into_iter().map(ChangeBody::from).collect(), ..self }
     }
 
     /// Leaves out the ids of traces, which callers claim.
     pub fn without_traces(mut self) -> Self {
-        self.alerts.iter_mut().for_each(|alert| alert.trace_id = None);
+        let changed = self.changes.iter_mut().map(|change| &mut change.alert);
+        self.alerts.iter_mut().chain(changed).for_each(|alert| alert.trace_id = None);
         self
     }
 
@@ -205,7 +233,7 @@ mod tests {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(1_769_592_600_123);
         history.tick();
         alerts.evaluate(Moment { wall, ..Moment::now() }, &history);
-        let body = AlertsBody::new(&alerts.alerts(), alerts.rules(), Vec::new());
+        let body = AlertsBody::new(&alerts.alerts(), alerts.rules(), Vec::new()).changes(alerts.changes());
         let body = serde_json::to_value(body).unwrap();
         assert_eq!(
             body["alerts"][0],
@@ -219,6 +247,9 @@ mod tests {
         );
         assert_eq!(body["alerts"].as_array().unwrap().len(), 4);
         assert_eq!(body["alerts"][1]["state"], "inactive");
+        assert_eq!(body["changes"].as_array().unwrap().len(), 1);
+        let first = &body["changes"][0];
+        assert_eq!((&first["change"], &first["rule"]), (&"firing".into(), &"errors".into()));
         let states: Vec<_> = body["rules"].as_array().unwrap().iter().map(|rule| &rule["state"]).collect();
         assert_eq!(states, ["inactive", "inactive", "inactive", "firing"]);
         assert_eq!(

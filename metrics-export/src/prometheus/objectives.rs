@@ -30,7 +30,9 @@ impl Judged {
         }
         to.begin(catalog::OBJECTIVE_TARGET);
         for objective in &self.objectives {
-            to.value(&[("objective", &objective.name)], Value::Number(objective.target / 100.0));
+            // Without the digits that binary fractions add: 99.9 % is 0.999.
+            let ratio = (objective.target * 1e10).round() / 1e12;
+            to.value(&[("objective", &objective.name)], Value::Number(ratio));
         }
         to.end();
         let Some(apdex) = &self.apdex else { return };

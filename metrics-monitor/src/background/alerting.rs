@@ -101,7 +101,7 @@ impl Alerting {
             DeliveryCounts { last_error: counts.last_error.map(&cause), ..counts }
         };
         let destinations = self.deliveries.iter().map(counts).collect();
-        AlertsBody::new(&alerts.alerts(), alerts.rules(), destinations)
+        AlertsBody::new(&alerts.alerts(), alerts.rules(), destinations).changes(alerts.changes())
     }
 
     /// What happened to the notices of each destination.

@@ -1,9 +1,10 @@
 // What leads from a red number to its cause: groups of errors with examples, the slowest requests, and objectives.
 
 import { sparkline } from "./charts.js";
+import { errorsOf, isGroupWanted, isWanted } from "./choice.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { count, duration, percent, plain, time } from "./format.js";
-import { known, nameOf } from "./panels.js";
+import { known } from "./panels.js";
 import { get, HIDDEN } from "./server.js";
 import { say } from "./words.js";
 
@@ -41,12 +42,10 @@ function detailsOf({ consumer, path, request_id: id, trace_id: trace, worker }) 
   return make("dl", {}, ...rows);
 }
 
-const isOf = (route) => (row) => route === null || nameOf(row) === nameOf(route);
-
 /** The groups of errors. One opens to its examples. */
 export class ErrorGroups {
   #data = null;
-  #route = null;
+  #choice = null;
   #opened = null;
   #examples = [];
 
@@ -60,8 +59,24 @@ export class ErrorGroups {
     return this.#opened;
   }
 
-  set(data, route) {
-    [this.#data, this.#route] = [data, route];
+  /** The group that is open, or `null` if it is unknown. */
+  get chosen() {
+    return this.#data?.groups?.find(({ id }) => id === this.#opened) ?? null;
+  }
+
+  /** The groups that are shown. */
+  get shown() {
+    return this.#data?.groups?.filter((group) => isGroupWanted(group, this.#choice, this.#steps)) ?? [];
+  }
+
+  get #steps() {
+    const { since, window_seconds: window, step_seconds: step } = this.#data;
+    const length = step * 1_000;
+    return { length, last: Date.parse(since) + Math.floor(window / step) * length };
+  }
+
+  set(data, choice) {
+    [this.#data, this.#choice] = [data, choice];
     this.draw();
   }
 
@@ -80,17 +95,18 @@ export class ErrorGroups {
   draw() {
     if (this.#data === null) return;
     const nothing = { groups: [], more: 0, ungrouped: 0, unmatched_paths: [], step_seconds: 10 };
-    const { groups, more, ungrouped, unmatched_paths: paths, step_seconds: step } = known(this.panel, this.#data, nothing, "no_errors");
+    const { more, ungrouped, unmatched_paths: paths, step_seconds: step } = known(this.panel, this.#data, nothing, "no_errors");
     // The service's own errors come before those of scanners, however many these are.
     const rank = ({ status, route }) => (status === null || status >= 500 ? 0 : route === "_unmatched" ? 2 : 1);
-    const shown = groups.filter(isOf(this.#route)).sort((a, b) => rank(a) - rank(b));
+    const shown = this.shown.sort((a, b) => rank(a) - rank(b));
     const notes = [more > 0 ? say("more_groups", count(more)) : "", ungrouped > 0 ? say("ungrouped", count(ungrouped)) : ""];
     setText(byId("groups-note"), notes.filter(Boolean).join(" · "));
     this.panel.querySelector(".empty").hidden = shown.length > 0;
     this.panel.querySelector(".scroll").hidden = shown.length === 0;
     keyed(this.list, shown, ({ id }) => id, (group) => this.#item(group), (item, group) => this.#fill(item, group, step));
     const unmatched = byId("unmatched");
-    unmatched.hidden = paths.length === 0 || (this.#route !== null && this.#route.route !== "_unmatched");
+    const { route, span, status } = this.#choice;
+    unmatched.hidden = paths.length === 0 || (route !== null && route.route !== "_unmatched") || span !== null || status === "5xx";
     setText(unmatched, `${say("unmatched_paths")} ${paths.slice(0, 8).map(({ path, at_most: most }) => `${path} (${count(most)})`).join(", ")}`);
   }
 
@@ -105,7 +121,7 @@ export class ErrorGroups {
     const [button, canvas, total, note, examples] = item.children;
     const isOpen = group.id === this.#opened;
     button.setAttribute("aria-expanded", String(isOpen));
-    setText(total, count(group.count));
+    setText(total, count(errorsOf(group, this.#choice, this.#steps)));
     const whose = group.consumers.slice(0, 3).map(({ consumer, errors }) => `${consumer} (${count(errors)})`);
     const seen = say("seen", time(Date.parse(group.first_seen)), time(Date.parse(group.last_seen)));
     setText(note, [seen, whose.join(", ")].filter(Boolean).join(" · "));
@@ -118,11 +134,11 @@ export class ErrorGroups {
   }
 }
 
-/** Shows the slowest requests, the slowest first. */
-export function showSlow(data, route) {
+/** Shows the slowest requests of the choice, the slowest first. */
+export function showSlow(data, choice, group) {
   const panel = byId("slow");
   const { requests } = known(panel, data, { requests: [] }, "no_calls");
-  const shown = requests.filter(isOf(route)).slice(0, 10);
+  const shown = requests.filter((request) => isWanted(request, choice, group)).slice(0, 10);
   panel.querySelector(".empty").hidden = shown.length > 0;
   panel.querySelector(".scroll").hidden = shown.length === 0;
   keyed(panel.querySelector("ol"), shown, (request) => JSON.stringify(request),

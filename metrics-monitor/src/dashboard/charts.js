@@ -7,8 +7,27 @@ import { say } from "./words.js";
 
 const EDGE = { left: 54, right: 12, top: 12, bottom: 24 };
 
-/** What all charts share: the time span, the resets, the gaps of restarts, and the time under the pointer. */
-const shared = { from: 0, to: 1, resets: [], gaps: [], at: null };
+/** What all charts share: the time span, the resets, the gaps of restarts, the changes of alerts, the time under the
+ * pointer, and the span that is being chosen. */
+const shared = { from: 0, to: 1, resets: [], gaps: [], changes: [], at: null, drag: null };
+
+/** The least width of a span that is dragged, in CSS pixels: less is a click. */
+const LEAST_DRAG = 6;
+
+/** Is called with the ends of a span, in milliseconds. */
+let zoom = () => {};
+
+/** Calls `choose` with each span that is dragged over a chart. */
+export function onZoom(choose) {
+  zoom = choose;
+}
+
+/** Marks when alerts began to fire and were resolved: `{ at, change, rule }`. */
+export function showMarks(changes) {
+  shared.changes = changes;
+  redraw();
+}
+
 const drawn = new Set();
 let drawing = 0;
 
@@ -76,9 +95,21 @@ export class Chart {
     drawn.add(this);
     this.resized = new ResizeObserver(redraw);
     this.resized.observe(this.canvas);
-    this.canvas.addEventListener("pointermove", (event) => this.#point(event.offsetX));
+    this.canvas.addEventListener("pointermove", (event) => {
+      this.#point(event.offsetX);
+      if (this.dragged !== undefined && Math.abs(event.offsetX - this.dragged) >= LEAST_DRAG) {
+        shared.drag = [this.#time(this.dragged), shared.at];
+      }
+    });
     // A tap is a press without a move, and its pointer leaves when the finger does.
-    this.canvas.addEventListener("pointerdown", (event) => this.#point(event.offsetX));
+    this.canvas.addEventListener("pointerdown", (event) => {
+      this.#point(event.offsetX);
+      if (event.button !== 0) return;
+      this.dragged = event.offsetX;
+      this.canvas.setPointerCapture(event.pointerId);
+    });
+    this.canvas.addEventListener("pointerup", () => this.#choose());
+    this.canvas.addEventListener("pointercancel", () => this.#cancel());
     this.canvas.addEventListener("pointerleave", ({ pointerType }) => pointerType === "touch" || this.#leave());
     this.elsewhere = ({ target }) => this.pointed && target !== this.canvas && this.#leave();
     document.addEventListener("pointerdown", this.elsewhere);
@@ -101,14 +132,38 @@ export class Chart {
     redraw();
   }
 
+  /** What it shows, as rows of names and values. */
+  rows() {
+    const shown = this.points.filter((point) => point.end > shared.from && point.start < shared.to);
+    return shown.flatMap((point) => this.rowsOf(point));
+  }
+
   #inside(width) {
     return width - EDGE.left - EDGE.right;
   }
 
-  #point(x) {
+  /** The time at a place. */
+  #time(x) {
     const part = (x - EDGE.left) / this.#inside(this.canvas.clientWidth);
-    shared.at = shared.from + Math.max(0, Math.min(part, 1)) * (shared.to - shared.from);
+    return shared.from + Math.max(0, Math.min(part, 1)) * (shared.to - shared.from);
+  }
+
+  #point(x) {
+    shared.at = this.#time(x);
     this.pointed = true;
+    redraw();
+  }
+
+  /** Shows nothing but the span that was dragged. */
+  #choose() {
+    const span = shared.drag?.toSorted((a, b) => a - b);
+    this.#cancel();
+    if (span) zoom({ from: span[0], to: span[1] });
+  }
+
+  #cancel() {
+    this.dragged = undefined;
+    shared.drag = null;
     redraw();
   }
 
@@ -119,15 +174,21 @@ export class Chart {
     redraw();
   }
 
-  /** Moves from point to point with the arrow keys. */
+  /** Moves from point to point with the arrow keys; with Shift, chooses a span, which Enter shows alone. */
   #key(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (event.key === "Escape") this.#leave();
+    if (event.key === "Enter") this.#choose();
+    if (event.key === "Escape") {
+      this.#cancel();
+      this.#leave();
+    }
     if (!step || this.points.length === 0) return;
     event.preventDefault();
     const here = shared.at === null ? this.points.length : this.points.indexOf(this.#nearest());
     const point = this.points[Math.max(0, Math.min(here + step, this.points.length - 1))];
+    const begin = shared.drag?.[0] ?? shared.at ?? this.points.at(-1).end;
     shared.at = (point.start + point.end) / 2;
+    shared.drag = event.shiftKey ? [begin, shared.at] : null;
     this.pointed = true;
     redraw();
   }
@@ -184,6 +245,8 @@ export class Chart {
     context.restore();
     this.#markGaps(context, x, bottom, right);
     this.#markResets(context, x, bottom);
+    this.#markAlerts(context, x, bottom);
+    this.#showDrag(context, x, bottom);
 
     const point = shared.at === null || visible.length === 0 ? null : this.#nearest();
     if (point) {
@@ -246,6 +309,38 @@ export class Chart {
     }
   }
 
+  /** A line where an alert began to fire, a dashed one where it was resolved, each with a mark at its foot. */
+  #markAlerts(context, x, bottom) {
+    const changes = shared.changes.filter(({ at }) => at > shared.from && at <= shared.to);
+    this.host.dataset.alerts = changes.length;
+    for (const { at, change } of changes) {
+      const place = Math.round(x(at)) + 0.5;
+      context.strokeStyle = context.fillStyle = colour(change === "firing" ? "server" : "good");
+      context.setLineDash(change === "firing" ? [] : [3, 3]);
+      context.globalAlpha = 0.55;
+      context.beginPath();
+      context.moveTo(place, EDGE.top);
+      context.lineTo(place, bottom);
+      context.stroke();
+      context.globalAlpha = 1;
+      context.beginPath();
+      context.moveTo(place - 4, bottom + (change === "firing" ? 0 : -5));
+      context.lineTo(place + 4, bottom + (change === "firing" ? 0 : -5));
+      context.lineTo(place, bottom + (change === "firing" ? -5 : 0));
+      context.fill();
+    }
+    context.setLineDash([]);
+  }
+
+  #showDrag(context, x, bottom) {
+    if (shared.drag === null) return;
+    const [from, to] = shared.drag.map(x);
+    context.fillStyle = colour("accent");
+    context.globalAlpha = 0.18;
+    context.fillRect(Math.min(from, to), EDGE.top, Math.abs(to - from), bottom - EDGE.top);
+    context.globalAlpha = 1;
+  }
+
   #explain(point, at) {
     const box = tooltip();
     const lines = this.lines(point).map(({ name, text, colour }) => {
@@ -253,7 +348,9 @@ export class Chart {
       return make("li", {}, mark, make("span", {}, name), make("b", {}, text));
     });
     const span = make("p", {}, `${time(point.start)} – ${time(point.end)}`);
-    box.replaceChildren(span, lines.length ? make("ul", {}, ...lines) : say("no_data"));
+    const changed = shared.changes.filter((change) => change.at > point.start && change.at <= point.end);
+    const alerts = changed.map(({ rule, change }) => make("p", {}, `${rule} ${say(change)}`));
+    box.replaceChildren(span, lines.length ? make("ul", {}, ...lines) : say("no_data"), ...alerts);
     box.hidden = false;
     const { left, top } = this.canvas.getBoundingClientRect();
     const room = document.documentElement.clientWidth - 8;
@@ -272,17 +369,36 @@ export class Chart {
 export class LineChart extends Chart {
   constructor(host, title, { series, format, limits = [], least = 1, most = Infinity, unit = () => 1, log = false, counts = (point) => point.total_calls > 0 }) {
     super(host, title);
-    Object.assign(this, { series, format, limits, least, most, unit, log, counts });
+    // Charts of one kind share what their series are, but not which of them are hidden.
+    const own = series.map((one) => ({ ...one, hidden: false }));
+    Object.assign(this, { series: own, format, limits, least, most, unit, log, counts });
     this.translate();
   }
 
+  /** The series that the legend shows and the user has not hidden. */
+  get visible() {
+    return this.series.filter(({ hidden }) => !hidden);
+  }
+
   translate() {
-    this.legend.replaceChildren(...this.series.map(({ name, colour, dashed }) =>
-      make("li", {}, make("i", { "data-colour": colour, "data-dashed": dashed }), say(name) ?? name)));
+    this.legend.replaceChildren(...this.series.map((series) => make("li", {}, this.#switch(series))));
+  }
+
+  /** A button that hides a series, or shows it again. */
+  #switch(series) {
+    const { name, colour, dashed } = series;
+    const button = make("button", { type: "button", "aria-pressed": String(!series.hidden) },
+      make("i", { "data-colour": colour, "data-dashed": dashed }), say(name) ?? name);
+    button.addEventListener("click", () => {
+      series.hidden = !series.hidden;
+      button.setAttribute("aria-pressed", String(!series.hidden));
+      redraw();
+    });
+    return button;
   }
 
   scale() {
-    const values = this.points.flatMap((point) => this.series.map(({ value }) => value(point)));
+    const values = this.points.flatMap((point) => this.visible.map(({ value }) => value(point)));
     const known = values.filter((value) => value !== null && (!this.log || value > 0));
     const top = known.length ? Math.max(...known) : this.log ? this.least : 0;
     if (!this.log) {
@@ -296,7 +412,7 @@ export class LineChart extends Chart {
   }
 
   paint({ context, x, y, scale, right, top, bottom }, points) {
-    for (const { name, colour: key, value, area, dashed } of this.series) {
+    for (const { colour: key, value, area, dashed } of this.visible) {
       context.strokeStyle = colour(key);
       context.lineWidth = dashed ? 1.25 : 1.75;
       context.lineJoin = "round";
@@ -344,8 +460,13 @@ export class LineChart extends Chart {
     context.setLineDash([]);
   }
 
+  rowsOf({ end, seconds, ...point }) {
+    const values = this.visible.map(({ name, value }) => [name, value({ end, seconds, ...point })]);
+    return [{ time: new Date(end).toISOString(), seconds, ...Object.fromEntries(values) }];
+  }
+
   lines(point) {
-    return this.series
+    return this.visible
       .filter(({ value }) => value(point) !== null)
       .map(({ name, colour, value }) => ({ name: say(name) ?? name, colour, value: value(point), text: this.format(value(point)) }));
   }

@@ -49,6 +49,10 @@ export class HeatMap extends Chart {
     }
   }
 
+  rowsOf({ end, latencies }) {
+    return latencies.map(([upTo, requests]) => ({ time: new Date(end).toISOString(), up_to_seconds: upTo, requests }));
+  }
+
   lines(point) {
     return point.latencies
       .toReversed()

@@ -2,18 +2,19 @@
 
 import { Business } from "./business.js";
 import { ErrorGroups, setTraceUrl, showObjectives, showSlow } from "./causes.js";
-import { LineChart, redraw, showGaps, showResets, showTime } from "./charts.js";
+import { LineChart, onZoom, redraw, showGaps, showMarks, showResets, showTime } from "./charts.js";
+import { choiceText, CLASSES, EVERYTHING, figuresOf, isNarrowed, isWanted, nameOf, readAddress, showStatuses, windowFor, WINDOWS, writeAddress } from "./choice.js";
 import { byId, make, setText } from "./dom.js";
+import { addDownloads } from "./download.js";
 import { showExporters } from "./exporters.js";
 import { FLEET_WINDOWS, loadFleet, showFleet } from "./fleet.js";
 import { bytes, count, duration, percent, plain } from "./format.js";
 import { HeatMap } from "./heat.js";
 import { limitsOf, limitsText, setLimits } from "./limits.js";
-import { nameOf, RoutesTable, showAlerts, showConsumers, showCost, showErrors, showTiles } from "./panels.js";
+import { RoutesTable, showAlerts, showConsumers, showCost, showErrors, showTiles } from "./panels.js";
+import { allowReset } from "./reset.js";
 import { Events, get, hasToken, HIDDEN, Locked, setToken, silence, spare } from "./server.js";
 import { language, languages, say, setLanguage } from "./words.js";
-
-const WINDOWS = { "1m": 60, "5m": 300, "1h": 3_600, "24h": 86_400, reset: null };
 
 /** Refresh intervals in milliseconds: of charts that do not grow with each event, of a fleet, and of sparklines that the
  * service does not send by itself. */
@@ -22,16 +23,11 @@ const [TRENDS, FLEET, SPARKLINES] = [10_000, 6_000, 60_000];
 /** The figures are stale after this many milliseconds without an event. */
 const STALE = 3_000;
 
-const address = new URLSearchParams(location.hash.slice(1));
 const state = {
-  /** Which figures are shown: those of this instance, or of the fleet. */
-  scope: address.get("scope") === "fleet" ? "fleet" : "instance",
+  /** What is shown: which figures (those of this instance, or of the fleet), the window, and what it is narrowed to. */
+  ...(readAddress(location.hash) ?? readAddress("")),
   /** The data of the fleet. */
   fleet: null,
-  window: Object.hasOwn(WINDOWS, address.get("window")) ? address.get("window") : "5m",
-  /** The group of errors that is open. */
-  group: address.get("group"),
-  route: address.has("route") ? { method: address.get("method") ?? "GET", route: address.get("route") } : null,
   paused: false,
   /** The state of the connection: connecting, live, stale, paused, locked, busy or unknown_host. */
   connection: "connecting",
@@ -178,10 +174,22 @@ function grow(point) {
 
 const ofFleet = () => state.scope === "fleet";
 
-/** Switches to a window that the fleet has, if necessary. */
+/** Switches to a window that the fleet has, or that reaches back to the chosen span, if necessary. */
 function fitWindow() {
+  if (ofFleet()) state.span = null;
   if (ofFleet() && !FLEET_WINDOWS.includes(state.window)) state.window = "1h";
+  if (state.span === null || WINDOWS[state.window] === null || !outOfReach()) return;
+  const reaches = windowFor(state.span.from, now());
+  // The history does not go back so far.
+  if (reaches === null) state.span = null;
+  else state.window = reaches;
 }
+
+/** Now, by the service's clock. */
+const now = () => (state.figures ? Date.parse(state.figures.time) : Date.now());
+
+/** Whether the chosen span begins before the window. */
+const outOfReach = () => now() - state.span.from > 1_000 * WINDOWS[state.window];
 
 /** Runs a task only while the page shows one instance. */
 const alone = (task) => async () => {
@@ -193,12 +201,12 @@ async function loadFleetView() {
   const fleet = await loadFleet(window);
   if (window !== state.window || !ofFleet()) return;
   // The service was restarted without a fleet.
-  if (!fleet) return choose({ scope: "instance" });
+  if (!fleet) return choose({ scope: "instance" }, true);
   state.fleet = fleet;
   state.routes = fleet.routes.routes;
   table.set(state.routes, state.route && nameOf(state.route));
-  showErrors({ recent_errors: fleet.errors, evicted: 0, thinned: 0 });
-  if (state.endpoints.includes("consumers")) showConsumers(fleet.consumers);
+  showErrors({ recent_errors: fleet.errors, evicted: 0, thinned: 0 }, state, null);
+  if (state.endpoints.includes("consumers")) showConsumers(fleet.consumers, state.consumer, null, chooseConsumer);
   showFleet(fleet);
   showFigures();
 }
@@ -231,14 +239,18 @@ const shows = {
     if (state.route) showFigures();
     if (state.route && state.step === null) refreshTrend();
   },
-  errors: showErrors,
-  groups: (data) => groups.set(data, state.route),
-  slow: (data) => showSlow(data, state.route),
+  groups(data) {
+    groups.set(data, state);
+    showFilter();
+  },
+  errors: (data) => showErrors(data, state, groups.chosen),
+  slow: (data) => showSlow(data, state, groups.chosen),
   objectives: showObjectives,
-  consumers: showConsumers,
+  consumers: (data) => showConsumers(data, state.consumer, groups.chosen, chooseConsumer),
   exporters: showExporters,
   alerts(data) {
     showAlerts(data);
+    showMarks((data.changes ?? []).map(({ since, change, rule }) => ({ at: Date.parse(since), change, rule })));
     if (setLimits(data.rules)) showLimits();
   },
   business: (data) => business.set(data),
@@ -249,11 +261,11 @@ const shows = {
 };
 
 /** The events whose data is shown again in another language. */
-const LISTS = ["routes", "errors", "groups", "slow", "objectives", "consumers", "exporters", "alerts", "business"];
+const LISTS = ["routes", "groups", "errors", "slow", "objectives", "consumers", "exporters", "alerts", "business"];
 
 function showLists() {
   if (ofFleet()) return;
-  for (const [name, data] of Object.entries(state.lists)) shows[name](data);
+  for (const name of LISTS) if (name in state.lists) shows[name](state.lists[name]);
 }
 
 const active = () => !state.paused && !document.hidden && state.connection !== "locked";
@@ -304,12 +316,13 @@ function refresh() {
 // Display.
 
 function show() {
-  const now = state.figures ? Date.parse(state.figures.time) : Date.now();
-  const oldest = state.points[0]?.start ?? now;
+  const end = now();
+  const oldest = state.points[0]?.start ?? end;
   const length = 1_000 * (WINDOWS[state.window] ?? state.figures?.window_seconds ?? 60);
-  state.points = state.points.filter((point) => point.end > now - length);
+  state.points = state.points.filter((point) => point.end > end - length);
   // While there are few points, they fill the whole chart.
-  showTime(Math.min(Math.max(now - length, oldest), now - Math.min(length, 30_000)), now);
+  if (state.span) showTime(state.span.from, state.span.to);
+  else showTime(Math.min(Math.max(end - length, oldest), end - Math.min(length, 30_000)), end);
   for (const chart of Object.values(charts)) chart.set(state.points);
 }
 
@@ -317,7 +330,8 @@ function show() {
 const nothing = new Proxy({}, { get: (_, name) => (["point", "open_streams"].includes(name) ? undefined : 0) });
 
 function showFigures() {
-  const { route, routes } = state;
+  const { route, routes, span } = state;
+  if (span) return showTiles(state.points.length ? figuresOf(state.points, span) : null);
   const figures = ofFleet() ? state.fleet?.summary ?? null : state.figures;
   showTiles(route ? routes.find((row) => isChosen(row)) ?? (routes.length ? nothing : null) : figures);
 }
@@ -377,46 +391,58 @@ function showScope() {
 }
 
 function showFilter() {
-  byId("filter").hidden = state.route === null;
-  setText(byId("filtered"), state.route ? nameOf(state.route) : "");
+  byId("filter").hidden = !isNarrowed(state);
+  setText(byId("filtered"), choiceText(state, groups.chosen));
+  setText(byId("endpoints-whole"), state.span ? say("whole_window") : "");
+  showStatuses(state.status);
 }
 
 // Choices.
 
-/** Changes the choice, and stores it in the address. */
-function choose(change) {
-  const { window, scope, route } = state;
+/** Changes the choice, and stores it in the address, so that the browser's back button takes it back. */
+function choose(change, replaces = false) {
+  apply(change);
+  const lang = new URLSearchParams(location.hash.slice(1)).has("lang") ? language : null;
+  const to = writeAddress(state, lang);
+  if (to === location.hash) return;
+  if (replaces) history.replaceState(null, "", to);
+  else history.pushState(null, "", to);
+}
+
+/** Changes what is shown. */
+function apply(change) {
+  const before = { ...state };
   Object.assign(state, change);
-  if ("group" in change) openGroup();
-  // The charts stay as they are.
-  const isGroupAlone = Object.keys(change).every((name) => name === "group");
   fitWindow();
-  const now = new URLSearchParams({ window: state.window, ...state.route });
-  if (state.group) now.set("group", state.group);
-  if (ofFleet()) now.set("scope", state.scope);
-  if (new URLSearchParams(location.hash.slice(1)).has("lang")) now.set("lang", language);
-  history.replaceState(null, "", `#${now}`);
-  if (isGroupAlone) return;
-  state.points = [];
-  Object.values(charts).forEach((chart) => (chart.loaded = false));
-  if (window !== state.window || scope !== state.scope) {
+  const differs = (...names) => names.some((name) => JSON.stringify(before[name]) !== JSON.stringify(state[name]));
+  if (differs("group", "window")) openGroup();
+  if (differs("window", "scope")) {
     state.fleet = null;
     state.routes = [];
     state.lists = {};
     listen();
   }
-  if (window !== state.window) {
+  if (differs("window")) {
     state.figures = null;
     business.clear();
     table.clearTrends();
+  }
+  if (differs("window", "scope", "route")) {
+    state.points = [];
+    Object.values(charts).forEach((chart) => (chart.loaded = false));
+    refresh();
   }
   showScope();
   showFilter();
   showFigures();
   table.set(state.routes, state.route && nameOf(state.route));
   if (!ofFleet()) show();
-  if (route !== state.route) showLists();
-  refresh();
+  showLists();
+}
+
+/** Narrows the page to a consumer, or no longer. */
+function chooseConsumer(consumer) {
+  choose({ consumer: state.consumer === consumer ? null : consumer });
 }
 
 /** Opens the chosen group of errors. */
@@ -432,7 +458,7 @@ for (const scope of ["instance", "fleet"]) {
 
 for (const window of Object.keys(WINDOWS)) {
   const radio = make("input", { type: "radio", name: "window", value: window, checked: window === state.window });
-  radio.addEventListener("change", () => choose({ window }));
+  radio.addEventListener("change", () => choose({ window, span: null }));
   byId("windows").append(make("label", { "data-window": window }, radio, make("span")));
 }
 
@@ -448,7 +474,29 @@ byId("language").addEventListener("change", ({ target }) => {
   refreshFleet();
 });
 
-byId("unfilter").addEventListener("click", () => choose({ route: null }));
+byId("unfilter").addEventListener("click", () => choose(EVERYTHING));
+
+for (const status of CLASSES) {
+  const button = make("button", { type: "button", "data-status": status, "aria-pressed": "false" }, status);
+  button.addEventListener("click", () => choose({ status: state.status === status ? null : status }));
+  byId("statuses").append(button);
+}
+
+onZoom((span) => choose({ span }));
+
+addEventListener("popstate", () => {
+  const chosen = readAddress(location.hash);
+  if (chosen) apply(chosen);
+});
+
+for (const chart of [...Object.values(charts), ...Object.values(resources)]) {
+  addDownloads(chart.host.closest(".panel"), chart.host.id, () => chart.rows());
+}
+addDownloads(byId("endpoints"), "endpoints", () => table.shown);
+addDownloads(byId("groups"), "errors-by-cause", () => groups.shown);
+for (const [id, name, list] of [["recent-errors", "errors", "recent_errors"], ["slow", "slow", "requests"], ["consumers", "consumers", "consumers"], ["business", "business", "metrics"]]) {
+  addDownloads(byId(id), name, () => state.lists[name]?.[list]?.filter((row) => id === "business" || id === "consumers" || isWanted(row, state, groups.chosen)) ?? []);
+}
 
 byId("pause").addEventListener("click", () => {
   state.paused = !state.paused;
@@ -493,11 +541,12 @@ const events = new Events({
     if (name === "hello") {
       state.endpoints = data.endpoints;
       setTraceUrl(data.trace_url);
+      allowReset(data.reset);
       if (state.group !== groups.opened) openGroup();
       setText(byId("service"), data.service);
       document.title = `${data.service} – ${say("title")}`;
       // The address is from a time when there was a fleet.
-      if (ofFleet() && !state.endpoints.includes("fleet/summary")) choose({ scope: "instance" });
+      if (ofFleet() && !state.endpoints.includes("fleet/summary")) choose({ scope: "instance" }, true);
       else showScope();
       return;
     }
@@ -523,7 +572,8 @@ const events = new Events({
       loadTrend().catch(() => (state.gap = true));
     }
     if (!ofFleet()) show();
-    if (!state.route) showFigures();
+    if (!state.route || state.span) showFigures();
+    if (state.span && WINDOWS[state.window] !== null && outOfReach()) choose({}, true);
     showCost(data);
     showConnection();
   },
@@ -544,7 +594,7 @@ addEventListener("scrollend", refreshSparklines);
 setInterval(showConnection, 1_000);
 
 fitWindow();
-setLanguage(address.get("lang") ?? navigator.language.slice(0, 2));
+setLanguage(new URLSearchParams(location.hash.slice(1)).get("lang") ?? navigator.language.slice(0, 2));
 byId("language").value = language;
 showWords();
 show();

@@ -1,6 +1,7 @@
 // Tiles, tables and lists.
 
 import { sparkline } from "./charts.js";
+import { isWanted, nameOf } from "./choice.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { bytes, count, duration, percent, plain, rate, time } from "./format.js";
 import { formatted, isOver, isServiceOver, limits } from "./limits.js";
@@ -59,8 +60,6 @@ const routeColumns = [
 
 /** The maximum number of endpoints in the table. */
 const MAX_ROWS = 100;
-
-export const nameOf = ({ method, route }) => `${method} ${route}`;
 
 /** The table of endpoints, sorted by its headers and filtered by the search field. */
 export class RoutesTable {
@@ -133,6 +132,11 @@ export class RoutesTable {
     return found.sort((a, b) => sign * order(value(a), value(b)) || nameOf(a).localeCompare(nameOf(b)));
   }
 
+  /** What it shows. */
+  get shown() {
+    return this.#shown().slice(0, MAX_ROWS);
+  }
+
   draw() {
     for (const header of this.head.rows[0].cells) {
       const { column } = header.dataset;
@@ -183,17 +187,18 @@ export function known(panel, data, nothing, empty) {
   return data === HIDDEN ? nothing : data;
 }
 
-/** Shows the latest errors, newest first. */
-export function showErrors(data) {
+/** Shows the latest errors of the choice, newest first. */
+export function showErrors(data, choice, group) {
   const panel = byId("recent-errors");
   const nothing = { recent_errors: [], evicted: 0, thinned: 0 };
   const { recent_errors: errors, evicted, thinned } = known(panel, data, nothing, "no_errors");
   const missing = evicted + thinned;
   setText(byId("recent-note"), missing > 0 ? say("evicted", count(missing)) : "");
-  panel.querySelector(".empty").hidden = errors.length > 0;
-  panel.querySelector(".scroll").hidden = errors.length === 0;
+  const shown = errors.filter((error) => isWanted(error, choice, group));
+  panel.querySelector(".empty").hidden = shown.length > 0;
+  panel.querySelector(".scroll").hidden = shown.length === 0;
   const seen = new Map();
-  const items = errors.slice(0, 50).map((error) => {
+  const items = shown.slice(0, 50).map((error) => {
     const text = JSON.stringify(error);
     seen.set(text, (seen.get(text) ?? 0) + 1);
     return { ...error, key: `${seen.get(text)} ${text}` };
@@ -213,6 +218,12 @@ export function showErrors(data) {
     });
 }
 
+function consumerButton(consumer, choose) {
+  const button = make("button", { type: "button", "data-consumer": consumer }, consumer);
+  button.addEventListener("click", () => choose(consumer));
+  return button;
+}
+
 const consumerColumns = [
   { name: "consumer" },
   { name: "calls", value: (c) => count(c.calls) },
@@ -221,10 +232,12 @@ const consumerColumns = [
   { name: "last_seen", value: (c) => time(Date.parse(c.last_seen)), wide: true },
 ];
 
-/** Shows the consumers with the most calls. */
-export function showConsumers(data) {
+/** Shows the consumers with the most calls: all, the chosen one, or those of the chosen group of errors. */
+export function showConsumers(data, chosen, group, choose) {
   const panel = byId("consumers");
-  const { consumers } = known(panel, data, { consumers: [] }, "no_consumers");
+  const { consumers: all } = known(panel, data, { consumers: [] }, "no_consumers");
+  const isOfGroup = ({ consumer }) => !group || group.consumers.some((of) => of.consumer === consumer);
+  const consumers = all.filter((row) => (chosen === null ? isOfGroup(row) : row.consumer === chosen));
   panel.hidden = false;
   panel.querySelector(".empty").hidden = consumers.length > 0;
   panel.querySelector(".scroll").hidden = consumers.length === 0;
@@ -237,21 +250,40 @@ export function showConsumers(data) {
   consumerColumns.forEach(({ name }, i) => setText(table.tHead.rows[0].cells[i], say(name)));
   const most = consumers[0]?.calls ?? 1;
   keyed(table.tBodies[0], consumers, ({ consumer }) => consumer,
-    ({ consumer }) => make("tr", {}, make("th", { scope: "row", class: "text" }, make("span", {}, consumer), make("progress", { max: "1", "aria-hidden": "true" })),
+    ({ consumer }) => make("tr", {}, make("th", { scope: "row", class: "text" }, consumerButton(consumer, choose), make("progress", { max: "1", "aria-hidden": "true" })),
       ...consumerColumns.slice(1).map((column) => cell("td", column))),
     (row, consumer) => {
       row.querySelector("progress").value = consumer.calls / most;
+      row.querySelector("button").setAttribute("aria-pressed", String(consumer.consumer === chosen));
       consumerColumns.slice(1).forEach(({ value }, i) => setText(row.cells[i + 1], value(consumer)));
+    });
+}
+
+/** Shows the latest changes of alerts, the newest first. */
+export function showChanges({ changes = [] }) {
+  const panel = byId("changes");
+  panel.hidden = changes.length === 0;
+  setText(panel.querySelector("summary"), say("changes", String(changes.length)));
+  keyed(panel.querySelector("ol"), changes, ({ change, rule, method, route, since }) => JSON.stringify([change, rule, method, route, since]),
+    (alert) => make("li", { "data-state": alert.change, "data-severity": alert.severity }, make("time", { datetime: alert.since }),
+      make("span", { class: "status" }), make("strong", {}, alert.rule), make("p")),
+    (item, alert) => {
+      const [at, status, , summary] = item.children;
+      setText(at, time(Date.parse(alert.since)));
+      setText(status, say(alert.change));
+      setText(summary, say("alert_summary", alert));
     });
 }
 
 /** Shows mistakes in how the service uses its monitor, all alerts that are not inactive, and rules whose route or metric
  * was not seen. */
-export function showAlerts({ alerts: all, mistakes = [] }) {
+export function showAlerts({ alerts: all, mistakes = [], changes = [] }) {
   const panel = byId("alerts");
   const told = mistakes.map((mistake) => ({ state: "mistake", rule: mistake.mistake, summary: say(`mistake_${mistake.mistake}`, mistake) ?? mistake.message }));
   const alerts = [...told, ...all.filter(({ state, not_seen: notSeen }) => state !== "inactive" || notSeen)];
-  panel.hidden = alerts.length === 0;
+  byId("alerts-none").hidden = alerts.length > 0;
+  panel.hidden = alerts.length === 0 && changes.length === 0;
+  showChanges({ changes });
   keyed(panel.querySelector("ul"), alerts, ({ rule, severity, method, route }) => JSON.stringify([severity, rule, method, route]),
     () => make("li", {}, make("span", { class: "status" }), make("strong"), make("p"), make("span", { class: "where" })),
     (item, alert) => {

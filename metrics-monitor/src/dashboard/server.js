@@ -57,6 +57,14 @@ export async function get(path) {
   return (await response.json()).data;
 }
 
+/** Posts to an endpoint, with this token if it is not the one that reads. Returns whether it succeeded. */
+export async function post(path, ownToken) {
+  const bearer = ownToken ?? token;
+  const headers = bearer === null ? {} : { authorization: `Bearer ${bearer}` };
+  const response = await fetch(path, { method: "POST", headers, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15_000) });
+  return response.ok;
+}
+
 /** The maximum length of an event, in characters. */
 const MAX_EVENT = 1 << 24;
 

@@ -19,6 +19,7 @@ use super::tables;
 use super::work::refusal;
 use crate::background::lanes::{Refused, Scratch, Ticket};
 use crate::background::live::{Full, Seat};
+use crate::policy::tokens::Reset;
 use crate::state::State;
 
 /// The time between two events.
@@ -46,6 +47,8 @@ struct Hello<'a> {
     endpoints: &'a [&'static str],
     /// A link to a trace, with `{trace_id}` for its id.
     trace_url: Option<&'a str>,
+    /// Who may reset: `open`, `token`, or `null` if nobody may.
+    reset: Option<&'static str>,
 }
 
 /// `GET events`: the figures of a window once a second.
@@ -72,11 +75,13 @@ pub(crate) fn listen(state: &Arc<State>, request: &Request<'_>, endpoints: &[&'s
             return Answer::unavailable(message).header("retry-after", RETRY_AFTER);
         }
     };
-    let hello = event(
-        "hello",
-        &Hello { service: &state.service.name, endpoints, trace_url: state.service.trace_url.as_deref() },
-    )
-    .into();
+    let reset = match state.access.reset {
+        Reset::Absent => None,
+        Reset::Open => Some("open"),
+        Reset::WithToken(_) => Some("token"),
+    };
+    let (service, trace_url) = (&*state.service.name, state.service.trace_url.as_deref());
+    let hello = event("hello", &Hello { service, endpoints, trace_url, reset }).into();
     let events = Events::new(state, window, viewer, seat, hello);
     Answer { status: 200, headers: Vec::new(), body: Body::Events(Box::pin(events)) }
         .header("content-type", "text/event-stream")

@@ -6,6 +6,7 @@ mod causes;
 mod connection;
 mod controls;
 mod exporters;
+mod incident;
 mod panels;
 mod requests;
 mod screens;

@@ -180,7 +180,7 @@ fn over_a_day_burn_rates_and_alerts_are_those_of_a_list_of_all_requests() {
     let burn = failed[steps as usize] as f64 / (steps * 10) as f64 / 0.01;
     assert!((day.burn_rate - burn).abs() < 0.01 * burn, "{day:?}, {burn}");
     assert!((day.left - (1.0 - day.burn_rate) * 100.0).abs() < 1e-9);
-    assert!(objectives.heap_bytes() < 80 << 10);
+    assert!(objectives.heap_bytes() <= 40 << 10);
 }
 
 #[test]
