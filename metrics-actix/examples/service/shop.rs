@@ -133,7 +133,8 @@ async fn order(
     order_id: web::Path<u64>,
     incident: web::Data<Incident>,
 ) -> actix_web::Result<String> {
-    incident.strike(&request, *order_id).await?;
+    let key = request.headers().get(API_KEY).and_then(|key| key.to_str().ok());
+    incident.strike(key.and_then(customer).as_deref(), *order_id).await?;
     Ok(format!("order {order_id}\n"))
 }
 

@@ -42,7 +42,7 @@ export function writeAddress({ scope, window, route, status, group, consumer, sp
 }
 
 /** The class of how a request ended; a panic is a server error. */
-const classOf = ({ status, outcome }) => (status === null ? (outcome === "aborted" ? null : "5xx") : `${String(status)[0]}xx`);
+const statusClassOf = ({ status, outcome }) => (status === null ? (outcome === "aborted" ? null : "5xx") : `${String(status)[0]}xx`);
 
 const isOfRoute = (row, route) => route === null || nameOf(row) === nameOf(route);
 
@@ -50,7 +50,7 @@ const isOfRoute = (row, route) => route === null || nameOf(row) === nameOf(route
 export function isWanted(row, { route, status, consumer, span }, group) {
   const at = Date.parse(row.time);
   return isOfRoute(row, route)
-    && (status === null || classOf(row) === status)
+    && (status === null || statusClassOf(row) === status)
     && (consumer === null || row.consumer === consumer)
     && (span === null || (at >= span.from && at <= span.to))
     && (!group || (nameOf(row) === nameOf(group) && row.status === group.status && (row.group ?? group.id) === group.id));
@@ -69,7 +69,7 @@ export function errorsOf(group, { span }, steps) {
 /** Whether a group of errors is one of the choice. */
 export const isGroupWanted = (group, choice, steps) =>
   isOfRoute(group, choice.route)
-  && (choice.status === null || classOf(group) === choice.status)
+  && (choice.status === null || statusClassOf(group) === choice.status)
   && (choice.consumer === null || group.consumers.some(({ consumer }) => consumer === choice.consumer))
   && errorsOf(group, choice, steps) > 0;
 

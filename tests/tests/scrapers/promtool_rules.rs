@@ -102,7 +102,7 @@ fn replay(objectives: &[Objective]) -> Replay {
                         (burn * 0.01).max(1e-9)
                     );
                     let labels = format!("{{job=\"orders\", objective=\"{name}\"}}");
-                    replay.expect(&expr, step, Some((&labels, 1)));
+                    expect(&mut replay.tests, &expr, step, Some((&labels, 1)));
                 }
             }
         }
@@ -123,29 +123,29 @@ fn replay(objectives: &[Objective]) -> Replay {
                 Change::Firing => (None, Some(("{}", 1))),
                 _ => (Some(("{}", 1)), None),
             };
-            replay.expect(&expr, step - 1, before);
-            replay.expect(&expr, step + 1, after);
+            expect(&mut replay.tests, &expr, step - 1, before);
+            expect(&mut replay.tests, &expr, step + 1, after);
             replay.changes.push((rule, change));
         }
     }
     replay
 }
 
-impl Replay {
-    /// Adds what an expression has to be after a step: one sample with these labels, or none.
-    fn expect(&mut self, expr: &str, step: u64, sample: Option<(&str, u64)>) {
-        let samples = match sample {
-            Some((labels, value)) => format!("[{{ labels: '{labels}', value: {value} }}]"),
-            None => "[]".to_owned(),
-        };
-        writeln!(
-            self.tests,
-            "      - expr: '{expr}'\n        eval_time: {}s\n        exp_samples: {samples}",
-            step * STEP
-        )
-        .unwrap();
-    }
+/// Adds what an expression has to be after a step: one sample with these labels, or none.
+fn expect(tests: &mut String, expr: &str, step: u64, sample: Option<(&str, u64)>) {
+    let samples = match sample {
+        Some((labels, value)) => format!("[{{ labels: '{labels}', value: {value} }}]"),
+        None => "[]".to_owned(),
+    };
+    writeln!(
+        tests,
+        "      - expr: '{expr}'\n        eval_time: {}s\n        exp_samples: {samples}",
+        step * STEP
+    )
+    .unwrap();
+}
 
+impl Replay {
     fn file(&self) -> String {
         let mut file = format!(
             "rule_files: [objectives.yml]\nevaluation_interval: {STEP}s\ntests:\n  - interval: {STEP}s\n    \
@@ -169,13 +169,13 @@ impl Replay {
 #[test]
 #[ignore = "needs promtool: apt install prometheus"]
 fn burn_rates_and_alerts_are_those_of_prometheus_with_the_rules_of_the_same_objectives() {
-    let latency = Objective::latency(95.0, Duration::from_millis(300));
+    let latency = Objective::latency(98.0, Duration::from_millis(300));
     let objectives = [Objective::availability(99.0), latency];
     let replay = replay(&objectives);
-    // Each objective raises all three alerts. Those of an hour and of six end before the replay does.
+    // All alerts but one begin to fire, and those of an hour and of six end before the replay does.
     let count = |change| replay.changes.iter().filter(|(_, known)| *known == change).count();
     assert!(
-        count(Change::Firing) >= 2 * BURN_RULES.len() - 1 && count(Change::Resolved) >= 2,
+        count(Change::Firing) >= 2 * BURN_RULES.len() - 1 && count(Change::Resolved) >= 3,
         "{:?}",
         replay.changes
     );
