@@ -6,6 +6,9 @@ use metrics_core::objective::{Apdex, ApdexCounts, Objective, ObjectiveCounts};
 use super::catalog;
 use super::encoder::{Encoder, Value, single};
 
+/// One of the counts of an objective.
+type Figure = fn(&ObjectiveCounts) -> u64;
+
 /// What requests of a snapshot are judged by.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Judged {
@@ -17,7 +20,7 @@ impl Judged {
     /// Writes the families. Without objectives and Apdex it writes nothing.
     pub(crate) fn write<'a>(&self, snapshot: &'a Snapshot, to: &mut impl Encoder<'a>) {
         let counts: Vec<_> = self.objectives.iter().map(|objective| objective.count(snapshot)).collect();
-        let figures: [(_, fn(&ObjectiveCounts) -> u64); 2] = [
+        let figures: [(_, Figure); 2] = [
             (&catalog::OBJECTIVE_VALID, |counts| counts.valid),
             (&catalog::OBJECTIVE_GOOD, |counts| counts.good),
         ];

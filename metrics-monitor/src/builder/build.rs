@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use metrics_core::objective::Objectives;
-use metrics_core::{Granularity, InvalidSetting, Registry, is_hidden};
+use metrics_core::{Granularity, InvalidSetting, Registry};
 use metrics_export::prometheus::Names;
 use regex_lite::Regex;
 
