@@ -132,8 +132,10 @@ impl Browser {
         text.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Clicks on an element as a person does: it must be visible, and nothing may lie above it.
+    /// Scrolls to an element and clicks on it, as a person does: it must be visible, and nothing may lie above it.
     pub fn click(&self, selector: &str) {
+        let quoted = Value::from(selector);
+        self.run(&format!("document.querySelector({quoted})?.scrollIntoView({{ block: 'nearest' }})"));
         self.post(&format!("/element/{}/click", self.element(selector)), &json!({}));
     }
 
