@@ -181,7 +181,8 @@ fn events_begin_at_once_and_end_at_the_shutdown() {
         hello.starts_with("event: hello\ndata: {\"service\":\"orders\",\"endpoints\":[\"summary\","),
         "{hello}"
     );
-    assert!(!hello.contains("consumers") && !hello.contains("reset") && !hello.contains("prometheus"));
+    assert!(!hello.contains("consumers") && !hello.contains("\"reset\",") && !hello.contains("prometheus"));
+    assert!(hello.contains("\"reset\":null"), "{hello}");
     assert!(text(next()).starts_with("data: {\"time\""));
     let ends = std::thread::scope(|scope| {
         let ends = scope.spawn(next);

@@ -7,7 +7,9 @@ use std::time::SystemTime;
 
 use metrics_actix::{BuildError, InvalidSetting, Metrics};
 use metrics_core::alert::ParseConditionError;
-use metrics_core::{MergeError, Outcome, PartsError, PrecisionMismatch, SpanId, StepError, TraceId, Window};
+use metrics_core::{
+    MergeError, Outcome, PartsError, PrecisionMismatch, SavedError, SpanId, StepError, TraceId, Window,
+};
 use metrics_export::alert::{RulesError, SendError};
 use metrics_export::facade::Refusal;
 use metrics_export::fleet::DecodeError;
@@ -39,6 +41,7 @@ fn errors() -> Vec<(&'static str, Box<dyn Error>)> {
         ("PrecisionMismatch", Box::new(mismatch)),
         ("Refusal", Box::new(Refusal::Unit { name: "size".to_owned() })),
         ("RulesError", Box::new(RulesError { line: 2, reason: "no rule".to_owned() })),
+        ("SavedError", Box::new(SavedError::Damaged("it ends early"))),
         ("SendError", Box::new(send)),
         ("Stale", Box::new(Stale { since: SystemTime::UNIX_EPOCH, reason: "refused".to_owned() })),
         ("StartError", Box::new(StartError::from(thread()))),
