@@ -1,5 +1,6 @@
 //! The demo service, started as the README says.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -154,9 +155,13 @@ enum Features {
 
 /// Calls `run` with the path of the demo's own binary, since killing `cargo` would leave the demo running.
 fn with_binary<T>(features: Features, run: impl FnOnce(&Path) -> T) -> T {
-    /// Both binaries have the same path, so the other one is not built before this one runs.
+    // Both binaries have the same path, so the other one is not built before this one runs: neither by another test of
+    // this process nor by another process of tests.
     static BUILD: Mutex<()> = Mutex::new(());
     let _guard = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock =
+        File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("the manifest can be read");
+    lock.lock().expect("the manifest can be locked");
     run(&binary(features))
 }
 

@@ -161,7 +161,7 @@ fn every_panel_shows_the_endpoints_figures_without_complaints_of_the_browser() {
     assert_eq!(browser.text("#errors-note"), "% of requests; limits: Error rate 5%");
     assert_eq!(browser.text("#service"), "shop");
     let cost = browser.text("#cost");
-    assert!(cost.contains("3 of 1,024 series") && cost.contains("per request"), "{cost}");
+    assert!(cost.contains("3 of 1,024 series") && cost.contains("per record"), "{cost}");
     assert!(cost.contains(" shards ") && cost.contains("history "), "{cost}");
     assert_eq!(metrics.registry().summary().total.calls, calls, "the page counts itself");
 
