@@ -239,7 +239,8 @@ mod tests {
         // It has a row now, whoever brings it.
         assert!(known("c", Voucher::Request));
         assert_eq!((consumers.len(), consumers.refused()), (2, 1));
-        for i in 0..MAX_VOUCHED {
+        // All of them would take Miri minutes.
+        for i in 0..if cfg!(miri) { 64 } else { MAX_VOUCHED } {
             assert_eq!(known(&i.to_string(), Voucher::Application), i < MAX_VOUCHED - 2, "{i}");
         }
     }
