@@ -1,5 +1,5 @@
-//! Checks that an untrusted saved history is either refused or usable: its figures are in order, and what is saved of it
-//! again is read as the same.
+//! Checks that an untrusted saved history is either refused or usable: its figures are in order, and what is saved of
+//! it again is read as the same.
 
 #![no_main]
 

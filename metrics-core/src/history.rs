@@ -216,8 +216,8 @@ impl History {
             || self.timeline().numbers.find(endpoint).is_some()
     }
 
-    /// The trace of the latest error of a window that is asked for, if one is known: of those in the log, or else of the
-    /// examples of groups, which a storm of other errors does not push out.
+    /// The trace of the latest error of a window that is asked for, if one is known: of those in the log, or else of
+    /// the examples of groups, which a storm of other errors does not push out.
     pub(crate) fn trace_of_error(
         &self,
         window: Window,

@@ -91,8 +91,8 @@ impl Service {
         self
     }
 
-    /// Where people look at a trace, such as `https://jaeger.example/trace/{trace_id}`, for links in notices of alerts, in
-    /// events and on the dashboard; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
+    /// Where people look at a trace, such as `https://jaeger.example/trace/{trace_id}`, for links in notices of alerts,
+    /// in events and on the dashboard; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
     pub fn trace_url(mut self, url: impl Into<String>) -> Self {
         self.trace_url = Some(url.into());
         self
@@ -122,7 +122,8 @@ impl Service {
     /// # Errors
     ///
     /// When a text is empty, longer than 128 bytes, or has a [hidden](is_hidden) character; when the public URL or
-    /// that of traces is not one of `http` or `https` of at most 1,024 bytes, 2,048 for traces, or has a password; when that of traces lacks
+    /// that of traces is not one of `http` or `https` of at most 1,024 bytes, 2,048 for traces, or has a password; when
+    /// that of traces lacks
     /// `{trace_id}`.
     pub fn check(&self) -> Result<(), InvalidSetting> {
         let set = [

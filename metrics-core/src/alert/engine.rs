@@ -55,8 +55,8 @@ pub trait FigureSource {
         None
     }
 
-    /// The trace of a request that shows what an alert is about: see [`Alert::trace`]. Asked when an alert begins to fire
-    /// and when it is reminded of; default: `None`.
+    /// The trace of a request that shows what an alert is about: see [`Alert::trace`]. Asked when an alert begins to
+    /// fire and when it is reminded of; default: `None`.
     fn trace(&self, alert: &Alert) -> Option<TraceId> {
         let _ = alert;
         None

@@ -149,7 +149,8 @@ impl Histogram {
         })
     }
 
-    /// Converts to a histogram of the `hdrhistogram` crate with the same counts, 1 ns to [`MAX_NANOS`](crate::MAX_NANOS).
+    /// Converts to a histogram of the `hdrhistogram` crate with the same counts, 1 ns to
+    /// [`MAX_NANOS`](crate::MAX_NANOS).
     #[cfg(feature = "hdrhistogram")]
     pub fn to_hdr(&self) -> hdrhistogram::Histogram<u64> {
         let mut hdr = hdrhistogram::Histogram::new_with_bounds(1, crate::MAX_NANOS, self.layout.digits())

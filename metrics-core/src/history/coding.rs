@@ -1,7 +1,7 @@
 //! Numbers and texts as bytes, for what a history keeps and for what it is saved as.
 //!
-//! A number is split into groups of seven bits, the low ones first; all but the last group have the high bit set. A text
-//! is its length in bytes, and the bytes.
+//! A number is split into groups of seven bits, the low ones first; all but the last group have the high bit set. A
+//! text is its length in bytes, and the bytes.
 
 use super::saved_error::SavedError;
 

@@ -1,8 +1,8 @@
 //! A group's figures without its durations, as bytes.
 //!
-//! [Numbers](super::coding): the group's code, how many outcomes follow, the code and the count of each outcome, and the
-//! sum of nanoseconds, clamped durations, bytes of requests, bytes of responses, truncated responses, the shortest and
-//! the longest duration.
+//! [Numbers](super::coding): the group's code, how many outcomes follow, the code and the count of each outcome, and
+//! the sum of nanoseconds, clamped durations, bytes of requests, bytes of responses, truncated responses, the shortest
+//! and the longest duration.
 //!
 //! | group | code | | outcome | code |
 //! |---|---:|---|---|---:|

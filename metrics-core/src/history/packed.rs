@@ -11,8 +11,8 @@ use crate::histogram::Layout;
 use crate::read::snapshot::group::GroupSnapshot;
 
 /// Groups, one after the other. Each is its [head](group_head), the length of its buckets in bytes, and the buckets. A
-/// bucket in use takes 2 or 3 bytes; unpacked, every bucket takes 8, used or not. Adding frames up needs no histogram of
-/// each.
+/// bucket in use takes 2 or 3 bytes; unpacked, every bucket takes 8, used or not. Adding frames up needs no histogram
+/// of each.
 ///
 /// The buckets are [numbers](super::coding) in order. An even number is twice the count of the next bucket; an odd one
 /// is twice the length of a run of empty buckets, plus 1.

@@ -101,8 +101,8 @@ impl Saved {
         // What the wall clock was set back by.
         let back = self.saved_at.duration_since(taken).unwrap_or_default();
         let wall = |time: SystemTime| time.checked_sub(back).unwrap_or(SystemTime::UNIX_EPOCH);
-        // The clock goes on, so that frames stay in the slots that they are in. But it never runs behind the registry's:
-        // a registry may be older than its history.
+        // The clock goes on, so that frames stay in the slots that they are in. But it never runs behind the
+        // registry's: a registry may be older than its history.
         let [.., longest] = BY_ENDPOINT;
         let mut later = Duration::ZERO;
         while self.end + away + later < span {

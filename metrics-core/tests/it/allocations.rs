@@ -51,6 +51,11 @@ static ALLOCATOR: Counting = Counting;
 /// More records than a cell keeps before it allocates a block for them.
 const WARM_UP: usize = 40;
 
+/// The bytes that this thread allocated and did not free.
+pub(crate) fn live_bytes() -> i64 {
+    LIVE.get()
+}
+
 /// How often `run` allocates.
 fn allocations(run: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.get();

@@ -6,6 +6,7 @@
 mod alerts;
 mod allocations;
 mod bodies;
+mod causes;
 mod consumers;
 mod error_groups;
 mod error_log;

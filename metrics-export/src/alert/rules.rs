@@ -71,8 +71,8 @@ metrics_core::debug_as_display!(RulesError);
 ///
 /// # Errors
 ///
-/// When the text is not TOML, a field or a word is unknown, or a rule or an objective is invalid; the error has the line
-/// and what is allowed.
+/// When the text is not TOML, a field or a word is unknown, or a rule or an objective is invalid; the error has the
+/// line and what is allowed.
 pub fn alerts_from_toml(text: &str) -> Result<TomlAlerts, RulesError> {
     let line = |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     let file: File = toml::from_str(text).map_err(|error| RulesError {

@@ -155,8 +155,8 @@ impl Fleet {
         self.refused.extend(other.refused.iter().take(room).cloned());
     }
 
-    /// About how much memory the sum takes, in buckets of eight bytes. The line of an instance takes about as much as 64,
-    /// and so does an error.
+    /// About how much memory the sum takes, in buckets of eight bytes. The line of an instance takes about as much as
+    /// 64, and so does an error.
     #[cfg(feature = "redis")]
     pub(super) fn size(&self) -> usize {
         let versions = self.versions.as_ref().map_or(0, Versions::weight);

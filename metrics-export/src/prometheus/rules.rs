@@ -12,12 +12,12 @@ const WINDOWS: [&str; 8] = ["5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d"];
 /// The alert that only a memory of days can have, in minutes: three days at the speed that spends 30 days' budget.
 const SLOW_BURN: (f64, u64, u64, Severity) = (1.0, 3 * 1_440, 360, Severity::Warning);
 
-/// Writes a file of rules for Prometheus: for each objective the share of bad requests over 5 minutes to 30 days, how much
-/// of the budget of 30 days is left, and the alerts of the SRE workbook.
+/// Writes a file of rules for Prometheus: for each objective the share of bad requests over 5 minutes to 30 days, how
+/// much of the budget of 30 days is left, and the alerts of the SRE workbook.
 ///
 /// They use the counters that [`ExpositionBuilder::objectives`](super::ExpositionBuilder::objectives) exposes, of this
-/// job. The first three alerts are those that the monitor evaluates by itself ([`Objective::burn_rules`]); over three days,
-/// there is a fourth one.
+/// job. The first three alerts are those that the monitor evaluates by itself ([`Objective::burn_rules`]); over three
+/// days, there is a fourth one.
 ///
 /// ```
 /// use metrics_core::objective::Objective;
@@ -59,6 +59,11 @@ fn group(rules: &mut String, objective: &Objective, job: &str) {
     let rate = |family: &str, window: &str| {
         format!("sum by (job, objective) (rate(http_objective_{family}_total{selector}[{window}]))")
     };
+    // Series have it already; `promtool check rules` takes rules of the same name and labels for duplicates.
+    let label = |rules: &mut String| {
+        line(rules, 4, "labels:");
+        line(rules, 5, &format!("objective: \"{name}\""));
+    };
     let about = match objective.kind {
         Kind::Availability => format!("{target} % of requests without a server error"),
         Kind::Latency(within) => {
@@ -73,10 +78,12 @@ fn group(rules: &mut String, objective: &Objective, job: &str) {
         line(rules, 4, "expr: |");
         line(rules, 5, &format!("1 - {}", rate("good", window)));
         line(rules, 5, &format!("  / ({} > 0)", rate("valid", window)));
+        label(rules);
     }
     let bad = |window: &str| format!("objective:http_bad:ratio_rate{window}{selector}");
     line(rules, 3, "- record: objective:http_budget_left:ratio30d");
     line(rules, 4, &format!("expr: 1 - {} / {budget}", bad("30d")));
+    label(rules);
     for &(burn, long, short, severity) in BURN_RULES.iter().chain([&SLOW_BURN]) {
         let (long, short) = (window(long), window(short));
         line(rules, 3, "- alert: HttpBudgetBurn");
@@ -86,7 +93,7 @@ fn group(rules: &mut String, objective: &Objective, job: &str) {
         let calls =
             format!("sum by (job, objective) (increase(http_objective_valid_total{selector}[{long}]))");
         line(rules, 5, &format!("  and {calls} >= {min_calls}"));
-        line(rules, 4, "labels:");
+        label(rules);
         line(rules, 5, &format!("severity: {severity}"));
         line(rules, 5, &format!("window: {long}"));
         line(rules, 4, "annotations:");

@@ -1,7 +1,8 @@
 //! A file that is either as it was before a write or as it is after it, whenever the process or the machine ends.
 //!
-//! The file is 8 bytes of magic, the name of the service, its length before it as two bytes (big-endian), a payload, and
-//! the SHA-256 of everything before. A write makes a temporary file beside it, flushes that to the disk, and renames it.
+//! The file is 8 bytes of magic, the name of the service, its length before it as two bytes (big-endian), a payload,
+//! and the SHA-256 of everything before. A write makes a temporary file beside it, flushes that to the disk, and
+//! renames it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};

@@ -45,8 +45,9 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Tracks how satisfied users are with response times, as [Apdex](metrics_core::objective::Apdex): they are satisfied
-    /// up to this time, and tolerate up to four times of it; default: not tracked. `GET objectives` shows the score.
+    /// Tracks how satisfied users are with response times, as [Apdex](metrics_core::objective::Apdex): they are
+    /// satisfied up to this time, and tolerate up to four times of it; default: not tracked. `GET objectives` shows the
+    /// score.
     pub fn apdex(mut self, target: std::time::Duration) -> Self {
         match Apdex::new(target) {
             Ok(apdex) => self.settings.apdex = Some(apdex),
@@ -69,8 +70,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Adds rules and objectives from a file, such as `alerts.toml`, as [`Builder::alerts_toml`] does. If it cannot be read, or one
-    /// is invalid, [`build`](Builder::build) returns an error that names the file.
+    /// Adds rules and objectives from a file, such as `alerts.toml`, as [`Builder::alerts_toml`] does. If it cannot be
+    /// read, or one is invalid, [`build`](Builder::build) returns an error that names the file.
     #[cfg(feature = "alert-toml")]
     pub fn alerts_file(mut self, path: impl AsRef<std::path::Path>) -> Self {
         let path = path.as_ref();

@@ -1,5 +1,5 @@
-//! An hour and a half with an outage, replayed by a clock of the test's own: to the monitor's objectives, and to Prometheus
-//! with the rules that are written from the same objectives.
+//! An hour and a half with an outage, replayed by a clock of the test's own: to the monitor's objectives, and to
+//! Prometheus with the rules that are written from the same objectives.
 
 use std::fmt::Write as _;
 use std::process::Command;

@@ -34,8 +34,8 @@ impl Extremes {
         self.fitted_between(ends, clamped)
     }
 
-    /// Like [`Extremes::fitted`]: takes the smallest and the largest duration of the lowest and of the highest bucket in
-    /// use.
+    /// Like [`Extremes::fitted`]: takes the smallest and the largest duration of the lowest and of the highest bucket
+    /// in use.
     pub(crate) fn fitted_between(self, ends: Option<((u64, u64), (u64, u64))>, clamped: u64) -> Self {
         let Some((lowest, highest)) = ends else { return Self::NONE };
         if self.min > self.max {

@@ -25,7 +25,8 @@ pub(crate) struct Processes(BTreeMap<String, Vec<Sample>>);
 const STRETCHES: usize = 30;
 
 impl Processes {
-    /// Takes a sample of a process, unless it has ended. It has allocated these bytes, of which its monitor keeps those.
+    /// Takes a sample of a process, unless it has ended. It has allocated these bytes, of which its monitor keeps
+    /// those.
     pub(crate) fn sample(&mut self, name: &str, id: u32, seconds: f64, allocated: u64, kept: u64) {
         let (Some(resident_kib), Some(descriptors)) = (resident_kib(id), descriptors(id)) else { return };
         let [allocated_kib, kept_kib] = [allocated, kept].map(|bytes| bytes as f64 / 1024.0);
