@@ -1,5 +1,5 @@
-//! Checks that answers are valid JSON whatever the names of routes, consumers and errors, and that they hold these
-//! names.
+//! Checks that answers are valid JSON whatever the names of routes, consumers and errors, and that they hold these names
+//! as they are shown.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use metrics_core::{Consumer, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, Outcome, Registry};
+use metrics_core::{Consumer, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, Outcome, Registry, visible};
 use metrics_export::json::{ConsumersBody, ErrorsBody, Failure, RoutesBody, Success, SummaryBody};
 use serde::Serialize;
 use serde_json::Value;
@@ -36,20 +36,20 @@ fuzz_target!(|input: Input<'_>| {
     assert_eq!(body["data"]["total_calls"], 1);
     let errors = parsed(&ErrorsBody::new(&registry.recent_errors(), &registry.errors_missing()));
     for error in [&body["data"]["recent_errors"][0], &errors["recent_errors"][0]] {
-        assert_eq!(error["method"], cut(input.method, MAX_NAME_BYTES));
-        assert_eq!(error["route"], cut(input.route, MAX_NAME_BYTES));
-        assert_eq!(error["message"], cut(input.message, MAX_MESSAGE_BYTES));
+        assert_eq!(error["method"], *visible(input.method, MAX_NAME_BYTES));
+        assert_eq!(error["route"], *visible(input.route, MAX_NAME_BYTES));
+        assert_eq!(error["message"], *visible(input.message, MAX_MESSAGE_BYTES));
         assert_eq!(error["status"].as_u64(), outcome.status().map(u64::from));
     }
 
     let route = &parsed(&RoutesBody::from(&summary))["routes"][0];
-    assert_eq!(route["method"], cut(input.method, MAX_NAME_BYTES));
-    assert_eq!(route["route"], cut(input.route, MAX_NAME_BYTES));
+    assert_eq!(route["method"], *visible(input.method, MAX_NAME_BYTES));
+    assert_eq!(route["route"], *visible(input.route, MAX_NAME_BYTES));
 
     let consumers = parsed(&ConsumersBody::new(&registry.window(), 1));
     // A reserved name stands for a consumer that every registry has.
     if matches!(consumer, Consumer::Known(_)) {
-        assert_eq!(consumers["consumers"][0]["consumer"], cut(input.consumer, MAX_NAME_BYTES));
+        assert_eq!(consumers["consumers"][0]["consumer"], *visible(input.consumer, MAX_NAME_BYTES));
     }
 
     let failure = parsed(&Failure::new(input.consumer, input.message));
@@ -60,11 +60,4 @@ fuzz_target!(|input: Input<'_>| {
 fn parsed(body: &impl Serialize) -> Value {
     let text = serde_json::to_string(body).expect("every body can be serialised");
     serde_json::from_str(&text).expect("a serialised body is JSON")
-}
-
-/// Cuts a text to at most `bytes` bytes, at a character.
-fn cut(text: &str, bytes: usize) -> &str {
-    let fit =
-        text.char_indices().map(|(at, character)| at + character.len_utf8()).take_while(|&end| end <= bytes);
-    &text[..fit.last().unwrap_or(0)]
 }
