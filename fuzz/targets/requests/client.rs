@@ -111,7 +111,7 @@ impl Client {
                     (own, request.method) = (own.right(), own.method());
                 }
                 let place = Place::unmatched(own.endpoint());
-                (own.uri(&self.config), place, Some(own).filter(|own| own.exists(&self.config)))
+                (own.uri(&self.config), place, Some(own))
             }
         };
         if own.is_some_and(|own| own.endpoint() == "/reset") {

@@ -218,7 +218,7 @@ impl Model {
     pub fn failed(&mut self, mut sent: Sent, view: &View) -> Answered {
         self.polled(&mut sent);
         self.left(&sent);
-        let series = self.last_seen(&sent);
+        let series = self.last_seen(&sent, false);
         let refused = [401, 403].contains(&view.status);
         let consumer = if refused { "_rejected" } else { "_unanswered" };
         self.head(sent, view, series, self.counts_consumers().then(|| consumer.to_owned()))
@@ -232,19 +232,21 @@ impl Model {
             return;
         }
         self.in_flight -= 1;
-        let Some(series) = self.last_seen(&sent) else { return };
+        let has_panicked = outcome == Outcome::Panicked;
+        let Some(series) = self.last_seen(&sent, has_panicked) else { return };
         let read = sent.read();
         self.add(series, |counts| counts.request_bytes += read);
         let consumer = self.counts_consumers().then(|| "_unanswered".to_owned());
         self.record(series, outcome, consumer.as_deref());
-        if outcome == Outcome::Panicked {
+        if has_panicked {
             self.errors.push((series, outcome, String::new()));
         }
     }
 
-    /// Where a request without a response is counted.
-    fn last_seen(&mut self, sent: &Sent) -> Option<Series<'static>> {
-        if sent.is_left_out || sent.looks_own {
+    /// Where a request without a response is counted. A panic in front of an endpoint of the monitor counts: the
+    /// application's code has panicked.
+    fn last_seen(&mut self, sent: &Sent, has_panicked: bool) -> Option<Series<'static>> {
+        if sent.is_left_out || sent.looks_own && !has_panicked {
             return None;
         }
         sent.marked.unwrap_or_else(|| Some(self.row(sent.method, UNMATCHED)))

@@ -16,7 +16,7 @@ enum Kind {
 }
 
 /// The endpoints, and what each answers to a right question.
-const ENDPOINTS: [(&str, Kind, u16); 20] = [
+const ENDPOINTS: [(&str, Kind, u16); 22] = [
     ("", Kind::Open, 307),
     ("/", Kind::Open, 200),
     ("/dashboard/main.js", Kind::Open, 200),
@@ -34,6 +34,8 @@ const ENDPOINTS: [(&str, Kind, u16); 20] = [
     ("/business", Kind::Read, 200),
     ("/consumers", Kind::Private, 200),
     ("/resources", Kind::Read, 200),
+    ("/objectives", Kind::Read, 200),
+    ("/fleet/summary", Kind::Read, 200),
     ("/prometheus", Kind::Scrape, 200),
     ("/reset", Kind::Reset, 200),
     (SCRAPES, Kind::Scrape, 200),
@@ -50,17 +52,17 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("window=reset", &[]),
     ("window=5m", &[]),
     ("window=1h", &[]),
-    ("windwo=7x&%ff=%zz&&&=", &[]),
+    ("windwo=7x&%ff=%zz&&&=", PARSED),
     ("window=7x", WINDOWED),
     ("window=", WINDOWED),
     ("window=99999999999999999999999999999999999999999999999999999999999999999999999999999999m", WINDOWED),
-    ("window=5m&window=5m", REPEATED),
+    ("window=5m&window=5m", PARSED),
     ("top=0", &["/consumers", "/errors/groups"]),
     ("top=18446744073709551616", &["/consumers", "/errors/groups"]),
     ("status=5xx&group=0000000000000000&consumer=Ann", &[]),
     ("status=600", &["/errors", "/errors/groups"]),
     ("group=%F0%9F%92%A1", &["/errors", "/errors/groups"]),
-    ("top=1&top=1", REPEATED),
+    ("top=1&top=1", PARSED),
     ("step=10s", &[]),
     ("step=0s", &["/history"]),
     ("step=1ns&window=24h", &["/history"]),
@@ -84,7 +86,8 @@ const WINDOWED: &[&str] = &[
     "/events",
 ];
 
-const REPEATED: &[&str] = &[
+/// The endpoints that look at the query.
+const PARSED: &[&str] = &[
     "/summary",
     "/routes",
     "/history",
@@ -199,9 +202,10 @@ impl Own {
         of(QUERIES, self.query).0
     }
 
-    /// Whether this configuration has the endpoint.
-    pub fn exists(self, config: &Config) -> bool {
+    /// Whether this configuration has the endpoint. Those that it does not have are answered by the monitor, too.
+    fn exists(self, config: &Config) -> bool {
         match self.endpoint() {
+            "/objectives" | "/fleet/summary" => false,
             "/consumers" => config.callers != Callers::None,
             "/reset" => config.has_reset(),
             _ => true,
@@ -252,6 +256,9 @@ impl Own {
         let one = |status| [status, status];
         if let Some(status) = self.refusal(config, method) {
             return one(status);
+        }
+        if !self.exists(config) {
+            return one(404);
         }
         match body {
             Sent::Long => return one(413),

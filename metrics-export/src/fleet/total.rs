@@ -60,12 +60,6 @@ struct Metrics {
     buckets: usize,
 }
 
-/// What else takes memory, in buckets of eight bytes, about: names, figures and places in tables.
-const BUCKETS_OF_ENDPOINT: usize = 80;
-const BUCKETS_OF_GROUP: usize = 40;
-const BUCKETS_OF_CONSUMER: usize = 30;
-const BUCKETS_OF_METRIC: usize = 80;
-
 /// The registers of a count of distinct values, a byte each, of two days.
 const REGISTERS: BucketRange = 0..2 * UNIQUE_REGISTERS / size_of::<u64>();
 
@@ -167,12 +161,8 @@ impl Total {
     #[cfg(feature = "redis")]
     pub(super) fn weight(&self) -> usize {
         let Size { endpoints, groups, buckets, metrics } = self.size;
-        let named = [
-            (endpoints, BUCKETS_OF_ENDPOINT),
-            (groups, BUCKETS_OF_GROUP),
-            (metrics.number, BUCKETS_OF_METRIC),
-            (self.consumers.len(), BUCKETS_OF_CONSUMER),
-        ];
+        // What each takes beside its counts: names, figures and places in tables.
+        let named = [(endpoints, 80), (groups, 40), (metrics.number, 80), (self.consumers.len(), 30)];
         buckets + metrics.buckets + named.into_iter().map(|(number, each)| number * each).sum::<usize>()
     }
 
