@@ -2,7 +2,7 @@
 //! seen on one worker are remembered, so that a known route costs one look-up.
 
 use std::borrow::Borrow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -12,10 +12,12 @@ use metrics_core::{EndpointId, Registry, UNMATCHED};
 use metrics_monitor::policy::exclusions::Exclusions;
 
 use crate::request::method::{LABELS, MethodLabel};
+use crate::request::patterns::Patterns;
 use crate::request::route::{
     agrees, has_parts_of, has_tail_twin, is_mount, is_of_same_resource, is_own, is_processed,
-    matched_pattern, mount_template, skeleton, template, template_of,
+    matched_pattern, mount_template, template, template_of,
 };
+use crate::request::skeleton::{Skeletons, skeleton};
 
 /// The application's hook that names the route of a request.
 pub(crate) type RouteWith = dyn Fn(&HttpRequest) -> Option<String> + Send + Sync;
@@ -57,40 +59,59 @@ struct Seen {
 /// the tables of skeletons stay empty, so only then a request pays for the hook.
 #[derive(Debug, Default)]
 struct Tables {
-    by_skeleton: ByMethod<Vec<u8>>,
+    by_skeleton: Skeletons<KnownRoute>,
     /// Those of resources with several patterns, except the first one: before routing, `match_pattern` does not tell
     /// them, so they count only for a path that the router has processed.
     by_later_skeleton: ByMethod<Vec<u8>>,
     by_template: ByMethod<String>,
     /// As `by_template`, for paths that the router has not processed to their end.
     by_template_of_more: ByMethod<String>,
+    /// `_unmatched`, for paths that no pattern matches.
+    unmatched: [Option<CountedAt>; LABELS],
     /// `_unmatched`, for requests that got no response.
     unanswered: [Option<EndpointId>; LABELS],
+    /// Those of the app, once a request matched nothing or a skeleton was remembered; `None` if actix-web does not show
+    /// them.
+    patterns: OnceCell<Option<Patterns>>,
+}
+
+/// The route of a skeleton.
+#[derive(Debug, Default)]
+struct KnownRoute {
+    counted_at: [Option<CountedAt>; LABELS],
+    /// Whether it is the route of a 404, too, if the router has processed the whole path.
+    is_of_404: bool,
 }
 
 type ByMethod<K> = HashMap<K, [Option<CountedAt>; LABELS], foldhash::fast::RandomState>;
 
 impl SeenRoutes {
-    /// The endpoint of a request that was routed and answered. Does not allocate for a known route, unless the answer
-    /// is a 404.
+    /// The endpoint of a request that was routed and answered. Does not allocate for a known route, nor for a path that
+    /// surely matches none.
     #[inline]
-    pub(crate) fn endpoint(
+    pub(crate) fn endpoint<'a>(
         &self,
-        naming: Naming<'_>,
+        naming: impl FnOnce() -> Naming<'a>,
         method: MethodLabel,
         request: &HttpRequest,
         status: StatusCode,
     ) -> CountedAt {
         let Seen { tables, buffer } = &mut *self.0.borrow_mut();
-        let skeleton = skeleton(request, buffer);
-        if let Some(skeleton) = skeleton
-            && status != StatusCode::NOT_FOUND
-            && let Some(methods) = tables.by_skeleton.get(skeleton)
-            && let Some(endpoint) = methods[method.index()]
+        let is_404 = status == StatusCode::NOT_FOUND;
+        if (!is_404 || is_processed(request))
+            && let Some(known) = tables.by_skeleton.get(request.match_info())
+            && (!is_404 || known.is_of_404)
+            && let Some(counted_at) = known.counted_at[method.index()]
         {
-            return endpoint;
+            return counted_at;
         }
-        tables.search(naming, method, request, skeleton, status)
+        if let Some(counted_at) = tables.unmatched[method.index()]
+            && let Some(Some(patterns)) = tables.patterns.get()
+            && patterns.rule_out(request)
+        {
+            return counted_at;
+        }
+        tables.search(naming(), method, request, buffer, status)
     }
 
     /// `_unmatched`, whether or not that is excluded: a request without a response may have matched something.
@@ -103,14 +124,16 @@ impl SeenRoutes {
 impl Tables {
     /// Looks up which route a request took: first the application's own name for it, if it names routes.
     #[cold]
+    #[inline(never)]
     fn search(
         &mut self,
         naming: Naming<'_>,
         method: MethodLabel,
         request: &HttpRequest,
-        skeleton: Option<&[u8]>,
+        buffer: &mut Vec<u8>,
         status: StatusCode,
     ) -> CountedAt {
+        let skeleton = skeleton(request.match_info(), buffer);
         let Some(route_with) = naming.route_with else {
             return self.matched(naming, method, request, skeleton, status);
         };
@@ -140,13 +163,7 @@ impl Tables {
         {
             return known;
         }
-        let Some(pattern) = matched_pattern(request) else {
-            return known(&self.by_template, UNMATCHED, method).unwrap_or_else(|| {
-                let counted_at = naming.counted_at(method, UNMATCHED);
-                remember(&mut self.by_template, UNMATCHED, method, counted_at);
-                counted_at
-            });
-        };
+        let Some(pattern) = matched_pattern(request) else { return self.unmatched(naming, method, request) };
         let template = template(&pattern);
         if let Some(later) = later
             && !has_parts_of(later, &template)
@@ -173,6 +190,26 @@ impl Tables {
         remember(known_templates, template.as_str(), method, counted_at);
         self.remember_skeleton(naming, method, request, skeleton, &template, counted_at);
         counted_at
+    }
+
+    /// The endpoint of a request that matched nothing.
+    fn unmatched(&mut self, naming: Naming<'_>, method: MethodLabel, request: &HttpRequest) -> CountedAt {
+        if let Some(known) = known(&self.by_template, UNMATCHED, method) {
+            return known;
+        }
+        let counted_at = naming.counted_at(method, UNMATCHED);
+        remember(&mut self.by_template, UNMATCHED, method, counted_at);
+        // An application that names routes itself names these, too.
+        if naming.route_with.is_none() {
+            self.patterns(request);
+            self.unmatched[method.index()] = Some(counted_at);
+        }
+        counted_at
+    }
+
+    /// The patterns of the request's app, if actix-web shows them.
+    fn patterns(&self, request: &HttpRequest) -> Option<&Patterns> {
+        self.patterns.get_or_init(|| Patterns::of(request)).as_ref()
     }
 
     /// The endpoint of a later pattern of a resource with several, of which the request has the skeleton.
@@ -219,7 +256,12 @@ impl Tables {
             && agrees(skeleton, template)
             && !has_tail_twin(request, template)
         {
-            remember(&mut self.by_skeleton, skeleton, method, counted_at);
+            let is_of_404 =
+                self.patterns(request).is_some_and(|patterns| patterns.only_a_resource_has(template));
+            if let Some(known) = self.by_skeleton.entry(request.match_info(), skeleton) {
+                known.counted_at[method.index()] = Some(counted_at);
+                known.is_of_404 = is_of_404;
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What one worker thread keeps: its recorder, the requests that markers noted, and the routes that each of its apps
 //! has seen.
 
+mod capture;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
@@ -9,18 +11,15 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{Error, HttpRequest};
-use metrics_core::{Consumer, EndpointId, Outcome, Recorder, Registry, RequestContext};
-use metrics_monitor::policy::Policy;
-use metrics_monitor::policy::capture::{Captured, Sampler};
+use metrics_core::{Consumer, EndpointId, Outcome, Recorder, Registry};
+use metrics_monitor::policy::capture::Sampler;
 use metrics_monitor::policy::consumers::{Consumers, KnownConsumers};
-use metrics_monitor::policy::mistakes::Mistake;
+use metrics_monitor::policy::{Policy, Until};
 
-use crate::request::context::context;
 use crate::request::event_loops::Watch;
 use crate::request::method::{LABELS, MethodLabel};
 use crate::request::mounts::Fronts;
 use crate::request::read_bytes::UnusedCounts;
-use crate::request::span;
 use crate::seen_routes::{CountedAt, Naming, SeenRoutes};
 use crate::shared::Shared;
 
@@ -36,6 +35,8 @@ struct Worker {
     /// Clones of the monitor's own, each one step away from a request.
     registry: Registry,
     policy: Arc<Policy>,
+    /// See [`AppWorker::is_plain`].
+    is_plain: bool,
     recorder: Recorder,
     event_loop: Watch,
     consumers: KnownConsumers,
@@ -104,6 +105,9 @@ impl Worker {
                 let event_loop = shared.event_loops.watch(registry.clone());
                 let consumers = policy.consumers.as_ref().map(Consumers::worker).unwrap_or_default();
                 let worker = Rc::new(Self {
+                    is_plain: policy.consumers.is_none()
+                        && !policy.exclusions.has_statuses()
+                        && policy.measure == Until::Head,
                     shared,
                     registry,
                     policy,
@@ -181,23 +185,33 @@ impl AppWorker {
         &self.worker.policy
     }
 
-    /// Whether a request that took this long is to be [captured](AppWorker::capture), even if it did not fail.
+    /// Whether a request that took this long is to be [captured](AppWorker::capture), even if it did not fail. Only for
+    /// one that [`Recorder::finish_with_bytes`] does not tell of.
     pub(crate) fn captures(&self, endpoint: EndpointId, nanos: u64) -> bool {
         nanos >= self.worker.policy.capture.threshold_nanos() || self.recorder().ranks(endpoint, nanos)
     }
 
-    /// The endpoint of a request that was routed and answered. Does not allocate for a known route, unless the answer
-    /// is a 404.
+    /// The endpoint of a request that was routed and answered. Does not allocate for a known route, nor for a path that
+    /// surely matches none.
     pub(crate) fn endpoint(
         &self,
         method: MethodLabel,
         request: &HttpRequest,
         status: StatusCode,
     ) -> CountedAt {
-        let Worker { shared, registry, policy, .. } = &*self.worker;
-        let naming =
-            Naming { registry, exclusions: &policy.exclusions, route_with: shared.route_with.as_deref() };
+        let naming = || {
+            let Worker { shared, registry, policy, .. } = &*self.worker;
+            let exclusions = &policy.exclusions;
+            Naming { registry, exclusions, route_with: shared.route_with.as_deref() }
+        };
         self.routes.endpoint(naming, method, request, status)
+    }
+
+    /// Whether neither consumers are counted nor answers excluded by their statuses, and requests are recorded with
+    /// their heads: then a request needs to ask for none of these.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.worker.is_plain
     }
 
     /// `_unmatched`, for a request that got no response.
@@ -278,121 +292,5 @@ impl AppWorker {
     #[cold]
     pub(crate) fn error_message(&self, error: Option<&Error>) -> String {
         error.map(|error| self.worker.shared.error_message(error)).unwrap_or_default()
-    }
-
-    /// Captures a request that ended. Called for those that failed, with their message; for those that took as long as
-    /// [`AppWorker::captures`] says; and for all, if an exporter wants a random sample.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn capture(
-        &self,
-        endpoint: EndpointId,
-        outcome: Outcome,
-        nanos: u64,
-        message: Option<&str>,
-        consumer: Option<Consumer>,
-        request: Option<&HttpRequest>,
-    ) {
-        let policy = &self.policy().capture;
-        let randomness = self.randomness();
-        let (is_wanted, is_slow) = (policy.is_wanted(nanos, randomness), nanos >= policy.exemplar_nanos);
-        let ranks = self.recorder().ranks(endpoint, nanos);
-        if !is_wanted && !is_slow && !ranks && message.is_none() {
-            return;
-        }
-        let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
-        self.look_for_shadow(outcome, request);
-        // A request without a response has no headers any more.
-        let context = context(request, consumer, policy, self.worker.shared.trace_context.as_deref());
-        let trace = context.trace;
-        if ranks {
-            recorder.list_slow(endpoint, outcome, nanos, &context);
-        }
-        if let Some(message) = message {
-            recorder.log_error(endpoint, outcome, elapsed, message, context);
-        }
-        if let Some(context) = trace
-            && policy.is_exemplar(&context)
-            && (is_slow || message.is_some())
-        {
-            recorder.keep_exemplar(endpoint, outcome, elapsed, context.trace);
-        }
-        if is_wanted {
-            recorder.log_request(endpoint, outcome, elapsed, trace, randomness);
-        }
-    }
-
-    /// As [`AppWorker::capture`], of a request whose body is still being sent: logs its error, and returns what is
-    /// needed at the end of the body.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn capture_head(
-        &self,
-        endpoint: EndpointId,
-        outcome: Outcome,
-        elapsed: Duration,
-        message: Option<&str>,
-        consumer: Option<Consumer>,
-        request: Option<&HttpRequest>,
-    ) -> Option<Box<Captured>> {
-        let policy = &self.policy().capture;
-        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        let randomness = self.randomness();
-        let (is_wanted, is_slow) = (policy.is_wanted(nanos, randomness), nanos >= policy.exemplar_nanos);
-        if !is_wanted && !is_slow && message.is_none() {
-            return None;
-        }
-        self.look_for_shadow(outcome, request);
-        let context = context(request, consumer, policy, self.worker.shared.trace_context.as_deref());
-        let trace = context.trace;
-        if let Some(message) = message {
-            self.recorder().log_error(endpoint, outcome, elapsed, message, context);
-        }
-        Some(Box::new(Captured { trace, randomness }))
-    }
-
-    /// Captures a request whose body has ended. One of which nothing was captured before is slow by its body alone, and
-    /// its trace is that of the current span, if there is one: its headers are not there any more.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn capture_body(
-        &self,
-        endpoint: EndpointId,
-        outcome: Outcome,
-        nanos: u64,
-        consumer: Option<Consumer>,
-        captured: Option<Captured>,
-    ) {
-        let policy = &self.policy().capture;
-        let late = || Captured { trace: span::current(), randomness: 1.0 };
-        let Captured { trace, randomness } = captured.unwrap_or_else(late);
-        let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
-        if recorder.ranks(endpoint, nanos) {
-            let context = RequestContext { trace, consumer, ..RequestContext::default() };
-            recorder.list_slow(endpoint, outcome, nanos, &context);
-        }
-        if let Some(context) = trace
-            && policy.is_exemplar(&context)
-            && (nanos >= policy.exemplar_nanos || outcome.is_error())
-        {
-            recorder.keep_exemplar(endpoint, outcome, elapsed, context.trace);
-        }
-        if policy.is_wanted(nanos, randomness) {
-            recorder.log_request(endpoint, outcome, elapsed, trace, randomness);
-        }
-    }
-
-    /// Tells if one of the monitor's own endpoints is in this app, but something else answered its path with 404.
-    fn look_for_shadow(&self, outcome: Outcome, request: Option<&HttpRequest>) {
-        if let (Outcome::Status(404), Some(request)) = (outcome, request)
-            && let Some(path) = self.mounts.shadowed(request, self.worker.shared.monitor.endpoints())
-        {
-            self.policy().mistakes.tell(Mistake::Shadowed { path });
-        }
-    }
-
-    /// A random number for a request, if an exporter wants a random sample.
-    fn randomness(&self) -> f64 {
-        if self.policy().capture.share > 0.0 { self.worker.sampler.draw() } else { 1.0 }
     }
 }

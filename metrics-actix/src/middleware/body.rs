@@ -1,5 +1,6 @@
 //! The body of a response: passed on unchanged, watched until it ends.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -16,23 +17,34 @@ use pin_project_lite::pin_project;
 use crate::request::method::MethodLabel;
 use crate::worker::AppWorker;
 
+/// The most watches that a thread keeps for later bodies. More bodies than that at one time allocate.
+const MAX_KEPT: usize = 1_024;
+
+#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+type Boxes = Vec<Box<Watched>>;
+
+thread_local! {
+    /// The boxes of watches that nobody uses now.
+    static UNUSED: RefCell<Boxes> = const { RefCell::new(Vec::new()) };
+}
+
 pin_project! {
     /// The body of a measured response. Not boxed; has the length of the inner body and passes its bytes on unchanged.
     #[derive(Debug)]
     pub struct MeasuredBody<B> {
         #[pin]
         body: B,
-        watch: Option<Watch>,
+        watch: Watch,
     }
 }
 
 impl<B> MeasuredBody<B> {
-    pub(crate) fn new(body: B, watch: Option<Watch>) -> Self {
+    pub(crate) fn new(body: B, watch: Watch) -> Self {
         Self { body, watch }
     }
 
     /// Watches a body of which nothing was read yet.
-    pub(super) fn watch(&mut self, watch: Option<Watch>) {
+    pub(super) fn watch(&mut self, watch: Watch) {
         self.watch = watch;
     }
 }
@@ -40,25 +52,21 @@ impl<B> MeasuredBody<B> {
 impl<B: MessageBody> MessageBody for MeasuredBody<B> {
     type Error = B::Error;
 
+    #[inline]
     fn size(&self) -> BodySize {
         self.body.size()
     }
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.project();
         let next = ready!(this.body.poll_next(cx));
         match &next {
-            Some(Ok(bytes)) => {
-                if let Some(watch) = this.watch.as_mut()
-                    && watch.passed(bytes.len())
-                {
-                    watch.record();
-                }
-            }
-            Some(Err(_)) => *this.watch = None,
+            Some(Ok(bytes)) => this.watch.passed(bytes.len()),
+            Some(Err(_)) => *this.watch = Watch::NONE,
             // Only now, not with its last byte: a server asks for more when it has room for more, so most of what it
             // got was written by then. If the client goes away before that, it drops the body.
-            None => complete(this.watch),
+            None => this.watch.complete(),
         }
         Poll::Ready(next)
     }
@@ -67,10 +75,8 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
         let Self { body, mut watch } = self;
         match body.try_into_bytes() {
             Ok(bytes) => {
-                if let Some(watch) = &mut watch {
-                    watch.passed(bytes.len());
-                }
-                complete(&mut watch);
+                watch.passed(bytes.len());
+                watch.complete();
                 Ok(bytes)
             }
             Err(body) => Err(Self { body, watch }),
@@ -78,19 +84,18 @@ impl<B: MessageBody> MessageBody for MeasuredBody<B> {
     }
 }
 
-/// Ends the watch of a body that has ended by itself. If it is shorter than announced, the server breaks the connection
-/// off.
-#[inline]
-fn complete(watch: &mut Option<Watch>) {
-    if let Some(mut watch) = watch.take() {
-        watch.broken = watch.sized && watch.bytes > 0;
-    }
-}
+/// Watches a body that is still being sent, if there is one to watch. The body counts when its watch is dropped, which
+/// happens exactly once.
+///
+/// Eight bytes, since it moves around with the response; what it knows is in a box, which the thread uses again.
+#[derive(Debug, Default)]
+pub(crate) struct Watch(Option<Box<Watched>>);
 
-/// Watches a body that is still being sent. It counts when it is dropped, which happens exactly once.
+/// What is known of a body that is watched.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    worker: Rc<AppWorker>,
+struct Watched {
+    /// `None` while the box is not used.
+    worker: Option<Rc<AppWorker>>,
     endpoint: EndpointId,
     outcome: Outcome,
     end: End,
@@ -98,7 +103,6 @@ pub(crate) struct Watch {
     sized: bool,
     /// Of a body of known length, the bytes that are left; of any other, the bytes so far.
     bytes: u64,
-    broken: bool,
 }
 
 /// What happens when the body ends.
@@ -108,9 +112,8 @@ pub(crate) enum End {
     Recorded,
     /// The request is recorded with the last byte, or when the body breaks off.
     ///
-    /// Captured only if it failed, was slow before its body began, or was sampled, so that no other request pays for
-    /// it; in a box, because the watch moves around with the response.
-    Record { start: Option<Start>, consumer: Option<Consumer>, captured: Option<Box<Captured>> },
+    /// Captured only if it failed, was slow before its body began, or was sampled, so that no other request pays for it.
+    Record { start: Start, consumer: Option<Consumer>, captured: Option<Captured> },
     /// It is open for as long as both sides like: however it ends, that is its end.
     Stream,
 }
@@ -131,7 +134,11 @@ impl End {
 }
 
 impl Watch {
+    /// Watches nothing.
+    pub(super) const NONE: Self = Self(None);
+
     /// `size` is the length that the head announced, if it did.
+    #[inline]
     pub(crate) fn new(
         worker: Rc<AppWorker>,
         endpoint: EndpointId,
@@ -140,9 +147,58 @@ impl Watch {
         size: Option<u64>,
     ) -> Self {
         let (sized, bytes) = (size.is_some(), size.unwrap_or(0));
-        Self { worker, endpoint, outcome, end, sized, bytes, broken: true }
+        // The thread's last body may end when its own data is gone already.
+        let unused = UNUSED.try_with(|unused| unused.borrow_mut().pop()).ok().flatten();
+        Self(Some(match unused {
+            Some(mut watched) => {
+                // One by one, since all at once they would be written twice.
+                watched.worker = Some(worker);
+                watched.endpoint = endpoint;
+                watched.outcome = outcome;
+                watched.end = end;
+                watched.sized = sized;
+                watched.bytes = bytes;
+                watched
+            }
+            None => Box::new(Watched { worker: Some(worker), endpoint, outcome, end, sized, bytes }),
+        }))
     }
 
+    /// Counts bytes that were passed on.
+    #[inline]
+    fn passed(&mut self, bytes: usize) {
+        let Some(watched) = &mut self.0 else { return };
+        if !watched.sized {
+            watched.bytes = watched.bytes.saturating_add(bytes as u64);
+            return;
+        }
+        watched.bytes = watched.bytes.saturating_sub(bytes as u64);
+        if watched.bytes == 0 {
+            watched.record();
+        }
+    }
+
+    /// The body has ended by itself. If it is shorter than announced, the server breaks the connection off.
+    #[inline]
+    fn complete(&mut self) {
+        if let Some(watched) = self.0.take() {
+            let is_broken = watched.sized && watched.bytes > 0;
+            end(watched, is_broken);
+        }
+    }
+}
+
+impl Drop for Watch {
+    #[inline]
+    fn drop(&mut self) {
+        // It failed, it panicked, or the client is gone.
+        if let Some(watched) = self.0.take() {
+            end(watched, true);
+        }
+    }
+}
+
+impl Watched {
     /// Records the request, unless that was done before.
     #[inline]
     fn record(&mut self) {
@@ -152,50 +208,44 @@ impl Watch {
     }
 
     /// Out of line, because by default the request was recorded with the head.
+    #[cold]
     #[inline(never)]
     fn record_now(&mut self) {
-        let (recorder, endpoint, outcome) = (self.worker.recorder(), self.endpoint, self.outcome);
-        if let End::Record { start, consumer, captured } = &mut self.end
-            && let Some(start) = start.take()
-        {
+        let Some(worker) = &self.worker else { return };
+        let (recorder, endpoint, outcome) = (worker.recorder(), self.endpoint, self.outcome);
+        if let End::Record { start, consumer, captured } = std::mem::replace(&mut self.end, End::Recorded) {
             let nanos = recorder.finish(start, endpoint, outcome);
-            if captured.is_some() || self.worker.captures(endpoint, nanos) {
-                self.worker.capture_body(endpoint, outcome, nanos, *consumer, captured.as_deref().copied());
+            if captured.is_some() || worker.captures(endpoint, nanos) {
+                worker.capture_body(endpoint, outcome, nanos, consumer, captured);
             }
-            self.worker.count_consumer(*consumer, outcome, nanos);
+            worker.count_consumer(consumer, outcome, nanos);
         }
-        self.end = End::Recorded;
-    }
-
-    /// Counts bytes that were passed on. Returns whether they were the last ones.
-    #[inline]
-    fn passed(&mut self, bytes: usize) -> bool {
-        if self.sized {
-            self.bytes = self.bytes.saturating_sub(bytes as u64);
-            return self.bytes == 0;
-        }
-        self.bytes = self.bytes.saturating_add(bytes as u64);
-        false
     }
 }
 
-impl Drop for Watch {
-    #[inline]
-    fn drop(&mut self) {
-        self.record();
-        let (recorder, endpoint, outcome) = (self.worker.recorder(), self.endpoint, self.outcome);
-        if !self.sized {
-            recorder.add_bytes(endpoint, outcome, 0, self.bytes);
-        }
-        // After its bytes, so that a reader who sees it closed sees them, too.
-        if matches!(self.end, End::Stream) {
-            recorder.close_stream();
-        }
-        // It failed, it panicked, or the client is gone.
-        if self.broken && !matches!(self.end, End::Stream) {
-            recorder.count_truncated(endpoint, outcome);
-        }
+/// Counts a body that has ended.
+fn end(mut watched: Box<Watched>, is_broken: bool) {
+    watched.record();
+    let Some(worker) = watched.worker.take() else { return };
+    let (recorder, endpoint, outcome) = (worker.recorder(), watched.endpoint, watched.outcome);
+    let is_stream = matches!(watched.end, End::Stream);
+    if !watched.sized {
+        recorder.add_bytes(endpoint, outcome, 0, watched.bytes);
     }
+    // After its bytes, so that a reader who sees it closed sees them, too.
+    if is_stream {
+        recorder.close_stream();
+    } else if is_broken {
+        recorder.count_truncated(endpoint, outcome);
+    }
+    let kept = UNUSED.try_with(|unused| {
+        let mut unused = unused.borrow_mut();
+        if unused.len() < MAX_KEPT {
+            unused.push(watched);
+        }
+    });
+    // A thread that ends keeps nothing.
+    kept.ok();
 }
 
 /// What follows the head of a response.
@@ -210,6 +260,7 @@ pub(super) enum Body {
 }
 
 impl Body {
+    #[inline]
     pub(super) fn of<B: MessageBody>(method: MethodLabel, response: &HttpResponse<B>) -> Self {
         let size = match response.body().size() {
             BodySize::None | BodySize::Sized(0) => return Self::None,

@@ -28,18 +28,18 @@ impl Open {
             self.worker.recorder().discard(self.start);
         }
     }
-
-    /// Returns the bytes that were read until now. Those that are read later are added where the request is counted.
-    #[inline]
-    pub(super) fn end_reading(mut self, endpoint: EndpointId, outcome: Outcome) -> (Self, u64) {
-        let bytes = self.read.take().map_or(0, |count| end_reading(&self.worker, count, endpoint, outcome));
-        (self, bytes)
-    }
 }
 
+/// Ends the count of what is read of a request's body. Returns the bytes that were read until now. Those that are read later
+/// are added where the request is counted.
 #[cold]
 #[inline(never)]
-fn end_reading(worker: &AppWorker, count: Rc<ReadBytes>, endpoint: EndpointId, outcome: Outcome) -> u64 {
+pub(super) fn end_reading(
+    worker: &AppWorker,
+    count: Rc<ReadBytes>,
+    endpoint: EndpointId,
+    outcome: Outcome,
+) -> u64 {
     let bytes = count.end(Some((endpoint, outcome)));
     worker.unused_counts().give_back(count);
     bytes

@@ -4,7 +4,7 @@ use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
@@ -14,7 +14,7 @@ use metrics_monitor::policy::mistakes::Mistake;
 use pin_project_lite::pin_project;
 
 use super::body::{Body, End, MeasuredBody, Watch};
-use super::open::Open;
+use super::open::{Open, end_reading};
 use super::payload;
 use super::unrendered::{Failed, follow};
 use crate::request::method::MethodLabel;
@@ -109,24 +109,26 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let current = this.under_way.enter();
-        let polled = this.call.poll(cx);
+        let mut polled = this.call.poll(cx);
         drop(current);
         // Only if pending: what follows runs hooks of the application, whose panics are panics of the request, too.
         if polled.is_pending() {
             this.under_way.leave();
         }
-        Poll::Ready(match ready!(polled) {
-            Ok(response) => {
-                let watch = this.under_way.end_with_response(&response);
-                // As `map_body`, with 60 fewer instructions: a response is large, and this moves it once less.
-                let (request, response) = response.into_parts();
-                let (head, body) = response.into_parts();
-                Ok(ServiceResponse::new(request, head.set_body(MeasuredBody::new(body, watch))))
+        // The watch is made before the response is taken apart, and the parts go straight to where they are returned: a
+        // response is large, and `map_body` would move it twice more.
+        let watch = match &mut polled {
+            Poll::Ready(Ok(response)) => this.under_way.end_with_response(response),
+            Poll::Ready(Err(error)) => {
+                this.under_way.end_with_error(error);
+                Watch::NONE
             }
-            Err(mut error) => {
-                this.under_way.end_with_error(&mut error);
-                Err(error)
-            }
+            Poll::Pending => Watch::NONE,
+        };
+        polled.map_ok(|response| {
+            let (request, response) = response.into_parts();
+            let (head, body) = response.into_parts();
+            ServiceResponse::new(request, head.set_body(MeasuredBody::new(body, watch)))
         })
     }
 }
@@ -182,13 +184,36 @@ impl Request {
         self.inside = false;
     }
 
-    /// Returns the watch that the body needs, if it has any bytes.
-    fn end_with_response<B: MessageBody>(&mut self, response: &ServiceResponse<B>) -> Option<Watch> {
-        let status = response.status();
+    /// Returns the watch of the body, if that has any bytes.
+    #[inline(always)]
+    fn end_with_response<B: MessageBody>(&mut self, response: &ServiceResponse<B>) -> Watch {
+        let watch = match &self.open {
+            Some(open) if open.worker.is_plain() => self.end_counted::<true, B>(response),
+            _ => self.end_with_options(response),
+        };
+        watch.unwrap_or(Watch::NONE)
+    }
+
+    /// Out of line, because by default nobody asks for what it looks at.
+    #[inline(never)]
+    fn end_with_options<B: MessageBody>(&mut self, response: &ServiceResponse<B>) -> Option<Watch> {
+        self.end_counted::<false, B>(response)
+    }
+
+    /// `PLAIN` is that of [`AppWorker::is_plain`].
+    #[inline(always)]
+    fn end_counted<const PLAIN: bool, B: MessageBody>(
+        &mut self,
+        response: &ServiceResponse<B>,
+    ) -> Option<Watch> {
+        let head = response.response().head();
+        let (status, request) = (head.status, response.request());
         let outcome = Outcome::from(status.as_u16());
         let worker = &self.open.as_ref()?.worker;
-        let endpoint = match worker.endpoint(self.method, response.request(), status) {
-            CountedAt::Endpoint(endpoint) if !worker.policy().exclusions.has_status(status.as_u16()) => {
+        let endpoint = match worker.endpoint(self.method, request, status) {
+            CountedAt::Endpoint(endpoint)
+                if PLAIN || !worker.policy().exclusions.has_status(status.as_u16()) =>
+            {
                 endpoint
             }
             _ => {
@@ -201,47 +226,33 @@ impl Request {
             worker.share_path(response.request());
         }
         // The service's own code runs from here until the request is taken out, so the request is still open.
-        let error = outcome.is_error().then(|| response.response().error());
-        let message = error.map(|error| worker.error_message(error));
-        let consumer = worker.consumer(response.request(), status, endpoint);
+        let message = outcome.is_error().then(|| worker.error_message(response.response().error()));
+        let consumer = if PLAIN { None } else { worker.consumer(request, status, endpoint) };
         let body = Body::of(self.method, response.response());
         if let note @ Some(CountedAt::LeftOut) = worker.take_note(self.id) {
             self.open.take()?.discard(note);
             return None;
         }
 
-        let (Open { worker, start, .. }, read) = self.open.take()?.end_reading(endpoint, outcome);
+        let Open { worker, start, read } = self.open.take()?;
+        let read = read.map_or(0, |count| end_reading(&worker, count, endpoint, outcome));
         let recorder = worker.recorder();
         let size = body.size();
-        let end = if body.ends_request(worker.policy().measure) {
+        let end = if !PLAIN && body.ends_request(worker.policy().measure) {
             recorder.add_bytes(endpoint, outcome, read, size.unwrap_or(0));
             let elapsed = recorder.elapsed(&start);
             let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
             let captured = if message.is_some() || worker.captures(endpoint, nanos) {
-                worker.capture_head(
-                    endpoint,
-                    outcome,
-                    elapsed,
-                    message.as_deref(),
-                    consumer,
-                    Some(response.request()),
-                )
+                worker.capture_head(endpoint, outcome, elapsed, message.as_deref(), consumer, Some(request))
             } else {
                 None
             };
-            End::Record { start: Some(start), consumer, captured }
+            End::Record { start, consumer, captured }
         } else {
             let finished = recorder.finish_with_bytes(start, endpoint, outcome, read, size.unwrap_or(0));
             let nanos = finished.nanos;
             if message.is_some() || finished.is_slow() {
-                worker.capture(
-                    endpoint,
-                    outcome,
-                    nanos,
-                    message.as_deref(),
-                    consumer,
-                    Some(response.request()),
-                );
+                worker.capture(endpoint, outcome, nanos, message.as_deref(), consumer, Some(request));
             }
             worker.count_consumer(consumer, outcome, nanos);
             End::of_recorded(body, recorder)?
@@ -287,7 +298,8 @@ impl Request {
         let CountedAt::Endpoint(endpoint) = self.last_seen(&open.worker, note, has_panicked) else {
             return open.discard(note);
         };
-        let (Open { worker, start, .. }, read) = open.end_reading(endpoint, outcome);
+        let Open { worker, start, read } = open;
+        let read = read.map_or(0, |count| end_reading(&worker, count, endpoint, outcome));
         let consumer = worker.counts_consumers().then_some(Consumer::Unanswered);
         let finished = worker.recorder().finish_with_bytes(start, endpoint, outcome, read, 0);
         let nanos = finished.nanos;

@@ -17,7 +17,7 @@ use actix_web::{Error, HttpResponse};
 use metrics_core::{Consumer, EndpointId, Outcome};
 
 use super::body::{Body, End, MeasuredBody, Watch};
-use super::open::Open;
+use super::open::{Open, end_reading};
 use crate::request::method::MethodLabel;
 
 /// A request that an error ended.
@@ -49,7 +49,7 @@ struct Rendering {
     /// One, unless an outer middleware has the error make more.
     responses: RefCell<Vec<Response>>,
     /// The watch of the response that counts, until its body is read.
-    watch: RefCell<Option<Watch>>,
+    watch: RefCell<Watch>,
 }
 
 /// A response that was made of the error.
@@ -79,7 +79,7 @@ impl Unrendered {
         }
         let ticket = Ticket { rendering: Rc::clone(&self.0), position: responses.len() - 1 };
         response.map_body(|_, body| {
-            BoxBody::new(RenderedBody { body: MeasuredBody::new(body, None), ticket: Some(ticket) })
+            BoxBody::new(RenderedBody { body: MeasuredBody::new(body, Watch::NONE), ticket: Some(ticket) })
         })
     }
 }
@@ -114,13 +114,14 @@ impl Rendering {
 
 impl Failed {
     /// Returns the watch that the body needs, if it has any bytes.
-    fn count(self, outcome: Outcome, body: Body) -> Option<Watch> {
+    fn count(self, outcome: Outcome, body: Body) -> Watch {
         let Self { open, endpoint, message, elapsed, .. } = self;
         if outcome.status().is_some_and(|status| open.worker.policy().exclusions.has_status(status)) {
             open.discard(None);
-            return None;
+            return Watch::NONE;
         }
-        let (Open { worker, start, .. }, read) = open.end_reading(endpoint, outcome);
+        let Open { worker, start, read } = open;
+        let read = read.map_or(0, |count| end_reading(&worker, count, endpoint, outcome));
         let message = outcome.is_error().then_some(&*message);
         let rejected = matches!(outcome, Outcome::Status(401 | 403));
         let consumer = if rejected { Consumer::Rejected } else { Consumer::Unanswered };
@@ -130,7 +131,7 @@ impl Failed {
         recorder.add_bytes(endpoint, outcome, read, size.unwrap_or(0));
         let end = if body.ends_request(worker.policy().measure) {
             let captured = worker.capture_head(endpoint, outcome, elapsed, message, consumer, None);
-            End::Record { start: Some(start), consumer, captured }
+            End::Record { start, consumer, captured }
         } else {
             recorder.record_outcome(endpoint, outcome, elapsed);
             recorder.discard(start);
@@ -139,9 +140,10 @@ impl Failed {
                 worker.capture(endpoint, outcome, nanos, message, consumer, None);
             }
             worker.count_consumer(consumer, outcome, nanos);
-            End::of_recorded(body, recorder)?
+            let Some(end) = End::of_recorded(body, recorder) else { return Watch::NONE };
+            end
         };
-        Some(Watch::new(worker, endpoint, outcome, end, size))
+        Watch::new(worker, endpoint, outcome, end, size)
     }
 }
 
@@ -153,7 +155,7 @@ struct Ticket {
 
 impl Ticket {
     /// The body is read, so its response is the one that counts, unless another one was read before.
-    fn redeem(&self) -> Option<Watch> {
+    fn redeem(&self) -> Watch {
         let response = self.rendering.responses.borrow()[self.position];
         self.rendering.count(Some(response));
         self.rendering.watch.take()

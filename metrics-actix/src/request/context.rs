@@ -1,6 +1,7 @@
 //! What is kept of a failed or slow request besides its figures.
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 use metrics_core::{Consumer, RequestContext, TraceContext};
 use metrics_monitor::policy::capture::CapturePolicy;
 use metrics_monitor::policy::trace;
@@ -34,7 +35,14 @@ pub(crate) fn context<'a>(
     }
 }
 
+/// W3C's header, as a name that need not be made for each request.
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 fn trace(request: &HttpRequest, policy: &CapturePolicy) -> Option<TraceContext> {
+    // Of a flood of errors, hardly any has a trace.
+    if trace::is_w3c_alone(&policy.trace_headers) && !request.headers().contains_key(&TRACEPARENT) {
+        return None;
+    }
     let headers = RequestHeaders { headers: request.headers(), authority: None };
     trace::first(&policy.trace_headers, &headers)
 }

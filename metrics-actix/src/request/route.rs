@@ -17,19 +17,15 @@
 //! bounded by the templates of the app.
 //!
 //! A skeleton does not distinguish a resource from a scope that consumed the whole path and answered by its default
-//! service. Such an answer is nearly always a 404, so a 404 is never looked up by its skeleton. A default service that
-//! answers something else is counted under the resource with the same skeleton, if the app has one. So is a resource
-//! with several patterns, if another resource has one of them, too.
+//! service. Such an answer is nearly always a 404, so a 404 is looked up by its skeleton only if no scope, and nothing
+//! else that handles paths below its own, has the same: [`Patterns`](super::patterns::Patterns) tells. A default service
+//! that answers something else is counted under the resource with the same skeleton, if the app has one. So is a
+//! resource with several patterns, if another resource has one of them, too.
 
-use actix_web::dev::{Path, ServiceRequest, Url};
+use actix_web::dev::ServiceRequest;
 use actix_web::{HttpMessage, HttpRequest};
 
-/// Stands before and after a captured part's name, and once more at the end if that part is the last one and its value
-/// has a slash. Not a byte of UTF-8, so no path can contain it.
-const MARK: u8 = 0xff;
-
-/// The longest skeleton that is looked up, in bytes. Routes are shorter; paths of clients may be longer.
-const MAX_SKELETON: usize = 1_024;
+use super::skeleton::MARK;
 
 /// More segments than a pattern has after another pattern of the same resource.
 const MORE_SEGMENTS: usize = 16;
@@ -60,7 +56,7 @@ pub(crate) fn arrive(request: &ServiceRequest) {
 /// The name of the own endpoint at the path of a request, whether or not it goes there: a guard may refuse it, so that
 /// a resource of the application takes it.
 pub(crate) fn own_at_path(request: &HttpRequest) -> Option<&str> {
-    request.match_name().filter(|name| name.starts_with(OWN))
+    request.match_name().filter(|name| is_own_name(name))
 }
 
 /// Whether a request went to one of the monitor's own endpoints, or would have, had nothing in front answered it.
@@ -71,6 +67,11 @@ pub(crate) fn is_own(request: &HttpRequest) -> bool {
     let Some(name) = own_at_path(request) else { return false };
     let is_at_scope = || ["", SCRAPES].into_iter().any(|endpoint| name == own_name("", endpoint));
     !is_processed(request) || request.extensions().contains::<Arrived>() || is_at_scope()
+}
+
+/// Whether this is the name of the resource of one of the monitor's own endpoints.
+pub(crate) fn is_own_name(name: &str) -> bool {
+    name.starts_with(OWN)
 }
 
 /// The pattern that a request matched, the first one of a resource with several; `None` if it matched nothing. Correct
@@ -155,50 +156,6 @@ fn matches_longer_path(request: &HttpRequest, pattern: &str) -> bool {
 /// The template of all paths below the prefix of such a service.
 pub(crate) fn mount_template(template: &str) -> String {
     format!("{}/{{path}}*", template.trim_end_matches('/'))
-}
-
-/// The request's skeleton, unless it is too long: the path itself if nothing was captured, or else written into
-/// `buffer`.
-#[inline]
-pub(crate) fn skeleton<'a>(request: &'a HttpRequest, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    let info = request.match_info();
-    let path = info.as_str().as_bytes();
-    if !info.is_empty() {
-        return write_skeleton(info, path, buffer).then_some(buffer);
-    }
-    (path.len() <= MAX_SKELETON).then_some(path)
-}
-
-/// Writes the skeleton. Returns whether there is one.
-fn write_skeleton(info: &Path<Url>, path: &[u8], skeleton: &mut Vec<u8>) -> bool {
-    skeleton.clear();
-    let mut literal_from = 0;
-    let mut slash = false;
-    for (name, value) in info.iter() {
-        // The router's values are slices of the path, so their positions follow from their addresses. A value from
-        // elsewhere is no such slice, and its distance is out of bounds.
-        let start = (value.as_ptr() as usize).wrapping_sub(path.as_ptr() as usize);
-        let Some(literal) = path.get(literal_from..start) else { return false };
-        literal_from = start.saturating_add(value.len());
-        slash = value.contains('/');
-        if skeleton.len() + literal.len() + name.len() > MAX_SKELETON {
-            return false;
-        }
-        skeleton.extend_from_slice(literal);
-        skeleton.push(MARK);
-        skeleton.extend_from_slice(name.as_bytes());
-        skeleton.push(MARK);
-    }
-    match path.get(literal_from..) {
-        Some(literal) if skeleton.len() + literal.len() <= MAX_SKELETON => {
-            if slash && literal.is_empty() {
-                skeleton.push(MARK);
-            }
-            skeleton.extend_from_slice(literal);
-            true
-        }
-        _ => false,
-    }
 }
 
 /// Whether a skeleton has the literal parts and the names of a template, in the same order.

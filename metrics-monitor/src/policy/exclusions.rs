@@ -20,6 +20,11 @@ impl Exclusions {
             || self.patterns.iter().any(|pattern| pattern.is_match(template))
     }
 
+    /// Whether any status is excluded.
+    pub fn has_statuses(&self) -> bool {
+        !self.statuses.is_empty()
+    }
+
     /// Whether responses with a status are excluded. Called for each request.
     #[inline]
     pub fn has_status(&self, status: u16) -> bool {
@@ -51,5 +56,6 @@ mod tests {
         }
         assert!(exclusions.has_status(404) && !exclusions.has_status(200));
         assert!(!Exclusions::default().has_status(404));
+        assert!(exclusions.has_statuses() && !Exclusions::default().has_statuses());
     }
 }

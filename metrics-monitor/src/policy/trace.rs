@@ -29,6 +29,11 @@ const B3_FLAGS: &str = "x-b3-flags";
 /// The tag with the upper 64 bits.
 const DATADOG_UPPER: &str = "_dd.p.tid=";
 
+/// Whether traces are read from `traceparent` alone, which is the default: then a request without it has none.
+pub fn is_w3c_alone(order: &[TraceHeaders]) -> bool {
+    matches!(order, [TraceHeaders::W3c])
+}
+
 /// The trace in the first of these headers that is valid and there only once.
 pub fn first(order: &[TraceHeaders], headers: &dyn Headers) -> Option<TraceContext> {
     order.iter().find_map(|kind| match kind {

@@ -322,6 +322,43 @@ async fn a_request_that_only_a_guard_refused_keeps_the_route_of_its_path() {
 }
 
 #[actix_web::test]
+async fn a_404_is_of_the_resource_that_answered_and_not_of_a_scope_that_has_its_path() {
+    let metrics = Metrics::builder("test").build().unwrap();
+    let missing = || web::to(|| async { HttpResponse::NotFound().finish() });
+    let fails = |path: web::Path<String>| async move {
+        if path.as_str() == "0" { HttpResponse::NotFound().finish() } else { HttpResponse::Ok().finish() }
+    };
+    let app = App::new()
+        .route("/items/{id}", web::get().to(fails))
+        // The scope has the path of the resource after it, which only answers if the guard refuses.
+        .service(web::scope("/orders/{id}").guard(guard::Header("x-scope", "yes")).route("/lines", ok()))
+        .route("/orders/{id}", web::to(fails))
+        .service(web::scope("/users").default_service(missing()).route("", web::get().to(|| async { "" })))
+        .service(Files::new("/files", DIR))
+        .wrap(metrics.middleware());
+    let app = init_service(app).await;
+    for _ in 0..3 {
+        call!(
+            app,
+            ["/items/1", "/items/0", "/orders/1", "/orders/0", "/users", "/users/x", "/files", "/nowhere"]
+        );
+        for path in ["/orders/1", "/orders/0"] {
+            let request = TestRequest::with_uri(path).insert_header(("x-scope", "yes"));
+            assert_eq!(try_call_service(&app, request.to_request()).await.unwrap().status(), 404);
+        }
+    }
+    let all = expected([
+        ("/items/{id}", 18),
+        ("/orders/{id}", 18),
+        ("/users", 9),
+        ("/files/{path}*", 9),
+        // As actix-web says: the scope took these, or no pattern did.
+        ("_unmatched", 24),
+    ]);
+    assert_eq!(routes(&metrics), all);
+}
+
+#[actix_web::test]
 async fn scopes_without_a_path_redirects_and_external_resources_are_labelled_by_their_templates() {
     let metrics = Metrics::builder("test").build().unwrap();
     let app = App::new()

@@ -99,7 +99,6 @@ impl Generator {
             resource = resource.guard(guard::Header("x-guard", "open"));
         }
         for _ in 0..self.random.usize(1..=2) {
-            let answer = || async { HttpResponse::Ok().finish() };
             resource = resource.route(web::method(self.choice(&METHODS)).to(answer));
         }
         resource
@@ -131,7 +130,7 @@ impl Generator {
             match self.random.u8(0..3) {
                 0 => config.service(self.scope(2)),
                 1 => config.service(self.resource()),
-                _ => config.route(&self.leaf(), web::get().to(|| async { "" })),
+                _ => config.route(&self.leaf(), web::get().to(answer)),
             };
         }
     }
@@ -144,8 +143,16 @@ impl Generator {
         }
         let path = if path.is_empty() { "/".to_owned() } else { path };
         let guard = if self.random.bool() { "open" } else { "shut" };
-        TestRequest::with_uri(&path).method(self.choice(&METHODS)).insert_header(("x-guard", guard))
+        let found = if self.random.bool() { "yes" } else { "no" };
+        let request = TestRequest::with_uri(&path).method(self.choice(&METHODS));
+        request.insert_header(("x-guard", guard)).insert_header(("x-found", found))
     }
+}
+
+/// Answers 404 to half of the requests, as a resource does that has no such row.
+async fn answer(request: HttpRequest) -> HttpResponse {
+    let is_found = request.headers().get("x-found").is_some_and(|found| found == "yes");
+    if is_found { HttpResponse::Ok().finish() } else { HttpResponse::NotFound().finish() }
 }
 
 /// The answer of actix-web, without regular expressions.
