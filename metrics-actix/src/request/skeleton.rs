@@ -13,88 +13,114 @@ pub(crate) const MARK: u8 = 0xff;
 /// The longest skeleton that is looked up, in bytes. Routes are shorter; paths of clients may be longer.
 const MAX_LENGTH: usize = 1_024;
 
-/// The most captured parts of a path that is looked up. Patterns have fewer.
-const MAX_PARTS: usize = 8;
-
-/// The parts of a skeleton: slices of the path and of the pattern's text.
-struct Parts<'a> {
-    /// Literal parts, each with the name of the captured part after it.
-    named: [(&'a [u8], &'a [u8]); MAX_PARTS],
-    len: usize,
-    /// The literal part at the end.
-    rest: &'a [u8],
-    /// The value of the last captured part.
-    last: &'a [u8],
+/// A literal part of a skeleton, and the captured part after it.
+struct Part<'a> {
+    literal: &'a [u8],
+    name: &'a [u8],
+    value: &'a [u8],
 }
 
-impl<'a> Parts<'a> {
-    /// `None` if the path has no skeleton, or a long one.
+/// The parts of a skeleton up to its last captured one, and then what is left of the path: slices of the path and of the
+/// pattern's text.
+struct Parts<'a, I> {
+    path: &'a [u8],
+    captured: I,
+    /// Where the literal part after the last captured one begins.
+    from: usize,
+}
+
+fn parts(info: &Path<Url>) -> Parts<'_, impl Iterator<Item = (&str, &str)>> {
+    Parts { path: info.as_str().as_bytes(), captured: info.iter(), from: 0 }
+}
+
+impl<'a, I: Iterator<Item = (&'a str, &'a str)>> Parts<'a, I> {
+    /// The literal part at the end, once all others were taken.
     #[inline]
-    fn of(info: &'a Path<Url>) -> Option<Self> {
-        let path = info.as_str().as_bytes();
-        let mut parts =
-            Self { named: [(&[], &[]); MAX_PARTS], len: info.segment_count(), rest: path, last: &[] };
-        let mut from = 0;
-        for (part, (name, value)) in parts.named.get_mut(..parts.len)?.iter_mut().zip(info.iter()) {
-            // The router's values are slices of the path, so their positions follow from their addresses. A value from
-            // elsewhere is no such slice, and its distance is out of bounds.
-            let start = (value.as_ptr() as usize).wrapping_sub(path.as_ptr() as usize);
-            *part = (path.get(from..start)?, name.as_bytes());
-            from = start.saturating_add(value.len());
-            parts.last = value.as_bytes();
-        }
-        parts.rest = path.get(from..)?;
-        // Names are the pattern's own, and no literal part is longer than the path without its values.
-        let literals = parts.named().iter().fold(parts.rest.len(), |sum, (literal, _)| sum + literal.len());
-        (literals <= MAX_LENGTH).then_some(parts)
+    fn rest(&self) -> &'a [u8] {
+        self.path.get(self.from..).unwrap_or_default()
     }
+}
 
-    fn named(&self) -> &[(&'a [u8], &'a [u8])] {
-        &self.named[..self.len.min(MAX_PARTS)]
-    }
+impl<'a, I: Iterator<Item = (&'a str, &'a str)>> Iterator for Parts<'a, I> {
+    /// `None` for a captured part that is no slice of the path: then there is no skeleton.
+    type Item = Option<Part<'a>>;
 
-    /// Whether the last part is a captured one whose value has a slash.
-    fn has_slash(&self) -> bool {
-        self.rest.is_empty() && self.last.contains(&b'/')
-    }
-
-    fn write(&self, skeleton: &mut Vec<u8>) {
-        skeleton.clear();
-        for (literal, name) in self.named() {
-            skeleton.extend_from_slice(literal);
-            skeleton.push(MARK);
-            skeleton.extend_from_slice(name);
-            skeleton.push(MARK);
-        }
-        if self.has_slash() {
-            skeleton.push(MARK);
-        }
-        skeleton.extend_from_slice(self.rest);
-    }
-
-    /// Whether this would be written as that skeleton.
     #[inline]
-    fn is_written(&self, mut skeleton: &[u8]) -> bool {
-        for (literal, name) in self.named() {
-            let parts = [literal, &[MARK][..], name, &[MARK][..]];
-            for part in parts {
-                match skeleton.split_at_checked(part.len()) {
-                    Some((begin, rest)) if is_same(begin, part) => skeleton = rest,
-                    _ => return false,
-                }
-            }
-        }
-        match skeleton {
-            [MARK] => self.has_slash(),
-            _ => is_same(skeleton, self.rest) && !self.has_slash(),
-        }
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, value) = self.captured.next()?;
+        // The router's values are slices of the path, so their positions follow from their addresses. A value from
+        // elsewhere is no such slice, and its distance is out of bounds.
+        let start = (value.as_ptr() as usize).wrapping_sub(self.path.as_ptr() as usize);
+        let end = start.wrapping_add(value.len());
+        let literal = self.path.get(self.from..start);
+        self.from = end;
+        Some(literal.filter(|_| end <= self.path.len()).map(|literal| Part {
+            literal,
+            name: name.as_bytes(),
+            value: value.as_bytes(),
+        }))
     }
+}
+
+/// Whether the last part is a captured one whose value has a slash.
+#[inline]
+fn has_slash(rest: &[u8], last: &[u8]) -> bool {
+    rest.is_empty() && last.contains(&b'/')
 }
 
 /// As `==`, without a call for the few bytes that most parts have.
 #[inline]
 fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && if a.len() <= 8 { a.iter().zip(b).all(|(a, b)| a == b) } else { a == b }
+    let is_same_end = || match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
+        (Some(begin), Some(other)) => begin == other && a.last_chunk::<8>() == b.last_chunk::<8>(),
+        _ => match (a.first_chunk::<4>(), b.first_chunk::<4>()) {
+            (Some(begin), Some(other)) => begin == other && a.last_chunk::<4>() == b.last_chunk::<4>(),
+            _ => a.iter().eq(b),
+        },
+    };
+    a.len() == b.len() && if a.len() <= 16 { is_same_end() } else { a == b }
+}
+
+/// Whether a request's skeleton would be written as that.
+#[inline]
+fn is_written(info: &Path<Url>, mut skeleton: &[u8]) -> bool {
+    let mut parts = parts(info);
+    let mut last: &[u8] = &[];
+    for part in &mut parts {
+        let Some(Part { literal, name, value }) = part else { return false };
+        let Some((begin, [MARK, rest @ ..])) = skeleton.split_at_checked(literal.len()) else { return false };
+        let Some((own_name, [MARK, rest @ ..])) = rest.split_at_checked(name.len()) else { return false };
+        if !is_same(begin, literal) || !is_same(own_name, name) {
+            return false;
+        }
+        (skeleton, last) = (rest, value);
+    }
+    let rest = parts.rest();
+    match skeleton {
+        [MARK] => has_slash(rest, last),
+        _ => is_same(skeleton, rest) && !has_slash(rest, last),
+    }
+}
+
+/// Writes a request's skeleton. Returns whether there is one.
+fn write(info: &Path<Url>, skeleton: &mut Vec<u8>) -> bool {
+    skeleton.clear();
+    let mut parts = parts(info);
+    let mut last: &[u8] = &[];
+    for part in &mut parts {
+        let Some(Part { literal, name, value }) = part else { return false };
+        skeleton.extend_from_slice(literal);
+        skeleton.push(MARK);
+        skeleton.extend_from_slice(name);
+        skeleton.push(MARK);
+        last = value;
+    }
+    let rest = parts.rest();
+    if has_slash(rest, last) {
+        skeleton.push(MARK);
+    }
+    skeleton.extend_from_slice(rest);
+    true
 }
 
 /// The request's skeleton, unless it is too long: the path itself if nothing was captured, or else written into
@@ -104,8 +130,10 @@ pub(crate) fn skeleton<'a>(info: &'a Path<Url>, buffer: &'a mut Vec<u8>) -> Opti
         let path = info.as_str().as_bytes();
         return (path.len() <= MAX_LENGTH).then_some(path);
     }
-    Parts::of(info)?.write(buffer);
-    Some(buffer)
+    // Names are the pattern's own, and only values make a path longer than its skeleton's literal parts.
+    let values: usize = info.iter().map(|(_, value)| value.len()).sum();
+    let literals = info.as_str().len().saturating_sub(values);
+    (literals <= MAX_LENGTH && write(info, buffer)).then_some(buffer)
 }
 
 /// What is known of skeletons. A hash table of our own: one of the standard library finds only what is written.
@@ -137,10 +165,9 @@ impl<T: Default> Skeletons<T> {
     pub(crate) fn get(&self, info: &Path<Url>) -> Option<&T> {
         let row = if info.is_empty() {
             let path = info.as_str().as_bytes();
-            self.find(self.hash_of_path(path)?, |skeleton| skeleton == path)
+            self.find(self.hash_of_path(path)?, |skeleton| is_same(skeleton, path))
         } else {
-            let parts = Parts::of(info)?;
-            self.find(self.hash_of_parts(&parts), |skeleton| parts.is_written(skeleton))
+            self.find(self.hash_of_parts(info)?, |skeleton| is_written(info, skeleton))
         };
         Some(&self.rows[row?].value)
     }
@@ -148,8 +175,7 @@ impl<T: Default> Skeletons<T> {
     /// What is known of the request's skeleton, which is `written`; the default if that is nothing. `None` for a path
     /// that has no skeleton.
     pub(crate) fn entry(&mut self, info: &Path<Url>, written: &[u8]) -> Option<&mut T> {
-        let hash =
-            if info.is_empty() { self.hash_of_path(written)? } else { self.hash_of_parts(&Parts::of(info)?) };
+        let hash = if info.is_empty() { self.hash_of_path(written)? } else { self.hash_of_parts(info)? };
         let found = self.find(hash, |skeleton| skeleton == written);
         let row = found.unwrap_or_else(|| self.push(hash, written));
         self.rows.get_mut(row).map(|row| &mut row.value)
@@ -167,13 +193,21 @@ impl<T: Default> Skeletons<T> {
 
     /// Of the literal parts alone: hardly any two routes differ only in names.
     #[inline]
-    fn hash_of_parts(&self, parts: &Parts<'_>) -> u64 {
+    fn hash_of_parts(&self, info: &Path<Url>) -> Option<u64> {
         let mut hasher = self.hasher.build_hasher();
-        parts.named().iter().for_each(|(literal, _)| hasher.write(literal));
-        if !parts.rest.is_empty() {
-            hasher.write(parts.rest);
+        let mut parts = parts(info);
+        for part in &mut parts {
+            hasher.write(part?.literal);
         }
-        hasher.finish()
+        let rest = parts.rest();
+        // The others are the pattern's own. What a prefix leaves of a path is the client's.
+        if rest.len() > MAX_LENGTH {
+            return None;
+        }
+        if !rest.is_empty() {
+            hasher.write(rest);
+        }
+        Some(hasher.finish())
     }
 
     /// The row whose skeleton has this hash and is the same.
