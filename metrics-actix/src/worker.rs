@@ -3,6 +3,8 @@
 
 mod capture;
 
+pub(crate) use self::capture::Ended;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};

@@ -20,7 +20,7 @@ use super::unrendered::{Failed, follow};
 use crate::request::method::MethodLabel;
 use crate::seen_routes::CountedAt;
 use crate::shared::Shared;
-use crate::worker::{AppWorker, Current, RequestId};
+use crate::worker::{AppWorker, Current, Ended, RequestId};
 
 /// Records every request. Made by [`Metrics::middleware`](crate::Metrics::middleware), for
 /// [`App::wrap`](actix_web::App::wrap).
@@ -250,9 +250,10 @@ impl Request {
             End::Record { start, consumer, captured }
         } else {
             let finished = recorder.finish_with_bytes(start, endpoint, outcome, read, size.unwrap_or(0));
-            let nanos = finished.nanos;
-            if message.is_some() || finished.is_slow() {
-                worker.capture(endpoint, outcome, nanos, message.as_deref(), consumer, Some(request));
+            let (nanos, is_slow) = (finished.nanos, finished.is_slow());
+            if message.is_some() || is_slow {
+                let ended = Ended { endpoint, outcome, nanos, is_slow };
+                worker.capture(ended, message.as_deref(), consumer, Some(request));
             }
             worker.count_consumer(consumer, outcome, nanos);
             End::of_recorded(body, recorder)?
@@ -302,9 +303,9 @@ impl Request {
         let read = read.map_or(0, |count| end_reading(&worker, count, endpoint, outcome));
         let consumer = worker.counts_consumers().then_some(Consumer::Unanswered);
         let finished = worker.recorder().finish_with_bytes(start, endpoint, outcome, read, 0);
-        let nanos = finished.nanos;
-        if message.is_some() || finished.is_slow() {
-            worker.capture(endpoint, outcome, nanos, message, consumer, None);
+        let (nanos, is_slow) = (finished.nanos, finished.is_slow());
+        if message.is_some() || is_slow {
+            worker.capture(Ended { endpoint, outcome, nanos, is_slow }, message, consumer, None);
         }
         worker.count_consumer(consumer, outcome, nanos);
     }

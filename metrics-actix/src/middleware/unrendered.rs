@@ -19,6 +19,7 @@ use metrics_core::{Consumer, EndpointId, Outcome};
 use super::body::{Body, End, MeasuredBody, Watch};
 use super::open::{Open, end_reading};
 use crate::request::method::MethodLabel;
+use crate::worker::Ended;
 
 /// A request that an error ended.
 pub(super) struct Failed {
@@ -136,8 +137,9 @@ impl Failed {
             recorder.record_outcome(endpoint, outcome, elapsed);
             recorder.discard(start);
             let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-            if message.is_some() || worker.captures(endpoint, nanos) {
-                worker.capture(endpoint, outcome, nanos, message, consumer, None);
+            let is_slow = worker.captures(endpoint, nanos);
+            if message.is_some() || is_slow {
+                worker.capture(Ended { endpoint, outcome, nanos, is_slow }, message, consumer, None);
             }
             worker.count_consumer(consumer, outcome, nanos);
             let Some(end) = End::of_recorded(body, recorder) else { return Watch::NONE };

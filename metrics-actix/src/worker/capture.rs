@@ -8,44 +8,55 @@ use metrics_monitor::policy::capture::Captured;
 use metrics_monitor::policy::mistakes::Mistake;
 
 use super::AppWorker;
-use crate::request::context::context;
+use crate::request::context::{context, request_id};
 use crate::request::span;
 
+/// A request that has ended, and was counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) outcome: Outcome,
+    pub(crate) nanos: u64,
+    /// Whether it took long enough to be [captured](AppWorker::capture), even if it did not fail.
+    pub(crate) is_slow: bool,
+}
+
 impl AppWorker {
-    /// Captures a request that ended. Called for those that failed, with their message; for those that took as long as
-    /// [`AppWorker::captures`] says; and for all, if an exporter wants a random sample.
+    /// Captures a request that ended. Called for those that failed, with their message; for those that were slow; and for
+    /// all, if an exporter wants a random sample.
     #[cold]
     #[inline(never)]
     pub(crate) fn capture(
         &self,
-        endpoint: EndpointId,
-        outcome: Outcome,
-        nanos: u64,
+        ended: Ended,
         message: Option<&str>,
         consumer: Option<Consumer>,
         request: Option<&HttpRequest>,
     ) {
+        let Ended { endpoint, outcome, nanos, is_slow } = ended;
         let policy = &self.policy().capture;
         let randomness = self.randomness();
-        let (is_wanted, is_slow) = (policy.is_wanted(nanos, randomness), nanos >= policy.exemplar_nanos);
-        let ranks = self.recorder().ranks(endpoint, nanos);
-        if !is_wanted && !is_slow && !ranks && message.is_none() {
+        let (is_wanted, is_exemplar) = (policy.is_wanted(nanos, randomness), nanos >= policy.exemplar_nanos);
+        let ranks = is_slow && self.recorder().ranks(endpoint, nanos);
+        if !is_wanted && !is_exemplar && !ranks && message.is_none() {
             return;
         }
         let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
         self.look_for_shadow(outcome, request);
         // A request without a response has no headers any more.
-        let context = context(request, consumer, policy, self.worker.shared.trace_context.as_deref());
+        let mut context = context(request, consumer, policy, self.worker.shared.trace_context.as_deref());
         let trace = context.trace;
         if ranks {
+            context.request_id = request_id(request, policy);
             recorder.list_slow(endpoint, outcome, nanos, &context);
         }
         if let Some(message) = message {
-            recorder.log_error(endpoint, outcome, elapsed, message, context);
+            let id = || request_id(request, policy);
+            recorder.log_error_with_id(endpoint, outcome, elapsed, message, context, id);
         }
         if let Some(context) = trace
             && policy.is_exemplar(&context)
-            && (is_slow || message.is_some())
+            && (is_exemplar || message.is_some())
         {
             recorder.keep_exemplar(endpoint, outcome, elapsed, context.trace);
         }
@@ -78,7 +89,8 @@ impl AppWorker {
         let context = context(request, consumer, policy, self.worker.shared.trace_context.as_deref());
         let trace = context.trace;
         if let Some(message) = message {
-            self.recorder().log_error(endpoint, outcome, elapsed, message, context);
+            let id = || request_id(request, policy);
+            self.recorder().log_error_with_id(endpoint, outcome, elapsed, message, context, id);
         }
         Some(Captured { trace, randomness })
     }

@@ -5,22 +5,25 @@
 //!
 //! # Synchronization
 //!
-//! `groups` is a table of the kind that endpoints are interned in. An error of a known group takes a shared lock on a
-//! part of it for an addition to the group's count; what else is kept of the error is outside that lock. A new group is
-//! made under `made`, which only recorders with a new group lock. To evict a group, it is removed from the table, which
-//! excludes recorders; so its count is final, and is added to `ungrouped`. Successes touch nothing here.
+//! A recorder remembers the group of its latest error of each priority ([`LatestGroup`]), so the same error again is one
+//! addition to the group's count. Any other error takes a shared lock on a part of `groups`, a table of the kind that
+//! endpoints are interned in. A new group is made under `made`, which only recorders with a new group lock. To evict a
+//! group, it is removed from the table and marked, which makes its count final: that is added to `ungrouped`, and a
+//! recorder that finds the mark counts its error elsewhere. Successes touch nothing here.
 
 mod group;
 mod series;
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use dashmap::DashMap;
 
-use self::group::{Example, Group, Seen};
-use crate::events::context::{MAX_PATH_BYTES, RequestContext, without_query};
+pub(crate) use self::group::Seen;
+use self::group::{Example, Group};
+use crate::events::context::{MAX_PATH_BYTES, without_query};
 use crate::events::error_log::{MAX_MESSAGE_BYTES, Names, RecentError};
 use crate::events::error_priority::ErrorPriority;
 use crate::labels::endpoint::{EndpointId, EndpointName};
@@ -103,15 +106,51 @@ pub(crate) struct NewError<'a> {
     pub(crate) endpoint: EndpointId,
     pub(crate) outcome: Outcome,
     pub(crate) priority: ErrorPriority,
-    /// When the request ended, by the wall clock.
-    pub(crate) time: SystemTime,
-    pub(crate) nanos: u64,
     /// Without hidden characters, at most [`MAX_MESSAGE_BYTES`] bytes.
     pub(crate) message: &'a str,
-    pub(crate) context: &'a RequestContext<'a>,
-    pub(crate) worker: u32,
     /// In nanoseconds since the registry was made.
     pub(crate) now: u64,
+}
+
+/// The group of a recorder's latest error of one priority. Floods repeat one error.
+#[derive(Debug, Default)]
+pub(crate) struct LatestGroup(RefCell<Option<Latest>>);
+
+#[derive(Debug)]
+struct Latest {
+    endpoint: EndpointId,
+    outcome: Outcome,
+    message: String,
+    group: Arc<Group>,
+}
+
+impl LatestGroup {
+    /// Counts an error if it is the same again. Returns whether it was counted.
+    #[inline]
+    fn count(&self, error: &NewError<'_>) -> bool {
+        self.0.borrow().as_ref().is_some_and(|latest| {
+            latest.endpoint == error.endpoint
+                && latest.outcome == error.outcome
+                && latest.message == error.message
+                && latest.group.count_one(error.now)
+        })
+    }
+
+    /// Allocates for the first error alone.
+    fn set(&self, error: &NewError<'_>, group: Arc<Group>) {
+        let NewError { endpoint, outcome, message, .. } = *error;
+        let mut latest = self.0.borrow_mut();
+        let mut kept = latest.take().map(|latest| latest.message).unwrap_or_default();
+        kept.clear();
+        kept.push_str(message);
+        *latest = Some(Latest { endpoint, outcome, message: kept, group });
+    }
+
+    /// Whether it is time for another example of the group.
+    #[inline]
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.0.borrow().as_ref().is_some_and(|latest| latest.group.is_due(now))
+    }
 }
 
 impl GroupTable {
@@ -126,8 +165,17 @@ impl GroupTable {
         }
     }
 
-    /// Counts an error in its group. If there is none, it is made if `may_make` says so.
-    pub(crate) fn count(&self, error: &NewError<'_>, may_make: impl FnOnce() -> bool) {
+    /// Counts an error in its group, which is the latest one then. If there is none, it is made if `may_make` says so.
+    /// Returns whether the error is in a group.
+    pub(crate) fn count(
+        &self,
+        error: &NewError<'_>,
+        latest: &LatestGroup,
+        may_make: impl FnOnce() -> bool,
+    ) -> bool {
+        if latest.count(error) {
+            return true;
+        }
         let key = key(error);
         let group = self
             .count_known(key, error)
@@ -135,12 +183,20 @@ impl GroupTable {
         let Some(group) = group else {
             // ORDERING: Relaxed; the figure orders nothing else.
             self.ungrouped[error.priority as usize].fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         };
-        let NewError { time, nanos, message, context, worker, now, .. } = *error;
-        group.keep(&Seen { time, nanos, message, context, worker, now }, &self.example_bytes);
-        if error.priority == ErrorPriority::Unmatched
-            && let Some(path) = error.context.path
+        latest.set(error, group);
+        true
+    }
+
+    /// Keeps what else is kept of an error of the latest group: its consumer and, if it is time for one, an example.
+    #[inline]
+    pub(crate) fn keep(&self, seen: &Seen<'_>, latest: &LatestGroup, is_due: bool) {
+        let latest = latest.0.borrow();
+        let Some(Latest { group, .. }) = &*latest else { return };
+        group.keep(seen, is_due, &self.example_bytes);
+        if group.priority == ErrorPriority::Unmatched
+            && let Some(path) = seen.context.path
             && let Ok(mut paths) = self.paths.try_lock()
         {
             paths.count(&*visible(without_query(path), MAX_PATH_BYTES));
@@ -148,14 +204,10 @@ impl GroupTable {
     }
 
     fn count_known(&self, key: u64, error: &NewError<'_>) -> Option<Arc<Group>> {
-        let group = self.groups.get(&key)?;
+        let group = Arc::clone(&*self.groups.get(&key)?);
         // Whoever finds a message with the hash of another group's gets no further than its own endpoint and outcome.
-        if group.endpoint != error.endpoint || group.outcome != error.outcome {
-            return None;
-        }
-        // While the table holds the group.
-        group.count_one(error.now);
-        Some(Arc::clone(&group))
+        let is_same = group.endpoint == error.endpoint && group.outcome == error.outcome;
+        (is_same && group.count_one(error.now)).then_some(group)
     }
 
     #[cold]
@@ -189,7 +241,7 @@ impl GroupTable {
         };
         made[priority] -= 1;
         // ORDERING: Relaxed; the figures order nothing else.
-        self.ungrouped[priority].fetch_add(group.count(), Ordering::Relaxed);
+        self.ungrouped[priority].fetch_add(group.evict(), Ordering::Relaxed);
         self.evicted.fetch_add(1, Ordering::Relaxed);
         self.example_bytes.fetch_sub(group.example_bytes(), Ordering::Relaxed);
     }
@@ -354,5 +406,36 @@ impl Fnv {
     fn add(&mut self, bytes: &[u8]) {
         self.0 =
             bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    }
+}
+
+#[cfg(all(test, not(metrics_loom)))]
+mod tests {
+    use super::*;
+    use crate::labels::endpoint::Endpoints;
+
+    #[test]
+    fn a_recorder_whose_latest_group_was_evicted_counts_its_next_error_elsewhere() {
+        let (table, endpoint) = (GroupTable::new(), Endpoints::new(1, 8).intern("GET", "/"));
+        let count = |message: &str, latest: &LatestGroup, now| {
+            let (outcome, priority) = (Outcome::Status(500), ErrorPriority::ServerError);
+            let error = NewError { endpoint, outcome, priority, message, now };
+            table.count(&error, latest, || now > 0)
+        };
+        let total = || {
+            let ungrouped: u64 = table.ungrouped.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+            ungrouped + table.all().iter().map(|group| group.count()).sum::<u64>()
+        };
+        let (latest, others) = (LatestGroup::default(), LatestGroup::default());
+        (1..=3).for_each(|now| assert!(count("first", &latest, now)));
+        let word = |i: usize| format!("{i:05}").bytes().map(|byte| char::from(byte + 60)).collect::<String>();
+        let made = MAX_GROUPS as u64;
+        (0..made).for_each(|i| assert!(count(&word(i as usize), &others, 10 + i)));
+        assert_eq!((table.evicted.load(Ordering::Relaxed), total()), (1, made + 3));
+        // It may not be made again.
+        assert!(!count("first", &latest, 0));
+        assert_eq!(total(), made + 4);
+        (0..2).for_each(|_| assert!(count("first", &latest, 5_000)));
+        assert_eq!(total(), made + 6);
     }
 }

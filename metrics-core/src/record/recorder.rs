@@ -1,14 +1,14 @@
 //! The recorder: one thread's writer.
 
+mod errors;
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::bytes::Bytes;
 use crate::events::context::{EventDetails, RequestContext};
-use crate::events::error_groups::{MADE_PER_SECOND, NewError};
-use crate::events::error_log::{ErrorEvent, Message};
-use crate::events::error_priority::ErrorPriority;
+use crate::events::error_groups::LatestGroup;
 use crate::events::event_log::Budget;
 use crate::events::request_log::RequestEvent;
 use crate::events::slow::SlowEvent;
@@ -62,6 +62,8 @@ pub struct Recorder {
     /// Apart, so that a recorder is small where a thread looks for its own. Contains a `Cell`, so that the recorder is
     /// not `Sync`.
     budgets: Box<Budgets>,
+    /// One for each priority of errors.
+    latest_groups: Box<[LatestGroup; 4]>,
     ranks: Box<Ranks>,
     /// The reading of the clock with which the frame of the slowest requests ends. Not in the box, since each request
     /// compares with it.
@@ -143,6 +145,7 @@ impl Recorder {
             slots,
             failed_at: Cell::new(0),
             budgets: Box::default(),
+            latest_groups: Box::default(),
             ranks: Box::new(Ranks::new()),
             frame_ends: Cell::new(0),
             shared,
@@ -243,16 +246,6 @@ impl Recorder {
         }
     }
 
-    /// Records a failed request, and logs it for [`Summary::recent_errors`](crate::Summary::recent_errors).
-    ///
-    /// The message is cut to [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES). A recorder logs a burst of the log's
-    /// capacity for each [`ErrorPriority`], and then that number per second. Further errors are counted but not
-    /// logged.
-    pub fn record_error(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, message: &str) {
-        self.record_outcome(endpoint, outcome, elapsed);
-        self.log(endpoint, outcome, nanos(elapsed), message, &RequestContext::default());
-    }
-
     /// Starts a request: counts it as in flight and reads the clock.
     #[inline]
     pub fn start(&self) -> Start {
@@ -306,13 +299,6 @@ impl Recorder {
         };
         self.end(&start);
         Finished { nanos, slow_from }
-    }
-
-    /// Like [`Recorder::finish`], and logs the request as [`Recorder::record_error`] does.
-    pub fn finish_error(&self, start: Start, endpoint: EndpointId, outcome: Outcome, message: &str) -> u64 {
-        let nanos = self.finish(start, endpoint, outcome);
-        self.log(endpoint, outcome, nanos, message, &RequestContext::default());
-        nanos
     }
 
     /// Sets from which duration on [`Finished::is_slow`] is true whatever the others took, in nanoseconds; default:
@@ -473,44 +459,6 @@ impl Recorder {
     #[inline]
     pub(crate) fn metrics(&self) -> &MetricCells {
         self.shard.metrics()
-    }
-
-    fn log(
-        &self,
-        endpoint: EndpointId,
-        outcome: Outcome,
-        nanos: u64,
-        message: &str,
-        context: &RequestContext<'_>,
-    ) {
-        let (log, outcome) = (self.shared.error_log(), as_counted(outcome));
-        let priority = ErrorPriority::from_parts(outcome, || self.shared.endpoints().catches_all(endpoint));
-        let now = match self.failed_at.take() {
-            0 => self.shared.uptime_nanos(),
-            failed_at => self.shared.uptime_nanos_at(failed_at),
-        };
-        let (message, worker) = (Message::new(message), self.shard.number());
-        let error = NewError {
-            endpoint,
-            outcome,
-            priority,
-            time: SystemTime::now(),
-            nanos,
-            message: message.as_str(),
-            context,
-            worker,
-            now,
-        };
-        let budget = &self.budgets.groups[priority as usize];
-        self.shared
-            .error_groups()
-            .count(&error, || budget.take(now, Budget::nanos_an_entry(MADE_PER_SECOND)));
-        if !self.budgets.errors[priority as usize].take(now, log.nanos_an_entry()) {
-            self.shard.count_thinned(priority);
-            return;
-        }
-        let (time, trace, details) = (error.time, context.trace, EventDetails::new(context, worker));
-        log.push(priority, ErrorEvent { time, endpoint, outcome, nanos, trace, details, message });
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! # Synchronization
 //!
-//! Whoever records an error of the group adds to `count` and stores `last`, both relaxed: they order nothing. `kept` is
-//! locked by recorders that find it free, and by readers for as long as it takes to copy it. A recorder that finds it
-//! locked keeps no example. `baseline` is stored by resets, one at a time.
+//! Whoever records an error of the group adds to `count` and stores `last`, both relaxed: they order nothing. An eviction
+//! marks the group in the same word. So of an error and an eviction, either the eviction sees the error counted, or the
+//! recorder sees the mark and counts it elsewhere. `kept` is locked by recorders that find it free, and by readers for as
+//! long as it takes to copy it. A recorder that finds it locked keeps no example. `baseline` is stored by resets, one at a
+//! time.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -30,6 +32,9 @@ const MAX_CONSUMERS: usize = 8;
 
 /// The shortest time between two examples of a group, in nanoseconds, once it has [`MAX_EXAMPLES`].
 const EXAMPLE_EVERY: u64 = 1_000_000_000;
+
+/// In the count of a group that was evicted.
+const EVICTED: u64 = 1 << 63;
 
 /// Errors of one endpoint with the same outcome, whose messages differ only in numbers.
 #[derive(Debug)]
@@ -107,17 +112,31 @@ impl Group {
         }
     }
 
-    /// Counts an error.
-    pub(crate) fn count_one(&self, now: u64) {
-        // ORDERING: Relaxed, as all in this file; each figure by itself.
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.last.store(now, Ordering::Relaxed);
+    /// Counts an error. Returns false if the group was evicted before: then the error belongs elsewhere.
+    #[inline]
+    pub(crate) fn count_one(&self, now: u64) -> bool {
+        // ORDERING: Relaxed, as all in this file; each figure by itself, and the mark is in the same word as the count.
+        let is_counted = self.count.fetch_add(1, Ordering::Relaxed) & EVICTED == 0;
+        if is_counted {
+            self.last.store(now, Ordering::Relaxed);
+        }
+        is_counted
     }
 
-    /// Counts an error for its consumer, and keeps it as an example if it is time for one. Does nothing while another
-    /// thread does the same, or reads. `bytes` is the heap memory of all examples.
-    pub(crate) fn keep(&self, seen: &Seen<'_>, bytes: &AtomicUsize) {
-        let is_due = seen.now >= self.example_due.load(Ordering::Relaxed);
+    /// Lets no more errors in. Returns how many it has.
+    pub(crate) fn evict(&self) -> u64 {
+        self.count.fetch_or(EVICTED, Ordering::Relaxed) & !EVICTED
+    }
+
+    /// Whether it is time for another example.
+    #[inline]
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        now >= self.example_due.load(Ordering::Relaxed)
+    }
+
+    /// Counts an error for its consumer, and keeps it as an example if [it is time](Group::is_due) for one. Does nothing
+    /// while another thread does the same, or reads. `bytes` is the heap memory of all examples.
+    pub(crate) fn keep(&self, seen: &Seen<'_>, is_due: bool, bytes: &AtomicUsize) {
         if !is_due && seen.context.consumer.is_none() {
             return;
         }
@@ -154,7 +173,7 @@ impl Group {
 
     /// How many errors it has.
     pub(crate) fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed) & !EVICTED
     }
 
     /// How many errors it has since the last reset.
