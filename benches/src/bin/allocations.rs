@@ -92,13 +92,12 @@ mod tests {
         let (bare, ours) = (allocations(Arm::Bare), allocations(Arm::Ours));
         for (shape, (bare, ours)) in SHAPES.into_iter().zip(bare.into_iter().zip(ours)) {
             assert!(bare > 0.0, "allocations are not counted");
-            match shape {
-                // actix-web allocates when asked what a request matched, and ours has to ask for a 404.
-                Shape::Unmatched => {}
-                // The stream that counts what is read of the body.
-                Shape::Upload => assert_eq!(ours, bare + 1.0, "{shape:?}"),
-                _ => assert_eq!(ours, bare, "{shape:?}"),
-            }
+            // The stream that counts what is read of the body.
+            let expected = if shape == Shape::Upload { 1.0 } else { 0.0 };
+            // Lists of slow requests and examples of errors grow by time, so the slower a machine is, the more of its
+            // requests have a part in them.
+            let own = ours - bare;
+            assert!((own - expected).abs() < 0.05, "{shape:?}: {own}");
         }
     }
 }

@@ -142,12 +142,12 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
             },
             Layer { files: &["middleware/"], holds: "the middleware, the watched body, the route marker" },
             Layer {
-                files: &["worker.rs", "seen_routes.rs", "shared.rs"],
+                files: &["worker/", "seen_routes.rs", "shared.rs"],
                 holds: "a worker's recorder; which route a request is counted under; what workers share",
             },
             Layer {
                 files: &["request/"],
-                holds: "method, route, consumer and trace of a request; event loops",
+                holds: "method, route, patterns, consumer and trace of a request; event loops",
             },
         ],
     ),
