@@ -55,7 +55,8 @@ fn errors_are_grouped_by_endpoint_outcome_and_template() {
 
 #[test]
 fn examples_say_whose_request_it_was_and_the_first_one_stays() {
-    let registry = Registry::new();
+    // With room for all, so that however long this takes, no entry is evicted.
+    let registry = Registry::builder().error_log_capacity(1_000).build().unwrap();
     let (endpoint, recorder) = (registry.endpoint("GET", "/orders/{id}"), registry.recorder());
     let ann = registry.vouched_consumer("Ann");
     let trace = TraceContext { trace: TraceId::new(7).unwrap(), parent: None, sampled: true };
