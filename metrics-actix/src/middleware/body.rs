@@ -20,7 +20,6 @@ use crate::worker::AppWorker;
 /// The most watches that a thread keeps for later bodies. More bodies than that at one time allocate.
 const MAX_KEPT: usize = 1_024;
 
-#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
 type Boxes = Vec<Box<Watched>>;
 
 thread_local! {

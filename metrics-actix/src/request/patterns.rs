@@ -196,7 +196,7 @@ mod tests {
             let may_match = request.headers().contains_key("x-may-match");
             assert_eq!(patterns.rule_out(&request), !may_match, "{}", request.path());
             assert!(may_match || request.match_pattern().is_none());
-            HttpResponse::Ok()
+            HttpResponse::Ok().finish()
         };
         let app = routes().into_iter().fold(App::new(), |app, resource| app.service(resource.to(check)));
         let app = init_service(app.service(scope).default_service(web::to(check))).await;

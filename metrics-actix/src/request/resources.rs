@@ -146,8 +146,11 @@ mod tests {
 
     use super::*;
 
-    /// As `(patterns, is_prefix, name, number of children)`, in the order of the map.
-    fn flat(resource: &Resource) -> Vec<(Vec<&str>, bool, Option<&str>, Option<usize>)> {
+    /// `(patterns, is_prefix, name, number of children)`.
+    type Flat<'a> = (Vec<&'a str>, bool, Option<&'a str>, Option<usize>);
+
+    /// All resources, in the order of the map.
+    fn flat(resource: &Resource) -> Vec<Flat<'_>> {
         let Resource { name, patterns, is_prefix, children } = resource;
         let patterns = patterns.iter().map(String::as_str).collect();
         let own = (patterns, *is_prefix, name.as_deref(), children.as_ref().map(Vec::len));
@@ -177,7 +180,7 @@ mod tests {
                     (vec![odd], false, Some("n,a{m}e"), None),
                 ];
                 assert_eq!(flat(&root), expected);
-                HttpResponse::Ok()
+                HttpResponse::Ok().finish()
             }));
         let app = init_service(app).await;
         let response = call_service(&app, TestRequest::with_uri("/").to_request()).await;

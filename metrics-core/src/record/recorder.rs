@@ -344,19 +344,6 @@ impl Recorder {
         self.frame_ends.set(self.ranks.turn(self.shared.clock(), raw, self.shared.uptime_nanos(), lower));
     }
 
-    /// Logs a failed request with further details, such as its position in a trace. Does not
-    /// record it.
-    pub fn log_error<'a>(
-        &self,
-        endpoint: EndpointId,
-        outcome: Outcome,
-        elapsed: Duration,
-        message: &str,
-        context: impl Into<RequestContext<'a>>,
-    ) {
-        self.log(endpoint, outcome, nanos(elapsed), message, &context.into());
-    }
-
     /// Logs a single request for [`Registry::requests_after`](crate::Registry::requests_after). Does not record it. Not
     /// for every request: it reads the clocks, and pushes to a queue that all recorders share.
     ///

@@ -33,8 +33,7 @@ impl Recorder {
         nanos
     }
 
-    /// Logs a failed request with what is known of it besides its figures, such as its position in a trace. Does not
-    /// record it.
+    /// Logs a failed request with further details, such as its position in a trace. Does not record it.
     pub fn log_error<'a>(
         &self,
         endpoint: EndpointId,
