@@ -38,10 +38,15 @@ mod example;
 mod notice;
 mod observe;
 mod rule;
+mod saved;
 mod sentence;
 mod series;
+mod source;
+mod windows;
 
 pub use self::condition::{Comparison, Metric, ParseConditionError, Severity, Unit};
-pub use self::engine::{Alerts, FigureSource};
-pub use self::notice::{Alert, Change, Moment, Notice, State};
+pub use self::engine::Alerts;
+pub use self::notice::{Alert, Change, EventId, Moment, Notice, State};
 pub use self::rule::{Burn, BurnRate, Rule, Scope};
+pub use self::saved::{SavedAlert, SavedAlerts, SavedPhase};
+pub use self::source::{FigureSource, NewestVersion};

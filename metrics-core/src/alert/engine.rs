@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::condition::Metric;
-use super::example;
 use super::notice::{Alert, Change, Moment, Notice, State};
-use super::observe::{covers, of_all, of_burn, of_count, of_endpoint, of_figures, of_own_metric};
-use super::rule::{Burn, BurnRate, Rule, Scope};
+use super::observe::{of_all, of_burn, of_count, of_endpoint, of_figures, of_newest_version, of_own_metric};
+use super::rule::{Rule, Scope};
 use super::series::{Observation, Series};
-use crate::history::{Business, History, Window};
+use super::source::FigureSource;
+use super::windows::Windows;
+use crate::history::Window;
 use crate::labels::endpoint::EndpointName;
-use crate::labels::trace::TraceId;
-use crate::read::summary::Summary;
 use crate::read::summary::figures::Figures;
 use crate::setting::InvalidSetting;
 
@@ -23,72 +22,41 @@ const MAX_RULES: usize = 256;
 /// How many of the latest changes are kept.
 const MAX_CHANGES: usize = 100;
 
+/// The shortest interval of a rule of one instance.
+const EVERY: Duration = Duration::from_secs(1);
+
 /// How early an evaluation may come. Otherwise, one late tick would make it skip the next one.
 const EARLY: Duration = Duration::from_millis(200);
 
 /// Evaluations that may be missed before the time in between counts as unknown.
 const MISSED: u32 = 3;
 
-/// Where alerts get their figures from: a [`History`], or a substitute in tests.
-pub trait FigureSource {
-    /// The figures of all requests in a window that ends now. For a [`History`] it ends with the last tick.
-    fn summary(&self, window: Window) -> Summary;
-
-    /// The figures of each endpoint in a window that ends now.
-    fn endpoints(&self, window: Window) -> Summary;
-
-    /// Like [`FigureSource::summary`], without 4xx of endpoints that [catch all](EndpointName::catches_all) paths.
-    fn matched(&self, window: Window) -> Summary;
-
-    /// Like [`FigureSource::endpoints`], without 4xx of endpoints that catch all paths.
-    fn matched_endpoints(&self, window: Window) -> Summary;
-
-    /// The most errors in a row at any moment of the last `recent`; 0 if the window has none.
-    fn consecutive_errors(&self, window: Window, recent: Duration) -> u64;
-
-    /// The application's own metrics in a window that ends now.
-    fn own_metrics(&self, window: Window) -> Business;
-
-    /// How fast the budget of an objective was spent; `None` if one of the windows had no valid calls. Default: `None`.
-    fn burn_rate(&self, burn: &Burn) -> Option<BurnRate> {
-        let _ = burn;
-        None
-    }
-
-    /// The trace of a request that shows what an alert is about: see [`Alert::trace`]. Asked when an alert begins to
-    /// fire and when it is reminded of; default: `None`.
-    fn trace(&self, alert: &Alert) -> Option<TraceId> {
-        let _ = alert;
-        None
-    }
-
-    /// Requests to the monitor's own endpoints with a wrong token in a window; default: 0.
-    fn wrong_tokens(&self, window: Window) -> u64 {
-        let _ = window;
-        0
-    }
-}
-
 /// All rules, and the states of their alerts. Memory is bounded by the rules and the registry's endpoints.
 #[derive(Debug, Default)]
 pub struct Alerts {
-    watches: Vec<Watch>,
+    pub(super) watches: Vec<Watch>,
     /// The oldest first.
     changes: VecDeque<Notice>,
+    /// The shortest interval between evaluations.
+    least: Duration,
 }
 
 /// A rule and its alerts.
 #[derive(Debug)]
-struct Watch {
-    rule: Arc<Rule>,
+pub(super) struct Watch {
+    pub(super) rule: Arc<Rule>,
     /// The last evaluation.
-    evaluated: Option<Instant>,
+    pub(super) evaluated: Option<Instant>,
     /// The series of the whole service, under `None`, or those of all endpoints that are not inactive.
-    series: BTreeMap<Option<Arc<EndpointName>>, Series>,
+    pub(super) series: BTreeMap<Option<Arc<EndpointName>>, Series>,
     /// For a rule that fires at small values: all endpoints it has seen. Zero calls are too few, too.
-    known: BTreeSet<Arc<EndpointName>>,
+    pub(super) known: BTreeSet<Arc<EndpointName>>,
     /// See [`Alert::not_seen`].
     not_seen: bool,
+    /// See [`Alert::of_fleet`].
+    of_fleet: bool,
+    /// See [`Alert::version`].
+    version: Option<Arc<str>>,
 }
 
 impl Alerts {
@@ -98,9 +66,31 @@ impl Alerts {
     ///
     /// If a setting of a rule is out of its range, if two rules have the same name, or if there are more than 256.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Result<Self, InvalidSetting> {
+        Self::with(rules, Rule::check, Duration::ZERO, false)
+    }
+
+    /// Like [`Alerts::new`], for rules about all instances of a service, whose figures are new at this interval. No rule
+    /// is evaluated more often.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Alerts::new`], and if a fleet has no such figures: see [`Rule::check_of_fleet`].
+    pub fn of_fleet(
+        rules: impl IntoIterator<Item = Rule>,
+        interval: Duration,
+    ) -> Result<Self, InvalidSetting> {
+        Self::with(rules, Rule::check_of_fleet, interval, true)
+    }
+
+    fn with(
+        rules: impl IntoIterator<Item = Rule>,
+        check: fn(&Rule) -> Result<(), InvalidSetting>,
+        least: Duration,
+        is_of_fleet: bool,
+    ) -> Result<Self, InvalidSetting> {
         let mut watches: Vec<Watch> = Vec::new();
         for rule in rules {
-            rule.check()?;
+            check(&rule)?;
             if watches.iter().any(|watch| watch.rule.name == rule.name) {
                 return Err(rule.defined_twice());
             }
@@ -110,13 +100,20 @@ impl Alerts {
                 series: BTreeMap::new(),
                 known: BTreeSet::new(),
                 not_seen: false,
+                of_fleet: is_of_fleet,
+                version: None,
             });
         }
         if watches.len() > MAX_RULES {
             let allowed = format!("at most {MAX_RULES}");
             return Err(InvalidSetting::new("number of rules", watches.len(), allowed));
         }
-        Ok(Self { watches, changes: VecDeque::new() })
+        Ok(Self { watches, changes: VecDeque::new(), least })
+    }
+
+    /// The rules that an evaluation at this time evaluates.
+    pub fn due(&self, now: Moment) -> impl Iterator<Item = &Arc<Rule>> {
+        self.watches.iter().filter(move |watch| watch.is_due(now, self.least)).map(|watch| &watch.rule)
     }
 
     /// Evaluates the rules that are due, and returns a notice for each change. Call it about once a second.
@@ -126,16 +123,14 @@ impl Alerts {
     /// every minute over longer windows. If evaluations stop for more than three of these intervals, a pending alert
     /// starts over, because it is unknown whether the threshold was breached in between.
     pub fn evaluate(&mut self, now: Moment, source: &impl FigureSource) -> Vec<Notice> {
-        let mut windows = Windows { source, read: Vec::new(), own: Vec::new() };
+        let mut windows = Windows::new(source);
         let mut notices = Vec::new();
         for watch in &mut self.watches {
-            let interval = watch.interval();
-            let elapsed = watch.evaluated.map(|last| now.since(last));
-            if elapsed.is_some_and(|elapsed| elapsed + EARLY < interval) {
+            if !watch.is_due(now, self.least) {
                 continue;
             }
-            watch.evaluated = Some(now.monotonic);
-            watch.evaluate(&mut windows, now, elapsed, &mut notices);
+            let elapsed = watch.evaluated.replace(now.monotonic).map(|last| now.since(last));
+            watch.evaluate(&mut windows, now, elapsed, self.least, &mut notices);
         }
         let changes = notices.iter().filter(|notice| notice.change != Change::Reminder);
         self.changes.extend(changes.cloned());
@@ -183,26 +178,39 @@ impl Watch {
         })
     }
 
+    fn is_due(&self, now: Moment, least: Duration) -> bool {
+        // Of a short interval, that would be all of it.
+        let early = EARLY.min(least.max(EVERY) / 4);
+        self.evaluated.is_none_or(|last| now.since(last) + early >= self.interval().max(least))
+    }
+
     fn evaluate(
         &mut self,
         windows: &mut Windows<'_, impl FigureSource>,
         now: Moment,
         elapsed: Option<Duration>,
+        least: Duration,
         notices: &mut Vec<Notice>,
     ) {
-        let (rule, interval) = (Arc::clone(&self.rule), self.interval());
+        let (rule, interval) = (Arc::clone(&self.rule), self.interval().max(least));
         let watched = elapsed.filter(|elapsed| *elapsed <= interval * MISSED);
         self.not_seen = windows.has_not_seen(&rule.scope);
-        let not_seen = self.not_seen;
         let source = windows.source;
+        let newest = match rule.scope {
+            Scope::NewestVersion => source.newest_version(rule.window),
+            _ => None,
+        };
+        // An alert that ends for want of a second version still says which one it was about.
+        self.version = newest.as_ref().map(|found| Arc::clone(&found.version)).or(self.version.take());
+        let shown = Shown { not_seen: self.not_seen, of_fleet: self.of_fleet, version: self.version.clone() };
         let mut step = |endpoint: &Option<Arc<EndpointName>>, series: &mut Series, observation| {
             if let Some(change) = series.step(&rule, observation, now, watched) {
-                let mut alert = alert(&rule, endpoint.clone(), series, not_seen);
+                let mut alert = alert(&rule, endpoint.clone(), series, &shown);
                 if change != Change::Resolved {
                     series.trace = source.trace(&alert);
                     alert.trace = series.trace;
                 }
-                notices.push(Notice { change, alert });
+                notices.push(Notice { change, alert, event_id: None });
             }
         };
         let of_service = match &rule.scope {
@@ -217,6 +225,7 @@ impl Watch {
             Scope::Matched => Some(of_all(&rule, &windows.matched(rule.window))),
             Scope::OwnMetric(name) => Some(of_own_metric(&rule, name, &windows.own_metrics(rule.window))),
             Scope::Burn(burn) => Some(of_burn(windows.source.burn_rate(burn))),
+            Scope::NewestVersion => Some(of_newest_version(&rule, newest.as_ref())),
             Scope::EachRoute | Scope::Route(_) => None,
         };
         if let Some(observation) = of_service {
@@ -259,11 +268,9 @@ impl Watch {
     }
 
     fn alerts(&self) -> Vec<Alert> {
-        let mut alerts: Vec<_> = self
-            .series
-            .iter()
-            .map(|(endpoint, series)| alert(&self.rule, endpoint.clone(), series, self.not_seen))
-            .collect();
+        let shown = Shown { not_seen: self.not_seen, of_fleet: self.of_fleet, version: self.version.clone() };
+        let alert = |(endpoint, series): (&Option<_>, _)| alert(&self.rule, endpoint.clone(), series, &shown);
+        let mut alerts: Vec<_> = self.series.iter().map(alert).collect();
         if alerts.is_empty() {
             alerts.push(Alert {
                 rule: Arc::clone(&self.rule),
@@ -274,13 +281,22 @@ impl Watch {
                 started: None,
                 trace: None,
                 not_seen: self.not_seen,
+                of_fleet: self.of_fleet,
+                version: self.version.clone(),
             });
         }
         alerts
     }
 }
 
-fn alert(rule: &Arc<Rule>, endpoint: Option<Arc<EndpointName>>, series: &Series, not_seen: bool) -> Alert {
+/// What all alerts of a rule have in common.
+struct Shown {
+    not_seen: bool,
+    of_fleet: bool,
+    version: Option<Arc<str>>,
+}
+
+fn alert(rule: &Arc<Rule>, endpoint: Option<Arc<EndpointName>>, series: &Series, shown: &Shown) -> Alert {
     Alert {
         rule: Arc::clone(rule),
         endpoint,
@@ -289,107 +305,8 @@ fn alert(rule: &Arc<Rule>, endpoint: Option<Arc<EndpointName>>, series: &Series,
         since: Some(series.since),
         started: series.started(),
         trace: series.started().and(series.trace),
-        not_seen,
-    }
-}
-
-/// The windows that one evaluation has read so far.
-struct Windows<'a, S> {
-    source: &'a S,
-    read: Vec<(Window, Read, Arc<Summary>)>,
-    own: Vec<(Window, Arc<Business>)>,
-}
-
-/// Which figures of a window were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Read {
-    Summary,
-    Matched,
-    Endpoints,
-    MatchedEndpoints,
-}
-
-impl<S: FigureSource> Windows<'_, S> {
-    fn summary(&mut self, window: Window) -> Arc<Summary> {
-        self.once(window, Read::Summary, S::summary)
-    }
-
-    fn matched(&mut self, window: Window) -> Arc<Summary> {
-        self.once(window, Read::Matched, S::matched)
-    }
-
-    fn endpoints(&mut self, window: Window) -> Arc<Summary> {
-        self.once(window, Read::Endpoints, S::endpoints)
-    }
-
-    fn matched_endpoints(&mut self, window: Window) -> Arc<Summary> {
-        self.once(window, Read::MatchedEndpoints, S::matched_endpoints)
-    }
-
-    fn once(&mut self, window: Window, what: Read, read: fn(&S, Window) -> Summary) -> Arc<Summary> {
-        let known = self.read.iter().find(|known| (known.0, known.1) == (window, what));
-        if let Some((.., summary)) = known {
-            return Arc::clone(summary);
-        }
-        let summary = Arc::new(read(self.source, window));
-        self.read.push((window, what, Arc::clone(&summary)));
-        summary
-    }
-
-    fn own_metrics(&mut self, window: Window) -> Arc<Business> {
-        if let Some((_, own)) = self.own.iter().find(|known| known.0 == window) {
-            return Arc::clone(own);
-        }
-        let own = Arc::new(self.source.own_metrics(window));
-        self.own.push((window, Arc::clone(&own)));
-        own
-    }
-
-    /// Whether the route or the metric that a rule names was not seen for an hour.
-    fn has_not_seen(&mut self, scope: &Scope) -> bool {
-        match scope {
-            Scope::Route(_) => {
-                let hour = self.endpoints(Window::OneHour);
-                let is_seen = hour.endpoints.iter().any(|endpoint| scope.has(&endpoint.name));
-                !is_seen && covers(hour.window, Window::OneHour)
-            }
-            Scope::OwnMetric(name) => {
-                let hour = self.own_metrics(Window::OneHour);
-                let is_seen = hour.metrics.iter().any(|metric| *metric.name == **name);
-                !is_seen && covers(hour.window, Window::OneHour)
-            }
-            Scope::Service | Scope::Matched | Scope::EachRoute | Scope::Burn(_) => false,
-        }
-    }
-}
-
-/// The windows end with the last tick, so that nothing is read twice.
-impl FigureSource for History {
-    fn summary(&self, window: Window) -> Summary {
-        self.at_last_tick(window)
-    }
-
-    fn endpoints(&self, window: Window) -> Summary {
-        self.by_endpoint(window)
-    }
-
-    fn matched(&self, window: Window) -> Summary {
-        self.matched_at_last_tick(window)
-    }
-
-    fn matched_endpoints(&self, window: Window) -> Summary {
-        self.matched_by_endpoint(window)
-    }
-
-    fn consecutive_errors(&self, window: Window, recent: Duration) -> u64 {
-        self.most_consecutive_errors(window, recent)
-    }
-
-    fn own_metrics(&self, window: Window) -> Business {
-        self.business(window)
-    }
-
-    fn trace(&self, alert: &Alert) -> Option<TraceId> {
-        example::trace(self, alert)
+        not_seen: shown.not_seen,
+        of_fleet: shown.of_fleet,
+        version: shown.version.clone(),
     }
 }

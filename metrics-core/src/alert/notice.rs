@@ -51,6 +51,10 @@ pub struct Alert {
     pub trace: Option<TraceId>,
     /// Whether the rule names a route or a metric that was not seen for an hour. Most likely its name is wrong.
     pub not_seen: bool,
+    /// Whether it is about all instances of a service: see [`Alerts::of_fleet`](super::Alerts::of_fleet).
+    pub of_fleet: bool,
+    /// The newest version of the service, for a rule that compares it with the rest.
+    pub version: Option<Arc<str>>,
 }
 
 /// A change of an alert that people should know about.
@@ -60,7 +64,14 @@ pub struct Notice {
     pub change: Change,
     /// The alert after the change.
     pub alert: Alert,
+    /// The same for all copies of this notice. A notice of a fleet is sent twice if the instance that sent it died before
+    /// it noted that. `None` for notices of one instance, which are sent once.
+    pub event_id: Option<EventId>,
 }
+
+/// Identifies a notice. Its `Display` is 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(u128);
 
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +82,25 @@ pub enum Change {
     Reminder,
     /// The alert stopped firing.
     Resolved,
+}
+
+impl EventId {
+    /// The id with these bits.
+    pub const fn new(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Reads what `Display` writes; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hexadecimal = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hexadecimal.then(|| u128::from_str_radix(text, 16).ok().map(Self)).flatten()
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
 }
 
 impl Moment {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::condition::Metric;
 use super::rule::{BurnRate, Rule};
 use super::series::Observation;
+use super::source::NewestVersion;
 use crate::history::{Business, Window};
 use crate::labels::metric_kind::MetricValue;
 use crate::read::summary::figures::Figures;
@@ -27,6 +28,17 @@ pub(super) fn of_burn(rate: Option<BurnRate>) -> Observation {
         calls: rate.map_or(0, |rate| rate.calls),
         is_whole: true,
     }
+}
+
+/// How many times larger the figure of the newest version is than that of the rest. Both need the calls of a rule. A
+/// rest without errors counts as if it had one, since nothing is a multiple of zero.
+pub(super) fn of_newest_version(rule: &Rule, found: Option<&NewestVersion>) -> Observation {
+    let none = Observation { value: None, calls: 0, is_whole: true };
+    let Some(NewestVersion { newest, rest, .. }) = found else { return none };
+    let figure = |figures| of_figures(rule, figures, 0, Duration::ZERO).value;
+    let least = if rule.metric.is_time() { 1e-9 } else { 100.0 / rest.calls.max(1) as f64 };
+    let value = figure(newest).zip(figure(rest)).map(|(newest, rest)| newest / rest.max(least));
+    Observation { value, calls: newest.calls.min(rest.calls), ..none }
 }
 
 /// The figure of all calls together.

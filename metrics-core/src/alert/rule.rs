@@ -14,6 +14,9 @@ const MAX_RULE_BYTES: usize = 64;
 /// The longest [`Rule::for_duration`].
 const MAX_FOR: Duration = Duration::from_secs(86_400);
 
+/// The longest window of a budget in a fleet.
+const LONGEST_BURN: Duration = Duration::from_secs(3_600);
+
 /// The shortest time between two reminders.
 const MIN_REMINDER: Duration = Duration::from_secs(60);
 
@@ -71,6 +74,9 @@ pub enum Scope {
     OwnMetric(String),
     /// The budget of an objective.
     Burn(Burn),
+    /// The figure of the newest version of the service, as a multiple of that of all others: the newest one is that
+    /// whose first instance started last. [`Rule::min_calls`] applies to both. Only in a fleet, with rates and times.
+    NewestVersion,
 }
 
 /// How fast the budget of an objective is spent over two windows at once.
@@ -194,14 +200,59 @@ impl Rule {
     ///
     /// If a setting is out of its range. The error names the rule, the setting, its value and what is allowed.
     pub fn check(&self) -> Result<(), InvalidSetting> {
+        if self.scope == Scope::NewestVersion {
+            let allowed = "only in a rule of a fleet, which alone sees other versions";
+            return Err(self.refused("scope", &self.scope.name(), allowed));
+        }
+        self.check_settings()
+    }
+
+    /// Checks all settings of a rule about all instances of a service.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Rule::check`]. Also if a fleet does not have the figures: errors in a row, wrong tokens, the window `24h`
+    /// and a budget over more than an hour.
+    pub fn check_of_fleet(&self) -> Result<(), InvalidSetting> {
+        self.check_settings()?;
+        if matches!(self.metric, Metric::ConsecutiveErrors | Metric::WrongTokens) {
+            return Err(self.refused(
+                "metric",
+                &self.metric,
+                "any other in a fleet, which does not add these up",
+            ));
+        }
+        if self.window == Window::OneDay {
+            return Err(self.refused("window", &self.window, "1m, 5m, 1h in a fleet"));
+        }
+        match &self.scope {
+            Scope::Burn(burn) if burn.long > LONGEST_BURN => {
+                let value = format_args!("{:?}", burn.long);
+                Err(self.refused("long window", &value, "up to 1 h in a fleet, which keeps no more minutes"))
+            }
+            Scope::NewestVersion if !(self.metric.is_time() || self.metric.unit() == Unit::PerCent) => {
+                let allowed = "a rate or a time: error_rate, client_error_rate, server_error_rate, average, p50 to p999";
+                Err(self.refused("metric", &self.metric, allowed))
+            }
+            Scope::NewestVersion if !self.comparison.is_upwards() => {
+                Err(self.refused("comparison", &self.comparison, "> or >= for newest_version"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refused(&self, field: &str, value: &dyn fmt::Display, allowed: &str) -> InvalidSetting {
+        InvalidSetting::new(format!("rule {:?}: {field}", self.name), value, allowed.to_owned())
+    }
+
+    fn check_settings(&self) -> Result<(), InvalidSetting> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         if !(1..=MAX_RULE_BYTES).contains(&self.name.len()) || !self.name.chars().all(allowed) {
             let allowed = format!("1 to {MAX_RULE_BYTES} letters a to z, digits, and \"_-.\"");
             return Err(InvalidSetting::new("rule name", format!("{:?}", self.name), allowed));
         }
-        let refused = |field: &str, value: &dyn fmt::Display, allowed: &str| {
-            Err(InvalidSetting::new(format!("rule {:?}: {field}", self.name), value, allowed.to_owned()))
-        };
+        let refused =
+            |field: &str, value: &dyn fmt::Display, allowed: &str| Err(self.refused(field, value, allowed));
         let is_upwards = self.comparison.is_upwards();
         if !is_upwards && self.metric.is_good_at_zero() {
             return refused(
@@ -211,8 +262,10 @@ impl Rule {
             );
         }
         let smallest = if self.metric == Metric::Value { f64::MIN } else { 0.0 };
-        let largest = self.metric.largest().unwrap_or(f64::MAX);
+        let is_multiple = self.scope == Scope::NewestVersion;
+        let largest = self.metric.largest().filter(|_| !is_multiple).unwrap_or(f64::MAX);
         let range = match self.metric {
+            _ if is_multiple => "0 or more",
             Metric::Value => "any number",
             Metric::Average => "0 to 281,474 seconds",
             metric if metric.is_time() => "0 to 68.7 seconds (percentiles end there; average does not)",
@@ -316,7 +369,7 @@ impl Scope {
         self.route().is_none_or(|route| *name.route == *route)
     }
 
-    /// Its name in answers: `service`, `matched`, `each_route`, `route`, `own_metric` or `burn`.
+    /// Its name in answers: `service`, `matched`, `each_route`, `route`, `own_metric`, `burn` or `newest_version`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Service => "service",
@@ -325,6 +378,7 @@ impl Scope {
             Self::Route(_) => "route",
             Self::OwnMetric(_) => "own_metric",
             Self::Burn(_) => "burn",
+            Self::NewestVersion => "newest_version",
         }
     }
 }

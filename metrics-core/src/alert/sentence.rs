@@ -8,6 +8,9 @@ use super::notice::{Alert, State};
 use super::rule::{Burn, Rule, Scope};
 use crate::history::Window;
 
+/// How much of the name of a version is shown, in bytes.
+const MAX_VERSION_BYTES: usize = 64;
+
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rule { metric, comparison, threshold, clear, window, .. } = &*self.rule;
@@ -24,13 +27,10 @@ impl fmt::Display for Alert {
         if let Scope::Burn(burn) = &self.rule.scope {
             return write_burn(f, burn, self.value, *threshold);
         }
-        let window = match window {
-            Window::OneMinute => "1 min",
-            Window::FiveMinutes => "5 min",
-            Window::OneHour => "1 h",
-            Window::OneDay => "24 h",
-            Window::SinceReset => "this window",
-        };
+        if self.rule.scope == Scope::NewestVersion {
+            return write_newest_version(f, self);
+        }
+        let window = length(*window);
         let Some(value) = self.value else { return write!(f, "{name} unknown: no calls in {window}") };
         match name {
             Name::Level(name) => write!(f, "{name} {} over {window}", Number(value, unit))?,
@@ -70,6 +70,32 @@ fn write_burn(f: &mut fmt::Formatter<'_>, burn: &Burn, value: Option<f64>, thres
     let Some(value) = value else { return write!(f, "{objective}: burn rate unknown: no calls in {short}") };
     let (value, threshold) = (Number(value, Unit::Calls), Number(threshold, Unit::Calls));
     write!(f, "{objective}: burn rate {value} over {long} and {short} (limit {threshold})")
+}
+
+/// `P99 of version 1.3.0 is 1.8 times that of the rest over 5 min (limit 1.5)`
+fn write_newest_version(f: &mut fmt::Formatter<'_>, alert: &Alert) -> fmt::Result {
+    let Rule { metric, threshold, window, .. } = &*alert.rule;
+    let (name, window) = (Name::of(*metric), length(*window));
+    match alert.version.as_deref() {
+        Some("") => write!(f, "{name} of the version without a name")?,
+        Some(version) => write!(f, "{name} of version {}", crate::text::visible(version, MAX_VERSION_BYTES))?,
+        None => write!(f, "{name} of the newest version")?,
+    }
+    let Some(value) = alert.value else {
+        return write!(f, " unknown: no calls of two versions in {window}");
+    };
+    let (value, threshold) = (Number(value, Unit::Calls), Number(*threshold, Unit::Calls));
+    write!(f, " is {value} times that of the rest over {window} (limit {threshold})")
+}
+
+fn length(window: Window) -> &'static str {
+    match window {
+        Window::OneMinute => "1 min",
+        Window::FiveMinutes => "5 min",
+        Window::OneHour => "1 h",
+        Window::OneDay => "24 h",
+        Window::SinceReset => "this window",
+    }
 }
 
 /// Whole hours, or else minutes.
@@ -197,6 +223,8 @@ mod tests {
             started: None,
             trace: None,
             not_seen: false,
+            of_fleet: false,
+            version: None,
         }
     }
 

@@ -28,11 +28,11 @@ pub(super) struct Series {
     pub(super) since: SystemTime,
     /// See [`Alert::trace`](super::Alert::trace).
     pub(super) trace: Option<TraceId>,
-    phase: Phase,
+    pub(super) phase: Phase,
 }
 
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     Inactive,
     /// For how long the threshold has been breached at every evaluation.
     Pending(Duration),

@@ -14,6 +14,7 @@ use crate::events::error_log::RecentError;
 use crate::labels::endpoint::EndpointName;
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::endpoint::EndpointSnapshot;
+use crate::read::snapshot::group::GroupSnapshot;
 use crate::read::snapshot::health::Health;
 
 /// The figures of one window: of all requests, of each endpoint, of the application's own metrics; and the recent
@@ -71,6 +72,33 @@ impl Summary {
 }
 
 impl Snapshot {
+    /// Like [`Snapshot::summary`], without 4xx of endpoints that [catch all](crate::EndpointName::catches_all) paths.
+    /// Where such 4xx share histograms with other statuses, the times are without both.
+    pub fn summary_of_matched(&self) -> Summary {
+        let is_probe = |endpoint: &EndpointSnapshot, group: &GroupSnapshot| {
+            endpoint.name.catches_all() && group.counts.iter().any(|(outcome, _)| outcome.is_client_error())
+        };
+        let figures = |endpoints: &[&EndpointSnapshot]| {
+            let groups = || endpoints.iter().flat_map(|each| each.groups().map(move |group| (*each, group)));
+            let timed: Vec<_> =
+                groups().filter(|(each, group)| !is_probe(each, group)).map(|(_, group)| group).collect();
+            let mut figures = Figures::of(timed.iter().copied());
+            let probes = groups().filter(|(each, group)| is_probe(each, group));
+            let counts = probes.flat_map(|(_, group)| group.counts.iter().copied());
+            figures.add_counts(counts.filter(|(outcome, _)| !outcome.is_client_error()));
+            figures
+        };
+        let all: Vec<_> = self.endpoints().collect();
+        let mut summary = self.summary();
+        summary.total = figures(&all);
+        for endpoint in all.iter().filter(|endpoint| endpoint.name.catches_all()) {
+            let of = summary.endpoints.iter_mut().find(|known| known.name == endpoint.name);
+            of.into_iter().for_each(|known| known.figures = figures(&[*endpoint]));
+        }
+        EndpointSummary::sort(&mut summary.endpoints);
+        summary
+    }
+
     /// Returns the figures of this span, without recent errors, which a snapshot does not hold.
     pub fn summary(&self) -> Summary {
         let mut endpoints: Vec<_> = self

@@ -12,6 +12,7 @@ mod error_groups;
 mod error_log;
 mod exactly_once;
 mod figures;
+mod fleet_alerts;
 mod in_flight;
 mod isolation;
 mod json;

@@ -1,0 +1,239 @@
+//! Alerts of a fleet: states that another process takes up, and the newest version beside the rest.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use metrics_core::alert::{
+    Alerts, Burn, Change, Comparison, EventId, FigureSource, Metric, Moment, NewestVersion, Notice, Rule,
+    Scope, State,
+};
+use metrics_core::objective::Objective;
+use metrics_core::{Business, EndpointName, EndpointSummary, Figures, Registry, Summary, Window};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How often a fleet has new figures.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Figures that the test sets.
+#[derive(Default)]
+struct Source {
+    total: Figures,
+    routes: Vec<(&'static str, Figures)>,
+    newest: Option<NewestVersion>,
+}
+
+impl FigureSource for Source {
+    fn summary(&self, window: Window) -> Summary {
+        let endpoint = |(route, figures): &(&str, Figures)| EndpointSummary {
+            name: Arc::new(EndpointName { method: "GET".into(), route: (*route).into() }),
+            figures: figures.clone(),
+            in_flight: 0,
+        };
+        Summary {
+            total: self.total.clone(),
+            endpoints: self.routes.iter().map(endpoint).collect(),
+            window: window.length().unwrap(),
+            ..Registry::new().summary()
+        }
+    }
+
+    fn endpoints(&self, window: Window) -> Summary {
+        self.summary(window)
+    }
+
+    fn matched(&self, window: Window) -> Summary {
+        self.summary(window)
+    }
+
+    fn matched_endpoints(&self, window: Window) -> Summary {
+        self.summary(window)
+    }
+
+    fn consecutive_errors(&self, _: Window, _: Duration) -> u64 {
+        0
+    }
+
+    fn own_metrics(&self, window: Window) -> Business {
+        Business { metrics: Vec::new(), since: SystemTime::UNIX_EPOCH, window: window.length().unwrap() }
+    }
+
+    fn newest_version(&self, _: Window) -> Option<NewestVersion> {
+        self.newest.clone()
+    }
+}
+
+fn failed(errors: u64) -> Figures {
+    Figures { calls: 100, errors, server_errors: errors, ..Figures::default() }
+}
+
+/// A time, so long after the start of both clocks.
+fn at(start: Instant, seconds: u64) -> Moment {
+    let after = Duration::from_secs(seconds);
+    Moment { monotonic: start + after, wall: SystemTime::UNIX_EPOCH + 1_000_000 * SECOND + after }
+}
+
+fn told(notices: &[Notice]) -> Vec<(Change, &str)> {
+    notices.iter().map(|Notice { change, alert, .. }| (*change, &*alert.rule.name)).collect()
+}
+
+fn rules() -> Vec<Rule> {
+    let errors =
+        |name: &str| Rule::new(name, Metric::ErrorRate, Comparison::Above, 5.0).window(Window::OneMinute);
+    vec![
+        errors("at_once").remind_every(100 * SECOND),
+        errors("later").for_at_least(30 * SECOND),
+        errors("each").scope(Scope::EachRoute),
+    ]
+}
+
+#[test]
+fn another_process_goes_on_where_the_first_one_stopped() {
+    let start = Instant::now();
+    let mut first = Alerts::of_fleet(rules(), EVERY).unwrap();
+    let bad = Source { total: failed(10), routes: vec![("/a", failed(0)), ("/b", failed(10))], newest: None };
+    assert_eq!(
+        told(&first.evaluate(at(start, 0), &bad)),
+        [(Change::Firing, "at_once"), (Change::Firing, "each")]
+    );
+    assert_eq!(told(&first.evaluate(at(start, 20), &bad)), []);
+    let saved = first.save(at(start, 20));
+    assert_eq!(saved.alerts.len(), 3);
+
+    // Its monotonic clock began at another time.
+    let other = start.checked_add(5_000 * SECOND).unwrap();
+    let mut second = Alerts::of_fleet(rules(), EVERY).unwrap();
+    second.resume(at(other, 30), &saved);
+    assert_eq!(second.save(at(other, 30)), saved);
+    let alerts = second.alerts();
+    assert!(alerts.iter().all(|alert| alert.of_fleet));
+    assert_eq!(
+        alerts.iter().map(|alert| alert.state).collect::<Vec<_>>(),
+        [State::Firing, State::Firing, State::Pending]
+    );
+    // Nothing that was told is told again, and what was pending goes on.
+    assert_eq!(told(&second.evaluate(at(other, 30), &bad)), [(Change::Firing, "later")]);
+    assert_eq!(told(&second.evaluate(at(other, 101), &bad)), [(Change::Reminder, "at_once")]);
+    let good = Source::default();
+    let ended = second.evaluate(at(other, 140), &good);
+    assert_eq!(
+        told(&ended),
+        [(Change::Resolved, "at_once"), (Change::Resolved, "later"), (Change::Resolved, "each")]
+    );
+    assert_eq!(ended[2].alert.endpoint.as_deref().map(|name| &*name.route), Some("/b"));
+}
+
+#[test]
+fn states_of_rules_that_are_gone_or_of_another_scope_are_left_out() {
+    let start = Instant::now();
+    let mut first = Alerts::of_fleet(rules(), EVERY).unwrap();
+    let bad = Source { total: failed(10), routes: vec![("/b", failed(10))], newest: None };
+    first.evaluate(at(start, 0), &bad);
+    let changed = Rule::new("each", Metric::ErrorRate, Comparison::Above, 5.0);
+    let mut second = Alerts::of_fleet([changed], EVERY).unwrap();
+    second.resume(at(start, 10), &first.save(at(start, 0)));
+    assert_eq!(second.firing(), []);
+}
+
+#[test]
+fn rules_of_a_fleet_are_evaluated_when_its_figures_are_new() {
+    let start = Instant::now();
+    let mut alerts = Alerts::of_fleet(rules(), EVERY).unwrap();
+    let due = |alerts: &Alerts, seconds| alerts.due(at(start, seconds)).count();
+    assert_eq!(due(&alerts, 0), 3);
+    alerts.evaluate(at(start, 0), &Source::default());
+    assert_eq!([1, 9, 10, 30].map(|seconds| due(&alerts, seconds)), [0, 0, 2, 3]);
+}
+
+#[test]
+fn the_newest_version_is_compared_with_the_rest_once_both_have_enough_calls() {
+    let rule = |metric| {
+        let rule = Rule::new("canary", metric, Comparison::Above, 1.5).scope(Scope::NewestVersion);
+        Alerts::of_fleet([rule.min_calls(500)], EVERY).unwrap()
+    };
+    let times = |calls, millis| Figures { calls, p99: Duration::from_millis(millis), ..Figures::default() };
+    let source = |newest, rest| Source {
+        newest: Some(NewestVersion { version: "1.3.0".into(), newest, rest }),
+        ..Source::default()
+    };
+    let start = Instant::now();
+    let mut slow = rule(Metric::P99);
+    assert_eq!(slow.evaluate(at(start, 0), &source(times(499, 300), times(9_000, 100))), []);
+    assert_eq!(slow.evaluate(at(start, 10), &source(times(9_000, 300), times(499, 100))), []);
+    assert_eq!(slow.evaluate(at(start, 20), &source(times(500, 150), times(500, 100))), []);
+    let notices = slow.evaluate(at(start, 30), &source(times(500, 180), times(500, 100)));
+    let said = "P99 of version 1.3.0 is 1.8 times that of the rest over 5 min (limit 1.5)";
+    assert_eq!(notices[0].alert.to_string(), said);
+    // Taken back: there is one version only.
+    let notices = slow.evaluate(at(start, 40), &Source::default());
+    assert_eq!(told(&notices), [(Change::Resolved, "canary")]);
+    assert_eq!(
+        notices[0].alert.to_string(),
+        "P99 of version 1.3.0 unknown: no calls of two versions in 5 min"
+    );
+    // Nothing is a multiple of no errors: the rest counts as if it had one.
+    let rate = |errors| Figures { calls: 1_000, errors, ..Figures::default() };
+    let mut fails = rule(Metric::ErrorRate);
+    assert_eq!(fails.evaluate(at(start, 0), &source(rate(1), rate(0))), []);
+    let notices = fails.evaluate(at(start, 10), &source(rate(2), rate(0)));
+    assert_eq!(notices[0].alert.value, Some(2.0));
+}
+
+#[test]
+fn rules_that_a_fleet_has_no_figures_for_are_refused_and_so_are_its_own_in_one_instance() {
+    let refused = |rule: Rule| Alerts::of_fleet([rule], EVERY).unwrap_err().to_string();
+    let rule = |metric| Rule::new("rule", metric, Comparison::AtLeast, 5.0);
+    assert!(
+        refused(rule(Metric::ConsecutiveErrors)).contains("metric is consecutive_errors; allowed: any other")
+    );
+    assert!(refused(rule(Metric::WrongTokens)).contains("metric is wrong_tokens; allowed: any other"));
+    assert!(refused(rule(Metric::Errors).window(Window::OneDay)).ends_with("1m, 5m, 1h in a fleet"));
+    let canary = |metric| rule(metric).scope(Scope::NewestVersion);
+    assert!(refused(canary(Metric::Calls)).contains("metric is calls; allowed: a rate or a time"));
+    let below = Rule::new("rule", Metric::P99, Comparison::Below, 0.5).scope(Scope::NewestVersion);
+    assert!(refused(below).ends_with("allowed: > or >= for newest_version"));
+    canary(Metric::P99).check_of_fleet().unwrap();
+    let alone = Alerts::new([canary(Metric::P99)]).unwrap_err().to_string();
+    assert!(alone.contains("scope is newest_version; allowed: only in a rule of a fleet"), "{alone}");
+    let burns = Objective::availability(99.9).burn_rules();
+    burns[0].check_of_fleet().unwrap();
+    assert!(matches!(&burns[1].scope, Scope::Burn(Burn { .. })));
+    assert!(refused(burns[1].clone()).ends_with("up to 1 h in a fleet, which keeps no more minutes"));
+}
+
+#[test]
+fn an_event_id_is_read_as_it_is_written() {
+    let id = EventId::new(0xab_cdef);
+    assert_eq!(id.to_string(), "00000000000000000000000000abcdef");
+    assert_eq!(EventId::parse(&id.to_string()), Some(id));
+    for other in ["", "abcdef", "+0000000000000000000000000abcdef", "g0000000000000000000000000abcdef"] {
+        assert_eq!(EventId::parse(other), None, "{other}");
+    }
+}
+
+#[test]
+fn a_summary_of_matched_requests_has_no_4xx_of_paths_without_a_route() {
+    let registry = Registry::new();
+    let record = |route: &str, status, millis| {
+        let endpoint = registry.endpoint("GET", route);
+        registry.record(endpoint, status, Duration::from_millis(millis));
+    };
+    for (route, status, millis) in [
+        ("/a", 404, 1),
+        ("/a", 200, 1),
+        ("_unmatched", 404, 900),
+        ("_unmatched", 500, 1),
+        ("/files/{path}*", 404, 1),
+    ] {
+        record(route, status, millis);
+    }
+    let snapshot = registry.snapshot();
+    let (all, matched) = (snapshot.summary(), snapshot.summary_of_matched());
+    assert_eq!((all.total.calls, all.total.client_errors), (5, 3));
+    assert_eq!((matched.total.calls, matched.total.client_errors, matched.total.server_errors), (3, 1, 1));
+    assert!(matched.total.p99 < Duration::from_millis(2));
+    let calls = |summary: &Summary, route: &str| {
+        summary.endpoints.iter().find(|known| *known.name.route == *route).unwrap().figures.calls
+    };
+    assert_eq!(["/a", "_unmatched", "/files/{path}*"].map(|route| calls(&matched, route)), [2, 1, 0]);
+}
