@@ -2,7 +2,7 @@
 //!
 //! | feature | item |
 //! |---|---|
-//! | | [`Destination`], and [`Delivery`], a thread with a queue |
+//! | | [`Destination`]; [`Delivery`], a thread with a queue; [`Permit`], for notices of a fleet |
 //! | `alert-log` | [`Log`]: lines of the `log` crate |
 //! | `alert-webhook` | [`Webhook`]: JSON by HTTP POST, whose text Slack and compatible services show |
 //! | `alertmanager` | [`Alertmanager`]: its API v2 |
@@ -19,6 +19,7 @@ mod destination;
 mod http;
 #[cfg(feature = "alert-log")]
 mod log;
+mod permit;
 mod queue;
 #[cfg(feature = "alert-toml")]
 mod rules;
@@ -31,6 +32,7 @@ pub use self::delivery::Delivery;
 pub use self::destination::{Destination, SendError};
 #[cfg(feature = "alert-log")]
 pub use self::log::Log;
+pub use self::permit::{Permit, Settled};
 pub use self::queue::DeliveryCounts;
 #[cfg(feature = "alert-toml")]
 pub use self::rules::{RulesError, TomlAlerts, alerts_from_toml};

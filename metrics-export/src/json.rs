@@ -38,7 +38,7 @@ mod slow;
 mod summary;
 pub(crate) mod time;
 
-pub use self::alerts::{AlertsBody, MistakeBody};
+pub use self::alerts::{AlertsBody, FleetAlertsBody, MistakeBody};
 pub use self::business::BusinessBody;
 pub use self::consumers::ConsumersBody;
 pub use self::envelope::{Failure, Success};

@@ -117,6 +117,13 @@ impl Service {
         format!("{} ({})", self.name, more.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
 
+    /// All of its instances, for people: `orders (fleet, prod)`.
+    #[cfg(any(feature = "alert-log", feature = "alert-webhook"))]
+    pub(crate) fn sentence_of_fleet(&self) -> String {
+        let environment = self.environment.as_ref().map(|environment| format!(", {environment}"));
+        format!("{} (fleet{})", self.name, environment.unwrap_or_default())
+    }
+
     /// Checks that all of it can be a label, or a link.
     ///
     /// # Errors
@@ -301,5 +308,7 @@ mod tests {
     fn people_read_name_instance_version_and_environment() {
         let service = Service::new("orders").instance("host-1").version("1.2.3").environment("prod");
         assert_eq!(service.sentence(), "orders (host-1, 1.2.3, prod)");
+        #[cfg(any(feature = "alert-log", feature = "alert-webhook"))]
+        assert_eq!(service.sentence_of_fleet(), "orders (fleet, prod)");
     }
 }

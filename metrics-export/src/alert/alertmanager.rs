@@ -22,10 +22,10 @@ const ENDS_AFTER: Duration = Duration::from_secs(240);
 
 /// Posts alerts to an Alertmanager, with its API v2.
 ///
-/// Labels: `alertname` (the rule), `service`, `instance` and `severity`; `environment` if one is set; `method` and
+/// Labels: `alertname` (the rule), `service`, `instance` (for a fleet `scope="fleet"` instead) and `severity`; `environment` if one is set; `method` and
 /// `route` for an alert about an endpoint; `metric` for one about the application's own metric. Annotations: `summary`,
 /// `value`, and `version` if one is set, which is not a label since a new version would be another alert; `trace_id` if
-/// a trace is known, and `trace_url` if there is a [URL of traces](Service::trace_url). The [public
+/// a trace is known, `event_id` for a notice of a fleet, and `trace_url` if there is a [URL of traces](Service::trace_url). The [public
 /// URL](Service::public_url) is the `generatorURL`. A firing alert is posted every minute; if the service ends, the
 /// Alertmanager resolves it after four minutes. `Retry-After` is honoured.
 ///
@@ -98,14 +98,16 @@ impl<'a> Body<'a> {
     fn new(
         service: &'a Service,
         instance: &'a str,
-        Notice { alert, .. }: &'a Notice,
+        Notice { alert, event_id, .. }: &'a Notice,
         now: SystemTime,
     ) -> Self {
         let name = alert.endpoint.as_deref();
         let labels = [
             ("alertname", Some(&*alert.rule.name)),
             ("service", Some(&*service.name)),
-            ("instance", Some(instance)),
+            // Another instance may go on with an alert of a fleet, which stays the same.
+            ("instance", (!alert.of_fleet).then_some(instance)),
+            ("scope", alert.of_fleet.then_some("fleet")),
             ("severity", Some(alert.rule.severity.name())),
             ("environment", service.environment.as_deref()),
             ("method", name.map(|name| &*name.method)),
@@ -117,7 +119,10 @@ impl<'a> Body<'a> {
         annotations.extend(alert.value.map(|value| ("value", value.to_string())));
         annotations.extend(alert.trace.map(|trace| ("trace_id", trace.to_string())));
         annotations.extend(alert.trace.and_then(|trace| Some(("trace_url", service.trace_link(trace)?))));
-        annotations.extend(service.version.clone().map(|version| ("version", version)));
+        annotations.extend(event_id.map(|id| ("event_id", id.to_string())));
+        // Of a fleet, it may be any version that sends.
+        let version = if alert.of_fleet { alert.version.as_deref() } else { service.version.as_deref() };
+        annotations.extend(version.map(|version| ("version", version.to_owned())));
         let ends_at = match alert.state {
             State::Firing => Some(now + ENDS_AFTER),
             // An end before the start, after a clock was set back, would be refused.

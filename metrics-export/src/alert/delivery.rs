@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use metrics_core::alert::{Alert, Change, Moment, Notice};
 
 use super::destination::{Destination, SendError};
-use super::queue::{DeliveryCounts, NoticeQueue};
+use super::permit::{Permit, Settled};
+use super::queue::{Batch, DeliveryCounts, NoticeQueue, Waiting, ids, settle};
 use crate::backoff::Backoff;
 use crate::service::Service;
 use crate::start_error::StartError;
@@ -69,16 +70,28 @@ impl Delivery {
         let is_due = |every| queue.is_repetition_due(every, now.monotonic);
         let repeated = if self.repeat_every.is_some_and(is_due) {
             let is_new = |alert: &Alert| !notices.iter().any(|notice| notice.alert == *alert);
-            let repeat = |alert| Notice { change: Change::Reminder, alert };
+            let repeat = |alert| Notice { change: Change::Reminder, alert, event_id: None };
             let firing: Vec<_> = firing().into_iter().filter(is_new).collect();
             queue.turn(firing).map(repeat).collect()
         } else {
             Vec::new()
         };
-        for notice in notices.iter().cloned().chain(repeated) {
-            queue.push(notice);
-        }
-        self.shared.changed.notify_all();
+        let all = notices.iter().cloned().chain(repeated);
+        let dropped = all.filter_map(|notice| queue.push(Waiting { notice, permit: None })).collect();
+        self.shared.queued(queue, dropped);
+    }
+
+    /// Queues notices that are sent only while a permit allows it, and which it hears of.
+    pub fn queue_with(&self, permit: &Arc<dyn Permit>, notices: impl IntoIterator<Item = Notice>) {
+        let mut queue = self.shared.lock();
+        let waiting = |notice| Waiting { notice, permit: Some(Arc::clone(permit)) };
+        let dropped = notices.into_iter().filter_map(|notice| queue.push(waiting(notice))).collect();
+        self.shared.queued(queue, dropped);
+    }
+
+    /// How often the destination asks for all firing alerts.
+    pub fn repeat_every(&self) -> Option<Duration> {
+        self.repeat_every
     }
 
     /// Tries waiting notices once more, and then ends the thread. Does not wait for either.
@@ -116,12 +129,19 @@ impl DeliveryShared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes the thread after notices were queued, and tells the permits of those that were dropped.
+    fn queued(&self, queue: MutexGuard<'_, NoticeQueue>, dropped: Vec<Waiting>) {
+        drop(queue);
+        self.changed.notify_all();
+        dropped.iter().for_each(|waiting| waiting.settle(Settled::Withheld));
+    }
+
     /// Waits for the next batch; `None` once the delivery is stopped and nothing is left.
-    fn next(&self) -> Option<Vec<Notice>> {
+    fn next(&self) -> Option<Batch> {
         let waits = |queue: &mut NoticeQueue| queue.is_empty() && !queue.is_stopped();
         let queue = self.changed.wait_while(self.lock(), waits);
         let batch = queue.unwrap_or_else(PoisonError::into_inner).take();
-        (!batch.is_empty()).then_some(batch)
+        (!batch.notices.is_empty()).then_some(batch)
     }
 
     /// Waits before the next attempt; ends early when the delivery is stopped.
@@ -148,7 +168,7 @@ impl<D: Destination> Worker<D> {
     /// The body of the thread.
     fn run(mut self) {
         while let Some(batch) = self.shared.next() {
-            if !self.deliver(&batch, Instant::now()) {
+            if !self.deliver(&batch.notices, batch.permit.as_ref(), Instant::now()) {
                 return;
             }
         }
@@ -159,22 +179,37 @@ impl<D: Destination> Worker<D> {
     ///
     /// A batch that is refused for good is sent again, one by one. Each notice has at least one attempt then, and
     /// further ones while the batch has time left.
-    fn deliver(&mut self, batch: &[Notice], since: Instant) -> bool {
+    fn deliver(&mut self, batch: &[Notice], permit: Option<&Arc<dyn Permit>>, since: Instant) -> bool {
         for attempt in 1.. {
-            let next = self.attempt(batch, since);
+            let next = self.attempt(batch, permit, since);
             self.log_losses(false);
             match next {
                 Next::Batch => break,
                 Next::End => return false,
-                Next::Separately => return batch.chunks(1).all(|notice| self.deliver(notice, since)),
+                Next::Separately => return self.deliver_each(batch, permit, since),
                 Next::Again(retry_after) => self.shared.pause(pause(attempt, retry_after)),
             }
         }
         true
     }
 
+    fn deliver_each(&mut self, batch: &[Notice], permit: Option<&Arc<dyn Permit>>, since: Instant) -> bool {
+        for (sent, notice) in batch.iter().enumerate() {
+            if !self.deliver(std::slice::from_ref(notice), permit, since) {
+                settle(&batch[sent + 1..], permit, Settled::Withheld);
+                return false;
+            }
+        }
+        true
+    }
+
     /// Tries once to send a batch. Returns what follows.
-    fn attempt(&mut self, batch: &[Notice], since: Instant) -> Next {
+    fn attempt(&mut self, batch: &[Notice], permit: Option<&Arc<dyn Permit>>, since: Instant) -> Next {
+        if permit.is_some_and(|permit| !permit.may_send(&ids(batch))) {
+            self.shared.lock().settle_withheld(batch.len());
+            settle(batch, permit, Settled::Withheld);
+            return Next::Batch;
+        }
         let result = self.destination.send(batch);
         let line = match &result {
             Ok(()) => self.log.worked(),
@@ -184,6 +219,8 @@ impl<D: Destination> Worker<D> {
         let mut queue = self.shared.lock();
         let Err(SendError { reason, is_temporary, retry_after }) = result else {
             queue.settle_sent(batch.len());
+            drop(queue);
+            settle(batch, permit, Settled::Sent);
             return Next::Batch;
         };
         queue.set_error(reason);
@@ -193,8 +230,13 @@ impl<D: Destination> Worker<D> {
         }
         if !is_temporary || queue.is_stopped() || since.elapsed() >= GIVE_UP_AFTER {
             queue.settle_failed(batch.len());
-            // After a stop the rest would fail as well, and the shutdown waits for this thread.
-            return if queue.is_stopped() { Next::End } else { Next::Batch };
+            // After a stop the rest would fail as well, and the shutdown waits for this thread. Another instance may
+            // have more time.
+            let is_stopped = queue.is_stopped();
+            drop(queue);
+            let outcome = if is_stopped && is_temporary { Settled::Withheld } else { Settled::GivenUp };
+            settle(batch, permit, outcome);
+            return if is_stopped { Next::End } else { Next::Batch };
         }
         queue.count_retry();
         Next::Again(retry_after)
@@ -229,7 +271,8 @@ impl<D> Drop for Worker<D> {
             self.shared.lock().set_error(reason.to_owned());
             self.log.failed(reason, Instant::now()).into_iter().for_each(Line::log);
         }
-        self.shared.lock().end();
+        let left = self.shared.lock().end();
+        left.iter().for_each(|waiting| waiting.settle(Settled::Withheld));
         self.log_losses(true);
     }
 }
@@ -257,7 +300,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use metrics_core::alert::{Alerts, Rule};
+    use metrics_core::alert::{Alerts, EventId, Rule};
     use metrics_core::{EndpointName, History, Registry};
 
     use super::super::queue::{MAX_BATCH, MAX_QUEUED};
@@ -433,7 +476,7 @@ mod tests {
         // The destination hangs with one notice.
         tell(&delivery, &[notice()]);
         assert_eq!(seen.recv(), Ok(1));
-        let began = |alert| Notice { change: Change::Firing, alert };
+        let began = |alert| Notice { change: Change::Firing, alert, event_id: None };
         tell(&delivery, &alerts(800).into_iter().map(began).collect::<Vec<_>>());
         assert_eq!((delivery.counts().queued, delivery.counts().dropped), (801, 0));
         drop((answer, delivery));
@@ -450,8 +493,8 @@ mod tests {
             let mut queue = delivery.shared.lock();
             while !queue.is_empty() {
                 let batch = queue.take();
-                queue.settle_sent(batch.len());
-                repeated.extend(batch.into_iter().filter_map(|notice| notice.alert.endpoint));
+                queue.settle_sent(batch.notices.len());
+                repeated.extend(batch.notices.into_iter().filter_map(|notice| notice.alert.endpoint));
             }
         }
         assert_eq!((repeated.len(), delivery.counts().dropped), (firing.len(), 0));
@@ -475,6 +518,65 @@ mod tests {
         let ended = counts(&delivery, |counts| counts.queued == 0);
         tell(&delivery, &[notice()]);
         assert_eq!((ended.failed + ended.dropped, delivery.counts().dropped), (37, ended.dropped + 1));
+    }
+
+    /// Allows so many attempts, and keeps what it hears.
+    #[derive(Debug, Default)]
+    struct Counted {
+        left: Mutex<u32>,
+        heard: Mutex<Vec<(Vec<EventId>, Settled)>>,
+    }
+
+    impl Permit for Counted {
+        fn may_send(&self, _: &[EventId]) -> bool {
+            let mut left = self.left.lock().unwrap();
+            *left = left.saturating_sub(1);
+            *left > 0
+        }
+
+        fn settled(&self, events: &[EventId], outcome: Settled) {
+            self.heard.lock().unwrap().push((events.to_vec(), outcome));
+        }
+    }
+
+    #[test]
+    fn notices_of_a_fleet_are_sent_only_while_they_may_be_and_what_became_of_them_is_told() {
+        let (delivery, answer, seen) = scripted(None);
+        let permit = Arc::new(Counted { left: Mutex::new(4), ..Counted::default() });
+        let shared: Arc<dyn Permit> = Arc::clone(&permit) as _;
+        let of_fleet = |id| Notice { event_id: Some(EventId::new(id)), ..notice() };
+        let settled = |count: usize| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while permit.heard.lock().unwrap().len() < count {
+                assert!(Instant::now() < deadline);
+                thread::sleep(Duration::from_millis(1));
+            }
+            permit.heard.lock().unwrap()[count - 1].clone()
+        };
+        let ids = |ids: &[u128]| ids.iter().map(|&id| EventId::new(id)).collect::<Vec<_>>();
+        // The destination hangs with a notice of this instance, so that the others are one batch.
+        tell(&delivery, &[notice()]);
+        assert_eq!(seen.recv(), Ok(1));
+        delivery.queue_with(&shared, [of_fleet(1), of_fleet(2)]);
+        tell(&delivery, &[notice()]);
+        for result in [Ok(()), Err(error(true)), Ok(()), Ok(())] {
+            answer.send(result).unwrap();
+        }
+        assert_eq!(settled(1), (ids(&[1, 2]), Settled::Sent));
+        assert_eq!(counts(&delivery, |counts| counts.queued == 0).sent, 4);
+        delivery.queue_with(&shared, [of_fleet(3)]);
+        answer.send(Err(error(false))).unwrap();
+        assert_eq!(settled(2), (ids(&[3]), Settled::GivenUp));
+        // No attempt is left.
+        delivery.queue_with(&shared, [of_fleet(4)]);
+        assert_eq!(settled(3), (ids(&[4]), Settled::Withheld));
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [2, 2, 1, 1]);
+        // Nothing is kept back without a word at the end.
+        delivery.stop();
+        delivery.queue_with(&shared, [of_fleet(5)]);
+        assert_eq!(settled(4), (ids(&[5]), Settled::Withheld));
+        let after = delivery.counts();
+        assert_eq!((after.sent, after.failed, after.dropped, after.queued), (4, 1, 1, 0));
     }
 
     #[test]

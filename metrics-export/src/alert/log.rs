@@ -2,7 +2,7 @@
 
 use log::Level;
 use metrics_core::InvalidSetting;
-use metrics_core::alert::{Change, Notice, Severity};
+use metrics_core::alert::{Alert, Change, Notice, Severity};
 
 use super::destination::{Destination, SendError};
 use crate::service::Service;
@@ -19,6 +19,7 @@ const TARGET: &str = "metrics::alerts";
 pub struct Log {
     /// As people read it.
     sentence: String,
+    sentence_of_fleet: String,
     service: Option<Service>,
 }
 
@@ -36,12 +37,14 @@ impl Destination for Log {
 
     fn start(&mut self, service: &Service) -> Result<(), InvalidSetting> {
         self.sentence = service.sentence();
+        self.sentence_of_fleet = service.sentence_of_fleet();
         self.service = Some(service.clone());
         Ok(())
     }
 
     fn send(&mut self, notices: &[Notice]) -> Result<(), SendError> {
-        for Notice { change, alert } in notices {
+        let sentence = |alert: &Alert| if alert.of_fleet { &self.sentence_of_fleet } else { &self.sentence };
+        for Notice { change, alert, .. } in notices {
             let level = match (change, alert.rule.severity) {
                 (Change::Resolved, _) | (_, Severity::Info) => Level::Info,
                 (_, Severity::Warning) => Level::Warn,
@@ -50,7 +53,7 @@ impl Destination for Log {
             let name = &alert.rule.name;
             let link = alert.trace.and_then(|trace| self.service.as_ref()?.trace_link(trace));
             let link = link.map(|link| format!(" {link}")).unwrap_or_default();
-            log::log!(target: TARGET, level, "[{change}] {}: {name}: {alert}{link}", self.sentence);
+            log::log!(target: TARGET, level, "[{change}] {}: {name}: {alert}{link}", sentence(alert));
         }
         Ok(())
     }

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use metrics_core::alert::{Alert, Change, Notice};
+use metrics_core::alert::{Alert, Change, EventId, Notice};
+
+use super::permit::{Permit, Settled};
 
 /// The most notices that wait; beyond it the oldest are dropped. If a database that all endpoints need fails, hundreds
 /// of alerts fire at once.
@@ -32,10 +34,45 @@ pub struct DeliveryCounts {
     pub last_error: Option<String>,
 }
 
+/// A notice that waits.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    pub(super) notice: Notice,
+    /// Of a fleet only.
+    pub(super) permit: Option<Arc<dyn Permit>>,
+}
+
+/// Notices that are sent together, under one permit.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) notices: Vec<Notice>,
+    pub(super) permit: Option<Arc<dyn Permit>>,
+}
+
+impl Waiting {
+    /// Tells the permit, if there is one.
+    pub(super) fn settle(&self, outcome: Settled) {
+        settle(std::slice::from_ref(&self.notice), self.permit.as_ref(), outcome);
+    }
+}
+
+/// Tells the permit of notices what became of them.
+pub(super) fn settle(notices: &[Notice], permit: Option<&Arc<dyn Permit>>, outcome: Settled) {
+    let ids = ids(notices);
+    if let Some(permit) = permit.filter(|_| !ids.is_empty()) {
+        permit.settled(&ids, outcome);
+    }
+}
+
+/// The ids of those notices that have one.
+pub(super) fn ids(notices: &[Notice]) -> Vec<EventId> {
+    notices.iter().filter_map(|notice| notice.event_id).collect()
+}
+
 /// The notices that wait, and what happened to the others.
 #[derive(Debug, Default)]
 pub(super) struct NoticeQueue {
-    waiting: VecDeque<Notice>,
+    waiting: VecDeque<Waiting>,
     /// How many notices are being sent.
     sending: usize,
     counts: DeliveryCounts,
@@ -84,31 +121,46 @@ impl NoticeQueue {
         firing.into_iter().take(count)
     }
 
-    /// Adds a notice. A reminder replaces the waiting reminder of the same alert. If the queue is full, the oldest
-    /// reminder is dropped, or else the oldest notice.
-    pub(super) fn push(&mut self, notice: Notice) {
+    /// Adds a notice. A reminder replaces the waiting reminder of the same alert, unless it has an id: somebody counts
+    /// on it. If the queue is full, the oldest reminder is dropped, or else the oldest notice. Returns what was dropped.
+    pub(super) fn push(&mut self, waiting: Waiting) -> Option<Waiting> {
         if self.stopped {
             self.counts.dropped += 1;
-            return;
+            return Some(waiting);
         }
-        if notice.change == Change::Reminder {
-            let alert = &notice.alert;
+        let Notice { change, alert, .. } = &waiting.notice;
+        if *change == Change::Reminder {
             let is_same =
                 |other: &Alert| Arc::ptr_eq(&other.rule, &alert.rule) && other.endpoint == alert.endpoint;
-            self.waiting.retain(|other| other.change != Change::Reminder || !is_same(&other.alert));
+            self.waiting.retain(|Waiting { notice: other, .. }| {
+                other.change != Change::Reminder || other.event_id.is_some() || !is_same(&other.alert)
+            });
         }
+        let mut dropped = None;
         if self.waiting.len() == MAX_QUEUED {
-            let reminder = self.waiting.iter().position(|other| other.change == Change::Reminder);
-            self.waiting.remove(reminder.unwrap_or(0));
+            let reminder = self.waiting.iter().position(|other| other.notice.change == Change::Reminder);
+            dropped = self.waiting.remove(reminder.unwrap_or(0));
             self.counts.dropped += 1;
         }
-        self.waiting.push_back(notice);
+        self.waiting.push_back(waiting);
+        dropped
     }
 
-    /// Takes the oldest notices, up to [`MAX_BATCH`]; they count as being sent.
-    pub(super) fn take(&mut self) -> Vec<Notice> {
-        self.sending = self.waiting.len().min(MAX_BATCH);
-        self.waiting.drain(..self.sending).collect()
+    /// Takes the oldest notices that have one permit, or none, up to [`MAX_BATCH`]; they count as being sent.
+    pub(super) fn take(&mut self) -> Batch {
+        let permit = self.waiting.front().and_then(|first| first.permit.clone());
+        let is_together = |waiting: &&Waiting| match (&waiting.permit, &permit) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        self.sending = self.waiting.iter().take(MAX_BATCH).take_while(is_together).count();
+        let notices = self.waiting.drain(..self.sending).map(|waiting| waiting.notice).collect();
+        Batch { notices, permit }
+    }
+
+    /// Counts notices that another instance sends.
+    pub(super) fn settle_withheld(&mut self, count: usize) {
+        self.sending -= count;
     }
 
     /// Counts notices that were sent.
@@ -133,12 +185,12 @@ impl NoticeQueue {
         self.counts.retried += 1;
     }
 
-    /// Stops, and counts all notices that are left.
-    pub(super) fn end(&mut self) {
+    /// Stops, and counts and returns all notices that are left.
+    pub(super) fn end(&mut self) -> Vec<Waiting> {
         self.stopped = true;
         self.counts.failed += std::mem::take(&mut self.sending) as u64;
         self.counts.dropped += self.waiting.len() as u64;
-        self.waiting.clear();
+        self.waiting.drain(..).collect()
     }
 
     pub(super) fn counts(&self) -> DeliveryCounts {

@@ -17,6 +17,10 @@ pub struct TomlAlerts {
     pub rules: Vec<Rule>,
     /// The objectives, in their order.
     pub objectives: Vec<Objective>,
+    /// The rules about all instances of a fleet, in their order.
+    pub fleet_rules: Vec<Rule>,
+    /// The objectives of a fleet, in their order.
+    pub fleet_objectives: Vec<Objective>,
     /// The target of Apdex.
     pub apdex: Option<Apdex>,
 }
@@ -54,6 +58,15 @@ metrics_core::debug_as_display!(RulesError);
 ///     ## own_metric = "orders"     # one of the application's own metrics, with metric = "value"
 ///     remind_every = "15m"        # default: 1h; 0s: never
 ///
+///     [[rule]]
+///     name = "canary"
+///     metric = "p99"
+///     comparison = ">"
+///     threshold = 1.5             # times that of the rest
+///     fleet = true                # about all instances; default: about each one
+///     newest_version = true       # the newest version of the service against the rest; only of a fleet
+///     min_calls = 500             # of both
+///
 ///     [[objective]]
 ///     target = 99.0               # per cent of requests
 ///     ## The rest is optional.
@@ -61,10 +74,12 @@ metrics_core::debug_as_display!(RulesError);
 ///     name = "orders_in_time"     # default: latency or availability
 ///     routes = ["/orders", "/orders/{id}"]    # default: all
 ///     min_calls = 20              # of its alerts
+///     ## fleet = true              # of all instances, over an hour
 ///
 ///     [apdex]
 ///     target = "300ms"
 /// "#)?;
+/// assert_eq!((alerts.rules.len(), alerts.fleet_rules.len()), (1, 1));
 /// assert_eq!((alerts.rules[0].threshold, alerts.objectives[0].target), (0.5, 99.0));
 /// # Ok::<(), metrics_export::alert::RulesError>(())
 /// ```
@@ -79,29 +94,37 @@ pub fn alerts_from_toml(text: &str) -> Result<TomlAlerts, RulesError> {
         line: line(error.span().map_or(0, |span| span.start)),
         reason: error.message().to_owned(),
     })?;
+    let mut alerts = TomlAlerts::default();
     let mut names = HashSet::new();
-    let rules = file.rule.into_iter().map(|table| {
+    for table in file.rule {
         let line = line(table.span().start);
         let refused = |reason| RulesError { line, reason };
-        let rule = table.into_inner().rule().map_err(refused)?;
-        rule.check().map_err(|error| refused(error.to_string()))?;
-        if !names.insert(rule.name.clone()) {
+        let table = table.into_inner();
+        let is_of_fleet = table.fleet;
+        let rule = table.rule().map_err(refused)?;
+        let check = if is_of_fleet { rule.check_of_fleet() } else { rule.check() };
+        check.map_err(|error| refused(error.to_string()))?;
+        if !names.insert((is_of_fleet, rule.name.clone())) {
             return Err(refused(rule.defined_twice().to_string()));
         }
-        Ok(rule)
-    });
-    let rules = rules.collect::<Result<_, _>>()?;
+        let rules = if is_of_fleet { &mut alerts.fleet_rules } else { &mut alerts.rules };
+        rules.push(rule);
+    }
     let refused = |line| move |error: InvalidSetting| RulesError { line, reason: error.to_string() };
-    let objectives = file.objective.into_iter().map(|table| {
+    for table in file.objective {
         let line = line(table.span().start);
-        let objective = table.into_inner().objective();
+        let table = table.into_inner();
+        let is_of_fleet = table.fleet;
+        let objective = table.objective();
         objective.check().map_err(refused(line))?;
-        Ok(objective)
-    });
-    let objectives = objectives.collect::<Result<_, _>>()?;
-    let apdex =
-        file.apdex.map(|table| Apdex::new(table.get_ref().target).map_err(refused(line(table.span().start))));
-    Ok(TomlAlerts { rules, objectives, apdex: apdex.transpose()? })
+        let objectives = if is_of_fleet { &mut alerts.fleet_objectives } else { &mut alerts.objectives };
+        objectives.push(objective);
+    }
+    if let Some(table) = file.apdex {
+        let apdex = Apdex::new(table.get_ref().target).map_err(refused(line(table.span().start)))?;
+        alerts.apdex = Some(apdex);
+    }
+    Ok(alerts)
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,6 +147,8 @@ struct ObjectiveTable {
     #[serde(default)]
     routes: Vec<String>,
     min_calls: Option<u64>,
+    #[serde(default)]
+    fleet: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,6 +194,10 @@ struct Table {
     each_route: bool,
     route: Option<String>,
     own_metric: Option<String>,
+    #[serde(default)]
+    newest_version: bool,
+    #[serde(default)]
+    fleet: bool,
     #[serde(default, deserialize_with = "some_duration")]
     remind_every: Option<Duration>,
 }
@@ -187,6 +216,7 @@ impl Table {
             ("each_route", self.each_route.then_some(Scope::EachRoute)),
             ("route", self.route.map(Scope::Route)),
             ("own_metric", self.own_metric.map(Scope::OwnMetric)),
+            ("newest_version", self.newest_version.then_some(Scope::NewestVersion)),
         ];
         let mut set = scopes.into_iter().filter_map(|(name, scope)| Some((name, scope?)));
         if let Some((first, scope)) = set.next() {
@@ -284,6 +314,25 @@ mod tests {
     }
 
     #[test]
+    fn rules_and_objectives_of_a_fleet_are_apart_and_may_have_the_same_names() {
+        let canary = RULE.replace("p95", "p99").replace("= 2", "= 1.5");
+        let text = format!("{RULE}{canary}fleet = true\nnewest_version = true\nmin_calls = 500\n");
+        let text = format!("{text}[[objective]]\ntarget = 99\nfleet = true\n");
+        let alerts = alerts_from_toml(&text).unwrap();
+        let expected = Rule::new("slow", Metric::P99, Comparison::Above, 1.5);
+        assert_eq!(alerts.fleet_rules, [expected.scope(Scope::NewestVersion).min_calls(500)]);
+        assert_eq!((alerts.rules.len(), alerts.objectives.len()), (1, 0));
+        assert_eq!(alerts.fleet_objectives, [Objective::availability(99.0)]);
+        let error = refused("newest_version = true");
+        assert!(
+            error.starts_with("line 2: rule \"slow\": scope is newest_version; allowed: only in"),
+            "{error}"
+        );
+        let error = refused("fleet = true\nwindow = \"24h\"");
+        assert!(error.starts_with("line 2: rule \"slow\": window is 24h; allowed: 1m, 5m, 1h"), "{error}");
+    }
+
+    #[test]
     fn missing_fields_have_the_defaults_of_a_new_rule() {
         let expected = Rule::new("slow", Metric::P95, Comparison::Above, 2.0);
         assert_eq!(rules_from_toml(RULE).unwrap(), [expected]);
@@ -294,8 +343,9 @@ mod tests {
     fn the_example_of_the_docs_is_valid() {
         let page = include_str!("../../../docs/alerts.md");
         let example = page.split("```toml\n").find(|part| part.starts_with("[[rule]]")).unwrap();
-        let rules = rules_from_toml(example.split("```").next().unwrap()).unwrap();
-        assert_eq!((rules.len(), rules[0].metric), (1, Metric::ServerErrorRate));
+        let alerts = alerts_from_toml(example.split("```").next().unwrap()).unwrap();
+        assert_eq!((alerts.rules.len(), alerts.rules[0].metric), (1, Metric::ServerErrorRate));
+        assert_eq!((alerts.fleet_rules.len(), &alerts.fleet_rules[0].scope), (1, &Scope::NewestVersion));
     }
 
     #[test]

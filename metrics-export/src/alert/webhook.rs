@@ -19,9 +19,12 @@ use crate::service::Service;
 ///  "notices": [{"change": "firing", "rule": "error_rate", "severity": "critical", "state": "firing",
 ///               "metric": "error_rate", "window": "5m", "method": null, "route": null, "own_metric": null, "value": 7.5, "threshold": 5.0,
 ///               "since": "2026-01-28T09:30:00.123Z", "trace_id": "0af7651916cd43dd8448eb211c80319c",
-///               "not_seen": false, "summary": "...",
+///               "not_seen": false, "summary": "...", "fleet": false, "version": null, "event_id": null,
 ///               "trace_url": "https://jaeger.example/trace/0af7651916cd43dd8448eb211c80319c"}]}
 /// ```
+///
+/// A notice of a fleet has `fleet: true` and an `event_id`, which is the same if it is sent twice; `instance` is the one
+/// that sent it.
 ///
 /// Incoming webhooks of Slack, Mattermost and the like show the `text`, which has a line for each notice, and the
 /// [public URL](Service::public_url) if one is set. A line ends with the link to a trace if there is a
@@ -92,10 +95,11 @@ impl Destination for Webhook {
 
 impl<'a> Body<'a> {
     fn new(service: &'a Service, instance: &'a str, notices: &[Notice]) -> Self {
-        let who = service.sentence();
+        let (who, fleet) = (service.sentence(), service.sentence_of_fleet());
         let link = |notice: &Notice| service.trace_link(notice.alert.trace?);
         let line = |notice: &Notice| {
-            let Notice { change, alert } = notice;
+            let Notice { change, alert, .. } = notice;
+            let who = if alert.of_fleet { &fleet } else { &who };
             let link = link(notice).map(|link| format!(" {link}")).unwrap_or_default();
             format!("[{change}, {}] {who}: {alert}{link}", alert.rule.severity)
         };

@@ -1,6 +1,7 @@
 //! The body of `GET alerts`.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use metrics_core::alert::{Alert, Change, Notice, Rule};
 use serde::Serialize;
@@ -17,24 +18,80 @@ pub struct AlertsBody {
     mistakes: Vec<MistakeBody>,
     /// The newest first.
     changes: Vec<ChangeBody>,
+    /// `null` without rules of a fleet.
+    fleet: Option<FleetAlertsBody>,
+}
+
+/// The alerts of a fleet in the body of `GET alerts`, and who evaluates them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetAlertsBody {
+    /// The instance that evaluates the rules and sends the notices; `null` if none is known.
+    evaluated_by: Option<String>,
+    /// Whether it is the answering one.
+    is_here: bool,
+    /// The number of its lease, if it is the answering one.
+    fencing_token: Option<u64>,
+    /// When a rule was last evaluated.
+    evaluated: Option<Time>,
+    alerts: Vec<AlertBody>,
+    /// Notices that not all destinations have yet.
+    notices_waiting: usize,
+    /// Notices that were dropped at the answering instance, since too many were waiting.
+    notices_dropped: u64,
+    /// What went wrong when the answering instance last asked Redis.
+    last_error: Option<String>,
+}
+
+impl FleetAlertsBody {
+    /// Takes the alerts, the instance that evaluates them, the token if that is the answering one, and when it did.
+    pub fn new(
+        alerts: &[Alert],
+        evaluated_by: Option<String>,
+        fencing_token: Option<u64>,
+        evaluated: Option<SystemTime>,
+    ) -> Self {
+        Self {
+            evaluated_by,
+            is_here: fencing_token.is_some(),
+            fencing_token,
+            evaluated: evaluated.map(Time),
+            alerts: alerts.iter().map(AlertBody::from).collect(),
+            notices_waiting: 0,
+            notices_dropped: 0,
+            last_error: None,
+        }
+    }
+
+    /// Sets how many notices wait, and how many were dropped.
+    pub fn notices(self, waiting: usize, dropped: u64) -> Self {
+        Self { notices_waiting: waiting, notices_dropped: dropped, ..self }
+    }
+
+    /// Sets what went wrong.
+    pub fn error(self, last_error: Option<String>) -> Self {
+        Self { last_error, ..self }
+    }
 }
 
 /// A change of an alert, and the alert as it was then.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ChangeBody {
     change: &'static str,
+    /// The same if a notice of a fleet is sent twice; `null` for notices of one instance.
+    event_id: Option<String>,
     #[serde(flatten)]
     alert: AlertBody,
 }
 
 impl From<&Notice> for ChangeBody {
-    fn from(Notice { change, alert }: &Notice) -> Self {
+    fn from(Notice { change, alert, event_id }: &Notice) -> Self {
         let change = match change {
             Change::Firing => "firing",
             Change::Reminder => "reminder",
             Change::Resolved => "resolved",
         };
-        Self { change, alert: AlertBody::from(alert) }
+        let event_id = event_id.map(|id| id.to_string());
+        Self { change, event_id, alert: AlertBody::from(alert) }
     }
 }
 
@@ -58,12 +115,18 @@ impl AlertsBody {
             },
             mistakes: Vec::new(),
             changes: Vec::new(),
+            fleet: None,
         }
     }
 
     /// Adds the latest changes, the newest first: see [`Alerts::changes`](metrics_core::alert::Alerts::changes).
     pub fn changes<'a>(self, changes: impl IntoIterator<Item = &'a Notice>) -> Self {
         Self { changes: changes.into_iter().map(ChangeBody::from).collect(), ..self }
+    }
+
+    /// Adds the alerts of the fleet.
+    pub fn fleet(self, fleet: FleetAlertsBody) -> Self {
+        Self { fleet: Some(fleet), ..self }
     }
 
     /// Leaves out the ids of traces, which callers claim.
@@ -115,6 +178,10 @@ pub(crate) struct AlertBody {
     trace_id: Option<String>,
     /// Whether the rule names a route or a metric that was not seen for an hour.
     not_seen: bool,
+    /// Whether it is about all instances.
+    fleet: bool,
+    /// The newest version, for a rule that compares it with the rest.
+    version: Option<String>,
     summary: String,
 }
 
@@ -135,6 +202,8 @@ impl From<&Alert> for AlertBody {
             since: alert.since.map(Time),
             trace_id: alert.trace.map(|trace| trace.to_string()),
             not_seen: alert.not_seen,
+            fleet: alert.of_fleet,
+            version: alert.version.as_deref().map(str::to_owned),
             summary: alert.to_string(),
         }
     }
@@ -213,7 +282,7 @@ impl From<DeliveryCounts> for DestinationBody {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use metrics_core::alert::{Alerts, Comparison, Metric, Moment, Scope};
     use metrics_core::{History, Outcome, Registry};
@@ -241,7 +310,7 @@ mod tests {
                 "rule": "errors", "severity": "warning", "state": "firing", "metric": "errors", "window": "5m",
                 "method": "GET", "route": "/",
                 "own_metric": null, "value": 10.0, "threshold": 10.0, "since": "2026-01-28T09:30:00.123Z",
-                "trace_id": null, "not_seen": false,
+                "trace_id": null, "not_seen": false, "fleet": false, "version": null,
                 "summary": "GET /: 10 errors in 5 min (limit 10)"
             })
         );
