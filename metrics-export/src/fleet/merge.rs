@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use metrics_core::alert::NewestVersion;
 use metrics_core::{Granularity, RecentError, Snapshot, SnapshotParts, Summary, visible};
 
 use super::decoded::Decoded;
@@ -226,6 +227,12 @@ impl Fleet {
     /// At most 20 versions are told apart; reports of others are left out.
     pub fn versions(&self) -> Vec<VersionFigures> {
         self.versions.as_ref().map(Versions::figures).unwrap_or_default()
+    }
+
+    /// The newest version beside the sum of all others; `None` if there are not two, and unless the sum was begun with
+    /// [`Fleet::by_version`].
+    pub fn newest_version(&self) -> Option<NewestVersion> {
+        self.versions.as_ref()?.newest()
     }
 
     /// The instances, in the order of adding.

@@ -3,9 +3,12 @@
 //! `docs/fleet.md` lists the keys, says what is exact, and where the limits are.
 
 mod address;
+mod alert_lease;
 mod commands;
 mod identity;
 mod keys;
+mod lease;
+mod lease_key;
 mod link;
 mod member;
 mod minutes;
@@ -21,6 +24,7 @@ mod view;
 mod within;
 mod write;
 
+pub use self::alert_lease::AlertLease;
 pub use self::member::Member;
 pub use self::question::{Answer, Busy, Question, Stale};
 pub use self::reply::Reply;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use metrics_core::alert::NewestVersion;
 use metrics_core::{
     EndpointName, Figures, Granularity, Health, Histogram, PartsError, Snapshot, SnapshotParts,
 };
@@ -11,9 +12,7 @@ use metrics_core::{
 use super::decoded::Decoded;
 use super::histograms::ReadGroup;
 use super::instance::Presence;
-use super::sums::EndpointSum;
-#[cfg(feature = "redis")]
-use super::sums::GroupSum;
+use super::sums::{EndpointSum, GroupSum};
 
 /// The most versions that are told apart.
 const MAX_VERSIONS: usize = 20;
@@ -83,14 +82,7 @@ impl Versions {
                 continue;
             }
             let ours = self.0.entry(version.clone()).or_insert_with(Sum::new);
-            ours.coarsen(theirs.digits, theirs.granularity).map_err(|error| error.to_string())?;
-            for GroupSum { figures, counts } in &theirs.total.groups {
-                let mut figures = figures.clone();
-                figures.group = figures.group.coarsened(ours.granularity);
-                let limited =
-                    counts.limited(theirs.digits, ours.digits).map_err(|error| error.to_string())?;
-                ours.total.group(figures).counts.add(limited.first, &limited.counts);
-            }
+            ours.merge(theirs).map_err(|error| error.to_string())?;
             for (instance, (counted, _)) in &theirs.instances {
                 let known = ours.instances.entry(instance.clone()).or_default();
                 known.0 = known.0.saturating_add(*counted);
@@ -105,6 +97,19 @@ impl Versions {
         let groups = self.0.values().flat_map(|sum| &sum.total.groups);
         let buckets: usize = groups.map(|group| 64 + group.counts.counts.len()).sum();
         buckets + self.0.values().map(|sum| 64 * sum.instances.len()).sum::<usize>()
+    }
+
+    /// The newest version beside the sum of all others; `None` if there are not two.
+    pub(super) fn newest(&self) -> Option<NewestVersion> {
+        let all = self.figures();
+        let (newest, rest) = all.split_first().filter(|(_, rest)| !rest.is_empty())?;
+        let mut others = Sum::new();
+        for version in rest {
+            // Each was read with a form that this one can take.
+            others.merge(self.0.get(&version.version)?).ok()?;
+        }
+        let (version, newest) = (newest.version.as_str().into(), newest.figures.clone());
+        Some(NewestVersion { version, newest, rest: others.figures() })
     }
 
     /// The figures of each version. The newest comes first: that whose first instance started last.
@@ -151,6 +156,18 @@ impl Sum {
                 group.figures.histogram = empty.clone();
             }
             self.digits = digits;
+        }
+        Ok(())
+    }
+
+    /// Adds the requests of another sum.
+    fn merge(&mut self, other: &Self) -> Result<(), PartsError> {
+        self.coarsen(other.digits, other.granularity)?;
+        for GroupSum { figures, counts } in &other.total.groups {
+            let mut figures = figures.clone();
+            figures.group = figures.group.coarsened(self.granularity);
+            let limited = counts.limited(other.digits, self.digits)?;
+            self.total.group(figures).counts.add(limited.first, &limited.counts);
         }
         Ok(())
     }

@@ -45,6 +45,11 @@ impl Keys {
         format!("{}:instances", self.base)
     }
 
+    /// The key of a hash: who evaluates the rules of the fleet, and the state of its alerts.
+    pub(super) fn alerts(&self) -> String {
+        format!("{}:alerts", self.base)
+    }
+
     /// The key of an instance's report since the epoch began.
     pub(super) fn report(&self, epoch: u64, id: &str) -> String {
         format!("{}:{epoch}:{id}", self.base)

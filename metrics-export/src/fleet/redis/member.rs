@@ -5,9 +5,11 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use metrics_core::Registry;
 
+use super::alert_lease::AlertLease;
 use super::identity::Identity;
 use super::question::{Busy, Question};
 use super::read::Reader;
@@ -78,6 +80,16 @@ impl Member {
     /// Whether this instance's own writes succeed.
     pub fn status(&self) -> WriterStatus {
         self.shared.status()
+    }
+
+    /// The lease of the fleet's alerts, over a connection of its own. Take one for each member.
+    pub fn alert_lease(&self) -> AlertLease {
+        AlertLease::new(&self.shared)
+    }
+
+    /// How often this instance writes.
+    pub fn interval(&self) -> Duration {
+        self.shared.settings.interval
     }
 
     /// The name of this instance.

@@ -9,6 +9,9 @@ use redis::RedisError;
 /// The longest text of a server that is shown, in bytes.
 const MAX_TEXT: usize = 200;
 
+/// How a server says that a user lacks a right inside a script.
+const SCRIPT_DENIED: &str = "user executing the script can't";
+
 /// The role of a Sentinel.
 pub(super) const SENTINEL: &str = "the Sentinel";
 
@@ -70,6 +73,9 @@ impl Server {
             "WRONGPASS" if self.role == SENTINEL => "; check user and password of `sentinel_login`",
             "NOAUTH" => "; put the password into the address, as in redis://:password@host",
             "WRONGPASS" => "; check user and password in the address, and percent-encode them",
+            "ERR" if details.is_some_and(|text| text.contains(SCRIPT_DENIED)) => {
+                "; allow the user the commands and keys that docs/fleet.md lists"
+            }
             "NOPERM" => "; allow the user the commands and keys that docs/fleet.md lists",
             "LOADING" => "; it is still loading its data, and is tried again",
             "MISCONF" => {

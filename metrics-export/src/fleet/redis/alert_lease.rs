@@ -1,0 +1,125 @@
+//! The lease of a fleet's alerts, and their state.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::lease::{Found, Lease};
+use super::lease_key::{LeaseKey, MAX_STATE};
+use super::shared::Shared;
+
+/// The lease that one instance of a fleet holds to evaluate its rules and to send notices, and the state that the next
+/// holder takes up. Its methods block for as long as Redis takes.
+///
+/// It lasts for two intervals of the fleet. An instance that asks for it twice in an interval takes over within three
+/// intervals after the holder ended without giving it up.
+pub struct AlertLease {
+    lease: Lease<LeaseKey>,
+    interval: Duration,
+    holder: Option<String>,
+    state: Vec<u8>,
+}
+
+impl AlertLease {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let interval = shared.settings.interval;
+        let lease = Lease::new(LeaseKey::new(Arc::clone(shared)), interval * 2);
+        Self { lease, interval, holder: None, state: Vec::new() }
+    }
+
+    /// The interval of the fleet.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// The fencing token, if this instance holds the lease at this time by its own clock.
+    pub fn token(&self) -> Option<u64> {
+        self.lease.token(Instant::now())
+    }
+
+    /// Whether this instance held the lease, and does not know of another holder yet.
+    pub fn may_be_held(&self) -> bool {
+        self.lease.may_be_held()
+    }
+
+    /// The name of the instance that held the lease when it was last asked for; `None` before.
+    pub fn holder(&self) -> Option<&str> {
+        self.holder.as_deref()
+    }
+
+    /// The state that the holder wrote last, as far as it is known; empty if there is none. A holder gets it with the
+    /// lease. If Redis lost it, this is the last one that this instance saw.
+    pub fn state(&self) -> &[u8] {
+        &self.state
+    }
+
+    /// Asks for the lease. Returns whether this instance holds it now.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    pub fn acquire(&mut self) -> Result<bool, String> {
+        let Found { is_ours, holder, state, .. } = self.lease.acquire(Instant::now())?;
+        self.holder = Some(name_of(&holder).to_owned());
+        if let Some(state) = state {
+            self.state = state.bytes;
+        }
+        Ok(is_ours)
+    }
+
+    /// Renews the lease and replaces the state. Returns whether this instance still holds the lease; if not, nothing was
+    /// replaced.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer, so that it is unknown whether it did so. If the state is larger than 1 MiB.
+    pub fn write(&mut self, state: &[u8]) -> Result<bool, String> {
+        if state.len() > MAX_STATE {
+            return Err(format!(
+                "the state of alerts takes {} bytes; allowed: up to {MAX_STATE}",
+                state.len()
+            ));
+        }
+        // Also if the answer is lost: the store says what it has if that is another one.
+        self.state = state.to_vec();
+        self.lease.keep(Instant::now(), Some(state))
+    }
+
+    /// Renews the lease. Returns whether this instance still holds it.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    pub fn renew(&mut self) -> Result<bool, String> {
+        self.lease.keep(Instant::now(), None)
+    }
+
+    /// Whether this instance holds the lease, by its own clock before and after asking Redis. Ask before each notice.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    pub fn confirm(&mut self) -> Result<bool, String> {
+        self.lease.confirm(Instant::now)
+    }
+
+    /// Gives the lease up, so that another instance takes over at once.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer. The lease then ends by itself.
+    pub fn release(&mut self) -> Result<(), String> {
+        self.lease.release()
+    }
+}
+
+/// The name of an instance without its start.
+fn name_of(id: &str) -> &str {
+    id.rsplit_once('-').map_or(id, |(name, _)| name)
+}
+
+impl fmt::Debug for AlertLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlertLease").field("holder", &self.holder).finish_non_exhaustive()
+    }
+}
