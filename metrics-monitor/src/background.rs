@@ -3,6 +3,8 @@
 pub(crate) mod alerting;
 pub(crate) mod cost;
 pub(crate) mod event_loops;
+#[cfg(feature = "redis")]
+pub(crate) mod fleet_alerts;
 pub(crate) mod history_file;
 pub(crate) mod joined;
 pub(crate) mod lanes;

@@ -62,6 +62,9 @@ struct Settings {
     allowed_hosts: Vec<String>,
     trust_forwarded: bool,
     alert_rules: Vec<Rule>,
+    /// Of a fleet, from TOML also without the feature `redis`: then they are refused.
+    fleet_rules: Vec<Rule>,
+    fleet_objectives: Vec<Objective>,
     objectives: Vec<Objective>,
     apdex: Option<Apdex>,
     without_default_alerts: bool,
@@ -126,6 +129,8 @@ impl Builder {
             allowed_hosts: Vec::new(),
             trust_forwarded: false,
             alert_rules: Vec::new(),
+            fleet_rules: Vec::new(),
+            fleet_objectives: Vec::new(),
             objectives: Vec::new(),
             apdex: None,
             without_default_alerts: false,

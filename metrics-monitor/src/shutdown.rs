@@ -111,7 +111,15 @@ pub(crate) fn wind_down(state: &State, begun: Instant, timeout: Duration) -> Uns
             losses.push(Loss { destination: "fleet".to_owned(), what, reason: failing.map(|(_, why)| why) });
         }
     }
-    if !wait(|| state.alerting.is_finished(), left()) {
+    let has_sent = wait(|| state.alerting.is_finished(), left());
+    #[cfg(feature = "redis")]
+    if let Some(alerts) = &state.fleet_alerts {
+        // Only now: the deliveries ask it.
+        alerts.stop();
+        // If it is late, the lease ends by itself.
+        wait(|| alerts.is_finished(), left());
+    }
+    if !has_sent {
         losses.push(Loss {
             destination: "alerts".to_owned(),
             what: "the last notices".to_owned(),

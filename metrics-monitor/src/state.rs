@@ -15,6 +15,8 @@ use metrics_export::push::Engine;
 
 use crate::background::alerting::Alerting;
 use crate::background::cost::Cost;
+#[cfg(feature = "redis")]
+use crate::background::fleet_alerts::FleetAlerts;
 use crate::background::history_file::HistoryWriter;
 use crate::background::joined::Joined;
 use crate::background::lanes::Lanes;
@@ -39,7 +41,9 @@ pub(crate) struct State {
     pub(crate) objectives: Arc<Objectives>,
     pub(crate) exporting: Engine,
     #[cfg(feature = "redis")]
-    pub(crate) fleet: Option<Member>,
+    pub(crate) fleet: Option<Arc<Member>>,
+    #[cfg(feature = "redis")]
+    pub(crate) fleet_alerts: Option<FleetAlerts>,
     pub(crate) ticker: Ticker,
     pub(crate) lanes: Lanes,
     /// What requests wait for in the lanes of scrapes and of local answers.

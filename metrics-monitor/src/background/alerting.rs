@@ -104,6 +104,12 @@ impl Alerting {
         AlertsBody::new(&alerts.alerts(), alerts.rules(), destinations).changes(alerts.changes())
     }
 
+    /// The deliveries, one for each destination.
+    #[cfg(feature = "redis")]
+    pub(super) fn deliveries(&self) -> &[Delivery] {
+        &self.deliveries
+    }
+
     /// What happened to the notices of each destination.
     pub(crate) fn delivery(&self) -> Vec<DeliveryCounts> {
         self.deliveries.iter().map(Delivery::counts).collect()

@@ -1,6 +1,5 @@
 //! What the builder takes about alerts: rules, and where their notices are sent.
 
-#[cfg(any(feature = "alert-toml", feature = "alert-webhook", feature = "alertmanager"))]
 use metrics_core::InvalidSetting;
 use metrics_core::alert::{Alerts, Rule};
 use metrics_core::objective::{Apdex, Objective};
@@ -124,6 +123,8 @@ impl Settings {
             Ok(alerts) => {
                 self.alert_rules.extend(alerts.rules);
                 self.objectives.extend(alerts.objectives);
+                self.fleet_rules.extend(alerts.fleet_rules);
+                self.fleet_objectives.extend(alerts.fleet_objectives);
                 self.apdex = alerts.apdex.or(self.apdex.take());
             }
             Err(error) => {
@@ -143,6 +144,20 @@ impl Settings {
 
     fn refuse(&mut self, error: BuildError) {
         self.error.get_or_insert(error);
+    }
+
+    /// Checks that there is a fleet for its rules.
+    pub(super) fn check_fleet_rules(&self) -> Result<(), InvalidSetting> {
+        #[cfg(feature = "redis")]
+        let (has_fleet, allowed) = (self.fleet.is_some(), "together with .fleet(..)");
+        #[cfg(not(feature = "redis"))]
+        let (has_fleet, allowed) = (false, "with the cargo feature `redis`, together with .fleet(..)");
+        match self.fleet_rules.len() + self.fleet_objectives.len() {
+            rules if rules > 0 && !has_fleet => {
+                Err(InvalidSetting::new("rules of a fleet", format!("{rules} without a fleet"), allowed))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// All rules, those by default included.

@@ -39,6 +39,7 @@ impl Settings {
         self.service.check()?;
         self.check_request_ids()?;
         self.check_history()?;
+        self.check_fleet_rules()?;
         let mistakes = Arc::new(Mistakes::new(&self.service.name));
         self.excluded_without_slash().into_iter().for_each(|mistake| mistakes.tell(mistake));
         let exclusions = self.exclusions()?;
@@ -75,7 +76,8 @@ impl Settings {
         let resources = Arc::<Resources>::default();
         let rules = self.rules();
         #[cfg(feature = "redis")]
-        let fingerprints = super::fleet::fingerprints(&rules, consumers.as_ref());
+        let fingerprints =
+            super::fleet::fingerprints(&[&rules[..], &self.fleet_rules[..]].concat(), consumers.as_ref());
         let mut objectives = Objectives::new(self.objectives.iter().cloned(), &registry)?;
         if let Some(apdex) = &self.apdex {
             objectives = objectives.with_apdex(apdex.clone(), &registry)?;
@@ -108,6 +110,8 @@ impl Settings {
         let history_writer = writer.transpose().map_err(BuildError::thread)?;
         #[cfg(feature = "redis")]
         let fleet = self.start_fleet(&registry, fingerprints)?;
+        #[cfg(feature = "redis")]
+        let fleet_alerts = self.start_fleet_alerts(fleet.as_ref(), &alerting)?;
         Ok(State {
             service: self.service,
             registry,
@@ -121,6 +125,8 @@ impl Settings {
             exporting,
             #[cfg(feature = "redis")]
             fleet,
+            #[cfg(feature = "redis")]
+            fleet_alerts,
             ticker,
             lanes: Default::default(),
             joined: Default::default(),

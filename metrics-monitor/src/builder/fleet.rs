@@ -1,13 +1,17 @@
 //! What the builder takes about a fleet: several instances of a service, shown as one.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use metrics_core::Registry;
 use metrics_core::alert::Rule;
+use metrics_core::objective::Objective;
 use metrics_export::fleet::Fingerprints;
 use metrics_export::fleet::redis::{FleetSettings, Member};
 
 use super::{Builder, Settings};
+use crate::background::alerting::Alerting;
+use crate::background::fleet_alerts::{FleetAlerts, FleetRules};
 use crate::build_error::BuildError;
 use crate::policy::consumers::Consumers;
 
@@ -27,6 +31,35 @@ impl<H> Builder<H> {
         self.settings.fleet = Some(settings);
         self
     }
+
+    /// Adds a rule about all instances together; default: none. One instance evaluates it and sends its notices: see
+    /// `docs/fleet.md`. Give all instances the same rules and destinations.
+    ///
+    /// ```
+    /// use metrics_core::alert::{Comparison, Metric, Rule, Scope};
+    /// use metrics_monitor::fleet::FleetSettings;
+    /// let errors = Rule::new("errors", Metric::ErrorRate, Comparison::Above, 5.0); // per cent
+    /// let canary = Rule::new("canary", Metric::P99, Comparison::Above, 1.5); // times that of the rest
+    /// let monitor = metrics_monitor::Builder::new("orders")
+    ///     .version("1.3.0")
+    ///     .instance("orders-7")
+    ///     .fleet(FleetSettings::new("redis://127.0.0.1:6379/0")?)
+    ///     .fleet_alert(errors.min_calls(100))
+    ///     .fleet_alert(canary.scope(Scope::NewestVersion).min_calls(500))
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fleet_alert(mut self, rule: Rule) -> Self {
+        self.settings.fleet_rules.push(rule);
+        self
+    }
+
+    /// Adds an objective of all instances together; default: none. It raises an alert if its budget burns over an hour
+    /// and over five minutes: a fleet keeps no more. [`Builder::objective`] shows budgets and has the other windows.
+    pub fn fleet_objective(mut self, objective: Objective) -> Self {
+        self.settings.fleet_objectives.push(objective);
+        self
+    }
 }
 
 impl Settings {
@@ -35,10 +68,33 @@ impl Settings {
         &mut self,
         registry: &Registry,
         fingerprints: Fingerprints,
-    ) -> Result<Option<Member>, BuildError> {
+    ) -> Result<Option<Arc<Member>>, BuildError> {
         let Some(settings) = self.fleet.take() else { return Ok(None) };
         let settings = settings.fingerprints(fingerprints);
-        Ok(Some(Member::start(registry.clone(), &self.service, settings)?))
+        Ok(Some(Arc::new(Member::start(registry.clone(), &self.service, settings)?)))
+    }
+
+    /// Starts to evaluate the fleet's rules, if there are any.
+    pub(super) fn start_fleet_alerts(
+        &mut self,
+        member: Option<&Arc<Member>>,
+        alerting: &Arc<Alerting>,
+    ) -> Result<Option<FleetAlerts>, BuildError> {
+        let rules = self.take_fleet_rules();
+        match member {
+            Some(member) if !(rules.rules.is_empty() && rules.objectives.is_empty()) => {
+                let alerts = rules.alerts(member.interval())?;
+                let (member, alerting) = (Arc::clone(member), Arc::clone(alerting));
+                let started = FleetAlerts::start(member, alerts, rules.objectives, alerting);
+                started.map(Some).map_err(BuildError::thread)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn take_fleet_rules(&mut self) -> FleetRules {
+        let (rules, objectives) = (&mut self.fleet_rules, &mut self.fleet_objectives);
+        FleetRules { rules: std::mem::take(rules), objectives: std::mem::take(objectives) }
     }
 }
 
@@ -60,6 +116,8 @@ fn first_bits(hash: &[u8; 32]) -> Option<NonZeroU64> {
 
 #[cfg(test)]
 mod tests {
+    use metrics_core::alert::{Comparison, Metric};
+
     use super::*;
 
     #[test]
@@ -69,6 +127,34 @@ mod tests {
         let BuildError::Setting(refused) = &error else { panic!("{error:?}") };
         assert_eq!((refused.field(), refused.value()), ("instance", Some("\"not a name\"")));
     }
+
+    #[test]
+    fn a_rule_of_a_fleet_needs_a_fleet_and_figures_that_one_has() {
+        let rule = |metric| Rule::new("rule", metric, Comparison::AtLeast, 5.0);
+        let refused = |builder: Builder| builder.build().unwrap_err().to_string();
+        assert_eq!(
+            refused(Builder::new("orders").fleet_alert(rule(Metric::Errors))),
+            "rules of a fleet is 1 without a fleet; allowed: together with .fleet(..)"
+        );
+        let fleet = || {
+            let settings = FleetSettings::new("redis://127.0.0.1:1/0").unwrap();
+            Builder::new("orders").instance("a").fleet(settings)
+        };
+        let error = refused(fleet().fleet_alert(rule(Metric::WrongTokens)));
+        assert!(error.starts_with("rule \"rule\": metric is wrong_tokens; allowed: any other"), "{error}");
+        let error = refused(fleet().fleet_objective(Objective::availability(100.0)));
+        assert!(error.starts_with("objective \"availability\": target is 100; "), "{error}");
+        let monitor =
+            fleet().fleet_objective(Objective::availability(99.9)).fleet_alert(rule(Metric::Errors));
+        let body = serde_json::to_value(
+            monitor.build().unwrap().state.fleet_alerts.as_ref().unwrap().body(|why| why),
+        );
+        let body = body.unwrap();
+        let rules: Vec<_> = body["alerts"].as_array().unwrap().iter().map(|alert| &alert["rule"]).collect();
+        assert_eq!(rules, ["availability_burn_1h", "rule"]);
+        assert_eq!(body["evaluated_by"], serde_json::Value::Null);
+    }
+
     #[test]
     fn fingerprints_tell_other_rules_and_other_keys_apart_and_nothing_else() {
         let key = |key: &[u8]| Consumers::new(Some("k".to_owned()), None, None, Some(key.to_vec()));

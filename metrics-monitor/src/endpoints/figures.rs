@@ -83,6 +83,11 @@ pub(super) fn alerts_of(state: &State, shows_private: bool) -> AlertsBody {
     let mistakes =
         mistakes.iter().map(|mistake| MistakeBody::new(mistake.code(), mistake.subject(), mistake.message()));
     let body = state.alerting.body(|reason| cause(reason, shows_private)).mistakes(mistakes);
+    #[cfg(feature = "redis")]
+    let body = match &state.fleet_alerts {
+        Some(alerts) => body.fleet(alerts.body(|reason| cause(reason, shows_private))),
+        None => body,
+    };
     if shows_private { body } else { body.without_traces() }
 }
 

@@ -8,7 +8,7 @@ use tests::Redis;
 use crate::fixture::{settled, three, under_load, until};
 
 /// Three masters, and their addresses.
-fn cluster() -> ([Redis; 3], Vec<String>) {
+pub(crate) fn cluster() -> ([Redis; 3], Vec<String>) {
     let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--appendonly", "yes"];
     let nodes = [(); 3].map(|()| Redis::start_with(&arguments));
     let addresses: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();

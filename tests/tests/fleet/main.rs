@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p tests --test fleet -- --ignored` needs Debian's package redis-server.
 
+mod alerts;
 mod attack;
 mod cluster;
 mod dashboard;
@@ -10,6 +11,7 @@ mod exact;
 mod faults;
 mod fixture;
 mod hostile;
+mod lease;
 mod mixed;
 mod proxy;
 mod run;

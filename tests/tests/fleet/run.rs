@@ -10,7 +10,7 @@ use crate::fixture::{settled, three, under_load, until};
 use crate::tls::{first_write, member};
 
 /// The rights of a user in docs/fleet.md, as arguments of `ACL SETUSER`.
-fn documented_rights() -> Vec<String> {
+pub(crate) fn documented_rights() -> Vec<String> {
     let docs = include_str!("../../../docs/fleet.md");
     let rights = docs.lines().find_map(|line| line.strip_prefix("user orders "));
     rights.expect("the docs list the rights of a user").split(' ').map(str::to_owned).collect()

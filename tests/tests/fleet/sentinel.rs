@@ -9,11 +9,8 @@ use tests::{Redis, Sentinel};
 use crate::fixture::{settled, three, under_load, until};
 use crate::tls::{first_write, member};
 
-#[test]
-#[ignore = "needs redis-server"]
-fn instances_follow_two_sentinels_to_a_new_master() {
-    // More failovers in a row take about 20 s each.
-    let turns = std::env::var("METRICS_TEST_FAILOVERS").map_or(1, |turns| turns.parse().unwrap());
+/// A master, a replica in step with it, and two Sentinels that know both and each other.
+pub(crate) fn with_a_replica() -> (Redis, Redis, [Sentinel; 2]) {
     let master = Redis::start();
     let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
     let sentinels = [(); 2].map(|()| Sentinel::start(&master, 2, ""));
@@ -30,6 +27,15 @@ fn instances_follow_two_sentinels_to_a_new_master() {
         assert!(Instant::now() < deadline, "the Sentinels do not see each other and the replica");
         sleep(Duration::from_millis(100));
     }
+    (master, replica, sentinels)
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn instances_follow_two_sentinels_to_a_new_master() {
+    // More failovers in a row take about 20 s each.
+    let turns = std::env::var("METRICS_TEST_FAILOVERS").map_or(1, |turns| turns.parse().unwrap());
+    let (master, replica, sentinels) = with_a_replica();
     let unused = tests::free_port_of_redis();
     // Nothing listens at the first Sentinel's address.
     let [first, second] = sentinels.each_ref().map(Sentinel::port);

@@ -91,7 +91,14 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
             Layer { files: &["json/"], holds: "bodies of the endpoints" },
             Layer { files: &["fleet/redis/"], holds: "a fleet around a Redis" },
             Layer {
-                files: &["fleet/", "push/", "alert/delivery.rs", "alert/destination.rs", "alert/queue.rs"],
+                files: &[
+                    "fleet/",
+                    "push/",
+                    "alert/delivery.rs",
+                    "alert/destination.rs",
+                    "alert/permit.rs",
+                    "alert/queue.rs",
+                ],
                 holds: "reports of instances and their sum; the engine that sends; delivery of notices",
             },
             Layer {

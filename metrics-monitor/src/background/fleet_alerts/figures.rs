@@ -1,0 +1,149 @@
+//! The figures of the fleet that rules need, read before they are evaluated.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use metrics_core::alert::{Burn, BurnRate, FigureSource, NewestVersion, Rule, Scope};
+use metrics_core::objective::{Objective, ObjectiveCounts};
+use metrics_core::{Business, Registry, Summary, Window};
+use metrics_export::fleet::redis::{Answer, Member, Question};
+use metrics_export::fleet::{InstanceFigures, Presence};
+
+/// Answers of the fleet to all questions of the rules that are due.
+pub(super) struct FleetFigures<'a> {
+    answers: HashMap<Question, Arc<Answer>>,
+    objectives: &'a [Objective],
+}
+
+impl<'a> FleetFigures<'a> {
+    /// Asks for everything that these rules need. Blocks for up to three seconds a question.
+    ///
+    /// # Errors
+    ///
+    /// If one question has no answer: half of the figures would end alerts.
+    pub(super) fn read<'r>(
+        member: &Member,
+        rules: impl Iterator<Item = &'r Arc<Rule>>,
+        objectives: &'a [Objective],
+    ) -> Result<Self, String> {
+        let mut answers = HashMap::new();
+        for question in rules.flat_map(|rule| questions(rule)) {
+            if answers.contains_key(&question) {
+                continue;
+            }
+            let reply = member.ask(question).map_err(|busy| busy.to_string())?;
+            let answer = reply.wait().map_err(|stale| stale.reason)?;
+            if answer.fleet.instances().is_empty() {
+                return Err("no instance has written yet".to_owned());
+            }
+            answers.insert(question, answer);
+        }
+        Ok(Self { answers, objectives })
+    }
+
+    /// Whether an instance is late to write, and not yet gone.
+    pub(super) fn has_late_instances(&self) -> bool {
+        let reports = self.answers.values().flat_map(|answer| answer.fleet.instances());
+        let mut newest = HashMap::new();
+        for InstanceFigures { instance, presence, .. } in reports {
+            let of =
+                newest.entry((&instance.name, instance.started)).or_insert((instance.written, *presence));
+            if instance.written >= of.0 {
+                *of = (instance.written, *presence);
+            }
+        }
+        newest.into_values().any(|(_, presence)| presence == Presence::Stale)
+    }
+
+    fn answer(&self, window: Window, routes: bool) -> Option<&Answer> {
+        self.answers.get(&of_minutes(minutes(window), routes)).map(|answer| &**answer)
+    }
+
+    /// Nothing, over no time, unless it was asked for.
+    fn summary_of(&self, window: Window, routes: bool) -> Summary {
+        let summary = self.answer(window, routes).and_then(|answer| answer.summary.clone());
+        summary.unwrap_or_else(|| Registry::new().summary())
+    }
+
+    fn counts(&self, objective: &Objective, window: Duration) -> Option<ObjectiveCounts> {
+        let answer = self.answers.get(&of_minutes(whole_minutes(window), true))?;
+        Some(objective.count(&answer.fleet.snapshot()?)).filter(|counts| counts.valid > 0)
+    }
+}
+
+/// What a rule needs to know.
+fn questions(rule: &Rule) -> Vec<Question> {
+    let minutes = minutes(rule.window);
+    match &rule.scope {
+        Scope::Service => vec![of_minutes(minutes, false)],
+        Scope::NewestVersion => vec![Question::Versions { minutes: Some(minutes) }],
+        Scope::Burn(burn) => [burn.long, burn.short].map(|of| of_minutes(whole_minutes(of), true)).to_vec(),
+        // The totals of a minute tell no routes apart and have no own metrics.
+        _ => vec![of_minutes(minutes, true)],
+    }
+}
+
+fn of_minutes(minutes: u8, routes: bool) -> Question {
+    Question::Minutes { minutes, routes }
+}
+
+/// Rules of a fleet have windows of up to an hour.
+fn minutes(window: Window) -> u8 {
+    window.length().map_or(60, whole_minutes)
+}
+
+fn whole_minutes(window: Duration) -> u8 {
+    u8::try_from(window.as_secs() / 60).unwrap_or(60).min(60)
+}
+
+impl FigureSource for FleetFigures<'_> {
+    fn summary(&self, window: Window) -> Summary {
+        self.summary_of(window, false)
+    }
+
+    fn endpoints(&self, window: Window) -> Summary {
+        self.summary_of(window, true)
+    }
+
+    fn matched(&self, window: Window) -> Summary {
+        let all = self.summary_of(window, true);
+        let matched = self.answer(window, true).and_then(|answer| answer.fleet.snapshot());
+        // The length of a window takes all instances into account.
+        let matched = matched.map(|snapshot| Summary { window: all.window, ..snapshot.summary_of_matched() });
+        matched.unwrap_or(all)
+    }
+
+    fn matched_endpoints(&self, window: Window) -> Summary {
+        self.matched(window)
+    }
+
+    fn consecutive_errors(&self, _: Window, _: Duration) -> u64 {
+        // No rule of a fleet asks for them.
+        0
+    }
+
+    fn own_metrics(&self, window: Window) -> Business {
+        let Summary { business, since, window, .. } = self.summary_of(window, true);
+        Business { metrics: business, since, window }
+    }
+
+    fn burn_rate(&self, Burn { objective, long, short }: &Burn) -> Option<BurnRate> {
+        let objective = self.objectives.iter().find(|known| known.name == *objective)?;
+        let (long, short) = (self.counts(objective, *long)?, self.counts(objective, *short)?);
+        let rate = |counts: ObjectiveCounts| {
+            (counts.valid - counts.good) as f64 / counts.valid as f64 / objective.budget_share()
+        };
+        Some(BurnRate { rate: rate(long).min(rate(short)), calls: long.valid })
+    }
+
+    fn newest_version(&self, window: Window) -> Option<NewestVersion> {
+        let answer = self.answers.get(&Question::Versions { minutes: Some(minutes(window)) })?;
+        answer.fleet.newest_version()
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn millis(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}

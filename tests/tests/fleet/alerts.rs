@@ -1,0 +1,363 @@
+//! Notices of a fleet's rules while the instance that sends them is killed or stopped, and while Redis is away.
+//!
+//! `METRICS_TEST_ALERT_ROUNDS` sets how many disturbances there are, 200 for a long run; default: 10. It prints how many
+//! notices came twice, and how long others took to take over.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use metrics_actix::Metrics;
+use metrics_actix::alert::{Comparison, Metric, Rule, Scope};
+use metrics_actix::fleet::FleetSettings;
+use metrics_core::{Gauge, Registry, Window};
+use metrics_export::Service;
+use metrics_export::fleet::redis::Member;
+use serde_json::Value;
+use tests::Redis;
+
+const INTERVAL: Duration = Duration::from_millis(300);
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The key of the lease.
+const KEY: &str = "metrics:orders:alerts";
+
+fn settings(url: &str) -> FleetSettings {
+    FleetSettings::new(url).unwrap().interval(INTERVAL).timeout(Duration::from_millis(300))
+}
+
+/// One instance that evaluates rules, in a process of its own: this test, started by others. Ends with its stdin.
+#[test]
+#[ignore = "needs redis-server, and another test to start it"]
+fn instance_of_another_test() {
+    let Ok(name) = std::env::var("METRICS_TEST_INSTANCE") else { return };
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let own = Rule::new("pressure", Metric::Value, Comparison::Above, 0.5);
+    let rule = own.window(Window::OneMinute).scope(Scope::OwnMetric("pressure".to_owned()));
+    let metrics = Metrics::builder("orders")
+        .instance(&name)
+        .without_default_alerts()
+        .fleet(settings(&variable("METRICS_TEST_REDIS")))
+        .fleet_alert(rule)
+        .alert_webhook(variable("METRICS_TEST_HOOK"))
+        .build();
+    let metrics = metrics.unwrap();
+    let mut end = Vec::new();
+    let _ = std::io::stdin().read_to_end(&mut end);
+    drop(metrics);
+    std::process::exit(0);
+}
+
+/// An instance in a process of its own. Dropping it kills the process.
+struct Instance {
+    name: String,
+    process: Child,
+}
+
+impl Instance {
+    fn start(name: String, redis: &Redis, hook: &Hook) -> Self {
+        let process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "alerts::instance_of_another_test", "--ignored"])
+            .env("METRICS_TEST_INSTANCE", &name)
+            .env("METRICS_TEST_REDIS", redis.url())
+            .env("METRICS_TEST_HOOK", &hook.url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { name, process }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A notice that arrived.
+#[derive(Debug, Clone)]
+struct Arrived {
+    id: String,
+    change: String,
+    by: String,
+    at: Instant,
+}
+
+/// What happens to an instance whose notice arrived, before it hears that it did.
+type Ambush = Box<dyn FnOnce(&str) + Send>;
+
+/// Takes notices, each on a thread of its own: the sender may be stopped at any time.
+struct Hook {
+    url: String,
+    arrived: Arc<Mutex<Vec<Arrived>>>,
+    ambush: Arc<Mutex<Option<Ambush>>>,
+}
+
+impl Hook {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (arrived, ambush) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Option<Ambush>>>::default());
+        let hook = Self { url, arrived: Arc::clone(&arrived), ambush: Arc::clone(&ambush) };
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (arrived, ambush) = (Arc::clone(&arrived), Arc::clone(&ambush));
+                std::thread::spawn(move || {
+                    let Some(body) = body(&stream) else { return };
+                    let by = body["instance"].as_str().unwrap().to_owned();
+                    for notice in body["notices"].as_array().unwrap() {
+                        assert_eq!((&notice["fleet"], &notice["rule"]), (&true.into(), &"pressure".into()));
+                        let text = |name: &str| notice[name].as_str().unwrap().to_owned();
+                        let (id, change) = (text("event_id"), text("change"));
+                        arrived.lock().unwrap().push(Arrived {
+                            id,
+                            change,
+                            by: by.clone(),
+                            at: Instant::now(),
+                        });
+                    }
+                    let attack = ambush.lock().unwrap().take();
+                    attack.into_iter().for_each(|attack| attack(&by));
+                    let _ =
+                        write!(&stream, "HTTP/1.1 200 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                });
+            }
+        });
+        hook
+    }
+
+    fn arrived(&self) -> Vec<Arrived> {
+        self.arrived.lock().unwrap().clone()
+    }
+}
+
+/// The body of a post, once all of it is there.
+fn body(stream: &TcpStream) -> Option<Value> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse().ok()?
+            }
+            None if line.trim_end().is_empty() => break,
+            _ => {}
+        }
+    }
+    let mut bytes = vec![0; length];
+    reader.read_exact(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// What the alert is about: a gauge of an instance that takes no part in the lease and is left alone.
+struct Pressure {
+    gauge: Gauge,
+    _member: Member,
+}
+
+impl Pressure {
+    fn start(redis: &Redis) -> Self {
+        let registry = Registry::new();
+        let gauge = registry.gauge("pressure").unwrap();
+        let service = Service::new("orders").instance("pressure");
+        let _member = Member::start(registry, &service, settings(&redis.url())).unwrap();
+        Self { gauge, _member }
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// The name of the instance that has the lease; `None` while Redis does not say.
+fn holder(redis: &Redis) -> Option<String> {
+    let id = redis.cli(&["hget", KEY, "holder"]);
+    id.rsplit_once('-').map(|(name, _)| name.to_owned())
+}
+
+/// What is done while a notice is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Disturbance {
+    Kill,
+    Stop,
+    /// The holder is killed when its notice has arrived, and before it hears so.
+    KillAfterSending,
+    /// The same, but stopped until another one took over.
+    StopAfterSending,
+    /// Redis is stopped for longer than a lease.
+    RedisHangs,
+    RedisIsKilled,
+}
+
+const DISTURBANCES: [Disturbance; 6] = [
+    Disturbance::Kill,
+    Disturbance::Stop,
+    Disturbance::KillAfterSending,
+    Disturbance::StopAfterSending,
+    Disturbance::RedisHangs,
+    Disturbance::RedisIsKilled,
+];
+
+/// The instances, and how to name new ones.
+struct Instances {
+    running: Vec<Instance>,
+    started: u32,
+}
+
+impl Instances {
+    fn replace_missing(&mut self, redis: &Redis, hook: &Hook) {
+        while self.running.len() < 3 {
+            self.started += 1;
+            self.running.push(Instance::start(format!("w{}", self.started), redis, hook));
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Instance> {
+        let place = self.running.iter().position(|instance| instance.name == name)?;
+        Some(self.running.swap_remove(place))
+    }
+
+    fn pid(&self, name: &str) -> Option<u32> {
+        self.running.iter().find(|instance| instance.name == name).map(|instance| instance.process.id())
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn each_event_is_told_whoever_dies_and_twice_only_with_the_same_id() {
+    let rounds = std::env::var("METRICS_TEST_ALERT_ROUNDS").map_or(10, |text| text.parse().unwrap());
+    let mut redis = Redis::start_with(&["--appendonly", "yes"]);
+    let hook = Hook::start();
+    let pressure = Pressure::start(&redis);
+    let mut instances = Instances { running: Vec::new(), started: 0 };
+    let (mut told, mut twice, mut takeovers) = (0, HashMap::<Disturbance, usize>::new(), Vec::new());
+    let mut known = HashSet::new();
+    for round in 0..rounds {
+        instances.replace_missing(&redis, &hook);
+        let mut first = None;
+        until("an instance takes the lease", || {
+            first = holder(&redis).filter(|name| instances.pid(name).is_some());
+            first.is_some()
+        });
+        let first = first.unwrap();
+        let disturbance = DISTURBANCES[round % DISTURBANCES.len()];
+        let change = if round % 2 == 0 { "firing" } else { "resolved" };
+        let before = hook.arrived().len();
+        let pause = INTERVAL.mul_f64(fastrand::f64() * 3.0);
+        // Whoever sends, since the holder may have changed.
+        let signal = match disturbance {
+            Disturbance::KillAfterSending => Some("KILL"),
+            Disturbance::StopAfterSending => Some("STOP"),
+            _ => None,
+        };
+        let pids: HashMap<_, _> =
+            instances.running.iter().map(|one| (one.name.clone(), one.process.id())).collect();
+        if let Some(signal) = signal {
+            *hook.ambush.lock().unwrap() = Some(Box::new(move |by| {
+                // Fails if this test was faster.
+                let _ = Command::new("kill").args([&format!("-{signal}"), &pids[by].to_string()]).status();
+            }));
+        }
+        pressure.gauge.set(if change == "firing" { 1.0 } else { 0.0 });
+        let mut stopped = None;
+        let mut begun = None;
+        match disturbance {
+            Disturbance::Kill => {
+                sleep(pause);
+                drop(instances.take(&first));
+                begun = Some(Instant::now());
+            }
+            Disturbance::Stop => {
+                sleep(pause);
+                let instance = instances.take(&first).unwrap();
+                instance.signal("STOP");
+                stopped = Some(instance);
+                begun = Some(Instant::now());
+            }
+            Disturbance::KillAfterSending | Disturbance::StopAfterSending => {
+                until("the first notice", || hook.arrived().len() > before);
+                let by = hook.arrived()[before].by.clone();
+                let instance = instances.take(&by).unwrap();
+                if disturbance == Disturbance::StopAfterSending {
+                    stopped = Some(instance);
+                }
+                begun = Some(Instant::now());
+            }
+            Disturbance::RedisHangs => {
+                sleep(pause);
+                redis.signal("STOP");
+                sleep(INTERVAL * 5);
+                redis.signal("CONT");
+            }
+            Disturbance::RedisIsKilled => {
+                sleep(pause);
+                redis.kill();
+                sleep(INTERVAL * 5);
+                redis.restart();
+            }
+        }
+        if let Some(begun) = begun {
+            until("another instance takes over", || {
+                holder(&redis).is_some_and(|name| instances.pid(&name).is_some())
+            });
+            takeovers.push(begun.elapsed());
+        }
+        if let Some(stopped) = stopped {
+            stopped.signal("CONT");
+            instances.running.push(stopped);
+        }
+        until("a notice of this event", || hook.arrived().len() > before);
+        // Whatever is still on its way is told before the next event.
+        until("all notices are noted", || {
+            let state = redis.cli(&["hget", KEY, "state"]);
+            serde_json::from_str::<Value>(&state).is_ok_and(|state| state["notices"] == serde_json::json!([]))
+        });
+        let arrived = hook.arrived();
+        let of_event = &arrived[before..];
+        assert!(of_event.iter().all(|notice| notice.change == change), "{disturbance:?}: {of_event:?}");
+        let ids: HashSet<_> = of_event.iter().map(|notice| notice.id.clone()).collect();
+        assert_eq!(ids.len(), 1, "{disturbance:?}: {of_event:?}");
+        assert!(ids.iter().all(|id| known.insert(id.clone())), "{disturbance:?}: {of_event:?}");
+        told += 1;
+        *twice.entry(disturbance).or_default() += of_event.len() - 1;
+        // Those that stay alive and reach Redis note what they sent.
+        if matches!(disturbance, Disturbance::Kill | Disturbance::Stop) {
+            let senders: HashSet<_> = of_event.iter().map(|notice| &notice.by).collect();
+            assert_eq!(senders.len(), of_event.len(), "{disturbance:?}: {of_event:?}");
+        }
+    }
+    takeovers.sort();
+    let at =
+        |share: f64| takeovers.get((takeovers.len() as f64 * share) as usize).copied().unwrap_or_default();
+    let mut twice: Vec<_> = twice.into_iter().collect();
+    twice.sort();
+    println!("{told} events, each told; sent again, with the same id: {twice:?}");
+    println!(
+        "{} takeovers: median {:?}, 95 % {:?}, the longest {:?}; an interval is {INTERVAL:?}",
+        takeovers.len(),
+        at(0.5),
+        at(0.95),
+        takeovers.last()
+    );
+    let late = hook.arrived().last().map(|last| last.at.elapsed());
+    println!("the last notice came {late:?} ago");
+}
