@@ -11,6 +11,7 @@
 //! | to see | command |
 //! |---|---|
 //! | ratios of records, and which figures of the design are met | `compare` |
+//! | the time of records, resets and readings with 2 to 32 threads | `compare scale` |
 //! | the time that middlewares add to a bare app | `compare middleware` |
 //! | the time of readings, and how much they slow writers down | `compare read` |
 //! | the time of the application's own metrics | `compare business` |
@@ -51,6 +52,7 @@ mod peers;
 pub mod read;
 pub mod record;
 pub mod report;
+pub mod scale;
 pub mod scrape;
 mod service;
 mod size;

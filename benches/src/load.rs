@@ -12,6 +12,7 @@ mod wrk;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
+use std::time::Duration;
 
 use actix_web::rt::System;
 use actix_web::rt::signal::{ctrl_c, unix};
@@ -23,11 +24,12 @@ use crate::figures::{BARE, Comparison, OURS, Quantity, Reference, Required, Requ
 use crate::load::server::Server;
 use crate::load::wrk::Wrk;
 use crate::measure::{Measured, Setting, turns};
-use crate::middleware::Arm;
+use crate::middleware::{Arm, EXPORTING};
 use crate::unit::Unit;
 
 /// The arms that a service could run; so not the one that only reads the clock.
-const ARMS: [Arm; 4] = [Arm::Bare, Arm::Ours, Arm::ActixWebProm, Arm::OpenTelemetry];
+const ARMS: [Arm; 6] =
+    [Arm::Bare, Arm::Ours, Arm::Exporting, Arm::ActixWebProm, Arm::OpenTelemetry, Arm::ActixWebMetrics];
 
 /// The path that `wrk` requests.
 const PATH: &str = "/items/4711";
@@ -103,16 +105,18 @@ async fn measure_round(
         let server = Server::start(program, arm, load.workers).await?;
         let url = format!("{}{PATH}", server.url());
         wrk.run_for_a_second(&url).await?;
-        let before = server.cpu_time()?;
-        servers.push((server, url, before, 0));
+        servers.push((server, url, Duration::ZERO, 0));
     }
     for lane in turns {
-        let (_, url, _, requests) = &mut servers[lane];
+        let (server, url, used, requests) = &mut servers[lane];
+        // Not what it uses in the turns of the others: then it would seem to do that for its own requests.
+        let before = server.cpu_time()?;
         *requests += wrk.run_for_a_second(url).await?;
+        *used += server.cpu_time()?.saturating_sub(before);
     }
     let mut nanos = Vec::with_capacity(ARMS.len());
-    for (server, _, before, requests) in servers {
-        nanos.push((server.cpu_time()? - before).as_nanos() as f64 / requests as f64);
+    for (server, _, used, requests) in servers {
+        nanos.push(used.as_nanos() as f64 / requests as f64);
         server.end().await?;
     }
     Ok(nanos)
@@ -127,10 +131,12 @@ pub fn comparison(load: Load) -> Comparison {
         per: "of processor time a request",
         over_bare: false,
         reference: Some(Reference::Bare),
-        requirements: vec![Requirement {
-            what: "whole server under load, processor time a request, against bare".to_owned(),
-            of: Quantity::Ratio { over: (OURS, setting), under: (BARE, setting) },
-            required: Required::AtMost(1.015),
-        }],
+        requirements: [("ours", OURS), ("ours with all exporters", EXPORTING)]
+            .map(|(what, arm)| Requirement {
+                what: format!("{what}, whole server under load, processor time a request, against bare"),
+                of: Quantity::Ratio { over: (arm, setting), under: (BARE, setting) },
+                required: Required::AtMost(1.015),
+            })
+            .into(),
     }
 }

@@ -12,6 +12,7 @@ mod peers;
 mod shape;
 mod sink;
 
+pub(crate) use arm::EXPORTING;
 pub use arm::{AppService, Arm, Visitor};
 pub use calls::{Caller, Meter};
 pub use measure::{comparison, measure};

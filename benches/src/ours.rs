@@ -76,13 +76,19 @@ struct Timed {
 }
 
 pub(crate) fn timed(routes: Routes, threads: usize) -> Vec<Box<dyn Worker>> {
+    timed_of_registry(routes, threads).1
+}
+
+/// Like [`timed`]; also returns the registry to read from.
+pub(crate) fn timed_of_registry(routes: Routes, threads: usize) -> (Registry, Vec<Box<dyn Worker>>) {
     let registry = Registry::new();
     let endpoints = endpoints(&registry, routes);
-    each(threads, || {
+    let workers = each(threads, || {
         let recorder = registry.recorder();
         let in_flight = InFlight::new(|| recorder.start());
         Timed { recorder, endpoints: Arc::clone(&endpoints), in_flight }
-    })
+    });
+    (registry, workers)
 }
 
 impl Worker for Timed {

@@ -17,7 +17,7 @@ pub(crate) use fast_telemetry::fast_telemetry;
 pub(crate) use hdrhistogram::{hdrhistogram, hdrhistogram_of_digits, hdrhistogram_synced};
 pub(crate) use histogram::{histogram, histogram_of_digits};
 pub(crate) use measured::measured;
-pub(crate) use metrics::{metrics_cached, metrics_labels};
+pub(crate) use metrics::{exporter as metrics_exporter, metrics_cached, metrics_labels};
 pub(crate) use metriken::{metriken, metriken_sharded};
 pub(crate) use opentelemetry::{opentelemetry_bound, opentelemetry_labels};
 pub(crate) use prometheus::{prometheus_cached, prometheus_labels, prometheus_registry};

@@ -11,17 +11,19 @@ use benches::figures::Figure;
 use benches::load::{Load, LoadError};
 use benches::machine::Machine;
 use benches::report::{Report, Section};
-use benches::{Size, Workload, business, errors, idle, load, memory, middleware, read, record, scrape};
+use benches::{
+    Size, Workload, business, errors, idle, load, memory, middleware, read, record, scale, scrape,
+};
 
 const USAGE: &str = "\
 Usage: cargo run --profile bench -p benches --bin compare -- [KIND] [OPTIONS]
 
-  KIND             what to compare: record (the default), middleware, read, errors, business, scrape,
-                   memory (Linux only), idle (servers without requests; Linux only), load (whole servers),
-                   or all, one after another; all skips idle unless the server is built, and load
-                   unless the server is built and wrk is installed
-  --rounds N       rounds over all arms; default: 61, for read and scrape 31, for load 11, for idle and
-                   memory 3
+  KIND             what to compare: record (the default), scale (2 to 32 threads), middleware, read,
+                   errors, business, scrape, memory (Linux only), idle (servers without requests; Linux
+                   only), load (whole servers), or all, one after another; all skips idle unless the
+                   server is built, and load unless the server is built and wrk is installed
+  --rounds N       rounds over all arms; default: 61, for read and scrape 31, for load and scale 11, for
+                   idle and memory 3
   --json PATH      also write the results to this file
   --check          exit with 1 if a goal is missed by more than the noise
 
@@ -41,6 +43,7 @@ struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Record,
+    Scale,
     Middleware,
     Read,
     Errors,
@@ -140,8 +143,9 @@ fn at_least_1(option: &str, arguments: &mut lexopt::Parser) -> Result<usize, lex
 
 impl Kind {
     /// All kinds, in the order of `all`.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Record,
+        Self::Scale,
         Self::Middleware,
         Self::Read,
         Self::Errors,
@@ -155,6 +159,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Record => "record",
+            Self::Scale => "scale",
             Self::Middleware => "middleware",
             Self::Read => "read",
             Self::Errors => "errors",
@@ -220,6 +225,7 @@ fn sections_of(kind: Kind, options: &Options) -> Result<Vec<Section>, LoadError>
             let measured = record::measure(ARMS, &[(&six, 1), (&six, 2), (&many, 1)], rounds(61));
             vec![Section::new(record::comparison(), &measured).with_events(six.events().len())]
         }
+        Kind::Scale => vec![Section::new(scale::comparison(), &scale::measure(rounds(11)))],
         Kind::Middleware => {
             vec![Section::new(middleware::comparison(), &middleware::measure(rounds(61)))]
         }

@@ -1,5 +1,6 @@
 //! The processor time of a process, as counted by Linux.
 
+use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
 
@@ -7,12 +8,28 @@ use std::{fs, io};
 /// <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
 const TICK: Duration = Duration::from_millis(10);
 
-/// User and system time of all threads of the process, since its start.
+/// The time of the process's threads since each began: to the nanosecond, if the kernel counts that. Otherwise to a
+/// [`TICK`], with threads that have ended.
 pub(super) fn cpu_time(pid: u32) -> io::Result<Duration> {
+    if let Some(time) = time_of_threads(Path::new(&format!("/proc/{pid}/task"))) {
+        return Ok(time);
+    }
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path)?;
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, format!("{path} has an unknown format"));
     Ok(TICK * ticks(&stat).ok_or_else(invalid)?)
+}
+
+/// The first number of `schedstat` is the time on a processor, in nanoseconds.
+/// <https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat>
+fn time_of_threads(tasks: &Path) -> Option<Duration> {
+    let of_thread = |task: io::Result<fs::DirEntry>| {
+        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+    };
+    // A thread may end meanwhile.
+    let times: Vec<Duration> = fs::read_dir(tasks).ok()?.filter_map(of_thread).collect();
+    (!times.is_empty()).then(|| times.iter().sum())
 }
 
 fn ticks(stat: &str) -> Option<u32> {

@@ -21,6 +21,7 @@ pub(crate) const CLOCK: &str = "clock";
 pub(crate) const EXPORTING: &str = "ours, with exporters";
 pub(crate) const ACTIX_WEB_PROM: &str = "actix-web-prom";
 pub(crate) const OPENTELEMETRY: &str = "opentelemetry";
+pub(crate) const ACTIX_WEB_METRICS: &str = "actix-web-metrics";
 
 /// The middleware around the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +38,21 @@ pub enum Arm {
     ActixWebProm,
     /// `RequestMetrics` of `opentelemetry-instrumentation-actix-web`.
     OpenTelemetry,
+    /// `actix-web-metrics`, with the Prometheus recorder of the `metrics` facade.
+    ActixWebMetrics,
 }
 
 impl Arm {
     /// All of them, the bare one first.
-    pub const ALL: [Self; 6] =
-        [Self::Bare, Self::Clock, Self::Ours, Self::Exporting, Self::ActixWebProm, Self::OpenTelemetry];
+    pub const ALL: [Self; 7] = [
+        Self::Bare,
+        Self::Clock,
+        Self::Ours,
+        Self::Exporting,
+        Self::ActixWebProm,
+        Self::OpenTelemetry,
+        Self::ActixWebMetrics,
+    ];
 
     /// Its name in tables, in JSON, in criterion and on command lines.
     pub fn name(self) -> &'static str {
@@ -53,6 +63,7 @@ impl Arm {
             Self::Exporting => EXPORTING,
             Self::ActixWebProm => ACTIX_WEB_PROM,
             Self::OpenTelemetry => OPENTELEMETRY,
+            Self::ActixWebMetrics => ACTIX_WEB_METRICS,
         }
     }
 
@@ -81,6 +92,10 @@ impl Arm {
             }
             Self::OpenTelemetry => {
                 let metrics = peers::opentelemetry();
+                visitor.visit(move || app().wrap(metrics.clone()))
+            }
+            Self::ActixWebMetrics => {
+                let metrics = peers::actix_web_metrics();
                 visitor.visit(move || app().wrap(metrics.clone()))
             }
         }

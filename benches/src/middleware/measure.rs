@@ -6,7 +6,7 @@ use actix_web::rt::System;
 
 use crate::figures::{Comparison, OURS, Quantity, Reference, Required, Requirement};
 use crate::measure::{Measured, Setting, turns};
-use crate::middleware::arm::{ACTIX_WEB_PROM, CLOCK, EXPORTING, OPENTELEMETRY};
+use crate::middleware::arm::{ACTIX_WEB_METRICS, ACTIX_WEB_PROM, EXPORTING, OPENTELEMETRY};
 use crate::middleware::{Arm, Caller, Shape};
 use crate::stats::Spread;
 use crate::unit::Unit;
@@ -58,10 +58,15 @@ pub fn comparison() -> Comparison {
             Requirement { what, of, required }
         };
         [
-            ratio("middleware over bare, against two raw TSC reads", OURS, CLOCK, Required::AtMost(2.0)),
             ratio("ours with exporters over bare, against ours", EXPORTING, OURS, Required::AtMost(1.1)),
-            ratio("`actix-web-prom` over bare, against ours", ACTIX_WEB_PROM, OURS, Required::AtLeast(6.0)),
-            ratio("OpenTelemetry over bare, against ours", OPENTELEMETRY, OURS, Required::AtLeast(20.0)),
+            ratio("`actix-web-prom` over bare, against ours", ACTIX_WEB_PROM, OURS, Required::AtLeast(10.0)),
+            ratio("OpenTelemetry over bare, against ours", OPENTELEMETRY, OURS, Required::AtLeast(25.0)),
+            ratio(
+                "`actix-web-metrics` over bare, against ours",
+                ACTIX_WEB_METRICS,
+                OURS,
+                Required::AtLeast(20.0),
+            ),
         ]
     });
     Comparison {

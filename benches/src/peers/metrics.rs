@@ -11,7 +11,7 @@ use crate::worker::{Worker, each};
 use crate::workload::{METHOD, Routes};
 
 /// One exporter for the whole process, as its docs advise.
-fn exporter() -> &'static PrometheusHandle {
+pub(crate) fn exporter() -> &'static PrometheusHandle {
     static EXPORTER: OnceLock<PrometheusHandle> = OnceLock::new();
     EXPORTER
         .get_or_init(|| PrometheusBuilder::new().install_recorder().expect("no other recorder is installed"))

@@ -171,6 +171,7 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
                     "middleware/",
                     "read/",
                     "record.rs",
+                    "scale.rs",
                     "scrape.rs",
                     "report.rs",
                 ],
