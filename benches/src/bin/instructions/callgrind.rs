@@ -13,8 +13,13 @@ pub(crate) const RUN: &str = "run-operation";
 /// extra instructions once, and hash tables can have bad seeds.
 const RUNS: usize = 3;
 
-/// The instructions of one operation.
+/// The instructions of one operation, less those of the row's base.
 pub(crate) fn count(row: Row) -> Result<f64, String> {
+    Ok(all(row)? - row.base().map_or(Ok(0.0), all)?)
+}
+
+/// The instructions of one operation.
+fn all(row: Row) -> Result<f64, String> {
     let least = |operations| {
         let runs: Result<Vec<u64>, String> = (0..RUNS).map(|_| of(row, operations)).collect();
         runs.map(|counts| counts.into_iter().min().unwrap_or_default())
@@ -40,7 +45,7 @@ fn of(row: Row, operations: usize) -> Result<u64, String> {
         .arg(format!("--toggle-collect={}", row.function()))
         .arg(out_file)
         .arg(program)
-        .args([&format!("--{RUN}"), row.name(), &operations.to_string()])
+        .args([&format!("--{RUN}"), &row.name(), &operations.to_string()])
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("cannot run valgrind: {error}"))?;

@@ -99,12 +99,13 @@ fn count(path: &Path, check: bool, write: bool) -> Result<bool, String> {
     // With `--write`, the baseline may be missing.
     let baseline = if write { Baseline::default() } else { Baseline::read(path)? };
     let mut now = Baseline::of(Machine::this().rustc);
-    let mut too_much = Vec::new();
+    let (mut too_much, mut counts) = (Vec::new(), Vec::new());
     println!("| operation | instructions | baseline | change | allowed |");
     println!("|---|---:|---:|---:|---:|");
     for row in Row::ALL {
         let counted = callgrind::count(row)?;
         now.set(row, counted);
+        counts.push((row, counted));
         let (name, allowed) = (row.name(), row.allowed_percent());
         let Some(change) = baseline.change(row, counted) else {
             println!("| {name} | {counted:.1} | | | |");
@@ -118,6 +119,17 @@ fn count(path: &Path, check: bool, write: bool) -> Result<bool, String> {
                 "{name}: {counted:.1} instructions are {percent:.1} % over the {baseline:.1} of the baseline; \
                  {allowed} % is allowed"
             ));
+        }
+    }
+    let counted = |wanted| counts.iter().find(|(row, _)| *row == wanted).map(|(_, counted)| *counted);
+    for &(row, own) in &counts {
+        if let Some((times, other)) = row.at_most()
+            && let Some(limit) = counted(other).map(|other| times * other)
+        {
+            println!("\n{}: at most {times} x {}, which is {limit:.1}", row.name(), other.name());
+            if own > limit {
+                too_much.push(format!("{}: {own:.1} instructions; {limit:.1} are allowed", row.name()));
+            }
         }
     }
     if write {

@@ -19,10 +19,11 @@ pub(crate) enum Row {
     ThreadLocal,
     /// The end of one request and the start of another, with two readings of the clock.
     Timed,
-    /// One request of a static route, through the middleware and a whole app, with its response.
-    Static,
-    /// The same for a route with a parameter.
-    Dynamic,
+    /// What the middleware adds to one request of this shape through a whole app, up to the end of its response's body:
+    /// the same request through the bare app is subtracted.
+    Middleware(Shape),
+    /// The same request through the bare app: what is subtracted.
+    Bare(Shape),
     /// A scrape of 200 routes by three statuses, all of which changed, with its snapshot.
     Scrape,
     /// The same after one in twenty changed.
@@ -30,26 +31,44 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 7] = [
+    /// The rows of the table. [`Row::Bare`] is only part of another one.
+    pub(crate) const ALL: [Self; 9] = [
         Self::Record,
         Self::ThreadLocal,
         Self::Timed,
-        Self::Static,
-        Self::Dynamic,
+        Self::Middleware(Shape::Static),
+        Self::Middleware(Shape::Dynamic),
+        Self::Middleware(Shape::Nested),
+        Self::Middleware(Shape::Unmatched),
         Self::Scrape,
         Self::ScrapeOfFew,
     ];
 
     /// Its name in the table, in the baseline and on the command line.
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> String {
         match self {
-            Self::Record => "record",
-            Self::ThreadLocal => "record, thread-local",
-            Self::Timed => "finish and start",
-            Self::Static => "middleware, static route",
-            Self::Dynamic => "middleware, dynamic route",
-            Self::Scrape => "scrape of 600 series, all changed",
-            Self::ScrapeOfFew => "scrape of 600 series, one in twenty changed",
+            Self::Record => "record".to_owned(),
+            Self::ThreadLocal => "record, thread-local".to_owned(),
+            Self::Timed => "finish and start".to_owned(),
+            Self::Middleware(shape) => format!("middleware over bare, {}", shape.name()),
+            Self::Bare(shape) => format!("bare, {}", shape.name()),
+            Self::Scrape => "scrape of 600 series, all changed".to_owned(),
+            Self::ScrapeOfFew => "scrape of 600 series, one in twenty changed".to_owned(),
+        }
+    }
+
+    /// What is subtracted from its instructions.
+    pub(crate) fn base(self) -> Option<Self> {
+        if let Self::Middleware(shape) = self { Some(Self::Bare(shape)) } else { None }
+    }
+
+    /// How many times the instructions of another row it may take.
+    pub(crate) fn at_most(self) -> Option<(f64, Self)> {
+        let over_static = |times| Some((times, Self::Middleware(Shape::Static)));
+        match self {
+            Self::Middleware(Shape::Dynamic) => over_static(1.25),
+            Self::Middleware(Shape::Nested) => over_static(1.5),
+            _ => None,
         }
     }
 
@@ -60,7 +79,7 @@ impl Row {
     pub(crate) fn allowed_percent(self) -> f64 {
         match self {
             Self::Record | Self::ThreadLocal => 1.0,
-            Self::Timed | Self::Static | Self::Dynamic | Self::Scrape | Self::ScrapeOfFew => 3.0,
+            Self::Timed | Self::Middleware(_) | Self::Bare(_) | Self::Scrape | Self::ScrapeOfFew => 3.0,
         }
     }
 
@@ -71,7 +90,7 @@ impl Row {
             Self::ThreadLocal => "*::row::record_thread_local",
             Self::Timed => "*::row::finish_and_start",
             // The benches' caller, which gets prepared requests.
-            Self::Static | Self::Dynamic => "*CallAll>::call_all",
+            Self::Middleware(_) | Self::Bare(_) => "*CallAll>::call_all",
             Self::Scrape | Self::ScrapeOfFew => "*::scrape::Scraped::scrape",
         }
     }
@@ -80,7 +99,7 @@ impl Row {
     pub(crate) fn warm_up(self) -> usize {
         match self {
             Self::Record | Self::ThreadLocal | Self::Timed => 8_192,
-            Self::Static | Self::Dynamic => 1_024,
+            Self::Middleware(_) | Self::Bare(_) => 1_024,
             Self::Scrape | Self::ScrapeOfFew => 4,
         }
     }
@@ -89,7 +108,7 @@ impl Row {
     pub(crate) fn operations(self) -> usize {
         match self {
             Self::Record | Self::ThreadLocal | Self::Timed => 65_536,
-            Self::Static | Self::Dynamic => 4_096,
+            Self::Middleware(_) | Self::Bare(_) => 4_096,
             Self::Scrape | Self::ScrapeOfFew => 8,
         }
     }
@@ -119,8 +138,8 @@ impl Row {
                     record_thread_local(&registry, endpoint, event);
                 });
             }
-            Self::Static => call(Shape::Static, operations),
-            Self::Dynamic => call(Shape::Dynamic, operations),
+            Self::Middleware(shape) => call(Arm::Ours, shape, operations),
+            Self::Bare(shape) => call(Arm::Bare, shape, operations),
             Self::Scrape => scrape_after(1, operations),
             Self::ScrapeOfFew => scrape_after(20, operations),
         }
@@ -131,7 +150,8 @@ impl FromStr for Row {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let row = Self::ALL.into_iter().find(|row| row.name() == name);
+        let row = Self::ALL.into_iter().chain(Self::ALL.into_iter().filter_map(Self::base));
+        let row = row.into_iter().find(|row| row.name() == name);
         row.ok_or_else(|| format!("unknown operation {name:?}"))
     }
 }
@@ -164,8 +184,8 @@ fn finish_and_start(recorder: &Recorder, start: Start, endpoint: EndpointId, eve
     recorder.start()
 }
 
-fn call(shape: Shape, operations: usize) {
-    Caller::new(Arm::Ours, &Rc::new(System::new())).call(shape, operations, &|| 0);
+fn call(arm: Arm, shape: Shape, operations: usize) {
+    Caller::new(arm, &Rc::new(System::new())).call(shape, operations, &|| 0);
 }
 
 /// Ours is the first arm.
@@ -182,7 +202,7 @@ mod tests {
 
     #[test]
     fn every_operation_is_found_by_its_name() {
-        for row in Row::ALL {
+        for row in Row::ALL.into_iter().chain(Row::ALL.into_iter().filter_map(Row::base)) {
             assert_eq!(row.name().parse(), Ok(row));
         }
         assert!("".parse::<Row>().is_err());
@@ -190,6 +210,6 @@ mod tests {
 
     #[test]
     fn every_operation_runs() {
-        Row::ALL.iter().for_each(|row| row.run(3));
+        Row::ALL.into_iter().chain(Row::ALL.into_iter().filter_map(Row::base)).for_each(|row| row.run(3));
     }
 }
