@@ -11,6 +11,7 @@ use metrics_actix::elasticsearch::Elasticsearch;
 use metrics_actix::otlp::Otlp;
 use metrics_actix::sentry::Sentry;
 use metrics_actix::{HttpOptions, Metrics};
+use metrics_core::Registry;
 
 use crate::figures::{BARE, OURS};
 use crate::middleware::app::routes;
@@ -18,6 +19,7 @@ use crate::middleware::clock::ReadClock;
 use crate::middleware::{peers, sink};
 
 pub(crate) const CLOCK: &str = "clock";
+pub(crate) const FLOODED: &str = "ours, flooded";
 pub(crate) const EXPORTING: &str = "ours, with exporters";
 pub(crate) const ACTIX_WEB_PROM: &str = "actix-web-prom";
 pub(crate) const OPENTELEMETRY: &str = "opentelemetry";
@@ -32,6 +34,9 @@ pub enum Arm {
     Clock,
     /// Ours.
     Ours,
+    /// Ours with room for one error in its log. In a flood of errors hardly any is kept, and here that does not depend on
+    /// how fast they come.
+    Flooded,
     /// Ours, which sends figures, errors and slow traces to four destinations each second.
     Exporting,
     /// `actix-web-prom`.
@@ -43,7 +48,7 @@ pub enum Arm {
 }
 
 impl Arm {
-    /// All of them, the bare one first.
+    /// Those that are compared, the bare one first.
     pub const ALL: [Self; 7] = [
         Self::Bare,
         Self::Clock,
@@ -60,6 +65,7 @@ impl Arm {
             Self::Bare => BARE,
             Self::Clock => CLOCK,
             Self::Ours => OURS,
+            Self::Flooded => FLOODED,
             Self::Exporting => EXPORTING,
             Self::ActixWebProm => ACTIX_WEB_PROM,
             Self::OpenTelemetry => OPENTELEMETRY,
@@ -80,6 +86,12 @@ impl Arm {
             }
             Self::Ours => {
                 let metrics = Metrics::builder("bench").build().expect("the name is valid");
+                visitor.visit(move || app().wrap(metrics.middleware()))
+            }
+            Self::Flooded => {
+                let registry = Registry::builder().error_log_capacity(1).build().expect("one is in range");
+                let metrics = Metrics::builder("bench").with_registry(registry).build();
+                let metrics = metrics.expect("the name is valid");
                 visitor.visit(move || app().wrap(metrics.middleware()))
             }
             Self::Exporting => {

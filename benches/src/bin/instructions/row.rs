@@ -138,7 +138,7 @@ impl Row {
                     record_thread_local(&registry, endpoint, event);
                 });
             }
-            Self::Middleware(shape) => call(Arm::Ours, shape, operations),
+            Self::Middleware(shape) => call(Arm::Flooded, shape, operations),
             Self::Bare(shape) => call(Arm::Bare, shape, operations),
             Self::Scrape => scrape_after(1, operations),
             Self::ScrapeOfFew => scrape_after(20, operations),
