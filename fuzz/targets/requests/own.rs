@@ -282,7 +282,10 @@ impl Own {
             return one(400);
         }
         match (endpoint, kind) {
-            ("/history", _) if query.contains("window") || query.contains("step") => [200, 400],
+            // Of a route that was never asked for there is none.
+            ("/history", _) if ["window", "step", "route"].iter().any(|name| query.contains(name)) => {
+                [200, 400]
+            }
             (_, Kind::Scrape) => one(200),
             // No redirect, but the page itself.
             ("", _) if config.mount == Mount::Root => one(200),
