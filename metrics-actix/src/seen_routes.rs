@@ -258,7 +258,7 @@ impl Tables {
         {
             let is_of_404 =
                 self.patterns(request).is_some_and(|patterns| patterns.only_a_resource_has(template));
-            if let Some(known) = self.by_skeleton.entry(request.match_info(), skeleton) {
+            if let Some(known) = self.by_skeleton.entry(request.match_info()) {
                 known.counted_at[method.index()] = Some(counted_at);
                 known.is_of_404 = is_of_404;
             }

@@ -13,59 +13,124 @@ pub(crate) const MARK: u8 = 0xff;
 /// The longest skeleton that is looked up, in bytes. Routes are shorter; paths of clients may be longer.
 const MAX_LENGTH: usize = 1_024;
 
-/// A literal part of a skeleton, and the captured part after it.
+/// The most captured parts that are looked at in an array of this length, which most requests pay for.
+const FEW: usize = 3;
+
+/// The most captured parts of a skeleton that is looked up.
+const MANY: usize = 16;
+
+/// A literal part of a skeleton, and the name of the captured part after it: slices of the path and of the pattern's
+/// text.
+#[derive(Debug, Clone, Copy, Default)]
 struct Part<'a> {
     literal: &'a [u8],
     name: &'a [u8],
-    value: &'a [u8],
 }
 
-/// The parts of a skeleton up to its last captured one, and then what is left of the path: slices of the path and of the
-/// pattern's text.
-struct Parts<'a, I> {
-    path: &'a [u8],
-    captured: I,
-    /// Where the literal part after the last captured one begins.
-    from: usize,
+/// A path, cut into the parts of its skeleton.
+struct Cut<'c, 'a> {
+    parts: &'c [Part<'a>],
+    /// The value of the last captured part.
+    last: &'a [u8],
+    /// The literal part at the end.
+    rest: &'a [u8],
 }
 
-fn parts(info: &Path<Url>) -> Parts<'_, impl Iterator<Item = (&str, &str)>> {
-    Parts { path: info.as_str().as_bytes(), captured: info.iter(), from: 0 }
-}
+impl<'c, 'a> Cut<'c, 'a> {
+    /// Puts the parts into an array. `None` if there are more of them, or one that is no slice of the path.
+    #[inline(always)]
+    fn of(info: &'a Path<Url>, parts: &'c mut [Part<'a>]) -> Option<Self> {
+        let (mut len, mut last): (usize, &[u8]) = (0, &[]);
+        let rest = each_part(info, |part, value| {
+            if let Some(place) = parts.get_mut(len) {
+                *place = part;
+            }
+            (len, last) = (len + 1, value);
+        })?;
+        Some(Self { parts: parts.get(..len)?, last, rest })
+    }
 
-impl<'a, I: Iterator<Item = (&'a str, &'a str)>> Parts<'a, I> {
-    /// The literal part at the end, once all others were taken.
-    #[inline]
-    fn rest(&self) -> &'a [u8] {
-        self.path.get(self.from..).unwrap_or_default()
+    /// Whether this is the skeleton.
+    #[inline(always)]
+    fn is(&self, skeleton: &Skeleton) -> bool {
+        if self.parts.len() != skeleton.parts.len() {
+            return false;
+        }
+        // A loop, since `all` becomes a call.
+        for (own, part) in skeleton.parts.iter().zip(self.parts) {
+            if !is_same(&own.literal, part.literal) || !is_same(&own.name, part.name) {
+                return false;
+            }
+        }
+        is_same(&skeleton.rest, self.rest)
+            && (!self.rest.is_empty() || skeleton.has_slash == has_slash(self.last))
     }
 }
 
-impl<'a, I: Iterator<Item = (&'a str, &'a str)>> Iterator for Parts<'a, I> {
-    /// `None` for a captured part that is no slice of the path: then there is no skeleton.
-    type Item = Option<Part<'a>>;
+/// A [`Part`] that outlives its request.
+#[derive(Debug)]
+struct OwnedPart {
+    literal: Box<[u8]>,
+    name: Box<[u8]>,
+}
 
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let (name, value) = self.captured.next()?;
+/// The skeleton of a path.
+#[derive(Debug)]
+struct Skeleton {
+    parts: Box<[OwnedPart]>,
+    /// The literal part at the end.
+    rest: Box<[u8]>,
+    /// Whether the last part is a captured one whose value has a slash.
+    has_slash: bool,
+}
+
+impl Skeleton {
+    fn of(cut: &Cut<'_, '_>) -> Self {
+        let parts =
+            cut.parts.iter().map(|part| OwnedPart { literal: part.literal.into(), name: part.name.into() });
+        let has_slash = cut.rest.is_empty() && has_slash(cut.last);
+        Self { parts: parts.collect(), rest: cut.rest.into(), has_slash }
+    }
+}
+
+/// Calls `put` with each captured part of a path and its value, and returns the literal part at the end; `None` if there
+/// is a part that is no slice of the path.
+#[inline(always)]
+fn each_part<'a>(info: &'a Path<Url>, mut put: impl FnMut(Part<'a>, &'a [u8])) -> Option<&'a [u8]> {
+    let path = info.as_str().as_bytes();
+    let mut from = 0;
+    for (name, value) in info.iter() {
         // The router's values are slices of the path, so their positions follow from their addresses. A value from
         // elsewhere is no such slice, and its distance is out of bounds.
-        let start = (value.as_ptr() as usize).wrapping_sub(self.path.as_ptr() as usize);
+        let start = (value.as_ptr() as usize).wrapping_sub(path.as_ptr() as usize);
         let end = start.wrapping_add(value.len());
-        let literal = self.path.get(self.from..start);
-        self.from = end;
-        Some(literal.filter(|_| end <= self.path.len()).map(|literal| Part {
-            literal,
-            name: name.as_bytes(),
-            value: value.as_bytes(),
-        }))
+        let literal = path.get(from..start).filter(|_| end <= path.len())?;
+        put(Part { literal, name: name.as_bytes() }, value.as_bytes());
+        from = end;
     }
+    path.get(from..)
 }
 
-/// Whether the last part is a captured one whose value has a slash.
-#[inline]
-fn has_slash(rest: &[u8], last: &[u8]) -> bool {
-    rest.is_empty() && last.contains(&b'/')
+/// Whether a value has a slash. Looks at eight bytes at a time, since most values have no more.
+#[inline(always)]
+fn has_slash(value: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    // Whether a byte is zero where the slashes were: the highest bit of such a byte alone is set by the subtraction.
+    let any = |bytes: u64| {
+        let zero = bytes ^ (ONES * u64::from(b'/'));
+        zero.wrapping_sub(ONES) & !zero & (ONES << 7) != 0
+    };
+    if let (Some(first), Some(last)) = (value.first_chunk::<8>(), value.last_chunk::<8>()) {
+        let (middle, _) = value.as_chunks::<8>();
+        any(u64::from_le_bytes(*first))
+            || any(u64::from_le_bytes(*last))
+            || middle.iter().any(|&chunk| any(u64::from_le_bytes(chunk)))
+    } else if let (Some(first), Some(last)) = (value.first_chunk::<4>(), value.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        any(u64::from(first) | u64::from(last) << 32)
+    } else {
+        value.contains(&b'/')
+    }
 }
 
 /// As `==`, without a call for the few bytes that most parts have.
@@ -81,42 +146,19 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && if a.len() <= 16 { is_same_end() } else { a == b }
 }
 
-/// Whether a request's skeleton would be written as that.
-#[inline]
-fn is_written(info: &Path<Url>, mut skeleton: &[u8]) -> bool {
-    let mut parts = parts(info);
-    let mut last: &[u8] = &[];
-    for part in &mut parts {
-        let Some(Part { literal, name, value }) = part else { return false };
-        let Some((begin, [MARK, rest @ ..])) = skeleton.split_at_checked(literal.len()) else { return false };
-        let Some((own_name, [MARK, rest @ ..])) = rest.split_at_checked(name.len()) else { return false };
-        if !is_same(begin, literal) || !is_same(own_name, name) {
-            return false;
-        }
-        (skeleton, last) = (rest, value);
-    }
-    let rest = parts.rest();
-    match skeleton {
-        [MARK] => has_slash(rest, last),
-        _ => is_same(skeleton, rest) && !has_slash(rest, last),
-    }
-}
-
 /// Writes a request's skeleton. Returns whether there is one.
 fn write(info: &Path<Url>, skeleton: &mut Vec<u8>) -> bool {
     skeleton.clear();
-    let mut parts = parts(info);
     let mut last: &[u8] = &[];
-    for part in &mut parts {
-        let Some(Part { literal, name, value }) = part else { return false };
+    let rest = each_part(info, |Part { literal, name }, value| {
         skeleton.extend_from_slice(literal);
         skeleton.push(MARK);
         skeleton.extend_from_slice(name);
         skeleton.push(MARK);
         last = value;
-    }
-    let rest = parts.rest();
-    if has_slash(rest, last) {
+    });
+    let Some(rest) = rest else { return false };
+    if rest.is_empty() && has_slash(last) {
         skeleton.push(MARK);
     }
     skeleton.extend_from_slice(rest);
@@ -149,7 +191,7 @@ pub(crate) struct Skeletons<T> {
 #[derive(Debug)]
 struct Row<T> {
     hash: u64,
-    skeleton: Box<[u8]>,
+    skeleton: Skeleton,
     value: T,
 }
 
@@ -163,25 +205,43 @@ impl<T: Default> Skeletons<T> {
     /// What is known of the request's skeleton.
     #[inline]
     pub(crate) fn get(&self, info: &Path<Url>) -> Option<&T> {
-        let row = if info.is_empty() {
-            let path = info.as_str().as_bytes();
-            self.find(self.hash_of_path(path)?, |skeleton| is_same(skeleton, path))
-        } else {
-            self.find(self.hash_of_parts(info)?, |skeleton| is_written(info, skeleton))
+        let row = match info.segment_count() {
+            0 => {
+                let path = info.as_str().as_bytes();
+                let is_path =
+                    |skeleton: &Skeleton| skeleton.parts.is_empty() && is_same(&skeleton.rest, path);
+                self.find(self.hash_of_path(path)?, is_path)?
+            }
+            1..=FEW => self.find_cut(&Cut::of(info, &mut [Part::default(); FEW])?)?,
+            _ => self.find_of_many(info)?,
         };
-        Some(&self.rows[row?].value)
+        Some(&self.rows[row].value)
     }
 
-    /// What is known of the request's skeleton, which is `written`; the default if that is nothing. `None` for a path
-    /// that has no skeleton.
-    pub(crate) fn entry(&mut self, info: &Path<Url>, written: &[u8]) -> Option<&mut T> {
-        let hash = if info.is_empty() { self.hash_of_path(written)? } else { self.hash_of_parts(info)? };
-        let found = self.find(hash, |skeleton| skeleton == written);
-        let row = found.unwrap_or_else(|| self.push(hash, written));
+    #[cold]
+    #[inline(never)]
+    fn find_of_many(&self, info: &Path<Url>) -> Option<usize> {
+        self.find_cut(&Cut::of(info, &mut [Part::default(); MANY])?)
+    }
+
+    #[inline(always)]
+    fn find_cut(&self, cut: &Cut<'_, '_>) -> Option<usize> {
+        self.find(self.hash(cut)?, |skeleton| cut.is(skeleton))
+    }
+
+    /// What is known of the request's skeleton; the default if that is nothing. `None` for a path that has no skeleton.
+    pub(crate) fn entry(&mut self, info: &Path<Url>) -> Option<&mut T> {
+        let mut parts = [Part::default(); MANY];
+        let cut = Cut::of(info, &mut parts)?;
+        let hash = self.hash(&cut)?;
+        let row = self
+            .find(hash, |skeleton| cut.is(skeleton))
+            .unwrap_or_else(|| self.push(hash, Skeleton::of(&cut)));
         self.rows.get_mut(row).map(|row| &mut row.value)
     }
 
-    #[inline]
+    /// As [`Skeletons::hash`], of a path of which nothing was captured.
+    #[inline(always)]
     fn hash_of_path(&self, path: &[u8]) -> Option<u64> {
         if path.len() > MAX_LENGTH {
             return None;
@@ -191,28 +251,26 @@ impl<T: Default> Skeletons<T> {
         Some(hasher.finish())
     }
 
-    /// Of the literal parts alone: hardly any two routes differ only in names.
-    #[inline]
-    fn hash_of_parts(&self, info: &Path<Url>) -> Option<u64> {
+    /// Of the literal parts alone: hardly any two routes differ only in names. `None` if the path is too long.
+    #[inline(always)]
+    fn hash(&self, cut: &Cut<'_, '_>) -> Option<u64> {
         let mut hasher = self.hasher.build_hasher();
-        let mut parts = parts(info);
-        for part in &mut parts {
-            hasher.write(part?.literal);
+        for part in cut.parts {
+            hasher.write(part.literal);
         }
-        let rest = parts.rest();
         // The others are the pattern's own. What a prefix leaves of a path is the client's.
-        if rest.len() > MAX_LENGTH {
+        if cut.rest.len() > MAX_LENGTH {
             return None;
         }
-        if !rest.is_empty() {
-            hasher.write(rest);
+        if !cut.rest.is_empty() {
+            hasher.write(cut.rest);
         }
         Some(hasher.finish())
     }
 
     /// The row whose skeleton has this hash and is the same.
-    #[inline]
-    fn find(&self, hash: u64, is_wanted: impl Fn(&[u8]) -> bool) -> Option<usize> {
+    #[inline(always)]
+    fn find(&self, hash: u64, is_wanted: impl Fn(&Skeleton) -> bool) -> Option<usize> {
         let mut place = hash as usize;
         loop {
             let (upper, number) = self.places[place & (self.places.len() - 1)];
@@ -224,9 +282,9 @@ impl<T: Default> Skeletons<T> {
         }
     }
 
-    fn push(&mut self, hash: u64, skeleton: &[u8]) -> usize {
+    fn push(&mut self, hash: u64, skeleton: Skeleton) -> usize {
         let row = self.rows.len();
-        self.rows.push(Row { hash, skeleton: skeleton.into(), value: T::default() });
+        self.rows.push(Row { hash, skeleton, value: T::default() });
         if self.rows.len() * 2 > self.places.len() {
             self.places = vec![(0, 0); self.places.len() * 2];
             (0..row).for_each(|row| self.take_place(row));
@@ -296,16 +354,27 @@ mod tests {
         let all = || (0..300).flat_map(|n| shapes.map(|shape| of(n, shape))).enumerate();
         for (number, info) in all() {
             assert_eq!(known.get(&info), None);
-            *known.entry(&info, &written(&info)).unwrap() = number;
+            *known.entry(&info).unwrap() = number;
         }
         for (number, info) in all() {
             assert_eq!(known.get(&info), Some(&number));
-            assert_eq!(known.entry(&info, &written(&info)), Some(&mut number.clone()));
+            assert_eq!(known.entry(&info), Some(&mut number.clone()));
         }
         assert_eq!(known.get(&matched("/b7/{di}", "/b7/7")), None);
         assert_eq!(known.get(&matched("/b7/{id}", "/b7/other")), known.get(&of(7, shapes[1])));
         // Without a slash, a tail has the skeleton of a parameter.
         assert_eq!(known.get(&matched("/c7/{x}/{y}*", "/c7/8/9")), None);
         assert_eq!(known.rows.len(), 900);
+        // As many captured parts as are looked up, which is what one pattern may have, and one more.
+        let pattern = |captured| (0..captured).map(|n| format!("/{{p{n}}}")).collect::<String>();
+        let few = matched(&pattern(FEW + 1), &"/v".repeat(FEW + 1));
+        let mut more = Path::new(Url::new("/v".repeat(MANY + 1).parse().unwrap()));
+        assert!(ResourceDef::prefix(&*pattern(MANY)).capture_match_info(&mut more));
+        let many = more.clone();
+        assert!(ResourceDef::new("/{last}").capture_match_info(&mut more));
+        for (info, is_found) in [(few, true), (many, true), (more, false)] {
+            assert_eq!(known.entry(&info).map(|value| *value = 1_000), is_found.then_some(()));
+            assert_eq!(known.get(&info), is_found.then_some(&1_000), "{info:?}");
+        }
     }
 }

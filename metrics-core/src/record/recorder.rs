@@ -61,9 +61,7 @@ pub struct Recorder {
     failed_at: Cell<u64>,
     /// Apart, so that a recorder is small where a thread looks for its own. Contains a `Cell`, so that the recorder is
     /// not `Sync`.
-    budgets: Box<Budgets>,
-    /// One for each priority of errors.
-    latest_groups: Box<[LatestGroup; 4]>,
+    logging: Box<Logging>,
     ranks: Box<Ranks>,
     /// The reading of the clock with which the frame of the slowest requests ends. Not in the box, since each request
     /// compares with it.
@@ -87,13 +85,15 @@ impl Finished {
     }
 }
 
-/// How much a recorder may log.
+/// How much a recorder may log, and what it logged last.
 #[derive(Debug, Default)]
-struct Budgets {
+struct Logging {
     /// For errors of each priority.
     errors: [Budget; 4],
     /// For new groups of errors of each priority.
     groups: [Budget; 4],
+    /// The group of the latest error of each priority.
+    latest_groups: [LatestGroup; 4],
     /// For the request log.
     requests: Budget,
 }
@@ -144,8 +144,7 @@ impl Recorder {
             shard,
             slots,
             failed_at: Cell::new(0),
-            budgets: Box::default(),
-            latest_groups: Box::default(),
+            logging: Box::default(),
             ranks: Box::new(Ranks::new()),
             frame_ends: Cell::new(0),
             shared,
@@ -359,7 +358,7 @@ impl Recorder {
         randomness: f64,
     ) {
         let log = self.shared.request_log().get();
-        if !self.budgets.requests.take(self.shared.uptime_nanos(), log.nanos_an_entry()) {
+        if !self.logging.requests.take(self.shared.uptime_nanos(), log.nanos_an_entry()) {
             log.count_unpushed();
             return;
         }

@@ -126,9 +126,12 @@ fn count(path: &Path, check: bool, write: bool) -> Result<bool, String> {
         if let Some((times, other)) = row.at_most()
             && let Some(limit) = counted(other).map(|other| times * other)
         {
-            println!("\n{}: at most {times} x {}, which is {limit:.1}", row.name(), other.name());
-            if own > limit {
-                too_much.push(format!("{}: {own:.1} instructions; {limit:.1} are allowed", row.name()));
+            let (name, noise) = (row.name(), row.allowed_percent());
+            println!("\n{name}: at most {times} x {}, which is {limit:.1}", other.name());
+            if own > limit * (1.0 + noise / 100.0) {
+                too_much.push(format!(
+                    "{name}: {own:.1} instructions; {limit:.1} are allowed, and {noise} % of noise"
+                ));
             }
         }
     }

@@ -83,13 +83,14 @@ impl Recorder {
             shown.as_str()
         };
 
-        let (latest, budgets) = (&self.latest_groups[priority as usize], &self.budgets);
+        let logging = &self.logging;
+        let latest = &logging.latest_groups[priority as usize];
         let may_make =
-            || budgets.groups[priority as usize].take(now, Budget::nanos_an_entry(MADE_PER_SECOND));
+            || logging.groups[priority as usize].take(now, Budget::nanos_an_entry(MADE_PER_SECOND));
         let error = NewError { endpoint, outcome, priority, message, now };
         let is_grouped = groups.count(&error, latest, may_make);
         let is_example = is_grouped && latest.is_due(now);
-        let is_logged = budgets.errors[priority as usize].take(now, log.nanos_an_entry());
+        let is_logged = logging.errors[priority as usize].take(now, log.nanos_an_entry());
 
         let mut time = SystemTime::UNIX_EPOCH;
         if is_example || is_logged {
