@@ -454,9 +454,20 @@ fn bytes_that_are_not_a_report_are_left_out_counted_and_named() {
         let instance = Instance { interval, ..good.instance.clone() };
         fleet.add_bytes(source, &Report { instance, ..good.clone() }.encode());
     }
+    // The rates of the whole fleet would be over 584 years.
+    let longest = Duration::from_secs(3_650 * 86_400);
+    for (source, span) in [("ages", Duration::MAX), ("old", longest + Duration::from_nanos(1))] {
+        let parts = SnapshotParts { span, ..good.snapshot.to_parts() };
+        let snapshot = Snapshot::from_parts(parts).unwrap();
+        fleet.add_bytes(source, &Report { snapshot, ..good.clone() }.encode());
+    }
+    let window = fleet.summary().unwrap().window;
+    assert!(window <= longest / 1_000, "{window:?}");
     let (refused, count) = fleet.refused();
     let reasons: BTreeMap<_, _> = refused.iter().map(|r| (r.source.as_str(), r.reason.as_str())).collect();
-    assert_eq!(count, 6);
+    assert_eq!(count, 8);
+    assert!(reasons["ages"].starts_with("the report's figures are of 18446744073"), "{}", reasons["ages"]);
+    assert_eq!(reasons["old"], "the report's figures are of 315360000.000000001s; allowed: up to 3,650 days");
     assert_eq!(
         reasons["text\\u{1b}[31m"],
         "this is not a report of an instance: it does not begin with MFLT"
