@@ -112,3 +112,19 @@ impl TryFrom<Vec<u8>> for Registers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_run_is_estimated_too() {
+        let mut registers = vec![1; REGISTERS];
+        registers[7] = (u64::BITS - PRECISION + 1) as u8;
+        let estimate = |registers: &[u8]| Registers::try_from(registers.to_vec()).map(|all| all.estimate());
+        // 8,192 squared over 2 ln 2 times half of 8,191.
+        assert_eq!(estimate(&registers), Ok(11_820));
+        registers[7] += 1;
+        assert_eq!(estimate(&registers), Err("a register is 53; allowed: 0 to 52".to_owned()));
+    }
+}

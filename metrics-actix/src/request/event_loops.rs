@@ -237,6 +237,35 @@ mod tests {
 
     use super::*;
 
+    /// Waits until the task is due at another time, or rests.
+    async fn next_due(worker: &Watch) -> u64 {
+        let due = || worker.0.due.load(Ordering::Relaxed);
+        let before = due();
+        // Longer than any machine is busy.
+        for _ in 0..6_000 {
+            if due() != before {
+                return due();
+            }
+            sleep(EVERY / 20).await;
+        }
+        panic!("the task neither ran nor rested");
+    }
+
+    #[actix_web::test]
+    async fn the_task_goes_on_while_a_request_is_under_way_and_rests_after_that() {
+        let (event_loops, registry) = (EventLoops::default(), Registry::new());
+        let (recorder, endpoint) = (registry.recorder(), registry.endpoint("GET", "/"));
+        let worker = event_loops.watch(registry);
+        let start = recorder.start();
+        // The only request that begins.
+        worker.request_begins();
+        for _ in 0..4 {
+            assert_ne!(next_due(&worker).await, RESTING);
+        }
+        recorder.finish(start, endpoint, metrics_core::Outcome::Status(200));
+        assert_eq!(next_due(&worker).await, RESTING);
+    }
+
     #[actix_web::test]
     async fn a_blocking_handler_shows_as_lag_and_a_worker_that_is_gone_shows_nothing() {
         let (event_loops, registry) = (EventLoops::default(), Registry::new());

@@ -209,6 +209,15 @@ mod tests {
         assert_eq!(bytes(50) - bytes(40), 10);
     }
 
+    #[test]
+    fn a_sum_beyond_the_largest_count_is_read_back_as_that() {
+        let most = group(2, &[(7, MAX_COUNT)]);
+        let mut packed = Packed::new(std::slice::from_ref(&most));
+        packed.add(&Packed::new(&[most]));
+        let counts: Vec<_> = unpacked(&packed)[0].histogram.buckets().map(|bucket| bucket.count).collect();
+        assert_eq!(counts, [i64::MAX as u64]);
+    }
+
     proptest! {
         #[test]
         fn packed_groups_are_read_back_and_add_up(ours in counts(), theirs in counts(), more in counts()) {

@@ -59,6 +59,17 @@ fn endpoints_read_from_json_equal_the_originals() {
 }
 
 #[test]
+fn exemplars_read_from_json_equal_the_originals() {
+    let registry = filled(2, Granularity::Class, REQUESTS);
+    let (endpoint, trace) = (registry.endpoint("GET", "/a"), "0af7651916cd43dd8448eb211c80319c");
+    let elapsed = Duration::from_millis(7);
+    registry.recorder().keep_exemplar(endpoint, Outcome::Status(200), elapsed, trace.parse().unwrap());
+    let snapshot = registry.snapshot();
+    let read: Snapshot = serde_json::from_str(&serde_json::to_string(&snapshot).unwrap()).unwrap();
+    assert_eq!((read.exemplars().len(), read.exemplars()), (1, snapshot.exemplars()));
+}
+
+#[test]
 fn a_summary_read_from_json_equals_the_original() {
     let registry = filled(2, Granularity::Class, REQUESTS);
     for summary in [registry.summary(), registry.snapshot().summary(), registry.reset(), registry.reset()] {
