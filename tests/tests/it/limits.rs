@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use actix_web::error::ErrorInternalServerError;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics_actix::Metrics;
@@ -22,7 +23,14 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn shop(config: &mut ServiceConfig) {
     let fails = || async { HttpResponse::InternalServerError().finish() };
-    config.route("/items/{id}", web::get().to(|| async { "a chair" })).route("/fails", web::get().to(fails));
+    // With a message that clients choose.
+    let fails_with = |text: web::Path<String>| async move {
+        Err::<HttpResponse, _>(ErrorInternalServerError(text.into_inner()))
+    };
+    config
+        .route("/items/{id}", web::get().to(|| async { "a chair" }))
+        .route("/fails", web::get().to(fails))
+        .route("/fails/{text}", web::get().to(fails_with));
 }
 
 /// So many routes that have been called.
@@ -155,6 +163,17 @@ fn an_operator_is_answered_while_others_ask_for_too_much() {
     ask_while_refused("different jobs, threads for figures", &client, waiting, 300, || {
         streams(&server, 65_535, 300, different)
     });
+    // At all endpoints that take more than a window, together.
+    let different = |i: usize| match i % 5 {
+        0 => format!("consumers?top={}", i + 1),
+        1 => format!("history?method=GET&route=/{i}"),
+        2 => format!("errors?route=/{i}"),
+        3 => format!("errors/groups?route=/{i}"),
+        _ => format!("slow?method=GET&route=/{i}"),
+    };
+    ask_while_refused("different jobs at each endpoint", &client, waiting, 1_000, || {
+        streams(&server, 65_535, 1_000, different)
+    });
     let waiting = "too many requests are waiting for the fleet; try again in 1 s";
     ask_while_refused("requests that wait for the fleet", &client, waiting, 300, || {
         streams(&server, 65_535, 300, |_| "fleet/summary".to_owned())
@@ -218,8 +237,19 @@ fn an_operator_is_answered_while_others_use_up_rows_and_lines() {
     };
     assert!(lost("evicted") + lost("thinned") > 1_000, "{missing}");
 
+    // Letters, since numbers in messages are of the same group.
+    let word =
+        |i: usize| -> String { format!("{i:o}").bytes().map(|digit| char::from(digit + 49)).collect() };
+    send(&server, 3_000, |i| format!("GET /fails/{} HTTP/1.1", word(i)));
+    ask("groups of errors", &client);
+    let groups = client.metrics("GET", "errors/groups?top=1000");
+    assert!(groups["groups"].as_array().unwrap().len() > 100, "{groups}");
+    send(&server, 20 * ROWS, |i| format!("GET /items/{i} HTTP/1.1\r\nx-name: /{}", i % ROWS));
+    ask("lists of slow requests", &client);
+    assert_eq!(client.metrics("GET", "slow")["requests"].as_array().unwrap().len(), 50);
+
     // Whatever it was, all are counted.
-    let calls = 4 * ROWS as u64 + 2_000;
+    let calls = 24 * ROWS as u64 + 5_000;
     let deadline = Instant::now() + LONG;
     while client.metrics("GET", "summary")["total_calls"] != calls + ROWS as u64 / 2 {
         assert!(Instant::now() < deadline, "{}", client.metrics("GET", "summary"));
