@@ -20,9 +20,8 @@ use crate::read::reader::{Reader, Totals};
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::consumers::ConsumerSnapshot;
 use crate::read::snapshot::health::Health;
-use crate::read::snapshot::metrics::{MetricsAt, metrics_since};
+use crate::read::snapshot::metrics::{MetricSnapshot, MetricsAt, metrics_since};
 use crate::read::summary::Summary;
-use crate::read::summary::metrics::{MetricSummary, summarise_metrics};
 use crate::record::shard::Shard;
 use crate::record::shard::consumers::ConsumerFigures;
 use crate::record::shard::in_flight::InFlight;
@@ -242,7 +241,24 @@ impl Core {
 
     /// How full the registry's tables are, and what did not fit.
     pub(crate) fn health(&self) -> Health {
-        health(&self.shared, self.shared.endpoints().len(), &self.shared.shards())
+        self.health_of(self.shared.endpoints().len(), &self.shared.shards())
+    }
+
+    /// Like [`Core::health`]. `endpoints` includes the overflow endpoint.
+    fn health_of(&self, endpoints: usize, shards: &[Arc<Shard>]) -> Health {
+        let shared = &*self.shared;
+        Health {
+            endpoints: endpoints as u64 - 1,
+            max_series: shared.endpoints().max() as u64,
+            endpoints_refused: shared.endpoints().refused(),
+            consumers: shared.consumers().len() as u64,
+            max_consumers: shared.consumers().max() as u64,
+            consumers_refused: shared.consumers().refused(),
+            shards: shards.len() as u64,
+            errors_evicted: shared.error_log().evicted().iter().sum(),
+            errors_thinned: thinned(shards).iter().sum(),
+            label_sets_refused: self.metrics.label_sets_refused(),
+        }
     }
 
     /// The cumulative state of requests alone: without consumers and the application's own metrics.
@@ -268,12 +284,11 @@ impl Core {
         }
     }
 
-    /// The figures of the application's own metrics since the last reset, when that was, and how long ago.
-    pub(crate) fn metrics_since_reset(&self, now: &MetricsAt) -> (Vec<MetricSummary>, SystemTime, Duration) {
+    /// The application's own metrics since the last reset, when that was, and how long ago.
+    pub(crate) fn metrics_since_reset(&self, now: &MetricsAt) -> (Vec<MetricSnapshot>, SystemTime, Duration) {
         let readings = lock(&self.readings);
         let Snapshot { metrics, taken, span, .. } = &readings.baseline;
-        let summaries = summarise_metrics(&metrics_since(&now.metrics, metrics));
-        (summaries, *taken, now.span.saturating_sub(*span))
+        (metrics_since(&now.metrics, metrics), *taken, now.span.saturating_sub(*span))
     }
 
     /// When the current window began, at the last reset or at the start: since the registry was made, by the monotonic
@@ -302,7 +317,7 @@ impl Core {
             span: self.started.elapsed(),
             significant_digits: shared.layout().digits(),
             granularity: shared.granularity(),
-            health: health(shared, endpoints.len(), &shards),
+            health: self.health_of(endpoints.len(), &shards),
             endpoints,
             consumers: if parts.consumers { self.consumers(&shards) } else { Vec::new() },
             exemplars,
@@ -332,21 +347,6 @@ impl Core {
             }
         });
         consumers
-    }
-}
-
-/// How full the tables are. `endpoints` includes the overflow endpoint.
-fn health(shared: &Shared, endpoints: usize, shards: &[Arc<Shard>]) -> Health {
-    Health {
-        endpoints: endpoints as u64 - 1,
-        max_series: shared.endpoints().max() as u64,
-        endpoints_refused: shared.endpoints().refused(),
-        consumers: shared.consumers().len() as u64,
-        max_consumers: shared.consumers().max() as u64,
-        consumers_refused: shared.consumers().refused(),
-        shards: shards.len() as u64,
-        errors_evicted: shared.error_log().evicted().iter().sum(),
-        errors_thinned: thinned(shards).iter().sum(),
     }
 }
 

@@ -32,7 +32,7 @@ pub use self::timeline::Gap;
 pub use self::trend::{MetricPoint, MetricTrend, Point, StepError, Trend};
 pub use self::window::{ParseWindowError, Window};
 
-use self::metrics::MetricsTimeline;
+use self::metrics::{MetricsTimeline, WindowMetrics};
 use self::timeline::{Requested, Timeline, WindowFigures};
 use self::trend::{Subject, step_of};
 use crate::core::Requests;
@@ -43,9 +43,9 @@ use crate::labels::endpoint::EndpointName;
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceId;
 use crate::read::snapshot::Snapshot;
-use crate::read::snapshot::metrics::MetricsAt;
+use crate::read::snapshot::metrics::{MetricsAt, totals};
 use crate::read::summary::Summary;
-use crate::read::summary::metrics::MetricSummary;
+use crate::read::summary::metrics::{MetricSummary, summarise_metrics};
 use crate::registry::Registry;
 use crate::sync::{Mutex, MutexGuard, lock};
 
@@ -75,12 +75,23 @@ pub struct History {
 /// The application's own metrics in a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Business {
-    /// The metrics, sorted by name.
+    /// The series of the metrics, by name, kind and labels.
     pub metrics: Vec<MetricSummary>,
+    /// All series together of each metric that has any with labels, gauges added up, too.
+    pub totals: Vec<MetricSummary>,
     /// When the window began, by the wall clock. For display.
     pub since: SystemTime,
     /// The length of the window, by the monotonic clock.
     pub window: Duration,
+}
+
+impl Business {
+    /// Returns the figures of a metric, all its series together, or of one series, named as
+    /// [`LabelSet::series`](crate::LabelSet::series) writes it.
+    pub fn get(&self, name: &str) -> Option<&MetricSummary> {
+        let total = self.totals.iter().find(|total| *total.name == *name);
+        total.or_else(|| self.metrics.iter().find(|series| series.series() == name))
+    }
 }
 
 impl History {
@@ -178,13 +189,15 @@ impl History {
     /// metrics, too.
     pub fn business(&self, window: Window) -> Business {
         let Some(length) = window.length() else {
-            let (metrics, since, window) = self.registry.metrics_since_reset(&self.registry.metrics_now());
-            return Business { metrics, since, window };
+            let (series, since, window) = self.registry.metrics_since_reset(&self.registry.metrics_now());
+            let totals = summarise_metrics(&totals(&series));
+            return Business { metrics: summarise_metrics(&series), totals, since, window };
         };
         let now = self.metrics_now();
-        let (metrics, span) = self.timeline().metrics.window(&now, length, self.registry.layout());
+        let WindowMetrics { metrics, totals, span } =
+            self.timeline().metrics.window(&now, length, self.registry.layout());
         let window = span.length();
-        Business { metrics, since: now.taken.checked_sub(window).unwrap_or(now.taken), window }
+        Business { metrics, totals, since: now.taken.checked_sub(window).unwrap_or(now.taken), window }
     }
 
     /// Returns the errors of a window in groups, by endpoint, outcome and [message template](crate::message_template).
@@ -269,6 +282,9 @@ impl History {
 
     /// Returns one of the application's own metrics in each step of a window; `None` if there is no such metric.
     /// Without a `step`, it is the shortest one with at most 400 points.
+    ///
+    /// The name of a metric is that of all its series together, gauges added up, too. A single one with labels is named as
+    /// [`LabelSet::series`](crate::LabelSet::series) writes it.
     ///
     /// # Errors
     ///

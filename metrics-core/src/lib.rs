@@ -116,6 +116,7 @@ pub use history::{
 };
 pub use labels::consumer::{Consumer, ConsumerId};
 pub use labels::endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES, UNMATCHED};
+pub use labels::label_set::{LabelSet, MAX_LABEL_NAME_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 pub use labels::method::METHODS;
 pub use labels::metric_kind::{MetricKind, MetricValue};
 pub use labels::metric_names::MetricError;

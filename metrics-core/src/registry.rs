@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::business::{Counter, Gauge, HitRatio, Timer, UniqueCount};
+use crate::business::{Counter, Gauge, HitRatio, Identity, Timer, UniqueCount};
 use crate::core::{Core, Requests};
 use crate::events::error_groups::ErrorGroups;
 use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
@@ -12,13 +12,13 @@ use crate::events::slow::SlowRequests;
 use crate::histogram::Layout;
 use crate::labels::consumer::{Consumer, Voucher};
 use crate::labels::endpoint::{EndpointId, EndpointName};
+use crate::labels::metric_kind::MetricKind;
 use crate::labels::metric_names::MetricError;
 use crate::labels::outcome::{Granularity, Outcome};
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::health::Health;
-use crate::read::snapshot::metrics::MetricsAt;
+use crate::read::snapshot::metrics::{MetricSnapshot, MetricsAt};
 use crate::read::summary::Summary;
-use crate::read::summary::metrics::MetricSummary;
 use crate::record::local::LocalRecorders;
 use crate::record::recorder::Recorder;
 use crate::record::shared::RegistrySettings;
@@ -115,8 +115,8 @@ impl Registry {
     ///
     /// When Prometheus does not allow the name, a metric of another kind has it, or the registry has 128 counters.
     pub fn counter(&self, name: &str) -> Result<Counter, MetricError> {
-        let row = self.core.metrics().names().counter(name)?;
-        Ok(Counter::new(self.recorders.clone(), row))
+        let metric = self.core.metrics().find(name, MetricKind::Counter)?;
+        Ok(Counter::new(self.recorders.clone(), Identity::plain(metric)))
     }
 
     /// Returns the gauge of a name, which is created at the first call, with 0 in it. Keep it.
@@ -125,7 +125,7 @@ impl Registry {
     ///
     /// Like [`Registry::counter`].
     pub fn gauge(&self, name: &str) -> Result<Gauge, MetricError> {
-        Ok(Gauge::new(self.core.metrics().names().gauge(name)?))
+        Ok(Gauge::new(Identity::plain(self.core.metrics().find(name, MetricKind::Gauge)?)))
     }
 
     /// Returns the timer of a name, which is created at the first call. Keep it.
@@ -134,8 +134,8 @@ impl Registry {
     ///
     /// Like [`Registry::counter`].
     pub fn timer(&self, name: &str) -> Result<Timer, MetricError> {
-        let (timers, timer) = self.core.metrics().timer(name)?;
-        Ok(Timer::new(timers, timer))
+        let (timers, metric) = self.core.metrics().timer(name)?;
+        Ok(Timer::new(timers, Identity::plain(metric)))
     }
 
     /// Returns the hit ratio of a name, which is created at the first call. Keep it.
@@ -144,9 +144,8 @@ impl Registry {
     ///
     /// Like [`Registry::counter`].
     pub fn hit_ratio(&self, name: &str) -> Result<HitRatio, MetricError> {
-        let hits = self.core.metrics().names().hit_ratio(name)?;
-        let counter = |row| Counter::new(self.recorders.clone(), row);
-        Ok(HitRatio::new(counter(hits), counter(hits + 1)))
+        let metric = self.core.metrics().find(name, MetricKind::HitRatio)?;
+        Ok(HitRatio::new(self.recorders.clone(), Identity::plain(metric)))
     }
 
     /// Returns the unique count of a name, which is created at the first call. Keep it.
@@ -155,8 +154,10 @@ impl Registry {
     ///
     /// Like [`Registry::counter`], but a registry has at most 16 unique counts.
     pub fn unique(&self, name: &str) -> Result<UniqueCount, MetricError> {
-        let row = self.core.metrics().names().unique(name)?;
-        Ok(UniqueCount::new(self.recorders.clone(), row))
+        Ok(UniqueCount::new(
+            self.recorders.clone(),
+            &*self.core.metrics().find(name, MetricKind::UniqueCount)?,
+        ))
     }
 
     /// Returns the cumulative state since the start. Resets do not affect it, so its counters never go down.
@@ -285,14 +286,14 @@ impl Registry {
         self.core.metrics_now()
     }
 
-    /// The figures of the application's own metrics since the last reset, when that was, and how long ago.
-    pub(crate) fn metrics_since_reset(&self, now: &MetricsAt) -> (Vec<MetricSummary>, SystemTime, Duration) {
+    /// The application's own metrics since the last reset, when that was, and how long ago.
+    pub(crate) fn metrics_since_reset(&self, now: &MetricsAt) -> (Vec<MetricSnapshot>, SystemTime, Duration) {
         self.core.metrics_since_reset(now)
     }
 
-    /// Whether the application has a metric of this name.
+    /// Whether the application has a metric or a series of this name.
     pub(crate) fn has_metric(&self, name: &str) -> bool {
-        self.core.metrics().names().contains(name)
+        self.core.metrics().contains(name)
     }
 
     /// The time since it was made, by the recording clock.

@@ -24,6 +24,7 @@ mod encode;
 mod error;
 mod histograms;
 mod instance;
+mod label_sets;
 mod merge;
 #[cfg(feature = "redis")]
 pub mod redis;

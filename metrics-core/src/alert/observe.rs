@@ -78,9 +78,10 @@ pub(super) fn of_figures(rule: &Rule, figures: &Figures, in_flight: u64, window:
     Observation { value, calls: figures.calls, is_whole: covers(window, rule.window) }
 }
 
-/// The figure of one of the application's own metrics; 0 if there is no such metric.
+/// The figure of one of the application's own metrics, all its series together, or of one series; 0 if there is no
+/// such metric.
 pub(super) fn of_own_metric(rule: &Rule, name: &str, own: &Business) -> Observation {
-    let metric = own.metrics.iter().find(|metric| *metric.name == *name).map(|metric| &metric.figures);
+    let metric = own.get(name).map(|metric| &metric.figures);
     if let Some(MetricFigures::Timer(times)) = metric {
         let calls = Observation { value: Some(times.calls as f64), ..of_figures(rule, times, 0, own.window) };
         return if rule.metric == Metric::Value { calls } else { of_figures(rule, times, 0, own.window) };

@@ -70,7 +70,8 @@ pub enum Scope {
     /// The figures of each endpoint with this route template, such as `/items/{id}`, whatever the method. Until its
     /// first call, a window has 0 calls.
     Route(String),
-    /// One of the application's own metrics, by its name. A metric that does not exist has the value 0.
+    /// One of the application's own metrics by its name, all its series together, or one series, such as
+    /// `jobs{queue="mail"}`. A metric that does not exist has the value 0.
     OwnMetric(String),
     /// The budget of an objective.
     Burn(Burn),

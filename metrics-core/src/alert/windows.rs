@@ -74,8 +74,7 @@ impl<'a, S: FigureSource> Windows<'a, S> {
             }
             Scope::OwnMetric(name) => {
                 let hour = self.own_metrics(Window::OneHour);
-                let is_seen = hour.metrics.iter().any(|metric| *metric.name == **name);
-                !is_seen && covers(hour.window, Window::OneHour)
+                hour.get(name).is_none() && covers(hour.window, Window::OneHour)
             }
             _ => false,
         }

@@ -7,17 +7,20 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::saved_error::MAX_VERSION;
+use super::saved_error::{MAX_VERSION, WITHOUT_LABELS};
 use super::*;
 use crate::histogram::Layout;
 use crate::labels::outcome::{Granularity, Outcome};
+
+/// The series with labels in histories that have any.
+const LABELLED: &str = r#"jobs{queue="a \"b\"",to="x"}"#;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/history/corpus")
 }
 
 /// A history of three processes, as this version saves it.
-fn saved(digits: u8, granularity: Granularity, calls: u64) -> Vec<u8> {
+fn saved(digits: u8, granularity: Granularity, calls: u64, has_labels: bool) -> Vec<u8> {
     let new = || {
         let builder = Registry::builder().max_series(16).significant_digits(digits);
         builder.granularity(granularity).build().unwrap()
@@ -38,6 +41,10 @@ fn saved(digits: u8, granularity: Granularity, calls: u64) -> Vec<u8> {
         registry.hit_ratio("cache").unwrap().hit();
         registry.timer("db").unwrap().record(Duration::from_micros(30));
         registry.unique("users").unwrap().insert("ann");
+        if has_labels {
+            registry.counter("jobs").unwrap().with_labels([("queue", "a \"b\""), ("to", "x")]).add(7);
+            registry.timer("db").unwrap().with("table", "users").record(Duration::from_micros(90));
+        }
         history.tick();
         registry.reset();
         history.tick();
@@ -49,6 +56,7 @@ fn saved(digits: u8, granularity: Granularity, calls: u64) -> Vec<u8> {
 /// What a history says, as lines of text.
 fn text(saved: &[u8]) -> String {
     let layout = Layout::for_digits(saved[1]).unwrap();
+    let has_labels = saved[0] > WITHOUT_LABELS;
     let mut saved = resume::Saved::read(saved, layout).unwrap();
     saved.save_now();
     let registry = Registry::builder().significant_digits(layout.digits()).build().unwrap();
@@ -58,6 +66,9 @@ fn text(saved: &[u8]) -> String {
     registry.hit_ratio("cache").unwrap();
     registry.timer("db").unwrap();
     registry.unique("users").unwrap();
+    if has_labels {
+        registry.counter("jobs").unwrap().with_labels([("queue", "a \"b\""), ("to", "x")]);
+    }
     let mut history = History::new(registry);
     let ahead = saved.add_to(&mut lock(&history.timeline));
     history.ahead = ahead;
@@ -68,8 +79,8 @@ fn text(saved: &[u8]) -> String {
     for endpoint in history.endpoints(Window::OneDay).endpoints {
         writeln!(text, "{} {}: {:?}", endpoint.name.method, endpoint.name.route, endpoint.figures).unwrap();
     }
-    for name in ["jobs", "cache", "db"] {
-        let trend = history.metric_trend(Window::OneDay, None, name).unwrap().unwrap();
+    for name in ["jobs", "cache", "db", LABELLED] {
+        let Some(trend) = history.metric_trend(Window::OneDay, None, name).unwrap() else { continue };
         let counted = trend.points.into_iter().map(|point| point.figures);
         // The frames of processes that counted nothing are the same frame or others, as the clock has it.
         let counted = counted.filter(|figures| format!("{figures:?}") != "Counter(0)");
@@ -82,15 +93,16 @@ fn text(saved: &[u8]) -> String {
 fn every_history_that_any_version_saved_is_read_as_what_it_is() {
     let folder = folder();
     let class = Granularity::Class;
-    for (name, digits, granularity, calls) in [
-        ("empty", 2, class, 0),
-        ("two-digits-by-class", 2, class, 500),
-        ("one-digit-by-outcome", 1, Granularity::Outcome, 300),
-        ("three-digits-by-status", 3, Granularity::Exact, 200),
+    for (version, name, digits, granularity, calls) in [
+        (WITHOUT_LABELS, "empty", 2, class, 0),
+        (WITHOUT_LABELS, "two-digits-by-class", 2, class, 500),
+        (WITHOUT_LABELS, "one-digit-by-outcome", 1, Granularity::Outcome, 300),
+        (WITHOUT_LABELS, "three-digits-by-status", 3, Granularity::Exact, 200),
+        (MAX_VERSION, "labels", 2, class, 20),
     ] {
-        let path = folder.join(format!("v{MAX_VERSION}-{name}.history"));
+        let path = folder.join(format!("v{version}-{name}.history"));
         if std::env::var_os("METRICS_WRITE_CORPUS").is_some() && !path.exists() {
-            let saved = saved(digits, granularity, calls);
+            let saved = saved(digits, granularity, calls, version > WITHOUT_LABELS);
             fs::write(&path, &saved).unwrap();
             fs::write(path.with_extension("txt"), text(&saved)).unwrap();
         }
@@ -105,5 +117,5 @@ fn every_history_that_any_version_saved_is_read_as_what_it_is() {
             read += 1;
         }
     }
-    assert!(read >= 4, "{read}");
+    assert!(read >= 5, "{read}");
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::adder::Adder;
 use super::tiers::{Content, Frame, Span, Tier, Tiers, slot};
 use crate::histogram::Layout;
-use crate::labels::metric_kind::MetricValue;
+use crate::labels::label_set::{LabelSet, metric_of};
+use crate::labels::metric_kind::{MetricKind, MetricValue};
 use crate::read::snapshot::group::GroupSnapshot;
-use crate::read::snapshot::metrics::{MetricState, MetricsAt, metrics_since};
+use crate::read::snapshot::metrics::{MetricSnapshot, MetricState, MetricsAt, metrics_since, totals};
 use crate::read::summary::figures::Figures;
 use crate::read::summary::metrics::{MetricFigures, MetricSummary};
 
@@ -31,9 +32,12 @@ pub(super) struct MetricsTimeline {
     pub(super) frames: Tiers<PackedMetrics>,
     /// The state at the end of the last frame.
     pub(super) until: MetricsAt,
-    /// The numbers that stand for metrics in frames, where names would take more memory than the figures.
-    pub(super) numbers: HashMap<Arc<str>, u32>,
+    /// The numbers that stand for series in frames, where names would take more memory than the figures.
+    pub(super) numbers: HashMap<SeriesName, u32>,
 }
+
+/// The name and the labels of a series.
+pub(super) type SeriesName = (Arc<str>, LabelSet);
 
 /// What metrics counted in a frame, by number, in postcard's format.
 #[derive(Debug, Clone)]
@@ -41,6 +45,19 @@ pub(super) struct PackedMetrics(Box<[u8]>);
 
 /// What one metric counted in a frame, or its value at the end.
 pub(super) type Counted = MetricValue<Box<GroupSnapshot>, u64>;
+
+/// The metrics of a window.
+pub(super) struct WindowMetrics {
+    pub(super) metrics: Vec<MetricSummary>,
+    /// All series together of each metric that has any with labels.
+    pub(super) totals: Vec<MetricSummary>,
+    pub(super) span: Span,
+}
+
+/// Whether this is the name of a metric, or of one of its series.
+fn is_named(name: &str, metric: &str, labels: &LabelSet) -> bool {
+    metric == metric_of(name) && (metric == name || labels.series(metric) == name)
+}
 
 impl MetricsTimeline {
     pub(super) fn new(now: MetricsAt) -> Self {
@@ -63,7 +80,7 @@ impl MetricsTimeline {
         for metric in metrics_since(&now.metrics, &self.until.metrics) {
             let Some(what) = Counted::of(&metric.state) else { continue };
             let next = self.numbers.len() as u32;
-            counted.insert(*self.numbers.entry(metric.name).or_insert(next), what);
+            counted.insert(*self.numbers.entry((metric.name, metric.labels)).or_insert(next), what);
         }
         let content = PackedMetrics::new(&counted);
         self.frames.push(Frame { start: self.until.span, end: now.span, taken: now.taken, content });
@@ -76,13 +93,8 @@ impl MetricsTimeline {
         while self.frames.heap_bytes() > MAX_BYTES && self.frames.drop_oldest() {}
     }
 
-    /// The figures of each metric from the first frame of a window up to `now`, and the span that they cover.
-    pub(super) fn window(
-        &self,
-        now: &MetricsAt,
-        length: Duration,
-        layout: Layout,
-    ) -> (Vec<MetricSummary>, Span) {
+    /// The figures of each series from the first frame of a window up to `now`, and the span that they cover.
+    pub(super) fn window(&self, now: &MetricsAt, length: Duration, layout: Layout) -> WindowMetrics {
         let mut span = Span { start: self.until.span, end: now.span.max(self.until.span), until: now.taken };
         let mut frames: HashMap<u32, Vec<Counted>> = HashMap::new();
         for frame in self.frames.since(now.span.saturating_sub(length)) {
@@ -95,19 +107,35 @@ impl MetricsTimeline {
         }
         let mut sum = MetricSum::new(layout);
         let live = metrics_since(&now.metrics, &self.until.metrics);
-        let summaries = live.into_iter().map(|metric| {
-            let number = self.numbers.get(&metric.name);
-            let earlier = number.and_then(|number| frames.remove(number)).unwrap_or_default();
-            // Of an earlier process, a metric of this name may be of another kind.
-            let earlier = earlier.iter().filter(|what| what.kind() == metric.kind());
-            earlier.chain(&Counted::of(&metric.state)).for_each(|what| sum.add(what));
-            let live = metric.summary();
+        let mut summary = |live: &MetricSnapshot, numbers: &[u32]| {
+            let earlier = numbers.iter().filter_map(|number| Some((*number, frames.get(number)?)));
+            for (number, what) in earlier.flat_map(|(number, all)| all.iter().map(move |what| (number, what)))
+            {
+                // Of an earlier process, a metric of this name may be of another kind. A gauge has its number of now.
+                if what.kind() == live.kind() && live.kind() != MetricKind::Gauge {
+                    sum.add(number, what);
+                }
+            }
+            Counted::of(&live.state).iter().for_each(|what| sum.add(u32::MAX, what));
+            let live = live.summary();
             MetricSummary { figures: sum.take().unwrap_or(live.figures), ..live }
-        });
-        (summaries.collect(), span)
+        };
+        let of_series = |series: &MetricSnapshot| {
+            self.numbers.get(&(Arc::clone(&series.name), series.labels.clone())).copied()
+        };
+        let metrics = live.iter().map(|series| summary(series, of_series(series).as_slice())).collect();
+        let totals = totals(&live).iter().map(|total| summary(total, &self.named(&total.name))).collect();
+        WindowMetrics { metrics, totals, span }
     }
 
-    /// The figures of a metric in each step after `since`; empty if the metric is unknown.
+    /// The numbers of a metric's series, or that of one series, also of those that only an earlier process had.
+    fn named(&self, name: &str) -> Vec<u32> {
+        let named = self.numbers.iter().filter(|((metric, labels), _)| is_named(name, metric, labels));
+        named.map(|(_, &number)| number).collect()
+    }
+
+    /// The figures of a metric, all its series together, or of one series in each step after `since`; empty if there is
+    /// none of this name.
     pub(super) fn steps(
         &self,
         since: Duration,
@@ -115,10 +143,10 @@ impl MetricsTimeline {
         name: &str,
         layout: Layout,
     ) -> Vec<(Span, MetricFigures)> {
-        let known = self.until.metrics.iter().find(|metric| &*metric.name == name);
-        let Some(known) = known else { return Vec::new() };
-        let nothing = nothing_of(&known.state);
-        let number = self.numbers.get(name);
+        let live = self.until.metrics.iter().find(|series| is_named(name, &series.name, &series.labels));
+        let Some(live) = live else { return Vec::new() };
+        let nothing = nothing_of(&live.state);
+        let numbers = self.named(name);
         let mut sum = MetricSum::new(layout);
         let mut open: Option<Span> = None;
         let mut steps = Vec::new();
@@ -130,16 +158,20 @@ impl MetricsTimeline {
                 Some(span) if slot(span.end, step) == slot(frame.end, step) => span.widen(frame),
                 _ => end(open.replace(Span::of_frame(frame)), &mut sum),
             }
-            let what = number.and_then(|number| frame.content.unpack().remove(number));
-            // Of an earlier process, a metric of this name may be of another kind.
-            what.iter().filter(|what| what.kind() == known.kind()).for_each(|what| sum.add(what));
+            let frame = frame.content.unpack();
+            for (number, what) in numbers.iter().filter_map(|number| Some((*number, frame.get(number)?))) {
+                // Of an earlier process, a metric of this name may be of another kind.
+                if what.kind() == live.kind() {
+                    sum.add(number, what);
+                }
+            }
         }
         end(open, &mut sum);
         steps
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let names = self.numbers.capacity() * size_of::<(Arc<str>, u32)>();
+        let names = self.numbers.capacity() * size_of::<(SeriesName, u32)>();
         self.frames.heap_bytes() + names
     }
 }
@@ -210,18 +242,20 @@ impl Content for PackedMetrics {
     }
 }
 
-/// Adds up what one metric counted, in the order of time.
+/// Adds up what the series of one metric counted, in the order of time.
 struct MetricSum {
     sum: Option<MetricFigures>,
     times: Adder,
+    /// The last value of each series of a gauge.
+    gauges: BTreeMap<u32, f64>,
 }
 
 impl MetricSum {
     fn new(layout: Layout) -> Self {
-        Self { sum: None, times: Adder::new(layout) }
+        Self { sum: None, times: Adder::new(layout), gauges: BTreeMap::new() }
     }
 
-    fn add(&mut self, what: &Counted) {
+    fn add(&mut self, series: u32, what: &Counted) {
         match (&mut self.sum, what) {
             (Some(MetricFigures::Counter(sum)), Counted::Counter(more)) => *sum = sum.saturating_add(*more),
             (Some(MetricFigures::HitRatio { hits, misses }), Counted::HitRatio { hits: h, misses: m }) => {
@@ -235,8 +269,12 @@ impl MetricSum {
                 self.times.add(std::slice::from_ref(times));
                 *sum = Some(MetricFigures::Timer(Box::default()));
             }
-            // The last value counts.
-            (sum, &Counted::Gauge(value)) => *sum = Some(MetricFigures::Gauge(value)),
+            // The last value of a series counts.
+            (sum, &Counted::Gauge(value)) => {
+                self.gauges.insert(series, value);
+                let all: f64 = self.gauges.values().sum();
+                *sum = Some(MetricFigures::Gauge(all.clamp(f64::MIN, f64::MAX)));
+            }
             (sum, &Counted::UniqueCount { today, yesterday }) => {
                 *sum = Some(MetricFigures::UniqueCount { today, yesterday });
             }
@@ -246,6 +284,7 @@ impl MetricSum {
     /// Returns the figures of the sum, and starts again at zero.
     fn take(&mut self) -> Option<MetricFigures> {
         let sum = self.sum.take()?;
+        self.gauges.clear();
         Some(match sum {
             MetricFigures::Timer(_) => {
                 let times = self.times.take();

@@ -5,22 +5,25 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::coding::Untrusted;
-use super::metrics::{Counted as CountedMetric, PackedMetrics};
+use super::metrics::{Counted as CountedMetric, PackedMetrics, SeriesName};
 use super::packed::Packed;
 use super::save::MAX_NAMES;
-use super::saved_error::{MAX_VERSION, SavedError};
+use super::saved_error::{MAX_VERSION, SavedError, WITHOUT_LABELS};
 use super::tiers::Frame;
 use super::timeline::{BY_ENDPOINT, ByEndpoint, Counted, Gap, MAX_MARKS, Timeline, push_bounded};
 use crate::histogram::{Histogram, Layout};
 use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
+use crate::labels::label_set::{LabelSet, MAX_LABEL_NAME_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 use crate::labels::metric_kind::MetricValue;
+use crate::labels::metric_room::{MAX_COUNTER_ROWS, MAX_TIMERS, MAX_UNIQUES};
 use crate::text::visible;
 
 /// The latest time, as nanoseconds since a clock's beginning: 146 years. So sums of a few do not overflow.
 const MAX_NANOS: u64 = 1 << 62;
 
-/// The most metrics of a frame: 128 of each of five kinds, of two processes.
-const MAX_METRICS: u64 = 2 * 5 * 128;
+/// The most series of metrics of a frame: those of two processes, counters and hit ratios each at most as many as there
+/// are rows of counters, and gauges as many as these.
+const MAX_METRICS: u64 = 2 * (2 * MAX_COUNTER_ROWS + MAX_TIMERS + MAX_UNIQUES) as u64;
 
 /// After this time nothing of a history is left.
 const FORGOTTEN: Duration = Duration::from_secs(2 * 86_400);
@@ -35,7 +38,7 @@ pub(super) struct Saved {
     total: Vec<Frame<Counted>>,
     endpoints: Vec<Arc<EndpointName>>,
     by_endpoint: Vec<Frame<ByEndpoint>>,
-    metric_names: Vec<Arc<str>>,
+    metric_names: Vec<SeriesName>,
     metrics: Vec<Frame<PackedMetrics>>,
 }
 
@@ -44,7 +47,7 @@ impl Saved {
     pub(super) fn read(bytes: &[u8], ours: Layout) -> Result<Self, SavedError> {
         let (&version, rest) = bytes.split_first().ok_or(SavedError::Damaged("it is empty"))?;
         match version {
-            MAX_VERSION => {}
+            1..=MAX_VERSION => {}
             0 => return Err(SavedError::Damaged("no version has the number 0")),
             newer => return Err(SavedError::Newer(newer)),
         }
@@ -64,7 +67,10 @@ impl Saved {
         let by_endpoint = frames(&mut from, end, |from| {
             rows(from, endpoints.len(), endpoints.len() as u64, |from| Packed::restore(from, theirs, ours))
         })?;
-        let metric_names = names(&mut from, MAX_NAMES, name)?;
+        let metric_names = names(&mut from, MAX_NAMES, |from| {
+            let name = name(from)?;
+            Ok((name, if version > WITHOUT_LABELS { labels(from)? } else { LabelSet::default() }))
+        })?;
         let metrics = frames(&mut from, end, |from| {
             let counted = rows(from, metric_names.len(), MAX_METRICS, |from| metric(from, theirs, ours))?;
             Ok(PackedMetrics::new(&counted))
@@ -202,7 +208,18 @@ fn name(from: &mut Untrusted<'_>) -> Result<Arc<str>, SavedError> {
     Ok(name.into())
 }
 
-/// What a frame has of each endpoint or metric, by its place among `names` names.
+fn labels(from: &mut Untrusted<'_>) -> Result<LabelSet, SavedError> {
+    let count = from.at_most(MAX_LABELS as u64)?;
+    let mut pair = || Ok((from.text(MAX_LABEL_NAME_BYTES)?, from.text(MAX_LABEL_VALUE_BYTES)?));
+    let read = (0..count).map(|_| pair()).collect::<Result<Vec<_>, SavedError>>()?;
+    let labels = LabelSet::new(read.iter().copied());
+    if !labels.iter().eq(read) {
+        return Err(SavedError::Damaged("labels are not valid, or not in order"));
+    }
+    Ok(labels)
+}
+
+/// What a frame has of each endpoint or series of a metric, by its place among `names` names.
 fn rows<'a, T>(
     from: &mut Untrusted<'a>,
     names: usize,

@@ -5,30 +5,29 @@
 //!
 //! | what | as |
 //! |---|---|
-//! | the version of the format, 1 | a byte |
+//! | the version of the format, 1 or 2 | a byte |
 //! | significant digits; the time by the history's clock; the time by the wall clock | numbers |
 //! | gaps | their number; when each began and ended |
 //! | resets | their number; when each was |
 //! | frames of all requests | their number; of each its head, its requests but probes, its probes, and the longest streak |
 //! | names of endpoints | their number; of each method and route |
 //! | frames by endpoint | their number; of each its head, the number of endpoints, and of each its place among the names and its figures |
-//! | names of metrics | their number; each |
+//! | names of series of metrics | their number; each; in version 2 also the number of its labels, and of each name and value |
 //! | frames of metrics | their number; of each its head, the number of metrics, and of each its place among the names, its kind and its values |
 //!
 //! A frame's head is its start and its end by the history's clock, and its end by the wall clock. Frames are in the
 //! order of time, and do not overlap. Figures are their length in bytes, and [packed groups](super::packed::Packed).
 //! What a version does not know cannot be left out, so any change makes a new version. Each version reads those before
-//! it.
+//! it. Without labels, version 1 is written.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::coding::{put, put_text};
 use super::endpoint_numbers::EndpointNumbers;
-use super::metrics::{Counted as CountedMetric, MetricsTimeline, PackedMetrics};
+use super::metrics::{Counted as CountedMetric, MetricsTimeline, PackedMetrics, SeriesName};
 use super::packed::Packed;
-use super::saved_error::MAX_VERSION;
+use super::saved_error::{MAX_VERSION, WITHOUT_LABELS};
 use super::tiers::Frame;
 use super::timeline::{ByEndpoint, Counted, Timeline};
 use crate::labels::metric_kind::MetricValue;
@@ -38,7 +37,9 @@ pub(super) const MAX_NAMES: usize = 2 << 16;
 
 pub(super) fn save(timeline: &Timeline, max_bytes: usize) -> Vec<u8> {
     let now = &timeline.total_until.snapshot;
-    let mut bytes = vec![MAX_VERSION];
+    let has_labels = timeline.metrics.numbers.keys().any(|(_, labels)| !labels.is_empty());
+    let version = if has_labels { MAX_VERSION } else { WITHOUT_LABELS };
+    let mut bytes = vec![version];
     put(&mut bytes, now.significant_digits().into());
     // The three are read one after the other.
     let end = now.span.max(timeline.by_endpoint_until.span).max(timeline.metrics.until.span);
@@ -55,7 +56,7 @@ pub(super) fn save(timeline: &Timeline, max_bytes: usize) -> Vec<u8> {
     // The numbers of the five lists take up to ten bytes each.
     let mut left = max_bytes.saturating_sub(bytes.len() + 50);
     let total = newest(timeline.total.all(), &mut left, |frame, _| save_total(frame));
-    let (metric_names, metrics) = save_metrics(&timeline.metrics, &mut left);
+    let (metric_names, metrics) = save_metrics(&timeline.metrics, version, &mut left);
     let (names, by_endpoint) = save_endpoints(timeline, &mut left);
     for part in [total, names, by_endpoint, metric_names, metrics] {
         put(&mut bytes, part.len() as u64);
@@ -128,13 +129,13 @@ fn save_by_endpoint(frame: &Frame<ByEndpoint>, numbers: &EndpointNumbers, names:
     bytes
 }
 
-fn save_metrics(timeline: &MetricsTimeline, left: &mut usize) -> NamesAndFrames {
-    let numbers: HashMap<u32, &Arc<str>> =
+fn save_metrics(timeline: &MetricsTimeline, version: u8, left: &mut usize) -> NamesAndFrames {
+    let numbers: HashMap<u32, &SeriesName> =
         timeline.numbers.iter().map(|(name, &number)| (number, name)).collect();
     let mut names = Names::default();
     let frames = newest(timeline.frames.all(), left, |frame, left| {
         let known = names.written.len();
-        let bytes = save_metric_frame(frame, &numbers, &mut names);
+        let bytes = save_metric_frame(frame, &numbers, version, &mut names);
         let new: usize = names.written[known..].iter().map(Vec::len).sum();
         match left.checked_sub(new + bytes.len()) {
             Some(_) => *left -= new,
@@ -150,14 +151,22 @@ fn save_metrics(timeline: &MetricsTimeline, left: &mut usize) -> NamesAndFrames 
 
 fn save_metric_frame(
     frame: &Frame<PackedMetrics>,
-    numbers: &HashMap<u32, &Arc<str>>,
+    numbers: &HashMap<u32, &SeriesName>,
+    version: u8,
     names: &mut Names,
 ) -> Vec<u8> {
     let (mut bytes, counted) = (head(frame), frame.content.unpack());
     put(&mut bytes, counted.len() as u64);
     for (number, what) in counted {
-        let name = numbers.get(&number).expect("each metric in a frame has a number");
-        put(&mut bytes, names.at(number, |bytes| put_text(bytes, name)));
+        let (name, labels) = numbers.get(&number).expect("each series in a frame has a number");
+        let at = names.at(number, |bytes| {
+            put_text(bytes, name);
+            if version > WITHOUT_LABELS {
+                put(bytes, labels.len() as u64);
+                labels.iter().flat_map(|(name, value)| [name, value]).for_each(|text| put_text(bytes, text));
+            }
+        });
+        put(&mut bytes, at);
         save_metric(&mut bytes, &what);
     }
     bytes

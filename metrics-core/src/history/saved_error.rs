@@ -14,7 +14,10 @@ pub enum SavedError {
     Damaged(&'static str),
 }
 
-/// The version of the format that is written. Every earlier one is read.
-pub(super) const MAX_VERSION: u8 = 1;
+/// The latest version of the format. Every earlier one is read.
+pub(super) const MAX_VERSION: u8 = 2;
+
+/// The version that is written if no metric has labels, so that earlier versions of this library can read it.
+pub(super) const WITHOUT_LABELS: u8 = 1;
 
 crate::text::debug_as_display!(SavedError);

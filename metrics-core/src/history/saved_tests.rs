@@ -205,6 +205,72 @@ fn what_does_not_fit_is_left_out_the_oldest_first() {
 }
 
 #[test]
+fn series_with_labels_go_on_under_their_labels_and_without_labels_the_version_is_that_of_before() {
+    let count = |registry: &Registry, mail: u64, sms: u64| {
+        let (jobs, depth) = (registry.counter("jobs").unwrap(), registry.gauge("depth").unwrap());
+        jobs.with("queue", "mail").add(mail);
+        jobs.with("queue", "sms").add(sms);
+        depth.with("queue", "mail").set(mail as f64);
+        depth.with("queue", "sms").set(sms as f64);
+        registry.timer("work").unwrap().with("queue", "mail").record(Duration::from_millis(mail));
+    };
+    let registry = Registry::new();
+    let before = History::new(registry.clone());
+    assert_eq!(before.save(ALL)[0], 1);
+    count(&registry, 5, 7);
+    let saved = before.save(ALL);
+    assert_eq!(saved[0], 2);
+
+    let registry = Registry::new();
+    let after = History::resume(registry.clone(), &saved).unwrap();
+    count(&registry, 2, 0);
+    let in_an_hour = after.business(Window::OneHour);
+    let figures = |name: &str| in_an_hour.get(name).map(|metric| metric.figures.clone());
+    assert_eq!(figures("jobs"), Some(MetricFigures::Counter(14)));
+    assert_eq!(figures(r#"jobs{queue="mail"}"#), Some(MetricFigures::Counter(7)));
+    assert_eq!(figures(r#"jobs{queue="sms"}"#), Some(MetricFigures::Counter(7)));
+    assert_eq!(figures(r#"jobs{queue="x"}"#), None);
+    assert_eq!(figures("depth"), Some(MetricFigures::Gauge(2.0)));
+    assert_eq!(figures("work").unwrap().count(), Some(2));
+    let since_reset = after.business(Window::SinceReset);
+    assert_eq!(since_reset.get("jobs").unwrap().figures, MetricFigures::Counter(2));
+    assert_eq!(since_reset.get("depth").unwrap().figures, MetricFigures::Gauge(2.0));
+
+    let again = after.save(ALL);
+    let registry = Registry::new();
+    let last = History::resume(registry.clone(), &again).unwrap();
+    // A series that no process of now has counts in the metric.
+    registry.counter("jobs").unwrap().with("queue", "sms");
+    registry.gauge("depth").unwrap().with("queue", "mail").set(1.0);
+    last.tick();
+    let counted = |name: &str| {
+        let trend = last.metric_trend(Window::OneHour, None, name).unwrap();
+        trend.map(|trend| trend.points.iter().filter_map(|point| point.figures.count()).sum::<u64>())
+    };
+    // The trend begins with the first frame after the series was made.
+    assert_eq!(counted(r#"jobs{queue="mail"}"#), None);
+    last.save(ALL);
+    assert_eq!(counted("jobs"), Some(14));
+    assert_eq!(counted(r#"jobs{queue="sms"}"#), Some(7));
+    assert_eq!(counted("none"), None);
+}
+
+#[test]
+fn labels_that_are_not_those_of_a_set_are_refused() {
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    registry.counter("jobs").unwrap().with_labels([("a", "1"), ("b", "2")]).increment();
+    let saved = history.save(ALL);
+    let place = saved.windows(8).position(|bytes| bytes == b"\x01a\x011\x01b\x012").unwrap();
+    for (at, byte) in [(1, b'c'), (1, b'-'), (5, b'a'), (3, b'\n')] {
+        let mut changed = saved.clone();
+        changed[place + at] = byte;
+        assert!(History::resume(Registry::new(), &changed).is_err(), "{at}");
+    }
+    assert!(History::resume(Registry::new(), &saved).is_ok());
+}
+
+#[test]
 fn a_newer_version_and_everything_that_is_cut_off_are_refused() {
     let (_, before) = used();
     let mut saved = before.save(ALL);
@@ -214,10 +280,10 @@ fn a_newer_version_and_everything_that_is_cut_off_are_refused() {
     }
     let refused = |saved: &[u8]| resume::Saved::read(saved, layout).err().unwrap().to_string();
     assert_eq!(refused(&[&saved[..], &[0]].concat()), "it is damaged: there is something after its end");
-    saved[0] = 2;
+    saved[0] = 3;
     assert_eq!(
         refused(&saved),
-        "it is of format 2, which a later version of this library wrote; this one reads up to 1"
+        "it is of format 3, which a later version of this library wrote; this one reads up to 2"
     );
 }
 

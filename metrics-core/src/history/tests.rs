@@ -613,7 +613,7 @@ fn own_metrics_of_a_window_have_its_counts_and_the_percentiles_of_its_times() {
         [(Window::OneMinute, 10), (Window::FiveMinutes, 10), (Window::OneHour, 60), (Window::OneDay, 1_800)]
     {
         let length = window.length().unwrap();
-        let (metrics, span) =
+        let WindowMetrics { metrics, span, .. } =
             clock.timeline.metrics.window(&clock.metrics_now(), length, clock.registry.layout());
         let covered = span.length().as_secs();
         assert!(covered.abs_diff(length.as_secs().min(seconds)) <= frame, "{window}: {covered}");
@@ -646,7 +646,8 @@ fn every_window_includes_what_own_metrics_counted_since_the_last_frame() {
     clock.registry.counter("new").unwrap().increment();
     clock.at += SECOND * 3;
     let now = clock.metrics_now();
-    let (metrics, span) = clock.timeline.metrics.window(&now, SECOND * 60, clock.registry.layout());
+    let WindowMetrics { metrics, span, .. } =
+        clock.timeline.metrics.window(&now, SECOND * 60, clock.registry.layout());
     assert_eq!(span.length(), SECOND * 13);
     let [db, jobs, new] = metrics.as_slice() else { panic!("{metrics:?}") };
     assert_eq!((&jobs.figures, &new.figures), (&MetricFigures::Counter(7), &MetricFigures::Counter(1)));
@@ -710,7 +711,8 @@ fn a_history_of_many_busy_timers_is_shorter_but_not_larger() {
         assert!(clock.timeline.metrics.heap_bytes() <= 5 << 19);
     }
     let now = clock.metrics_now();
-    let (metrics, span) = clock.timeline.metrics.window(&now, SECOND * 86_400, clock.registry.layout());
+    let WindowMetrics { metrics, span, .. } =
+        clock.timeline.metrics.window(&now, SECOND * 86_400, clock.registry.layout());
     // Shorter than the time recorded, but complete for its span.
     assert!((SECOND * 1_000..SECOND * 5_300).contains(&span.length()), "{span:?}");
     let MetricFigures::Timer(times) = &metrics[0].figures else { panic!("{metrics:?}") };

@@ -174,7 +174,7 @@ impl Endpoints {
 
     /// The row of an id; past the end for another registry's.
     #[inline]
-    fn row(&self, id: EndpointId) -> usize {
+    pub(crate) fn row(&self, id: EndpointId) -> usize {
         usize::try_from(id.bits() ^ self.key).unwrap_or(usize::MAX) >> self.stride_log2
     }
 

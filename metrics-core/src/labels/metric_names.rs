@@ -1,4 +1,4 @@
-//! The names of an application's own metrics, and where the figures of each are.
+//! The names of an application's own metrics.
 //!
 //! # Synchronization
 //!
@@ -7,18 +7,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::labels::endpoint::EndpointId;
+use crate::labels::metric_family::{MakeTimer, MetricFamily};
 use crate::labels::metric_kind::MetricKind;
-use crate::sync::{AtomicU64, Mutex, lock};
-
-/// The most metrics of a kind in a registry, except for [`MAX_UNIQUES`].
-pub(crate) const MAX_METRICS: usize = 128;
-
-/// The most unique counts in a registry: each takes 16 KiB in every shard that inserts.
-pub(crate) const MAX_UNIQUES: usize = 16;
-
-/// Rows of counters in a shard: one for each counter, two for each hit ratio.
-pub(crate) const MAX_COUNTER_ROWS: usize = 3 * MAX_METRICS;
+use crate::labels::metric_room::{MAX_METRICS, MAX_UNIQUES, MetricRoom};
+use crate::sync::{Mutex, lock};
 
 /// The longest name of a metric, in bytes.
 const MAX_METRIC_NAME_BYTES: usize = 100;
@@ -66,101 +58,44 @@ impl From<MetricError> for std::io::Error {
     }
 }
 
-/// Where the figures of a metric are.
-#[derive(Debug, Clone)]
-pub(crate) enum Storage {
-    /// In a row of each shard's counters.
-    Counter { row: usize },
-    /// Here, for all threads: the bits of a finite `f64`.
-    Gauge { value: Arc<AtomicU64> },
-    /// At an endpoint of the timers' shards.
-    Timer { timer: EndpointId },
-    /// In two rows of each shard's counters, the hits in the first.
-    HitRatio { hits: usize },
-    /// In a row of each shard's distinct values.
-    UniqueCount { row: usize },
-}
-
 /// All metrics of a registry, by name.
 #[derive(Debug, Default)]
 pub(crate) struct MetricNames {
     named: Mutex<Named>,
+    room: Arc<MetricRoom>,
 }
 
 #[derive(Debug, Default)]
 struct Named {
-    metrics: BTreeMap<Arc<str>, Storage>,
+    metrics: BTreeMap<Arc<str>, Arc<MetricFamily>>,
     /// How many there are, by kind.
     made: HashMap<MetricKind, usize>,
-    /// Rows of counters in use.
-    counter_rows: usize,
 }
 
 impl MetricNames {
-    /// The row of a counter, made at the first call.
-    pub(crate) fn counter(&self, name: &str) -> Result<usize, MetricError> {
-        let make = |named: &mut Named| Storage::Counter { row: named.take_counter_rows(1) };
-        match self.intern(name, MetricKind::Counter, make)? {
-            Storage::Counter { row } => Ok(row),
-            other => unreachable!("asked for a counter, got {other:?}"),
-        }
-    }
-
-    /// The value of a gauge, made at the first call.
-    pub(crate) fn gauge(&self, name: &str) -> Result<Arc<AtomicU64>, MetricError> {
-        match self.intern(name, MetricKind::Gauge, |_| Storage::Gauge { value: Arc::default() })? {
-            Storage::Gauge { value } => Ok(value),
-            other => unreachable!("asked for a gauge, got {other:?}"),
-        }
-    }
-
-    /// The endpoint of a timer, which `make` makes at the first call.
-    pub(crate) fn timer(
-        &self,
-        name: &str,
-        make: impl FnOnce() -> EndpointId,
-    ) -> Result<EndpointId, MetricError> {
-        match self.intern(name, MetricKind::Timer, |_| Storage::Timer { timer: make() })? {
-            Storage::Timer { timer } => Ok(timer),
-            other => unreachable!("asked for a timer, got {other:?}"),
-        }
-    }
-
-    /// The row of a hit ratio's hits, made at the first call. Misses are in the next row.
-    pub(crate) fn hit_ratio(&self, name: &str) -> Result<usize, MetricError> {
-        let make = |named: &mut Named| Storage::HitRatio { hits: named.take_counter_rows(2) };
-        match self.intern(name, MetricKind::HitRatio, make)? {
-            Storage::HitRatio { hits } => Ok(hits),
-            other => unreachable!("asked for a hit ratio, got {other:?}"),
-        }
-    }
-
-    /// The row of a unique count, made at the first call.
-    pub(crate) fn unique(&self, name: &str) -> Result<usize, MetricError> {
-        let make = |named: &mut Named| Storage::UniqueCount { row: named.made[&MetricKind::UniqueCount] - 1 };
-        match self.intern(name, MetricKind::UniqueCount, make)? {
-            Storage::UniqueCount { row } => Ok(row),
-            other => unreachable!("asked for a unique count, got {other:?}"),
-        }
-    }
-
-    /// Whether there is a metric of this name.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        lock(&self.named).metrics.contains_key(name)
-    }
-
-    /// All metrics, by name.
-    pub(crate) fn all(&self) -> BTreeMap<Arc<str>, Storage> {
-        lock(&self.named).metrics.clone()
-    }
-
-    fn intern(
+    /// The metric of a name, made at the first call.
+    pub(crate) fn intern(
         &self,
         name: &str,
         asked: MetricKind,
-        make: impl FnOnce(&mut Named) -> Storage,
-    ) -> Result<Storage, MetricError> {
-        lock(&self.named).intern(name, asked, make)
+        timer: MakeTimer<'_>,
+    ) -> Result<Arc<MetricFamily>, MetricError> {
+        lock(&self.named).intern(name, asked, &self.room, timer)
+    }
+
+    /// The metric of a name, if there is one.
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<MetricFamily>> {
+        lock(&self.named).metrics.get(name).cloned()
+    }
+
+    /// All metrics, by name.
+    pub(crate) fn all(&self) -> Vec<Arc<MetricFamily>> {
+        lock(&self.named).metrics.values().cloned().collect()
+    }
+
+    /// What the metrics share.
+    pub(crate) fn room(&self) -> &MetricRoom {
+        &self.room
     }
 }
 
@@ -169,11 +104,12 @@ impl Named {
         &mut self,
         name: &str,
         asked: MetricKind,
-        make: impl FnOnce(&mut Self) -> Storage,
-    ) -> Result<Storage, MetricError> {
+        room: &Arc<MetricRoom>,
+        timer: MakeTimer<'_>,
+    ) -> Result<Arc<MetricFamily>, MetricError> {
         if let Some(known) = self.metrics.get(name) {
             if known.kind() == asked {
-                return Ok(known.clone());
+                return Ok(Arc::clone(known));
             }
             return Err(MetricError::Kind { name: name.to_owned(), known: known.kind(), asked });
         }
@@ -188,28 +124,10 @@ impl Named {
             return Err(MetricError::Full { name: name.to_owned(), kind: asked, max });
         }
         *made += 1;
-        let metric = make(self);
-        self.metrics.insert(name.into(), metric.clone());
+        let name = Arc::<str>::from(name);
+        let metric = Arc::new(MetricFamily::new(Arc::clone(&name), asked, Arc::clone(room), timer));
+        self.metrics.insert(name, Arc::clone(&metric));
         Ok(metric)
-    }
-
-    /// Takes the next free rows of counters.
-    fn take_counter_rows(&mut self, rows: usize) -> usize {
-        let row = self.counter_rows;
-        self.counter_rows += rows;
-        row
-    }
-}
-
-impl Storage {
-    fn kind(&self) -> MetricKind {
-        match self {
-            Self::Counter { .. } => MetricKind::Counter,
-            Self::Gauge { .. } => MetricKind::Gauge,
-            Self::Timer { .. } => MetricKind::Timer,
-            Self::HitRatio { .. } => MetricKind::HitRatio,
-            Self::UniqueCount { .. } => MetricKind::UniqueCount,
-        }
     }
 }
 

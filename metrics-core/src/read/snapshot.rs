@@ -21,7 +21,7 @@ use self::consumers::{ConsumerSnapshot, consumers_since, merge_consumers};
 use self::endpoint::EndpointSnapshot;
 use self::group::{merge_groups, merged};
 use self::health::Health;
-use self::metrics::{MetricSnapshot, merge_metrics, metrics_since};
+use self::metrics::{MetricSnapshot, in_order, merge_metrics, metrics_since};
 use self::parts::{EndpointParts, MetricParts, SnapshotParts, check_name};
 use self::parts_error::PartsError;
 use crate::events::exemplar::Exemplar;
@@ -45,7 +45,7 @@ pub struct Snapshot {
     /// In the order of their rows, including those that were never called.
     pub(crate) endpoints: Vec<Arc<EndpointSnapshot>>,
     pub(crate) consumers: Vec<ConsumerSnapshot>,
-    /// The application's own metrics, by name.
+    /// The series of the application's own metrics, in order.
     pub(crate) metrics: Vec<MetricSnapshot>,
     /// At most one per endpoint, in the order of the endpoints.
     pub(crate) exemplars: Vec<Exemplar>,
@@ -118,7 +118,7 @@ impl Snapshot {
         &self.consumers
     }
 
-    /// Returns the application's own metrics, by name.
+    /// Returns the series of the application's own metrics, by name, kind and labels.
     pub fn metrics(&self) -> &[MetricSnapshot] {
         &self.metrics
     }
@@ -282,6 +282,7 @@ impl Snapshot {
         let endpoints = endpoints.collect::<Result<_, _>>()?;
         parts.consumers.iter().try_for_each(|consumer| check_name(&consumer.name))?;
         let metrics = parts.metrics.into_iter().map(|metric| metric.build(digits));
+        let metrics = in_order(metrics.collect::<Result<_, _>>()?);
         Ok(Self {
             since: parts.since,
             taken: parts.taken,
@@ -290,7 +291,7 @@ impl Snapshot {
             granularity,
             endpoints,
             consumers: parts.consumers,
-            metrics: metrics.collect::<Result<_, _>>()?,
+            metrics,
             exemplars: Vec::new(),
             in_flight: parts.in_flight,
             in_flight_by_method: [None; LANES],

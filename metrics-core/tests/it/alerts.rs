@@ -79,9 +79,15 @@ impl FigureSource for Source {
         let Summary { since, window, .. } = self.read(window, "own metrics");
         let summary = |(name, figures): &(&str, MetricFigures)| MetricSummary {
             name: (*name).into(),
+            labels: Default::default(),
             figures: figures.clone(),
         };
-        Business { metrics: self.own_metrics.iter().map(summary).collect(), since, window }
+        Business {
+            metrics: self.own_metrics.iter().map(summary).collect(),
+            totals: Vec::new(),
+            since,
+            window,
+        }
     }
 }
 

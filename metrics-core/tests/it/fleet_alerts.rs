@@ -55,7 +55,12 @@ impl FigureSource for Source {
     }
 
     fn own_metrics(&self, window: Window) -> Business {
-        Business { metrics: Vec::new(), since: SystemTime::UNIX_EPOCH, window: window.length().unwrap() }
+        Business {
+            metrics: Vec::new(),
+            totals: Vec::new(),
+            since: SystemTime::UNIX_EPOCH,
+            window: window.length().unwrap(),
+        }
     }
 
     fn newest_version(&self, _: Window) -> Option<NewestVersion> {

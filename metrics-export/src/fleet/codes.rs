@@ -29,11 +29,13 @@ pub(super) enum Section {
     Consumers,
     Metrics,
     Errors,
+    /// Series of metrics with labels. Missing if there are none.
+    Labelled,
 }
 
 impl Section {
     /// All of them, in the order in which they are written.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Instance,
         Self::Window,
         Self::Settings,
@@ -43,6 +45,7 @@ impl Section {
         Self::Consumers,
         Self::Metrics,
         Self::Errors,
+        Self::Labelled,
     ];
 
     pub(super) const fn tag(self) -> u64 {
@@ -64,6 +67,9 @@ pub(super) const MAX_ERRORS: usize = 32;
 
 /// The most metrics of the application's own in a report.
 pub(super) const MAX_METRICS: usize = 1_000;
+
+/// The most series of these with labels in a report.
+pub(super) const MAX_LABELLED: usize = 4_096;
 
 /// The longest message of an error, in bytes.
 pub(super) const MAX_MESSAGE: usize = metrics_core::MAX_MESSAGE_BYTES;
@@ -188,6 +194,8 @@ pub(super) fn read_health(reader: &mut ByteReader<'_>) -> Result<Health, DecodeE
         shards: reader.number()?,
         errors_evicted: reader.number()?,
         errors_thinned: reader.number()?,
+        // Not in version 1, and left out if it is 0.
+        label_sets_refused: 0,
     })
 }
 

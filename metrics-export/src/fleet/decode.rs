@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metrics_core::{
-    ConsumerSnapshot, EndpointName, Granularity, GroupParts, MAX_NAME_BYTES, MetricParts, MetricStateParts,
-    Outcome, PartsError, RecentError, SnapshotParts, StatusGroup, UNIQUE_REGISTERS, visible,
+    ConsumerSnapshot, EndpointName, Granularity, GroupParts, Health, LabelSet, MAX_LABEL_NAME_BYTES,
+    MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES, MetricParts, MetricStateParts, Outcome, PartsError,
+    RecentError, SnapshotParts, StatusGroup, UNIQUE_REGISTERS, visible,
 };
 
 use super::bytes::ByteReader;
 use super::codes::{
-    MAGIC, MAX_CONSUMERS, MAX_ENDPOINTS, MAX_ERRORS, MAX_GROUPS, MAX_MESSAGE, MAX_METRICS, MAX_REPORT_BYTES,
-    Section, VERSION, flag, group_of, list, outcome_of, read_gauge, read_granularity, read_health, read_name,
-    read_time, registers,
+    MAGIC, MAX_CONSUMERS, MAX_ENDPOINTS, MAX_ERRORS, MAX_GROUPS, MAX_LABELLED, MAX_MESSAGE, MAX_METRICS,
+    MAX_REPORT_BYTES, Section, VERSION, flag, group_of, list, outcome_of, read_gauge, read_granularity,
+    read_health, read_name, read_time, registers,
 };
 use super::counts::CountList;
 use super::decoded::{Brief, Decoded, ReadEndpoint};
@@ -131,8 +132,11 @@ impl<'a> Sections<'a> {
             })
         })?;
         let brief = brief.ok_or(DecodeError::Lacks("its figures in brief"))?;
-        let state =
-            self.section(Section::State, |part, _| Ok((part.number()?, part.number()?, read_health(part)?)))?;
+        let state = self.section(Section::State, |part, _| {
+            let (in_flight, open_streams, health) = (part.number()?, part.number()?, read_health(part)?);
+            let label_sets_refused = part.number_if_any()?;
+            Ok((in_flight, open_streams, Health { label_sets_refused, ..health }))
+        })?;
         let (in_flight, open_streams, health) = state.unwrap_or_default();
 
         let mut histograms = HistogramReader::new(digits)?;
@@ -155,9 +159,19 @@ impl<'a> Sections<'a> {
                 last_seen: read_time(part)?,
             }))
         })?;
-        let metrics = self.list(Section::Metrics, ("metrics", MAX_METRICS), |part, unknown| {
-            read_metric(part, unknown, &mut histograms)
+        let mut metrics = self.list(Section::Metrics, ("metrics", MAX_METRICS), |part, unknown| {
+            let name = part.text("bytes of a name", MAX_NAME_BYTES)?.into();
+            read_metric(part, unknown, &mut histograms, (name, LabelSet::default()))
         })?;
+        metrics.extend(self.list(
+            Section::Labelled,
+            ("labelled metrics", MAX_LABELLED),
+            |part, unknown| {
+                let name = part.text("bytes of a name", MAX_NAME_BYTES)?.into();
+                let labels = read_labels(part)?;
+                read_metric(part, unknown, &mut histograms, (name, labels))
+            },
+        )?);
         let errors = self.list(Section::Errors, ("errors", MAX_ERRORS), |part, unknown| {
             Ok(Some(RecentError {
                 time: read_time(part)?,
@@ -299,13 +313,22 @@ fn stand_in(group: StatusGroup) -> Outcome {
     }
 }
 
-/// Reads a metric; one of a kind that is not known here is left out.
+/// Reads the labels of a series. Those that are not valid become so.
+fn read_labels(part: &mut ByteReader<'_>) -> Result<LabelSet, DecodeError> {
+    let what = "bytes of a label";
+    let labels = list(part, "labels", MAX_LABELS, |part| {
+        Ok((part.text(what, MAX_LABEL_NAME_BYTES)?, part.text(what, MAX_LABEL_VALUE_BYTES)?))
+    })?;
+    Ok(LabelSet::new(labels.iter().map(|(name, value)| (&**name, &**value))))
+}
+
+/// Reads the state of a series; one of a kind that is not known here is left out.
 fn read_metric(
     part: &mut ByteReader<'_>,
     unknown: &mut u64,
     histograms: &mut HistogramReader,
+    (name, labels): (Arc<str>, LabelSet),
 ) -> Result<Option<MetricParts>, DecodeError> {
-    let name = part.text("bytes of a name", MAX_NAME_BYTES)?.into();
     let state = match part.byte()? {
         0 => MetricStateParts::Counter(part.number()?),
         1 => MetricStateParts::Gauge(read_gauge(part)?),
@@ -325,5 +348,5 @@ fn read_metric(
             return Ok(skipped(unknown, None));
         }
     };
-    Ok(Some(MetricParts { name, state }))
+    Ok(Some(MetricParts { name, labels, state }))
 }

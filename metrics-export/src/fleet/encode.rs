@@ -4,14 +4,14 @@ use std::num::NonZeroU64;
 use std::time::SystemTime;
 
 use metrics_core::{
-    ConsumerSnapshot, EndpointParts, GroupParts, Health, MAX_NAME_BYTES, MetricParts, MetricStateParts,
-    RecentError, SnapshotParts,
+    ConsumerSnapshot, EndpointParts, GroupParts, Health, MAX_NAME_BYTES, MetricStateParts, RecentError,
+    SnapshotParts,
 };
 
 use super::bytes::ByteWriter;
 use super::codes::{
-    MAGIC, MAX_CONSUMERS, MAX_ENDPOINTS, MAX_ERRORS, MAX_GAUGE, MAX_GROUPS, MAX_MESSAGE, MAX_METRICS, OTHER,
-    Section, VERSION, granularity_code, group_code, nanos, outcome_code, time,
+    MAGIC, MAX_CONSUMERS, MAX_ENDPOINTS, MAX_ERRORS, MAX_GAUGE, MAX_GROUPS, MAX_LABELLED, MAX_MESSAGE,
+    MAX_METRICS, OTHER, Section, VERSION, granularity_code, group_code, nanos, outcome_code, time,
 };
 use super::counts;
 use super::decoded::Brief;
@@ -27,7 +27,10 @@ pub(super) fn write(
     writer.0.extend_from_slice(MAGIC);
     writer.byte(VERSION);
     writer.part(|writer| {
-        for section in Section::ALL {
+        let (labelled, metrics): (Vec<_>, Vec<_>) =
+            snapshot.metrics.iter().partition(|series| !series.labels.is_empty());
+        let is_written = |section: &Section| *section != Section::Labelled || !labelled.is_empty();
+        for section in Section::ALL.into_iter().filter(is_written) {
             writer.number(section.tag());
             writer.part(|part| match section {
                 Section::Instance => write_instance(part, instance),
@@ -53,12 +56,29 @@ pub(super) fn write(
                     part.number(snapshot.in_flight);
                     part.number(snapshot.open_streams);
                     fields(&snapshot.health).into_iter().for_each(|field| part.number(field));
+                    // So that earlier versions of this library read the same bytes.
+                    if snapshot.health.label_sets_refused > 0 {
+                        part.number(snapshot.health.label_sets_refused);
+                    }
                 }
                 Section::Endpoints => write_endpoints(part, &snapshot.endpoints),
                 Section::Consumers => {
                     list(part, &top(&snapshot.consumers), MAX_CONSUMERS + 1, write_consumer)
                 }
-                Section::Metrics => list(part, &snapshot.metrics, MAX_METRICS, write_metric),
+                Section::Metrics => list(part, &metrics, MAX_METRICS, |part, metric| {
+                    part.text(&metric.name);
+                    write_metric(part, &metric.state);
+                }),
+                Section::Labelled => list(part, &labelled, MAX_LABELLED, |part, series| {
+                    part.text(&series.name);
+                    part.number(series.labels.len() as u64);
+                    series
+                        .labels
+                        .iter()
+                        .flat_map(|(name, value)| [name, value])
+                        .for_each(|text| part.text(text));
+                    write_metric(part, &series.state);
+                }),
                 Section::Errors => list(part, errors, MAX_ERRORS, write_error),
             });
         }
@@ -163,9 +183,8 @@ fn write_group(writer: &mut ByteWriter, group: &GroupParts) {
     rest[..used].iter().for_each(|&number| writer.number(number));
 }
 
-fn write_metric(writer: &mut ByteWriter, metric: &MetricParts) {
-    writer.text(&metric.name);
-    match &metric.state {
+fn write_metric(writer: &mut ByteWriter, state: &MetricStateParts) {
+    match state {
         MetricStateParts::Counter(count) => {
             writer.byte(0);
             writer.number(*count);

@@ -11,6 +11,7 @@ use metrics_core::{
 use super::consumers::Consumers;
 use super::decoded::ReadEndpoint;
 use super::histograms::ReadGroup;
+use super::label_sets;
 use super::sums::{BucketCounts, BucketRange, EndpointSum, joined};
 
 /// The most endpoints of a fleet.
@@ -23,7 +24,7 @@ const MAX_GROUPS: usize = 200_000;
 /// 128 MiB. Counts of distinct values take as many as their registers fill.
 const MAX_BUCKETS: usize = 16 << 20;
 
-/// The most metrics of the application's own in a fleet.
+/// The most metrics of the application's own in a fleet, without their sets of labels.
 const MAX_METRICS: usize = 2_000;
 
 /// The sum of figures, with the precision of the least precise of them and the granularity of the coarsest.
@@ -52,13 +53,16 @@ struct Size {
     metrics: Metrics,
 }
 
-/// How many metrics of the application's own a sum has, and the memory of their timers and counts of distinct values,
-/// in buckets.
+/// How many metrics of the application's own a sum has, and the memory of their timers, counts of distinct values and sets
+/// of labels, in buckets.
 #[derive(Debug, Clone, Copy, Default)]
 struct Metrics {
     number: usize,
     buckets: usize,
 }
+
+/// What a set of labels takes beside its counts, in buckets of eight bytes: its text, figures and places in tables.
+const BUCKETS_OF_LABELS: usize = 80;
 
 /// The registers of a count of distinct values, a byte each, of two days.
 const REGISTERS: BucketRange = 0..2 * UNIQUE_REGISTERS / size_of::<u64>();
@@ -69,6 +73,7 @@ impl Total {
         let (digits, granularity) = (rest.significant_digits, rest.granularity);
         let mut consumers = Consumers::default();
         rest.consumers.drain(..).for_each(|consumer| consumers.add(consumer));
+        label_sets::limit(&[], &mut rest.metrics, &mut rest.health);
         let text = |error: PartsError| error.to_string();
         let rest = Snapshot::from_parts(rest).map_err(text)?;
         let (places, size) = (HashMap::new(), Size::default());
@@ -85,6 +90,7 @@ impl Total {
         mut rest: SnapshotParts,
         mut endpoints: Vec<ReadEndpoint<'_>>,
     ) -> Result<(), String> {
+        label_sets::limit(self.rest.metrics(), &mut rest.metrics, &mut rest.health);
         let metrics = self.metrics_with(&rest.metrics);
         check("metrics", metrics.number, MAX_METRICS)?;
         let text = |error: PartsError| error.to_string();
@@ -119,6 +125,7 @@ impl Total {
     pub(super) fn merge(&mut self, other: &Self) -> Result<(), String> {
         let text = |error: PartsError| error.to_string();
         let mut rest = other.rest.to_parts();
+        label_sets::limit(self.rest.metrics(), &mut rest.metrics, &mut rest.health);
         let metrics = self.metrics_with(&rest.metrics);
         check("metrics", metrics.number, MAX_METRICS)?;
         if other.granularity < self.granularity {
@@ -181,10 +188,12 @@ impl Total {
 
     /// Names of metrics that are of several kinds at different instances, with their kinds.
     pub(super) fn clashes(&self) -> Vec<(&str, Vec<MetricKind>)> {
-        // They are sorted by name.
+        // They are sorted by name and kind.
         let runs = self.rest.metrics().chunk_by(|one, other| one.name() == other.name());
-        let kinds =
-            runs.map(|run| (run[0].name(), run.iter().map(|metric| metric.kind()).collect::<Vec<_>>()));
+        let kinds = runs.map(|run| {
+            let metrics = run.chunk_by(|one, other| one.kind() == other.kind());
+            (run[0].name(), metrics.map(|metric| metric[0].kind()).collect::<Vec<_>>())
+        });
         kinds.filter(|(_, kinds)| kinds.len() > 1).collect()
     }
 
@@ -222,7 +231,7 @@ impl Total {
                 MetricReading::UniqueCount { .. } => REGISTERS,
                 _ => 0..0,
             };
-            (metric.name(), metric.kind(), buckets)
+            ((metric.name(), metric.kind(), metric.labels()), buckets)
         });
         let theirs = more.iter().map(|metric| {
             let buckets = match &metric.state {
@@ -230,14 +239,16 @@ impl Total {
                 MetricStateParts::UniqueCount { .. } => REGISTERS,
                 _ => 0..0,
             };
-            (&*metric.name, metric.state.kind(), buckets)
+            ((&*metric.name, metric.state.kind(), &metric.labels), buckets)
         });
         let mut all: HashMap<_, BucketRange> = HashMap::new();
-        for (name, kind, buckets) in ours.chain(theirs) {
-            let known = all.entry((name, kind)).or_default();
+        for (series, buckets) in ours.chain(theirs) {
+            let known = all.entry(series).or_default();
             *known = joined(known, &buckets);
         }
-        Metrics { number: all.len(), buckets: all.into_values().map(|buckets| buckets.len()).sum() }
+        let labelled = all.keys().filter(|(_, _, labels)| !labels.is_empty()).count();
+        let counted: usize = all.values().map(ExactSizeIterator::len).sum();
+        Metrics { number: all.len() - labelled, buckets: counted + labelled * BUCKETS_OF_LABELS }
     }
 
     /// How large the sum is at most with these endpoints added. Each endpoint occurs once, with its groups, their first

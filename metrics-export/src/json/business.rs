@@ -1,13 +1,13 @@
 //! The body of `GET business`.
 
-use metrics_core::{Business, MetricSummary};
+use metrics_core::{Business, LabelSet, MetricSummary};
 use serde::Serialize;
 
 use super::figures::per_second;
 use super::metric::MetricBody;
 use super::time::Time;
 
-/// The body of `GET business`: the application's own metrics in a window, by name.
+/// The body of `GET business`: the series of the application's own metrics in a window, by name and labels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BusinessBody {
     metrics: Vec<NamedMetricBody>,
@@ -19,6 +19,7 @@ impl From<&Business> for BusinessBody {
     fn from(business: &Business) -> Self {
         let named = |metric: &MetricSummary| NamedMetricBody {
             name: metric.name.to_string(),
+            labels: metric.labels.clone(),
             metric: MetricBody::from(&metric.figures),
             per_second: metric.figures.count().map(|count| per_second(count, business.window)),
         };
@@ -33,6 +34,8 @@ impl From<&Business> for BusinessBody {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct NamedMetricBody {
     name: String,
+    #[serde(skip_serializing_if = "LabelSet::is_empty")]
+    labels: LabelSet,
     #[serde(flatten)]
     metric: MetricBody,
     /// For metrics that count or time.
@@ -70,6 +73,7 @@ mod tests {
         assert_eq!((&business["cache"]["hit_rate"], &business["cache"]["misses"]), (&75.0.into(), &1.into()));
         let in_window = Business {
             metrics: summary.business.clone(),
+            totals: Vec::new(),
             since: summary.since,
             window: Duration::from_secs(8),
         };
@@ -84,5 +88,33 @@ mod tests {
             serde_json::json!({"name": "queue_length", "kind": "gauge", "value": 1.5})
         );
         assert_eq!(list["window_seconds"], 8.0);
+    }
+
+    #[test]
+    fn labels_are_an_object_in_the_list_and_in_the_name_of_a_series_in_a_summary() {
+        let registry = Registry::new();
+        let jobs = registry.counter("jobs").unwrap();
+        jobs.add(2);
+        jobs.with_labels([("queue", "a \"b\""), ("to", "x")]).add(3);
+        let summary = registry.summary();
+        let body = serde_json::to_value(SummaryBody::from(&summary)).unwrap();
+        let labelled = serde_json::json!({"kind": "counter", "value": 3});
+        assert_eq!(body["business"]["jobs"]["value"], 2);
+        assert_eq!(body["business"][r#"jobs{queue="a \"b\"",to="x"}"#], labelled);
+        let in_window = Business {
+            metrics: summary.business.clone(),
+            totals: Vec::new(),
+            since: summary.since,
+            window: Duration::from_secs(1),
+        };
+        let list = serde_json::to_value(BusinessBody::from(&in_window)).unwrap();
+        assert_eq!(
+            list["metrics"],
+            serde_json::json!([
+                {"name": "jobs", "kind": "counter", "value": 2, "per_second": 2.0},
+                {"name": "jobs", "labels": {"queue": "a \"b\"", "to": "x"}, "kind": "counter", "value": 3,
+                 "per_second": 3.0},
+            ])
+        );
     }
 }

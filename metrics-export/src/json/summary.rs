@@ -27,7 +27,7 @@ pub struct SummaryBody {
     response_bytes: u64,
     /// How often each outcome occurred.
     statuses: BTreeMap<String, u64>,
-    /// The application's own metrics, by name.
+    /// The application's own metrics, by the name of the series: `jobs`, `jobs{queue="mail"}`.
     business: BTreeMap<String, MetricBody>,
 }
 
@@ -59,13 +59,15 @@ impl SummaryBody {
     }
 }
 
-/// By name; at different instances of a fleet, one name may be of several kinds, and these are added to it.
+/// By the name of the series; at different instances of a fleet, one name may be of several kinds, and these are added
+/// to it.
 fn business(summary: &Summary) -> BTreeMap<String, MetricBody> {
     let same_names = summary.business.chunk_by(|one, other| one.name == other.name);
     let named = |metrics: &[MetricSummary]| {
-        let is_alone = metrics.len() == 1;
-        let key = move |MetricSummary { name, figures }: &MetricSummary| {
-            let key = if is_alone { name.to_string() } else { format!("{name} ({})", figures.kind()) };
+        let is_alone = metrics.iter().all(|metric| metric.figures.kind() == metrics[0].figures.kind());
+        let key = move |metric: &MetricSummary| {
+            let (series, figures) = (metric.series(), &metric.figures);
+            let key = if is_alone { series.into_owned() } else { format!("{series} ({})", figures.kind()) };
             (key, MetricBody::from(figures))
         };
         metrics.iter().map(key).collect::<Vec<_>>()

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use metrics_core::{EndpointName, StatusGroup, UNMATCHED};
+use metrics_core::{EndpointName, LabelSet, StatusGroup, UNMATCHED};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 
 pub(super) fn text(key: &str, value: &str) -> KeyValue {
@@ -21,6 +21,11 @@ pub(super) fn nanos(time: SystemTime) -> u64 {
 
 fn of(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}
+
+/// The labels of a series of one of the application's own metrics, and another one.
+pub(super) fn of_labels(labels: &LabelSet, more: Option<(&str, &str)>) -> Vec<KeyValue> {
+    labels.iter().chain(more).map(|(name, value)| text(name, value)).collect()
 }
 
 /// The attributes of an endpoint's requests in a status group. Without a route there is no `http.route`; without a

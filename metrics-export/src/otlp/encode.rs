@@ -1,6 +1,6 @@
 //! A window as OpenTelemetry's metrics.
 
-use metrics_core::{EndpointSnapshot, GroupSnapshot, MetricReading, MetricSnapshot, Snapshot};
+use metrics_core::{EndpointSnapshot, GroupSnapshot, MetricKind, MetricReading, MetricSnapshot, Snapshot};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -41,7 +41,9 @@ impl Encoding {
             writer.sizes(figures, &REQUEST_SIZE, GroupSnapshot::request_bytes),
             writer.sizes(figures, &RESPONSE_SIZE, GroupSnapshot::response_bytes),
         ];
-        metrics.extend(figures.metrics().iter().filter_map(|metric| writer.own(metric)));
+        let own =
+            figures.metrics().chunk_by(|one, other| (one.name(), one.kind()) == (other.name(), other.kind()));
+        metrics.extend(own.map(|series| writer.own(series)));
         metrics.extend(process(&window.process, total));
         metrics.retain(has_points);
         let scope = InstrumentationScope {
@@ -212,42 +214,51 @@ impl WindowEncoder<'_> {
         name.with(Data::Histogram(Histogram { data_points, aggregation_temporality: self.temporality() }))
     }
 
-    /// One of the application's own metrics; `None` for a timer that recorded nothing.
-    fn own(&self, metric: &MetricSnapshot) -> Option<Metric> {
+    /// One of the application's own metrics, with points for each of its series.
+    fn own(&self, series: &[MetricSnapshot]) -> Metric {
         let sum = |data_points| {
             let aggregation_temporality = self.temporality();
             Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic: true })
         };
-        let (unit, data) = match metric.reading() {
-            // Annotations: with `1`, Prometheus would take a gauge for a ratio, and append `_ratio` to its name.
-            MetricReading::Counter(count) => {
-                ("{count}", sum(vec![number(self.span, Vec::new(), int(count))]))
-            }
-            MetricReading::Gauge(value) => {
-                let point = number(self.span, Vec::new(), Value::AsDouble(value));
-                // Its unit is not known.
-                ("", Data::Gauge(Gauge { data_points: vec![point] }))
-            }
-            MetricReading::Timer(times) => {
-                let series = Series { groups: vec![times?], ..Series::default() };
-                ("s", self.histogram(std::iter::once(series)))
-            }
-            MetricReading::HitRatio { hits, misses } => {
-                let point = |result, count| number(self.span, vec![text("result", result)], int(count));
-                ("{call}", sum(vec![point("hit", hits), point("miss", misses)]))
-            }
-            MetricReading::UniqueCount { today, yesterday } => {
-                let point = |day, count| number(self.span, vec![text("day", day)], int(count));
-                let data_points = vec![point("today", today), point("yesterday", yesterday)];
-                ("{value}", Data::Gauge(Gauge { data_points }))
-            }
+        // An attribute of ours that tells points apart, if there is one, comes last.
+        let point = |series: &MetricSnapshot, more: Option<(&str, &str)>, value| {
+            number(self.span, attributes::of_labels(series.labels(), more), value)
         };
-        Some(Metric {
-            name: metric.name().to_owned(),
+        let (mut points, mut times, mut gauges) = (Vec::new(), Vec::new(), Vec::new());
+        for series in series {
+            match series.reading() {
+                MetricReading::Counter(count) => points.push(point(series, None, int(count))),
+                MetricReading::Gauge(value) => gauges.push(point(series, None, Value::AsDouble(value))),
+                MetricReading::Timer(group) => times.extend(group.map(|group| Series {
+                    attributes: attributes::of_labels(series.labels(), None),
+                    groups: vec![group],
+                    ..Series::default()
+                })),
+                MetricReading::HitRatio { hits, misses } => {
+                    points.push(point(series, Some(("result", "hit")), int(hits)));
+                    points.push(point(series, Some(("result", "miss")), int(misses)));
+                }
+                MetricReading::UniqueCount { today, yesterday } => {
+                    gauges.push(point(series, Some(("day", "today")), int(today)));
+                    gauges.push(point(series, Some(("day", "yesterday")), int(yesterday)));
+                }
+            }
+        }
+        // Annotations: with `1`, Prometheus would take a gauge for a ratio, and append `_ratio` to its name.
+        let (unit, data) = match series[0].kind() {
+            MetricKind::Counter => ("{count}", sum(points)),
+            // Its unit is not known.
+            MetricKind::Gauge => ("", Data::Gauge(Gauge { data_points: gauges })),
+            MetricKind::Timer => ("s", self.histogram(times.into_iter())),
+            MetricKind::HitRatio => ("{call}", sum(points)),
+            MetricKind::UniqueCount => ("{value}", Data::Gauge(Gauge { data_points: gauges })),
+        };
+        Metric {
+            name: series[0].name().to_owned(),
             unit: unit.to_owned(),
             data: Some(data),
             ..Metric::default()
-        })
+        }
     }
 }
 
@@ -451,6 +462,39 @@ mod tests {
                 ("users", "{value}"),
             ]
         );
+    }
+
+    #[test]
+    fn a_metric_has_a_point_for_each_set_of_labels() {
+        let registry = Registry::new();
+        let jobs = registry.counter("jobs").unwrap();
+        jobs.increment();
+        jobs.with_labels([("queue", "mail"), ("to", "x \"y\"")]).add(2);
+        registry.timer("db").unwrap().with("table", "users").record(Duration::from_millis(3));
+        registry.hit_ratio("cache").unwrap().with("name", "users").hit();
+        let (encoding, snapshot) = (encoding(Temporality::Delta), registry.snapshot());
+        let writer = WindowEncoder { encoding: &encoding, span: TimeSpan::of(&snapshot) };
+        let own = snapshot.metrics().chunk_by(|one, other| one.name() == other.name());
+        let points = own.map(|series| {
+            let metric = writer.own(series);
+            let points: Vec<_> = match metric.data.unwrap() {
+                Data::Sum(sum) => sum.data_points.into_iter().map(|point| point.attributes).collect(),
+                Data::ExponentialHistogram(histogram) => {
+                    histogram.data_points.into_iter().map(|point| point.attributes).collect()
+                }
+                other => panic!("{other:?}"),
+            };
+            (metric.name, points)
+        });
+        let expected = [
+            (
+                "cache".to_owned(),
+                ["hit", "miss"].map(|result| vec![text("name", "users"), text("result", result)]).to_vec(),
+            ),
+            ("db".to_owned(), vec![vec![text("table", "users")]]),
+            ("jobs".to_owned(), vec![Vec::new(), vec![text("queue", "mail"), text("to", "x \"y\"")]]),
+        ];
+        assert_eq!(points.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -2,13 +2,16 @@
 //!
 //! The application chooses their names, so this module keeps a scrape valid. A name that starts like one of our own
 //! families, or like the series that Prometheus adds to each scrape, gets a prefix. If the samples of two metrics would
-//! have the same name, only the first metric is written.
+//! have the same name, only the first metric is written. A label that every series has gets a prefix, too.
 
-use metrics_core::{GroupSnapshot, MetricKind, MetricReading, MetricSnapshot, Snapshot};
+use metrics_core::{
+    GroupSnapshot, LabelSet, MAX_LABELS, MetricKind, MetricReading, MetricSnapshot, Snapshot,
+};
 
 use super::durations::Durations;
 use super::encoder::{Encoder, Value};
 use super::family::{Family, Kind, Name};
+use super::labels::Label;
 
 /// The prefixes of our own families, today and in later versions.
 const OURS: [&str; 7] =
@@ -25,34 +28,89 @@ const APP_PREFIX: &str = "app_";
 
 /// Writes the families of all metrics. Returns how many were left out.
 pub(crate) fn write<'a>(snapshot: &'a Snapshot, to: &mut impl Encoder<'a>) -> u64 {
-    let (metrics, mut hidden) = (snapshot.metrics(), 0);
-    for (index, metric) in metrics.iter().enumerate() {
-        let family = family(metric);
-        if metrics[..index].iter().any(|before| clash(&family, &self::family(before))) {
+    let (all, mut hidden) = (snapshot.metrics(), 0);
+    for (index, metric) in metrics(all).enumerate() {
+        let family = family(&metric[0]);
+        if metrics(all).take(index).any(|before| clash(&family, &self::family(&before[0]))) {
             hidden += 1;
             continue;
         }
         to.begin(family);
-        let version = match metric.reading() {
-            MetricReading::Timer(times) => times.and_then(GroupSnapshot::version),
-            _ => None,
-        };
-        to.part(version, None, |to| series(metric, snapshot.significant_digits(), to));
+        for series in metric {
+            let version = match series.reading() {
+                MetricReading::Timer(times) => times.and_then(GroupSnapshot::version),
+                _ => None,
+            };
+            to.part(version, None, |to| write_series(series, snapshot.significant_digits(), to));
+        }
         to.end();
     }
     hidden
 }
 
-fn series<'a>(metric: &'a MetricSnapshot, significant_digits: u8, to: &mut impl Encoder<'a>) {
-    match metric.reading() {
-        MetricReading::Counter(count) => to.value(&[], Value::Count(count)),
-        MetricReading::Gauge(value) => to.value(&[], Value::Number(value)),
-        MetricReading::Timer(times) => to.histogram(&[], &Durations::of_timer(times, significant_digits)),
-        MetricReading::HitRatio { hits, misses } => {
-            to.value(&[("result", "hit")], Value::Count(hits));
-            to.value(&[("result", "miss")], Value::Count(misses));
+/// The series of each metric. They are in the order of names and kinds.
+fn metrics(mut all: &[MetricSnapshot]) -> impl Iterator<Item = &[MetricSnapshot]> {
+    std::iter::from_fn(move || {
+        let first = all.first()?;
+        let is_of_first =
+            |series: &MetricSnapshot| (series.name(), series.kind()) == (first.name(), first.kind());
+        // Most metrics have one series.
+        let len = if all.get(1).is_some_and(is_of_first) { all.partition_point(is_of_first) } else { 1 };
+        all.split_off(..len)
+    })
+}
+
+fn write_series<'a>(series: &'a MetricSnapshot, significant_digits: u8, to: &mut impl Encoder<'a>) {
+    let mut renamed = Default::default();
+    let mut labels = Labels::of(series.labels(), &mut renamed, to);
+    match series.reading() {
+        MetricReading::Counter(count) => to.value(labels.all(), Value::Count(count)),
+        MetricReading::Gauge(value) => to.value(labels.all(), Value::Number(value)),
+        MetricReading::Timer(times) => {
+            to.histogram(labels.all(), &Durations::of_timer(times, significant_digits));
         }
-        MetricReading::UniqueCount { today, .. } => to.value(&[], Value::Count(today)),
+        MetricReading::HitRatio { hits, misses } => {
+            to.value(labels.and("result", "hit"), Value::Count(hits));
+            to.value(labels.and("result", "miss"), Value::Count(misses));
+        }
+        MetricReading::UniqueCount { today, .. } => to.value(labels.all(), Value::Count(today)),
+    }
+}
+
+/// The labels of a series, and one more.
+struct Labels<'a> {
+    labels: [Label<'a>; MAX_LABELS + 1],
+    len: usize,
+}
+
+impl<'a> Labels<'a> {
+    /// The labels of a set. `renamed` is room for the names that every series has already.
+    fn of<'e>(labels: &'a LabelSet, renamed: &'a mut [String; MAX_LABELS], to: &impl Encoder<'e>) -> Self {
+        for ((name, _), renamed) in labels.iter().zip(&mut *renamed) {
+            let is_taken = |name: &str| to.has_constant_label(name);
+            if is_taken(name) {
+                *renamed = format!("{APP_PREFIX}{name}");
+                while is_taken(renamed) || labels.get(renamed).is_some() {
+                    renamed.insert_str(0, APP_PREFIX);
+                }
+            }
+        }
+        let mut all = Self { labels: [("", ""); MAX_LABELS + 1], len: 0 };
+        for ((name, value), renamed) in labels.iter().zip(&*renamed) {
+            all.labels[all.len] = (if renamed.is_empty() { name } else { renamed }, value);
+            all.len += 1;
+        }
+        all
+    }
+
+    fn all(&self) -> &[Label<'a>] {
+        &self.labels[..self.len]
+    }
+
+    /// The labels, and this one after them.
+    fn and(&mut self, name: &'a str, value: &'a str) -> &[Label<'a>] {
+        self.labels[self.len] = (name, value);
+        &self.labels[..=self.len]
     }
 }
 

@@ -84,6 +84,10 @@ pub(crate) static ERRORS_EVICTED: Family<'static> =
     counter("metrics_core_errors_evicted", "Entries that newer ones evicted from the error log.");
 pub(crate) static ERRORS_THINNED: Family<'static> =
     counter("metrics_core_errors_thinned", "Errors that were counted but came too fast for the error log.");
+pub(crate) static LABEL_SETS_REFUSED: Family<'static> = counter(
+    "metrics_core_label_sets_refused",
+    "Look-ups of labels of the application's own metrics that did not fit, and were counted as _other or left out.",
+);
 pub(crate) static CLAMPED: Family<'static> =
     counter("metrics_core_durations_clamped", "Durations over 68.7 s, which share the last native bucket.");
 pub(crate) static METRICS_HIDDEN: Family<'static> = gauge(

@@ -32,6 +32,8 @@ pub(crate) trait Encoder<'a> {
         self.page().end_part(begin, version, exemplar);
     }
 
+    /// Whether every series has a constant label of this name.
+    fn has_constant_label(&self, name: &str) -> bool;
     /// The following series are of this endpoint, and their first two labels are always the same.
     fn of_endpoint(&mut self, _number: usize) {}
     /// Begins a family. A family without series is not written.

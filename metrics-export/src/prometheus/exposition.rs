@@ -21,6 +21,7 @@ const MAX_KEPT_BYTES: usize = 1 << 30;
 pub struct Exposition {
     pub(crate) names: Names,
     pub(crate) bounds: Vec<Bound>,
+    pub(crate) constant_names: Vec<String>,
     /// The constant labels as text, without braces.
     pub(crate) constant_text: String,
     /// The constant labels as protobuf.
@@ -104,7 +105,8 @@ impl ExpositionBuilder {
     /// Adds a label to every series, such as `env="prod"`; default: none. Call it once for each label.
     ///
     /// A name consists of ASCII letters, digits and `_`, starts with neither a digit nor `__`, and is not a label of
-    /// our own series under either of the [`Names`]. A value is any text.
+    /// our own series under either of the [`Names`]. A value is any text. A label of the same name of one of the
+    /// application's own metrics gets the prefix `app_`.
     pub fn constant_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.constant.push((name.into(), value.into()));
         self
@@ -182,13 +184,14 @@ impl ExpositionBuilder {
             labels::write_protobuf(&mut Wire(&mut constant_wire), name, value);
         }
         let constant_text = String::from_utf8(constant_text).expect("names and values are UTF-8");
-        let Self { names, created, top_consumers, judged, .. } = self;
+        let Self { names, constant, created, top_consumers, judged, .. } = self;
         for objective in &judged.objectives {
             objective.check()?;
         }
         Ok(Exposition {
             names,
             bounds,
+            constant_names: constant.into_iter().map(|(name, _)| name).collect(),
             constant_text,
             constant_wire,
             created,

@@ -138,6 +138,7 @@ fn health<'a>(snapshot: &'a Snapshot, to: &mut impl Encoder<'a>) {
         (&catalog::SHARDS, health.shards),
         (&catalog::ERRORS_EVICTED, health.errors_evicted),
         (&catalog::ERRORS_THINNED, health.errors_thinned),
+        (&catalog::LABEL_SETS_REFUSED, health.label_sets_refused),
         (&catalog::CLAMPED, sum(clamped)),
     ] {
         single(family, Value::Count(value), to);

@@ -47,6 +47,10 @@ impl<'a> Encoder<'a> for Protobuf<'a> {
         &mut self.page
     }
 
+    fn has_constant_label(&self, name: &str) -> bool {
+        self.exposition.constant_names.iter().any(|constant| constant == name)
+    }
+
     fn begin(&mut self, family: Family<'a>) {
         self.family = Some(family);
         self.page.begin_family();

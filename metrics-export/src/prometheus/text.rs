@@ -157,6 +157,10 @@ impl<'a> Encoder<'a> for Text<'a> {
         &mut self.page
     }
 
+    fn has_constant_label(&self, name: &str) -> bool {
+        self.exposition.constant_names.iter().any(|constant| constant == name)
+    }
+
     fn of_endpoint(&mut self, number: usize) {
         self.endpoint = Some(number);
     }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use metrics_core::{Granularity, GroupParts, MetricStateParts, Snapshot};
+use metrics_core::{Granularity, GroupParts, LabelSet, MetricStateParts, Snapshot};
 use metrics_export::fleet::{Fleet, Report};
 
 use crate::fleet::{fixed_report, report};
@@ -38,7 +38,24 @@ fn reports() -> Vec<(&'static str, Report)> {
         ("three-digits-by-status", report("exact", 3, Granularity::Exact, &calls(600, 4))),
         ("total-of-a-minute", total),
         ("empty", report("empty", 2, Granularity::Class, &[])),
+        ("labels", labels()),
     ]
+}
+
+/// A report of metrics with labels.
+fn labels() -> Report {
+    let mut parts = fixed_report().snapshot.to_parts();
+    for (metric, labels) in parts.metrics.iter_mut().zip([
+        LabelSet::new([("name", "users")]),
+        LabelSet::new([("table", "a \"b\" \\"), ("to", "x")]),
+        LabelSet::new([("queue", "mail"), ("a", "1"), ("b", "2"), ("c", "3")]),
+        LabelSet::new([("idle", "_other")]),
+        LabelSet::new([("queue", "\u{4f59}")]),
+    ]) {
+        metric.labels = labels;
+    }
+    parts.health.label_sets_refused = 9;
+    Report { snapshot: Snapshot::from_parts(parts).unwrap(), ..fixed_report() }
 }
 
 /// What a report says, as lines of text.
@@ -71,7 +88,7 @@ fn text(report: &Report) -> String {
     let parts = report.snapshot.to_parts();
     writeln!(
         line,
-        "since {} taken {} span {:?} digits {} by {:?} in flight {} streams {} {:?}",
+        "since {} taken {} span {:?} digits {} by {:?} in flight {} streams {} {}",
         since(parts.since),
         since(parts.taken),
         parts.span,
@@ -79,7 +96,8 @@ fn text(report: &Report) -> String {
         parts.granularity,
         parts.in_flight,
         parts.open_streams,
-        parts.health
+        // As before there were labels.
+        format!("{:?}", parts.health).replace(", label_sets_refused: 0", "")
     )
     .unwrap();
     for endpoint in &parts.endpoints {
@@ -119,7 +137,8 @@ fn text(report: &Report) -> String {
             }
             state => format!("{state:?}"),
         };
-        writeln!(line, "metric {:?} {state}", metric.name).unwrap();
+        let labels = if metric.labels.is_empty() { String::new() } else { format!(" {:?}", metric.labels) };
+        writeln!(line, "metric {:?}{labels} {state}", metric.name).unwrap();
     }
     for error in &report.errors {
         writeln!(
@@ -167,7 +186,9 @@ fn each_version_of_a_report_that_was_ever_written_reads_as_what_it_was() {
         }
     }
     for version in 1..=VERSION {
-        assert!(found.get(&version) >= Some(&reports().len()), "version {version}: {found:?}");
+        // Version 1 has no labels.
+        let least = reports().len() - usize::from(version == 1);
+        assert!(found.get(&version) >= Some(&least), "version {version}: {found:?}");
     }
 }
 

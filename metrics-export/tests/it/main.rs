@@ -7,8 +7,11 @@ mod facade;
 mod fleet;
 #[cfg(feature = "fleet")]
 mod fleet_corpus;
+#[cfg(feature = "fleet")]
+mod fleet_labels;
 mod live;
 mod log_lines;
+mod own_labels;
 mod parser;
 mod proto;
 mod protobuf;

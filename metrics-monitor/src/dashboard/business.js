@@ -62,8 +62,21 @@ const kinds = {
 
 const kindOf = ({ kind }) => kinds[kind] ?? kinds.gauge;
 
+/** The name of a metric's series, as `history?metric=` takes it: jobs, jobs{queue="mail"}. */
+function seriesOf({ name, labels }) {
+  if (!labels) return name;
+  const pairs = Object.entries(labels).map(([label, value]) => `${label}="${value.replace(/[\\"]/g, "\\$&")}"`);
+  return `${name}{${pairs.join(",")}}`;
+}
+
+const keyOf = (metric) => `${metric.kind} ${seriesOf(metric)}`;
+
+/** What a card is called: the words of the name, and the labels. */
+const titleOf = ({ name, labels }) =>
+  [name.replaceAll("_", " "), ...Object.entries(labels ?? {}).map(([label, value]) => `${label}: ${value}`)].join(" · ");
+
 export class Business {
-  /** Charts by the metric's name. */
+  /** Charts by the name of the series. */
   #charts = new Map();
   #panel = byId("business");
   #grid = byId("business").querySelector(".grid");
@@ -71,15 +84,15 @@ export class Business {
   /** Shows the figures of a window. */
   set({ metrics }) {
     this.#panel.hidden = metrics.length === 0;
-    const known = new Set(metrics.map(({ name, kind }) => `${kind} ${name}`));
+    const known = new Set(metrics.map(keyOf));
     for (const [name, { chart, key }] of this.#charts) {
       if (known.has(key)) continue;
       chart.remove();
       this.#charts.delete(name);
     }
-    keyed(this.#grid, metrics, ({ name, kind }) => `${kind} ${name}`, (metric) => this.#card(metric), (card, metric) => {
+    keyed(this.#grid, metrics, keyOf, (metric) => this.#card(metric), (card, metric) => {
       const [title, first, others] = card.children;
-      setText(title, metric.name.replaceAll("_", " "));
+      setText(title, titleOf(metric));
       const [main, ...rest] = kindOf(metric).figures(metric);
       setText(first, main);
       setText(others, rest.join(" · ") || "\u00a0");
@@ -87,7 +100,7 @@ export class Business {
     });
   }
 
-  /** Shows the trend of a metric. */
+  /** Shows the trend of a series. */
   setTrend(name, points) {
     const known = this.#charts.get(name);
     if (!known) return;
@@ -111,8 +124,8 @@ export class Business {
     const host = make("div", { class: "chart small" });
     const card = make("div", { class: "card" }, make("h3"), make("b"), make("p"), host);
     if (this.#charts.size < MAX_CHARTS) {
-      const chart = new LineChart(host, metric.name, kindOf(metric).chart);
-      this.#charts.set(metric.name, { chart, key: `${metric.kind} ${metric.name}` });
+      const chart = new LineChart(host, titleOf(metric), kindOf(metric).chart);
+      this.#charts.set(seriesOf(metric), { chart, key: keyOf(metric) });
     }
     return card;
   }

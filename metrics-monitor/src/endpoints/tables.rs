@@ -60,7 +60,7 @@ pub(super) fn trends(state: &State, window: Window) -> Vec<u8> {
     let mut events = vec![event("resources", &resources_of(state, window))];
     let (resets, gaps) = (history.resets(), history.gaps());
     for metric in history.business(window).metrics.iter().take(MAX_TRENDS) {
-        if let Ok(Some(trend)) = history.metric_trend(window, None, &metric.name) {
+        if let Ok(Some(trend)) = history.metric_trend(window, None, &metric.series()) {
             events.push(event("history", &MetricHistoryBody::new(&trend, &resets, &gaps)));
         }
     }

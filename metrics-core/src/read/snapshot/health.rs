@@ -24,6 +24,10 @@ pub struct Health {
     pub errors_evicted: u64,
     /// Errors that were counted but not logged, because they came too fast.
     pub errors_thinned: u64,
+    /// How often the labels of one of the application's own metrics did not fit, and were counted under `_other` or left
+    /// out.
+    #[serde(default)]
+    pub label_sets_refused: u64,
 }
 
 impl Health {
@@ -38,5 +42,6 @@ impl Health {
         add(&mut self.shards, other.shards);
         add(&mut self.errors_evicted, other.errors_evicted);
         add(&mut self.errors_thinned, other.errors_thinned);
+        add(&mut self.label_sets_refused, other.label_sets_refused);
     }
 }

@@ -1,5 +1,7 @@
-//! One of the application's own metrics in a snapshot.
+//! The series of the application's own metrics in a snapshot.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,13 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use super::group::GroupSnapshot;
 use crate::hyperloglog::{Registers, day_of};
+use crate::labels::label_set::LabelSet;
 use crate::labels::metric_kind::{MetricKind, MetricValue};
 use crate::read::merge_error::MergeError;
 
-/// The state of one metric.
+/// The state of one series of a metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricSnapshot {
     pub(crate) name: Arc<str>,
+    #[serde(default)]
+    pub(crate) labels: LabelSet,
     pub(crate) state: MetricState,
 }
 
@@ -42,6 +47,16 @@ impl MetricSnapshot {
         &self.name
     }
 
+    /// Returns the labels that tell the series from the others of the metric.
+    pub fn labels(&self) -> &LabelSet {
+        &self.labels
+    }
+
+    /// Returns name and labels, as [`LabelSet::series`] writes them.
+    pub fn series(&self) -> Cow<'_, str> {
+        self.labels.series(&self.name)
+    }
+
     /// Returns the metric's kind.
     pub fn kind(&self) -> MetricKind {
         self.state.kind()
@@ -66,16 +81,17 @@ impl MetricSnapshot {
             }
             _ => self.state.clone(),
         };
-        Self { name: Arc::clone(&self.name), state }
+        Self { name: Arc::clone(&self.name), labels: self.labels.clone(), state }
     }
 
-    /// Whether it has the other one's name and kind. Of two registries, one may have a counter and the other a gauge of
-    /// the same name; they stay apart.
-    fn is(&self, other: &Self) -> bool {
-        self.name == other.name && self.kind() == other.kind()
+    /// Compares by name, kind and labels. Of two registries, one may have a counter and the other a gauge of the same
+    /// name; they stay apart.
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
+        let kinds = || self.kind().cmp(&other.kind());
+        self.name.cmp(&other.name).then_with(kinds).then_with(|| self.labels.cmp(&other.labels))
     }
 
-    /// Adds another registry's metric of the same name and kind.
+    /// Adds another registry's series of the same name, kind and labels.
     fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         match (&mut self.state, &other.state) {
             (MetricState::Counter(ours), MetricState::Counter(theirs)) => {
@@ -103,13 +119,40 @@ impl MetricSnapshot {
     }
 }
 
-/// The difference of each metric from an earlier state.
-pub(crate) fn metrics_since(now: &[MetricSnapshot], earlier: &[MetricSnapshot]) -> Vec<MetricSnapshot> {
-    let before = |now: &MetricSnapshot| earlier.iter().find(|earlier| earlier.is(now));
-    now.iter().map(|metric| metric.difference(before(metric))).collect()
+/// Series of one precision in order, each of them once.
+pub(super) fn in_order(mut series: Vec<MetricSnapshot>) -> Vec<MetricSnapshot> {
+    series.sort_by(MetricSnapshot::order);
+    series.dedup_by(|same, kept| {
+        let is_same = same.order(kept).is_eq();
+        if is_same {
+            kept.merge(same).expect("they have the same precision");
+        }
+        is_same
+    });
+    series
 }
 
-/// Adds another registry's metrics to ours. The times are those of the two snapshots.
+/// The difference of each series from an earlier state. Both are in order.
+pub(crate) fn metrics_since(now: &[MetricSnapshot], earlier: &[MetricSnapshot]) -> Vec<MetricSnapshot> {
+    let before = |now| Some(&earlier[earlier.binary_search_by(|earlier| earlier.order(now)).ok()?]);
+    now.iter().map(|series| series.difference(before(series))).collect()
+}
+
+/// All series together of each metric that has any with labels. The series are in order, and of one precision.
+pub(crate) fn totals(series: &[MetricSnapshot]) -> Vec<MetricSnapshot> {
+    let metrics = series.chunk_by(|one, other| one.name == other.name && one.kind() == other.kind());
+    let labelled = metrics.filter(|metric| metric.iter().any(|series| !series.labels.is_empty()));
+    let total = |metric: &[MetricSnapshot]| {
+        let first = MetricSnapshot { labels: LabelSet::default(), ..metric[0].clone() };
+        metric[1..].iter().fold(first, |mut total, series| {
+            total.merge(series).expect("they have the same precision");
+            total
+        })
+    };
+    labelled.map(total).collect()
+}
+
+/// Adds another registry's series to ours, both in order. The times are those of the two snapshots.
 pub(crate) fn merge_metrics(
     (ours, our_time): (&mut Vec<MetricSnapshot>, SystemTime),
     (theirs, their_time): (&[MetricSnapshot], SystemTime),
@@ -117,15 +160,16 @@ pub(crate) fn merge_metrics(
     let (our_day, their_day) = (day_of(our_time), day_of(their_time));
     let newest = our_day.max(their_day);
     ours.iter_mut().for_each(|metric| metric.state.age(newest - our_day));
+    let known = ours.len();
     for theirs in theirs {
         let mut theirs = theirs.clone();
         theirs.state.age(newest - their_day);
-        match ours.iter_mut().find(|ours| ours.is(&theirs)) {
-            Some(ours) => ours.merge(&theirs)?,
-            None => ours.push(theirs),
+        match ours[..known].binary_search_by(|ours| ours.order(&theirs)) {
+            Ok(at) => ours[at].merge(&theirs)?,
+            Err(_) => ours.push(theirs),
         }
     }
-    ours.sort_by(|a, b| a.name.cmp(&b.name).then(a.kind().cmp(&b.kind())));
+    ours.sort_by(MetricSnapshot::order);
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::bytes::Bytes;
 use crate::histogram::{Histogram, Layout};
 use crate::hyperloglog::{REGISTERS, Registers, day_of};
 use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
+use crate::labels::label_set::LabelSet;
 use crate::labels::metric_kind::MetricValue;
 use crate::labels::outcome::{Granularity, Outcome, StatusGroup};
 
@@ -43,7 +44,7 @@ pub struct SnapshotParts {
     pub endpoints: Vec<EndpointParts>,
     /// The consumers that were seen in the span.
     pub consumers: Vec<ConsumerSnapshot>,
-    /// The application's own metrics, by name.
+    /// The series of the application's own metrics, in any order.
     pub metrics: Vec<MetricParts>,
     /// Requests in flight at the end of the span.
     pub in_flight: u64,
@@ -89,12 +90,14 @@ pub struct GroupParts {
     pub histogram: Histogram,
 }
 
-/// The parts of a [`MetricSnapshot`].
+/// The parts of a [`MetricSnapshot`]: one series of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricParts {
     /// The metric's name.
     pub name: Arc<str>,
-    /// The metric's state.
+    /// The labels that tell the series from the others of the metric.
+    pub labels: LabelSet,
+    /// The state of the series.
     pub state: MetricStateParts,
 }
 
@@ -204,7 +207,7 @@ impl GroupParts {
 impl From<MetricSnapshot> for MetricParts {
     fn from(metric: MetricSnapshot) -> Self {
         let times = |times: Option<Box<GroupSnapshot>>| times.map(|times| Box::new(GroupParts::from(*times)));
-        Self { name: metric.name, state: metric.state.map(times, Vec::from) }
+        Self { name: metric.name, labels: metric.labels, state: metric.state.map(times, Vec::from) }
     }
 }
 
@@ -222,7 +225,7 @@ impl MetricParts {
         };
         let registers = |registers| Registers::try_from(registers).map_err(PartsError::Registers);
         let state: MetricState = self.state.try_map(times, registers)?;
-        Ok(MetricSnapshot { name: self.name, state })
+        Ok(MetricSnapshot { name: self.name, labels: self.labels, state })
     }
 }
 
@@ -276,7 +279,7 @@ mod tests {
             let registers = |count| (0..UNIQUE_REGISTERS).map(|at| u8::from((at as u64) < count)).collect();
             let state =
                 MetricStateParts::UniqueCount { today: registers(today), yesterday: registers(yesterday) };
-            MetricParts { name: "users".into(), state }
+            MetricParts { name: "users".into(), labels: LabelSet::default(), state }
         };
         let day = Duration::from_secs(86_400);
         let aged = |by| {
@@ -334,13 +337,8 @@ mod tests {
         assert_eq!(refused(|p| p.significant_digits = 3), digits);
         let exact = refused(|p| p.granularity = Granularity::Exact);
         assert!(matches!(exact, PartsError::Group { .. }), "{exact}");
-        let metric = |state| MetricParts { name: "x".into(), state };
-        assert_eq!(
-            refused(|p| p
-                .metrics
-                .push(MetricParts { name: "x".into(), state: MetricStateParts::Gauge(f64::NAN) })),
-            PartsError::Gauge
-        );
+        let metric = |state| MetricParts { name: "x".into(), labels: LabelSet::default(), state };
+        assert_eq!(refused(|p| p.metrics[0].state = MetricStateParts::Gauge(f64::NAN)), PartsError::Gauge);
         let mut short = parts();
         short.metrics.push(metric(MetricStateParts::UniqueCount { today: vec![1], yesterday: Vec::new() }));
         assert!(matches!(Snapshot::from_parts(short), Err(PartsError::Registers(_))));

@@ -1,19 +1,25 @@
 //! The application's own metrics in a summary.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::figures::Figures;
 use crate::hyperloglog::Registers;
+use crate::labels::label_set::LabelSet;
 use crate::labels::metric_kind::MetricValue;
-use crate::read::snapshot::metrics::MetricSnapshot;
+use crate::read::snapshot::Snapshot;
+use crate::read::snapshot::metrics::{MetricSnapshot, totals};
 
-/// One metric's figures in a window.
+/// The figures of one series of a metric in a window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricSummary {
     /// The metric's name.
     pub name: Arc<str>,
+    /// The labels that tell the series from the others of the metric.
+    #[serde(default)]
+    pub labels: LabelSet,
     /// Its figures.
     pub figures: MetricFigures,
 }
@@ -26,6 +32,11 @@ pub struct MetricSummary {
 pub type MetricFigures = MetricValue<Box<Figures>, u64>;
 
 impl MetricSummary {
+    /// Returns name and labels, as [`LabelSet::series`] writes them.
+    pub fn series(&self) -> Cow<'_, str> {
+        self.labels.series(&self.name)
+    }
+
     /// Returns [`MetricFigures::hit_rate`].
     pub fn hit_rate(&self) -> Option<f64> {
         self.figures.hit_rate()
@@ -57,11 +68,19 @@ impl MetricSnapshot {
     pub(crate) fn summary(&self) -> MetricSummary {
         let figures = |times: &Option<Box<_>>| Box::new(Figures::of(times.as_deref().into_iter()));
         let figures = self.state.as_ref().map(figures, Registers::estimate);
-        MetricSummary { name: Arc::clone(&self.name), figures }
+        MetricSummary { name: Arc::clone(&self.name), labels: self.labels.clone(), figures }
     }
 }
 
-/// The figures of each metric.
+impl Snapshot {
+    /// Returns the figures of each of the application's own metrics that has series with labels: all of them together,
+    /// gauges added up, too.
+    pub fn metric_totals(&self) -> Vec<MetricSummary> {
+        summarise_metrics(&totals(&self.metrics))
+    }
+}
+
+/// The figures of each series.
 pub(crate) fn summarise_metrics(metrics: &[MetricSnapshot]) -> Vec<MetricSummary> {
     metrics.iter().map(MetricSnapshot::summary).collect()
 }

@@ -7,7 +7,7 @@
 
 use super::distinct::Distinct;
 use crate::hyperloglog::Registers;
-use crate::labels::metric_names::{MAX_COUNTER_ROWS, MAX_UNIQUES};
+use crate::labels::metric_room::{MAX_COUNTER_ROWS, MAX_UNIQUES};
 use crate::record::published::Published;
 use crate::sync::{AtomicU64, Ordering, add};
 

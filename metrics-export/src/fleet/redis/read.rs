@@ -396,7 +396,13 @@ mod tests {
     }
 
     fn metrics(number: usize, state: impl Fn() -> MetricStateParts) -> Vec<MetricParts> {
-        (0..number).map(|each| MetricParts { name: format!("m{each}").into(), state: state() }).collect()
+        (0..number)
+            .map(|each| MetricParts {
+                name: format!("m{each}").into(),
+                labels: Default::default(),
+                state: state(),
+            })
+            .collect()
     }
 
     fn endpoint(route: String, groups: Vec<GroupParts>) -> EndpointParts {

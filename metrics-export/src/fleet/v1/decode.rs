@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use metrics_core::{
-    ConsumerSnapshot, Granularity, GroupParts, Histogram, MAX_NAME_BYTES, MetricParts, MetricStateParts,
-    Outcome, PartsError, RecentError, SnapshotParts, StatusGroup, UNIQUE_REGISTERS,
+    ConsumerSnapshot, Granularity, GroupParts, Histogram, LabelSet, MAX_NAME_BYTES, MetricParts,
+    MetricStateParts, Outcome, PartsError, RecentError, SnapshotParts, StatusGroup, UNIQUE_REGISTERS,
 };
 
 use super::counts;
@@ -162,5 +162,5 @@ fn read_metric(
         }
         code => return Err(DecodeError::Code { what: "kind of metric", code: code.into() }),
     };
-    Ok(MetricParts { name, state })
+    Ok(MetricParts { name, labels: LabelSet::default(), state })
 }

@@ -124,8 +124,10 @@ impl FigureSource for FleetFigures<'_> {
     }
 
     fn own_metrics(&self, window: Window) -> Business {
+        let snapshot = self.answer(window, true).and_then(|answer| answer.fleet.snapshot());
+        let totals = snapshot.map(|snapshot| snapshot.metric_totals()).unwrap_or_default();
         let Summary { business, since, window, .. } = self.summary_of(window, true);
-        Business { metrics: business, since, window }
+        Business { metrics: business, totals, since, window }
     }
 
     fn burn_rate(&self, Burn { objective, long, short }: &Burn) -> Option<BurnRate> {
