@@ -9,7 +9,7 @@
 //! metrics::counter!("orders.placed", "kind" => "express").increment(2); // as any crate does
 //!
 //! let business = registry.summary().business;
-//! let placed = business.iter().find(|metric| &*metric.name == "orders_placed_kind_express").unwrap();
+//! let placed = business.iter().find(|metric| metric.series() == r#"orders_placed{kind="express"}"#).unwrap();
 //! assert_eq!(placed.figures, metrics_core::MetricFigures::Counter(2));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -33,22 +33,18 @@
 //! # Names
 //!
 //! Names become valid Prometheus names: each character other than ASCII letters, digits and `_` becomes `_`, and a name
-//! that would start with a digit gets a leading `_`. The registry's metrics have no labels, so each set of labels
-//! becomes a metric of its own, with keys and values appended to the name in the order of the keys:
-//! `db.pool{name="main",role="rw"}` is `db_pool_name_main_role_rw`. A name longer than 100 bytes is cut and ends with
-//! 16 hex digits of a hash (64-bit FNV-1a) of the whole name. Keys of one kind with the same resulting name share a
-//! metric, also with a metric that the application created itself.
-//!
-//! Why no labels: everything that reads the registry (summaries, merging, exports) identifies metrics by name. The
-//! price: to sum over a label, the reader has to match names by pattern.
+//! that would start with a digit gets a leading `_`. A name longer than 100 bytes is cut and ends with 16 hex digits of a
+//! hash (64-bit FNV-1a) of the whole name. Labels become those of the registry, see
+//! [`LabelSet`](metrics_core::LabelSet): the first four, in the order of the call. Keys of one kind with the same
+//! resulting name and labels share a series, also with one that the application created itself.
 //!
 //! # Bounds
 //!
 //! A registry has room for 128 metrics of each kind. A metric that does not fit, or whose name is taken by another
 //! kind, records nothing. Its calls are counted in [`Facade::refused`] and in the registry's counter
-//! `metrics_facade_refused`. A label with many values (users, paths) uses up the room: leave such metrics out, if need
-//! be with the filter layer of `metrics-util`. The facade remembers the units of 1,024 histograms and takes further
-//! ones to be in seconds.
+//! `metrics_facade_refused`. A metric has room for 128 sets of labels. A label with many values (users, paths) uses it
+//! up: what does not fit is counted under `_other`, see [`Counter::with`](metrics_core::Counter::with). The facade
+//! remembers the units of 1,024 histograms and takes further ones to be in seconds.
 //!
 //! # Cost
 //!
@@ -149,25 +145,35 @@ impl Recorder for Facade {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         let Inner { registry, refusals, .. } = &*self.inner;
-        self.inner.counters.get_or_create(key, refusals, |name| {
-            Ok(Counter::from_arc(Arc::new(CounterHandle::new(registry.counter(name)?))))
-        })
+        self.inner.counters.get_or_create(
+            key,
+            refusals,
+            |name| registry.counter(name),
+            |counter, _| Counter::from_arc(Arc::new(CounterHandle::new(counter))),
+        )
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
         let Inner { registry, refusals, .. } = &*self.inner;
-        self.inner.gauges.get_or_create(key, refusals, |name| {
-            let gauge = registry.gauge(name)?;
-            Ok(Gauge::from_arc(Arc::new(GaugeHandle::new(gauge, name, Arc::clone(refusals)))))
-        })
+        self.inner.gauges.get_or_create(
+            key,
+            refusals,
+            |name| registry.gauge(name),
+            |gauge, name| Gauge::from_arc(Arc::new(GaugeHandle::new(gauge, name, Arc::clone(refusals)))),
+        )
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
         let Inner { registry, refusals, units, .. } = &*self.inner;
-        self.inner.histograms.get_or_create(key, refusals, |name| {
-            let (timer, unit) = (registry.timer(name)?, units.of(key.name()));
-            Ok(Histogram::from_arc(Arc::new(TimerHandle::new(timer, unit, name, Arc::clone(refusals)))))
-        })
+        self.inner.histograms.get_or_create(
+            key,
+            refusals,
+            |name| registry.timer(name),
+            |timer, name| {
+                let unit = units.of(key.name());
+                Histogram::from_arc(Arc::new(TimerHandle::new(timer, unit, name, Arc::clone(refusals))))
+            },
+        )
     }
 }
 

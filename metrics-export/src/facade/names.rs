@@ -1,6 +1,4 @@
-//! Turns keys of the facade into names of the registry's metrics.
-
-use metrics::Key;
+//! Turns names of the facade into names of the registry's metrics.
 
 /// The maximum length of a name in the registry, in bytes.
 const MAX_BYTES: usize = 100;
@@ -8,31 +6,9 @@ const MAX_BYTES: usize = 100;
 /// The length of the `_` and 16 hex digits at the end of a cut name.
 const HASH_BYTES: usize = 17;
 
-/// Returns the name of a key's metric.
-pub(super) fn of_key(key: &Key) -> String {
-    let mut name = String::with_capacity(MAX_BYTES);
-    push(&mut name, key.name());
-    // To the facade, keys whose labels differ only in their order are equal.
-    let mut labels: Vec<_> = key.labels().map(|label| (label.key(), label.value())).collect();
-    labels.sort_unstable();
-    for (key, value) in labels {
-        name.push('_');
-        push(&mut name, key);
-        name.push('_');
-        push(&mut name, value);
-    }
-    valid(name)
-}
-
-/// Returns the name of a metric without labels.
+/// Returns the name of a key's metric, from the name of the key.
 pub(super) fn of_name(name: &str) -> String {
-    let mut sanitised = String::with_capacity(name.len());
-    push(&mut sanitised, name);
-    valid(sanitised)
-}
-
-fn push(name: &mut String, text: &str) {
-    name.extend(text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+    valid(name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect())
 }
 
 /// Makes a name of valid characters valid as a whole: not empty, no leading digit, not too long.
@@ -60,7 +36,6 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metrics::Label;
 
     #[test]
     fn a_name_becomes_a_valid_prometheus_name() {
@@ -73,16 +48,6 @@ mod tests {
             ("a b\n\"", "a_b__"),
         ] {
             assert_eq!(of_name(name), expected);
-            assert_eq!(of_key(&Key::from_name(name)), expected);
-        }
-    }
-
-    #[test]
-    fn labels_follow_the_name_in_the_order_of_their_keys() {
-        let labels = vec![Label::new("role", "rw"), Label::new("name", "main db")];
-        let turned = labels.iter().rev().cloned().collect::<Vec<_>>();
-        for labels in [labels, turned] {
-            assert_eq!(of_key(&Key::from_parts("db.pool", labels)), "db_pool_name_main_db_role_rw");
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{Label, counter, describe_histogram, gauge, histogram, with_local_recorder};
-use metrics_core::{Figures, MetricError, MetricFigures, MetricKind};
+use metrics_core::{Figures, LabelSet, MetricError, MetricFigures, MetricKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -21,7 +21,7 @@ fn emitted(registry: &Registry, emit: impl FnOnce()) -> (BTreeMap<String, Metric
 
 fn figures(registry: &Registry) -> BTreeMap<String, MetricFigures> {
     let business = registry.summary().business.into_iter();
-    business.map(|metric| (metric.name.to_string(), metric.figures)).collect()
+    business.map(|metric| (metric.series().into_owned(), metric.figures)).collect()
 }
 
 fn times(figures: &MetricFigures) -> &Figures {
@@ -41,7 +41,7 @@ fn each_kind_is_recorded_under_its_name_and_labels() {
         histogram!("work").record(Duration::from_millis(20));
         histogram!("work").record(0.04);
     });
-    assert_eq!(figures["jobs_done_queue_mail"], MetricFigures::Counter(6));
+    assert_eq!(figures[r#"jobs_done{queue="mail"}"#], MetricFigures::Counter(6));
     assert_eq!(figures["db_pool"], MetricFigures::Gauge(2.5));
     let times = times(&figures["work"]);
     assert_eq!(
@@ -59,9 +59,9 @@ fn absolute_raises_a_counter_and_never_lowers_it() {
     let (figures, _) = emitted(&registry, || {
         let counter = counter!("sent");
         // The same counter by another key.
-        counter!("sent", "to" => "").absolute(3);
-        counter!("sent.to.").absolute(4);
-        assert_eq!(registry.counter("sent_to_").unwrap().value(), 4);
+        counter!("sent.to", "by" => "").absolute(3);
+        counter!("sent_to").absolute(4);
+        assert_eq!(registry.counter("sent_to").unwrap().value(), 4);
         counter.increment(5);
         for (absolute, expected) in [(3, 5), (12, 12), (11, 12), (12, 12)] {
             counter.absolute(absolute);
@@ -217,14 +217,15 @@ fn keys_with_the_same_name_share_a_metric_if_they_are_of_one_kind() {
     let (figures, refused) = emitted(&registry, || {
         counter!("a.b").increment(1);
         counter!("a-b").increment(1);
-        counter!("a", "b" => "").increment(1);
+        counter!("a", "b" => "", "c" => "x").increment(1);
+        counter!("a", "c" => "x").increment(1);
         counter!("own").increment(1);
         counter!("cache").increment(1);
         gauge!("a_b").set(1.0);
         gauge!("a_b").set(2.0);
     });
     assert_eq!(figures["a_b"], MetricFigures::Counter(2));
-    assert_eq!(figures["a_b_"], MetricFigures::Counter(1));
+    assert_eq!(figures[r#"a{c="x"}"#], MetricFigures::Counter(2));
     assert_eq!(figures["own"], MetricFigures::Counter(2));
     assert_eq!(refused.recordings, 3);
     let Some(Refusal::Metric(MetricError::Kind { name, known, asked })) = refused.first else { panic!() };
@@ -232,22 +233,26 @@ fn keys_with_the_same_name_share_a_metric_if_they_are_of_one_kind() {
 }
 
 #[test]
-fn metrics_that_do_not_fit_record_nothing_and_are_counted() {
-    let (figures, refused) = emitted(&Registry::new(), || {
+fn labels_that_do_not_fit_are_other_and_metrics_that_do_not_fit_record_nothing_and_are_counted() {
+    let registry = Registry::new();
+    let (figures, refused) = emitted(&registry, || {
         for round in 0..2 {
             for i in 0..2_000 {
                 histogram!("by_user", "user" => i.to_string()).record(round);
             }
+            (0..200).for_each(|i| histogram!(format!("timer_{i}")).record(round));
         }
         counter!("still").increment(1);
     });
-    assert_eq!(figures.len(), 128 + 2);
-    assert_eq!(times(&figures["by_user_user_127"]).calls, 2);
+    assert_eq!(figures.len(), 127 + 128 + 1 + 2);
+    assert_eq!(times(&figures[r#"by_user{user="127"}"#]).calls, 2);
+    assert_eq!(times(&figures[r#"by_user{user="_other"}"#]).calls, 2 * (2_000 - 128));
+    assert!(registry.health().label_sets_refused >= 2_000 - 128);
     assert_eq!(figures["still"], MetricFigures::Counter(1));
-    assert_eq!(refused.recordings, 2 * (2_000 - 128));
+    assert_eq!(refused.recordings, 2 * (200 - 127));
     assert_eq!(figures[REFUSED], MetricFigures::Counter(refused.recordings));
     let Some(Refusal::Metric(error)) = refused.first else { panic!() };
-    assert_eq!(error.to_string(), "limit of 128 timers reached; \"by_user_user_128\" was not created");
+    assert_eq!(error.to_string(), "limit of 128 timers reached; \"timer_127\" was not created");
 }
 
 #[test]
@@ -295,7 +300,8 @@ proptest! {
         let (figures, refused) = emitted(&Registry::new(), || {
             for (name, labels, call) in &calls {
                 let labels: Vec<Label> = labels.iter().map(Label::from).collect();
-                let called = names::of_key(&Key::from_parts(name.clone(), labels.clone()));
+                let set = LabelSet::new(labels.iter().map(|label| (label.key(), label.value())));
+                let called = set.series(&names::of_name(name)).into_owned();
                 match *call {
                     Call::Increment(by) => {
                         *counts.entry(called).or_default() += by;
@@ -316,12 +322,13 @@ proptest! {
             }
         });
         let mut recorded = 0;
-        for (name, figures) in &figures {
+        for (series, figures) in &figures {
+            let name = series.split('{').next().unwrap();
             prop_assert!((1..=100).contains(&name.len()));
             prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
             prop_assert!(!name.starts_with(|c: char| c.is_ascii_digit()));
             match figures {
-                MetricFigures::Counter(count) if name != REFUSED => prop_assert_eq!(*count, counts[name]),
+                MetricFigures::Counter(count) if name != REFUSED => prop_assert_eq!(*count, counts[series]),
                 MetricFigures::Gauge(value) => prop_assert!(value.is_finite()),
                 MetricFigures::Timer(times) => recorded += times.calls,
                 _ => {}

@@ -9,7 +9,7 @@ use crate::allocations::ALLOCATIONS;
 
 fn figures(registry: &Registry, name: &str) -> Option<MetricFigures> {
     let business = registry.summary().business.into_iter();
-    business.filter(|metric| &*metric.name == name).map(|metric| metric.figures).next()
+    business.filter(|metric| metric.series() == name).map(|metric| metric.figures).next()
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn an_installed_facade_records_what_every_thread_emits() {
         })
     });
     threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
-    assert_eq!(figures(&registry, "process_wide_from_threads"), Some(MetricFigures::Counter(4_000)));
+    assert_eq!(figures(&registry, r#"process_wide{from="threads"}"#), Some(MetricFigures::Counter(4_000)));
     assert_eq!(facade.refused().recordings, 0);
     let error = Facade::new(registry).install().unwrap_err();
     assert_eq!(error.into_inner().refused().recordings, 0);
@@ -61,11 +61,11 @@ fn tokio_metrics_reports_a_runtime_into_the_registry() {
         tokio::task::yield_now().await;
         reporter.run_once();
     });
-    let alive = figures(&registry, "tokio_live_tasks_count_service_orders");
+    let alive = figures(&registry, r#"tokio_live_tasks_count{service="orders"}"#);
     assert_eq!(alive, Some(MetricFigures::Gauge(7.0)));
-    let busy = figures(&registry, "tokio_total_busy_duration_service_orders");
+    let busy = figures(&registry, r#"tokio_total_busy_duration{service="orders"}"#);
     assert!(matches!(busy, Some(MetricFigures::Counter(_))), "{busy:?}");
-    let workers = figures(&registry, "tokio_workers_count_service_orders");
+    let workers = figures(&registry, r#"tokio_workers_count{service="orders"}"#);
     assert_eq!(workers, Some(MetricFigures::Gauge(1.0)));
     assert_eq!(facade.refused().recordings, 0, "{:?}", facade.refused());
 }
