@@ -49,6 +49,7 @@ impl Slowest {
             if self.0.len() == most {
                 self.0.pop();
             }
+            self.0.reserve_exact(most.saturating_sub(self.0.len()));
             // So that one more than it can be computed.
             self.0.push(Reverse(nanos.min(u64::MAX - 1)));
         }

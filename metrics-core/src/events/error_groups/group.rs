@@ -165,6 +165,8 @@ impl Group {
             bytes.fetch_sub(gone.bytes(), Ordering::Relaxed);
         }
         bytes.fetch_add(example.bytes(), Ordering::Relaxed);
+        // A thousand groups have one example each.
+        examples.reserve_exact(1);
         examples.push(example);
         if examples.len() >= max {
             self.example_due.store(seen.now + EXAMPLE_EVERY, Ordering::Relaxed);
