@@ -59,7 +59,7 @@ pub struct ErrorGroups {
     /// The number of groups since the start that were evicted by newer ones.
     pub evicted: u64,
     /// The most frequent paths of requests that matched no route, since the last reset, with the least and the highest
-    /// number of errors that each can have. Empty unless recorders are given [paths](RequestContext::path).
+    /// number of errors that each can have. Empty unless recorders are given [paths](crate::RequestContext::path).
     pub unmatched_paths: Vec<(Arc<str>, u64, u64)>,
 }
 
