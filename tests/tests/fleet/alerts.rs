@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use metrics_actix::Metrics;
 use metrics_actix::alert::{Comparison, Metric, Rule, Scope};
 use metrics_actix::fleet::FleetSettings;
+use metrics_core::objective::Objective;
 use metrics_core::{Gauge, Registry, Window};
 use metrics_export::Service;
 use metrics_export::fleet::redis::Member;
@@ -90,49 +91,74 @@ impl Drop for Instance {
 /// A notice that arrived.
 #[derive(Debug, Clone)]
 struct Arrived {
-    id: String,
+    rule: String,
+    /// Of a fleet only.
+    id: Option<String>,
+    version: Option<String>,
     change: String,
+    summary: String,
     by: String,
     at: Instant,
 }
 
-/// What happens to an instance whose notice arrived, before it hears that it did.
-type Ambush = Box<dyn FnOnce(&str) + Send>;
+/// What happens to an instance whose notice arrived, before it hears what became of it.
+#[derive(Debug)]
+struct Ambush {
+    signal: &'static str,
+    pids: HashMap<String, u32>,
+    /// Whether the notice counts as told.
+    accepts: bool,
+}
 
 /// Takes notices, each on a thread of its own: the sender may be stopped at any time.
 struct Hook {
     url: String,
     arrived: Arc<Mutex<Vec<Arrived>>>,
     ambush: Arc<Mutex<Option<Ambush>>>,
+    /// The instance that was ambushed last.
+    ambushed: Arc<Mutex<Option<String>>>,
 }
 
 impl Hook {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let (arrived, ambush) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Option<Ambush>>>::default());
-        let hook = Self { url, arrived: Arc::clone(&arrived), ambush: Arc::clone(&ambush) };
+        let hook = Self { url, arrived: Arc::default(), ambush: Arc::default(), ambushed: Arc::default() };
+        let (arrived, ambush) = (Arc::clone(&hook.arrived), Arc::clone(&hook.ambush));
+        let ambushed = Arc::clone(&hook.ambushed);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (arrived, ambush) = (Arc::clone(&arrived), Arc::clone(&ambush));
+                let (arrived, ambush, ambushed) =
+                    (Arc::clone(&arrived), Arc::clone(&ambush), Arc::clone(&ambushed));
                 std::thread::spawn(move || {
                     let Some(body) = body(&stream) else { return };
                     let by = body["instance"].as_str().unwrap().to_owned();
-                    for notice in body["notices"].as_array().unwrap() {
-                        assert_eq!((&notice["fleet"], &notice["rule"]), (&true.into(), &"pressure".into()));
-                        let text = |name: &str| notice[name].as_str().unwrap().to_owned();
-                        let (id, change) = (text("event_id"), text("change"));
+                    let attack = ambush.lock().unwrap().take();
+                    let is_accepted = attack.as_ref().is_none_or(|ambush| ambush.accepts);
+                    for notice in body["notices"].as_array().unwrap().iter().filter(|_| is_accepted) {
+                        let text = |name: &str| notice[name].as_str().map(str::to_owned);
+                        let id = text("event_id");
+                        assert_eq!(notice["fleet"], id.is_some());
                         arrived.lock().unwrap().push(Arrived {
+                            rule: text("rule").unwrap(),
                             id,
-                            change,
+                            version: text("version"),
+                            change: text("change").unwrap(),
+                            summary: text("summary").unwrap(),
                             by: by.clone(),
                             at: Instant::now(),
                         });
                     }
-                    let attack = ambush.lock().unwrap().take();
-                    attack.into_iter().for_each(|attack| attack(&by));
-                    let _ =
-                        write!(&stream, "HTTP/1.1 200 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                    if let Some(Ambush { signal, pids, .. }) = attack {
+                        let pid = pids[&by].to_string();
+                        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
+                        assert!(sent.unwrap().success());
+                        *ambushed.lock().unwrap() = Some(by);
+                    }
+                    let status = if is_accepted { 200 } else { 503 };
+                    let head =
+                        format!("HTTP/1.1 {status} \r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                    let _ = (&stream).write_all(head.as_bytes());
                 });
             }
         });
@@ -203,16 +229,22 @@ enum Disturbance {
     KillAfterSending,
     /// The same, but stopped until another one took over.
     StopAfterSending,
+    /// The holder is killed when its notice was refused for now, so that another one has to send it.
+    KillBeforeSending,
+    /// The same, but stopped.
+    StopBeforeSending,
     /// Redis is stopped for longer than a lease.
     RedisHangs,
     RedisIsKilled,
 }
 
-const DISTURBANCES: [Disturbance; 6] = [
+const DISTURBANCES: [Disturbance; 8] = [
     Disturbance::Kill,
     Disturbance::Stop,
     Disturbance::KillAfterSending,
     Disturbance::StopAfterSending,
+    Disturbance::KillBeforeSending,
+    Disturbance::StopBeforeSending,
     Disturbance::RedisHangs,
     Disturbance::RedisIsKilled,
 ];
@@ -264,18 +296,16 @@ fn each_event_is_told_whoever_dies_and_twice_only_with_the_same_id() {
         let before = hook.arrived().len();
         let pause = INTERVAL.mul_f64(fastrand::f64() * 3.0);
         // Whoever sends, since the holder may have changed.
-        let signal = match disturbance {
-            Disturbance::KillAfterSending => Some("KILL"),
-            Disturbance::StopAfterSending => Some("STOP"),
+        let attack = match disturbance {
+            Disturbance::KillAfterSending => Some(("KILL", true)),
+            Disturbance::StopAfterSending => Some(("STOP", true)),
+            Disturbance::KillBeforeSending => Some(("KILL", false)),
+            Disturbance::StopBeforeSending => Some(("STOP", false)),
             _ => None,
         };
-        let pids: HashMap<_, _> =
-            instances.running.iter().map(|one| (one.name.clone(), one.process.id())).collect();
-        if let Some(signal) = signal {
-            *hook.ambush.lock().unwrap() = Some(Box::new(move |by| {
-                // Fails if this test was faster.
-                let _ = Command::new("kill").args([&format!("-{signal}"), &pids[by].to_string()]).status();
-            }));
+        if let Some((signal, accepts)) = attack {
+            let pids = instances.running.iter().map(|one| (one.name.clone(), one.process.id())).collect();
+            *hook.ambush.lock().unwrap() = Some(Ambush { signal, pids, accepts });
         }
         pressure.gauge.set(if change == "firing" { 1.0 } else { 0.0 });
         let mut stopped = None;
@@ -293,14 +323,18 @@ fn each_event_is_told_whoever_dies_and_twice_only_with_the_same_id() {
                 stopped = Some(instance);
                 begun = Some(Instant::now());
             }
-            Disturbance::KillAfterSending | Disturbance::StopAfterSending => {
-                until("the first notice", || hook.arrived().len() > before);
-                let by = hook.arrived()[before].by.clone();
-                let instance = instances.take(&by).unwrap();
-                if disturbance == Disturbance::StopAfterSending {
-                    stopped = Some(instance);
-                }
+            Disturbance::KillAfterSending
+            | Disturbance::StopAfterSending
+            | Disturbance::KillBeforeSending
+            | Disturbance::StopBeforeSending => {
+                let mut by = None;
+                until("the first notice", || {
+                    by = hook.ambushed.lock().unwrap().take();
+                    by.is_some()
+                });
                 begun = Some(Instant::now());
+                let instance = instances.take(&by.unwrap()).unwrap();
+                stopped = attack.filter(|(signal, _)| *signal == "STOP").map(|_| instance);
             }
             Disturbance::RedisHangs => {
                 sleep(pause);
@@ -333,14 +367,15 @@ fn each_event_is_told_whoever_dies_and_twice_only_with_the_same_id() {
         });
         let arrived = hook.arrived();
         let of_event = &arrived[before..];
-        assert!(of_event.iter().all(|notice| notice.change == change), "{disturbance:?}: {of_event:?}");
-        let ids: HashSet<_> = of_event.iter().map(|notice| notice.id.clone()).collect();
+        let is_right = |notice: &Arrived| notice.change == change && notice.rule == "pressure";
+        assert!(of_event.iter().all(is_right), "{disturbance:?}: {of_event:?}");
+        let ids: HashSet<_> = of_event.iter().map(|notice| notice.id.clone().unwrap()).collect();
         assert_eq!(ids.len(), 1, "{disturbance:?}: {of_event:?}");
         assert!(ids.iter().all(|id| known.insert(id.clone())), "{disturbance:?}: {of_event:?}");
         told += 1;
         *twice.entry(disturbance).or_default() += of_event.len() - 1;
         // Those that stay alive and reach Redis note what they sent.
-        if matches!(disturbance, Disturbance::Kill | Disturbance::Stop) {
+        if !matches!(disturbance, Disturbance::RedisHangs | Disturbance::RedisIsKilled) {
             let senders: HashSet<_> = of_event.iter().map(|notice| &notice.by).collect();
             assert_eq!(senders.len(), of_event.len(), "{disturbance:?}: {of_event:?}");
         }
@@ -360,4 +395,66 @@ fn each_event_is_told_whoever_dies_and_twice_only_with_the_same_id() {
     );
     let late = hook.arrived().last().map(|last| last.at.elapsed());
     println!("the last notice came {late:?} ago");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_slow_new_version_and_a_budget_that_all_instances_spend_are_told_once() {
+    let redis = Redis::start();
+    let hook = Hook::start();
+    let start = |version: &str, millis: u64, failures: usize| {
+        let canary = Rule::new("canary", Metric::P99, Comparison::Above, 1.5);
+        let metrics = Metrics::builder("orders")
+            .instance(format!("of-{version}"))
+            .version(version)
+            .without_default_alerts()
+            .fleet(settings(&redis.url()))
+            .fleet_alert(canary.scope(Scope::NewestVersion).min_calls(500))
+            .fleet_objective(Objective::availability(99.9).min_calls(1_100))
+            .alert_webhook(&hook.url)
+            .build()
+            .unwrap();
+        let registry = metrics.registry();
+        let endpoint = registry.endpoint("GET", "/orders/{id}");
+        for call in 0..600 {
+            let status = if call < failures { 500 } else { 200 };
+            registry.record(endpoint, status, Duration::from_millis(millis));
+        }
+        metrics
+    };
+    let old = start("1.2.0", 10, 20);
+    sleep(INTERVAL * 5);
+    // One version has no rest, and one instance fewer calls than the objective needs.
+    assert_eq!(hook.arrived().len(), 0);
+    let new = start("1.3.0", 30, 20);
+    until("both alerts are told", || hook.arrived().len() >= 2);
+    let mut arrived = hook.arrived();
+    arrived.sort_by(|a, b| a.rule.cmp(&b.rule));
+    let told: Vec<_> = arrived.iter().map(|one| (&*one.rule, &*one.change, one.version.as_deref())).collect();
+    assert_eq!(told, [("availability_burn_1h", "firing", None), ("canary", "firing", Some("1.3.0"))]);
+    let said = "P99 of version 1.3.0 is 3";
+    assert!(arrived[1].summary.starts_with(said), "{}", arrived[1].summary);
+    assert!(arrived[0].summary.starts_with("availability: burn rate 33.3"), "{}", arrived[0].summary);
+    drop((old, new));
+}
+
+#[test]
+fn while_redis_is_away_an_instance_tells_its_own_alerts_and_none_of_the_fleet() {
+    let hook = Hook::start();
+    let unused = tests::free_port_of_redis();
+    let errors = || Rule::new("errors", Metric::Errors, Comparison::AtLeast, 1.0);
+    let metrics = Metrics::builder("orders")
+        .instance("a")
+        .without_default_alerts()
+        .alert(errors())
+        .fleet(settings(&format!("redis://127.0.0.1:{unused}/0")))
+        .fleet_alert(errors())
+        .alert_webhook(&hook.url)
+        .build()
+        .unwrap();
+    let registry = metrics.registry();
+    registry.record(registry.endpoint("GET", "/"), 500, Duration::from_millis(1));
+    until("its own alert is told", || !hook.arrived().is_empty());
+    let arrived = hook.arrived();
+    assert_eq!((&*arrived[0].rule, arrived[0].id.as_deref(), arrived.len()), ("errors", None, 1));
 }
