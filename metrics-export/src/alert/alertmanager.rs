@@ -176,6 +176,22 @@ mod tests {
                 "endsAt": "2026-01-28T09:35:00.000Z"
             })
         );
+        // Another instance that goes on with it has to have the same labels.
+        let of_fleet = Notice {
+            alert: metrics_core::alert::Alert { of_fleet: true, ..notice.alert.clone() },
+            event_id: Some(metrics_core::alert::EventId::new(7)),
+            ..notice.clone()
+        };
+        let of_fleet = body(&of_fleet);
+        assert_eq!(
+            of_fleet["labels"],
+            serde_json::json!({
+                "alertname": "errors", "service": "shop", "scope": "fleet", "severity": "warning",
+                "method": "GET", "route": "/items/{id}"
+            })
+        );
+        assert_eq!(of_fleet["annotations"]["event_id"], format!("{:032x}", 7));
+        assert!(of_fleet["annotations"]["version"].is_null());
         notice.alert.trace = metrics_core::TraceId::new(7);
         let traced = service.clone().trace_url("https://jaeger.example/{trace_id}");
         let annotations =

@@ -161,5 +161,15 @@ mod tests {
         assert_eq!((&body["instance"], &body["version"]), (&"host-1".into(), &"1.2.3".into()));
         assert_eq!(body["dashboard"], "https://ops.example.com/?a=1&b=2");
         assert!(body["environment"].is_null());
+        let mut notice = notices[0].clone();
+        notice.alert.of_fleet = true;
+        notice.event_id = Some(metrics_core::alert::EventId::new(7));
+        let body = serde_json::to_value(Body::new(&service, "host-1", &[notice])).unwrap();
+        assert!(
+            body["text"].as_str().unwrap().starts_with("[firing, warning] shop (fleet): GET /"),
+            "{body}"
+        );
+        let first = &body["notices"][0];
+        assert_eq!((&first["fleet"], &first["event_id"]), (&true.into(), &format!("{:032x}", 7).into()));
     }
 }

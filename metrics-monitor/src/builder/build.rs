@@ -76,8 +76,7 @@ impl Settings {
         let resources = Arc::<Resources>::default();
         let rules = self.rules();
         #[cfg(feature = "redis")]
-        let fingerprints =
-            super::fleet::fingerprints(&[&rules[..], &self.fleet_rules[..]].concat(), consumers.as_ref());
+        let fingerprints = super::fleet::fingerprints(&self.with_fleet_rules(&rules), consumers.as_ref());
         let mut objectives = Objectives::new(self.objectives.iter().cloned(), &registry)?;
         if let Some(apdex) = &self.apdex {
             objectives = objectives.with_apdex(apdex.clone(), &registry)?;

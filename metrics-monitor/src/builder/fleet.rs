@@ -92,6 +92,12 @@ impl Settings {
         }
     }
 
+    /// Rules of this instance, and those of the fleet.
+    pub(super) fn with_fleet_rules(&self, rules: &[Rule]) -> Vec<Rule> {
+        let burns = self.fleet_objectives.iter().flat_map(Objective::burn_rules);
+        rules.iter().chain(&self.fleet_rules).cloned().chain(burns).collect()
+    }
+
     fn take_fleet_rules(&mut self) -> FleetRules {
         let (rules, objectives) = (&mut self.fleet_rules, &mut self.fleet_objectives);
         FleetRules { rules: std::mem::take(rules), objectives: std::mem::take(objectives) }

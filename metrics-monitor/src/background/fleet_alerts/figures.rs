@@ -17,20 +17,25 @@ pub(super) struct FleetFigures<'a> {
 }
 
 impl<'a> FleetFigures<'a> {
-    /// Asks for everything that these rules need. Blocks for up to three seconds a question.
+    /// Asks for everything that these rules need, and calls `between` before each further question. Blocks for up to three
+    /// seconds a question.
     ///
     /// # Errors
     ///
-    /// If one question has no answer: half of the figures would end alerts.
+    /// If one question has no answer: half of the figures would end alerts. If `between` fails.
     pub(super) fn read<'r>(
         member: &Member,
         rules: impl Iterator<Item = &'r Arc<Rule>>,
         objectives: &'a [Objective],
+        mut between: impl FnMut() -> Result<(), String>,
     ) -> Result<Self, String> {
         let mut answers = HashMap::new();
         for question in rules.flat_map(|rule| questions(rule)) {
             if answers.contains_key(&question) {
                 continue;
+            }
+            if !answers.is_empty() {
+                between()?;
             }
             let reply = member.ask(question).map_err(|busy| busy.to_string())?;
             let answer = reply.wait().map_err(|stale| stale.reason)?;
@@ -148,4 +153,92 @@ impl FigureSource for FleetFigures<'_> {
 /// Milliseconds since 1970.
 pub(super) fn millis(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_core::alert::{Alerts, Change, Comparison, Metric, Moment};
+    use metrics_export::fleet::{Fingerprints, Fleet, Instance, Report};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The answer of a fleet of these registries, which wrote so long ago.
+    fn answer(registries: &[&Registry], ago: Duration) -> Arc<Answer> {
+        let now = SystemTime::now();
+        let mut fleet = Fleet::new(now);
+        for (number, registry) in registries.iter().enumerate() {
+            let instance = Instance {
+                service: "orders".to_owned(),
+                name: format!("orders-{number}"),
+                version: String::new(),
+                started: now - 600 * SECOND,
+                written: now - ago,
+                interval: 10 * SECOND,
+                epoch: 0,
+                stopped: false,
+                fingerprints: Fingerprints::default(),
+            };
+            let report = Report { instance, snapshot: registry.snapshot(), errors: Vec::new() };
+            fleet.add_bytes("a test", &report.encode());
+        }
+        let summary = fleet.summary();
+        Arc::new(Answer { fleet, summary, epoch: 0, read: now, bytes: 0, took: Duration::ZERO })
+    }
+
+    fn figures(question: Question, answer: Arc<Answer>) -> FleetFigures<'static> {
+        FleetFigures { answers: HashMap::from([(question, answer)]), objectives: &[] }
+    }
+
+    #[test]
+    fn rules_of_each_scope_see_all_instances() {
+        let registries = [Registry::new(), Registry::new()];
+        for registry in &registries {
+            let (known, unknown) = (registry.endpoint("GET", "/a"), registry.endpoint("GET", "_unmatched"));
+            (0..5).for_each(|_| registry.record_nanos(known, 500, 1));
+            (0..50).for_each(|_| registry.record_nanos(unknown, 404, 1));
+            registry.counter("orders").unwrap().add(4);
+        }
+        let rule = |name: &str, metric, scope| Rule::new(name, metric, Comparison::AtLeast, 8.0).scope(scope);
+        let rules = [
+            rule("all", Metric::Errors, Scope::Matched),
+            rule("each", Metric::Errors, Scope::EachRoute),
+            rule("one", Metric::Errors, Scope::Route("/a".to_owned())),
+            rule("own", Metric::Value, Scope::OwnMetric("orders".to_owned())),
+        ];
+        let mut alerts = Alerts::of_fleet(rules, 10 * SECOND).unwrap();
+        let question = of_minutes(5, true);
+        let due: Vec<_> = alerts.due(Moment::now()).flat_map(|rule| questions(rule)).collect();
+        assert_eq!(due, [question; 4]);
+        let answer = answer(&registries.each_ref(), SECOND);
+        let notices = alerts.evaluate(Moment::now(), &figures(question, answer));
+        let told: Vec<_> = notices.iter().map(|n| (&*n.alert.rule.name, n.change, n.alert.value)).collect();
+        let firing = |name, value| (name, Change::Firing, Some(value));
+        // 4xx of paths without a route count in none.
+        assert_eq!(
+            told,
+            [firing("all", 10.0), firing("each", 10.0), firing("one", 10.0), firing("own", 8.0)]
+        );
+        assert_eq!(notices[1].alert.endpoint.as_deref().map(|name| &*name.route), Some("/a"));
+    }
+
+    #[test]
+    fn each_rule_asks_for_no_more_than_it_needs() {
+        let rule = |scope| Rule::new("rule", Metric::P99, Comparison::Above, 1.0).scope(scope);
+        let minute = Window::OneMinute;
+        assert_eq!(questions(&rule(Scope::Service).window(minute)), [of_minutes(1, false)]);
+        assert_eq!(questions(&rule(Scope::NewestVersion)), [Question::Versions { minutes: Some(5) }]);
+        let burn = Objective::availability(99.9).burn_rules().remove(0);
+        assert_eq!(questions(&burn), [of_minutes(60, true), of_minutes(5, true)]);
+    }
+
+    #[test]
+    fn an_instance_is_late_until_it_is_gone() {
+        let registry = Registry::new();
+        let late = |seconds: u32| {
+            figures(of_minutes(1, false), answer(&[&registry], seconds * SECOND)).has_late_instances()
+        };
+        assert_eq!([1, 60, 500].map(late), [false, true, false]);
+    }
 }

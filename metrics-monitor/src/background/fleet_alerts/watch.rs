@@ -101,9 +101,10 @@ impl Watch {
                 return locked(&self.state).send(self);
             }
             // Without the lock, since deliveries ask meanwhile.
-            let figures = FleetFigures::read(member, due.iter(), &self.objectives);
+            let renew = || locked(&self.state).renew();
+            let figures = FleetFigures::read(member, due.iter(), &self.objectives, renew);
             let mut state = locked(&self.state);
-            let read = figures.map(|figures| state.evaluate(&figures));
+            let read = figures.and_then(|figures| state.evaluate(&figures));
             state.send(self).and(read)
         });
         let mut state = locked(&self.state);
@@ -169,19 +170,38 @@ impl WatchState {
         result
     }
 
-    /// Evaluates the rules that are due, if this instance still holds the lease.
-    fn evaluate(&mut self, figures: &FleetFigures<'_>) {
-        let Some(token) = self.leads.filter(|token| self.lease.token() == Some(*token)) else { return };
+    /// Keeps the lease over a long reading.
+    fn renew(&mut self) -> Result<(), String> {
+        if self.lease.renew()? {
+            return Ok(());
+        }
+        self.leads = None;
+        Err("another instance took over".to_owned())
+    }
+
+    /// Evaluates the rules that are due.
+    ///
+    /// # Errors
+    ///
+    /// If this instance does not hold the lease any longer.
+    fn evaluate(&mut self, figures: &FleetFigures<'_>) -> Result<(), String> {
+        let Some(token) = self.leads.filter(|token| self.lease.token() == Some(*token)) else {
+            let lasts = self.lease.interval() * 2;
+            return Err(format!(
+                "reading the fleet took longer than the lease lasts, {lasts:?}: raise its interval"
+            ));
+        };
         let now = Moment::now();
         // What instances counted meanwhile is still to come: until then, a rule of too few calls would fire, and an alert
         // about a gauge would end.
         if figures.has_late_instances() && self.unsettled.is_some_and(|until| now.monotonic < until) {
-            return;
+            return Ok(());
         }
         let notices = self.alerts.evaluate(now, figures);
         self.evaluated = Some(now.wall);
         self.outbox.add(notices, token, now.wall);
         self.is_unwritten = true;
+        Ok(())
     }
 
     /// Writes what is not written, and hands out what is.
