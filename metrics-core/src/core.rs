@@ -274,6 +274,11 @@ impl Core {
         Requests { snapshot, totals: readings.reader.totals().clone(), streaks }
     }
 
+    /// The cumulative figures of all consumers.
+    pub(crate) fn consumers_now(&self) -> Vec<ConsumerSnapshot> {
+        self.consumers(&self.shared.shards())
+    }
+
     /// The cumulative state of the application's own metrics.
     pub(crate) fn metrics_now(&self) -> MetricsAt {
         let taken = SystemTime::now();

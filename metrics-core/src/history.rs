@@ -7,34 +7,40 @@
 
 mod adder;
 mod coding;
+mod consumers;
 #[cfg(all(test, not(miri), not(metrics_loom)))]
 mod corpus_tests;
 mod endpoint_numbers;
 mod group_head;
 mod metrics;
 mod packed;
+mod period;
 mod resume;
 mod save;
 mod saved_error;
 #[cfg(all(test, not(miri), not(metrics_loom)))]
 mod saved_tests;
+mod step_lengths;
+mod steps;
 #[cfg(all(test, not(metrics_loom)))]
 mod tests;
 mod tiers;
 mod timeline;
 mod trend;
+mod trends;
 mod window;
 
 use std::time::{Duration, SystemTime};
 
+pub use self::period::Period;
 pub use self::saved_error::SavedError;
 pub use self::timeline::Gap;
-pub use self::trend::{MetricPoint, MetricTrend, Point, StepError, Trend};
+pub use self::trend::{CountPoint, CountTrend, MetricPoint, MetricTrend, Point, Selection, StepError, Trend};
 pub use self::window::{ParseWindowError, Window};
 
 use self::metrics::{MetricsTimeline, WindowMetrics};
+use self::steps::point_of;
 use self::timeline::{Requested, Timeline, WindowFigures};
-use self::trend::{Subject, step_of};
 use crate::core::Requests;
 use crate::events::error_groups::ErrorGroups;
 use crate::events::error_log::RecentError;
@@ -152,6 +158,9 @@ impl History {
         if timeline.metrics.is_due(now.snapshot.span) {
             timeline.metrics.push(self.metrics_now());
         }
+        if timeline.consumers.is_due(now.snapshot.span) {
+            timeline.consumers.push((now.snapshot.span, now.snapshot.taken), self.registry.consumers_now());
+        }
         timeline.tick(now);
         timeline.note_window((began + self.ahead, by_wall));
     }
@@ -258,64 +267,10 @@ impl History {
         })
     }
 
-    /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest
-    /// one with at most 400 points.
-    ///
-    /// # Errors
-    ///
-    /// If the window does not have this step. The error lists the steps it has.
-    pub fn trend(
-        &self,
-        window: Window,
-        step: Option<&str>,
-        endpoint: Option<&EndpointName>,
-    ) -> Result<Trend, StepError> {
-        let (step, steps, layout) = {
-            let timeline = self.timeline();
-            let subject = if endpoint.is_some() { Subject::Endpoint } else { Subject::All };
-            let (name, step) = step_of(window, timeline.length_of(window), step, subject)?;
-            (name, timeline.steps(window, step, endpoint), timeline.total_until.snapshot.layout())
-        };
-        let points = steps.into_iter().map(|(span, groups)| Point::of(span, &groups, layout));
-        Ok(Trend { window, step, points: points.collect() })
-    }
-
-    /// Returns one of the application's own metrics in each step of a window; `None` if there is no such metric.
-    /// Without a `step`, it is the shortest one with at most 400 points.
-    ///
-    /// The name of a metric is that of all its series together, gauges added up, too. A single one with labels is named as
-    /// [`LabelSet::series`](crate::LabelSet::series) writes it.
-    ///
-    /// # Errors
-    ///
-    /// Like [`History::trend`].
-    pub fn metric_trend(
-        &self,
-        window: Window,
-        step: Option<&str>,
-        name: &str,
-    ) -> Result<Option<MetricTrend>, StepError> {
-        let timeline = self.timeline();
-        let length = timeline.length_of(window);
-        let (step, every) = step_of(window, length, step, Subject::Metric)?;
-        if !self.registry.has_metric(name) {
-            return Ok(None);
-        }
-        let since = timeline.total_until.snapshot.span.saturating_sub(length);
-        let steps = timeline.metrics.steps(since, every, name, self.registry.layout());
-        let points = steps.into_iter().map(|(span, figures)| MetricPoint {
-            time: span.until,
-            span: span.length(),
-            figures,
-        });
-        Ok(Some(MetricTrend { name: name.into(), window, step, points: points.collect() }))
-    }
-
     /// Returns what was counted between the last two ticks; `None` before the second tick.
     pub fn newest(&self) -> Option<Point> {
         let timeline = self.timeline();
-        let (span, groups) = timeline.newest()?;
-        Some(Point::of(span, &groups, timeline.total_until.snapshot.layout()))
+        Some(point_of(timeline.newest()?, timeline.total_until.snapshot.layout()))
     }
 
     /// Returns when the registry was reset, by the wall clock, the oldest first. At most the last 100 resets, and only

@@ -16,6 +16,7 @@ use crate::labels::metric_kind::MetricKind;
 use crate::labels::metric_names::MetricError;
 use crate::labels::outcome::{Granularity, Outcome};
 use crate::read::snapshot::Snapshot;
+use crate::read::snapshot::consumers::ConsumerSnapshot;
 use crate::read::snapshot::health::Health;
 use crate::read::snapshot::metrics::{MetricSnapshot, MetricsAt};
 use crate::read::summary::Summary;
@@ -279,6 +280,11 @@ impl Registry {
     /// Like [`Registry::snapshot_of_requests`], with all endpoints together.
     pub(crate) fn requests(&self) -> Requests {
         self.core.requests()
+    }
+
+    /// The cumulative figures of all consumers.
+    pub(crate) fn consumers_now(&self) -> Vec<ConsumerSnapshot> {
+        self.core.consumers_now()
     }
 
     /// The cumulative state of the application's own metrics.

@@ -79,6 +79,8 @@ static ENDPOINTS: &[Endpoint] = &[
     #[cfg(feature = "redis")]
     Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/versions", Work::Fleet(fleet::versions)) },
     #[cfg(feature = "redis")]
+    Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/history", Work::Fleet(fleet::history)) },
+    #[cfg(feature = "redis")]
     Endpoint { exists: has_fleet, ..Endpoint::read("/fleet/all", Work::Fleet(fleet::all)) },
     #[cfg(feature = "redis")]
     Endpoint {
@@ -90,12 +92,13 @@ static ENDPOINTS: &[Endpoint] = &[
 
 /// Those of a fleet, in a build that cannot join one.
 #[cfg(not(feature = "redis"))]
-static FLEET: [Endpoint; 7] = [
+static FLEET: [Endpoint; 8] = [
     Endpoint::without_fleet("/fleet/summary"),
     Endpoint::without_fleet("/fleet/routes"),
     Endpoint::without_fleet("/fleet/consumers"),
     Endpoint::without_fleet("/fleet/instances"),
     Endpoint::without_fleet("/fleet/versions"),
+    Endpoint::without_fleet("/fleet/history"),
     Endpoint::without_fleet("/fleet/all"),
     Endpoint::without_fleet("/fleet/reset"),
 ];

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::adder::Adder;
+use super::consumers::ConsumersTimeline;
 use super::endpoint_numbers::EndpointNumbers;
 use super::metrics::MetricsTimeline;
 use super::packed::Packed;
 use super::tiers::{Content, Frame, Span, Tier, Tiers, slot};
 use super::window::Window;
 use crate::core::Requests;
-use crate::histogram::Layout;
-use crate::labels::endpoint::EndpointName;
 use crate::labels::outcome::Outcome;
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::endpoint::EndpointSnapshot;
@@ -20,19 +19,21 @@ use crate::read::snapshot::group::GroupSnapshot;
 use crate::read::summary::EndpointSummary;
 use crate::read::summary::figures::Figures;
 
-/// The tiers of the figures of all requests together: at most 2,100 frames.
-pub(super) const TOTAL: [Tier; 3] = [
+/// The tiers of the figures of all requests together: at most 2,200 frames. Windows go back a day. An hour can be
+/// compared with the same one a day ago, minute by minute, and a day with the one before.
+pub(super) const TOTAL: [Tier; 4] = [
     Tier { step: Duration::from_secs(1), keep: Duration::from_secs(300) },
     Tier { step: Duration::from_secs(10), keep: Duration::from_secs(3_600) },
-    Tier { step: Duration::from_secs(60), keep: Duration::from_secs(86_400) },
+    Tier { step: Duration::from_secs(60), keep: Duration::from_secs(90_060) },
+    Tier { step: Duration::from_secs(1_800), keep: Duration::from_secs(172_800) },
 ];
 
-/// The tiers of the figures by endpoint, which take far more memory: at most 54 frames, each with the endpoints that
-/// were called in its time.
+/// The tiers of the figures by endpoint, which take far more memory: at most 55 frames, each with the endpoints that
+/// were called in its time. An hour a day ago is in the last ones.
 pub(super) const BY_ENDPOINT: [Tier; 3] = [
     Tier { step: Duration::from_secs(10), keep: Duration::from_secs(300) },
     Tier { step: Duration::from_secs(300), keep: Duration::from_secs(3_600) },
-    Tier { step: Duration::from_secs(7_200), keep: Duration::from_secs(86_400) },
+    Tier { step: Duration::from_secs(7_200), keep: Duration::from_secs(93_600) },
 ];
 
 /// The resets, and the gaps, that are kept.
@@ -50,6 +51,7 @@ pub(super) struct Timeline {
     /// The state at the end of the last frame of `by_endpoint`.
     pub(super) by_endpoint_until: Snapshot,
     pub(super) metrics: MetricsTimeline,
+    pub(super) consumers: ConsumersTimeline,
     /// The errors in a row at the last tick, of all threads together: those since the last tick with a success, and the
     /// longest streak of one thread that was under way at the end of that one.
     streak: u64,
@@ -107,6 +109,7 @@ impl Timeline {
             by_endpoint: Tiers::new(&BY_ENDPOINT),
             numbers: EndpointNumbers::default(),
             metrics,
+            consumers: ConsumersTimeline::default(),
             streak: 0,
             window_began,
             resets: VecDeque::new(),
@@ -261,23 +264,6 @@ impl Timeline {
         WindowFigures { total, endpoints, span }
     }
 
-    /// The figures of each step of a window.
-    pub(super) fn steps(
-        &self,
-        window: Window,
-        step: Duration,
-        endpoint: Option<&EndpointName>,
-    ) -> Vec<(Span, Vec<GroupSnapshot>)> {
-        let since = self.total_until.snapshot.span.saturating_sub(self.length_of(window));
-        let layout = self.total_until.snapshot.layout();
-        let Some(name) = endpoint else {
-            return grouped(self.total.since(since), step, layout, |frame, sum| frame.content.add_to(sum));
-        };
-        let Some(number) = self.numbers.find(name) else { return Vec::new() };
-        let frames = self.by_endpoint.since(since).filter(|frame| frame.content.contains_key(&number));
-        grouped(frames, step, layout, |frame, sum| sum.add_packed(&frame.content[&number]))
-    }
-
     /// The last frame.
     pub(super) fn newest(&self) -> Option<(Span, Vec<GroupSnapshot>)> {
         let frame = self.total.newest()?;
@@ -292,7 +278,8 @@ impl Timeline {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.total.heap_bytes() + self.by_endpoint.heap_bytes() + self.metrics.heap_bytes()
+        let requests = self.total.heap_bytes() + self.by_endpoint.heap_bytes();
+        requests + self.metrics.heap_bytes() + self.consumers.heap_bytes()
     }
 }
 
@@ -323,7 +310,7 @@ fn changed<'a>(
     })
 }
 
-fn counts_of(groups: &[GroupSnapshot]) -> impl Iterator<Item = (Outcome, u64)> {
+pub(super) fn counts_of(groups: &[GroupSnapshot]) -> impl Iterator<Item = (Outcome, u64)> {
     groups.iter().flat_map(|group| group.counts.iter().copied())
 }
 
@@ -339,29 +326,8 @@ fn without_client_errors(probes: &[GroupSnapshot]) -> impl Iterator<Item = (Outc
     counts_of(probes).filter(|(outcome, _)| !outcome.is_client_error())
 }
 
-/// The sum of the frames that end in each step.
-fn grouped<'a, T: 'a>(
-    frames: impl Iterator<Item = &'a Frame<T>>,
-    step: Duration,
-    layout: Layout,
-    add: impl Fn(&Frame<T>, &mut Adder),
-) -> Vec<(Span, Vec<GroupSnapshot>)> {
-    let mut steps = Vec::new();
-    let mut sum = Adder::new(layout);
-    let mut open: Option<Span> = None;
-    for frame in frames {
-        match &mut open {
-            Some(span) if slot(span.end, step) == slot(frame.end, step) => span.widen(frame),
-            _ => steps.extend(open.replace(Span::of_frame(frame)).map(|span| (span, sum.take()))),
-        }
-        add(frame, &mut sum);
-    }
-    steps.extend(open.map(|span| (span, sum.take())));
-    steps
-}
-
 impl Counted {
-    fn add_to(&self, sum: &mut Adder) {
+    pub(super) fn add_to(&self, sum: &mut Adder) {
         sum.add_packed(&self.matched);
         sum.add_packed(&self.probes);
     }

@@ -1,39 +1,80 @@
 //! Trends: the figures of a window, step by step.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::metrics;
-use super::tiers::{Span, Tier};
-use super::timeline::{BY_ENDPOINT, TOTAL};
 use super::window::Window;
-use crate::histogram::{Histogram, Layout};
-use crate::read::snapshot::group::{GroupSnapshot, merged};
+use crate::histogram::Histogram;
+use crate::labels::endpoint::EndpointName;
+use crate::labels::outcome::Outcome;
 use crate::read::summary::figures::Figures;
 use crate::read::summary::metrics::MetricFigures;
 use crate::setting::InvalidSetting;
 
-/// The steps of trends, the shortest first. A window has those that are no shorter than its frames.
-const STEPS: [(&str, Duration); 7] = [
-    ("1s", Duration::from_secs(1)),
-    ("10s", Duration::from_secs(10)),
-    ("1m", Duration::from_secs(60)),
-    ("5m", Duration::from_secs(300)),
-    ("30m", Duration::from_secs(1_800)),
-    ("1h", Duration::from_secs(3_600)),
-    ("2h", Duration::from_secs(7_200)),
-];
+/// Which requests a trend has: all, unless a part says which.
+#[derive(Clone, Copy, Default)]
+pub struct Selection<'a> {
+    /// Those of this endpoint.
+    pub endpoint: Option<&'a EndpointName>,
+    /// Those that ended like this.
+    pub outcomes: Option<&'a dyn Fn(Outcome) -> bool>,
+}
 
-/// The figures of a window, step by step.
+impl Selection<'_> {
+    pub(super) fn have(self, outcome: Outcome) -> bool {
+        self.outcomes.is_none_or(|have| have(outcome))
+    }
+}
+
+impl fmt::Debug for Selection<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outcomes = self.outcomes.map_or("all", |_| "some");
+        f.debug_struct("Selection").field("endpoint", &self.endpoint).field("outcomes", &outcomes).finish()
+    }
+}
+
+/// The figures of a period, step by step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trend {
-    /// The window.
-    pub window: Window,
+    /// The window; `None` if it is another period.
+    pub window: Option<Window>,
     /// The step: `1s`, `10s`, `1m`, `5m`, `30m`, `1h` or `2h`.
     pub step: &'static str,
     /// The steps, the oldest first. The last one is not over yet: it ends with the last tick. Steps without a tick are
     /// missing.
     pub points: Vec<Point>,
+    /// All steps as one, which ends with the last one: percentiles are computed from merged histograms.
+    pub total: Point,
+    /// Whether the durations are known. They are not if some of the requests share a histogram with others: such as 5xx
+    /// with 4xx, under [`Granularity::Outcome`](crate::Granularity::Outcome). Figures of durations mean nothing then.
+    pub timed: bool,
+}
+
+/// Counts of a period, step by step, where the history keeps no more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CountTrend {
+    /// The window; `None` if it is another period.
+    pub window: Option<Window>,
+    /// The length of a step.
+    pub step: &'static str,
+    /// The steps, the oldest first. Steps for which nothing is kept are missing.
+    pub points: Vec<CountPoint>,
+}
+
+/// One step of a [`CountTrend`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountPoint {
+    /// When it ended, by the wall clock.
+    pub time: SystemTime,
+    /// How long it was; compute rates from this.
+    pub span: Duration,
+    /// The requests.
+    pub calls: u64,
+    /// Those of them that ended with a 4xx, a 5xx or a panic.
+    pub errors: u64,
+    /// The sum of their durations, if it is kept.
+    pub sum: Option<Duration>,
 }
 
 /// One step of a trend.
@@ -48,6 +89,8 @@ pub struct Point {
     pub figures: Figures,
     /// Their response times.
     pub histogram: Histogram,
+    /// The requests with any status: as many as in the figures, unless those are of [some outcomes](Selection::outcomes).
+    pub all_calls: u64,
 }
 
 /// One of the application's own metrics over a window, step by step.
@@ -81,60 +124,3 @@ pub struct MetricPoint {
 pub struct StepError(#[from] InvalidSetting);
 
 crate::text::debug_as_display!(StepError);
-
-/// What a trend is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
-    All,
-    Endpoint,
-    Metric,
-}
-
-impl Subject {
-    fn tiers(self) -> &'static [Tier; 3] {
-        match self {
-            Self::All => &TOTAL,
-            Self::Endpoint => &BY_ENDPOINT,
-            Self::Metric => &metrics::TIERS,
-        }
-    }
-}
-
-impl Point {
-    /// The figures of a span.
-    pub(super) fn of(span: Span, groups: &[GroupSnapshot], layout: Layout) -> Self {
-        let histogram = merged(layout, groups.iter());
-        Self { time: span.until, span: span.length(), figures: Figures::of(groups.iter()), histogram }
-    }
-}
-
-/// The steps that are no shorter than the frames that reach that far back, and no longer than the window.
-fn allowed_steps(length: Duration, subject: Subject) -> impl Iterator<Item = (&'static str, Duration)> {
-    let reaching = subject.tiers().iter().find(|tier| tier.keep >= length);
-    let finest = reaching.map_or(Duration::ZERO, |tier| tier.step);
-    let longest = length.max(finest);
-    STEPS.into_iter().filter(move |(_, step)| (finest..=longest).contains(step))
-}
-
-/// The step with this name, or the shortest one with at most 400 points.
-pub(super) fn step_of(
-    window: Window,
-    length: Duration,
-    step: Option<&str>,
-    subject: Subject,
-) -> Result<(&'static str, Duration), StepError> {
-    // A window since a reset can be longer than what is kept of it.
-    let [.., Tier { keep, .. }] = subject.tiers();
-    let length = length.min(*keep);
-    let mut allowed = allowed_steps(length, subject);
-    let found = match step {
-        Some(step) => allowed.find(|(name, _)| *name == step),
-        // As many as a chart across a screen can show.
-        None => allowed.find(|(_, step)| length.as_secs() / step.as_secs() <= 400),
-    };
-    found.ok_or_else(|| {
-        let step: String = step.unwrap_or_default().chars().take(32).collect();
-        let allowed = allowed_steps(length, subject).map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-        InvalidSetting::new("step", format!("{step:?}"), format!("{allowed} (window {window})")).into()
-    })
-}

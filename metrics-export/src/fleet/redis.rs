@@ -20,13 +20,14 @@ mod server;
 mod settings;
 mod shared;
 mod status;
+mod trend;
 mod view;
 mod within;
 mod write;
 
 pub use self::alert_lease::AlertLease;
 pub use self::member::Member;
-pub use self::question::{Answer, Busy, Question, Stale};
+pub use self::question::{Answer, Busy, InstanceId, Question, Stale};
 pub use self::reply::Reply;
 pub use self::settings::FleetSettings;
 pub use self::status::WriterStatus;

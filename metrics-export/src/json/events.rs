@@ -6,7 +6,7 @@ use metrics_core::{Health, Point, Summary, Window};
 use serde::Serialize;
 
 use super::figures::{CoreFigures, DetailedFigures, per_second};
-use super::history::PointBody;
+use super::history::WholePoint;
 use super::time::Time;
 
 /// The data of one event of `GET events`: the figures of a window, without the recent errors.
@@ -24,7 +24,7 @@ pub struct LiveBody {
     in_flight: u64,
     open_streams: u64,
     /// The latest second of the history; `null` before the first one.
-    point: Option<PointBody>,
+    point: Option<WholePoint>,
     /// When the figures were last reset; `null` if never.
     last_reset: Option<Time>,
     monitor: MonitorBody,
@@ -50,7 +50,7 @@ impl LiveBody {
             requests_per_second: per_second(total.calls, summary.window),
             in_flight: summary.in_flight,
             open_streams: summary.open_streams,
-            point: newest.map(PointBody::from),
+            point: newest.map(WholePoint::from),
             last_reset: last_reset.map(Time),
             monitor: MonitorBody::new(&summary.health, cost),
         }

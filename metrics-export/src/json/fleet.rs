@@ -2,11 +2,12 @@
 
 use std::time::SystemTime;
 
-use metrics_core::{SnapshotParts, Summary};
+use metrics_core::{Point, SnapshotParts, Summary, Trend, Window};
 use serde::Serialize;
 
 use super::consumers::ConsumersBody;
 use super::figures::{CoreFigures, DetailedFigures, per_second};
+use super::history::HistoryBody;
 use super::time::Time;
 use crate::fleet::redis::{Answer, Stale, WriterStatus};
 use crate::fleet::{InstanceFigures, Presence, RefusedReport, VersionFigures};
@@ -33,6 +34,24 @@ impl ConsumersBody {
         let SnapshotParts { consumers, health, since, taken, .. } = answer.fleet.without_endpoints()?;
         let span = taken.duration_since(since).unwrap_or_default();
         Some(Self::of(&consumers, health.consumers_refused, since, span, top))
+    }
+}
+
+impl HistoryBody {
+    /// The minutes of a fleet's trend.
+    pub fn of_fleet(Answer { fleet, summary, trend, .. }: &Answer, window: Option<Window>) -> Self {
+        let (Some(last), Some(summary), Some(snapshot)) = (trend.last(), summary, fleet.snapshot()) else {
+            return Self::empty(window);
+        };
+        let total = Point {
+            time: last.time,
+            span: trend.iter().map(|point| point.span).sum(),
+            figures: summary.total.clone(),
+            histogram: snapshot.histogram(),
+            all_calls: summary.total.calls,
+        };
+        let trend = Trend { window, step: "1m", points: trend.clone(), total, timed: true };
+        Self::new(&trend, &[], &[])
     }
 }
 

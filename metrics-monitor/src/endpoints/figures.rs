@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use metrics_core::{EndpointName, Window};
+use metrics_core::{EndpointName, Outcome, Period, Selection, StepError, Window};
 use metrics_export::json::{
     AlertsBody, BusinessBody, ConsumersBody, ExportersBody, HistoryBody, MetricHistoryBody, MistakeBody,
     ObjectivesBody, ResourcesBody, RoutesBody, SlowBody, SummaryBody,
@@ -30,34 +30,62 @@ pub(crate) fn routes(Asked { query, .. }: Asked) -> Result<Task, String> {
 }
 
 /// `GET history`: the figures step by step.
-pub(crate) fn history(Asked { mut query, .. }: Asked) -> Result<Task, String> {
-    let window = query.window_or(Window::OneHour)?;
+pub(crate) fn history(Asked { mut query, shows_private }: Asked) -> Result<Task, String> {
+    let period = query.period(Window::OneHour)?;
     let of = query.of()?;
     let step = query.step;
-    Ok(Task::shared((window, step.clone(), of.clone()), move |state| {
-        let (history, step) = (&state.history, step.as_deref());
-        let endpoint = match &of {
-            Of::All => None,
-            Of::Endpoint(name) => Some(name),
-            Of::Metric(name) => {
-                return match history.metric_trend(window, step, name) {
-                    Ok(Some(trend)) => {
-                        Answer::success(MetricHistoryBody::new(&trend, &history.resets(), &history.gaps()))
-                    }
-                    Ok(None) => Answer::bad_request("no such metric; allowed: those that GET business lists"),
-                    Err(error) => Answer::bad_request(&error.to_string()),
-                };
-            }
-        };
-        let is_known = endpoint.is_none_or(|name| history.knows(name));
-        match history.trend(window, step, endpoint) {
-            Ok(_) if !is_known => {
-                Answer::bad_request("no such route; allowed: those that GET routes?window=24h lists")
-            }
-            Ok(trend) => Answer::success(HistoryBody::new(&trend, &history.resets(), &history.gaps())),
-            Err(error) => Answer::bad_request(&error.to_string()),
-        }
+    Ok(Task::shared((period, step.clone(), of.clone(), shows_private), move |state| {
+        history_of(state, period, step.as_deref(), &of, shows_private)
     }))
+}
+
+fn history_of(
+    State { history, .. }: &State,
+    period: Period,
+    step: Option<&str>,
+    of: &Of,
+    shows_private: bool,
+) -> Answer {
+    let (resets, gaps) = (history.resets(), history.gaps());
+    let refused = |error: StepError| Answer::bad_request(&error.to_string());
+    match (of, period) {
+        (Of::Requests(Some(endpoint), _), _) if !history.knows(endpoint) => {
+            Answer::bad_request("no such route; allowed: those that GET routes?window=24h lists")
+        }
+        (Of::Requests(endpoint, statuses), _) => {
+            let included = |outcome| statuses.is_none_or(|statuses| statuses.include(outcome));
+            let outcomes = statuses.is_some().then_some(&included as &dyn Fn(Outcome) -> bool);
+            let trend = history.trend_of(period, step, Selection { endpoint: endpoint.as_ref(), outcomes });
+            trend.map_or_else(refused, |trend| Answer::success(HistoryBody::new(&trend, &resets, &gaps)))
+        }
+        // As in `GET errors` and `GET consumers`: clients chose what these are of.
+        (Of::Group(_) | Of::Consumer(_), _) if !shows_private => Answer::failure(
+            403,
+            "only_local",
+            "group and consumer show what clients sent, so without a token only requests from this machine may read \
+             them; set read_token, or open_to_everybody if everybody may read it",
+        ),
+        (Of::Group(id), _) => match history.group_trend(period, *id) {
+            Some(trend) if step.is_none_or(|step| step == trend.step) => {
+                Answer::success(HistoryBody::of_counts(&trend, &resets, &gaps))
+            }
+            Some(trend) => {
+                Answer::bad_request(&format!("step does not fit; allowed: {} (this period)", trend.step))
+            }
+            None => Answer::bad_request("no such group; allowed: those that GET errors/groups lists"),
+        },
+        (Of::Consumer(name), _) => history
+            .consumer_trend(period, step, name)
+            .map_or_else(refused, |trend| Answer::success(HistoryBody::of_counts(&trend, &resets, &gaps))),
+        (Of::Metric(name), Period::Window(window)) => match history.metric_trend(window, step, name) {
+            Ok(Some(trend)) => Answer::success(MetricHistoryBody::new(&trend, &resets, &gaps)),
+            Ok(None) => Answer::bad_request("no such metric; allowed: those that GET business lists"),
+            Err(error) => refused(error),
+        },
+        (Of::Metric(_), Period::Between { .. }) => {
+            Answer::bad_request("a metric has no such period; allowed: window")
+        }
+    }
 }
 
 /// `GET alerts`: the rules and their states.
@@ -94,7 +122,7 @@ pub(super) fn alerts_of(state: &State, shows_private: bool) -> AlertsBody {
 /// `GET slow`: the slowest requests of a window, of all endpoints or of one.
 pub(crate) fn slow(Asked { mut query, .. }: Asked) -> Result<Task, String> {
     let window = query.window_or(Window::FiveMinutes)?;
-    let endpoint = query.endpoint()?;
+    let endpoint = query.named_endpoint()?;
     Ok(Task::shared((window, endpoint.clone()), move |state| {
         Answer::success(slow_of(state, window, endpoint.as_ref()))
     }))

@@ -2,11 +2,12 @@
 //! and then has them written on the fleet's lane.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use metrics_core::{Registry, Window};
-use metrics_export::fleet::redis::{Answer as Found, Member, Question, Stale};
+use metrics_core::{Period, Registry, Selection, Window};
+use metrics_export::fleet::redis::{Answer as Found, InstanceId, Member, Question, Stale};
 use metrics_export::json::{
-    ConsumersBody, FleetBody, FleetState, InstancesBody, RoutesBody, SummaryBody, VersionsBody,
+    ConsumersBody, FleetBody, FleetState, HistoryBody, InstancesBody, RoutesBody, SummaryBody, VersionsBody,
 };
 
 use super::answer::{Answer, Body};
@@ -42,6 +43,11 @@ pub(crate) fn versions(state: &Arc<State>, request: &Request<'_>) -> Answering {
     answer(state, request, Call::Versions)
 }
 
+/// `GET fleet/history`: the figures of each minute, of all instances or of one.
+pub(crate) fn history(state: &Arc<State>, request: &Request<'_>) -> Answering {
+    answer(state, request, Call::History)
+}
+
 /// `GET fleet/all`: the answers that an open page shows, in one: each under its name, as its endpoint has it. Those
 /// that the client may not see are `null`.
 pub(crate) fn all(state: &Arc<State>, request: &Request<'_>) -> Answering {
@@ -54,6 +60,7 @@ pub(crate) fn all(state: &Arc<State>, request: &Request<'_>) -> Answering {
         ("instances", Some(answer(state, &reset, Call::Instances))),
         ("since_reset", Some(answer(state, &reset, Call::Summary))),
         ("consumers", state.access.shows_private(request).then(consumers)),
+        ("versions", Some(answer(state, request, Call::Versions))),
     ];
     Answering::waiting(async move {
         let mut body = b"{\"success\":true,\"data\":{".to_vec();
@@ -87,13 +94,18 @@ enum Call {
     Consumers,
     Instances,
     Versions,
+    History,
     Reset,
 }
 
 /// What the query says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Asked {
     window: Window,
+    /// What a history covers: the window, or what is between two moments.
+    period: Period,
+    /// The instance that a history is of; `None` for all.
+    instance: Option<String>,
     /// How many consumers.
     top: usize,
     /// Whether the client may see messages of errors.
@@ -102,13 +114,29 @@ struct Asked {
 
 impl Asked {
     fn parse(query: &str, shows_private: bool) -> Result<Self, String> {
-        let query = Query::parse(query)?;
-        Ok(Self { window: query.window_or(Window::SinceReset)?, top: query.top()?, shows_private })
+        let mut query = Query::parse(query)?;
+        let (window, top) = (query.window_or(Window::SinceReset)?, query.top()?);
+        let period = query.period(Window::OneHour)?;
+        Ok(Self { window, period, instance: query.instance(), top, shows_private })
     }
 }
 
+/// The minutes that Redis has.
+const KEPT_MINUTES: u64 = 120;
+
+/// The minutes that are at least half in a period, as how many minutes ago the last one was, and how many are before it.
+fn minutes_between(from: SystemTime, until: SystemTime, now: SystemTime) -> (u8, u8) {
+    let seconds =
+        |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let this = seconds(now) / 60;
+    let first = ((seconds(from) + 30) / 60).clamp(this.saturating_sub(KEPT_MINUTES), this);
+    let last = ((seconds(until) + 30) / 60).saturating_sub(1).clamp(first, this);
+    // Both are below `KEPT_MINUTES`, by the bounds above.
+    ((this - last) as u8, (last - first) as u8)
+}
+
 fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
-    let question = |asked: Asked| Ok((asked, call.question(asked.window)?));
+    let question = |asked: Asked| call.question(&asked).map(|question| (asked, question));
     let shows_private = state.access.shows_private(request);
     let (asked, question) = match Asked::parse(request.query, shows_private).and_then(question) {
         Ok(asked) => asked,
@@ -141,7 +169,8 @@ fn in_no_fleet() -> Answer {
 }
 
 impl Call {
-    fn question(self, window: Window) -> Result<Question, String> {
+    fn question(self, asked: &Asked) -> Result<Question, String> {
+        let window = asked.window;
         // The totals of a minute are without consumers.
         let routes = matches!(self, Self::Routes | Self::Consumers);
         let minutes = match window {
@@ -153,6 +182,13 @@ impl Call {
         };
         Ok(match (self, minutes) {
             (Self::Reset, _) => Question::Reset,
+            (Self::History, minutes) => {
+                let (ago, minutes) = match asked.period {
+                    Period::Window(_) => (0, minutes.unwrap_or(60)),
+                    Period::Between { from, until } => minutes_between(from, until, SystemTime::now()),
+                };
+                Question::Trend { ago, minutes, instance: asked.instance.as_deref().map(InstanceId::of) }
+            }
             (Self::Versions, minutes) => Question::Versions { minutes },
             (Self::Instances, _) | (_, None) => Question::SinceReset,
             (_, Some(minutes)) => Question::Minutes { minutes, routes },
@@ -164,7 +200,7 @@ impl Call {
         self,
         state: &State,
         member: &Member,
-        Asked { window, top, shows_private }: Asked,
+        Asked { window, period, instance, top, shows_private }: Asked,
         found: Result<Arc<Found>, Stale>,
     ) -> Answer {
         let status = member.status();
@@ -193,6 +229,23 @@ impl Call {
                 };
                 let found = found.as_ref().ok().map(|found| VersionsBody::new(&found.fleet.versions()));
                 Answer::success(FleetBody::new(found.unwrap_or_else(own), freshness))
+            }
+            Self::History => {
+                let window = match period {
+                    Period::Window(window) => Some(window),
+                    Period::Between { .. } => None,
+                };
+                // This instance's own figures are of no other one.
+                let is_own = instance.is_none_or(|name| state.service.instance.as_deref() == Some(&*name));
+                let body = match &found {
+                    Ok(found) => HistoryBody::of_fleet(found, window),
+                    Err(_) if is_own => match state.history.trend_of(period, None, Selection::default()) {
+                        Ok(trend) => HistoryBody::new(&trend, &[], &[]),
+                        Err(error) => return Answer::bad_request(&error.to_string()),
+                    },
+                    Err(_) => HistoryBody::empty(window),
+                };
+                Answer::success(FleetBody::new(body, freshness))
             }
             Self::Routes => {
                 let own = || RoutesBody::from(&state.history.endpoints(window));

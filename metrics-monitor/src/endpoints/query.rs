@@ -1,6 +1,8 @@
 //! The query strings of all endpoints.
 
-use metrics_core::{EndpointName, Outcome, ParseWindowError, Window};
+use std::time::{Duration, SystemTime};
+
+use metrics_core::{EndpointName, Outcome, ParseWindowError, Period, Window};
 use serde::Deserialize;
 
 /// Consumers in an answer, unless the request says otherwise.
@@ -23,15 +25,22 @@ pub(crate) struct Query {
     status: Option<String>,
     group: Option<String>,
     consumer: Option<String>,
+    from: Option<String>,
+    until: Option<String>,
+    /// Of a fleet; elsewhere it changes nothing.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no fleet without Redis"))]
+    instance: Option<String>,
 }
 
 /// What a history is of.
 #[derive(Debug, Clone)]
 pub(crate) enum Of {
-    /// All requests.
-    All,
-    /// Those of one endpoint.
-    Endpoint(EndpointName),
+    /// All requests, or those of one endpoint, or of some statuses.
+    Requests(Option<EndpointName>, Option<Statuses>),
+    /// The errors of one group.
+    Group(u64),
+    /// The requests of one consumer.
+    Consumer(String),
     /// One of the application's own metrics.
     Metric(String),
 }
@@ -101,26 +110,68 @@ impl Query {
 
     /// What a history is of.
     pub(crate) fn of(&mut self) -> Result<Of, String> {
-        match (self.method.take(), self.route.take(), self.metric.take()) {
-            (Some(method), Some(route), None) => {
-                Ok(Of::Endpoint(EndpointName { method: method.into(), route: route.into() }))
-            }
-            (None, None, Some(metric)) => Ok(Of::Metric(metric)),
-            (None, None, None) => Ok(Of::All),
-            (_, _, Some(_)) => {
-                Err("metric excludes method and route; allowed: metric, or method and route".to_owned())
-            }
-            _ => Err("method and route belong together; allowed: both or none".to_owned()),
+        let statuses = self.statuses()?;
+        let group = self.group()?;
+        let (consumer, metric) = (self.consumer.take(), self.metric.take());
+        let endpoint = self.named_endpoint()?;
+        match (endpoint, statuses, group, consumer, metric) {
+            (endpoint, statuses, None, None, None) => Ok(Of::Requests(endpoint, statuses)),
+            (None, None, Some(group), None, None) => Ok(Of::Group(group)),
+            (None, None, None, Some(consumer), None) => Ok(Of::Consumer(consumer)),
+            (None, None, None, None, Some(metric)) => Ok(Of::Metric(metric)),
+            _ => Err("the history keeps no such combination; allowed: method and route with or without status, or \
+                      group, or consumer, or metric"
+                .to_owned()),
+        }
+    }
+
+    /// The period of a history: a window, or what is between two moments in milliseconds since 1970.
+    pub(crate) fn period(&mut self, default: Window) -> Result<Period, String> {
+        let moment = |text: String| {
+            let millis = text.parse().ok().filter(|millis| *millis < 1 << 48);
+            let at =
+                millis.and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
+            at.ok_or_else(|| "from or until is no time; allowed: milliseconds since 1970".to_owned())
+        };
+        match (&self.window, self.from.take(), self.until.take()) {
+            (_, None, None) => self.window_or(default).map(Period::Window),
+            (None, Some(from), Some(until)) => match (moment(from)?, moment(until)?) {
+                (from, until) if from < until => Ok(Period::Between { from, until }),
+                _ => Err("until is not after from; allowed: a later time".to_owned()),
+            },
+            _ => Err("window, from and until do not fit; allowed: window, or from and until".to_owned()),
         }
     }
 
     /// The endpoint, if there is one.
-    pub(crate) fn endpoint(&mut self) -> Result<Option<EndpointName>, String> {
-        match self.of()? {
-            Of::All => Ok(None),
-            Of::Endpoint(name) => Ok(Some(name)),
-            Of::Metric(_) => Err("metric is unknown here; allowed: method and route".to_owned()),
+    pub(crate) fn named_endpoint(&mut self) -> Result<Option<EndpointName>, String> {
+        match (self.method.take(), self.route.take()) {
+            (Some(method), Some(route)) => {
+                Ok(Some(EndpointName { method: method.into(), route: route.into() }))
+            }
+            (None, None) => Ok(None),
+            _ => Err("method and route belong together; allowed: both or none".to_owned()),
         }
+    }
+
+    fn statuses(&self) -> Result<Option<Statuses>, String> {
+        self.status.as_deref().map(Statuses::parse).transpose()
+    }
+
+    fn group(&self) -> Result<Option<u64>, String> {
+        let parse = |group: &str| {
+            let id = u64::from_str_radix(group, 16).ok().filter(|_| group.len() == 16);
+            id.ok_or_else(|| {
+                "group is not an id; allowed: 16 hexadecimal digits, as in GET errors/groups".to_owned()
+            })
+        };
+        self.group.as_deref().map(parse).transpose()
+    }
+
+    /// The name of an instance of the fleet, if there is one.
+    #[cfg(feature = "redis")]
+    pub(crate) fn instance(&mut self) -> Option<String> {
+        self.instance.take()
     }
 
     /// The window, if there is one.
@@ -130,18 +181,12 @@ impl Query {
 
     /// Which errors.
     pub(crate) fn errors(&mut self) -> Result<ErrorFilter, String> {
-        let status = self.status.as_deref().map(Statuses::parse).transpose()?;
-        let group = self.group.as_deref().map(|group| {
-            let id = u64::from_str_radix(group, 16).ok().filter(|_| group.len() == 16);
-            id.ok_or_else(|| {
-                "group is not an id; allowed: 16 hexadecimal digits, as in GET errors/groups".to_owned()
-            })
-        });
+        let (status, group) = (self.statuses()?, self.group()?);
         Ok(ErrorFilter {
             method: self.method.take(),
             route: self.route.take(),
             status,
-            group: group.transpose()?,
+            group,
             consumer: self.consumer.take(),
         })
     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use metrics_core::Outcome;
+use metrics_core::{Outcome, Window};
 
 use crate::background::joined::MAX_CALLERS;
 use crate::background::lanes::Scratch;
@@ -120,6 +120,62 @@ fn parameters_that_do_not_exist_and_routes_that_were_never_called_are_refused() 
     for (route, status) in [("/items", 200), ("/nope", 400)] {
         let query = format!("method=GET&route={route}");
         assert_eq!(call(&monitor, "GET", "/history", &query, &[]).status, status, "{route}");
+    }
+}
+
+#[test]
+fn a_history_is_of_whatever_the_page_is_narrowed_to_or_says_that_it_is_not_kept() {
+    let monitor = Builder::new("orders").api_key_header("x-api-key").build().unwrap();
+    let (registry, history) = (monitor.registry(), &monitor.state.history);
+    let (item, recorder) = (registry.endpoint("GET", "/items"), registry.recorder());
+    let ann = registry.vouched_consumer("Ann");
+    for status in [200, 404, 500, 500] {
+        recorder.record_nanos(item, status, 1_000_000);
+        recorder.record_consumer(ann, Outcome::Status(status), Duration::from_millis(1));
+    }
+    recorder.log_error(item, Outcome::Status(500), Duration::ZERO, "no shard 7", None);
+    history.tick();
+    let id = format!("{:016x}", history.error_groups(Window::FiveMinutes).groups[0].id);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let here = |query: &str| {
+        let peer = Peer::Address(std::net::Ipv4Addr::LOCALHOST.into());
+        let host = [("host", "localhost")];
+        send(&monitor, &Request { peer, ..request("GET", "/history", query, &List(&host)) })
+    };
+    let calls = |query: &str| {
+        let answer = here(query);
+        assert_eq!(answer.status, 200, "{query}: {}", text(&answer));
+        let body: serde_json::Value = serde_json::from_str(&text(&answer)).unwrap();
+        let total = &body["data"]["total"];
+        (total["total_calls"].as_u64().unwrap(), total["p99_response_time"].is_null())
+    };
+    assert_eq!(calls("window=5m"), (4, false));
+    assert_eq!(calls("window=5m&status=5xx"), (2, false));
+    assert_eq!(calls("window=5m&status=404"), (1, false));
+    assert_eq!(calls("window=5m&consumer=Ann"), (4, true));
+    assert_eq!(calls(&format!("window=5m&group={id}")), (1, true));
+    assert_eq!(calls(&format!("from={}&until={}", now - 60_000, now + 60_000)), (4, false));
+    let before = here(&format!("from=1&until={}", now - 60_000));
+    assert!(text(&before).contains(r#""points":[],"total":null"#), "{}", text(&before));
+    for refused in [
+        "consumer=Ann&status=5xx",
+        "group=0123456789abcdef",
+        "group=7",
+        "metric=x&route=/items&method=GET",
+        "from=7",
+        "from=7&until=7",
+        "from=7&until=x",
+        "window=5m&from=7&until=9",
+        "from=1&until=99999999999999999",
+        "status=20",
+    ] {
+        assert_eq!(here(refused).status, 400, "{refused}");
+    }
+    for (query, status) in [("consumer=Ann", 403), (&*format!("group={id}"), 403), ("status=5xx", 200)] {
+        let peer = Peer::Address(std::net::Ipv4Addr::new(192, 0, 2, 7).into());
+        let host = [("host", "localhost")];
+        let stranger = send(&monitor, &Request { peer, ..request("GET", "/history", query, &List(&host)) });
+        assert_eq!(stranger.status, status, "{query}");
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn merge_consumers(ours: &mut Vec<ConsumerSnapshot>, theirs: &[Consum
 }
 
 /// The consumers that were seen since an earlier state.
-pub(super) fn consumers_since<'a>(
+pub(crate) fn consumers_since<'a>(
     ours: &[ConsumerSnapshot],
     earlier: &'a [ConsumerSnapshot],
 ) -> Vec<ConsumerSnapshot> {

@@ -1,8 +1,9 @@
 //! What a member can be asked, and what it answers.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
-use metrics_core::Summary;
+use metrics_core::{Point, Summary};
 
 use crate::fleet::merge::Fleet;
 
@@ -23,8 +24,30 @@ pub enum Question {
         /// How many minutes before the current one; `None` since the epoch began.
         minutes: Option<u8>,
     },
+    /// The figures of each of some minutes.
+    Trend {
+        /// How many minutes before the current one is the last one; two hours are kept.
+        ago: u8,
+        /// How many minutes before the last one.
+        minutes: u8,
+        /// Those of this instance only.
+        instance: Option<InstanceId>,
+    },
     /// Returns the figures since the epoch began, and starts the next epoch.
     Reset,
+}
+
+/// Stands for the instances of one name, before and after its restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InstanceId(u64);
+
+impl InstanceId {
+    /// The id of the instances of this name: a hash, which is the same within a process.
+    pub fn of(name: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 /// The figures of a fleet, read at one time.
@@ -34,6 +57,8 @@ pub struct Answer {
     pub fleet: Fleet,
     /// The figures of all reports; `None` if there are no reports, or their versions were asked for.
     pub summary: Option<Summary>,
+    /// The figures of each minute with reports, the earliest first, if a [trend](Question::Trend) was asked for.
+    pub trend: Vec<Point>,
     /// The epoch that was read.
     pub epoch: u64,
     /// When the reports were read.

@@ -11,8 +11,9 @@ use super::commands::{epoch_of, get, refused};
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::{Link, TARGET};
 use super::minutes::{Kept, Minutes};
-use super::question::{Answer, Question, ReadFailed};
+use super::question::{Answer, InstanceId, Question, ReadFailed};
 use super::shared::Shared;
+use super::trend::Sums;
 use super::view::Read;
 use crate::fleet::codes::MAX_REPORT_BYTES;
 use crate::fleet::decoded::Decoded;
@@ -34,8 +35,8 @@ const BATCH: usize = 64;
 /// The most threads that add up reports.
 const MAX_ADDERS: usize = 4;
 
-/// The longest window, in minutes.
-const MAX_MINUTES: u64 = 60;
+/// The minutes that reports are kept for.
+const MAX_MINUTES: u64 = 120;
 
 /// The longest name of an instance with its start, in bytes.
 const MAX_ID_BYTES: usize = 96;
@@ -111,35 +112,50 @@ fn answer(
 
     let is_by_version = matches!(question, Question::Versions { .. });
     let mut fleet = if is_by_version { Fleet::by_version(now) } else { Fleet::new(now) };
-    let ids = instances(shared, link, now, &mut fleet)?;
+    let mut ids = instances(shared, link, now, &mut fleet)?;
+    let this = minute_of(now);
+    let before = |minutes: u8, ago: u8| {
+        let last = this.saturating_sub(ago.into());
+        last.saturating_sub(minutes.into())..=last
+    };
+    // Sums are of all instances, so those of one are read for each answer.
+    let mut keeps = true;
+    if let Question::Trend { instance: Some(instance), .. } = question {
+        ids.retain(|id| id.rsplit_once('-').is_some_and(|(name, _)| InstanceId::of(name) == instance));
+        keeps = false;
+    }
     let window = match question {
         Question::SinceReset | Question::Reset | Question::Versions { minutes: None } => None,
-        Question::Minutes { minutes, routes: true } => Some((minutes, Kept::Routes)),
-        Question::Minutes { minutes, routes: false } => Some((minutes, Kept::Total)),
-        Question::Versions { minutes: Some(minutes) } => Some((minutes, Kept::Versions)),
+        Question::Minutes { minutes, routes: true } => Some((before(minutes, 0), Kept::Routes)),
+        Question::Minutes { minutes, routes: false } => Some((before(minutes, 0), Kept::Total)),
+        Question::Versions { minutes: Some(minutes) } => Some((before(minutes, 0), Kept::Versions)),
+        Question::Trend { ago, minutes, .. } => Some((before(minutes, ago), Kept::Total)),
     };
-    let this = minute_of(now);
-    let window = window.map(|(minutes, wanted)| (this.saturating_sub(minutes.into())..=this, wanted));
     kept.forget(this.saturating_sub(MAX_MINUTES));
     let mut wanted = Vec::new();
     for id in &ids {
         match &window {
-            None => wanted.push(Wanted { id, key: shared.keys.report(epoch, id), minute: None }),
+            None => wanted.push(Wanted { id, key: shared.keys.report(epoch, id), minute: None, sum: None }),
             Some((minutes, sum)) => {
                 let detail = if *sum == Kept::Routes { Detail::Routes } else { Detail::Total };
-                let missing = minutes.clone().rev().filter(|&minute| !kept.has(minute, *sum, id));
-                wanted.extend(missing.map(|minute| {
+                let is_missing = |&minute: &u64| !keeps || !kept.has(minute, *sum, id);
+                wanted.extend(minutes.clone().rev().filter(is_missing).map(|minute| {
                     let key = shared.keys.window(detail, minute, id);
-                    Wanted { id, key, minute: Some((minute, *sum)) }
+                    Wanted { id, key, minute: Some(minute), sum: keeps.then_some(*sum) }
                 }));
             }
         }
     }
     let kept = Mutex::new(kept);
-    let (mut fleet, bytes) = add_all(link, &wanted, fleet, &kept, begun)?;
-    if let Some((minutes, sum)) = window {
-        locked(&kept).add_to(&mut fleet, minutes, sum);
+    let is_trend = matches!(question, Question::Trend { .. });
+    let sums = if is_trend { Sums::by_minute(fleet) } else { Sums::whole(fleet) };
+    let (mut sums, bytes) = add_all(link, &wanted, sums, &kept, begun)?;
+    if let Some((minutes, sum)) = window.filter(|_| keeps) {
+        for minute in minutes {
+            locked(&kept).add_to(sums.of(Some(minute)), minute..=minute, sum);
+        }
     }
+    let (mut fleet, trend) = sums.finish();
     if question == Question::Reset {
         let next = (since_1970(SystemTime::now()).as_millis() as u64).max(epoch + 1);
         let mut command = redis::cmd("SET");
@@ -151,7 +167,7 @@ fn answer(
         shared.write_now();
     }
     let summary = fleet.summary();
-    Ok(Answer { fleet, summary, epoch, read: now, bytes, took: begun.elapsed() })
+    Ok(Answer { fleet, summary, trend, epoch, read: now, bytes, took: begun.elapsed() })
 }
 
 /// A key to read, and the instance that its value should belong to.
@@ -159,7 +175,9 @@ struct Wanted<'a> {
     id: &'a str,
     key: String,
     /// The minute, if it is a report of one.
-    minute: Option<(u64, Kept)>,
+    minute: Option<u64>,
+    /// The sum of that minute in which the report is kept once it is final, if in any.
+    sum: Option<Kept>,
 }
 
 /// The value of a key.
@@ -176,12 +194,12 @@ struct Found<'a> {
 fn add_all(
     link: &mut Link,
     wanted: &[Wanted<'_>],
-    fleet: Fleet,
+    sums: Sums,
     kept: &Mutex<&mut Minutes>,
     begun: Instant,
-) -> Result<(Fleet, usize), String> {
-    let fleet = Mutex::new(fleet);
-    let refuse = |key: &str, why: &str| locked(&fleet).refuse(key, why);
+) -> Result<(Sums, usize), String> {
+    let sums = Mutex::new(sums);
+    let refuse = |key: &str, why: &str| locked(&sums).whole.refuse(key, why);
     let mut bytes = 0;
     let mut newest_of = None;
     thread::scope(|scope| {
@@ -192,11 +210,11 @@ fn add_all(
         // Owned by the adders alone, so that sending fails once all of them are gone.
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..adders {
-            let (waiting, fleet) = (Arc::clone(&waiting), &fleet);
+            let (waiting, sums) = (Arc::clone(&waiting), &sums);
             let adder = move || {
                 loop {
                     let Ok(found) = locked(&waiting).recv() else { return };
-                    add(fleet, kept, &found);
+                    add(sums, kept, &found);
                 }
             };
             let thread = thread::Builder::new().name("metrics-fleet-add".to_owned());
@@ -234,32 +252,32 @@ fn add_all(
         }
         Ok::<_, String>(())
     })?;
-    Ok((fleet.into_inner().unwrap_or_else(PoisonError::into_inner), bytes))
+    Ok((sums.into_inner().unwrap_or_else(PoisonError::into_inner), bytes))
 }
 
 /// Adds a report, unless it belongs to another instance.
-fn add(fleet: &Mutex<Fleet>, kept: &Mutex<&mut Minutes>, found: &Found<'_>) {
-    let Found { wanted: Wanted { id: wanted, key, minute }, report, is_newest } = found;
-    let now = locked(fleet).now();
+fn add(sums: &Mutex<Sums>, kept: &Mutex<&mut Minutes>, found: &Found<'_>) {
+    let Found { wanted: Wanted { id: wanted, key, minute, sum }, report, is_newest } = found;
+    let now = locked(sums).whole.now();
     let bytes = report.len();
     let read = || Decoded::read_at(report, now).map_err(|error| error.to_string());
     match guarded("reading a report", read) {
         Ok(mut report) if id(&report.instance.name, report.instance.started) == *wanted => {
             if *is_newest {
-                return locked(fleet).add(key, report, bytes);
+                return locked(sums).of(*minute).add(key, report, bytes);
             }
             report.drop_state();
-            if let Some(minute) = minute {
+            if let (Some(minute), Some(sum)) = (minute, sum) {
                 let mut kept = locked(kept);
                 if kept.has_room() {
-                    return kept.add(*minute, wanted, (key, report, bytes), now);
+                    return kept.add((*minute, *sum), wanted, (key, report, bytes), now);
                 }
             }
             // Without room it is read again for the next answer.
-            locked(fleet).add(key, report, bytes);
+            locked(sums).of(*minute).add(key, report, bytes);
         }
-        Ok(_) => locked(fleet).refuse(key, "the report belongs to another instance"),
-        Err(reason) => locked(fleet).refuse(key, &reason),
+        Ok(_) => locked(sums).whole.refuse(key, "the report belongs to another instance"),
+        Err(reason) => locked(sums).whole.refuse(key, &reason),
     }
 }
 
@@ -346,16 +364,16 @@ mod tests {
         let now = snapshot.taken();
         let wanted = id("a", now);
         let report = Report { instance: instance(now), snapshot, errors: Vec::new() }.encode();
-        let fleet = Mutex::new(Fleet::new(now));
+        let sums = Mutex::new(Sums::whole(Fleet::new(now)));
         for is_newest in [true, false, false] {
-            let wanted = Wanted { id: &wanted, key: "a key".to_owned(), minute: None };
+            let wanted = Wanted { id: &wanted, key: "a key".to_owned(), minute: None, sum: None };
             add(
-                &fleet,
+                &sums,
                 &Mutex::new(&mut Minutes::default()),
                 &Found { wanted: &wanted, report: report.clone(), is_newest },
             );
         }
-        let summary = locked(&fleet).summary().unwrap();
+        let summary = locked(&sums).whole.summary().unwrap();
         assert_eq!((summary.total.calls, summary.in_flight), (3, 1));
         assert_eq!(summary.health.max_series, 1_024);
         assert_eq!(summary.business[0].figures, MetricFigures::Gauge(5.0));
@@ -458,17 +476,18 @@ mod tests {
             let hostile = Snapshot::from_parts(parts).unwrap();
             let report = Report { instance: instance(now), snapshot: hostile, errors: Vec::new() }.encode();
             assert!(report.len() <= MAX_REPORT_BYTES, "{kind}");
-            let (fleet, mut kept) = (Mutex::new(Fleet::new(now)), Minutes::default());
+            let sums = Mutex::new(Sums::whole(Fleet::new(now)));
+            let mut kept = Minutes::default();
             for minute in 0..6 {
                 let key = "a key".to_owned();
-                let wanted = Wanted { id: &wanted_id, key, minute: Some((minute, Kept::Routes)) };
+                let wanted = Wanted { id: &wanted_id, key, minute: Some(minute), sum: Some(Kept::Routes) };
                 let found = Found { wanted: &wanted, report: report.clone(), is_newest: false };
-                add(&fleet, &Mutex::new(&mut kept), &found);
+                add(&sums, &Mutex::new(&mut kept), &found);
             }
             // And the last one that was added.
             let size = kept.size();
             assert!((MAX_BUCKETS..2 * MAX_BUCKETS).contains(&size), "{kind}: {size}");
-            let mut fleet = fleet.into_inner().unwrap();
+            let mut fleet = sums.into_inner().unwrap().whole;
             kept.add_to(&mut fleet, 0..=5, Kept::Routes);
             assert_eq!(fleet.refused().1, 0, "{kind}");
             assert_eq!(fleet.summary().unwrap().total.calls, 6 * calls, "{kind}");

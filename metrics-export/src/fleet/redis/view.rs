@@ -375,7 +375,7 @@ mod tests {
     fn answer(took: Duration) -> Answer {
         let now = SystemTime::now();
         let fleet = crate::fleet::Fleet::new(now);
-        Answer { fleet, summary: None, epoch: 0, read: now, bytes: 0, took }
+        Answer { fleet, summary: None, trend: Vec::new(), epoch: 0, read: now, bytes: 0, took }
     }
 
     const QUESTION: Question = Question::SinceReset;
