@@ -1,6 +1,6 @@
 // The service's own metrics: the figures of each, and its trend.
 
-import { LineChart } from "./charts.js";
+import { LineChart } from "./lines.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { count, duration, percent, plain } from "./format.js";
 import { say } from "./words.js";

@@ -1,6 +1,6 @@
 // What leads from a red number to its cause: groups of errors with examples, the slowest requests, and objectives.
 
-import { sparkline } from "./charts.js";
+import { sparkline } from "./lines.js";
 import { errorsOf, isGroupWanted, isWanted } from "./choice.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { count, duration, percent, plain, time } from "./format.js";

@@ -1,5 +1,5 @@
-// What the page is narrowed to: an endpoint, a class of statuses, a group of errors, a consumer, a span of time. The
-// address holds it.
+// What the page is narrowed to: an endpoint, a class of statuses, a group of errors, a consumer, an instance, a span of
+// time; and what it is compared with. The address holds it.
 
 import { byId } from "./dom.js";
 import { time } from "./format.js";
@@ -10,10 +10,13 @@ export const WINDOWS = { "1m": 60, "5m": 300, "1h": 3_600, "24h": 86_400, reset:
 export const nameOf = ({ method, route }) => `${method} ${route}`;
 
 /** Everything that the page can be narrowed to, as it is without a choice. */
-export const EVERYTHING = { route: null, status: null, group: null, consumer: null, span: null };
+export const EVERYTHING = { route: null, status: null, group: null, consumer: null, instance: null, span: null };
 
 /** The classes of statuses that can be chosen. */
 export const CLASSES = ["4xx", "5xx"];
+
+/** What the charts can be compared with, and how much earlier that is, where the charts show `length` milliseconds. */
+export const COMPARISONS = { before: (length) => length, day: () => 86_400_000 };
 
 /** Reads the choice from an address. Returns `null` if it holds none, such as a link within the page. */
 export function readAddress(hash) {
@@ -27,14 +30,18 @@ export function readAddress(hash) {
     status: CLASSES.includes(address.get("status")) ? address.get("status") : null,
     group: address.get("group"),
     consumer: address.get("consumer"),
+    instance: address.get("instance"),
+    compare: Object.hasOwn(COMPARISONS, address.get("compare")) ? address.get("compare") : null,
     span: from > 0 && to > from ? { from, to } : null,
   };
 }
 
 /** Writes a choice as an address. */
-export function writeAddress({ scope, window, route, status, group, consumer, span }, lang) {
+export function writeAddress({ scope, window, route, span, ...others }, lang) {
   const address = new URLSearchParams({ window, ...route });
-  for (const [name, value] of Object.entries({ status, group, consumer })) if (value) address.set(name, value);
+  for (const name of ["status", "group", "consumer", "instance", "compare"]) {
+    if (others[name]) address.set(name, others[name]);
+  }
   if (span) for (const end of ["from", "to"]) address.set(end, String(Math.round(span[end])));
   if (scope === "fleet") address.set("scope", scope);
   if (lang) address.set("lang", lang);
@@ -42,9 +49,15 @@ export function writeAddress({ scope, window, route, status, group, consumer, sp
 }
 
 /** The class of how a request ended; a panic is a server error. */
-const statusClassOf = ({ status, outcome }) => (status === null ? (outcome === "aborted" ? null : "5xx") : `${String(status)[0]}xx`);
+function statusClassOf({ status, outcome }) {
+  if (status === null) return outcome === "aborted" ? null : "5xx";
+  return `${String(status)[0]}xx`;
+}
 
 const isOfRoute = (row, route) => route === null || nameOf(row) === nameOf(route);
+
+const isOfGroup = (row, group) =>
+  nameOf(row) === nameOf(group) && row.status === group.status && (row.group ?? group.id) === group.id;
 
 /** Whether a single error or request is one of the choice. `group` is the chosen group of errors, if it is known. */
 export function isWanted(row, { route, status, consumer, span }, group) {
@@ -53,7 +66,7 @@ export function isWanted(row, { route, status, consumer, span }, group) {
     && (status === null || statusClassOf(row) === status)
     && (consumer === null || row.consumer === consumer)
     && (span === null || (at >= span.from && at <= span.to))
-    && (!group || (nameOf(row) === nameOf(group) && row.status === group.status && (row.group ?? group.id) === group.id));
+    && (!group || isOfGroup(row, group));
 }
 
 /** The errors of a group in the chosen span: all of its window, or those of the steps that overlap it. `steps` says how
@@ -77,12 +90,13 @@ export const isGroupWanted = (group, choice, steps) =>
 export const isNarrowed = (choice) => Object.keys(EVERYTHING).some((name) => choice[name] !== null);
 
 /** Says what the page is narrowed to. */
-export function choiceText({ route, status, group, consumer, span }, known) {
+export function choiceText({ route, status, group, consumer, instance, span }, known) {
   const parts = [
     route && nameOf(route),
     status,
     group && (known?.message || say("error_group")),
     consumer,
+    instance,
     span && `${time(span.from)} – ${time(span.to)}`,
   ];
   return parts.filter(Boolean).join(" · ");
@@ -94,26 +108,9 @@ export function windowFor(from, now) {
   return Object.entries(WINDOWS).find(reaches)?.[0] ?? null;
 }
 
-/** The figures of a span of time, as far as they can be added up: percentiles cannot. */
-export function figuresOf(points, { from, to }) {
-  const within = points.filter(({ start, end }) => (start + end) / 2 >= from && (start + end) / 2 <= to);
-  const sum = (value) => within.reduce((total, point) => total + value(point), 0);
-  const calls = sum((point) => point.total_calls);
-  const [client, server] = [sum((point) => point.client_errors), sum((point) => point.server_errors)];
-  const share = (errors) => (calls > 0 ? (100 * errors) / calls : 0);
-  return {
-    total_calls: calls,
-    total_errors: client + server,
-    error_rate: share(client + server),
-    client_error_rate: share(client),
-    server_error_rate: share(server),
-    requests_per_second: calls / Math.max(sum((point) => point.seconds), 1e-9),
-    avg_response_time: sum((point) => point.avg_response_time * point.total_calls) / Math.max(calls, 1),
-    max_response_time: Math.max(0, ...within.map((point) => point.max_response_time)),
-  };
-}
-
 /** Shows which class of statuses is chosen. */
 export function showStatuses(status) {
-  for (const button of byId("statuses").children) button.setAttribute("aria-pressed", String(button.dataset.status === status));
+  for (const button of byId("statuses").children) {
+    button.setAttribute("aria-pressed", String(button.dataset.status === status));
+  }
 }

@@ -1,6 +1,7 @@
 // A heat map: the distribution of durations over time.
 
-import { Chart, colour } from "./charts.js";
+import { colour } from "./axis.js";
+import { Chart } from "./chart.js";
 import { make } from "./dom.js";
 import { duration } from "./format.js";
 import { logScale } from "./scales.js";
@@ -21,17 +22,22 @@ export class HeatMap extends Chart {
     return point.total_calls > 0;
   }
 
+  knows(point) {
+    return point.latencies !== null;
+  }
+
   format(value) {
     return duration(value);
   }
 
   scale() {
-    const ends = this.points.flatMap((point) => point.latencies.map(([end]) => end));
+    const ends = this.points.flatMap((point) => (point.latencies ?? []).map(([end]) => end));
     const [low, high] = ends.length ? [Math.min(...ends) / 2, Math.max(...ends)] : [1e-4, 1];
     return logScale(low, high);
   }
 
-  paint({ context, x, y }, points) {
+  paint({ context, x, y }, shown) {
+    const points = shown.filter((point) => this.knows(point));
     const stops = [0, 1, 2, 3, 4].map((stop) => channels(colour(`heat-${stop}`)));
     const density = (point, count) => count / Math.max((point.end - point.start) / 1_000, 0.001);
     let most = 0;
@@ -50,13 +56,14 @@ export class HeatMap extends Chart {
   }
 
   rowsOf({ end, latencies }) {
-    return latencies.map(([upTo, requests]) => ({ time: new Date(end).toISOString(), up_to_seconds: upTo, requests }));
+    return (latencies ?? []).map(([upTo, requests]) => ({ time: new Date(end).toISOString(), up_to_seconds: upTo, requests }));
   }
 
   lines(point) {
-    return point.latencies
-      .toReversed()
-      .map(([end, count]) => ({ name: `${duration(end / 2)} – ${duration(end)}`, value: count, text: say("requests", String(count)), colour: "p95" }));
+    return (point.latencies ?? []).toReversed().map(([end, count]) => {
+      const name = `${duration(end / 2)} – ${duration(end)}`;
+      return { name, value: count, text: say("requests", String(count)), colour: "p95" };
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 // Tiles, tables and lists.
 
-import { sparkline } from "./charts.js";
+import { sparkline } from "./lines.js";
 import { isWanted, nameOf } from "./choice.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { bytes, count, duration, percent, plain, rate, time } from "./format.js";
@@ -22,27 +22,39 @@ const tiles = [
     note: (f) => (f.total_calls > 0 ? `${say("maximum")} ${duration(f.max_response_time)}` : "") },
   { name: "average", value: called((f) => f.avg_response_time), format: duration },
   { name: "error_rate", value: called((f) => f.error_rate), format: percent,
-    note: (f) => `${say("client_error_rate")} ${percent(f.client_error_rate)} · ${say("server_error_rate")} ${percent(f.server_error_rate)}` },
+    note: (f) => ["client_error_rate", "server_error_rate"].filter((name) => f[name] !== null)
+      .map((name) => `${say(name)} ${percent(f[name])}`).join(" · ") },
   // Of an endpoint, it is known only with a marker.
   { name: "in_flight", value: (f) => (f.route === undefined || f.in_flight > 0 ? f.in_flight : undefined), format: count,
     note: (f) => (f.open_streams === undefined ? "" : say("open_streams", count(f.open_streams))) },
 ];
 
-/** Shows the most important figures; `null` while they are unknown. */
-export function showTiles(figures) {
+/**
+ * Shows the most important figures; `null` while they are unknown. `isPart` says that they are of some requests, of which
+ * the history may keep less; `whole` is how many requests there are, if the figures are of one instance.
+ */
+export function showTiles(figures, { isPart = false, whole } = {}) {
   keyed(byId("tiles"), tiles, ({ name }) => name,
     ({ name }) => make("div", { class: "tile panel", "data-tile": name }, make("h3"), make("b"), make("p")),
     (tile, { name, value, format, note }) => {
       const [title, figure, below] = tile.children;
       setText(title, say(name));
-      const known = figures ? value(figures) : undefined;
+      const known = (figures && figures.total_calls !== undefined ? value(figures) : undefined) ?? undefined;
       setText(figure, known === undefined ? "–" : format(known));
       tile.dataset.value = known ?? "";
-      tile.dataset.over = isServiceOver(name, known);
-      const limit = name in limits ? say("limit", format(limits[name])) : "";
-      const text = note && figures ? note(figures) : limit;
-      setText(below, text || "\u00a0");
+      tile.dataset.over = !isPart && isServiceOver(name, known);
+      setText(below, belowTile({ name, format, note, known, isPart, whole }, figures) || "\u00a0");
     });
+}
+
+/** What a tile says below its figure. */
+function belowTile({ name, format, note, known, isPart, whole }, figures) {
+  const limit = name in limits ? say("limit", format(limits[name])) : "";
+  if (!figures) return limit;
+  const hasCalls = figures.total_calls !== 0;
+  if (isPart && known === undefined) return hasCalls ? say("not_kept_here") : "";
+  if (whole > 0 && name === "total_calls") return say("share", percent((100 * known) / whole));
+  return note ? note(figures) : limit;
 }
 
 const routeColumns = [
@@ -69,9 +81,10 @@ export class RoutesTable {
   #trends = new Map();
   #chosen = null;
 
-  /** Calls `choose` with the endpoint that the user clicks. */
-  constructor(choose) {
-    this.choose = choose;
+  /** Is called with the endpoint that the user clicks. */
+  choose = () => {};
+
+  constructor() {
     this.head = byId("routes").tHead;
     this.body = byId("routes").tBodies[0];
     this.head.append(make("tr", {}, ...routeColumns.map((column) => this.#header(column))));

@@ -150,12 +150,43 @@ fn the_page_switches_to_the_fleet_and_shows_what_its_endpoints_return() {
     assert_eq!(serde_json::to_value(&shown).unwrap(), serde_json::to_value(&expected).unwrap());
     assert!(shown.contains(&"Ann".to_owned()) && shown.contains(&"Bob".to_owned()), "{shown:?}");
     // Panels of a single instance are hidden.
-    for selector in ["#latency", "#resources", ".spark"] {
+    for selector in ["#resources", ".spark", "#alerts"] {
         let height =
             browser.get(&format!("document.querySelector('{selector}').getBoundingClientRect().height"));
         assert_eq!(height, 0, "{selector}");
     }
+    // The charts are the fleet's, minute by minute.
+    let history = || client.metrics("GET", "fleet/history?window=5m");
+    assert_eq!(history()["total"]["total_calls"], calls);
+    assert_eq!(history()["step"], "1m");
+    for chart in ["#latency", "#heat", "#throughput", "#error-rate"] {
+        browser.wait(&format!("document.querySelector('{chart}').dataset.points > 0"));
+        browser.wait(&format!("document.querySelector('{chart} .empty').hidden"));
+    }
+    // Versions side by side.
+    let versions = client.metrics("GET", "fleet/versions?window=5m");
+    let shown = texts(&browser, "#versions tbody tr :is(th, td)");
+    let version = &versions["versions"][0];
+    let expected = [version["version"].as_str().unwrap().to_owned(), "2 of 2 up".to_owned()];
+    assert_eq!(shown[..2], expected);
+    assert_eq!(shown[2].replace(',', ""), version["total_calls"].to_string(), "{shown:?}");
     browser.screenshot(&pictures().join("fleet.png"));
+
+    // An instance's row opens its share.
+    let of_a = client.metrics("GET", "fleet/history?window=5m&instance=a")["total"].clone();
+    let of_b = client.metrics("GET", "fleet/history?window=5m&instance=b")["total"].clone();
+    let sum = [&of_a, &of_b].map(|total| total["total_calls"].as_u64().unwrap());
+    assert_eq!(sum.iter().sum::<u64>(), calls);
+    browser.click("#instances tr[data-key^='a '] button");
+    browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value == {}", sum[0]));
+    assert!(browser.get("location.hash").as_str().unwrap().contains("instance=a"));
+    assert_eq!(tile(&browser, "p99"), of_a["p99_response_time"].as_f64().unwrap());
+    let share = browser.text("[data-tile=total_calls] p");
+    assert!(share.ends_with("% of the fleet"), "{share}");
+    browser.wait("document.querySelector('#throughput').dataset.points > 0");
+    browser.screenshot(&pictures().join("fleet-instance.png"));
+    browser.run("history.back()");
+    browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value == {calls}"));
 
     // One endpoint of the fleet, and back.
     browser.click("#routes tr[data-key='GET /items/{id}'] button");
@@ -186,6 +217,9 @@ fn the_page_switches_to_the_fleet_and_shows_what_its_endpoints_return() {
 
     redis.kill();
     browser.wait("document.querySelector('#fleet').dataset.stale === 'true'");
+    // Stale figures are not live.
+    browser.wait("document.querySelector('#state').dataset.state === 'stale'");
+    assert_eq!(browser.text("#state"), "Fleet figures are stale");
     let note = browser.text("#fleet-note");
     assert!(note.starts_with("Stale since ") && note.ends_with("; showing this instance only"), "{note}");
     // The instances known before are still listed; the figures are this instance's own.
@@ -194,6 +228,7 @@ fn the_page_switches_to_the_fleet_and_shows_what_its_endpoints_return() {
     browser.screenshot(&pictures().join("fleet-stale.png"));
     redis.restart();
     browser.wait("document.querySelector('#fleet').dataset.stale === 'false'");
+    browser.wait("document.querySelector('#state').dataset.state === 'live'");
     // Redis had nothing on disk: closed minutes are lost, but counts since the start are not.
     browser.click("#windows label[data-window=reset]");
     browser.wait(&format!("document.querySelector('[data-tile=total_calls]').dataset.value == {calls}"));

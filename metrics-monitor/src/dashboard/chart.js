@@ -1,89 +1,20 @@
-// Charts on canvas: frame, lines and sparklines. All share one time axis.
+// The frame of a chart: axes, pointer, the span that is chosen, marks and tooltip.
 
+import { colour, drawn, EDGE, LEAST_DRAG, prepared, redraw, shared, tooltip, zoom } from "./axis.js";
 import { make, setText } from "./dom.js";
 import { tick, time } from "./format.js";
-import { linearScale, logScale, timeTicks } from "./scales.js";
+import { timeTicks } from "./scales.js";
 import { say } from "./words.js";
-
-const EDGE = { left: 54, right: 12, top: 12, bottom: 24 };
-
-/** What all charts share: the time span, the resets, the gaps of restarts, the changes of alerts, the time under the
- * pointer, and the span that is being chosen. */
-const shared = { from: 0, to: 1, resets: [], gaps: [], changes: [], at: null, drag: null };
-
-/** The least width of a span that is dragged, in CSS pixels: less is a click. */
-const LEAST_DRAG = 6;
-
-/** Is called with the ends of a span, in milliseconds. */
-let zoom = () => {};
-
-/** Calls `choose` with each span that is dragged over a chart. */
-export function onZoom(choose) {
-  zoom = choose;
-}
-
-/** Marks when alerts began to fire and were resolved: `{ at, change, rule }`. */
-export function showMarks(changes) {
-  shared.changes = changes;
-  redraw();
-}
-
-const drawn = new Set();
-let drawing = 0;
-
-/** Shows a time span, in milliseconds. */
-export function showTime(from, to) {
-  Object.assign(shared, { from, to });
-  redraw();
-}
-
-/** Marks the resets, in milliseconds. */
-export function showResets(resets) {
-  shared.resets = resets;
-  redraw();
-}
-
-/** Marks the times in which no process counted, each with its beginning and its end in milliseconds. */
-export function showGaps(gaps) {
-  shared.gaps = gaps;
-  redraw();
-}
-
-export function redraw() {
-  drawing ||= requestAnimationFrame(() => {
-    drawing = 0;
-    for (const chart of drawn) chart.draw();
-  });
-}
-
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-
-let tip;
-
-function tooltip() {
-  tip ??= document.body.appendChild(make("div", { id: "tip", role: "presentation", hidden: true }));
-  return tip;
-}
-
-export function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-}
-
-/** Fits a canvas to the screen. Returns its context, and its size in CSS pixels. */
-function prepared(canvas) {
-  const { clientWidth: width, clientHeight: height } = canvas;
-  const ratio = devicePixelRatio || 1;
-  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, height);
-  return { context, width, height };
-}
 
 /** The frame of a chart: axes, pointer line and tooltip. Subclasses draw the content. */
 export class Chart {
   points = [];
+  /** The points of what the chart is compared with, moved to the times of its own; `null` without a comparison. */
+  compared = null;
+  /** What the comparison is called. */
+  comparison = null;
+  /** Whether nothing is kept of what the page is narrowed to. */
+  unkept = false;
 
   constructor(host, title) {
     this.title = title;
@@ -129,7 +60,19 @@ export class Chart {
   set(points) {
     this.points = points;
     this.host.dataset.points = points.length;
+    this.host.dataset.compared = this.compared?.length ?? "";
     redraw();
+  }
+
+  /** Whether a point has calls of which the history keeps nothing that this chart shows. */
+  #lacks(point) {
+    return point.total_calls > 0 && !this.knows(point);
+  }
+
+  /** What the chart says if it shows nothing. */
+  #absence(visible) {
+    if (this.unkept || visible.some((point) => this.#lacks(point))) return say("not_kept");
+    return say(this.loaded ? "no_data" : "waiting");
   }
 
   /** What it shows, as rows of names and values. */
@@ -193,9 +136,9 @@ export class Chart {
     redraw();
   }
 
-  #nearest() {
+  #nearest(points = this.points) {
     const distance = (point) => Math.abs((point.start + point.end) / 2 - shared.at);
-    return this.points.reduce((best, point) => (distance(point) < distance(best) ? point : best));
+    return points.reduce((best, point) => (distance(point) < distance(best) ? point : best));
   }
 
   draw() {
@@ -207,9 +150,9 @@ export class Chart {
     const scale = this.scale();
     const y = (value) => bottom - scale.place(value) * (bottom - EDGE.top);
     const visible = this.points.filter((point) => point.end > shared.from && point.start < shared.to);
-    const empty = !visible.some((point) => this.counts(point));
+    const empty = !visible.some((point) => this.counts(point) && !this.#lacks(point));
     this.note.hidden = !empty;
-    setText(this.note, say(this.loaded ? "no_data" : "waiting"));
+    setText(this.note, this.#absence(visible));
 
     context.font = "11px system-ui, sans-serif";
     context.lineWidth = 1;
@@ -260,7 +203,7 @@ export class Chart {
       context.setLineDash([]);
       if (this.pointed) this.#explain(point, at);
     }
-    const latest = this.points.findLast((point) => this.counts(point));
+    const latest = this.points.findLast((point) => this.counts(point) && !this.#lacks(point));
     const lines = latest ? this.lines(latest) : [];
     this.host.dataset.values = lines.map(({ value }) => value).join(" ");
     const values = latest ? lines.map(({ name, text }) => `${name} ${text}`) : [this.note.textContent];
@@ -343,9 +286,12 @@ export class Chart {
 
   #explain(point, at) {
     const box = tooltip();
+    const earlier = this.compared?.length ? this.lines(this.#nearest(this.compared)) : [];
     const lines = this.lines(point).map(({ name, text, colour }) => {
+      const before = earlier.find((line) => line.name === name);
       const mark = make("i", { "data-colour": colour });
-      return make("li", {}, mark, make("span", {}, name), make("b", {}, text));
+      const faint = before ? make("s", {}, before.text) : "";
+      return make("li", {}, mark, make("span", {}, name), make("b", {}, text), faint);
     });
     const span = make("p", {}, `${time(point.start)} – ${time(point.end)}`);
     const changed = shared.changes.filter((change) => change.at > point.start && change.at <= point.end);
@@ -358,159 +304,5 @@ export class Chart {
     const place = beside + box.offsetWidth > room ? left + at - 14 - box.offsetWidth : beside;
     box.style.left = `${Math.max(8, place) + scrollX}px`;
     box.style.top = `${top + EDGE.top + scrollY}px`;
-  }
-}
-
-/**
- * Lines over time. `series` are `{ name, colour, value, area, dashed }`, `limits` are `{ name, value }`. A linear axis
- * ends between `least` and `most`, with values that are round in `unit`; `log` selects a logarithmic axis. A null value
- * is a gap.
- */
-export class LineChart extends Chart {
-  constructor(host, title, { series, format, limits = [], least = 1, most = Infinity, unit = () => 1, log = false, counts = (point) => point.total_calls > 0 }) {
-    super(host, title);
-    // Charts of one kind share what their series are, but not which of them are hidden.
-    const own = series.map((one) => ({ ...one, hidden: false }));
-    Object.assign(this, { series: own, format, limits, least, most, unit, log, counts });
-    this.translate();
-  }
-
-  /** The series that the legend shows and the user has not hidden. */
-  get visible() {
-    return this.series.filter(({ hidden }) => !hidden);
-  }
-
-  translate() {
-    this.legend.replaceChildren(...this.series.map((series) => make("li", {}, this.#switch(series))));
-  }
-
-  /** A button that hides a series, or shows it again. */
-  #switch(series) {
-    const { name, colour, dashed } = series;
-    const button = make("button", { type: "button", "aria-pressed": String(!series.hidden) },
-      make("i", { "data-colour": colour, "data-dashed": dashed }), say(name) ?? name);
-    button.addEventListener("click", () => {
-      series.hidden = !series.hidden;
-      button.setAttribute("aria-pressed", String(!series.hidden));
-      redraw();
-    });
-    return button;
-  }
-
-  scale() {
-    const values = this.points.flatMap((point) => this.visible.map(({ value }) => value(point)));
-    const known = values.filter((value) => value !== null && (!this.log || value > 0));
-    const top = known.length ? Math.max(...known) : this.log ? this.least : 0;
-    if (!this.log) {
-      const wanted = Math.min(Math.max(top * 1.05, this.least), this.most);
-      return linearScale(wanted, this.unit(wanted));
-    }
-    const low = known.length ? Math.min(...known) : this.least / 1_000;
-    // A limit extends the axis if it is not far above the values.
-    const near = this.limits.map(({ value }) => value).filter((value) => value <= top * 20);
-    return logScale(Math.max(low, top / 1e6), Math.max(top, ...near));
-  }
-
-  paint({ context, x, y, scale, right, top, bottom }, points) {
-    for (const { colour: key, value, area, dashed } of this.visible) {
-      context.strokeStyle = colour(key);
-      context.lineWidth = dashed ? 1.25 : 1.75;
-      context.lineJoin = "round";
-      context.setLineDash(dashed ? [4, 3] : []);
-      for (const run of runs(points, value)) {
-        context.beginPath();
-        // A single point becomes a dash with a dot, which can be seen however short the step is.
-        if (run.length === 1) context.moveTo(Math.min(x(run[0].start), x(run[0].end) - 3), y(value(run[0])));
-        run.forEach((point) => context.lineTo(x(point.end), y(value(point))));
-        context.stroke();
-        if (run.length === 1) {
-          context.beginPath();
-          context.arc((x(run[0].start) + x(run[0].end)) / 2, y(value(run[0])), 2.5, 0, 2 * Math.PI);
-          context.fillStyle = colour(key);
-          context.fill();
-          context.beginPath();
-          context.moveTo(x(run[0].start), y(value(run[0])));
-          context.lineTo(x(run[0].end), y(value(run[0])));
-        }
-        if (!area) continue;
-        context.lineTo(x(run.at(-1).end), bottom);
-        context.lineTo(x(run.length === 1 ? run[0].start : run[0].end), bottom);
-        context.closePath();
-        context.globalAlpha = 0.12;
-        context.fillStyle = colour(key);
-        context.fill();
-        context.globalAlpha = 1;
-      }
-    }
-    context.setLineDash([6, 4]);
-    context.lineWidth = 1;
-    this.limits.forEach(({ name, value }, i) => {
-      const max = scale.ticks.at(-1);
-      if (value > max) return;
-      const at = Math.round(y(value)) + 0.5;
-      context.strokeStyle = context.fillStyle = colour("limit");
-      context.beginPath();
-      context.moveTo(0, at);
-      context.lineTo(right, at);
-      context.stroke();
-      context.textAlign = "right";
-      const above = i === 0 && at - 8 > top;
-      context.fillText(`${say("limit_of", say(name))} ${this.format(value)}`, right - 4, above ? at - 8 : at + 9);
-    });
-    context.setLineDash([]);
-  }
-
-  rowsOf({ end, seconds, ...point }) {
-    const values = this.visible.map(({ name, value }) => [name, value({ end, seconds, ...point })]);
-    return [{ time: new Date(end).toISOString(), seconds, ...Object.fromEntries(values) }];
-  }
-
-  lines(point) {
-    return this.visible
-      .filter(({ value }) => value(point) !== null)
-      .map(({ name, colour, value }) => ({ name: say(name) ?? name, colour, value: value(point), text: this.format(value(point)) }));
-  }
-}
-
-/** Splits points into runs without a gap. */
-function runs(points, value) {
-  const found = [];
-  let last = null;
-  for (const point of points) {
-    if (value(point) === null) {
-      last = null;
-      continue;
-    }
-    const step = point.end - point.start;
-    if (last && point.start - last.end < step / 2 + 500) found.at(-1).push(point);
-    else found.push([point]);
-    last = point;
-  }
-  return found;
-}
-
-/** Draws a small chart of requests per second, with marks for server errors. */
-export function sparkline(canvas, points) {
-  const { context, width, height } = prepared(canvas);
-  if (points.length === 0 || width === 0) return;
-  const [from, to] = [points[0].start, points.at(-1).end];
-  const top = Math.max(...points.map((point) => point.requests_per_second), 1e-9);
-  const x = (at) => ((at - from) / Math.max(to - from, 1)) * width;
-  const y = (value) => height - 2 - (value / top) * (height - 4);
-  context.strokeStyle = context.fillStyle = colour("p95");
-  context.lineWidth = 1.25;
-  context.lineJoin = "round";
-  context.beginPath();
-  context.moveTo(0, y(points[0].requests_per_second));
-  for (const point of points) context.lineTo(x(point.end), y(point.requests_per_second));
-  context.stroke();
-  context.lineTo(width, height);
-  context.lineTo(0, height);
-  context.globalAlpha = 0.12;
-  context.fill();
-  context.globalAlpha = 1;
-  context.fillStyle = colour("server");
-  for (const point of points) {
-    if (point.server_errors > 0) context.fillRect(x(point.end) - 2, height - 2, 2, 2);
   }
 }
