@@ -49,14 +49,17 @@ fn history_of(
     let (resets, gaps) = (history.resets(), history.gaps());
     let refused = |error: StepError| Answer::bad_request(&error.to_string());
     match (of, period) {
-        (Of::Requests(Some(endpoint), _), _) if !history.knows(endpoint) => {
-            Answer::bad_request("no such route; allowed: those that GET routes?window=24h lists")
-        }
         (Of::Requests(endpoint, statuses), _) => {
             let included = |outcome| statuses.is_none_or(|statuses| statuses.include(outcome));
             let outcomes = statuses.is_some().then_some(&included as &dyn Fn(Outcome) -> bool);
-            let trend = history.trend_of(period, step, Selection { endpoint: endpoint.as_ref(), outcomes });
-            trend.map_or_else(refused, |trend| Answer::success(HistoryBody::new(&trend, &resets, &gaps)))
+            let is_known = endpoint.as_ref().is_none_or(|name| history.knows(name));
+            match history.trend_of(period, step, Selection { endpoint: endpoint.as_ref(), outcomes }) {
+                Ok(_) if !is_known => {
+                    Answer::bad_request("no such route; allowed: those that GET routes?window=24h lists")
+                }
+                Ok(trend) => Answer::success(HistoryBody::new(&trend, &resets, &gaps)),
+                Err(error) => refused(error),
+            }
         }
         // As in `GET errors` and `GET consumers`: clients chose what these are of.
         (Of::Group(_) | Of::Consumer(_), _) if !shows_private => Answer::failure(

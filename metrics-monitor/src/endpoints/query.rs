@@ -119,8 +119,8 @@ impl Query {
             (None, None, Some(group), None, None) => Ok(Of::Group(group)),
             (None, None, None, Some(consumer), None) => Ok(Of::Consumer(consumer)),
             (None, None, None, None, Some(metric)) => Ok(Of::Metric(metric)),
-            _ => Err("the history keeps no such combination; allowed: method and route with or without status, or \
-                      group, or consumer, or metric"
+            _ => Err("the history keeps no such combination; allowed: status with or without an endpoint, or one of group, \
+                      consumer, metric, or method and route"
                 .to_owned()),
         }
     }
