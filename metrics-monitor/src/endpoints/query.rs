@@ -119,6 +119,9 @@ impl Query {
             (None, None, Some(group), None, None) => Ok(Of::Group(group)),
             (None, None, None, Some(consumer), None) => Ok(Of::Consumer(consumer)),
             (None, None, None, None, Some(metric)) => Ok(Of::Metric(metric)),
+            (Some(_), _, _, _, Some(_)) => {
+                Err("metric excludes method and route; allowed: metric, or method and route".to_owned())
+            }
             _ => Err("the history keeps no such combination; allowed: status with or without an endpoint, or one of group, \
                       consumer, metric, or method and route"
                 .to_owned()),
