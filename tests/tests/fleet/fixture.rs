@@ -17,6 +17,11 @@ pub(crate) fn instance(url: &str, name: &str) -> Example {
     Example::full(&arguments)
 }
 
+/// How many servers are killed in turn, from `METRICS_TEST_FAILOVERS`; by default one. Each takes about 20 s.
+pub(crate) fn failovers() -> usize {
+    std::env::var("METRICS_TEST_FAILOVERS").map_or(1, |turns| turns.parse().expect("it is a number"))
+}
+
 pub(crate) fn three(url: &str) -> [Example; 3] {
     ["a", "b", "c"].map(|name| instance(url, name))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics_export::fleet::redis::{FleetSettings, Question};
 use tests::Redis;
 
-use crate::fixture::{settled, three, under_load, until};
+use crate::fixture::{reset, settled, three, under_load, until};
 use crate::tls::{first_write, member};
 
 /// The rights of a user in docs/fleet.md, as arguments of `ACL SETUSER`.
@@ -57,6 +57,20 @@ fn the_documented_rights_are_enough_and_the_least() {
         let refused = refused.unwrap_err();
         assert!(refused.contains("NOPERM") && refused.contains("docs/fleet.md"), "{needed}: {refused}");
     }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn an_address_that_asks_for_the_third_version_of_the_protocol_gets_exact_totals_over_the_second() {
+    let redis = Redis::start();
+    let instances = three(&format!("{}?protocol=resp3", redis.url()));
+    let (calls, ()) = under_load(&instances, || sleep(Duration::from_secs(1)));
+    settled(&instances[0], calls);
+    let clients = redis.cli(&["client", "list"]);
+    assert!(clients.lines().count() >= 3 && !clients.contains("resp=3"), "{clients}");
+    reset(&instances);
+    let (calls, ()) = under_load(&instances, || sleep(Duration::from_secs(1)));
+    settled(&instances[1], calls);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use metrics_export::fleet::redis::FleetSettings;
 use tests::{Redis, Sentinel};
 
-use crate::fixture::{settled, three, under_load, until};
+use crate::fixture::{failovers, settled, three, under_load, until};
 use crate::tls::{first_write, member};
 
 /// A master, a replica in step with it, and two Sentinels that know both and each other.
@@ -33,8 +33,7 @@ pub(crate) fn with_a_replica() -> (Redis, Redis, [Sentinel; 2]) {
 #[test]
 #[ignore = "needs redis-server"]
 fn instances_follow_two_sentinels_to_a_new_master() {
-    // More failovers in a row take about 20 s each.
-    let turns = std::env::var("METRICS_TEST_FAILOVERS").map_or(1, |turns| turns.parse().unwrap());
+    let turns = failovers();
     let (master, replica, sentinels) = with_a_replica();
     let unused = tests::free_port_of_redis();
     // Nothing listens at the first Sentinel's address.
