@@ -19,7 +19,7 @@ use metrics_core::{Gauge, Registry, Window};
 use metrics_export::Service;
 use metrics_export::fleet::redis::Member;
 use serde_json::Value;
-use tests::Redis;
+use tests::{Redis, Server};
 
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -435,7 +435,30 @@ fn a_slow_new_version_and_a_budget_that_all_instances_spend_are_told_once() {
     let said = "P99 of version 1.3.0 is 3";
     assert!(arrived[1].summary.starts_with(said), "{}", arrived[1].summary);
     assert!(arrived[0].summary.starts_with("availability: burn rate 33.3"), "{}", arrived[0].summary);
-    drop((old, new));
+
+    // Every instance shows them, and who evaluates.
+    let all = [&old, &new].map(|metrics| (metrics.clone(), Server::start(1, metrics, |_| {})));
+    let fleet = |server: &Server| server.client().metrics("GET", "alerts")["fleet"].take();
+    let shows = |server: &Server| {
+        let body = fleet(server);
+        let alerts = body["alerts"].as_array().unwrap();
+        alerts.len() == 2
+            && alerts.iter().all(|alert| alert["state"] == "firing")
+            && body["notices_waiting"] == 0
+    };
+    until("both show the alerts", || all.iter().all(|(_, server)| shows(server)));
+    let bodies = all.each_ref().map(|(_, server)| fleet(server));
+    assert_eq!(bodies[0]["evaluated_by"], bodies[1]["evaluated_by"]);
+    let (here, there) = if bodies[0]["is_here"] == true { (0, 1) } else { (1, 0) };
+    assert_eq!((&bodies[here]["is_here"], &bodies[there]["is_here"]), (&true.into(), &false.into()));
+    assert!(bodies[here]["fencing_token"].as_u64() > Some(0), "{bodies:?}");
+    assert!(bodies[there]["fencing_token"].is_null(), "{bodies:?}");
+    // At its end the holder hands over, and nothing is told again.
+    let runtime = actix_web::rt::System::new();
+    assert!(runtime.block_on(all[here].0.shutdown(PATIENCE)));
+    until("the other one goes on", || fleet(&all[there].1)["is_here"] == true);
+    until("it evaluates", || fleet(&all[there].1)["evaluated"] != bodies[there]["evaluated"]);
+    assert_eq!(hook.arrived().len(), 2, "{:?}", hook.arrived());
 }
 
 #[test]
