@@ -89,6 +89,72 @@ fn a_record_of_a_known_series_allocates_nothing() {
 }
 
 #[test]
+fn a_write_through_a_handle_with_labels_and_a_look_up_of_known_labels_allocate_nothing() {
+    let registry = Registry::new();
+    let (jobs, depth) = (registry.counter("jobs").unwrap(), registry.gauge("depth").unwrap());
+    let (work, cache) = (registry.timer("work").unwrap(), registry.hit_ratio("cache").unwrap());
+    let labels = [("to", "x"), ("queue", "mail")];
+    let handles = (
+        jobs.with_labels(labels),
+        depth.with_labels(labels),
+        work.with_labels(labels),
+        cache.with_labels(labels),
+    );
+    let write = || {
+        let (jobs, depth, work, cache) = &handles;
+        jobs.increment();
+        depth.set(2.0);
+        depth.add(1.0);
+        work.record(Duration::from_micros(7));
+        drop(work.start());
+        cache.hit();
+        cache.miss();
+    };
+    assert!(allocations(|| (0..WARM_UP).for_each(|_| write())) > 0, "allocations are not counted");
+    assert_eq!(allocations(write), 0);
+    assert_eq!(allocations(|| jobs.with_labels(labels).with("to", "x").increment()), 0);
+    assert_eq!(allocations(|| work.with_labels(labels).record(Duration::from_micros(7))), 0);
+    // Beyond the cap, too.
+    let many: Vec<_> = (0..200).map(|i| i.to_string()).collect();
+    many.iter().for_each(|set| jobs.with("set", set).increment());
+    assert_eq!(allocations(|| many.iter().for_each(|set| jobs.with("set", set).increment())), 0);
+    assert!(allocations(|| drop(depth.with("queue", "another"))) > 0);
+}
+
+#[test]
+fn sets_of_labels_at_their_caps_take_at_most_3_mib_and_2_mib_for_a_thread_that_writes_to_all() {
+    let registry = Registry::new();
+    let value = "v".repeat(120);
+    let labels: Vec<[String; 4]> =
+        (0..140).map(|set| ["a", "b", "c", "d"].map(|name| format!("{name}{set}{value}"))).collect();
+    let names = ["a", "b", "c", "d"].map(|name| name.repeat(64));
+    let all = |metric: usize, write: bool| {
+        let name = |kind: &str| format!("{kind}_{metric}");
+        let (jobs, depth) =
+            (registry.counter(&name("jobs")).unwrap(), registry.gauge(&name("depth")).unwrap());
+        let work = registry.timer(&name("work")).unwrap();
+        for values in &labels {
+            let labels = || names.iter().map(String::as_str).zip(values.iter().map(String::as_str));
+            let (jobs, depth, work) =
+                (jobs.with_labels(labels()), depth.with_labels(labels()), work.with_labels(labels()));
+            if write {
+                jobs.increment();
+                depth.set(1.0);
+                (0..WARM_UP).for_each(|_| work.record(Duration::from_micros(900)));
+            }
+        }
+    };
+    let before = live_bytes();
+    (0..128).for_each(|metric| all(metric, false));
+    let named = live_bytes() - before;
+    (0..128).for_each(|metric| all(metric, true));
+    let written = live_bytes() - before - named;
+    assert!(registry.health().label_sets_refused > 10_000);
+    println!("{} KiB, and {} KiB for a thread that writes", named >> 10, written >> 10);
+    assert!(named < 3 << 20 && written < 2 << 20, "{named} {written}");
+}
+
+#[test]
 fn a_thread_that_records_to_two_registries_in_turn_allocates_nothing() {
     let registries = [Registry::new(), Registry::new()];
     let endpoints = registries.each_ref().map(|registry| registry.endpoint("GET", "/"));

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use actix_web::web::ServiceConfig;
+use metrics_actix::Metrics;
+use metrics_actix::prometheus::Exposition;
 use serde_json::Value;
-use tests::{Example, Folder, Process, free_port};
+use tests::{Example, Folder, Process, Server, free_port};
 
 use crate::query::{Api, classic_bucket, load};
 
@@ -112,6 +115,60 @@ fn dashboard(folder: &Path) -> Vec<String> {
     let queries =
         queries.map(|query| values.iter().fold(query, |query, (name, value)| query.replace(name, value)));
     queries.inspect(|query| assert!(!query.contains('$'), "{query}")).collect()
+}
+
+#[test]
+#[ignore = "needs prometheus: apt install prometheus"]
+fn prometheus_stores_labels_of_own_metrics_as_they_are() {
+    let exposition = Exposition::builder().constant_label("env", "prod").build().unwrap();
+    let metrics = Metrics::builder("jobs").prometheus(exposition).build().unwrap();
+    let registry = metrics.registry();
+    let jobs = registry.counter("jobs").unwrap();
+    let hostile = "a\\b \"c\" {,}\u{4f59}";
+    jobs.with_labels([("queue", "mail"), ("to", hostile)]).add(3);
+    jobs.with_labels([("queue", "sms"), ("to", "x")]).add(4);
+    jobs.with("env", "mine").add(5);
+    // More than fit.
+    let users = registry.counter("users").unwrap();
+    (0..300).for_each(|user| users.with("user", &user.to_string()).increment());
+    let work = registry.timer("work").unwrap();
+    ["mail", "mail", "sms"]
+        .into_iter()
+        .for_each(|queue| work.with("queue", queue).record(Duration::from_millis(200)));
+    registry.hit_ratio("cache").unwrap().with("name", "users").hit();
+    let scrapes = metrics.clone();
+    let server = Server::start(1, &metrics, move |config: &mut ServiceConfig| {
+        config.configure(scrapes.prometheus_at("/metrics"));
+    });
+    let client = server.client();
+    let native_flags = &["--enable-feature=native-histograms"];
+    for flags in [&native_flags[..], &[]] {
+        let prometheus = Prometheus::start(&client.addr().to_string(), "jobs", Path::new(DEPLOY), flags);
+        prometheus.wait_for("up", 1.0);
+        prometheus.wait_for("sum(jobs_total)", 12.0);
+        let to: Vec<_> = prometheus
+            .vector(r#"jobs_total{queue="mail"}"#)
+            .into_iter()
+            .map(|(labels, value)| {
+                (labels["to"].as_str().unwrap().to_owned(), labels["env"].as_str().unwrap().to_owned(), value)
+            })
+            .collect();
+        assert_eq!(to, [(hostile.to_owned(), "prod".to_owned(), 3.0)]);
+        assert_eq!(prometheus.value(r#"jobs_total{app_env="mine",env="prod"}"#), Some(5.0));
+        assert_eq!(prometheus.value("sum(users_total)"), Some(300.0));
+        assert_eq!(prometheus.value(r#"users_total{user="_other"}"#), Some(300.0 - 128.0));
+        assert_eq!(prometheus.value("count(users_total)"), Some(129.0));
+        assert_eq!(prometheus.value("metrics_core_label_sets_refused_total"), Some(300.0 - 128.0));
+        assert_eq!(prometheus.value(r#"cache_lookups_total{name="users",result="hit"}"#), Some(1.0));
+        let timed = if flags.is_empty() {
+            "work_duration_seconds_count"
+        } else {
+            "histogram_count(work_duration_seconds)"
+        };
+        let mail = prometheus.vector(timed).into_iter().filter(|(labels, _)| labels["queue"] == "mail");
+        assert_eq!(mail.map(|(_, value)| value).collect::<Vec<_>>(), [2.0]);
+        assert_eq!(prometheus.rejected(), [""; 0]);
+    }
 }
 
 #[test]

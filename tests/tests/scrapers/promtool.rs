@@ -24,6 +24,12 @@ fn promtool_accepts_names_types_and_help_texts() {
     registry.hit_ratio("cache").unwrap().hit();
     registry.unique("users").unwrap().insert("ann");
     registry.timer("db").unwrap().record(Duration::from_millis(20));
+    for value in ["mail", "a\"\\\nb {,}", "\u{4f59}"] {
+        registry.counter("jobs").unwrap().with_labels([("queue", value), ("env", value)]).add(7);
+        registry.gauge("queue_length").unwrap().with("queue", value).set(-1.25);
+        registry.hit_ratio("cache").unwrap().with("le", value).hit();
+        registry.timer("db").unwrap().with("__name__", value).record(Duration::from_millis(20));
+    }
     let second = Some(Duration::from_secs(1));
     let resources = Resources {
         cpu_time: second,
