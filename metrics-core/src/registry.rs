@@ -161,6 +161,11 @@ impl Registry {
         ))
     }
 
+    /// Returns the name of the first of the application's own metrics whose labels did not fit: see [`Counter::with`].
+    pub fn labels_refused_of(&self) -> Option<Arc<str>> {
+        self.core.metrics().labels_refused_of()
+    }
+
     /// Returns the cumulative state since the start. Resets do not affect it, so its counters never go down.
     ///
     /// Snapshots share the endpoints that did not change between them, but each has its own copy of all consumers: 56

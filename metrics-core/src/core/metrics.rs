@@ -64,6 +64,11 @@ impl Metrics {
         metric.is_some_and(|metric| **metric.name() == *name || is_series(&metric))
     }
 
+    /// The first metric whose labels did not fit.
+    pub(crate) fn labels_refused_of(&self) -> Option<Arc<str>> {
+        self.names.room().first_refused().cloned()
+    }
+
     /// Look-ups whose labels did not fit.
     pub(crate) fn label_sets_refused(&self) -> u64 {
         self.names.room().refused()

@@ -95,11 +95,11 @@ impl MetricFamily {
         let mut chosen = Chosen::default();
         from.labels.iter().chain(labels).for_each(|(name, value)| chosen.set(name, value));
         if chosen.left_out() > 0 {
-            self.room.refuse();
+            self.room.refuse(&self.name);
         }
         let found = chosen.with_text(|text| self.known(text)).unwrap_or_else(|| {
             let mut all = self.labelled.write().unwrap_or_else(PoisonError::into_inner);
-            all.make(chosen.to_set(), self.kind, &self.room, timer)
+            all.make(chosen.to_set(), self, timer)
         });
         if !std::ptr::eq(&*found, from) && !from.is_extended() {
             // ORDERING: Relaxed; a snapshot that does not see it yet shows one series more.
@@ -116,7 +116,7 @@ impl MetricFamily {
         let all = self.labelled.read().unwrap_or_else(PoisonError::into_inner);
         all.by_labels.get(text).cloned().or_else(|| {
             let other = all.other.clone()?;
-            self.room.refuse();
+            self.room.refuse(&self.name);
             Some(other)
         })
     }
@@ -135,21 +135,21 @@ impl Labelled {
     fn make(
         &mut self,
         labels: LabelSet,
-        kind: MetricKind,
-        room: &MetricRoom,
+        MetricFamily { name, kind, room, .. }: &MetricFamily,
         timer: MakeTimer<'_>,
     ) -> Arc<Series> {
         // Another thread may have been faster.
         if let Some(known) = self.by_labels.get(&labels) {
             return Arc::clone(known);
         }
-        let fits = self.other.is_none() && self.by_labels.len() < MAX_LABEL_SETS && room.take_label_set(kind);
+        let fits =
+            self.other.is_none() && self.by_labels.len() < MAX_LABEL_SETS && room.take_label_set(*kind);
         let labels = if fits { labels } else { labels.other() };
-        let make = || Series::new(labels.clone(), kind, room, timer);
+        let make = || Series::new(labels.clone(), *kind, room, timer);
         if fits {
             return Arc::clone(self.by_labels.entry(labels.clone()).or_insert_with(make));
         }
-        room.refuse();
+        room.refuse(name);
         let by_labels = &mut self.by_labels;
         let other = self
             .other
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(figures[r#"depth{queue="mail"}"#], MetricFigures::Gauge(2.5));
         assert_eq!(figures[r#"work{queue="mail"}"#].count(), Some(2));
         assert_eq!(figures[r#"cache{name="users"}"#], MetricFigures::HitRatio { hits: 1, misses: 1 });
-        assert_eq!(registry.health().label_sets_refused, 0);
+        assert_eq!((registry.health().label_sets_refused, registry.labels_refused_of()), (0, None));
     }
 
     #[test]
@@ -278,6 +278,7 @@ mod tests {
         assert_eq!(counted[r#"jobs{queue="_other",to="_other"}"#], 12);
         assert_eq!(counted[r#"jobs{queue="7",to="x"}"#], 2);
         assert_eq!(registry.health().label_sets_refused, 11);
+        assert_eq!(registry.labels_refused_of().as_deref(), Some("jobs"));
         // Another metric has room of its own, and a fifth label is told, too.
         let many =
             registry.counter("other").unwrap().with_labels(["a", "b", "c", "d", "e"].map(|name| (name, "x")));

@@ -2,9 +2,11 @@
 //!
 //! # Synchronization
 //!
-//! What is taken is counted under a lock, only for new series. `refused` orders nothing else.
+//! What is taken is counted under a lock, only for new series. `refused` orders nothing else; the first metric that it is
+//! about is written once.
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use crate::labels::metric_kind::MetricKind;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
@@ -38,6 +40,8 @@ pub(crate) struct MetricRoom {
     taken: Mutex<Taken>,
     /// Look-ups whose labels did not fit.
     refused: AtomicU64,
+    /// The metric of the first one.
+    first_refused: OnceLock<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -97,10 +101,16 @@ impl MetricRoom {
         taken.uniques - 1
     }
 
-    /// Counts a look-up whose labels did not fit.
-    pub(crate) fn refuse(&self) {
+    /// Counts a look-up of a metric whose labels did not fit.
+    pub(crate) fn refuse(&self, metric: &Arc<str>) {
+        self.first_refused.get_or_init(|| Arc::clone(metric));
         // ORDERING: Relaxed, here and below; the figure orders nothing else.
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The first metric whose labels did not fit.
+    pub(crate) fn first_refused(&self) -> Option<&Arc<str>> {
+        self.first_refused.get()
     }
 
     /// Look-ups whose labels did not fit.

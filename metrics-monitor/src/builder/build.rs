@@ -93,11 +93,15 @@ impl Settings {
             let (denials, live, sampler) =
                 (Arc::clone(&access.denials), Arc::clone(&live), Arc::clone(&sampler));
             let (objectives, registry) = (Arc::clone(&objectives), registry.clone());
+            let mistakes = Arc::clone(&mistakes);
             Ticker::start(move || {
                 let begun = Instant::now();
                 history.tick();
                 objectives.tick(&registry);
                 alerting.evaluate(&history, &denials, &objectives);
+                if let Some(metric) = registry.labels_refused_of() {
+                    mistakes.tell(Mistake::TooManyLabels { metric: metric.to_string() });
+                }
                 let has_counted = history.newest().is_some_and(|newest| newest.figures.calls > 0);
                 sampler.tick(has_counted || live.has_listeners());
                 resources.count_tick(begun.elapsed());

@@ -82,6 +82,7 @@ export const korean = {
   mistake_never_wrapped: () => "미들웨어를 추가한 앱이 없어 요청이 집계되지 않습니다. App에 .wrap(metrics.middleware())를 추가하세요",
   mistake_shadowed: ({ subject }) => `${subject}에 다른 서비스가 응답하여 모니터의 엔드포인트에 도달하지 못합니다. 경로가 겹치는 scope와 service보다 먼저 등록하세요`,
   mistake_excluded_without_slash: ({ subject }) => `제외 설정 ${subject}에 해당하는 경로가 없습니다. 경로는 /로 시작하므로 /${subject}로 적으세요`,
+  mistake_too_many_labels: ({ subject }) => `${subject} 지표의 레이블이 네 개를 넘거나 값이 너무 많아, 넘치는 것은 _other로 집계됩니다. 값이 적은 레이블을 쓰세요`,
   mistake_forked: () => "모니터를 만든 뒤 fork하여 이 프로세스에서는 기록, 알림, 외부 전송이 동작하지 않습니다. fork한 다음 모니터를 만드세요",
   alert_summary: (alert) => {
     const name = alert.route ? `${alert.method ?? ""} ${alert.route}: `.trimStart() : alert.own_metric ? `${alert.own_metric}: ` : "";

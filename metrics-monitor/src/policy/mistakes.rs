@@ -34,6 +34,11 @@ pub enum Mistake {
     },
     /// The process was forked after the monitor was built, so that its threads are missing.
     Forked,
+    /// Labels of one of the application's own metrics have more values than a registry has room for.
+    TooManyLabels {
+        /// The first metric of which that is so.
+        metric: String,
+    },
 }
 
 impl Mistake {
@@ -46,6 +51,7 @@ impl Mistake {
             Self::Shadowed { .. } => "shadowed",
             Self::ExcludedWithoutSlash { .. } => "excluded_without_slash",
             Self::Forked => "forked",
+            Self::TooManyLabels { .. } => "too_many_labels",
         }
     }
 
@@ -54,6 +60,7 @@ impl Mistake {
         match self {
             Self::Shadowed { path } => path,
             Self::ExcludedWithoutSlash { route, .. } => route,
+            Self::TooManyLabels { metric } => metric,
             _ => "",
         }
     }
@@ -85,6 +92,10 @@ impl Mistake {
             Self::Forked => "the process forked after the monitor was built, so history, alerts and exporters do not run \
                              in this copy; fork first, then build"
                 .to_owned(),
+            Self::TooManyLabels { metric } => format!(
+                "the labels of {metric:?} have too many different values, or there are more than four of them, so what does \
+                 not fit is counted as _other or without them; use fewer labels, with few values"
+            ),
         }
     }
 }

@@ -153,6 +153,24 @@ fn endpoints_behind_an_earlier_scope_are_told() {
 }
 
 #[test]
+fn labels_of_own_metrics_with_too_many_values_are_told() {
+    listen();
+    let metrics = Metrics::builder("mistake-labels").build().unwrap();
+    let _middleware = actix_web::rt::System::new()
+        .block_on(async { init_service(App::new().wrap(metrics.middleware())).await });
+    let jobs = metrics.registry().counter("jobs").unwrap();
+    (0..128).for_each(|user| jobs.with("user", &user.to_string()).increment());
+    assert_eq!(metrics.registry().labels_refused_of(), None);
+    (0..10).for_each(|_| jobs.with("user", "one more").increment());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while lines("mistake-labels").is_empty() {
+        assert!(Instant::now() < deadline, "it is not told");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    told_once(&metrics, "too_many_labels", "the labels of \"jobs\" have too many different values");
+}
+
+#[test]
 fn a_route_that_is_excluded_without_its_slash_is_told() {
     listen();
     let metrics = Metrics::builder("mistake-slash").exclude("health").exclude("/ready").exclude("_unmatched");
