@@ -184,7 +184,8 @@ mod tests {
             fleet.add_bytes("a test", &report.encode());
         }
         let summary = fleet.summary();
-        Arc::new(Answer { fleet, summary, epoch: 0, read: now, bytes: 0, took: Duration::ZERO })
+        let (trend, took) = (Vec::new(), Duration::ZERO);
+        Arc::new(Answer { fleet, summary, trend, epoch: 0, read: now, bytes: 0, took })
     }
 
     fn figures(question: Question, answer: Arc<Answer>) -> FleetFigures<'static> {
