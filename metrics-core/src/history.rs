@@ -72,11 +72,12 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct History {
     registry: Registry,
-    /// What the history's clock is ahead of the registry's: how long earlier processes, whose history this one
-    /// continues, had one, and the time between them.
-    ahead: Duration,
     timeline: Mutex<Timeline>,
 }
+
+/// The beginning of a history, for [`History::inherit`].
+#[derive(Debug)]
+pub struct Beginning(Timeline);
 
 /// The application's own metrics in a window.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,10 +104,8 @@ impl Business {
 impl History {
     /// Starts a history of everything the registry counts from now on.
     pub fn new(registry: Registry) -> Self {
-        let now = registry.requests();
-        let metrics = MetricsTimeline::new(registry.metrics_now());
-        let timeline = Timeline::new(now, metrics, registry.window_began().0);
-        Self { registry, ahead: Duration::ZERO, timeline: Mutex::new(timeline) }
+        let timeline = Mutex::new(beginning(&registry));
+        Self { registry, timeline }
     }
 
     /// Continues the history that [`History::save`] returned in an earlier process.
@@ -123,11 +122,32 @@ impl History {
     /// If it is not what [`History::save`] returned, or if a later version did.
     pub fn resume(registry: Registry, saved: &[u8]) -> Result<Self, SavedError> {
         let saved = resume::Saved::read(saved, registry.layout())?;
-        let mut history = Self::new(registry);
-        let mut timeline = lock(&history.timeline);
-        history.ahead = saved.add_to(&mut timeline);
-        drop(timeline);
+        let history = Self::new(registry);
+        saved.add_to(&mut history.timeline());
         Ok(history)
+    }
+
+    /// Returns the state of now, to [inherit](History::inherit) with later.
+    pub fn beginning(&self) -> Beginning {
+        Beginning(beginning(&self.registry))
+    }
+
+    /// Continues the history that [`History::save`] returned in an earlier process, as [`History::resume`] does, but
+    /// later: when it is known. What was counted since the beginning is one frame then.
+    ///
+    /// # Errors
+    ///
+    /// As of [`History::resume`]. The history then stays as it is.
+    pub fn inherit(&self, beginning: Beginning, saved: &[u8]) -> Result<(), SavedError> {
+        let saved = resume::Saved::read(saved, self.registry.layout())?;
+        let Beginning(mut past) = beginning;
+        saved.add_to(&mut past);
+        let mut timeline = self.timeline();
+        past.take_marks(&timeline);
+        *timeline = past;
+        drop(timeline);
+        self.tick();
+        Ok(())
     }
 
     /// Returns the history as bytes, for [`History::resume`] in a later process: everything up to now.
@@ -135,8 +155,8 @@ impl History {
     /// At most `max_bytes`, or a few kilobytes if that is less. What is over is left out: first the oldest frames of
     /// single endpoints, then the application's own metrics, then the oldest frames of all requests.
     pub fn save(&self, max_bytes: usize) -> Vec<u8> {
-        let (now, metrics) = (self.requests(), self.metrics_now());
-        let mut timeline = self.timeline();
+        let (now, mut timeline) = self.requests();
+        let metrics = self.metrics_of(&timeline);
         timeline.push_endpoints(&now.snapshot);
         timeline.tick(now);
         timeline.metrics.push(metrics);
@@ -153,16 +173,18 @@ impl History {
     /// [`Registry::summary`].
     pub fn tick(&self) {
         self.registry.advance_events();
-        let (now, (began, by_wall)) = (self.requests(), self.registry.window_began());
-        let mut timeline = self.timeline();
+        let (began, by_wall) = self.registry.window_began();
+        let (now, mut timeline) = self.requests();
         if timeline.metrics.is_due(now.snapshot.span) {
-            timeline.metrics.push(self.metrics_now());
+            let metrics = self.metrics_of(&timeline);
+            timeline.metrics.push(metrics);
         }
         if timeline.consumers.is_due(now.snapshot.span) {
             timeline.consumers.push((now.snapshot.span, now.snapshot.taken), self.registry.consumers_now());
         }
         timeline.tick(now);
-        timeline.note_window((began + self.ahead, by_wall));
+        let began = began + timeline.ahead;
+        timeline.note_window((began, by_wall));
     }
 
     /// Returns the figures of all requests in a window that ends now, without single endpoints.
@@ -172,8 +194,9 @@ impl History {
     /// application's own metrics are those of [`History::business`], whose frames are longer.
     pub fn summary(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
-        let now = self.requests();
-        let figures = self.timeline().total(&now, length, Requested::All);
+        let (now, timeline) = self.requests();
+        let figures = timeline.total(&now, length, Requested::All);
+        drop(timeline);
         let summary = summarised(&now.snapshot, figures);
         Summary { business: self.business(window).metrics, ..self.with_errors(summary) }
     }
@@ -185,8 +208,9 @@ impl History {
     /// windows over an hour. The spans of the two therefore differ by up to one such frame.
     pub fn endpoints(&self, window: Window) -> Summary {
         let Some(length) = window.length() else { return self.registry.summary() };
-        let now = self.endpoints_now();
-        let figures = self.timeline().endpoints(&now, length, Requested::All);
+        let (now, timeline) = self.endpoints_now();
+        let figures = timeline.endpoints(&now, length, Requested::All);
+        drop(timeline);
         self.with_errors(summarised(&now, figures))
     }
 
@@ -202,9 +226,10 @@ impl History {
             let totals = summarise_metrics(&totals(&series));
             return Business { metrics: summarise_metrics(&series), totals, since, window };
         };
-        let now = self.metrics_now();
+        let (now, timeline) = self.metrics_now();
         let WindowMetrics { metrics, totals, span } =
-            self.timeline().metrics.window(&now, length, self.registry.layout());
+            timeline.metrics.window(&now, length, self.registry.layout());
+        drop(timeline);
         let window = span.length();
         Business { metrics, totals, since: now.taken.checked_sub(window).unwrap_or(now.taken), window }
     }
@@ -336,29 +361,38 @@ impl History {
     }
 
     fn by_endpoint_of(&self, window: Window, which: Requested) -> Summary {
-        let now = self.endpoints_now();
-        let timeline = self.timeline();
+        let (now, timeline) = self.endpoints_now();
         summarised(&now, timeline.endpoints(&now, timeline.length_of(window), which))
     }
 
-    /// The state of now, by the history's clock.
-    fn requests(&self) -> Requests {
+    /// The state of now by the history's clock, and the timeline, which cannot inherit a clock meanwhile.
+    fn requests(&self) -> (Requests, MutexGuard<'_, Timeline>) {
         let mut now = self.registry.requests();
-        now.snapshot.span += self.ahead;
-        now
+        let timeline = self.timeline();
+        now.snapshot.span += timeline.ahead;
+        (now, timeline)
     }
 
     /// Like [`History::requests`], endpoint by endpoint.
-    fn endpoints_now(&self) -> Snapshot {
+    fn endpoints_now(&self) -> (Snapshot, MutexGuard<'_, Timeline>) {
         let mut now = self.registry.snapshot_of_requests();
-        now.span += self.ahead;
-        now
+        let timeline = self.timeline();
+        now.span += timeline.ahead;
+        (now, timeline)
     }
 
-    /// The application's own metrics of now, by the history's clock.
-    fn metrics_now(&self) -> MetricsAt {
+    /// Like [`History::requests`], of the application's own metrics.
+    fn metrics_now(&self) -> (MetricsAt, MutexGuard<'_, Timeline>) {
         let mut now = self.registry.metrics_now();
-        now.span += self.ahead;
+        let timeline = self.timeline();
+        now.span += timeline.ahead;
+        (now, timeline)
+    }
+
+    /// The application's own metrics of now, by the clock of the timeline.
+    fn metrics_of(&self, timeline: &Timeline) -> MetricsAt {
+        let mut now = self.registry.metrics_now();
+        now.span += timeline.ahead;
         now
     }
 
@@ -372,6 +406,12 @@ impl History {
         summary.recent_errors.retain(|error| error.time >= summary.since);
         summary
     }
+}
+
+/// The timeline of a registry that begins now.
+fn beginning(registry: &Registry) -> Timeline {
+    let now = registry.requests();
+    Timeline::new(now, MetricsTimeline::new(registry.metrics_now()), registry.window_began().0)
 }
 
 fn summarised(now: &Snapshot, WindowFigures { total, endpoints, span }: WindowFigures) -> Summary {

@@ -111,8 +111,8 @@ pub use events::request_log::{RecentRequest, RequestCursor};
 pub use events::slow::{SlowRequest, SlowRequests};
 pub use histogram::{Bucket, Histogram, MAX_NANOS, PrecisionMismatch};
 pub use history::{
-    Business, CountPoint, CountTrend, Gap, History, MetricPoint, MetricTrend, ParseWindowError, Period,
-    Point, SavedError, Selection, StepError, Trend, Window,
+    Beginning, Business, CountPoint, CountTrend, Gap, History, MetricPoint, MetricTrend, ParseWindowError,
+    Period, Point, SavedError, Selection, StepError, Trend, Window,
 };
 pub use labels::consumer::{Consumer, ConsumerId};
 pub use labels::endpoint::{EndpointId, EndpointName, MAX_NAME_BYTES, UNMATCHED};

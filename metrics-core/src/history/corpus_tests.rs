@@ -69,9 +69,8 @@ fn text(saved: &[u8]) -> String {
     if has_labels {
         registry.counter("jobs").unwrap().with_labels([("queue", "a \"b\""), ("to", "x")]);
     }
-    let mut history = History::new(registry);
-    let ahead = saved.add_to(&mut lock(&history.timeline));
-    history.ahead = ahead;
+    let history = History::new(registry);
+    saved.add_to(&mut history.timeline());
     let mut text = String::new();
     writeln!(text, "{} digits", layout.digits()).unwrap();
     writeln!(text, "{} gaps, {} resets", history.gaps().len() - 1, history.resets().len()).unwrap();

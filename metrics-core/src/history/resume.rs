@@ -100,8 +100,8 @@ impl Saved {
         self.total.iter_mut().for_each(|frame| frame.taken += by);
     }
 
-    /// Makes it the past of a new timeline. Returns what the history's clock is ahead of the registry's.
-    pub(super) fn add_to(self, timeline: &mut Timeline) -> Duration {
+    /// Makes it the past of a new timeline.
+    pub(super) fn add_to(self, timeline: &mut Timeline) {
         let (span, taken) = (timeline.total_until.snapshot.span, timeline.total_until.snapshot.taken);
         let away = taken.duration_since(self.saved_at).unwrap_or_default().min(FORGOTTEN);
         // What the wall clock was set back by.
@@ -120,6 +120,7 @@ impl Saved {
         timeline.by_endpoint_until.span += ahead;
         timeline.metrics.until.span += ahead;
         timeline.window_began += ahead;
+        timeline.ahead = ahead;
 
         let now = span + ahead;
         fn moved<T>(frame: Frame<T>, later: Duration, wall: impl Fn(SystemTime) -> SystemTime) -> Frame<T> {
@@ -144,7 +145,6 @@ impl Saved {
             .gaps
             .extend(self.gaps.into_iter().map(|gap| Gap { from: wall(gap.from), until: wall(gap.until) }));
         push_bounded(&mut timeline.gaps, Gap { from: wall(self.saved_at), until: taken });
-        ahead
     }
 }
 

@@ -122,17 +122,45 @@ fn own_metrics_go_on_where_they_were_unless_they_are_of_another_kind_now() {
 }
 
 #[test]
+fn a_past_that_is_known_later_comes_before_all_that_was_counted_since_the_beginning() {
+    let saved = used().1.save(ALL);
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    let beginnings = [history.beginning(), history.beginning()];
+    let record = |times: u64| {
+        let endpoint = registry.endpoint("GET", "/later");
+        (0..times).for_each(|_| registry.record_nanos(endpoint, 500, 1_000));
+        history.tick();
+    };
+    record(2);
+    registry.reset();
+    record(3);
+    let calls = |window| history.summary(window).total.calls;
+    let [beginning, other] = beginnings;
+    assert!(history.inherit(other, &saved[..saved.len() - 1]).is_err());
+    assert_eq!((calls(Window::OneDay), history.gaps().len()), (5, 0));
+    history.inherit(beginning, &saved).unwrap();
+    for more in [0, 4] {
+        record(more);
+        assert_eq!((calls(Window::OneDay), calls(Window::SinceReset)), (305 + more, 3 + more));
+        assert_eq!((history.gaps().len(), history.consecutive_errors(Window::OneDay)), (1, 5 + more));
+        let trend = history.trend(Window::OneDay, None, None).unwrap();
+        assert_eq!(trend.points.iter().map(|point| point.figures.calls).sum::<u64>(), 305 + more);
+        let endpoints = history.endpoints(Window::OneDay).endpoints;
+        let later = endpoints.iter().find(|endpoint| &*endpoint.name.route == "/later").unwrap();
+        assert_eq!(later.figures.calls, 5 + more);
+    }
+}
+
+#[test]
 fn frames_are_as_old_as_the_wall_clock_says_and_those_of_a_day_ago_are_gone() {
     let (_, before) = used();
     let saved = before.save(ALL);
     let calls = |away: Duration, window| {
         let mut saved = resume::Saved::read(&saved, crate::histogram::Layout::TWO_DIGITS).unwrap();
         saved.move_back(away);
-        let mut after = History::new(Registry::new());
-        let mut timeline = lock(&after.timeline);
-        let ahead = saved.add_to(&mut timeline);
-        drop(timeline);
-        after.ahead = ahead;
+        let after = History::new(Registry::new());
+        saved.add_to(&mut after.timeline());
         after.summary(window).total.calls
     };
     assert_eq!(calls(SECOND * 30, Window::OneMinute), 300);

@@ -65,7 +65,7 @@ impl Clockwork {
 
     /// The history as it is at the last tick.
     fn history(self) -> History {
-        History { registry: self.registry, ahead: Duration::ZERO, timeline: Mutex::new(self.timeline) }
+        History { registry: self.registry, timeline: Mutex::new(self.timeline) }
     }
 }
 

@@ -60,6 +60,9 @@ pub(super) struct Timeline {
     pub(super) resets: VecDeque<SystemTime>,
     /// When no process counted: from the end of one to the start of the next.
     pub(super) gaps: VecDeque<Gap>,
+    /// What the history's clock is ahead of the registry's: how long earlier processes, whose history this one
+    /// continues, had one, and the time between them.
+    pub(super) ahead: Duration,
 }
 
 /// A time in which the service's process did not run, or in which it counted what it had not saved when it was killed.
@@ -114,7 +117,14 @@ impl Timeline {
             window_began,
             resets: VecDeque::new(),
             gaps: VecDeque::new(),
+            ahead: Duration::ZERO,
         }
+    }
+
+    /// Takes the marks of a timeline over that began when this one did, without a past.
+    pub(super) fn take_marks(&mut self, other: &Self) {
+        self.window_began = self.window_began.max(other.window_began + self.ahead);
+        other.resets.iter().for_each(|&reset| push_bounded(&mut self.resets, reset));
     }
 
     /// Keeps what was counted since the last tick.
