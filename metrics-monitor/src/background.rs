@@ -6,6 +6,8 @@ pub(crate) mod event_loops;
 #[cfg(feature = "redis")]
 pub(crate) mod fleet_alerts;
 pub(crate) mod history_file;
+#[cfg(feature = "redis")]
+pub(crate) mod inherited_history;
 pub(crate) mod joined;
 pub(crate) mod lanes;
 pub(crate) mod live;

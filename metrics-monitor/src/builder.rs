@@ -73,6 +73,8 @@ struct Settings {
     history_file: Option<PathBuf>,
     history_interval: Option<Duration>,
     #[cfg(feature = "redis")]
+    history_key: Option<String>,
+    #[cfg(feature = "redis")]
     fleet: Option<metrics_export::fleet::redis::FleetSettings>,
     /// The first error of a setter, for `build`.
     error: Option<BuildError>,
@@ -138,6 +140,8 @@ impl Builder {
             exporters: Vec::new(),
             history_file: None,
             history_interval: None,
+            #[cfg(feature = "redis")]
+            history_key: None,
             #[cfg(feature = "redis")]
             fleet: None,
             error: None,

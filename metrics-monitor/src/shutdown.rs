@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use metrics_export::alert::DeliveryCounts;
 
-use crate::background::history_file::HistoryWriter;
 use crate::state::State;
 
 /// How often the end looks whether something has ended.
@@ -100,7 +99,7 @@ pub(crate) fn wind_down(state: &State, begun: Instant, timeout: Duration) -> Uns
     state.alerting.stop();
     #[cfg(feature = "redis")]
     let last_report = state.fleet.as_ref().map(|fleet| (fleet, fleet.write_last()));
-    let last_write = state.history_writer.as_ref().map(HistoryWriter::write_last);
+    let last_write = state.history_writer.as_ref().map(|writer| (writer, writer.write_last()));
     let mut losses = export(state, left());
     #[cfg(feature = "redis")]
     if let Some((fleet, report)) = last_report {
@@ -126,9 +125,11 @@ pub(crate) fn wind_down(state: &State, begun: Instant, timeout: Duration) -> Uns
             reason: Some("their threads did not end in time".to_owned()),
         });
     }
-    if let Some(Err(why)) = last_write.map(|write| write.wait(left())) {
+    if let Some((writer, write)) = last_write
+        && let Err(why) = write.wait(left())
+    {
         losses.push(Loss {
-            destination: "the history file".to_owned(),
+            destination: writer.destination.to_owned(),
             what: "what was counted since it was last written".to_owned(),
             reason: Some(why),
         });

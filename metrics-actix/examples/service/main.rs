@@ -104,8 +104,9 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     }
     if let Some(file) = &options.history {
         builder = builder.history_file(file);
-        builder =
-            options.interval.into_iter().fold(builder, |builder, every| builder.history_interval(every));
+    }
+    if let Some(every) = options.interval {
+        builder = builder.history_interval(every);
     }
     if options.incident {
         // What leads to the cause: paths, and links to the traces that the clients send.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use metrics_core::{History, Registry};
 
+#[cfg(feature = "redis")]
+use super::inherited_history::InheritedHistory;
 use super::saved_file::{self, MAX_PAYLOAD, Refused};
 
 /// Where lines of the log about it go.
@@ -131,17 +133,19 @@ impl HistoryFile {
     }
 }
 
-/// A thread that writes a history file now and then, until this is dropped.
+/// A thread that saves a history now and then, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct HistoryWriter {
     last: Mutex<Sender<Last>>,
+    /// Where it is saved.
+    pub(crate) destination: &'static str,
 }
 
 /// Write a last time, and say how it went.
-type Last = Sender<Result<(), String>>;
+pub(super) type Last = Sender<Result<(), String>>;
 
 impl HistoryWriter {
-    /// Starts the thread.
+    /// Starts the thread, for a file.
     ///
     /// # Errors
     ///
@@ -151,13 +155,29 @@ impl HistoryWriter {
         history: Arc<History>,
         every: Duration,
     ) -> std::io::Result<Self> {
-        let (last, asked) = channel();
-        let run = move || run(&mut file, &history, &asked, every);
-        thread::Builder::new().name("metrics-history".to_owned()).spawn(run)?;
-        Ok(Self { last: Mutex::new(last) })
+        Self::spawn("the history file", move |asked| run(&mut file, &history, &asked, every))
     }
 
-    /// Begins to write the file a last time. Others may write it after that.
+    /// Starts the thread, for a history that a fleet keeps.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to spare.
+    #[cfg(feature = "redis")]
+    pub(crate) fn start_in_fleet(history: InheritedHistory) -> std::io::Result<Self> {
+        Self::spawn("the history in the fleet", move |asked| history.run(&asked))
+    }
+
+    fn spawn(
+        destination: &'static str,
+        run: impl FnOnce(Receiver<Last>) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (last, asked) = channel();
+        thread::Builder::new().name("metrics-history".to_owned()).spawn(move || run(asked))?;
+        Ok(Self { last: Mutex::new(last), destination })
+    }
+
+    /// Begins to write a last time. Others may write it after that.
     pub(crate) fn write_last(&self) -> LastWrite {
         let (done, ended) = channel();
         // Nothing panics while it is locked. If the thread is gone, so is `done`, and the wait ends at once.
@@ -166,7 +186,7 @@ impl HistoryWriter {
     }
 }
 
-/// The last write of a history file.
+/// The last write of a history.
 #[derive(Debug)]
 pub(crate) struct LastWrite(Receiver<Result<(), String>>);
 

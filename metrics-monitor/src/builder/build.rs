@@ -114,6 +114,11 @@ impl Settings {
         #[cfg(feature = "redis")]
         let fleet = self.start_fleet(&registry, fingerprints)?;
         #[cfg(feature = "redis")]
+        let history_writer = match (&fleet, history_writer) {
+            (Some(fleet), None) => Some(self.start_inheriting(fleet, &history).map_err(BuildError::thread)?),
+            (_, writer) => writer,
+        };
+        #[cfg(feature = "redis")]
         let fleet_alerts = self.start_fleet_alerts(fleet.as_ref(), &alerting)?;
         Ok(State {
             service: self.service,
@@ -295,7 +300,10 @@ mod tests {
     #[test]
     fn a_history_without_a_file_and_an_interval_out_of_range_are_refused() {
         let interval = refused(|b| b.history_interval(Duration::from_secs(1)));
-        assert_eq!(interval, "history_interval is set without a file; allowed: together with history_file");
+        assert_eq!(
+            interval,
+            "history_interval is set without a file; allowed: together with history_file or a fleet"
+        );
         let interval = refused(|b| b.history_file("history").history_interval(Duration::from_millis(99)));
         assert_eq!(interval, "history_interval is 99ms; allowed: 100 ms to 1 h");
         let path = refused(|b| b.history_file("/"));

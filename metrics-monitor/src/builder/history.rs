@@ -1,12 +1,20 @@
 //! What the builder takes about what a restart keeps.
 
 use std::path::PathBuf;
+#[cfg(feature = "redis")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_core::{History, InvalidSetting, Registry};
+#[cfg(feature = "redis")]
+use metrics_export::fleet::redis::Member;
 
 use super::{Builder, Settings};
 use crate::background::history_file::HistoryFile;
+#[cfg(feature = "redis")]
+use crate::background::history_file::HistoryWriter;
+#[cfg(feature = "redis")]
+use crate::background::inherited_history::InheritedHistory;
 
 /// # What a restart keeps
 impl<H> Builder<H> {
@@ -41,6 +49,23 @@ impl<H> Builder<H> {
     }
 }
 
+/// # What a restart keeps
+#[cfg(feature = "redis")]
+impl<H> Builder<H> {
+    /// Whose history of the last 24 hours this instance continues in a [fleet](Builder::fleet): that of the instance
+    /// before it with the same key, 1 to 64 letters, digits and `-._`; default: that of the instance's name. Not with a
+    /// [history file](Builder::history_file), which is continued then.
+    ///
+    /// The history is in Redis: at most 256 KiB, written each minute (see [`Builder::history_interval`]) and at the
+    /// [shutdown](crate::Monitor::shutdown). Windows and charts of this instance go on where the instance before ended,
+    /// at once or, if that was killed, up to four intervals of the fleet later. The totals of the fleet count nothing
+    /// twice. If an instance with the same key is alive, this one begins without a history, and logs a warning.
+    pub fn history_key(mut self, key: impl Into<String>) -> Self {
+        self.settings.history_key = Some(key.into());
+        self
+    }
+}
+
 impl Settings {
     pub(super) fn check_history(&self) -> Result<(), InvalidSetting> {
         if self.history_file.as_ref().is_some_and(|path| path.file_name().is_none()) {
@@ -50,17 +75,55 @@ impl Settings {
                 "a path such as \"data/history\"",
             ));
         }
+        #[cfg(feature = "redis")]
+        self.check_history_key()?;
         match self.history_interval {
-            Some(_) if self.history_file.is_none() => Err(InvalidSetting::new(
+            Some(_) if self.history_file.is_none() && !self.has_fleet() => Err(InvalidSetting::new(
                 "history_interval",
                 "set without a file",
-                "together with history_file",
+                "together with history_file or a fleet",
             )),
             Some(every) if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&every) => {
                 Err(InvalidSetting::new("history_interval", format!("{every:?}"), "100 ms to 1 h"))
             }
             _ => Ok(()),
         }
+    }
+
+    #[cfg(feature = "redis")]
+    fn check_history_key(&self) -> Result<(), InvalidSetting> {
+        let Some(key) = &self.history_key else { return Ok(()) };
+        if self.history_file.is_some() || self.fleet.is_none() {
+            let value = if self.fleet.is_none() { "set without a fleet" } else { "set with a history_file" };
+            return Err(InvalidSetting::new("history_key", value, "in a fleet, without a history_file"));
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if (1..=64).contains(&key.len()) && key.bytes().all(is_plain) {
+            return Ok(());
+        }
+        Err(InvalidSetting::new("history_key", format!("{key:?}"), "1 to 64 letters, digits and -._"))
+    }
+
+    /// Starts to wait for the history that a fleet keeps.
+    #[cfg(feature = "redis")]
+    pub(super) fn start_inheriting(
+        &self,
+        member: &Member,
+        history: &Arc<History>,
+    ) -> std::io::Result<HistoryWriter> {
+        let (saved, every) = (member.saved_history(self.history_key.as_deref()), self.time_between_writes());
+        let history = InheritedHistory::new(saved, Arc::clone(history), &self.service.name, every);
+        HistoryWriter::start_in_fleet(history)
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn has_fleet(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "redis")]
+    fn has_fleet(&self) -> bool {
+        self.fleet.is_some()
     }
 
     /// The history, and the file that keeps it, if there is one.

@@ -10,6 +10,7 @@ mod epochs;
 mod exact;
 mod faults;
 mod fixture;
+mod heirs;
 mod hostile;
 mod lease;
 mod mixed;

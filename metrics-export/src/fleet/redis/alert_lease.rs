@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::lease::{Found, Lease};
-use super::lease_key::{LeaseKey, MAX_STATE};
+use super::lease_key::{LeaseKey, MAX_STATE, name_of};
 use super::shared::Shared;
 
 /// The lease that one instance of a fleet holds to evaluate its rules and to send notices, and the state that the next
@@ -23,7 +23,8 @@ pub struct AlertLease {
 impl AlertLease {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let interval = shared.settings.interval;
-        let lease = Lease::new(LeaseKey::new(Arc::clone(shared)), interval * 2);
+        let key = LeaseKey::new(Arc::clone(shared), shared.keys.alerts());
+        let lease = Lease::new(key, interval * 2);
         Self { lease, interval, holder: None, state: Vec::new() }
     }
 
@@ -111,11 +112,6 @@ impl AlertLease {
     pub fn release(&mut self) -> Result<(), String> {
         self.lease.release()
     }
-}
-
-/// The name of an instance without its start.
-fn name_of(id: &str) -> &str {
-    id.rsplit_once('-').map_or(id, |(name, _)| name)
 }
 
 impl fmt::Debug for AlertLease {

@@ -50,6 +50,11 @@ impl Keys {
         format!("{}:alerts", self.base)
     }
 
+    /// The key of a hash: the history of 24 hours that one instance after the other continues.
+    pub(super) fn history(&self, key: &str) -> String {
+        format!("{}:history:{key}", self.base)
+    }
+
     /// The key of an instance's report since the epoch began.
     pub(super) fn report(&self, epoch: u64, id: &str) -> String {
         format!("{}:{epoch}:{id}", self.base)

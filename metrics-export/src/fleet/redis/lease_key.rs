@@ -59,21 +59,22 @@ end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1";
 
-/// The lease of the alerts of a service.
+/// A lease of a service.
 pub(super) struct LeaseKey {
     shared: Arc<Shared>,
+    key: String,
     link: Option<Link>,
 }
 
 impl LeaseKey {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, link: None }
+    pub(super) fn new(shared: Arc<Shared>, key: String) -> Self {
+        Self { shared, key, link: None }
     }
 
     fn script(&self, script: &str) -> Cmd {
         let mut command = redis::cmd("EVAL");
         let me = self.shared.identity.id(self.shared.started);
-        command.arg(script).arg(1).arg(self.shared.keys.alerts()).arg(me);
+        command.arg(script).arg(1).arg(&self.key).arg(me);
         command
     }
 
@@ -104,7 +105,7 @@ impl Store for LeaseKey {
         let mut command = self.script(ACQUIRE);
         command.arg(length.as_millis() as u64).arg(*token).arg(*revision).arg(LONGEST_MILLIS);
         command.arg(self.shared.settings.retention.as_secs()).arg(MAX_STATE).arg(MAX_SHOWN);
-        found(self.run(command)?).ok_or_else(|| format!("{} is not a lease", self.shared.keys.alerts()))
+        found(self.run(command)?).ok_or_else(|| format!("{} is not a lease", self.key))
     }
 
     fn keep(&mut self, token: u64, length: Duration, state: Option<&State>) -> Result<bool, String> {
@@ -115,6 +116,11 @@ impl Store for LeaseKey {
         command.arg(revision).arg(bytes.as_slice());
         Ok(self.run(command)? == Value::Int(1))
     }
+}
+
+/// The name of the instance that holds a lease, which it holds by its name and its start.
+pub(super) fn name_of(holder: &str) -> &str {
+    holder.rsplit_once('-').map_or(holder, |(name, _)| name)
 }
 
 /// The answer of [`ACQUIRE`].

@@ -14,6 +14,7 @@ use super::identity::Identity;
 use super::question::{Busy, Question};
 use super::read::Reader;
 use super::reply::Reply;
+use super::saved_history::SavedHistory;
 use super::settings::FleetSettings;
 use super::shared::Shared;
 use super::status::WriterStatus;
@@ -85,6 +86,11 @@ impl Member {
     /// The lease of the fleet's alerts, over a connection of its own. Take one for each member.
     pub fn alert_lease(&self) -> AlertLease {
         AlertLease::new(&self.shared)
+    }
+
+    /// The history that is saved under a key, over a connection of its own; without a key, that of this instance's name.
+    pub fn saved_history(&self, key: Option<&str>) -> SavedHistory {
+        SavedHistory::new(&self.shared, key.unwrap_or(&self.shared.identity.instance))
     }
 
     /// How often this instance writes.
