@@ -135,6 +135,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_a_history_is_a_plain_name_in_a_fleet_without_a_file() {
+        let settings = || FleetSettings::new("redis://127.0.0.1:1/0").unwrap();
+        let refused = |builder: Builder| builder.build().unwrap_err().to_string();
+        let fleet = || Builder::new("orders").instance("a").fleet(settings());
+        assert_eq!(
+            refused(Builder::new("orders").history_key("a")),
+            "history_key is set without a fleet; allowed: in a fleet, without a history_file"
+        );
+        assert!(refused(fleet().history_file("x").history_key("a")).starts_with("history_key is set with a"));
+        for key in ["", "a b", "a:b", &"x".repeat(65)] {
+            let allowed = "; allowed: 1 to 64 letters, digits and -._";
+            assert_eq!(refused(fleet().history_key(key)), format!("history_key is {key:?}{allowed}"));
+        }
+        fleet().history_key("orders-a").build().unwrap();
+    }
+
+    #[test]
     fn a_rule_of_a_fleet_needs_a_fleet_and_figures_that_one_has() {
         let rule = |metric| Rule::new("rule", metric, Comparison::AtLeast, 5.0);
         let refused = |builder: Builder| builder.build().unwrap_err().to_string();
