@@ -69,8 +69,8 @@ impl Alerts {
         Self::with(rules, Rule::check, Duration::ZERO, false)
     }
 
-    /// Like [`Alerts::new`], for rules about all instances of a service, whose figures are new at this interval. No rule
-    /// is evaluated more often.
+    /// Like [`Alerts::new`], for rules about all instances of a service, whose figures are new at this interval. No
+    /// rule is evaluated more often.
     ///
     /// # Errors
     ///

@@ -64,8 +64,8 @@ pub struct Notice {
     pub change: Change,
     /// The alert after the change.
     pub alert: Alert,
-    /// The same for all copies of this notice. A notice of a fleet is sent twice if the instance that sent it died before
-    /// it noted that. `None` for notices of one instance, which are sent once.
+    /// The same for all copies of this notice. A notice of a fleet is sent twice if the instance that sent it died
+    /// before it noted that. `None` for notices of one instance, which are sent once.
     pub event_id: Option<EventId>,
 }
 

@@ -212,8 +212,8 @@ impl Rule {
     ///
     /// # Errors
     ///
-    /// As for [`Rule::check`]. Also if a fleet does not have the figures: errors in a row, wrong tokens, the window `24h`
-    /// and a budget over more than an hour.
+    /// As for [`Rule::check`]. Also if a fleet does not have the figures: errors in a row, wrong tokens, the window
+    /// `24h` and a budget over more than an hour.
     pub fn check_of_fleet(&self) -> Result<(), InvalidSetting> {
         self.check_settings()?;
         if matches!(self.metric, Metric::ConsecutiveErrors | Metric::WrongTokens) {
@@ -232,7 +232,7 @@ impl Rule {
                 Err(self.refused("long window", &value, "up to 1 h in a fleet, which keeps no more minutes"))
             }
             Scope::NewestVersion if !(self.metric.is_time() || self.metric.unit() == Unit::PerCent) => {
-                let allowed = "a rate or a time: error_rate, client_error_rate, server_error_rate, average, p50 to p999";
+                let allowed = "a rate or a time, such as error_rate, average or p99";
                 Err(self.refused("metric", &self.metric, allowed))
             }
             Scope::NewestVersion if !self.comparison.is_upwards() => {

@@ -19,7 +19,8 @@ pub trait FigureSource {
     /// The figures of each endpoint in a window that ends now.
     fn endpoints(&self, window: Window) -> Summary;
 
-    /// Like [`FigureSource::summary`], without 4xx of endpoints that [catch all](crate::EndpointName::catches_all) paths.
+    /// Like [`FigureSource::summary`], without 4xx of endpoints that [catch all](crate::EndpointName::catches_all)
+    /// paths.
     fn matched(&self, window: Window) -> Summary;
 
     /// Like [`FigureSource::endpoints`], without 4xx of endpoints that catch all paths.

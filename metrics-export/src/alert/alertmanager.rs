@@ -22,12 +22,13 @@ const ENDS_AFTER: Duration = Duration::from_secs(240);
 
 /// Posts alerts to an Alertmanager, with its API v2.
 ///
-/// Labels: `alertname` (the rule), `service`, `instance` (for a fleet `scope="fleet"` instead) and `severity`; `environment` if one is set; `method` and
-/// `route` for an alert about an endpoint; `metric` for one about the application's own metric. Annotations: `summary`,
-/// `value`, and `version` if one is set, which is not a label since a new version would be another alert; `trace_id` if
-/// a trace is known, `event_id` for a notice of a fleet, and `trace_url` if there is a [URL of traces](Service::trace_url). The [public
-/// URL](Service::public_url) is the `generatorURL`. A firing alert is posted every minute; if the service ends, the
-/// Alertmanager resolves it after four minutes. `Retry-After` is honoured.
+/// Labels: `alertname` (the rule), `service`, `instance` (for a fleet `scope="fleet"` instead) and `severity`;
+/// `environment` if one is set; `method` and `route` for an alert about an endpoint; `metric` for one about the
+/// application's own metric. Annotations: `summary`, `value`, and `version` if one is set, which is not a label since a
+/// new version would be another alert; `trace_id` if a trace is known, `event_id` for a notice of a fleet, and
+/// `trace_url` if there is a [URL of traces](Service::trace_url). The [public URL](Service::public_url) is the
+/// `generatorURL`. A firing alert is posted every minute; if the service ends, the Alertmanager resolves it after four
+/// minutes. `Retry-After` is honoured.
 ///
 /// Set an [instance](Service::instance) that outlives a restart. Without one, the label names the process, and an alert
 /// that fires before and after a restart is two.

@@ -122,7 +122,8 @@ impl NoticeQueue {
     }
 
     /// Adds a notice. A reminder replaces the waiting reminder of the same alert, unless it has an id: somebody counts
-    /// on it. If the queue is full, the oldest reminder is dropped, or else the oldest notice. Returns what was dropped.
+    /// on it. If the queue is full, the oldest reminder is dropped, or else the oldest notice. Returns what was
+    /// dropped.
     pub(super) fn push(&mut self, waiting: Waiting) -> Option<Waiting> {
         if self.stopped {
             self.counts.dropped += 1;

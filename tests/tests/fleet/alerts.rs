@@ -1,7 +1,7 @@
 //! Notices of a fleet's rules while the instance that sends them is killed or stopped, and while Redis is away.
 //!
-//! `METRICS_TEST_ALERT_ROUNDS` sets how many disturbances there are, 200 for a long run; default: 10. It prints how many
-//! notices came twice, and how long others took to take over.
+//! `METRICS_TEST_ALERT_ROUNDS` sets how many disturbances there are, 200 for a long run; default: 10. It prints how
+//! many notices came twice, and how long others took to take over.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,5 @@
-//! The lease of a fleet's alerts on a real Redis: with the rights that the docs list, on a cluster, and over a failover.
+//! The lease of a fleet's alerts on a real Redis: with the rights that the docs list, on a cluster, and over a
+//! failover.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

@@ -68,8 +68,8 @@ impl AlertLease {
         Ok(is_ours)
     }
 
-    /// Renews the lease and replaces the state. Returns whether this instance still holds the lease; if not, nothing was
-    /// replaced.
+    /// Renews the lease and replaces the state. Returns whether this instance still holds the lease; if not, nothing
+    /// was replaced.
     ///
     /// # Errors
     ///

@@ -2,12 +2,12 @@
 //!
 //! # Safety
 //!
-//! The store ends a lease so long after it received a request; a holder ends it so long after it *sent* that request, by
-//! its own monotonic clock. So a holder that was stopped, or hears nothing from the store, stops before another one can
-//! begin, whatever the wall clocks say. A margin of a tenth covers clocks that run at different speeds.
+//! The store ends a lease so long after it received a request; a holder ends it so long after it *sent* that request,
+//! by its own monotonic clock. So a holder that was stopped, or hears nothing from the store, stops before another one
+//! can begin, whatever the wall clocks say. A margin of a tenth covers clocks that run at different speeds.
 //!
-//! Each new holder gets a higher fencing token. What a holder writes is refused once there is a later token, so that one
-//! that slept through its end between looking at the clock and writing changes nothing.
+//! Each new holder gets a higher fencing token. What a holder writes is refused once there is a later token, so that
+//! one that slept through its end between looking at the clock and writing changes nothing.
 
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ pub(super) trait Store {
     /// Takes the lease if it is free, and returns who has it then.
     fn acquire(&mut self, request: &Request<'_>) -> Result<Found, String>;
 
-    /// Renews the lease with this token, and replaces the state that is kept with it, if there is one. Returns whether it
-    /// is still the latest token; if not, nothing is changed. A length of zero gives the lease up.
+    /// Renews the lease with this token, and replaces the state that is kept with it, if there is one. Returns whether
+    /// it is still the latest token; if not, nothing is changed. A length of zero gives the lease up.
     fn keep(&mut self, token: u64, length: Duration, state: Option<&State>) -> Result<bool, String>;
 }
 

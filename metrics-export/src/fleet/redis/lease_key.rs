@@ -21,8 +21,8 @@ const MAX_SHOWN: usize = 64 << 10;
 /// believed: a server took over whose clock is behind.
 const LONGEST_MILLIS: u64 = 180_000;
 
-/// Takes the lease if it is free. Returns whether it is ours, the token, the holder, the revision, and the state if it is
-/// not known.
+/// Takes the lease if it is free. Returns whether it is ours, the token, the holder, the revision, and the state if it
+/// is not known.
 const ACQUIRE: &str = "\
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

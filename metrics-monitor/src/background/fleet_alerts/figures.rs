@@ -17,8 +17,8 @@ pub(super) struct FleetFigures<'a> {
 }
 
 impl<'a> FleetFigures<'a> {
-    /// Asks for everything that these rules need, and calls `between` before each further question. Blocks for up to three
-    /// seconds a question.
+    /// Asks for everything that these rules need, and calls `between` before each further question. Blocks for up to
+    /// three seconds a question.
     ///
     /// # Errors
     ///

@@ -10,15 +10,16 @@ use serde::{Deserialize, Serialize};
 use super::figures::millis;
 use super::outbox::Entry;
 
-/// The version of the format. Fields that are not known are ignored; a change that cannot be ignored gets another number.
+/// The version of the format. Fields that are not known are ignored; a change that cannot be ignored gets another
+/// number.
 const VERSION: u32 = 1;
 
 /// The most destinations of a notice, and the most records of a kind.
 const MAX_DONE: usize = 64;
 const MAX_RECORDS: usize = 20_000;
 
-/// How long the state of a rule that this instance does not have is passed on: during a rollout, the next holder may have
-/// it.
+/// How long the state of a rule that this instance does not have is passed on: during a rollout, the next holder may
+/// have it.
 const PASSED_ON: Duration = Duration::from_secs(3_600);
 
 /// The state of all alerts, and the notices on their way.

@@ -192,8 +192,8 @@ impl WatchState {
             ));
         };
         let now = Moment::now();
-        // What instances counted meanwhile is still to come: until then, a rule of too few calls would fire, and an alert
-        // about a gauge would end.
+        // What instances counted meanwhile is still to come: until then, a rule of too few calls would fire, and an
+        // alert about a gauge would end.
         if figures.has_late_instances() && self.unsettled.is_some_and(|until| now.monotonic < until) {
             return Ok(());
         }
