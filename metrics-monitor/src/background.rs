@@ -6,6 +6,7 @@ pub(crate) mod event_loops;
 #[cfg(feature = "redis")]
 pub(crate) mod fleet_alerts;
 pub(crate) mod history_file;
+pub(crate) mod history_writer;
 #[cfg(feature = "redis")]
 pub(crate) mod inherited_history;
 pub(crate) mod joined;

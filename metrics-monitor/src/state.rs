@@ -17,7 +17,7 @@ use crate::background::alerting::Alerting;
 use crate::background::cost::Cost;
 #[cfg(feature = "redis")]
 use crate::background::fleet_alerts::FleetAlerts;
-use crate::background::history_file::HistoryWriter;
+use crate::background::history_writer::HistoryWriter;
 use crate::background::joined::Joined;
 use crate::background::lanes::Lanes;
 use crate::background::live::Live;

@@ -1,16 +1,14 @@
-//! The file that keeps a history over restarts, and the thread that writes it.
+//! The file that keeps a history over restarts.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use metrics_core::{History, Registry};
 
-#[cfg(feature = "redis")]
-use super::inherited_history::InheritedHistory;
+use super::history_writer::{HistoryWriter, Last};
 use super::saved_file::{self, MAX_PAYLOAD, Refused};
 
 /// Where lines of the log about it go.
@@ -56,6 +54,15 @@ impl HistoryFile {
             }
         };
         (file, history.unwrap_or_else(|| History::new(registry.clone())))
+    }
+
+    /// Starts a thread that writes a history to the file so often.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to spare.
+    pub(crate) fn start(mut self, history: Arc<History>, every: Duration) -> std::io::Result<HistoryWriter> {
+        HistoryWriter::spawn("the history file", move |asked| run(&mut self, &history, &asked, every))
     }
 
     /// The history of the file; `None` if it cannot be continued.
@@ -133,74 +140,6 @@ impl HistoryFile {
     }
 }
 
-/// A thread that saves a history now and then, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct HistoryWriter {
-    last: Mutex<Sender<Last>>,
-    /// Where it is saved.
-    pub(crate) destination: &'static str,
-}
-
-/// Write a last time, and say how it went.
-pub(super) type Last = Sender<Result<(), String>>;
-
-impl HistoryWriter {
-    /// Starts the thread, for a file.
-    ///
-    /// # Errors
-    ///
-    /// When the system has no thread to spare.
-    pub(crate) fn start(
-        mut file: HistoryFile,
-        history: Arc<History>,
-        every: Duration,
-    ) -> std::io::Result<Self> {
-        Self::spawn("the history file", move |asked| run(&mut file, &history, &asked, every))
-    }
-
-    /// Starts the thread, for a history that a fleet keeps.
-    ///
-    /// # Errors
-    ///
-    /// When the system has no thread to spare.
-    #[cfg(feature = "redis")]
-    pub(crate) fn start_in_fleet(history: InheritedHistory) -> std::io::Result<Self> {
-        Self::spawn("the history in the fleet", move |asked| history.run(&asked))
-    }
-
-    fn spawn(
-        destination: &'static str,
-        run: impl FnOnce(Receiver<Last>) + Send + 'static,
-    ) -> std::io::Result<Self> {
-        let (last, asked) = channel();
-        thread::Builder::new().name("metrics-history".to_owned()).spawn(move || run(asked))?;
-        Ok(Self { last: Mutex::new(last), destination })
-    }
-
-    /// Begins to write a last time. Others may write it after that.
-    pub(crate) fn write_last(&self) -> LastWrite {
-        let (done, ended) = channel();
-        // Nothing panics while it is locked. If the thread is gone, so is `done`, and the wait ends at once.
-        let _ = self.last.lock().unwrap_or_else(PoisonError::into_inner).send(done);
-        LastWrite(ended)
-    }
-}
-
-/// The last write of a history.
-#[derive(Debug)]
-pub(crate) struct LastWrite(Receiver<Result<(), String>>);
-
-impl LastWrite {
-    /// Waits for its end.
-    ///
-    /// # Errors
-    ///
-    /// With the reason, also if it takes longer than the timeout.
-    pub(crate) fn wait(self, timeout: Duration) -> Result<(), String> {
-        self.0.recv_timeout(timeout).unwrap_or_else(|_| Err("it was not written in time".to_owned()))
-    }
-}
-
 fn run(file: &mut HistoryFile, history: &History, asked: &Receiver<Last>, every: Duration) {
     let mut has_ended = false;
     loop {
@@ -251,7 +190,7 @@ mod tests {
     fn the_last_write_has_everything_and_a_later_one_what_came_after_it() {
         let folder = Folder::new();
         let (file, history, registry) = open(&folder.file());
-        let writer = HistoryWriter::start(file, history, MINUTE * 60).unwrap();
+        let writer = file.start(history, MINUTE * 60).unwrap();
         for requests in 1..=3 {
             record(&registry);
             assert_eq!(writer.write_last().wait(MINUTE), Ok(()));
@@ -301,7 +240,7 @@ mod tests {
         let folder = Folder::new();
         let (file, history, registry) = open(&folder.0.join("nowhere/history"));
         record(&registry);
-        let writer = HistoryWriter::start(file, history, MINUTE).unwrap();
+        let writer = file.start(history, MINUTE).unwrap();
         writer.write_last().wait(MINUTE).unwrap_err();
         fs::create_dir(folder.0.join("nowhere")).unwrap();
         assert_eq!(writer.write_last().wait(MINUTE), Ok(()));

@@ -1,4 +1,4 @@
-//! The history that a fleet keeps over restarts, and the thread that takes it up and saves it.
+//! The history that a fleet keeps over restarts.
 //!
 //! Whose heir a process is, it learns from Redis: at once if the process before gave its history up, or three intervals
 //! later if that was killed. So the history begins empty, and inherits its past as soon as that is known.
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use metrics_core::{Beginning, History};
 use metrics_export::fleet::redis::{Claim, SavedHistory};
 
-use super::history_file::Last;
+use super::history_writer::{HistoryWriter, Last};
 
 /// Where lines of the log about it go.
 const TARGET: &str = "metrics_monitor::history";
@@ -46,8 +46,17 @@ impl InheritedHistory {
         Self { saved, history, service, beginning, since, is_ours, fails, written, every }
     }
 
+    /// Starts a thread that waits for the past, and saves the history.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to spare.
+    pub(crate) fn start(self) -> std::io::Result<HistoryWriter> {
+        HistoryWriter::spawn("the history in the fleet", move |asked| self.run(&asked))
+    }
+
     /// Works until what asks for last writes is gone.
-    pub(super) fn run(mut self, asked: &Receiver<Last>) {
+    fn run(mut self, asked: &Receiver<Last>) {
         self.turn();
         loop {
             // Twice in an interval, or more often if it is to be saved more often.

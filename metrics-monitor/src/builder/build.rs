@@ -12,7 +12,6 @@ use regex_lite::Regex;
 use super::Settings;
 use crate::background::cost::Cost;
 use crate::background::event_loops::EventLoops;
-use crate::background::history_file::HistoryWriter;
 use crate::background::live::Live;
 use crate::background::resources::Resources;
 use crate::background::sampler::Sampler;
@@ -109,7 +108,7 @@ impl Settings {
         };
         let ticker = ticker.map_err(BuildError::thread)?;
         let every = self.time_between_writes();
-        let writer = history_file.map(|file| HistoryWriter::start(file, Arc::clone(&history), every));
+        let writer = history_file.map(|file| file.start(Arc::clone(&history), every));
         let history_writer = writer.transpose().map_err(BuildError::thread)?;
         #[cfg(feature = "redis")]
         let fleet = self.start_fleet(&registry, fingerprints)?;

@@ -12,7 +12,7 @@ use metrics_export::fleet::redis::Member;
 use super::{Builder, Settings};
 use crate::background::history_file::HistoryFile;
 #[cfg(feature = "redis")]
-use crate::background::history_file::HistoryWriter;
+use crate::background::history_writer::HistoryWriter;
 #[cfg(feature = "redis")]
 use crate::background::inherited_history::InheritedHistory;
 
@@ -113,7 +113,7 @@ impl Settings {
     ) -> std::io::Result<HistoryWriter> {
         let (saved, every) = (member.saved_history(self.history_key.as_deref()), self.time_between_writes());
         let history = InheritedHistory::new(saved, Arc::clone(history), &self.service.name, every);
-        HistoryWriter::start_in_fleet(history)
+        history.start()
     }
 
     #[cfg(not(feature = "redis"))]
