@@ -29,6 +29,7 @@ mod neighbours;
 mod nginx;
 mod options;
 mod outcomes;
+mod own_labels;
 mod prometheus;
 mod requests;
 mod restarts;

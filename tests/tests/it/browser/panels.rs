@@ -185,6 +185,30 @@ fn every_panel_shows_the_endpoints_figures_without_complaints_of_the_browser() {
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
+fn sets_of_labels_of_an_own_metric_have_cards_and_charts_of_their_own() {
+    let metrics = Metrics::builder("jobs").build().unwrap();
+    let jobs = metrics.registry().counter("jobs_done").unwrap();
+    jobs.with_labels([("queue", "mail"), ("to", "a \"b\" \\")]).add(5);
+    jobs.with("queue", "<b>sms</b>").add(2);
+    let server = Server::start(1, &metrics, shop);
+    let browser = Browser::start(Look::default());
+    browser.open(&page(&server));
+    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    for (at, title, value) in
+        [(0, "jobs done · queue: <b>sms</b>", 2.0), (1, "jobs done · queue: mail · to: a \"b\" \\", 5.0)]
+    {
+        let card = format!("document.querySelectorAll('#business .card')[{at}]");
+        browser.wait(&format!("{card}?.querySelector('h3').textContent === {}", json!(title)));
+        assert_eq!(browser.get(&format!("Number({card}.dataset.value)")).as_f64(), Some(value));
+        // Its trend came, too.
+        browser.wait(&format!("{card}.querySelector('.chart').dataset.points > 0"));
+    }
+    browser.screenshot(&pictures().join("own-labels.png"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
 fn a_service_without_calls_says_so() {
     let slow = Rule::new("slow", Metric::P95, Comparison::Above, 0.25);
     let metrics = Metrics::builder("quiet").without_default_alerts().alert(slow).build().unwrap();
