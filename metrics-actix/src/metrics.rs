@@ -97,8 +97,8 @@ impl Metrics {
     ///   With `&page=true`, as the dashboard uses it, also tables and lists every three seconds, and trends once per
     ///   connection
     /// - `POST reset`: starts a new window and returns the summary of the closed one; only if the builder enables it
-    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/versions`, `fleet/all`, and
-    ///   `POST fleet/reset`: the same for all instances of a fleet; only if the builder joins one
+    /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/versions`, `fleet/history`,
+    ///   `fleet/all`, and `POST fleet/reset`: the same for all instances of a fleet; only if the builder joins one
     ///
     /// Calls to these endpoints are not counted, nor are those that a middleware of the app refuses with an error;
     /// under a prefix that is empty or ends with a parameter, the latter are `_unmatched`. Configure them before a

@@ -18,7 +18,8 @@ export function setTraceUrl(url) {
 const statusOf = (status) => make("span", { class: "status", "data-class": status === null ? "5" : `${status}`[0] },
   status === null ? say("panicked") : String(status));
 
-const whereOf = ({ method, route }) => make("span", { class: "where" }, make("span", { class: "method" }, method), ` ${route}`);
+const whereOf = ({ method, route }) =>
+  make("span", { class: "where" }, make("span", { class: "method" }, method), ` ${route}`);
 
 /** The id of a trace as a link, if the service says where traces are, with a button that copies it. */
 function traceOf(id) {
@@ -35,7 +36,8 @@ function traceOf(id) {
 
 /** What is known of a single request, as a list of names and values. */
 function detailsOf({ consumer, path, request_id: id, trace_id: trace, worker }) {
-  const rows = [["consumer", consumer], ["path", path], ["request_id", id], ["worker", worker === null ? null : String(worker)]]
+  const fields = { consumer, path, request_id: id, worker: worker === null ? null : String(worker) };
+  const rows = Object.entries(fields)
     .filter(([, value]) => value !== null)
     .flatMap(([name, value]) => [make("dt", {}, say(name)), make("dd", {}, value)]);
   if (trace !== null) rows.push(make("dt", {}, say("trace_id")), make("dd", {}, traceOf(trace)));
@@ -95,26 +97,31 @@ export class ErrorGroups {
   draw() {
     if (this.#data === null) return;
     const nothing = { groups: [], more: 0, ungrouped: 0, unmatched_paths: [], step_seconds: 10 };
-    const { more, ungrouped, unmatched_paths: paths, step_seconds: step } = known(this.panel, this.#data, nothing, "no_errors");
+    const data = known(this.panel, this.#data, nothing, "no_errors");
+    const { more, ungrouped, unmatched_paths: paths, step_seconds: step } = data;
     // The service's own errors come before those of scanners, however many these are.
     const rank = ({ status, route }) => (status === null || status >= 500 ? 0 : route === "_unmatched" ? 2 : 1);
     const shown = this.shown.sort((a, b) => rank(a) - rank(b));
-    const notes = [more > 0 ? say("more_groups", count(more)) : "", ungrouped > 0 ? say("ungrouped", count(ungrouped)) : ""];
+    const notes = [more > 0 && say("more_groups", count(more)), ungrouped > 0 && say("ungrouped", count(ungrouped))];
     setText(byId("groups-note"), notes.filter(Boolean).join(" · "));
     this.panel.querySelector(".empty").hidden = shown.length > 0;
     this.panel.querySelector(".scroll").hidden = shown.length === 0;
-    keyed(this.list, shown, ({ id }) => id, (group) => this.#item(group), (item, group) => this.#fill(item, group, step));
+    keyed(this.list, shown, ({ id }) => id, (group) => this.#item(group),
+      (item, group) => this.#fill(item, group, step));
     const unmatched = byId("unmatched");
     const { route, span, status } = this.#choice;
-    unmatched.hidden = paths.length === 0 || (route !== null && route.route !== "_unmatched") || span !== null || status === "5xx";
-    setText(unmatched, `${say("unmatched_paths")} ${paths.slice(0, 8).map(({ path, at_most: most }) => `${path} (${count(most)})`).join(", ")}`);
+    const isOther = (route !== null && route.route !== "_unmatched") || span !== null || status === "5xx";
+    unmatched.hidden = paths.length === 0 || isOther;
+    const counted = paths.slice(0, 8).map(({ path, at_most: most }) => `${path} (${count(most)})`);
+    setText(unmatched, `${say("unmatched_paths")} ${counted.join(", ")}`);
   }
 
   #item(group) {
     const button = make("button", { type: "button", "data-group": group.id }, statusOf(group.status), whereOf(group),
       make("span", { class: "message" }, group.message || say("no_message")));
     button.addEventListener("click", () => this.choose(this.#opened === group.id ? null : group.id));
-    return make("li", {}, button, make("canvas", { class: "spark", "aria-hidden": "true" }), make("b"), make("p"), make("ul"));
+    const trend = make("canvas", { class: "spark", "aria-hidden": "true" });
+    return make("li", {}, button, trend, make("b"), make("p"), make("ul"));
   }
 
   #fill(item, group, step) {
@@ -125,7 +132,8 @@ export class ErrorGroups {
     const whose = group.consumers.slice(0, 3).map(({ consumer, errors }) => `${consumer} (${count(errors)})`);
     const seen = say("seen", time(Date.parse(group.first_seen)), time(Date.parse(group.last_seen)));
     setText(note, [seen, whose.join(", ")].filter(Boolean).join(" · "));
-    sparkline(canvas, group.trend.map((errors, i) => ({ start: i * step, end: (i + 1) * step, requests_per_second: errors, server_errors: 0 })));
+    sparkline(canvas, group.trend.map((errors, i) =>
+      ({ start: i * step, end: (i + 1) * step, requests_per_second: errors, server_errors: 0 })));
     examples.hidden = !isOpen;
     keyed(examples, isOpen ? this.#examples : [], (error) => JSON.stringify(error),
       (error) => make("li", {}, make("time", { datetime: error.time }, time(Date.parse(error.time))), " ",
@@ -166,13 +174,16 @@ export function showObjectives({ objectives, apdex }) {
   byId("objectives").hidden = objectives.length === 0 && apdex === null;
   showApdex(apdex);
   keyed(byId("objectives").querySelector(".grid"), objectives, ({ name }) => name,
-    ({ name }) => make("div", { class: "card", "data-objective": name }, make("h3", {}, name), make("p"), make("ul"), make("p")),
+    ({ name }) =>
+      make("div", { class: "card", "data-objective": name }, make("h3", {}, name), make("p"), make("ul"), make("p")),
     (card, { kind, target, threshold, budgets, exhausted_in: ends }) => {
       const [, goal, list, note] = card.children;
-      setText(goal, kind === "latency" ? say("in_time", percent(target), duration(threshold)) : say("available", percent(target)));
+      const isLatency = kind === "latency";
+      setText(goal, say(isLatency ? "in_time" : "available", percent(target), isLatency && duration(threshold)));
       const shown = budgets.filter(({ window_seconds: seconds }) => BUDGETS.includes(seconds));
       keyed(list, shown, ({ window_seconds: seconds }) => String(seconds),
-        () => make("li", {}, make("span"), make("meter", { min: "0", max: "100", low: "25", high: "50", optimum: "100" })),
+        () =>
+          make("li", {}, make("span"), make("meter", { min: "0", max: "100", low: "25", high: "50", optimum: "100" })),
         (row, { window_seconds: seconds, left, burn_rate: burn }) => {
           setText(row.firstElementChild, say("budget", seconds / 3_600, percent(Math.max(left, 0)), plain(burn)));
           row.lastElementChild.value = Math.max(left, 0);

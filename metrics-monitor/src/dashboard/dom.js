@@ -7,7 +7,8 @@ export const byId = (id) => document.getElementById(id);
 const UNPRINTABLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** A text with hidden characters escaped. The server escapes them, too; reports of older instances may have some. */
-export const visible = (text) => String(text ?? "").replace(UNPRINTABLE, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+export const visible = (text) =>
+  String(text ?? "").replace(UNPRINTABLE, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 /** Creates an element with these attributes and children; strings become text nodes. */
 export function make(tag, attributes = {}, ...children) {

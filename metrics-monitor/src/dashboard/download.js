@@ -5,7 +5,8 @@ import { say } from "./words.js";
 
 /** Text for a cell: quoted, and with a mark before what a spreadsheet would take for a formula. */
 function cell(value) {
-  const text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  const known = value ?? "";
+  const text = typeof known === "object" ? JSON.stringify(known) : String(known);
   const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
@@ -13,7 +14,8 @@ function cell(value) {
 /** Rows as CSV, with a column for each field of any row. */
 export function csv(rows) {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  return [names, ...rows.map((row) => names.map((name) => row[name]))].map((row) => row.map(cell).join(",")).join("\r\n");
+  const lines = [names, ...rows.map((row) => names.map((name) => row[name]))];
+  return lines.map((line) => line.map(cell).join(",")).join("\r\n");
 }
 
 function save(name, type, text) {
@@ -25,7 +27,8 @@ function save(name, type, text) {
 /** Adds buttons to the head of a panel, which save what `rows` returns. */
 export function addDownloads(panel, name, rows) {
   const button = (kind, type, text) => {
-    const saves = make("button", { type: "button", class: "save", "data-save": kind, "data-label": `save_${kind}` }, kind.toUpperCase());
+    const named = { type: "button", class: "save", "data-save": kind, "data-label": `save_${kind}` };
+    const saves = make("button", named, kind.toUpperCase());
     saves.addEventListener("click", () => save(`${name}.${kind}`, type, text(rows())));
     return saves;
   };

@@ -30,11 +30,16 @@ export function showExporters({ exporters }) {
   const panel = byId("exporters");
   panel.hidden = exporters.length === 0;
   const [{ tHead: head, tBodies: [body] }] = panel.getElementsByTagName("table");
-  const kind = ({ wide, text }, i) => [wide && "wide", (text || i === 0) && "text"].filter(Boolean).join(" ") || undefined;
-  if (!head.rows.length) head.append(make("tr", {}, ...exporterColumns.map((column, i) => make("th", { scope: "col", class: kind(column, i) }))));
+  const kind = ({ wide, text }, i) =>
+    [wide && "wide", (text || i === 0) && "text"].filter(Boolean).join(" ") || undefined;
+  if (!head.rows.length) {
+    const titles = exporterColumns.map((column, i) => make("th", { scope: "col", class: kind(column, i) }));
+    head.append(make("tr", {}, ...titles));
+  }
   exporterColumns.forEach(({ name }, i) => setText(head.rows[0].cells[i], say(name)));
   keyed(body, exporters, ({ exporter }) => exporter,
-    ({ exporter }) => make("tr", {}, make("th", { scope: "row", class: "text" }, exporter), ...exporterColumns.slice(1).map((column) => make("td", { class: kind(column) }))),
+    ({ exporter }) => make("tr", {}, make("th", { scope: "row", class: "text" }, exporter),
+      ...exporterColumns.slice(1).map((column) => make("td", { class: kind(column) }))),
     (row, exporter) => {
       exporterColumns.slice(1).forEach(({ value }, i) => setText(row.cells[i + 1], value(exporter)));
       row.cells[1].dataset.over = exporter.failing > 0 || exporter.state === "off";

@@ -22,16 +22,17 @@ const instanceColumns = [
 ];
 
 /**
- * Loads the fleet's `summary`, `routes`, `versions` and `instances` in a window, and its latest `errors` and its `consumers` since
- * the reset. Returns `null` if there is no fleet.
+ * Loads the fleet's `summary`, `routes`, `versions` and `instances` in a window, its `alerts`, and its latest `errors`
+ * and its `consumers` since the reset. Returns `null` if there is no fleet.
  */
 export async function loadFleet(window) {
   const all = await get(`fleet/all?window=${window}`);
   if (!all) return null;
-  const [summary, routes, instances, sinceReset, consumers, versions] =
-    ["summary", "routes", "instances", "since_reset", "consumers", "versions"].map((name) => all[name]?.data ?? HIDDEN);
+  const names = ["summary", "routes", "instances", "since_reset", "consumers", "versions"];
+  const [summary, routes, instances, sinceReset, consumers, versions] = names.map((name) => all[name]?.data ?? HIDDEN);
   const errors = sinceReset.recent_errors;
-  return { summary, routes, instances, errors, consumers, versions, loaded: performance.now() };
+  const alerts = all.alerts?.data.fleet?.alerts ?? [];
+  return { summary, routes, instances, errors, consumers, versions, alerts, loaded: performance.now() };
 }
 
 /** The fleet's figures are stale if none came for this many milliseconds. */
@@ -122,7 +123,7 @@ const versionColumns = [
   { name: "errors", value: (v) => percent(v.error_rate) },
   { name: "p50", value: (v) => duration(v.p50_response_time), wide: true },
   { name: "p95", value: (v) => duration(v.p95_response_time) },
-  { name: "p99", value: (v) => duration(v.p99_response_time) },
+  { name: "p99", value: (v) => duration(v.p99_response_time), wide: true },
 ];
 
 /** Shows the versions of the service side by side, the newest first. */

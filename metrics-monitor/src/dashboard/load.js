@@ -3,12 +3,12 @@
 import { showGaps, showResets } from "./axis.js";
 import { setLoaded } from "./figures.js";
 import { loadFleet, showFleet } from "./fleet.js";
-import { showErrors } from "./panels.js";
+import { showAlerts, showErrors } from "./panels.js";
 import { get, HIDDEN, spare } from "./server.js";
 import { grows, isChosen, ofFleet, state, wholeTime } from "./state.js";
 import { showConsumersOf, showRoutes } from "./tables.js";
 import { comparedWith, grow, historyOf, spans } from "./trend.js";
-import { show, showFigures, table } from "./view.js";
+import { show, showConnection, showFigures, table } from "./view.js";
 
 /** How old sparklines that the service does not send become, in milliseconds. */
 const SPARKLINES = 60_000;
@@ -74,8 +74,10 @@ export async function loadFleetView() {
   showRoutes(fleet.routes.routes);
   showErrors({ recent_errors: fleet.errors, evicted: 0, thinned: 0 }, state, null);
   if (state.endpoints.includes("consumers")) showConsumersOf(fleet.consumers, null);
+  showAlerts({ alerts: fleet.alerts });
   showFleet(fleet, state.instance);
   showFigures();
+  showConnection();
   return true;
 }
 

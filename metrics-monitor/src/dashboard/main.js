@@ -1,13 +1,13 @@
 // The page: what the user chooses, and when data is requested.
 
-import { onZoom, showResets } from "./axis.js";
+import { onZoom, showMarks, showResets } from "./axis.js";
 import { setTraceUrl } from "./causes.js";
 import { CLASSES, COMPARISONS, EVERYTHING, nameOf, readAddress, WINDOWS, writeAddress } from "./choice.js";
 import { byId, make, setText } from "./dom.js";
 import { setLoaded } from "./figures.js";
 import { onChosenInstance } from "./fleet.js";
 import { loadCompared, loadFleetView, loadSparklines, loadTrend } from "./load.js";
-import { showCost } from "./panels.js";
+import { showAlerts, showCost } from "./panels.js";
 import { allowReset } from "./reset.js";
 import { Events, hasToken, HIDDEN, Locked, setToken, silence, spare } from "./server.js";
 import { fitChoice, grows, isChosen, ofFleet, outOfReach, state } from "./state.js";
@@ -96,6 +96,10 @@ function apply(change) {
     state.fleet = null;
     state.routes = [];
     state.lists = {};
+    if (differs("scope")) {
+      showAlerts({ alerts: [] });
+      showMarks([]);
+    }
     listen();
   }
   if (differs("window")) {

@@ -25,13 +25,14 @@ const tiles = [
     note: (f) => ["client_error_rate", "server_error_rate"].filter((name) => f[name] !== null)
       .map((name) => `${say(name)} ${percent(f[name])}`).join(" · ") },
   // Of an endpoint, it is known only with a marker.
-  { name: "in_flight", value: (f) => (f.route === undefined || f.in_flight > 0 ? f.in_flight : undefined), format: count,
+  { name: "in_flight", format: count,
+    value: (f) => (f.route === undefined || f.in_flight > 0 ? f.in_flight : undefined),
     note: (f) => (f.open_streams === undefined ? "" : say("open_streams", count(f.open_streams))) },
 ];
 
 /**
- * Shows the most important figures; `null` while they are unknown. `isPart` says that they are of some requests, of which
- * the history may keep less; `whole` is how many requests there are, if the figures are of one instance.
+ * Shows the most important figures; `null` while they are unknown. `isPart` says that they are of some requests, of
+ * which the history may keep less; `whole` is how many requests there are, if the figures are of one instance.
  */
 export function showTiles(figures, { isPart = false, whole } = {}) {
   keyed(byId("tiles"), tiles, ({ name }) => name,
@@ -218,7 +219,8 @@ export function showErrors(data, choice, group) {
   });
   keyed(panel.querySelector("ol"), items, ({ key }) => key,
     (error) => make("li", {},
-      make("time", {}), make("span", { class: "status", "data-class": error.status === null ? "5" : `${error.status}`[0] }),
+      make("time", {}),
+      make("span", { class: "status", "data-class": error.status === null ? "5" : `${error.status}`[0] }),
       make("span", { class: "where" }, make("span", { class: "method" }, error.method), ` ${error.route}`),
       make("span", { class: "took" }), make("p", {}, error.message)),
     (item, error) => {
@@ -263,7 +265,9 @@ export function showConsumers(data, chosen, group, choose) {
   consumerColumns.forEach(({ name }, i) => setText(table.tHead.rows[0].cells[i], say(name)));
   const most = consumers[0]?.calls ?? 1;
   keyed(table.tBodies[0], consumers, ({ consumer }) => consumer,
-    ({ consumer }) => make("tr", {}, make("th", { scope: "row", class: "text" }, consumerButton(consumer, choose), make("progress", { max: "1", "aria-hidden": "true" })),
+    ({ consumer }) => make("tr", {},
+      make("th", { scope: "row", class: "text" },
+        consumerButton(consumer, choose), make("progress", { max: "1", "aria-hidden": "true" })),
       ...consumerColumns.slice(1).map((column) => cell("td", column))),
     (row, consumer) => {
       row.querySelector("progress").value = consumer.calls / most;
@@ -277,8 +281,10 @@ export function showChanges({ changes = [] }) {
   const panel = byId("changes");
   panel.hidden = changes.length === 0;
   setText(panel.querySelector("summary"), say("changes", String(changes.length)));
-  keyed(panel.querySelector("ol"), changes, ({ change, rule, method, route, since }) => JSON.stringify([change, rule, method, route, since]),
-    (alert) => make("li", { "data-state": alert.change, "data-severity": alert.severity }, make("time", { datetime: alert.since }),
+  keyed(panel.querySelector("ol"), changes,
+    ({ change, rule, method, route, since }) => JSON.stringify([change, rule, method, route, since]),
+    (alert) => make("li", { "data-state": alert.change, "data-severity": alert.severity },
+      make("time", { datetime: alert.since }),
       make("span", { class: "status" }), make("strong", {}, alert.rule), make("p")),
     (item, alert) => {
       const [at, status, , summary] = item.children;
@@ -288,16 +294,20 @@ export function showChanges({ changes = [] }) {
     });
 }
 
-/** Shows mistakes in how the service uses its monitor, all alerts that are not inactive, and rules whose route or metric
- * was not seen. */
+/** Shows mistakes in how the service uses its monitor, all alerts that are not inactive, and rules whose route or
+ * metric was not seen. */
 export function showAlerts({ alerts: all, mistakes = [], changes = [] }) {
   const panel = byId("alerts");
-  const told = mistakes.map((mistake) => ({ state: "mistake", rule: mistake.mistake, summary: say(`mistake_${mistake.mistake}`, mistake) ?? mistake.message }));
+  const told = mistakes.map((mistake) => {
+    const summary = say(`mistake_${mistake.mistake}`, mistake) ?? mistake.message;
+    return { state: "mistake", rule: mistake.mistake, summary };
+  });
   const alerts = [...told, ...all.filter(({ state, not_seen: notSeen }) => state !== "inactive" || notSeen)];
   byId("alerts-none").hidden = alerts.length > 0;
   panel.hidden = alerts.length === 0 && changes.length === 0;
   showChanges({ changes });
-  keyed(panel.querySelector("ul"), alerts, ({ rule, severity, method, route }) => JSON.stringify([severity, rule, method, route]),
+  keyed(panel.querySelector("ul"), alerts,
+    ({ rule, severity, method, route }) => JSON.stringify([severity, rule, method, route]),
     () => make("li", {}, make("span", { class: "status" }), make("strong"), make("p"), make("span", { class: "where" })),
     (item, alert) => {
       const [state, rule, summary, value] = item.children;
@@ -323,6 +333,6 @@ export function showCost({ monitor, time: read }) {
     say("series", count(monitor.series), count(monitor.max_series)),
     say("read_at", time(Date.parse(read))),
   ];
-  keyed(byId("cost"), parts.map((text, i) => ({ text, i })).filter(({ text }) => text), ({ i }) => String(i), () => make("span"),
-    (element, { text }) => setText(element, text));
+  const shown = parts.map((text, i) => ({ text, i })).filter(({ text }) => text);
+  keyed(byId("cost"), shown, ({ i }) => String(i), () => make("span"), (element, { text }) => setText(element, text));
 }

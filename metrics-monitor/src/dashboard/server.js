@@ -48,7 +48,8 @@ async function call(path, signal) {
   return response;
 }
 
-/** Returns the data of an endpoint; `null` if it or what is asked for does not exist, `HIDDEN` if it is not for this client. */
+/** Returns the data of an endpoint; `null` if it or what is asked for does not exist, `HIDDEN` if it is not for this
+ * client. */
 export async function get(path) {
   const response = await call(path, AbortSignal.timeout(15_000));
   if (response.status === 404 || response.status === 400) return null;
@@ -61,7 +62,8 @@ export async function get(path) {
 export async function post(path, ownToken) {
   const bearer = ownToken ?? token;
   const headers = bearer === null ? {} : { authorization: `Bearer ${bearer}` };
-  const response = await fetch(path, { method: "POST", headers, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15_000) });
+  const how = { method: "POST", headers, cache: "no-store", credentials: "same-origin" };
+  const response = await fetch(path, { ...how, signal: AbortSignal.timeout(15_000) });
   return response.ok;
 }
 

@@ -125,7 +125,7 @@ pub(super) fn alerts_of(state: &State, shows_private: bool) -> AlertsBody {
 /// `GET slow`: the slowest requests of a window, of all endpoints or of one.
 pub(crate) fn slow(Asked { mut query, .. }: Asked) -> Result<Task, String> {
     let window = query.window_or(Window::FiveMinutes)?;
-    let endpoint = query.named_endpoint()?;
+    let endpoint = query.endpoint()?;
     Ok(Task::shared((window, endpoint.clone()), move |state| {
         Answer::success(slow_of(state, window, endpoint.as_ref()))
     }))

@@ -11,10 +11,10 @@ use metrics_export::json::{
 };
 
 use super::answer::{Answer, Body};
-use super::figures::visible;
+use super::figures::{alerts_of, visible};
 use super::query::Query;
 use super::request::Request;
-use super::work::{Answering, panicked, refusal};
+use super::work::{Answering, Task, panicked, refusal};
 use crate::background::lanes::{Refused, Scratch};
 use crate::state::State;
 
@@ -61,6 +61,7 @@ pub(crate) fn all(state: &Arc<State>, request: &Request<'_>) -> Answering {
         ("since_reset", Some(answer(state, &reset, Call::Summary))),
         ("consumers", state.access.shows_private(request).then(consumers)),
         ("versions", Some(answer(state, request, Call::Versions))),
+        ("alerts", state.fleet_alerts.is_some().then(|| alerts(state, state.access.shows_private(request)))),
     ];
     Answering::waiting(async move {
         let mut body = b"{\"success\":true,\"data\":{".to_vec();
@@ -80,6 +81,18 @@ pub(crate) fn all(state: &Arc<State>, request: &Request<'_>) -> Answering {
         body.extend_from_slice(b"}}");
         Answer::written(body)
     })
+}
+
+/// The alerts of this instance, with those of the fleet.
+fn alerts(state: &Arc<State>, shows_private: bool) -> Answering {
+    let task = Task::single(move |state| Answer::success(alerts_of(state, shows_private)));
+    Answering::in_lane(
+        state,
+        |lanes| &lanes.reads,
+        "too many requests are waiting; try again in 1 s",
+        "/alerts",
+        task,
+    )
 }
 
 /// `POST fleet/reset`: begins a new window for all instances.

@@ -146,8 +146,16 @@ impl Query {
         }
     }
 
+    /// The endpoint that lists are of, if of one.
+    pub(crate) fn endpoint(&mut self) -> Result<Option<EndpointName>, String> {
+        match self.metric {
+            None => self.named_endpoint(),
+            Some(_) => Err("metric is unknown here; allowed: method and route".to_owned()),
+        }
+    }
+
     /// The endpoint, if there is one.
-    pub(crate) fn named_endpoint(&mut self) -> Result<Option<EndpointName>, String> {
+    fn named_endpoint(&mut self) -> Result<Option<EndpointName>, String> {
         match (self.method.take(), self.route.take()) {
             (Some(method), Some(route)) => {
                 Ok(Some(EndpointName { method: method.into(), route: route.into() }))
