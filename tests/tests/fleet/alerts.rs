@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -117,24 +118,39 @@ struct Hook {
     ambush: Arc<Mutex<Option<Ambush>>>,
     /// The instance that was ambushed last.
     ambushed: Arc<Mutex<Option<String>>>,
+    /// Whether it takes nothing for now.
+    refuses: Arc<AtomicBool>,
+    /// All posts, those that it refused included.
+    posts: Arc<AtomicUsize>,
 }
 
 impl Hook {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let hook = Self { url, arrived: Arc::default(), ambush: Arc::default(), ambushed: Arc::default() };
+        let hook = Self {
+            url,
+            arrived: Arc::default(),
+            ambush: Arc::default(),
+            ambushed: Arc::default(),
+            refuses: Arc::default(),
+            posts: Arc::default(),
+        };
         let (arrived, ambush) = (Arc::clone(&hook.arrived), Arc::clone(&hook.ambush));
         let ambushed = Arc::clone(&hook.ambushed);
+        let (refuses, posts) = (Arc::clone(&hook.refuses), Arc::clone(&hook.posts));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (arrived, ambush, ambushed) =
                     (Arc::clone(&arrived), Arc::clone(&ambush), Arc::clone(&ambushed));
+                let (refuses, posts) = (Arc::clone(&refuses), Arc::clone(&posts));
                 std::thread::spawn(move || {
                     let Some(body) = body(&stream) else { return };
                     let by = body["instance"].as_str().unwrap().to_owned();
                     let attack = ambush.lock().unwrap().take();
-                    let is_accepted = attack.as_ref().is_none_or(|ambush| ambush.accepts);
+                    let is_accepted = attack.as_ref().is_none_or(|ambush| ambush.accepts)
+                        && !refuses.load(Ordering::Relaxed);
+                    posts.fetch_add(1, Ordering::Relaxed);
                     for notice in body["notices"].as_array().unwrap().iter().filter(|_| is_accepted) {
                         let text = |name: &str| notice[name].as_str().map(str::to_owned);
                         let id = text("event_id");
@@ -395,6 +411,29 @@ fn each_event_is_told_whoever_dies_and_twice_only_with_the_same_id() {
     );
     let late = hook.arrived().last().map(|last| last.at.elapsed());
     println!("the last notice came {late:?} ago");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn nothing_is_sent_past_the_lease_while_redis_is_away_and_all_of_it_afterwards() {
+    let redis = Redis::start();
+    let hook = Hook::start();
+    let pressure = Pressure::start(&redis);
+    let _instance = Instance::start("a".to_owned(), &redis, &hook);
+    hook.refuses.store(true, Ordering::Relaxed);
+    pressure.gauge.set(1.0);
+    let posts = || hook.posts.load(Ordering::Relaxed);
+    until("it tries to send", || posts() > 0);
+    redis.signal("STOP");
+    // Far longer than the lease, and than an attempt that began before.
+    sleep(INTERVAL * 20);
+    let before = posts();
+    hook.refuses.store(false, Ordering::Relaxed);
+    sleep(INTERVAL * 20);
+    assert_eq!((posts(), hook.arrived().len()), (before, 0));
+    redis.signal("CONT");
+    until("the notice is sent", || !hook.arrived().is_empty());
+    assert_eq!(hook.arrived()[0].change, "firing");
 }
 
 #[test]
