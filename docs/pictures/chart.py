@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Draws costs.svg, the bars of the README, from what `compare` writes: `chart.py COMPARE.json`.
 
-    cargo run --profile bench -p benches --bin compare -- all --json target/compare.json
-    python3 docs/pictures/chart.py target/compare.json
+    cargo run --profile bench -p benches --bin compare -- all --json docs/figures/KIND-OF-MACHINE.json
+    python3 docs/pictures/chart.py docs/figures/KIND-OF-MACHINE.json
 
-Without a file it draws the figures of 026a05e.json, those of the README's tables.
+Without a file it draws those of the README's tables.
 """
 
 import json
@@ -31,15 +31,15 @@ def panels(report):
     ]
     yield "Added to a request", [
         (NAMES[arm["arm"]], arm["nanos_over_bare"], f"{arm['nanos_over_bare']:,.0f} ns")
-        for arm in wanted("middleware", lambda arm: arm["shape"] == "dynamic")
+        for arm in wanted("middlewares", lambda arm: arm["shape"] == "dynamic")
     ]
     yield "Processor time of a whole server", [
         (NAMES[arm["arm"]], arm["ratio_to_bare"] - 1, f"+{(arm['ratio_to_bare'] - 1) * 100:.0f} %")
-        for arm in wanted("load")
+        for arm in wanted("servers under load")
     ]
     yield "A scrape of 200 routes", [
         (NAMES[arm["arm"]], arm["nanos"], f"{arm['nanos'] / 1e6:.1f} ms")
-        for arm in wanted("scrape", lambda arm: arm["service"]["endpoints"] == 200)
+        for arm in wanted("scrapes", lambda arm: arm["scrapes"]["routes"] == 200 and arm["scrapes"]["changed"] == 1)
     ]
 
 
@@ -65,7 +65,7 @@ def draw(report):
 
 
 def main():
-    source = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "026a05e.json"
+    source = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "figures" / "xeon-2-cores.json"
     report = json.loads(source.read_text(encoding="utf-8"))
     (HERE / "costs.svg").write_text(draw(report), encoding="utf-8")
 
