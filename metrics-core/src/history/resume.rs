@@ -100,12 +100,12 @@ impl Saved {
         self.total.iter_mut().for_each(|frame| frame.taken += by);
     }
 
-    /// Makes it the past of a new timeline.
+    /// Makes it the past of a new timeline. The process before may have ended after that began.
     pub(super) fn add_to(self, timeline: &mut Timeline) {
         let (span, taken) = (timeline.total_until.snapshot.span, timeline.total_until.snapshot.taken);
         let away = taken.duration_since(self.saved_at).unwrap_or_default().min(FORGOTTEN);
         // What the wall clock was set back by.
-        let back = self.saved_at.duration_since(taken).unwrap_or_default();
+        let back = self.saved_at.duration_since(SystemTime::now()).unwrap_or_default();
         let wall = |time: SystemTime| time.checked_sub(back).unwrap_or(SystemTime::UNIX_EPOCH);
         // The clock goes on, so that frames stay in the slots that they are in. But it never runs behind the
         // registry's: a registry may be older than its history.
@@ -144,7 +144,8 @@ impl Saved {
         timeline
             .gaps
             .extend(self.gaps.into_iter().map(|gap| Gap { from: wall(gap.from), until: wall(gap.until) }));
-        push_bounded(&mut timeline.gaps, Gap { from: wall(self.saved_at), until: taken });
+        let from = wall(self.saved_at);
+        push_bounded(&mut timeline.gaps, Gap { from, until: taken.max(from) });
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use metrics_core::alert::{Alert, Change, Moment, Notice};
+use metrics_core::alert::{Alert, Change, EventId, Moment, Notice};
 
 use super::destination::{Destination, SendError};
 use super::permit::{Permit, Settled};
@@ -81,12 +81,18 @@ impl Delivery {
         self.shared.queued(queue, dropped);
     }
 
-    /// Queues notices that are sent only while a permit allows it, and which it hears of.
-    pub fn queue_with(&self, permit: &Arc<dyn Permit>, notices: impl IntoIterator<Item = Notice>) {
+    /// Queues notices that are sent only while a permit allows it, and which it hears of. Returns the ids of those that
+    /// a stopped delivery does not take, of which the permit does not hear.
+    #[must_use]
+    pub fn queue_with(
+        &self,
+        permit: &Arc<dyn Permit>,
+        notices: impl IntoIterator<Item = Notice>,
+    ) -> Vec<EventId> {
         let mut queue = self.shared.lock();
         let waiting = |notice| Waiting { notice, permit: Some(Arc::clone(permit)) };
         let dropped = notices.into_iter().filter_map(|notice| queue.push(waiting(notice))).collect();
-        self.shared.queued(queue, dropped);
+        self.shared.queued(queue, dropped)
     }
 
     /// How often the destination asks for all firing alerts.
@@ -129,19 +135,35 @@ impl DeliveryShared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the thread after notices were queued, and tells the permits of those that were dropped.
-    fn queued(&self, queue: MutexGuard<'_, NoticeQueue>, dropped: Vec<Waiting>) {
+    /// Wakes the thread after notices were queued. It tells the permits of those that were dropped: whoever queues may
+    /// hold a lock that a permit takes.
+    ///
+    /// Returns the ids of those that a stopped delivery did not take, whose thread may have ended.
+    fn queued(&self, mut queue: MutexGuard<'_, NoticeQueue>, dropped: Vec<Waiting>) -> Vec<EventId> {
+        if queue.is_stopped() {
+            return dropped.into_iter().filter_map(|waiting| waiting.notice.event_id).collect();
+        }
+        queue.withhold(dropped);
         drop(queue);
         self.changed.notify_all();
-        dropped.iter().for_each(|waiting| waiting.settle(Settled::Withheld));
+        Vec::new()
     }
 
     /// Waits for the next batch; `None` once the delivery is stopped and nothing is left.
     fn next(&self) -> Option<Batch> {
-        let waits = |queue: &mut NoticeQueue| queue.is_empty() && !queue.is_stopped();
-        let queue = self.changed.wait_while(self.lock(), waits);
-        let batch = queue.unwrap_or_else(PoisonError::into_inner).take();
-        (!batch.notices.is_empty()).then_some(batch)
+        loop {
+            let waits =
+                |queue: &mut NoticeQueue| queue.is_empty() && !queue.has_withheld() && !queue.is_stopped();
+            let queue = self.changed.wait_while(self.lock(), waits);
+            let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
+            let withheld = queue.take_withheld();
+            if withheld.is_empty() {
+                let batch = queue.take();
+                return (!batch.notices.is_empty()).then_some(batch);
+            }
+            drop(queue);
+            withheld.iter().for_each(|waiting| waiting.settle(Settled::Withheld));
+        }
     }
 
     /// Waits before the next attempt; ends early when the delivery is stopped.
@@ -300,7 +322,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use metrics_core::alert::{Alerts, EventId, Rule};
+    use metrics_core::alert::{Alerts, Rule};
     use metrics_core::{EndpointName, History, Registry};
 
     use super::super::queue::{MAX_BATCH, MAX_QUEUED};
@@ -557,24 +579,23 @@ mod tests {
         // The destination hangs with a notice of this instance, so that the others are one batch.
         tell(&delivery, &[notice()]);
         assert_eq!(seen.recv(), Ok(1));
-        delivery.queue_with(&shared, [of_fleet(1), of_fleet(2)]);
+        assert_eq!(delivery.queue_with(&shared, [of_fleet(1), of_fleet(2)]), []);
         tell(&delivery, &[notice()]);
         for result in [Ok(()), Err(error(true)), Ok(()), Ok(())] {
             answer.send(result).unwrap();
         }
         assert_eq!(settled(1), (ids(&[1, 2]), Settled::Sent));
         assert_eq!(counts(&delivery, |counts| counts.queued == 0).sent, 4);
-        delivery.queue_with(&shared, [of_fleet(3)]);
+        assert_eq!(delivery.queue_with(&shared, [of_fleet(3)]), []);
         answer.send(Err(error(false))).unwrap();
         assert_eq!(settled(2), (ids(&[3]), Settled::GivenUp));
         // No attempt is left.
-        delivery.queue_with(&shared, [of_fleet(4)]);
+        assert_eq!(delivery.queue_with(&shared, [of_fleet(4)]), []);
         assert_eq!(settled(3), (ids(&[4]), Settled::Withheld));
         assert_eq!(seen.try_iter().collect::<Vec<_>>(), [2, 2, 1, 1]);
         // Nothing is kept back without a word at the end.
         delivery.stop();
-        delivery.queue_with(&shared, [of_fleet(5)]);
-        assert_eq!(settled(4), (ids(&[5]), Settled::Withheld));
+        assert_eq!(delivery.queue_with(&shared, [of_fleet(5)]), ids(&[5]));
         let after = delivery.counts();
         assert_eq!((after.sent, after.failed, after.dropped, after.queued), (4, 1, 1, 0));
     }
@@ -628,5 +649,30 @@ mod tests {
             assert!(Instant::now() < deadline);
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    #[test]
+    fn whoever_queues_may_hold_a_lock_that_a_permit_takes() {
+        let (delivery, answer, seen) = scripted(None);
+        let permit = Arc::new(Counted { left: Mutex::new(u32::MAX), ..Counted::default() });
+        let shared: Arc<dyn Permit> = Arc::clone(&permit) as _;
+        let of_fleet = |id| Notice { event_id: Some(EventId::new(id)), ..notice() };
+        tell(&delivery, &[notice()]);
+        assert_eq!(seen.recv(), Ok(1));
+        let held = permit.heard.lock().unwrap();
+        // One more than fits.
+        assert_eq!(delivery.queue_with(&shared, (0..=MAX_QUEUED as u128).map(of_fleet)), []);
+        drop(held);
+        answer.send(Ok(())).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while permit.heard.lock().unwrap().is_empty() {
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(permit.heard.lock().unwrap()[0], (vec![EventId::new(0)], Settled::Withheld));
+        delivery.stop();
+        let held = permit.heard.lock().unwrap();
+        assert_eq!(delivery.queue_with(&shared, [of_fleet(5_000)]), [EventId::new(5_000)]);
+        drop((held, answer));
     }
 }

@@ -73,6 +73,8 @@ pub(super) fn ids(notices: &[Notice]) -> Vec<EventId> {
 #[derive(Debug, Default)]
 pub(super) struct NoticeQueue {
     waiting: VecDeque<Waiting>,
+    /// Dropped ones whose permits are to be told.
+    withheld: Vec<Waiting>,
     /// How many notices are being sent.
     sending: usize,
     counts: DeliveryCounts,
@@ -101,6 +103,19 @@ impl NoticeQueue {
     /// Accepts no further notices.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
+    }
+
+    /// Keeps dropped notices until their permits are told.
+    pub(super) fn withhold(&mut self, dropped: Vec<Waiting>) {
+        self.withheld.extend(dropped.into_iter().filter(|waiting| waiting.permit.is_some()));
+    }
+
+    pub(super) fn has_withheld(&self) -> bool {
+        !self.withheld.is_empty()
+    }
+
+    pub(super) fn take_withheld(&mut self) -> Vec<Waiting> {
+        std::mem::take(&mut self.withheld)
     }
 
     /// Whether it is time to repeat the firing alerts. If so, the next repetition is due one interval later.

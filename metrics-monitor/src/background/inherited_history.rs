@@ -58,11 +58,19 @@ impl InheritedHistory {
     /// Works until what asks for last writes is gone.
     fn run(mut self, asked: &Receiver<Last>) {
         self.turn();
+        let mut has_ended = false;
         loop {
-            // Twice in an interval, or more often if it is to be saved more often.
-            match asked.recv_timeout((self.saved.interval() / 2).min(self.every)) {
+            // Twice in an interval, or more often if it is to be saved more often. After a last write only for further
+            // ones: the next process has the claim.
+            let next = if has_ended {
+                asked.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                asked.recv_timeout((self.saved.interval() / 2).min(self.every))
+            };
+            match next {
                 Err(RecvTimeoutError::Timeout) => self.turn(),
                 Ok(done) => {
+                    has_ended = true;
                     let _ = done.send(self.write_last());
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -148,8 +156,11 @@ impl InheritedHistory {
             self.claim()?;
         }
         if !self.is_ours {
-            // It was told when this one began anew.
-            return Ok(());
+            // If this one began anew, that was told before.
+            return match self.beginning {
+                Some(_) => Err("another instance has not given it up yet".to_owned()),
+                None => Ok(()),
+            };
         }
         let written = self.write();
         self.is_ours = false;

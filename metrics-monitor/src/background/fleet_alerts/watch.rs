@@ -89,12 +89,13 @@ impl Watch {
 
     /// Asks for the lease or renews it. The holder evaluates what is due.
     pub(super) fn turn(self: &Arc<Self>, member: &Member) {
-        let due: Result<Vec<_>, _> = {
+        let (due, at): (Result<Vec<_>, _>, _) = {
             let mut state = locked(&self.state);
             let leads = state.lead_or_follow(self);
-            leads.map(
-                |leads| if leads { state.alerts.due(Moment::now()).cloned().collect() } else { Vec::new() },
-            )
+            // Only what is due now has figures when they are read, whatever becomes due meanwhile.
+            let now = Moment::now();
+            let due = |leads| if leads { state.alerts.due(now).cloned().collect() } else { Vec::new() };
+            (leads.map(due), now)
         };
         let result = due.and_then(|due| {
             if due.is_empty() {
@@ -104,7 +105,7 @@ impl Watch {
             let renew = || locked(&self.state).renew();
             let figures = FleetFigures::read(member, due.iter(), &self.objectives, renew);
             let mut state = locked(&self.state);
-            let read = figures.and_then(|figures| state.evaluate(&figures));
+            let read = figures.and_then(|figures| state.evaluate(at, &figures));
             state.send(self).and(read)
         });
         let mut state = locked(&self.state);
@@ -179,19 +180,18 @@ impl WatchState {
         Err("another instance took over".to_owned())
     }
 
-    /// Evaluates the rules that are due.
+    /// Evaluates the rules that were due at this time, before the figures were read.
     ///
     /// # Errors
     ///
     /// If this instance does not hold the lease any longer.
-    fn evaluate(&mut self, figures: &FleetFigures<'_>) -> Result<(), String> {
+    fn evaluate(&mut self, now: Moment, figures: &FleetFigures<'_>) -> Result<(), String> {
         let Some(token) = self.leads.filter(|token| self.lease.token() == Some(*token)) else {
             let lasts = self.lease.interval() * 2;
             return Err(format!(
                 "reading the fleet took longer than the lease lasts, {lasts:?}: raise its interval"
             ));
         };
-        let now = Moment::now();
         // What instances counted meanwhile is still to come: until then, a rule of too few calls would fire, and an
         // alert about a gauge would end.
         if figures.has_late_instances() && self.unsettled.is_some_and(|until| now.monotonic < until) {
@@ -226,7 +226,8 @@ impl WatchState {
                 notices.extend(self.alerts.firing().into_iter().map(repeat));
             }
             if !notices.is_empty() {
-                delivery.queue_with(permit, notices);
+                let refused = delivery.queue_with(permit, notices);
+                self.outbox.settle(&refused, name, Settled::Withheld);
             }
         }
         Ok(())
