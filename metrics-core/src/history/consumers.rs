@@ -162,7 +162,7 @@ impl Content for PackedConsumers {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(miri), not(metrics_loom)))]
 mod tests {
     use super::*;
 
