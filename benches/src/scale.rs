@@ -1,8 +1,8 @@
 //! Scale: what records, starts and finishes, resets and readings cost with more and more threads.
 //!
 //! There may be more threads than processors, which then take turns. So the time of a record is that of the processors
-//! in use, divided by all events: it stays the same if no thread makes another one wait. A reset or a reading merges the
-//! shards of all threads, each of which has recorded since the last one.
+//! in use, divided by all events: it stays the same if no thread makes another one wait. A reset or a reading merges
+//! the shards of all threads, each of which has recorded since the last one.
 
 use std::sync::Barrier;
 use std::thread;

@@ -1,5 +1,5 @@
-//! Checks that answers are valid JSON whatever the names of routes, consumers and errors, and that they hold these names
-//! as they are shown.
+//! Checks that answers are valid JSON whatever the names of routes, consumers and errors, and that they hold these
+//! names as they are shown.
 
 #![no_main]
 

@@ -33,8 +33,8 @@
 //! # Names
 //!
 //! Names become valid Prometheus names: each character other than ASCII letters, digits and `_` becomes `_`, and a name
-//! that would start with a digit gets a leading `_`. A name longer than 100 bytes is cut and ends with 16 hex digits of a
-//! hash (64-bit FNV-1a) of the whole name. Labels become those of the registry, see
+//! that would start with a digit gets a leading `_`. A name longer than 100 bytes is cut and ends with 16 hex digits of
+//! a hash (64-bit FNV-1a) of the whole name. Labels become those of the registry, see
 //! [`LabelSet`](metrics_core::LabelSet): the first four, in the order of the call. Keys of one kind with the same
 //! resulting name and labels share a series, also with one that the application created itself.
 //!

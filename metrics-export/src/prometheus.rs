@@ -53,8 +53,8 @@
 //! | [`HitRatio`](metrics_core::HitRatio) | `x_lookups_total{result="hit"}`, `{result="miss"}` | a counter; divide the two rates |
 //! | [`UniqueCount`](metrics_core::UniqueCount) | `x` | a gauge: distinct values today (UTC) |
 //!
-//! Their labels are labels of the series. One that has the name of a [constant label](ExpositionBuilder::constant_label)
-//! gets the prefix `app_`.
+//! Their labels are labels of the series. One that has the name of a [constant
+//! label](ExpositionBuilder::constant_label) gets the prefix `app_`.
 //!
 //! An ending that the name already has is not repeated. A name that, with its ending, starts with `event_loop_`,
 //! `host_`, `http_`, `metrics_core_`, `metrics_denied`, `metrics_exporter_` or `process_` gets the prefix `app_`, so that it never

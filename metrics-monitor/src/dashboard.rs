@@ -101,8 +101,8 @@ static MODULES: [&str; 27] = [
     include_str!("dashboard/main.js"),
 ];
 
-/// The modules as one script, so that the page loads with one request instead of one for each, which may all be lines in
-/// the service's log. They share one scope, so no two may define the same name at their top level.
+/// The modules as one script, so that the page loads with one request instead of one for each, which may all be lines
+/// in the service's log. They share one scope, so no two may define the same name at their top level.
 fn bundled(modules: &[&str]) -> String {
     let lines = modules.iter().flat_map(|module| module.lines()).filter(|line| !line.starts_with("import "));
     lines.flat_map(|line| [line.strip_prefix("export ").unwrap_or(line), "\n"]).collect()

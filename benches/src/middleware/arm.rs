@@ -34,8 +34,8 @@ pub enum Arm {
     Clock,
     /// Ours.
     Ours,
-    /// Ours with room for one error in its log. In a flood of errors hardly any is kept, and here that does not depend on
-    /// how fast they come.
+    /// Ours with room for one error in its log. In a flood of errors hardly any is kept, and here that does not depend
+    /// on how fast they come.
     Flooded,
     /// Ours, which sends figures, errors and slow traces to four destinations each second.
     Exporting,

@@ -111,7 +111,8 @@ pub(crate) enum End {
     Recorded,
     /// The request is recorded with the last byte, or when the body breaks off.
     ///
-    /// Captured only if it failed, was slow before its body began, or was sampled, so that no other request pays for it.
+    /// Captured only if it failed, was slow before its body began, or was sampled, so that no other request pays for
+    /// it.
     Record { start: Start, consumer: Option<Consumer>, captured: Option<Captured> },
     /// It is open for as long as both sides like: however it ends, that is its end.
     Stream,

@@ -30,8 +30,8 @@ impl Open {
     }
 }
 
-/// Ends the count of what is read of a request's body. Returns the bytes that were read until now. Those that are read later
-/// are added where the request is counted.
+/// Ends the count of what is read of a request's body. Returns the bytes that were read until now. Those that are read
+/// later are added where the request is counted.
 #[cold]
 #[inline(never)]
 pub(super) fn end_reading(

@@ -12,7 +12,8 @@ use super::span;
 /// The application's hook for the trace of a request.
 pub(crate) type ReadTrace = dyn Fn(&HttpRequest) -> Option<TraceContext> + Send + Sync;
 
-/// What the policy keeps of a request, but for its [id](request_id). One without a response has nothing but its consumer.
+/// What the policy keeps of a request, but for its [id](request_id). One without a response has nothing but its
+/// consumer.
 pub(crate) fn context<'a>(
     request: Option<&'a HttpRequest>,
     consumer: Option<Consumer>,

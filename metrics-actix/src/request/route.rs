@@ -18,9 +18,9 @@
 //!
 //! A skeleton does not distinguish a resource from a scope that consumed the whole path and answered by its default
 //! service. Such an answer is nearly always a 404, so a 404 is looked up by its skeleton only if no scope, and nothing
-//! else that handles paths below its own, has the same: [`Patterns`](super::patterns::Patterns) tells. A default service
-//! that answers something else is counted under the resource with the same skeleton, if the app has one. So is a
-//! resource with several patterns, if another resource has one of them, too.
+//! else that handles paths below its own, has the same: [`Patterns`](super::patterns::Patterns) tells. A default
+//! service that answers something else is counted under the resource with the same skeleton, if the app has one. So is
+//! a resource with several patterns, if another resource has one of them, too.
 
 use actix_web::dev::ServiceRequest;
 use actix_web::{HttpMessage, HttpRequest};

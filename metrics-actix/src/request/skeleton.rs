@@ -93,8 +93,8 @@ impl Skeleton {
     }
 }
 
-/// Calls `put` with each captured part of a path and its value, and returns the literal part at the end; `None` if there
-/// is a part that is no slice of the path.
+/// Calls `put` with each captured part of a path and its value, and returns the literal part at the end; `None` if
+/// there is a part that is no slice of the path.
 #[inline(always)]
 fn each_part<'a>(info: &'a Path<Url>, mut put: impl FnMut(Part<'a>, &'a [u8])) -> Option<&'a [u8]> {
     let path = info.as_str().as_bytes();

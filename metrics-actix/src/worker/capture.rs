@@ -22,8 +22,8 @@ pub(crate) struct Ended {
 }
 
 impl AppWorker {
-    /// Captures a request that ended. Called for those that failed, with their message; for those that were slow; and for
-    /// all, if an exporter wants a random sample.
+    /// Captures a request that ended. Called for those that failed, with their message; for those that were slow; and
+    /// for all, if an exporter wants a random sample.
     #[cold]
     #[inline(never)]
     pub(crate) fn capture(

@@ -5,11 +5,11 @@
 //!
 //! # Synchronization
 //!
-//! A recorder remembers the group of its latest error of each priority ([`LatestGroup`]), so the same error again is one
-//! addition to the group's count. Any other error takes a shared lock on a part of `groups`, a table of the kind that
-//! endpoints are interned in. A new group is made under `made`, which only recorders with a new group lock. To evict a
-//! group, it is removed from the table and marked, which makes its count final: that is added to `ungrouped`, and a
-//! recorder that finds the mark counts its error elsewhere. Successes touch nothing here.
+//! A recorder remembers the group of its latest error of each priority ([`LatestGroup`]), so the same error again is
+//! one addition to the group's count. Any other error takes a shared lock on a part of `groups`, a table of the kind
+//! that endpoints are interned in. A new group is made under `made`, which only recorders with a new group lock. To
+//! evict a group, it is removed from the table and marked, which makes its count final: that is added to `ungrouped`,
+//! and a recorder that finds the mark counts its error elsewhere. Successes touch nothing here.
 
 mod group;
 mod series;

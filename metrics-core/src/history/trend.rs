@@ -89,7 +89,8 @@ pub struct Point {
     pub figures: Figures,
     /// Their response times.
     pub histogram: Histogram,
-    /// The requests with any status: as many as in the figures, unless those are of [some outcomes](Selection::outcomes).
+    /// The requests with any status: as many as in the figures, unless those are of [some
+    /// outcomes](Selection::outcomes).
     pub all_calls: u64,
 }
 

@@ -93,8 +93,8 @@ impl History {
     /// Returns one of the application's own metrics in each step of a window; `None` if there is no such metric.
     /// Without a `step`, it is the shortest one with at most 400 points.
     ///
-    /// The name of a metric is that of all its series together, gauges added up, too. A single one with labels is named as
-    /// [`LabelSet::series`](crate::LabelSet::series) writes it.
+    /// The name of a metric is that of all its series together, gauges added up, too. A single one with labels is named
+    /// as [`LabelSet::series`](crate::LabelSet::series) writes it.
     ///
     /// # Errors
     ///

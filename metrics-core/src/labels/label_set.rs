@@ -37,8 +37,8 @@ const MAX_BYTES: usize = MAX_LABELS * (MAX_LABEL_NAME_BYTES + 1 + MAX_LABEL_VALU
 /// The labels of a series of one of the application's own metrics, sorted by name. Cheap to clone.
 ///
 /// At most [`MAX_LABELS`], each name once. Names are valid in Prometheus: other characters are `_`, and a name that is
-/// taken, such as `le` or one that starts with `__`, begins with `app_`. [Hidden](crate::is_hidden) characters of values
-/// are escaped. An empty value is no label, as in Prometheus.
+/// taken, such as `le` or one that starts with `__`, begins with `app_`. [Hidden](crate::is_hidden) characters of
+/// values are escaped. An empty value is no label, as in Prometheus.
 ///
 /// ```
 /// let registry = metrics_core::Registry::new();
@@ -84,8 +84,8 @@ impl LabelSet {
         self.iter().find(|&(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// The name of a series of the metric `name` with these labels, as PromQL writes it: `jobs{queue="mail"}`, or `jobs`
-    /// without labels.
+    /// The name of a series of the metric `name` with these labels, as PromQL writes it: `jobs{queue="mail"}`, or
+    /// `jobs` without labels.
     pub fn series<'a>(&self, name: &'a str) -> Cow<'a, str> {
         if self.is_empty() {
             return Cow::Borrowed(name);

@@ -2,8 +2,8 @@
 //!
 //! # Synchronization
 //!
-//! What is taken is counted under a lock, only for new series. `refused` orders nothing else; the first metric that it is
-//! about is written once.
+//! What is taken is counted under a lock, only for new series. `refused` orders nothing else; the first metric that it
+//! is about is written once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};

@@ -23,8 +23,8 @@ use crate::service::Service;
 ///               "trace_url": "https://jaeger.example/trace/0af7651916cd43dd8448eb211c80319c"}]}
 /// ```
 ///
-/// A notice of a fleet has `fleet: true` and an `event_id`, which is the same if it is sent twice; `instance` is the one
-/// that sent it.
+/// A notice of a fleet has `fleet: true` and an `event_id`, which is the same if it is sent twice; `instance` is the
+/// one that sent it.
 ///
 /// Incoming webhooks of Slack, Mattermost and the like show the `text`, which has a line for each notice, and the
 /// [public URL](Service::public_url) if one is set. A line ends with the link to a trace if there is a

@@ -53,8 +53,8 @@ struct Size {
     metrics: Metrics,
 }
 
-/// How many metrics of the application's own a sum has, and the memory of their timers, counts of distinct values and sets
-/// of labels, in buckets.
+/// How many metrics of the application's own a sum has, and the memory of their timers, counts of distinct values and
+/// sets of labels, in buckets.
 #[derive(Debug, Clone, Copy, Default)]
 struct Metrics {
     number: usize,

@@ -137,7 +137,8 @@ impl Asked {
 /// The minutes that Redis has.
 const KEPT_MINUTES: u64 = 120;
 
-/// The minutes that are at least half in a period, as how many minutes ago the last one was, and how many are before it.
+/// The minutes that are at least half in a period, as how many minutes ago the last one was, and how many are before
+/// it.
 fn minutes_between(from: SystemTime, until: SystemTime, now: SystemTime) -> (u8, u8) {
     let seconds =
         |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();

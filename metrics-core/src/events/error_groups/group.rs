@@ -2,11 +2,11 @@
 //!
 //! # Synchronization
 //!
-//! Whoever records an error of the group adds to `count` and stores `last`, both relaxed: they order nothing. An eviction
-//! marks the group in the same word. So of an error and an eviction, either the eviction sees the error counted, or the
-//! recorder sees the mark and counts it elsewhere. `kept` is locked by recorders that find it free, and by readers for as
-//! long as it takes to copy it. A recorder that finds it locked keeps no example. `baseline` is stored by resets, one at a
-//! time.
+//! Whoever records an error of the group adds to `count` and stores `last`, both relaxed: they order nothing. An
+//! eviction marks the group in the same word. So of an error and an eviction, either the eviction sees the error
+//! counted, or the recorder sees the mark and counts it elsewhere. `kept` is locked by recorders that find it free, and
+//! by readers for as long as it takes to copy it. A recorder that finds it locked keeps no example. `baseline` is
+//! stored by resets, one at a time.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -134,8 +134,8 @@ impl Group {
         now >= self.example_due.load(Ordering::Relaxed)
     }
 
-    /// Counts an error for its consumer, and keeps it as an example if [it is time](Group::is_due) for one. Does nothing
-    /// while another thread does the same, or reads. `bytes` is the heap memory of all examples.
+    /// Counts an error for its consumer, and keeps it as an example if [it is time](Group::is_due) for one. Does
+    /// nothing while another thread does the same, or reads. `bytes` is the heap memory of all examples.
     pub(crate) fn keep(&self, seen: &Seen<'_>, is_due: bool, bytes: &AtomicUsize) {
         if !is_due && seen.context.consumer.is_none() {
             return;

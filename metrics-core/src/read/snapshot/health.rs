@@ -24,8 +24,8 @@ pub struct Health {
     pub errors_evicted: u64,
     /// Errors that were counted but not logged, because they came too fast.
     pub errors_thinned: u64,
-    /// How often the labels of one of the application's own metrics did not fit, and were counted under `_other` or left
-    /// out.
+    /// How often the labels of one of the application's own metrics did not fit, and were counted under `_other` or
+    /// left out.
     #[serde(default)]
     pub label_sets_refused: u64,
 }

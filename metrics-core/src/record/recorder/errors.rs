@@ -1,7 +1,7 @@
 //! What a recorder logs of a failed request besides its figures: an entry among the latest errors, and its group.
 //!
-//! Whoever floods a service with errors pays for this as little as can be: of most errors in a flood nothing is kept but
-//! the count of their group, so nothing else of them is looked at.
+//! Whoever floods a service with errors pays for this as little as can be: of most errors in a flood nothing is kept
+//! but the count of their group, so nothing else of them is looked at.
 
 use std::time::{Duration, SystemTime};
 

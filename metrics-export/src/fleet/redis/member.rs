@@ -88,7 +88,8 @@ impl Member {
         AlertLease::new(&self.shared)
     }
 
-    /// The history that is saved under a key, over a connection of its own; without a key, that of this instance's name.
+    /// The history that is saved under a key, over a connection of its own; without a key, that of this instance's
+    /// name.
     pub fn saved_history(&self, key: Option<&str>) -> SavedHistory {
         SavedHistory::new(&self.shared, key.unwrap_or(&self.shared.identity.instance))
     }

@@ -69,8 +69,8 @@ impl SavedHistory {
         self.lease.keep(Instant::now(), None)
     }
 
-    /// Renews the claim and replaces what is saved. Returns whether this instance still has the claim; if not, nothing was
-    /// replaced.
+    /// Renews the claim and replaces what is saved. Returns whether this instance still has the claim; if not, nothing
+    /// was replaced.
     ///
     /// # Errors
     ///
