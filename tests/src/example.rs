@@ -170,11 +170,11 @@ fn binary(features: Features) -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    // Those of the outer cargo describe the tests' package. Build scripts that read them would run again each time.
+    // Those of the outer cargo describe the tests' package. Build scripts that read them would run again, here and in the
+    // next build of the outer cargo, with all that depends on them.
     for (name, _) in std::env::vars_os() {
-        let is_of_package =
-            ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of| name.to_string_lossy().starts_with(of));
-        if is_of_package {
+        let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+        if of_package.iter().any(|of| name.to_string_lossy().starts_with(of)) {
             build.env_remove(name);
         }
     }
