@@ -1,72 +1,19 @@
 //! Alerts of a fleet: states that another process takes up, and the newest version beside the rest.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::alert::{
-    Alerts, Burn, Change, Comparison, EventId, FigureSource, Metric, Moment, NewestVersion, Notice, Rule,
-    Scope, State,
+    Alerts, Burn, Change, Comparison, EventId, Metric, Moment, NewestVersion, Notice, Rule, Scope, State,
 };
 use metrics_core::objective::Objective;
-use metrics_core::{Business, EndpointName, EndpointSummary, Figures, Registry, Summary, Window};
+use metrics_core::{Figures, Registry, Summary, Window};
+
+use crate::figure_source::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// How often a fleet has new figures.
 const EVERY: Duration = Duration::from_secs(10);
-
-/// Figures that the test sets.
-#[derive(Default)]
-struct Source {
-    total: Figures,
-    routes: Vec<(&'static str, Figures)>,
-    newest: Option<NewestVersion>,
-}
-
-impl FigureSource for Source {
-    fn summary(&self, window: Window) -> Summary {
-        let endpoint = |(route, figures): &(&str, Figures)| EndpointSummary {
-            name: Arc::new(EndpointName { method: "GET".into(), route: (*route).into() }),
-            figures: figures.clone(),
-            in_flight: 0,
-        };
-        Summary {
-            total: self.total.clone(),
-            endpoints: self.routes.iter().map(endpoint).collect(),
-            window: window.length().unwrap(),
-            ..Registry::new().summary()
-        }
-    }
-
-    fn endpoints(&self, window: Window) -> Summary {
-        self.summary(window)
-    }
-
-    fn matched(&self, window: Window) -> Summary {
-        self.summary(window)
-    }
-
-    fn matched_endpoints(&self, window: Window) -> Summary {
-        self.summary(window)
-    }
-
-    fn consecutive_errors(&self, _: Window, _: Duration) -> u64 {
-        0
-    }
-
-    fn own_metrics(&self, window: Window) -> Business {
-        Business {
-            metrics: Vec::new(),
-            totals: Vec::new(),
-            since: SystemTime::UNIX_EPOCH,
-            window: window.length().unwrap(),
-        }
-    }
-
-    fn newest_version(&self, _: Window) -> Option<NewestVersion> {
-        self.newest.clone()
-    }
-}
 
 fn failed(errors: u64) -> Figures {
     Figures { calls: 100, errors, server_errors: errors, ..Figures::default() }
@@ -96,7 +43,11 @@ fn rules() -> Vec<Rule> {
 fn another_process_goes_on_where_the_first_one_stopped() {
     let start = Instant::now();
     let mut first = Alerts::of_fleet(rules(), EVERY).unwrap();
-    let bad = Source { total: failed(10), routes: vec![("/a", failed(0)), ("/b", failed(10))], newest: None };
+    let bad = Source {
+        total: failed(10),
+        routes: vec![("/a", failed(0)), ("/b", failed(10))],
+        ..Source::default()
+    };
     assert_eq!(
         told(&first.evaluate(at(start, 0), &bad)),
         [(Change::Firing, "at_once"), (Change::Firing, "each")]
@@ -132,7 +83,7 @@ fn another_process_goes_on_where_the_first_one_stopped() {
 fn states_of_rules_that_are_gone_or_of_another_scope_are_left_out() {
     let start = Instant::now();
     let mut first = Alerts::of_fleet(rules(), EVERY).unwrap();
-    let bad = Source { total: failed(10), routes: vec![("/b", failed(10))], newest: None };
+    let bad = Source { total: failed(10), routes: vec![("/b", failed(10))], ..Source::default() };
     first.evaluate(at(start, 0), &bad);
     let changed = Rule::new("each", Metric::ErrorRate, Comparison::Above, 5.0);
     let mut second = Alerts::of_fleet([changed], EVERY).unwrap();

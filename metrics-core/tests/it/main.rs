@@ -11,6 +11,7 @@ mod consumers;
 mod error_groups;
 mod error_log;
 mod exactly_once;
+mod figure_source;
 mod figures;
 mod fleet_alerts;
 mod in_flight;
