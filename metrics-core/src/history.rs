@@ -11,6 +11,7 @@ mod consumers;
 #[cfg(all(test, not(miri), not(metrics_loom)))]
 mod corpus_tests;
 mod endpoint_numbers;
+mod for_alerts;
 mod group_head;
 mod metrics;
 mod packed;
@@ -43,20 +44,14 @@ use self::steps::point_of;
 use self::timeline::{Requested, Timeline, WindowFigures};
 use crate::core::Requests;
 use crate::events::error_groups::ErrorGroups;
-use crate::events::error_log::RecentError;
 use crate::events::slow::SlowRequests;
 use crate::labels::endpoint::EndpointName;
-use crate::labels::outcome::Outcome;
-use crate::labels::trace::TraceId;
 use crate::read::snapshot::Snapshot;
 use crate::read::snapshot::metrics::{MetricsAt, totals};
 use crate::read::summary::Summary;
 use crate::read::summary::metrics::{MetricSummary, summarise_metrics};
 use crate::registry::Registry;
 use crate::sync::{Mutex, MutexGuard, lock};
-
-/// About how often [`History::tick`] is called.
-const TICK: Duration = Duration::from_secs(1);
 
 /// A registry's figures over the last 24 hours.
 ///
@@ -263,35 +258,6 @@ impl History {
             || self.timeline().numbers.find(endpoint).is_some()
     }
 
-    /// The trace of the latest error of a window that is asked for, if one is known: of those in the log, or else of
-    /// the examples of groups, which a storm of other errors does not push out.
-    pub(crate) fn trace_of_error(
-        &self,
-        window: Window,
-        is_asked: impl Fn(&EndpointName, Outcome) -> bool,
-    ) -> Option<TraceId> {
-        let latest = |errors: &mut dyn Iterator<Item = RecentError>| {
-            let asked = errors.filter(|error| is_asked(&error.endpoint, error.outcome));
-            let traced = asked.filter_map(|error| Some((error.time, error.trace?.trace)));
-            traced.max_by_key(|&(time, _)| time).map(|(_, trace)| trace)
-        };
-        let groups = || self.error_groups(window).groups.into_iter().flat_map(|group| group.examples);
-        latest(&mut self.registry.recent_errors().into_iter()).or_else(|| latest(&mut groups()))
-    }
-
-    /// The trace of the slowest request of a window that is asked for, if one is known.
-    pub(crate) fn trace_of_slow(
-        &self,
-        window: Window,
-        endpoint: Option<&EndpointName>,
-        is_asked: impl Fn(&EndpointName, Outcome) -> bool,
-    ) -> Option<TraceId> {
-        let mut slowest = self.slow_requests(window, endpoint).requests.into_iter();
-        slowest.find_map(|request| {
-            request.trace.filter(|_| is_asked(&request.endpoint, request.outcome)).map(|trace| trace.trace)
-        })
-    }
-
     /// Returns what was counted between the last two ticks; `None` before the second tick.
     pub fn newest(&self) -> Option<Point> {
         let timeline = self.timeline();
@@ -318,51 +284,9 @@ impl History {
         timeline.consecutive_errors(timeline.length_of(window))
     }
 
-    /// The most errors in a row at any moment of the last `recent` of a window, which a success may have ended since. A
-    /// streak that both began and ended between two ticks counts as at most 64.
-    pub(crate) fn most_consecutive_errors(&self, window: Window, recent: Duration) -> u64 {
-        let timeline = self.timeline();
-        let length = timeline.length_of(window);
-        // A frame counts if at least half of it is in the window; each has to count at least once.
-        let recent = (recent + TICK).min(length);
-        timeline.consecutive_errors(length).max(timeline.longest_streak(recent))
-    }
-
     /// Returns the memory of the history in bytes, without the parts that it shares with the registry.
     pub fn heap_bytes(&self) -> usize {
         self.timeline().heap_bytes()
-    }
-
-    /// The figures of all requests in a window that ends with the last tick, without the application's own metrics and
-    /// recent errors. Reads nothing again that the tick has read.
-    pub(crate) fn at_last_tick(&self, window: Window) -> Summary {
-        self.total_at_last_tick(window, Requested::All)
-    }
-
-    /// Like [`History::at_last_tick`], without 4xx of endpoints that catch all paths.
-    pub(crate) fn matched_at_last_tick(&self, window: Window) -> Summary {
-        self.total_at_last_tick(window, Requested::Matched)
-    }
-
-    fn total_at_last_tick(&self, window: Window, which: Requested) -> Summary {
-        let timeline = self.timeline();
-        let now = &timeline.total_until;
-        summarised(&now.snapshot, timeline.total(now, timeline.length_of(window), which))
-    }
-
-    /// The figures of each endpoint in a window that ends now, without the application's own metrics and recent errors.
-    pub(crate) fn by_endpoint(&self, window: Window) -> Summary {
-        self.by_endpoint_of(window, Requested::All)
-    }
-
-    /// Like [`History::by_endpoint`], without 4xx of endpoints that catch all paths. The total has them.
-    pub(crate) fn matched_by_endpoint(&self, window: Window) -> Summary {
-        self.by_endpoint_of(window, Requested::Matched)
-    }
-
-    fn by_endpoint_of(&self, window: Window, which: Requested) -> Summary {
-        let (now, timeline) = self.endpoints_now();
-        summarised(&now, timeline.endpoints(&now, timeline.length_of(window), which))
     }
 
     /// The state of now by the history's clock, and the timeline, which cannot inherit a clock meanwhile.
