@@ -79,7 +79,10 @@ impl Statuses {
             "5xx" => Some(Self::Class(5)),
             _ => text.parse().ok().filter(|status| (100..=599).contains(status)).map(Self::One),
         };
-        status.ok_or_else(|| "status is unknown; allowed: 100 to 599, 4xx, 5xx, panicked".to_owned())
+        status.ok_or_else(|| {
+            let text: String = text.chars().take(32).collect();
+            format!("status is {text:?}; allowed: 100 to 599, 4xx, 5xx, panicked")
+        })
     }
 
     /// Whether an outcome is among them. A panic is a server error, so it is among 5xx.
@@ -96,8 +99,14 @@ impl Statuses {
 impl Query {
     /// Reads a query string. The error says what is wrong with it.
     pub(crate) fn parse(query: &str) -> Result<Self, String> {
-        serde_urlencoded::from_str(query)
-            .map_err(|error| format!("{error}; allowed: known parameters, each once"))
+        serde_urlencoded::from_str(query).map_err(|error| {
+            // Serde says "field", and what it expected.
+            let error = error.to_string().replacen("field", "parameter", 1);
+            match error.split_once(", expected one of ") {
+                Some((what, known)) => format!("{what}; allowed: {known}"),
+                None => format!("{error}; allowed: each parameter once"),
+            }
+        })
     }
 
     /// The window, or this one.

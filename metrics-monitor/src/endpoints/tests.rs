@@ -116,7 +116,7 @@ fn parameters_that_do_not_exist_and_routes_that_were_never_called_are_refused() 
     let misspelt = call(&monitor, "GET", "/summary", "windw=5m", &[]);
     assert_eq!(misspelt.status, 400);
     assert!(
-        text(&misspelt).contains("unknown field `windw`, expected one of `window`"),
+        text(&misspelt).contains("unknown parameter `windw`; allowed: `window`, "),
         "{}",
         text(&misspelt)
     );
