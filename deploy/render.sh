@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Writes the files of this folder for your own service: `./render.sh NAME [TARGET] [--to FOLDER] [--objectives FILE]`.
+# Writes the files of this folder for your own service: `./render.sh NAME [TARGET] [OPTIONS]`.
 #
 #   NAME      the name of the service, which becomes its job in Prometheus
 #   TARGET    where Prometheus scrapes it; default: host.docker.internal:8080, a service on this machine
 #   --to      the folder to write to; default: a new one named after the service, in the current folder
 #   --objectives
 #             rules of the service's objectives, as `Metrics::objective_rules` writes them; default: none
+#   --classic no functions of native histograms, for VictoriaMetrics and other stores that do not know them
 #
 # The folder gets prometheus.yml, rules.yml, alertmanager.yml, grafana/ and a docker-compose.yml without the demo:
 #
@@ -17,7 +18,7 @@ usage() {
     sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
-name='' target='' to='' objectives=''
+name='' target='' to='' objectives='' histograms=both
 while [ $# -gt 0 ]; do
     case $1 in
     --to)
@@ -30,6 +31,7 @@ while [ $# -gt 0 ]; do
         objectives=$2
         shift
         ;;
+    --classic) histograms=classic ;;
     -*) usage ;;
     *) if [ -z "$name" ]; then name=$1; elif [ -z "$target" ]; then target=$1; else usage; fi ;;
     esac
@@ -74,4 +76,10 @@ sed -e "s/\"uid\": \"metrics-http\"/\"uid\": \"metrics-$name\"/" -e "s/\"title\"
     -e "s/metrics_core_endpoints, job)/metrics_core_endpoints{job=\\\\\"$name\\\\\"}, job)/" \
     "$dashboard" >"$dashboard.new"
 mv "$dashboard.new" "$dashboard"
+if [ "$histograms" = classic ]; then
+    sed '/# Native histograms\./,/# Classic histograms\./d' "$to/rules.yml" >"$to/rules.new"
+    mv "$to/rules.new" "$to/rules.yml"
+    sed 's/histogram_sum([^)]*)\{3\} or //' "$dashboard" >"$dashboard.new"
+    mv "$dashboard.new" "$dashboard"
+fi
 echo "wrote $to; start it with: docker compose -f $to/docker-compose.yml up"

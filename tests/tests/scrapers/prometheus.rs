@@ -1,6 +1,5 @@
 //! Prometheus scrapes the demo under load.
 
-use std::fs;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
@@ -12,10 +11,8 @@ use metrics_actix::prometheus::Exposition;
 use serde_json::Value;
 use tests::{Example, Folder, Process, Server, free_port};
 
+use crate::deployed::{DEPLOY, panels, render};
 use crate::query::{Api, classic_bucket, load};
-
-/// The folder of the files that users copy.
-pub(crate) const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
 
 /// The trace of a failed request.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -93,30 +90,6 @@ impl Prometheus {
     }
 }
 
-/// Returns the queries of a folder's Grafana dashboard, with the values that its variables have for the demo.
-fn dashboard(folder: &Path) -> Vec<String> {
-    let text = fs::read_to_string(folder.join("grafana/dashboards/http.json")).unwrap();
-    let dashboard: Value = serde_json::from_str(&text).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap().iter();
-    let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
-    let values = [
-        ("$__rate_interval", "1m"),
-        ("$__range", "5m"),
-        ("$objective", "99.9"),
-        ("${own_timer}", "db_duration_seconds"),
-        ("$own_timer", "db_duration_seconds"),
-        ("$own_counter", "analysis_requests_total"),
-        ("$own_value", "open_orders"),
-        ("$service", ".*"),
-        ("$instance", ".*"),
-        ("$route", ".+"),
-    ];
-    let queries = targets.map(|target| target["expr"].as_str().unwrap().to_owned());
-    let queries =
-        queries.map(|query| values.iter().fold(query, |query, (name, value)| query.replace(name, value)));
-    queries.inspect(|query| assert!(!query.contains('$'), "{query}")).collect()
-}
-
 #[test]
 #[ignore = "needs prometheus: apt install prometheus"]
 fn prometheus_stores_labels_of_own_metrics_as_they_are() {
@@ -178,11 +151,8 @@ fn prometheus_stores_our_counts_and_computes_our_percentiles() {
     let client = demo.client();
     let target = &client.addr().to_string();
     // One with the files as they are, one with those that the script renders for a service of another name.
-    let rendered = Folder::new("rendered");
-    let rendered = rendered.path().join("orders");
-    let mut render = Command::new("bash");
-    render.arg(format!("{DEPLOY}/render.sh")).args(["orders", target, "--to"]).arg(&rendered);
-    assert!(render.status().expect("bash starts").success());
+    let folder = Folder::new("rendered");
+    let rendered = render(&folder, target, &[]);
     let native_flags = &["--enable-feature=native-histograms,exemplar-storage"];
     let native = Prometheus::start(target, "orders", &rendered, native_flags);
     let classic =
@@ -237,7 +207,7 @@ fn prometheus_stores_our_counts_and_computes_our_percentiles() {
         assert!(prometheus.value("time() - process_start_time_seconds") < Some(600.0));
         assert_eq!(prometheus.value("min_over_time(up[10m])"), Some(1.0));
         assert_eq!(prometheus.value("max(resets(http_requests_total[10m]))"), Some(0.0));
-        for query in dashboard(&rendered) {
+        for query in panels(&rendered) {
             assert!(!prometheus.vector(&query).is_empty(), "the dashboard shows nothing for {query}");
         }
         for name in ["http_request_duration_seconds:avg5m", "http_request_duration_seconds:p95_5m"] {

@@ -10,7 +10,7 @@ use metrics_core::{Outcome, Recorder, Registry, TraceId};
 use metrics_export::prometheus::{Exposition, Format};
 use tests::Folder;
 
-use crate::prometheus::DEPLOY;
+use crate::deployed::DEPLOY;
 
 /// The path of Prometheus' schema on Debian.
 const SCHEMA: &str =

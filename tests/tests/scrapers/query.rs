@@ -18,8 +18,11 @@ impl Api {
         Self { base: format!("http://127.0.0.1:{port}") }
     }
 
+    /// Returns the answer, also one that refuses; `None` before the scraper is ready.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
-        ureq::get(format!("{}{path}", self.base)).call().ok()?.body_mut().read_to_string().ok()
+        let request = ureq::get(format!("{}{path}", self.base)).config().http_status_as_error(false).build();
+        let mut answer = request.call().ok().filter(|answer| answer.status() != 503)?;
+        answer.body_mut().read_to_string().ok()
     }
 
     /// Returns the vector of a query: labels and values. The value of a native histogram is NaN.

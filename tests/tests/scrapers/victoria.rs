@@ -4,6 +4,7 @@ use std::process::Command;
 
 use tests::{Example, Folder, Process, free_port};
 
+use crate::deployed::{panels, render, rules};
 use crate::query::{Api, classic_bucket, load};
 
 /// A running VictoriaMetrics. Dropping it ends the process.
@@ -19,7 +20,7 @@ impl Victoria {
         let folder = Folder::new("victoria");
         let config = format!(
             "global: {{scrape_interval: 1s}}\n\
-             scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]\n"
+             scrape_configs: [{{job_name: orders, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
         let config = folder.write("scrape.yml", config);
         let port = free_port();
@@ -76,4 +77,18 @@ fn victoria_metrics_stores_our_counts_and_computes_our_percentiles() {
     assert_eq!(api.value("sum(resets(http_requests_total[10m]))"), Some(0.0));
     assert_eq!(api.value("min_over_time(up[10m])"), Some(1.0));
     assert!(api.value("process_resident_memory_bytes") > Some(1e6));
+
+    // The dashboard and the rules as they are rendered for it. It refuses functions that it does not know.
+    let folder = Folder::new("classic");
+    let rendered = render(&folder, &client.addr().to_string(), &["--classic"]);
+    let queries = panels(&rendered);
+    assert!(queries.len() > 30, "{queries:?}");
+    for query in queries {
+        assert!(!api.vector(&query).is_empty(), "the dashboard shows nothing for {query}");
+    }
+    let rules = rules(&rendered);
+    assert!(rules.len() > 10, "{rules:?}");
+    rules.iter().for_each(|rule| drop(api.vector(rule)));
+    let calls = rules.iter().find(|rule| rule.contains("_seconds_count")).unwrap();
+    assert!(api.value(calls) > Some(0.0), "{calls}");
 }
