@@ -10,6 +10,7 @@ mod exporters;
 #[cfg(feature = "redis")]
 mod fleet;
 mod history;
+mod missing_features;
 
 use std::fmt;
 use std::path::PathBuf;

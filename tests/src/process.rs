@@ -4,7 +4,7 @@ use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running program. Dropping it ends its process, also when a test fails.
@@ -34,6 +34,17 @@ impl Process {
             }
             ready()
         })
+    }
+
+    /// Asks the process to end, as an operating system does, and waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// When that takes more than 60 s.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let sent = Command::new("kill").arg(self.0.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal cannot be sent");
+        until("the process ends", || self.0.try_wait().expect("it can be waited for"))
     }
 
     /// Kills the process, as a crash would.

@@ -7,6 +7,8 @@ mod builds;
 mod cors;
 mod error_handlers;
 mod events;
+#[cfg(unix)]
+mod first_screen;
 mod graphql;
 mod harness;
 mod multipart;
