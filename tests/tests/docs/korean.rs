@@ -41,9 +41,18 @@ fn korean_pages_have_the_code_and_the_names_of_the_english_ones() {
     }
 }
 
+/// The ranges of nanoseconds in a page, in their order: `100 to 280 ns` or `100~280 ns`.
+fn ranges(page: &str) -> BTreeSet<String> {
+    let page = page.replace(" to ", "~");
+    let words = page.split_whitespace().collect::<Vec<_>>();
+    let pairs = words.windows(2).filter(|pair| pair[1].starts_with("ns") && pair[0].contains('~'));
+    pairs.map(|pair| pair[0].trim_start_matches(|c: char| !c.is_ascii_digit()).to_owned()).collect()
+}
+
 #[test]
 fn korean_pages_have_the_figures_of_the_english_ones() {
     let english = read("README.md");
+    assert!(ranges(&english).len() == 2 && ranges(&english) == ranges(&read("README.ko.md")));
     let figures: Vec<_> = english
         .lines()
         .filter(|line| line.starts_with("| this") || line.starts_with("| `actix-web-prom`"))
