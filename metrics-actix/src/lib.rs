@@ -59,7 +59,7 @@
 //! |---|---|
 //! | `gzip` (default) | compressed scrapes and dashboard files |
 //! | `alert-log`, `alert-webhook`, `alertmanager` | destinations of alert notices |
-//! | `alert-toml` | alert rules from TOML |
+//! | `alert-toml` | alert rules and objectives from TOML |
 //! | `otlp`, `otlp-grpc`, `datadog`, `ecs-log`, `elasticsearch`, `sentry` | destinations of figures and errors |
 //! | `tls`, `tls-no-provider` | `https` URLs for all of them, with `ring` or the application's own crypto provider |
 //! | `redis`, `redis-cluster`, `redis-tls`, `redis-tls-no-provider` | the totals of all instances of a service, through Redis |

@@ -83,7 +83,11 @@ impl Metrics {
     /// - `GET history?window=1h&step=10s`: the figures per step; add `&method=GET&route=/orders/{id}` for one endpoint,
     ///   or `&metric=cache` for one of the application's own metrics
     /// - `GET alerts`: the alert rules and their states, firing ones first
-    /// - `GET errors`: the last errors, newest first
+    /// - `GET errors?route=/orders/{id}&status=5xx`: the last errors, newest first
+    /// - `GET errors/groups?window=5m`: errors grouped by route, status and message, most frequent first
+    /// - `GET slow?window=5m`: the slowest requests
+    /// - `GET objectives`: the budgets and burn rates of [`Builder::objective`](metrics_monitor::Builder::objective);
+    ///   only if there is one
     /// - `GET exporters`: what each exporter sent and dropped
     /// - `GET resources?window=5m`: what the process uses: processor, memory, files, threads, network, and how late and
     ///   how busy the workers' event loops are; per second, or in steps of up to ten seconds while idle, for up to an
@@ -109,9 +113,9 @@ impl Metrics {
     /// requests there, which nobody or a default service answers, are not counted until such a resource has answered
     /// once.
     ///
-    /// They are open to every client that can reach them, unless [`Builder::read_token`] is set. Without it, `errors`
-    /// and `consumers` are [for this machine], and the host must be [known]. They can also be mounted in a separate
-    /// app, on a private listener.
+    /// They are open to every client that can reach them, unless [`Builder::read_token`] is set. Without it, `errors`,
+    /// `errors/groups`, `slow` and `consumers` are [for this machine], and the host must be [known]. They can also be
+    /// mounted in a separate app, on a private listener.
     ///
     /// Each one also answers with a trailing slash. Redirects are relative. Together they are one entry in the app's
     /// router, except under an empty prefix.
@@ -122,8 +126,6 @@ impl Metrics {
     /// [`Builder::read_token`]: metrics_monitor::Builder::read_token
     /// [for this machine]: metrics_monitor::Builder::open_to_everybody
     /// [known]: metrics_monitor::Builder::allowed_hosts
-    /// [`Builder::open_to_everybody`]: metrics_monitor::Builder::open_to_everybody
-    /// [`Builder::allowed_hosts`]: metrics_monitor::Builder::allowed_hosts
     pub fn routes(&self, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
         mount::routes(Arc::clone(&self.shared), prefix)
     }

@@ -7,6 +7,15 @@ use crate::registry::Registry;
 use crate::setting::InvalidSetting;
 
 /// Builds a [`Registry`] with settings of your own.
+///
+/// ```
+/// use metrics_core::{Granularity, Registry};
+/// // Three digits, and each status by itself: for a service with few routes.
+/// let registry = Registry::builder().significant_digits(3).granularity(Granularity::Exact).build()?;
+/// let refused = Registry::builder().max_series(0).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "max_series is 0; allowed: 1 to 65536");
+/// # Ok::<(), metrics_core::InvalidSetting>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct RegistryBuilder {
     max_series: usize,

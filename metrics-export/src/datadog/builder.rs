@@ -29,6 +29,18 @@ const MAX_ERRORS: usize = 1_000;
 const MAX_WINDOWS: usize = 30;
 
 /// Builds a [`Datadog`]. What is set here wins over variables.
+///
+/// ```
+/// use std::time::Duration;
+/// use metrics_export::datadog::Datadog;
+/// let datadog = Datadog::builder()
+///     .agent_url("http://127.0.0.1:8126")
+///     .tag("team", "shop")
+///     .slow(Duration::from_millis(500)) // such requests are traced
+///     .sample_rate(0.01) // and one in a hundred of the others
+///     .build()?;
+/// # Ok::<(), metrics_core::InvalidSetting>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use = "nothing is sent before `build`"]
 pub struct DatadogBuilder {

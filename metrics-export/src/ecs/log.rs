@@ -31,6 +31,16 @@ enum Output {
 }
 
 /// Builds an [`EcsLog`].
+///
+/// ```no_run
+/// use metrics_export::ecs::EcsLog;
+/// let log = EcsLog::builder()
+///     .path("/var/log/orders/ecs.json") // default: stdout
+///     .max_bytes(10 << 20) // then another file begins
+///     .kept_files(2)
+///     .build()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is written before `build`"]
 pub struct EcsLogBuilder {

@@ -12,6 +12,15 @@ use crate::push::PushSettings;
 use crate::secret::Secret;
 
 /// Builds an [`Elasticsearch`].
+///
+/// ```
+/// use metrics_export::elasticsearch::Elasticsearch;
+/// let elasticsearch = Elasticsearch::builder("http://127.0.0.1:9200")
+///     .data_stream("logs-http_service-prod")
+///     .api_key("a key of yours")
+///     .build()?;
+/// # Ok::<(), metrics_core::InvalidSetting>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `build`"]
 pub struct ElasticsearchBuilder {

@@ -20,6 +20,17 @@ use crate::push::PushSettings;
 use crate::secret::Secret;
 
 /// Builds an [`Otlp`]. What is set here wins over variables.
+///
+/// ```
+/// use metrics_export::otlp::{Otlp, Temporality};
+/// let otlp = Otlp::builder()
+///     .endpoint("http://127.0.0.1:4318") // the collector; `/v1/metrics` is added
+///     .temporality(Temporality::Delta)
+///     .resource_attribute("deployment.region", "eu-1")
+///     .from_env() // for what is not set here
+///     .build()?;
+/// # Ok::<(), metrics_core::InvalidSetting>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use = "nothing is sent before `build`"]
 pub struct OtlpBuilder {

@@ -76,6 +76,15 @@ impl Default for Exposition {
 }
 
 /// Builds an [`Exposition`].
+///
+/// ```
+/// use metrics_export::prometheus::Exposition;
+/// let exposition = Exposition::builder()
+///     .constant_label("env", "prod") // on every series
+///     .duration_bounds([0.01, 0.1, 1.0, 3.0]) // of classic buckets, in seconds
+///     .build()?;
+/// # Ok::<(), metrics_core::InvalidSetting>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use = "call `build` to get an exposition"]
 pub struct ExpositionBuilder {

@@ -25,6 +25,16 @@ const MAX_ERRORS: usize = 1_000;
 const MAX_WINDOWS: usize = 30;
 
 /// Builds a [`Sentry`]. What is set here wins over variables.
+///
+/// ```
+/// use metrics_export::sentry::Sentry;
+/// let sentry = Sentry::builder()
+///     .dsn("http://key@127.0.0.1:9000/1")
+///     .release("orders@1.2.3") // sessions need one
+///     .traces_sample_rate(0.01)
+///     .build()?;
+/// # Ok::<(), metrics_core::InvalidSetting>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `build`"]
 pub struct SentryBuilder {

@@ -7,6 +7,7 @@ use metrics_core::TraceContext;
 use super::Builder;
 use crate::framework::ReadTraces;
 
+/// # What is kept of single requests
 impl<H> Builder<H> {
     /// The duration from which a request is slow and kept as an exemplar; `None` for no exemplars; default: 1 s.
     ///
@@ -63,6 +64,7 @@ impl<H> Builder<H> {
     }
 }
 
+/// # What is kept of single requests
 impl<H: ReadTraces> Builder<H> {
     /// Reads the trace of a failed or slow request from wherever the application keeps it, for example if the trace
     /// starts in this service. Default, and if this returns `None`: the current span of `tracing`, with the adapter's

@@ -29,9 +29,8 @@ impl<H> Builder<H> {
     /// `PATH.set-aside`. If another living process writes the file, this one begins without a history, and writes the
     /// file after that process has ended. Neither keeps the service from starting; both are logged as a warning.
     ///
-    /// The folder must exist, and should be the service's own. There are also `PATH.tmp`, while the file is written,
-    /// and
-    /// `PATH.lock`.
+    /// The folder must exist, and should be the service's own. It also gets `PATH.lock`, and `PATH.tmp` while the file
+    /// is written.
     ///
     /// ```no_run
     /// let monitor = metrics_monitor::Builder::new("orders").history_file("/var/lib/orders/history").build()?;
