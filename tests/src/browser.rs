@@ -191,9 +191,19 @@ impl Browser {
         );
     }
 
-    /// A picture of what the window shows, as PNG.
-    pub fn picture(&self) -> Vec<u8> {
-        let picture = self.devtools("Page.captureScreenshot", &json!({ "format": "png" }));
+    /// A picture of the page from its top to just below this element, as PNG.
+    pub fn picture_to(&self, selector: &str) -> Vec<u8> {
+        self.get("scrollTo(0, 0)");
+        let below = self.get(&format!("document.querySelector('{selector}').getBoundingClientRect().bottom"));
+        self.picture(below.as_f64().expect("the element has a place") + 14.0)
+    }
+
+    /// A picture of the page's whole width, this high.
+    fn picture(&self, height: f64) -> Vec<u8> {
+        let width = self.get("document.documentElement.clientWidth");
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+        let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let picture = self.devtools("Page.captureScreenshot", &wanted);
         STANDARD.decode(picture["data"].as_str().expect("the answer has a picture")).expect("it is base64")
     }
 
@@ -201,13 +211,7 @@ impl Browser {
     pub fn screenshot(&self, path: &Path) {
         self.get("scrollTo(0, 0)");
         let metrics = self.devtools("Page.getLayoutMetrics", &json!({}));
-        let mut clip = metrics["cssContentSize"].clone();
-        clip["scale"] = json!(1);
-        let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
-        let picture = self.devtools("Page.captureScreenshot", &wanted);
-        let png = STANDARD
-            .decode(picture["data"].as_str().expect("the answer has a picture"))
-            .expect("it is base64");
+        let png = self.picture(metrics["cssContentSize"]["height"].as_f64().expect("the page has a height"));
         std::fs::create_dir_all(path.parent().expect("a file is in a directory"))
             .expect("the directory can be made");
         std::fs::write(path, png).expect("the picture can be written");

@@ -63,7 +63,7 @@ export const english = {
   inactive: "not seen",
   mistake: "setup",
   alert_summary: ({ summary }) => summary,
-  alert_value: (value, threshold) => `${value}, limit ${threshold}`,
+  alert_value: () => "", // the summary has both
   since: (time) => `since ${time}`,
   requests_per_second: "Throughput",
   now: (value) => `now ${value}`,

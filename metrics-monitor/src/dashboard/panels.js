@@ -22,8 +22,8 @@ const tiles = [
     note: (f) => (f.total_calls > 0 ? `${say("maximum")} ${duration(f.max_response_time)}` : "") },
   { name: "average", value: called((f) => f.avg_response_time), format: duration },
   { name: "error_rate", value: called((f) => f.error_rate), format: percent,
-    note: (f) => ["client_error_rate", "server_error_rate"].filter((name) => f[name] !== null)
-      .map((name) => `${say(name)} ${percent(f[name])}`).join(" · ") },
+    note: (f) => [["4xx", f.client_error_rate], ["5xx", f.server_error_rate]].filter(([, rate]) => rate !== null)
+      .map(([statuses, rate]) => `${statuses} ${percent(rate)}`).join(" · ") },
   // Of an endpoint, it is known only with a marker.
   { name: "in_flight", format: count,
     value: (f) => (f.route === undefined || f.in_flight > 0 ? f.in_flight : undefined),
@@ -319,7 +319,7 @@ export function showAlerts({ alerts: all, mistakes = [], changes = [] }) {
       const [figure, limit] = [alert.value, alert.threshold].map((value) => formatted(alert.metric, value ?? 0));
       const values = alert.value == null ? [] : [say("alert_value", figure, limit)];
       if (alert.since) values.push(say("since", time(Date.parse(alert.since))));
-      setText(value, values.join(" · "));
+      setText(value, values.filter(Boolean).join(" · "));
     });
 }
 

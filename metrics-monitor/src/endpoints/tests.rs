@@ -53,6 +53,25 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
     answer.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
 }
 
+/// A monitor without a token, with all endpoints that one can have by itself, and one failed request.
+fn open(set: impl FnOnce(Builder) -> Builder) -> Monitor {
+    let monitor = set(Builder::new("orders")
+        .api_key_header("x-api-key")
+        .objective(metrics_core::objective::Objective::availability(99.0))
+        .reset_without_token())
+    .build()
+    .unwrap();
+    let registry = monitor.registry();
+    let failed = registry.endpoint("GET", "/items/{id}");
+    registry.recorder().record_error(
+        failed,
+        Outcome::Status(500),
+        Duration::from_millis(1),
+        "a secret of Ann",
+    );
+    monitor
+}
+
 #[test]
 fn every_endpoint_that_reads_answers_without_a_framework_and_a_runtime() {
     let monitor = Builder::new("orders").api_key_header("x-api-key").build().unwrap();

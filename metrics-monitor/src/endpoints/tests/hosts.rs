@@ -5,25 +5,6 @@ use super::*;
 /// The endpoints that answer to unknown hosts without a token.
 const OPEN: [&str; 3] = ["", "/", "/prometheus"];
 
-/// A monitor without a token, with all endpoints that one can have by itself, and one failed request.
-fn open(set: impl FnOnce(Builder) -> Builder) -> Monitor {
-    let monitor = set(Builder::new("orders")
-        .api_key_header("x-api-key")
-        .objective(metrics_core::objective::Objective::availability(99.0))
-        .reset_without_token())
-    .build()
-    .unwrap();
-    let registry = monitor.registry();
-    let failed = registry.endpoint("GET", "/items/{id}");
-    registry.recorder().record_error(
-        failed,
-        Outcome::Status(500),
-        Duration::from_millis(1),
-        "a secret of Ann",
-    );
-    monitor
-}
-
 #[test]
 fn without_a_token_a_host_that_a_stranger_can_have_is_refused_by_name_with_the_setting() {
     let monitor = open(|builder| builder.allowed_hosts(["orders.example.com"]));
