@@ -131,7 +131,7 @@ impl LatestGroup {
         self.0.borrow().as_ref().is_some_and(|latest| {
             latest.endpoint == error.endpoint
                 && latest.outcome == error.outcome
-                && latest.message == error.message
+                && is_same(&latest.message, error.message)
                 && latest.group.count_one(error.now)
         })
     }
@@ -151,6 +151,13 @@ impl LatestGroup {
     pub(crate) fn is_due(&self, now: u64) -> bool {
         self.0.borrow().as_ref().is_some_and(|latest| latest.group.is_due(now))
     }
+}
+
+/// Whether two messages are the same. Compares bytes only if there are any: most errors have no message, an empty
+/// `String` points nowhere, and where C's `memcmp` compares with AVX-512, reading nothing from there takes 120 ns.
+#[inline(always)]
+fn is_same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && (one.is_empty() || one == other)
 }
 
 impl GroupTable {
