@@ -10,7 +10,7 @@ use metrics_monitor::{EventLoops, Framework, Monitor, NameRoutes, ReadTraces};
 
 use crate::metrics::Metrics;
 use crate::request::consumer::{Identify, Source};
-use crate::request::context::ReadTrace;
+use crate::request::context::{ReadTrace, TraceSources};
 use crate::request::event_loops;
 use crate::request::mounts::Mounts;
 use crate::seen_routes::RouteWith;
@@ -170,16 +170,9 @@ impl Framework for Hooks {
     fn finish(self, monitor: Monitor) -> Metrics {
         let Self { consumer, error_message, route_with, trace_context, event_loops } = self;
         let consumers = Source::new(consumer, monitor.policy().consumers.as_ref());
+        let traces = TraceSources::new(trace_context, &monitor.policy().capture);
         let mounts = Mounts::default();
-        Metrics::new(Shared {
-            monitor,
-            consumers,
-            error_message,
-            route_with,
-            trace_context,
-            event_loops,
-            mounts,
-        })
+        Metrics::new(Shared { monitor, consumers, error_message, route_with, traces, event_loops, mounts })
     }
 }
 

@@ -8,7 +8,7 @@ use metrics_monitor::Monitor;
 use metrics_monitor::policy::message;
 
 use crate::request::consumer::Source;
-use crate::request::context::ReadTrace;
+use crate::request::context::TraceSources;
 use crate::request::event_loops::EventLoops;
 use crate::request::mounts::Mounts;
 use crate::seen_routes::RouteWith;
@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) consumers: Option<Source>,
     pub(crate) error_message: Option<Box<ErrorMessage>>,
     pub(crate) route_with: Option<Box<RouteWith>>,
-    pub(crate) trace_context: Option<Box<ReadTrace>>,
+    pub(crate) traces: TraceSources,
     pub(crate) event_loops: Arc<EventLoops>,
     pub(crate) mounts: Mounts,
 }

@@ -18,14 +18,11 @@ pub(crate) fn context<'a>(
     request: Option<&'a HttpRequest>,
     consumer: Option<Consumer>,
     policy: &CapturePolicy,
-    read_trace: Option<&ReadTrace>,
+    traces: &TraceSources,
 ) -> RequestContext<'a> {
     let Some(request) = request else { return RequestContext { consumer, ..RequestContext::default() } };
     RequestContext {
-        trace: read_trace
-            .and_then(|read| read(request))
-            .or_else(span::current)
-            .or_else(|| trace(request, policy)),
+        trace: traces.of(request, policy),
         consumer,
         request_id: None,
         path: policy.keep_paths.then(|| request.path()),
@@ -41,14 +38,30 @@ pub(crate) fn request_id<'a>(request: Option<&'a HttpRequest>, policy: &CaptureP
     id.and_then(|id| id.to_str().ok())
 }
 
-/// W3C's header, as a name that need not be made for each request.
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Where the trace of a request is read from, the first source that has one.
+pub(crate) struct TraceSources {
+    hook: Option<Box<ReadTrace>>,
+    /// The headers without one of which no request has a trace, as names that need not be made for each request.
+    announcing: Vec<HeaderName>,
+}
 
-fn trace(request: &HttpRequest, policy: &CapturePolicy) -> Option<TraceContext> {
-    // Of a flood of errors, hardly any has a trace.
-    if trace::is_w3c_alone(&policy.trace_headers) && !request.headers().contains_key(&TRACEPARENT) {
-        return None;
+impl TraceSources {
+    pub(crate) fn new(hook: Option<Box<ReadTrace>>, policy: &CapturePolicy) -> Self {
+        let names = policy.trace_headers.iter().copied().filter_map(trace::announced_by);
+        Self { hook, announcing: names.map(HeaderName::from_static).collect() }
     }
-    let headers = RequestHeaders { headers: request.headers(), authority: None };
-    trace::first(&policy.trace_headers, &headers)
+
+    fn of(&self, request: &HttpRequest, policy: &CapturePolicy) -> Option<TraceContext> {
+        let hook = self.hook.as_ref().and_then(|read| read(request));
+        hook.or_else(span::current).or_else(|| self.in_headers(request, policy))
+    }
+
+    fn in_headers(&self, request: &HttpRequest, policy: &CapturePolicy) -> Option<TraceContext> {
+        // Of a flood of errors, hardly any has a trace.
+        if !self.announcing.iter().any(|name| request.headers().contains_key(name)) {
+            return None;
+        }
+        let headers = RequestHeaders { headers: request.headers(), authority: None };
+        trace::first(&policy.trace_headers, &headers)
+    }
 }

@@ -44,7 +44,7 @@ impl AppWorker {
         let (recorder, elapsed) = (self.recorder(), Duration::from_nanos(nanos));
         self.look_for_shadow(outcome, request);
         // A request without a response has no headers any more.
-        let mut context = context(request, consumer, policy, self.worker.shared.trace_context.as_deref());
+        let mut context = context(request, consumer, policy, &self.worker.shared.traces);
         let trace = context.trace;
         if ranks {
             context.request_id = request_id(request, policy);
@@ -86,7 +86,7 @@ impl AppWorker {
             return None;
         }
         self.look_for_shadow(outcome, request);
-        let context = context(request, consumer, policy, self.worker.shared.trace_context.as_deref());
+        let context = context(request, consumer, policy, &self.worker.shared.traces);
         let trace = context.trace;
         if let Some(message) = message {
             let id = || request_id(request, policy);

@@ -29,9 +29,17 @@ const B3_FLAGS: &str = "x-b3-flags";
 /// The tag with the upper 64 bits.
 const DATADOG_UPPER: &str = "_dd.p.tid=";
 
-/// Whether traces are read from `traceparent` alone, which is the default: then a request without it has none.
-pub fn is_w3c_alone(order: &[TraceHeaders]) -> bool {
-    matches!(order, [TraceHeaders::W3c])
+/// The header without which a request has no trace of this kind; `None` for a kind that is never read.
+pub fn announced_by(kind: TraceHeaders) -> Option<&'static str> {
+    Some(match kind {
+        TraceHeaders::W3c => TRACEPARENT,
+        TraceHeaders::Datadog => DATADOG_TRACE,
+        TraceHeaders::Sentry => SENTRY_TRACE,
+        TraceHeaders::B3 => B3,
+        TraceHeaders::B3Multi => B3_TRACE,
+        // The list is of another crate, which may know more.
+        _ => return None,
+    })
 }
 
 /// The trace in the first of these headers that is valid and there only once.
@@ -128,6 +136,33 @@ mod tests {
     use super::*;
 
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+    #[test]
+    fn no_kind_has_a_trace_without_the_header_that_announces_it() {
+        let (w3c, sentry) =
+            (format!("00-{TRACE}-b7ad6b7169203331-01"), format!("{TRACE}-b7ad6b7169203331-1"));
+        let headers = [
+            (TRACEPARENT, &*w3c),
+            (DATADOG_TRACE, "7"),
+            (DATADOG_PARENT, "8"),
+            (SENTRY_TRACE, &*sentry),
+            (B3, &*sentry),
+            (B3_TRACE, TRACE),
+            (B3_SPAN, "b7ad6b7169203331"),
+        ];
+        for kind in [
+            TraceHeaders::W3c,
+            TraceHeaders::Datadog,
+            TraceHeaders::Sentry,
+            TraceHeaders::B3,
+            TraceHeaders::B3Multi,
+        ] {
+            let announcing = announced_by(kind).unwrap();
+            let others: Vec<_> = headers.into_iter().filter(|(name, _)| *name != announcing).collect();
+            assert!(first(&[kind], &List(&headers)).is_some(), "{kind:?}");
+            assert!(others.len() < headers.len() && first(&[kind], &List(&others)).is_none(), "{kind:?}");
+        }
+    }
 
     #[test]
     fn a_traceparent_is_read_as_strictly_as_specified() {
