@@ -207,11 +207,12 @@ impl Endpoint {
         if !self.methods.include(request.method) {
             return Answering::ready(self.methods.refuse(request.method));
         }
+        let source = state.access.source(request);
         match self.work {
             Work::Inline(answer) => Answering::ready(answer(request)),
             Work::Scrape(task) => {
                 let busy = "too many scrapes at once; try again in 1 s";
-                Answering::in_lane(state, |lanes| &lanes.scrapes, busy, self.path, task(request))
+                Answering::in_lane(state, |lanes| &lanes.scrapes, busy, self.path, source, task(request))
             }
             Work::Read(task) => {
                 let shows_private = state.access.shows_private(request);
@@ -219,7 +220,7 @@ impl Endpoint {
                 match asked.and_then(task) {
                     Ok(task) => {
                         let busy = "too many requests are waiting; try again in 1 s";
-                        Answering::in_lane(state, |lanes| &lanes.reads, busy, self.path, task)
+                        Answering::in_lane(state, |lanes| &lanes.reads, busy, self.path, source, task)
                     }
                     Err(message) => Answering::ready(Answer::bad_request(&message)),
                 }

@@ -2,11 +2,15 @@
 //!
 //! An application can occupy all blocking threads of its runtime, and it is then that people look at the figures. So
 //! the monitor has threads of its own, in separate lanes, so that slow scrapes delay no answer and a slow fleet delays
-//! neither. Each lane has a bounded queue. A client that gives up drops its [`Ticket`], which frees its place there.
+//! neither. Each lane has a bounded queue, out of which endpoints take turns: however many jobs wait for one of them, a
+//! job for another one is next. A client that gives up drops its [`Ticket`], which frees its place there.
 //!
 //! The threads start when they are first needed. They end at [`Lanes::close`], once the queue is empty.
 
-use std::collections::VecDeque;
+#[cfg(feature = "redis")]
+mod reservation;
+
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,8 +22,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+#[cfg(feature = "redis")]
+use crate::policy::peer::Source;
+
 /// Different jobs that may wait for each endpoint. Those that take nothing but a window have fewer.
-pub(crate) const MAX_JOBS: usize = 32;
+pub(crate) const MAX_JOBS: usize = 48;
 
 /// The lanes of a monitor.
 #[derive(Debug)]
@@ -28,7 +35,7 @@ pub(crate) struct Lanes {
     pub(crate) scrapes: Lane,
     /// Computes local answers. Two threads, so that one slow answer delays no other.
     pub(crate) reads: Lane,
-    /// Writes the fleet's answers. Those that still wait for a Redis have a [`Reservation`] in it, and no thread.
+    /// Writes the fleet's answers. Those that still wait for a Redis have a reservation in it, and no thread.
     #[cfg(feature = "redis")]
     pub(crate) fleet: Lane,
     /// Computes events when they are due: one for each connection waits.
@@ -58,7 +65,7 @@ impl Lanes {
         [&self.scrapes, &self.reads, &self.events].into_iter().chain(fleet)
     }
 
-    /// Accepts no more jobs. Jobs that wait for a thread still run, and so do jobs with a [`Reservation`]. Jobs that
+    /// Accepts no more jobs. Jobs that wait for a thread still run, and so do jobs with a reservation. Jobs that
     /// wait for their time are dropped.
     pub(crate) fn close(&self) {
         self.all().for_each(Lane::close);
@@ -94,6 +101,8 @@ pub(crate) struct Lane {
 pub(crate) enum Refused {
     /// The queue is full, or the system has no thread to spare.
     Busy,
+    /// As much waits as one address may have wait.
+    BusyAddress,
     /// The monitor is being shut down.
     Closed,
 }
@@ -124,8 +133,14 @@ struct Queue {
 #[derive(Default)]
 struct LaneState {
     waiting: VecDeque<Waiting>,
+    /// The number of the last job for each subject that began.
+    served: HashMap<&'static str, u64>,
+    begun: u64,
     /// Places for jobs that are not ready yet.
     reserved: usize,
+    /// Those that an address has, if any.
+    #[cfg(feature = "redis")]
+    reserved_for: HashMap<Source, usize>,
     threads: usize,
     /// Threads that wait for a job.
     idle: usize,
@@ -135,6 +150,8 @@ struct LaneState {
 
 struct Waiting {
     id: u64,
+    /// What it is for: subjects take turns.
+    subject: &'static str,
     /// Not before this; `None` for as soon as possible.
     due: Option<Instant>,
     job: Job,
@@ -147,11 +164,21 @@ impl Lane {
     }
 
     /// Runs a job as soon as a thread is free.
+    #[cfg(test)]
     pub(crate) fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<Ticket<T>, Refused> {
-        self.submit(None, job)
+        self.run_for(self.queue.name, job)
+    }
+
+    /// Runs a job for a subject as soon as a thread is free and it is the subject's turn.
+    pub(crate) fn run_for<T: Send + 'static>(
+        &self,
+        subject: &'static str,
+        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Result<Ticket<T>, Refused> {
+        self.submit(subject, None, job)
     }
 
     /// Runs a job at a given time.
@@ -160,25 +187,19 @@ impl Lane {
         due: Instant,
         job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<Ticket<T>, Refused> {
-        self.submit(Some(due), job)
+        self.submit(self.queue.name, Some(due), job)
     }
 
     fn submit<T: Send + 'static>(
         &self,
+        subject: &'static str,
         due: Option<Instant>,
         job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<Ticket<T>, Refused> {
         let (job, receiver) = with_receiver(job);
         let state = self.queue.accepting()?;
-        let id = self.queue.push(state, due, job)?;
+        let id = self.queue.push(state, subject, due, job)?;
         Ok(Ticket { receiver, id, queue: Arc::clone(&self.queue) })
-    }
-
-    /// Reserves a place for a job that is not ready yet.
-    #[cfg(feature = "redis")]
-    pub(crate) fn reserve(&self) -> Result<Reservation, Refused> {
-        self.queue.accepting()?.reserved += 1;
-        Ok(Reservation { queue: Arc::clone(&self.queue) })
     }
 
     fn close(&self) {
@@ -211,6 +232,19 @@ fn with_receiver<T: Send + 'static>(
     (Box::new(move |scratch| drop(sender.send(job(scratch)))), receiver)
 }
 
+impl LaneState {
+    /// Takes the next job that is due: the oldest one of the subject whose turn was longest ago.
+    fn take_next(&mut self, now: Instant) -> Option<Waiting> {
+        let is_due = |waiting: &Waiting| waiting.due.is_none_or(|due| due <= now);
+        let due = self.waiting.iter().enumerate().filter(|(_, waiting)| is_due(waiting));
+        let (next, _) = due.min_by_key(|(_, waiting)| self.served.get(waiting.subject))?;
+        let next = self.waiting.remove(next)?;
+        self.begun += 1;
+        self.served.insert(next.subject, self.begun);
+        Some(next)
+    }
+}
+
 impl Queue {
     /// The state, if one more job is accepted.
     fn accepting(&self) -> Result<MutexGuard<'_, LaneState>, Refused> {
@@ -228,6 +262,7 @@ impl Queue {
     fn push(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, LaneState>,
+        subject: &'static str,
         due: Option<Instant>,
         job: Job,
     ) -> Result<u64, Refused> {
@@ -242,7 +277,7 @@ impl Queue {
         }
         let id = state.next_id;
         state.next_id += 1;
-        state.waiting.push_back(Waiting { id, due, job });
+        state.waiting.push_back(Waiting { id, subject, due, job });
         drop(state);
         self.work.notify_one();
         Ok(id)
@@ -265,9 +300,7 @@ impl Queue {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            let is_due = |waiting: &Waiting| waiting.due.is_none_or(|due| due <= now);
-            let due = state.waiting.iter().position(is_due);
-            if let Some(next) = due.and_then(|position| state.waiting.remove(position)) {
+            if let Some(next) = state.take_next(now) {
                 drop(state);
                 // A panic ends this job alone: its ticket says so, and the next job finds new buffers.
                 if catch_unwind(AssertUnwindSafe(|| (next.job)(&mut scratch))).is_err() {
@@ -310,37 +343,6 @@ impl Queue {
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// A place in a lane for a job that is not ready yet. The job runs even if the lane is closed meanwhile, and
-/// [`Lanes::wait_until_idle`] waits for it. Dropping the reservation frees the place.
-#[cfg(feature = "redis")]
-#[derive(Debug)]
-#[must_use = "a reservation that is dropped frees its place"]
-pub(crate) struct Reservation {
-    queue: Arc<Queue>,
-}
-
-#[cfg(feature = "redis")]
-impl Reservation {
-    /// Runs the job as soon as a thread is free. Refused only if the system has no thread to spare.
-    pub(crate) fn run<T: Send + 'static>(
-        self,
-        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
-    ) -> Result<Ticket<T>, Refused> {
-        let (job, receiver) = with_receiver(job);
-        // The place is freed after this, so the lane is not idle in between.
-        let id = self.queue.push(self.queue.lock(), None, job)?;
-        Ok(Ticket { receiver, id, queue: Arc::clone(&self.queue) })
-    }
-}
-
-#[cfg(feature = "redis")]
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.queue.lock().reserved -= 1;
-        self.queue.rest.notify_all();
     }
 }
 

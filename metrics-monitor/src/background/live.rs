@@ -9,15 +9,9 @@ use metrics_core::Window;
 
 use crate::policy::peer::Source;
 
-/// Connections that may be open at one time.
+/// Connections that may be open at one time. An address has a share of them, since one connection of HTTP/2 could take
+/// all of them for as long as it likes.
 pub(crate) const MAX_LISTENERS: usize = 16;
-
-/// Those from one address: some are left for others, since one connection of HTTP/2 could take all of them for as long
-/// as it likes.
-const MAX_FROM_ONE: usize = 4;
-
-/// Those from one address that may be a proxy's.
-const MAX_FROM_PROXY: usize = 12;
 
 /// An event that is younger is sent again instead of a new one.
 const FRESH: Duration = Duration::from_millis(500);
@@ -67,8 +61,7 @@ impl Live {
         if seats.len() >= MAX_LISTENERS {
             return Err(Full::All);
         }
-        let max = if source.is_near() { MAX_FROM_PROXY } else { MAX_FROM_ONE };
-        if seats.iter().filter(|known| **known == source).count() >= max {
+        if seats.iter().filter(|known| **known == source).count() >= source.share(MAX_LISTENERS) {
             return Err(Full::ForAddress);
         }
         seats.push(source);

@@ -61,7 +61,7 @@ pub(crate) fn all(state: &Arc<State>, request: &Request<'_>) -> Answering {
         ("since_reset", Some(answer(state, &reset, Call::Summary))),
         ("consumers", state.access.shows_private(request).then(consumers)),
         ("versions", Some(answer(state, request, Call::Versions))),
-        ("alerts", state.fleet_alerts.is_some().then(|| alerts(state, state.access.shows_private(request)))),
+        ("alerts", state.fleet_alerts.is_some().then(|| alerts(state, request))),
     ];
     Answering::waiting(async move {
         let mut body = b"{\"success\":true,\"data\":{".to_vec();
@@ -84,14 +84,16 @@ pub(crate) fn all(state: &Arc<State>, request: &Request<'_>) -> Answering {
 }
 
 /// The alerts of this instance, with those of the fleet.
-fn alerts(state: &Arc<State>, shows_private: bool) -> Answering {
-    let task = Task::single(move |state| Answer::success(alerts_of(state, shows_private)));
+fn alerts(state: &Arc<State>, request: &Request<'_>) -> Answering {
+    let shows_private = state.access.shows_private(request);
     Answering::in_lane(
         state,
         |lanes| &lanes.reads,
         "too many requests are waiting; try again in 1 s",
         "/alerts",
-        task,
+        state.access.source(request),
+        // The same question as that of `GET alerts`.
+        Task::shared(shows_private, move |state| Answer::success(alerts_of(state, shows_private))),
     )
 }
 
@@ -159,7 +161,7 @@ fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
     let Some(member) = &state.fleet else { return Answering::ready(in_no_fleet()) };
     let refused = |refused| refusal(refused, "too many requests are waiting for the fleet; try again in 1 s");
     // Before the question: the answer to a reset that was done must not be refused, nor at the shutdown any answer.
-    let reservation = match state.lanes.fleet.reserve() {
+    let reservation = match state.lanes.fleet.reserve(state.access.source(request)) {
         Ok(reservation) => reservation,
         Err(error) => return Answering::ready(refused(error)),
     };

@@ -11,6 +11,7 @@ use super::query::Query;
 use super::request::Request;
 use crate::background::joined::{Key, Share};
 use crate::background::lanes::{Lane, Lanes, Refused, Scratch};
+use crate::policy::peer::Source;
 use crate::state::{State, WholeAnswer};
 
 /// Where the work for an endpoint is done, and the function that does it.
@@ -91,27 +92,34 @@ impl Answering {
         Self(Inner::Waiting(Box::pin(answer)))
     }
 
-    /// Does the task of an endpoint in a lane. `busy` is the message if too much waits there.
+    /// Does the task of an endpoint in a lane, for a client at this address. `busy` is the message if too much waits
+    /// there.
     pub(crate) fn in_lane(
         state: &Arc<State>,
         lane: fn(&Lanes) -> &Lane,
         busy: &str,
         endpoint: &'static str,
+        source: Source,
         Task { variant, job }: Task,
     ) -> Self {
         let shared = Arc::clone(state);
         let job = move |scratch: &mut Scratch| whole(job(&shared, scratch));
-        match state.joined.run(lane(&state.lanes), Key { subject: endpoint, variant }, job) {
+        match state.joined.run(lane(&state.lanes), Key { subject: endpoint, variant }, source, job) {
             Ok(share) => Self(Inner::InLane(share)),
             Err(refused) => Self::ready(refusal(refused, busy)),
         }
     }
 }
 
+/// The message to an address for which as much waits as may wait for one.
+const BUSY_ADDRESS: &str = "too many requests from one address are waiting; try again in 1 s. If a proxy adds the clients' \
+                            addresses to X-Forwarded-For, set trust_forwarded(true)";
+
 /// The answer to a request that was not accepted.
 pub(crate) fn refusal(refused: Refused, busy: &str) -> Answer {
     let message = match refused {
         Refused::Busy => busy,
+        Refused::BusyAddress => BUSY_ADDRESS,
         Refused::Closed => "the server is shutting down",
     };
     Answer::unavailable(message).header("retry-after", "1")

@@ -126,7 +126,9 @@ fn too_many_different_requests_to_one_endpoint_are_asked_to_come_back_and_others
         assert!(reply.starts_with("HTTP/1.1 503"), "{reply}");
         assert!(reply.to_lowercase().contains("\r\nretry-after: 1\r\n"), "{reply}");
         assert!(
-            reply.contains(r#""code":"unavailable","message":"too many requests are waiting"#),
+            reply.contains(
+                r#""code":"unavailable","message":"too many requests from one address are waiting"#
+            ),
             "{reply}"
         );
     }

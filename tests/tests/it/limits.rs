@@ -2,6 +2,7 @@
 //! the hostile one is refused, and that the other is answered, is asserted; the times are only printed.
 
 use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use actix_web::error::ErrorInternalServerError;
@@ -9,6 +10,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics_actix::Metrics;
 use metrics_actix::fleet::FleetSettings;
+use metrics_actix::push::{Accepted, Exporter, Failed, PushSettings, Window};
 use metrics_core::Registry;
 use serde_json::Value;
 use tests::{Client, Http2, Raw, Server};
@@ -33,6 +35,30 @@ fn shop(config: &mut ServiceConfig) {
         .route("/fails/{text}", web::get().to(fails_with));
 }
 
+/// An exporter whose destination never answers, until the sender is dropped.
+struct Hanging(Receiver<()>);
+
+impl Exporter for Hanging {
+    fn name(&self) -> &str {
+        "hanging"
+    }
+
+    fn settings(&self) -> PushSettings {
+        let mut settings = PushSettings::default();
+        (settings.interval, settings.timeout) = (Duration::from_millis(20), Duration::from_millis(50));
+        (settings.first_pause, settings.max_pause) = (settings.interval, settings.interval);
+        settings.max_errors = 100;
+        settings
+    }
+
+    fn export(&mut self, _window: &Window, deadline: Instant) -> Result<Accepted, Failed> {
+        match self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Err(RecvTimeoutError::Timeout) => Err(Failed::temporary("no answer")),
+            _ => Ok(Accepted::default()),
+        }
+    }
+}
+
 /// So many routes that have been called.
 fn with_routes(registry: Registry, routes: usize) -> Registry {
     for route in 0..routes {
@@ -46,7 +72,12 @@ fn exposed() -> Metrics {
     let registry = Registry::builder().max_series(ROWS).max_consumers(ROWS).build().unwrap();
     let name = |request: &HttpRequest| request.headers().get("x-name")?.to_str().ok().map(str::to_owned);
     let builder = Metrics::builder("shop").with_registry(with_routes(registry, ROWS / 2));
-    builder.api_key_header("x-api-key").reset_token(RESET).route_with(name).build().unwrap()
+    builder.api_key_header("x-api-key").reset_token(RESET).route_with(name).keep_paths(true).build().unwrap()
+}
+
+/// Letters, since numbers in messages are of the same group.
+fn word(number: usize) -> String {
+    format!("{number:o}").bytes().map(|digit| char::from(digit + 49)).collect()
 }
 
 /// Sends so many requests over one connection, without waiting for answers. `lines` makes a request line and header
@@ -109,6 +140,16 @@ fn ask(limit: &str, client: &Client) {
     println!("{limit:40} scrape {:?}, summary {:?}, alerts {:?}", times[0], times[1], times[2]);
 }
 
+/// Asks from another address for what a hostile client asks for, and says how long that took.
+fn ask_the_same(limit: &str, server: &Server, name: &str) {
+    let mut client = Raw::from_address([127, 0, 0, 2].into(), server.addr());
+    let begun = Instant::now();
+    client.request("GET", &format!("/api/metrics/{name}"));
+    let reply = client.read_until("\r\n\r\n");
+    assert!(reply.starts_with("HTTP/1.1 200"), "{limit}: {reply}");
+    println!("{limit:40} {name} {:?}", begun.elapsed());
+}
+
 /// Asks while a hostile client asks for different things over HTTP/2, until that one is refused with this text. The
 /// server may have answered a crowd before the last one of it asks.
 fn ask_while_refused(
@@ -158,10 +199,13 @@ fn an_operator_is_answered_while_others_ask_for_too_much() {
     for scrapes in scrapes {
         assert_eq!(read(scrapes, 5).matches("HTTP/1.1 200").count(), 5);
     }
-    let waiting = "too many requests are waiting; try again in 1 s";
+    // From one address, so that another one is answered at the same endpoint.
+    let waiting = "too many requests from one address are waiting; try again in 1 s";
     let different = |i| format!("consumers?top={}", i + 1);
     ask_while_refused("different jobs, threads for figures", &client, waiting, 300, || {
-        streams(&server, 65_535, 300, different)
+        let crowd = streams(&server, 65_535, 300, different);
+        ask_the_same("different jobs, from elsewhere", &server, "consumers?top=999");
+        crowd
     });
     // At all endpoints that take more than a window, together.
     let different = |i: usize| match i % 5 {
@@ -172,20 +216,27 @@ fn an_operator_is_answered_while_others_ask_for_too_much() {
         _ => format!("slow?method=GET&route=/{i}"),
     };
     ask_while_refused("different jobs at each endpoint", &client, waiting, 1_000, || {
-        streams(&server, 65_535, 1_000, different)
+        let crowd = streams(&server, 65_535, 1_000, different);
+        ask_the_same(
+            "different jobs at each endpoint, from elsewhere",
+            &server,
+            "history?method=GET&route=/1",
+        );
+        crowd
     });
-    let waiting = "too many requests are waiting for the fleet; try again in 1 s";
     ask_while_refused("requests that wait for the fleet", &client, waiting, 300, || {
         streams(&server, 65_535, 300, |_| "fleet/summary".to_owned())
     });
     let full = "too many connections to the events from one address";
     let seats = ask_while_refused("seats of events", &client, full, 64, || {
-        streams(&server, 65_535, 64, |_| "events".to_owned())
+        streams(&server, 65_535, 64, |_| "events?page=true".to_owned())
     });
     // Another client has a seat.
     let mut other = Raw::from_address([127, 0, 0, 2].into(), server.addr());
+    let begun = Instant::now();
     other.request("GET", "/api/metrics/events");
-    assert!(other.read_until("data: {").starts_with("HTTP/1.1 200"));
+    assert!(other.read_until("\ndata: {\"time\"").starts_with("HTTP/1.1 200"));
+    println!("{:40} first event from elsewhere {:?}", "the thread for events", begun.elapsed());
     drop((seats, other));
     let mut unread = streams(&server, 0, 1_000, |_| "routes".to_owned());
     ask("answers that nobody reads", &client);
@@ -208,7 +259,17 @@ fn an_operator_is_answered_while_others_ask_for_too_much() {
 #[test]
 fn an_operator_is_answered_while_others_use_up_rows_and_lines() {
     let metrics = exposed();
-    let server = Server::start(2, &metrics, shop);
+    let jobs = metrics.registry().counter("jobs").unwrap();
+    let server = Server::start(2, &metrics, move |config| {
+        let jobs = jobs.clone();
+        // With a label that clients choose.
+        let count = move |text: web::Path<String>| {
+            jobs.with("queue", &text.into_inner()).add(1);
+            async { "counted" }
+        };
+        shop(config);
+        config.route("/jobs/{queue}", web::get().to(count));
+    });
     let client = server.client();
     ask("nothing", &client);
     send(&server, 1_000, |i| format!("POST /api/metrics/reset HTTP/1.1\r\nauthorization: Bearer guess-{i}"));
@@ -218,6 +279,8 @@ fn an_operator_is_answered_while_others_use_up_rows_and_lines() {
     ask("lines about hosts", &client);
     assert_eq!(value(&client, "metrics_denied_total{reason=\"host\"}"), 1_000);
 
+    // The row of unmatched paths, while there is room for one.
+    send(&server, 1, |_| "GET /favicon.ico HTTP/1.1".to_owned());
     send(&server, 2 * ROWS, |i| format!("GET /items/{i} HTTP/1.1\r\nx-name: /made/up/{i}"));
     ask("rows of routes", &client);
     let summary = client.metrics("GET", "routes");
@@ -237,9 +300,6 @@ fn an_operator_is_answered_while_others_use_up_rows_and_lines() {
     };
     assert!(lost("evicted") + lost("thinned") > 1_000, "{missing}");
 
-    // Letters, since numbers in messages are of the same group.
-    let word =
-        |i: usize| -> String { format!("{i:o}").bytes().map(|digit| char::from(digit + 49)).collect() };
     send(&server, 3_000, |i| format!("GET /fails/{} HTTP/1.1", word(i)));
     ask("groups of errors", &client);
     let groups = client.metrics("GET", "errors/groups?top=1000");
@@ -248,11 +308,46 @@ fn an_operator_is_answered_while_others_use_up_rows_and_lines() {
     ask("lists of slow requests", &client);
     assert_eq!(client.metrics("GET", "slow")["requests"].as_array().unwrap().len(), 50);
 
+    send(&server, 2_000, |i| format!("GET /jobs/{i} HTTP/1.1"));
+    ask("rows of own metrics", &client);
+    assert!(value(&client, "jobs_total{queue=\"_other\"}") >= 1_000);
+    send(&server, 2_000, |i| format!("GET /no/such/path/{} HTTP/1.1", word(i)));
+    ask("rows of unmatched paths", &client);
+    let groups = client.metrics("GET", "errors/groups?status=404");
+    assert_eq!(groups["unmatched_paths"].as_array().unwrap().len(), 64, "{groups}");
+
     // Whatever it was, all are counted.
-    let calls = 24 * ROWS as u64 + 5_000;
+    let calls = 24 * ROWS as u64 + 9_001;
     let deadline = Instant::now() + LONG;
     while client.metrics("GET", "summary")["total_calls"] != calls + ROWS as u64 / 2 {
         assert!(Instant::now() < deadline, "{}", client.metrics("GET", "summary"));
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+#[test]
+fn an_operator_is_answered_while_a_destination_hangs_and_what_waits_for_it_is_full() {
+    let (release, released) = channel();
+    let builder = Metrics::builder("shop").with_registry(with_routes(Registry::new(), ROWS));
+    let metrics = builder.exporter(Hanging(released)).build().unwrap();
+    let server = Server::start(2, &metrics, shop);
+    let client = server.client();
+    ask("nothing", &client);
+    let begun = Instant::now();
+    let mut sent = 0;
+    let is_full = || {
+        let counts = &metrics.exporters()[0];
+        counts.attempts_failed >= 3 && counts.errors_dropped > 0
+    };
+    while !is_full() {
+        send(&server, 200, |i| format!("GET /fails/{} HTTP/1.1", word(sent + i)));
+        sent += 200;
+        ask("windows and errors for a destination", &client);
+        assert!(begun.elapsed() < LONG, "{:?}", metrics.exporters());
+    }
+    assert_eq!(client.metrics("GET", "summary")["total_errors"], sent);
+    drop(release);
+    assert!(actix_web::rt::System::new().block_on(metrics.shutdown(LONG)));
+    let counts = &metrics.exporters()[0];
+    assert_eq!(counts.errors_sent + counts.errors_dropped + counts.errors_missed, sent as u64, "{counts:?}");
 }

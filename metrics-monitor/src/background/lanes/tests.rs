@@ -70,16 +70,63 @@ fn a_full_queue_refuses_jobs_until_a_client_gives_up() {
 #[cfg(feature = "redis")]
 #[test]
 fn a_job_with_a_reservation_runs_even_after_the_close() {
-    let lane = Lane::new("test", 1, 2);
-    let (reservation, given_up) = (lane.reserve().unwrap(), lane.reserve().unwrap());
+    let lane = Lane::new("test", 1, 4);
+    let (local, stranger) = (Source::UnixSocket, Source::Address([203, 0, 113, 7].into()));
+    let (reservation, given_up) = (lane.reserve(local).unwrap(), lane.reserve(local).unwrap());
+    let others = [lane.reserve(local).unwrap(), lane.reserve(stranger).unwrap()];
     assert_eq!(lane.run(|_| ()).err(), Some(Refused::Busy));
-    drop(given_up);
+    drop((given_up, others));
     assert_eq!(block_on(lane.run(|_| 1).unwrap()), Some(1));
     lane.close();
-    assert_eq!(lane.reserve().err(), Some(Refused::Closed));
+    assert_eq!(lane.reserve(local).err(), Some(Refused::Closed));
     assert!(!lane.wait_until_idle(Duration::from_millis(20)));
     assert_eq!(block_on(reservation.run(|_| 2).unwrap()), Some(2));
     assert!(lane.wait_until_idle(MINUTE));
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn an_address_leaves_reservations_for_others() {
+    let lane = Lane::new("test", 1, 8);
+    let source = |address: &str| Source::Address(address.parse().unwrap());
+    let (stranger, proxy, other) = (source("203.0.113.7"), source("127.0.0.1"), source("203.0.113.8"));
+    let reserve = |source, places| (0..places).map(|_| lane.reserve(source).unwrap()).collect::<Vec<_>>();
+    let mut of_stranger = reserve(stranger, 2);
+    assert_eq!(lane.reserve(stranger).err(), Some(Refused::BusyAddress));
+    of_stranger.pop();
+    of_stranger.extend(reserve(stranger, 1));
+    let of_proxy = reserve(proxy, 6);
+    assert_eq!(lane.reserve(other).err(), Some(Refused::Busy));
+    drop(of_stranger);
+    assert_eq!(lane.reserve(proxy).err(), Some(Refused::BusyAddress));
+    drop((of_proxy, reserve(other, 2)));
+    assert!(lane.queue.lock().reserved_for.is_empty() && lane.wait_until_idle(Duration::ZERO));
+}
+
+#[test]
+fn subjects_take_turns_and_each_has_its_jobs_done_in_their_order() {
+    let lane = Lane::new("test", 1, 16);
+    let (_job, release) = occupy(&lane);
+    let (done, order) = channel();
+    let job = |subject, number: usize| {
+        let done = done.clone();
+        lane.run_for(subject, move |_| done.send((subject, number)).unwrap()).unwrap()
+    };
+    let mut tickets: Vec<_> = (0..4).map(|number| job("history", number)).collect();
+    tickets.extend([job("slow", 0), job("slow", 1), job("summary", 0)]);
+    drop(release);
+    assert!(lane.wait_until_idle(MINUTE));
+    let expected = [
+        ("history", 0),
+        ("slow", 0),
+        ("summary", 0),
+        ("history", 1),
+        ("slow", 1),
+        ("history", 2),
+        ("history", 3),
+    ];
+    assert_eq!(order.try_iter().collect::<Vec<_>>(), expected);
+    drop(tickets);
 }
 
 #[test]

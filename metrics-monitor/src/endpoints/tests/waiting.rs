@@ -1,6 +1,7 @@
 //! Streams of events, and answers that wait: their places, their ends, and the shutdown.
 
 use super::*;
+use crate::Answering;
 
 #[test]
 fn events_begin_at_once_and_end_at_the_shutdown() {
@@ -125,14 +126,23 @@ fn a_crowd_that_waits_for_one_endpoint_leaves_others_their_places() {
         monitor.state.lanes.reads.run(job).unwrap()
     });
     begun.wait();
-    let ask = |path| {
+    let ask_from = |peer, path| {
         let headers = List(&[]);
-        let request = request("GET", path, "", &headers);
+        let request = Request { peer, ..request("GET", path, "", &headers) };
         monitor.admit(find(&monitor, path).unwrap(), &request).unwrap().answer(&request)
     };
-    let crowd: Vec<_> = (0..MAX_CALLERS).map(|_| ask("/summary")).collect();
-    let refused = block_on(ask("/summary"));
-    assert_eq!((refused.status, header(&refused, "retry-after")), (503, Some("1")));
+    let ask = |path| ask_from(Peer::UnixSocket, path);
+    let refused = |answer: Answering, message: &str| {
+        let refused = block_on(answer);
+        assert_eq!((refused.status, header(&refused, "retry-after")), (503, Some("1")));
+        assert!(text(&refused).contains(message), "{}", text(&refused));
+    };
+    // A crowd from one address leaves others their places at this endpoint, too.
+    let stranger = Peer::Address([203, 0, 113, 7].into());
+    let mut crowd: Vec<_> = (0..MAX_CALLERS / 4).map(|_| ask_from(stranger, "/summary")).collect();
+    refused(ask_from(stranger, "/summary"), "too many requests from one address are waiting");
+    crowd.extend((0..MAX_CALLERS / 4 * 3).map(|_| ask("/summary")));
+    refused(ask("/summary"), "too many requests are waiting");
     let waits = ["/routes", "/alerts", "/errors"].map(ask);
     assert_eq!(block_on(ask("/prometheus")).status, 200);
     drop(held);
