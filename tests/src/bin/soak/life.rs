@@ -1,12 +1,8 @@
 //! One life of an instance: its process, its destinations, and what was counted of it.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -15,12 +11,11 @@ use crate::book::Book;
 use crate::connection::{Answer, Connection};
 use crate::destinations::{Destinations, Received};
 use crate::mutex::lock;
+use crate::processes::kept_bytes;
+use crate::program::{END, Program};
 use crate::routes::ALLOCATED;
-use crate::service::{LAST_WORDS, LISTENS, METRICS, RESET_TOKEN};
+use crate::service::{METRICS, RESET_TOKEN};
 use crate::turn::Group;
-
-/// Longer than an end takes: the grace of the server, and the last figures.
-const END: Duration = Duration::from_secs(60);
 
 /// One life of an instance.
 #[derive(Debug)]
@@ -29,7 +24,7 @@ pub(crate) struct Life {
     pub(crate) name: String,
     pub(crate) addr: SocketAddr,
     pub(crate) id: u32,
-    process: Mutex<Process>,
+    process: Mutex<Program>,
     /// Gone once the process has ended.
     pub(crate) destinations: Mutex<Option<Destinations>>,
     pub(crate) received: Arc<Received>,
@@ -56,21 +51,6 @@ pub(crate) struct Windows {
     is_ending: bool,
 }
 
-/// The running service. Dropping it ends the process.
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    stdout: Option<JoinHandle<Option<Value>>>,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Life {
     /// Starts an instance, and waits until it listens.
     pub(crate) fn start(name: String, redis: &str, group: Group) -> Result<Self, String> {
@@ -79,27 +59,14 @@ impl Life {
         settings["name"] = name.clone().into();
         settings["redis"] = redis.into();
         settings["bare"] = (group == Group::Bare).into();
-        let program = std::env::current_exe().map_err(|error| format!("the program's own path: {error}"))?;
-        let mut command = Command::new(program);
-        // In a group of its own, so that Ctrl-C reaches the soak alone.
-        command.args(["serve", &settings.to_string()]).process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| format!("the service does not start: {error}"))?;
-        let stdout = child.stdout.take().expect("its output is piped");
-        let id = child.id();
-        let mut process = Process { child, stdout: None };
-        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let addr = lines.find_map(|line| line.strip_prefix(LISTENS)?.parse().ok());
-        let addr = addr.ok_or("the service does not say where it listens")?;
-        process.stdout = Some(std::thread::spawn(move || {
-            lines.filter_map(|line| serde_json::from_str(line.strip_prefix(LAST_WORDS)?).ok()).last()
-        }));
+        let program = Program::start("serve", &settings)?;
+        let (addr, id) = (program.addr, program.id());
         let received = Arc::clone(&destinations.received);
         Ok(Self {
             name,
             addr,
             id,
-            process: Mutex::new(process),
+            process: Mutex::new(program),
             destinations: Mutex::new(Some(destinations)),
             received,
             seen: Mutex::default(),
@@ -160,10 +127,7 @@ impl Life {
             return Err(format!("{}: a scrape was answered with {}", self.name, answer.status));
         }
         let text = String::from_utf8_lossy(&answer.body);
-        // Of the history, the shards and the like.
-        let kept = text.lines().filter_map(|line| line.strip_prefix("metrics_core_")?.split_once("_bytes "));
-        let kept: u64 = kept.filter_map(|(_, bytes)| bytes.parse::<u64>().ok()).sum();
-        self.kept_bytes.store(kept, Ordering::Relaxed);
+        self.kept_bytes.store(kept_bytes(&text), Ordering::Relaxed);
         self.note_counters(&Book::of_exposition(&text))
     }
 
@@ -241,22 +205,8 @@ impl Life {
     pub(crate) fn end(&self, signal: &str) -> Result<(), String> {
         lock(&self.closed).is_ending = true;
         let mut process = lock(&self.process);
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.id.to_string()]).status();
-        if !sent.is_ok_and(|status| status.success()) {
-            return Err(format!("{}: {signal} cannot be sent", self.name));
-        }
-        let deadline = Instant::now() + END;
-        let status = loop {
-            match process.child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(10)),
-                _ => return Err(format!("{} has not ended {END:?} after {signal}", self.name)),
-            }
-        };
-        // One pipe less for each life.
-        drop(process.child.stdin.take());
-        let words = process.stdout.take().and_then(|stdout| stdout.join().ok().flatten());
-        let mut words = words.ok_or_else(|| format!("{} said nothing at its end: {status}", self.name))?;
+        let (status, mut words) =
+            process.end(signal).map_err(|error| format!("{}, {signal}: {error}", self.name))?;
         // Their counts stay.
         drop(lock(&self.destinations).take());
         let exposition = words["exposition"].take();

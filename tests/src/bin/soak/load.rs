@@ -168,6 +168,10 @@ pub(crate) fn mix(world: &World, slot: &Slot, lane: u32, every: Duration) {
 pub(crate) struct Times(Mutex<Vec<Duration>>);
 
 impl Times {
+    pub(crate) fn add(&self, took: Duration) {
+        lock(&self.0).push(took);
+    }
+
     pub(crate) fn take(&self) -> Vec<Duration> {
         let mut taken = std::mem::take(&mut *lock(&self.0));
         taken.sort_unstable();
@@ -184,7 +188,7 @@ pub(crate) fn behave(world: &World, slot: &Slot, lane: u32, times: &Times) {
     while world.waits_for(slot.group, false) {
         let took = client.send("GET", "/items/1", "", "", Way::Whole(200));
         if let Some(took) = took {
-            lock(&times.0).push(took);
+            times.add(took);
         }
         std::thread::sleep(WELL_EVERY);
     }

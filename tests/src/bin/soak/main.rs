@@ -4,6 +4,8 @@
 //!
 //! `cargo run --release -p tests --bin soak -- --seconds 60`. It needs `redis-server`, and ends with an error if
 //! anything disagrees. Ctrl-C ends it early, with the same comparison.
+//!
+//! `soak storm` sends hostile errors instead, as many as it is told.
 
 mod book;
 mod connection;
@@ -16,9 +18,11 @@ mod life;
 mod load;
 mod mutex;
 mod processes;
+mod program;
 mod recent;
 mod routes;
 mod service;
+mod storm;
 mod turn;
 mod verdict;
 mod watch;
@@ -47,23 +51,44 @@ const HELP: &str = "\
 Runs two instances of a service under load, hostile clients and faults, and compares what everybody counted.
 
 Usage: soak [OPTIONS]
+       soak storm [STORM OPTIONS]
 
       --seconds N   how long to run, 10 to 1000000 (default: 60)
       --rate N      total requests a second, without those of hostile clients, 10 to 100000 (default: 800)
       --trouble MS  how long each fault lasts, 500 to 60000 ms (default: 1500 up to ten minutes, then 4000)
+      --hostile A,B which hostile clients there are: paths, keys, guesses, listeners (default: all of them)
+
+soak storm sends errors that each have a message, a path and a consumer of their own, and needs no Redis.
+
+      --errors N    how many, 1000 to 100000000 (default: 100000)
+      --rate N      hostile requests a second at most, 10 to 100000 (default: 8000)
+
   -h, --help        print this help";
+
+/// Kinds of hostile clients.
+const HOSTILE: [&str; 4] = ["paths", "keys", "guesses", "listeners"];
+
+fn hostile_clients(names: String) -> Result<String, String> {
+    match names.split(',').find(|name| !HOSTILE.contains(name)) {
+        None => Ok(names),
+        Some(name) => Err(format!("--hostile has {name:?}; allowed: {}", HOSTILE.join(", "))),
+    }
+}
 
 /// What the command line says.
 #[derive(Debug)]
 struct Options {
     seconds: u64,
-    rate: u64,
+    rate: Option<u64>,
     trouble: Option<u64>,
+    hostile: String,
+    errors: u64,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
-        let mut options = Self { seconds: 60, rate: 800, trouble: None };
+        let mut options =
+            Self { seconds: 60, rate: None, trouble: None, hostile: HOSTILE.join(","), errors: 100_000 };
         while let Some(argument) = arguments.next() {
             let mut number = |least, most| {
                 let value = arguments.next().unwrap_or_default();
@@ -72,8 +97,10 @@ impl Options {
             };
             match &*argument {
                 "--seconds" => options.seconds = number(10, 1_000_000)?,
-                "--rate" => options.rate = number(10, 100_000)?,
+                "--rate" => options.rate = Some(number(10, 100_000)?),
                 "--trouble" => options.trouble = Some(number(500, 60_000)?),
+                "--hostile" => options.hostile = hostile_clients(arguments.next().unwrap_or_default())?,
+                "--errors" => options.errors = number(1_000, 100_000_000)?,
                 "-h" | "--help" => return Ok(None),
                 other => return Err(format!("unknown option {other}")),
             }
@@ -90,10 +117,15 @@ impl Options {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
-    let result = if arguments.next_if(|argument| argument == "serve").is_some() {
+    let mut is = |name: &str| arguments.next_if(|argument| argument == name).is_some();
+    let result = if is("serve") {
         service::run(&arguments.next().unwrap_or_default()).map_err(|error| error.to_string())
+    } else if is("serve-storm") {
+        storm::serve::run(&arguments.next().unwrap_or_default()).map_err(|error| error.to_string())
     } else {
+        let is_storm = is("storm");
         match Options::parse(arguments) {
+            Ok(Some(options)) if is_storm => storm::run(options.errors, options.rate.unwrap_or(8_000) as u32),
             Ok(Some(options)) => soak(&options),
             Ok(None) => {
                 println!("{HELP}");
@@ -190,17 +222,24 @@ fn start_clients<'scope>(
     times: &'scope Times,
 ) {
     // Numbers of clients are unique for each instance.
-    let every = Duration::from_secs(1) * load::LANES * world.slots.len() as u32 / options.rate as u32;
+    let every =
+        Duration::from_secs(1) * load::LANES * world.slots.len() as u32 / options.rate.unwrap_or(800) as u32;
     for slot in world.all_slots() {
         for lane in 0..load::LANES {
             scope.spawn(move || load::mix(world, slot, lane, every));
         }
         let hostile = load::LANES;
-        scope.spawn(move || hostile::flood(world, slot, hostile));
-        scope.spawn(move || hostile::flood(world, slot, hostile + 1));
-        scope.spawn(move || hostile::make_up_keys(world, slot, hostile + 2));
-        scope.spawn(|| hostile::guess(world, slot));
-        scope.spawn(|| hostile::listen(world, slot));
+        for name in options.hostile.split(',') {
+            match name {
+                "paths" => {
+                    scope.spawn(move || hostile::flood(world, slot, hostile));
+                    scope.spawn(move || hostile::flood(world, slot, hostile + 1));
+                }
+                "keys" => drop(scope.spawn(move || hostile::make_up_keys(world, slot, hostile + 2))),
+                "guesses" => drop(scope.spawn(|| hostile::guess(world, slot))),
+                _ => drop(scope.spawn(|| hostile::listen(world, slot))),
+            }
+        }
     }
     let further = load::LANES + 3;
     for [steady, _] in [&world.slots, &world.bare] {

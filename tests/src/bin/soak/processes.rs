@@ -4,6 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 
+/// What a scrape says that the monitor keeps and grows within bounds that the settings set: history, shards and the like.
+pub(crate) fn kept_bytes(exposition: &str) -> u64 {
+    let kept =
+        exposition.lines().filter_map(|line| line.strip_prefix("metrics_core_")?.split_once("_bytes "));
+    kept.filter_map(|(_, bytes)| bytes.parse::<u64>().ok()).sum()
+}
+
 /// A sample of a process.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
@@ -123,19 +130,71 @@ impl fmt::Display for Slope {
     }
 }
 
-fn resident_kib(id: u32) -> Option<f64> {
+pub(crate) fn resident_kib(id: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
+/// What a process has used so far, in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    processor: f64,
+    /// How long its workers were ready to run, and waited for a processor.
+    waited: f64,
+}
+
+impl Usage {
+    pub(crate) fn of(id: u32) -> Option<Self> {
+        Some(Self { processor: processor_seconds(id)?, waited: waited_seconds(id)? })
+    }
+}
+
+/// What a process used during turns.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Used {
+    usage: Usage,
+    seconds: f64,
+}
+
+impl Used {
+    /// Adds a turn, if the process lived all the time.
+    pub(crate) fn add(&mut self, before: Option<Usage>, after: Option<Usage>, seconds: f64) {
+        if let (Some(before), Some(after)) = (before, after) {
+            self.usage.processor += after.processor - before.processor;
+            self.usage.waited += after.waited - before.waited;
+            self.seconds += seconds;
+        }
+    }
+}
+
+impl fmt::Display for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = |seconds: f64| 100.0 * seconds / self.seconds.max(f64::EPSILON);
+        let Usage { processor, waited } = self.usage;
+        write!(f, "{:.1} % of a processor, its workers wait {:.1} % for one", share(processor), share(waited))
+    }
+}
+
 /// The processor time that a process has used so far.
-pub(crate) fn processor_seconds(id: u32) -> Option<f64> {
+fn processor_seconds(id: u32) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The name, in parentheses, may have spaces. The 14th and 15th fields are ticks, of which Linux shows 100 a second.
     let (_, fields) = stat.rsplit_once(") ")?;
     let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().ok());
     ticks.sum::<Option<f64>>().map(|ticks| ticks / 100.0)
+}
+
+/// How long the threads of actix-web, which answer requests, have been ready to run without running.
+fn waited_seconds(id: u32) -> Option<f64> {
+    let threads = fs::read_dir(format!("/proc/{id}/task")).ok()?.flatten();
+    let waited = threads.filter_map(|thread| {
+        let read = |name: &str| fs::read_to_string(thread.path().join(name)).ok();
+        read("comm")?.starts_with("actix").then_some(())?;
+        // The time on a processor, the time waiting for one, in nanoseconds, and how often.
+        read("schedstat")?.split(' ').nth(1)?.parse::<f64>().ok()
+    });
+    Some(waited.sum::<f64>() / 1e9)
 }
 
 fn descriptors(id: u32) -> Option<f64> {

@@ -53,15 +53,20 @@ const SHUTDOWN: Duration = Duration::from_secs(6);
 /// Serves until a signal ends it, or whoever started it is gone. The settings come as JSON.
 pub(crate) fn run(settings: &str) -> Result<(), Box<dyn std::error::Error>> {
     let settings: Value = serde_json::from_str(settings)?;
+    end_with_parent();
+    quiet_panics();
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let addr = listener.local_addr()?;
+    actix_web::rt::System::new().block_on(serve(&settings, listener, addr))
+}
+
+/// Ends this process once whoever started it is gone.
+pub(crate) fn end_with_parent() {
     std::thread::spawn(|| {
         // Open for as long as whoever started it lives.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(3);
     });
-    quiet_panics();
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let addr = listener.local_addr()?;
-    actix_web::rt::System::new().block_on(serve(&settings, listener, addr))
 }
 
 /// Keeps the panics that clients ask for from filling stderr.
@@ -127,7 +132,8 @@ async fn serve_bare(
     Ok(())
 }
 
-fn say(line: &str) -> std::io::Result<()> {
+/// Prints a line for whoever started this process.
+pub(crate) fn say(line: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()

@@ -7,7 +7,7 @@ use tests::Turns;
 
 use crate::heap;
 use crate::load::{Times, p99};
-use crate::processes::{Processes, processor_seconds};
+use crate::processes::{Processes, Usage, Used};
 use crate::turn::{Group, Turn};
 use crate::world::World;
 
@@ -27,15 +27,8 @@ pub(crate) struct Watched {
 struct Measured {
     /// The times of the well-behaved client.
     turns: Turns,
-    /// The processor time of the instance that it calls, without and with hostile clients, and how long that took.
-    used: [[f64; 2]; 2],
-}
-
-impl Measured {
-    /// The share of a processor that was used, in percent, without and with hostile clients.
-    fn shares(&self) -> [f64; 2] {
-        self.used.map(|[processor, seconds]| 100.0 * processor / seconds.max(f64::EPSILON))
-    }
+    /// What the instance that it calls used, without and with hostile clients.
+    used: [Used; 2],
 }
 
 /// Gives each group and hostile clients their turns until the end, and prints a line a minute.
@@ -57,13 +50,11 @@ pub(crate) fn watch(world: &World, times: &Times) -> Watched {
             // What was under way belongs to the turn before.
             world.pause(LASTS / 5);
             times.take();
-            let (begun, before) = (Instant::now(), processor_seconds(id));
+            let (begun, before) = (Instant::now(), Usage::of(id));
             world.pause(LASTS);
             let took = times.take();
             pair[usize::from(is_hostile)] = p99(&took);
-            let [processor, seconds] = &mut used[usize::from(is_hostile)];
-            *processor += processor_seconds(id).zip(before).map_or(0.0, |(after, before)| after - before);
-            *seconds += begun.elapsed().as_secs_f64();
+            used[usize::from(is_hostile)].add(before, Usage::of(id), begun.elapsed().as_secs_f64());
             if group == Group::Monitored {
                 minute.extend(took);
             }
@@ -113,11 +104,9 @@ impl Watched {
         self.processes.growth(warm_up).iter().for_each(|line| println!("  {line}"));
         println!("the well-behaved client, without and with hostile ones:");
         for (name, measured) in [("monitored", &self.monitored), ("not monitored", &self.bare)] {
-            let [without, with] = measured.shares();
-            println!(
-                "  {name}: {}; its service uses {without:.1} % of a processor without, {with:.1} % with",
-                measured.turns
-            );
+            println!("  {name}: {}", measured.turns);
+            let [without, with] = measured.used;
+            println!("    its service uses {without}; with hostile ones {with}");
         }
         let ([with, its_error], [without, error]) =
             (self.monitored.turns.difference(), self.bare.turns.difference());
