@@ -3,12 +3,12 @@
 //! `METRICS_TEST_ALERT_ROUNDS` sets how many disturbances there are, 200 for a long run; default: 10. It prints how
 //! many notices came twice, and how long others took to take over.
 
+mod hook;
+
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ use metrics_export::Service;
 use metrics_export::fleet::redis::Member;
 use serde_json::Value;
 use tests::{Redis, Server};
+
+use self::hook::{Ambush, Arrived, Hook};
 
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -87,123 +89,6 @@ impl Drop for Instance {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// A notice that arrived.
-#[derive(Debug, Clone)]
-struct Arrived {
-    rule: String,
-    /// Of a fleet only.
-    id: Option<String>,
-    version: Option<String>,
-    change: String,
-    summary: String,
-    by: String,
-    at: Instant,
-}
-
-/// What happens to an instance whose notice arrived, before it hears what became of it.
-#[derive(Debug)]
-struct Ambush {
-    signal: &'static str,
-    pids: HashMap<String, u32>,
-    /// Whether the notice counts as told.
-    accepts: bool,
-}
-
-/// Takes notices, each on a thread of its own: the sender may be stopped at any time.
-struct Hook {
-    url: String,
-    arrived: Arc<Mutex<Vec<Arrived>>>,
-    ambush: Arc<Mutex<Option<Ambush>>>,
-    /// The instance that was ambushed last.
-    ambushed: Arc<Mutex<Option<String>>>,
-    /// Whether it takes nothing for now.
-    refuses: Arc<AtomicBool>,
-    /// All posts, those that it refused included.
-    posts: Arc<AtomicUsize>,
-}
-
-impl Hook {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let hook = Self {
-            url,
-            arrived: Arc::default(),
-            ambush: Arc::default(),
-            ambushed: Arc::default(),
-            refuses: Arc::default(),
-            posts: Arc::default(),
-        };
-        let (arrived, ambush) = (Arc::clone(&hook.arrived), Arc::clone(&hook.ambush));
-        let ambushed = Arc::clone(&hook.ambushed);
-        let (refuses, posts) = (Arc::clone(&hook.refuses), Arc::clone(&hook.posts));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (arrived, ambush, ambushed) =
-                    (Arc::clone(&arrived), Arc::clone(&ambush), Arc::clone(&ambushed));
-                let (refuses, posts) = (Arc::clone(&refuses), Arc::clone(&posts));
-                std::thread::spawn(move || {
-                    let Some(body) = body(&stream) else { return };
-                    let by = body["instance"].as_str().unwrap().to_owned();
-                    let attack = ambush.lock().unwrap().take();
-                    let is_accepted = attack.as_ref().is_none_or(|ambush| ambush.accepts)
-                        && !refuses.load(Ordering::Relaxed);
-                    posts.fetch_add(1, Ordering::Relaxed);
-                    for notice in body["notices"].as_array().unwrap().iter().filter(|_| is_accepted) {
-                        let text = |name: &str| notice[name].as_str().map(str::to_owned);
-                        let id = text("event_id");
-                        assert_eq!(notice["fleet"], id.is_some());
-                        arrived.lock().unwrap().push(Arrived {
-                            rule: text("rule").unwrap(),
-                            id,
-                            version: text("version"),
-                            change: text("change").unwrap(),
-                            summary: text("summary").unwrap(),
-                            by: by.clone(),
-                            at: Instant::now(),
-                        });
-                    }
-                    if let Some(Ambush { signal, pids, .. }) = attack {
-                        let pid = pids[&by].to_string();
-                        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
-                        assert!(sent.unwrap().success());
-                        *ambushed.lock().unwrap() = Some(by);
-                    }
-                    let status = if is_accepted { 200 } else { 503 };
-                    let head =
-                        format!("HTTP/1.1 {status} \r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-                    let _ = (&stream).write_all(head.as_bytes());
-                });
-            }
-        });
-        hook
-    }
-
-    fn arrived(&self) -> Vec<Arrived> {
-        self.arrived.lock().unwrap().clone()
-    }
-}
-
-/// The body of a post, once all of it is there.
-fn body(stream: &TcpStream) -> Option<Value> {
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
-        match line.trim_end().split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.parse().ok()?
-            }
-            None if line.trim_end().is_empty() => break,
-            _ => {}
-        }
-    }
-    let mut bytes = vec![0; length];
-    reader.read_exact(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
 }
 
 /// What the alert is about: a gauge of an instance that takes no part in the lease and is left alone.
