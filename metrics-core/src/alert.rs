@@ -37,6 +37,7 @@ mod engine;
 mod example;
 mod notice;
 mod observe;
+mod room;
 mod rule;
 mod saved;
 mod sentence;

@@ -22,12 +22,14 @@
 //! long as its window.
 
 mod apdex;
+mod budget;
 mod count;
 mod samples;
 mod settings;
 mod tracker;
 
 pub use self::apdex::{Apdex, ApdexCounts, ApdexScore, ApdexState};
+pub use self::budget::Budget;
 pub use self::count::ObjectiveCounts;
 pub use self::settings::{BURN_RULES, Kind, Objective};
-pub use self::tracker::{Budget, ObjectiveState, Objectives};
+pub use self::tracker::{ObjectiveState, Objectives};

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accessibility;
 mod adjusted;
 mod browser;
 mod certificates;
@@ -16,6 +17,7 @@ mod server;
 mod stub;
 mod turns;
 
+pub use accessibility::{LOOKS, serious_violations};
 pub use adjusted::Adjusted;
 pub use browser::{Browser, Look};
 pub use certificates::Certificates;

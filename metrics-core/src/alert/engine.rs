@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use super::condition::Metric;
 use super::notice::{Alert, Change, Moment, Notice, State};
 use super::observe::{of_all, of_burn, of_count, of_endpoint, of_figures, of_newest_version, of_own_metric};
+use super::room::Room;
 use super::rule::{Rule, Scope};
-use super::series::{Observation, Series};
+use super::series::{Observation, Phase, Series};
 use super::source::FigureSource;
 use super::windows::Windows;
 use crate::history::Window;
@@ -36,9 +37,11 @@ const MISSED: u32 = 3;
 pub struct Alerts {
     pub(super) watches: Vec<Watch>,
     /// The oldest first.
-    changes: VecDeque<Notice>,
+    pub(super) changes: VecDeque<Notice>,
     /// The shortest interval between evaluations.
     least: Duration,
+    /// See [`Alerts::limited_to`].
+    room: Option<Room>,
 }
 
 /// A rule and its alerts.
@@ -51,6 +54,8 @@ pub(super) struct Watch {
     pub(super) series: BTreeMap<Option<Arc<EndpointName>>, Series>,
     /// For a rule that fires at small values: all endpoints it has seen. Zero calls are too few, too.
     pub(super) known: BTreeSet<Arc<EndpointName>>,
+    /// How many alerts had no room since the last evaluation: see [`Alerts::left_out`].
+    pub(super) left_out: usize,
     /// See [`Alert::not_seen`].
     not_seen: bool,
     /// See [`Alert::of_fleet`].
@@ -99,6 +104,7 @@ impl Alerts {
                 evaluated: None,
                 series: BTreeMap::new(),
                 known: BTreeSet::new(),
+                left_out: 0,
                 not_seen: false,
                 of_fleet: is_of_fleet,
                 version: None,
@@ -108,7 +114,25 @@ impl Alerts {
             let allowed = format!("at most {MAX_RULES}");
             return Err(InvalidSetting::new("number of rules", watches.len(), allowed));
         }
-        Ok(Self { watches, changes: VecDeque::new(), least })
+        Ok(Self { watches, changes: VecDeque::new(), least, room: None })
+    }
+
+    /// Holds no more alerts that are not inactive than fit into `most`, where each takes as much as `of` says. Default:
+    /// any number.
+    ///
+    /// Without room, resolved alerts are dropped first, and then the least severe ones: of these first those that are
+    /// pending, and the newest first; of alerts of the same moment, those of the last rule and the last endpoint. What
+    /// is dropped is inactive until there is room. It has no notices, and is counted in [`Alerts::left_out`]. An alert
+    /// that was told and dropped ends without a notice, and is told again if it still fires once there is room.
+    pub fn limited_to(mut self, most: usize, of: fn(&Rule, Option<&EndpointName>) -> usize) -> Self {
+        self.room = Some(Room { most, of });
+        self
+    }
+
+    /// How many alerts were pending or firing when their rules were last evaluated, and were dropped for want of room:
+    /// see [`Alerts::limited_to`].
+    pub fn left_out(&self) -> usize {
+        self.watches.iter().map(|watch| watch.left_out).sum()
     }
 
     /// The rules that an evaluation at this time evaluates.
@@ -130,12 +154,38 @@ impl Alerts {
                 continue;
             }
             let elapsed = watch.evaluated.replace(now.monotonic).map(|last| now.since(last));
+            watch.left_out = 0;
             watch.evaluate(&mut windows, now, elapsed, self.least, &mut notices);
         }
+        self.fit(&mut notices);
         let changes = notices.iter().filter(|notice| notice.change != Change::Reminder);
         self.changes.extend(changes.cloned());
         self.changes.drain(..self.changes.len().saturating_sub(MAX_CHANGES));
         notices
+    }
+
+    /// Drops the alerts that have no room, and what notices say of them, but those of an end.
+    pub(super) fn fit(&mut self, notices: &mut Vec<Notice>) {
+        let Some(room) = self.room else { return };
+        let held = self.watches.iter().enumerate().flat_map(|(place, watch)| {
+            let held = watch.series.iter().filter(|(_, series)| series.state() != State::Inactive);
+            held.map(move |(endpoint, series)| ((place, endpoint.clone()), &*watch.rule, series))
+        });
+        let dropped = room.excess(held);
+        if dropped.is_empty() {
+            return;
+        }
+        let is_dropped = |alert: &Alert| {
+            let place = self.watches.iter().position(|watch| Arc::ptr_eq(&watch.rule, &alert.rule));
+            place.is_some_and(|place| dropped.contains(&(place, alert.endpoint.clone())))
+        };
+        notices.retain(|notice| notice.change == Change::Resolved || !is_dropped(&notice.alert));
+        for (place, endpoint) in dropped {
+            let watch = &mut self.watches[place];
+            let series = watch.series.remove(&endpoint);
+            let counts = series.is_some_and(|series| !matches!(series.phase, Phase::Resolved { .. }));
+            watch.left_out += usize::from(counts);
+        }
     }
 
     /// The latest times that an alert began to fire or was resolved, the newest first; at most 100. [`Alert::since`] is

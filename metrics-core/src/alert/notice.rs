@@ -49,7 +49,8 @@ pub struct Alert {
     /// The trace of a request that shows what the alert is about, as of when it began to fire or was last reminded of:
     /// the slowest one for a time, the latest one for errors. `None` if none is known.
     pub trace: Option<TraceId>,
-    /// Whether the rule names a route or a metric that was not seen for an hour. Most likely its name is wrong.
+    /// Whether the rule names a route or a metric that was not seen for an hour; in a fleet, not since the reset, if
+    /// that is an hour ago. Most likely its name is wrong.
     pub not_seen: bool,
     /// Whether it is about all instances of a service: see [`Alerts::of_fleet`](super::Alerts::of_fleet).
     pub of_fleet: bool,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::engine::{Alerts, Watch};
-use super::notice::Moment;
+use super::notice::{Moment, Notice};
 use super::rule::Scope;
 use super::series::{Phase, Series};
 use crate::labels::endpoint::EndpointName;
@@ -16,6 +16,8 @@ pub struct SavedAlerts {
     pub evaluated: Vec<(String, SystemTime)>,
     /// The alerts.
     pub alerts: Vec<SavedAlert>,
+    /// The latest changes, the oldest first: see [`Alerts::changes`].
+    pub changes: Vec<Notice>,
 }
 
 /// The state of an alert.
@@ -53,7 +55,8 @@ impl Alerts {
     /// The states, for [`Alerts::resume`].
     pub fn save(&self, now: Moment) -> SavedAlerts {
         let wall = |at: Instant| now.wall.checked_sub(now.since(at)).unwrap_or(now.wall);
-        let mut saved = SavedAlerts::default();
+        let changes = self.changes.iter().cloned().collect();
+        let mut saved = SavedAlerts { changes, ..SavedAlerts::default() };
         for watch in &self.watches {
             let name = || watch.rule.name.clone();
             saved.evaluated.extend(watch.evaluated.map(|at| (name(), wall(at))));
@@ -72,7 +75,8 @@ impl Alerts {
     }
 
     /// Takes up these states instead of its own. Those of rules that it does not have are left out. The clocks of both
-    /// processes should agree; a time ahead of this clock counts as now.
+    /// processes should agree; a time ahead of this clock counts as now. What has no room is dropped: see
+    /// [`Alerts::limited_to`].
     pub fn resume(&mut self, now: Moment, saved: &SavedAlerts) {
         let monotonic = |wall: SystemTime| {
             let ago = now.wall.duration_since(wall).unwrap_or_default();
@@ -84,6 +88,7 @@ impl Alerts {
             let evaluated = saved.evaluated.iter().find(|(rule, _)| rule == name);
             watch.evaluated = evaluated.map(|(_, at)| monotonic(*at));
             watch.series.clear();
+            watch.left_out = 0;
             for alert in saved.alerts.iter().filter(|alert| alert.rule == *name) {
                 if watch.has(alert) {
                     let phase = match alert.phase {
@@ -101,6 +106,8 @@ impl Alerts {
                 watch.known.extend(watch.series.keys().flatten().cloned());
             }
         }
+        self.changes = saved.changes.iter().cloned().collect();
+        self.fit(&mut Vec::new());
     }
 }
 

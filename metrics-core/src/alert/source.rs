@@ -45,6 +45,12 @@ pub trait FigureSource {
         None
     }
 
+    /// The window that has each route and own metric that exists: a rule that names another one is
+    /// [not seen](Alert::not_seen) once that window is an hour long. Default: the last hour.
+    fn window_of_names(&self) -> Window {
+        Window::OneHour
+    }
+
     /// The trace of a request that shows what an alert is about: see [`Alert::trace`]. Asked when an alert begins to
     /// fire and when it is reminded of; default: `None`.
     fn trace(&self, alert: &Alert) -> Option<TraceId> {

@@ -66,15 +66,16 @@ impl<'a, S: FigureSource> Windows<'a, S> {
 
     /// Whether the route or the metric that a rule names was not seen for an hour.
     pub(super) fn has_not_seen(&mut self, scope: &Scope) -> bool {
+        let window = self.source.window_of_names();
         match scope {
             Scope::Route(_) => {
-                let hour = self.endpoints(Window::OneHour);
-                let is_seen = hour.endpoints.iter().any(|endpoint| scope.has(&endpoint.name));
-                !is_seen && covers(hour.window, Window::OneHour)
+                let all = self.endpoints(window);
+                let is_seen = all.endpoints.iter().any(|endpoint| scope.has(&endpoint.name));
+                !is_seen && covers(all.window, Window::OneHour)
             }
             Scope::OwnMetric(name) => {
-                let hour = self.own_metrics(Window::OneHour);
-                hour.get(name).is_none() && covers(hour.window, Window::OneHour)
+                let own = self.own_metrics(window);
+                own.get(name).is_none() && covers(own.window, Window::OneHour)
             }
             _ => false,
         }

@@ -33,6 +33,15 @@ impl Objective {
         })
     }
 
+    /// For latency, up to which duration a request of a snapshot counts as in time: the end of the histogram's bucket
+    /// that the time of the objective is in.
+    pub fn counted_to(&self, snapshot: &Snapshot) -> Option<Duration> {
+        match self.kind {
+            Kind::Availability => None,
+            Kind::Latency(within) => Some(Duration::from_nanos(end_of_bucket(snapshot.layout(), within))),
+        }
+    }
+
     /// Whether requests of a route can be valid.
     pub(super) fn is_about(&self, route: &str) -> bool {
         route != UNMATCHED && (self.routes.is_empty() || self.routes.iter().any(|asked| asked == route))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::apdex::{Apdex, ApdexScore, ApdexState};
+use super::budget::Budget;
 use super::count::{ObjectiveCounts, end_of_bucket};
 use super::samples::{Sample, Samples};
 use super::settings::{Kind, Objective};
@@ -63,31 +64,14 @@ pub struct ObjectiveState {
     /// For latency, up to which duration a request is in time: the end of the histogram's bucket that the time of the
     /// objective is in.
     pub within: Option<Duration>,
-    /// Valid requests since the start.
+    /// Valid requests since the start; in a fleet, in the last hour.
     pub valid: u64,
-    /// Good requests since the start.
+    /// Good requests in that time.
     pub good: u64,
-    /// The last 5 and 30 minutes, 1, 2, 6 and 24 hours.
+    /// The last 5 and 30 minutes, 1, 2, 6 and 24 hours; in a fleet, the last 5 minutes and the last hour.
     pub budgets: Vec<Budget>,
     /// When the budget of the last 24 hours is spent if requests go on as in the last hour; `None` if it is not.
     pub exhausted_in: Option<Duration>,
-}
-
-/// The budget of a window.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Budget {
-    /// The window.
-    pub window: Duration,
-    /// The time that the counts cover: a bit longer than the window, or shorter after a start.
-    pub covered: Duration,
-    /// Valid requests.
-    pub valid: u64,
-    /// Good requests.
-    pub good: u64,
-    /// How fast the budget was spent, where 1 spends it evenly over the window; 0 without valid requests.
-    pub burn_rate: f64,
-    /// How much of the window's budget is left, in per cent; below 0 if more was spent.
-    pub left: f64,
 }
 
 impl Objectives {
@@ -199,7 +183,10 @@ impl Objectives {
         let tracked = self.tracked.iter().find(|tracked| tracked.objective.name == *objective)?;
         let samples = lock(&tracked.samples);
         let (long, short) = (samples.window(*long), samples.window(*short));
-        let rate = |window: Sample| (window.valid > 0).then(|| tracked.objective.burn_rate(window));
+        let rate = |Sample { at: covered, valid, good }: Sample| {
+            let counts = ObjectiveCounts { valid, good };
+            (valid > 0).then(|| Budget::new(&tracked.objective, covered, covered, counts).burn_rate)
+        };
         Some(BurnRate { rate: rate(long)?.min(rate(short)?), calls: long.valid })
     }
 
@@ -248,16 +235,8 @@ impl Tracked {
     fn state(&self) -> ObjectiveState {
         let samples = lock(&self.samples);
         let budget = |length: Duration| {
-            let window = samples.window(length);
-            let burn_rate = self.objective.burn_rate(window);
-            Budget {
-                window: length,
-                covered: window.at,
-                valid: window.valid,
-                good: window.good,
-                burn_rate,
-                left: (1.0 - burn_rate) * 100.0,
-            }
+            let Sample { at: covered, valid, good } = samples.window(length);
+            Budget::new(&self.objective, length, covered, ObjectiveCounts { valid, good })
         };
         let (hour, day) = (budget(Duration::from_secs(3_600)), budget(DAY));
         // What is left lasts for its share of a day at burn rate 1.
@@ -272,15 +251,6 @@ impl Tracked {
             budgets: WINDOWS.iter().map(|minutes| budget(Duration::from_secs(minutes * 60))).collect(),
             exhausted_in: (lasts < DAY.as_secs_f64()).then(|| Duration::from_secs_f64(lasts)),
         }
-    }
-}
-
-impl Objective {
-    fn burn_rate(&self, window: Sample) -> f64 {
-        if window.valid == 0 {
-            return 0.0;
-        }
-        (window.valid - window.good) as f64 / window.valid as f64 / self.budget_share()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::alert::{
-    Alerts, Burn, Change, Comparison, EventId, Metric, Moment, NewestVersion, Notice, Rule, Scope, State,
+    Alerts, Burn, Change, Comparison, EventId, Metric, Moment, NewestVersion, Notice, Rule, Scope, Severity,
+    State,
 };
 use metrics_core::objective::Objective;
 use metrics_core::{Figures, Registry, Summary, Window};
@@ -77,6 +78,77 @@ fn another_process_goes_on_where_the_first_one_stopped() {
         [(Change::Resolved, "at_once"), (Change::Resolved, "later"), (Change::Resolved, "each")]
     );
     assert_eq!(ended[2].alert.endpoint.as_deref().map(|name| &*name.route), Some("/b"));
+}
+
+/// Rules of which only two alerts can be held at once.
+fn of_two(rules: impl IntoIterator<Item = Rule>) -> Alerts {
+    Alerts::of_fleet(rules, EVERY).unwrap().limited_to(2, |_, _| 1)
+}
+
+fn each(name: &str, severity: Severity) -> Rule {
+    let rule = Rule::new(name, Metric::ErrorRate, Comparison::Above, 5.0).window(Window::OneMinute);
+    rule.scope(Scope::EachRoute).severity(severity)
+}
+
+fn of_routes(failing: &[&'static str]) -> Source {
+    Source { routes: failing.iter().map(|route| (*route, failed(10))).collect(), ..Source::default() }
+}
+
+/// The routes of firing or pending alerts of each rule.
+fn held(alerts: &Alerts) -> Vec<(String, String)> {
+    let open = alerts.alerts().into_iter().filter(|alert| alert.state > State::Resolved);
+    open.map(|alert| {
+        (alert.rule.name.clone(), alert.endpoint.map_or(String::new(), |name| name.route.to_string()))
+    })
+    .collect()
+}
+
+#[test]
+fn alerts_without_room_are_counted_and_not_told_until_there_is_room() {
+    let start = Instant::now();
+    let mut alerts = of_two([each("each", Severity::Warning)]);
+    let notices = alerts.evaluate(at(start, 0), &of_routes(&["/a", "/b", "/c", "/d"]));
+    assert_eq!(told(&notices), [(Change::Firing, "each"); 2]);
+    assert_eq!((held(&alerts).len(), alerts.left_out()), (2, 2));
+    assert_eq!(alerts.changes().count(), 2);
+    // What was told stays, also if others begin.
+    let notices = alerts.evaluate(at(start, 30), &of_routes(&["/0", "/a", "/b"]));
+    assert_eq!((told(&notices), alerts.left_out()), (vec![], 1));
+    assert_eq!(held(&alerts).iter().map(|(_, route)| &**route).collect::<Vec<_>>(), ["/a", "/b"]);
+    // Its end is told, and what had no room is told now. The resolved one takes room, and goes first.
+    let notices = alerts.evaluate(at(start, 60), &of_routes(&["/0", "/b"]));
+    assert_eq!(told(&notices), [(Change::Firing, "each"), (Change::Resolved, "each")]);
+    assert_eq!((held(&alerts).len(), alerts.left_out()), (2, 0));
+    assert!(alerts.alerts().iter().all(|alert| alert.state == State::Firing));
+}
+
+#[test]
+fn the_least_severe_give_way_and_of_these_the_newest_pending_ones() {
+    let start = Instant::now();
+    let later = each("later", Severity::Warning).for_at_least(90 * SECOND);
+    let critical = each("critical", Severity::Critical).for_at_least(30 * SECOND);
+    let mut alerts = of_two([later, critical, each("at_once", Severity::Warning)]);
+    let named = |names: &[(&str, &str)]| {
+        names.iter().map(|(rule, route)| ((*rule).to_owned(), (*route).to_owned())).collect::<Vec<_>>()
+    };
+    // A pending critical one, and one that fires, before those that are pending.
+    alerts.evaluate(at(start, 0), &of_routes(&["/a"]));
+    assert_eq!(held(&alerts), named(&[("at_once", "/a"), ("critical", "/a")]));
+    assert_eq!(alerts.left_out(), 1);
+    // A second critical one takes the room of an alert that was told, which ends without a notice.
+    let notices = alerts.evaluate(at(start, 30), &of_routes(&["/a", "/b"]));
+    assert_eq!(told(&notices), [(Change::Firing, "critical")]);
+    assert_eq!(held(&alerts), named(&[("critical", "/a"), ("critical", "/b")]));
+    assert_eq!(alerts.left_out(), 4);
+    // Only a third one has none. Another process holds no more of what this one saved.
+    let notices = alerts.evaluate(at(start, 60), &of_routes(&["/a", "/b", "/c"]));
+    assert_eq!(told(&notices), [(Change::Firing, "critical")]);
+    assert_eq!(held(&alerts), named(&[("critical", "/a"), ("critical", "/b")]));
+    let mut one =
+        Alerts::of_fleet([each("critical", Severity::Critical)], EVERY).unwrap().limited_to(1, |_, _| 1);
+    one.resume(at(start, 61), &alerts.save(at(start, 60)));
+    assert_eq!(held(&one), named(&[("critical", "/a")]));
+    assert_eq!(one.left_out(), 1);
 }
 
 #[test]

@@ -68,6 +68,15 @@ impl Decoded<'_> {
         self.rest.metrics.retain(|metric| !matches!(metric.state, MetricStateParts::Gauge(_)));
     }
 
+    /// Keeps the figures of these endpoints only.
+    #[cfg(feature = "redis")]
+    pub(super) fn keep_endpoints(&mut self, is_kept: impl Fn(&EndpointName) -> bool) {
+        self.endpoints.retain(|endpoint| is_kept(&endpoint.name));
+        self.rest.metrics.clear();
+        self.rest.consumers.clear();
+        self.errors.clear();
+    }
+
     /// This report's line in the list of instances; `bytes` is its size.
     pub(super) fn figures(&self, now: SystemTime, bytes: usize) -> InstanceFigures {
         let Brief { calls, errors, p95 } = self.brief;

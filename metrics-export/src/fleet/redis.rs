@@ -28,7 +28,7 @@ mod write;
 
 pub use self::alert_lease::AlertLease;
 pub use self::member::Member;
-pub use self::question::{Answer, Busy, InstanceId, Question, Stale};
+pub use self::question::{Answer, Busy, InstanceId, Question, RouteId, Stale};
 pub use self::reply::Reply;
 pub use self::saved_history::{Claim, SavedHistory};
 pub use self::settings::FleetSettings;

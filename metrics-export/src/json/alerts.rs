@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use metrics_core::alert::{Alert, Change, Notice, Rule};
+use metrics_core::objective::ObjectiveState;
 use serde::Serialize;
 
+use super::objectives::ObjectiveBody;
 use super::time::Time;
 use crate::alert::DeliveryCounts;
 
@@ -38,6 +40,12 @@ pub struct FleetAlertsBody {
     notices_waiting: usize,
     /// Notices that were dropped at the answering instance, since too many were waiting.
     notices_dropped: u64,
+    /// The newest first; the last 100 at most.
+    changes: Vec<ChangeBody>,
+    /// What the fleet's objectives have left, as far as it was counted.
+    objectives: Vec<ObjectiveBody>,
+    /// Alerts that the answering instance dropped since they had no room in the state.
+    alerts_left_out: usize,
     /// What went wrong when the answering instance last asked Redis.
     last_error: Option<String>,
 }
@@ -58,6 +66,9 @@ impl FleetAlertsBody {
             alerts: alerts.iter().map(AlertBody::from).collect(),
             notices_waiting: 0,
             notices_dropped: 0,
+            changes: Vec::new(),
+            objectives: Vec::new(),
+            alerts_left_out: 0,
             last_error: None,
         }
     }
@@ -65,6 +76,21 @@ impl FleetAlertsBody {
     /// Sets how many notices wait, and how many were dropped.
     pub fn notices(self, waiting: usize, dropped: u64) -> Self {
         Self { notices_waiting: waiting, notices_dropped: dropped, ..self }
+    }
+
+    /// Adds the latest changes, the newest first.
+    pub fn changes<'a>(self, changes: impl IntoIterator<Item = &'a Notice>) -> Self {
+        Self { changes: changes.into_iter().map(ChangeBody::from).collect(), ..self }
+    }
+
+    /// Adds the states of the fleet's objectives.
+    pub fn objectives(self, states: &[ObjectiveState]) -> Self {
+        Self { objectives: states.iter().map(ObjectiveBody::from).collect(), ..self }
+    }
+
+    /// Sets how many alerts had no room.
+    pub fn left_out(self, alerts_left_out: usize) -> Self {
+        Self { alerts_left_out, ..self }
     }
 
     /// Sets what went wrong.

@@ -31,7 +31,7 @@ struct ScoreBody {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct ObjectiveBody {
+pub(super) struct ObjectiveBody {
     name: String,
     /// `availability` or `latency`.
     kind: &'static str,
@@ -43,7 +43,7 @@ struct ObjectiveBody {
     counted_to: Option<f64>,
     /// All routes, if it is empty.
     routes: Vec<String>,
-    /// Since the start.
+    /// Since the start; in a fleet, in the last hour.
     valid: u64,
     good: u64,
     budgets: Vec<BudgetBody>,

@@ -7,9 +7,11 @@
 //!
 //! The other instances show what the holder wrote.
 
+mod budgets;
 mod figures;
 mod outbox;
 mod record;
+mod size;
 mod watch;
 
 use std::io;
@@ -55,7 +57,8 @@ impl FleetRules {
         // Those over longer windows need minutes that a fleet does not keep.
         let burns = burns.filter(|burn| burn.check_of_fleet().is_ok());
         let burns = burns.filter(|burn| self.rules.iter().all(|rule| rule.name != burn.name));
-        Alerts::of_fleet(burns.chain(self.rules.iter().cloned()), interval)
+        let alerts = Alerts::of_fleet(burns.chain(self.rules.iter().cloned()), interval)?;
+        Ok(alerts.limited_to(size::MAX_ALERT_BYTES, size::of_alert))
     }
 }
 
@@ -66,10 +69,11 @@ impl FleetAlerts {
         alerts: Alerts,
         objectives: Vec<Objective>,
         alerting: Arc<Alerting>,
+        service: &str,
     ) -> io::Result<Self> {
         let lease = member.alert_lease();
         let interval = lease.interval();
-        let watch = Arc::new(Watch::new(lease, alerts, objectives, alerting));
+        let watch = Arc::new(Watch::new(lease, alerts, objectives, alerting, service));
         let (stop, stopped) = channel::<()>();
         let run = {
             let watch = Arc::clone(&watch);
@@ -89,6 +93,9 @@ impl FleetAlerts {
         let shown = locked(&self.watch.shown);
         FleetAlertsBody::new(&shown.alerts, shown.holder.clone(), shown.token, shown.evaluated)
             .notices(shown.waiting, shown.dropped)
+            .left_out(shown.left_out)
+            .changes(shown.changes.iter())
+            .objectives(&shown.objectives)
             .error(shown.error.clone().map(cause))
     }
 

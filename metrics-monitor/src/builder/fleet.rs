@@ -85,7 +85,8 @@ impl Settings {
             Some(member) if !(rules.rules.is_empty() && rules.objectives.is_empty()) => {
                 let alerts = rules.alerts(member.interval())?;
                 let (member, alerting) = (Arc::clone(member), Arc::clone(alerting));
-                let started = FleetAlerts::start(member, alerts, rules.objectives, alerting);
+                let started =
+                    FleetAlerts::start(member, alerts, rules.objectives, alerting, &self.service.name);
                 started.map(Some).map_err(BuildError::thread)
             }
             _ => Ok(None),

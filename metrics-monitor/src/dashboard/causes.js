@@ -169,15 +169,28 @@ function showApdex(apdex) {
   setText(line, `${say("apdex", duration(apdex.target))} ${shown.join(" · ")}`);
 }
 
-/** Shows what is left of the objectives' budgets, and how fast they are spent. */
-export function showObjectives({ objectives, apdex }) {
+/** The state of the most severe alert of an objective that is pending or firing. */
+function alertOf(name, alerts) {
+  const open = alerts.filter(({ rule, state }) =>
+    rule.startsWith(`${name}_burn_`) && (state === "firing" || state === "pending"));
+  const rank = ({ state, severity }) => 2 * (state === "firing") + (severity === "critical");
+  return open.sort((a, b) => rank(b) - rank(a))[0];
+}
+
+/** Shows what is left of the objectives' budgets, how fast they are spent, and whether one of `alerts` says so. */
+export function showObjectives({ objectives, apdex }, alerts) {
   byId("objectives").hidden = objectives.length === 0 && apdex === null;
   showApdex(apdex);
   keyed(byId("objectives").querySelector(".grid"), objectives, ({ name }) => name,
     ({ name }) =>
-      make("div", { class: "card", "data-objective": name }, make("h3", {}, name), make("p"), make("ul"), make("p")),
-    (card, { kind, target, threshold, budgets, exhausted_in: ends }) => {
-      const [, goal, list, note] = card.children;
+      make("div", { class: "card", "data-objective": name }, make("h3", {}, name, " ", make("span", { class: "status" })),
+        make("p"), make("ul"), make("p")),
+    (card, { name, kind, target, threshold, budgets, exhausted_in: ends }) => {
+      const [{ lastElementChild: badge }, goal, list, note] = card.children;
+      const alert = alertOf(name, alerts);
+      badge.hidden = !alert;
+      setText(badge, alert ? say(alert.state) : "");
+      Object.assign(card.dataset, { state: alert?.state ?? "", severity: alert?.severity ?? "" });
       const isLatency = kind === "latency";
       setText(goal, say(isLatency ? "in_time" : "available", percent(target), isLatency && duration(threshold)));
       const shown = budgets.filter(({ window_seconds: seconds }) => BUDGETS.includes(seconds));

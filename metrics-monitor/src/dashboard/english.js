@@ -62,6 +62,7 @@ export const english = {
   resolved: "resolved",
   inactive: "not seen",
   mistake: "setup",
+  left_out: (number) => `${number} more alerts have no room, and are not told`,
   alert_summary: ({ summary }) => summary,
   alert_value: () => "", // the summary has both
   since: (time) => `since ${time}`,

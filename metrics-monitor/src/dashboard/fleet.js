@@ -31,7 +31,7 @@ export async function loadFleet(window) {
   const names = ["summary", "routes", "instances", "since_reset", "consumers", "versions"];
   const [summary, routes, instances, sinceReset, consumers, versions] = names.map((name) => all[name]?.data ?? HIDDEN);
   const errors = sinceReset.recent_errors;
-  const alerts = all.alerts?.data.fleet?.alerts ?? [];
+  const alerts = all.alerts?.data.fleet ?? { alerts: [], changes: [], objectives: [] };
   return { summary, routes, instances, errors, consumers, versions, alerts, loaded: performance.now() };
 }
 

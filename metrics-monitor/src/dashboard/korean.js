@@ -77,6 +77,7 @@ export const korean = {
   resolved: "해소",
   inactive: "미확인",
   mistake: "설정",
+  left_out: (number) => `알림이 너무 많아 ${number}건은 추적하지도 보내지도 않습니다`,
   mistake_wrapped_twice: () => "요청이 미들웨어를 두 번 거치며 바깥쪽만 집계합니다. App에 한 번만 추가하세요",
   mistake_built_per_worker: () => "워커마다 모니터가 따로 있어 지표가 나뉩니다. 앱을 만드는 클로저 밖에서 하나만 만들고 복제해서 쓰세요",
   mistake_never_wrapped: () => "미들웨어를 추가한 앱이 없어 요청이 집계되지 않습니다. App에 .wrap(metrics.middleware())를 추가하세요",

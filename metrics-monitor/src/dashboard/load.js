@@ -1,12 +1,13 @@
 // Requests what the service does not send by itself: trends, what they are compared with, and the figures of a fleet.
 
 import { showGaps, showResets } from "./axis.js";
+import { showObjectives } from "./causes.js";
 import { setLoaded } from "./figures.js";
 import { loadFleet, showFleet } from "./fleet.js";
-import { showAlerts, showErrors } from "./panels.js";
+import { showErrors } from "./panels.js";
 import { get, HIDDEN, spare } from "./server.js";
 import { grows, isChosen, ofFleet, state, wholeTime } from "./state.js";
-import { showConsumersOf, showRoutes } from "./tables.js";
+import { showAlertsOf, showConsumersOf, showRoutes } from "./tables.js";
 import { comparedWith, grow, historyOf, spans } from "./trend.js";
 import { show, showConnection, showFigures, table } from "./view.js";
 
@@ -74,7 +75,8 @@ export async function loadFleetView() {
   showRoutes(fleet.routes.routes);
   showErrors({ recent_errors: fleet.errors, evicted: 0, thinned: 0 }, state, null);
   if (state.endpoints.includes("consumers")) showConsumersOf(fleet.consumers, null);
-  showAlerts({ alerts: fleet.alerts });
+  showAlertsOf(fleet.alerts);
+  showObjectives({ objectives: fleet.alerts.objectives, apdex: null }, fleet.alerts.alerts);
   showFleet(fleet, state.instance);
   showFigures();
   showConnection();

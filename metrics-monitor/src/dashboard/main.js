@@ -1,17 +1,17 @@
 // The page: what the user chooses, and when data is requested.
 
-import { onZoom, showMarks, showResets } from "./axis.js";
-import { setTraceUrl } from "./causes.js";
+import { onZoom, showResets } from "./axis.js";
+import { setTraceUrl, showObjectives } from "./causes.js";
 import { CLASSES, COMPARISONS, EVERYTHING, nameOf, readAddress, WINDOWS, writeAddress } from "./choice.js";
 import { byId, make, setText } from "./dom.js";
 import { setLoaded } from "./figures.js";
 import { onChosenInstance } from "./fleet.js";
 import { loadCompared, loadFleetView, loadSparklines, loadTrend } from "./load.js";
-import { showAlerts, showCost } from "./panels.js";
+import { showCost } from "./panels.js";
 import { allowReset } from "./reset.js";
 import { Events, hasToken, HIDDEN, Locked, setToken, silence, spare } from "./server.js";
 import { fitChoice, grows, isChosen, ofFleet, outOfReach, state } from "./state.js";
-import { addAllDownloads, LISTS, onChosenConsumer, showLists, shows } from "./tables.js";
+import { addAllDownloads, LISTS, onChosenConsumer, showAlertsOf, showLists, shows } from "./tables.js";
 import { grow } from "./trend.js";
 import { business, groups, show, showConnection, showFigures, showFilter, showScope, showWords } from "./view.js";
 import { STALE, table } from "./view.js";
@@ -97,8 +97,8 @@ function apply(change) {
     state.routes = [];
     state.lists = {};
     if (differs("scope")) {
-      showAlerts({ alerts: [] });
-      showMarks([]);
+      showAlertsOf({ alerts: [] });
+      showObjectives({ objectives: [], apdex: null }, []);
     }
     listen();
   }

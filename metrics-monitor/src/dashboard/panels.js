@@ -296,12 +296,13 @@ export function showChanges({ changes = [] }) {
 
 /** Shows mistakes in how the service uses its monitor, all alerts that are not inactive, and rules whose route or
  * metric was not seen. */
-export function showAlerts({ alerts: all, mistakes = [], changes = [] }) {
+export function showAlerts({ alerts: all, mistakes = [], changes = [], alerts_left_out: leftOut = 0 }) {
   const panel = byId("alerts");
   const told = mistakes.map((mistake) => {
     const summary = say(`mistake_${mistake.mistake}`, mistake) ?? mistake.message;
     return { state: "mistake", rule: mistake.mistake, summary };
   });
+  if (leftOut > 0) told.push({ state: "mistake", rule: "left_out", summary: say("left_out", count(leftOut)) });
   const alerts = [...told, ...all.filter(({ state, not_seen: notSeen }) => state !== "inactive" || notSeen)];
   byId("alerts-none").hidden = alerts.length > 0;
   panel.hidden = alerts.length === 0 && changes.length === 0;

@@ -29,6 +29,14 @@ export function showConsumersOf(data, group) {
   showConsumers(data, state.consumer, group, (consumer) => onConsumer(consumer));
 }
 
+const showObjectivesOf = (data) => showObjectives(data, state.lists.alerts?.alerts ?? []);
+
+/** Shows alerts, and marks their changes in the charts. */
+export function showAlertsOf(data) {
+  showAlerts(data);
+  showMarks((data.changes ?? []).map(({ since, change, rule }) => ({ at: Date.parse(since), change, rule })));
+}
+
 function showResources({ points }) {
   byId("resources").hidden = points.length === 0;
   const known = spans(points);
@@ -50,12 +58,12 @@ export const shows = {
   },
   errors: (data) => showErrors(data, state, groups.chosen),
   slow: (data) => showSlow(data, state, groups.chosen),
-  objectives: showObjectives,
+  objectives: showObjectivesOf,
   consumers: (data) => showConsumersOf(data, groups.chosen),
   exporters: showExporters,
   alerts(data) {
-    showAlerts(data);
-    showMarks((data.changes ?? []).map(({ since, change, rule }) => ({ at: Date.parse(since), change, rule })));
+    showAlertsOf(data);
+    if ("objectives" in state.lists) showObjectivesOf(state.lists.objectives);
     if (setLimits(data.rules)) showLimits();
   },
   business: (data) => business.set(data),

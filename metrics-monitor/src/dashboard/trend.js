@@ -4,7 +4,7 @@ import { COMPARISONS, WINDOWS } from "./choice.js";
 
 /** The parameters that say what a history is of; `null` if none is kept of it. */
 function subjectOf({ scope, route, status, group, consumer, instance }) {
-  if (scope === "fleet") return route || status || group || consumer ? null : { ...(instance && { instance }) };
+  if (scope === "fleet") return status || group || consumer ? null : { ...route, ...(instance && { instance }) };
   // The endpoint and the status of a group are its own.
   if (group) return consumer ? null : { group };
   if (consumer) return route || status ? null : { consumer };

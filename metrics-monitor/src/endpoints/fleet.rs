@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use metrics_core::{Period, Registry, Selection, Window};
-use metrics_export::fleet::redis::{Answer as Found, InstanceId, Member, Question, Stale};
+use metrics_core::{EndpointName, Period, Registry, Selection, Window};
+use metrics_export::fleet::redis::{Answer as Found, InstanceId, Member, Question, RouteId, Stale};
 use metrics_export::json::{
     ConsumersBody, FleetBody, FleetState, HistoryBody, InstancesBody, RoutesBody, SummaryBody, VersionsBody,
 };
@@ -43,7 +43,7 @@ pub(crate) fn versions(state: &Arc<State>, request: &Request<'_>) -> Answering {
     answer(state, request, Call::Versions)
 }
 
-/// `GET fleet/history`: the figures of each minute, of all instances or of one.
+/// `GET fleet/history`: the figures of each minute, of all instances or of one, of all endpoints or of one.
 pub(crate) fn history(state: &Arc<State>, request: &Request<'_>) -> Answering {
     answer(state, request, Call::History)
 }
@@ -121,6 +121,8 @@ struct Asked {
     period: Period,
     /// The instance that a history is of; `None` for all.
     instance: Option<String>,
+    /// The endpoint that a history is of; `None` for all.
+    endpoint: Option<EndpointName>,
     /// How many consumers.
     top: usize,
     /// Whether the client may see messages of errors.
@@ -132,7 +134,8 @@ impl Asked {
         let mut query = Query::parse(query)?;
         let (window, top) = (query.window_or(Window::SinceReset)?, query.top()?);
         let period = query.period(Window::OneHour)?;
-        Ok(Self { window, period, instance: query.instance(), top, shows_private })
+        let endpoint = query.endpoint()?;
+        Ok(Self { window, period, instance: query.instance(), endpoint, top, shows_private })
     }
 }
 
@@ -203,7 +206,9 @@ impl Call {
                     Period::Window(_) => (0, minutes.unwrap_or(60)),
                     Period::Between { from, until } => minutes_between(from, until, SystemTime::now()),
                 };
-                Question::Trend { ago, minutes, instance: asked.instance.as_deref().map(InstanceId::of) }
+                let instance = asked.instance.as_deref().map(InstanceId::of);
+                let route = asked.endpoint.as_ref().map(RouteId::of);
+                Question::Trend { ago, minutes, instance, route }
             }
             (Self::Versions, minutes) => Question::Versions { minutes },
             (Self::Instances, _) | (_, None) => Question::SinceReset,
@@ -216,7 +221,7 @@ impl Call {
         self,
         state: &State,
         member: &Member,
-        Asked { window, period, instance, top, shows_private }: Asked,
+        Asked { window, period, instance, endpoint, top, shows_private }: Asked,
         found: Result<Arc<Found>, Stale>,
     ) -> Answer {
         let status = member.status();
@@ -251,11 +256,12 @@ impl Call {
                     Period::Window(window) => Some(window),
                     Period::Between { .. } => None,
                 };
+                let selection = Selection { endpoint: endpoint.as_ref(), outcomes: None };
                 // This instance's own figures are of no other one.
                 let is_own = instance.is_none_or(|name| state.service.instance.as_deref() == Some(&*name));
                 let body = match &found {
                     Ok(found) => HistoryBody::of_fleet(found, window),
-                    Err(_) if is_own => match state.history.trend_of(period, None, Selection::default()) {
+                    Err(_) if is_own => match state.history.trend_of(period, None, selection) {
                         Ok(trend) => HistoryBody::new(&trend, &[], &[]),
                         Err(error) => return Answer::bad_request(&error.to_string()),
                     },

@@ -13,7 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use metrics_actix::Metrics;
-use metrics_actix::alert::{Comparison, Metric, Rule, Scope};
+use metrics_actix::alert::{Comparison, Metric, Rule, Scope, Severity};
 use metrics_actix::fleet::FleetSettings;
 use metrics_core::objective::Objective;
 use metrics_core::{Gauge, Registry, Window};
@@ -383,6 +383,81 @@ fn a_slow_new_version_and_a_budget_that_all_instances_spend_are_told_once() {
     until("the other one goes on", || fleet(&all[there].1)["is_here"] == true);
     until("it evaluates", || fleet(&all[there].1)["evaluated"] != bodies[there]["evaluated"]);
     assert_eq!(hook.arrived().len(), 2, "{:?}", hook.arrived());
+}
+
+/// With time to add up many routes.
+fn unhurried(redis: &Redis) -> FleetSettings {
+    settings(&redis.url()).interval(Duration::from_secs(4)).timeout(Duration::from_secs(2))
+}
+
+/// Instances that only report: `routes` of each that fail.
+fn failing(redis: &Redis, instances: usize, routes: usize) -> Vec<(Registry, Member)> {
+    let start = |number: usize| {
+        let registry = Registry::builder().max_series(routes + 10).build().unwrap();
+        let service = Service::new("orders").instance(format!("reports-{number}"));
+        let member = Member::start(registry.clone(), &service, unhurried(redis)).unwrap();
+        // What was counted before belongs to no minute.
+        for route in 0..routes {
+            let path = format!("/shop/{number}/department/{route:04}/items/{{id}}");
+            registry.record_nanos(registry.endpoint("GET", &path), 500, 1_000);
+        }
+        (registry, member)
+    };
+    (0..instances).map(start).collect()
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn more_alerts_than_have_room_are_counted_and_the_others_are_told_on() {
+    let (redis, begun) = (Redis::start(), Instant::now());
+    let hook = Hook::start();
+    let members = failing(&redis, 6, 1_000);
+    let of_each = Rule::new("each", Metric::Errors, Comparison::AtLeast, 1.0).scope(Scope::EachRoute);
+    let pressure = Rule::new("pressure", Metric::Value, Comparison::Above, 0.5).severity(Severity::Critical);
+    let metrics = Metrics::builder("orders")
+        .instance("holder")
+        .without_default_alerts()
+        .fleet(unhurried(&redis))
+        .fleet_alert(of_each)
+        .fleet_alert(pressure.window(Window::OneMinute).scope(Scope::OwnMetric("pressure".to_owned())))
+        .alert_webhook(&hook.url)
+        .build()
+        .unwrap();
+    let server = Server::start(1, &metrics, |_| {});
+    let fleet = || server.client().metrics("GET", "alerts")["fleet"].take();
+    let state = || redis.cli(&["hget", KEY, "state"]);
+    let held_of = |body: &Value| {
+        body["alerts"].as_array().unwrap().iter().filter(|alert| alert["state"] == "firing").count()
+    };
+    let mut body = fleet();
+    // Not all instances have written before the first evaluation.
+    while held_of(&body) as u64 + body["alerts_left_out"].as_u64().unwrap() < 6_000 {
+        assert!(begun.elapsed() < PATIENCE, "{} are held: {:?}", held_of(&body), body["last_error"]);
+        sleep(Duration::from_millis(200));
+        body = fleet();
+    }
+    let held = held_of(&body);
+    assert_eq!(held as u64 + body["alerts_left_out"].as_u64().unwrap(), 6_000);
+    assert!(held > 2_000, "{held} are held");
+    assert!(body["last_error"].is_null(), "{body:?}");
+    // A notice of each that is held, as far as there is room for notices.
+    let told = |hook: &Hook| hook.arrived().iter().filter(|one| one.rule == "each").count();
+    until("all that have room are told", || fleet()["notices_waiting"] == 0);
+    let dropped = fleet()["notices_dropped"].as_u64().unwrap() as usize;
+    assert_eq!(told(&hook) + dropped, held);
+    println!("{held} alerts held, {} told, a state of {} bytes", told(&hook), state().len());
+    assert!((400_000..=1 << 20).contains(&state().len()), "{}", state().len());
+    // What is more severe is told nevertheless, and its end.
+    members[0].0.gauge("pressure").unwrap().set(1.0);
+    let pressure = |hook: &Hook| {
+        let of_pressure = hook.arrived().into_iter().filter(|one| one.rule == "pressure");
+        of_pressure.map(|one| one.change).collect::<Vec<_>>()
+    };
+    until("the critical alert is told", || pressure(&hook) == ["firing"]);
+    assert!(state().len() <= 1 << 20, "{}", state().len());
+    members[0].0.gauge("pressure").unwrap().set(0.0);
+    until("its end is told", || pressure(&hook) == ["firing", "resolved"]);
+    assert!(fleet()["last_error"].is_null());
 }
 
 #[test]

@@ -4,15 +4,10 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix_web::HttpResponse;
-use actix_web::web::{self, ServiceConfig};
-use metrics_actix::Metrics;
-use metrics_actix::alert::{Comparison, Metric, Rule};
-use metrics_actix::fleet::FleetSettings;
-use metrics_core::{Registry, Window};
+use metrics_core::Registry;
 use metrics_export::fleet::{Fingerprints, Instance, Report};
 use serde_json::{Value, json};
-use tests::{Browser, Example, Look, Redis, Server};
+use tests::{Browser, Example, Look, Redis};
 
 use crate::fixture::{instance, settled, under_load, until};
 
@@ -241,41 +236,6 @@ fn the_page_switches_to_the_fleet_and_shows_what_its_endpoints_return() {
     browser.wait("document.querySelector('#latency').getBoundingClientRect().height > 0");
     browser.wait("document.querySelector('#throughput').dataset.points > 0");
     assert_eq!(browser.get("location.hash"), "#window=reset");
-    assert_eq!(browser.complaints(), Vec::<String>::new());
-}
-
-#[test]
-#[ignore = "needs redis-server, chromium and chromedriver"]
-fn the_fleets_alerts_are_on_its_page_and_not_those_of_the_instance() {
-    let redis = Redis::start();
-    let interval = Duration::from_millis(300);
-    let settings = FleetSettings::new(&redis.url()).unwrap().interval(interval);
-    let rule = |name| Rule::new(name, Metric::Errors, Comparison::Above, 0.0).window(Window::FiveMinutes);
-    let metrics = Metrics::builder("shop")
-        .instance("a")
-        .without_default_alerts()
-        .alert(rule("of-the-instance"))
-        .fleet(settings)
-        .fleet_alert(rule("of-the-fleet"))
-        .build()
-        .unwrap();
-    let shop = |config: &mut ServiceConfig| {
-        config.route("/broken", web::get().to(|| async { HttpResponse::InternalServerError().finish() }));
-    };
-    let server = Server::start(1, &metrics, shop);
-    (0..5).for_each(|_| drop(server.client().send("GET", "/broken")));
-    let browser = Browser::start(Look::default());
-    browser.open(&format!("http://{}/api/metrics/", server.addr()));
-    browser.wait("document.querySelector('#alerts ul').textContent.includes('of-the-instance')");
-    browser.click("#scopes label[data-scope=fleet]");
-    browser.wait("document.querySelector('#alerts ul').textContent.includes('of-the-fleet')");
-    browser
-        .wait("document.querySelector('#alerts ul [data-state], #alerts ul li').dataset.state === 'firing'");
-    assert!(!browser.text("#alerts").contains("of-the-instance"));
-    browser.screenshot(&pictures().join("fleet-alerts.png"));
-    browser.click("#scopes label[data-scope=instance]");
-    browser.wait("document.querySelector('#alerts ul').textContent.includes('of-the-instance')");
-    assert!(!browser.text("#alerts").contains("of-the-fleet"));
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 

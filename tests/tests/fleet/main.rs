@@ -14,6 +14,7 @@ mod heirs;
 mod hostile;
 mod lease;
 mod mixed;
+mod objectives;
 mod proxy;
 mod run;
 mod sentinel;

@@ -194,8 +194,8 @@ pub(crate) const LAYERS: &[(&str, &[Layer])] = &[
         "tests",
         &[
             Layer {
-                files: &["server.rs", "example.rs", "redis.rs", "stub.rs"],
-                holds: "real servers, and destinations that fail",
+                files: &["server.rs", "example.rs", "redis.rs", "stub.rs", "accessibility.rs"],
+                holds: "real servers, destinations that fail, axe-core",
             },
             Layer {
                 files: &["browser.rs", "client.rs", "http2.rs", "raw.rs", "receiver.rs", "turns.rs"],

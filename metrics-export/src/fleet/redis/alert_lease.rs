@@ -21,6 +21,9 @@ pub struct AlertLease {
 }
 
 impl AlertLease {
+    /// The largest state, in bytes.
+    pub const MAX_STATE: usize = MAX_STATE;
+
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let interval = shared.settings.interval;
         let key = LeaseKey::new(Arc::clone(shared), shared.keys.alerts());

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
+use super::question::RouteId;
 use crate::fleet::decoded::Decoded;
 use crate::fleet::merge::Fleet;
 
@@ -21,6 +22,8 @@ pub(super) enum Kept {
     Total,
     /// The same for each version of the service.
     Versions,
+    /// One endpoint, without consumers, errors and own metrics.
+    Route(RouteId),
     /// Each endpoint separately.
     Routes,
 }

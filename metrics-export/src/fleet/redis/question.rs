@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
-use metrics_core::{Point, Summary};
+use metrics_core::{EndpointName, Point, Summary};
 
 use crate::fleet::merge::Fleet;
 
@@ -32,6 +32,8 @@ pub enum Question {
         minutes: u8,
         /// Those of this instance only.
         instance: Option<InstanceId>,
+        /// Those of this endpoint only.
+        route: Option<RouteId>,
     },
     /// Returns the figures since the epoch began, and starts the next epoch.
     Reset,
@@ -46,6 +48,19 @@ impl InstanceId {
     pub fn of(name: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// Stands for an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(u64);
+
+impl RouteId {
+    /// The id of an endpoint: a hash, which is the same within a process.
+    pub fn of(endpoint: &EndpointName) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&*endpoint.method, &*endpoint.route).hash(&mut hasher);
         Self(hasher.finish())
     }
 }

@@ -11,7 +11,7 @@ use super::commands::{epoch_of, get, refused};
 use super::keys::{Detail, id, minute_of, since_1970};
 use super::link::{Link, TARGET};
 use super::minutes::{Kept, Minutes};
-use super::question::{Answer, InstanceId, Question, ReadFailed};
+use super::question::{Answer, InstanceId, Question, ReadFailed, RouteId};
 use super::shared::Shared;
 use super::trend::Sums;
 use super::view::Read;
@@ -129,19 +129,28 @@ fn answer(
         Question::Minutes { minutes, routes: true } => Some((before(minutes, 0), Kept::Routes)),
         Question::Minutes { minutes, routes: false } => Some((before(minutes, 0), Kept::Total)),
         Question::Versions { minutes: Some(minutes) } => Some((before(minutes, 0), Kept::Versions)),
-        Question::Trend { ago, minutes, .. } => Some((before(minutes, ago), Kept::Total)),
+        Question::Trend { ago, minutes, route, .. } => {
+            Some((before(minutes, ago), route.map_or(Kept::Total, Kept::Route)))
+        }
     };
     kept.forget(this.saturating_sub(MAX_MINUTES));
     let mut wanted = Vec::new();
     for id in &ids {
         match &window {
-            None => wanted.push(Wanted { id, key: shared.keys.report(epoch, id), minute: None, sum: None }),
+            None => {
+                let key = shared.keys.report(epoch, id);
+                wanted.push(Wanted { id, key, minute: None, sum: None, route: None });
+            }
             Some((minutes, sum)) => {
-                let detail = if *sum == Kept::Routes { Detail::Routes } else { Detail::Total };
+                let (detail, route) = match sum {
+                    Kept::Total | Kept::Versions => (Detail::Total, None),
+                    Kept::Route(route) => (Detail::Routes, Some(*route)),
+                    Kept::Routes => (Detail::Routes, None),
+                };
                 let is_missing = |&minute: &u64| !keeps || !kept.has(minute, *sum, id);
                 wanted.extend(minutes.clone().rev().filter(is_missing).map(|minute| {
                     let key = shared.keys.window(detail, minute, id);
-                    Wanted { id, key, minute: Some(minute), sum: keeps.then_some(*sum) }
+                    Wanted { id, key, minute: Some(minute), sum: keeps.then_some(*sum), route }
                 }));
             }
         }
@@ -178,6 +187,8 @@ struct Wanted<'a> {
     minute: Option<u64>,
     /// The sum of that minute in which the report is kept once it is final, if in any.
     sum: Option<Kept>,
+    /// The endpoint whose figures are wanted; `None` for all.
+    route: Option<RouteId>,
 }
 
 /// The value of a key.
@@ -257,12 +268,15 @@ fn add_all(
 
 /// Adds a report, unless it belongs to another instance.
 fn add(sums: &Mutex<Sums>, kept: &Mutex<&mut Minutes>, found: &Found<'_>) {
-    let Found { wanted: Wanted { id: wanted, key, minute, sum }, report, is_newest } = found;
+    let Found { wanted: Wanted { id: wanted, key, minute, sum, route }, report, is_newest } = found;
     let now = locked(sums).whole.now();
     let bytes = report.len();
     let read = || Decoded::read_at(report, now).map_err(|error| error.to_string());
     match guarded("reading a report", read) {
         Ok(mut report) if id(&report.instance.name, report.instance.started) == *wanted => {
+            if let Some(route) = route {
+                report.keep_endpoints(|name| RouteId::of(name) == *route);
+            }
             if *is_newest {
                 return locked(sums).of(*minute).add(key, report, bytes);
             }

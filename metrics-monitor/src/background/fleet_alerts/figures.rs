@@ -10,6 +10,8 @@ use metrics_core::{Business, Registry, Summary, Window};
 use metrics_export::fleet::redis::{Answer, Member, Question};
 use metrics_export::fleet::{InstanceFigures, Presence};
 
+use super::budgets::{Counted, WINDOWS};
+
 /// Answers of the fleet to all questions of the rules that are due.
 pub(super) struct FleetFigures<'a> {
     answers: HashMap<Question, Arc<Answer>>,
@@ -29,22 +31,49 @@ impl<'a> FleetFigures<'a> {
         objectives: &'a [Objective],
         mut between: impl FnMut() -> Result<(), String>,
     ) -> Result<Self, String> {
-        let mut answers = HashMap::new();
-        for question in rules.flat_map(|rule| questions(rule)) {
-            if answers.contains_key(&question) {
-                continue;
+        let mut figures = Self { answers: HashMap::new(), objectives };
+        for rule in rules {
+            for question in questions(rule) {
+                figures.ask(member, question, &mut between)?;
             }
-            if !answers.is_empty() {
-                between()?;
+            if figures.lacks_name(rule) {
+                figures.ask(member, Question::SinceReset, &mut between)?;
             }
-            let reply = member.ask(question).map_err(|busy| busy.to_string())?;
-            let answer = reply.wait().map_err(|stale| stale.reason)?;
-            if answer.fleet.instances().is_empty() {
-                return Err("no instance has written yet".to_owned());
-            }
-            answers.insert(question, answer);
         }
-        Ok(Self { answers, objectives })
+        Ok(figures)
+    }
+
+    fn ask(
+        &mut self,
+        member: &Member,
+        question: Question,
+        between: &mut impl FnMut() -> Result<(), String>,
+    ) -> Result<(), String> {
+        if self.answers.contains_key(&question) {
+            return Ok(());
+        }
+        if !self.answers.is_empty() {
+            between()?;
+        }
+        let reply = member.ask(question).map_err(|busy| busy.to_string())?;
+        let answer = reply.wait().map_err(|stale| stale.reason)?;
+        if answer.fleet.instances().is_empty() {
+            return Err("no instance has written yet".to_owned());
+        }
+        self.answers.insert(question, answer);
+        Ok(())
+    }
+
+    /// Whether a rule names a route or a metric that is not in its own window, so that others have to be searched.
+    fn lacks_name(&self, rule: &Rule) -> bool {
+        match &rule.scope {
+            Scope::Route(route) => {
+                let summary = self.endpoints(rule.window);
+                !summary.endpoints.iter().any(|endpoint| *endpoint.name.route == **route)
+            }
+            Scope::OwnMetric(name) => self.own_metrics(rule.window).get(name).is_none(),
+            _ => false,
+        }
     }
 
     /// Whether an instance is late to write, and not yet gone.
@@ -62,7 +91,11 @@ impl<'a> FleetFigures<'a> {
     }
 
     fn answer(&self, window: Window, routes: bool) -> Option<&Answer> {
-        self.answers.get(&of_minutes(minutes(window), routes)).map(|answer| &**answer)
+        let question = match window {
+            Window::SinceReset => Question::SinceReset,
+            _ => of_minutes(minutes(window), routes),
+        };
+        self.answers.get(&question).map(|answer| &**answer)
     }
 
     /// Nothing, over no time, unless it was asked for.
@@ -74,6 +107,24 @@ impl<'a> FleetFigures<'a> {
     fn counts(&self, objective: &Objective, window: Duration) -> Option<ObjectiveCounts> {
         let answer = self.answers.get(&of_minutes(whole_minutes(window), true))?;
         Some(objective.count(&answer.fleet.snapshot()?)).filter(|counts| counts.valid > 0)
+    }
+
+    /// The requests of all objectives whose windows were read.
+    pub(super) fn counted(&self) -> Vec<Counted> {
+        let answers = WINDOWS.map(|window| self.answers.get(&of_minutes(whole_minutes(window), true)));
+        let read = answers.map(|answer| {
+            let answer = answer?;
+            let covered = answer.summary.as_ref().map_or(Duration::ZERO, |summary| summary.window);
+            Some((covered, answer.fleet.snapshot()?))
+        });
+        let [Some(_), Some((_, hour))] = &read else { return Vec::new() };
+        let counted = |objective: &Objective| {
+            let windows = WINDOWS.into_iter().zip(read.iter().flatten());
+            let counts =
+                windows.map(|(window, (covered, snapshot))| (window, *covered, objective.count(snapshot)));
+            Counted::new(objective, objective.counted_to(hour), counts)
+        };
+        self.objectives.iter().map(counted).collect()
     }
 }
 
@@ -142,6 +193,11 @@ impl FigureSource for FleetFigures<'_> {
             (counts.valid - counts.good) as f64 / counts.valid as f64 / objective.budget_share()
         };
         Some(BurnRate { rate: rate(long).min(rate(short)), calls: long.valid })
+    }
+
+    /// Minutes of an hour would be sixty times as much to read. It was asked for where it is needed.
+    fn window_of_names(&self) -> Window {
+        Window::SinceReset
     }
 
     fn newest_version(&self, window: Window) -> Option<NewestVersion> {
@@ -232,6 +288,36 @@ mod tests {
         assert_eq!(questions(&rule(Scope::NewestVersion)), [Question::Versions { minutes: Some(5) }]);
         let burn = Objective::availability(99.9).burn_rules().remove(0);
         assert_eq!(questions(&burn), [of_minutes(60, true), of_minutes(5, true)]);
+    }
+
+    #[test]
+    fn a_name_that_no_instance_has_is_not_seen_once_the_reset_was_an_hour_ago() {
+        let registry = Registry::new();
+        registry.record_nanos(registry.endpoint("GET", "/a"), 200, 1);
+        registry.counter("orders").unwrap().add(4);
+        let rule = |name: &str, metric, scope| Rule::new(name, metric, Comparison::AtLeast, 8.0).scope(scope);
+        let route = |route: &str| Scope::Route(route.to_owned());
+        let rules = [
+            rule("route", Metric::Errors, route("/a")),
+            rule("wrong_route", Metric::Errors, route("/A")),
+            rule("own", Metric::Value, Scope::OwnMetric("orders".to_owned())),
+            rule("wrong_own", Metric::Value, Scope::OwnMetric("ordres".to_owned())),
+        ];
+        let not_seen = |reset: Duration| {
+            let mut recent = figures(of_minutes(5, true), answer(&[&registry], SECOND));
+            let lacks: Vec<_> = rules.iter().map(|rule| recent.lacks_name(rule)).collect();
+            assert_eq!(lacks, [false, true, false, true]);
+            let mut all = answer(&[&registry], SECOND);
+            let summary = &mut Arc::get_mut(&mut all).unwrap().summary;
+            *summary = summary.take().map(|summary| Summary { window: reset, ..summary });
+            recent.answers.insert(Question::SinceReset, all);
+            let mut alerts = Alerts::of_fleet(rules.clone(), 10 * SECOND).unwrap();
+            alerts.evaluate(Moment::now(), &recent);
+            let alerts = alerts.alerts().into_iter().filter(|alert| alert.not_seen);
+            alerts.map(|alert| alert.rule.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(not_seen(1_000 * SECOND), Vec::<String>::new());
+        assert_eq!(not_seen(4_000 * SECOND), ["wrong_route", "wrong_own"]);
     }
 
     #[test]

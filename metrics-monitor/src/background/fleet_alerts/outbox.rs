@@ -3,16 +3,16 @@
 //! A notice is written to Redis before it is sent, and taken off once each destination has it. So a successor of this
 //! instance sends what this one may not have sent, under the same id. What it sent and could not note is sent again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::SystemTime;
 
-use metrics_core::alert::{EventId, Notice};
+use metrics_core::alert::{Change, EventId, Notice};
 use metrics_export::alert::Settled;
 
 use super::figures::millis;
+use super::size;
 
-/// The most notices on their way; beyond that, the oldest are dropped. A destination that fails is given up after 15
-/// minutes.
+/// The most notices on their way. A destination that fails is given up after 15 minutes.
 const MAX_WAITING: usize = 1_024;
 
 /// How many notices this instance remembers to have sent.
@@ -121,10 +121,31 @@ impl Outbox {
         before != self.entries.len()
     }
 
-    fn limit(&mut self) {
-        let excess = self.entries.len().saturating_sub(MAX_WAITING);
-        self.entries.drain(..excess);
-        self.dropped += excess as u64;
+    /// Drops what does not fit into the state: reminders first, then the least severe, and of these the oldest. What
+    /// destinations are done with takes room, too.
+    pub(super) fn limit(&mut self) {
+        let bytes = |entry: &Entry| size::of_notice(&entry.notice, &entry.done);
+        let mut taken: usize = self.entries.iter().map(bytes).sum();
+        let fits = |left: usize, taken: usize| left <= MAX_WAITING && taken <= size::MAX_NOTICE_BYTES;
+        if fits(self.entries.len(), taken) {
+            return;
+        }
+        let rank = |(place, Entry { notice: Notice { change, alert, .. }, .. }): (usize, &Entry)| {
+            (*change != Change::Reminder, alert.rule.severity, place)
+        };
+        let mut ranked: Vec<_> = self.entries.iter().enumerate().map(rank).collect();
+        ranked.sort_unstable();
+        let mut dropped = HashSet::new();
+        for (.., place) in ranked {
+            if fits(self.entries.len() - dropped.len(), taken) {
+                break;
+            }
+            taken -= bytes(&self.entries[place]);
+            dropped.insert(place);
+        }
+        self.dropped += dropped.len() as u64;
+        let mut places = 0..;
+        self.entries.retain(|_| !places.next().is_some_and(|place| dropped.contains(&place)));
     }
 }
 
@@ -159,7 +180,7 @@ pub(super) fn names<'a>(kinds: impl Iterator<Item = &'a str>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use metrics_core::alert::{Alerts, Comparison, Metric, Moment, Rule};
+    use metrics_core::alert::{Alerts, Comparison, Metric, Moment, Rule, Severity};
     use metrics_core::{History, Registry};
 
     use super::*;
@@ -214,9 +235,28 @@ mod tests {
     }
 
     #[test]
-    fn too_many_notices_drop_the_oldest_and_are_counted() {
+    fn too_many_notices_drop_the_least_severe_and_of_these_the_oldest_and_are_counted() {
         let mut outbox = Outbox::default();
-        outbox.add(vec![notice(); MAX_WAITING + 2], 7, SystemTime::now());
+        let now = SystemTime::now();
+        let mut critical = notice();
+        critical.alert.rule = Rule::clone(&critical.alert.rule).severity(Severity::Critical).into();
+        outbox.add(vec![critical], 7, now);
+        outbox.add(vec![notice(); MAX_WAITING], 7, now);
+        let before: Vec<_> = outbox.entries().map(|entry| entry.id).collect();
+        assert_eq!((outbox.len(), outbox.dropped()), (MAX_WAITING, 1));
+        outbox.add(vec![notice()], 7, now);
         assert_eq!((outbox.len(), outbox.dropped()), (MAX_WAITING, 2));
+        let after: Vec<_> = outbox.entries().map(|entry| entry.id).collect();
+        assert_eq!((after[0], &after[1..MAX_WAITING - 1]), (before[0], &before[2..]));
+    }
+
+    #[test]
+    fn notices_take_no_more_bytes_than_the_state_has_for_them() {
+        let mut outbox = Outbox::default();
+        let mut long = notice();
+        long.alert.version = Some("v".repeat(MAX_WAITING).into());
+        outbox.add(vec![long; 500], 7, SystemTime::now());
+        let bytes: usize = outbox.entries().map(|entry| size::of_notice(&entry.notice, &entry.done)).sum();
+        assert!(outbox.dropped() > 0 && bytes <= size::MAX_NOTICE_BYTES, "{bytes}");
     }
 }

@@ -1,5 +1,6 @@
 //! The state of a fleet's alerts as it is kept in Redis: JSON, which a later version may extend.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,8 +8,10 @@ use metrics_core::alert::{Alert, Change, EventId, Notice, Rule, SavedAlert, Save
 use metrics_core::{EndpointName, MAX_NAME_BYTES};
 use serde::{Deserialize, Serialize};
 
+use super::budgets::{Budgets, Counted};
 use super::figures::millis;
 use super::outbox::Entry;
+use super::size;
 
 /// The version of the format. Fields that are not known are ignored; a change that cannot be ignored gets another
 /// number.
@@ -17,6 +20,9 @@ const VERSION: u32 = 1;
 /// The most destinations of a notice, and the most records of a kind.
 const MAX_DONE: usize = 64;
 const MAX_RECORDS: usize = 20_000;
+
+/// The most changes of alerts.
+const MAX_CHANGES: usize = 100;
 
 /// How long the state of a rule that this instance does not have is passed on: during a rollout, the next holder may
 /// have it.
@@ -27,6 +33,7 @@ const PASSED_ON: Duration = Duration::from_secs(3_600);
 pub(super) struct Record {
     pub(super) saved: SavedAlerts,
     pub(super) entries: Vec<Entry>,
+    pub(super) budgets: Budgets,
     /// What belongs to rules that this instance does not have.
     pub(super) foreign: Foreign,
 }
@@ -37,6 +44,7 @@ pub(super) struct Foreign {
     evaluated: Vec<(String, u64)>,
     alerts: Vec<AlertRecord>,
     notices: Vec<NoticeRecord>,
+    left_out: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +54,11 @@ struct Document {
     evaluated: Vec<(String, u64)>,
     alerts: Vec<AlertRecord>,
     notices: Vec<NoticeRecord>,
+    /// The oldest first. As notices without an id.
+    #[serde(default)]
+    changes: Vec<NoticeRecord>,
+    #[serde(default)]
+    objectives: Vec<Counted>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -133,24 +146,89 @@ impl Record {
                 None => {}
             }
         }
+        let changes = document.changes.into_iter().take(MAX_CHANGES);
+        let changes = changes.filter_map(|change| rule(&change.rule).and_then(|rule| change.entry(rule)));
+        record.saved.changes =
+            changes.map(|Entry { notice, .. }| Notice { event_id: None, ..notice }).collect();
+        record.budgets = Budgets::read(document.objectives);
         Ok(record)
     }
 
-    /// The state as it is kept.
+    /// The state as it is kept, in at most `most` bytes. Drops what has no room of [`Foreign`].
     pub(super) fn write<'a>(
         saved: &SavedAlerts,
         entries: impl Iterator<Item = &'a Entry>,
-        foreign: &Foreign,
+        budgets: &Budgets,
+        foreign: &mut Foreign,
+        most: usize,
     ) -> Vec<u8> {
-        let evaluated = saved.evaluated.iter().map(|(name, at)| (name.clone(), millis(*at)));
-        let document = Document {
+        let mut document = Document {
             version: VERSION,
-            evaluated: evaluated.chain(foreign.evaluated.iter().cloned()).collect(),
-            alerts: saved.alerts.iter().map(AlertRecord::new).chain(foreign.alerts.iter().cloned()).collect(),
-            notices: entries.map(NoticeRecord::new).chain(foreign.notices.iter().cloned()).collect(),
+            evaluated: saved.evaluated.iter().map(|(name, at)| (name.clone(), millis(*at))).collect(),
+            alerts: saved.alerts.iter().map(AlertRecord::new).collect(),
+            notices: entries.map(NoticeRecord::new).collect(),
+            changes: changes(&saved.changes),
+            objectives: budgets.written().to_vec(),
         };
-        serde_json::to_vec(&document).expect("strings and numbers are JSON")
+        if !foreign.is_empty() {
+            foreign.limit(most.saturating_sub(json(&document).len()));
+            document.evaluated.extend(foreign.evaluated.iter().cloned());
+            document.alerts.extend(foreign.alerts.iter().cloned());
+            document.notices.extend(foreign.notices.iter().cloned());
+        }
+        json(&document)
     }
+}
+
+/// The latest changes that have room, the oldest first.
+fn changes(changes: &[Notice]) -> Vec<NoticeRecord> {
+    let mut left = size::MAX_CHANGE_BYTES;
+    let mut fits = |notice: &&Notice| {
+        let rest = left.checked_sub(size::of_notice(notice, &[]));
+        rest.inspect(|rest| left = *rest).is_some()
+    };
+    let kept = changes.iter().rev().take_while(|notice| fits(notice)).count();
+    let latest = &changes[changes.len() - kept..];
+    let record =
+        |notice: &Notice| NoticeRecord::new(&Entry::new(notice.clone(), EventId::new(0), Vec::new()));
+    latest.iter().map(record).collect()
+}
+
+impl Foreign {
+    fn is_empty(&self) -> bool {
+        self.evaluated.is_empty() && self.alerts.is_empty() && self.notices.is_empty()
+    }
+
+    /// How many alerts and notices were dropped since they had no room.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// Drops what does not fit into so many bytes: the last alerts first, then the last notices.
+    fn limit(&mut self, mut left: usize) {
+        let before = self.alerts.len() + self.notices.len();
+        keep_first(&mut self.evaluated, &mut left);
+        let evaluated: HashSet<_> = self.evaluated.iter().map(|(rule, _)| &**rule).collect();
+        self.notices.retain(|notice| evaluated.contains(&*notice.rule));
+        self.alerts.retain(|alert| evaluated.contains(&*alert.rule));
+        keep_first(&mut self.notices, &mut left);
+        keep_first(&mut self.alerts, &mut left);
+        self.left_out += before - self.alerts.len() - self.notices.len();
+    }
+}
+
+/// Keeps the first elements that fit into so many bytes of JSON, and takes these off.
+fn keep_first<T: Serialize>(elements: &mut Vec<T>, left: &mut usize) {
+    let mut fits = |element: &T| {
+        let rest = left.checked_sub(json(element).len() + 1);
+        rest.inspect(|rest| *left = *rest).is_some()
+    };
+    let kept = elements.iter().take_while(|element| fits(element)).count();
+    elements.truncate(kept);
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("strings and numbers are JSON")
 }
 
 impl AlertRecord {
@@ -259,6 +337,7 @@ fn time(millis: u64) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use metrics_core::alert::{Comparison, Metric, Scope};
+    use metrics_export::fleet::redis::AlertLease;
 
     use super::*;
 
@@ -288,6 +367,7 @@ mod tests {
                 alert("a", None, SavedPhase::Pending(Duration::from_secs(3))),
                 alert("b", Some(Arc::clone(&name)), SavedPhase::Resolved { started: at(1), at: at(2) }),
             ],
+            changes: Vec::new(),
         };
         let alert = Alert {
             rule: rules(&["a"]).remove(0),
@@ -302,13 +382,78 @@ mod tests {
             version: Some("1.2".into()),
         };
         let notice = Notice { change: Change::Resolved, alert, event_id: None };
+        let saved = SavedAlerts { changes: vec![notice.clone()], ..saved };
         (saved, vec![Entry::new(notice, EventId::new(77), vec!["log".to_owned()])])
+    }
+
+    fn write(saved: &SavedAlerts, entries: &[Entry], foreign: &mut Foreign) -> Vec<u8> {
+        Record::write(saved, entries.iter(), &Budgets::default(), foreign, AlertLease::MAX_STATE)
+    }
+
+    #[test]
+    fn parts_take_no_more_than_their_sizes_say() {
+        let (saved, entries) = record();
+        let rule = &rules(&["a"])[0];
+        let of_alerts: usize =
+            saved.alerts.iter().map(|alert| size::of_alert(rule, alert.endpoint.as_deref())).sum();
+        let of_entries: usize = entries.iter().map(|entry| size::of_notice(&entry.notice, &entry.done)).sum();
+        let least = |records: Vec<usize>, most: usize| {
+            let bytes = records.iter().sum::<usize>() + records.len();
+            assert!((most / 2..=most).contains(&bytes), "{bytes} of {most}");
+        };
+        least(saved.alerts.iter().map(|alert| json(&AlertRecord::new(alert)).len()).collect(), of_alerts);
+        least(entries.iter().map(|entry| json(&NoticeRecord::new(entry)).len()).collect(), of_entries);
+        // The longest numbers.
+        let longest = AlertRecord {
+            value: Some(-f64::MIN_POSITIVE * 1.234_567_890_123_456_7),
+            since: MAX_MILLIS,
+            phase: PhaseRecord::Resolved { started: MAX_MILLIS, at: MAX_MILLIS },
+            ..AlertRecord::new(&saved.alerts[0])
+        };
+        let most = size::of_alert(rule, saved.alerts[0].endpoint.as_deref());
+        assert!(json(&longest).len() < most, "{} of {most}", json(&longest).len());
+    }
+
+    #[test]
+    fn the_latest_changes_are_kept_as_far_as_they_have_room() {
+        let (mut saved, _) = record();
+        let long = |number: usize| {
+            let mut notice = saved.changes[0].clone();
+            notice.alert.version = Some(format!("{number:0>250}").into());
+            notice
+        };
+        saved.changes = (0..100).map(long).collect();
+        let bytes = write(&saved, &[], &mut Foreign::default());
+        let read = Record::read(&bytes, &rules(&["a"]), at(10)).unwrap().saved.changes;
+        assert!((40..100).contains(&read.len()), "{}", read.len());
+        assert_eq!(read, saved.changes[100 - read.len()..]);
+    }
+
+    #[test]
+    fn what_belongs_to_other_rules_takes_only_the_room_that_is_left() {
+        let (mut saved, entries) = record();
+        saved.evaluated.retain(|(rule, _)| rule == "b");
+        saved.alerts =
+            (0..100).map(|_| SavedAlert { rule: "b".to_owned(), ..saved.alerts[0].clone() }).collect();
+        let bytes = write(&saved, &entries, &mut Foreign::default());
+        let mut record = Record::read(&bytes, &rules(&["a"]), at(10)).unwrap();
+        let own = write(&record.saved, &[], &mut Foreign::default());
+        for (most, kept) in [(bytes.len(), 100), (bytes.len() / 2, 49), (own.len() + 30, 0), (own.len(), 0)] {
+            let again = Record::write(&record.saved, [].iter(), &record.budgets, &mut record.foreign, most);
+            assert!(again.len() <= most.max(own.len()), "{} of {most}", again.len());
+            assert!(
+                (kept..=kept + 1).contains(&record.foreign.alerts.len()),
+                "{}",
+                record.foreign.alerts.len()
+            );
+            assert_eq!(record.foreign.left_out(), 100 - record.foreign.alerts.len());
+        }
     }
 
     #[test]
     fn what_is_written_is_read_and_that_of_other_rules_is_passed_on_for_an_hour() {
         let (saved, entries) = record();
-        let bytes = Record::write(&saved, entries.iter(), &Foreign::default());
+        let bytes = write(&saved, &entries, &mut Foreign::default());
         let read = |bytes: &[u8], names: &[&str], now| Record::read(bytes, &rules(names), now).unwrap();
         let all = read(&bytes, &["a", "b"], at(10));
         assert_eq!(all.saved, saved);
@@ -317,13 +462,13 @@ mod tests {
             (entries[0].notice.clone(), &["log".to_owned()][..])
         );
         // A holder with other rules.
-        let other = read(&bytes, &["b"], at(10));
+        let mut other = read(&bytes, &["b"], at(10));
         assert_eq!((other.saved.alerts.len(), other.entries.len()), (1, 0));
-        let passed_on = Record::write(&other.saved, other.entries.iter(), &other.foreign);
+        let passed_on = write(&other.saved, &other.entries, &mut other.foreign);
         let again = read(&passed_on, &["a", "b"], at(20));
         assert_eq!((again.saved.alerts.len(), again.entries.len()), (3, 1));
-        let late = read(&passed_on, &["b"], at(9 + 3_600));
-        let later = Record::write(&late.saved, late.entries.iter(), &late.foreign);
+        let mut late = read(&passed_on, &["b"], at(9 + 3_600));
+        let later = write(&late.saved, &late.entries, &mut late.foreign);
         assert_eq!(read(&later, &["a"], at(20)).saved, SavedAlerts::default());
     }
 
@@ -334,7 +479,7 @@ mod tests {
         let version = refused(r#"{"version":2,"evaluated":[],"alerts":[],"notices":[]}"#);
         assert_eq!(version, "the state of alerts has version 2, this one reads 1");
         let (saved, entries) = record();
-        let text = String::from_utf8(Record::write(&saved, entries.iter(), &Foreign::default())).unwrap();
+        let text = String::from_utf8(write(&saved, &entries, &mut Foreign::default())).unwrap();
         for (from, to) in [
             ("/items/{id}", "/\u{202e}"),
             ("\"since\":1700000001000", "\"since\":18446744073709551615"),

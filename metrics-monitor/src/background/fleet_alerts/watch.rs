@@ -4,14 +4,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use metrics_core::alert::{Alert, Alerts, Change, EventId, Moment, Notice};
-use metrics_core::objective::Objective;
+use metrics_core::objective::{Objective, ObjectiveState};
 use metrics_export::alert::{Permit, Settled};
 use metrics_export::fleet::redis::{AlertLease, Member};
 
+use super::budgets::Budgets;
 use super::figures::FleetFigures;
 use super::outbox::{Outbox, names};
 use super::record::{Foreign, Record};
 use crate::background::alerting::Alerting;
+
+/// Where lines of the log about it go.
+const TARGET: &str = "metrics_monitor::alerts";
 
 /// How many intervals instances take to write again after Redis was away: the longest pause between two attempts, and
 /// an attempt.
@@ -24,6 +28,8 @@ pub(super) struct Watch {
     /// The names of the destinations, in the order of the deliveries.
     destinations: Vec<String>,
     objectives: Vec<Objective>,
+    /// For the log.
+    service: String,
     /// Held while Redis is asked, so never by a request.
     state: Mutex<WatchState>,
     pub(super) shown: Mutex<Shown>,
@@ -34,6 +40,7 @@ struct WatchState {
     lease: AlertLease,
     alerts: Alerts,
     outbox: Outbox,
+    budgets: Budgets,
     foreign: Foreign,
     /// The token under which this instance goes on with the states; `None` while another one does.
     leads: Option<u64>,
@@ -46,6 +53,8 @@ struct WatchState {
     evaluated: Option<SystemTime>,
     /// The state that the other instance wrote, as it was taken up last.
     followed: Vec<u8>,
+    /// Whether the log says that alerts have no room.
+    tells_left_out: bool,
     /// Until when instances may not have written yet after Redis was away.
     unsettled: Option<Instant>,
 }
@@ -59,6 +68,10 @@ pub(super) struct Shown {
     pub(super) alerts: Vec<Alert>,
     pub(super) waiting: usize,
     pub(super) dropped: u64,
+    pub(super) left_out: usize,
+    /// The newest first.
+    pub(super) changes: Vec<Notice>,
+    pub(super) objectives: Vec<ObjectiveState>,
     pub(super) error: Option<String>,
 }
 
@@ -68,6 +81,7 @@ impl Watch {
         alerts: Alerts,
         objectives: Vec<Objective>,
         alerting: Arc<Alerting>,
+        service: &str,
     ) -> Self {
         let destinations = names(alerting.delivery().iter().map(|counts| counts.destination));
         let shown = Shown { alerts: alerts.alerts(), ..Shown::default() };
@@ -75,6 +89,7 @@ impl Watch {
             lease,
             alerts,
             outbox: Outbox::default(),
+            budgets: Budgets::default(),
             foreign: Foreign::default(),
             leads: None,
             is_unwritten: false,
@@ -82,9 +97,11 @@ impl Watch {
             repeated: vec![None; destinations.len()],
             evaluated: None,
             followed: Vec::new(),
+            tells_left_out: false,
             unsettled: None,
         };
-        Self { alerting, destinations, objectives, state: Mutex::new(state), shown: Mutex::new(shown) }
+        let (service, state, shown) = (service.to_owned(), Mutex::new(state), Mutex::new(shown));
+        Self { alerting, destinations, objectives, service, state, shown }
     }
 
     /// Asks for the lease or renews it. The holder evaluates what is due.
@@ -112,7 +129,18 @@ impl Watch {
         if result.is_err() || member.status().failing.is_some() {
             state.unsettled = Some(Instant::now() + member.interval() * SETTLES_IN);
         }
+        let left_out = state.left_out();
+        let is_new = left_out > 0 && !std::mem::replace(&mut state.tells_left_out, true);
         self.show(&state, result.err());
+        drop(state);
+        if is_new {
+            log::warn!(
+                target: TARGET,
+                "{}: {left_out} alerts of the fleet have no room in its state, so they are not told: the least severe \
+                 and newest ones; GET alerts counts them in alerts_left_out",
+                self.service
+            );
+        }
     }
 
     fn show(&self, state: &WatchState, error: Option<String>) {
@@ -123,6 +151,9 @@ impl Watch {
         shown.evaluated = state.evaluated;
         shown.alerts = state.alerts.alerts();
         (shown.waiting, shown.dropped) = (state.outbox.len(), state.outbox.dropped());
+        shown.left_out = state.left_out();
+        shown.changes = state.alerts.changes().cloned().collect();
+        shown.objectives = state.budgets.states(&self.objectives);
         shown.error = error;
     }
 
@@ -167,8 +198,14 @@ impl WatchState {
         self.evaluated = record.saved.evaluated.iter().map(|(_, at)| *at).max();
         self.alerts.resume(now, &record.saved);
         self.outbox.take_up(record.entries);
+        self.budgets = record.budgets;
         self.foreign = record.foreign;
         result
+    }
+
+    /// Alerts that had no room.
+    fn left_out(&self) -> usize {
+        self.alerts.left_out() + self.foreign.left_out()
     }
 
     /// Keeps the lease over a long reading.
@@ -200,6 +237,7 @@ impl WatchState {
         let notices = self.alerts.evaluate(now, figures);
         self.evaluated = Some(now.wall);
         self.outbox.add(notices, token, now.wall);
+        self.budgets.update(figures.counted());
         self.is_unwritten = true;
         Ok(())
     }
@@ -239,7 +277,9 @@ impl WatchState {
             return Ok(self.leads.is_some());
         }
         let saved = self.alerts.save(Moment::now());
-        let bytes = Record::write(&saved, self.outbox.entries(), &self.foreign);
+        self.outbox.limit();
+        let most = AlertLease::MAX_STATE;
+        let bytes = Record::write(&saved, self.outbox.entries(), &self.budgets, &mut self.foreign, most);
         if !self.lease.write(&bytes)? {
             self.leads = None;
             return Ok(false);

@@ -22,7 +22,7 @@ fn gauges_and_requests_in_flight_count_once_in_a_window_of_several_reports() {
     let report = Report { instance: instance(now), snapshot, errors: Vec::new() }.encode();
     let sums = Mutex::new(Sums::whole(Fleet::new(now)));
     for is_newest in [true, false, false] {
-        let wanted = Wanted { id: &wanted, key: "a key".to_owned(), minute: None, sum: None };
+        let wanted = Wanted { id: &wanted, key: "a key".to_owned(), minute: None, sum: None, route: None };
         add(
             &sums,
             &Mutex::new(&mut Minutes::default()),
@@ -135,7 +135,8 @@ fn minutes_that_are_kept_take_bounded_memory_whatever_another_tenant_writes_and_
         let mut kept = Minutes::default();
         for minute in 0..6 {
             let key = "a key".to_owned();
-            let wanted = Wanted { id: &wanted_id, key, minute: Some(minute), sum: Some(Kept::Routes) };
+            let wanted =
+                Wanted { id: &wanted_id, key, minute: Some(minute), sum: Some(Kept::Routes), route: None };
             let found = Found { wanted: &wanted, report: report.clone(), is_newest: false };
             add(&sums, &Mutex::new(&mut kept), &found);
         }
@@ -147,6 +148,41 @@ fn minutes_that_are_kept_take_bounded_memory_whatever_another_tenant_writes_and_
         assert_eq!(fleet.refused().1, 0, "{kind}");
         assert_eq!(fleet.summary().unwrap().total.calls, 6 * calls, "{kind}");
     }
+}
+
+#[test]
+fn an_endpoint_has_its_figures_alone_and_takes_little_memory() {
+    let registry = Registry::new();
+    let names = ["/a", "/b"].map(|route| EndpointName { method: "GET".into(), route: route.into() });
+    for (calls, name) in (1..).zip(&names) {
+        let endpoint = registry.endpoint("GET", &name.route);
+        (0..calls).for_each(|_| registry.record_nanos(endpoint, 200, 1_000));
+    }
+    registry.timer("jobs").unwrap().record(Duration::from_nanos(1));
+    let snapshot = registry.snapshot();
+    let now = snapshot.taken();
+    let wanted_id = id("a", now);
+    let report = Report { instance: instance(now), snapshot, errors: Vec::new() }.encode();
+    let sums = Mutex::new(Sums::by_minute(Fleet::new(now)));
+    let mut kept = Minutes::default();
+    let route = Some(RouteId::of(&names[1]));
+    for (minute, is_newest) in [(7, true), (6, false)] {
+        let (key, sum) = ("a key".to_owned(), route.map(Kept::Route));
+        let wanted = Wanted { id: &wanted_id, key, minute: Some(minute), sum, route };
+        add(&sums, &Mutex::new(&mut kept), &Found { wanted: &wanted, report: report.clone(), is_newest });
+    }
+    assert!(kept.has(6, Kept::Route(RouteId::of(&names[1])), &wanted_id));
+    assert!(!kept.has(6, Kept::Route(RouteId::of(&names[0])), &wanted_id));
+    assert!(kept.size() < 1_000, "{}", kept.size());
+    let mut sums = sums.into_inner().unwrap();
+    for minute in 6..=7 {
+        kept.add_to(sums.of(Some(minute)), minute..=minute, Kept::Route(RouteId::of(&names[1])));
+    }
+    let (mut whole, points) = sums.finish();
+    assert_eq!(points.iter().map(|point| point.figures.calls).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(points[0].histogram.total(), 2);
+    let summary = whole.summary().unwrap();
+    assert_eq!((summary.total.calls, summary.endpoints.len(), summary.business.len()), (4, 1, 0));
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! What a fleet's objectives have left, as the holder counted and as the others show it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_core::objective::{Budget, Objective, ObjectiveCounts, ObjectiveState};
+use serde::{Deserialize, Serialize};
+
+/// The windows of a fleet's objectives, the longest last: those of the alert that a fleet has.
+pub(super) const WINDOWS: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(3_600)];
+
+/// The most objectives that are shown.
+const MAX_SHOWN: usize = 32;
+
+/// The requests of one objective.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Counted {
+    objective: String,
+    /// For latency, up to which duration a request is in time, in nanoseconds.
+    counted_to: Option<u64>,
+    /// Of each of [`WINDOWS`].
+    windows: Vec<CountedWindow>,
+}
+
+/// The requests of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct CountedWindow {
+    seconds: u64,
+    /// How long the counts are of, in milliseconds.
+    covered: u64,
+    valid: u64,
+    good: u64,
+}
+
+impl Counted {
+    pub(super) fn new(
+        objective: &Objective,
+        counted_to: Option<Duration>,
+        windows: impl IntoIterator<Item = (Duration, Duration, ObjectiveCounts)>,
+    ) -> Self {
+        let window = |(window, covered, counts): (Duration, Duration, ObjectiveCounts)| CountedWindow {
+            seconds: window.as_secs(),
+            covered: covered.as_millis() as u64,
+            valid: counts.valid,
+            good: counts.good,
+        };
+        Self {
+            objective: objective.name.clone(),
+            counted_to: counted_to.map(|time| time.as_nanos() as u64),
+            windows: windows.into_iter().map(window).collect(),
+        }
+    }
+}
+
+/// The newest counts of each objective.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Budgets(Vec<Counted>);
+
+impl Budgets {
+    /// Takes up what a holder wrote.
+    pub(super) fn read(counted: Vec<Counted>) -> Self {
+        let is_of_fleet = |counted: &Counted| counted.windows.len() == WINDOWS.len();
+        Self(counted.into_iter().filter(is_of_fleet).take(MAX_SHOWN).collect())
+    }
+
+    /// What a holder writes.
+    pub(super) fn written(&self) -> &[Counted] {
+        &self.0
+    }
+
+    /// Takes newer counts.
+    pub(super) fn update(&mut self, newer: Vec<Counted>) {
+        self.0.retain(|counted| newer.iter().all(|new| new.objective != counted.objective));
+        self.0.extend(newer);
+        self.0.truncate(MAX_SHOWN);
+    }
+
+    /// The states of these objectives, as far as they are known.
+    pub(super) fn states(&self, objectives: &[Objective]) -> Vec<ObjectiveState> {
+        let state = |objective: &Objective| {
+            let Counted { counted_to, windows, .. } =
+                self.0.iter().find(|counted| counted.objective == objective.name)?;
+            let budget = |window: &CountedWindow| {
+                let counts = ObjectiveCounts { valid: window.valid, good: window.good.min(window.valid) };
+                let (length, covered) =
+                    (Duration::from_secs(window.seconds), Duration::from_millis(window.covered));
+                Budget::new(objective, length, covered, counts)
+            };
+            let budgets: Vec<_> = windows.iter().map(budget).collect();
+            let hour = budgets.last()?;
+            Some(ObjectiveState {
+                objective: Arc::new(objective.clone()),
+                within: counted_to.map(Duration::from_nanos),
+                valid: hour.valid,
+                good: hour.good,
+                exhausted_in: None,
+                budgets,
+            })
+        };
+        objectives.iter().filter_map(state).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(objective: &Objective, bad: u64) -> Counted {
+        let counts = |valid| ObjectiveCounts { valid, good: valid - bad };
+        Counted::new(objective, None, WINDOWS.map(|window| (window, window / 2, counts(window.as_secs()))))
+    }
+
+    #[test]
+    fn what_the_holder_counted_is_shown_by_the_objectives_of_the_one_that_shows_it() {
+        let (known, other) = (Objective::availability(99.0), Objective::availability(99.0).name("other"));
+        let mut budgets = Budgets::default();
+        budgets.update(vec![counted(&known, 30), counted(&other, 0)]);
+        budgets.update(vec![counted(&known, 36)]);
+        let text = serde_json::to_string(budgets.written()).unwrap();
+        let read = Budgets::read(serde_json::from_str(&text).unwrap());
+        assert_eq!(read, budgets);
+        let states = read.states(&[known.clone(), known.clone().name("new")]);
+        let [state] = &states[..] else { panic!("{states:?}") };
+        assert_eq!((state.valid, state.good), (3_600, 3_564));
+        let rates: Vec<_> = state.budgets.iter().map(|budget| budget.burn_rate.round() as u64).collect();
+        assert_eq!(rates, [12, 1]);
+        assert_eq!(state.budgets[1].covered, Duration::from_secs(1_800));
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_bounded() {
+        let mut many = vec![counted(&Objective::availability(99.0), 1); 100];
+        many[0].windows.clear();
+        many[1].windows[0] = CountedWindow { seconds: u64::MAX, covered: u64::MAX, valid: 0, good: u64::MAX };
+        let budgets = Budgets::read(many);
+        assert_eq!(budgets.written().len(), MAX_SHOWN);
+        assert_eq!(budgets.states(&[Objective::availability(99.0)]).len(), 1);
+    }
+}
