@@ -27,7 +27,7 @@ fn main() {
         browser.open(&format!("http://{}/api/metrics/", demo.addr()));
         browser.wait("document.querySelectorAll('#endpoints tbody tr').length > 3");
         std::thread::sleep(Duration::from_secs(5));
-        let png = STANDARD.encode(browser.picture_to("#error-rate"));
+        let png = STANDARD.encode(browser.picture_to(".panel:has(#latency)"));
         // The browser writes the smaller format: WebP has no encoder in pure Rust for pictures such as these.
         browser.open("about:blank");
         let webp = browser.run(&format!(
