@@ -103,14 +103,15 @@ mod tests {
         let registry = Registry::new();
         let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
         let apdex = Apdex::new(Duration::from_millis(100)).unwrap();
-        for (status, millis) in [(200, 1), (404, 100), (200, 120), (200, 400), (200, 500), (500, 1)] {
+        for (status, millis) in [(200, 1), (200, 2), (404, 100), (200, 120), (200, 400), (200, 500), (500, 1)]
+        {
             recorder.record(endpoint, status, Duration::from_millis(millis));
         }
         recorder.record_outcome(endpoint, Outcome::Aborted, Duration::from_secs(9));
         recorder.record(registry.endpoint("GET", "_unmatched"), 404, Duration::from_millis(1));
         let counts = apdex.count(&registry.snapshot());
-        assert_eq!(counts, ApdexCounts { satisfied: 2, tolerating: 2, frustrated: 2 });
-        assert_eq!(counts.halves(), ObjectiveCounts { valid: 12, good: 6 });
+        assert_eq!(counts, ApdexCounts { satisfied: 3, tolerating: 2, frustrated: 2 });
+        assert_eq!(counts.halves(), ObjectiveCounts { valid: 14, good: 8 });
     }
 
     #[test]

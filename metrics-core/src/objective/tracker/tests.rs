@@ -47,6 +47,26 @@ fn valid_and_good_requests_are_told_by_route_outcome_and_time() {
 }
 
 #[test]
+fn an_apdex_has_its_calls_and_its_score_in_each_window() {
+    let registry = Registry::new();
+    let apdex = Apdex::new(Duration::from_millis(100)).unwrap();
+    let objectives = Objectives::new([], &registry).unwrap();
+    assert_eq!(objectives.apdex(), None);
+    let objectives = objectives.with_apdex(apdex, &registry).unwrap();
+    let state = objectives.apdex().unwrap();
+    assert_eq!((state.target, state.scores.len()), (Duration::from_millis(100), 6));
+    assert!(state.scores.iter().all(|score| (score.calls, score.score) == (0, None)), "{state:?}");
+    // Five satisfied, two tolerating and one frustrated.
+    let endpoint = registry.endpoint("GET", "/");
+    for millis in [1, 2, 3, 4, 5, 150, 300, 500] {
+        registry.record(endpoint, 200, Duration::from_millis(millis));
+    }
+    objectives.tick(&registry);
+    let state = objectives.apdex().unwrap();
+    assert!(state.scores.iter().all(|score| (score.calls, score.score) == (8, Some(0.75))), "{state:?}");
+}
+
+#[test]
 fn a_time_is_rounded_up_to_the_end_of_its_bucket_which_is_told() {
     let registry = Registry::new();
     let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
