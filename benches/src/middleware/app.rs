@@ -1,5 +1,7 @@
 //! The app that the arms wrap.
 
+use actix_web::Error;
+use actix_web::error::ErrorInternalServerError;
 use actix_web::web::{self, ServiceConfig};
 
 /// Mounts a route for each shape of requests.
@@ -8,12 +10,17 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .route("/health", web::get().to(answer))
         .route("/items/{id}", web::get().to(answer))
+        .route("/broken/{id}", web::get().to(fail))
         .route("/upload", web::post().to(|_: web::Bytes| answer()))
         .service(web::scope("/api").service(web::scope("/v1").service(order)));
 }
 
 async fn answer() -> &'static str {
     "here you are"
+}
+
+async fn fail() -> Result<&'static str, Error> {
+    Err(ErrorInternalServerError("the connection to the database was closed before the answer came"))
 }
 
 #[cfg(test)]

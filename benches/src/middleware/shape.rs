@@ -20,6 +20,8 @@ pub enum Shape {
     Unmatched,
     /// `POST /upload` with a body. Not among the compared ones.
     Upload,
+    /// `/broken/{id}`: the answer is 500, of an error with a message. Not among the compared ones.
+    Failing,
 }
 
 impl Shape {
@@ -34,6 +36,7 @@ impl Shape {
             Self::Nested => "nested",
             Self::Unmatched => "unmatched",
             Self::Upload => "with a body",
+            Self::Failing => "failing",
         }
     }
 
@@ -42,6 +45,7 @@ impl Shape {
         match self {
             Self::Static | Self::Dynamic | Self::Nested | Self::Upload => StatusCode::OK,
             Self::Unmatched => StatusCode::NOT_FOUND,
+            Self::Failing => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -71,6 +75,7 @@ impl Shape {
             Self::Nested => format!("/api/v1/orders/{}/lines/{}", id(), id() % 50),
             Self::Unmatched => format!("/nowhere/{}", id()),
             Self::Upload => "/upload".to_owned(),
+            Self::Failing => format!("/broken/{}", id()),
         }
     }
 }

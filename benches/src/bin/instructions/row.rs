@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 use std::rc::Rc;
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::rt::System;
 use benches::middleware::{Arm, Caller, Shape};
@@ -17,6 +18,10 @@ pub(crate) enum Row {
     Record,
     /// A record with the registry's thread-local recorder.
     ThreadLocal,
+    /// A record of an error of the group that the thread recorded last, with the same message.
+    Error,
+    /// The same, where each message differs in a number from the one before.
+    OtherError,
     /// The end of one request and the start of another, with two readings of the clock.
     Timed,
     /// What the middleware adds to one request of this shape through a whole app, up to the end of its response's body:
@@ -32,14 +37,17 @@ pub(crate) enum Row {
 
 impl Row {
     /// The rows of the table. [`Row::Bare`] is only part of another one.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Record,
         Self::ThreadLocal,
+        Self::Error,
+        Self::OtherError,
         Self::Timed,
         Self::Middleware(Shape::Static),
         Self::Middleware(Shape::Dynamic),
         Self::Middleware(Shape::Nested),
         Self::Middleware(Shape::Unmatched),
+        Self::Middleware(Shape::Failing),
         Self::Scrape,
         Self::ScrapeOfFew,
     ];
@@ -49,6 +57,8 @@ impl Row {
         match self {
             Self::Record => "record".to_owned(),
             Self::ThreadLocal => "record, thread-local".to_owned(),
+            Self::Error => "error, the same message".to_owned(),
+            Self::OtherError => "error, another number in its message".to_owned(),
             Self::Timed => "finish and start".to_owned(),
             Self::Middleware(shape) => format!("middleware over bare, {}", shape.name()),
             Self::Bare(shape) => format!("bare, {}", shape.name()),
@@ -75,13 +85,13 @@ impl Row {
     /// How much it may be above the baseline, in per cent.
     ///
     /// A record's count is the same in every run, and 1 % of it is less than one instruction. The others also depend on
-    /// the clock's readings and on the seeds of hash tables, and those of a scrape on the digits of its numbers. What a
+    /// the clock's readings (an error's group keeps an example a second) and on the seeds of hash tables, and those of a scrape on the digits of its numbers. What a
     /// middleware adds is the small difference of two such counts.
     pub(crate) fn allowed_percent(self) -> f64 {
         match self {
             Self::Record | Self::ThreadLocal => 1.0,
             Self::Timed | Self::Scrape | Self::ScrapeOfFew => 3.0,
-            Self::Middleware(_) | Self::Bare(_) => 5.0,
+            Self::Middleware(_) | Self::Bare(_) | Self::Error | Self::OtherError => 5.0,
         }
     }
 
@@ -90,6 +100,7 @@ impl Row {
         match self {
             Self::Record => "*::row::record",
             Self::ThreadLocal => "*::row::record_thread_local",
+            Self::Error | Self::OtherError => "*::row::record_error",
             Self::Timed => "*::row::finish_and_start",
             // The benches' caller, which gets prepared requests.
             Self::Middleware(_) | Self::Bare(_) => "*CallAll>::call_all",
@@ -100,7 +111,7 @@ impl Row {
     /// Operations before the counted ones: enough to allocate nearly all memory.
     pub(crate) fn warm_up(self) -> usize {
         match self {
-            Self::Record | Self::ThreadLocal | Self::Timed => 8_192,
+            Self::Record | Self::ThreadLocal | Self::Error | Self::OtherError | Self::Timed => 8_192,
             Self::Middleware(_) | Self::Bare(_) => 1_024,
             Self::Scrape | Self::ScrapeOfFew => 4,
         }
@@ -109,7 +120,7 @@ impl Row {
     /// The number of counted operations.
     pub(crate) fn operations(self) -> usize {
         match self {
-            Self::Record | Self::ThreadLocal | Self::Timed => 65_536,
+            Self::Record | Self::ThreadLocal | Self::Error | Self::OtherError | Self::Timed => 65_536,
             Self::Middleware(_) | Self::Bare(_) => 4_096,
             Self::Scrape | Self::ScrapeOfFew => 8,
         }
@@ -123,6 +134,8 @@ impl Row {
                 let recorder = registry.recorder();
                 for_each_event(&registry, operations, |endpoint, event| record(&recorder, endpoint, event));
             }
+            Self::Error => fail(1, operations),
+            Self::OtherError => fail(1_000, operations),
             Self::Timed => {
                 let registry = Registry::new();
                 let recorder = registry.recorder();
@@ -178,6 +191,23 @@ fn record(recorder: &Recorder, endpoint: EndpointId, event: Event) {
 #[inline(never)]
 fn record_thread_local(registry: &Registry, endpoint: EndpointId, event: Event) {
     registry.record_nanos(endpoint, event.status, event.nanos);
+}
+
+/// Records errors of a storm with this number of messages, of which hardly any is kept, as in the middleware's rows.
+fn fail(messages: usize, operations: usize) {
+    let registry = Registry::builder().error_log_capacity(1).build().expect("one is in range");
+    let recorder = registry.recorder();
+    let endpoint = registry.endpoint("GET", "/orders/{id}");
+    let messages: Vec<_> =
+        (0..messages).map(|number| format!("the order {number} is locked by another user")).collect();
+    for message in messages.iter().cycle().take(operations) {
+        record_error(&recorder, black_box(endpoint), black_box(message));
+    }
+}
+
+#[inline(never)]
+fn record_error(recorder: &Recorder, endpoint: EndpointId, message: &str) {
+    recorder.record_error(endpoint, Outcome::Status(500), Duration::from_micros(350), message);
 }
 
 #[inline(never)]
