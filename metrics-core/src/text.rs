@@ -60,24 +60,32 @@ pub fn is_hidden(c: char) -> bool {
 /// `\n`, U+202E as `\u{202e}`. It is cut before the first character that does not fit. Does not allocate unless something
 /// is escaped.
 pub fn visible(text: &str, bytes: usize) -> Cow<'_, str> {
-    if !has_hidden(text) {
-        return Cow::Borrowed(cut(text, bytes));
+    let begin = cut(text, bytes);
+    if !has_hidden(begin) {
+        return Cow::Borrowed(begin);
     }
     let mut shown = String::new();
-    each_visible(text, bytes, |c| shown.push(c));
+    each_visible(text, bytes, |piece| shown.push_str(piece));
     Cow::Owned(shown)
 }
 
-/// Calls `put` with each character of a text as [`visible`] shows it. Returns whether all of it fitted.
-pub fn each_visible(text: &str, bytes: usize, mut put: impl FnMut(char)) -> bool {
+/// Calls `put` with the pieces of a text as [`visible`] shows it: one piece if nothing is escaped. Returns whether all of
+/// it fitted. Does not look at more of the text than fits.
+pub fn each_visible(text: &str, bytes: usize, mut put: impl FnMut(&str)) -> bool {
+    let begin = cut(text, bytes);
+    if !has_hidden(begin) {
+        put(begin);
+        return begin.len() == text.len();
+    }
     let mut room = bytes;
     text.chars().all(|c| {
         let escaped = is_hidden(c).then(|| c.escape_default());
         let length = escaped.as_ref().map_or(c.len_utf8(), ExactSizeIterator::len);
         let Some(left) = room.checked_sub(length) else { return false };
         room = left;
+        let mut put = |c: char| put(c.encode_utf8(&mut [0; 4]));
         match escaped {
-            Some(escaped) => escaped.for_each(&mut put),
+            Some(escaped) => escaped.for_each(put),
             None => put(c),
         }
         true
@@ -86,8 +94,9 @@ pub fn each_visible(text: &str, bytes: usize, mut put: impl FnMut(char)) -> bool
 
 /// Whether a text has a character to escape.
 pub(crate) fn has_hidden(text: &str) -> bool {
-    // Most texts are plain ASCII, which takes no decoding.
-    !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.chars().any(is_hidden)
+    // Most texts are plain ASCII, which takes no decoding. All bytes are looked at, so that it is many at a time.
+    let is_plain = text.bytes().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~'));
+    !is_plain && text.chars().any(is_hidden)
 }
 
 /// The longest prefix of at most `bytes` bytes that ends at a character boundary.
@@ -137,6 +146,6 @@ mod tests {
         ] {
             assert_eq!(visible(text, bytes), shown, "{text:?}");
         }
-        assert!(each_visible("abc", 3, drop) && !each_visible("abc", 2, drop));
+        assert!(each_visible("abc", 3, |_| ()) && !each_visible("abc", 2, |_| ()));
     }
 }

@@ -13,7 +13,7 @@ use crate::labels::consumer::Consumers;
 use crate::labels::endpoint::{EndpointId, EndpointName, Endpoints};
 use crate::labels::outcome::Outcome;
 use crate::labels::trace::TraceContext;
-use crate::text::{cut, each_visible, has_hidden};
+use crate::text::each_visible;
 
 /// What turns the ids in an entry into names.
 #[derive(Debug, Clone, Copy)]
@@ -129,14 +129,11 @@ pub(crate) struct Message {
 
 impl Message {
     pub(crate) fn new(text: &str) -> Self {
-        let mut bytes = [0; MAX_MESSAGE_BYTES];
-        if !has_hidden(text) {
-            let text = cut(text, MAX_MESSAGE_BYTES);
-            bytes[..text.len()].copy_from_slice(text.as_bytes());
-            return Self { len: text.len() as u16, bytes };
-        }
-        let mut len = 0;
-        each_visible(text, MAX_MESSAGE_BYTES, |c| len += c.encode_utf8(&mut bytes[len..]).len());
+        let (mut bytes, mut len) = ([0; MAX_MESSAGE_BYTES], 0);
+        each_visible(text, MAX_MESSAGE_BYTES, |piece| {
+            bytes[len..len + piece.len()].copy_from_slice(piece.as_bytes());
+            len += piece.len();
+        });
         Self { len: len as u16, bytes }
     }
 

@@ -19,7 +19,7 @@ struct Line(String);
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = MAX_MESSAGE_BYTES - self.0.len();
-        each_visible(text, room, |c| self.0.push(c)).then_some(()).ok_or(fmt::Error)
+        each_visible(text, room, |piece| self.0.push_str(piece)).then_some(()).ok_or(fmt::Error)
     }
 }
 
