@@ -318,7 +318,7 @@ impl<H> Builder<H> {
     /// Enables `POST reset` for clients with this token; default: the endpoint does not exist. Tokens as for
     /// [`Builder::read_token`].
     ///
-    /// For development. A reset does not affect what is exported as cumulative.
+    /// A reset does not affect what is exported as cumulative.
     pub fn reset_token(mut self, token: impl Into<String>) -> Self {
         self.settings.reset_tokens.push(token.into());
         self

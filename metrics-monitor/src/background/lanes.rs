@@ -138,7 +138,7 @@ struct LaneState {
     begun: u64,
     /// Places for jobs that are not ready yet.
     reserved: usize,
-    /// Those that an address has, if any.
+    /// Those that an address has, if any, with those of its jobs that wait.
     #[cfg(feature = "redis")]
     reserved_for: HashMap<Source, usize>,
     threads: usize,
@@ -270,7 +270,11 @@ impl Queue {
             let queue = Arc::clone(self);
             match thread::Builder::new().name(self.name.to_owned()).spawn(move || queue.work()) {
                 Ok(_) => state.threads += 1,
-                Err(_) if state.threads == 0 => return Err(Refused::Busy),
+                Err(_) if state.threads == 0 => {
+                    // What a job holds may lock it when it is dropped.
+                    drop(state);
+                    return Err(Refused::Busy);
+                }
                 // Those that run will come to it.
                 Err(_) => {}
             }

@@ -55,7 +55,8 @@ impl<H> Builder<H> {
     }
 
     /// Adds an objective of all instances together; default: none. It raises an alert if its budget burns over an hour
-    /// and over five minutes: a fleet keeps no more. [`Builder::objective`] shows budgets and has the other windows.
+    /// and over five minutes: a fleet keeps no more. `GET alerts` shows its budgets over both;
+    /// [`Builder::objective`] has the longer windows.
     pub fn fleet_objective(mut self, objective: Objective) -> Self {
         self.settings.fleet_objectives.push(objective);
         self

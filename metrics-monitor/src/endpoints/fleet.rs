@@ -176,7 +176,7 @@ fn answer(state: &Arc<State>, request: &Request<'_>, call: Call) -> Answering {
             Some(member) => call.body(&state, member, asked, found),
             None => in_no_fleet(),
         };
-        match reservation.run(work) {
+        match reservation.run(call.subject(), work) {
             Ok(ticket) => ticket.await.unwrap_or_else(panicked),
             Err(error) => refused(error),
         }
@@ -188,6 +188,19 @@ fn in_no_fleet() -> Answer {
 }
 
 impl Call {
+    /// Among which its lane takes turns.
+    fn subject(self) -> &'static str {
+        match self {
+            Self::Summary => "fleet/summary",
+            Self::Routes => "fleet/routes",
+            Self::Consumers => "fleet/consumers",
+            Self::Instances => "fleet/instances",
+            Self::Versions => "fleet/versions",
+            Self::History => "fleet/history",
+            Self::Reset => "fleet/reset",
+        }
+    }
+
     fn question(self, asked: &Asked) -> Result<Question, String> {
         let window = asked.window;
         // The totals of a minute are without consumers.

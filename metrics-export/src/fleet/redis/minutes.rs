@@ -44,9 +44,15 @@ impl Minutes {
         self.0.get(&(minute, kept)).is_some_and(|closed| closed.ids.contains(id))
     }
 
-    /// Whether there is room for a further report.
-    pub(super) fn has_room(&self) -> bool {
-        self.size() < MAX_BUCKETS
+    /// Whether there is room for a further report. Single endpoints, which clients may name as they like, have a quarter
+    /// of it.
+    pub(super) fn has_room(&self, wanted: Kept) -> bool {
+        let is_route = |kept: Kept| matches!(kept, Kept::Route(_));
+        let of_routes = || {
+            let routes = self.0.iter().filter(|((_, kept), _)| is_route(*kept));
+            routes.map(|(_, closed)| closed.sum.size()).sum::<usize>()
+        };
+        self.size() < MAX_BUCKETS && (!is_route(wanted) || of_routes() < MAX_BUCKETS / 4)
     }
 
     /// How much memory all sums take, in buckets.

@@ -283,7 +283,7 @@ fn add(sums: &Mutex<Sums>, kept: &Mutex<&mut Minutes>, found: &Found<'_>) {
             report.drop_state();
             if let (Some(minute), Some(sum)) = (minute, sum) {
                 let mut kept = locked(kept);
-                if kept.has_room() {
+                if kept.has_room(*sum) {
                     return kept.add((*minute, *sum), wanted, (key, report, bytes), now);
                 }
             }

@@ -26,6 +26,9 @@ const MAX_WAIT_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// How many callers may wait at one time.
 const MAX_WAITING: usize = 256;
 
+/// Single endpoints whose trends may wait to be read, or are being read.
+const MAX_ROUTES: usize = 4;
+
 /// How long no caller asks until the reader rests.
 const REST_AFTER: Duration = Duration::from_secs(60);
 
@@ -98,7 +101,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// If the answer is not known yet and [`MAX_WAITING`] callers wait already.
+    /// If the answer is not known yet and [`MAX_WAITING`] callers wait already, or the trends of [`MAX_ROUTES`] other
+    /// endpoints are to be read.
     pub(super) fn ask(&self, question: Question) -> Result<Asked, Busy> {
         let mut state = self.lock();
         if let Some(known) = state.known(question) {
@@ -106,6 +110,12 @@ impl View {
         }
         if state.waiting.len() >= MAX_WAITING {
             return Err(Busy { limit: MAX_WAITING });
+        }
+        // Each reads every instance's report of each minute, and others wait for that.
+        let is_of_route = |question: &Question| matches!(question, Question::Trend { route: Some(_), .. });
+        let of_routes = state.wanted.iter().filter(|wanted| is_of_route(wanted)).count();
+        if is_of_route(&question) && !state.wanted.contains(&question) && of_routes >= MAX_ROUTES {
+            return Err(Busy { limit: MAX_ROUTES });
         }
         let (sender, receiver) = oneshot::channel();
         let id = WaiterId(state.next_id);

@@ -12,6 +12,9 @@ pub(super) const WINDOWS: [Duration; 2] = [Duration::from_secs(300), Duration::f
 /// The most objectives that are shown.
 const MAX_SHOWN: usize = 32;
 
+/// The longest name that is taken up from what others wrote: no objective may have a longer one.
+const MAX_NAME_BYTES: usize = 48;
+
 /// The requests of one objective.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Counted {
@@ -59,7 +62,9 @@ pub(super) struct Budgets(Vec<Counted>);
 impl Budgets {
     /// Takes up what a holder wrote.
     pub(super) fn read(counted: Vec<Counted>) -> Self {
-        let is_of_fleet = |counted: &Counted| counted.windows.len() == WINDOWS.len();
+        let is_of_fleet = |counted: &Counted| {
+            counted.windows.len() == WINDOWS.len() && counted.objective.len() <= MAX_NAME_BYTES
+        };
         Self(counted.into_iter().filter(is_of_fleet).take(MAX_SHOWN).collect())
     }
 
@@ -71,7 +76,8 @@ impl Budgets {
     /// Takes newer counts.
     pub(super) fn update(&mut self, newer: Vec<Counted>) {
         self.0.retain(|counted| newer.iter().all(|new| new.objective != counted.objective));
-        self.0.extend(newer);
+        // Those of other versions last: they give way.
+        self.0.splice(0..0, newer);
         self.0.truncate(MAX_SHOWN);
     }
 
@@ -128,12 +134,29 @@ mod tests {
     }
 
     #[test]
+    fn objectives_of_other_versions_give_way_to_those_of_the_holder() {
+        let named = |prefix: &str| {
+            let objective = |i| Objective::availability(99.0).name(format!("{prefix}_{i}"));
+            Vec::from_iter((0..20).map(objective))
+        };
+        let (before, now) = (named("before"), named("now"));
+        let mut budgets = Budgets::default();
+        let counts = |objectives: &[Objective]| objectives.iter().map(|one| counted(one, 1)).collect();
+        budgets.update(counts(&before));
+        budgets.update(counts(&now));
+        assert_eq!(budgets.states(&now).len(), 20);
+        assert_eq!(budgets.states(&before).len(), MAX_SHOWN - 20);
+    }
+
+    #[test]
     fn what_somebody_else_wrote_is_bounded() {
         let mut many = vec![counted(&Objective::availability(99.0), 1); 100];
         many[0].windows.clear();
         many[1].windows[0] = CountedWindow { seconds: u64::MAX, covered: u64::MAX, valid: 0, good: u64::MAX };
+        many[2].objective = "x".repeat(MAX_NAME_BYTES + 1);
         let budgets = Budgets::read(many);
         assert_eq!(budgets.written().len(), MAX_SHOWN);
+        assert!(budgets.written().iter().all(|counted| counted.objective.len() <= MAX_NAME_BYTES));
         assert_eq!(budgets.states(&[Objective::availability(99.0)]).len(), 1);
     }
 }

@@ -24,7 +24,7 @@ impl<'a> FleetFigures<'a> {
     ///
     /// # Errors
     ///
-    /// If one question has no answer: half of the figures would end alerts. If `between` fails.
+    /// If one question has no answer: half of the figures would end alerts. If `between` fails before one of these.
     pub(super) fn read<'r>(
         member: &Member,
         rules: impl Iterator<Item = &'r Arc<Rule>>,
@@ -32,13 +32,17 @@ impl<'a> FleetFigures<'a> {
         mut between: impl FnMut() -> Result<(), String>,
     ) -> Result<Self, String> {
         let mut figures = Self { answers: HashMap::new(), objectives };
+        let mut lacks_name = false;
         for rule in rules {
             for question in questions(rule) {
                 figures.ask(member, question, &mut between)?;
             }
-            if figures.lacks_name(rule) {
-                figures.ask(member, Question::SinceReset, &mut between)?;
-            }
+            lacks_name |= figures.lacks_name(rule);
+        }
+        if lacks_name {
+            // It only tells whether a name is wrong: without it, the rules are evaluated all the same. A lease that
+            // ended meanwhile is noticed where they are.
+            let _ = figures.ask(member, Question::SinceReset, &mut between);
         }
         Ok(figures)
     }

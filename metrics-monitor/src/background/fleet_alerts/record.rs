@@ -146,7 +146,9 @@ impl Record {
                 None => {}
             }
         }
-        let changes = document.changes.into_iter().take(MAX_CHANGES);
+        // The latest ones.
+        let skipped = document.changes.len().saturating_sub(MAX_CHANGES);
+        let changes = document.changes.into_iter().skip(skipped);
         let changes = changes.filter_map(|change| rule(&change.rule).and_then(|rule| change.entry(rule)));
         record.saved.changes =
             changes.map(|Entry { notice, .. }| Notice { event_id: None, ..notice }).collect();

@@ -17,7 +17,8 @@ impl Lane {
         *reserved += 1;
         state.reserved += 1;
         drop(state);
-        Ok(Reservation { source, queue: Arc::clone(&self.queue) })
+        let share = OfAddress { source, queue: Arc::clone(&self.queue) };
+        Ok(Reservation { share: Some(share), queue: Arc::clone(&self.queue) })
     }
 }
 
@@ -26,34 +27,53 @@ impl Lane {
 #[derive(Debug)]
 #[must_use = "a reservation that is dropped frees its place"]
 pub(crate) struct Reservation {
+    /// `None` once its job has it.
+    share: Option<OfAddress>,
+    queue: Arc<Queue>,
+}
+
+/// One of the places that an address may have, until it is dropped: never while the queue is locked.
+#[derive(Debug)]
+struct OfAddress {
     source: Source,
     queue: Arc<Queue>,
 }
 
 impl Reservation {
-    /// Runs the job as soon as a thread is free. Refused only if the system has no thread to spare.
+    /// Runs the job for a subject as soon as a thread is free and it is the subject's turn. Refused only if the system
+    /// has no thread to spare.
     pub(crate) fn run<T: Send + 'static>(
-        self,
+        mut self,
+        subject: &'static str,
         job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<Ticket<T>, Refused> {
-        let (job, receiver) = with_receiver(job);
+        // The address has its place until the job begins, or is taken out of the queue.
+        let share = self.share.take();
+        let (job, receiver) = with_receiver(move |scratch: &mut Scratch| {
+            drop(share);
+            job(scratch)
+        });
         // The place is freed after this, so the lane is not idle in between.
-        let id = self.queue.push(self.queue.lock(), self.queue.name, None, job)?;
+        let id = self.queue.push(self.queue.lock(), subject, None, job)?;
         Ok(Ticket { receiver, id, queue: Arc::clone(&self.queue) })
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        self.queue.lock().reserved -= 1;
+        self.queue.rest.notify_all();
+    }
+}
+
+impl Drop for OfAddress {
+    fn drop(&mut self) {
         let mut state = self.queue.lock();
-        state.reserved -= 1;
         if let Entry::Occupied(mut reserved) = state.reserved_for.entry(self.source) {
             *reserved.get_mut() -= 1;
             if *reserved.get() == 0 {
                 reserved.remove();
             }
         }
-        drop(state);
-        self.queue.rest.notify_all();
     }
 }

@@ -80,7 +80,7 @@ fn a_job_with_a_reservation_runs_even_after_the_close() {
     lane.close();
     assert_eq!(lane.reserve(local).err(), Some(Refused::Closed));
     assert!(!lane.wait_until_idle(Duration::from_millis(20)));
-    assert_eq!(block_on(reservation.run(|_| 2).unwrap()), Some(2));
+    assert_eq!(block_on(reservation.run("fleet", |_| 2).unwrap()), Some(2));
     assert!(lane.wait_until_idle(MINUTE));
 }
 
@@ -101,6 +101,23 @@ fn an_address_leaves_reservations_for_others() {
     assert_eq!(lane.reserve(proxy).err(), Some(Refused::BusyAddress));
     drop((of_proxy, reserve(other, 2)));
     assert!(lane.queue.lock().reserved_for.is_empty() && lane.wait_until_idle(Duration::ZERO));
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn an_address_has_its_share_while_its_jobs_wait_and_no_longer() {
+    let lane = Lane::new("test", 1, 8);
+    let stranger = Source::Address([203, 0, 113, 7].into());
+    let (_job, release) = occupy(&lane);
+    let wait = || lane.reserve(stranger).unwrap().run("fleet/summary", |_| "done").unwrap();
+    let given_up = [wait(), wait()];
+    assert_eq!(lane.reserve(stranger).err(), Some(Refused::BusyAddress));
+    drop(given_up);
+    let waiting = [wait(), wait()];
+    assert_eq!(lane.reserve(stranger).err(), Some(Refused::BusyAddress));
+    drop(release);
+    assert_eq!(waiting.map(block_on), [Some("done"); 2]);
+    assert!(lane.wait_until_idle(MINUTE) && lane.queue.lock().reserved_for.is_empty());
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use std::sync::mpsc;
 use std::thread;
 
+use metrics_core::EndpointName;
+
+use super::super::question::RouteId;
 use super::super::reply::Reply;
 use super::*;
 
@@ -133,6 +136,22 @@ fn a_reset_without_waiting_callers_is_not_done_and_one_that_has_begun_is_waited_
         view.stop();
     });
     assert!(questions.try_recv().is_err());
+}
+
+#[test]
+fn trends_of_few_endpoints_wait_at_a_time_and_others_find_room() {
+    // No thread reads.
+    let view = &Arc::<View>::default();
+    let name =
+        |number: usize| EndpointName { method: "GET".into(), route: format!("/made-up-{number}").into() };
+    let trend = |route| Question::Trend { ago: 0, minutes: 60, instance: None, route };
+    let of_route = |number| Reply::new(view, trend(Some(RouteId::of(&name(number)))));
+    let mut replies: Vec<_> = (0..MAX_ROUTES).map(|number| of_route(number).unwrap()).collect();
+    assert_eq!(of_route(MAX_ROUTES).unwrap_err(), Busy { limit: MAX_ROUTES });
+    replies.extend([of_route(0).unwrap(), Reply::new(view, trend(None)).unwrap()]);
+    replies.push(Reply::new(view, QUESTION).unwrap());
+    drop(replies.remove(1));
+    replies.push(of_route(MAX_ROUTES).unwrap());
 }
 
 #[test]

@@ -46,7 +46,11 @@ pub(crate) fn judge(weights: &[Weight]) -> Option<String> {
     };
     let full = weights.iter().find(|weight| weight.errors >= FULL);
     [Some(first), full, Some(last)].into_iter().flatten().for_each(Weight::print);
-    let warm = full.unwrap_or(last);
+    let Some(warm) = full.filter(|full| full.errors < last.errors) else {
+        return Some(format!(
+            "too few errors to tell whether memory grows: no round after that of error {FULL}"
+        ));
+    };
     let growth = (last.allocated - last.kept) - (warm.allocated - warm.kept);
     (growth > GROWTH).then(|| format!("memory grew by {growth:.2} MiB"))
 }
