@@ -185,14 +185,16 @@ export function showObjectives({ objectives, apdex }, alerts) {
     ({ name }) =>
       make("div", { class: "card", "data-objective": name }, make("h3", {}, name, " ", make("span", { class: "status" })),
         make("p"), make("ul"), make("p")),
-    (card, { name, kind, target, threshold, budgets, exhausted_in: ends }) => {
+    (card, { name, kind, target, threshold, routes = [], budgets, exhausted_in: ends }) => {
       const [{ lastElementChild: badge }, goal, list, note] = card.children;
       const alert = alertOf(name, alerts);
       badge.hidden = !alert;
       setText(badge, alert ? say(alert.state) : "");
       Object.assign(card.dataset, { state: alert?.state ?? "", severity: alert?.severity ?? "" });
       const isLatency = kind === "latency";
-      setText(goal, say(isLatency ? "in_time" : "available", percent(target), isLatency && duration(threshold)));
+      const aim = say(isLatency ? "in_time" : "available", percent(target), isLatency && duration(threshold));
+      const where = routes.slice(0, 3).join(", ") + (routes.length > 3 ? ", …" : "");
+      setText(goal, [aim, where].filter(Boolean).join(" · "));
       const shown = budgets.filter(({ window_seconds: seconds }) => BUDGETS.includes(seconds));
       keyed(list, shown, ({ window_seconds: seconds }) => String(seconds),
         () =>

@@ -46,6 +46,7 @@ fn start() -> (Metrics, Server) {
         .keep_paths(true)
         .trace_url("https://jaeger.example/trace/{trace_id}")
         .objective(Objective::availability(99.0))
+        .objective(Objective::latency(50.0, Duration::from_secs(60)).name("paid").routes(["/pay/{id}"]))
         .build()
         .unwrap();
     let server = Server::start(1, &metrics, shop);
@@ -97,6 +98,8 @@ fn an_incident_leads_to_its_route_consumer_message_and_trace_in_at_most_three_cl
         // The slowest requests are those of the route that turned slow.
         let slowest = browser.get("document.querySelector('#slow ol > li').textContent");
         assert!(slowest.as_str().unwrap().contains("/pay/{id}"), "{slowest}");
+        // An objective says which routes it is of.
+        assert!(browser.text("[data-objective=paid]").contains("/pay/{id}"));
         let left = "Number(document.querySelector('[data-objective=availability] li').dataset.left)";
         let begun = Instant::now();
         while browser.get(left).as_f64().is_none_or(|left| left >= 0.0) {
