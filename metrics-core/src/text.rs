@@ -69,8 +69,8 @@ pub fn visible(text: &str, bytes: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Calls `put` with the pieces of a text as [`visible`] shows it: one piece if nothing is escaped. Returns whether all of
-/// it fitted. Does not look at more of the text than fits.
+/// Calls `put` with the pieces of a text as [`visible`] shows it: one piece if nothing is escaped. Returns whether all
+/// of it fitted. Does not look at more of the text than fits.
 pub fn each_visible(text: &str, bytes: usize, mut put: impl FnMut(&str)) -> bool {
     let begin = cut(text, bytes);
     if !has_hidden(begin) {

@@ -170,8 +170,8 @@ fn binary(features: Features) -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    // Those of the outer cargo describe the tests' package. Build scripts that read them would run again, here and in the
-    // next build of the outer cargo, with all that depends on them.
+    // Those of the outer cargo describe the tests' package. Build scripts that read them would run again, here and in
+    // the next build of the outer cargo, with all that depends on them.
     for (name, _) in std::env::vars_os() {
         let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
         if of_package.iter().any(|of| name.to_string_lossy().starts_with(of)) {

@@ -1,5 +1,5 @@
-//! Methods of the builder whose cargo feature is off. A call of one fails to compile with the name of the feature, where
-//! rustc would only say that there is no such method.
+//! Methods of the builder whose cargo feature is off. A call of one fails to compile with the name of the feature,
+//! where rustc would only say that there is no such method.
 
 /// Declares a method for the case that its feature is off, behind a bound that nothing meets.
 macro_rules! needs_feature {

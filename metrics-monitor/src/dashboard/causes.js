@@ -183,8 +183,8 @@ export function showObjectives({ objectives, apdex }, alerts) {
   showApdex(apdex);
   keyed(byId("objectives").querySelector(".grid"), objectives, ({ name }) => name,
     ({ name }) =>
-      make("div", { class: "card", "data-objective": name }, make("h3", {}, name, " ", make("span", { class: "status" })),
-        make("p"), make("ul"), make("p")),
+      make("div", { class: "card", "data-objective": name },
+        make("h3", {}, name, " ", make("span", { class: "status" })), make("p"), make("ul"), make("p")),
     (card, { name, kind, target, threshold, routes = [], budgets, exhausted_in: ends }) => {
       const [{ lastElementChild: badge }, goal, list, note] = card.children;
       const alert = alertOf(name, alerts);

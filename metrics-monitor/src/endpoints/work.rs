@@ -112,8 +112,8 @@ impl Answering {
 }
 
 /// The message to an address for which as much waits as may wait for one.
-const BUSY_ADDRESS: &str = "too many requests from one address are waiting; try again in 1 s. If a proxy adds the clients' \
-                            addresses to X-Forwarded-For, set trust_forwarded(true)";
+const BUSY_ADDRESS: &str = "too many requests from one address are waiting; try again in 1 s. If a proxy adds the \
+                            clients' addresses to X-Forwarded-For, set trust_forwarded(true)";
 
 /// The answer to a request that was not accepted.
 pub(crate) fn refusal(refused: Refused, busy: &str) -> Answer {

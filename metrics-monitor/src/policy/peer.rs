@@ -83,7 +83,8 @@ impl Source {
         }
     }
 
-    /// How many of so many places it may have: a quarter, so that others find some; three quarters if it may be a proxy.
+    /// How many of so many places it may have: a quarter, so that others find some; three quarters if it may be a
+    /// proxy.
     pub(crate) fn share(self, places: usize) -> usize {
         if self.is_near() { places / 4 * 3 } else { places / 4 }
     }

@@ -85,8 +85,8 @@ impl Row {
     /// How much it may be above the baseline, in per cent.
     ///
     /// A record's count is the same in every run, and 1 % of it is less than one instruction. The others also depend on
-    /// the clock's readings (an error's group keeps an example a second) and on the seeds of hash tables, and those of a scrape on the digits of its numbers. What a
-    /// middleware adds is the small difference of two such counts.
+    /// the clock's readings (an error's group keeps an example a second) and on the seeds of hash tables, and those of
+    /// a scrape on the digits of its numbers. What a middleware adds is the small difference of two such counts.
     pub(crate) fn allowed_percent(self) -> f64 {
         match self {
             Self::Record | Self::ThreadLocal => 1.0,

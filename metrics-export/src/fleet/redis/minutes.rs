@@ -44,8 +44,8 @@ impl Minutes {
         self.0.get(&(minute, kept)).is_some_and(|closed| closed.ids.contains(id))
     }
 
-    /// Whether there is room for a further report. Single endpoints, which clients may name as they like, have a quarter
-    /// of it.
+    /// Whether there is room for a further report. Single endpoints, which clients may name as they like, have a
+    /// quarter of it.
     pub(super) fn has_room(&self, wanted: Kept) -> bool {
         let is_route = |kept: Kept| matches!(kept, Kept::Route(_));
         let of_routes = || {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 
-/// What a scrape says that the monitor keeps and grows within bounds that the settings set: history, shards and the like.
+/// What a scrape says that the monitor keeps and grows within bounds that the settings set: history, shards and the
+/// like.
 pub(crate) fn kept_bytes(exposition: &str) -> u64 {
     let kept =
         exposition.lines().filter_map(|line| line.strip_prefix("metrics_core_")?.split_once("_bytes "));
@@ -105,8 +106,8 @@ struct Slope {
 }
 
 impl Slope {
-    /// Of the means of stretches of the samples: neighbouring samples differ less than distant ones, so taken one by one
-    /// they would make the error too small.
+    /// Of the means of stretches of the samples: neighbouring samples differ less than distant ones, so taken one by
+    /// one they would make the error too small.
     fn of(samples: &[[f64; 2]]) -> Self {
         let each = samples.len().div_ceil(STRETCHES).max(1);
         let mean = |points: &[[f64; 2]], column: usize| {

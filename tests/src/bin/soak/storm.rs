@@ -1,6 +1,7 @@
-//! A storm of hostile errors, each with a message, a path and a consumer of its own: memory must stay bounded and totals
-//! exact. A well-behaved client is timed without a storm, during a storm of errors, and during a storm of as many
-//! successes, at a service with a monitor and at one without. What then remains is what the monitor does for errors.
+//! A storm of hostile errors, each with a message, a path and a consumer of its own: memory must stay bounded and
+//! totals exact. A well-behaved client is timed without a storm, during a storm of errors, and during a storm of as
+//! many successes, at a service with a monitor and at one without. What then remains is what the monitor does for
+//! errors.
 //!
 //! `cargo run --release -p tests --bin soak -- storm --errors 1000000`.
 

@@ -144,8 +144,8 @@ fn hostile(storm: Storm, number: u64) -> (String, u16) {
     (request(&path, &format!("made-up-{word}")), status)
 }
 
-/// Sends hostile requests while it is their turn, in batches. All hostile clients together send so many a second, if the
-/// machine has time for them.
+/// Sends hostile requests while it is their turn, in batches. All hostile clients together send so many a second, if
+/// the machine has time for them.
 pub(crate) fn attack(field: &Field, rate: u32) {
     let every = Duration::from_secs(BATCH) * LANES / rate;
     let mut connections = connect(field);

@@ -8,8 +8,8 @@ use crate::storm::clients::{Field, ask};
 /// Hostile errors after which all tables are full.
 const FULL: u64 = 10_000;
 
-/// What allocated memory may grow by in MiB once all tables are full, without the history and the like, which grow for a
-/// day within bounds of their own.
+/// What allocated memory may grow by in MiB once all tables are full, without the history and the like, which grow for
+/// a day within bounds of their own.
 const GROWTH: f64 = 2.0;
 
 /// Memory after a round, in MiB.
