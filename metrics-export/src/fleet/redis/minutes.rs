@@ -104,7 +104,7 @@ impl Minutes {
 mod tests {
     use std::time::Duration;
 
-    use metrics_core::{Granularity, Registry};
+    use metrics_core::{EndpointName, Granularity, Registry};
 
     use super::*;
     use crate::fleet::{Fingerprints, Instance, Presence, Report};
@@ -221,9 +221,8 @@ mod tests {
         assert_eq!(answer.instances().len(), read.instances().len());
     }
 
-    #[test]
-    fn the_oldest_minutes_are_dropped_when_there_is_no_room() {
-        let mut kept = Minutes::default();
+    /// A report that takes a third of the room.
+    fn wide() -> Vec<u8> {
         let registry =
             Registry::builder().significant_digits(3).granularity(Granularity::Exact).build().unwrap();
         let endpoint = registry.endpoint("GET", "/");
@@ -234,8 +233,12 @@ mod tests {
         let narrow = report("a", 1, (2, Granularity::Class));
         let mut wide = Report::decode(&narrow).unwrap();
         wide.snapshot = registry.snapshot();
-        let wide = wide.encode();
-        // Each takes a third of the room.
+        wide.encode()
+    }
+
+    #[test]
+    fn the_oldest_minutes_are_dropped_when_there_is_no_room() {
+        let (mut kept, wide) = (Minutes::default(), wide());
         for minute in 1..=4 {
             kept.add((minute, Kept::Total), "a", ("x", Decoded::read(&wide).unwrap(), wide.len()), at(1));
         }
@@ -244,5 +247,16 @@ mod tests {
             (1..=4).map(|minute| kept.has(minute, Kept::Total, "a")).collect::<Vec<_>>(),
             [false, true, true, true]
         );
+    }
+
+    #[test]
+    fn single_endpoints_leave_room_for_all_together() {
+        let (mut kept, wide) = (Minutes::default(), wide());
+        let name = |route: &str| EndpointName { method: "GET".into(), route: route.into() };
+        let [one, other] = ["/one", "/other"].map(|route| Kept::Route(RouteId::of(&name(route))));
+        assert!(kept.has_room(one) && kept.has_room(Kept::Routes));
+        kept.add((1, one), "a", ("x", Decoded::read(&wide).unwrap(), wide.len()), at(1));
+        assert!(!kept.has_room(one) && !kept.has_room(other));
+        assert!(kept.has_room(Kept::Total) && kept.has_room(Kept::Routes));
     }
 }
