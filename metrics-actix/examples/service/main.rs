@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("error: {error}; try --help");
+            eprintln!("error: {error}; see --help");
             return ExitCode::from(2);
         }
     };
@@ -78,7 +78,7 @@ fn print_rules(job: &str) -> ExitCode {
     }
 }
 
-/// What the shop promises: that it answers, and how fast.
+/// The shop's objectives: that it answers, and how fast.
 fn objectives(builder: Builder) -> Builder {
     let orders = ["/api/v1/orders", "/api/v1/orders/{order_id}"];
     let in_time = Objective::latency(95.0, Duration::from_millis(100)).name("orders_in_time");
@@ -131,7 +131,7 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
     .run();
     announce(addr, &metrics);
     if options.redis.is_some() {
-        println!("  fleet     http://{addr}{METRICS}/fleet/instances");
+        println!("  fleet       http://{addr}{METRICS}/fleet/instances");
     }
     let traffic = (options.demo_traffic || options.incident).then(|| traffic::start(addr, options.incident));
     let unsent = metrics.run(server).await;
@@ -148,27 +148,27 @@ async fn serve(options: &Options, listener: TcpListener) -> Result<(), Box<dyn s
 /// Prints the addresses to open.
 fn announce(addr: SocketAddr, metrics: &Metrics) {
     println!("The {} service listens on http://{addr}", metrics.service());
-    println!("  dashboard http://{addr}{METRICS}/");
-    println!("  figures   http://{addr}{METRICS}/summary");
-    println!("  by route  http://{addr}{METRICS}/routes");
-    println!("  alerts    http://{addr}{METRICS}/alerts");
-    println!("  promises  http://{addr}{METRICS}/objectives");
-    println!("  errors    http://{addr}{METRICS}/errors");
-    println!("  exporters http://{addr}{METRICS}/exporters");
-    println!("  trend     http://{addr}{METRICS}/history?window=5m");
-    println!("  own       http://{addr}{METRICS}/business");
-    println!("  resources http://{addr}{METRICS}/resources");
-    println!("  scrapes   http://{addr}{PROMETHEUS}");
-    println!("  by key    http://{addr}{METRICS}/consumers?top=5");
+    println!("  dashboard   http://{addr}{METRICS}/");
+    println!("  summary     http://{addr}{METRICS}/summary");
+    println!("  by route    http://{addr}{METRICS}/routes");
+    println!("  history     http://{addr}{METRICS}/history?window=5m");
+    println!("  alerts      http://{addr}{METRICS}/alerts");
+    println!("  objectives  http://{addr}{METRICS}/objectives");
+    println!("  errors      http://{addr}{METRICS}/errors");
+    println!("  own metrics http://{addr}{METRICS}/business");
+    println!("  resources   http://{addr}{METRICS}/resources");
+    println!("  consumers   http://{addr}{METRICS}/consumers?top=5");
+    println!("  exporters   http://{addr}{METRICS}/exporters");
+    println!("  Prometheus  http://{addr}{PROMETHEUS}");
     if addr.ip().is_loopback() {
-        println!(
-            "  reset     curl -X POST http://{addr}{METRICS}/reset   (needs no token: bound to loopback only)"
-        );
+        println!("  reset       curl -X POST http://{addr}{METRICS}/reset");
     } else {
-        println!("  errors and consumers are shown on this machine only, since the demo has no token");
+        println!(
+            "The demo has no token, so it shows errors and consumers only to requests from this machine."
+        );
     }
     println!(
-        "Try http://{addr}/items/7 or http://{addr}/events (a stream that stays open), or start with --demo-traffic. \
-         Ctrl-C stops."
+        "Try http://{addr}/items/7 or http://{addr}/events (a stream that stays open), or restart with --demo-traffic. \
+         Press Ctrl-C to stop."
     );
 }

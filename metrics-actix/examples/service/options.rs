@@ -8,7 +8,7 @@ A demo service with metrics.
 
 Usage: service [OPTIONS]
 
-      --addr ADDR      where to listen (default: 127.0.0.1:8000); port 0 takes a free one
+      --addr ADDR      address to listen on (default: 127.0.0.1:8000); port 0 picks a free one
       --workers N      worker threads, 1 to 256 (default: one per core)
       --otlp URL       send metrics to this OpenTelemetry collector, such as http://127.0.0.1:4318 (feature otlp)
       --datadog URL    send stats and error traces to this Datadog Agent, such as http://127.0.0.1:8126
@@ -18,15 +18,15 @@ Usage: service [OPTIONS]
       --ecs-log PATH   write errors and summaries as ECS lines to this file (feature ecs-log)
       --redis URL      join the fleet in this Redis and show the totals of all instances, such as
                        redis://127.0.0.1:6379/0 (feature redis)
-      --instance NAME  name of this instance in the fleet (default: HOSTNAME from the environment)
-      --history FILE   keep the history of the last 24 hours in this file over restarts
-      --interval MS    time between two reports to the fleet (default: 10000), or two writes of the history (default:
-                       60000), 100 to 60000 ms
+      --instance NAME  name of this instance in the fleet (default: the environment variable HOSTNAME)
+      --history FILE   keep the history of the last 24 hours in this file, across restarts
+      --interval MS    milliseconds between reports to the fleet (default: 10000), and between writes of the history
+                       (default: 60000); 100 to 60000
       --objective-rules JOB
-                       print rules for Prometheus that come from the demo's objectives, for this job, and end
-      --demo-traffic   send itself some requests a second, so that there is something to see
-      --incident       the same, with an incident: after 10 s the route of orders turns slow, and after 20 s it fails for
-                       one customer, amid requests of scanners
+                       print Prometheus rules for the demo's objectives, for this job, and exit
+      --demo-traffic   send itself a few requests a second, so that there is something to see
+      --incident       the same, with an incident: after 10 s orders become slow, and after 20 s they fail for one
+                       customer, in the middle of requests from scanners
   -h, --help           print this help";
 
 #[derive(Debug)]
