@@ -14,7 +14,7 @@ use crate::events::error_groups::ErrorGroups;
 use crate::events::error_log::{ErrorCursor, ErrorsMissing, RecentError};
 use crate::events::error_priority::ErrorPriority;
 use crate::events::request_log::{RecentRequest, RequestCursor};
-use crate::events::slow::{FRAME, SlowLists, SlowRequests};
+use crate::events::slow::{FRAME, SlowLists, SlowRequests, first_frame, frame_at};
 use crate::labels::endpoint::EndpointName;
 use crate::read::reader::{Reader, Totals};
 use crate::read::snapshot::Snapshot;
@@ -166,12 +166,10 @@ impl Core {
         let uptime = Duration::from_nanos(self.shared.uptime_nanos());
         self.advance_slow();
         let wall = SystemTime::now();
-        let frame = |uptime: Duration| (uptime.as_nanos() / FRAME.as_nanos()) as u64;
         let (began, began_at) = self.window_began();
         let (first, since, length) = match window {
             Some(length) => {
-                let first =
-                    (frame(uptime) + 1).saturating_sub(length.as_secs().div_ceil(FRAME.as_secs()) + 1);
+                let first = first_frame(uptime, length);
                 let length = uptime.saturating_sub(FRAME * u32::try_from(first).unwrap_or(u32::MAX));
                 (first, wall.checked_sub(length).unwrap_or(self.started_at), length)
             }
@@ -193,7 +191,7 @@ impl Core {
             events.append(&mut taken);
             dropped += more;
         }
-        lists.add(events, dropped, self.shared.uptime_nanos() / FRAME.as_nanos() as u64);
+        lists.add(events, dropped, frame_at(Duration::from_nanos(self.shared.uptime_nanos())));
     }
 
     /// The memory of the lists of the slowest requests, in bytes.
@@ -248,7 +246,8 @@ impl Core {
     fn health_of(&self, endpoints: usize, shards: &[Arc<Shard>]) -> Health {
         let shared = &*self.shared;
         Health {
-            endpoints: endpoints as u64 - 1,
+            // Rows of unmatched paths are beyond the maximum, if need be.
+            endpoints: endpoints.saturating_sub(1).min(shared.endpoints().max()) as u64,
             max_series: shared.endpoints().max() as u64,
             endpoints_refused: shared.endpoints().refused(),
             consumers: shared.consumers().len() as u64,

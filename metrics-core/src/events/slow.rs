@@ -33,6 +33,16 @@ const SERVICE_FRAMES: u64 = 8_640;
 /// The memory of all lists. Above it, the fastest requests go.
 pub(crate) const MAX_BYTES: usize = 1_408 << 10;
 
+/// The frame that is under way after this time since the registry was made.
+pub(crate) fn frame_at(uptime: Duration) -> u64 {
+    (uptime.as_nanos() / FRAME.as_nanos()) as u64
+}
+
+/// The first frame of a window of at least this length that ends now.
+pub(crate) fn first_frame(uptime: Duration, window: Duration) -> u64 {
+    frame_at(uptime).saturating_sub(window.as_secs().div_ceil(FRAME.as_secs()))
+}
+
 /// The slowest requests of a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SlowRequests {
@@ -78,9 +88,9 @@ pub(crate) struct SlowEvent {
 }
 
 impl SlowEvent {
-    /// Its memory with two counts of references, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + 16 + self.details.heap_bytes()
+    /// Its memory with two counts of references and a list's pointer to it, in bytes.
+    fn bytes_in_list(&self) -> usize {
+        size_of::<Self>() + 16 + self.details.heap_bytes() + size_of::<Arc<Self>>()
     }
 
     fn resolve(&self, names: Names<'_>) -> SlowRequest {
@@ -134,7 +144,7 @@ impl SlowLists {
             return;
         };
         let all = self.endpoints.values().flat_map(|list| &list.0);
-        let mut fastest: Vec<_> = all.map(|event| (event.nanos, event.bytes())).collect();
+        let mut fastest: Vec<_> = all.map(|event| (event.nanos, event.bytes_in_list())).collect();
         fastest.sort_unstable();
         let mut least = 0;
         for (nanos, bytes) in fastest {
@@ -182,7 +192,7 @@ impl SlowLists {
     /// The memory of all lists, in bytes. Counts a request twice that is in two lists.
     pub(crate) fn bytes(&self) -> usize {
         let events = self.endpoints.values().chain([&self.service]).flat_map(|list| &list.0);
-        events.map(|event| event.bytes() + size_of::<Arc<SlowEvent>>()).sum()
+        events.map(|event| event.bytes_in_list()).sum()
     }
 }
 
@@ -219,6 +229,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::labels::consumer::Consumers;
     use crate::labels::endpoint::Endpoints;
 
     fn event(endpoint: EndpointId, frame: u64, nanos: u64) -> SlowEvent {
@@ -253,6 +264,93 @@ mod tests {
                 }
                 let bound = most * (frame + 1);
                 prop_assert!(list.0.len() <= bound);
+            }
+        }
+    }
+
+    const ROUTES: [&str; 4] = ["/a", "/b", "/c", "/d"];
+
+    proptest! {
+        /// The lists beside one plain list of all requests.
+        #[test]
+        fn what_is_read_is_what_a_sorted_list_of_all_requests_has(
+            frames in proptest::collection::vec(proptest::collection::vec((0..3_usize, 0_u64..60), 0..60), 1..25),
+            (first, since) in (0_u64..25, 0_u64..25),
+        ) {
+            let (endpoints, consumers) = (Endpoints::new(8, 8), Consumers::new(1, 1));
+            let ids = ROUTES.map(|route| endpoints.intern("GET", route));
+            let names = Names { endpoints: &endpoints, consumers: &consumers };
+            let (mut lists, mut all) = (SlowLists::default(), Vec::new());
+            for (frame, requests) in frames.iter().enumerate() {
+                let ended = requests.iter().zip(0_u32..).map(|(&(route, nanos), i)| {
+                    let event = event(ids[route], frame as u64, nanos);
+                    SlowEvent { time: event.time + Duration::from_millis(i.into()), ..event }
+                });
+                let ended: Vec<_> = ended.collect();
+                all.extend(ended.iter().map(|event| (event.frame, event.endpoint, event.nanos, event.time)));
+                lists.add(ended, 0, frame as u64);
+            }
+            let since_time = SystemTime::UNIX_EPOCH + FRAME * since as u32;
+            for asked in [None, Some(0), Some(1), Some(2), Some(3)] {
+                let most = if asked.is_some() { OF_ENDPOINT } else { OF_SERVICE };
+                let in_window = all.iter().filter(|&&(frame, of, ..)| {
+                    frame >= first.max(since) && asked.is_none_or(|asked| ids[asked] == of)
+                });
+                let mut exact: Vec<_> = in_window.map(|&(_, of, nanos, time)| (nanos, time, of)).collect();
+                exact.sort_by_key(|&(nanos, time, _)| Reverse((nanos, time)));
+                exact.truncate(most);
+                let name = asked.map(|asked| endpoints.name(ids[asked]));
+                let read = lists.read(first, since_time, name.as_deref(), names);
+                let id = |request: &SlowRequest| endpoints.get("GET", &request.endpoint.route).unwrap();
+                let nanos = |request: &SlowRequest| request.response_time.as_nanos() as u64;
+                let read: Vec<_> = read.iter().map(|of| (nanos(of), of.time, id(of))).collect();
+                prop_assert_eq!(read, exact, "{:?}", asked);
+            }
+            prop_assert_eq!(lists.dropped(), 0);
+        }
+    }
+
+    /// Lists that are exactly as large as they may be, and then one request larger.
+    #[test]
+    fn at_the_limit_nothing_is_dropped_and_above_it_exactly_the_fastest_of_endpoints() {
+        let endpoints = Endpoints::new(1_024, 8);
+        let mut of_row: Vec<_> = (0..1_000).map(|i| endpoints.intern("GET", &format!("/{i}"))).collect();
+        let (quiet, alone) = (of_row.pop().unwrap(), of_row.pop().unwrap());
+        let size = event(quiet, 0, 0).bytes_in_list();
+        // The slowest fifty are in the list of the service, too.
+        let count = (MAX_BYTES - 20 * 17) / size - OF_SERVICE;
+        let mut rest = MAX_BYTES - (count + OF_SERVICE) * size;
+        // From the fastest to the slowest, whatever the endpoint; the first ones have a path that fills what is left.
+        let mut events: Vec<_> =
+            (0..count).map(|i| event(of_row[i % of_row.len()], 0, 1_000 + i as u64)).collect();
+        events[0].endpoint = alone;
+        for (event, left) in events.iter_mut().zip((1..=20).rev()) {
+            let path = (rest / left).saturating_sub(16);
+            event.details.path = Some("p".repeat(path).into());
+            rest -= path + 16;
+        }
+        let mut lists = SlowLists::default();
+        lists.add(events.clone(), 0, 0);
+        assert_eq!((rest, lists.bytes(), lists.dropped()), (0, MAX_BYTES, 0));
+        let kept = |lists: &SlowLists| -> usize { lists.endpoints.values().map(|list| list.0.len()).sum() };
+        assert_eq!(kept(&lists), count);
+        // As large as the others, and faster than the fifty slowest.
+        lists.add(vec![event(quiet, 0, 1_500)], 3, 0);
+        assert_eq!((lists.dropped(), kept(&lists)), (3 + 1, count));
+        assert!(lists.bytes() <= MAX_BYTES);
+        assert!(!lists.endpoints.contains_key(&alone.bits()), "the fastest request was its only one");
+        let fastest = lists.endpoints.values().flat_map(|list| &list.0).map(|event| event.nanos).min();
+        assert_eq!((fastest, lists.service.0.len()), (Some(1_001), OF_SERVICE));
+    }
+
+    #[test]
+    fn a_window_is_as_long_as_it_is_asked_for_and_less_than_a_frame_longer() {
+        let seconds = Duration::from_secs;
+        for uptime in [0, 1, 9, 10, 59, 60, 61, 299, 300, 301, 3_605, 90_000].map(seconds) {
+            for window in [seconds(60), seconds(300), seconds(3_600), seconds(86_400)] {
+                let length = uptime - FRAME * first_frame(uptime, window) as u32;
+                let least = window.min(uptime);
+                assert!((least..least + FRAME).contains(&length), "{length:?} of {window:?} at {uptime:?}");
             }
         }
     }

@@ -107,14 +107,7 @@ impl Saved {
         // What the wall clock was set back by.
         let back = self.saved_at.duration_since(SystemTime::now()).unwrap_or_default();
         let wall = |time: SystemTime| time.checked_sub(back).unwrap_or(SystemTime::UNIX_EPOCH);
-        // The clock goes on, so that frames stay in the slots that they are in. But it never runs behind the
-        // registry's: a registry may be older than its history.
-        let [.., longest] = BY_ENDPOINT;
-        let mut later = Duration::ZERO;
-        while self.end + away + later < span {
-            later += longest.step
-                * (1 + ((span - self.end - away - later).as_secs() / longest.step.as_secs()) as u32);
-        }
+        let later = later(self.end + away, span);
         let ahead = self.end + away + later - span;
         timeline.total_until.snapshot.span += ahead;
         timeline.by_endpoint_until.span += ahead;
@@ -147,6 +140,15 @@ impl Saved {
         let from = wall(self.saved_at);
         push_bounded(&mut timeline.gaps, Gap { from, until: taken.max(from) });
     }
+}
+
+/// How much later the frames of a history that ends at `end` are on the clock of a registry of age `span`. The clock
+/// goes on, so that frames stay in the slots that they are in. But it never runs behind the registry's: a registry may
+/// be older than its history.
+fn later(end: Duration, span: Duration) -> Duration {
+    let [.., longest] = BY_ENDPOINT;
+    let steps = span.saturating_sub(end).as_nanos().div_ceil(longest.step.as_nanos());
+    longest.step * u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
 fn span(from: &mut Untrusted<'_>) -> Result<Duration, SavedError> {
@@ -270,4 +272,27 @@ fn metric(from: &mut Untrusted<'_>, theirs: Layout, ours: Layout) -> Result<Coun
         4 => MetricValue::UniqueCount { today: from.number()?, yesterday: from.number()? },
         _ => return Err(SavedError::Damaged("no kind of metric has such a code")),
     })
+}
+
+#[cfg(all(test, not(metrics_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_a_history_that_is_younger_than_its_registry_stay_in_their_slots_and_end_before_the_next_one()
+    {
+        let step = BY_ENDPOINT.map(|tier| tier.step).into_iter().max().unwrap();
+        assert!(BY_ENDPOINT.iter().all(|tier| step.as_nanos() % tier.step.as_nanos() == 0));
+        for end in [0, 1, 5_000, 7_199, 7_200, 100_000].map(Duration::from_secs) {
+            for span in [0, 1, 5_000, 7_199, 7_200, 7_201, 14_401, 21_600, 100_000, 1_000_000] {
+                let span = Duration::from_millis(1 + span * 1_000);
+                let later = later(end, span);
+                let slots = later.as_nanos() / step.as_nanos();
+                assert_eq!(later, step * slots as u32, "whole steps");
+                assert!(end + later >= span, "{end:?} {span:?}");
+                // No later than it must be.
+                assert!(slots == 0 || end + later - step < span, "{end:?} {span:?}");
+            }
+        }
+    }
 }

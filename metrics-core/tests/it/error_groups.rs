@@ -1,9 +1,12 @@
 //! Errors in groups.
 
+use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::time::Duration;
 
 use metrics_core::{ErrorGroups, History, Outcome, Registry, RequestContext, TraceContext, TraceId, Window};
+
+use crate::support::{Rng, scaled};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -51,6 +54,41 @@ fn errors_are_grouped_by_endpoint_outcome_and_template() {
     let recent = registry.recent_errors();
     let not_found = recent.iter().find(|error| error.outcome == Outcome::Status(404)).unwrap();
     assert_eq!(metrics_core::ErrorGroup::id_of(not_found), shown.groups[2].id);
+}
+
+/// Errors in any order, which repeat the one before or change one thing of it, beside a plain table.
+#[test]
+fn each_error_is_in_the_group_of_its_own_endpoint_outcome_and_message_whatever_came_before_it() {
+    let registry = Registry::new();
+    let routes = ["/a", "/b"];
+    let endpoints = routes.map(|route| registry.endpoint("GET", route));
+    let outcomes = [Outcome::Status(500), Outcome::Status(503), Outcome::Status(404), Outcome::Panicked];
+    let messages = ["", "locked", "lost"];
+    let recorders = [registry.recorder(), registry.recorder()];
+    let mut rng = Rng::new(18);
+    let mut expected = BTreeMap::<_, u64>::new();
+    let mut at = [(0, 0, 0); 2];
+    for _ in 0..scaled(4_000, 200) {
+        let by = rng.below(2) as usize;
+        let (route, outcome, message) = &mut at[by];
+        match rng.below(6) {
+            0 => *route = rng.below(2) as usize,
+            1 => *outcome = rng.below(4) as usize,
+            2 => *message = rng.below(3) as usize,
+            _ => {}
+        }
+        let (endpoint, ended, text) = (endpoints[*route], outcomes[*outcome], messages[*message]);
+        recorders[by].record_error(endpoint, ended, MILLISECOND, text);
+        *expected.entry((routes[*route], ended.to_string(), text)).or_default() += 1;
+    }
+    let shown = groups(&registry);
+    let counted: BTreeMap<_, _> = shown
+        .groups
+        .iter()
+        .map(|group| ((&*group.endpoint.route, group.outcome.to_string(), &*group.template), group.count))
+        .collect();
+    assert_eq!(counted, expected);
+    assert_eq!((counted.len(), shown.groups.len()), (24, 24));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Counts are smaller under Miri (`support::scaled`). No test depends on the speed of the machine.
 #![cfg(not(metrics_loom))]
 
+mod accounts;
 mod alerts;
 mod allocations;
 mod bodies;

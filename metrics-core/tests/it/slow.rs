@@ -1,7 +1,7 @@
 //! The slowest requests.
 
 use std::sync::Barrier;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_core::{
     EndpointName, History, Outcome, Recorder, Registry, RequestContext, SlowRequests, Window,
@@ -88,17 +88,63 @@ fn a_request_that_is_not_among_the_slowest_is_not_of_interest_until_the_recorder
 }
 
 #[test]
-fn a_reset_begins_a_window_of_the_slowest_requests() {
+fn a_recorder_that_is_gone_leaves_its_shard_to_the_next_one_without_a_threshold() {
     let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let finish = |recorder: &Recorder| {
+        recorder.finish_with_bytes(recorder.start(), endpoint, Outcome::Status(200), 0, 0).is_slow()
+    };
+    for _ in 0..3 {
+        let recorder = registry.recorder();
+        assert!(finish(&recorder));
+        for _ in 0..50 {
+            recorder.list_slow(endpoint, Outcome::Status(200), 1 << 40, &RequestContext::default());
+        }
+        // Unless a frame of ten seconds begins just then.
+        assert!((0..3).any(|_| !finish(&recorder)));
+    }
+    assert_eq!(registry.health().shards, 1);
+}
+
+#[test]
+fn requests_that_wait_for_a_reader_in_vain_are_counted_as_dropped() {
+    let registry = Registry::new();
+    let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
+    let list = |nanos| recorder.list_slow(endpoint, Outcome::Status(200), nanos, &RequestContext::default());
+    let history = History::new(registry.clone());
+    let mut before = 0;
+    for turn in 1..=2_u64 {
+        (1..=3_000).for_each(|i| list(turn * 10_000 + i));
+        let slow = history.slow_requests(Window::FiveMinutes, None);
+        // At most 1,024 of them wait.
+        assert!((before + 3_000 - 1_024..before + 3_000).contains(&slow.dropped), "{}", slow.dropped);
+        assert_eq!(nanos(&slow)[..3], [3_000, 2_999, 2_998].map(|i| turn * 10_000 + i));
+        before = slow.dropped;
+    }
+}
+
+#[test]
+fn a_reset_begins_a_window_of_the_slowest_requests() {
+    let before_all = Instant::now();
+    let registry = Registry::new();
+    let after_start = Instant::now();
     let (endpoint, recorder) = (registry.endpoint("GET", "/"), registry.recorder());
     end(&recorder, endpoint, 5_000);
     std::thread::sleep(Duration::from_millis(2));
+    let before_reset = Instant::now();
     registry.reset();
+    let after_reset = Instant::now();
     end(&recorder, endpoint, 4_000);
     let history = History::new(registry.clone());
-    assert_eq!(nanos(&history.slow_requests(Window::SinceReset, None)), [4_000]);
-    let minute = history.slow_requests(Window::OneMinute, None);
-    assert_eq!(nanos(&minute), [5_000, 4_000]);
+    let read = |window, (earliest, latest): (Instant, Instant)| {
+        let least = latest.elapsed();
+        let slow = history.slow_requests(window, None);
+        assert!((least..=earliest.elapsed()).contains(&slow.window), "{:?}, at least {least:?}", slow.window);
+        nanos(&slow)
+    };
+    assert_eq!(read(Window::SinceReset, (before_reset, after_reset)), [4_000]);
+    // The registry is younger than a minute, so the window is all of its time.
+    assert_eq!(read(Window::OneMinute, (before_all, after_start)), [5_000, 4_000]);
 }
 
 #[test]

@@ -68,3 +68,25 @@ fn read_buckets(
 fn middle((lowest, highest): (u64, u64)) -> u64 {
     lowest + (highest - lowest) / 2
 }
+
+#[cfg(all(test, not(miri), not(metrics_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_of_a_wider_bucket_is_moved_by_half_of_its_width_at_most() {
+        let layouts = [1, 2, 3].map(|digits| Layout::for_digits(digits).unwrap());
+        for (theirs, ours) in layouts.into_iter().flat_map(|theirs| layouts.map(|ours| (theirs, ours))) {
+            for at in 0..theirs.buckets() {
+                let mut bytes = Vec::new();
+                put_all(&mut bytes, std::iter::once((at, 7)));
+                let read = read_buckets(Untrusted::new(&bytes), theirs, ours).unwrap();
+                let [(into, 7)] = read[..] else { panic!("{read:?}") };
+                let ((lowest, highest), (from, until)) = (theirs.ends(at), ours.ends(into));
+                let half = (highest - lowest).div_ceil(2);
+                let is_balanced = from <= lowest + half && until >= highest - half;
+                assert!(is_balanced, "{lowest} to {highest} is in {from} to {until}");
+            }
+        }
+    }
+}

@@ -2,8 +2,10 @@ use std::time::{Instant, SystemTime};
 
 use super::*;
 use crate::alert::{Alerts, Change, FigureSource, Moment, Notice};
+use crate::events::context::RequestContext;
 use crate::history::{Business, Window};
 use crate::labels::outcome::Outcome;
+use crate::labels::trace::TraceContext;
 use crate::objective::BURN_RULES;
 use crate::read::summary::Summary;
 
@@ -223,4 +225,83 @@ fn a_budget_that_is_spent_too_fast_says_when_it_ends_and_few_calls_raise_no_aler
     // A tenth of the budget in a window that began with the start.
     assert!((state.budgets[0].burn_rate - 0.1).abs() < 1e-9, "{state:?}");
     assert_eq!(state.exhausted_in, None);
+}
+
+#[test]
+fn an_objective_has_the_trace_of_the_latest_failure_or_of_the_slowest_request_of_its_routes() {
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    let recorder = registry.recorder();
+    let traced = |route: &str, status, millis, trace: u128| {
+        let (endpoint, elapsed) = (registry.endpoint("GET", route), Duration::from_millis(millis));
+        let trace = TraceContext { trace: TraceId::new(trace).unwrap(), parent: None, sampled: true };
+        let context = RequestContext { trace: Some(trace), ..RequestContext::default() };
+        recorder.record(endpoint, status, elapsed);
+        if status >= 400 {
+            recorder.log_error(endpoint, Outcome::Status(status), elapsed, "failed", context);
+        }
+        if status == 200 {
+            recorder.list_slow(endpoint, Outcome::Status(200), elapsed.as_nanos() as u64, &context);
+        }
+        // So that the order of errors is that of their times.
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let orders = |objective: Objective| objective.routes(["/orders"]);
+    let late = || Objective::latency(99.0, Duration::from_millis(100));
+    let objectives = Objectives::new(
+        [
+            Objective::availability(99.0).name("all"),
+            orders(Objective::availability(99.0)).name("orders"),
+            late().name("late"),
+            orders(late()).name("late_orders"),
+            late().routes(["/failing"]).name("late_failing"),
+        ],
+        &registry,
+    )
+    .unwrap();
+    let traces = || {
+        ["all", "orders", "late", "late_orders", "late_failing", "unknown"].map(|name| {
+            let (objective, minute) = (name.to_owned(), Duration::from_secs(60));
+            let trace = objectives.trace(&Burn { objective, long: minute, short: minute }, &history);
+            trace.map_or(0, TraceId::bits)
+        })
+    };
+    assert_eq!(traces(), [0; 6]);
+    traced("/orders", 500, 1, 1);
+    traced("/failing", 503, 1, 2);
+    // No failure for an objective.
+    traced("/orders", 404, 1, 3);
+    traced("/orders", 200, 300, 4);
+    traced("/other", 200, 400, 5);
+    assert_eq!(traces(), [2, 1, 5, 4, 2, 0]);
+}
+
+#[test]
+fn an_apdex_of_each_window_is_that_of_the_calls_in_it() {
+    let registry = Registry::new();
+    let apdex = Apdex::new(Duration::from_millis(100)).unwrap();
+    let objectives = Objectives::new([], &registry).unwrap().with_apdex(apdex, &registry).unwrap();
+    let endpoint = registry.endpoint("GET", "/");
+    let minute = Duration::from_secs(60);
+    // A call a minute for thirty hours: satisfied in the last three minutes, tolerating until 20 minutes ago, and
+    // frustrated before.
+    let minutes = 30 * 60;
+    for at in 1..=minutes {
+        let millis = match minutes - at {
+            0..3 => 10,
+            3..20 => 200,
+            _ => 900,
+        };
+        registry.record(endpoint, 200, Duration::from_millis(millis));
+        objectives.add(&registry.snapshot_of_requests(), minute * at);
+    }
+    let state = objectives.apdex().unwrap();
+    let windows: Vec<_> = state.scores.iter().map(|score| score.window.as_secs() / 60).collect();
+    assert_eq!(windows, WINDOWS);
+    for score in &state.scores {
+        let minutes = score.window.as_secs() / 60;
+        assert_eq!((score.covered, score.calls), (score.window, minutes));
+        let halves = 2 * 3 + minutes.clamp(3, 20) - 3;
+        assert_eq!(score.score, Some(halves as f64 / (2 * minutes) as f64));
+    }
 }

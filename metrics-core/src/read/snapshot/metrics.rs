@@ -228,6 +228,42 @@ mod tests {
     }
 
     #[test]
+    fn a_total_is_of_one_metric_and_one_kind_and_needs_labels() {
+        let made = |kind: MetricKind, by: u64| {
+            let registry = Registry::new();
+            let plain = registry.counter("a_plain").unwrap();
+            plain.add(by);
+            for (queue, times) in [("mail", 1), ("sms", 2)] {
+                match kind {
+                    MetricKind::Counter => {
+                        registry.counter("jobs").unwrap().with("queue", queue).add(times * by)
+                    }
+                    _ => registry.gauge("jobs").unwrap().with("queue", queue).set((times * by) as f64),
+                }
+                registry.counter("z_mails").unwrap().with("queue", queue).add(times);
+            }
+            registry.snapshot()
+        };
+        // As two instances that run different versions have them.
+        let mut merged = made(MetricKind::Counter, 10);
+        merged.merge(&made(MetricKind::Gauge, 100)).unwrap();
+        let totals = totals(merged.metrics());
+        assert!(totals.iter().all(|total| total.labels().is_empty()));
+        let read: Vec<_> = totals.iter().map(|total| (total.name(), total.reading())).collect();
+        assert!(
+            matches!(
+                read[..],
+                [
+                    ("jobs", MetricReading::Counter(30)),
+                    ("jobs", MetricReading::Gauge(300.0)),
+                    ("z_mails", MetricReading::Counter(6)),
+                ]
+            ),
+            "{read:?}"
+        );
+    }
+
+    #[test]
     fn distinct_values_of_two_days_are_not_mixed() {
         let of = |day: u64, values: std::ops::Range<u64>| {
             let registry = Registry::new();

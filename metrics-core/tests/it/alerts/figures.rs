@@ -103,15 +103,20 @@ fn every_metric_has_the_figure_it_is_named_after() {
 
 /// A request that ended as the middleware's do, with a trace.
 fn traced(registry: &Registry, route: &str, status: u16, millis: u64, trace: u128) {
+    traced_outcome(registry, route, Outcome::Status(status), millis, trace);
+}
+
+/// Like [`traced`], however it ended.
+fn traced_outcome(registry: &Registry, route: &str, outcome: Outcome, millis: u64, trace: u128) {
     let (recorder, endpoint) = (registry.recorder(), registry.endpoint("GET", route));
-    let (outcome, elapsed) = (Outcome::Status(status), Duration::from_millis(millis));
+    let elapsed = Duration::from_millis(millis);
     let trace = TraceId::new(trace).map(|trace| TraceContext { trace, parent: None, sampled: true });
     let nanos = elapsed.as_nanos() as u64;
-    recorder.record_nanos(endpoint, status, nanos);
+    recorder.record_outcome(endpoint, outcome, elapsed);
     if recorder.ranks(endpoint, nanos) {
         recorder.list_slow(endpoint, outcome, nanos, &RequestContext::from(trace));
     }
-    if status >= 400 {
+    if outcome.is_error() {
         recorder.log_error(endpoint, outcome, elapsed, "a message", trace);
     }
 }
@@ -164,6 +169,63 @@ fn a_firing_alert_has_the_trace_of_the_latest_error_or_of_the_slowest_request_th
     assert_eq!(traces, expected);
     // The alert keeps it for those who ask later.
     assert!(alerts.firing().iter().any(|alert| alert.trace == TraceId::new(1)));
+}
+
+#[test]
+fn each_metric_has_the_example_that_shows_what_it_is_about_and_others_have_none() {
+    let registry = Registry::new();
+    let history = History::new(registry.clone());
+    for (outcome, millis, trace) in [
+        (Outcome::Panicked, 20, 1),
+        (Outcome::Status(503), 20, 2),
+        (Outcome::Status(404), 20, 3),
+        (Outcome::Status(200), 9_000, 4),
+        (Outcome::Aborted, 20, 5),
+    ] {
+        traced_outcome(&registry, "/a", outcome, millis, trace);
+        // So that the order of errors is that of their times.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    registry.counter("jobs").unwrap().add(7);
+    registry.timer("db").unwrap().record(Duration::from_secs(5));
+    let _under_way = registry.recorder().start();
+    history.tick();
+    let (own, time) = (|| Scope::OwnMetric("jobs".to_owned()), || Scope::OwnMetric("db".to_owned()));
+    let table = [
+        (Metric::ErrorRate, Scope::Service, 3),
+        (Metric::Errors, Scope::Service, 3),
+        (Metric::ClientErrorRate, Scope::Service, 3),
+        (Metric::ClientErrors, Scope::Service, 3),
+        (Metric::ServerErrorRate, Scope::Service, 2),
+        (Metric::ServerErrors, Scope::Service, 2),
+        (Metric::Panicked, Scope::Service, 1),
+        (Metric::Average, Scope::Service, 4),
+        (Metric::P50, Scope::Service, 4),
+        (Metric::P95, Scope::Service, 4),
+        (Metric::P99, Scope::Service, 4),
+        (Metric::P999, Scope::Service, 4),
+        (Metric::Calls, Scope::Service, 0),
+        (Metric::RequestsPerSecond, Scope::Service, 0),
+        (Metric::InFlight, Scope::Service, 0),
+        (Metric::Aborted, Scope::Service, 0),
+        (Metric::Value, own(), 0),
+        (Metric::Calls, time(), 0),
+        // The times of a step that the application measures are not those of requests.
+        (Metric::Average, time(), 0),
+        (Metric::P99, time(), 0),
+    ];
+    let rules = table.iter().enumerate().map(|(i, (metric, scope, _))| {
+        Rule::new(format!("rule_{i}"), *metric, Comparison::Above, 0.000_1).scope(scope.clone())
+    });
+    let notices = Alerts::new(rules).unwrap().evaluate(Moment::now(), &history);
+    assert_eq!(notices.len(), table.len());
+    for ((metric, scope, trace), Notice { alert, .. }) in table.iter().zip(&notices) {
+        assert_eq!((alert.rule.metric, alert.trace), (*metric, TraceId::new(*trace)), "{scope:?}");
+    }
+    // Three errors in a row, the last of which is the example.
+    let in_a_row = Rule::new("in_a_row", Metric::ConsecutiveErrors, Comparison::AtLeast, 3.0);
+    let notices = Alerts::new([in_a_row]).unwrap().evaluate(Moment::now(), &history);
+    assert_eq!(notices.iter().map(|notice| notice.alert.trace).collect::<Vec<_>>(), [TraceId::new(3)]);
 }
 
 #[test]
