@@ -43,6 +43,8 @@ impl RegistryBuilder {
     /// Sets the maximum number of endpoints, 1 to 65,536; default 1,024. Requests of further endpoints are counted as
     /// `_other`.
     ///
+    /// [`UNMATCHED`](crate::UNMATCHED) paths have a row for each of [`METHODS`](crate::METHODS) besides them.
+    ///
     /// Costs 264 bytes per endpoint in each shard (4 KiB with [`Granularity::Exact`]), but only once the endpoint is
     /// used.
     pub fn max_series(mut self, endpoints: usize) -> Self {

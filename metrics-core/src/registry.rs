@@ -43,8 +43,8 @@ impl Registry {
     /// Returns the id of an endpoint, which is interned at the first call. `route` is the template, never a raw path.
     ///
     /// Off the recording path: it allocates, and may wait for another thread that interns. Keep the id. Once the
-    /// registry has `max_series` endpoints, a new name gets the id of the endpoint `_other`. Names longer than
-    /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) are cut.
+    /// registry has `max_series` endpoints, a new name gets the id of the endpoint `_other`, unless its route is
+    /// [`UNMATCHED`](crate::UNMATCHED). Names longer than [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) are cut.
     pub fn endpoint(&self, method: &str, route: &str) -> EndpointId {
         self.recorders.shared().endpoints().intern(method, route)
     }

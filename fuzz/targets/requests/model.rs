@@ -185,7 +185,9 @@ impl Model {
         if self.known_series.contains(&series) {
             return series;
         }
-        if self.known_series.len() < self.config.max_series {
+        // Unmatched paths have a row for each method, besides those of routes.
+        let of_routes = self.known_series.iter().filter(|(_, known)| *known != UNMATCHED).count();
+        if route == UNMATCHED || of_routes < self.config.max_series {
             self.known_series.insert(series);
             return series;
         }

@@ -1,13 +1,14 @@
 //! Endpoints and their names. A name is interned once; its id is a small index.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use serde::{Deserialize, Serialize};
 
+use crate::labels::method::METHODS;
 use crate::text::visible;
 
 /// The longest method and the longest route, in bytes each. Longer ones are cut at a character boundary.
@@ -15,6 +16,10 @@ pub const MAX_NAME_BYTES: usize = 256;
 
 /// The route of requests that matched no route, or whose route is unknown.
 pub const UNMATCHED: &str = "_unmatched";
+
+/// Rows for [`UNMATCHED`] besides `max_series`: one for each method. So however many routes there are, paths that match
+/// none of them have rows of their own.
+const UNMATCHED_ROWS: usize = METHODS.len();
 
 /// The method and the route of the overflow endpoint, which counts the requests of all endpoints that did not fit.
 const OVERFLOW: (&str, &str) = ("_OTHER", "_other");
@@ -74,6 +79,8 @@ pub(crate) struct Endpoints {
     ids: DashMap<Box<str>, EndpointId, foldhash::fast::RandomState>,
     /// In the order of their rows; the overflow endpoint is the first.
     names: RwLock<Vec<Arc<EndpointName>>>,
+    /// How many of the [`UNMATCHED_ROWS`] are taken. Written under the lock of `names`.
+    unmatched: AtomicUsize,
     /// For each row: whether its route catches all. For recorders, which take no lock.
     catch_all: Box<[AtomicBool]>,
     refused: AtomicU64,
@@ -92,7 +99,8 @@ impl Endpoints {
             max_series,
             ids: DashMap::default(),
             names: RwLock::new(vec![EndpointName::new(OVERFLOW.0, OVERFLOW.1)]),
-            catch_all: (0..=max_series).map(|_| AtomicBool::new(false)).collect(),
+            unmatched: AtomicUsize::new(0),
+            catch_all: (0..=max_series + UNMATCHED_ROWS).map(|_| AtomicBool::new(false)).collect(),
             refused: AtomicU64::new(0),
         }
     }
@@ -102,14 +110,14 @@ impl Endpoints {
         self.key
     }
 
-    /// The most endpoints, without the overflow endpoint.
+    /// The most endpoints, without the overflow endpoint and the [`UNMATCHED_ROWS`].
     pub(crate) fn max(&self) -> usize {
         self.max_series
     }
 
     /// Cells in a shard's table: a row for each endpoint, and one for the overflow endpoint.
     pub(crate) fn cells(&self) -> usize {
-        (self.max_series + 1) * self.stride
+        self.catch_all.len() * self.stride
     }
 
     /// Cells of an endpoint in a shard's table.
@@ -121,7 +129,8 @@ impl Endpoints {
         self.id(0)
     }
 
-    /// Interns a name. Beyond `max_series` names, each new one is the overflow endpoint, and is counted as refused.
+    /// Interns a name. Beyond `max_series` names, each new one is the overflow endpoint, and is counted as refused. The
+    /// first [`UNMATCHED_ROWS`] names of unmatched paths always fit.
     pub(crate) fn intern(&self, method: &str, route: &str) -> EndpointId {
         let (method, route) = (visible(method, MAX_NAME_BYTES), visible(route, MAX_NAME_BYTES));
         let (method, route) = (&*method, &*route);
@@ -137,7 +146,11 @@ impl Endpoints {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(vacant) => {
                 let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-                if names.len() > self.max_series {
+                // ORDERING: Relaxed, here and below; it changes only under the lock.
+                let unmatched = self.unmatched.load(Ordering::Relaxed);
+                if route == UNMATCHED && unmatched < UNMATCHED_ROWS {
+                    self.unmatched.store(unmatched + 1, Ordering::Relaxed);
+                } else if names.len() - unmatched > self.max_series {
                     return self.refuse();
                 }
                 let row = names.len();
@@ -238,6 +251,32 @@ mod tests {
         assert_eq!(endpoints.intern("GET", "/1"), kept[1]);
         assert_eq!(&*endpoints.name(endpoints.overflow()).route, "_other");
         assert_eq!(endpoints.names_from(0).len(), 3);
+    }
+
+    #[test]
+    fn unmatched_paths_have_a_row_for_each_method_whatever_other_names_took_theirs() {
+        for unmatched_first in [false, true] {
+            let endpoints = Endpoints::new(20, 8);
+            let unmatched = || METHODS.map(|method| endpoints.intern(method, UNMATCHED));
+            let early = unmatched_first.then(unmatched);
+            let routes: Vec<_> = (0..25).map(|i| endpoints.intern("GET", &format!("/{i}"))).collect();
+            assert!(routes[..20].iter().all(|&id| id != endpoints.overflow()));
+            assert!(routes[20..].iter().all(|&id| id == endpoints.overflow()));
+            let late = unmatched();
+            assert!(early.is_none_or(|early| early == late));
+            for (id, method) in late.into_iter().zip(METHODS) {
+                assert_eq!(
+                    *endpoints.name(id),
+                    EndpointName { method: method.into(), route: UNMATCHED.into() }
+                );
+                assert!(endpoints.catches_all(id));
+            }
+            // Other methods have no row of their own, and take none from routes.
+            assert_eq!(endpoints.intern("BREW", UNMATCHED), endpoints.overflow());
+            assert_eq!(endpoints.refused(), 6);
+            assert_eq!(endpoints.len(), 1 + 20 + METHODS.len());
+            assert_eq!(endpoints.cells(), endpoints.len() * 8);
+        }
     }
 
     #[test]

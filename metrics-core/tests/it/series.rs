@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use metrics_core::{EndpointSnapshot, MAX_NAME_BYTES, Registry};
+use metrics_core::{EndpointName, EndpointSnapshot, History, MAX_NAME_BYTES, METHODS, Registry, Window};
 
 use crate::support::{calls, route_in, scaled};
 
@@ -27,6 +27,32 @@ fn names_beyond_the_limit_are_counted_under_other_and_totals_stay_exact() {
     let health = snapshot.health();
     assert_eq!((health.endpoints, health.max_series, health.endpoints_refused), (10, 10, 990));
     assert_eq!(registry.health(), health);
+}
+
+#[test]
+fn unmatched_requests_have_rows_of_their_own_when_routes_took_all_others() {
+    let registry = Registry::builder().max_series(3).build().unwrap();
+    let recorder = registry.recorder();
+    let count = |method, route: &str, status| {
+        recorder.record_nanos(registry.endpoint(method, route), status, 1_000);
+    };
+    (0..5).for_each(|i| count("GET", &format!("/{i}"), 200));
+    assert_eq!(registry.snapshot().endpoints().count(), 4, "no row is shown before its first request");
+    for method in METHODS {
+        (0..7).for_each(|_| count(method, "_unmatched", 404));
+    }
+    let snapshot = registry.snapshot();
+    for method in METHODS {
+        let name = EndpointName { method: method.into(), route: "_unmatched".into() };
+        let row = snapshot.endpoints().find(|endpoint| *endpoint.name() == name);
+        assert_eq!(row.map(EndpointSnapshot::calls), Some(7), "{method}");
+    }
+    assert_eq!(route_in(&snapshot, "_other").map(EndpointSnapshot::calls), Some(2));
+    assert_eq!(calls(&snapshot), 5 + 7 * METHODS.len() as u64);
+    // Their 404s are no errors in a row, as those of any path that catches all.
+    assert_eq!(History::new(registry.clone()).consecutive_errors(Window::SinceReset), 0);
+    let health = snapshot.health();
+    assert_eq!((health.endpoints, health.max_series, health.endpoints_refused), (3, 3, 2));
 }
 
 #[test]
