@@ -128,21 +128,25 @@ impl History {
     }
 
     /// Continues the history that [`History::save`] returned in an earlier process, as [`History::resume`] does, but
-    /// later: when it is known. What was counted since the beginning is one frame then.
+    /// later: when it is known. What was counted since the beginning is one frame then, except that of consumers: they
+    /// are not saved, and keep their frames.
     ///
     /// # Errors
     ///
     /// As of [`History::resume`]. The history then stays as it is.
     pub fn inherit(&self, beginning: Beginning, saved: &[u8]) -> Result<(), SavedError> {
-        let saved = resume::Saved::read(saved, self.registry.layout())?;
-        let Beginning(mut past) = beginning;
+        self.take_over(beginning, resume::Saved::read(saved, self.registry.layout())?);
+        Ok(())
+    }
+
+    fn take_over(&self, Beginning(mut past): Beginning, saved: resume::Saved) {
         saved.add_to(&mut past);
         let mut timeline = self.timeline();
         past.take_marks(&timeline);
+        past.consumers = std::mem::take(&mut timeline.consumers);
         *timeline = past;
         drop(timeline);
         self.tick();
-        Ok(())
     }
 
     /// Returns the history as bytes, for [`History::resume`] in a later process: everything up to now.
@@ -174,8 +178,9 @@ impl History {
             let metrics = self.metrics_of(&timeline);
             timeline.metrics.push(metrics);
         }
-        if timeline.consumers.is_due(now.snapshot.span) {
-            timeline.consumers.push((now.snapshot.span, now.snapshot.taken), self.registry.consumers_now());
+        let since_built = now.snapshot.span.saturating_sub(timeline.ahead);
+        if timeline.consumers.is_due(since_built) {
+            timeline.consumers.push((since_built, now.snapshot.taken), self.registry.consumers_now());
         }
         timeline.tick(now);
         let began = began + timeline.ahead;

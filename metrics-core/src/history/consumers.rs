@@ -23,7 +23,8 @@ const MAX_CONSUMERS: usize = 1_000;
 /// oldest frames are dropped early.
 const MAX_BYTES: usize = 256 << 10;
 
-/// The last 24 hours of a registry's consumers.
+/// The last 24 hours of a registry's consumers, by its own clock: they are never saved, so none are older than it. A
+/// history that inherits an earlier one's clock thus leaves each frame in the step that it is in.
 #[derive(Debug, Default)]
 pub(super) struct ConsumersTimeline {
     /// `None` before the first consumer was seen.
@@ -62,7 +63,7 @@ impl ConsumersTimeline {
         self.kept.as_ref().is_none_or(|kept| slot(now, step) > slot(kept.until, step))
     }
 
-    /// Keeps what was counted since the last frame, where `now` is by the history's clock and by the wall clock.
+    /// Keeps what was counted since the last frame, where `now` is by the registry's clock and by the wall clock.
     pub(super) fn push(&mut self, (now, taken): (Duration, SystemTime), consumers: Vec<ConsumerSnapshot>) {
         let kept = match &mut self.kept {
             Some(kept) => kept,

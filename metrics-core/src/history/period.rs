@@ -28,7 +28,7 @@ impl From<Window> for Period {
 /// The frames of a period.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Frames {
-    /// Those that are at least half after a moment of the history's clock.
+    /// Those that are at least half after a moment of the monotonic clock.
     Since(Duration),
     /// Those whose middle is between two moments of the wall clock.
     Between(SystemTime, SystemTime),
@@ -65,6 +65,14 @@ impl Extent {
 }
 
 impl Frames {
+    /// The same by a clock that is so far behind.
+    pub(super) fn earlier(self, by: Duration) -> Self {
+        match self {
+            Self::Since(since) => Self::Since(since.saturating_sub(by)),
+            Self::Between(..) => self,
+        }
+    }
+
     pub(super) fn have<T>(self, frame: &Frame<T>) -> bool {
         let half = (frame.end - frame.start) / 2;
         match self {

@@ -1,10 +1,11 @@
 //! Histories that are saved, and continued by a later process.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::read::snapshot::consumers::ConsumerSnapshot;
 use crate::read::summary::metrics::MetricFigures;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -150,6 +151,34 @@ fn a_past_that_is_known_later_comes_before_all_that_was_counted_since_the_beginn
         let later = endpoints.iter().find(|endpoint| &*endpoint.name.route == "/later").unwrap();
         assert_eq!(later.figures.calls, 5 + more);
     }
+}
+
+#[test]
+fn consumers_keep_their_steps_when_a_past_becomes_known_and_go_on() {
+    let mut saved = resume::Saved::read(&used().1.save(ALL), crate::histogram::Layout::TWO_DIGITS).unwrap();
+    // Not whole steps before.
+    saved.move_back(SECOND * 5_003);
+    let history = History::new(Registry::new());
+    let beginning = history.beginning();
+    let push = |turn: u32| {
+        let (name, taken) = (Arc::from("ann"), SystemTime::now());
+        let calls = u64::from(turn * 4);
+        let ann = ConsumerSnapshot { name, calls, errors: 0, sum_nanos: 1_000, last_seen: taken };
+        history.timeline().consumers.push((SECOND * turn * 10, taken), vec![ann]);
+    };
+    let steps = || {
+        let points = history.consumer_trend(Window::OneHour, None, "ann").unwrap().points;
+        points.iter().map(|point| (point.span, point.calls)).collect::<Vec<_>>()
+    };
+    (1..=20).for_each(push);
+    let before = steps();
+    // Of a minute each: so the last one has room.
+    assert_eq!(before, [(SECOND * 60, 24), (SECOND * 60, 24), (SECOND * 60, 24), (SECOND * 20, 8)]);
+    history.take_over(beginning, saved);
+    assert!(history.timeline().ahead > SECOND * 5_000);
+    assert_eq!(steps(), before);
+    (21..=24).for_each(push);
+    assert_eq!(steps(), [(SECOND * 60, 24); 4]);
 }
 
 #[test]

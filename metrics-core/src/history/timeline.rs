@@ -51,6 +51,7 @@ pub(super) struct Timeline {
     /// The state at the end of the last frame of `by_endpoint`.
     pub(super) by_endpoint_until: Snapshot,
     pub(super) metrics: MetricsTimeline,
+    /// By the registry's clock, which inheriting does not change.
     pub(super) consumers: ConsumersTimeline,
     /// The errors in a row at the last tick, of all threads together: those since the last tick with a success, and the
     /// longest streak of one thread that was under way at the end of that one.

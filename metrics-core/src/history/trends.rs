@@ -76,7 +76,7 @@ impl History {
         let extent = extent(&timeline, period);
         let (step, every) =
             step_of(window_of(period), (extent.reach, extent.length), step, Subject::Consumer)?;
-        let points = timeline.consumers.steps(extent.frames, every, name);
+        let points = timeline.consumers.steps(extent.frames.earlier(timeline.ahead), every, name);
         Ok(CountTrend { window: window_of(period), step, points })
     }
 
