@@ -5,7 +5,8 @@
 //! `cargo run --release -p tests --bin soak -- --seconds 60`. It needs `redis-server`, and ends with an error if
 //! anything disagrees. Ctrl-C ends it early, with the same comparison.
 //!
-//! `soak storm` sends hostile errors instead, as many as it is told.
+//! `soak storm` sends hostile errors instead, as many as it is told. `soak restarts` restarts a service with a history
+//! again and again.
 
 mod book;
 mod connection;
@@ -20,6 +21,7 @@ mod mutex;
 mod processes;
 mod program;
 mod recent;
+mod restarts;
 mod routes;
 mod service;
 mod storm;
@@ -52,6 +54,7 @@ Runs two instances of a service under load, hostile clients and faults, and comp
 
 Usage: soak [OPTIONS]
        soak storm [STORM OPTIONS]
+       soak restarts [RESTARTS OPTIONS]
 
       --seconds N   how long to run, 10 to 1000000 (default: 60)
       --rate N      total requests a second, without those of hostile clients, 10 to 100000 (default: 800)
@@ -62,6 +65,12 @@ soak storm sends errors that each have a message, a path and a consumer of their
 
       --errors N    how many, 1000 to 100000000 (default: 100000)
       --rate N      hostile requests a second at most, 10 to 100000 (default: 8000)
+
+soak restarts stops and kills a service, which must then show what a shadow shows that is never restarted.
+
+      --lives N     how many times, 1 to 10000 (default: 100)
+      --fleet       with the history in a Redis; without, in a file
+      --seed N      of what is sent, and when it is killed (default: another one each time)
 
   -h, --help        print this help";
 
@@ -83,12 +92,23 @@ struct Options {
     trouble: Option<u64>,
     hostile: String,
     errors: u64,
+    lives: u64,
+    fleet: bool,
+    seed: u64,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
-        let mut options =
-            Self { seconds: 60, rate: None, trouble: None, hostile: HOSTILE.join(","), errors: 100_000 };
+        let mut options = Self {
+            seconds: 60,
+            rate: None,
+            trouble: None,
+            hostile: HOSTILE.join(","),
+            errors: 100_000,
+            lives: 100,
+            fleet: false,
+            seed: fastrand::u64(..),
+        };
         while let Some(argument) = arguments.next() {
             let mut number = |least, most| {
                 let value = arguments.next().unwrap_or_default();
@@ -101,6 +121,9 @@ impl Options {
                 "--trouble" => options.trouble = Some(number(500, 60_000)?),
                 "--hostile" => options.hostile = hostile_clients(arguments.next().unwrap_or_default())?,
                 "--errors" => options.errors = number(1_000, 100_000_000)?,
+                "--lives" => options.lives = number(1, 10_000)?,
+                "--fleet" => options.fleet = true,
+                "--seed" => options.seed = number(0, u64::MAX)?,
                 "-h" | "--help" => return Ok(None),
                 other => return Err(format!("unknown option {other}")),
             }
@@ -122,10 +145,13 @@ fn main() -> ExitCode {
         service::run(&arguments.next().unwrap_or_default()).map_err(|error| error.to_string())
     } else if is("serve-storm") {
         storm::serve::run(&arguments.next().unwrap_or_default()).map_err(|error| error.to_string())
+    } else if is("serve-restarts") {
+        restarts::serve::run(&arguments.next().unwrap_or_default()).map_err(|error| error.to_string())
     } else {
-        let is_storm = is("storm");
+        let [is_storm, is_restarts] = ["storm", "restarts"].map(is);
         match Options::parse(arguments) {
             Ok(Some(options)) if is_storm => storm::run(options.errors, options.rate.unwrap_or(8_000) as u32),
+            Ok(Some(options)) if is_restarts => restarts::run(options.lives, options.fleet, options.seed),
             Ok(Some(options)) => soak(&options),
             Ok(None) => {
                 println!("{HELP}");

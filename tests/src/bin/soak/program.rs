@@ -49,6 +49,13 @@ impl Program {
         self.child.id()
     }
 
+    /// Kills the process, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Ends the process with a signal. Returns its status and its last words.
     pub(crate) fn end(&mut self, signal: &str) -> Result<(ExitStatus, Value), String> {
         let sent = Command::new("kill").args([&format!("-{signal}"), &self.id().to_string()]).status();
@@ -72,8 +79,6 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
