@@ -37,13 +37,17 @@ impl Example {
         Self::spawn(Features::OfTests, arguments, environment)
     }
 
+    /// The same of another build: the demo's program.
+    pub fn of(program: &Path, arguments: &[&str]) -> Self {
+        Self::listening(launch(program, arguments, &[]))
+    }
+
     fn spawn(features: Features, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let arguments = [&["--addr", "127.0.0.1:0"], arguments].concat();
-        let mut process = with_binary(features, |binary| {
-            let mut command = Command::new(binary);
-            command.args(&arguments).envs(environment.iter().copied()).stdout(Stdio::piped());
-            command.stderr(Stdio::piped()).spawn().expect("the demo starts")
-        });
+        Self::listening(with_binary(features, |binary| launch(binary, arguments, environment)))
+    }
+
+    /// Waits until it listens.
+    fn listening(mut process: Child) -> Self {
         let stdout = process.stdout.take().expect("its output is piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let addr = lines
@@ -142,6 +146,12 @@ impl Drop for Example {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn launch(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+    let mut command = Command::new(program);
+    command.args(["--addr", "127.0.0.1:0"]).args(arguments).envs(environment.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the demo starts")
 }
 
 /// What the demo is built with.

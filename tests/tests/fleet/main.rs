@@ -16,6 +16,7 @@ mod lease;
 mod mixed;
 mod objectives;
 mod proxy;
+mod rolling;
 mod run;
 mod sentinel;
 mod tls;
