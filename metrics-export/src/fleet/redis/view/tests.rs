@@ -22,6 +22,22 @@ fn ask(view: &Arc<View>, question: Question) -> Outcome {
     Reply::new(view, question).unwrap().wait()
 }
 
+/// Starts a reader that answers what the test sends, and shows the questions that it reads.
+fn read_by_hand<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    view: &'scope View,
+) -> (mpsc::Sender<Result<Answer, ReadFailed>>, mpsc::Receiver<Question>) {
+    let (answers, reader) = mpsc::channel::<Result<Answer, ReadFailed>>();
+    let (reading, questions) = mpsc::channel();
+    scope.spawn(move || {
+        view.run(|question| {
+            reading.send(question).unwrap();
+            reader.recv().unwrap_or(Err("no more".to_owned().into()))
+        })
+    });
+    (answers, questions)
+}
+
 #[test]
 fn the_reader_rests_once_after_no_question_came_for_a_while() {
     struct Resting(mpsc::Sender<()>);
@@ -102,15 +118,8 @@ fn when_a_read_takes_too_long_the_answer_before_it_is_used_for_a_while() {
 #[test]
 fn a_reset_without_waiting_callers_is_not_done_and_one_that_has_begun_is_waited_for() {
     let view = &Arc::<View>::default();
-    let (answers, reader) = mpsc::channel::<Result<Answer, ReadFailed>>();
-    let (reading, questions) = mpsc::channel();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            view.run(|question| {
-                reading.send(question).unwrap();
-                reader.recv().unwrap_or(Err("no more".to_owned().into()))
-            })
-        });
+    let questions = thread::scope(|scope| {
+        let (answers, questions) = read_by_hand(scope, view);
         scope.spawn(|| view.keep_time());
         // After another read that takes too long.
         let other = scope.spawn(|| ask(view, QUESTION));
@@ -134,6 +143,7 @@ fn a_reset_without_waiting_callers_is_not_done_and_one_that_has_begun_is_waited_
         let lost = lost.join().unwrap().unwrap_err();
         assert_eq!(lost.reason, "it is unknown whether the fleet was reset: timed out");
         view.stop();
+        questions
     });
     assert!(questions.try_recv().is_err());
 }
@@ -184,15 +194,8 @@ fn a_known_answer_takes_no_place() {
 #[test]
 fn stopping_answers_all_callers_but_those_whose_reset_was_sent() {
     let view = &Arc::<View>::default();
-    let (answers, reader) = mpsc::channel::<Result<Answer, ReadFailed>>();
-    let (reading, questions) = mpsc::channel();
     thread::scope(|scope| {
-        scope.spawn(move || {
-            view.run(|question| {
-                reading.send(question).unwrap();
-                reader.recv().unwrap()
-            })
-        });
+        let (answers, questions) = read_by_hand(scope, view);
         let keeper = scope.spawn(|| view.keep_time());
         let reset = Reply::new(view, Question::Reset).unwrap();
         assert_eq!(questions.recv(), Ok(Question::Reset));
