@@ -152,7 +152,7 @@ fn a_comparison_is_a_faint_line_in_each_chart_and_in_the_address_and_works_by_ke
     browser.screenshot(&pictures().join("compare.png"));
     browser.press(DOWN);
     browser.wait("location.hash.includes('compare=day')");
-    browser.wait("document.querySelector('#throughput .faint').textContent === 'nothing kept of that time'");
+    browser.wait("document.querySelector('#throughput .faint').textContent === 'no data for that time'");
     browser.run("history.back()");
     browser.wait("document.querySelector('#compare').value === 'before'");
     browser.wait("document.querySelector('#throughput').dataset.compared > 3");
