@@ -33,65 +33,65 @@ impl Monitor {
         Self { state: Arc::new(state) }
     }
 
-    /// The figures.
+    /// Returns the registry with all figures.
     pub fn registry(&self) -> &Registry {
         &self.state.registry
     }
 
-    /// The figures of the last 24 hours. A thread of the monitor updates it until the [shutdown](Monitor::shutdown), or
-    /// until the monitor's last clone is dropped.
+    /// Returns the history of the last 24 hours. A thread of the monitor updates it until the
+    /// [shutdown](Monitor::shutdown), or until the monitor's last clone is dropped.
     pub fn history(&self) -> &History {
         &self.state.history
     }
 
-    /// The states of the alerts, firing ones first. A rule without an alert appears once, as inactive.
+    /// Returns the states of the alerts, firing ones first. A rule without an alert appears once, as inactive.
     pub fn alerts(&self) -> Vec<Alert> {
         self.state.alerting.alerts()
     }
 
-    /// Writes recording rules and alerts of the objectives over 30 days, as a file for Prometheus, which scrapes this
-    /// service under the name of a job: see [`objective_rules`].
+    /// Returns a rule file for Prometheus: recording rules and alerts of the objectives over 30 days. `job` is the job
+    /// under which Prometheus scrapes this service: see [`objective_rules`].
     ///
     /// # Errors
     ///
-    /// If the job has other characters than letters, digits, `-`, `_` and `.`.
+    /// Returns an error if `job` has characters other than letters, digits, `-`, `_` and `.`.
     pub fn objective_rules(&self, job: &str) -> Result<String, InvalidSetting> {
         let objectives: Vec<_> = self.state.objectives.objectives().map(|known| (**known).clone()).collect();
         objective_rules(&objectives, job)
     }
 
-    /// What each exporter sent and dropped.
+    /// Returns what each exporter sent and dropped.
     pub fn exporters(&self) -> Vec<ExporterCounts> {
         self.state.exporting.counts()
     }
 
-    /// The name of the service.
+    /// Returns the name of the service.
     pub fn service(&self) -> &str {
         &self.state.service.name
     }
 
-    /// The service's name, version, environment and instance.
+    /// Returns the service's name, version, environment and instance.
     pub fn identity(&self) -> &Service {
         &self.state.service
     }
 
-    /// What a framework's middleware needs to know of each request.
+    /// Returns the settings that a framework's middleware follows for each request.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.state.policy
     }
 
-    /// The endpoints, for a framework's router. Those that this monitor does not have answer 404.
+    /// Returns all endpoints, for a framework's router. Those that this monitor does not have answer 404.
     pub fn endpoints(&self) -> impl Iterator<Item = &'static Endpoint> {
         endpoints::all()
     }
 
-    /// The endpoint for Prometheus, which can be mounted by itself.
+    /// Returns the endpoint for Prometheus, which can be mounted by itself.
     pub fn prometheus_endpoint(&self) -> &'static Endpoint {
         endpoints::scrapes()
     }
 
-    /// Who sends a request, by its `Accept` headers. For an adapter where endpoints share a path: a scraper wants the
-    /// [endpoint for Prometheus](Monitor::prometheus_endpoint), a browser the page.
+    /// Returns the kind of client that sent a request, by its `Accept` headers. For adapters whose endpoints share a
+    /// path: a scraper wants the [endpoint for Prometheus](Monitor::prometheus_endpoint), a browser the page.
     pub fn sender(&self, headers: &dyn Headers) -> Sender {
         Sender::of(headers)
     }
@@ -100,7 +100,7 @@ impl Monitor {
     ///
     /// # Errors
     ///
-    /// The refusal, if the request may not go on.
+    /// Returns the refusal to send, if the request is not allowed.
     pub fn admit(&self, endpoint: &'static Endpoint, request: &Request<'_>) -> Result<Admitted, Answer> {
         match endpoint.refusal(&self.state, request) {
             Some(refusal) => Err(refusal),
@@ -118,7 +118,7 @@ impl Monitor {
         self.state.lanes.close();
     }
 
-    /// Ends the monitor's background work and sends what it measured: call it after the server's last answer. Returns
+    /// Ends the monitor's background work and sends what it measured. Call it after the server's last answer. Returns
     /// whether everything was sent in time.
     ///
     /// In this order:
@@ -129,7 +129,7 @@ impl Monitor {
     ///    are sent. What is left after the timeout is dropped, and counted by the exporter.
     ///
     /// It returns false if anything was dropped, or if requests are still in progress. These are still measured, and
-    /// the registry can still be read: call it again to send what ended since.
+    /// the registry can still be read: call it again to send what has ended since.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
         self.finish(timeout).await.is_in_time()
     }
@@ -154,7 +154,7 @@ impl Monitor {
         };
         let unsent = unsent.unwrap_or_else(|| Unsent::unknown("cannot start a thread for the shutdown"));
         if !unsent.is_empty() {
-            log::warn!(target: "metrics_monitor", "{}, at the end: {unsent}", self.service());
+            log::warn!(target: "metrics_monitor", "{}, at shutdown: {unsent}", self.service());
         }
         unsent
     }

@@ -77,12 +77,12 @@ fn write_newest_version(f: &mut fmt::Formatter<'_>, alert: &Alert) -> fmt::Resul
     let Rule { metric, threshold, window, .. } = &*alert.rule;
     let (name, window) = (Name::of(*metric), length(*window));
     match alert.version.as_deref() {
-        Some("") => write!(f, "{name} of the version without a name")?,
+        Some("") => write!(f, "{name} of the unnamed version")?,
         Some(version) => write!(f, "{name} of version {}", crate::text::visible(version, MAX_VERSION_BYTES))?,
         None => write!(f, "{name} of the newest version")?,
     }
     let Some(value) = alert.value else {
-        return write!(f, " unknown: no calls of two versions in {window}");
+        return write!(f, " unknown: fewer than two versions have calls in {window}");
     };
     let (value, threshold) = (Number(value, Unit::Calls), Number(*threshold, Unit::Calls));
     write!(f, " is {value} times that of the rest over {window} (limit {threshold})")

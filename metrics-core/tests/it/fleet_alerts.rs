@@ -197,7 +197,7 @@ fn the_newest_version_is_compared_with_the_rest_once_both_have_enough_calls() {
     assert_eq!(told(&notices), [(Change::Resolved, "canary")]);
     assert_eq!(
         notices[0].alert.to_string(),
-        "P99 of version 1.3.0 unknown: no calls of two versions in 5 min"
+        "P99 of version 1.3.0 unknown: fewer than two versions have calls in 5 min"
     );
     // Nothing is a multiple of no errors: the rest counts as if it had one.
     let rate = |errors| Figures { calls: 1_000, errors, ..Figures::default() };

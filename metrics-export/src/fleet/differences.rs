@@ -1,4 +1,4 @@
-//! In what the instances of a fleet differ, in words.
+//! How the instances of a fleet differ, in words.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -9,7 +9,7 @@ use metrics_core::{Granularity, MetricKind};
 use super::codes::VERSION;
 use super::instance::{Fingerprints, Form, InstanceFigures};
 
-/// How the instances of a fleet differ: they are added up all the same, in the coarsest form among them.
+/// How the instances of a fleet differ. They are added up nevertheless, in the coarsest form among them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Differences {
     digits: u8,
@@ -54,12 +54,12 @@ impl Differences {
         }
     }
 
-    /// One sentence for each metric name that has several kinds.
+    /// Returns a sentence for each metric name that has several kinds.
     pub fn metrics(&self) -> &[String] {
         &self.metrics
     }
 
-    /// How an instance differs from the sum or from most instances, one sentence per difference.
+    /// Returns how an instance differs from the sum or from most instances, one sentence per difference.
     pub fn of(&self, figures: &InstanceFigures) -> Vec<String> {
         let Form { version, digits, granularity, unknown } = figures.form;
         let Fingerprints { rules, consumer_key } = figures.instance.fingerprints;
@@ -75,11 +75,11 @@ impl Differences {
             }),
             (digits > self.digits).then(|| {
                 let most = self.digits;
-                format!("writes {digits} significant digits, added up with {most}, as {precise} writes")
+                format!("writes {digits} significant digits; {precise} writes {most}, so the fleet has {most}")
             }),
             (granularity > self.granularity).then(|| {
                 let (own, all) = (words(granularity), words(self.granularity));
-                format!("writes a histogram {own}, added up {all}, as {grouped} writes")
+                format!("writes a histogram {own}; {grouped} writes one {all}, so the fleet has one {all}")
             }),
             (interval != self.interval)
                 .then(|| format!("writes every {interval:?}, most instances every {:?}", self.interval)),
@@ -87,7 +87,7 @@ impl Differences {
                 .then(|| "has different rules or objectives than most instances".to_owned()),
             (is_known && consumer_key != self.fingerprints.consumer_key).then(|| {
                 "hashes API keys with another key than most instances, so one consumer has several names; set \
-                 the same consumer_hash_key"
+                 the same consumer_hash_key everywhere"
                     .to_owned()
             }),
         ];

@@ -64,7 +64,7 @@ pub enum DecodeError {
     #[error("the report's interval is {0:?}; allowed: up to 1 h")]
     Interval(Duration),
     /// The instance claims to have counted for too long.
-    #[error("the report's figures are of {0:?}; allowed: up to 3,650 days")]
+    #[error("the report's figures cover {0:?}; allowed: up to 3,650 days")]
     Span(Duration),
     /// A code is not defined.
     #[error("{code} is not a known {what}")]

@@ -76,7 +76,7 @@ impl Peer {
             #[cfg(feature = "tls-no-provider")]
             ureq::Error::Rustls(error) => self.tls(error),
             ureq::Error::Tls(problem) => format!("{self}: no TLS connection ({problem})"),
-            ureq::Error::BodyExceedsLimit(_) => "its answer is too large".to_owned(),
+            ureq::Error::BodyExceedsLimit(_) => format!("the answer of {self} is too large"),
             _ => self.not_http(),
         }
     }
@@ -167,7 +167,7 @@ impl Peer {
             Some(proxy) => (proxy, "the proxy"),
             None => (&self.name, "the host"),
         };
-        format!("{whose} of {name} was not found ({cause}); check its name and the DNS")
+        format!("{whose} of {name} was not found ({cause}); check its name and DNS")
     }
 
     fn not_http(&self) -> String {
@@ -232,7 +232,7 @@ mod tests {
         let lookup = io::Error::other("failed to lookup address information: Name or service not known");
         let said = Peer::new("no-such-host.invalid:80").io(&lookup, TIMEOUT);
         let expected = "the host of no-such-host.invalid:80 was not found (Name or service not known); check its name \
-                        and the DNS";
+                        and DNS";
         assert_eq!(said, expected);
         let proxied = peer().through("proxy:3128");
         assert!(proxied.io(&lookup, TIMEOUT).starts_with("the proxy of proxy:3128 was not found"));

@@ -46,8 +46,8 @@ impl HistoryFile {
             None => {
                 log::warn!(
                     target: TARGET,
-                    "{service}: another process writes the history file {}, so the history begins anew, and is not \
-                     kept before that process ends; give each process a file of its own",
+                    "{service}: another process writes the history file {}, so this one starts without a history, and \
+                     saves none until that process ends; give each process its own file",
                     file.path.display()
                 );
                 None
@@ -60,7 +60,7 @@ impl HistoryFile {
     ///
     /// # Errors
     ///
-    /// When the system has no thread to spare.
+    /// Returns an error if the system cannot start a thread.
     pub(crate) fn start(mut self, history: Arc<History>, every: Duration) -> std::io::Result<HistoryWriter> {
         HistoryWriter::spawn("the history file", move |asked| run(&mut self, &history, &asked, every))
     }
@@ -78,13 +78,13 @@ impl HistoryFile {
             },
             Err(Refused::NotOurs(why)) => why,
             Err(Refused::Unreadable(error)) => {
-                self.warn(&format!("cannot be read, so the history begins anew: {error}"));
+                self.warn(&format!("cannot be read, so the history starts over: {error}"));
                 return None;
             }
         };
         match saved_file::set_aside(&self.path) {
             Ok(aside) => {
-                self.warn(&format!("was moved to {}, and the history begins anew: {why}", aside.display()))
+                self.warn(&format!("was moved to {}, and the history starts over: {why}", aside.display()))
             }
             Err(error) => self.warn(&format!("cannot be used ({why}) nor moved out of the way: {error}")),
         }
@@ -95,7 +95,7 @@ impl HistoryFile {
         let away = history.gaps().pop().map(|gap| gap.until.duration_since(gap.from).unwrap_or_default());
         let (service, path) = (&self.service, self.path.display());
         let seconds = away.unwrap_or_default().as_secs();
-        log::info!(target: TARGET, "{service}: goes on with the history of {path}, written {seconds} s ago");
+        log::info!(target: TARGET, "{service}: continues the history of {path}, written {seconds} s ago");
     }
 
     /// Writes the history, unless another process writes the file.

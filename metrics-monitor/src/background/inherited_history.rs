@@ -50,7 +50,7 @@ impl InheritedHistory {
     ///
     /// # Errors
     ///
-    /// When the system has no thread to spare.
+    /// Returns an error if the system cannot start a thread.
     pub(crate) fn start(self) -> std::io::Result<HistoryWriter> {
         HistoryWriter::spawn("the history in the fleet", move |asked| self.run(&asked))
     }
@@ -109,15 +109,15 @@ impl InheritedHistory {
             Ok(Claim::Other(name)) => {
                 if waited >= self.saved.interval() * INTERVALS && self.beginning.take().is_some() {
                     self.warn(&format!(
-                        "belongs to {name}, which is alive, so this one begins anew and is not kept before that ends; \
-                         give each instance a name, or a history_key, of its own"
+                        "belongs to {name}, which is running, so this one starts over and is not saved until that \
+                         ends; give each instance its own name or history_key"
                     ));
                 }
                 Ok(())
             }
             Err(error) => {
                 if waited >= PATIENCE && self.beginning.take().is_some() {
-                    self.warn(&format!("cannot be read, so this one begins anew: {error}"));
+                    self.warn(&format!("cannot be read, so this one starts over: {error}"));
                     self.fails = true;
                 }
                 Err(error)
@@ -131,9 +131,9 @@ impl InheritedHistory {
                 let away = self.history.gaps().pop().map(|gap| gap.until.duration_since(gap.from));
                 let seconds = away.and_then(Result::ok).unwrap_or_default().as_secs();
                 let service = &self.service;
-                log::info!(target: TARGET, "{service}: goes on with the history in the fleet, {seconds} s later");
+                log::info!(target: TARGET, "{service}: continues the history in the fleet, after a gap of {seconds} s");
             }
-            Err(error) => self.warn(&format!("cannot be continued, so this one begins anew: {error}")),
+            Err(error) => self.warn(&format!("cannot be continued, so this one starts over: {error}")),
         }
     }
 

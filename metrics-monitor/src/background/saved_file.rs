@@ -124,7 +124,7 @@ fn open_envelope(mut bytes: Vec<u8>, service: &str) -> Result<Vec<u8>, Refused> 
     }
     let Some((whole, hash)) = bytes.split_last_chunk::<HASH_BYTES>() else { return refused("it is cut off") };
     if Hash::hash(whole) != *hash {
-        return refused("it is damaged: its checksum is another one");
+        return refused("it is damaged: its checksum does not match");
     }
     let named = whole[MAGIC.len()..].split_first_chunk::<2>();
     let named = named.and_then(|(length, rest)| rest.get(..u16::from_be_bytes(*length).into()));
@@ -132,9 +132,9 @@ fn open_envelope(mut bytes: Vec<u8>, service: &str) -> Result<Vec<u8>, Refused> 
         Some(name) if name == service.as_bytes() => {}
         Some(name) => {
             let name = metrics_core::visible(&String::from_utf8_lossy(name), 128).into_owned();
-            return Err(Refused::NotOurs(format!("it is of the service {name:?}")));
+            return Err(Refused::NotOurs(format!("it is from the service {name:?}")));
         }
-        None => return refused("it is damaged: it has no name of a service"),
+        None => return refused("it is damaged: it has no service name"),
     }
     let payload = MAGIC.len() + 2 + service.len()..whole.len();
     bytes.truncate(payload.end);
@@ -213,7 +213,7 @@ pub(super) mod tests {
         fs::write(&path, "[settings]\n").unwrap();
         assert_eq!(refused(&path), "it is no history");
         write(&path, "shop", b"a payload").unwrap();
-        assert_eq!(refused(&path), "it is of the service \"shop\"");
+        assert_eq!(refused(&path), "it is from the service \"shop\"");
         File::create(&path).unwrap().set_len((MAX_PAYLOAD + MAX_ENVELOPE + 1) as u64).unwrap();
         assert_eq!(refused(&path), "it is larger than 64 MiB");
         assert_eq!(set_aside(&path).unwrap(), folder.0.join("history.set-aside"));

@@ -306,7 +306,7 @@ mod tests {
         let interval = refused(|b| b.history_file("history").history_interval(Duration::from_millis(99)));
         assert_eq!(interval, "history_interval is 99ms; allowed: 100 ms to 1 h");
         let path = refused(|b| b.history_file("/"));
-        assert_eq!(path, "history_file is no name of a file; allowed: a path such as \"data/history\"");
+        assert_eq!(path, "history_file is not a file name; allowed: a path such as \"data/history\"");
     }
 
     #[test]

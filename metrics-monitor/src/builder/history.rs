@@ -1,4 +1,4 @@
-//! What the builder takes about what a restart keeps.
+//! The builder's settings for what a restart keeps.
 
 use std::path::PathBuf;
 #[cfg(feature = "redis")]
@@ -18,16 +18,16 @@ use crate::background::inherited_history::InheritedHistory;
 
 /// # What a restart keeps
 impl<H> Builder<H> {
-    /// Keeps the history of the last 24 hours in this file: written each minute and at the
-    /// [shutdown](crate::Monitor::shutdown), read at the start; default: a restart forgets it.
+    /// Keeps the history of the last 24 hours in this file, which is written every minute and at the
+    /// [shutdown](crate::Monitor::shutdown), and read at the start; default: a restart loses the history.
     ///
-    /// So windows and charts go on where the process before ended, and `GET history` says when there was none. What is
-    /// exported as cumulative, and what is counted since the start or since a reset, begins anew. A process that is
-    /// killed loses at most what it counted since the last write.
+    /// So windows and charts continue where the previous process ended, and `GET history` says when there was none.
+    /// What is exported as cumulative, and what is counted since the start or since a reset, starts over. A process
+    /// that is killed loses at most what it counted since the last write.
     ///
-    /// A file that is damaged, of a later version of this library or of another service is moved to
-    /// `PATH.set-aside`. If another living process writes the file, this one begins without a history, and writes the
-    /// file after that process has ended. Neither keeps the service from starting; both are logged as a warning.
+    /// A file that is damaged, from a later version of this library or from another service is moved to
+    /// `PATH.set-aside`. If another running process writes the file, this one starts without a history, and writes the
+    /// file once that process has ended. Neither prevents the service from starting; both are logged as a warning.
     ///
     /// The folder must exist, and should be the service's own. It also gets `PATH.lock`, and `PATH.tmp` while the file
     /// is written.
@@ -41,7 +41,7 @@ impl<H> Builder<H> {
         self
     }
 
-    /// The time between two writes of the [history file](Builder::history_file), 100 ms to 1 h; default: a minute.
+    /// Sets the time between two writes of the [history file](Builder::history_file), 100 ms to 1 h; default: a minute.
     pub fn history_interval(mut self, interval: Duration) -> Self {
         self.settings.history_interval = Some(interval);
         self
@@ -51,14 +51,14 @@ impl<H> Builder<H> {
 /// # What a restart keeps
 #[cfg(feature = "redis")]
 impl<H> Builder<H> {
-    /// Whose history of the last 24 hours this instance continues in a [fleet](Builder::fleet): that of the instance
-    /// before it with the same key, 1 to 64 letters, digits and `-._`; default: that of the instance's name. Not with a
-    /// [history file](Builder::history_file), which is continued then.
+    /// Sets the key under which this instance keeps its history of the last 24 hours in a [fleet](Builder::fleet), 1 to
+    /// 64 letters, digits and `-._`; default: the instance's name. It continues the history of the previous instance
+    /// with the same key. With a [history file](Builder::history_file), that file is used instead.
     ///
-    /// The history is in Redis: at most 256 KiB, written each minute (see [`Builder::history_interval`]) and at the
-    /// [shutdown](crate::Monitor::shutdown). Windows and charts of this instance go on where the instance before ended,
+    /// The history is in Redis: at most 256 KiB, written every minute (see [`Builder::history_interval`]) and at the
+    /// [shutdown](crate::Monitor::shutdown). Windows and charts of this instance continue where the previous one ended,
     /// at once or, if that was killed, up to four intervals of the fleet later. The totals of the fleet count nothing
-    /// twice. If an instance with the same key is alive, this one begins without a history, and logs a warning.
+    /// twice. If an instance with the same key is running, this one starts without a history and logs a warning.
     pub fn history_key(mut self, key: impl Into<String>) -> Self {
         self.settings.history_key = Some(key.into());
         self
@@ -70,7 +70,7 @@ impl Settings {
         if self.history_file.as_ref().is_some_and(|path| path.file_name().is_none()) {
             return Err(InvalidSetting::new(
                 "history_file",
-                "no name of a file",
+                "not a file name",
                 "a path such as \"data/history\"",
             ));
         }

@@ -73,7 +73,7 @@ fn history_of(
                 Answer::success(HistoryBody::of_counts(&trend, &resets, &gaps))
             }
             Some(trend) => {
-                Answer::bad_request(&format!("step does not fit; allowed: {} (this period)", trend.step))
+                Answer::bad_request(&format!("step does not fit this period; allowed: {}", trend.step))
             }
             None => Answer::bad_request("no such group; allowed: those that GET errors/groups lists"),
         },

@@ -131,7 +131,7 @@ impl Query {
             (Some(_), _, _, _, Some(_)) => {
                 Err("metric excludes method and route; allowed: metric, or method and route".to_owned())
             }
-            _ => Err("the history keeps no such combination; allowed: status with or without an endpoint, or one of group, \
+            _ => Err("the history does not keep this combination; allowed: status with or without an endpoint, or one of group, \
                       consumer, metric, or method and route"
                 .to_owned()),
         }
@@ -143,7 +143,7 @@ impl Query {
             let millis = text.parse().ok().filter(|millis| *millis < 1 << 48);
             let at =
                 millis.and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
-            at.ok_or_else(|| "from or until is no time; allowed: milliseconds since 1970".to_owned())
+            at.ok_or_else(|| "from or until is not a time; allowed: milliseconds since 1970".to_owned())
         };
         match (&self.window, self.from.take(), self.until.take()) {
             (_, None, None) => self.window_or(default).map(Period::Window),

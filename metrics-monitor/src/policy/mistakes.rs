@@ -36,13 +36,13 @@ pub enum Mistake {
     Forked,
     /// Labels of one of the application's own metrics have more values than a registry has room for.
     TooManyLabels {
-        /// The first metric of which that is so.
+        /// The first metric with too many.
         metric: String,
     },
 }
 
 impl Mistake {
-    /// A short name, by which the dashboard finds its text.
+    /// Returns a short name, by which the dashboard finds its text.
     pub fn code(&self) -> &'static str {
         match self {
             Self::WrappedTwice => "wrapped_twice",
@@ -55,7 +55,7 @@ impl Mistake {
         }
     }
 
-    /// What the mistake is about, such as a path; may be empty.
+    /// Returns what the mistake is about, such as a path; may be empty.
     pub fn subject(&self) -> &str {
         match self {
             Self::Shadowed { path } => path,
@@ -65,7 +65,7 @@ impl Mistake {
         }
     }
 
-    /// What is wrong, and what to change.
+    /// Returns what is wrong, and what to change.
     pub fn message(&self) -> String {
         match self {
             Self::WrappedTwice => {
@@ -93,8 +93,8 @@ impl Mistake {
                              in this copy; fork first, then build"
                 .to_owned(),
             Self::TooManyLabels { metric } => format!(
-                "the labels of {metric:?} have too many different values, or there are more than four of them, so what does \
-                 not fit is counted as _other or without them; use fewer labels, with few values"
+                "{metric:?} has too many sets of labels, which are counted as _other, or more than four labels, which are \
+                 left out; use few labels, with few values"
             ),
         }
     }
@@ -179,7 +179,7 @@ impl Mistakes {
         }
     }
 
-    /// The mistakes that last, in the order of their codes.
+    /// Returns the mistakes that still apply, in the order of their codes.
     pub fn all(&self) -> Vec<Mistake> {
         // ORDERING: Relaxed; see the module.
         let is_wrapped = self.is_wrapped.load(Ordering::Relaxed);

@@ -72,8 +72,8 @@ fn instances_of_two_versions_and_other_settings_are_added_up_and_told() {
         assert_eq!(
             notes("c"),
             serde_json::json!([
-                "writes 3 significant digits, added up with 2, as a writes",
-                "writes a histogram by status, added up by class of statuses, as a writes",
+                "writes 3 significant digits; a writes 2, so the fleet has 2",
+                "writes a histogram by status; a writes one by class of statuses, so the fleet has one by class of statuses",
                 "writes every 500ms, most instances every 300ms",
             ])
         );

@@ -167,7 +167,7 @@ fn labels_of_own_metrics_with_too_many_values_are_told() {
         assert!(Instant::now() < deadline, "it is not told");
         std::thread::sleep(Duration::from_millis(20));
     }
-    told_once(&metrics, "too_many_labels", "the labels of \"jobs\" have too many different values");
+    told_once(&metrics, "too_many_labels", "\"jobs\" has too many sets of labels");
 }
 
 #[test]

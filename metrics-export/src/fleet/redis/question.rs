@@ -1,4 +1,4 @@
-//! What a member can be asked, and what it answers.
+//! The questions that a member answers, and the answers.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
@@ -16,7 +16,7 @@ pub enum Question {
     Minutes {
         /// How many minutes before the current one.
         minutes: u8,
-        /// Whether endpoints are told apart.
+        /// Whether endpoints are counted separately.
         routes: bool,
     },
     /// The figures of each version of the service.
@@ -30,21 +30,21 @@ pub enum Question {
         ago: u8,
         /// How many minutes before the last one.
         minutes: u8,
-        /// Those of this instance only.
+        /// Only those of this instance.
         instance: Option<InstanceId>,
-        /// Those of this endpoint only.
+        /// Only those of this endpoint.
         route: Option<RouteId>,
     },
     /// Returns the figures since the epoch began, and starts the next epoch.
     Reset,
 }
 
-/// Stands for the instances of one name, before and after its restarts.
+/// Identifies the instances of one name, before and after restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InstanceId(u64);
 
 impl InstanceId {
-    /// The id of the instances of this name: a hash, which is the same within a process.
+    /// Returns the id of the instances of this name: a hash, which is the same within a process.
     pub fn of(name: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
@@ -52,12 +52,12 @@ impl InstanceId {
     }
 }
 
-/// Stands for an endpoint.
+/// Identifies an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(u64);
 
 impl RouteId {
-    /// The id of an endpoint: a hash, which is the same within a process.
+    /// Returns the id of an endpoint: a hash, which is the same within a process.
     pub fn of(endpoint: &EndpointName) -> Self {
         let mut hasher = DefaultHasher::new();
         (&*endpoint.method, &*endpoint.route).hash(&mut hasher);
@@ -98,7 +98,7 @@ metrics_core::debug_as_display!(Stale);
 
 /// Too many callers are already waiting; the question was not asked.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{limit} callers are waiting for the fleet already; try again later")]
+#[error("{limit} callers are already waiting for the fleet; try again later")]
 pub struct Busy {
     /// How many callers may wait at one time.
     pub limit: usize,

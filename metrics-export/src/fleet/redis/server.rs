@@ -33,7 +33,7 @@ impl Server {
     /// Connecting took too long. A refused or silent port is told by [`describe`](Self::describe), so it is mostly the name.
     pub(super) fn is_late(&self, limit: Duration) -> String {
         format!(
-            "{self} was not reached within {}; check that it runs, and that the DNS answers",
+            "{self} was not reached within {}; check that it is running and that DNS answers",
             shown(limit)
         )
     }
@@ -53,7 +53,7 @@ impl Server {
         // Text of the server, if any, is in the detail: it quotes no login, since RESP2 sends it with AUTH.
         let text = error.to_string();
         if text.contains("failed to lookup address") {
-            return format!("the host of {self} was not found; check its name and the DNS");
+            return format!("the host of {self} was not found; check its name and DNS");
         }
         if text.contains("Password authentication failed") {
             return self.refusal("WRONGPASS", None);
@@ -77,7 +77,7 @@ impl Server {
                 "; allow the user the commands and keys that docs/fleet.md lists"
             }
             "NOPERM" => "; allow the user the commands and keys that docs/fleet.md lists",
-            "LOADING" => "; it is still loading its data, and is tried again",
+            "LOADING" => "; it is still loading its data; this is retried",
             "MISCONF" => {
                 "; it cannot save its data: check its disk, or set stop-writes-on-bgsave-error to no"
             }
@@ -128,7 +128,7 @@ mod tests {
         assert!(refused.starts_with("Redis cache:6379 refused the connection; check"), "{refused}");
         let lookup = io::Error::other("failed to lookup address information: Name or service not known");
         let missing = server(1).describe(&RedisError::from(lookup));
-        assert_eq!(missing, "the host of Redis cache:6379 was not found; check its name and the DNS");
+        assert_eq!(missing, "the host of Redis cache:6379 was not found; check its name and DNS");
     }
 
     #[test]

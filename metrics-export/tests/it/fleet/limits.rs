@@ -32,8 +32,8 @@ fn bytes_that_are_not_a_report_are_left_out_counted_and_named() {
     let (refused, count) = fleet.refused();
     let reasons: BTreeMap<_, _> = refused.iter().map(|r| (r.source.as_str(), r.reason.as_str())).collect();
     assert_eq!(count, 8);
-    assert!(reasons["ages"].starts_with("the report's figures are of 18446744073"), "{}", reasons["ages"]);
-    assert_eq!(reasons["old"], "the report's figures are of 315360000.000000001s; allowed: up to 3,650 days");
+    assert!(reasons["ages"].starts_with("the report's figures cover 18446744073"), "{}", reasons["ages"]);
+    assert_eq!(reasons["old"], "the report's figures cover 315360000.000000001s; allowed: up to 3,650 days");
     assert_eq!(
         reasons["text\\u{1b}[31m"],
         "this is not a report of an instance: it does not begin with MFLT"

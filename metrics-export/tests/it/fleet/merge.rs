@@ -54,8 +54,12 @@ fn instances_with_other_settings_are_added_up_and_told() {
             let figures = fleet.instances().iter().find(|figures| figures.instance.name == name).unwrap();
             differences.of(figures)
         };
-        let digits = |own| format!("writes {own} significant digits, added up with 1, as c writes");
-        let groups = |own| format!("writes a histogram {own}, added up by success and error, as c writes");
+        let digits = |own| format!("writes {own} significant digits; c writes 1, so the fleet has 1");
+        let groups = |own| {
+            format!(
+                "writes a histogram {own}; c writes one by success and error, so the fleet has one by success and error"
+            )
+        };
         assert_eq!(of("a"), [digits(2), groups("by class of statuses")]);
         let interval = "writes every 5s, most instances every 10s".to_owned();
         assert_eq!(of("b"), [digits(3), groups("by status"), interval]);

@@ -136,8 +136,8 @@ impl Watch {
         if is_new {
             log::warn!(
                 target: TARGET,
-                "{}: {left_out} alerts of the fleet have no room in its state, so they are not told: the least severe \
-                 and newest ones; GET alerts counts them in alerts_left_out",
+                "{}: {left_out} alerts of the fleet do not fit into its state, so no notices are sent for them (the least \
+                 severe and newest ones); see alerts_left_out in GET alerts",
                 self.service
             );
         }
@@ -221,7 +221,7 @@ impl WatchState {
     ///
     /// # Errors
     ///
-    /// If this instance does not hold the lease any longer.
+    /// Returns an error if this instance no longer holds the lease.
     fn evaluate(&mut self, now: Moment, figures: &FleetFigures<'_>) -> Result<(), String> {
         let Some(token) = self.leads.filter(|token| self.lease.token() == Some(*token)) else {
             let lasts = self.lease.interval() * 2;
