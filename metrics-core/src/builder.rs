@@ -53,11 +53,10 @@ impl RegistryBuilder {
     }
 
     /// Sets the maximum number of consumers, 0 to 1,048,576; default 10,000. Requests of further consumers are counted
-    /// as `_other`. Those that the application [vouches for](crate::Registry::vouched_consumer) are not among them;
-    /// they have 10,000 rows of their own.
+    /// as `_other`. Consumers that the application [vouches for](crate::Registry::vouched_consumer) do not count; they
+    /// have 10,000 rows of their own.
     ///
-    /// Costs 8 bytes per consumer in each shard that counts for consumers, and 64 bytes more for each that it
-    /// saw.
+    /// Costs 8 bytes per consumer in each shard that counts consumers, and 64 bytes more for each one that it saw.
     pub fn max_consumers(mut self, consumers: usize) -> Self {
         self.max_consumers = consumers;
         self
@@ -73,7 +72,7 @@ impl RegistryBuilder {
     }
 
     /// Sets how many recent errors of each [`ErrorPriority`](crate::ErrorPriority) are kept, and how many are listed in
-    /// all, 1 to 65,536; default 128. Each costs about 2,100 bytes.
+    /// total, 1 to 65,536; default 128. Each one costs about 2,100 bytes.
     pub fn error_log_capacity(mut self, errors: usize) -> Self {
         self.error_log_capacity = errors;
         self
@@ -96,7 +95,7 @@ impl RegistryBuilder {
     ///
     /// # Errors
     ///
-    /// When a number is out of its range. The error names the setter, the number and the range.
+    /// Returns an error if a number is out of its range. The error names the setter, the number and the range.
     pub fn build(self) -> Result<Registry, InvalidSetting> {
         let significant_digits = usize::from(self.significant_digits);
         check("max_series", self.max_series, 1, 1 << 16)?;

@@ -6,7 +6,7 @@
 //! Timers have their own shards, in which each timer is an endpoint. A gauge is one number for all threads: the last
 //! `set` wins.
 //!
-//! A handle with labels is one like any other: it holds where its series is, so a write through it costs the same.
+//! A handle with labels is like any other: it knows where its series is, so a write through it costs the same.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -128,21 +128,20 @@ macro_rules! labelled {
         impl $handle {
             /// Returns the handle of the series with this label and those of this handle.
             ///
-            /// For several labels, call [`with_labels`](Self::with_labels) once: each set of labels that is asked for
-            /// takes room. Names and values are made valid as [`LabelSet`] says; this never fails.
+            /// For several labels, call [`with_labels`](Self::with_labels) once: each set of labels takes room. Names
+            /// and values are made valid as described at [`LabelSet`], so this never fails.
             ///
             /// A metric has up to 128 sets of labels, and those of a registry take up to 1,024 rows of counters (a hit
             /// ratio takes two), 1,024 gauges and 512 timers. What does not fit goes to the series whose labels are all
             /// `_other`, and [`Health::label_sets_refused`](crate::Health::label_sets_refused) counts such look-ups.
             ///
-            /// A look-up takes a lock that it shares with all other look-ups of known labels, and allocates nothing if
-            /// the labels are known. It costs about 0.1 µs, as much as dozens of writes, so keep the handle where you
-            /// can.
+            /// If the labels are known, a look-up takes a lock that it shares with other such look-ups, and allocates
+            /// nothing. It costs about 0.1 µs, as much as dozens of writes, so keep the handle where you can.
             pub fn with(&self, name: &str, value: &str) -> Self {
                 self.with_labels([(name, value)])
             }
 
-            /// Returns the labels of this handle's series: those that were asked for, or those of `_other`.
+            /// Returns the labels of this handle's series: those that were passed, or those of `_other`.
             pub fn labels(&self) -> &LabelSet {
                 self.identity.series.labels()
             }

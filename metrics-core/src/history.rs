@@ -79,7 +79,7 @@ pub struct Beginning(Timeline);
 pub struct Business {
     /// The series of the metrics, by name, kind and labels.
     pub metrics: Vec<MetricSummary>,
-    /// All series together of each metric that has any with labels, gauges added up, too.
+    /// The sum over all series of each metric that has labels; gauges are added up, too.
     pub totals: Vec<MetricSummary>,
     /// When the window began, by the wall clock. For display.
     pub since: SystemTime,
@@ -88,7 +88,7 @@ pub struct Business {
 }
 
 impl Business {
-    /// Returns the figures of a metric, all its series together, or of one series, named as
+    /// Returns the figures of a metric (all its series together), or of one series, named as
     /// [`LabelSet::series`](crate::LabelSet::series) writes it.
     pub fn get(&self, name: &str) -> Option<&MetricSummary> {
         let total = self.totals.iter().find(|total| *total.name == *name);
@@ -97,7 +97,7 @@ impl Business {
 }
 
 impl History {
-    /// Starts a history of everything the registry counts from now on.
+    /// Creates a history of everything the registry counts from now on.
     pub fn new(registry: Registry) -> Self {
         let timeline = Mutex::new(beginning(&registry));
         Self { registry, timeline }
@@ -105,16 +105,16 @@ impl History {
 
     /// Continues the history that [`History::save`] returned in an earlier process.
     ///
-    /// Its minutes are in windows, except [`Window::SinceReset`], and in trends. What is exported as cumulative begins
-    /// anew, with the registry. So do streaks of errors, groups of errors and the slowest requests. Minutes that were
-    /// recorded with a wider bucket or another [`Granularity`](crate::Granularity) are kept with the error that they
-    /// have.
+    /// Windows, except [`Window::SinceReset`], and trends include its minutes. What is exported as cumulative starts
+    /// over with the registry, and so do streaks of errors, groups of errors and the slowest requests. Minutes that
+    /// were recorded with wider buckets or another [`Granularity`](crate::Granularity) keep the error that they have.
     ///
-    /// How long ago they were is known by the wall clock. If it was set back since, they seem to have just been.
+    /// Their age is taken from the wall clock. If that was set back since, they seem to have just ended.
     ///
     /// # Errors
     ///
-    /// If it is not what [`History::save`] returned, or if a later version did.
+    /// Returns an error if the bytes are not what [`History::save`] returned, or if a later version of this library
+    /// saved them.
     pub fn resume(registry: Registry, saved: &[u8]) -> Result<Self, SavedError> {
         let saved = resume::Saved::read(saved, registry.layout())?;
         let history = Self::new(registry);
@@ -122,18 +122,18 @@ impl History {
         Ok(history)
     }
 
-    /// Returns the state of now, to [inherit](History::inherit) with later.
+    /// Returns the current state, for [`History::inherit`] later.
     pub fn beginning(&self) -> Beginning {
         Beginning(beginning(&self.registry))
     }
 
-    /// Continues the history that [`History::save`] returned in an earlier process, as [`History::resume`] does, but
-    /// later: when it is known. What was counted since the beginning is one frame then, except that of consumers: they
+    /// Continues the history that [`History::save`] returned in an earlier process, like [`History::resume`], but
+    /// later, once that history is known. What was counted since `beginning` becomes one frame, except consumers: they
     /// are not saved, and keep their frames.
     ///
     /// # Errors
     ///
-    /// As of [`History::resume`]. The history then stays as it is.
+    /// As for [`History::resume`]. The history then stays unchanged.
     pub fn inherit(&self, beginning: Beginning, saved: &[u8]) -> Result<(), SavedError> {
         self.take_over(beginning, resume::Saved::read(saved, self.registry.layout())?);
         Ok(())
@@ -151,8 +151,8 @@ impl History {
 
     /// Returns the history as bytes, for [`History::resume`] in a later process: everything up to now.
     ///
-    /// At most `max_bytes`, or a few kilobytes if that is less. What is over is left out: first the oldest frames of
-    /// single endpoints, then the application's own metrics, then the oldest frames of all requests.
+    /// Takes at most `max_bytes`, or a few kilobytes if that is less. What does not fit is left out: first the oldest
+    /// frames of single endpoints, then the application's own metrics, then the oldest frames of all requests.
     pub fn save(&self, max_bytes: usize) -> Vec<u8> {
         let (now, mut timeline) = self.requests();
         let metrics = self.metrics_of(&timeline);
@@ -162,13 +162,13 @@ impl History {
         save::save(&timeline, max_bytes)
     }
 
-    /// Returns when no process counted: the times between those whose history this one continues, by the wall clock,
-    /// the oldest first. At most the last 100.
+    /// Returns the times in which no process counted, between those whose history this one continues: by the wall
+    /// clock, the oldest first, at most the last 100.
     pub fn gaps(&self) -> Vec<Gap> {
         self.timeline().gaps.iter().copied().collect()
     }
 
-    /// Adds a frame of what was counted since the last tick. Call this about once a second. Takes as long as a
+    /// Adds a frame of what was counted since the last tick. Call it about once a second. Takes as long as
     /// [`Registry::summary`].
     pub fn tick(&self) {
         self.registry.advance_events();
@@ -236,27 +236,26 @@ impl History {
 
     /// Returns the errors of a window in groups, by endpoint, outcome and [message template](crate::message_template).
     ///
-    /// Of the errors that were logged, such as by [`Recorder::record_error`](crate::Recorder::record_error). Each of
-    /// them is in exactly one group or in [`ErrorGroups::ungrouped`]. There are at most 1,024 groups; a new one evicts
-    /// the one that was not seen for longest, among the least important ones.
+    /// This covers errors that were logged, for example by [`Recorder::record_error`](crate::Recorder::record_error).
+    /// Each of them is in exactly one group or in [`ErrorGroups::ungrouped`]. There are at most 1,024 groups; a new one
+    /// evicts the least recently seen of the least important ones.
     ///
     /// A window begins with a step of the trends: steps are 10 s long, or 1 min for windows over five minutes, or 30
-    /// min for windows over an hour; a day is kept. Since a reset, counts are exact, whatever the steps are.
+    /// min for windows over an hour; a day is kept. Counts since a reset are exact, regardless of steps.
     pub fn error_groups(&self, window: Window) -> ErrorGroups {
         self.registry.error_groups(window.length())
     }
 
     /// Returns the slowest requests of a window that ends now: the 50 slowest, or the 10 slowest of an endpoint.
     ///
-    /// Of those that [`Recorder::list_slow`](crate::Recorder::list_slow) was told of, which is enough to be exact. A
-    /// window begins with a frame of ten seconds. Of an endpoint, all of the 10 slowest are known for five minutes;
-    /// longer windows have those that are among the 50 slowest of all since then. At most 24 hours are kept, also since
-    /// a reset.
+    /// They come from [`Recorder::list_slow`](crate::Recorder::list_slow), and are exact. A window begins with a frame
+    /// of ten seconds. For an endpoint, all of the 10 slowest are known for five minutes; longer windows have those
+    /// that are among the 50 slowest of all since then. At most 24 hours are kept, also for the window since a reset.
     pub fn slow_requests(&self, window: Window, endpoint: Option<&EndpointName>) -> SlowRequests {
         self.registry.slow_requests(window.length(), endpoint)
     }
 
-    /// Returns whether an endpoint has a trend: it is the registry's, or one of a process whose history this one
+    /// Returns whether an endpoint has a trend: it belongs to the registry, or to a process whose history this one
     /// continues.
     pub fn knows(&self, endpoint: &EndpointName) -> bool {
         self.registry.known_endpoint(&endpoint.method, &endpoint.route).is_some()
@@ -275,15 +274,15 @@ impl History {
         self.timeline().resets.iter().copied().collect()
     }
 
-    /// Returns the errors in a row at the last tick: those since the last success. 0 if the window has no error.
+    /// Returns the errors in a row at the last tick, which are those since the last success; 0 if the window has no
+    /// error.
     ///
     /// Aborted requests and 4xx of endpoints that [catch all](EndpointName::catches_all) paths neither lengthen a
     /// streak nor end it.
     ///
-    /// The order of requests is known for each [`Recorder`](crate::Recorder), so a streak is exact if one thread
-    /// records. With several, their errors are added up only from one tick to the next, and only if no thread recorded
-    /// a success in between. So in the second of the last success, a streak is that of one thread; later errors all
-    /// count.
+    /// The order of requests is only known for each [`Recorder`](crate::Recorder), so a streak is exact if one thread
+    /// records. With several threads, their errors are added up from one tick to the next as long as none recorded a
+    /// success. For the second of the last success, the longest streak of one thread counts; later errors all count.
     pub fn consecutive_errors(&self, window: Window) -> u64 {
         let timeline = self.timeline();
         timeline.consecutive_errors(timeline.length_of(window))

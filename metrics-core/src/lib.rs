@@ -1,7 +1,6 @@
 //! A lock-free metrics core for high-throughput services. It measures every request, without sampling.
 //!
-//! Recording a request only writes to memory that its thread owns, its shard. Readers do the work of adding up the
-//! shards.
+//! Recording a request only writes to memory that its thread owns, its shard. Readers add up the shards.
 //!
 //! ```
 //! use std::time::Duration;
@@ -65,7 +64,7 @@
 //! # What is exact and what is not
 //!
 //! Counts by status and the sum of durations are exact. Each record falls into exactly one window, however often and
-//! from wherever the registry is reset. One exception: a reading waits at most 5 ms in all for records that are half
+//! from wherever the registry is reset. One exception: a reading waits at most 5 ms in total for records that are half
 //! written. If a thread is stopped in a record for longer, or never pauses, that record's duration can be in the sum of
 //! one window and its count in the next. Nothing is lost.
 //!
@@ -74,8 +73,8 @@
 //!
 //! # Memory
 //!
-//! Bounded by the [`RegistryBuilder`]'s settings and the number of recorders that live at once. A
-//! shard is one recorder's memory. It outlives its recorder and is leased to the next one.
+//! Memory is bounded by the [`RegistryBuilder`]'s settings and the number of recorders that live at once. A shard is
+//! one recorder's memory. It outlives its recorder and is leased to the next one.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -15,11 +15,11 @@
 //! # Ok::<(), metrics_core::InvalidSetting>(())
 //! ```
 //!
-//! *Valid* are requests that matched a route and were not aborted; 4xx of routes that
-//! [catch all](crate::EndpointName::catches_all) paths are not. *Good* is a valid request with a status below 500 and
-//! without a panic; for latency, it also has to be in time. The *budget* of a window is the share of its valid requests
-//! that may be bad. The *burn rate* is how many times faster than evenly the budget is spent: at 1, it lasts exactly as
-//! long as its window.
+//! A request is *valid* if it matched a route and was not aborted; 4xx of routes that [catch
+//! all](crate::EndpointName::catches_all) paths are not valid. A valid request is *good* if its status is below 500 and
+//! it did not panic; for latency, it also has to be in time. The *budget* of a window is the share of its valid
+//! requests that may be bad. The *burn rate* is how many times faster than evenly the budget is spent: at 1, it lasts
+//! exactly as long as its window.
 
 mod apdex;
 mod budget;

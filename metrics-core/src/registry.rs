@@ -59,13 +59,13 @@ impl Registry {
     /// Once the registry has `max_consumers` consumers, a new name is [`Consumer::Other`]. Names longer than
     /// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES) are cut.
     ///
-    /// A name with a row keeps it for good, since counts never fall. So if strangers choose names, they can use up all
+    /// A name with a row keeps it for good, since counts never fall. So if clients choose names, they can use up all
     /// rows: see [`Registry::vouched_consumer`].
     pub fn consumer(&self, name: &str) -> Consumer {
         self.recorders.shared().consumers().intern(name, Voucher::Request)
     }
 
-    /// Like [`Registry::consumer`], for a name that the application knows and no stranger can choose, such as a
+    /// Like [`Registry::consumer`], for a name that the application knows and no client can choose, such as a
     /// customer's. Such names have 10,000 rows of their own, besides `max_consumers`, and are not in
     /// [`Health::consumers`].
     pub fn vouched_consumer(&self, name: &str) -> Consumer {
@@ -77,7 +77,7 @@ impl Registry {
         self.recorders.shared().consumers().get(name)
     }
 
-    /// Returns the name of an endpoint; of another registry's, that of the overflow endpoint, `_other`.
+    /// Returns the name of an endpoint; for one of another registry, that of the overflow endpoint, `_other`.
     pub fn endpoint_name(&self, endpoint: EndpointId) -> Arc<EndpointName> {
         self.recorders.shared().endpoints().name(endpoint)
     }
@@ -114,7 +114,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// When Prometheus does not allow the name, a metric of another kind has it, or the registry has 128 counters.
+    /// Returns an error if Prometheus does not allow the name, a metric of another kind has it, or the registry has 128
+    /// counters.
     pub fn counter(&self, name: &str) -> Result<Counter, MetricError> {
         let metric = self.core.metrics().find(name, MetricKind::Counter)?;
         Ok(Counter::new(self.recorders.clone(), Identity::plain(metric)))
@@ -200,14 +201,14 @@ impl Registry {
     /// Returns the latest errors since the last reset, newest first: those of [`Registry::summary`], at the cost of
     /// copying them.
     ///
-    /// At most `error_log_capacity` of them. Panics and 5xx come before 4xx, and those of routes before those of
-    /// requests that no route was written for: see [`ErrorPriority`](crate::ErrorPriority). Each of these keeps an
-    /// eighth of the list.
+    /// At most `error_log_capacity` of them. Panics and 5xx come before 4xx, and 4xx of routes before those of
+    /// unmatched paths and catch-all routes: see [`ErrorPriority`](crate::ErrorPriority). Each of these keeps an eighth
+    /// of the list.
     pub fn recent_errors(&self) -> Vec<RecentError> {
         self.core.recent_errors()
     }
 
-    /// Returns the number of requests in flight, as in [`Registry::summary`]. Costs some loads for each shard.
+    /// Returns the number of requests in flight, as in [`Registry::summary`]. Costs a few loads for each shard.
     pub fn in_flight(&self) -> u64 {
         self.core.in_flight()
     }
@@ -245,7 +246,7 @@ impl Registry {
         self.core.slow_requests(window, endpoint)
     }
 
-    /// Returns the memory of the lists of the slowest requests, in bytes: at most 1.625 MiB, and what recorders listed
+    /// Returns the memory of the lists of the slowest requests, in bytes: at most 1.375 MiB, and what recorders listed
     /// in the last second.
     pub fn slow_bytes(&self) -> usize {
         self.core.slow_bytes()
@@ -266,8 +267,8 @@ impl Registry {
     }
 
     /// Returns the memory of all shards, in bytes: what was allocated, including pages that were never written and so
-    /// are not resident. Bounded by the settings and the most recorders that lived at once. Takes up to milliseconds,
-    /// as it looks at every cell.
+    /// are not resident. Bounded by the settings and the most recorders that lived at once. Takes up to a few
+    /// milliseconds, since it looks at every cell.
     pub fn shard_bytes(&self) -> usize {
         self.recorders.shared().shard_bytes() + self.core.metrics().shard_bytes()
     }

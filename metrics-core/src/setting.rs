@@ -17,7 +17,7 @@ pub struct InvalidSetting {
 }
 
 impl InvalidSetting {
-    /// A setting whose value may be shown.
+    /// Creates the error for a setting whose value may be shown.
     pub fn new(
         field: impl Into<Cow<'static, str>>,
         value: impl fmt::Display,
@@ -31,28 +31,28 @@ impl InvalidSetting {
         }
     }
 
-    /// A setting whose value is a secret, or too long to repeat.
+    /// Creates the error for a setting whose value is a secret, or too long to repeat.
     pub fn secret(field: impl Into<Cow<'static, str>>, allowed: impl Into<Cow<'static, str>>) -> Self {
         Self { field: field.into(), value: None, allowed: allowed.into(), is_sentence: false }
     }
 
-    /// A setting whose problem needs a sentence of its own, such as one that is missing. The sentence is all that is
-    /// shown.
+    /// Creates the error for a setting whose problem needs a sentence of its own, such as one that is missing. Only the
+    /// sentence is shown.
     pub fn sentence(field: impl Into<Cow<'static, str>>, sentence: impl Into<Cow<'static, str>>) -> Self {
         Self { field: field.into(), value: None, allowed: sentence.into(), is_sentence: true }
     }
 
-    /// The setter, environment variable or file key with the invalid value.
+    /// Returns the setter, environment variable or file key with the invalid value.
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// The value; `None` if it is a secret.
+    /// Returns the value; `None` if it is a secret.
     pub fn value(&self) -> Option<&str> {
         self.value.as_deref()
     }
 
-    /// What is allowed instead.
+    /// Returns what is allowed instead.
     pub fn allowed(&self) -> &str {
         &self.allowed
     }

@@ -33,7 +33,7 @@ struct Row<K> {
 }
 
 impl<K> SpaceSaving<K> {
-    /// Makes a sketch of at most `max` rows, which are allocated as they are used.
+    /// Creates a sketch of at most `max` rows, which are allocated as they are used.
     pub const fn new(max: usize) -> Self {
         Self { rows: Vec::new(), max }
     }

@@ -1,4 +1,4 @@
-//! Templates: messages that differ only in numbers have the same.
+//! Message templates: messages that differ only in numbers have the same template.
 
 /// Replaces the numbers, hexadecimal numbers and UUIDs in a message by placeholders; no decimal digit is left.
 ///

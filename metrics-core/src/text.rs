@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-/// Shows an error in `Debug` as in `Display`: that is what Rust prints of an error that `main` returns, and what
-/// `unwrap` prints.
+/// Makes an error's `Debug` the same as its `Display`, since Rust prints `Debug` for an error that `main` returns, and
+/// so does `unwrap`.
 ///
-/// For this project's own crates. The sentence of an error contains that of its source.
+/// For this project's own crates. The message of an error contains that of its source.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! debug_as_display {
@@ -20,11 +20,10 @@ macro_rules! debug_as_display {
 
 pub(crate) use debug_as_display;
 
-/// Whether a character is invisible where text is shown, and can pass one text off as another.
+/// Returns whether a character is invisible where text is shown, and can pass one text off as another.
 ///
 /// These are all control characters (C0, DEL, C1), separators of lines and paragraphs, marks and overrides of the
-/// direction of text, invisible fillers and operators, and tags. Callers escape or leave out such characters in what
-/// others may have written.
+/// direction of text, invisible fillers and operators, and tags. Escape or remove them in text from others.
 ///
 /// The joiners U+200C and U+200D are not hidden: words of some languages, and composed emoji, need them. Nor are the
 /// variation selectors U+FE00 to U+FE0F.
@@ -56,9 +55,9 @@ pub fn is_hidden(c: char) -> bool {
         )
 }
 
-/// The beginning of a text, up to `bytes` bytes, with [hidden](is_hidden) characters escaped as in Rust: a newline as
-/// `\n`, U+202E as `\u{202e}`. It is cut before the first character that does not fit. Does not allocate unless something
-/// is escaped.
+/// Returns the beginning of a text, up to `bytes` bytes, with [hidden](is_hidden) characters escaped as in Rust: a
+/// newline as `\n`, U+202E as `\u{202e}`. It is cut before the first character that does not fit. Does not allocate
+/// unless something is escaped.
 pub fn visible(text: &str, bytes: usize) -> Cow<'_, str> {
     let begin = cut(text, bytes);
     if !has_hidden(begin) {

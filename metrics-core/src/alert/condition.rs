@@ -49,15 +49,16 @@ pub enum Metric {
     Aborted,
     /// Requests that panicked.
     Panicked,
-    /// Requests to the monitor's own endpoints with a wrong token, which are no calls. Only for
+    /// Requests to the monitor's own endpoints with a wrong token, which do not count as calls. Only for
     /// [`Scope::Service`](super::Scope::Service), with `>` or `>=`.
     WrongTokens,
     /// What one of the application's own metrics counted, its value now if it is a gauge, the distinct values of the
     /// day (UTC), or the hits per hundred hits and misses. Only for [`Scope::OwnMetric`](super::Scope::OwnMetric).
     Value,
-    /// How fast the budget of an objective is spent, where 1 spends it evenly over its window: the lower one of two
-    /// windows, so that an alert needs both and ends with the shorter. Only for [`Scope::Burn`](super::Scope::Burn),
-    /// which [`Objective::burn_rules`](crate::objective::Objective::burn_rules) makes.
+    /// How fast the budget of an objective is spent, where 1 spends it evenly over its window: the lower rate of two
+    /// windows, so that an alert needs both and ends with the shorter one. Only for
+    /// [`Scope::Burn`](super::Scope::Burn), which [`Objective::burn_rules`](crate::objective::Objective::burn_rules)
+    /// makes.
     BurnRate,
 }
 
@@ -105,7 +106,7 @@ pub struct ParseConditionError(#[from] InvalidSetting);
 crate::text::debug_as_display!(ParseConditionError);
 
 impl Metric {
-    /// All metrics that a rule of your own can have: all but [`Metric::BurnRate`].
+    /// All metrics that your own rules can have: all but [`Metric::BurnRate`].
     pub const ALL: [Self; 19] = [
         Self::ErrorRate,
         Self::ClientErrorRate,
@@ -128,7 +129,7 @@ impl Metric {
         Self::Value,
     ];
 
-    /// The unit of its value and of its thresholds.
+    /// Returns the unit of its value and of its thresholds.
     pub const fn unit(self) -> Unit {
         match self {
             Self::ErrorRate | Self::ClientErrorRate | Self::ServerErrorRate => Unit::PerCent,
@@ -137,7 +138,7 @@ impl Metric {
         }
     }
 
-    /// Its name in rules: `error_rate`, `p95` and so on.
+    /// Returns its name in rules: `error_rate`, `p95` and so on.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ErrorRate => "error_rate",
@@ -188,7 +189,7 @@ impl Comparison {
     /// All comparisons.
     pub const ALL: [Self; 4] = [Self::Above, Self::AtLeast, Self::Below, Self::AtMost];
 
-    /// Whether the value compares like this with the threshold: `Above.holds(2.0, 1.0)` is true.
+    /// Returns whether the value compares like this with the threshold: `Above.holds(2.0, 1.0)` is true.
     pub fn holds(self, value: f64, threshold: f64) -> bool {
         match self {
             Self::Above => value > threshold,
@@ -198,12 +199,12 @@ impl Comparison {
         }
     }
 
-    /// Whether large values breach a threshold, not small ones.
+    /// Returns whether large values breach a threshold, not small ones.
     pub const fn is_upwards(self) -> bool {
         matches!(self, Self::Above | Self::AtLeast)
     }
 
-    /// Its name in rules: `>`, `>=`, `<` or `<=`.
+    /// Returns its name in rules: `>`, `>=`, `<` or `<=`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Above => ">",
@@ -218,7 +219,7 @@ impl Severity {
     /// All severities, the least severe first.
     pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
 
-    /// Its name in rules: `info`, `warning` or `critical`.
+    /// Returns its name in rules: `info`, `warning` or `critical`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Info => "info",

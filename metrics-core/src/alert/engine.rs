@@ -65,16 +65,17 @@ pub(super) struct Watch {
 }
 
 impl Alerts {
-    /// Starts with all alerts inactive.
+    /// Creates the alerts of these rules, all inactive.
     ///
     /// # Errors
     ///
-    /// If a setting of a rule is out of its range, if two rules have the same name, or if there are more than 256.
+    /// Returns an error if a setting of a rule is out of its range, if two rules have the same name, or if there are
+    /// more than 256.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Result<Self, InvalidSetting> {
         Self::with(rules, Rule::check, Duration::ZERO, false)
     }
 
-    /// Like [`Alerts::new`], for rules about all instances of a service, whose figures are new at this interval. No
+    /// Like [`Alerts::new`], for rules about all instances of a service, whose figures are updated at this interval. No
     /// rule is evaluated more often.
     ///
     /// # Errors
@@ -117,25 +118,26 @@ impl Alerts {
         Ok(Self { watches, changes: VecDeque::new(), least, room: None })
     }
 
-    /// Holds no more alerts that are not inactive than fit into `most`, where each takes as much as `of` says. Default:
-    /// any number.
+    /// Limits the alerts that are not inactive to those that fit into `most`, where each takes what `of` returns.
+    /// Default: no limit.
     ///
-    /// Without room, resolved alerts are dropped first, and then the least severe ones: of these first those that are
-    /// pending, and the newest first; of alerts of the same moment, those of the last rule and the last endpoint. What
-    /// is dropped is inactive until there is room. It has no notices, and is counted in [`Alerts::left_out`]. An alert
-    /// that was told and dropped ends without a notice, and is told again if it still fires once there is room.
+    /// If there is no room, resolved alerts are dropped first, and then the least severe ones: among these, pending
+    /// ones before firing ones and newer ones before older ones; among alerts of the same moment, those of the last
+    /// rule and the last endpoint. A dropped alert is inactive until there is room, has no notices, and is counted in
+    /// [`Alerts::left_out`]. A firing alert that is dropped ends without a notice, and gets a new one if it still fires
+    /// once there is room.
     pub fn limited_to(mut self, most: usize, of: fn(&Rule, Option<&EndpointName>) -> usize) -> Self {
         self.room = Some(Room { most, of });
         self
     }
 
-    /// How many alerts were pending or firing when their rules were last evaluated, and were dropped for want of room:
-    /// see [`Alerts::limited_to`].
+    /// Returns how many alerts were pending or firing when their rules were last evaluated, and were dropped for lack
+    /// of room: see [`Alerts::limited_to`].
     pub fn left_out(&self) -> usize {
         self.watches.iter().map(|watch| watch.left_out).sum()
     }
 
-    /// The rules that an evaluation at this time evaluates.
+    /// Returns the rules that are due at this time.
     pub fn due(&self, now: Moment) -> impl Iterator<Item = &Arc<Rule>> {
         self.watches.iter().filter(move |watch| watch.is_due(now, self.least)).map(|watch| &watch.rule)
     }
@@ -188,18 +190,18 @@ impl Alerts {
         }
     }
 
-    /// The latest times that an alert began to fire or was resolved, the newest first; at most 100. [`Alert::since`] is
-    /// when that was.
+    /// Returns the latest changes, the newest first, at most 100: an alert began to fire or was resolved, at
+    /// [`Alert::since`].
     pub fn changes(&self) -> impl Iterator<Item = &Notice> {
         self.changes.iter().rev()
     }
 
-    /// The rules, in the order in which they were passed to [`Alerts::new`].
+    /// Returns the rules, in the order in which they were passed to [`Alerts::new`].
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.watches.iter().map(|watch| &watch.rule)
     }
 
-    /// The alerts of all rules: first those that fire, then pending, then resolved, then inactive ones, each by
+    /// Returns the alerts of all rules: first those that fire, then pending, resolved and inactive ones, each by
     /// severity. A rule without an alert is listed once, as inactive.
     pub fn alerts(&self) -> Vec<Alert> {
         let mut alerts: Vec<_> = self.watches.iter().flat_map(Watch::alerts).collect();
@@ -207,7 +209,7 @@ impl Alerts {
         alerts
     }
 
-    /// The firing alerts.
+    /// Returns the firing alerts.
     pub fn firing(&self) -> Vec<Alert> {
         let alerts = self.watches.iter().flat_map(Watch::alerts);
         alerts.filter(|alert| alert.state == State::Firing).collect()

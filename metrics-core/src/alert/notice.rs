@@ -65,8 +65,8 @@ pub struct Notice {
     pub change: Change,
     /// The alert after the change.
     pub alert: Alert,
-    /// The same for all copies of this notice. A notice of a fleet is sent twice if the instance that sent it died
-    /// before it noted that. `None` for notices of one instance, which are sent once.
+    /// The same for all copies of this notice. A fleet sends a notice twice if the sending instance died right after
+    /// sending it. `None` for notices of one instance, which are sent once.
     pub event_id: Option<EventId>,
 }
 
@@ -86,7 +86,7 @@ pub enum Change {
 }
 
 impl EventId {
-    /// The id with these bits.
+    /// Creates the id with these bits.
     pub const fn new(bits: u128) -> Self {
         Self(bits)
     }

@@ -60,9 +60,8 @@ pub enum Scope {
     /// The figures of all calls together.
     #[default]
     Service,
-    /// Like [`Scope::Service`], without 4xx of paths that no route was written for: those of endpoints that
-    /// [catch all](crate::EndpointName::catches_all) paths. Most of these come from scanners, and anybody can send
-    /// them.
+    /// Like [`Scope::Service`], without 4xx of endpoints that [catch all](crate::EndpointName::catches_all) paths. Most
+    /// of these come from scanners, and anybody can send them.
     Matched,
     /// The figures of each endpoint. Each endpoint has its own alert, from its first call on; after that, a window
     /// without calls has 0 calls. 4xx of endpoints that catch all paths do not count.
@@ -75,8 +74,9 @@ pub enum Scope {
     OwnMetric(String),
     /// The budget of an objective.
     Burn(Burn),
-    /// The figure of the newest version of the service, as a multiple of that of all others: the newest one is that
-    /// whose first instance started last. [`Rule::min_calls`] applies to both. Only in a fleet, with rates and times.
+    /// The figure of the newest version of the service, as a multiple of that of all others. The newest version is the
+    /// one whose first instance started last. [`Rule::min_calls`] applies to both sides. Only in a fleet, with rates
+    /// and times.
     NewestVersion,
 }
 
@@ -101,8 +101,8 @@ pub struct BurnRate {
 }
 
 impl Rule {
-    /// A rule for the whole service over five minutes, with [`Severity::Warning`] and an hourly reminder. It fires at
-    /// once, and is resolved at its threshold. The threshold is in the [unit](Metric::unit) of the metric.
+    /// Creates a rule for the whole service over five minutes, with [`Severity::Warning`] and an hourly reminder. It
+    /// fires at once, and is resolved at its threshold. The threshold is in the [unit](Metric::unit) of the metric.
     ///
     /// [`Alerts::new`](super::Alerts::new) checks it.
     pub fn new(name: impl Into<String>, metric: Metric, comparison: Comparison, threshold: f64) -> Self {
@@ -121,7 +121,7 @@ impl Rule {
         }
     }
 
-    /// Reasonable rules for an API:
+    /// Returns default rules that suit most APIs:
     ///
     /// | name | fires at | over | is resolved at | severity |
     /// |---|---|---|---|---|
@@ -199,7 +199,8 @@ impl Rule {
     ///
     /// # Errors
     ///
-    /// If a setting is out of its range. The error names the rule, the setting, its value and what is allowed.
+    /// Returns an error if a setting is out of its range. The error names the rule, the setting, its value and what is
+    /// allowed.
     pub fn check(&self) -> Result<(), InvalidSetting> {
         if self.scope == Scope::NewestVersion {
             let allowed = "only in a rule of a fleet, which alone sees other versions";
@@ -213,7 +214,7 @@ impl Rule {
     /// # Errors
     ///
     /// As for [`Rule::check`]. Also if a fleet does not have the figures: errors in a row, wrong tokens, the window
-    /// `24h` and a budget over more than an hour.
+    /// `24h`, or a budget over more than an hour.
     pub fn check_of_fleet(&self) -> Result<(), InvalidSetting> {
         self.check_settings()?;
         if matches!(self.metric, Metric::ConsecutiveErrors | Metric::WrongTokens) {
@@ -342,14 +343,14 @@ impl Rule {
         }
     }
 
-    /// The error for a second rule of the same name.
+    /// Returns the error for a second rule of the same name.
     pub fn defined_twice(&self) -> InvalidSetting {
         InvalidSetting::new(format!("rule {:?}", self.name), "defined twice", "one rule per name")
     }
 }
 
 impl Scope {
-    /// The route that it names, if it names one.
+    /// Returns the route that it names, if any.
     pub fn route(&self) -> Option<&str> {
         match self {
             Self::Route(route) => Some(route),
@@ -357,7 +358,7 @@ impl Scope {
         }
     }
 
-    /// The metric of the application that it names, if it names one.
+    /// Returns the application's own metric that it names, if any.
     pub fn own_metric(&self) -> Option<&str> {
         match self {
             Self::OwnMetric(name) => Some(name),
@@ -370,7 +371,8 @@ impl Scope {
         self.route().is_none_or(|route| *name.route == *route)
     }
 
-    /// Its name in answers: `service`, `matched`, `each_route`, `route`, `own_metric`, `burn` or `newest_version`.
+    /// Returns its name in answers: `service`, `matched`, `each_route`, `route`, `own_metric`, `burn` or
+    /// `newest_version`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Service => "service",

@@ -1,4 +1,4 @@
-//! The states of alerts on their way to another process, which goes on where this one stopped.
+//! The states of alerts as another process takes them over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -35,7 +35,7 @@ pub struct SavedAlert {
     pub phase: SavedPhase,
 }
 
-/// The state of an alert, and what it needs to go on.
+/// The state of an alert, and what another process needs to continue it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SavedPhase {
     /// The threshold has been breached for this long.
@@ -52,7 +52,7 @@ pub enum SavedPhase {
 }
 
 impl Alerts {
-    /// The states, for [`Alerts::resume`].
+    /// Returns the states, for [`Alerts::resume`].
     pub fn save(&self, now: Moment) -> SavedAlerts {
         let wall = |at: Instant| now.wall.checked_sub(now.since(at)).unwrap_or(now.wall);
         let changes = self.changes.iter().cloned().collect();
@@ -74,9 +74,9 @@ impl Alerts {
         saved
     }
 
-    /// Takes up these states instead of its own. Those of rules that it does not have are left out. The clocks of both
-    /// processes should agree; a time ahead of this clock counts as now. What has no room is dropped: see
-    /// [`Alerts::limited_to`].
+    /// Replaces its own states by these. States of rules that it does not have are left out. The clocks of both
+    /// processes should agree; a time ahead of this clock counts as now. Alerts for which there is no room are dropped:
+    /// see [`Alerts::limited_to`].
     pub fn resume(&mut self, now: Moment, saved: &SavedAlerts) {
         let monotonic = |wall: SystemTime| {
             let ago = now.wall.duration_since(wall).unwrap_or_default();

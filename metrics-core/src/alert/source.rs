@@ -13,10 +13,10 @@ use crate::read::summary::figures::Figures;
 
 /// Where alerts get their figures from: a [`History`], or a substitute in tests.
 pub trait FigureSource {
-    /// The figures of all requests in a window that ends now. For a [`History`] it ends with the last tick.
+    /// Returns the figures of all requests in a window that ends now. For a [`History`] it ends with the last tick.
     fn summary(&self, window: Window) -> Summary;
 
-    /// The figures of each endpoint in a window that ends now.
+    /// Returns the figures of each endpoint in a window that ends now.
     fn endpoints(&self, window: Window) -> Summary;
 
     /// Like [`FigureSource::summary`], without 4xx of endpoints that [catch all](crate::EndpointName::catches_all)
@@ -26,33 +26,34 @@ pub trait FigureSource {
     /// Like [`FigureSource::endpoints`], without 4xx of endpoints that catch all paths.
     fn matched_endpoints(&self, window: Window) -> Summary;
 
-    /// The most errors in a row at any moment of the last `recent`; 0 if the window has none.
+    /// Returns the most errors in a row at any moment of the last `recent`; 0 if the window has none.
     fn consecutive_errors(&self, window: Window, recent: Duration) -> u64;
 
-    /// The application's own metrics in a window that ends now.
+    /// Returns the application's own metrics in a window that ends now.
     fn own_metrics(&self, window: Window) -> Business;
 
-    /// How fast the budget of an objective was spent; `None` if one of the windows had no valid calls. Default: `None`.
+    /// Returns how fast the budget of an objective was spent; `None` if one of the windows had no valid calls. Default:
+    /// `None`.
     fn burn_rate(&self, burn: &Burn) -> Option<BurnRate> {
         let _ = burn;
         None
     }
 
-    /// The figures of the newest version of the service and of the rest, in a window that ends now; `None` if there are
-    /// not two versions. Default: `None`.
+    /// Returns the figures of the newest version of the service and of the rest, in a window that ends now; `None` if
+    /// there are fewer than two versions. Default: `None`.
     fn newest_version(&self, window: Window) -> Option<NewestVersion> {
         let _ = window;
         None
     }
 
-    /// The window that has each route and own metric that exists: a rule that names another one is
-    /// [not seen](Alert::not_seen) once that window is an hour long. Default: the last hour.
+    /// Returns the window in which each existing route and own metric occurs: a rule that names another one is [not
+    /// seen](Alert::not_seen) once that window is an hour long. Default: the last hour.
     fn window_of_names(&self) -> Window {
         Window::OneHour
     }
 
-    /// The trace of a request that shows what an alert is about: see [`Alert::trace`]. Asked when an alert begins to
-    /// fire and when it is reminded of; default: `None`.
+    /// Returns the trace of a request that shows what an alert is about: see [`Alert::trace`]. Called when an alert
+    /// begins to fire and for each reminder; default: `None`.
     fn trace(&self, alert: &Alert) -> Option<TraceId> {
         let _ = alert;
         None

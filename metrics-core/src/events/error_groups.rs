@@ -49,7 +49,7 @@ pub struct ErrorGroups {
     pub groups: Vec<ErrorGroup>,
     /// When the window began, by the wall clock. For display.
     pub since: SystemTime,
-    /// The length of the window. It begins with a step of the trends, so it can be longer than asked for.
+    /// The length of the window. It begins with a step of the trends, so it can be longer than requested.
     pub window: Duration,
     /// The length of a step of the trends.
     pub step: Duration,
@@ -74,13 +74,13 @@ pub struct ErrorGroup {
     pub outcome: Outcome,
     /// Their [message template](crate::message_template), at most [`MAX_MESSAGE_BYTES`] bytes.
     pub template: Arc<str>,
-    /// How many occurred in the window. Exact.
+    /// How many occurred in the window, exactly.
     pub count: u64,
     /// When the first one occurred, since the group was created.
     pub first_seen: SystemTime,
     /// When the latest one occurred.
     pub last_seen: SystemTime,
-    /// How many there were in each step, the oldest first; the last step is under way.
+    /// How many there were in each step, the oldest first; the last step is still running.
     pub trend: Vec<u32>,
     /// The consumers with the most of them since the group was created, each with a lower bound of its errors.
     pub consumers: Vec<(Arc<str>, u64)>,
@@ -362,7 +362,7 @@ impl Group {
 }
 
 impl ErrorGroup {
-    /// The id of the group that an error belongs to.
+    /// Returns the id of the group that an error belongs to.
     pub fn id_of(error: &RecentError) -> u64 {
         let template = message_template(&error.message);
         id(&error.endpoint, error.outcome, cut(&template, MAX_MESSAGE_BYTES))

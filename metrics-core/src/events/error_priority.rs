@@ -17,7 +17,7 @@ pub enum ErrorPriority {
     ServerError,
     /// A 4xx of a route, and any logged outcome that is not an error.
     ClientError,
-    /// A 4xx of requests that no route was written for: see [`EndpointName::catches_all`]. Mostly scanners.
+    /// A 4xx of an endpoint that catches all paths: see [`EndpointName::catches_all`]. Mostly scanners.
     Unmatched,
 }
 

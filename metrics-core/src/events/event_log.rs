@@ -4,8 +4,9 @@
 //!
 //! `queue` is crossbeam's lock-free queue: a push evicts the oldest entry when the queue is full. It spins only if the
 //! scheduler stopped another thread in the middle of the very slot that it needs, after all other slots were
-//! overwritten. The first push creates the queue; one that meets it waits for as long as a few words are moved. `recent` holds the drained entries; only readers lock it. Each entry is in the queue, in the list, in a
-//! count of evicted entries, or was shown in the window that a reset closed: in exactly one of these.
+//! overwritten. The first push creates the queue; a concurrent push waits for as long as it takes to move a few words.
+//! `recent` holds the drained entries; only readers lock it. Each entry is in the queue, in the list, in a count of
+//! evicted entries, or was shown in the window that a reset closed: in exactly one of these.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -118,8 +119,8 @@ impl<T> EventLog<T> {
         }
     }
 
-    /// Creates the queue before it is handed over, so that another thread that pushes meanwhile waits for no allocation.
-    /// Of two that create one, the second is dropped.
+    /// Creates the queue before it is handed over, so that other threads that push meanwhile do not wait for an
+    /// allocation. Of two that create one, the second is dropped.
     #[cold]
     fn create_queue(&self) -> &ArrayQueue<T> {
         let created = ArrayQueue::new(self.capacity);

@@ -101,7 +101,7 @@ impl Histogram {
         layout.into_iter().flat_map(bounds)
     }
 
-    /// Significant decimal digits: 1, 2 or 3.
+    /// Returns the number of significant decimal digits: 1, 2 or 3.
     pub fn significant_digits(&self) -> u8 {
         self.layout.digits()
     }
@@ -110,12 +110,12 @@ impl Histogram {
         self.layout
     }
 
-    /// How many durations were recorded.
+    /// Returns how many durations were recorded.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The buckets that are not empty, in ascending order.
+    /// Returns the buckets that are not empty, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
         self.indexed().map(|(index, count)| Bucket {
             lowest: self.layout.lowest(index),
@@ -175,7 +175,7 @@ impl Histogram {
     ///
     /// # Errors
     ///
-    /// If the two have a different number of significant digits. Nothing is added then.
+    /// Returns an error if the two have a different number of significant digits. Nothing is added then.
     pub fn merge(&mut self, other: &Self) -> Result<(), PrecisionMismatch> {
         if self.layout != other.layout {
             return Err(PrecisionMismatch { ours: self.layout.digits(), theirs: other.layout.digits() });

@@ -1,4 +1,4 @@
-//! What rules of alerts read: figures at the last tick, errors in a row, and traces of examples.
+//! What alert rules read: figures at the last tick, errors in a row, and traces of examples.
 
 use std::time::Duration;
 

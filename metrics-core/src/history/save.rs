@@ -16,9 +16,9 @@
 //! | frames of metrics | their number; of each its head, the number of metrics, and of each its place among the names, its kind and its values |
 //!
 //! A frame's head is its start and its end by the history's clock, and its end by the wall clock. Frames are in the
-//! order of time, and do not overlap. Figures are their length in bytes, and [packed groups](super::packed::Packed).
-//! What a version does not know cannot be left out, so any change makes a new version. Each version reads those before
-//! it. Without labels, version 1 is written.
+//! order of time, and do not overlap. Figures are their length in bytes, and [packed groups](super::packed::Packed). A
+//! version cannot skip what it does not know, so any change makes a new version. Each version reads those before it.
+//! Without labels, version 1 is written.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};

@@ -12,7 +12,7 @@ use crate::read::summary::figures::Figures;
 use crate::read::summary::metrics::MetricFigures;
 use crate::setting::InvalidSetting;
 
-/// Which requests a trend has: all, unless a part says which.
+/// Which requests a trend covers: all, unless a field selects some.
 #[derive(Clone, Copy, Default)]
 pub struct Selection<'a> {
     /// Those of this endpoint.
@@ -41,13 +41,13 @@ pub struct Trend {
     pub window: Option<Window>,
     /// The step: `1s`, `10s`, `1m`, `5m`, `30m`, `1h` or `2h`.
     pub step: &'static str,
-    /// The steps, the oldest first. The last one is not over yet: it ends with the last tick. Steps without a tick are
-    /// missing.
+    /// The steps, the oldest first. The last one is still running, and ends with the last tick. Steps without a tick
+    /// are missing.
     pub points: Vec<Point>,
     /// All steps as one, which ends with the last one: percentiles are computed from merged histograms.
     pub total: Point,
-    /// Whether the durations are known. They are not if some of the requests share a histogram with others: such as 5xx
-    /// with 4xx, under [`Granularity::Outcome`](crate::Granularity::Outcome). Figures of durations mean nothing then.
+    /// Whether the durations are known. They are not if some of the requests share a histogram with others, such as 5xx
+    /// with 4xx under [`Granularity::Outcome`](crate::Granularity::Outcome). Figures of durations are then meaningless.
     pub timed: bool,
 }
 
@@ -71,7 +71,7 @@ pub struct CountPoint {
     pub span: Duration,
     /// The requests.
     pub calls: u64,
-    /// Those of them that ended with a 4xx, a 5xx or a panic.
+    /// The calls that ended with a 4xx, a 5xx or a panic.
     pub errors: u64,
     /// The sum of their durations, if it is kept.
     pub sum: Option<Duration>,

@@ -13,12 +13,12 @@ use crate::events::error_groups::{ErrorGroup, ErrorGroups};
 use crate::labels::endpoint::EndpointName;
 
 impl History {
-    /// Returns the figures of each step of a window: of all endpoints, or of one. Without a `step`, it is the shortest
+    /// Returns the figures of each step of a window, for all endpoints or for one. The default `step` is the shortest
     /// one with at most 400 points.
     ///
     /// # Errors
     ///
-    /// If the window does not have this step. The error lists the steps it has.
+    /// Returns an error if the window does not have this step. The error lists the steps it has.
     pub fn trend(
         &self,
         window: Window,
@@ -28,7 +28,7 @@ impl History {
         self.trend_of(window, step, Selection { endpoint, outcomes: None })
     }
 
-    /// Returns the figures of some requests in each step of a window or another period. Without a `step`, it is the
+    /// Returns the figures of selected requests in each step of a window or another period. The default `step` is the
     /// shortest one with at most 400 points.
     ///
     /// The last 24 hours are kept for windows. To compare with the day before, all endpoints together are kept for 25
@@ -56,8 +56,8 @@ impl History {
         Ok(Trend { window: window_of(period), step, points, total, timed })
     }
 
-    /// Returns what a consumer counted in each step of a period of the last 24 hours: without percentiles. Without a
-    /// `step`, it is the shortest one with at most 400 points.
+    /// Returns the calls of a consumer in each step of a period of the last 24 hours, without percentiles. The default
+    /// `step` is the shortest one with at most 400 points.
     ///
     /// In a step of ten seconds, the 1,000 consumers with the most calls are kept; a step in which this one may have
     /// been among the others is missing. All consumers together take at most 256 KiB: with many of them, less than a
@@ -90,11 +90,11 @@ impl History {
         Some(errors_by_step(&errors, group, window_of(period), extent.frames))
     }
 
-    /// Returns one of the application's own metrics in each step of a window; `None` if there is no such metric.
-    /// Without a `step`, it is the shortest one with at most 400 points.
+    /// Returns one of the application's own metrics in each step of a window; `None` if there is no such metric. The
+    /// default `step` is the shortest one with at most 400 points.
     ///
-    /// The name of a metric is that of all its series together, gauges added up, too. A single one with labels is named
-    /// as [`LabelSet::series`](crate::LabelSet::series) writes it.
+    /// The plain name of a metric stands for all its series together; gauges are added up, too. A single series with
+    /// labels is named as [`LabelSet::series`](crate::LabelSet::series) writes it.
     ///
     /// # Errors
     ///

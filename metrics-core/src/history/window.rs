@@ -35,7 +35,7 @@ impl Window {
     pub const ALL: [Self; 5] =
         [Self::OneMinute, Self::FiveMinutes, Self::OneHour, Self::OneDay, Self::SinceReset];
 
-    /// Its length. `None` for [`Window::SinceReset`], which depends on the last reset.
+    /// Returns its length; `None` for [`Window::SinceReset`], which depends on the last reset.
     pub const fn length(self) -> Option<Duration> {
         match self {
             Self::OneMinute => Some(Duration::from_secs(60)),

@@ -66,7 +66,7 @@ pub(crate) const MAX_VOUCHED: usize = 10_000;
 pub(crate) enum Voucher {
     /// The application, whose names have rows of their own.
     Application,
-    /// A request, perhaps of a stranger.
+    /// A request, whose client may have made it up.
     Request,
 }
 

@@ -58,11 +58,11 @@ impl EndpointName {
         Arc::new(Self { method: method.into(), route: route.into() })
     }
 
-    /// Whether the route takes any path, known or not: [`UNMATCHED`], or one that ends with a tail, such as
+    /// Returns whether the route takes any path, known or not: [`UNMATCHED`], or one that ends with a tail, such as
     /// `/static/{path}*` or `/{tail:.*}`. Its 4xx mostly come from scanners, so they say little about the service.
     ///
-    /// A route without its regular expression has to keep the star of its tail: `/{tail}*`, since `/{tail}` is a route
-    /// of one segment.
+    /// A template whose regular expression was removed must keep the star of its tail: `/{tail}*`, since `/{tail}` is a
+    /// route of one segment.
     pub fn catches_all(&self) -> bool {
         &*self.route == UNMATCHED || ends_with_tail(&self.route)
     }

@@ -55,37 +55,37 @@ pub struct LabelSet {
 }
 
 impl LabelSet {
-    /// Builds a set of these labels, as [`Counter::with_labels`](crate::Counter::with_labels) does. Of a name that is
-    /// there twice, the last value counts; labels beyond [`MAX_LABELS`] are left out.
+    /// Creates a set of these labels, as [`Counter::with_labels`](crate::Counter::with_labels) does. If a name occurs
+    /// twice, the last value counts; labels beyond [`MAX_LABELS`] are left out.
     pub fn new<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut chosen = Chosen::default();
         labels.into_iter().for_each(|(name, value)| chosen.set(name, value));
         chosen.with_text(|text| Self { text: text.into() })
     }
 
-    /// Whether there are no labels.
+    /// Returns whether there are no labels.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// The number of labels.
+    /// Returns the number of labels.
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Names and values, by name.
+    /// Returns names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         let mut texts = self.text.split_terminator(END);
         std::iter::from_fn(move || Some((texts.next()?, texts.next()?)))
     }
 
-    /// The value of a label.
+    /// Returns the value of a label.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|&(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// The name of a series of the metric `name` with these labels, as PromQL writes it: `jobs{queue="mail"}`, or
-    /// `jobs` without labels.
+    /// Returns the name of a series of the metric `name` with these labels, as PromQL writes it: `jobs{queue="mail"}`,
+    /// or `jobs` without labels.
     pub fn series<'a>(&self, name: &'a str) -> Cow<'a, str> {
         if self.is_empty() {
             return Cow::Borrowed(name);
@@ -107,7 +107,7 @@ impl LabelSet {
         Cow::Owned(series)
     }
 
-    /// Returns the set that counts what did not fit: with the same names, whose values are all `_other`.
+    /// Returns the set for what does not fit: the same names, whose values are all `_other`.
     pub fn other(&self) -> Self {
         Self::new(self.iter().map(|(name, _)| (name, OTHER)))
     }

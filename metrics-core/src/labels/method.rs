@@ -1,7 +1,7 @@
-//! The methods that requests in flight are told apart by.
+//! The methods by which requests in flight are counted.
 
-/// The methods that HTTP defines (RFC 9110, RFC 5789 and RFC 10008), and `_OTHER` for all others, which clients could
-/// make up without end.
+/// The methods that HTTP defines (RFC 9110, RFC 5789 and RFC 10008), and `_OTHER` for all others, since clients can
+/// make up any number of them.
 pub const METHODS: [&str; 11] =
     ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE", "QUERY", "_OTHER"];
 

@@ -66,7 +66,7 @@ pub enum MetricValue<Times, Unique> {
 }
 
 impl<Times, Unique> MetricValue<Times, Unique> {
-    /// The kind of the metric.
+    /// Returns the kind of the metric.
     pub fn kind(&self) -> MetricKind {
         match self {
             Self::Counter(_) => MetricKind::Counter,

@@ -40,7 +40,7 @@ impl Outcome {
         matches!(self, Self::Status(500..=599) | Self::Panicked)
     }
 
-    /// Returns the status of the response if it got one that is in 100 ..= 599.
+    /// Returns the status of the response, if there is one in 100 ..= 599.
     pub const fn status(self) -> Option<u16> {
         match self {
             Self::Status(status @ 100..=599) => Some(status),
@@ -106,10 +106,10 @@ impl TryFrom<String> for Outcome {
 
 /// Which outcomes of an endpoint share a histogram. Counts by status are exact with each of these.
 ///
-/// Failures have separate histograms because they are often much faster, and would make the percentiles of
-/// successes look better. Memory is allocated as statuses occur: [`Granularity::Exact`] costs more if an endpoint
-/// answers with several statuses of one class; [`Granularity::Outcome`] costs as much as [`Granularity::Class`], and
-/// exports fewer series. A coarser one compares as less.
+/// Failures have separate histograms because they are often much faster, and would make the percentiles of successes
+/// look better. Memory is allocated as statuses occur: [`Granularity::Exact`] costs more if an endpoint answers with
+/// several statuses of one class; [`Granularity::Outcome`] costs as much as [`Granularity::Class`], and exports fewer
+/// series. Coarser granularities compare as less than finer ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Granularity {
@@ -157,7 +157,7 @@ impl StatusGroup {
         }
     }
 
-    /// Returns the group of `granularity` that has all outcomes of this one; the same group if it is as coarse.
+    /// Returns the group of `granularity` that includes all outcomes of this one; the same group if it is as coarse.
     pub const fn coarsened(self, granularity: Granularity) -> Self {
         match (self, granularity) {
             (_, Granularity::Exact) | (Self::Aborted | Self::Panicked | Self::Success | Self::Error, _) => {

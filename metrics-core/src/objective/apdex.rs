@@ -26,11 +26,11 @@ pub struct ApdexCounts {
 pub struct ApdexScore {
     /// The window.
     pub window: Duration,
-    /// How long the counts are of: a bit longer than the window, or shorter after a start.
+    /// The time that the counts cover: a bit longer than the window, or shorter after a start.
     pub covered: Duration,
     /// Requests that count.
     pub calls: u64,
-    /// From 0, all are frustrated, to 1, all are satisfied; `None` without requests.
+    /// From 0 (all are frustrated) to 1 (all are satisfied); `None` without requests.
     pub score: Option<f64>,
 }
 
@@ -54,11 +54,11 @@ pub struct Apdex {
 }
 
 impl Apdex {
-    /// Users are satisfied up to this time, and tolerate up to four times of it.
+    /// Creates the target: users are satisfied up to this time, and tolerate up to four times as long.
     ///
     /// # Errors
     ///
-    /// If it is not from 1 ns to 15 s.
+    /// Returns an error if it is not from 1 ns to 15 s.
     pub fn new(target: Duration) -> Result<Self, InvalidSetting> {
         if !(Duration::from_nanos(1)..=MAX_TARGET).contains(&target) {
             return Err(InvalidSetting::new("apdex", format!("{target:?}"), "1 ns to 15 s"));

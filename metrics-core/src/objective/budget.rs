@@ -23,7 +23,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The budget of an objective over a window, of counts that cover this time.
+    /// Computes the budget of an objective over a window, from counts that cover this time.
     pub fn new(
         objective: &Objective,
         window: Duration,

@@ -33,8 +33,8 @@ impl Objective {
         })
     }
 
-    /// For latency, up to which duration a request of a snapshot counts as in time: the end of the histogram's bucket
-    /// that the time of the objective is in.
+    /// Returns, for latency, the longest duration that counts as in time: the end of the histogram's bucket that
+    /// contains the objective's time.
     pub fn counted_to(&self, snapshot: &Snapshot) -> Option<Duration> {
         match self.kind {
             Kind::Availability => None,

@@ -1,4 +1,4 @@
-//! An objective as it is set, and the rules of its alerts.
+//! The settings of an objective, and the rules of its alerts.
 
 use std::time::Duration;
 
@@ -45,12 +45,13 @@ pub enum Kind {
 }
 
 impl Objective {
-    /// This percentage of requests must be answered with a status below 500. Its name is `availability`.
+    /// Creates an objective named `availability`: this percentage of requests must be answered with a status below 500.
     pub fn availability(percent: f64) -> Self {
         Self::new("availability", Kind::Availability, percent)
     }
 
-    /// This percentage of requests must be answered with a status below 500 within a time. Its name is `latency`.
+    /// Creates an objective named `latency`: this percentage of requests must be answered with a status below 500
+    /// within a time.
     pub fn latency(percent: f64, within: Duration) -> Self {
         Self::new("latency", Kind::Latency(within), percent)
     }
@@ -71,14 +72,14 @@ impl Objective {
         self
     }
 
-    /// Sets the minimum number of valid calls in the long window for an alert to fire; default: 20. A single failure of
-    /// three calls spends a budget a hundred times too fast, and means little.
+    /// Sets the minimum number of valid calls in the long window for an alert to fire; default: 20. One failure in
+    /// three calls spends a budget a hundred times too fast, but means little.
     pub fn min_calls(mut self, calls: u64) -> Self {
         self.min_calls = calls;
         self
     }
 
-    /// The share of valid requests that may be bad, from above 0 to below 1.
+    /// Returns the share of valid requests that may be bad, above 0 and below 1.
     pub fn budget_share(&self) -> f64 {
         1.0 - self.target / 100.0
     }
@@ -87,7 +88,8 @@ impl Objective {
     ///
     /// # Errors
     ///
-    /// If a setting is out of its range. The error names the objective, the setting and what is allowed.
+    /// Returns an error if a setting is out of its range. The error names the objective, the setting and what is
+    /// allowed.
     pub fn check(&self) -> Result<(), InvalidSetting> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         if !(1..=MAX_NAME_BYTES).contains(&self.name.len()) || !self.name.chars().all(allowed) {
@@ -116,8 +118,8 @@ impl Objective {
         Ok(())
     }
 
-    /// The rules of its alerts: one for each of [`BURN_RULES`], such as `availability_burn_1h`. Each fires if both of
-    /// its windows burn faster, and ends with the shorter one.
+    /// Returns the rules of its alerts: one for each of [`BURN_RULES`], such as `availability_burn_1h`. Each fires if
+    /// the budget burns faster over both of its windows, and ends with the shorter one.
     pub fn burn_rules(&self) -> Vec<Rule> {
         let minutes = |minutes| Duration::from_secs(minutes * 60);
         let rule = |&(rate, long, short, severity): &(f64, u64, u64, Severity)| {

@@ -61,8 +61,8 @@ struct TrackedApdex {
 pub struct ObjectiveState {
     /// The objective.
     pub objective: Arc<Objective>,
-    /// For latency, up to which duration a request is in time: the end of the histogram's bucket that the time of the
-    /// objective is in.
+    /// For latency, the longest duration that is in time: the end of the histogram's bucket that contains the
+    /// objective's time.
     pub within: Option<Duration>,
     /// Valid requests since the start; in a fleet, in the last hour.
     pub valid: u64,
@@ -70,17 +70,18 @@ pub struct ObjectiveState {
     pub good: u64,
     /// The last 5 and 30 minutes, 1, 2, 6 and 24 hours; in a fleet, the last 5 minutes and the last hour.
     pub budgets: Vec<Budget>,
-    /// When the budget of the last 24 hours is spent if requests go on as in the last hour; `None` if it is not.
+    /// The time until the budget of the last 24 hours is spent, if requests go on as in the last hour; `None` if it
+    /// will not be.
     pub exhausted_in: Option<Duration>,
 }
 
 impl Objectives {
-    /// Tracks these objectives of a registry.
+    /// Creates a tracker of these objectives of a registry.
     ///
     /// # Errors
     ///
-    /// If a setting is out of its range, if two have the same name, or if there are more than 8. If the registry counts
-    /// 4xx and 5xx in the same histograms ([`Granularity::Outcome`]), and one is about latency.
+    /// Returns an error if a setting is out of its range, if two have the same name, or if there are more than 8. Also
+    /// if the registry counts 4xx and 5xx in the same histograms ([`Granularity::Outcome`]), and one is about latency.
     pub fn new(
         objectives: impl IntoIterator<Item = Objective>,
         registry: &Registry,
@@ -113,19 +114,19 @@ impl Objectives {
     ///
     /// # Errors
     ///
-    /// If the registry counts 4xx and 5xx in the same histograms.
+    /// Returns an error if the registry counts 4xx and 5xx in the same histograms.
     pub fn with_apdex(self, apdex: Apdex, registry: &Registry) -> Result<Self, InvalidSetting> {
         check_granularity(registry)?;
         let within = end_of_bucket(registry.layout(), apdex.target());
         Ok(Self { apdex: Some(TrackedApdex { apdex, within, samples: Mutex::default() }), ..self })
     }
 
-    /// Whether there is neither an objective nor an Apdex.
+    /// Returns whether there is neither an objective nor an Apdex.
     pub fn is_empty(&self) -> bool {
         self.samples().next().is_none()
     }
 
-    /// All objectives.
+    /// Returns all objectives.
     pub fn objectives(&self) -> impl Iterator<Item = &Arc<Objective>> {
         self.tracked.iter().map(|tracked| &tracked.objective)
     }
@@ -156,12 +157,12 @@ impl Objectives {
         }
     }
 
-    /// The state of all objectives, as of the last count.
+    /// Returns the state of all objectives, as of the last count.
     pub fn states(&self) -> Vec<ObjectiveState> {
         self.tracked.iter().map(Tracked::state).collect()
     }
 
-    /// How satisfied users are, as of the last count; `None` without an Apdex.
+    /// Returns how satisfied users are, as of the last count; `None` without an Apdex.
     pub fn apdex(&self) -> Option<ApdexState> {
         let TrackedApdex { apdex, within, samples } = self.apdex.as_ref()?;
         let samples = lock(samples);
@@ -178,7 +179,7 @@ impl Objectives {
         })
     }
 
-    /// How fast a budget is spent; `None` for an unknown objective, and if a window has no valid requests.
+    /// Returns how fast a budget is spent; `None` for an unknown objective, and if a window has no valid requests.
     pub fn burn_rate(&self, Burn { objective, long, short }: &Burn) -> Option<BurnRate> {
         let tracked = self.tracked.iter().find(|tracked| tracked.objective.name == *objective)?;
         let samples = lock(&tracked.samples);
@@ -190,8 +191,8 @@ impl Objectives {
         Some(BurnRate { rate: rate(long)?.min(rate(short)?), calls: long.valid })
     }
 
-    /// The trace of a request that spent the budget of an objective in the last hour, if one is known: the latest that
-    /// failed, or for latency the slowest.
+    /// Returns the trace of a request that spent the budget of an objective in the last hour, if one is known: the
+    /// latest that failed, or for latency the slowest.
     pub fn trace(&self, Burn { objective, .. }: &Burn, history: &History) -> Option<TraceId> {
         let tracked = self.tracked.iter().find(|tracked| tracked.objective.name == *objective)?;
         let is_about = |endpoint: &EndpointName| tracked.objective.is_about(&endpoint.route);
@@ -207,7 +208,7 @@ impl Objectives {
         }
     }
 
-    /// The memory of all counts, in bytes.
+    /// Returns the memory of all counts, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.samples().map(|samples| lock(samples).heap_bytes()).sum()
     }

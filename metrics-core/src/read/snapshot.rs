@@ -137,8 +137,8 @@ impl Snapshot {
     }
 
     /// Returns the number of requests in flight at the end of the span with each method that any request of this
-    /// process ever had; `None` stands for those whose method was not told. Empty if the snapshot was built from parts
-    /// or read from a text.
+    /// process ever had; `None` stands for those whose method is unknown. Empty if the snapshot was built from parts or
+    /// read from a text.
     pub fn in_flight_by_method(&self) -> impl Iterator<Item = (Option<&'static str>, u64)> {
         let count = |(method, count): (usize, &Option<u64>)| Some((METHODS.get(method).copied(), (*count)?));
         self.in_flight_by_method.iter().enumerate().filter_map(count)
@@ -168,7 +168,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// When precision or granularity differ. Nothing is added in that case.
+    /// Returns an error if precision or granularity differ. Nothing is added in that case.
     pub fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
         if self.significant_digits != other.significant_digits {
             return Err(MergeError::SignificantDigits {
@@ -273,7 +273,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// When parts contradict each other or are out of range.
+    /// Returns an error if parts contradict each other or are out of range.
     pub fn from_parts(parts: SnapshotParts) -> Result<Self, PartsError> {
         let (digits, granularity) = (parts.significant_digits, parts.granularity);
         Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
@@ -306,7 +306,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// When `digits` is not 1, 2 or 3.
+    /// Returns an error if `digits` is not 1, 2 or 3.
     pub fn limited_to_digits(self, digits: u8) -> Result<Self, PartsError> {
         Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
         if digits >= self.significant_digits {

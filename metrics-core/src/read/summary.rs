@@ -73,7 +73,7 @@ impl Summary {
 
 impl Snapshot {
     /// Like [`Snapshot::summary`], without 4xx of endpoints that [catch all](crate::EndpointName::catches_all) paths.
-    /// Where such 4xx share histograms with other statuses, the times are without both.
+    /// If such 4xx share histograms with other statuses, the durations leave out both.
     pub fn summary_of_matched(&self) -> Summary {
         let is_probe = |endpoint: &EndpointSnapshot, group: &GroupSnapshot| {
             endpoint.name.catches_all() && group.counts.iter().any(|(outcome, _)| outcome.is_client_error())

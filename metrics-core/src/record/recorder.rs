@@ -27,14 +27,14 @@ use crate::record::slot::{Slot, Slots};
 ///
 /// Recording is wait-free: no lock, no read-modify-write instruction, no system call. It allocates only for the first
 /// records of an endpoint's statuses and latencies: 704 bytes for each class of statuses that a thread sees (rare
-/// statuses from x32 on have extra cells), and 1 KiB for each octave of its latencies after the first 16
-/// records. It never fails and never panics, except for ids and starts of another registry in debug builds: see
-/// [`EndpointId`] and [`Start`].
+/// statuses from x32 on have extra cells), and 1 KiB for each octave of its latencies after the first 16 records. It
+/// never fails and never panics, except for ids and starts of another registry in debug builds: see [`EndpointId`] and
+/// [`Start`].
 ///
 /// A recorder that is forgotten ([`std::mem::forget`]) keeps its shard for good: what it recorded stays counted, and
-/// the next recorder gets another shard, so forgetting many takes memory. What is ended without having been begun
-/// ([`Recorder::leave`], [`Recorder::close_stream`]) cancels out one that is under way, now or later; such a count is
-/// never below 0, and no other figure is touched.
+/// the next recorder gets another shard, so forgetting many takes memory. Ending something that was never begun
+/// ([`Recorder::leave`], [`Recorder::close_stream`]) cancels out one that is in progress, now or later; such a count is
+/// never below 0, and no other figure is affected.
 ///
 /// A recorder can be sent to another thread, but not shared or cloned:
 ///
@@ -77,8 +77,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Whether the request may be among the slowest, or took as long as
-    /// [`Recorder::set_captured_from`] says: a reason to call [`Recorder::list_slow`].
+    /// Returns whether the request may be among the slowest, or took at least as long as
+    /// [`Recorder::set_captured_from`] set. If so, call [`Recorder::list_slow`].
     #[inline(always)]
     pub fn is_slow(&self) -> bool {
         self.nanos >= self.slow_from
@@ -100,10 +100,10 @@ struct Logging {
 
 /// The start of a request: what [`Recorder::start`] read from the clock, the registry and the method. 16 bytes.
 ///
-/// One that is dropped is a request that never ends: it counts as in flight for good, and in no other figure.
+/// If it is dropped, the request never ends: it counts as in flight for good, and in no other figure.
 ///
-/// A recorder of another registry does not end it: in a debug build, that panics. In a release build, the request is
-/// recorded where `finish` says, no request of either registry leaves the count in flight, and `discard` does nothing.
+/// A recorder of another registry cannot end it. In a debug build, that panics. In a release build, `finish` records
+/// the request in its own registry, `discard` does nothing, and neither registry's requests in flight change.
 ///
 /// It is neither `Copy` nor `Clone`, so no request ends twice:
 ///
@@ -209,7 +209,7 @@ impl Recorder {
         }
     }
 
-    /// Lengthens the streak of errors, unless it is a stranger's 4xx.
+    /// Lengthens the streak of errors, unless it is a 4xx of an endpoint that catches all paths.
     #[inline(always)]
     fn note_error(&self, shard: &Shard, endpoint: EndpointId, status: u16) {
         if status >= 500 || !self.shared.endpoints().catches_all(endpoint) {
@@ -251,8 +251,9 @@ impl Recorder {
         self.start_method(UNKNOWN)
     }
 
-    /// Like [`Recorder::start`], for a request with a method that is known: its place in [`METHODS`](crate::METHODS).
-    /// [`Snapshot::in_flight_by_method`](crate::Snapshot::in_flight_by_method) tells such requests apart.
+    /// Like [`Recorder::start`], for a request whose method is known: `method` is its index in
+    /// [`METHODS`](crate::METHODS). [`Snapshot::in_flight_by_method`](crate::Snapshot::in_flight_by_method) counts such
+    /// requests separately.
     #[inline]
     pub fn start_method(&self, method: usize) -> Start {
         self.shard.in_flight_of(method).begin();
@@ -268,8 +269,8 @@ impl Recorder {
         nanos
     }
 
-    /// Like [`Recorder::finish`], and adds to the bytes of bodies as [`Recorder::add_bytes`] does. Cheaper than two
-    /// calls.
+    /// Like [`Recorder::finish`], but also adds to the bytes of bodies as [`Recorder::add_bytes`] does. Cheaper than
+    /// two calls.
     #[inline]
     pub fn finish_with_bytes(
         &self,
@@ -300,14 +301,14 @@ impl Recorder {
         Finished { nanos, slow_from }
     }
 
-    /// Sets from which duration on [`Finished::is_slow`] is true whatever the others took, in nanoseconds; default:
-    /// never.
+    /// Sets the duration from which on [`Finished::is_slow`] is true regardless of other requests, in nanoseconds;
+    /// default: none.
     pub fn set_captured_from(&self, nanos: u64) {
         self.ranks.set_captured_from(nanos);
     }
 
-    /// Returns whether a request is among the slowest of its endpoint, or of all, that this recorder was told of within
-    /// some seconds. Then it belongs into [`Recorder::list_slow`].
+    /// Returns whether a request is among the slowest of its endpoint, or of all, that this recorder has listed in the
+    /// current ten seconds. If so, pass it to [`Recorder::list_slow`].
     pub fn ranks(&self, endpoint: EndpointId, nanos: u64) -> bool {
         let raw = self.shared.clock().raw();
         if raw >= self.frame_ends.get() {
@@ -317,9 +318,9 @@ impl Recorder {
     }
 
     /// Lists a request among the slowest, for [`History::slow_requests`](crate::History::slow_requests). Does not
-    /// record it; call it after the request was recorded, if it [ranks](Recorder::ranks).
+    /// record it: call it after the request was recorded, if it [ranks](Recorder::ranks).
     ///
-    /// Takes a lock that a reader holds for some nanoseconds once a second.
+    /// Takes a lock that a reader holds for a few nanoseconds once a second.
     pub fn list_slow(
         &self,
         endpoint: EndpointId,
@@ -343,8 +344,8 @@ impl Recorder {
         self.frame_ends.set(self.ranks.turn(self.shared.clock(), raw, self.shared.uptime_nanos(), lower));
     }
 
-    /// Logs a single request for [`Registry::requests_after`](crate::Registry::requests_after). Does not record it. Not
-    /// for every request: it reads the clocks, and pushes to a queue that all recorders share.
+    /// Logs a single request for [`Registry::requests_after`](crate::Registry::requests_after). Does not record it. Do
+    /// not call it for every request: it reads the clocks, and pushes to a queue that all recorders share.
     ///
     /// `randomness` is a random number from 0 to below 1 that was drawn for the request, or 1: see
     /// [`RecentRequest::randomness`](crate::RecentRequest::randomness). A recorder logs a burst of the log's
@@ -366,9 +367,9 @@ impl Recorder {
         log.push(RequestEvent { time, endpoint, outcome, nanos, trace, randomness });
     }
 
-    /// Keeps a slow or failed request as the exemplar of its endpoint. Does not record it; call it after the request
-    /// was recorded. Not for every request: it may allocate, and it reads the wall clock. It never waits: while another
-    /// thread keeps or reads an exemplar, it does nothing.
+    /// Keeps a slow or failed request as the exemplar of its endpoint. Does not record it: call it after the request
+    /// was recorded. Do not call it for every request: it may allocate, and it reads the wall clock. It never waits:
+    /// while another thread keeps or reads an exemplar, it does nothing.
     pub fn keep_exemplar(&self, endpoint: EndpointId, outcome: Outcome, elapsed: Duration, trace: TraceId) {
         self.shared.exemplars().keep(endpoint, outcome, nanos(elapsed), trace);
     }
@@ -393,9 +394,9 @@ impl Recorder {
         self.end(&start);
     }
 
-    /// Takes a request with a method, a place in [`METHODS`](crate::METHODS), out of those in flight before its end is
-    /// known, such as one that reads the figures. The [`Start`] that was made with the same method is then dropped,
-    /// neither finished nor discarded.
+    /// Removes a request from those in flight before its end, such as one that reads the figures; `method` is the index
+    /// of its method in [`METHODS`](crate::METHODS). Then drop the [`Start`] that was made with the same method,
+    /// without finishing or discarding it.
     pub fn leave_out(&self, method: usize) {
         self.shard.in_flight_of(method).end();
     }
@@ -407,7 +408,7 @@ impl Recorder {
         self.shard.at_endpoint(endpoint).begin();
     }
 
-    /// Ends what [`Recorder::enter`] started, on this or another recorder of the registry.
+    /// Ends what [`Recorder::enter`] started on this or another recorder of the registry.
     pub fn leave(&self, endpoint: EndpointId) {
         self.shard.at_endpoint(endpoint).end();
     }
@@ -429,12 +430,12 @@ impl Recorder {
         self.shard.open_streams().begin();
     }
 
-    /// Ends what [`Recorder::open_stream`] started, on this or another recorder of the registry.
+    /// Ends what [`Recorder::open_stream`] started on this or another recorder of the registry.
     pub fn close_stream(&self) {
         self.shard.open_streams().end();
     }
 
-    /// Counts a request for its consumer. Reads the clock, for the time when the consumer was last seen.
+    /// Counts a request for its consumer. Reads the clock, to keep when the consumer was last seen.
     #[inline]
     pub fn record_consumer(&self, consumer: Consumer, outcome: Outcome, elapsed: Duration) {
         let now = self.shared.uptime_nanos();

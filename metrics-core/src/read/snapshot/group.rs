@@ -84,7 +84,7 @@ impl GroupSnapshot {
         self.bytes.request
     }
 
-    /// Returns the bytes of the responses' bodies: as their heads announced them, or else as they were sent.
+    /// Returns the bytes of response bodies: as announced in the head, or else as sent.
     pub fn response_bytes(&self) -> u64 {
         self.bytes.response
     }
@@ -100,8 +100,8 @@ impl GroupSnapshot {
         &self.histogram
     }
 
-    /// Returns the version of this state, if a registry of this process read it so. `None` for what was computed of
-    /// several states, as in windows and sums, and for what was built from parts or read from a text.
+    /// Returns the version of this state, if a registry of this process read it as it is. `None` if it was computed
+    /// from several states, as in windows and sums, built from parts, or read from a text.
     pub fn version(&self) -> Option<Version> {
         self.version
     }

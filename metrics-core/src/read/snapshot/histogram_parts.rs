@@ -17,7 +17,7 @@ impl Histogram {
     ///
     /// # Errors
     ///
-    /// When `digits` is not 1, 2 or 3, or a histogram of that precision has no such buckets.
+    /// Returns an error if `digits` is not 1, 2 or 3, or a histogram of that precision has no such buckets.
     pub fn from_buckets(digits: u8, first: usize, counts: &[u64]) -> Result<Self, PartsError> {
         let layout = Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
         let end = first.saturating_add(counts.len());
@@ -40,7 +40,7 @@ impl Histogram {
     ///
     /// # Errors
     ///
-    /// When `digits` is not 1, 2 or 3.
+    /// Returns an error if `digits` is not 1, 2 or 3.
     pub fn limited_to_digits(self, digits: u8) -> Result<Self, PartsError> {
         let fewer = Layout::for_digits(digits).ok_or(PartsError::Digits(digits))?;
         let own = self.layout();

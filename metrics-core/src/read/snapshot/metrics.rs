@@ -47,7 +47,7 @@ impl MetricSnapshot {
         &self.name
     }
 
-    /// Returns the labels that tell the series from the others of the metric.
+    /// Returns the labels that distinguish the series from others of the metric.
     pub fn labels(&self) -> &LabelSet {
         &self.labels
     }
@@ -62,7 +62,7 @@ impl MetricSnapshot {
         self.state.kind()
     }
 
-    /// Returns the reading. Estimating distinct values takes some microseconds; other kinds are free.
+    /// Returns the reading. Estimating distinct values takes a few microseconds; other kinds are free.
     pub fn reading(&self) -> MetricReading<'_> {
         self.state.as_ref().map(Option::as_deref, Registers::estimate)
     }

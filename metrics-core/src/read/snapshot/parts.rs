@@ -95,7 +95,7 @@ pub struct GroupParts {
 pub struct MetricParts {
     /// The metric's name.
     pub name: Arc<str>,
-    /// The labels that tell the series from the others of the metric.
+    /// The labels that distinguish the series from others of the metric.
     pub labels: LabelSet,
     /// The state of the series.
     pub state: MetricStateParts,

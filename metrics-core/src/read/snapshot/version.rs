@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU64;
 
-/// The state of one group of one endpoint at one reading: two groups with the same version are equal, so whoever has
-/// kept what it made of the first need not make it again of the second.
+/// Identifies the state of one group of one endpoint at one reading. Two groups with the same version are equal, so
+/// what was derived from the first can be used for the second.
 ///
 /// Of two versions of one registry, the greater one is later. Versions hold within a process, for 2^32 registries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -17,7 +17,7 @@ use crate::read::snapshot::metrics::{MetricSnapshot, totals};
 pub struct MetricSummary {
     /// The metric's name.
     pub name: Arc<str>,
-    /// The labels that tell the series from the others of the metric.
+    /// The labels that distinguish the series from others of the metric.
     #[serde(default)]
     pub labels: LabelSet,
     /// Its figures.
@@ -51,8 +51,8 @@ impl MetricFigures {
         Some(if all == 0 { 0.0 } else { hits as f64 * 100.0 / all as f64 })
     }
 
-    /// Returns how much was counted: a timer's durations, a hit ratio's hits and misses. `None` for gauges and unique
-    /// counts.
+    /// Returns how much was counted: also a timer's durations, and a hit ratio's hits and misses. `None` for gauges and
+    /// unique counts.
     pub fn count(&self) -> Option<u64> {
         match self {
             Self::Counter(count) => Some(*count),
@@ -73,8 +73,8 @@ impl MetricSnapshot {
 }
 
 impl Snapshot {
-    /// Returns the figures of each of the application's own metrics that has series with labels: all of them together,
-    /// gauges added up, too.
+    /// Returns the figures of each own metric that has series with labels, all series together; gauges are added up,
+    /// too.
     pub fn metric_totals(&self) -> Vec<MetricSummary> {
         summarise_metrics(&totals(&self.metrics))
     }

@@ -1,7 +1,7 @@
 //! What a recorder logs of a failed request besides its figures: an entry among the latest errors, and its group.
 //!
-//! Whoever floods a service with errors pays for this as little as can be: of most errors in a flood nothing is kept
-//! but the count of their group, so nothing else of them is looked at.
+//! A flood of errors costs as little as possible: of most errors in a flood, nothing is kept but the count of their
+//! group, so nothing else of them is looked at.
 
 use std::time::{Duration, SystemTime};
 
@@ -45,8 +45,8 @@ impl Recorder {
         self.log(endpoint, outcome, nanos(elapsed), message, context.into(), || None);
     }
 
-    /// Like [`Recorder::log_error`]. Asks for the [id](RequestContext::request_id) of the request only if the error is
-    /// kept, as an entry or as an example of its group: hardly any is in a flood.
+    /// Like [`Recorder::log_error`], but reads the [id](RequestContext::request_id) of the request only if the error is
+    /// kept, as an entry or as an example of its group. In a flood, hardly any is.
     pub fn log_error_with_id<'a>(
         &self,
         endpoint: EndpointId,
