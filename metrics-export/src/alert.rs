@@ -1,4 +1,4 @@
-//! Where notices of alerts go: destinations, and the thread that serves each.
+//! Where alert notices go: destinations, and the thread that serves each.
 //!
 //! | feature | item |
 //! |---|---|

@@ -1,11 +1,12 @@
-//! Environment variables: what is read of them, and what cannot be used.
+//! Environment variables: how they are read, and what happens to invalid ones.
 //!
-//! Others set variables, so none of them keeps a service from starting. A value that cannot be used is left out, with a
-//! warning in the log. Where that would change who gets the data or who is trusted, the destination stays off.
+//! Variables are often set by somebody else, so none of them prevents a service from starting. A value that cannot be
+//! used is ignored, with a warning in the log. If that would change who gets the data or who is trusted, the
+//! destination stays off.
 //!
-//! Values are read as OpenTelemetry's specification says: an empty one is missing, and words are compared whatever
-//! their case. Surrounding blanks do not count, nor does one pair of quotes around the value, as `docker --env-file`
-//! leaves it.
+//! Values are read as OpenTelemetry's specification says: an empty value counts as missing, and words are
+//! case-insensitive. Surrounding blanks are ignored, and so is one pair of quotes around the value, which `docker
+//! --env-file` leaves in.
 
 use std::cell::RefCell;
 use std::ffi::OsString;

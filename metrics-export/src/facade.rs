@@ -36,24 +36,24 @@
 //! that would start with a digit gets a leading `_`. A name longer than 100 bytes is cut and ends with 16 hex digits of
 //! a hash (64-bit FNV-1a) of the whole name. Labels become those of the registry, see
 //! [`LabelSet`](metrics_core::LabelSet): the first four, in the order of the call. Keys of one kind with the same
-//! resulting name and labels share a series, also with one that the application created itself.
+//! resulting name and labels share a series, even with one that the application created itself.
 //!
 //! # Bounds
 //!
 //! A registry has room for 128 metrics of each kind. A metric that does not fit, or whose name is taken by another
 //! kind, records nothing. Its calls are counted in [`Facade::refused`] and in the registry's counter
-//! `metrics_facade_refused`. A metric has room for 128 sets of labels. A label with many values (users, paths) uses it
-//! up: what does not fit is counted under `_other`, see [`Counter::with`](metrics_core::Counter::with). The facade
-//! remembers the units of 1,024 histograms and takes further ones to be in seconds.
+//! `metrics_facade_refused`. A metric has room for 128 sets of labels. A label with many values (users, paths) uses
+//! them up: what does not fit is counted under `_other`, see [`Counter::with`](metrics_core::Counter::with). The facade
+//! remembers the units of 1,024 histograms and assumes that further ones are in seconds.
 //!
 //! # Cost
 //!
 //! Recording through a kept handle costs what it costs in the registry, a thread-local look-up and a plain add, plus a
 //! virtual call. A macro looks up its handle each time: without a lock, by the key's own hash, and without an
 //! allocation of ours (the macro itself allocates for labels that are not literals). This holds for about 1,000 keys of
-//! each kind of up to 1 KiB each; further keys are looked up by name, under a lock. The look-up also costs two atomic
-//! steps, up and down, on the handle's reference count, which belongs to the facade and which threads share: keep
-//! handles on hot paths.
+//! each kind of up to 1 KiB each; further keys are looked up by name, under a lock. The look-up also increments and
+//! decrements the handle's reference count, which belongs to the facade and is shared by threads: on hot paths, keep
+//! the handle.
 
 mod handles;
 mod keys;
@@ -92,7 +92,7 @@ struct Inner {
 }
 
 impl Facade {
-    /// Records into a registry, such as that of `metrics_actix::Metrics::registry`.
+    /// Creates a recorder for a registry, such as that of `metrics_actix::Metrics::registry`.
     ///
     /// Creates the counter `metrics_facade_refused`, if the registry has room for it.
     pub fn new(registry: Registry) -> Self {
@@ -114,7 +114,7 @@ impl Facade {
     ///
     /// # Errors
     ///
-    /// If the process already has a recorder. The error returns this one.
+    /// Returns an error if the process already has a recorder. The error contains this one.
     pub fn install(self) -> Result<Self, SetRecorderError<Self>> {
         metrics::set_global_recorder(self.clone())?;
         Ok(self)

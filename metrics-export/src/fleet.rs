@@ -1,15 +1,15 @@
 //! Figures of a fleet: the report that each instance writes, and the sum of all reports.
 //!
-//! | role | type |
+//! | what | type |
 //! |---|---|
 //! | what one instance writes | [`Report`], [`Instance`] |
 //! | why bytes are not a report | [`DecodeError`] |
 //! | the sum of reports | [`Fleet`] |
-//! | in what instances differ | [`Differences`] |
+//! | how instances differ | [`Differences`] |
 //! | versions of the service, side by side | [`VersionFigures`] |
 //!
 //! Nothing here does I/O. The feature `redis` adds a [`Member`](redis::Member), which shares reports in a Redis. A
-//! report is cumulative and replaces the one before, so nothing is counted twice, whatever is lost or repeated on the
+//! report is cumulative and replaces the previous one, so nothing is counted twice, whatever is lost or repeated on the
 //! way.
 
 mod bits;

@@ -1,4 +1,4 @@
-//! HTTP for everything that is posted: exports and notices of alerts.
+//! HTTP for everything that is posted: exports and alert notices.
 
 mod client;
 mod exchange;

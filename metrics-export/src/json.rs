@@ -1,8 +1,8 @@
 //! The JSON bodies of the HTTP endpoints: one file for each.
 //!
 //! Durations are in seconds and rates in per cent, as floats in full precision; both are 0 if there were no calls.
-//! Times are RFC 3339 in UTC, to the millisecond. Existing clients read the first seven fields of [`SummaryBody`]:
-//! their names and their order are fixed.
+//! Times are RFC 3339 in UTC, to the millisecond. The names and the order of the first seven fields of [`SummaryBody`]
+//! are fixed, since existing clients read them.
 //!
 //! ```
 //! use metrics_export::json::{Success, SummaryBody};

@@ -18,7 +18,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Scraper`] renders the same bytes, but keeps its text and writes again only what changed since the last time.
+//! A [`Scraper`] renders the same bytes, but keeps its text and only rewrites what changed since the last time.
 //!
 //! # Families
 //!
@@ -33,8 +33,8 @@
 //! | `http_request_body_bytes_total`, `http_response_body_bytes_total` | `method`, `route` | bytes of bodies |
 //! | `http_responses_truncated_total` | `method`, `route` | responses whose body broke off; they also count in `http_requests_total` |
 //! | `http_consumer_requests_total`, `http_consumer_errors_total`, `http_consumer_duration_seconds_total` | `consumer` | the consumers with the most calls, if [`ExpositionBuilder::top_consumers`] is set |
-//! | `http_objective_valid_total`, `http_objective_good_total`, `http_objective_target_ratio` | `objective` | what counts for an [objective](metrics_core::objective), what of it was good, and the share that has to be; if [`ExpositionBuilder::objectives`] is set |
-//! | `http_apdex_requests_total`, `http_apdex_target_seconds` | `rating` | requests that users are `satisfied` with, that they are `tolerating`, and that they are `frustrated` by; if [`ExpositionBuilder::apdex`] is set |
+//! | `http_objective_valid_total`, `http_objective_good_total`, `http_objective_target_ratio` | `objective` | valid and good requests of an [objective](metrics_core::objective), and the share that must be good; if [`ExpositionBuilder::objectives`] is set |
+//! | `http_apdex_requests_total`, `http_apdex_target_seconds` | `rating` | requests by how users rate them: `satisfied`, `tolerating` or `frustrated`; if [`ExpositionBuilder::apdex`] is set |
 //! | `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, ... | | what the process uses, under the standard names of Prometheus clients; if [`Resources`] has it |
 //! | `host_network_receive_bytes_total`, `host_network_transmit_bytes_total` | | bytes over all interfaces of the host; if [`Resources`] has it |
 //! | `event_loop_lag_seconds` | | the longest delay of a worker's event loop in the last minute; if [`Resources`] has it |
@@ -53,15 +53,15 @@
 //! | [`HitRatio`](metrics_core::HitRatio) | `x_lookups_total{result="hit"}`, `{result="miss"}` | a counter; divide the two rates |
 //! | [`UniqueCount`](metrics_core::UniqueCount) | `x` | a gauge: distinct values today (UTC) |
 //!
-//! Their labels are labels of the series. One that has the name of a [constant
+//! Labels of own metrics are labels of the series. A label with the name of a [constant
 //! label](ExpositionBuilder::constant_label) gets the prefix `app_`.
 //!
-//! An ending that the name already has is not repeated. A name that, with its ending, starts with `event_loop_`,
-//! `host_`, `http_`, `metrics_core_`, `metrics_denied`, `metrics_exporter_` or `process_` gets the prefix `app_`, so that it never
-//! clashes with a family of ours. So do `up` and names that start with `scrape_`, which belong to Prometheus: a gauge
-//! `up` would replace the series that says whether a target can be scraped. If the samples of two metrics would have
-//! the same name, such as a counter `x` and a gauge `x_total`, the metric whose name sorts first is exposed;
-//! `metrics_core_metrics_hidden` counts the others.
+//! If the name already has the ending, it is not repeated. A name that, with its ending, starts with `event_loop_`,
+//! `host_`, `http_`, `metrics_core_`, `metrics_denied`, `metrics_exporter_` or `process_` gets the prefix `app_`, so
+//! that it never clashes with a family of ours. So do `up` and names that start with `scrape_`, which belong to
+//! Prometheus: a gauge `up` would replace the series that says whether a target can be scraped. If the samples of two
+//! metrics would have the same name, such as a counter `x` and a gauge `x_total`, the metric whose name sorts first is
+//! exposed; `metrics_core_metrics_hidden` counts the others.
 //!
 //! Every request is in exactly one of the first three families, and in exactly one series of the histogram. So the sum
 //! of these three equals the sum of all `http_request_duration_seconds_count`: the number of calls.

@@ -7,12 +7,12 @@
 //! | transactions | `transaction` | one for each request of a random sample, if a sample rate is set |
 //! | omissions | `client_report` | how many items were left out because of a limit, ours or Sentry's |
 //!
-//! **Without Sentry's client.** The protocol's types are those of `sentry-types`, on which Sentry's client is built
-//! too; the [engine](crate::push) that all destinations share does the posting. The client's transport does not report
+//! **Without Sentry's client.** The protocol's types are those of `sentry-types`, on which Sentry's client is built,
+//! too; the [engine](crate::push) that all destinations share sends them. The client's transport does not report
 //! whether an envelope arrived, so nothing could be retried or counted. No hub, scope or panic hook of the process is
-//! touched: an application's own `sentry` works as before. Where it already reports errors (`sentry-actix`,
-//! `sentry-panic`), each would arrive twice: [`max_events(0)`](SentryBuilder::max_events) leaves them out here, and
-//! [`sessions(false)`](SentryBuilder::sessions) the sessions.
+//! touched: an application's own `sentry` works as before. If that already reports errors (`sentry-actix`,
+//! `sentry-panic`), each would arrive twice: turn events off here with [`max_events(0)`](SentryBuilder::max_events),
+//! and sessions with [`sessions(false)`](SentryBuilder::sessions).
 //!
 //! **Events.** Made from the error log by the thread that sends, so they cost a request nothing. An event has the
 //! method, the route, the status, the duration and the message of an error, and nothing else of its request: no path,
@@ -30,9 +30,9 @@
 //! Sessions have no id, nor has their envelope: sessions whose answer is lost count twice, so they are sent only while
 //! there is time for an answer.
 //!
-//! **Envelopes.** One per item: Sentry takes one event or transaction in each, and
-//! [asks](https://develop.sentry.dev/sdk/foundations/envelopes/envelope-items/#envelope-item-constraints) for no
-//! sessions in the same envelope. They share a connection, and are compressed from 1 KiB on. A window without items is
+//! **Envelopes.** One per item: Sentry accepts one event or transaction per envelope, and [does not
+//! want](https://develop.sentry.dev/sdk/foundations/envelopes/envelope-items/#envelope-item-constraints) sessions in
+//! the same envelope. They share a connection, and are compressed from 1 KiB on. A window without items is
 //! [idle](crate::push::ExporterCounts::windows_idle).
 
 mod builder;

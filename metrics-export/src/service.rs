@@ -1,4 +1,4 @@
-//! Which service figures, errors and alerts are about.
+//! The service that figures, errors and alerts are about.
 
 #[cfg(any(feature = "alert-log", feature = "alert-webhook", feature = "alertmanager"))]
 use std::sync::OnceLock;
@@ -53,7 +53,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service with this name, and without instance, version and environment.
+    /// Creates a service with this name, without instance, version and environment.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -65,40 +65,40 @@ impl Service {
         }
     }
 
-    /// Which instance this is, such as `host-1`; default: each destination's own. Notices of alerts name the host and the
-    /// number of the process.
+    /// Sets the name of this instance, such as `host-1`; default: each destination has its own. Alert notices then name
+    /// the host and the process number.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.instance = Some(instance.into());
         self
     }
 
-    /// The version, such as `1.2.3`; default: none.
+    /// Sets the version, such as `1.2.3`; default: none.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// Where the service runs, such as `prod`; default: none.
+    /// Sets the environment, such as `prod`; default: none.
     pub fn environment(mut self, environment: impl Into<String>) -> Self {
         self.environment = Some(environment.into());
         self
     }
 
-    /// Where people open the service's dashboard, such as `https://ops.example.com/orders/metrics/`, for links in
-    /// notices of alerts; default: no links.
+    /// Sets the URL of the service's dashboard, such as `https://ops.example.com/orders/metrics/`, for links in alert
+    /// notices; default: no links.
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.public_url = Some(url.into());
         self
     }
 
-    /// Where people look at a trace, such as `https://jaeger.example/trace/{trace_id}`, for links in notices of alerts,
-    /// in events and on the dashboard; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
+    /// Sets the URL of a trace, such as `https://jaeger.example/trace/{trace_id}`, for links in alert notices, in
+    /// events and on the dashboard; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits.
     pub fn trace_url(mut self, url: impl Into<String>) -> Self {
         self.trace_url = Some(url.into());
         self
     }
 
-    /// The link to a trace, if there is a [URL](Service::trace_url) of traces.
+    /// Returns the link to a trace, if there is a [URL](Service::trace_url) of traces.
     pub fn trace_link(&self, trace: TraceId) -> Option<String> {
         self.trace_url.as_ref().map(|url| trace_link(url, trace))
     }
@@ -124,14 +124,13 @@ impl Service {
         format!("{} (fleet{})", self.name, environment.unwrap_or_default())
     }
 
-    /// Checks that all of it can be a label, or a link.
+    /// Checks that each text can be a label or a link.
     ///
     /// # Errors
     ///
-    /// When a text is empty, longer than 128 bytes, or has a [hidden](is_hidden) character; when the public URL or
-    /// that of traces is not one of `http` or `https` of at most 1,024 bytes, 2,048 for traces, or has a password; when
-    /// that of traces lacks
-    /// `{trace_id}`.
+    /// Returns an error if a text is empty, longer than 128 bytes, or has a [hidden](is_hidden) character; if the
+    /// public URL or that of traces is not one of `http` or `https` of at most 1,024 bytes, 2,048 for traces, or has a
+    /// password; if that of traces lacks `{trace_id}`.
     pub fn check(&self) -> Result<(), InvalidSetting> {
         let set = [
             ("service", Some(&self.name)),

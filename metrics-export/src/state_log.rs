@@ -1,4 +1,4 @@
-//! What the log says about a destination: that it fails, that it works again, and what is lost.
+//! The log lines about a destination: it fails, works again, or lost something.
 
 use std::time::{Duration, Instant};
 

@@ -24,14 +24,14 @@ const ENDS_AFTER: Duration = Duration::from_secs(240);
 ///
 /// Labels: `alertname` (the rule), `service`, `instance` (for a fleet `scope="fleet"` instead) and `severity`;
 /// `environment` if one is set; `method` and `route` for an alert about an endpoint; `metric` for one about the
-/// application's own metric. Annotations: `summary`, `value`, and `version` if one is set, which is not a label since a
-/// new version would be another alert; `trace_id` if a trace is known, `event_id` for a notice of a fleet, and
+/// application's own metric. Annotations: `summary`, `value`, and `version` if one is set (not a label, since a new
+/// version would then be another alert); `trace_id` if a trace is known, `event_id` for a notice of a fleet, and
 /// `trace_url` if there is a [URL of traces](Service::trace_url). The [public URL](Service::public_url) is the
 /// `generatorURL`. A firing alert is posted every minute; if the service ends, the Alertmanager resolves it after four
 /// minutes. `Retry-After` is honoured.
 ///
-/// Set an [instance](Service::instance) that outlives a restart. Without one, the label names the process, and an alert
-/// that fires before and after a restart is two.
+/// Set an [instance](Service::instance) that stays the same across restarts. Without one, the label names the process,
+/// and an alert that fires before and after a restart counts as two.
 #[derive(Debug)]
 pub struct Alertmanager {
     target: Target,
@@ -51,20 +51,22 @@ struct Body<'a> {
 }
 
 impl Alertmanager {
-    /// Posts to the Alertmanager at this URL, such as `http://127.0.0.1:9093`.
+    /// Creates a destination for the Alertmanager at this URL, such as `http://127.0.0.1:9093`.
     ///
     /// # Errors
     ///
-    /// When it is not an `http` URL, or an `https` URL with the feature `tls`.
+    /// Returns an error if it is not an `http` URL, or an `https` URL with the feature `tls`.
     pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidSetting> {
         Self::with_http(url, &HttpOptions::new())
     }
 
-    /// Posts to the Alertmanager at this URL with these options: timeout, headers, proxy, root certificates.
+    /// Creates a destination for the Alertmanager at this URL with these options: timeout, headers, proxy, root
+    /// certificates.
     ///
     /// # Errors
     ///
-    /// When the URL is invalid, see [`Alertmanager::new`], or when an option is invalid or does not apply to alerts.
+    /// Returns an error if the URL is invalid, see [`Alertmanager::new`], or if an option is invalid or does not apply
+    /// to alerts.
     pub fn with_http(url: impl AsRef<str>, options: &HttpOptions) -> Result<Self, InvalidSetting> {
         let url = format!("{}/api/v2/alerts", url.as_ref().trim_end_matches('/'));
         let target = Target::new("alertmanager", &url, options)?;

@@ -46,11 +46,11 @@ struct DeliveryShared {
 }
 
 impl Delivery {
-    /// Starts the thread, which sends in the name of this service.
+    /// Starts the thread, which sends on behalf of this service.
     ///
     /// # Errors
     ///
-    /// When the destination does not accept the service's identity, or the system cannot start a thread.
+    /// Returns an error if the destination does not accept the service's identity, or the system cannot start a thread.
     pub fn start(mut destination: impl Destination, service: &Service) -> Result<Self, StartError> {
         destination.start(service)?;
         let queue = Mutex::new(NoticeQueue::new(destination.name()));
@@ -81,8 +81,8 @@ impl Delivery {
         self.shared.queued(queue, dropped);
     }
 
-    /// Queues notices that are sent only while a permit allows it, and which it hears of. Returns the ids of those that
-    /// a stopped delivery does not take, of which the permit does not hear.
+    /// Queues notices that are only sent while a permit allows it; the permit is told what became of them. Returns the
+    /// ids of notices that a stopped delivery does not take, about which the permit is not told.
     #[must_use]
     pub fn queue_with(
         &self,
@@ -95,7 +95,7 @@ impl Delivery {
         self.shared.queued(queue, dropped)
     }
 
-    /// How often the destination asks for all firing alerts.
+    /// Returns how often the destination asks for all firing alerts.
     pub fn repeat_every(&self) -> Option<Duration> {
         self.repeat_every
     }
@@ -106,12 +106,12 @@ impl Delivery {
         self.shared.changed.notify_all();
     }
 
-    /// Whether the thread has ended: after a stop, or a panic of the destination.
+    /// Returns whether the thread has ended: after a stop, or a panic of the destination.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Counts the notices so far.
+    /// Returns the counts of notices so far.
     pub fn counts(&self) -> DeliveryCounts {
         self.shared.lock().counts()
     }

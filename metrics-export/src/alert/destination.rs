@@ -1,4 +1,4 @@
-//! What a destination of notices is.
+//! The trait of a destination of notices.
 
 use std::time::Duration;
 
@@ -7,16 +7,17 @@ use metrics_core::alert::Notice;
 
 use crate::service::Service;
 
-/// Sends notices of alerts somewhere.
+/// Sends alert notices somewhere.
 pub trait Destination: Send + 'static {
-    /// The name in the counts.
+    /// Returns the name in the counts.
     fn name(&self) -> &'static str;
 
     /// Receives the identity of the service. Called once, before the first notice; default: does nothing.
     ///
     /// # Errors
     ///
-    /// When the destination does not accept the service's name, version or the like. The delivery does not start then.
+    /// Returns an error if the destination does not accept the service's name, version or the like. The delivery does
+    /// not start then.
     fn start(&mut self, _service: &Service) -> Result<(), InvalidSetting> {
         Ok(())
     }
@@ -26,10 +27,11 @@ pub trait Destination: Send + 'static {
     ///
     /// # Errors
     ///
-    /// When at least one notice was not sent. After a permanent error, notices are sent once more, one by one.
+    /// Returns an error if at least one notice was not sent. After a permanent error, notices are sent once more, one
+    /// by one.
     fn send(&mut self, notices: &[Notice]) -> Result<(), SendError>;
 
-    /// How often all firing alerts are sent again; default: never.
+    /// Returns how often all firing alerts are sent again; default: never.
     fn repeat_every(&self) -> Option<Duration> {
         None
     }
@@ -61,8 +63,8 @@ pub struct SendError {
     pub reason: String,
     /// Whether the same notices may be accepted later.
     pub is_temporary: bool,
-    /// How long the destination asks to wait, as with `Retry-After`. The next attempt waits for that long, but
-    /// for an hour at most.
+    /// How long the destination asks to wait, as with `Retry-After`. The next attempt waits that long, but at most an
+    /// hour.
     pub retry_after: Option<Duration>,
 }
 

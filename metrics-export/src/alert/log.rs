@@ -24,7 +24,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// A destination that writes to the log.
+    /// Creates a destination that writes to the log.
     pub fn new() -> Self {
         Self::default()
     }

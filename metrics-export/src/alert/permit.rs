@@ -4,12 +4,12 @@ use std::fmt;
 
 use metrics_core::alert::EventId;
 
-/// Says whether notices of a fleet may be sent, and hears what became of them. One for each destination.
+/// Decides whether notices of a fleet may be sent, and is told what became of them. There is one for each destination.
 ///
 /// A delivery calls it on its own thread, and holds no lock meanwhile: it may block.
 pub trait Permit: Send + Sync + fmt::Debug {
-    /// Whether these notices may be sent now. Asked before each attempt. If not, the delivery drops them, since another
-    /// instance sends them.
+    /// Returns whether these notices may be sent now. Called before each attempt. If not, the delivery drops them,
+    /// since another instance sends them.
     fn may_send(&self, events: &[EventId]) -> bool;
 
     /// Called once with each notice that has an id.
@@ -23,6 +23,6 @@ pub enum Settled {
     Sent,
     /// The destination refused it, or did not accept it in time.
     GivenUp,
-    /// It was not sent: it might not be, the queue was full, or the delivery ended.
+    /// It was not sent: the permit did not allow it, the queue was full, or the delivery ended.
     Withheld,
 }

@@ -9,7 +9,7 @@ use metrics_core::{InvalidSetting, Window};
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
-/// What a text says about alerts.
+/// Rules, objectives and Apdex as read from TOML.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct TomlAlerts {
@@ -53,7 +53,7 @@ metrics_core::debug_as_display!(RulesError);
 ///     min_calls = 20              # default: 0
 ///     severity = "critical"       # info, warning (the default), critical
 ///     route = "/orders/{id}"      # or one of the lines below; default: the whole service
-///     ## matched = true            # without 4xx of paths that have no route, which are mostly of scanners
+///     ## matched = true            # without 4xx of paths that have no route, which mostly come from scanners
 ///     ## each_route = true         # an alert for each route
 ///     ## own_metric = "orders"     # one of the application's own metrics, with metric = "value"
 ///     remind_every = "15m"        # default: 1h; 0s: never
@@ -86,8 +86,8 @@ metrics_core::debug_as_display!(RulesError);
 ///
 /// # Errors
 ///
-/// When the text is not TOML, a field or a word is unknown, or a rule or an objective is invalid; the error has the
-/// line and what is allowed.
+/// Returns an error if the text is not TOML, a field or a word is unknown, or a rule or an objective is invalid; the
+/// error has the line and what is allowed.
 pub fn alerts_from_toml(text: &str) -> Result<TomlAlerts, RulesError> {
     let line = |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     let file: File = toml::from_str(text).map_err(|error| RulesError {

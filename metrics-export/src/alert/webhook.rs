@@ -57,20 +57,21 @@ struct NoticeBody {
 }
 
 impl Webhook {
-    /// Posts to this URL.
+    /// Creates a destination that posts to this URL.
     ///
     /// # Errors
     ///
-    /// When it is not an `http` URL, or an `https` URL with the feature `tls`.
+    /// Returns an error if it is not an `http` URL, or an `https` URL with the feature `tls`.
     pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidSetting> {
         Self::with_http(url, &HttpOptions::new())
     }
 
-    /// Posts to this URL with these options: timeout, headers, proxy, root certificates.
+    /// Creates a destination that posts to this URL with these options: timeout, headers, proxy, root certificates.
     ///
     /// # Errors
     ///
-    /// When the URL is invalid, see [`Webhook::new`], or when an option is invalid or does not apply to alerts.
+    /// Returns an error if the URL is invalid, see [`Webhook::new`], or if an option is invalid or does not apply to
+    /// alerts.
     pub fn with_http(url: impl AsRef<str>, options: &HttpOptions) -> Result<Self, InvalidSetting> {
         let target = Target::new("alert_webhook", url.as_ref(), options)?;
         Ok(Self { target, service: Service::new(""), instance: String::new() })

@@ -56,14 +56,14 @@ pub struct DatadogBuilder {
 }
 
 impl Datadog {
-    /// Builds an exporter.
+    /// Creates a builder for an exporter.
     pub fn builder() -> DatadogBuilder {
         DatadogBuilder::default()
     }
 }
 
 impl DatadogBuilder {
-    /// Reads what is not set here from Datadog's variables; default: they are ignored.
+    /// Reads whatever is not set here from Datadog's variables; default: they are ignored.
     ///
     /// `DD_TRACE_AGENT_URL`, or else `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; `DD_TAGS`; `DD_TRACE_SAMPLE_RATE`;
     /// `DD_EXTERNAL_ENV`; `DD_TRACE_PROPAGATION_STYLE_EXTRACT`, or else `DD_TRACE_PROPAGATION_STYLE` (`datadog`,
@@ -78,15 +78,15 @@ impl DatadogBuilder {
         self
     }
 
-    /// Where the Agent receives traces: `http://host:port` or, except on Windows, `unix:///path/of/its/socket`;
-    /// default: the socket `/var/run/datadog/apm.socket` if there is one and no proxy is set, or else
+    /// Sets where the Agent receives traces: `http://host:port` or, except on Windows, `unix:///path/of/its/socket`;
+    /// default: the socket `/var/run/datadog/apm.socket` if it exists and no proxy is set, otherwise
     /// `http://localhost:8126`.
     pub fn agent_url(mut self, url: impl Into<Secret>) -> Self {
         self.agent_url = Some(url.into());
         self
     }
 
-    /// A tag of traces; default: none. The Agent accepts no tags with stats.
+    /// Adds a tag to traces; default: none. The Agent accepts no tags with stats.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         let (key, value) = (key.into(), value.into());
         self.tags.retain(|(known, _)| *known != key);
@@ -94,15 +94,15 @@ impl DatadogBuilder {
         self
     }
 
-    /// The name of a request's span, which is also the name of Datadog's metrics after `trace.`; default:
+    /// Sets the name of a request's span, which is also the name of Datadog's metrics after `trace.`; default:
     /// `http.server.request`. To keep the dashboards of another tracer, use its name.
     pub fn operation(mut self, name: impl Into<String>) -> Self {
         self.operation = Some(name.into());
         self
     }
 
-    /// The maximum number of traced requests per window, errors first; default: 100. 0 turns traces off. The others
-    /// count as rejected.
+    /// Sets the maximum number of traced requests per window, errors first; default: 100. Further ones count as
+    /// rejected. 0 turns traces off.
     pub fn max_traces(mut self, count: usize) -> Self {
         self.max_traces = Some(count);
         self
@@ -121,15 +121,15 @@ impl DatadogBuilder {
         self
     }
 
-    /// The headers from which the trace of a request is read, the first valid one first; default: Datadog's own, then
-    /// `traceparent`, then `sentry-trace`. They decide for all exporters, since a request has one trace.
+    /// Sets the headers from which the trace of a request is read, in order of precedence; default: Datadog's own, then
+    /// `traceparent`, then `sentry-trace`. The order applies to all exporters, since a request has one trace.
     pub fn trace_headers(mut self, order: impl IntoIterator<Item = TraceHeaders>) -> Self {
         self.trace_headers = Some(order.into_iter().collect());
         self
     }
 
-    /// Interval, timeout, proxy and the like; defaults: see [`HttpOptions`]. The interval of 10 s is that of the
-    /// Agent's own buckets.
+    /// Sets interval, timeout, proxy and the like; defaults: see [`HttpOptions`]. The default interval of 10 s is that
+    /// of the Agent's own buckets.
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
         self
@@ -137,12 +137,12 @@ impl DatadogBuilder {
 
     /// Builds the exporter.
     ///
-    /// Variables are no reason for an error: one that cannot be used is left out with a warning in the log or, if it
-    /// says who gets the data, keeps the exporter [off](crate::push::Exporter::off).
+    /// Variables never cause an error: one that cannot be used is ignored with a warning in the log or, if it decides
+    /// who gets the data, turns the exporter [off](crate::push::Exporter::off).
     ///
     /// # Errors
     ///
-    /// When a setting is invalid; the error says what is allowed.
+    /// Returns an error if a setting is invalid; the error says what is allowed.
     pub fn build(self) -> Result<Datadog, InvalidSetting> {
         let has_own = self.from_env;
         self.build_with(Variables::new(&crate::environment::variable, has_own), Path::new(DEFAULT_SOCKET))

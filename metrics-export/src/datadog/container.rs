@@ -1,5 +1,5 @@
-//! Which container sends, in the headers of Datadog's own tracers: so the Agent finds the container's tags where it cannot
-//! tell it by the connection.
+//! Names the container that sends, in the headers of Datadog's own tracers, so that the Agent finds the container's
+//! tags even where the connection does not tell.
 //!
 //! As in `libdd-common/src/entity_id` of github.com/DataDog/libdatadog: the id is the last part of a path in
 //! `/proc/self/cgroup`. In a namespace of its own a container does not see that path, and sends the inode of its cgroup.

@@ -53,7 +53,7 @@ pub struct EcsLogBuilder {
 }
 
 impl EcsLog {
-    /// Builds a log.
+    /// Creates a builder for a log.
     pub fn builder() -> EcsLogBuilder {
         EcsLogBuilder {
             path: None,
@@ -67,38 +67,38 @@ impl EcsLog {
 }
 
 impl EcsLogBuilder {
-    /// The file to append to; default: stdout. It is created if it is missing.
+    /// Sets the file to append to; default: stdout. It is created if it is missing.
     pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
         self.path = Some(path.into());
         self
     }
 
-    /// The size at which the file is renamed to `path.1`, in bytes; default: 100 MiB. The lines of one window stay
+    /// Sets the size at which the file is renamed to `path.1`, in bytes; default: 100 MiB. The lines of one window stay
     /// together.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// How many old files are kept; default: 5. Beyond it the oldest is dropped.
+    /// Sets how many old files are kept; default: 5. Beyond that, the oldest is dropped.
     pub fn kept_files(mut self, files: usize) -> Self {
         self.kept_files = files;
         self
     }
 
-    /// Time between summaries; default: 10 s. Errors are written with them.
+    /// Sets the time between summaries; default: 10 s. Errors are written with them.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// The maximum number of waiting errors; default: 1,000. Beyond it the oldest are dropped and counted.
+    /// Sets the maximum number of waiting errors; default: 1,000. Beyond that, the oldest are dropped and counted.
     pub fn max_errors(mut self, errors: usize) -> Self {
         self.max_errors = errors;
         self
     }
 
-    /// How many of the busiest endpoints have a summary in each window; default: 100.
+    /// Sets how many of the busiest endpoints have a summary in each window; default: 100.
     pub fn top_endpoints(mut self, endpoints: usize) -> Self {
         self.top_endpoints = endpoints;
         self
@@ -108,7 +108,7 @@ impl EcsLogBuilder {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened; the error names it.
+    /// Returns an error if the file cannot be opened; the error names it.
     pub fn build(self) -> io::Result<EcsLog> {
         let output = match self.path {
             None => Output::Stdout { is_torn: false },

@@ -34,7 +34,8 @@ pub struct ElasticsearchBuilder {
 }
 
 impl Elasticsearch {
-    /// Builds an exporter to the Elasticsearch or OpenSearch at this URL, such as `http://127.0.0.1:9200`.
+    /// Creates a builder for an exporter to the Elasticsearch or OpenSearch at this URL, such as
+    /// `http://127.0.0.1:9200`.
     pub fn builder(url: impl Into<Secret>) -> ElasticsearchBuilder {
         ElasticsearchBuilder {
             url: url.into(),
@@ -49,56 +50,55 @@ impl Elasticsearch {
 }
 
 impl ElasticsearchBuilder {
-    /// The data stream or the index to write to; default: `logs-http_service-default`.
+    /// Sets the data stream or the index to write to; default: `logs-http_service-default`.
     pub fn data_stream(mut self, name: impl Into<String>) -> Self {
         self.data_stream = name.into();
         self
     }
 
-    /// An API key, encoded as Elasticsearch shows it; default: none.
+    /// Sets an API key, encoded as Elasticsearch shows it; default: none.
     pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
         self.authorization = Some(format!("ApiKey {}", key.into().expose()).into());
         self
     }
 
-    /// A user and a password, in place of an API key; default: none.
+    /// Sets a user and a password, instead of an API key; default: none.
     pub fn basic(mut self, user: &str, password: impl Into<Secret>) -> Self {
         let pair = STANDARD.encode(format!("{user}:{}", password.into().expose()));
         self.authorization = Some(format!("Basic {pair}").into());
         self
     }
 
-    /// The maximum number of waiting windows, at least 2; default: 60. Further ones are merged into the last. A window
-    /// that was tried never changes, so that its documents keep their ids.
+    /// Sets the maximum number of waiting windows, at least 2; default: 60. Further ones are merged into the last. A
+    /// window that was tried never changes, so its documents keep their ids.
     pub fn max_windows(mut self, windows: usize) -> Self {
         self.max_windows = windows.max(2);
         self
     }
 
-    /// The maximum number of waiting errors; default: 1,000. Beyond it the oldest are dropped and counted.
+    /// Sets the maximum number of waiting errors; default: 1,000. Beyond that, the oldest are dropped and counted.
     pub fn max_errors(mut self, errors: usize) -> Self {
         self.max_errors = errors;
         self
     }
 
-    /// How many of the busiest endpoints have a summary in each window; default: 100.
+    /// Sets how many of the busiest endpoints have a summary in each window; default: 100.
     pub fn top_endpoints(mut self, endpoints: usize) -> Self {
         self.top_endpoints = endpoints;
         self
     }
 
-    /// Interval, timeout, compression, proxy and the like; defaults: see [`HttpOptions`].
+    /// Sets interval, timeout, compression, proxy and the like; defaults: see [`HttpOptions`].
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
         self
     }
 
-    /// Builds the exporter. A proxy in the environment that cannot be used keeps it
-    /// [off](crate::push::Exporter::off).
+    /// Builds the exporter. A proxy in the environment that cannot be used turns it [off](crate::push::Exporter::off).
     ///
     /// # Errors
     ///
-    /// When a setting is invalid; the error says what is allowed.
+    /// Returns an error if a setting is invalid; the error says what is allowed.
     pub fn build(self) -> Result<Elasticsearch, InvalidSetting> {
         self.build_with(Variables::new(&crate::environment::variable, false))
     }

@@ -18,7 +18,7 @@ pub(super) const MAX_SPAN: Duration = Duration::from_secs(10 * 365 * 24 * 3_600)
 pub struct Instance {
     /// The name of the service.
     pub service: String,
-    /// The name of the instance. Together with `started` it tells instances apart.
+    /// The name of the instance. Together with `started`, it identifies an instance.
     pub name: String,
     /// The version of the service.
     pub version: String,
@@ -58,7 +58,7 @@ pub enum Presence {
 }
 
 impl Presence {
-    /// `up`, `stale` or `gone`.
+    /// Returns `up`, `stale` or `gone`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -69,7 +69,8 @@ impl Presence {
 }
 
 impl Instance {
-    /// Whether the instance still writes at `now`. A `now` before its last write counts as the time of that write.
+    /// Returns whether the instance still writes at `now`. A `now` before its last write counts as the time of that
+    /// write.
     pub fn presence(&self, now: SystemTime) -> Presence {
         let silent = now.duration_since(self.written).unwrap_or_default();
         match silent {

@@ -20,8 +20,8 @@ const MAX_NAMED: usize = 20;
 
 /// The sum of the reports of several instances.
 ///
-/// The order of adding only matters for which refused reports are named. The sum is as precise as the least precise
-/// report, and groups statuses like the coarsest one; [`differences`](Fleet::differences) says which these are.
+/// The order of adding only affects which refused reports are named. The sum is as precise as the least precise report,
+/// and groups statuses like the coarsest one; [`differences`](Fleet::differences) says which these are.
 #[derive(Debug, Clone)]
 pub struct Fleet {
     now: SystemTime,
@@ -54,7 +54,7 @@ pub struct RefusedReport {
 }
 
 impl Fleet {
-    /// A sum without reports. `now` decides which instances are up.
+    /// Creates a sum without reports. `now` decides which instances are up.
     pub fn new(now: SystemTime) -> Self {
         Self {
             now,
@@ -74,7 +74,7 @@ impl Fleet {
         Self { versions: Some(Versions::default()), ..Self::new(now) }
     }
 
-    /// The time that decides which instances are up.
+    /// Returns the time that decides which instances are up.
     pub fn now(&self) -> SystemTime {
         self.now
     }
@@ -175,13 +175,13 @@ impl Fleet {
         }
     }
 
-    /// The figures of all reports; `None` without reports.
+    /// Returns the figures of all reports; `None` without reports.
     pub fn snapshot(&self) -> Option<Snapshot> {
         self.total.as_ref().map(Total::snapshot)
     }
 
-    /// The figures of all reports without endpoints, as parts; `None` without reports. A list of consumers needs no
-    /// more.
+    /// Returns the figures of all reports without endpoints, as parts; `None` without reports. That is enough for a
+    /// list of consumers.
     ///
     /// A report names the 50 consumers with the most calls. Another consumer's calls at that instance are in `_other`;
     /// they are no more than the last of the 50 had. Past 10,000 names in a fleet, further consumers are in `_other`,
@@ -190,13 +190,13 @@ impl Fleet {
         self.total.as_ref().map(Total::without_endpoints)
     }
 
-    /// The summary of all reports with their latest errors; `None` without reports.
+    /// Returns the summary of all reports with their latest errors; `None` without reports.
     ///
     /// The window lasts from the earliest start to the latest report by the instances' wall clocks, within bounds by
     /// their monotonic clocks, so that a wall clock that is set or wrong does little harm. It is no shorter than the
     /// longest span of an instance. All instances that are up count until now, or until their last report, which is up
-    /// to three intervals old; so the window is no longer than the longest of their spans and three intervals, and the
-    /// spans of those that are not up. That of a single instance is its span.
+    /// to three intervals old. So the window is no longer than the longest of their spans plus three intervals, and
+    /// than the spans of those that are not up. The window of a single instance is its span.
     pub fn summary(&mut self) -> Option<Summary> {
         self.keep_last_errors();
         let total = self.snapshot()?;
@@ -221,21 +221,21 @@ impl Fleet {
         wall.clamp(least, most.max(least))
     }
 
-    /// The figures of each version, the newest first, which is the one whose first instance started last. Empty unless
-    /// the sum was begun with [`Fleet::by_version`].
+    /// Returns the figures of each version, the newest first: the one whose first instance started last. Empty unless
+    /// the sum was created with [`Fleet::by_version`].
     ///
-    /// At most 20 versions are told apart; reports of others are left out.
+    /// At most 20 versions are counted separately; reports of others are left out.
     pub fn versions(&self) -> Vec<VersionFigures> {
         self.versions.as_ref().map(Versions::figures).unwrap_or_default()
     }
 
-    /// The newest version beside the sum of all others; `None` if there are not two, and unless the sum was begun with
-    /// [`Fleet::by_version`].
+    /// Returns the newest version and the sum of all others; `None` if there are fewer than two versions, or the sum
+    /// was not created with [`Fleet::by_version`].
     pub fn newest_version(&self) -> Option<NewestVersion> {
         self.versions.as_ref()?.newest()
     }
 
-    /// The instances, in the order of adding.
+    /// Returns the instances, in the order of adding.
     pub fn instances(&self) -> &[InstanceFigures] {
         &self.instances
     }
@@ -247,7 +247,7 @@ impl Fleet {
         Differences::new(&self.instances, (digits, granularity), &clashes)
     }
 
-    /// Reports that were left out: the first 20, and the number of all.
+    /// Returns the first 20 reports that were left out, and the number of all of them.
     pub fn refused(&self) -> (&[RefusedReport], u64) {
         (&self.refused, self.refused_count)
     }

@@ -1,6 +1,6 @@
 //! A fleet that shares a Redis: each instance writes its own report, and any instance reads all of them.
 //!
-//! `docs/fleet.md` lists the keys, says what is exact, and where the limits are.
+//! `docs/fleet.md` lists the keys and the limits, and says what is exact.
 
 mod address;
 mod alert_lease;

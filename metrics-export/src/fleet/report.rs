@@ -60,7 +60,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// If the bytes are not a whole report of this version, or a value is out of range.
+    /// Returns an error if the bytes are not a whole report of this version, or a value is out of range.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         Ok(Self::unpacked(Decoded::read(bytes)?)?)
     }

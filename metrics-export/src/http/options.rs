@@ -9,7 +9,7 @@ use super::proxy::{Through, proxy};
 use crate::environment::Variables;
 use crate::secret::Secret;
 
-/// How to reach a destination over HTTP; all destinations share these settings.
+/// How to reach a destination over HTTP. All HTTP destinations share these settings.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,31 +30,32 @@ pub struct HttpOptions {
 }
 
 impl HttpOptions {
-    /// The defaults of each destination.
+    /// Creates options with the defaults of each destination.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Time between windows; default: 10 s, and 60 s for OTLP. From 10 ms to a day. Alerts are sent at once, and reject
-    /// it.
+    /// Sets the time between windows, 10 ms to a day; default: 10 s, or 60 s for OTLP. Alerts are sent at once, so they
+    /// reject this setting.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = Some(interval);
         self
     }
 
-    /// How long one attempt may take; default: 10 s. From 10 ms to an hour.
+    /// Sets how long one attempt may take, 10 ms to an hour; default: 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Whether bodies are compressed with gzip; default: yes. Datadog's Agent and alerts always get plain bodies.
+    /// Sets whether bodies are compressed with gzip; default: yes. Datadog's Agent and alert destinations always get
+    /// plain bodies.
     pub fn gzip(mut self, gzip: bool) -> Self {
         self.gzip = Some(gzip);
         self
     }
 
-    /// Sends this header with each request, such as one with an API key; default: none. Setting it again replaces it.
+    /// Adds a header to each request, such as one with an API key; default: none. Setting it again replaces it.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         let name = name.into();
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
@@ -62,17 +63,17 @@ impl HttpOptions {
         self
     }
 
-    /// A proxy, such as `http://user:password@proxy:3128`, for all hosts.
+    /// Sets a proxy for all hosts, such as `http://user:password@proxy:3128`.
     ///
     /// Default: the proxy in `HTTP_PROXY`, or `HTTPS_PROXY` for `https` URLs and gRPC, or else in `ALL_PROXY`, unless
-    /// `NO_PROXY` has the host. This machine is reached without one. Requests to `http` URLs are forwarded by the
-    /// proxy; `https` and gRPC go through a tunnel (`CONNECT`), which proxies may allow for some ports only.
+    /// `NO_PROXY` has the host. This machine is reached without one. The proxy forwards requests to `http` URLs;
+    /// `https` and gRPC go through a tunnel (`CONNECT`), which proxies may only allow for some ports.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.proxy = Some(url.into());
         self
     }
 
-    /// The certificates of the authorities to trust, in PEM; default: those of Mozilla's root program.
+    /// Sets the certificates of the authorities to trust, in PEM; default: those of Mozilla's root program.
     #[cfg(feature = "tls-no-provider")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());

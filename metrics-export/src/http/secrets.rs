@@ -1,4 +1,4 @@
-//! What a server's text may repeat, and nobody may see.
+//! Secrets that a server's text may repeat, and nobody may see.
 
 use super::url::percent_decoded;
 

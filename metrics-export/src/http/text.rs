@@ -1,4 +1,4 @@
-//! What a destination says, as a part of one line.
+//! A destination's own words, as part of one line.
 
 use metrics_core::visible;
 

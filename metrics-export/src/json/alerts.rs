@@ -42,7 +42,7 @@ pub struct FleetAlertsBody {
     notices_dropped: u64,
     /// The newest first; the last 100 at most.
     changes: Vec<ChangeBody>,
-    /// What the fleet's objectives have left, as far as it was counted.
+    /// What is left of the budgets of the fleet's objectives, as far as it was counted.
     objectives: Vec<ObjectiveBody>,
     /// Alerts that the answering instance dropped since they had no room in the state.
     alerts_left_out: usize,
@@ -51,7 +51,8 @@ pub struct FleetAlertsBody {
 }
 
 impl FleetAlertsBody {
-    /// Takes the alerts, the instance that evaluates them, the token if that is the answering one, and when it did.
+    /// Creates the body from the alerts, the instance that evaluates them, the token if that is the answering one, and
+    /// the time of the evaluation.
     pub fn new(
         alerts: &[Alert],
         evaluated_by: Option<String>,
@@ -122,7 +123,7 @@ impl From<&Notice> for ChangeBody {
 }
 
 impl AlertsBody {
-    /// Takes [`Alerts::alerts`](metrics_core::alert::Alerts::alerts),
+    /// Creates the body from [`Alerts::alerts`](metrics_core::alert::Alerts::alerts),
     /// [`Alerts::rules`](metrics_core::alert::Alerts::rules), and the counts of each destination.
     pub fn new<'a>(
         alerts: &[Alert],
@@ -155,7 +156,7 @@ impl AlertsBody {
         Self { fleet: Some(fleet), ..self }
     }
 
-    /// Leaves out the ids of traces, which callers claim.
+    /// Leaves out the ids of traces, which come from callers.
     pub fn without_traces(mut self) -> Self {
         let changed = self.changes.iter_mut().map(|change| &mut change.alert);
         self.alerts.iter_mut().chain(changed).for_each(|alert| alert.trace_id = None);
@@ -177,7 +178,7 @@ pub struct MistakeBody {
 }
 
 impl MistakeBody {
-    /// Takes a short name of the mistake, what it is about (a path, or nothing), and what to change.
+    /// Creates it from a short name of the mistake, what it is about (a path, or nothing), and what to change.
     pub fn new(mistake: &'static str, subject: &str, message: String) -> Self {
         Self { mistake, subject: subject.to_owned(), message }
     }

@@ -15,7 +15,7 @@ pub struct ConsumersBody {
     total_consumers: usize,
     /// Calls since the start by consumers that did not fit; they count for `_other`.
     refused: u64,
-    /// Who had the most calls of those in `_other` in the last five to ten minutes.
+    /// The busiest of those in `_other` over the last five to ten minutes.
     others: Vec<OtherBody>,
     since: Time,
     window_seconds: f64,

@@ -1,4 +1,4 @@
-//! What tells a single request apart from others, in the bodies that list some.
+//! What identifies a single request, in the bodies that list some.
 
 use std::sync::Arc;
 

@@ -39,7 +39,7 @@ struct GroupBody {
     /// Errors in each step, the oldest first.
     trend: Vec<u32>,
     consumers: Vec<ConsumerBody>,
-    /// How many of them `GET errors?group=` lists at least.
+    /// The minimum number of them that `GET errors?group=` lists.
     examples: usize,
 }
 
@@ -59,7 +59,7 @@ struct PathBody {
 }
 
 impl ErrorGroupsBody {
-    /// The body for these groups; the first `top` are listed.
+    /// Creates the body for these groups, of which the first `top` are listed.
     pub fn new(groups: &ErrorGroups, top: usize) -> Self {
         let paths = groups.unmatched_paths.iter();
         Self {

@@ -26,7 +26,7 @@ struct MissingBody {
 }
 
 impl ErrorsBody {
-    /// Takes the errors of a registry, newest first, and those that are missing.
+    /// Creates the body from the errors of a registry, newest first, and the counts of missing ones.
     pub fn new(recent_errors: &[RecentError], missing: &[ErrorsMissing]) -> Self {
         Self {
             recent_errors: recent_errors.iter().map(ListedError::from).collect(),

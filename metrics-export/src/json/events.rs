@@ -31,8 +31,8 @@ pub struct LiveBody {
 }
 
 impl LiveBody {
-    /// Takes the figures of a window, the newest point of the history, the time of the last reset, and the monitor's
-    /// own cost.
+    /// Creates the data from the figures of a window, the newest point of the history, the time of the last reset, and
+    /// the monitor's own cost.
     pub fn new(
         window: Window,
         summary: &Summary,

@@ -5,14 +5,14 @@ use serde::Serialize;
 use super::time::Time;
 use crate::push::ExporterCounts;
 
-/// The body of `GET exporters`: how many windows, errors and requests each exporter sent, dropped or has queued.
+/// The body of `GET exporters`: how many windows, errors and requests each exporter has sent, dropped and queued.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExportersBody {
     exporters: Vec<ExporterBody>,
 }
 
 impl ExportersBody {
-    /// Takes [`Engine::counts`](crate::push::Engine::counts).
+    /// Creates the body from [`Engine::counts`](crate::push::Engine::counts).
     pub fn new(counts: Vec<ExporterCounts>) -> Self {
         Self { exporters: counts.into_iter().map(ExporterBody::from).collect() }
     }

@@ -38,7 +38,7 @@ impl ConsumersBody {
 }
 
 impl HistoryBody {
-    /// The minutes of a fleet's trend.
+    /// Creates the body from the minutes of a fleet's trend.
     pub fn of_fleet(Answer { fleet, summary, trend, .. }: &Answer, window: Option<Window>) -> Self {
         let (Some(last), Some(summary), Some(snapshot)) = (trend.last(), summary, fleet.snapshot()) else {
             return Self::empty(window);
@@ -85,7 +85,7 @@ struct RefusedBody {
 }
 
 impl FleetState {
-    /// The state if Redis answered.
+    /// Creates the state for an answer of Redis.
     pub fn found(answer: &Answer) -> Self {
         let (refused, skipped) = answer.fleet.refused();
         let body = |RefusedReport { source, reason }: &RefusedReport| RefusedBody {
@@ -106,7 +106,7 @@ impl FleetState {
         }
     }
 
-    /// The state if Redis did not answer, so that the figures are those of this instance only.
+    /// Creates the state for a Redis that did not answer, so that the figures are those of this instance only.
     pub fn stale(stale: &Stale, status: &WriterStatus) -> Self {
         Self {
             stale: true,
@@ -128,7 +128,7 @@ impl FleetState {
 pub struct InstancesBody {
     instances: Vec<InstanceBody>,
     up: usize,
-    /// Own metrics that are of several kinds at different instances, a sentence each.
+    /// Own metrics whose kind differs between instances, a sentence each.
     notes: Vec<String>,
     /// How the answering instance writes its own reports.
     writer: WriterBody,
@@ -163,7 +163,7 @@ struct InstanceBody {
     total_errors: u64,
     p95_response_time: f64,
     report_bytes: usize,
-    /// In what it differs from the sum or from most instances, a sentence each.
+    /// How it differs from the sum or from most instances, a sentence each.
     notes: Vec<String>,
 }
 

@@ -24,7 +24,7 @@ pub struct HistoryBody {
 }
 
 impl HistoryBody {
-    /// Takes a trend, and the resets and gaps of its history.
+    /// Creates the body from a trend, and the resets and gaps of its history.
     pub fn new(trend: &Trend, resets: &[SystemTime], gaps: &[Gap]) -> Self {
         let point = |point: &Point| {
             if trend.timed {
@@ -43,12 +43,12 @@ impl HistoryBody {
         }
     }
 
-    /// A history of which nothing is kept.
+    /// Creates the body for a history of which nothing is kept.
     pub fn empty(window: Option<Window>) -> Self {
         Self::of_counts(&CountTrend { window, step: "1m", points: Vec::new() }, &[], &[])
     }
 
-    /// Takes a trend of which only counts are kept.
+    /// Creates the body from a trend of which only counts are kept.
     pub fn of_counts(trend: &CountTrend, resets: &[SystemTime], gaps: &[Gap]) -> Self {
         let point = |point: &CountPoint| PointBody::Counts(PointOfCounts::from(point));
         let all = trend.points.iter().copied().reduce(|sum, point| CountPoint {
@@ -99,7 +99,7 @@ pub(super) struct WholePoint {
     #[serde(flatten)]
     more: DetailedFigures,
     requests_per_second: f64,
-    /// The requests with any status, of which these are some.
+    /// The requests with any status, including these.
     all_calls: u64,
     /// One pair for each octave: its upper end in seconds, which is a power of two of nanoseconds, and the number of
     /// durations from half of it up to it.

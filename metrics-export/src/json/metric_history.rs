@@ -24,7 +24,7 @@ pub struct MetricHistoryBody {
 }
 
 impl MetricHistoryBody {
-    /// Takes a trend, and the resets and gaps of its history.
+    /// Creates the body from a trend, and the resets and gaps of its history.
     pub fn new(trend: &MetricTrend, resets: &[SystemTime], gaps: &[Gap]) -> Self {
         Self {
             metric: trend.name.to_string(),

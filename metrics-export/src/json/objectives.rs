@@ -13,7 +13,7 @@ pub struct ObjectivesBody {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct ApdexBody {
-    /// Up to this time, users are satisfied, in seconds; they tolerate four times of it.
+    /// Up to this time, in seconds, users are satisfied; they tolerate up to four times as long.
     target: f64,
     /// Up to which time a request counts as within the target: the end of a bucket of the histogram.
     counted_to: f64,
@@ -47,7 +47,7 @@ pub(super) struct ObjectiveBody {
     valid: u64,
     good: u64,
     budgets: Vec<BudgetBody>,
-    /// When the budget of 24 hours is spent at the rate of the last hour, in seconds; `null` if it lasts.
+    /// The seconds until the budget of 24 hours is spent at the rate of the last hour; `null` if it lasts.
     exhausted_in: Option<f64>,
 }
 
@@ -64,7 +64,7 @@ struct BudgetBody {
 }
 
 impl ObjectivesBody {
-    /// The body for the states of all objectives, and for Apdex if it is tracked.
+    /// Creates the body from the states of all objectives, and of Apdex if it is tracked.
     pub fn new(states: &[ObjectiveState], apdex: Option<&ApdexState>) -> Self {
         Self {
             objectives: states.iter().map(ObjectiveBody::from).collect(),

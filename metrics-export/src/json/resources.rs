@@ -14,7 +14,7 @@ pub struct ResourcesBody {
 }
 
 impl ResourcesBody {
-    /// Takes samples, the oldest first.
+    /// Creates the body from samples, the oldest first.
     pub fn new(points: Vec<ResourcePoint>) -> Self {
         Self { points }
     }

@@ -47,15 +47,15 @@ pub struct OtlpBuilder {
 }
 
 impl Otlp {
-    /// Builds an exporter.
+    /// Creates a builder for an exporter.
     pub fn builder() -> OtlpBuilder {
         OtlpBuilder::default()
     }
 }
 
 impl OtlpBuilder {
-    /// Reads what is not set here from OpenTelemetry's variables; default: they are ignored. `OTEL_SERVICE_NAME` always
-    /// wins, so that one program can run as several services.
+    /// Reads whatever is not set here from OpenTelemetry's variables; default: they are ignored. `OTEL_SERVICE_NAME`
+    /// always wins, so that one program can run as several services.
     ///
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_PROTOCOL` (`http/protobuf`, or `grpc`
     /// with the feature `otlp-grpc`) and `_CERTIFICATE` (with the feature `tls`), each also as
@@ -72,46 +72,46 @@ impl OtlpBuilder {
         self
     }
 
-    /// The protocol; default: [`Protocol::HttpBinary`].
+    /// Sets the protocol; default: [`Protocol::HttpBinary`].
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = Some(protocol);
         self
     }
 
-    /// The collector's URL, without a path; default: `http://localhost:4318`, or `http://localhost:4317` for gRPC.
-    /// Metrics go to `v1/metrics` below it; gRPC has its own path, whatever the URL's.
+    /// Sets the collector's URL, without a path; default: `http://localhost:4318`, or `http://localhost:4317` for gRPC.
+    /// Metrics go to `v1/metrics` below it; gRPC has a path of its own.
     pub fn endpoint(self, url: impl Into<String>) -> Self {
         let url = metrics_url(&url.into());
         self.metrics_endpoint(url)
     }
 
-    /// Where metrics go, with the path.
+    /// Sets the URL for metrics, including its path; default: [`endpoint`](Self::endpoint) with `/v1/metrics`.
     pub fn metrics_endpoint(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(Secret::new(url));
         self
     }
 
-    /// Whether counts are cumulative or deltas; default: [`Temporality::Cumulative`].
+    /// Sets whether counts are cumulative or deltas; default: [`Temporality::Cumulative`].
     pub fn temporality(mut self, temporality: Temporality) -> Self {
         self.temporality = Some(temporality);
         self
     }
 
-    /// The kind of histogram for durations; default: [`Histograms::Exponential`].
+    /// Sets the kind of histogram for durations; default: [`Histograms::Exponential`].
     pub fn histograms(mut self, histograms: Histograms) -> Self {
         self.histograms = Some(histograms);
         self
     }
 
-    /// The largest message, in bytes before compression; default: 4,000,000, since collectors take 4 MiB over gRPC by
-    /// default. From 100,000 to 1 GiB. A window that needs more is sent as several messages.
+    /// Sets the largest message, in bytes before compression, 100,000 to 1 GiB; default: 4,000,000, since collectors
+    /// accept 4 MiB over gRPC by default. A window that needs more is sent as several messages.
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.max_message_bytes = Some(bytes);
         self
     }
 
-    /// An attribute of the resource, such as `deployment.environment.name`. It wins over what the monitor's service
-    /// says.
+    /// Adds an attribute of the resource, such as `deployment.environment.name`. It wins over the monitor's own
+    /// setting.
     ///
     /// Default: `service.name`, and `service.version` and `deployment.environment.name` if the monitor has them;
     /// `service.instance.id`, random if the monitor has none; `process.pid` and `telemetry.sdk.*`.
@@ -120,13 +120,13 @@ impl OtlpBuilder {
         self
     }
 
-    /// The `url.scheme` of requests; default: `http`. Behind a proxy that terminates TLS it is `https`.
+    /// Sets the `url.scheme` of requests; default: `http`. Set `https` behind a proxy that terminates TLS.
     pub fn url_scheme(mut self, scheme: impl Into<String>) -> Self {
         self.scheme = Some(scheme.into());
         self
     }
 
-    /// Interval (default: 60 s), timeout, compression, headers, proxy and the like: see [`HttpOptions`].
+    /// Sets interval (default: 60 s), timeout, compression, headers, proxy and the like: see [`HttpOptions`].
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
         self
@@ -134,12 +134,12 @@ impl OtlpBuilder {
 
     /// Builds the exporter.
     ///
-    /// Variables are no reason for an error: one that cannot be used is left out with a warning in the log or, if it
-    /// says who gets the metrics or who is trusted, keeps the exporter [off](crate::push::Exporter::off).
+    /// Variables never cause an error: one that cannot be used is ignored with a warning in the log or, if it decides
+    /// who gets the metrics or who is trusted, turns the exporter [off](crate::push::Exporter::off).
     ///
     /// # Errors
     ///
-    /// When a setting is invalid; the error says what is allowed.
+    /// Returns an error if a setting is invalid; the error says what is allowed.
     pub fn build(self) -> Result<Otlp, InvalidSetting> {
         let has_own = self.from_env;
         self.build_with(Variables::new(&crate::environment::variable, has_own))

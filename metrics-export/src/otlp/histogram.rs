@@ -18,9 +18,9 @@ pub enum Histograms {
     /// Exponential, with the finest buckets that are not narrower than ours and of which no series needs more than
     /// `max_buckets`. The default, with 160, as in OpenTelemetry's SDKs.
     ///
-    /// With 160, buckets are 1.1 % wide where the slowest request took up to 5.6 times as long as the fastest, 4.4 % up
-    /// to 1,000 times, and 9.1 % up to a million times. 2,560 suffice for all durations at two significant digits: the
-    /// error of a quantile is below 1.5 % then. Some receivers refuse or thin out so many.
+    /// With 160, buckets are 1.1 % wide if the slowest request took up to 5.6 times as long as the fastest, 4.4 % up to
+    /// 1,000 times, and 9.1 % up to a million times. 2,560 suffice for all durations at two significant digits, with an
+    /// error of a quantile below 1.5 %. Some receivers refuse or thin out that many.
     ///
     /// Each of our buckets goes to the bucket of its middle, so a duration is in its bucket or at most 0.4 % outside
     /// (3.2 % with one significant digit, 0.05 % with three).

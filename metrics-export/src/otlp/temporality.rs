@@ -1,4 +1,4 @@
-//! From when counts are counted.
+//! The start of counts: the beginning, or the last window.
 
 /// Whether counters and histograms are cumulative or deltas. Gauges always have their current value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -49,21 +49,21 @@ impl Exposition {
         self.names
     }
 
-    /// Whether it shows consumers. If not, [`Registry::snapshot_without_consumers`] has all that it needs.
+    /// Returns whether it shows consumers. If not, [`Registry::snapshot_without_consumers`] has all that it needs.
     ///
     /// [`Registry::snapshot_without_consumers`]: metrics_core::Registry::snapshot_without_consumers
     pub fn shows_consumers(&self) -> bool {
         self.top_consumers > 0
     }
 
-    /// Also counts the requests of these objectives and of this Apdex.
+    /// Adds objectives and an Apdex, whose requests are then counted.
     pub fn judging(mut self, objectives: impl IntoIterator<Item = Objective>, apdex: Option<Apdex>) -> Self {
         self.judged.objectives.extend(objectives);
         self.judged.apdex = apdex.or(self.judged.apdex);
         self
     }
 
-    /// How much memory a [`Scraper`](super::Scraper) may keep, in bytes.
+    /// Returns how much memory a [`Scraper`](super::Scraper) may keep, in bytes.
     pub fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
@@ -98,13 +98,13 @@ pub struct ExpositionBuilder {
 }
 
 impl ExpositionBuilder {
-    /// The naming scheme of families and labels; default: [`Names::Prometheus`].
+    /// Sets the naming scheme of families and labels; default: [`Names::Prometheus`].
     pub fn names(mut self, names: Names) -> Self {
         self.names = names;
         self
     }
 
-    /// The upper bounds of the classic buckets, in seconds: 1 to 64 of them, ascending, 1 ns to 60 s; default:
+    /// Sets the upper bounds of the classic buckets, in seconds: 1 to 64 of them, ascending, 1 ns to 60 s; default:
     /// [`DEFAULT_DURATION_BOUNDS`]. Native histograms need no bounds.
     pub fn duration_bounds(mut self, seconds: impl Into<Vec<f64>>) -> Self {
         self.bounds = Some(seconds.into());
@@ -121,9 +121,9 @@ impl ExpositionBuilder {
         self
     }
 
-    /// How many consumers to expose, those with the most calls since the start first: 0 to 1,000; default: 0.
+    /// Sets how many consumers to expose, those with the most calls since the start first: 0 to 1,000; default: 0.
     ///
-    /// Each costs three series. The series of a consumer end when others push it out of the top.
+    /// Each consumer costs three series, which end when others push it out of the top.
     pub fn top_consumers(mut self, consumers: usize) -> Self {
         self.top_consumers = consumers;
         self
@@ -135,14 +135,14 @@ impl ExpositionBuilder {
         self
     }
 
-    /// Counts requests by how satisfied users are with their durations; default: not. The monitor sets its own.
+    /// Counts requests by how satisfied users are with their durations; default: not counted. The monitor sets its own.
     pub fn apdex(mut self, apdex: Apdex) -> Self {
         self.judged.apdex = Some(apdex);
         self
     }
 
-    /// Whether OpenMetrics has a `_created` sample for each counter and histogram, with the time when counting began;
-    /// default: `false`.
+    /// Sets whether OpenMetrics has a `_created` sample for each counter and histogram, with the time when counting
+    /// began; default: `false`.
     ///
     /// Prometheus stores each of these samples as a series of its own, which doubles the number of counter series. All
     /// of its versions that ask for OpenMetrics do so, unless the feature `created-timestamp-zero-ingestion` is
@@ -152,8 +152,8 @@ impl ExpositionBuilder {
         self
     }
 
-    /// How much memory a [`Scraper`](super::Scraper) takes to write again only what changed, in bytes: 0, for nothing,
-    /// to 1 GiB; default: 4 MiB, which is enough for 1,400 endpoints and status classes with the default bounds.
+    /// Sets how much text a [`Scraper`](super::Scraper) may keep to rewrite only what changed, in bytes, 0 (nothing is
+    /// kept) to 1 GiB; default: 4 MiB, enough for 1,400 endpoints and status classes with the default bounds.
     pub fn kept_bytes(mut self, bytes: usize) -> Self {
         self.kept_bytes = Some(bytes);
         self
@@ -163,7 +163,7 @@ impl ExpositionBuilder {
     ///
     /// # Errors
     ///
-    /// If a setting is out of range. The error says what is allowed.
+    /// Returns an error if a setting is out of range. The error says what is allowed.
     pub fn build(self) -> Result<Exposition, InvalidSetting> {
         let seconds = self.bounds.unwrap_or_else(|| DEFAULT_DURATION_BOUNDS.into());
         let Some(bounds) = Bound::all(&seconds) else {

@@ -12,12 +12,12 @@ const WINDOWS: [&str; 8] = ["5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d"];
 /// The alert that only a memory of days can have, in minutes: three days at the speed that spends 30 days' budget.
 const SLOW_BURN: (f64, u64, u64, Severity) = (1.0, 3 * 1_440, 360, Severity::Warning);
 
-/// Writes a file of rules for Prometheus: for each objective the share of bad requests over 5 minutes to 30 days, how
-/// much of the budget of 30 days is left, and the alerts of the SRE workbook.
+/// Returns a rule file for Prometheus: for each objective the share of bad requests over 5 minutes to 30 days, how much
+/// of the 30-day budget is left, and the alerts of the SRE workbook.
 ///
-/// They use the counters that [`ExpositionBuilder::objectives`](super::ExpositionBuilder::objectives) exposes, of this
-/// job. The first three alerts are those that the monitor evaluates by itself ([`Objective::burn_rules`]); over three
-/// days, there is a fourth one.
+/// The rules use the counters that [`ExpositionBuilder::objectives`](super::ExpositionBuilder::objectives) exposes, of
+/// this job. The first three alerts are those that the monitor evaluates itself ([`Objective::burn_rules`]); a fourth
+/// one covers three days.
 ///
 /// ```
 /// use metrics_core::objective::Objective;
@@ -29,7 +29,7 @@ const SLOW_BURN: (f64, u64, u64, Severity) = (1.0, 3 * 1_440, 360, Severity::War
 ///
 /// # Errors
 ///
-/// If an objective is invalid, or the job has other characters than letters, digits, `-`, `_` and `.`.
+/// Returns an error if an objective is invalid, or the job has characters other than letters, digits, `-`, `_` and `.`.
 pub fn objective_rules(objectives: &[Objective], job: &str) -> Result<String, InvalidSetting> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if job.is_empty() || !job.chars().all(is_allowed) {

@@ -13,13 +13,13 @@ use crate::push::ExporterCounts;
 
 /// Renders successive snapshots of one registry in one format, and only writes what changed since the last one.
 ///
-/// The bytes are those of [`Exposition::render_with`]. Where the snapshots of a few endpoints differ, so do a few parts
-/// of the text: the others stay where they are, or move by a few bytes. What is kept is bounded by
-/// [`ExpositionBuilder::kept_bytes`](super::ExpositionBuilder::kept_bytes); a longer text is written as a whole, and of
-/// it only the labels of endpoints are kept, if they fit.
+/// The bytes are those of [`Exposition::render_with`]. If a few endpoints changed, only the parts of the text about
+/// them are written; the others stay where they are, or move by a few bytes. What is kept is bounded by
+/// [`ExpositionBuilder::kept_bytes`](super::ExpositionBuilder::kept_bytes); a longer text is written as a whole, and
+/// only its labels of endpoints are kept, if they fit.
 ///
-/// From the fourth scrape on, nothing is allocated unless there are new series or the text is not kept, or unless
-/// scrapes in which most of the text changes take turns with others.
+/// From the fourth scrape on, nothing is allocated, unless there are new series, the text is not kept, or scrapes in
+/// which most of the text changes alternate with others.
 #[derive(Debug)]
 pub struct Scraper {
     exposition: Exposition,
@@ -42,17 +42,17 @@ impl Scraper {
         Self { exposition, format, since: None, text, written, plan, known_labels, len: 0 }
     }
 
-    /// The format in which it renders.
+    /// Returns the format in which it renders.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// The memory of what is kept, in bytes.
+    /// Returns the memory of what is kept, in bytes.
     pub fn kept_bytes(&self) -> usize {
         self.text.capacity() + self.written.capacity() + self.plan.bytes() + self.known_labels.bytes()
     }
 
-    /// The bytes that the last scrape wrote, as opposed to those that it took over.
+    /// Returns the bytes that the last scrape wrote, as opposed to those that it took over.
     pub fn written_bytes(&self) -> usize {
         self.len - self.plan.splices().iter().map(|splice| splice.len).sum::<usize>()
     }

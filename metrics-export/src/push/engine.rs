@@ -44,7 +44,7 @@ impl fmt::Debug for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Returns what the process uses; default: nothing is known.
+    /// Sets the function that returns what the process uses; default: nothing is known.
     pub fn process(mut self, process: impl Fn() -> Process + Send + 'static) -> Self {
         self.process = Box::new(process);
         self
@@ -60,7 +60,7 @@ impl EngineBuilder {
     ///
     /// # Errors
     ///
-    /// When a destination does not accept the service's identity, or the system cannot start a thread.
+    /// Returns an error if a destination does not accept the service's identity, or the system cannot start a thread.
     pub fn start(self) -> Result<Engine, StartError> {
         let mut engine = Engine { control: Arc::default(), destinations: Vec::new(), off: Vec::new() };
         if self.exporters.is_empty() {
@@ -108,7 +108,7 @@ impl EngineBuilder {
 }
 
 impl Engine {
-    /// Builds an engine that sends what this registry counts, in the name of this service.
+    /// Creates a builder for an engine that sends what this registry counts, on behalf of this service.
     pub fn builder(registry: Registry, service: Service) -> EngineBuilder {
         EngineBuilder { registry, service, process: Box::new(Process::default), exporters: Vec::new() }
     }
@@ -121,13 +121,12 @@ impl Engine {
         counts
     }
 
-    /// Ends the open windows now and sends everything that waits; after that, no window ends by itself. Failed
-    /// attempts are repeated until the timeout. Anything left then is dropped and counted. Returns whether nothing was
-    /// dropped.
+    /// Ends the open windows now and sends everything that waits; after that, no window ends by itself. Failed attempts
+    /// are repeated until the timeout. Anything left then is dropped and counted. Returns whether nothing was dropped.
     ///
-    /// Can be called again, for what was counted since: call it when the service has answered its last request. The
-    /// threads wait for that until the engine is dropped. One that is waiting for its destination then ends when its
-    /// attempt times out.
+    /// Call it when the service has answered its last request, and again if more was counted since. The threads stay
+    /// for that until the engine is dropped; a thread that is then waiting for its destination ends when its attempt
+    /// times out.
     pub fn shutdown(&self, timeout: Duration) -> bool {
         if self.destinations.is_empty() {
             return true;

@@ -10,15 +10,15 @@ use crate::service::Service;
 
 /// Sends windows to one destination, on its own thread.
 pub trait Exporter: Send + 'static {
-    /// The name in the [counts](super::ExporterCounts), such as `otlp`.
+    /// Returns the name in the [counts](super::ExporterCounts), such as `otlp`.
     fn name(&self) -> &str;
 
-    /// How often windows are sent, and how much waits meanwhile. Must not change after the start.
+    /// Returns how often windows are sent, and how much may wait meanwhile. Must not change after the start.
     fn settings(&self) -> PushSettings {
         PushSettings::default()
     }
 
-    /// Why nothing is sent, such as a variable of the environment that turns the destination off or cannot be used;
+    /// Returns why nothing is sent, such as an environment variable that turns the destination off or cannot be used;
     /// default: `None`, it is on. Must not change after the start.
     ///
     /// While it is off, no window is made for it, and [`ExporterCounts::off`](super::ExporterCounts::off) has the
@@ -32,12 +32,13 @@ pub trait Exporter: Send + 'static {
     ///
     /// # Errors
     ///
-    /// When the destination does not accept the service's name, version or the like. The engine does not start then.
+    /// Returns an error if the destination does not accept the service's name, version or the like. The engine does not
+    /// start then.
     fn start(&mut self, _service: &Service) -> Result<(), InvalidSetting> {
         Ok(())
     }
 
-    /// Whether a window has nothing for this destination; default: no.
+    /// Returns whether a window has nothing for this destination; default: `false`.
     ///
     /// Such a window is not [exported](Exporter::export), and does not tell whether the destination is reachable.
     fn is_idle(&mut self, _window: &Window) -> bool {
@@ -52,8 +53,8 @@ pub trait Exporter: Send + 'static {
     ///
     /// # Errors
     ///
-    /// When the destination did not accept the window. Unless the error is permanent, the window is sent again, alone
-    /// or merged into a longer one: see [`PushSettings::max_windows`].
+    /// Returns an error if the destination did not accept the window. Unless the error is permanent, the window is sent
+    /// again, alone or merged into a longer one: see [`PushSettings::max_windows`].
     fn export(&mut self, window: &Window, deadline: Instant) -> Result<Accepted, Failed>;
 }
 
@@ -89,7 +90,7 @@ pub struct Window {
     /// The state at the end, since the registry's start; for destinations of cumulative figures.
     pub total: Arc<Snapshot>,
     /// The figures since the last window that was accepted or dropped. Each request is in exactly one window that is
-    /// accepted or dropped. [`Snapshot::since`], [`Snapshot::taken`] and [`Snapshot::span`] tell beginning, end and
+    /// accepted or dropped. [`Snapshot::since`], [`Snapshot::taken`] and [`Snapshot::span`] are its beginning, end and
     /// length.
     pub figures: Snapshot,
     /// The window's errors, the oldest first; at most [`PushSettings::max_errors`].
@@ -107,7 +108,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Requests that ended in the window.
+    /// Returns the number of requests that ended in the window.
     pub fn calls(&self) -> u64 {
         calls(&self.figures)
     }
@@ -157,12 +158,12 @@ pub struct Failed {
 metrics_core::debug_as_display!(Failed);
 
 impl Failed {
-    /// A temporary failure: the window is sent again.
+    /// Creates a temporary failure: the window is sent again.
     pub fn temporary(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry_after: None, permanent: false }
     }
 
-    /// A permanent failure: the window is dropped.
+    /// Creates a permanent failure: the window is dropped.
     pub fn permanent(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry_after: None, permanent: true }
     }

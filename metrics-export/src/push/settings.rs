@@ -1,10 +1,10 @@
-//! How often an exporter sends, and how much waits meanwhile.
+//! How often an exporter sends, and how much may wait meanwhile.
 
 use std::time::Duration;
 
 use metrics_core::RecentRequest;
 
-/// A header, or a group of headers, that tells the place of a request in a trace.
+/// A header, or a group of headers, with the place of a request in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TraceHeaders {
@@ -25,7 +25,7 @@ impl TraceHeaders {
     pub const DEFAULT: [Self; 3] = [Self::W3c, Self::Datadog, Self::Sentry];
 }
 
-/// How often an exporter sends, and how much may wait meanwhile. Values out of range are moved to its nearest end.
+/// How often an exporter sends, and how much may wait meanwhile. Values out of range are clamped.
 ///
 /// ```
 /// let mut settings = metrics_export::push::PushSettings::default();
@@ -45,31 +45,32 @@ pub struct PushSettings {
     /// The maximum number of waiting windows; default: 1. From 1 to 10,000.
     ///
     /// Beyond it, the next window is merged into the last. With 1, a window that failed is merged into the next. With 2
-    /// or more, a window that was tried is sent again unchanged, for destinations that recognise a window which they
-    /// already have.
+    /// or more, a window that was tried is sent again unchanged, for destinations that recognise windows they already
+    /// have.
     pub max_windows: usize,
     /// The longest time that all waiting windows may cover together; default: 1 hour. Older windows are dropped and
     /// counted. If all failed windows were merged into one, as by default, that one is dropped.
     pub max_age: Duration,
-    /// The maximum number of waiting errors; default: 0, none are wanted. Beyond it the least important are dropped and
-    /// counted, by their [priority](metrics_core::ErrorPriority), and of those the oldest; except those of windows that
-    /// are sent again unchanged.
+    /// The maximum number of waiting errors; default: 0, none are wanted. Beyond that, the least important ones by
+    /// [priority](metrics_core::ErrorPriority) are dropped and counted, the oldest first; those of windows that are
+    /// sent again unchanged stay.
     pub max_errors: usize,
     /// Selects single requests that took at least this long; default: none.
     pub slow: Option<Duration>,
     /// Selects a random sample of all requests, from 0 to 1; default: 0.
     ///
     /// The registry logs a request only if some exporter selects it by this or by [`PushSettings::slow`]; if none does,
-    /// requests cost nothing more.
+    /// requests cost nothing extra.
     pub sample_rate: f64,
-    /// The maximum number of waiting selected requests; default: 1,000. Beyond it the oldest are dropped and counted.
+    /// The maximum number of waiting selected requests; default: 1,000. Beyond that, the oldest are dropped and
+    /// counted.
     pub max_requests: usize,
     /// Whether windows have consumers; default: no. If none of a service's exporters wants them, no window has any.
     ///
     /// Each window that waits has its own copy of all consumers that were ever seen: 56 bytes for each.
     pub consumers: bool,
-    /// Whether single statuses matter: metrics-actix then keeps a histogram for each, unless it is given a registry.
-    /// Default: no.
+    /// Whether single statuses matter; default: no. If so, the monitor keeps a histogram for each status, unless the
+    /// builder is given a registry.
     pub exact_statuses: bool,
     /// The headers from which traces are read, the first valid one first; default: `None`, those of
     /// [`TraceHeaders::DEFAULT`]. A request has one trace, so the first exporter with an order of its own decides for
@@ -115,7 +116,7 @@ impl PushSettings {
         Self { interval, timeout: options.timeout.unwrap_or(self.timeout), ..self }
     }
 
-    /// Whether the exporter selects any single requests.
+    /// Returns whether the exporter selects any single requests.
     pub fn want_requests(&self) -> bool {
         self.max_requests > 0 && (self.slow.is_some() || share(self.sample_rate) > 0.0)
     }

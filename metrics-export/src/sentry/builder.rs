@@ -51,7 +51,7 @@ pub struct SentryBuilder {
 }
 
 impl Sentry {
-    /// Builds an exporter.
+    /// Creates a builder for an exporter.
     pub fn builder() -> SentryBuilder {
         SentryBuilder {
             dsn: None,
@@ -69,7 +69,7 @@ impl Sentry {
 }
 
 impl SentryBuilder {
-    /// Reads what is not set here from Sentry's variables; default: they are ignored.
+    /// Reads whatever is not set here from Sentry's variables; default: they are ignored.
     ///
     /// `SENTRY_DSN`, without which the exporter is [off](crate::push::Exporter::off), as Sentry's own clients are, and
     /// `SENTRY_TRACES_SAMPLE_RATE`. `SENTRY_RELEASE` and `SENTRY_ENVIRONMENT` win over the service
@@ -83,21 +83,21 @@ impl SentryBuilder {
         self
     }
 
-    /// The DSN, which names Sentry's host, the project and the key: `https://KEY@HOST/PROJECT`. There is no default:
-    /// without one, `build` returns an error or, with `from_env`, an exporter that is off.
+    /// Sets the DSN, which names Sentry's host, the project and the key: `https://KEY@HOST/PROJECT`. There is no
+    /// default: without one, `build` returns an error or, with `from_env`, an exporter that is off.
     pub fn dsn(mut self, dsn: impl Into<Secret>) -> Self {
         self.dsn = Some(dsn.into());
         self
     }
 
-    /// The release; default: name and version of the service that the monitor was built for, as in `orders@1.2.3`.
-    /// Without a version there is no release, and without a release there are no sessions.
+    /// Sets the release; default: name and version of the monitor's service, such as `orders@1.2.3`. Without a version
+    /// there is no release, and without a release there are no sessions.
     pub fn release(mut self, release: impl Into<String>) -> Self {
         self.release = Some(release.into());
         self
     }
 
-    /// The maximum number of events per window; default: 100. The others count as rejected.
+    /// Sets the maximum number of events per window; default: 100. Further ones count as rejected.
     ///
     /// 0 turns events off, for applications that report their errors to Sentry themselves.
     pub fn max_events(mut self, count: usize) -> Self {
@@ -105,20 +105,20 @@ impl SentryBuilder {
         self
     }
 
-    /// The maximum number of events per minute with the same route, status and message template; default: 10. The next
-    /// event says how many were left out; they also count as rejected.
+    /// Sets the maximum number of events per minute with the same route, status and message template; default: 10. The
+    /// next event says how many were left out; they also count as rejected.
     pub fn events_per_minute(mut self, count: u32) -> Self {
         self.events_per_minute = count;
         self
     }
 
-    /// Whether 4xx are events, too; default: no. They are sent without their message, which may quote the client.
+    /// Sets whether 4xx are events, too; default: no. They are sent without their message, which may quote the client.
     pub fn client_errors(mut self, sent: bool) -> Self {
         self.client_errors = sent;
         self
     }
 
-    /// Whether requests are sent as sessions, for the health of releases; default: yes, if there is a release.
+    /// Sets whether requests are sent as sessions, for release health; default: yes, if there is a release.
     pub fn sessions(mut self, sent: bool) -> Self {
         self.sessions = sent;
         self
@@ -131,14 +131,14 @@ impl SentryBuilder {
         self
     }
 
-    /// The maximum number of transactions per window, each sent as a separate request; default: 100. The others count
-    /// as rejected.
+    /// Sets the maximum number of transactions per window, each sent as a separate request; default: 100. Further ones
+    /// count as rejected.
     pub fn max_transactions(mut self, count: usize) -> Self {
         self.max_transactions = count;
         self
     }
 
-    /// Interval, timeout, compression, proxy and the like; defaults: see [`HttpOptions`]. The timeout is for all
+    /// Sets interval, timeout, compression, proxy and the like; defaults: see [`HttpOptions`]. The timeout is for all
     /// envelopes of a window together; the next attempt continues where the last one ended. Envelopes below 1 KiB are
     /// not compressed.
     pub fn http(mut self, options: HttpOptions) -> Self {
@@ -148,12 +148,12 @@ impl SentryBuilder {
 
     /// Builds the exporter.
     ///
-    /// Variables are no reason for an error: one that cannot be used is left out with a warning in the log or, if it
-    /// says who gets the data, keeps the exporter [off](crate::push::Exporter::off).
+    /// Variables never cause an error: one that cannot be used is ignored with a warning in the log or, if it decides
+    /// who gets the data, turns the exporter [off](crate::push::Exporter::off).
     ///
     /// # Errors
     ///
-    /// When a setting is invalid; the error says what is allowed.
+    /// Returns an error if a setting is invalid; the error says what is allowed.
     pub fn build(self) -> Result<Sentry, InvalidSetting> {
         let has_own = self.from_env;
         self.build_with(Variables::new(&crate::environment::variable, has_own))

@@ -39,7 +39,7 @@ const ADDRESSES: &str = "redis://[user:password@]host[:port][/database], \
 impl Address {
     /// # Errors
     ///
-    /// If it is no address. The error does not repeat it, since it may hold a password.
+    /// Returns an error if it is not an address. The error does not repeat it, since it may hold a password.
     pub(super) fn parse(address: &str) -> Result<Self, InvalidSetting> {
         let (scheme, rest) = address.split_once("://").ok_or_else(|| refused(ADDRESSES))?;
         let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));

@@ -9,9 +9,9 @@ use super::lease_key::{LeaseKey, MAX_STATE, name_of};
 use super::shared::Shared;
 
 /// The lease that one instance of a fleet holds to evaluate its rules and to send notices, and the state that the next
-/// holder takes up. Its methods block for as long as Redis takes.
+/// holder continues. Its methods block for as long as Redis takes.
 ///
-/// It lasts for two intervals of the fleet. An instance that asks for it twice in an interval takes over within three
+/// The lease lasts two intervals of the fleet. An instance that asks for it twice per interval takes over within three
 /// intervals after the holder ended without giving it up.
 pub struct AlertLease {
     lease: Lease<LeaseKey>,
@@ -31,37 +31,37 @@ impl AlertLease {
         Self { lease, interval, holder: None, state: Vec::new() }
     }
 
-    /// The interval of the fleet.
+    /// Returns the interval of the fleet.
     pub fn interval(&self) -> Duration {
         self.interval
     }
 
-    /// The fencing token, if this instance holds the lease at this time by its own clock.
+    /// Returns the fencing token, if this instance holds the lease now, by its own clock.
     pub fn token(&self) -> Option<u64> {
         self.lease.token(Instant::now())
     }
 
-    /// Whether this instance held the lease, and does not know of another holder yet.
+    /// Returns whether this instance held the lease, and does not know of another holder yet.
     pub fn may_be_held(&self) -> bool {
         self.lease.may_be_held()
     }
 
-    /// The name of the instance that held the lease when it was last asked for; `None` before.
+    /// Returns the name of the instance that held the lease when it was last requested; `None` before.
     pub fn holder(&self) -> Option<&str> {
         self.holder.as_deref()
     }
 
-    /// The state that the holder wrote last, as far as it is known; empty if there is none. A holder gets it with the
-    /// lease. If Redis lost it, this is the last one that this instance saw.
+    /// Returns the state that the holder wrote last, as far as it is known; empty if there is none. A holder gets it
+    /// with the lease. If Redis lost it, this is the last one that this instance saw.
     pub fn state(&self) -> &[u8] {
         &self.state
     }
 
-    /// Asks for the lease. Returns whether this instance holds it now.
+    /// Requests the lease. Returns whether this instance holds it now.
     ///
     /// # Errors
     ///
-    /// If Redis does not answer.
+    /// Returns an error if Redis does not answer.
     pub fn acquire(&mut self) -> Result<bool, String> {
         let Found { is_ours, holder, state, .. } = self.lease.acquire(Instant::now())?;
         self.holder = Some(name_of(&holder).to_owned());
@@ -76,7 +76,8 @@ impl AlertLease {
     ///
     /// # Errors
     ///
-    /// If Redis does not answer, so that it is unknown whether it did so. If the state is larger than 1 MiB.
+    /// Returns an error if the state is larger than 1 MiB, or if Redis does not answer: then it is unknown whether the
+    /// state was replaced.
     pub fn write(&mut self, state: &[u8]) -> Result<bool, String> {
         if state.len() > MAX_STATE {
             return Err(format!(
@@ -93,16 +94,17 @@ impl AlertLease {
     ///
     /// # Errors
     ///
-    /// If Redis does not answer.
+    /// Returns an error if Redis does not answer.
     pub fn renew(&mut self) -> Result<bool, String> {
         self.lease.keep(Instant::now(), None)
     }
 
-    /// Whether this instance holds the lease, by its own clock before and after asking Redis. Ask before each notice.
+    /// Returns whether this instance holds the lease, by its own clock before and after asking Redis. Call it before
+    /// each notice.
     ///
     /// # Errors
     ///
-    /// If Redis does not answer.
+    /// Returns an error if Redis does not answer.
     pub fn confirm(&mut self) -> Result<bool, String> {
         self.lease.confirm(Instant::now)
     }
@@ -111,7 +113,7 @@ impl AlertLease {
     ///
     /// # Errors
     ///
-    /// If Redis does not answer. The lease then ends by itself.
+    /// Returns an error if Redis does not answer. The lease then ends by itself.
     pub fn release(&mut self) -> Result<(), String> {
         self.lease.release()
     }

@@ -2,9 +2,10 @@
 //!
 //! # Safety
 //!
-//! The store ends a lease so long after it received a request; a holder ends it so long after it *sent* that request,
-//! by its own monotonic clock. So a holder that was stopped, or hears nothing from the store, stops before another one
-//! can begin, whatever the wall clocks say. A margin of a tenth covers clocks that run at different speeds.
+//! The store ends a lease a fixed time after it received a request; the holder ends it the same time after it *sent*
+//! that request, by its own monotonic clock. So a holder that was stopped, or hears nothing from the store, stops
+//! before another one can begin, whatever the wall clocks say. A margin of a tenth covers clocks that run at different
+//! speeds.
 //!
 //! Each new holder gets a higher fencing token. What a holder writes is refused once there is a later token, so that
 //! one that slept through its end between looking at the clock and writing changes nothing.

@@ -82,7 +82,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// If it is not.
+    /// Returns an error if it is not.
     pub(super) fn check_role(&mut self) -> Result<(), String> {
         match (&mut self.connection, &self.turn) {
             (Open::Single(connection), Some(_)) => is_master(connection, &self.server),
@@ -94,7 +94,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// If the connection breaks. Some of the commands may have been carried out.
+    /// Returns an error if the connection breaks. Some of the commands may have been carried out.
     pub(super) fn run(&mut self, commands: &[Cmd]) -> Result<Vec<Result<Value, String>>, String> {
         let mut answers = Vec::with_capacity(commands.len());
         self.run_each(commands, |answer| answers.push(answer))?;

@@ -25,7 +25,7 @@ use crate::start_error::StartError;
 
 /// One instance of a fleet. Dropping it writes a last report and stops it.
 ///
-/// It reads the registry in threads of its own, so recording never waits for it.
+/// It reads the registry on threads of its own, so recording never waits for it.
 pub struct Member {
     shared: Arc<Shared>,
     view: Arc<View>,
@@ -35,13 +35,13 @@ impl Member {
     /// Starts to write the figures of a registry, as this instance of the service. Redis need not be reachable yet:
     /// writing is retried for as long as the member lives.
     ///
-    /// An instance without a name is called like the environment's `HOSTNAME`, or else `instance`. Start one member for
-    /// each registry: a second one would count everything twice.
+    /// An instance without a name gets that of the environment variable `HOSTNAME`, or else `instance`. Start one
+    /// member for each registry: a second one would count everything twice.
     ///
     /// # Errors
     ///
-    /// If a setting is out of range, the instance's name is not 1 to 64 letters, digits and `-._`, the registry allows
-    /// more than 19,000 endpoints, or the system starts no thread.
+    /// Returns an error if a setting is out of range, the instance's name is not 1 to 64 letters, digits and `-._`, the
+    /// registry allows more than 19,000 endpoints, or the system cannot start a thread.
     pub fn start(registry: Registry, service: &Service, settings: FleetSettings) -> Result<Self, StartError> {
         settings.check(&registry)?;
         let identity = Identity::of(service)?;
@@ -69,43 +69,43 @@ impl Member {
     ///
     /// One thread reads for all callers, and an answer serves all of them for a second, or for as long as it took to
     /// read. A caller waits up to three seconds, or a tenth of a second if Redis did not answer before. If reading
-    /// takes longer, the answer before it is returned until it is four times as old as it took to read.
+    /// takes longer, the previous answer is returned, until its age is four times the time it took to read.
     ///
     /// # Errors
     ///
-    /// If too many callers are waiting already.
+    /// Returns an error if too many callers are waiting already.
     pub fn ask(&self, question: Question) -> Result<Reply, Busy> {
         Reply::new(&self.view, question)
     }
 
-    /// Whether this instance's own writes succeed.
+    /// Returns whether this instance's own writes succeed.
     pub fn status(&self) -> WriterStatus {
         self.shared.status()
     }
 
-    /// The lease of the fleet's alerts, over a connection of its own. Take one for each member.
+    /// Returns the lease of the fleet's alerts, over a connection of its own. Call it once per member.
     pub fn alert_lease(&self) -> AlertLease {
         AlertLease::new(&self.shared)
     }
 
-    /// The history that is saved under a key, over a connection of its own; without a key, that of this instance's
-    /// name.
+    /// Returns the history that is saved under a key, over a connection of its own; without a key, under this
+    /// instance's name.
     pub fn saved_history(&self, key: Option<&str>) -> SavedHistory {
         SavedHistory::new(&self.shared, key.unwrap_or(&self.shared.identity.instance))
     }
 
-    /// How often this instance writes.
+    /// Returns how often this instance writes.
     pub fn interval(&self) -> Duration {
         self.shared.settings.interval
     }
 
-    /// The name of this instance.
+    /// Returns the name of this instance.
     pub fn instance(&self) -> &str {
         &self.shared.identity.instance
     }
 
     /// Ends all waiting replies at once, and all later ones, with the reason that the service is shutting down. Only a
-    /// reset that was already sent is still waited for. Writing goes on.
+    /// reset that was already sent is still waited for. Writing continues.
     pub fn stop_answering(&self) {
         self.view.stop();
     }
@@ -113,13 +113,13 @@ impl Member {
     /// Stops answering, and writes a last report of what was counted by now; does not wait for that. Returns the
     /// report's number, for [`Member::has_tried`].
     ///
-    /// From then on, the instance writes last reports only: this can be asked again, for what was counted since.
+    /// From then on, the instance only writes last reports. Call it again for what was counted since.
     pub fn write_last(&self) -> u64 {
         self.view.stop();
         self.shared.write_last()
     }
 
-    /// Whether this last report was written, or could not be: see [`Member::status`].
+    /// Returns whether this last report was written, or could not be: see [`Member::status`].
     pub fn has_tried(&self, report: u64) -> bool {
         self.shared.has_tried_last(report)
     }

@@ -9,11 +9,11 @@ use super::oneshot::{self, Receiver};
 use super::question::{Answer, Busy, Question, Stale};
 use super::view::{Asked, View, WaiterId};
 
-/// The answer to a [question](Question), once it is known.
+/// A future of the answer to a [question](Question).
 ///
-/// A future that any executor can poll; while it waits, it holds no thread. It is ready within three seconds, a tenth
-/// of a second if Redis did not answer before, or 20 seconds for a reset that was already sent to Redis. Dropping it
-/// withdraws the question and frees its place, but a reset that is already being sent goes on.
+/// Any executor can poll it; while it waits, it holds no thread. It is ready within three seconds, a tenth of a second
+/// if Redis did not answer before, or 20 seconds for a reset that was already sent to Redis. Dropping it withdraws the
+/// question and frees its place, but does not stop a reset that is already being sent.
 #[must_use = "dropping a reply withdraws its question"]
 pub struct Reply(ReplyState);
 
@@ -39,7 +39,7 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// If Redis does not answer, or the member was stopped.
+    /// Returns an error if Redis does not answer, or the member was stopped.
     pub fn wait(self) -> Result<Arc<Answer>, Stale> {
         oneshot::block_on(self)
     }

@@ -1,4 +1,4 @@
-//! The history that an instance keeps in Redis for the one that follows it.
+//! The history that an instance keeps in Redis for its successor.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use super::shared::Shared;
 
 /// The saved history of one key, which one instance at a time may write. Its methods block for as long as Redis takes.
 ///
-/// The claim lasts for two intervals of the fleet. An instance that asks twice in an interval gets it within three
-/// intervals after the one before ended without giving it up.
+/// The claim lasts two intervals of the fleet. An instance that asks twice per interval gets it within three intervals
+/// after the previous one ended without giving it up.
 pub struct SavedHistory {
     lease: Lease<LeaseKey>,
     interval: Duration,
@@ -24,12 +24,12 @@ pub struct SavedHistory {
 pub enum Claim {
     /// This instance, with what was saved last; empty if there is nothing.
     Ours(Vec<u8>),
-    /// A living instance of this name.
+    /// A running instance of this name.
     Other(String),
 }
 
 impl SavedHistory {
-    /// The most bytes that an instance should save. Each writes so much once a minute.
+    /// The maximum number of bytes that an instance should save. Each instance writes that much once a minute.
     pub const MAX_BYTES: usize = 256 << 10;
 
     pub(super) fn new(shared: &Arc<Shared>, key: &str) -> Self {
@@ -38,7 +38,7 @@ impl SavedHistory {
         Self { lease: Lease::new(key, interval * 2), interval, last: Vec::new() }
     }
 
-    /// The interval of the fleet.
+    /// Returns the interval of the fleet.
     pub fn interval(&self) -> Duration {
         self.interval
     }
@@ -47,7 +47,7 @@ impl SavedHistory {
     ///
     /// # Errors
     ///
-    /// If Redis does not answer.
+    /// Returns an error if Redis does not answer.
     pub fn claim(&mut self) -> Result<Claim, String> {
         let Found { is_ours, holder, state, .. } = self.lease.acquire(Instant::now())?;
         if let Some(state) = state {
@@ -64,7 +64,7 @@ impl SavedHistory {
     ///
     /// # Errors
     ///
-    /// If Redis does not answer.
+    /// Returns an error if Redis does not answer.
     pub fn renew(&mut self) -> Result<bool, String> {
         self.lease.keep(Instant::now(), None)
     }
@@ -74,7 +74,7 @@ impl SavedHistory {
     ///
     /// # Errors
     ///
-    /// If Redis does not answer, so that it is unknown whether it did so.
+    /// Returns an error if Redis does not answer: then it is unknown whether the history was replaced.
     pub fn write(&mut self, saved: &[u8]) -> Result<bool, String> {
         self.lease.keep(Instant::now(), Some(saved))
     }
@@ -83,7 +83,7 @@ impl SavedHistory {
     ///
     /// # Errors
     ///
-    /// If Redis does not answer. The claim then ends by itself.
+    /// Returns an error if Redis does not answer. The claim then ends by itself.
     pub fn release(&mut self) -> Result<(), String> {
         self.lease.release()
     }

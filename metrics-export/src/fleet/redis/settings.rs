@@ -42,12 +42,13 @@ impl FleetSettings {
     /// Creates the settings of a fleet that shares the Redis at this address:
     /// `redis://[user:password@]host[:port][/database]`, or `rediss` for TLS with the feature `redis-tls`;
     /// `redis+cluster://host:port,host:port` with the feature `redis-cluster`;
-    /// `redis+sentinel://[user:password@]host:port,host:port/master[/database]`, with the login of the master; that of
-    /// the Sentinels is [`sentinel_login`](Self::sentinel_login).
+    /// `redis+sentinel://[user:password@]host:port,host:port/master[/database]`, with the login of the master; set that
+    /// of the Sentinels with [`sentinel_login`](Self::sentinel_login).
     ///
     /// # Errors
     ///
-    /// If the address is none of these. The error does not repeat it, since it may hold a password.
+    /// Returns an error if the address has none of these forms. The error does not repeat it, since it may hold a
+    /// password.
     pub fn new(address: &str) -> Result<Self, InvalidSetting> {
         Ok(Self {
             address: Address::parse(address)?,
@@ -69,7 +70,7 @@ impl FleetSettings {
     ///
     /// # Errors
     ///
-    /// If the PEM holds no certificate, or the address is not a `rediss` address.
+    /// Returns an error if the PEM holds no certificate, or the address is not a `rediss` address.
     #[cfg(feature = "redis-tls-no-provider")]
     pub fn trusted_authorities(mut self, pem: &[u8]) -> Result<Self, InvalidSetting> {
         let setting = "trusted_authorities";
@@ -84,7 +85,8 @@ impl FleetSettings {
     ///
     /// # Errors
     ///
-    /// If the PEM holds no certificate or no key, or the address is not a `rediss` address. The error repeats neither.
+    /// Returns an error if the PEM holds no certificate or no key, or the address is not a `rediss` address. The error
+    /// repeats neither.
     #[cfg(feature = "redis-tls-no-provider")]
     pub fn client_certificate(mut self, certificate: &[u8], key: &[u8]) -> Result<Self, InvalidSetting> {
         use rustls::pki_types::PrivateKeyDer;
@@ -100,50 +102,50 @@ impl FleetSettings {
         Ok(self)
     }
 
-    /// Logs in to the Sentinels of a `redis+sentinel` address, which the login in the address is not for; default: no
-    /// login. An empty user is the default one: that of a Sentinel with `requirepass`.
+    /// Logs in to the Sentinels of a `redis+sentinel` address; the login in the address is for the master only.
+    /// Default: no login. An empty user is the default user, for Sentinels with `requirepass`.
     ///
     /// # Errors
     ///
-    /// If the address names no Sentinels, or the password is empty. The error does not repeat it.
+    /// Returns an error if the address names no Sentinels, or the password is empty. The error does not repeat it.
     pub fn sentinel_login(mut self, user: &str, password: &str) -> Result<Self, InvalidSetting> {
         self.address.log_in_to_sentinels(user, password)?;
         Ok(self)
     }
 
-    /// The prefix of all keys, 1 to 64 letters, digits and `-._:{}`; default: `metrics`.
+    /// Sets the prefix of all keys, 1 to 64 letters, digits and `-._:{}`; default: `metrics`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How often figures are written, 100 ms to 1 min; default: 10 s. All instances of a service need the same
-    /// interval. An instance that is killed loses what it counted since its last write.
+    /// Sets how often figures are written, 100 ms to 1 min; default: 10 s. Use the same interval for all instances of a
+    /// service. An instance that is killed loses what it counted since its last write.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// How long the figures of an instance are kept after its last write, 10 min to 30 days; default: 24 h.
+    /// Sets how long the figures of an instance are kept after its last write, 10 min to 30 days; default: 24 h.
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
         self
     }
 
-    /// The time limit for connecting, for sending and for receiving, each 10 ms to 60 s; default: 1 s.
+    /// Sets the time limit for connecting, for sending and for receiving, each 10 ms to 60 s; default: 1 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many instances are read, 1 to 10,000; default: 2,000. The instances seen last come first.
+    /// Sets how many instances are read, 1 to 10,000; default: 2,000. Those that wrote last come first.
     pub fn max_instances(mut self, instances: usize) -> Self {
         self.max_instances = instances;
         self
     }
 
-    /// The maximum number of significant digits of the histograms that this instance writes, 1 to 3; default: 3. An
-    /// instance that records with fewer digits writes those.
+    /// Sets the maximum number of significant digits of the histograms that this instance writes, 1 to 3; default: 3.
+    /// An instance that records with fewer digits writes fewer.
     ///
     /// With 1 digit, percentiles of the fleet are within 6.25 % instead of 0.79 %; busy instances take half the memory
     /// in Redis and a third of the time to read. A fleet is as precise as its least precise instance.
@@ -152,8 +154,8 @@ impl FleetSettings {
         self
     }
 
-    /// Fingerprints of settings that should be the same at all instances; default: none. `fleet/instances` names the
-    /// instances in which they differ.
+    /// Sets fingerprints of settings that should be the same at all instances; default: none. `fleet/instances` names
+    /// the instances that differ.
     pub fn fingerprints(mut self, fingerprints: Fingerprints) -> Self {
         self.fingerprints = fingerprints;
         self

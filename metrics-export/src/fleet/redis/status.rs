@@ -1,4 +1,4 @@
-//! How an instance's own writes go.
+//! The state of an instance's own writes.
 
 use std::time::{Duration, SystemTime};
 

@@ -101,8 +101,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// If the answer is not known yet and [`MAX_WAITING`] callers wait already, or the trends of [`MAX_ROUTES`] other
-    /// endpoints are to be read.
+    /// Returns an error if the answer is not known yet and [`MAX_WAITING`] callers wait already, or the trends of
+    /// [`MAX_ROUTES`] other endpoints are to be read.
     pub(super) fn ask(&self, question: Question) -> Result<Asked, Busy> {
         let mut state = self.lock();
         if let Some(known) = state.known(question) {
