@@ -1,4 +1,4 @@
-//! What the builder takes that names actix-web's types.
+//! The parts of the builder that use actix-web's types.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::shared::{ErrorMessage, Shared};
 pub type Builder = metrics_monitor::Builder<Hooks>;
 
 impl Metrics {
-    /// Starts building the monitor of a service. Its name is sent to all destinations.
+    /// Creates a builder for the monitor of a service. The name is sent to all destinations.
     pub fn builder(service: impl Into<String>) -> Builder {
         metrics_monitor::Builder::new(service).hooks(Hooks::new())
     }
 }
 
-/// Hooks of the application: functions of actix-web's own types, for [`Builder::hooks`].
+/// Functions of the application that receive actix-web's own types, for [`Builder::hooks`].
 ///
 /// ```
 /// use metrics_actix::{Hooks, Identity, Metrics};
@@ -50,15 +50,15 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// No hooks.
+    /// Creates an empty set of hooks.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Counts calls by the consumer that this returns for a request, as [`Builder::api_key_header`] does by a header;
-    /// `None` is `_anonymous`. Default: the header, if one is set.
+    /// Sets the function that returns the consumer of a request; `None` counts as `_anonymous`. Default: the header of
+    /// [`Builder::api_key_header`], if one is set.
     ///
-    /// Called on the worker, after the response is made, so it can read what inner middlewares left in the request's
+    /// Called on the worker, once the response exists, so it can read what inner middleware left in the request's
     /// extensions. Not called for requests that the service refuses (401, 403).
     pub fn consumer(
         mut self,
@@ -68,7 +68,7 @@ impl Hooks {
         self
     }
 
-    /// Names the route of a request: see [`Builder::route_with`], which does the same.
+    /// Sets the function that names the route of a request, like [`Builder::route_with`].
     ///
     /// Example: one path for GraphQL. Its handler knows the operation, and leaves it in the request's extensions:
     ///
@@ -115,7 +115,7 @@ impl Hooks {
         self
     }
 
-    /// Reads the trace of a failed or slow request: see [`Builder::trace_context`], which does the same.
+    /// Sets the function that reads the trace of a failed or slow request, like [`Builder::trace_context`].
     ///
     /// Example: a middleware that starts traces and leaves their ids in the request's extensions, as those of
     /// OpenTelemetry do:
@@ -147,8 +147,8 @@ impl Hooks {
     /// Sets the text shown for an error among the recent errors; default: its `Display`.
     ///
     /// The text is put on one line, with control characters escaped, and cut to 256 bytes. Everybody who may read the
-    /// endpoints sees it, so leave out what they must not see. (actix-web's own errors for queries and JSON bodies can
-    /// quote a value that the client sent.)
+    /// endpoints sees it, so leave out secrets. (actix-web's own errors for queries and JSON bodies can quote a value
+    /// that the client sent.)
     pub fn error_message(mut self, message: impl Fn(&Error) -> String + Send + Sync + 'static) -> Self {
         self.error_message = Some(Box::new(message));
         self

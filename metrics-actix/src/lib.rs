@@ -1,5 +1,5 @@
-//! Metrics for high-throughput actix-web services: a middleware that measures every request, and endpoints with a
-//! dashboard that show the figures.
+//! Metrics for high-throughput actix-web services: a middleware that measures every request, and endpoints that show
+//! the figures, with a dashboard.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, web};
@@ -26,19 +26,19 @@
 //! One dependency line is enough: alert rules are in [`alert`], handles of own metrics and the [`Registry`] are here,
 //! and [`metrics_core`] is the whole core.
 //!
-//! | role | type |
+//! | for | type |
 //! |---|---|
 //! | the monitor of a service; built once, cloned into each worker | [`Metrics`], [`Builder`] |
-//! | what could not be sent at the end | [`Unsent`] |
+//! | what could not be sent at a shutdown | [`Unsent`] |
 //! | hooks that see actix-web's requests and errors | [`Hooks`] |
-//! | for `App::wrap` | [`Middleware`] |
-//! | for `Resource::wrap`, to count requests under their route while they are in progress | [`RouteMarker`] |
+//! | `App::wrap` | [`Middleware`] |
+//! | `Resource::wrap`, to count requests under their route while they are in progress | [`RouteMarker`] |
 //! | when the timing of a request stops | [`Until`] |
 //! | the caller of a request | [`Identity`] |
 //! | what Prometheus sees | [`prometheus::Exposition`] |
 //! | a destination of figures | [`push::Exporter`] |
 //!
-//! Each request is counted once: by the status of its response, even if the server makes that from an inner
+//! Each request is counted once: by the status of its response, even if the server makes the response from an inner
 //! middleware's `Err`; as aborted, if the client disconnected before there was a response; or as panicked. If the body
 //! breaks off later, the request keeps its status and also counts as aborted. The latency is the time from the
 //! middleware to the head of the response, or to the end of its body.
@@ -48,8 +48,8 @@
 //! matched, or the first if a middleware answered before routing. Requests whose path belongs to no resource are
 //! `_unmatched`; those that only a guard refused keep the route of their path. A request without a response is
 //! `_unmatched`, too, unless its resource is wrapped in a [`RouteMarker`]: otherwise only the response tells the route.
-//! [`Builder::route_with`](metrics_monitor::Builder::route_with) names the routes of applications that route by
-//! themselves. Methods that HTTP does not define are `_OTHER`.
+//! [`Builder::route_with`](metrics_monitor::Builder::route_with) names the routes of applications that do their own
+//! routing. Methods that HTTP does not define are `_OTHER`.
 //!
 //! All figures are in a [`metrics_core::Registry`]: see [`Monitor::registry`]. Those of the last 24 hours are in a
 //! [`metrics_core::History`]: see [`Monitor::history`]. A thread of the monitor updates the history and evaluates the

@@ -40,13 +40,13 @@ impl Metrics {
     /// around the app: if a request passes through it twice, the outer one counts it, and a warning says so. This also
     /// applies to a request that a handler makes itself and passes to an app of the same monitor on its own thread.
     ///
-    /// An outer middleware that replaces a response's body drops the measured one, which then counts as broken off. So
-    /// does a test that drops a response unread.
+    /// If an outer middleware replaces a response's body, it drops the measured one, which then counts as broken off.
+    /// The same happens in a test that drops a response unread.
     ///
-    /// An error that an inner middleware returns is passed on with one more [response
+    /// An error that an inner middleware returns is passed on with an additional [response
     /// mapper](actix_web::Error::add_response_mapper), which sees the response made from it. The request is in flight
-    /// until then, and counts with that response's status and bytes; if there is none, with the error's
-    /// `status_code()`. The payload of a request with a body is a stream that counts what is read.
+    /// until then, and counts with the status and bytes of that response, or with the error's `status_code()` if there
+    /// is none. The payload of a request with a body becomes a stream that counts what is read.
     pub fn middleware(&self) -> Middleware {
         Middleware::new(Arc::clone(&self.shared))
     }
@@ -57,9 +57,9 @@ impl Metrics {
     /// Without it, a route's `in_flight` is 0, and requests without a response are `_unmatched`; with it, both are
     /// counted under their route.
     ///
-    /// Around a resource, the route is known. Around a scope it is guessed from the path: guards may decide otherwise,
+    /// Around a resource, the route is known. Around a scope, it is derived from the path: guards may decide otherwise,
     /// and a path without a resource is `_unmatched`. Use it around a scope to count errors of the scope's own
-    /// middlewares under their routes: wrap the marker after them, so that it is the outermost. Do not wrap both, or
+    /// middleware under their routes: wrap the marker last, so that it is the outermost. Do not wrap both, or
     /// `in_flight` by route counts a request twice.
     ///
     /// ```
@@ -74,7 +74,7 @@ impl Metrics {
         RouteMarker::new(Arc::clone(&self.shared))
     }
 
-    /// The endpoints, for [`App::configure`](actix_web::App::configure), under a path such as `/api/metrics`.
+    /// Returns the endpoints, for [`App::configure`](actix_web::App::configure), under a path such as `/api/metrics`.
     ///
     /// - `GET /`: the dashboard; open to everybody, but it asks for the token that the figures need
     /// - `GET summary?window=5m`: the figures of all requests in a window: `1m`, `5m`, `1h`, `24h`, or `reset`, the
@@ -104,40 +104,40 @@ impl Metrics {
     /// - `GET fleet/summary`, `fleet/routes`, `fleet/consumers`, `fleet/instances`, `fleet/versions`, `fleet/history`,
     ///   `fleet/all`, and `POST fleet/reset`: the same for all instances of a fleet; only if the builder joins one
     ///
-    /// Calls to these endpoints are not counted, nor are those that a middleware of the app refuses with an error;
-    /// under a prefix that is empty or ends with a parameter, the latter are `_unmatched`. Configure them before a
-    /// scope that would take their path, such as `web::scope("/api")`.
+    /// Calls to these endpoints are not counted, even if a middleware of the app refuses them with an error; under a
+    /// prefix that is empty or ends with a parameter, the refused ones are `_unmatched`. Configure the endpoints before
+    /// any scope that covers their path, such as `web::scope("/api")`.
     ///
-    /// In a scope with a guard, the application may have resources with the same paths for what the guard refuses.
-    /// Their requests are counted if they are answered, panic, or have a [marker](Metrics::route_marker). Other
-    /// requests there, which nobody or a default service answers, are not counted until such a resource has answered
-    /// once.
+    /// In a scope with a guard, the application may have resources with the same paths for requests that the guard
+    /// refuses. Requests to them are counted if they are answered, panic, or have a [marker](Metrics::route_marker).
+    /// Other requests to these paths, which nobody or a default service answers, are not counted until such a resource
+    /// has answered once.
     ///
-    /// They are open to every client that can reach them, unless [`Builder::read_token`] is set. Without it, `errors`,
-    /// `errors/groups`, `slow` and `consumers` are [for this machine], and the host must be [known]. They can also be
-    /// mounted in a separate app, on a private listener.
+    /// The endpoints are open to every client that can reach them, unless [`Builder::read_token`] is set. Without it,
+    /// `errors`, `errors/groups`, `slow` and `consumers` only answer [requests from this machine], and the host must be
+    /// [known]. You can also mount the endpoints in a separate app, on a private listener.
     ///
-    /// Each one also answers with a trailing slash. Redirects are relative. Together they are one entry in the app's
-    /// router, except under an empty prefix.
+    /// Each endpoint also answers with a trailing slash. Redirects are relative. Together the endpoints are one entry
+    /// in the app's router, except under an empty prefix.
     ///
     /// Answers are computed on the monitor's own threads. If too many requests are waiting, further ones get 503 with
     /// `Retry-After`.
     ///
     /// [`Builder::read_token`]: metrics_monitor::Builder::read_token
-    /// [for this machine]: metrics_monitor::Builder::open_to_everybody
+    /// [requests from this machine]: metrics_monitor::Builder::open_to_everybody
     /// [known]: metrics_monitor::Builder::allowed_hosts
     pub fn routes(&self, prefix: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
         mount::routes(Arc::clone(&self.shared), prefix)
     }
 
-    /// The endpoint for Prometheus by itself, at a path such as `/metrics`, for
+    /// Returns the endpoint for Prometheus by itself, at a path such as `/metrics`, for
     /// [`App::configure`](actix_web::App::configure).
     ///
-    /// `GET` returns what [`Builder::prometheus`] says, cumulative since the start, in the format that `Accept` asks
-    /// for (text 0.0.4, OpenMetrics 1.0, or protobuf with native histograms). It is compressed if `Accept-Encoding`
-    /// names gzip and the feature `gzip` is on, as it is by default. At most two scrapes are rendered at a time;
-    /// waiting ones for the same format share one. It needs a [token](metrics_monitor::Builder::read_token) like the
-    /// other endpoints.
+    /// `GET` returns what [`Builder::prometheus`] configures, cumulative since the start, in the format that `Accept`
+    /// asks for (text 0.0.4, OpenMetrics 1.0, or protobuf with native histograms). It is compressed if
+    /// `Accept-Encoding` names gzip and the feature `gzip` is on, as it is by default. At most two scrapes are rendered
+    /// at a time; waiting ones for the same format share one. It needs a [token](metrics_monitor::Builder::read_token)
+    /// like the other endpoints.
     ///
     /// It may share its path with the dashboard or another of the [endpoints](Metrics::routes), in any order: clients
     /// that accept a format of Prometheus, and no HTML, get the figures. If it shares the dashboard's path, so do all

@@ -1,4 +1,4 @@
-//! Mounts the monitor's endpoints in an app, and tells which endpoint a request means.
+//! Mounts the monitor's endpoints in an app, and finds the endpoint that a request means.
 //!
 //! The endpoints below a prefix are one entry in the router of the app, since actix-web tries the entries one after the
 //! other: a request to the application passes one prefix instead of twenty paths. The entry is a scope where a guard

@@ -15,12 +15,12 @@ use crate::metrics::Metrics;
 const SEND_FOR: Duration = Duration::from_secs(5);
 
 impl Metrics {
-    /// Serves until the server ends, then sends the monitor's last measurements. Returns what could not be sent within
+    /// Runs the server until it ends, then sends the monitor's last measurements. Returns what could not be sent within
     /// five seconds.
     ///
-    /// The server stops at SIGTERM, after the requests in progress, and at Ctrl-C immediately, as actix-web does by
-    /// default, even with [`disable_signals`](actix_web::HttpServer::disable_signals). It does not wait for open
-    /// dashboards. To stop in another way, or to wait longer, await the server yourself and call
+    /// As by default in actix-web, SIGTERM stops the server after the requests in progress, and Ctrl-C stops it
+    /// immediately; this holds even with [`disable_signals`](actix_web::HttpServer::disable_signals). It does not wait
+    /// for open dashboards. To stop in another way, or to wait longer, await the server yourself and call
     /// [`finish`](metrics_monitor::Monitor::finish).
     ///
     /// ```no_run
@@ -40,7 +40,7 @@ impl Metrics {
     ///
     /// # Errors
     ///
-    /// The server's own. The last measurements are sent in this case, too.
+    /// Returns the server's own error. The last measurements are sent in this case, too.
     pub async fn run(&self, server: Server) -> io::Result<Unsent> {
         let handle = server.handle();
         let ended = {

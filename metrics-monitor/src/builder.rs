@@ -1,7 +1,7 @@
-//! The builder of a monitor: the one thing that a user configures.
+//! The builder of a monitor: everything that a user can configure.
 //!
-//! [`Builder`] and what it takes about measuring, consumers and access are here. What it takes about alerts, exporters
-//! and the fleet is in files of their own, and `build` puts everything together.
+//! [`Builder`] and its settings for measuring, consumers and access are here. Settings for alerts, exporters and the
+//! fleet have files of their own, and `build` puts everything together.
 
 mod alerts;
 mod build;
@@ -31,7 +31,7 @@ use crate::policy::Until;
 use crate::policy::capture::CapturePolicy;
 use crate::policy::consumers::Alias;
 
-/// Builds a monitor, or what a framework's integration makes of it.
+/// Builds a [`Monitor`](crate::Monitor), or the type of a framework's integration around it.
 #[must_use = "nothing is made before `build`"]
 pub struct Builder<H = NoHooks> {
     hooks: H,
@@ -97,7 +97,7 @@ impl<H: Framework> Builder<H> {
     ///
     /// # Errors
     ///
-    /// If a setting is invalid; the error says what is allowed. If the system cannot start a thread.
+    /// Returns an error if a setting is invalid, which says what is allowed, or if the system cannot start a thread.
     pub fn build(self) -> Result<H::Metrics, BuildError> {
         let Self { hooks, settings } = self;
         let state = settings.build(hooks.identifies_consumers(), hooks.event_loops())?;
@@ -106,7 +106,7 @@ impl<H: Framework> Builder<H> {
 }
 
 impl Builder {
-    /// Starts building the monitor of a service. Its name is sent to all destinations.
+    /// Creates a builder for the monitor of a service. The name is sent to all destinations.
     pub fn new(service: impl Into<String>) -> Self {
         let settings = Settings {
             service: Service::new(service),
@@ -158,35 +158,35 @@ impl<H> Builder<H> {
         Builder { hooks, settings: self.settings }
     }
 
-    /// The version of the service, such as `1.2.3`, for exporters and the fleet; default: none.
+    /// Sets the version of the service, such as `1.2.3`, for exporters and the fleet; default: none.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.settings.service.version = Some(version.into());
         self
     }
 
-    /// Where the service runs, such as `prod`, for exporters; default: none.
+    /// Sets the environment, such as `prod`, for exporters; default: none.
     pub fn environment(mut self, environment: impl Into<String>) -> Self {
         self.settings.service.environment = Some(environment.into());
         self
     }
 
-    /// Which instance of the service this is, such as `host-1`, for exporters, the fleet and notices of alerts;
-    /// default: each destination's own.
+    /// Sets the name of this instance of the service, such as `host-1`, for exporters, the fleet and alert notices;
+    /// default: each destination has its own.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.settings.service.instance = Some(instance.into());
         self
     }
 
-    /// Where people open the dashboard, such as `https://ops.example.com/orders/metrics/`, for links in notices of
-    /// alerts; default: no links.
+    /// Sets the URL of the dashboard, such as `https://ops.example.com/orders/metrics/`, for links in alert notices;
+    /// default: no links.
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.settings.service.public_url = Some(url.into());
         self
     }
 
-    /// The registry for the figures; default: a new [`Registry`] with the default settings. It counts by exact status
-    /// if [`Builder::prometheus`] uses OpenTelemetry's names, or if an [exporter](Builder::exporter) distinguishes
-    /// statuses.
+    /// Sets the registry for the figures; default: a new [`Registry`] with the default settings, which counts by exact
+    /// status if [`Builder::prometheus`] uses OpenTelemetry's names, or if an [exporter](Builder::exporter)
+    /// distinguishes statuses.
     pub fn with_registry(mut self, registry: Registry) -> Self {
         self.settings.registry = Some(registry);
         self
@@ -195,7 +195,7 @@ impl<H> Builder<H> {
 
 /// # What is measured
 impl<H> Builder<H> {
-    /// When the timing of a request stops; default: [`Until::Head`].
+    /// Sets when the timing of a request stops; default: [`Until::Head`].
     pub fn measure(mut self, until: Until) -> Self {
         self.settings.measure = until;
         self
@@ -211,19 +211,19 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Excludes the routes whose template starts with this, such as `/static/`.
+    /// Excludes all routes whose template starts with this, such as `/static/`.
     pub fn exclude_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.excluded_prefixes.push(prefix.into());
         self
     }
 
-    /// Excludes the routes whose template this regular expression matches, such as `^/v[0-9]+/ping$`.
+    /// Excludes all routes whose template matches this regular expression, such as `^/v[0-9]+/ping$`.
     pub fn exclude_regex(mut self, pattern: impl Into<String>) -> Self {
         self.settings.excluded_patterns.push(pattern.into());
         self
     }
 
-    /// Excludes the responses with this status.
+    /// Excludes responses with this status.
     pub fn exclude_status(mut self, status: u16) -> Self {
         self.settings.excluded_statuses.push(status);
         self
@@ -241,7 +241,7 @@ impl<H> Builder<H> {
     /// A key is registered after its first successful response (2xx, 304, 101), because only the service knows whether
     /// it is genuine. Responses to `OPTIONS` register none, because CORS middleware answers those before keys are
     /// checked. Until then, a key counts as `_other`, as do keys beyond the registry's `max_consumers`. Rows are never
-    /// reused, since counts must not fall. **So on a public route, which accepts any key, strangers can use up all rows
+    /// reused, since counts must not fall. **So on a public route, which accepts any key, anybody can use up all rows
     /// with made-up keys**: name the routes that check keys with [`Builder::consumers_from`]. Keys with an
     /// [alias](Builder::consumer_alias) always have their own rows. `GET consumers` lists the busiest of the others.
     ///
@@ -252,9 +252,9 @@ impl<H> Builder<H> {
         self
     }
 
-    /// The routes that check keys, or whatever names a consumer: only their successful responses register a new one;
-    /// default: all routes. Pass a template such as `/orders/{id}`, or a prefix that ends with `/`, such as `/api/`,
-    /// for all routes that start with it.
+    /// Sets the routes that check keys, or whatever else names a consumer; default: all routes. Only their successful
+    /// responses register a new consumer. Pass a template such as `/orders/{id}`, or a prefix that ends with `/`, such
+    /// as `/api/`, for all routes that start with it.
     ///
     /// Names that [`Builder::route_with`] returns count like templates. So **a hook that repeats text from clients lets
     /// them claim a route that checks keys, and register keys of their own**, even with names that exist, such as the
@@ -266,8 +266,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// The name shown for a key; `None`, or without an alias: a keyed hash. Keys with the same alias are counted
-    /// together.
+    /// Sets the function that returns the name shown for a key; default, and if it returns `None`: a keyed hash. Keys
+    /// with the same alias are counted together.
     ///
     /// An alias means that the application knows the key. So the key has a row from its first request on, whatever the
     /// answer, and up to 10,000 aliases have rows that no other key can take.
@@ -278,8 +278,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// The key for hashing, at least 16 bytes; default: random, so that hashes change with each start. All instances of
-    /// a fleet need the same one.
+    /// Sets the key for hashing, at least 16 bytes; default: random, so that hashes change with each start. All
+    /// instances of a fleet need the same one.
     pub fn consumer_hash_key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.settings.hash_key = Some(key.into());
         self
@@ -288,7 +288,7 @@ impl<H> Builder<H> {
 
 /// # Prometheus
 impl<H> Builder<H> {
-    /// What Prometheus sees: names, bounds, constant labels, consumers; default: [`Exposition::new`].
+    /// Sets what Prometheus sees: names, bounds, constant labels, consumers; default: [`Exposition::new`].
     ///
     /// ```
     /// use metrics_monitor::prometheus::Exposition;
@@ -336,8 +336,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Further host names under which the endpoints answer without a token, such as `orders.example.com`, or
-    /// `*.example.com` for all names below it; default: none. Call it again for more.
+    /// Adds host names under which the endpoints answer without a token, such as `orders.example.com`, or
+    /// `*.example.com` for all names below it; default: none.
     ///
     /// Without a token, the endpoints only answer under host names that a hostile page cannot have: `localhost`, IP
     /// addresses, names without a dot, and names in `.localhost`, `.local`, `.internal` and `.svc`. Others get 421,
@@ -349,12 +349,12 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Whether `X-Forwarded-Proto` and `X-Forwarded-Host` come from your own proxy, which sets both or removes those of
-    /// clients; default: `false`.
+    /// Sets whether `X-Forwarded-Proto` and `X-Forwarded-Host` come from your own proxy, which sets both or removes
+    /// those of clients; default: `false`.
     ///
-    /// They then tell the address under which a page was called, which is compared with the `Origin` of a reset if the
-    /// browser sent no `Sec-Fetch-Site` (all send it over `https` and to `localhost`). The host there must be allowed,
-    /// too.
+    /// They are then taken as the address under which a page was requested, which is compared with the `Origin` of a
+    /// reset if the browser sent no `Sec-Fetch-Site` (all browsers send it over `https` and to `localhost`). The host
+    /// in them must be allowed, too.
     pub fn trust_forwarded(mut self, trust: bool) -> Self {
         self.settings.trust_forwarded = trust;
         self
@@ -372,19 +372,20 @@ impl<H> Builder<H> {
 
 /// # Routes that the application names
 impl<H: NameRoutes> Builder<H> {
-    /// Names the route of a request, for applications that route by themselves: a proxy, a single-page application, one
-    /// path for GraphQL or JSON-RPC. Default, and if this returns `None` or an empty name: the template that matched.
+    /// Sets the function that names the route of a request, for applications that do their own routing: a proxy, a
+    /// single-page application, one path for GraphQL or JSON-RPC. Default, and if it returns `None` or an empty name:
+    /// the template that matched.
     ///
-    /// Called on the worker, after the response is made, so it can read what a handler left in the request's
-    /// extensions, such as the name of an operation in the body. Not called for requests without a response, for those
-    /// to the monitor itself, and for [excluded](Builder::exclude) routes. If the name itself is excluded, the request
-    /// is not counted.
+    /// Called on the worker, once the response exists, so it can read what a handler left in the request's extensions,
+    /// such as the name of an operation in the body. Not called for requests without a response, for those to the
+    /// monitor itself, and for [excluded](Builder::exclude) routes. If the name itself is excluded, the request is not
+    /// counted.
     ///
     /// **Only return names from a known set**, never the path itself or text that a client can choose: each name is a
     /// series. Above the registry's `max_series`, all further routes, templates included, are counted as `_other`.
     /// Names are cut to 256 bytes, as all labels are.
     ///
-    /// Without it, a request costs nothing more. With it, each request pays for the call and for looking up the name.
+    /// Without it, a request costs nothing extra. With it, each request pays for the call and for looking up the name.
     ///
     /// One of the [hooks](Builder::hooks): setting other hooks later replaces it.
     pub fn route_with<N: Into<String>>(

@@ -44,7 +44,7 @@ pub struct Endpoint {
 #[derive(Debug, Clone, Copy)]
 enum Methods {
     Get,
-    /// A stream, which has no meaning without its body.
+    /// A stream, which means nothing without its body.
     GetOnly,
     Post,
 }
@@ -166,10 +166,10 @@ impl Endpoint {
         Self { exists: |_| false, ..Self::read(path, Work::Read(figures::summary)) }
     }
 
-    /// The path below the mount, such as `/summary`; in `/dashboard/{file}` the braces stand for one segment.
+    /// Returns the path below the mount, such as `/summary`; in `/dashboard/{file}` the braces stand for one segment.
     ///
-    /// The endpoint without a path redirects to the page, `/`. An adapter should also hand it requests whose path below
-    /// the mount is the mount's last segment once more: there the redirect leads if a normaliser takes its slash away.
+    /// The endpoint without a path redirects to the page, `/`. An adapter should also pass it requests whose path below
+    /// the mount repeats the mount's last segment: the redirect leads there if a normaliser removes its slash.
     pub fn path(&self) -> &'static str {
         self.path
     }

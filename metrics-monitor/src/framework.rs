@@ -1,4 +1,4 @@
-//! What a framework's integration adds to the monitor.
+//! What the integration of a framework adds to the monitor.
 
 use metrics_core::TraceContext;
 
@@ -8,15 +8,15 @@ use crate::monitor::Monitor;
 /// The hooks of a framework's integration: settings that name the framework's own types, and the type that
 /// [`Builder::build`](crate::Builder::build) returns.
 pub trait Framework {
-    /// The monitor as users of the framework hold it.
+    /// The type that users of the framework hold.
     type Metrics;
 
-    /// Whether a hook identifies the consumer of a request; default: no.
+    /// Returns whether a hook identifies the consumer of a request; default: `false`.
     fn identifies_consumers(&self) -> bool {
         false
     }
 
-    /// The event loops of the framework's workers; default: none.
+    /// Returns the event loops of the framework's workers; default: none.
     fn event_loops(&self) -> EventLoops {
         EventLoops::default()
     }

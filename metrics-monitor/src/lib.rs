@@ -106,7 +106,7 @@ pub use monitor::{Admitted, Monitor};
 pub use policy::peer::Peer;
 pub use shutdown::{Loss, Unsent};
 
-/// Rules over the figures, and where their notices go.
+/// Alert rules, and the destinations of their notices.
 ///
 /// All of [`metrics_core::alert`](mod@metrics_core::alert) and of [`metrics_export::alert`](mod@metrics_export::alert).
 pub mod alert {

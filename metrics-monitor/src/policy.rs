@@ -32,12 +32,12 @@ pub enum Until {
     /// When the last byte of the response's body is handed to the server, or the body breaks off.
     ///
     /// The request counts as in flight until then (on a marked route, until its head). Responses without a body end
-    /// with their head. So do those that stay open for as long as they like and would distort the percentiles: 101, and
-    /// streams of `text/event-stream`.
+    /// with their head. So do those that stay open indefinitely and would distort the percentiles: 101, and streams of
+    /// `text/event-stream`.
     BodyEnd,
 }
 
-/// What the middleware of a framework needs to know of each request it records.
+/// The settings that a framework's middleware follows for each request.
 #[derive(Debug)]
 pub struct Policy {
     /// When the timing of a request stops.
@@ -46,7 +46,7 @@ pub struct Policy {
     pub capture: CapturePolicy,
     /// Requests that are not counted.
     pub exclusions: Exclusions,
-    /// How consumers are told apart; `None` if they are not counted.
+    /// How consumers are identified; `None` if they are not counted.
     pub consumers: Option<Consumers>,
     /// Mistakes in how the application uses the monitor.
     pub mistakes: Arc<Mistakes>,

@@ -11,9 +11,9 @@ use crate::state::State;
 /// How often the end looks whether something has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What was not sent when a monitor ended: nothing, if all went well.
+/// What was not sent when a monitor ended; empty if all went well.
 ///
-/// Its `Display` is one line for a log or for people.
+/// Its `Display` is one line, for a log or for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Unsent {
@@ -40,7 +40,7 @@ pub struct Loss {
 }
 
 impl Unsent {
-    /// Whether everything was sent.
+    /// Returns whether everything was sent.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

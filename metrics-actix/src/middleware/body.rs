@@ -28,7 +28,8 @@ thread_local! {
 }
 
 pin_project! {
-    /// The body of a measured response. Not boxed; has the length of the inner body and passes its bytes on unchanged.
+    /// The body of a measured response. It is not boxed, has the length of the inner body, and passes its bytes on
+    /// unchanged.
     #[derive(Debug)]
     pub struct MeasuredBody<B> {
         #[pin]

@@ -22,8 +22,9 @@ use crate::seen_routes::CountedAt;
 use crate::shared::Shared;
 use crate::worker::{AppWorker, RequestId};
 
-/// Marks a resource, so that requests in progress are counted under its route. Made by
-/// [`Metrics::route_marker`](crate::Metrics::route_marker), for [`Resource::wrap`](actix_web::Resource::wrap).
+/// Marks a resource, so that requests in progress are counted under its route.
+/// [`Metrics::route_marker`](crate::Metrics::route_marker) returns it, for
+/// [`Resource::wrap`](actix_web::Resource::wrap).
 #[derive(Debug, Clone)]
 pub struct RouteMarker {
     shared: Arc<Shared>,

@@ -22,7 +22,7 @@ use crate::seen_routes::CountedAt;
 use crate::shared::Shared;
 use crate::worker::{AppWorker, Current, Ended, RequestId};
 
-/// Records every request. Made by [`Metrics::middleware`](crate::Metrics::middleware), for
+/// Records every request. [`Metrics::middleware`](crate::Metrics::middleware) returns it, for
 /// [`App::wrap`](actix_web::App::wrap).
 #[derive(Debug, Clone)]
 pub struct Middleware {

@@ -17,11 +17,11 @@ pub(crate) fn current() -> Option<TraceContext> {
     None
 }
 
-/// The trace of a span of `tracing`, for [`Builder::trace_context`](crate::Builder::trace_context); `None` if the span
-/// is disabled, or the subscriber has no layer of `tracing-opentelemetry` 0.34.
+/// Returns the trace of a span of `tracing`, for [`Builder::trace_context`](crate::Builder::trace_context); `None` if
+/// the span is disabled, or the subscriber has no layer of `tracing-opentelemetry` 0.34.
 ///
-/// For spans that were left before the response reached the middleware, such as the root span of a
-/// `tracing_actix_web::TracingLogger` within it:
+/// Use it for spans that have ended by the time the response reaches the middleware, such as the root span of an inner
+/// `tracing_actix_web::TracingLogger`:
 ///
 /// ```
 /// use actix_web::HttpMessage;

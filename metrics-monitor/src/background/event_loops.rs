@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What one event loop did since the last reading.
+/// The load of one event loop since the last reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EventLoopLoad {
-    /// The longest delay. While it is stuck: for how long so far.
+    /// The longest delay; while the loop is stuck, how long it has been so far.
     pub lag: Duration,
-    /// The percentage of time in which it ran tasks.
+    /// The percentage of time in which it ran tasks, 0 to 100.
     pub busy_percent: f64,
 }
 
@@ -16,7 +16,7 @@ pub struct EventLoopLoad {
 pub struct EventLoops(Box<dyn Fn() -> Vec<EventLoopLoad> + Send>);
 
 impl EventLoops {
-    /// Event loops that `read` reports, one entry per worker.
+    /// Creates it from a function that returns one entry per worker.
     pub fn new(read: impl Fn() -> Vec<EventLoopLoad> + Send + 'static) -> Self {
         Self(Box::new(read))
     }

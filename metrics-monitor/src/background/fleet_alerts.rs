@@ -2,8 +2,8 @@
 //!
 //! A thread asks for the lease twice in an interval of the fleet. The holder reads the fleet's figures, evaluates the
 //! rules that are due, writes the states and the new notices to Redis, and only then hands the notices to the
-//! deliveries. These ask it before each attempt, and tell it what became of each notice, which it writes at once. So a
-//! successor goes on with the same states and the same notices.
+//! deliveries. These ask it before each attempt, and report what became of each notice, which it writes at once. So a
+//! successor continues with the same states and the same notices.
 //!
 //! The other instances show what the holder wrote.
 
@@ -50,7 +50,7 @@ impl FleetRules {
     ///
     /// # Errors
     ///
-    /// If a rule or an objective is not one that a fleet can have.
+    /// Returns an error if a rule or an objective is not one that a fleet can have.
     pub(crate) fn alerts(&self, interval: Duration) -> Result<Alerts, InvalidSetting> {
         self.objectives.iter().try_for_each(Objective::check)?;
         let burns = self.objectives.iter().flat_map(Objective::burn_rules);

@@ -21,7 +21,7 @@ impl HistoryWriter {
     ///
     /// # Errors
     ///
-    /// When the system has no thread to spare.
+    /// Returns an error if the system cannot start a thread.
     pub(super) fn spawn(
         destination: &'static str,
         run: impl FnOnce(Receiver<Last>) + Send + 'static,

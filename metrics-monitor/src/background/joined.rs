@@ -1,4 +1,5 @@
-//! Jobs that several callers wait for at once: who asks for what a waiting job will compute joins it.
+//! Jobs that several callers wait for at once: a caller joins the waiting job that will answer its question, if there
+//! is one.
 //!
 //! So a crowd that asks the same question again and again costs one job, and cannot keep others from asking it. What is
 //! waiting is also bounded for each subject, jobs as well as callers, so that a crowd that asks about one subject fills

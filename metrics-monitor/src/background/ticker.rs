@@ -22,7 +22,7 @@ impl Ticker {
     ///
     /// # Errors
     ///
-    /// When the system has no thread to spare.
+    /// Returns an error if the system cannot start a thread.
     pub(crate) fn start(tick: impl FnMut() + Send + 'static) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
         thread::Builder::new().name("metrics-ticker".to_owned()).spawn(move || run(tick, &stopped, EVERY))?;

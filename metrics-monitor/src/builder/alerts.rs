@@ -1,4 +1,4 @@
-//! What the builder takes about alerts: rules, and where their notices are sent.
+//! The builder's settings for alerts: rules, and where their notices are sent.
 
 use metrics_core::InvalidSetting;
 use metrics_core::alert::{Alerts, Rule};
@@ -45,8 +45,8 @@ impl<H> Builder<H> {
     }
 
     /// Tracks how satisfied users are with response times, as [Apdex](metrics_core::objective::Apdex): they are
-    /// satisfied up to this time, and tolerate up to four times of it; default: not tracked. `GET objectives` shows the
-    /// score.
+    /// satisfied up to this time, and tolerate up to four times as long; default: not tracked. `GET objectives` shows
+    /// the score.
     pub fn apdex(mut self, target: std::time::Duration) -> Self {
         match Apdex::new(target) {
             Ok(apdex) => self.settings.apdex = Some(apdex),
@@ -55,7 +55,7 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Removes the [default rules](Rule::defaults); default: they are evaluated.
+    /// Removes the [default rules](Rule::defaults), which are otherwise evaluated.
     pub fn without_default_alerts(mut self) -> Self {
         self.settings.without_default_alerts = true;
         self

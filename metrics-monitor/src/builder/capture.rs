@@ -1,4 +1,4 @@
-//! What the builder takes about single requests: which are kept, and what of them.
+//! The builder's settings for single requests: which ones are kept, and what of them.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::framework::ReadTraces;
 
 /// # What is kept of single requests
 impl<H> Builder<H> {
-    /// The duration from which a request is slow and kept as an exemplar; `None` for no exemplars; default: 1 s.
+    /// Sets the duration from which on a request is slow and kept as an exemplar; `None` for no exemplars; default: 1
+    /// s.
     ///
     /// In the formats that have exemplars, Prometheus sees, for each endpoint, the trace of the latest request that was
     /// slow or failed and had a valid `traceparent` header (W3C's Trace Context) of a sampled trace. If an
@@ -35,8 +36,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// The headers with a request id, which is kept for failed and slow requests; default: `x-request-id`, then
-    /// `x-amzn-trace-id`. The first header that is present counts. An empty list keeps none.
+    /// Sets the headers with a request id, which is kept for failed and slow requests; default: `x-request-id`, then
+    /// `x-amzn-trace-id`. The first header that is present counts. With an empty list, no id is kept.
     ///
     /// These headers are only read for such requests, and only if there is a response. At most 64 bytes are kept.
     pub fn request_id_headers<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
@@ -45,16 +46,16 @@ impl<H> Builder<H> {
         self
     }
 
-    /// The URL of a trace, such as `https://jaeger.example/trace/{trace_id}`, to which the dashboard, notices of alerts
-    /// and Sentry's events link trace ids; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits. At
+    /// Sets the URL of a trace, such as `https://jaeger.example/trace/{trace_id}`, for links on the dashboard, in alert
+    /// notices and in Sentry's events; default: no links. `{trace_id}` stands for the id, 32 hexadecimal digits. At
     /// most 2,048 bytes.
     pub fn trace_url(mut self, url: impl Into<String>) -> Self {
         self.settings.service.trace_url = Some(url.into());
         self
     }
 
-    /// Whether to keep the paths of failed and slow requests, without their queries, and the most frequent paths that
-    /// matched no route; default: `false`.
+    /// Sets whether to keep the paths of failed and slow requests, without their queries, and the most frequent paths
+    /// that matched no route; default: `false`.
     ///
     /// Paths can contain secrets, such as `/reset/<token>`, and everybody who may read `GET errors` sees them. At most
     /// 128 bytes are kept.
@@ -66,11 +67,11 @@ impl<H> Builder<H> {
 
 /// # What is kept of single requests
 impl<H: ReadTraces> Builder<H> {
-    /// Reads the trace of a failed or slow request from wherever the application keeps it, for example if the trace
-    /// starts in this service. Default, and if this returns `None`: the current span of `tracing`, with the adapter's
-    /// feature `tracing-opentelemetry`, and then the request's headers, if the caller sent a trace.
+    /// Sets the function that reads the trace of a failed or slow request from wherever the application keeps it, for
+    /// example if the trace starts in this service. Default, and if it returns `None`: the current span of `tracing`,
+    /// with the adapter's feature `tracing-opentelemetry`, and then the request's headers, if the caller sent a trace.
     ///
-    /// Called on the worker, after the response is made, and only for requests that failed, were slow, or were sampled.
+    /// Called on the worker, once the response exists, and only for requests that failed, were slow, or were sampled.
     /// So it can read what a middleware or handler left in the request's extensions. Not called for requests without a
     /// response.
     ///

@@ -1,4 +1,4 @@
-//! What the builder takes about exporters: where figures and errors are sent.
+//! The builder's settings for exporters: where figures and errors are sent.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the builder takes about a fleet: several instances of a service, shown as one.
+//! The builder's settings for a fleet: several instances of a service, shown as one.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -54,8 +54,8 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Adds an objective of all instances together; default: none. It raises an alert if its budget burns over an hour
-    /// and over five minutes: a fleet keeps no more. `GET alerts` shows its budgets over both;
+    /// Adds an objective of all instances together; default: none. It raises an alert if its budget burns too fast over
+    /// both an hour and five minutes; a fleet keeps no longer windows. `GET alerts` shows its budgets over both;
     /// [`Builder::objective`] has the longer windows.
     pub fn fleet_objective(mut self, objective: Objective) -> Self {
         self.settings.fleet_objectives.push(objective);

@@ -1,4 +1,4 @@
-//! What the `Accept` headers of a request say of its sender, where a page and the scrapes share a path.
+//! Tells browsers from scrapers by the `Accept` headers of a request, where a page and the scrapes share a path.
 
 use crate::policy::headers::{Headers, values};
 

@@ -1,8 +1,7 @@
 //! Who may call an endpoint.
 //!
-//! Where a token is set, it alone decides. Without one, a request must have come for a host that no page of a stranger
-//! can have, and what clients sent is shown to this machine alone. In both cases, no page of another site may cause
-//! anything.
+//! If a token is set, it alone decides. Without one, the host of a request must be one that no hostile page can have,
+//! and what clients sent is shown to this machine only. In both cases, pages of other sites cannot change anything.
 
 use std::borrow::Cow;
 

@@ -23,9 +23,9 @@ pub struct Answer {
     pub body: Body,
 }
 
-/// The body of an answer. The adapter leaves it out where the method is `HEAD`.
+/// The body of an answer. The adapter leaves it out if the method is `HEAD`.
 pub enum Body {
-    /// All of it.
+    /// The whole body.
     Bytes(Bytes),
     /// Server-sent events, one a second. The adapter closes the connection after them.
     Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
@@ -63,7 +63,8 @@ impl Answer {
         Self::json(200, &Success::new(data))
     }
 
-    /// A failed answer. `code` is for programs, in snake case; `message` is for people, and says what is allowed.
+    /// Creates an answer that says why a request failed. `code` is for programs, in snake case; `message` is for
+    /// people, and says what is allowed.
     pub fn failure(status: u16, code: &str, message: &str) -> Self {
         Self::json(status, &Failure::new(code, message))
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::policy::headers::Headers;
 use crate::policy::peer::Peer;
 
-/// A request to an endpoint. Its body was read away by the adapter: no endpoint needs one.
+/// A request to an endpoint. No endpoint needs the body, so the adapter reads and drops it.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The method, such as `GET`.
@@ -22,7 +22,7 @@ pub struct Request<'a> {
     pub peer: Peer,
     /// Whether the connection is encrypted up to this process.
     pub is_secure: bool,
-    /// Whether it is a request of HTTP/1.0, which browsers do not send.
+    /// Whether it was sent over HTTP/1.0, which browsers do not use.
     pub is_http_1_0: bool,
     /// The content coding that was negotiated.
     pub coding: Coding,
@@ -34,7 +34,7 @@ pub enum Coding {
     /// Not at all.
     #[default]
     Identity,
-    /// With gzip, where the endpoint and the feature `gzip` have it.
+    /// With gzip, if the endpoint supports it and the feature `gzip` is on.
     Gzip,
 }
 

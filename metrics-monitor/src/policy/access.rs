@@ -1,4 +1,4 @@
-//! What the builder says about access.
+//! The builder's settings for access.
 
 use std::sync::Arc;
 

@@ -29,22 +29,22 @@ pub struct CapturePolicy {
 }
 
 impl CapturePolicy {
-    /// The headers with the id of a request, by default.
+    /// The default headers with the id of a request.
     pub const REQUEST_ID_HEADERS: [&str; 2] = ["x-request-id", "x-amzn-trace-id"];
 
-    /// A request that took less needs no closer look, unless it failed. This is the one comparison that each request
-    /// pays.
+    /// Returns the duration below which a request needs no closer look, unless it failed. This is the one comparison
+    /// that each request pays for.
     pub fn threshold_nanos(&self) -> u64 {
         if self.share > 0.0 { 0 } else { self.exemplar_nanos.min(self.slow_nanos) }
     }
 
-    /// Whether a slow or failed request of this trace is kept as an exemplar. A link to a trace that nobody recorded leads
-    /// nowhere, so it has to be sampled, as in OpenTelemetry's default filter.
+    /// Returns whether a slow or failed request of this trace is kept as an exemplar. By default the trace must be
+    /// sampled, as in OpenTelemetry's default filter, since a link to a trace that nobody recorded leads nowhere.
     pub fn is_exemplar(&self, trace: &TraceContext) -> bool {
         self.exemplars && (trace.sampled || self.unsampled_exemplars)
     }
 
-    /// Whether an exporter wants a request, given its random number.
+    /// Returns whether an exporter wants a request, given its random number.
     pub fn is_wanted(&self, nanos: u64, randomness: f64) -> bool {
         nanos >= self.slow_nanos || randomness < self.share
     }
@@ -78,7 +78,7 @@ impl Default for Sampler {
 }
 
 impl Sampler {
-    /// A random number from 0 to below 1.
+    /// Returns a random number from 0 to below 1.
     #[inline]
     pub fn draw(&self) -> f64 {
         let mut bits = self.0.get();

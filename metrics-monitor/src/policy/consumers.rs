@@ -1,4 +1,4 @@
-//! Consumers: the callers behind requests, told apart without ever keeping a key.
+//! Consumers: the callers behind requests, identified without ever keeping a key.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -122,19 +122,19 @@ impl Consumers {
         HMAC::mac(b"metrics: fingerprint of the hash key", &self.hash_key)
     }
 
-    /// The header with the API key; `None` if a hook of the framework identifies consumers instead.
+    /// Returns the header with the API key; `None` if a hook of the framework identifies consumers instead.
     pub fn header(&self) -> Option<&str> {
         self.header.as_deref()
     }
 
-    /// The consumer of a request that the service refused with this status, whatever key it has; `None` for other
-    /// statuses.
+    /// Returns the consumer of a request that the service refused with this status, whatever key it has; `None` for
+    /// other statuses.
     #[inline]
     pub fn of_status(status: u16) -> Option<Consumer> {
         matches!(status, 401 | 403).then_some(Consumer::Rejected)
     }
 
-    /// Returns the state of a new worker.
+    /// Creates the state of a new worker.
     pub fn worker(&self) -> KnownConsumers {
         let known = KnownConsumers::default();
         let mut all = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,8 +154,8 @@ impl Consumers {
         busiest(locked.iter_mut().map(|busy| &mut **busy), Instant::now())
     }
 
-    /// The consumer of a request with this method and key that was answered with this status. `route` is asked for the
-    /// route's name only if the worker does not know the key.
+    /// Returns the consumer of a request with this method and key that was answered with this status. `route` is only
+    /// called, for the route's name, if the worker does not know the key.
     #[inline]
     pub fn by_key<R: AsRef<str>>(
         &self,

@@ -13,19 +13,19 @@ pub struct Exclusions {
 }
 
 impl Exclusions {
-    /// Whether a route is excluded. Called once per route and thread.
+    /// Returns whether a route is excluded. Called once per route and thread.
     pub fn has_route(&self, template: &str) -> bool {
         self.routes.iter().any(|route| route == template)
             || self.prefixes.iter().any(|prefix| template.starts_with(prefix))
             || self.patterns.iter().any(|pattern| pattern.is_match(template))
     }
 
-    /// Whether any status is excluded.
+    /// Returns whether any status is excluded.
     pub fn has_statuses(&self) -> bool {
         !self.statuses.is_empty()
     }
 
-    /// Whether responses with a status are excluded. Called for each request.
+    /// Returns whether responses with a status are excluded. Called for each request.
     #[inline]
     pub fn has_status(&self, status: u16) -> bool {
         !self.statuses.is_empty() && self.statuses.contains(&status)

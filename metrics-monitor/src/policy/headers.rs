@@ -4,12 +4,12 @@
 ///
 /// The monitor looks up a few names only, so an adapter need not copy them.
 pub trait Headers {
-    /// The value at this position, from 0, among those of the header with this lower-case name.
+    /// Returns the value at this position, from 0, among those of the header with this lower-case name.
     ///
-    /// The first `host` is the target's authority, if it has one: HTTP/2 has no such header.
+    /// The first `host` is the authority of the request target, if it has one: HTTP/2 has no such header.
     fn value(&self, name: &'static str, position: usize) -> Option<&[u8]>;
 
-    /// Whether a header is there whose lower-case name is wanted.
+    /// Returns whether there is a header whose lower-case name is wanted.
     fn any_name(&self, is_wanted: &dyn Fn(&str) -> bool) -> bool;
 }
 

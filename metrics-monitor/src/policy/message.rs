@@ -1,10 +1,10 @@
-//! The text that is kept of an error: one line of bounded length, without hidden characters.
+//! The text kept for an error: one line of bounded length, without hidden characters.
 
 use std::fmt::{self, Display, Write};
 
 use metrics_core::{MAX_MESSAGE_BYTES, each_visible};
 
-/// The beginning of an error's text, with [hidden](metrics_core::is_hidden) characters escaped.
+/// Returns the beginning of an error's text, with [hidden](metrics_core::is_hidden) characters escaped.
 ///
 /// At most [`MAX_MESSAGE_BYTES`] bytes. A longer text is not even written to its end.
 pub fn line(error: &dyn Display) -> String {

@@ -1,4 +1,4 @@
-//! The place of a request in a trace, by its headers. Read only of requests that were slow, failed, or were sampled.
+//! The place of a request in a trace, by its headers. Only read for requests that were slow, failed, or were sampled.
 
 use metrics_core::{SpanId, TraceContext, TraceId};
 use metrics_export::push::TraceHeaders;
@@ -29,7 +29,7 @@ const B3_FLAGS: &str = "x-b3-flags";
 /// The tag with the upper 64 bits.
 const DATADOG_UPPER: &str = "_dd.p.tid=";
 
-/// The header without which a request has no trace of this kind; `None` for a kind that is never read.
+/// Returns the header without which a request has no trace of this kind; `None` for a kind that is never read.
 pub fn announced_by(kind: TraceHeaders) -> Option<&'static str> {
     Some(match kind {
         TraceHeaders::W3c => TRACEPARENT,
@@ -42,7 +42,7 @@ pub fn announced_by(kind: TraceHeaders) -> Option<&'static str> {
     })
 }
 
-/// The trace in the first of these headers that is valid and there only once.
+/// Returns the trace in the first of these headers that is valid and occurs only once.
 pub fn first(order: &[TraceHeaders], headers: &dyn Headers) -> Option<TraceContext> {
     order.iter().find_map(|kind| match kind {
         TraceHeaders::W3c => parse(single_text(headers, TRACEPARENT)?),

@@ -1,4 +1,4 @@
-//! What a fleet's objectives have left, as the holder counted and as the others show it.
+//! The budgets of a fleet's objectives, as the holder counted them and as the others show them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,7 +24,8 @@ impl<'a> FleetFigures<'a> {
     ///
     /// # Errors
     ///
-    /// If one question has no answer: half of the figures would end alerts. If `between` fails before one of these.
+    /// Returns an error if one question has no answer: half of the figures would end alerts. Also if `between` fails
+    /// before one of these.
     pub(super) fn read<'r>(
         member: &Member,
         rules: impl Iterator<Item = &'r Arc<Rule>>,

@@ -107,7 +107,7 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// If it is not such a text, or of a version that this one cannot read.
+    /// Returns an error if it is not such a text, or of a version that this one cannot read.
     pub(super) fn read(bytes: &[u8], rules: &[Arc<Rule>], now: SystemTime) -> Result<Self, String> {
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| format!("the state of alerts is damaged: {error}"))?;
