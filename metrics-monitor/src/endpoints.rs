@@ -177,7 +177,7 @@ impl Endpoint {
     /// Why a request is refused before its body is read; `None` if it may go on.
     pub(crate) fn refusal(&self, state: &State, request: &Request<'_>) -> Option<Answer> {
         let absent = || (!(self.exists)(state)).then(|| Answer::failure(404, "not_found", self.enabled_by()));
-        // Strangers do not learn what a service has.
+        // Clients without access do not learn which endpoints a service has.
         state.access.refusal(self.access, self.path, request).or_else(absent)
     }
 

@@ -67,7 +67,7 @@ impl Apdex {
         Ok(Self { target, satisfied: within(target), tolerated: within(target * 4) })
     }
 
-    /// The target.
+    /// Returns the target.
     pub fn target(&self) -> Duration {
         self.target
     }

@@ -110,7 +110,7 @@ impl Objectives {
         Ok(Self { tracked, apdex: None })
     }
 
-    /// Also tracks the Apdex of all routes.
+    /// Tracks the Apdex of all routes, too.
     ///
     /// # Errors
     ///

@@ -240,7 +240,7 @@ impl Fleet {
         &self.instances
     }
 
-    /// How the instances differ.
+    /// Returns how the instances differ.
     pub fn differences(&self) -> Differences {
         let (digits, granularity) = self.total.as_ref().map_or((0, Granularity::Exact), Total::form);
         let clashes = self.total.as_ref().map(Total::clashes).unwrap_or_default();

@@ -30,7 +30,7 @@ struct Cause<'a> {
 }
 
 impl<'a> Failure<'a> {
-    /// `code` is for programs, in snake case; `message` is for people.
+    /// Creates the answer. `code` is for programs, in snake case; `message` is for people.
     pub fn new(code: &'a str, message: &'a str) -> Self {
         Self { success: false, error: Cause { code, message } }
     }

@@ -44,7 +44,7 @@ impl Exposition {
         ExpositionBuilder::default()
     }
 
-    /// The naming scheme of families and labels.
+    /// Returns the naming scheme of families and labels.
     pub fn names(&self) -> Names {
         self.names
     }

@@ -238,7 +238,7 @@ mod tests {
                 .unwrap()
                 .ends_with("; 996 requests for other hosts since the last such line")
         );
-        // Strangers with many addresses get all lines, and then one a minute, which may be anybody's.
+        // Clients with many addresses get all lines, and then one a minute, which may be anybody's.
         assert_eq!(
             lines((0..1_000).map(|i| add(2, &format!("{i}.test"), 3 + (i % 200) as u8)).collect()),
             11

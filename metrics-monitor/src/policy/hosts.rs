@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use metrics_core::InvalidSetting;
 
-/// Endings of names that no stranger can register: this machine, mDNS, private networks, services of a Kubernetes
+/// Endings of names that nobody else can register: this machine, mDNS, private networks, services of a Kubernetes
 /// cluster (RFC 6761, RFC 6762, ICANN's resolution 2024.07.29.06).
 const PRIVATE: [&str; 4] = [".localhost", ".local", ".internal", ".svc"];
 
@@ -57,7 +57,7 @@ pub(crate) fn split(authority: &[u8]) -> Option<(&str, Option<u16>)> {
     Some((name, Some(digits.parse().ok()?)))
 }
 
-/// Whether no page of a stranger can have this name: an IP address, a name without a dot, or one with a private ending.
+/// Whether no hostile page can have this name: an IP address, a name without a dot, or one with a private ending.
 pub(crate) fn is_private(name: &str) -> bool {
     if let Some(address) = name.strip_prefix('[') {
         let address = address.strip_suffix(']').and_then(|address| address.split('%').next());

@@ -140,7 +140,7 @@ impl Mistakes {
         }
     }
 
-    /// A middleware was built on this thread, for the apps that it serves.
+    /// Notes that a middleware was built on this thread, for the apps that it serves.
     pub fn wrapped(self: &Arc<Self>) {
         // ORDERING: Relaxed; see the module.
         self.is_wrapped.store(true, Ordering::Relaxed);
