@@ -340,6 +340,21 @@ mod tests {
     use super::*;
     use crate::sync::logged::lines_written;
 
+    #[test]
+    fn its_uptime_is_the_time_since_it_was_made() {
+        let before = std::time::Instant::now();
+        let registry = Registry::new();
+        let after = std::time::Instant::now();
+        std::thread::sleep(Duration::from_millis(20));
+        // Two clocks.
+        let (least, error) = (after.elapsed(), Duration::from_millis(2));
+        let uptime = registry.uptime();
+        assert!(
+            (least - error..=before.elapsed() + error).contains(&uptime),
+            "{uptime:?}, at least {least:?}"
+        );
+    }
+
     /// Small enough for Miri, and runs all `unsafe` code.
     #[test]
     fn no_record_is_lost_when_writers_come_and_go_while_a_reader_resets() {

@@ -277,6 +277,23 @@ fn metric(from: &mut Untrusted<'_>, theirs: Layout, ours: Layout) -> Result<Coun
 #[cfg(all(test, not(metrics_loom)))]
 mod tests {
     use super::*;
+    use crate::history::History;
+    use crate::registry::Registry;
+
+    #[test]
+    fn the_clock_goes_on_from_the_end_of_the_process_before() {
+        let before = History::new(Registry::new());
+        std::thread::sleep(Duration::from_millis(20));
+        before.tick();
+        let (bytes, registry) = (before.save(usize::MAX), Registry::new());
+        // So that the clock of the later process does not begin with 0.
+        std::thread::sleep(Duration::from_millis(30));
+        let Saved { end, saved_at, .. } = Saved::read(&bytes, registry.layout()).unwrap();
+        let history = History::resume(registry, &bytes).unwrap();
+        let timeline = history.timeline();
+        let now = &timeline.total_until.snapshot;
+        assert_eq!(now.span, end + now.taken.duration_since(saved_at).unwrap());
+    }
 
     #[test]
     fn frames_of_a_history_that_is_younger_than_its_registry_stay_in_their_slots_and_end_before_the_next_one()

@@ -248,6 +248,12 @@ fn what_does_not_fit_is_left_out_the_oldest_first() {
         before.tick();
     }
     let whole = before.save(ALL).len();
+    // Each of its times takes some bytes more or less, and the lengths of its lists are reckoned with ten bytes each.
+    let later = Registry::new();
+    let after = History::resume(later.clone(), &before.save(whole + 100)).unwrap();
+    later.counter("jobs").unwrap();
+    assert_eq!(after.business(Window::OneHour).metrics[0].figures, MetricFigures::Counter(7));
+    assert_eq!(after.endpoints(Window::OneHour).total.calls, 303);
     let mut last = (u64::MAX, u64::MAX);
     for bytes in (0..=whole).rev().step_by(7) {
         let saved = before.save(bytes);

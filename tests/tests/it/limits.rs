@@ -15,6 +15,8 @@ use metrics_core::Registry;
 use serde_json::Value;
 use tests::{Client, Http2, Raw, Server};
 
+mod told;
+
 const RESET: &str = "reset-0123456789abcdef";
 
 /// Rows of routes and of consumers.
@@ -279,13 +281,14 @@ fn an_operator_is_answered_while_others_use_up_rows_and_lines() {
     ask("lines about hosts", &client);
     assert_eq!(value(&client, "metrics_denied_total{reason=\"host\"}"), 1_000);
 
-    // The row of unmatched paths, while there is room for one.
-    send(&server, 1, |_| "GET /favicon.ico HTTP/1.1".to_owned());
     send(&server, 2 * ROWS, |i| format!("GET /items/{i} HTTP/1.1\r\nx-name: /made/up/{i}"));
+    // Unmatched paths have a row of their own.
+    send(&server, 1, |_| "GET /favicon.ico HTTP/1.1".to_owned());
     ask("rows of routes", &client);
     let summary = client.metrics("GET", "routes");
-    let other = summary["routes"].as_array().unwrap().iter().find(|row| row["route"] == "_other").unwrap();
-    assert!(other["total_calls"].as_u64().unwrap() >= ROWS as u64, "{other}");
+    let row = |route| summary["routes"].as_array().unwrap().iter().find(|row| row["route"] == route).unwrap();
+    assert!(row("_other")["total_calls"].as_u64().unwrap() >= ROWS as u64, "{summary}");
+    assert_eq!(row("_unmatched")["total_calls"], 1);
     send(&server, 2 * ROWS, |i| format!("GET /items/{i} HTTP/1.1\r\nx-api-key: made up {i}"));
     ask("rows of consumers", &client);
     let consumers = client.metrics("GET", "consumers");

@@ -277,10 +277,11 @@ fn an_objective_has_the_trace_of_the_latest_failure_or_of_the_slowest_request_of
 }
 
 #[test]
-fn an_apdex_of_each_window_is_that_of_the_calls_in_it() {
+fn an_apdex_and_a_budget_of_each_window_are_those_of_the_calls_in_it() {
     let registry = Registry::new();
     let apdex = Apdex::new(Duration::from_millis(100)).unwrap();
-    let objectives = Objectives::new([], &registry).unwrap().with_apdex(apdex, &registry).unwrap();
+    let objective = Objective::latency(99.0, Duration::from_millis(100));
+    let objectives = Objectives::new([objective], &registry).unwrap().with_apdex(apdex, &registry).unwrap();
     let endpoint = registry.endpoint("GET", "/");
     let minute = Duration::from_secs(60);
     // A call a minute for thirty hours: satisfied in the last three minutes, tolerating until 20 minutes ago, and
@@ -304,4 +305,40 @@ fn an_apdex_of_each_window_is_that_of_the_calls_in_it() {
         let halves = 2 * 3 + minutes.clamp(3, 20) - 3;
         assert_eq!(score.score, Some(halves as f64 / (2 * minutes) as f64));
     }
+    let budgets = &objectives.states()[0].budgets;
+    let counted: Vec<_> = budgets.iter().map(|of| (of.window, of.covered, of.valid, of.good)).collect();
+    assert_eq!(
+        counted,
+        WINDOWS.map(|minutes| (minute * minutes as u32, minute * minutes as u32, minutes, 3))
+    );
+}
+
+#[test]
+fn an_alert_of_a_budget_says_how_fast_it_is_spent_and_over_which_windows() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let objective = Objective::availability(99.0);
+    let objectives = Objectives::new([objective.clone()], &registry).unwrap();
+    let mut alerts = Alerts::new(objective.burn_rules()).unwrap();
+    let rate = |objective: &str| {
+        let (hour, minutes) = (Duration::from_secs(3_600), Duration::from_secs(300));
+        objectives.burn_rate(&Burn { objective: objective.to_owned(), long: hour, short: minutes })
+    };
+    assert_eq!(rate("availability"), None, "there were no calls");
+    (0..100).for_each(|_| registry.record_nanos(endpoint, 500, 1));
+    objectives.tick(&registry);
+    let said: Vec<_> = alerts
+        .evaluate(Moment::now(), &Source(&objectives))
+        .iter()
+        .map(|notice| notice.alert.to_string())
+        .collect();
+    let expected = [
+        "availability: burn rate 100 over 1 h and 5 min (limit 14.4)",
+        "availability: burn rate 100 over 6 h and 30 min (limit 6)",
+        "availability: burn rate 100 over 24 h and 2 h (limit 3)",
+    ];
+    assert_eq!(said, expected);
+    let burns = rate("availability").unwrap();
+    assert!((burns.rate - 100.0).abs() < 1e-9 && burns.calls == 100, "{burns:?}");
+    assert_eq!(rate("another"), None);
 }

@@ -262,6 +262,29 @@ mod tests {
     }
 
     #[test]
+    fn fewer_digits_are_those_of_timers_too() {
+        let times = [1_111, 123_456, 98_765_432].map(Duration::from_nanos);
+        let recorded = |digits| {
+            let registry = Registry::builder().significant_digits(digits).build().unwrap();
+            let (endpoint, timer) = (registry.endpoint("GET", "/"), registry.timer("db").unwrap());
+            for time in times {
+                registry.record(endpoint, 200, time);
+                timer.record(time);
+            }
+            SnapshotParts {
+                since: UNIX_EPOCH,
+                taken: UNIX_EPOCH,
+                span: Duration::ZERO,
+                ..registry.snapshot().to_parts()
+            }
+        };
+        for digits in [1, 2] {
+            let limited = Snapshot::from_parts(recorded(3)).unwrap().limited_to_digits(digits).unwrap();
+            assert_eq!(limited.to_parts(), recorded(digits));
+        }
+    }
+
+    #[test]
     fn a_name_longer_than_a_registry_keeps_is_refused() {
         let named = |bytes: usize| {
             let name = Arc::new(EndpointName { method: "GET".into(), route: "x".repeat(bytes).into() });
