@@ -166,7 +166,7 @@ fn the_memory_of_a_history_of_requests_is_accounted() {
         }
     }
     let (history, bytes) = resumed(&history);
-    is_accounted("requests", history.heap_bytes(), bytes, (75, 100));
+    is_accounted("requests", history.heap_bytes(), bytes, (80, 90));
 }
 
 #[test]

@@ -97,13 +97,71 @@ fn a_recorder_that_is_gone_leaves_its_shard_to_the_next_one_without_a_threshold(
     for _ in 0..3 {
         let recorder = registry.recorder();
         assert!(finish(&recorder));
-        for _ in 0..50 {
-            recorder.list_slow(endpoint, Outcome::Status(200), 1 << 40, &RequestContext::default());
-        }
-        // Unless a frame of ten seconds begins just then.
-        assert!((0..3).any(|_| !finish(&recorder)));
+        // Again if a frame of ten seconds begins just then.
+        let is_raised = || {
+            for _ in 0..50 {
+                recorder.list_slow(endpoint, Outcome::Status(200), 1 << 40, &RequestContext::default());
+            }
+            !finish(&recorder)
+        };
+        assert!((0..3).any(|_| is_raised()));
     }
     assert_eq!(registry.health().shards, 1);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes ten seconds")]
+fn each_frame_has_slowest_requests_of_its_own_however_slow_those_before_were() {
+    let registry = Registry::new();
+    let recorders = [registry.recorder(), registry.recorder()];
+    let endpoint = registry.endpoint("GET", "/");
+    let list = |recorder: &Recorder| {
+        (0..50).for_each(|_| {
+            recorder.list_slow(endpoint, Outcome::Status(200), 1 << 40, &RequestContext::default());
+        });
+    };
+    let is_slow = [
+        |recorder: &Recorder, endpoint| {
+            recorder.finish_with_bytes(recorder.start(), endpoint, Outcome::Status(200), 0, 0).is_slow()
+        },
+        |recorder: &Recorder, endpoint| recorder.ranks(endpoint, 1_000),
+    ];
+    for (recorder, is_slow) in recorders.iter().zip(is_slow) {
+        assert!(is_slow(recorder, endpoint));
+        // Again if a frame of ten seconds begins just then.
+        let is_raised = || {
+            list(recorder);
+            !is_slow(recorder, endpoint)
+        };
+        assert!((0..3).any(|_| is_raised()));
+    }
+    for (recorder, is_slow) in recorders.iter().zip(is_slow) {
+        let begun = Instant::now();
+        while !is_slow(recorder, endpoint) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no frame begins");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[test]
+fn a_listed_request_and_an_error_say_which_recorder_counted_them() {
+    let registry = Registry::new();
+    let endpoint = registry.endpoint("GET", "/");
+    let recorders = [registry.recorder(), registry.recorder(), registry.recorder()];
+    for (recorder, nanos) in recorders.iter().zip([30, 20, 10]) {
+        recorder.list_slow(endpoint, Outcome::Status(200), nanos, &RequestContext::default());
+        let elapsed = Duration::from_nanos(nanos);
+        recorder.log_error(endpoint, Outcome::Status(500), elapsed, "failed", RequestContext::default());
+    }
+    let slow = History::new(registry.clone()).slow_requests(Window::FiveMinutes, None);
+    let workers: Vec<_> = slow.requests.iter().map(|request| request.details.worker).collect();
+    assert_eq!(workers, [Some(0), Some(1), Some(2)]);
+    let errors = registry.recent_errors();
+    let mut workers: Vec<_> =
+        errors.iter().map(|of| (of.response_time.as_nanos(), of.details.worker)).collect();
+    workers.sort_unstable();
+    assert_eq!(workers, [(10, Some(2)), (20, Some(1)), (30, Some(0))]);
 }
 
 #[test]
