@@ -99,11 +99,28 @@ pub struct HitRatio {
 /// The number of distinct values in a day (UTC), such as users. Cheap to clone; clones are the same metric.
 ///
 /// A HyperLogLog of 8,192 registers: the standard error of the estimate is 1.15 %. It keeps no values, and none can be
-/// recovered from it. It takes 16 KiB for each thread that inserts, so it has no labels.
+/// recovered from it. Each series takes 16 KiB for each thread that inserts into it, so there are few sets of labels.
+///
+/// ```
+/// let registry = metrics_core::Registry::new();
+/// let users = registry.unique("users")?;
+/// users.with("plan", "free").insert("Ann");
+/// users.with("plan", "pro").insert("Ann");
+/// let count = |figures: &_| match figures {
+///     metrics_core::MetricFigures::UniqueCount { today, yesterday } => today + yesterday,
+///     other => panic!("{other:?}"),
+/// };
+/// let snapshot = registry.snapshot();
+/// let each: Vec<_> = snapshot.summary().business.iter().map(|metric| count(&metric.figures)).collect();
+/// let together: Vec<_> = snapshot.metric_totals().iter().map(|metric| count(&metric.figures)).collect();
+/// assert_eq!((each, together), (vec![1, 1], vec![1]));
+/// # Ok::<(), metrics_core::MetricError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct UniqueCount {
     recorders: LocalRecorders,
     row: usize,
+    identity: Identity,
 }
 
 impl Identity {
@@ -132,8 +149,9 @@ macro_rules! labelled {
             /// and values are made valid as described at [`LabelSet`], so this never fails.
             ///
             /// A metric has up to 128 sets of labels, and those of a registry take up to 1,024 rows of counters (a hit
-            /// ratio takes two), 1,024 gauges and 512 timers. What does not fit goes to the series whose labels are all
-            /// `_other`, and [`Health::label_sets_refused`](crate::Health::label_sets_refused) counts such look-ups.
+            /// ratio takes two), 1,024 gauges, 512 timers and 32 unique counts. What does not fit goes to the series
+            /// whose labels are all `_other`, and
+            /// [`Health::label_sets_refused`](crate::Health::label_sets_refused) counts such look-ups.
             ///
             /// If the labels are known, a look-up takes a lock that it shares with other such look-ups, and allocates
             /// nothing. It costs about 0.1 µs, as much as dozens of writes, so keep the handle where you can.
@@ -153,6 +171,7 @@ labelled!(Counter);
 labelled!(Gauge);
 labelled!(Timer);
 labelled!(HitRatio);
+labelled!(UniqueCount);
 
 impl Counter {
     pub(crate) fn new(recorders: LocalRecorders, identity: Identity) -> Self {
@@ -322,11 +341,16 @@ impl HitRatio {
 }
 
 impl UniqueCount {
-    pub(crate) fn new(recorders: LocalRecorders, metric: &MetricFamily) -> Self {
-        let &Storage::UniqueCount { row } = metric.plain().storage() else {
+    pub(crate) fn new(recorders: LocalRecorders, identity: Identity) -> Self {
+        let &Storage::UniqueCount { row } = identity.series.storage() else {
             unreachable!("values have a row")
         };
-        Self { recorders, row }
+        Self { recorders, row, identity }
+    }
+
+    /// Like [`Counter::with_labels`].
+    pub fn with_labels<'a>(&'a self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::new(self.recorders.clone(), self.identity.with(labels, &no_timer))
     }
 
     /// Counts a value, unless it was already counted today.
@@ -422,6 +446,48 @@ mod tests {
             other => panic!("{other:?}"),
         });
         assert_eq!(counts.collect::<Vec<_>>(), (1..=16).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn distinct_values_have_labels_and_all_series_together_have_each_value_once() {
+        let registry = Registry::new();
+        let users = registry.unique("users").unwrap();
+        let series = |figures: &BTreeMap<String, MetricFigures>, name: &str| match figures[name] {
+            MetricFigures::UniqueCount { today, yesterday } => today.max(yesterday),
+            ref other => panic!("{other:?}"),
+        };
+        for value in 0..30_u64 {
+            users.with("plan", "free").insert(value.to_le_bytes());
+            if value >= 10 {
+                users.with("plan", "pro").insert((value + 10).to_le_bytes());
+            }
+        }
+        let summary = registry.summary();
+        let figures: BTreeMap<_, _> =
+            summary.business.iter().map(|m| (m.series().into_owned(), m.figures.clone())).collect();
+        assert_eq!(figures.len(), 2, "nothing was inserted without labels: {figures:?}");
+        let counts = [r#"users{plan="free"}"#, r#"users{plan="pro"}"#].map(|name| series(&figures, name));
+        assert_eq!(counts, [30, 20]);
+        let totals = registry.snapshot().metric_totals();
+        let all = totals.into_iter().map(|m| (m.series().into_owned(), m.figures)).collect();
+        assert_eq!(series(&all, "users"), 40);
+    }
+
+    #[test]
+    fn sets_of_labels_of_distinct_values_past_the_cap_are_other_in_all_metrics() {
+        let registry = Registry::new();
+        let uniques: Vec<_> = (0..16).map(|each| registry.unique(&format!("u{each}")).unwrap()).collect();
+        for value in 0..40 {
+            uniques[0].with("shop", &value.to_string()).insert([value]);
+        }
+        uniques.iter().for_each(|unique| unique.with("shop", "x").insert("x"));
+        let series = registry.summary().business;
+        let of_first = series.iter().filter(|metric| &*metric.name == "u0").count();
+        assert_eq!(of_first, 32 + 1);
+        let others = series.iter().filter(|metric| metric.series().contains("_other")).count();
+        assert_eq!((others, series.len()), (16, 32 + 16));
+        assert_eq!(registry.health().label_sets_refused, 8 + 16);
+        assert!(registry.shard_bytes() < 2 << 20, "{}", registry.shard_bytes());
     }
 
     #[test]

@@ -156,10 +156,8 @@ impl Registry {
     ///
     /// Like [`Registry::counter`], but a registry has at most 16 unique counts.
     pub fn unique(&self, name: &str) -> Result<UniqueCount, MetricError> {
-        Ok(UniqueCount::new(
-            self.recorders.clone(),
-            &*self.core.metrics().find(name, MetricKind::UniqueCount)?,
-        ))
+        let metric = self.core.metrics().find(name, MetricKind::UniqueCount)?;
+        Ok(UniqueCount::new(self.recorders.clone(), Identity::plain(metric)))
     }
 
     /// Returns the name of the first of the application's own metrics whose labels did not fit: see [`Counter::with`].

@@ -123,8 +123,9 @@ impl Metrics {
                     (MetricState::HitRatio { hits, misses }, hits > 0 || misses > 0)
                 }
                 &Storage::UniqueCount { row } => {
-                    let yesterday = distinct(row, today.wrapping_sub(1));
-                    (MetricState::UniqueCount { today: distinct(row, today), yesterday }, true)
+                    let (today, yesterday) = (distinct(row, today), distinct(row, today.wrapping_sub(1)));
+                    let is_used = shards.iter().any(|shard| shard.metrics().has_distinct(row));
+                    (MetricState::UniqueCount { today, yesterday }, is_used)
                 }
             };
             (is_used || !series.is_extended()).then_some(state)

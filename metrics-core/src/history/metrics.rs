@@ -77,7 +77,11 @@ impl MetricsTimeline {
             return;
         }
         let mut counted = BTreeMap::new();
-        for metric in metrics_since(&now.metrics, &self.until.metrics) {
+        let since = metrics_since(&now.metrics, &self.until.metrics);
+        // Estimates of distinct values do not add up, so those of all series together are kept, too: as those of the
+        // series without labels, which is last and stays.
+        let together = totals(&since).into_iter().filter(|total| total.kind() == MetricKind::UniqueCount);
+        for metric in since.into_iter().chain(together) {
             let Some(what) = Counted::of(&metric.state) else { continue };
             let next = self.numbers.len() as u32;
             counted.insert(*self.numbers.entry((metric.name, metric.labels)).or_insert(next), what);
@@ -146,7 +150,15 @@ impl MetricsTimeline {
         let live = self.until.metrics.iter().find(|series| is_named(name, &series.name, &series.labels));
         let Some(live) = live else { return Vec::new() };
         let nothing = nothing_of(&live.state);
-        let numbers = self.named(name);
+        let mut numbers = self.named(name);
+        if live.kind() == MetricKind::UniqueCount && *live.name == *name {
+            numbers = self
+                .numbers
+                .get(&(Arc::clone(&live.name), LabelSet::default()))
+                .copied()
+                .into_iter()
+                .collect();
+        }
         let mut sum = MetricSum::new(layout);
         let mut open: Option<Span> = None;
         let mut steps = Vec::new();

@@ -15,7 +15,7 @@ use crate::histogram::{Histogram, Layout};
 use crate::labels::endpoint::{EndpointName, MAX_NAME_BYTES};
 use crate::labels::label_set::{LabelSet, MAX_LABEL_NAME_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 use crate::labels::metric_kind::MetricValue;
-use crate::labels::metric_room::{MAX_COUNTER_ROWS, MAX_TIMERS, MAX_UNIQUES};
+use crate::labels::metric_room::{MAX_COUNTER_ROWS, MAX_TIMERS, MAX_UNIQUE_ROWS};
 use crate::text::visible;
 
 /// The latest time, as nanoseconds since a clock's beginning: 146 years. So sums of a few do not overflow.
@@ -23,7 +23,7 @@ const MAX_NANOS: u64 = 1 << 62;
 
 /// The most series of metrics of a frame: those of two processes, counters and hit ratios each at most as many as there
 /// are rows of counters, and gauges as many as these.
-const MAX_METRICS: u64 = 2 * (2 * MAX_COUNTER_ROWS + MAX_TIMERS + MAX_UNIQUES) as u64;
+const MAX_METRICS: u64 = 2 * (2 * MAX_COUNTER_ROWS + MAX_TIMERS + MAX_UNIQUE_ROWS) as u64;
 
 /// After this time nothing of a history is left.
 const FORGOTTEN: Duration = Duration::from_secs(2 * 86_400);

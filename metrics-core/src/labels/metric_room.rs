@@ -17,6 +17,9 @@ pub(crate) const MAX_METRICS: usize = 128;
 /// The most unique counts in a registry: each takes 16 KiB in every shard that inserts.
 pub(crate) const MAX_UNIQUES: usize = 16;
 
+/// The most sets of labels of all unique counts of a registry, without `_other`.
+const MAX_LABELLED_UNIQUES: usize = 32;
+
 /// The most sets of labels of a metric, without `_other`.
 pub(crate) const MAX_LABEL_SETS: usize = 128;
 
@@ -33,6 +36,10 @@ pub(crate) const MAX_COUNTER_ROWS: usize = 2 * 3 * MAX_METRICS + MAX_LABELLED;
 
 /// Timers of a registry: metrics, what they time under `_other`, and sets of labels.
 pub(crate) const MAX_TIMERS: usize = 2 * MAX_METRICS + MAX_LABELLED_TIMERS;
+
+/// Rows of distinct values in a shard: unique counts, what they count under `_other`, and sets of labels. A shard that
+/// inserts into all of them takes 1 MiB, and so does a snapshot.
+pub(crate) const MAX_UNIQUE_ROWS: usize = 2 * MAX_UNIQUES + MAX_LABELLED_UNIQUES;
 
 /// What all metrics of a registry share.
 #[derive(Debug, Default)]
@@ -59,6 +66,7 @@ enum Shared {
     CounterRows,
     Gauges,
     Timers,
+    Uniques,
 }
 
 impl MetricRoom {
@@ -69,8 +77,7 @@ impl MetricRoom {
             MetricKind::HitRatio => (Shared::CounterRows, 2, MAX_LABELLED),
             MetricKind::Gauge => (Shared::Gauges, 1, MAX_LABELLED),
             MetricKind::Timer => (Shared::Timers, 1, MAX_LABELLED_TIMERS),
-            // Its figures are 16 KiB for each thread.
-            MetricKind::UniqueCount => return false,
+            MetricKind::UniqueCount => (Shared::Uniques, 1, MAX_LABELLED_UNIQUES),
         };
         let mut taken = lock(&self.taken);
         let labelled = taken.labelled.entry(shared).or_default();

@@ -93,15 +93,17 @@ fn a_write_through_a_handle_with_labels_and_a_look_up_of_known_labels_allocate_n
     let registry = Registry::new();
     let (jobs, depth) = (registry.counter("jobs").unwrap(), registry.gauge("depth").unwrap());
     let (work, cache) = (registry.timer("work").unwrap(), registry.hit_ratio("cache").unwrap());
+    let users = registry.unique("users").unwrap();
     let labels = [("to", "x"), ("queue", "mail")];
     let handles = (
         jobs.with_labels(labels),
         depth.with_labels(labels),
         work.with_labels(labels),
         cache.with_labels(labels),
+        users.with_labels(labels),
     );
     let write = || {
-        let (jobs, depth, work, cache) = &handles;
+        let (jobs, depth, work, cache, users) = &handles;
         jobs.increment();
         depth.set(2.0);
         depth.add(1.0);
@@ -109,6 +111,7 @@ fn a_write_through_a_handle_with_labels_and_a_look_up_of_known_labels_allocate_n
         drop(work.start());
         cache.hit();
         cache.miss();
+        users.insert("Ann");
     };
     assert!(allocations(|| (0..WARM_UP).for_each(|_| write())) > 0, "allocations are not counted");
     assert_eq!(allocations(write), 0);

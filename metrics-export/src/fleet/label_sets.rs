@@ -8,6 +8,9 @@ use metrics_core::{Health, LabelSet, MetricKind, MetricParts, MetricSnapshot};
 /// The most sets of labels of one metric, without the `_other` of the fleet.
 const MAX_OF_METRIC: usize = 512;
 
+/// The same of a count of distinct values, each of which takes 16 KiB.
+const MAX_OF_DISTINCT: usize = 64;
+
 /// The most sets of labels of all metrics, without these.
 const MAX_OF_FLEET: usize = 8_000;
 
@@ -47,7 +50,8 @@ pub(super) fn limit(ours: &[MetricSnapshot], more: &mut [MetricParts], health: &
             continue;
         }
         let sets = metrics.entry(metric).or_default();
-        if sets.number < MAX_OF_METRIC && number < MAX_OF_FLEET {
+        let most = if metric.1 == MetricKind::UniqueCount { MAX_OF_DISTINCT } else { MAX_OF_METRIC };
+        if sets.number < most && number < MAX_OF_FLEET {
             sets.number += 1;
             number += 1;
             continue;

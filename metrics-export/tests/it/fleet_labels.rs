@@ -20,6 +20,8 @@ fn sets_of_labels_are_added_up_across_instances_and_kinds_stay_apart() {
         registry.gauge("depth").unwrap().with_labels([("queue", queue), ("to", "x")]).set(count as f64);
         registry.timer("work").unwrap().with("queue", queue).record(Duration::from_millis(count));
         registry.hit_ratio("cache").unwrap().with("queue", queue).hit();
+        let users = registry.unique("users").unwrap().with("queue", queue);
+        (0..count).for_each(|value| users.insert(value.to_le_bytes()));
     }
     c.gauge("jobs").unwrap().with("queue", "mail").set(1.5);
     let mut fleet = Fleet::new(SystemTime::now());
@@ -30,6 +32,10 @@ fn sets_of_labels_are_added_up_across_instances_and_kinds_stay_apart() {
         .iter()
         .map(|metric| match &metric.figures {
             MetricFigures::Timer(times) => format!("{} {:?}", metric.series(), times.sum),
+            // The day can change meanwhile.
+            MetricFigures::UniqueCount { today, yesterday } => {
+                format!("{} {} distinct", metric.series(), today.max(yesterday))
+            }
             figures => format!("{} {figures:?}", metric.series()),
         })
         .collect();
@@ -43,6 +49,8 @@ fn sets_of_labels_are_added_up_across_instances_and_kinds_stay_apart() {
             "jobs{queue=\"mail\"} Counter(5)",
             "jobs{queue=\"sms\"} Counter(4)",
             "jobs{queue=\"mail\"} Gauge(1.5)",
+            "users{queue=\"mail\"} 3 distinct",
+            "users{queue=\"sms\"} 4 distinct",
             "work{queue=\"mail\"} 5ms",
             "work{queue=\"sms\"} 4ms",
         ]
@@ -110,4 +118,28 @@ fn sets_of_labels_that_a_fleet_has_no_room_for_are_other_and_every_report_is_add
     assert_eq!(other.figures, MetricFigures::Counter(6 * 130 - 511));
     assert_eq!(of("few").next().unwrap().figures, MetricFigures::Counter(6));
     assert_eq!(summary.health.label_sets_refused, 6 * 2 + (6 * 128 - 511));
+}
+
+#[test]
+fn distinct_values_of_sets_of_labels_that_a_fleet_has_no_room_for_are_united_in_other() {
+    let mut fleet = Fleet::new(SystemTime::now());
+    for instance in 0..3 {
+        let registry = Registry::new();
+        let users = registry.unique("users").unwrap();
+        // The same 32 values at each instance.
+        (0..32).for_each(|set| users.with("set", &format!("{instance}-{set}")).insert([set]));
+        fleet.add_bytes("x", &labelled(&registry));
+    }
+    assert_eq!(fleet.refused().1, 0, "{:?}", fleet.refused());
+    let count = |figures: &MetricFigures| match figures {
+        // The day can change meanwhile.
+        MetricFigures::UniqueCount { today, yesterday } => today + yesterday,
+        other => panic!("{other:?}"),
+    };
+    let summary = fleet.summary().unwrap();
+    let other = summary.business.iter().find(|metric| metric.labels.get("set") == Some("_other")).unwrap();
+    assert_eq!((summary.business.len(), count(&other.figures)), (64 + 1, 32));
+    assert_eq!(summary.health.label_sets_refused, 32);
+    let totals = fleet.snapshot().unwrap().metric_totals();
+    assert_eq!((totals.len(), count(&totals[0].figures)), (1, 32));
 }

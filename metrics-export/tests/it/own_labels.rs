@@ -18,6 +18,7 @@ fn with_labels() -> Registry {
     registry.hit_ratio("cache").unwrap().with("le", "users").hit();
     registry.timer("db").unwrap().with("table", "users").record(Duration::from_millis(20));
     registry.timer("db").unwrap().with("table", "orders").record(Duration::from_millis(200));
+    registry.unique("users").unwrap().with_labels([("day", "x"), ("plan", "pro")]).insert("Ann");
     registry
 }
 
@@ -64,6 +65,9 @@ jobs_total{queue="mail"} 1
 "#;
     let text = text(&exposition, &with_labels(), Format::Text);
     assert!(text.contains(own), "{text}");
+    // The day can change meanwhile.
+    let users = r#"users{app_day="x",plan="pro"} "#;
+    assert!([0, 1].iter().any(|count| text.contains(&format!("\n{users}{count}\n"))), "{text}");
     assert!(text.contains("\nmetrics_core_label_sets_refused_total 0\n"), "{text}");
 }
 

@@ -112,6 +112,35 @@ fn a_metric_trend_adds_up_and_a_gauges_ends_with_its_value() {
 }
 
 #[test]
+fn a_step_of_distinct_values_has_those_of_all_series_once() {
+    let mut clock = Clockwork::new();
+    let users = clock.registry.unique("users").unwrap();
+    let [free, pro] = ["free", "pro"].map(|plan| users.with("plan", plan));
+    users.insert("without labels");
+    for step in 0..30_u8 {
+        free.insert([step]);
+        pro.insert([step / 2]);
+        clock.tick_after(SECOND * 10);
+    }
+    let last = |name: &str| {
+        let steps = clock.timeline.metrics.steps(Duration::ZERO, SECOND * 10, name, clock.registry.layout());
+        match steps.last() {
+            // The day can change meanwhile.
+            Some((_, MetricFigures::UniqueCount { today, yesterday })) => today + yesterday,
+            other => panic!("{other:?}"),
+        }
+    };
+    let names = ["users", r#"users{plan="free"}"#, r#"users{plan="pro"}"#];
+    let counts = names.map(last);
+    assert!(counts[0] >= 31 && counts[1] >= 30 && counts[2] >= 15, "{counts:?}");
+    assert!(counts[0] <= 33 && counts[1] <= 31 && counts[2] <= 17, "{counts:?}");
+    let now = clock.metrics_now();
+    let window = clock.timeline.metrics.window(&now, SECOND * 300, clock.registry.layout());
+    let MetricFigures::UniqueCount { today, yesterday } = window.totals[0].figures else { panic!() };
+    assert!((31..=33).contains(&(today + yesterday)), "{today} {yesterday}");
+}
+
+#[test]
 fn a_history_of_many_busy_timers_is_shorter_but_not_larger() {
     let mut clock = Clockwork::new();
     let timers: Vec<_> = (0..100).map(|i| clock.registry.timer(&format!("timer_{i}")).unwrap()).collect();

@@ -7,7 +7,7 @@
 
 use super::distinct::Distinct;
 use crate::hyperloglog::Registers;
-use crate::labels::metric_room::{MAX_COUNTER_ROWS, MAX_UNIQUES};
+use crate::labels::metric_room::{MAX_COUNTER_ROWS, MAX_UNIQUE_ROWS};
 use crate::record::published::Published;
 use crate::sync::{AtomicU64, Ordering, add};
 
@@ -15,7 +15,7 @@ use crate::sync::{AtomicU64, Ordering, add};
 #[derive(Debug)]
 pub(crate) struct MetricCells {
     counters: Published<[AtomicU64; MAX_COUNTER_ROWS]>,
-    uniques: [Published<Distinct>; MAX_UNIQUES],
+    uniques: [Published<Distinct>; MAX_UNIQUE_ROWS],
 }
 
 impl MetricCells {
@@ -53,6 +53,11 @@ impl MetricCells {
     pub(crate) fn counter(&self, row: usize) -> u64 {
         let counter = self.counters.get().and_then(|counters| counters.get(row));
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Whether a value was ever inserted.
+    pub(crate) fn has_distinct(&self, row: usize) -> bool {
+        self.uniques.get(row).is_some_and(|distinct| distinct.get().is_some())
     }
 
     /// Adds the distinct values of a day to `sum`.
