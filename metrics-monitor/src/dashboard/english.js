@@ -62,7 +62,8 @@ export const english = {
   resolved: "resolved",
   inactive: "not seen",
   mistake: "setup",
-  left_out: (number) => `${number} more alerts do not fit and send no notices`,
+  no_room: "no room",
+  left_out: (number) => `${plural(number, "alert")} did not fit: no notices are sent`,
   alert_summary: ({ summary }) => summary,
   alert_value: () => "", // the summary has both
   since: (time) => `since ${time}`,
@@ -76,6 +77,7 @@ export const english = {
   average: "Average",
   maximum: "Max",
   limit: (value) => `limit ${value}`,
+  matched: (value) => `matched routes ${value}`,
   error_rate: "Error rate",
   in_flight: "In flight",
   open_streams: (count) => plural(count, "open stream"),

@@ -12,8 +12,11 @@ const inclusive = new Set();
 /** The metrics whose limit a rule for the whole service finds exceeded. */
 const alerting = new Set();
 
-/** Sets the limits from the rules. Returns whether a limit changed. */
-export function setLimits(rules) {
+/** The last values of alerts about matched requests, by metric and window. */
+const ofMatched = new Map();
+
+/** Sets the limits from the rules, and what their alerts saw. Returns whether a limit changed. */
+export function setLimits({ rules, alerts }) {
   const now = {};
   const upwards = rules.filter(({ comparison, scope }) =>
     (scope === "service" || scope === "matched") && comparison.startsWith(">"));
@@ -23,6 +26,11 @@ export function setLimits(rules) {
   alerting.clear();
   for (const { metric, comparison } of lowest) if (comparison === ">=") inclusive.add(metric);
   for (const { metric, state } of upwards) if (state === "firing" || state === "pending") alerting.add(metric);
+  ofMatched.clear();
+  const matched = new Set(rules.filter(({ scope }) => scope === "matched").map(({ rule }) => rule));
+  for (const { rule, state, metric, window, value } of alerts) {
+    if (matched.has(rule) && state !== "inactive" && value != null) ofMatched.set(`${metric} ${window}`, value);
+  }
   const changed = JSON.stringify(now) !== JSON.stringify(limits);
   for (const metric of Object.keys(limits)) delete limits[metric];
   Object.assign(limits, now);
@@ -55,3 +63,21 @@ export const isOver = (metric, value) =>
 /** Whether a metric of the whole service exceeds its limit, and an alert says so: a rule may want more calls, or leave
  * out strangers' probes, which the figures on this page have. */
 export const isServiceOver = (metric, value) => alerting.has(metric) && isOver(metric, value);
+
+/** Whether an endpoint takes every path. Its 4xx are strangers' probes, which rules for matched requests leave out. */
+const catchesAll = ({ route }) => route === "_unmatched" || /\}\*$|:\.[*+]\??\}$/.test(route);
+
+/** Whether a rule for matched requests leaves out some of an endpoint's errors. */
+export const isProbed = (route) => catchesAll(route) && route.client_errors > 0;
+
+/** The rate of errors among matched requests, from the figures of all endpoints. */
+export function errorRateOfMatched(routes) {
+  const sum = (of, value) => of.reduce((total, route) => total + value(route), 0);
+  const probes = sum(routes.filter(isProbed), (route) => route.client_errors);
+  const calls = sum(routes, (route) => route.total_calls) - probes;
+  const errors = sum(routes, (route) => route.total_errors) - probes;
+  return calls > 0 ? (100 * errors) / calls : undefined;
+}
+
+/** What an alert about matched requests last saw of a metric in a window; `undefined` if none is active. */
+export const valueOfMatched = (metric, window) => ofMatched.get(`${metric} ${window}`);

@@ -4,7 +4,7 @@ import { sparkline } from "./lines.js";
 import { isWanted, nameOf } from "./choice.js";
 import { byId, keyed, make, setText } from "./dom.js";
 import { bytes, count, duration, percent, plain, rate, time } from "./format.js";
-import { formatted, isOver, isServiceOver, limits } from "./limits.js";
+import { formatted, isOver, isProbed, isServiceOver, limits } from "./limits.js";
 import { HIDDEN } from "./server.js";
 import { say } from "./words.js";
 
@@ -33,17 +33,22 @@ const tiles = [
 /**
  * Shows the most important figures; `null` while they are unknown. `isPart` says that they are of some requests, of
  * which the history may keep less; `whole` is how many requests there are, if the figures are of one instance.
+ * `matched` returns a figure of the requests that matched a route, of which alerts are, as far as it is known.
  */
-export function showTiles(figures, { isPart = false, whole } = {}) {
+export function showTiles(figures, { isPart = false, whole, matched = () => undefined } = {}) {
   keyed(byId("tiles"), tiles, ({ name }) => name,
-    ({ name }) => make("div", { class: "tile panel", "data-tile": name }, make("h3"), make("b"), make("p")),
+    ({ name }) => make("div", { class: "tile panel", "data-tile": name }, make("h3"), make("b"), make("p"),
+      make("p", { class: "matched" })),
     (tile, { name, value, format, note }) => {
-      const [title, figure, below] = tile.children;
+      const [title, figure, below, alerted] = tile.children;
       setText(title, say(name));
       const known = (figures && figures.total_calls !== undefined ? value(figures) : undefined) ?? undefined;
       setText(figure, known === undefined ? "–" : format(known));
       tile.dataset.value = known ?? "";
       tile.dataset.over = !isPart && isServiceOver(name, known);
+      const ofMatched = known === undefined ? undefined : matched(name);
+      alerted.hidden = ofMatched === undefined || format(ofMatched) === format(known);
+      setText(alerted, alerted.hidden ? "" : say("matched", format(ofMatched)));
       setText(below, belowTile({ name, format, note, known, isPart, whole }, figures) || "\u00a0");
     });
 }
@@ -186,8 +191,8 @@ export class RoutesTable {
       const cell = row.children[i + 2];
       setText(cell, format(value(route)));
       const metric = column === "errors" ? "error_rate" : column;
-      const isProbed = column === "errors" && (route.route === "_unmatched" || route.route.endsWith("}*"));
-      cell.dataset.over = column !== "calls" && !isProbed && isOver(metric, value(route));
+      const isOfProbes = column === "errors" && isProbed(route);
+      cell.dataset.over = column !== "calls" && !isOfProbes && isOver(metric, value(route));
     });
     sparkline(row.querySelector("canvas"), this.#trends.get(name)?.points ?? []);
   }
@@ -302,7 +307,8 @@ export function showAlerts({ alerts: all, mistakes = [], changes = [], alerts_le
     const summary = say(`mistake_${mistake.mistake}`, mistake) ?? mistake.message;
     return { state: "mistake", rule: mistake.mistake, summary };
   });
-  if (leftOut > 0) told.push({ state: "mistake", rule: "left_out", summary: say("left_out", count(leftOut)) });
+  if (leftOut > 0) told.push({ state: "left_out", rule: "left_out", summary: say("left_out", count(leftOut)) });
+  const isTold = ({ state }) => state === "mistake" || state === "left_out";
   const alerts = [...told, ...all.filter(({ state, not_seen: notSeen }) => state !== "inactive" || notSeen)];
   byId("alerts-none").hidden = alerts.length > 0;
   panel.hidden = alerts.length === 0 && changes.length === 0;
@@ -314,9 +320,9 @@ export function showAlerts({ alerts: all, mistakes = [], changes = [], alerts_le
       const [state, rule, summary, value] = item.children;
       item.dataset.state = alert.state;
       item.dataset.severity = alert.severity;
-      setText(state, say(alert.state) ?? alert.state);
-      setText(rule, alert.state === "mistake" ? "" : alert.rule);
-      setText(summary, alert.state === "mistake" ? alert.summary : say("alert_summary", alert));
+      setText(state, say(alert.state === "left_out" ? "no_room" : alert.state) ?? alert.state);
+      setText(rule, isTold(alert) ? "" : alert.rule);
+      setText(summary, isTold(alert) ? alert.summary : say("alert_summary", alert));
       const [figure, limit] = [alert.value, alert.threshold].map((value) => formatted(alert.metric, value ?? 0));
       const values = alert.value == null ? [] : [say("alert_value", figure, limit)];
       if (alert.since) values.push(say("since", time(Date.parse(alert.since))));

@@ -64,7 +64,7 @@ export const shows = {
   alerts(data) {
     showAlertsOf(data);
     if ("objectives" in state.lists) showObjectivesOf(state.lists.objectives);
-    if (setLimits(data.rules)) showLimits();
+    if (setLimits(data)) showLimits();
   },
   business: (data) => business.set(data),
   resources: showResources,

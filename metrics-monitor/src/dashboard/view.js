@@ -7,7 +7,7 @@ import { choiceText, isNarrowed, showStatuses } from "./choice.js";
 import { byId, setText } from "./dom.js";
 import { charts, resources, showPoints } from "./figures.js";
 import { connectionOfFleet, FLEET_WINDOWS, showFleet } from "./fleet.js";
-import { limitsOf, limitsText } from "./limits.js";
+import { errorRateOfMatched, isProbed, limitsOf, limitsText, valueOfMatched } from "./limits.js";
 import { RoutesTable, showCost, showTiles } from "./panels.js";
 import { silence } from "./server.js";
 import { isChosen, isWhole, now, ofFleet, state, wholeTime } from "./state.js";
@@ -47,7 +47,14 @@ function figuresOfChoice() {
 
 export function showFigures() {
   const whole = ofFleet() && state.instance !== null ? state.fleet?.summary.total_calls : undefined;
-  showTiles(figuresOfChoice(), { isPart: !isWhole(), whole });
+  showTiles(figuresOfChoice(), { isPart: !isWhole(), whole, matched });
+}
+
+/** A figure of the whole service without strangers' probes, as alerts have it; `undefined` if it is unknown or the same. */
+function matched(name) {
+  if (state.route || !isWhole()) return undefined;
+  if (name === "error_rate") return state.routes.some(isProbed) ? errorRateOfMatched(state.routes) : undefined;
+  return ofFleet() ? undefined : valueOfMatched(name, state.window);
 }
 
 export function showConnection() {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use actix_web::web;
 use metrics_actix::Metrics;
-use metrics_core::alert::{Comparison, Metric, Rule};
+use metrics_core::alert::{Comparison, Metric, Rule, Scope};
 use serde_json::{Value, json};
 use tests::{Browser, Look, Server};
 
@@ -190,16 +191,19 @@ fn sets_of_labels_of_an_own_metric_have_cards_and_charts_of_their_own() {
     let jobs = metrics.registry().counter("jobs_done").unwrap();
     jobs.with_labels([("queue", "mail"), ("to", "a \"b\" \\")]).add(5);
     jobs.with("queue", "<b>sms</b>").add(2);
+    metrics.registry().unique("users").unwrap().with("plan", "pro").insert("Ann");
     let server = Server::start(1, &metrics, shop);
     let browser = Browser::start(Look::default());
     browser.open(&page(&server));
     browser.wait("document.querySelector('#state').dataset.state === 'live'");
-    for (at, title, value) in
-        [(0, "jobs done · queue: <b>sms</b>", 2.0), (1, "jobs done · queue: mail · to: a \"b\" \\", 5.0)]
-    {
+    for (at, title, value) in [
+        (0, "jobs done · queue: <b>sms</b>", 2.0),
+        (1, "jobs done · queue: mail · to: a \"b\" \\", 5.0),
+        (2, "users · plan: pro", 1.0),
+    ] {
         let card = format!("document.querySelectorAll('#business .card')[{at}]");
         browser.wait(&format!("{card}?.querySelector('h3').textContent === {}", json!(title)));
-        assert_eq!(browser.get(&format!("Number({card}.dataset.value)")).as_f64(), Some(value));
+        browser.wait(&format!("Number({card}.dataset.value) === {value}"));
         // Its trend came, too.
         browser.wait(&format!("{card}.querySelector('.chart').dataset.points > 0"));
     }
@@ -228,5 +232,52 @@ fn a_service_without_calls_says_so() {
     browser.wait("document.querySelector('#latency-note').textContent === 'log scale; limits: P95 250 ms'");
     assert_eq!(browser.text("#errors-note"), "% of requests");
     browser.screenshot(&pictures().join("quiet.png"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn tiles_tell_the_figures_of_matched_routes_which_alerts_are_about() {
+    let rule = |metric, threshold| {
+        Rule::new(format!("{metric}"), metric, Comparison::Above, threshold).scope(Scope::Matched)
+    };
+    let metrics = Metrics::builder("shop")
+        .without_default_alerts()
+        .alert(rule(Metric::ErrorRate, 5.0))
+        .alert(rule(Metric::P95, 0.02))
+        .build()
+        .unwrap();
+    let server = Server::start(1, &metrics, |config| {
+        let slow = || async {
+            actix_web::rt::time::sleep(Duration::from_millis(30)).await;
+            "slow"
+        };
+        shop(config.route("/slow", web::get().to(slow)));
+    });
+    let client = server.client();
+    (0..12).for_each(|_| drop(client.send("GET", "/slow")));
+    (0..2).for_each(|_| drop(client.send("GET", "/hostile/0")));
+    // So many probes that none of the slow requests is among the slowest 5 %.
+    (0..300).for_each(|_| drop(client.send("GET", "/.env")));
+    let browser = Browser::start(Look::default());
+    browser.open(&page(&server));
+    wait_until_live(&browser);
+    let note = |tile: &str| format!("document.querySelector('[data-tile={tile}] .matched').textContent");
+    browser.wait(&format!("{} === 'matched routes 14.3%'", note("error_rate")));
+    let fits =
+        "((e) => e.scrollWidth <= e.clientWidth)(document.querySelector('[data-tile=error_rate] .matched'))";
+    assert_eq!(browser.get(fits), true);
+    browser.wait(&format!("/matched routes [3-9]\\d(\\.\\d)? ms$/.test({})", note("p95")));
+    let alerts = client.metrics("GET", "alerts")["alerts"].clone();
+    let rate = alerts.as_array().unwrap().iter().find(|alert| alert["metric"] == "error_rate").unwrap();
+    assert!((rate["value"].as_f64().unwrap() - 200.0 / 14.0).abs() < 1e-9, "{rate}");
+    browser.screenshot(&pictures().join("matched.png"));
+    // Of one endpoint, there is nothing else to tell.
+    browser.click("#routes tbody button");
+    browser.wait("document.querySelector('[data-tile=error_rate] .matched').hidden");
+    browser.click("#unfilter");
+    browser.get("document.querySelector('#language').value = 'ko'");
+    browser.get("document.querySelector('#language').dispatchEvent(new Event('change'))");
+    browser.wait(&format!("{} === '일치한 경로 14.3%'", note("error_rate")));
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
