@@ -38,6 +38,8 @@ pub struct Alerts {
     pub(super) watches: Vec<Watch>,
     /// The oldest first.
     pub(super) changes: VecDeque<Notice>,
+    /// The ends of alerts that another process told and that have no room here, until the next evaluation.
+    pub(super) ended: Vec<Notice>,
     /// The shortest interval between evaluations.
     least: Duration,
     /// See [`Alerts::limited_to`].
@@ -115,7 +117,7 @@ impl Alerts {
             let allowed = format!("at most {MAX_RULES}");
             return Err(InvalidSetting::new("number of rules", watches.len(), allowed));
         }
-        Ok(Self { watches, changes: VecDeque::new(), least, room: None })
+        Ok(Self { watches, changes: VecDeque::new(), ended: Vec::new(), least, room: None })
     }
 
     /// Limits the alerts that are not inactive to those that fit into `most`, where each takes what `of` returns.
@@ -124,8 +126,8 @@ impl Alerts {
     /// If there is no room, resolved alerts are dropped first, and then the least severe ones: among these, pending
     /// ones before firing ones and newer ones before older ones; among alerts of the same moment, those of the last
     /// rule and the last endpoint. A dropped alert is inactive until there is room, has no notices, and is counted in
-    /// [`Alerts::left_out`]. A firing alert that is dropped ends without a notice, and gets a new one if it still fires
-    /// once there is room.
+    /// [`Alerts::left_out`]. A firing alert that is dropped has a notice of its end ([`Alert::gave_way`]), and gets a new
+    /// one if it still fires once there is room.
     pub fn limited_to(mut self, most: usize, of: fn(&Rule, Option<&EndpointName>) -> usize) -> Self {
         self.room = Some(Room { most, of });
         self
@@ -150,7 +152,7 @@ impl Alerts {
     /// starts over, because it is unknown whether the threshold was breached in between.
     pub fn evaluate(&mut self, now: Moment, source: &impl FigureSource) -> Vec<Notice> {
         let mut windows = Windows::new(source);
-        let mut notices = Vec::new();
+        let mut notices = std::mem::take(&mut self.ended);
         for watch in &mut self.watches {
             if !watch.is_due(now, self.least) {
                 continue;
@@ -159,15 +161,16 @@ impl Alerts {
             watch.left_out = 0;
             watch.evaluate(&mut windows, now, elapsed, self.least, &mut notices);
         }
-        self.fit(&mut notices);
+        self.fit(&mut notices, now);
         let changes = notices.iter().filter(|notice| notice.change != Change::Reminder);
         self.changes.extend(changes.cloned());
         self.changes.drain(..self.changes.len().saturating_sub(MAX_CHANGES));
         notices
     }
 
-    /// Drops the alerts that have no room, and what notices say of them, but those of an end.
-    pub(super) fn fit(&mut self, notices: &mut Vec<Notice>) {
+    /// Drops the alerts that have no room, and what notices say of them, but those of an end. Adds the end of each that
+    /// was told before.
+    pub(super) fn fit(&mut self, notices: &mut Vec<Notice>, now: Moment) {
         let Some(room) = self.room else { return };
         let held = self.watches.iter().enumerate().flat_map(|(place, watch)| {
             let held = watch.series.iter().filter(|(_, series)| series.state() != State::Inactive);
@@ -177,16 +180,27 @@ impl Alerts {
         if dropped.is_empty() {
             return;
         }
-        let is_dropped = |alert: &Alert| {
+        let key = |alert: &Alert| {
             let place = self.watches.iter().position(|watch| Arc::ptr_eq(&watch.rule, &alert.rule));
-            place.is_some_and(|place| dropped.contains(&(place, alert.endpoint.clone())))
+            place.map(|place| (place, alert.endpoint.clone()))
         };
-        notices.retain(|notice| notice.change == Change::Resolved || !is_dropped(&notice.alert));
-        for (place, endpoint) in dropped {
-            let watch = &mut self.watches[place];
-            let series = watch.series.remove(&endpoint);
-            let counts = series.is_some_and(|series| !matches!(series.phase, Phase::Resolved { .. }));
-            watch.left_out += usize::from(counts);
+        let mut untold = BTreeSet::new();
+        notices.retain(|Notice { change, alert, .. }| {
+            let dropped = key(alert).filter(|key| *change != Change::Resolved && dropped.contains(key));
+            let is_kept = dropped.is_none();
+            untold.extend(dropped.filter(|_| *change == Change::Firing));
+            is_kept
+        });
+        for key in dropped {
+            let (place, endpoint) = &key;
+            let watch = &mut self.watches[*place];
+            let Some(series) = watch.series.remove(endpoint) else { continue };
+            watch.left_out += usize::from(!matches!(series.phase, Phase::Resolved { .. }));
+            if matches!(series.phase, Phase::Firing { .. }) && !untold.contains(&key) {
+                let alert = alert(&watch.rule, key.1, &series, &watch.shown());
+                let alert = Alert { state: State::Inactive, since: Some(now.wall), ..alert };
+                notices.push(Notice { change: Change::Resolved, alert, event_id: None });
+            }
         }
     }
 
@@ -254,7 +268,7 @@ impl Watch {
         };
         // An alert that ends for want of a second version still says which one it was about.
         self.version = newest.as_ref().map(|found| Arc::clone(&found.version)).or(self.version.take());
-        let shown = Shown { not_seen: self.not_seen, of_fleet: self.of_fleet, version: self.version.clone() };
+        let shown = self.shown();
         let mut step = |endpoint: &Option<Arc<EndpointName>>, series: &mut Series, observation| {
             if let Some(change) = series.step(&rule, observation, now, watched) {
                 let mut alert = alert(&rule, endpoint.clone(), series, &shown);
@@ -319,8 +333,13 @@ impl Watch {
         self.series.retain(|_, series| series.state() != State::Inactive);
     }
 
+    /// What all its alerts have in common.
+    fn shown(&self) -> Shown {
+        Shown { not_seen: self.not_seen, of_fleet: self.of_fleet, version: self.version.clone() }
+    }
+
     fn alerts(&self) -> Vec<Alert> {
-        let shown = Shown { not_seen: self.not_seen, of_fleet: self.of_fleet, version: self.version.clone() };
+        let shown = self.shown();
         let alert = |(endpoint, series): (&Option<_>, _)| alert(&self.rule, endpoint.clone(), series, &shown);
         let mut alerts: Vec<_> = self.series.iter().map(alert).collect();
         if alerts.is_empty() {

@@ -44,7 +44,7 @@ pub struct Alert {
     pub value: Option<f64>,
     /// When the alert entered its state, by the wall clock. `None` before the first evaluation.
     pub since: Option<SystemTime>,
-    /// When the alert started firing, by the wall clock. `None` unless it is firing or resolved.
+    /// When the alert started firing, by the wall clock. `None` unless it is firing or resolved, or gave way.
     pub started: Option<SystemTime>,
     /// The trace of a request that shows what the alert is about, as of when it began to fire or was last reminded of:
     /// the slowest one for a time, the latest one for errors. `None` if none is known.
@@ -81,8 +81,16 @@ pub enum Change {
     Firing,
     /// The alert is still firing; nothing has changed since the last notice.
     Reminder,
-    /// The alert stopped firing.
+    /// The alert stopped firing, or is no longer tracked: see [`Alert::gave_way`].
     Resolved,
+}
+
+impl Alert {
+    /// Whether this is the end of an alert that may still fire, but that had to give way to more severe ones: see
+    /// [`Alerts::limited_to`](super::Alerts::limited_to). Its `Display` says so.
+    pub fn gave_way(&self) -> bool {
+        self.state == State::Inactive && self.started.is_some()
+    }
 }
 
 impl EventId {

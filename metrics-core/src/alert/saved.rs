@@ -75,8 +75,8 @@ impl Alerts {
     }
 
     /// Replaces its own states by these. States of rules that it does not have are left out. The clocks of both
-    /// processes should agree; a time ahead of this clock counts as now. Alerts for which there is no room are dropped:
-    /// see [`Alerts::limited_to`].
+    /// processes should agree; a time ahead of this clock counts as now. Alerts for which there is no room are dropped,
+    /// and the next evaluation returns the notices of their ends: see [`Alerts::limited_to`].
     pub fn resume(&mut self, now: Moment, saved: &SavedAlerts) {
         let monotonic = |wall: SystemTime| {
             let ago = now.wall.duration_since(wall).unwrap_or_default();
@@ -107,7 +107,9 @@ impl Alerts {
             }
         }
         self.changes = saved.changes.iter().cloned().collect();
-        self.fit(&mut Vec::new());
+        let mut ended = Vec::new();
+        self.fit(&mut ended, now);
+        self.ended = ended;
     }
 }
 

@@ -13,6 +13,16 @@ const MAX_VERSION_BYTES: usize = 64;
 
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)?;
+        if self.gave_way() {
+            f.write_str("; no longer tracked: more severe alerts took its room")?;
+        }
+        Ok(())
+    }
+}
+
+impl Alert {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rule { metric, comparison, threshold, clear, window, .. } = &*self.rule;
         let (name, unit) = (Name::of(*metric), metric.unit());
         match (self.endpoint.as_deref(), &self.rule.scope) {

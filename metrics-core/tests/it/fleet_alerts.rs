@@ -135,9 +135,16 @@ fn the_least_severe_give_way_and_of_these_the_newest_pending_ones() {
     alerts.evaluate(at(start, 0), &of_routes(&["/a"]));
     assert_eq!(held(&alerts), named(&[("at_once", "/a"), ("critical", "/a")]));
     assert_eq!(alerts.left_out(), 1);
-    // A second critical one takes the room of an alert that was told, which ends without a notice.
+    // A second critical one takes the room of an alert that was told, so its end is told.
     let notices = alerts.evaluate(at(start, 30), &of_routes(&["/a", "/b"]));
-    assert_eq!(told(&notices), [(Change::Firing, "critical")]);
+    assert_eq!(told(&notices), [(Change::Firing, "critical"), (Change::Resolved, "at_once")]);
+    let ended = &notices[1].alert;
+    assert!(ended.gave_way() && !notices[0].alert.gave_way());
+    assert_eq!(
+        ended.to_string(),
+        "GET /a: error rate 10 % over 1 min (limit 5 %); no longer tracked: more severe alerts took its room"
+    );
+    assert_eq!((ended.started, ended.since), (Some(at(start, 0).wall), Some(at(start, 30).wall)));
     assert_eq!(held(&alerts), named(&[("critical", "/a"), ("critical", "/b")]));
     assert_eq!(alerts.left_out(), 4);
     // Only a third one has none. Another process holds no more of what this one saved.
@@ -149,6 +156,11 @@ fn the_least_severe_give_way_and_of_these_the_newest_pending_ones() {
     one.resume(at(start, 61), &alerts.save(at(start, 60)));
     assert_eq!(held(&one), named(&[("critical", "/a")]));
     assert_eq!(one.left_out(), 1);
+    // What that one told and this one dropped ends with the next evaluation, once.
+    let ended = one.evaluate(at(start, 90), &of_routes(&["/a", "/b"]));
+    assert_eq!(told(&ended), [(Change::Resolved, "critical")]);
+    assert_eq!(ended[0].alert.endpoint.as_deref().map(|name| &*name.route), Some("/b"));
+    assert_eq!(told(&one.evaluate(at(start, 120), &of_routes(&["/a", "/b"]))), []);
 }
 
 #[test]

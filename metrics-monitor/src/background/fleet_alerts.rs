@@ -10,8 +10,10 @@
 mod budgets;
 mod figures;
 mod outbox;
+mod part;
 mod record;
 mod size;
+mod times;
 mod watch;
 
 use std::io;

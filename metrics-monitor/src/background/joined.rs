@@ -30,6 +30,10 @@ pub(crate) struct Key {
     pub(crate) variant: Option<String>,
 }
 
+/// The key of a waiting job, of which all that wait for it share one copy; the number tells jobs apart that must not be
+/// joined.
+type JobKey = Arc<(Key, Option<u64>)>;
+
 /// The jobs of a lane that wait for a thread, with those who wait for them.
 #[derive(Debug)]
 pub(crate) struct Joined<T> {
@@ -38,8 +42,7 @@ pub(crate) struct Joined<T> {
 
 #[derive(Debug)]
 struct Waiting<T> {
-    /// By their keys; the number tells jobs apart that must not be joined.
-    jobs: HashMap<(Key, Option<u64>), Job<T>>,
+    jobs: HashMap<JobKey, Job<T>>,
     /// How many wait for each subject.
     callers: HashMap<&'static str, usize>,
     /// How many of them are from one address, if there are any.
@@ -83,8 +86,9 @@ impl<T: Send + Sync + 'static> Joined<T> {
         let (sender, receiver) = oneshot::channel();
         let mut waiting = lock(&self.waiting);
         let id = waiting.next_id;
-        let key = (key.clone(), key.variant.is_none().then_some(id));
-        let subject = key.0.subject;
+        let subject = key.subject;
+        let number = key.variant.is_none().then_some(id);
+        let mut key = Arc::new((key, number));
         if waiting.callers.get(subject) == Some(&MAX_CALLERS) {
             return Err(Refused::Busy);
         }
@@ -92,10 +96,13 @@ impl<T: Send + Sync + 'static> Joined<T> {
             return Err(Refused::BusyAddress);
         }
         let caller = Caller { id, source, sender };
+        if let Some((known, _)) = waiting.jobs.get_key_value(&key) {
+            key = Arc::clone(known);
+        }
         if let Some(known) = waiting.jobs.get_mut(&key) {
             known.callers.push(caller);
         } else {
-            let sources = waiting.jobs.iter().filter(|((known, _), _)| known.subject == subject);
+            let sources = waiting.jobs.iter().filter(|(known, _)| known.0.subject == subject);
             let sources: Vec<_> = sources.map(|(_, job)| job.source).collect();
             if sources.len() == MAX_JOBS {
                 return Err(Refused::Busy);
@@ -103,7 +110,7 @@ impl<T: Send + Sync + 'static> Joined<T> {
             if sources.iter().filter(|known| **known == source).count() >= source.share(MAX_JOBS) {
                 return Err(Refused::BusyAddress);
             }
-            let (shared, own) = (Arc::clone(&self.waiting), key.clone());
+            let (shared, own) = (Arc::clone(&self.waiting), Arc::clone(&key));
             let place = lane.run_for(subject, move |scratch| {
                 // Waits until the job is in the map: it is locked until then.
                 let begun = lock(&shared).take(&own);
@@ -112,7 +119,7 @@ impl<T: Send + Sync + 'static> Joined<T> {
                 let callers = begun.into_iter().flat_map(|begun| begun.callers);
                 callers.for_each(|caller| drop(caller.sender.send(Arc::clone(&result))));
             })?;
-            waiting.jobs.insert(key.clone(), Job { source, callers: vec![caller], _place: place });
+            waiting.jobs.insert(Arc::clone(&key), Job { source, callers: vec![caller], _place: place });
         }
         waiting.next_id += 1;
         *waiting.callers.entry(subject).or_default() += 1;
@@ -161,7 +168,7 @@ impl<T> Waiting<T> {
 #[must_use = "a share that is dropped may take the job out of its lane"]
 pub(crate) struct Share<T> {
     receiver: oneshot::Receiver<Arc<T>>,
-    key: (Key, Option<u64>),
+    key: JobKey,
     id: u64,
     waiting: Arc<Mutex<Waiting<T>>>,
 }
@@ -243,6 +250,17 @@ mod tests {
         assert_eq!(runs.load(Ordering::SeqCst), 4);
         let later = block_on(ask(key("summary", "1m")));
         assert_eq!(later.as_deref(), Some(&4));
+    }
+
+    #[test]
+    fn callers_with_the_same_question_share_its_text() {
+        let (Lanes { reads, .. }, joined) = (&Lanes::default(), Joined::default());
+        let occupied = occupy(reads);
+        let ask = || joined.run(reads, key("history", "a long question"), LOCAL, |_| ()).unwrap();
+        let shares: Vec<_> = (0..100).map(|_| ask()).collect();
+        assert!(shares.iter().all(|share| Arc::ptr_eq(&share.key, &shares[0].key)));
+        drop(occupied);
+        assert!(shares.into_iter().all(|share| block_on(share).is_some()));
     }
 
     #[test]

@@ -11,6 +11,9 @@ const DEFAULT_TOP: usize = 20;
 /// Consumers, or other rows, in an answer at most.
 const MAX_TOP: usize = 1_000;
 
+/// The longest query, in bytes: that of a metric with four long labels has 2 KiB. Questions that wait are kept.
+const MAX_BYTES: usize = 4_096;
+
 /// The parameters that an endpoint may have. Others are refused, so that a misspelt one is noticed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +102,9 @@ impl Statuses {
 impl Query {
     /// Reads a query string. The error says what is wrong with it.
     pub(crate) fn parse(query: &str) -> Result<Self, String> {
+        if query.len() > MAX_BYTES {
+            return Err(format!("the query has {} bytes; allowed: up to {MAX_BYTES}", query.len()));
+        }
         serde_urlencoded::from_str(query).map_err(|error| {
             // Serde says "field", and what it expected.
             let error = error.to_string().replacen("field", "parameter", 1);
@@ -230,5 +236,18 @@ impl Query {
         let Some(top) = &self.top else { return Ok(default) };
         let top = top.parse().ok().filter(|top| (1..=MAX_TOP).contains(top));
         top.ok_or_else(|| format!("top is out of range; allowed: 1 to {MAX_TOP}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_that_is_longer_than_any_name_is_refused() {
+        let query = |length| format!("metric={}", "x".repeat(length - "metric=".len()));
+        assert!(Query::parse(&query(MAX_BYTES)).is_ok());
+        let error = Query::parse(&query(MAX_BYTES + 1)).unwrap_err();
+        assert_eq!(error, "the query has 4097 bytes; allowed: up to 4096");
     }
 }

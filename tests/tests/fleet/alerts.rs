@@ -412,14 +412,17 @@ fn more_alerts_than_have_room_are_counted_and_the_others_are_told_on() {
     let (redis, begun) = (Redis::start(), Instant::now());
     let hook = Hook::start();
     let members = failing(&redis, 6, 1_000);
-    let of_each = Rule::new("each", Metric::Errors, Comparison::AtLeast, 1.0).scope(Scope::EachRoute);
-    let pressure = Rule::new("pressure", Metric::Value, Comparison::Above, 0.5).severity(Severity::Critical);
+    let of_each = || Rule::new("each", Metric::Errors, Comparison::AtLeast, 1.0).scope(Scope::EachRoute);
+    let of_pressure = || {
+        let rule = Rule::new("pressure", Metric::Value, Comparison::Above, 0.5).severity(Severity::Critical);
+        rule.window(Window::OneMinute).scope(Scope::OwnMetric("pressure".to_owned()))
+    };
     let metrics = Metrics::builder("orders")
         .instance("holder")
         .without_default_alerts()
         .fleet(unhurried(&redis))
-        .fleet_alert(of_each)
-        .fleet_alert(pressure.window(Window::OneMinute).scope(Scope::OwnMetric("pressure".to_owned())))
+        .fleet_alert(of_each())
+        .fleet_alert(of_pressure())
         .alert_webhook(&hook.url)
         .build()
         .unwrap();
@@ -447,13 +450,26 @@ fn more_alerts_than_have_room_are_counted_and_the_others_are_told_on() {
     assert_eq!(told(&hook) + dropped, held);
     println!("{held} alerts held, {} told, a state of {} bytes", told(&hook), state().len());
     assert!((400_000..=1 << 20).contains(&state().len()), "{}", state().len());
-    // What is more severe is told nevertheless, and its end.
+    // An instance that does not evaluate shows the same.
+    let other = Metrics::builder("orders").instance("other").without_default_alerts();
+    let other =
+        other.fleet(unhurried(&redis)).fleet_alert(of_each()).fleet_alert(of_pressure()).build().unwrap();
+    let follower = Server::start(1, &other, |_| {});
+    until("the other instance shows the same", || {
+        let body = follower.client().metrics("GET", "alerts")["fleet"].take();
+        let left_out = body["alerts_left_out"].as_u64().unwrap() as usize;
+        body["is_here"] == false && held_of(&body) == held && held + left_out == 6_000
+    });
+    // What is more severe is told nevertheless, and its end. One that was told gives way, which is told, too.
     members[0].0.gauge("pressure").unwrap().set(1.0);
     let pressure = |hook: &Hook| {
         let of_pressure = hook.arrived().into_iter().filter(|one| one.rule == "pressure");
         of_pressure.map(|one| one.change).collect::<Vec<_>>()
     };
     until("the critical alert is told", || pressure(&hook) == ["firing"]);
+    until("the alert that gave way is told", || {
+        hook.arrived().iter().any(|one| one.rule == "each" && one.change == "resolved")
+    });
     assert!(state().len() <= 1 << 20, "{}", state().len());
     members[0].0.gauge("pressure").unwrap().set(0.0);
     until("its end is told", || pressure(&hook) == ["firing", "resolved"]);

@@ -1,16 +1,21 @@
 //! The budgets of a fleet's objectives, as the holder counted them and as the others show them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use metrics_core::objective::{Budget, Objective, ObjectiveCounts, ObjectiveState};
 use serde::{Deserialize, Serialize};
+
+use super::times::millis;
 
 /// The windows of a fleet's objectives, the longest last: those of the alert that a fleet has.
 pub(super) const WINDOWS: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(3_600)];
 
 /// The most objectives that are shown.
 const MAX_SHOWN: usize = 32;
+
+/// After this time counts are not passed on: nothing of their longest window is left.
+const FORGOTTEN: Duration = WINDOWS[1];
 
 /// The longest name that is taken up from what others wrote: no objective may have a longer one.
 const MAX_NAME_BYTES: usize = 48;
@@ -19,6 +24,9 @@ const MAX_NAME_BYTES: usize = 48;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Counted {
     objective: String,
+    /// When they were counted, in milliseconds since 1970.
+    #[serde(default)]
+    at: u64,
     /// For latency, up to which duration a request is in time, in nanoseconds.
     counted_to: Option<u64>,
     /// Of each of [`WINDOWS`].
@@ -49,9 +57,17 @@ impl Counted {
         };
         Self {
             objective: objective.name.clone(),
+            at: 0,
             counted_to: counted_to.map(|time| time.as_nanos() as u64),
             windows: windows.into_iter().map(window).collect(),
         }
+    }
+}
+
+impl Counted {
+    /// Counts that another clock calls later are new.
+    fn age(&self, now: SystemTime) -> Duration {
+        Duration::from_millis(millis(now).saturating_sub(self.at))
     }
 }
 
@@ -73,19 +89,25 @@ impl Budgets {
         &self.0
     }
 
-    /// Takes newer counts.
-    pub(super) fn update(&mut self, newer: Vec<Counted>) {
+    /// Takes newer counts, of this time.
+    pub(super) fn update(&mut self, newer: Vec<Counted>, now: SystemTime) {
         self.0.retain(|counted| newer.iter().all(|new| new.objective != counted.objective));
+        self.0.retain(|counted| counted.age(now) < FORGOTTEN);
         // Those of other versions last: they give way.
-        self.0.splice(0..0, newer);
+        self.0.splice(0..0, newer.into_iter().map(|counted| Counted { at: millis(now), ..counted }));
         self.0.truncate(MAX_SHOWN);
     }
 
-    /// The states of these objectives, as far as they are known.
-    pub(super) fn states(&self, objectives: &[Objective]) -> Vec<ObjectiveState> {
+    /// The states of these objectives, as far as they were counted in the last `within`.
+    pub(super) fn states(
+        &self,
+        objectives: &[Objective],
+        now: SystemTime,
+        within: Duration,
+    ) -> Vec<ObjectiveState> {
         let state = |objective: &Objective| {
-            let Counted { counted_to, windows, .. } =
-                self.0.iter().find(|counted| counted.objective == objective.name)?;
+            let counted = self.0.iter().find(|counted| counted.objective == objective.name)?;
+            let Counted { counted_to, windows, .. } = (counted.age(now) <= within).then_some(counted)?;
             let budget = |window: &CountedWindow| {
                 let counts = ObjectiveCounts { valid: window.valid, good: window.good.min(window.valid) };
                 let (length, covered) =
@@ -111,6 +133,12 @@ impl Budgets {
 mod tests {
     use super::*;
 
+    const SHOWN: Duration = Duration::from_secs(600);
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
     fn counted(objective: &Objective, bad: u64) -> Counted {
         let counts = |valid| ObjectiveCounts { valid, good: valid - bad };
         Counted::new(objective, None, WINDOWS.map(|window| (window, window / 2, counts(window.as_secs()))))
@@ -120,12 +148,15 @@ mod tests {
     fn what_the_holder_counted_is_shown_by_the_objectives_of_the_one_that_shows_it() {
         let (known, other) = (Objective::availability(99.0), Objective::availability(99.0).name("other"));
         let mut budgets = Budgets::default();
-        budgets.update(vec![counted(&known, 30), counted(&other, 0)]);
-        budgets.update(vec![counted(&known, 36)]);
+        budgets.update(vec![counted(&known, 30), counted(&other, 0)], at(1));
+        budgets.update(vec![counted(&known, 36)], at(2));
         let text = serde_json::to_string(budgets.written()).unwrap();
         let read = Budgets::read(serde_json::from_str(&text).unwrap());
         assert_eq!(read, budgets);
-        let states = read.states(&[known.clone(), known.clone().name("new")]);
+        let states = |now| read.states(&[known.clone(), known.clone().name("new")], now, SHOWN);
+        // Old counts are not shown.
+        assert!(states(at(2) + SHOWN + Duration::from_millis(1)).is_empty());
+        let states = states(at(2) + SHOWN);
         let [state] = &states[..] else { panic!("{states:?}") };
         assert_eq!((state.valid, state.good), (3_600, 3_564));
         let rates: Vec<_> = state.budgets.iter().map(|budget| budget.burn_rate.round() as u64).collect();
@@ -142,10 +173,13 @@ mod tests {
         let (before, now) = (named("before"), named("now"));
         let mut budgets = Budgets::default();
         let counts = |objectives: &[Objective]| objectives.iter().map(|one| counted(one, 1)).collect();
-        budgets.update(counts(&before));
-        budgets.update(counts(&now));
-        assert_eq!(budgets.states(&now).len(), 20);
-        assert_eq!(budgets.states(&before).len(), MAX_SHOWN - 20);
+        budgets.update(counts(&before), at(1));
+        budgets.update(counts(&now), at(2));
+        assert_eq!(budgets.states(&now, at(2), SHOWN).len(), 20);
+        assert_eq!(budgets.states(&before, at(2), SHOWN).len(), MAX_SHOWN - 20);
+        // For an hour.
+        budgets.update(counts(&now), at(3_601));
+        assert_eq!(budgets.written().len(), 20);
     }
 
     #[test]
@@ -157,6 +191,6 @@ mod tests {
         let budgets = Budgets::read(many);
         assert_eq!(budgets.written().len(), MAX_SHOWN);
         assert!(budgets.written().iter().all(|counted| counted.objective.len() <= MAX_NAME_BYTES));
-        assert_eq!(budgets.states(&[Objective::availability(99.0)]).len(), 1);
+        assert_eq!(budgets.states(&[Objective::availability(99.0)], at(0), SHOWN).len(), 1);
     }
 }

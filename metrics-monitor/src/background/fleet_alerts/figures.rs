@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use metrics_core::alert::{Burn, BurnRate, FigureSource, NewestVersion, Rule, Scope};
 use metrics_core::objective::{Objective, ObjectiveCounts};
@@ -211,13 +211,10 @@ impl FigureSource for FleetFigures<'_> {
     }
 }
 
-/// Milliseconds since 1970.
-pub(super) fn millis(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use metrics_core::alert::{Alerts, Change, Comparison, Metric, Moment};
     use metrics_export::fleet::{Fingerprints, Fleet, Instance, Report};
 

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use metrics_core::alert::{Change, EventId, Notice};
 use metrics_export::alert::Settled;
 
-use super::figures::millis;
 use super::size;
+use super::times::millis;
 
 /// The most notices on their way. A destination that fails is given up after 15 minutes.
 const MAX_WAITING: usize = 1_024;

@@ -1,24 +1,24 @@
 //! The state of a fleet's alerts as it is kept in Redis: JSON, which a later version may extend.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use metrics_core::alert::{Alert, Change, EventId, Notice, Rule, SavedAlert, SavedAlerts, SavedPhase, State};
-use metrics_core::{EndpointName, MAX_NAME_BYTES};
+use metrics_core::alert::{EventId, Notice, Rule, SavedAlerts};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::budgets::{Budgets, Counted};
-use super::figures::millis;
 use super::outbox::Entry;
+use super::part::{AlertRecord, NoticeRecord};
 use super::size;
+use super::times::{millis, time};
 
-/// The version of the format. Fields that are not known are ignored; a change that cannot be ignored gets another
+/// The version of the format. Fields that are not known are passed on; a change that cannot be ignored gets another
 /// number.
 const VERSION: u32 = 1;
 
-/// The most destinations of a notice, and the most records of a kind.
-const MAX_DONE: usize = 64;
+/// The most records of a kind.
 const MAX_RECORDS: usize = 20_000;
 
 /// The most changes of alerts.
@@ -36,6 +36,8 @@ pub(super) struct Record {
     pub(super) budgets: Budgets,
     /// What belongs to rules that this instance does not have.
     pub(super) foreign: Foreign,
+    /// Alerts that had no room at the holder.
+    pub(super) left_out: usize,
 }
 
 /// Parts that are passed on as they are.
@@ -44,7 +46,11 @@ pub(super) struct Foreign {
     evaluated: Vec<(String, u64)>,
     alerts: Vec<AlertRecord>,
     notices: Vec<NoticeRecord>,
-    left_out: usize,
+    changes: Vec<NoticeRecord>,
+    /// Fields of a later version.
+    more: Map<String, Value>,
+    /// How many alerts and notices had no room, by when their rules were last evaluated.
+    left_out: BTreeMap<u64, usize>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,47 +65,10 @@ struct Document {
     changes: Vec<NoticeRecord>,
     #[serde(default)]
     objectives: Vec<Counted>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct AlertRecord {
-    rule: String,
-    method: Option<String>,
-    route: Option<String>,
-    value: Option<f64>,
-    since: u64,
+    #[serde(default)]
+    left_out: usize,
     #[serde(flatten)]
-    phase: PhaseRecord,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "lowercase")]
-enum PhaseRecord {
-    Pending { held: u64 },
-    Firing { noticed: u64 },
-    Resolved { started: u64, at: u64 },
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct NoticeRecord {
-    id: String,
-    change: ChangeRecord,
-    rule: String,
-    method: Option<String>,
-    route: Option<String>,
-    value: Option<f64>,
-    since: Option<u64>,
-    started: Option<u64>,
-    version: Option<String>,
-    done: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ChangeRecord {
-    Firing,
-    Reminder,
-    Resolved,
+    more: Map<String, Value>,
 }
 
 impl Record {
@@ -125,7 +94,7 @@ impl Record {
         for (name, at) in document.evaluated {
             match rule(&name) {
                 Some(_) => record.saved.evaluated.push((name, time(at))),
-                None if now.duration_since(time(at)).is_ok_and(|ago| ago < PASSED_ON) => {
+                None if is_passed_on(at, now) => {
                     record.foreign.evaluated.push((name, at));
                 }
                 None => {}
@@ -148,17 +117,27 @@ impl Record {
         }
         // The latest ones.
         let skipped = document.changes.len().saturating_sub(MAX_CHANGES);
-        let changes = document.changes.into_iter().skip(skipped);
-        let changes = changes.filter_map(|change| rule(&change.rule).and_then(|rule| change.entry(rule)));
-        record.saved.changes =
-            changes.map(|Entry { notice, .. }| Notice { event_id: None, ..notice }).collect();
+        for change in document.changes.into_iter().skip(skipped) {
+            match rule(&change.rule) {
+                Some(rule) => {
+                    let entry = change.entry(rule);
+                    let change = entry.map(|Entry { notice, .. }| Notice { event_id: None, ..notice });
+                    record.saved.changes.extend(change);
+                }
+                None if passed_on.contains(&change.rule) => record.foreign.changes.push(change),
+                None => {}
+            }
+        }
         record.budgets = Budgets::read(document.objectives);
+        record.foreign.more = document.more;
+        record.left_out = document.left_out;
         Ok(record)
     }
 
-    /// The state as it is kept, in at most `most` bytes. Drops what has no room of [`Foreign`].
+    /// The state as it is kept, in at most `most` bytes. Drops what has no room of [`Foreign`]. `left_out` is the number
+    /// of alerts of this instance's rules that had no room.
     pub(super) fn write<'a>(
-        saved: &SavedAlerts,
+        (saved, left_out): (&SavedAlerts, usize),
         entries: impl Iterator<Item = &'a Entry>,
         budgets: &Budgets,
         foreign: &mut Foreign,
@@ -171,13 +150,19 @@ impl Record {
             notices: entries.map(NoticeRecord::new).collect(),
             changes: changes(&saved.changes),
             objectives: budgets.written().to_vec(),
+            left_out: usize::MAX,
+            more: Map::new(),
         };
         if !foreign.is_empty() {
             foreign.limit(most.saturating_sub(json(&document).len()));
             document.evaluated.extend(foreign.evaluated.iter().cloned());
             document.alerts.extend(foreign.alerts.iter().cloned());
             document.notices.extend(foreign.notices.iter().cloned());
+            document.changes.extend(foreign.changes.iter().cloned());
+            document.changes.sort_by_key(|change| change.since);
+            document.more.clone_from(&foreign.more);
         }
+        document.left_out = left_out.saturating_add(foreign.left_out());
         json(&document)
     }
 }
@@ -198,25 +183,65 @@ fn changes(changes: &[Notice]) -> Vec<NoticeRecord> {
 
 impl Foreign {
     fn is_empty(&self) -> bool {
-        self.evaluated.is_empty() && self.alerts.is_empty() && self.notices.is_empty()
+        self.evaluated.is_empty()
+            && self.alerts.is_empty()
+            && self.notices.is_empty()
+            && self.changes.is_empty()
+            && self.more.is_empty()
     }
 
-    /// How many alerts and notices were dropped since they had no room.
+    /// How many alerts and notices were dropped since they had no room, and would otherwise be passed on.
     pub(super) fn left_out(&self) -> usize {
-        self.left_out
+        self.left_out.values().sum()
     }
 
-    /// Drops what does not fit into so many bytes: the last alerts first, then the last notices.
+    /// Drops what is passed on no longer, and forgets what would not be.
+    pub(super) fn forget(&mut self, now: SystemTime) {
+        self.evaluated.retain(|(_, at)| is_passed_on(*at, now));
+        self.left_out.retain(|at, _| is_passed_on(*at, now));
+        self.drop_unevaluated();
+    }
+
+    /// Drops what does not fit into so many bytes: changes first, then the last alerts, then the last notices.
     fn limit(&mut self, mut left: usize) {
-        let before = self.alerts.len() + self.notices.len();
+        let at: HashMap<String, u64> = self.evaluated.iter().cloned().collect();
+        let numbers = |foreign: &Self| {
+            let rules = foreign.alerts.iter().map(|alert| &alert.rule);
+            let rules = rules.chain(foreign.notices.iter().map(|notice| &notice.rule));
+            let mut numbers = BTreeMap::<u64, usize>::new();
+            rules.filter_map(|rule| at.get(rule)).for_each(|at| *numbers.entry(*at).or_default() += 1);
+            numbers
+        };
+        let before = numbers(self);
+        match left.checked_sub(json(&self.more).len()) {
+            Some(rest) => left = rest,
+            None => self.more.clear(),
+        }
         keep_first(&mut self.evaluated, &mut left);
+        self.drop_unevaluated();
+        keep_first(&mut self.notices, &mut left);
+        keep_first(&mut self.alerts, &mut left);
+        keep_first(&mut self.changes, &mut left);
+        let after = numbers(self);
+        for (at, number) in before {
+            let dropped = number - after.get(&at).copied().unwrap_or(0);
+            if dropped > 0 {
+                *self.left_out.entry(at).or_default() += dropped;
+            }
+        }
+    }
+
+    fn drop_unevaluated(&mut self) {
         let evaluated: HashSet<_> = self.evaluated.iter().map(|(rule, _)| &**rule).collect();
         self.notices.retain(|notice| evaluated.contains(&*notice.rule));
         self.alerts.retain(|alert| evaluated.contains(&*alert.rule));
-        keep_first(&mut self.notices, &mut left);
-        keep_first(&mut self.alerts, &mut left);
-        self.left_out += before - self.alerts.len() - self.notices.len();
+        self.changes.retain(|change| evaluated.contains(&*change.rule));
     }
+}
+
+/// Whether the state of a rule that was last evaluated at this time is passed on.
+fn is_passed_on(evaluated: u64, now: SystemTime) -> bool {
+    now.duration_since(time(evaluated)).is_ok_and(|ago| ago < PASSED_ON)
 }
 
 /// Keeps the first elements that fit into so many bytes of JSON, and takes these off.
@@ -233,114 +258,14 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("strings and numbers are JSON")
 }
 
-impl AlertRecord {
-    fn new(alert: &SavedAlert) -> Self {
-        let name = alert.endpoint.as_deref();
-        Self {
-            rule: alert.rule.clone(),
-            method: name.map(|name| name.method.to_string()),
-            route: name.map(|name| name.route.to_string()),
-            value: alert.value.filter(|value| value.is_finite()),
-            since: millis(alert.since),
-            phase: match alert.phase {
-                SavedPhase::Pending(held) => PhaseRecord::Pending { held: held.as_millis() as u64 },
-                SavedPhase::Firing(noticed) => PhaseRecord::Firing { noticed: millis(noticed) },
-                SavedPhase::Resolved { started, at } => {
-                    PhaseRecord::Resolved { started: millis(started), at: millis(at) }
-                }
-            },
-        }
-    }
-
-    fn saved(self) -> Option<SavedAlert> {
-        Some(SavedAlert {
-            endpoint: endpoint(self.method, self.route)?,
-            rule: self.rule,
-            value: self.value,
-            since: time(self.since),
-            phase: match self.phase {
-                PhaseRecord::Pending { held } => {
-                    SavedPhase::Pending(Duration::from_millis(held.min(MAX_MILLIS)))
-                }
-                PhaseRecord::Firing { noticed } => SavedPhase::Firing(time(noticed)),
-                PhaseRecord::Resolved { started, at } => {
-                    SavedPhase::Resolved { started: time(started), at: time(at) }
-                }
-            },
-        })
-    }
-}
-
-impl NoticeRecord {
-    fn new(Entry { notice: Notice { change, alert, .. }, id, done, .. }: &Entry) -> Self {
-        let name = alert.endpoint.as_deref();
-        Self {
-            id: id.to_string(),
-            change: match change {
-                Change::Firing => ChangeRecord::Firing,
-                Change::Reminder => ChangeRecord::Reminder,
-                Change::Resolved => ChangeRecord::Resolved,
-            },
-            rule: alert.rule.name.clone(),
-            method: name.map(|name| name.method.to_string()),
-            route: name.map(|name| name.route.to_string()),
-            value: alert.value.filter(|value| value.is_finite()),
-            since: alert.since.map(millis),
-            started: alert.started.map(millis),
-            version: alert.version.as_deref().map(str::to_owned),
-            done: done.clone(),
-        }
-    }
-
-    fn entry(self, rule: &Arc<Rule>) -> Option<Entry> {
-        let (change, state) = match self.change {
-            ChangeRecord::Firing => (Change::Firing, State::Firing),
-            ChangeRecord::Reminder => (Change::Reminder, State::Firing),
-            ChangeRecord::Resolved => (Change::Resolved, State::Resolved),
-        };
-        let id = EventId::parse(&self.id)?;
-        let alert = Alert {
-            rule: Arc::clone(rule),
-            endpoint: endpoint(self.method, self.route)?,
-            state,
-            value: self.value,
-            since: self.since.map(time),
-            started: self.started.map(time),
-            trace: None,
-            not_seen: false,
-            of_fleet: true,
-            version: self.version.filter(|version| version.len() <= MAX_NAME_BYTES).map(Arc::from),
-        };
-        let is_name = |name: &String| name.len() <= MAX_NAME_BYTES;
-        let done = self.done.into_iter().filter(is_name).take(MAX_DONE).collect();
-        Some(Entry::new(Notice { change, alert, event_id: None }, id, done))
-    }
-}
-
-/// The name of an endpoint, if there is one; `None` if it is none.
-fn endpoint(method: Option<String>, route: Option<String>) -> Option<Option<Arc<EndpointName>>> {
-    let is_valid = |text: &str| text.len() <= MAX_NAME_BYTES && !text.chars().any(metrics_core::is_hidden);
-    match (method, route) {
-        (None, None) => Some(None),
-        (Some(method), Some(route)) if is_valid(&method) && is_valid(&route) => {
-            Some(Some(Arc::new(EndpointName { method: method.into(), route: route.into() })))
-        }
-        _ => None,
-    }
-}
-
-/// The last time that is read, in the year 5138, so that sums stay in range.
-const MAX_MILLIS: u64 = 100_000_000_000_000;
-
-fn time(millis: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(millis.min(MAX_MILLIS))
-}
-
 #[cfg(test)]
 mod tests {
-    use metrics_core::alert::{Comparison, Metric, Scope};
+    use metrics_core::EndpointName;
+    use metrics_core::alert::{Alert, Change, Comparison, Metric, SavedAlert, SavedPhase, Scope, State};
     use metrics_export::fleet::redis::AlertLease;
 
+    use super::super::part::PhaseRecord;
+    use super::super::times::MAX_MILLIS;
     use super::*;
 
     fn at(seconds: u64) -> SystemTime {
@@ -384,12 +309,14 @@ mod tests {
             version: Some("1.2".into()),
         };
         let notice = Notice { change: Change::Resolved, alert, event_id: None };
-        let saved = SavedAlerts { changes: vec![notice.clone()], ..saved };
+        let gave_way = Alert { state: State::Inactive, since: Some(at(5)), ..notice.alert.clone() };
+        let gave_way = Notice { alert: gave_way, ..notice.clone() };
+        let saved = SavedAlerts { changes: vec![notice.clone(), gave_way], ..saved };
         (saved, vec![Entry::new(notice, EventId::new(77), vec!["log".to_owned()])])
     }
 
     fn write(saved: &SavedAlerts, entries: &[Entry], foreign: &mut Foreign) -> Vec<u8> {
-        Record::write(saved, entries.iter(), &Budgets::default(), foreign, AlertLease::MAX_STATE)
+        Record::write((saved, 3), entries.iter(), &Budgets::default(), foreign, AlertLease::MAX_STATE)
     }
 
     #[test]
@@ -440,9 +367,13 @@ mod tests {
         let bytes = write(&saved, &entries, &mut Foreign::default());
         let mut record = Record::read(&bytes, &rules(&["a"]), at(10)).unwrap();
         let own = write(&record.saved, &[], &mut Foreign::default());
-        for (most, kept) in [(bytes.len(), 100), (bytes.len() / 2, 49), (own.len() + 30, 0), (own.len(), 0)] {
-            let again = Record::write(&record.saved, [].iter(), &record.budgets, &mut record.foreign, most);
-            assert!(again.len() <= most.max(own.len()), "{} of {most}", again.len());
+        let room_of_number = 20;
+        for (most, kept) in
+            [(bytes.len() + room_of_number, 100), (bytes.len() / 2, 48), (own.len() + 30, 0), (own.len(), 0)]
+        {
+            let saved = (&record.saved, 0);
+            let again = Record::write(saved, [].iter(), &record.budgets, &mut record.foreign, most);
+            assert!(again.len() <= most.max(own.len() + room_of_number), "{} of {most}", again.len());
             assert!(
                 (kept..=kept + 1).contains(&record.foreign.alerts.len()),
                 "{}",
@@ -450,6 +381,11 @@ mod tests {
             );
             assert_eq!(record.foreign.left_out(), 100 - record.foreign.alerts.len());
         }
+        // They count as long as they would be passed on.
+        record.foreign.forget(at(3_600));
+        assert_eq!(record.foreign.left_out(), 100);
+        record.foreign.forget(at(9 + 3_600));
+        assert_eq!(record.foreign.left_out(), 0);
     }
 
     #[test]
@@ -469,6 +405,7 @@ mod tests {
         let passed_on = write(&other.saved, &other.entries, &mut other.foreign);
         let again = read(&passed_on, &["a", "b"], at(20));
         assert_eq!((again.saved.alerts.len(), again.entries.len()), (3, 1));
+        assert_eq!(again.saved.changes, saved.changes);
         let mut late = read(&passed_on, &["b"], at(9 + 3_600));
         let later = write(&late.saved, &late.entries, &mut late.foreign);
         assert_eq!(read(&later, &["a"], at(20)).saved, SavedAlerts::default());
@@ -494,6 +431,13 @@ mod tests {
         }
         // A later version may say more.
         let more = text.replacen('{', "{\"more\":[1],", 1);
-        assert_eq!(Record::read(more.as_bytes(), &rules(&["a", "b"]), at(10)).unwrap().saved, saved);
+        let mut read = Record::read(more.as_bytes(), &rules(&["a", "b"]), at(10)).unwrap();
+        assert_eq!((&read.saved, read.left_out), (&saved, 3));
+        let again = write(&read.saved, &read.entries, &mut read.foreign);
+        assert_eq!(serde_json::from_slice::<Value>(&again).unwrap()["more"], serde_json::json!([1]));
+        // Unless it has no room.
+        let own = (&read.saved, 0);
+        let short = Record::write(own, [].iter(), &read.budgets, &mut read.foreign, 100);
+        assert!(serde_json::from_slice::<Value>(&short).unwrap()["more"].is_null());
     }
 }

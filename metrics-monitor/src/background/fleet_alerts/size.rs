@@ -6,7 +6,7 @@
 //! | alerts | [`MAX_ALERT_BYTES`] |
 //! | notices on their way | [`MAX_NOTICE_BYTES`] |
 //! | changes of alerts | [`MAX_CHANGE_BYTES`] |
-//! | what objectives have left | 32 objectives of 350 bytes |
+//! | what objectives have left | 32 objectives of 375 bytes |
 //! | what belongs to rules that this instance does not have | what is left |
 
 use metrics_core::EndpointName;
@@ -25,7 +25,7 @@ pub(super) const MAX_CHANGE_BYTES: usize = 32 << 10;
 const ALERT: usize = 155;
 
 /// The same of a notice, with its id.
-const NOTICE: usize = 240;
+const NOTICE: usize = 256;
 
 /// The most bytes that an alert takes.
 pub(super) fn of_alert(rule: &Rule, endpoint: Option<&EndpointName>) -> usize {

@@ -1,7 +1,7 @@
 //! What the thread and the deliveries share: who leads, the states of the alerts, and the notices on their way.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use metrics_core::alert::{Alert, Alerts, Change, EventId, Moment, Notice};
 use metrics_core::objective::{Objective, ObjectiveState};
@@ -20,6 +20,9 @@ const TARGET: &str = "metrics_monitor::alerts";
 /// How many intervals instances take to write again after Redis was away: the longest pause between two attempts, and
 /// an attempt.
 const SETTLES_IN: u32 = 7;
+
+/// How old counts of objectives become that are shown, in intervals, and at least: another holder may be to come.
+const BUDGETS_AGE: (u32, Duration) = (SETTLES_IN, Duration::from_secs(600));
 
 /// What the thread and the deliveries share.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ struct WatchState {
     outbox: Outbox,
     budgets: Budgets,
     foreign: Foreign,
+    /// Alerts that had no room at another holder.
+    left_out_there: usize,
     /// The token under which this instance goes on with the states; `None` while another one does.
     leads: Option<u64>,
     /// Whether the states or the outbox changed since they were last written.
@@ -91,6 +96,7 @@ impl Watch {
             outbox: Outbox::default(),
             budgets: Budgets::default(),
             foreign: Foreign::default(),
+            left_out_there: 0,
             leads: None,
             is_unwritten: false,
             permits: Vec::new(),
@@ -129,8 +135,10 @@ impl Watch {
         if result.is_err() || member.status().failing.is_some() {
             state.unsettled = Some(Instant::now() + member.interval() * SETTLES_IN);
         }
+        state.foreign.forget(SystemTime::now());
         let left_out = state.left_out();
-        let is_new = left_out > 0 && !std::mem::replace(&mut state.tells_left_out, true);
+        let is_new =
+            left_out > 0 && state.leads.is_some() && !std::mem::replace(&mut state.tells_left_out, true);
         self.show(&state, result.err());
         drop(state);
         if is_new {
@@ -153,7 +161,9 @@ impl Watch {
         (shown.waiting, shown.dropped) = (state.outbox.len(), state.outbox.dropped());
         shown.left_out = state.left_out();
         shown.changes = state.alerts.changes().cloned().collect();
-        shown.objectives = state.budgets.states(&self.objectives);
+        let (intervals, least) = BUDGETS_AGE;
+        let age = least.max(state.lease.interval() * intervals);
+        shown.objectives = state.budgets.states(&self.objectives, SystemTime::now(), age);
         shown.error = error;
     }
 
@@ -200,12 +210,16 @@ impl WatchState {
         self.outbox.take_up(record.entries);
         self.budgets = record.budgets;
         self.foreign = record.foreign;
+        self.left_out_there = record.left_out;
         result
     }
 
-    /// Alerts that had no room.
+    /// Alerts that had no room, at the holder.
     fn left_out(&self) -> usize {
-        self.alerts.left_out() + self.foreign.left_out()
+        match self.leads {
+            Some(_) => self.alerts.left_out() + self.foreign.left_out(),
+            None => self.left_out_there,
+        }
     }
 
     /// Keeps the lease over a long reading.
@@ -237,7 +251,7 @@ impl WatchState {
         let notices = self.alerts.evaluate(now, figures);
         self.evaluated = Some(now.wall);
         self.outbox.add(notices, token, now.wall);
-        self.budgets.update(figures.counted());
+        self.budgets.update(figures.counted(), now.wall);
         self.is_unwritten = true;
         Ok(())
     }
@@ -279,7 +293,8 @@ impl WatchState {
         let saved = self.alerts.save(Moment::now());
         self.outbox.limit();
         let most = AlertLease::MAX_STATE;
-        let bytes = Record::write(&saved, self.outbox.entries(), &self.budgets, &mut self.foreign, most);
+        let saved = (&saved, self.alerts.left_out());
+        let bytes = Record::write(saved, self.outbox.entries(), &self.budgets, &mut self.foreign, most);
         if !self.lease.write(&bytes)? {
             self.leads = None;
             return Ok(false);
