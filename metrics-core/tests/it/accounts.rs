@@ -139,6 +139,8 @@ fn the_memory_of_groups_of_errors_is_accounted() {
         }
         history.tick();
     };
+    // Room for 64 unmatched paths of 128 bytes.
+    assert!((64 * 128..64 * 256).contains(&registry.group_bytes()), "{}", registry.group_bytes());
     // Shards, and the error log.
     log(0..2);
     drop(registry.recorder());

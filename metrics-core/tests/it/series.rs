@@ -30,6 +30,20 @@ fn names_beyond_the_limit_are_counted_under_other_and_totals_stay_exact() {
 }
 
 #[test]
+fn names_are_known_once_they_were_interned_and_not_before() {
+    let registry = Registry::builder().max_series(1).max_consumers(1).build().unwrap();
+    assert_eq!((registry.known_endpoint("GET", "/"), registry.known_consumer("ann")), (None, None));
+    let (endpoint, ann) = (registry.endpoint("GET", "/"), registry.consumer("ann"));
+    assert_eq!(registry.known_endpoint("GET", "/"), Some(endpoint));
+    assert_eq!(registry.known_consumer("ann"), Some(ann));
+    // Names that did not fit.
+    registry.endpoint("GET", "/more");
+    registry.consumer("bob");
+    assert_eq!((registry.known_endpoint("GET", "/more"), registry.known_consumer("bob")), (None, None));
+    assert_eq!(registry.known_endpoint("_OTHER", "_other"), Some(registry.endpoint("GET", "/more")));
+}
+
+#[test]
 fn unmatched_requests_have_rows_of_their_own_when_routes_took_all_others() {
     let registry = Registry::builder().max_series(3).build().unwrap();
     let recorder = registry.recorder();

@@ -247,6 +247,10 @@ mod tests {
         // As two instances that run different versions have them.
         let mut merged = made(MetricKind::Counter, 10);
         merged.merge(&made(MetricKind::Gauge, 100)).unwrap();
+        let series: Vec<_> = merged.metrics().iter().map(MetricSnapshot::series).collect();
+        let (mail, sms) = (r#"jobs{queue="mail"}"#, r#"jobs{queue="sms"}"#);
+        let mails = [r#"z_mails{queue="mail"}"#, r#"z_mails{queue="sms"}"#];
+        assert_eq!(series, ["a_plain", mail, sms, mail, sms, mails[0], mails[1]]);
         let totals = totals(merged.metrics());
         assert!(totals.iter().all(|total| total.labels().is_empty()));
         let read: Vec<_> = totals.iter().map(|total| (total.name(), total.reading())).collect();
