@@ -445,4 +445,27 @@ mod tests {
         (0..2).for_each(|_| assert!(count("first", &latest, 5_000)));
         assert_eq!(total(), made + 6);
     }
+
+    #[test]
+    fn each_priority_keeps_an_eighth_of_the_groups_whatever_comes_after_them() {
+        let (table, endpoint) = (GroupTable::new(), Endpoints::new(1, 8).intern("GET", "/"));
+        let word = |i: usize| format!("{i:05}").bytes().map(|byte| char::from(byte + 60)).collect::<String>();
+        let count = |priority, many: usize| {
+            for i in 0..many {
+                let (outcome, message) = (Outcome::Status(500 + priority as u16), &*word(i));
+                let error = NewError { endpoint, outcome, priority, message, now: 1 + i as u64 };
+                assert!(table.count(&error, &LatestGroup::default(), || true));
+            }
+        };
+        let [most, .., least] = ErrorPriority::ALL;
+        count(least, MAX_GROUPS / 8);
+        count(most, 2 * MAX_GROUPS);
+        let of = |priority| table.all().iter().filter(|group| group.priority == priority).count();
+        assert_eq!((of(least), of(most)), (MAX_GROUPS / 8, MAX_GROUPS - MAX_GROUPS / 8));
+        // Beyond that, the least important ones go first.
+        count(least, 2 * MAX_GROUPS);
+        assert_eq!(of(least) + of(most), MAX_GROUPS);
+        count(most, 2 * MAX_GROUPS);
+        assert_eq!((of(least), of(most)), (MAX_GROUPS / 8, MAX_GROUPS - MAX_GROUPS / 8));
+    }
 }

@@ -157,7 +157,20 @@ fn a_listed_request_and_an_error_say_which_recorder_counted_them() {
     let slow = History::new(registry.clone()).slow_requests(Window::FiveMinutes, None);
     let workers: Vec<_> = slow.requests.iter().map(|request| request.details.worker).collect();
     assert_eq!(workers, [Some(0), Some(1), Some(2)]);
-    let errors = registry.recent_errors();
+    let none = || unreachable!("the context has one");
+    let context = RequestContext { request_id: Some("its-id"), ..RequestContext::default() };
+    let [first, ..] = &recorders;
+    first.log_error_with_id(endpoint, Outcome::Status(503), Duration::ZERO, "a", context, none);
+    let (plain, id) = (RequestContext::default(), || Some("late-id"));
+    first.log_error_with_id(endpoint, Outcome::Status(502), Duration::ZERO, "b", plain, id);
+    let id_of = |status| {
+        let errors = registry.recent_errors();
+        let error = errors.into_iter().find(|error| error.outcome == Outcome::Status(status)).unwrap();
+        error.details.request_id
+    };
+    assert_eq!([503, 502].map(id_of), [Some("its-id".into()), Some("late-id".into())]);
+    let errors = registry.recent_errors().into_iter().filter(|error| error.outcome == Outcome::Status(500));
+    let errors: Vec<_> = errors.collect();
     let mut workers: Vec<_> =
         errors.iter().map(|of| (of.response_time.as_nanos(), of.details.worker)).collect();
     workers.sort_unstable();

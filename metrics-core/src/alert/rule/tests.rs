@@ -93,6 +93,20 @@ fn own_metrics_have_rules_of_their_own() {
 }
 
 #[test]
+fn a_budget_is_only_for_burn_rates_and_a_burn_rate_only_for_a_budget() {
+    let (hour, minutes) = (Duration::from_secs(3_600), Duration::from_secs(300));
+    let burn = || Scope::Burn(Burn { objective: "availability".to_owned(), long: hour, short: minutes });
+    let new = |metric| Rule::new("rule", metric, Comparison::Above, 2.0);
+    new(Metric::BurnRate).scope(burn()).check().unwrap();
+    let allowed = "allowed: burn with burn_rate, as the rules of an objective have";
+    assert!(refused(new(Metric::BurnRate)).ends_with(allowed));
+    assert!(refused(new(Metric::BurnRate).scope(Scope::EachRoute)).ends_with(allowed));
+    for metric in [Metric::Errors, Metric::ErrorRate, Metric::P99, Metric::Calls] {
+        assert!(refused(new(metric).scope(burn())).ends_with(allowed), "{metric}");
+    }
+}
+
+#[test]
 fn a_setting_out_of_range_is_refused_with_what_is_allowed() {
     let new = |name: &str| Rule::new(name, Metric::ErrorRate, Comparison::Above, 5.0);
     for name in ["", "a b", "a\n", &"x".repeat(65)] {
