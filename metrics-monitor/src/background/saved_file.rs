@@ -252,4 +252,31 @@ pub(super) mod tests {
         write(&path, "orders", b"after").unwrap_err();
         assert_eq!(read(&path, "orders").unwrap().unwrap(), b"before");
     }
+
+    /// Of the sizes that histories have: what a fleet keeps, a day of 200 and of 1,024 busy endpoints, and the most.
+    #[test]
+    #[ignore = "prints times; run it on a quiet machine with optimisation"]
+    fn print_what_a_write_of_a_history_takes() {
+        let folder = Folder::new();
+        let most = if cfg!(debug_assertions) { 256 << 10 } else { MAX_PAYLOAD };
+        for bytes in
+            [256 << 10, 6_523 << 10, 15_125 << 10, MAX_PAYLOAD].into_iter().filter(|bytes| *bytes <= most)
+        {
+            let payload = vec![7; bytes];
+            let median = |what: &dyn Fn()| {
+                let mut took = [(); 11].map(|()| {
+                    let begun = std::time::Instant::now();
+                    what();
+                    begun.elapsed()
+                });
+                took.sort_unstable();
+                took[5]
+            };
+            let hash = median(&|| {
+                std::hint::black_box(Hash::hash(&payload));
+            });
+            let all = median(&|| write(&folder.file(), "orders", &payload).unwrap());
+            println!("{} KiB: {all:?}, of which the checksum {hash:?}", bytes >> 10);
+        }
+    }
 }

@@ -1,18 +1,24 @@
 //! A Redis with a fleet of simulated instances: the cost of writing and reading. Needs `redis-server` on the path.
 //!
 //! `cargo run --profile bench -p benches --bin fleet [--small] [--digits 1|2] [INSTANCES...]`; small instances have five
-//! endpoints and a hundredth of the calls.
+//! endpoints and a hundredth of the calls. `--leases N [SECONDS]` measures what the leases and the saved histories of N
+//! instances cost Redis, in a minute by default.
+
+mod leases;
+mod redis;
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::io::BufReader;
+use std::net::TcpStream;
+use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_core::{PartsError, Registry, Snapshot};
 use metrics_export::Service;
 use metrics_export::fleet::redis::{FleetSettings, Member, Question};
 use metrics_export::fleet::{Fingerprints, Fleet, Instance, Report};
+
+use self::redis::{INTERVAL, Redis, command, millis};
 
 /// How large the instances are.
 #[derive(Clone, Copy)]
@@ -29,19 +35,28 @@ const SMALL: Scale = Scale { endpoints: 5, calls: [20_000, 600] };
 /// How many instances have figures of their own; the others repeat them.
 const PROFILES: u64 = 4;
 
-/// How often an instance writes.
-const INTERVAL: Duration = Duration::from_secs(10);
-
 /// How many commands an instance sends with each write, besides its three reports.
 const OTHER_COMMANDS: usize = 3;
 
 /// How many times each reading is taken after the first one; the median counts.
 const READINGS: usize = 5;
 
+/// How long leases are measured, in seconds.
+const LEASES_FOR: u64 = 60;
+
 fn main() -> ExitCode {
+    if let Some((instances, time)) = leases_arguments() {
+        return match leases::run(instances, time) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let Some((scale, digits, mut sizes)) = arguments() else {
         eprintln!(
-            "error: allowed: --small, --digits 1 or 2 (the default), and numbers of instances, such as 10 100 1000 (the default)"
+            "error: allowed: --leases N [SECONDS], or --small, --digits 1 or 2 (the default), and numbers of instances, such as 10 100 1000 (the default)"
         );
         return ExitCode::from(2);
     };
@@ -63,6 +78,17 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Parses how many instances have leases, and how long they are measured.
+fn leases_arguments() -> Option<(usize, Duration)> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next()? != "--leases" {
+        return None;
+    }
+    let instances = arguments.next()?.parse().ok()?;
+    let seconds = arguments.next().map_or(Some(LEASES_FOR), |seconds| seconds.parse().ok())?;
+    Some((instances, Duration::from_secs(seconds)))
 }
 
 /// Parses how large the instances are, the significant digits and the numbers of instances.
@@ -145,10 +171,6 @@ fn run(scale: Scale, size: usize, digits: u8) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
 /// Adds up reports in this thread and measures the processor time, which depends less on the machine's other load.
 struct Adding {
     fleet: Fleet,
@@ -223,64 +245,6 @@ fn snapshot(scale: Scale, seed: u64, calls: u64) -> Snapshot {
         }
     }
     registry.snapshot()
-}
-
-/// A Redis on a free port. Dropping it ends the process.
-struct Redis {
-    process: Child,
-    port: u16,
-}
-
-impl Redis {
-    fn start() -> Result<Self, Box<dyn Error>> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .stdout(Stdio::null())
-            .spawn()?;
-        Ok(Self { process, port })
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
-    }
-
-    fn link(&self) -> Result<BufReader<TcpStream>, Box<dyn Error>> {
-        for _ in 0..100 {
-            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-                return Ok(BufReader::new(stream));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Err("redis-server does not listen".into())
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Sends a command and reads its answer: one line, or a string.
-fn command(link: &mut BufReader<TcpStream>, arguments: &[&[u8]]) -> Result<String, Box<dyn Error>> {
-    let mut sent = format!("*{}\r\n", arguments.len()).into_bytes();
-    for argument in arguments {
-        sent.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
-        sent.extend_from_slice(argument);
-        sent.extend_from_slice(b"\r\n");
-    }
-    link.get_mut().write_all(&sent)?;
-    let mut line = String::new();
-    link.read_line(&mut line)?;
-    if let Some(length) = line.strip_prefix('$') {
-        let mut text = vec![0; length.trim().parse::<usize>()? + 2];
-        link.read_exact(&mut text)?;
-        return Ok(String::from_utf8(text)?);
-    }
-    if line.starts_with('-') { Err(line.into()) } else { Ok(line) }
 }
 
 fn set(link: &mut BufReader<TcpStream>, key: &str, value: &[u8]) -> Result<(), Box<dyn Error>> {
