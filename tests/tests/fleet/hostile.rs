@@ -1,11 +1,22 @@
 //! Values that are not reports are left out, counted and named, and do no harm.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use tests::Redis;
+use tests::{Example, Redis};
 
 use crate::fixture::{instance, settled, under_load, until};
+
+/// Asks for what an operator needs, and says how long that took.
+fn ask(meanwhile: &str, instance: &Example) {
+    let times = ["prometheus", "summary", "fleet/summary"].map(|name| {
+        let begun = Instant::now();
+        let reply = instance.client().send("GET", &format!("/api/metrics/{name}"));
+        assert_eq!(reply.status, 200, "{meanwhile}: {name}: {}", reply.body);
+        begun.elapsed()
+    });
+    println!("{meanwhile:28} scrape {:?}, summary {:?}, fleet's summary {:?}", times[0], times[1], times[2]);
+}
 
 #[test]
 #[ignore = "needs redis-server"]
@@ -14,6 +25,7 @@ fn values_that_are_not_reports_are_left_out_counted_and_named() {
     let instances = [instance(&redis.url(), "a")];
     let (calls, ()) = under_load(&instances, || std::thread::sleep(std::time::Duration::from_secs(1)));
     settled(&instances[0], calls);
+    ask("nothing", &instances[0]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string();
     let real = redis.cli(&["zrange", "metrics:shop:instances", "0", "0"]);
     let key = |id: &str| format!("metrics:shop:0:{id}");
@@ -32,6 +44,7 @@ fn values_that_are_not_reports_are_left_out_counted_and_named() {
     let resident = instances[0].resident_bytes();
     let body = until(&instances[0], "fleet/summary", |body| body["skipped"] == 7);
     assert_eq!((&body["total_calls"], &body["stale"]), (&Value::from(calls), &Value::Bool(false)));
+    ask("values that are no reports", &instances[0]);
     let named = body["skipped_first"].as_array().unwrap();
     let reason = |id: &str| {
         let source = if id.is_empty() { "metrics:shop:instances".to_owned() } else { key(id) };
@@ -52,6 +65,7 @@ fn values_that_are_not_reports_are_left_out_counted_and_named() {
     redis.cli(&["set", "metrics:shop:instances", "no index"]);
     let body = until(&instances[0], "fleet/summary", |body| body["stale"] == true);
     assert!(body["stale_reason"].as_str().unwrap().contains("WRONGTYPE"), "{body}");
+    ask("an index that is none", &instances[0]);
     redis.cli(&["del", "metrics:shop:instances"]);
     settled(&instances[0], calls);
 }
