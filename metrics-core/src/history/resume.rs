@@ -28,7 +28,7 @@ const MAX_METRICS: u64 = 2 * (2 * MAX_COUNTER_ROWS + MAX_TIMERS + MAX_UNIQUE_ROW
 /// After this time nothing of a history is left.
 const FORGOTTEN: Duration = Duration::from_secs(2 * 86_400);
 
-/// A saved history.
+/// A saved history, by a clock that begins at most [`FORGOTTEN`] and a step before its end.
 pub(super) struct Saved {
     /// The time by the history's clock.
     end: Duration,
@@ -78,6 +78,7 @@ impl Saved {
         if !from.is_empty() {
             return Err(SavedError::Damaged("there is something after its end"));
         }
+        let end = end - forgotten(end);
         Ok(Self { end, saved_at, gaps, resets, total, endpoints, by_endpoint, metric_names, metrics })
     }
 
@@ -151,6 +152,15 @@ fn later(end: Duration, span: Duration) -> Duration {
     longest.step * u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
+/// How much of a clock is left out, since nothing that is kept is so old. Otherwise the clock of a service that goes on
+/// for ever, or that somebody made up, would reach a time that can no longer be saved. Whole steps, so that frames stay
+/// in the slots that they are in.
+fn forgotten(end: Duration) -> Duration {
+    let [.., longest] = BY_ENDPOINT;
+    let steps = end.saturating_sub(FORGOTTEN).as_nanos() / longest.step.as_nanos();
+    longest.step * u32::try_from(steps).unwrap_or(u32::MAX)
+}
+
 fn span(from: &mut Untrusted<'_>) -> Result<Duration, SavedError> {
     from.at_most(MAX_NANOS).map(Duration::from_nanos)
 }
@@ -167,20 +177,24 @@ fn marks<'a, T>(
     (0..count).map(|_| read(from)).collect()
 }
 
-/// Frames in the order of time, none of them after `end`.
+/// Frames in the order of time, none of them after `end`, by the clock without what is [`forgotten`].
 fn frames<'a, T>(
     from: &mut Untrusted<'a>,
     end: Duration,
     read: impl Fn(&mut Untrusted<'a>) -> Result<T, SavedError>,
 ) -> Result<Vec<Frame<T>>, SavedError> {
-    let (count, mut last) = (from.count()?, Duration::ZERO);
+    let (count, mut last, before) = (from.count()?, Duration::ZERO, forgotten(end));
     let frame = |_| {
         let frame = Frame { start: span(from)?, end: span(from)?, taken: time(from)?, content: read(from)? };
         if frame.start < last || frame.end < frame.start || frame.end > end {
             return Err(SavedError::Damaged("its frames are not in the order of time"));
         }
         last = frame.end;
-        Ok(frame)
+        Ok(Frame {
+            start: frame.start.saturating_sub(before),
+            end: frame.end.saturating_sub(before),
+            ..frame
+        })
     };
     (0..count).map(frame).collect()
 }
@@ -278,6 +292,7 @@ fn metric(from: &mut Untrusted<'_>, theirs: Layout, ours: Layout) -> Result<Coun
 mod tests {
     use super::*;
     use crate::history::History;
+    use crate::history::coding::put;
     use crate::registry::Registry;
 
     #[test]
@@ -310,6 +325,32 @@ mod tests {
                 // No later than it must be.
                 assert!(slots == 0 || end + later - step < span, "{end:?} {span:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_history_with_any_clock_can_be_saved_and_continued_again_and_its_frames_stay_in_their_slots() {
+        const SECOND: u64 = 1_000_000_000;
+        let step = BY_ENDPOINT.map(|tier| tier.step).into_iter().max().unwrap().as_nanos() as u64;
+        let days = FORGOTTEN.as_nanos() as u64;
+        for end in
+            [0, SECOND, days, days + step - 1, days + step, 3 * days + 7, MAX_NANOS - SECOND, MAX_NANOS]
+        {
+            // Version, precision, clock, wall clock, no gaps, no resets, and one frame of a second without requests.
+            let (mut bytes, start) = (vec![MAX_VERSION], end.saturating_sub(SECOND));
+            [2, end, 0, 0, 0, 1, start, end, 0, 0, 0, 0]
+                .into_iter()
+                .for_each(|number| put(&mut bytes, number));
+            // No endpoints and their frames, and no metrics and theirs.
+            bytes.extend([0; 4]);
+            let read = |bytes: &[u8]| Saved::read(bytes, Layout::TWO_DIGITS).unwrap();
+            let saved = read(&bytes);
+            let [frame] = &saved.total[..] else { panic!("{} frames", saved.total.len()) };
+            assert_eq!((frame.end, frame.end - frame.start), (saved.end, Duration::from_nanos(end - start)));
+            assert_eq!(saved.end.as_nanos() as u64 % step, end % step, "{end}");
+            assert!(saved.end < FORGOTTEN + Duration::from_nanos(step), "{end}: {:?}", saved.end);
+            let later = History::resume(Registry::new(), &bytes).unwrap().save(usize::MAX);
+            assert!(read(&later).end <= FORGOTTEN * 2, "{end}");
         }
     }
 }
