@@ -28,12 +28,24 @@ use super::endpoint_numbers::EndpointNumbers;
 use super::metrics::{Counted as CountedMetric, MetricsTimeline, PackedMetrics, SeriesName};
 use super::packed::Packed;
 use super::saved_error::{MAX_VERSION, WITHOUT_LABELS};
-use super::tiers::Frame;
+use super::tiers::{Frame, Tier, Tiers};
 use super::timeline::{ByEndpoint, Counted, Timeline};
 use crate::labels::metric_kind::MetricValue;
 
 /// The most names of endpoints, which all rows of two registries fit into.
 pub(super) const MAX_NAMES: usize = 2 << 16;
+
+/// What is saved of all requests if their frames do not fit as they are: longer ones, of which the coarsest tiers have
+/// fewer than 40.
+const COARSER: [[Tier; 3]; 3] = [
+    [tier(10, 300), tier(60, 3_600), tier(600, 172_800)],
+    [tier(60, 300), tier(300, 3_600), tier(1_800, 172_800)],
+    [tier(300, 300), tier(1_800, 3_600), tier(7_200, 172_800)],
+];
+
+const fn tier(step: u64, keep: u64) -> Tier {
+    Tier { step: Duration::from_secs(step), keep: Duration::from_secs(keep) }
+}
 
 pub(super) fn save(timeline: &Timeline, max_bytes: usize) -> Vec<u8> {
     let now = &timeline.total_until.snapshot;
@@ -55,7 +67,7 @@ pub(super) fn save(timeline: &Timeline, max_bytes: usize) -> Vec<u8> {
 
     // The numbers of the five lists take up to ten bytes each.
     let mut left = max_bytes.saturating_sub(bytes.len() + 50);
-    let total = newest(timeline.total.all(), &mut left, |frame, _| save_total(frame));
+    let total = save_totals(&timeline.total, end, &mut left);
     let (metric_names, metrics) = save_metrics(&timeline.metrics, version, &mut left);
     let (names, by_endpoint) = save_endpoints(timeline, &mut left);
     for part in [total, names, by_endpoint, metric_names, metrics] {
@@ -82,6 +94,27 @@ fn newest<'a, T: 'a>(
     }
     kept.reverse();
     kept
+}
+
+/// All frames, as they are if they fit. Otherwise in the finest tiers in which they take at most half of the bytes that
+/// are left, so that there is room for endpoints and metrics; of the coarsest tiers, the newest that fit into all bytes.
+fn save_totals(frames: &Tiers<Counted>, now: Duration, left: &mut usize) -> Vec<Vec<u8>> {
+    let mut merged = None;
+    let mut coarser = COARSER.iter();
+    loop {
+        let frames = merged.as_ref().unwrap_or(frames);
+        let next = coarser.next();
+        let room = if merged.is_some() && next.is_some() { *left / 2 } else { *left };
+        let mut after = room;
+        let saved = newest(frames.all(), &mut after, |frame, _| save_total(frame));
+        match next {
+            Some(tiers) if saved.len() < frames.all().count() => merged = Some(frames.in_tiers(tiers, now)),
+            _ => {
+                *left -= room - after;
+                return saved;
+            }
+        }
+    }
 }
 
 fn save_total(frame: &Frame<Counted>) -> Vec<u8> {

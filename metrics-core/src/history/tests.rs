@@ -2,6 +2,7 @@
 
 mod costs;
 mod own_metrics;
+mod saves;
 mod streaks;
 mod trends;
 

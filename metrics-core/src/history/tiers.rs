@@ -72,6 +72,16 @@ impl<T: Content> Tiers<T> {
         self.add(tier.unwrap_or(self.tiers.len()), frame);
     }
 
+    /// The same frames in other tiers, as they are at `now`.
+    pub(super) fn in_tiers(&self, tiers: &[Tier], now: Duration) -> Self
+    where
+        T: Clone,
+    {
+        let mut others = Self::new(tiers);
+        self.all().for_each(|frame| others.restore(frame.clone(), now));
+        others
+    }
+
     fn add(&mut self, tier: usize, frame: Frame<T>) {
         let Some((Tier { step, .. }, frames)) = self.tiers.get_mut(tier) else { return };
         match frames.back_mut() {
