@@ -42,14 +42,19 @@ fn is_handed_over(url: &str) {
     assert_eq!(second.lease.acquire(), Ok(true));
     assert_eq!((second.lease.holder(), second.lease.token()), (Some("b-7"), Some(2)));
     assert_eq!(first.lease.acquire(), Ok(false));
-    // Only instances that hold it read a large state, which the others would only show.
-    let large = vec![b'x'; 100_000];
+    // Instances that do not hold it, which only show a large state, read one at once, and the next one a minute later.
+    let [large, larger] = [b'x', b'y'].map(|byte| vec![byte; 100_000]);
     assert_eq!(second.lease.write(&large), Ok(true));
     assert_eq!(first.lease.acquire(), Ok(false));
-    assert_eq!(first.lease.state(), b"one");
+    assert!(first.lease.state() == large);
+    assert_eq!(second.lease.write(&larger), Ok(true));
+    assert_eq!(first.lease.acquire(), Ok(false));
+    assert!(first.lease.state() == large, "read again before a minute is over");
+    // Whoever holds it has the newest one.
     second.lease.release().unwrap();
     assert_eq!(first.lease.acquire(), Ok(true));
-    assert_eq!((first.lease.state(), first.lease.token()), (&large[..], Some(3)));
+    assert!(first.lease.state() == larger);
+    assert_eq!(first.lease.token(), Some(3));
     assert!(first.lease.write(&vec![b'x'; 1 << 21]).unwrap_err().contains("allowed: up to 1048576"));
 }
 
