@@ -126,8 +126,8 @@ impl Alerts {
     /// If there is no room, resolved alerts are dropped first, and then the least severe ones: among these, pending
     /// ones before firing ones and newer ones before older ones; among alerts of the same moment, those of the last
     /// rule and the last endpoint. A dropped alert is inactive until there is room, has no notices, and is counted in
-    /// [`Alerts::left_out`]. A firing alert that is dropped has a notice of its end ([`Alert::gave_way`]), and gets a new
-    /// one if it still fires once there is room.
+    /// [`Alerts::left_out`]. A firing alert that is dropped has a notice of its end ([`Alert::gave_way`]), and gets a
+    /// new one if it still fires once there is room.
     pub fn limited_to(mut self, most: usize, of: fn(&Rule, Option<&EndpointName>) -> usize) -> Self {
         self.room = Some(Room { most, of });
         self

@@ -97,7 +97,8 @@ fn newest<'a, T: 'a>(
 }
 
 /// All frames, as they are if they fit. Otherwise in the finest tiers in which they take at most half of the bytes that
-/// are left, so that there is room for endpoints and metrics; of the coarsest tiers, the newest that fit into all bytes.
+/// are left, so that there is room for endpoints and metrics; of the coarsest tiers, the newest that fit into all of
+/// them.
 fn save_totals(frames: &Tiers<Counted>, now: Duration, left: &mut usize) -> Vec<Vec<u8>> {
     let mut merged = None;
     let mut coarser = COARSER.iter();

@@ -64,7 +64,7 @@ export const isOver = (metric, value) =>
  * out strangers' probes, which the figures on this page have. */
 export const isServiceOver = (metric, value) => alerting.has(metric) && isOver(metric, value);
 
-/** Whether an endpoint takes every path. Its 4xx are strangers' probes, which rules for matched requests leave out. */
+/** Whether an endpoint takes every path. Its 4xx are scanners' probes, which rules for matched requests leave out. */
 const catchesAll = ({ route }) => route === "_unmatched" || /\}\*$|:\.[*+]\??\}$/.test(route);
 
 /** Whether a rule for matched requests leaves out some of an endpoint's errors. */

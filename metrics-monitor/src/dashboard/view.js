@@ -50,7 +50,7 @@ export function showFigures() {
   showTiles(figuresOfChoice(), { isPart: !isWhole(), whole, matched });
 }
 
-/** A figure of the whole service without strangers' probes, as alerts have it; `undefined` if it is unknown or the same. */
+/** A figure of the whole service without scanners' probes, as alerts have it; `undefined` if unknown or the same. */
 function matched(name) {
   if (state.route || !isWhole()) return undefined;
   if (name === "error_rate") return state.routes.some(isProbed) ? errorRateOfMatched(state.routes) : undefined;

@@ -137,8 +137,8 @@ impl Query {
             (Some(_), _, _, _, Some(_)) => {
                 Err("metric excludes method and route; allowed: metric, or method and route".to_owned())
             }
-            _ => Err("the history does not keep this combination; allowed: status with or without an endpoint, or one of group, \
-                      consumer, metric, or method and route"
+            _ => Err("the history does not keep this combination; allowed: status with or without an endpoint, or \
+                      one of group, consumer, metric, or method and route"
                 .to_owned()),
         }
     }

@@ -93,8 +93,8 @@ impl Mistake {
                              in this copy; fork first, then build"
                 .to_owned(),
             Self::TooManyLabels { metric } => format!(
-                "{metric:?} has too many sets of labels, which are counted as _other, or more than four labels, which are \
-                 left out; use few labels, with few values"
+                "{metric:?} has too many sets of labels, which are counted as _other, or more than four labels, which \
+                 are left out; use few labels, with few values"
             ),
         }
     }

@@ -17,7 +17,8 @@ const MORE_SETTINGS: [&[&str]; 3] = [
 
 /// What it sees before the deploy, after each step there, and after each step back, if that is rolled back.
 ///
-/// `METRICS_TEST_OTHER_BUILD` is the demo of another build, such as that of the last release; by default, it is today's.
+/// `METRICS_TEST_OTHER_BUILD` is the demo of another build, such as that of the last release; by default, it is that of
+/// today.
 #[test]
 #[ignore = "needs redis-server"]
 fn totals_are_those_sent_after_each_step_of_a_rolling_deploy_and_of_its_way_back() {

@@ -61,8 +61,8 @@ pub(crate) fn run(instances: usize, time: Duration) -> Result<(), Box<dyn Error>
     let evals = field(&stats, "cmdstat_eval:", "calls").unwrap_or_default();
     let in_evals = 100.0 * evals * per_eval / 1e6 / seconds;
     println!(
-        "instances | EVAL/s | other commands/s, also those within EVAL | received | Redis' processor, of it in EVAL | an EVAL in Redis | at an \
-         instance: median / 99 % / longest"
+        "instances | EVAL/s | other commands/s, also those within EVAL | received | Redis' processor, of it in EVAL | \
+         an EVAL in Redis | at an instance: median / 99 % / longest"
     );
     println!(
         "{instances:9} | {:6.1} | {:16.1} | {:3.0} KB/s | {:.2} %, {in_evals:.2} % | {per_eval:.1} µs | {:.2} / {:.2} / \

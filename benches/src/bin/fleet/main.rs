@@ -56,7 +56,8 @@ fn main() -> ExitCode {
     }
     let Some((scale, digits, mut sizes)) = arguments() else {
         eprintln!(
-            "error: allowed: --leases N [SECONDS], or --small, --digits 1 or 2 (the default), and numbers of instances, such as 10 100 1000 (the default)"
+            "error: allowed: --leases N [SECONDS], or --small, --digits 1 or 2 (the default), and numbers of \
+             instances, such as 10 100 1000 (the default)"
         );
         return ExitCode::from(2);
     };

@@ -134,8 +134,8 @@ impl Record {
         Ok(record)
     }
 
-    /// The state as it is kept, in at most `most` bytes. Drops what has no room of [`Foreign`]. `left_out` is the number
-    /// of alerts of this instance's rules that had no room.
+    /// The state as it is kept, in at most `most` bytes. Drops what has no room of [`Foreign`]. `left_out` is how many
+    /// alerts of this instance's rules had no room.
     pub(super) fn write<'a>(
         (saved, left_out): (&SavedAlerts, usize),
         entries: impl Iterator<Item = &'a Entry>,

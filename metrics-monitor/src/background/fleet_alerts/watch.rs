@@ -144,8 +144,8 @@ impl Watch {
         if is_new {
             log::warn!(
                 target: TARGET,
-                "{}: {left_out} alerts of the fleet do not fit into its state, so no notices are sent for them (the least \
-                 severe and newest ones); see alerts_left_out in GET alerts",
+                "{}: {left_out} alerts of the fleet do not fit into its state, so no notices are sent for them (the \
+                 least severe and newest ones); see alerts_left_out in GET alerts",
                 self.service
             );
         }

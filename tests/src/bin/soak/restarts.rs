@@ -90,8 +90,9 @@ pub(crate) fn run(lives: u64, is_fleet: bool, seed: u64) -> Result<(), String> {
         compare::fleet(side, &shadow.ledger, kept + lost + kills)?;
     }
     println!(
-        "{lives} lives in {:.0} s, {kills} killed and {stops} stopped: {kept} requests kept and in all figures those of \
-         the shadow, none twice; {lost} lost in kills, {lost_at_once} at most in one, of the last {lost_for:.0} ms at most",
+        "{lives} lives in {:.0} s, {kills} killed and {stops} stopped: {kept} requests kept and in all figures those \
+         of the shadow, none twice; {lost} lost in kills, {lost_at_once} at most in one, of the last {lost_for:.0} ms \
+         at most",
         begun.elapsed().as_secs_f64()
     );
     Ok(())
